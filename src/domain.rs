@@ -1,0 +1,20 @@
+//! The pure middle: what a verification is and what may happen to it. Sees no clock, no network, no store.
+
+pub mod binding;
+pub mod code;
+pub mod decide;
+pub mod delivery;
+pub mod event;
+pub mod failures;
+pub mod gcra;
+pub mod generation;
+pub mod guess;
+pub mod ids;
+pub mod keyring;
+pub mod limits;
+pub mod recipient;
+pub mod refusal;
+pub mod seal;
+pub mod subject;
+pub mod time;
+pub mod verification;

@@ -1,0 +1,227 @@
+//! Derives codes: they are computed when needed and never stored.
+
+use super::{
+    guess::{DIGITS_MAX, DIGITS_MIN, Digits, Guess},
+    ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
+    keyring::{Keyring, Kid, Mark, sign_fields, update_field},
+};
+
+/// The version of the derivation; part of what is derived from.
+const VERSION: &[u8] = b"1";
+
+/// A number of digits that a code may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeLength(u8);
+
+impl CodeLength {
+    /// 6 to 8.
+    #[must_use]
+    pub fn new(digits: u8) -> Option<Self> {
+        (DIGITS_MIN..=DIGITS_MAX).contains(&digits).then_some(Self(digits))
+    }
+
+    /// How many digits.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// All that a code depends on, beside the key.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeFields<'a> {
+    /// Whose customer.
+    pub tenant: &'a TenantId,
+    /// Which customer.
+    pub subject: &'a SubjectId,
+    /// What for.
+    pub action: &'a ActionName,
+    /// In which effort.
+    pub verification: &'a VerificationId,
+    /// Fresh 128 bits of that effort.
+    pub nonce: &'a [u8; 16],
+    /// What exactly is approved.
+    pub binding: &'a [u8; 32],
+    /// How long the code is.
+    pub length: CodeLength,
+}
+
+/// The code of a verification; `None` if the ring no longer holds its key.
+#[must_use]
+pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<Digits> {
+    let key = &keyring.subkeys(kid)?.code;
+    let mut prefix = aws_lc_rs::hmac::Context::with_key(key);
+    let id = fields.verification.to_string();
+    let parts: [&[u8]; 9] = [
+        VERSION,
+        b"code",
+        fields.tenant.as_str().as_bytes(),
+        fields.subject.as_str().as_bytes(),
+        fields.action.as_str().as_bytes(),
+        id.as_bytes(),
+        fields.nonce,
+        fields.binding,
+        &[fields.length.0],
+    ];
+    parts.iter().for_each(|part| update_field(&mut prefix, part));
+    digits(fields.length, |counter| {
+        let mut block = prefix.clone();
+        update_field(&mut block, &counter.to_be_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(block.sign().as_ref());
+        bytes
+    })
+}
+
+/// Digits by rejection sampling over blocks of pseudo-random bytes, so that every code is equally likely.
+///
+/// Each block gives eight big-endian numbers; one at or above the largest multiple of 10^length is
+/// skipped. A block without a usable number has probability below 10^-29 for 6 digits and 10^-13 for 8.
+fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits> {
+    let modulus = 10_u32.pow(length.0.into());
+    let limit = u32::MAX - (u32::MAX % modulus + 1) % modulus;
+    for counter in 0..u32::MAX {
+        let bytes = block(counter);
+        let (numbers, _) = bytes.as_chunks::<4>();
+        if let Some(number) = numbers.iter().map(|word| u32::from_be_bytes(*word)).find(|number| *number <= limit) {
+            let width = usize::from(length.0);
+            return Digits::from_ascii(format!("{:0width$}", number % modulus).as_bytes());
+        }
+    }
+    None
+}
+
+/// The only trace of a guess: it recognises the same guess under the same attempt id.
+#[must_use]
+pub fn fingerprint(
+    keyring: &Keyring,
+    kid: &Kid,
+    verification: &VerificationId,
+    attempt: &AttemptId,
+    guess: &Guess,
+    entry_mode: &str,
+) -> Option<Mark> {
+    let key = &keyring.subkeys(kid)?.code;
+    let id = verification.to_string();
+    let fields: [&[u8]; 5] =
+        [b"attempt", id.as_bytes(), attempt.as_str().as_bytes(), guess.digits().expose().as_bytes(), entry_mode.as_bytes()];
+    Some(sign_fields(key, &fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{
+        super::{ids::SubjectKey, keyring::tests::ring},
+        *,
+    };
+
+    struct Sample {
+        tenant: TenantId,
+        subject: SubjectId,
+        action: ActionName,
+        verification: VerificationId,
+        nonce: [u8; 16],
+        binding: [u8; 32],
+        length: CodeLength,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            Self {
+                tenant: TenantId::parse("t").unwrap(),
+                subject: SubjectId::parse("s").unwrap(),
+                action: ActionName::parse("a").unwrap(),
+                verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
+                nonce: [3; 16],
+                binding: [4; 32],
+                length: CodeLength::new(8).unwrap(),
+            }
+        }
+
+        fn code(&self, keyring: &Keyring) -> String {
+            let fields = CodeFields {
+                tenant: &self.tenant,
+                subject: &self.subject,
+                action: &self.action,
+                verification: &self.verification,
+                nonce: &self.nonce,
+                binding: &self.binding,
+                length: self.length,
+            };
+            derive(keyring, keyring.current(), &fields).unwrap().expose().to_owned()
+        }
+    }
+
+    fn block_of(numbers: [u32; 8]) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.chunks_mut(4).zip(numbers).for_each(|(chunk, number)| chunk.copy_from_slice(&number.to_be_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn code_02_the_last_incomplete_stretch_is_rejected() {
+        let six = CodeLength::new(6).unwrap();
+        let code = |first: u32, second: u32| {
+            let blocks = |counter| if counter == 0 { block_of([first; 8]) } else { block_of([second; 8]) };
+            digits(six, blocks).unwrap().expose().to_owned()
+        };
+        assert_eq!(code(4_293_999_999, 1), "999999", "the last complete stretch is used");
+        assert_eq!(code(4_294_000_000, 1), "000001", "the incomplete one takes the next block");
+        let one_block = digits(six, |_| block_of([u32::MAX, 4_294_000_000, 42, 7, 7, 7, 7, 7])).unwrap();
+        assert_eq!(one_block.expose(), "000042", "the next number of the same block comes first");
+    }
+
+    #[test]
+    fn code_01_codes_are_evenly_spread_and_keep_leading_zeros() {
+        const CODES: u32 = 1_000_000;
+        let keyring = ring(1, &["a"]);
+        let mut sample = Sample::new();
+        sample.length = CodeLength::new(6).unwrap();
+        let mut positions = [[0_u32; 10]; 6];
+        let mut last_three = vec![0_u32; 1000];
+        let mut pairs = vec![0_u32; 100];
+        let mut previous = 0;
+        for round in 0..CODES {
+            sample.nonce[..4].copy_from_slice(&round.to_be_bytes());
+            let code = sample.code(&keyring);
+            assert_eq!(code.len(), 6);
+            let digits: Vec<usize> = code.bytes().map(|b| usize::from(b - b'0')).collect();
+            positions.iter_mut().zip(&digits).for_each(|(position, digit)| position[*digit] += 1);
+            last_three[digits[3] * 100 + digits[4] * 10 + digits[5]] += 1;
+            pairs[previous * 10 + digits[5]] += 1;
+            previous = digits[5];
+        }
+        let chi2 = |counts: &[u32]| {
+            let expected = f64::from(CODES) / counts.len() as f64;
+            counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum::<f64>()
+        };
+        // Critical values at p = 0.001 for 9, 99 and 999 degrees of freedom.
+        assert!(positions.iter().all(|position| chi2(position) < 27.88), "digits per position");
+        assert!(chi2(&pairs) < 148.23, "a code and the one before it");
+        assert!(chi2(&last_three) < 1142.8, "last three digits");
+    }
+
+    #[test]
+    fn code_08_every_field_makes_another_code() {
+        let keyring = ring(1, &["a"]);
+        let changes: [fn(&mut Sample); 8] = [
+            |_| {},
+            |s| s.tenant = TenantId::parse("t2").unwrap(),
+            |s| s.subject = SubjectId::parse("s2").unwrap(),
+            |s| s.action = ActionName::parse("a2").unwrap(),
+            |s| s.verification.random[0] ^= 1,
+            |s| s.nonce[0] ^= 1,
+            |s| s.binding[0] ^= 1,
+            |s| s.length = CodeLength::new(7).unwrap(),
+        ];
+        let mut seen = HashSet::new();
+        for change in changes {
+            let mut sample = Sample::new();
+            change(&mut sample);
+            assert!(seen.insert(sample.code(&keyring)));
+        }
+        assert!(seen.insert(Sample::new().code(&ring(2, &["a"]))), "another key");
+    }
+}

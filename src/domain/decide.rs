@@ -1,0 +1,184 @@
+//! The pure state machine: a record, a command and the time in, a decision out.
+
+mod cancel;
+mod check;
+mod resend;
+mod start;
+mod tick;
+
+pub use cancel::{Cancel, CancelReason, cancel};
+pub use check::{Check, Checked, Verdict, check};
+pub use resend::{Resend, resend};
+pub use start::{Start, start};
+pub use tick::{Report, Tick, Work, report, tick};
+
+use super::{
+    event::{Event, What},
+    generation::Generation,
+    ids::{CallerName, TenantId, VerificationId},
+    keyring::Keyring,
+    limits::SubjectRules,
+    refusal::Refusal,
+    subject::SubjectRecord,
+    time::{Now, Timestamp},
+    verification::{CancelCause, Outcome, Phase, Verification},
+};
+
+/// What every decision may look at beside the record and the command.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The one reading of the time.
+    pub now: Now,
+    /// The generation of the store that the record came from.
+    pub generation: Generation,
+    /// The keys.
+    pub keyring: &'a Keyring,
+    /// The rules that hold for every subject.
+    pub rules: &'a SubjectRules,
+}
+
+/// How surely a commit must last. A count that is raised must not roll back with a failover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As the store does by itself.
+    Plain,
+    /// On as many machines as are configured.
+    Durable,
+}
+
+/// What becomes of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It stays; nothing is to be written but the events.
+    Same,
+    /// It is replaced.
+    Write(Box<SubjectRecord>, Durability),
+    /// It goes.
+    Delete,
+}
+
+/// What was decided: to be committed first and answered after.
+#[derive(Clone, Debug)]
+pub struct Decision<T> {
+    /// What becomes of the record.
+    pub next: Next,
+    /// What is written down of it.
+    pub events: Vec<Event>,
+    /// The answer, once the commit succeeded.
+    pub reply: Result<T, Refusal>,
+}
+
+impl<T> Decision<T> {
+    /// An answer that changes nothing.
+    fn same(reply: Result<T, Refusal>) -> Self {
+        Self { next: Next::Same, events: Vec::new(), reply }
+    }
+
+    /// A refusal that changes nothing.
+    fn refuse(refusal: Refusal) -> Self {
+        Self::same(Err(refusal))
+    }
+}
+
+/// Who calls about which verification.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The caller's tenant.
+    pub tenant: TenantId,
+    /// The caller.
+    pub caller: CallerName,
+    /// The verification.
+    pub id: VerificationId,
+}
+
+/// A verification, and when its subject may guess next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The verification.
+    pub verification: Verification,
+    /// The earliest moment for the next guess.
+    pub next_attempt_at: Timestamp,
+}
+
+/// The record after meeting the store's generation, with the place of the verification that the caller may see.
+struct Found {
+    record: SubjectRecord,
+    place: usize,
+    events: Vec<Event>,
+    changed: bool,
+}
+
+/// Finds the target; another tenant's is as absent as an unknown one.
+fn find(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> Result<Found, Refusal> {
+    let record = record.ok_or(Refusal::NotFound)?;
+    let is_target = |v: &Verification| v.id == target.id && v.tenant == target.tenant;
+    let place = record.verifications.iter().position(is_target).ok_or(Refusal::NotFound)?;
+    let mut events = Vec::new();
+    let changed = record.generation != cx.generation;
+    let record = record.adopt(cx.generation, cx.rules, cx.now.stamp(), &mut events);
+    Ok(Found { record, place, events, changed })
+}
+
+impl Found {
+    fn verification(&self) -> &Verification {
+        &self.record.verifications[self.place]
+    }
+
+    fn standing(&self) -> Standing {
+        self.record.standing(self.verification())
+    }
+
+    /// What a change of generation ended is refused with a reason that says "start again".
+    fn of_this_generation(&self) -> Result<(), Refusal> {
+        match self.verification().phase {
+            Phase::Closed { outcome: Outcome::Canceled(CancelCause::Generation), .. } => Err(Refusal::StartAgain),
+            Phase::Closed { .. } | Phase::Pending(_) => Ok(()),
+        }
+    }
+
+    /// Ends the command with an answer and no change of its own; what the change of generation did is committed.
+    fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
+        let next = if self.changed { Next::Write(Box::new(self.record), Durability::Durable) } else { Next::Same };
+        Decision { next, events: self.events, reply }
+    }
+
+    /// Ends the command with a step of the verification.
+    fn write(self, durability: Durability) -> Decision<Standing> {
+        let reply = Ok(self.standing());
+        Decision { next: Next::Write(Box::new(self.record), durability), events: self.events, reply }
+    }
+}
+
+impl SubjectRecord {
+    /// How one of its verifications stands.
+    #[must_use]
+    pub fn standing(&self, verification: &Verification) -> Standing {
+        let next_attempt_at = self.failures.of(verification.origin).next_attempt_at;
+        Standing { verification: verification.clone(), next_attempt_at }
+    }
+}
+
+/// Reads a verification.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for an unknown one and for another tenant's.
+pub fn get(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> Result<Standing, Refusal> {
+    find(record, target, cx).map(|found| found.standing())
+}
+
+/// The event of a command that was refused, or that came after the end.
+#[must_use]
+pub fn refused(
+    verification: Option<&Verification>,
+    caller: &CallerName,
+    call: &'static str,
+    reason: &'static str,
+    at: Timestamp,
+) -> Event {
+    let what = What::Refused { call, reason };
+    let event = match verification {
+        Some(verification) => Event::of(verification, at, what),
+        None => Event { at, caller: None, agent: None, contact: None, verification: None, action: None, what },
+    };
+    Event { caller: Some(caller.clone()), ..event }
+}

@@ -1,0 +1,162 @@
+//! Starts a verification.
+
+use super::{Context, Decision, Durability, Next, Standing};
+use crate::domain::{
+    binding::Binding,
+    delivery::{Delivery, Lease},
+    event::{Event, What},
+    failures::Origin,
+    ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
+    limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits},
+    recipient::{Channel, Recipient},
+    refusal::Refusal,
+    subject::SubjectRecord,
+    verification::{CancelCause, Contact, Outcome, Pending, Phase, RequestMark, Verification},
+};
+
+/// Start a verification.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Whose customer.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub caller: CallerName,
+    /// Which customer.
+    pub subject: SubjectId,
+    /// What for.
+    pub action: ActionName,
+    /// Could anybody have asked?
+    pub origin: Origin,
+    /// The contact that asks.
+    pub contact: Option<Contact>,
+    /// Language of the customer.
+    pub locale: Option<Locale>,
+    /// Where the customer can be reached, best first.
+    pub recipients: Vec<Recipient>,
+    /// What the customer prefers.
+    pub preferred: Option<Channel>,
+    /// What is approved.
+    pub binding: Binding,
+    /// The resolved rules.
+    pub limits: Limits,
+    /// Recognises a repeat.
+    pub request: RequestMark,
+    /// The new verification's id, of fresh random bits.
+    pub id: VerificationId,
+    /// The first delivery's id, of fresh random bits.
+    pub delivery: DeliveryId,
+    /// Fresh random bits that the code is derived from.
+    pub nonce: [u8; 16],
+    /// Fresh random bits for a record that is new.
+    pub event_salt: [u8; 16],
+    /// The right to hand the message over, if this process has a free hand.
+    pub lease: Option<Lease>,
+}
+
+/// Decides [`Start`].
+#[must_use]
+pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) -> Decision<Standing> {
+    let mut events = Vec::new();
+    let at = cx.now.stamp();
+    let record = record.unwrap_or_else(|| SubjectRecord::new(command.event_salt, cx.generation)).adopt(
+        cx.generation,
+        cx.rules,
+        at,
+        &mut events,
+    );
+    // The repeat check comes before every other one: the first answer stands.
+    if let Some((verification, body)) = record.find_request(&command.request.id) {
+        let repeat = *body == command.request.body;
+        return Decision::same(if repeat { Ok(record.standing(verification)) } else { Err(Refusal::RequestIdReused) });
+    }
+    let record = record
+        .close_where(at, &mut events, |v| cx.now.is_past(v.expires_at).then_some(Outcome::Expired))
+        .close_where(at, &mut events, |v| command.supersedes(v).then_some(Outcome::Canceled(CancelCause::Superseded)))
+        .forget(cx.now, cx.rules);
+    let recipient = match admit(&record, &command, cx) {
+        Ok(recipient) => recipient,
+        Err(refusal) => return Decision::refuse(refusal),
+    };
+    let mut record = match record.make_room(cx.now) {
+        Ok(record) => record,
+        Err(free) => return Decision::refuse(Refusal::TooManyRecent { retry_after: cx.now.until(free) }),
+    };
+    let verification = command.into_verification(recipient, cx);
+    let channel = verification.deliveries[0].channel;
+    events.push(Event::of(&verification, at, What::Started { channel }));
+    let reply = Ok(record.standing(&verification));
+    record.verifications.push(verification);
+    Decision { next: Next::Write(Box::new(record), Durability::Plain), events, reply }
+}
+
+/// Says which recipient gets the message, or why none does.
+fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<usize, Refusal> {
+    if record.failures.disabled(command.origin, cx.rules.failure_limit) {
+        return Err(Refusal::MethodDisabled);
+    }
+    let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
+    if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
+        // Its code would be dead before it may be tried: no message for nothing.
+        return Err(Refusal::AttemptTooEarly { retry_after: cx.now.until(next_attempt_at) });
+    }
+    let live_max = match command.origin {
+        Origin::Anonymous => LIVE_ANONYMOUS_MAX,
+        Origin::Vouched => LIVE_VOUCHED_MAX,
+    };
+    let mut live: Vec<_> = record.live(command.origin, cx.now).map(|v| v.expires_at).collect();
+    live.sort_unstable();
+    if let Some(first_end) = live.first().filter(|_| live.len() >= live_max) {
+        return Err(Refusal::TooManyLive { retry_after: cx.now.until(*first_end) });
+    }
+    command.choose_recipient().ok_or(Refusal::ChannelNotPermitted)
+}
+
+impl Start {
+    /// A newer start takes the place of an older one of the same action, caller, contact and origin.
+    fn supersedes(&self, other: &Verification) -> bool {
+        let contact = |contact: &Option<Contact>| contact.as_ref().map(|contact| contact.id.clone());
+        other.action == self.action
+            && other.caller == self.caller
+            && other.origin == self.origin
+            && contact(&other.contact) == contact(&self.contact)
+    }
+
+    /// The preferred channel if it is permitted, else the action's order; a caller chooses only among the permitted.
+    fn choose_recipient(&self) -> Option<usize> {
+        let permitted = &self.limits.channels;
+        let preferred = self.preferred.filter(|channel| permitted.contains(channel));
+        preferred
+            .iter()
+            .chain(permitted)
+            .find_map(|channel| self.recipients.iter().position(|recipient| recipient.channel() == *channel))
+    }
+
+    fn into_verification(self, recipient: usize, cx: &Context<'_>) -> Verification {
+        let at = cx.now.stamp();
+        let first = Delivery::queued(self.delivery, recipient, &self.recipients[recipient], at);
+        Verification {
+            id: self.id,
+            tenant: self.tenant,
+            caller: self.caller,
+            action: self.action,
+            origin: self.origin,
+            contact: self.contact,
+            locale: self.locale,
+            kid: cx.keyring.current().clone(),
+            generation: cx.generation,
+            created_at: at,
+            expires_at: at.plus(self.limits.code_lifetime),
+            requests: vec![self.request],
+            answers: Vec::new(),
+            deliveries: vec![first.lease_if(self.lease, at)],
+            phase: Phase::Pending(Box::new(Pending {
+                subject: self.subject,
+                nonce: self.nonce,
+                recipients: self.recipients,
+                binding: self.binding,
+                next_resend_at: at.plus(self.limits.resend_cooldown),
+                limits: self.limits,
+            })),
+        }
+    }
+}

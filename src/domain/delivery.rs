@@ -1,0 +1,175 @@
+//! One effort to bring one message to one recipient: queued, leased, handed over, or given up.
+
+use std::time::Duration;
+
+use super::{
+    ids::DeliveryId,
+    limits::TRIES_MAX,
+    recipient::{Channel, Recipient},
+    time::{Now, Timestamp},
+};
+
+/// The right to hand a delivery over, until it ends or is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Random; a report must bring it.
+    pub token: [u8; 16],
+    /// When the right ends, and the delivery is due again.
+    pub until: Timestamp,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// Waiting for its turn.
+    Queued {
+        /// The earliest moment for the next hand-over.
+        not_before: Timestamp,
+    },
+    /// Being handed over by the holder of the lease.
+    Leased(Lease),
+    /// The provider took it.
+    Sent,
+    /// The provider says that it arrived.
+    Delivered,
+    /// The provider says that it did not arrive.
+    Undelivered,
+    /// No provider took it.
+    Failed {
+        /// Why, as a word for machines.
+        reason: String,
+    },
+}
+
+/// One effort to bring one message to one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name, and the idempotency id towards the provider.
+    pub id: DeliveryId,
+    /// The road.
+    pub channel: Channel,
+    /// Which of the verification's recipients.
+    pub recipient: usize,
+    /// The address as it may be shown.
+    pub masked: String,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Since when.
+    pub updated_at: Timestamp,
+    /// Hand-overs begun.
+    pub tries: u8,
+    /// Position of the next sender in the channel's route.
+    pub position: usize,
+    /// The sender that took it, or tried last.
+    pub sender: Option<String>,
+}
+
+/// How a hand-over ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// The provider took it.
+    Taken,
+    /// To be tried again.
+    Again {
+        /// After this long.
+        after: Duration,
+        /// By the sender at this position of the route.
+        position: usize,
+    },
+    /// Not to be tried again.
+    GivenUp {
+        /// Why, as a word for machines.
+        reason: String,
+    },
+}
+
+impl Delivery {
+    /// A new delivery that may be handed over at once.
+    #[must_use]
+    pub fn queued(id: DeliveryId, index: usize, recipient: &Recipient, at: Timestamp) -> Self {
+        Self {
+            id,
+            channel: recipient.channel(),
+            recipient: index,
+            masked: recipient.masked(),
+            status: DeliveryStatus::Queued { not_before: at },
+            updated_at: at,
+            tries: 0,
+            position: 0,
+            sender: None,
+        }
+    }
+
+    /// Leased to the process that made it, if that has a free hand.
+    #[must_use]
+    pub fn lease_if(self, lease: Option<Lease>, at: Timestamp) -> Self {
+        match lease {
+            Some(lease) => self.lease(lease, at),
+            None => self,
+        }
+    }
+
+    /// When it next wants attention, if at all.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match &self.status {
+            DeliveryStatus::Queued { not_before } => Some(*not_before),
+            DeliveryStatus::Leased(lease) => Some(lease.until),
+            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered | DeliveryStatus::Failed { .. } => {
+                None
+            }
+        }
+    }
+
+    /// May it be leased now?
+    #[must_use]
+    pub fn is_due(&self, now: Now) -> bool {
+        self.wake_at().is_some_and(|at| now.has_reached(at))
+    }
+
+    /// Does this token hold a lease that has not ended?
+    #[must_use]
+    pub fn is_held_by(&self, token: &[u8; 16], now: Now) -> bool {
+        matches!(&self.status, DeliveryStatus::Leased(lease) if lease.token == *token && !now.is_past(lease.until))
+    }
+
+    /// Gives the right to hand it over, or gives up after too many tries.
+    #[must_use]
+    pub fn lease(mut self, lease: Lease, now: Timestamp) -> Self {
+        if self.tries >= TRIES_MAX {
+            return self.fail("too_many_tries", now);
+        }
+        self.tries += 1;
+        self.updated_at = now;
+        self.status = DeliveryStatus::Leased(lease);
+        self
+    }
+
+    /// Takes the report of the one who held the lease; `None` if the report changes nothing.
+    #[must_use]
+    pub fn report(mut self, token: &[u8; 16], sender: &str, outcome: HandOver, now: Timestamp) -> Option<Self> {
+        let held = matches!(&self.status, DeliveryStatus::Leased(lease) if lease.token == *token);
+        let waiting = held || matches!(self.status, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_));
+        self.status = match outcome {
+            // A late report, after the lease passed on: the message did go out, and that is what counts.
+            HandOver::Taken if waiting => DeliveryStatus::Sent,
+            HandOver::Again { after, position } if held => {
+                self.position = position;
+                DeliveryStatus::Queued { not_before: now.plus(after) }
+            }
+            HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
+            HandOver::Taken | HandOver::Again { .. } | HandOver::GivenUp { .. } => return None,
+        };
+        self.sender = Some(sender.to_owned());
+        self.updated_at = now;
+        Some(self)
+    }
+
+    /// Gives it up.
+    #[must_use]
+    pub fn fail(mut self, reason: &str, now: Timestamp) -> Self {
+        self.status = DeliveryStatus::Failed { reason: reason.to_owned() };
+        self.updated_at = now;
+        self
+    }
+}

@@ -1,0 +1,101 @@
+//! What is written down of each decision: who, when, where, what, with which outcome.
+
+use super::{
+    failures::Origin,
+    ids::{ActionName, CallerName, Reference, VerificationId},
+    recipient::Channel,
+    time::Timestamp,
+    verification::{Judgement, Outcome, Verification},
+};
+
+/// One line of the audit trail. It holds no address, no code and no subject id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The caller; none if the service acted by itself.
+    pub caller: Option<CallerName>,
+    /// The agent of the contact.
+    pub agent: Option<Reference>,
+    /// The contact.
+    pub contact: Option<Reference>,
+    /// The verification.
+    pub verification: Option<VerificationId>,
+    /// Its action.
+    pub action: Option<ActionName>,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A verification started.
+    Started {
+        /// The first road.
+        channel: Channel,
+    },
+    /// Its code was asked for again.
+    Resent {
+        /// The road.
+        channel: Channel,
+    },
+    /// A guess counted.
+    Checked {
+        /// What was said.
+        judgement: Judgement,
+    },
+    /// A call was refused, or a guess came after the end.
+    Refused {
+        /// The call.
+        call: &'static str,
+        /// The reason, as in the API.
+        reason: &'static str,
+    },
+    /// The verification ended: exactly one for each start.
+    Closed {
+        /// How.
+        outcome: Outcome,
+    },
+    /// A sender took the message.
+    Sent {
+        /// The road.
+        channel: Channel,
+        /// The sender of the settings.
+        sender: String,
+    },
+    /// The message was given up.
+    SendFailed {
+        /// The road.
+        channel: Channel,
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// An approval came after three failures or more: the customer should be told.
+    ApprovedAfterFailures {
+        /// How many.
+        failures: u32,
+    },
+    /// The failure limit is reached.
+    Disabled {
+        /// For starts of this origin.
+        origin: Origin,
+    },
+}
+
+impl Event {
+    /// An event of a verification, by the one who started it.
+    #[must_use]
+    pub fn of(verification: &Verification, at: Timestamp, what: What) -> Self {
+        let contact = verification.contact.as_ref();
+        Self {
+            at,
+            caller: Some(verification.caller.clone()),
+            agent: contact.and_then(|contact| contact.agent.clone()),
+            contact: contact.map(|contact| contact.id.clone()),
+            verification: Some(verification.id),
+            action: Some(verification.action.clone()),
+            what,
+        }
+    }
+}

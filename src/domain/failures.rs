@@ -1,0 +1,138 @@
+//! Counts failures per subject and origin, and says when the next guess may come.
+
+use std::time::Duration;
+
+use super::{
+    gcra::Draw,
+    limits::{ATTEMPT_RATE, FAILURES_CAP, GENERATION_PENALTY, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX},
+    time::{Now, Timestamp},
+};
+
+/// Who could have started a verification. Limits are kept once for each, so that a stranger who uses up
+/// the one cannot lock the customer out of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Anybody: the start came without prior authentication.
+    Anonymous,
+    /// Somebody who was authenticated before, or an agent.
+    Vouched,
+}
+
+/// The failures of one origin since its last success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Failures since the last success or unlock: the limit of the settings applies.
+    pub since_unlock: u32,
+    /// Failures since the last success: the cap applies.
+    pub since_success: u32,
+    /// Verifications with a failure since the last success.
+    pub verifications: u32,
+    /// How often the wait has risen.
+    pub waits: u32,
+    /// The earliest moment for the next guess.
+    pub next_attempt_at: Timestamp,
+    /// State of the attempt rate.
+    pub rate: Timestamp,
+}
+
+impl Tally {
+    /// Is there nothing to remember, at `now`?
+    #[must_use]
+    pub fn is_clear(&self, now: Now) -> bool {
+        self.since_success == 0 && now.is_past(self.rate)
+    }
+
+    /// Takes one guess from the attempt rate.
+    ///
+    /// # Errors
+    /// How long to wait; then nothing was taken.
+    pub fn admit(&mut self, now: Now) -> Result<(), Duration> {
+        if !now.has_reached(self.next_attempt_at) {
+            return Err(now.until(self.next_attempt_at));
+        }
+        match ATTEMPT_RATE.draw(self.rate, 1, now.stamp()) {
+            Draw::Taken { tat } => {
+                self.rate = tat;
+                Ok(())
+            }
+            Draw::Refused { retry_after } => Err(retry_after.unwrap_or(WAIT_MAX)),
+        }
+    }
+
+    /// Counts a wrong guess; `first` of its verification or not.
+    pub fn fail(&mut self, first: bool, now: Now) {
+        self.since_unlock += 1;
+        self.since_success += 1;
+        self.verifications += u32::from(first);
+        if self.verifications >= WAIT_FROM_VERIFICATION {
+            let wait = WAIT_FIRST.saturating_mul(1 << self.waits.min(16)).min(WAIT_MAX);
+            self.next_attempt_at = now.stamp().plus(wait);
+            self.waits += 1;
+        }
+    }
+
+    /// An approval clears the count; the attempt rate goes on.
+    pub fn succeed(&mut self) {
+        *self = Self { rate: self.rate, ..Self::default() };
+    }
+
+    /// An administrator lifts the limit, not the cap.
+    pub fn unlock(&mut self) {
+        self.since_unlock = 0;
+    }
+
+    /// A change of generation may have lost failures: charges for them, but leaves one attempt.
+    fn penalise(&mut self, limit: u32) {
+        let charge = |count: u32, end: u32| (count + GENERATION_PENALTY).min(end.saturating_sub(1)).max(count);
+        self.since_unlock = charge(self.since_unlock, limit);
+        // Half the cap: the penalties of both origins together leave an attempt too.
+        self.since_success = charge(self.since_success, FAILURES_CAP / 2);
+    }
+}
+
+/// The failure counts of a subject's message channels, which all share them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// After starts by anybody.
+    pub anonymous: Tally,
+    /// After starts that were vouched for.
+    pub vouched: Tally,
+}
+
+impl Failures {
+    /// The tally of an origin.
+    #[must_use]
+    pub fn of(&self, origin: Origin) -> &Tally {
+        match origin {
+            Origin::Anonymous => &self.anonymous,
+            Origin::Vouched => &self.vouched,
+        }
+    }
+
+    /// The tally of an origin, to be changed.
+    pub fn of_mut(&mut self, origin: Origin) -> &mut Tally {
+        match origin {
+            Origin::Anonymous => &mut self.anonymous,
+            Origin::Vouched => &mut self.vouched,
+        }
+    }
+
+    /// Are codes disabled for starts of this origin? By the limit of the origin, or by the cap over both.
+    #[must_use]
+    pub fn disabled(&self, origin: Origin, limit: u32) -> bool {
+        let total = self.anonymous.since_success + self.vouched.since_success;
+        self.of(origin).since_unlock >= limit || total >= FAILURES_CAP
+    }
+
+    /// Charges both origins for a change of generation.
+    pub fn penalise(&mut self, limit: u32) {
+        self.anonymous.penalise(limit);
+        self.vouched.penalise(limit);
+    }
+
+    /// Is there nothing to remember, at `now`?
+    #[must_use]
+    pub fn are_clear(&self, now: Now) -> bool {
+        self.anonymous.is_clear(now) && self.vouched.is_clear(now)
+    }
+}

@@ -1,0 +1,264 @@
+//! Names and ids: types that cannot hold what breaks their grammar.
+
+use std::{fmt, sync::Arc};
+
+/// Why a text is not what it should be, as the end of a sentence that begins with the field's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $grammar:expr, $says:literal, $($shown:tt)+) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes what fits the grammar.
+            ///
+            /// # Errors
+            /// Says what the grammar is.
+            pub fn parse(text: &str) -> Result<Self, Invalid> {
+                let fits: fn(&str) -> bool = $grammar;
+                if fits(text) { Ok(Self(text.into())) } else { Err(Invalid($says)) }
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        text_id!(@debug $name, $($shown)+);
+    };
+    (@debug $name:ident, shown) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+    (@debug $name:ident, hidden) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(hidden)"))
+            }
+        }
+    };
+}
+
+fn is_setting_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+fn is_visible_ascii(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Printable, at most `max` characters, no space at either end, no character that only steers the display.
+pub(super) fn is_printable(text: &str, max: usize) -> bool {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    !text.is_empty() && text.chars().count() <= max && text.trim() == text && !text.chars().any(hidden)
+}
+
+text_id!(
+    /// An organisation or line of business; everything is inside one.
+    TenantId, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
+);
+text_id!(
+    /// The authenticated back end or front end that calls us.
+    CallerName, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
+);
+text_id!(
+    /// What the proof is for; selects the policy.
+    ActionName, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
+);
+text_id!(
+    /// The person to be verified: an opaque id chosen by the caller.
+    SubjectId, |text| is_printable(text, 128), "must be 1 to 128 printable characters, without spaces at either end", hidden
+);
+text_id!(
+    /// Makes a repeated Start or Resend harmless.
+    RequestId, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
+);
+text_id!(
+    /// Makes a repeated Check harmless.
+    AttemptId, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
+);
+text_id!(
+    /// The caller's id of a contact, a case or an agent.
+    Reference, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
+);
+text_id!(
+    /// A language tag of BCP 47: `nl`, `de-AT`.
+    Locale, is_language_tag, "must be a language tag such as nl or de-AT", shown
+);
+text_id!(
+    /// Authentication context class: how well something was proven.
+    Acr, |text| is_printable(text, 128), "must be 1 to 128 printable characters, without spaces at either end", hidden
+);
+
+fn is_language_tag(text: &str) -> bool {
+    let mut parts = text.split('-');
+    text.len() <= 35
+        && parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic()))
+        && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+impl Locale {
+    /// The language alone, in lower case: `de` of `de-AT`.
+    #[must_use]
+    pub fn language(&self) -> String {
+        self.0.split('-').next().unwrap_or_default().to_ascii_lowercase()
+    }
+}
+
+impl SubjectId {
+    /// Does it look like a Dutch citizen number (9 digits, eleven-test)? Such a number needs a legal basis
+    /// of its own and must not be used as an opaque id.
+    #[must_use]
+    pub fn looks_like_citizen_number(&self) -> bool {
+        let digits: Vec<i32> = self.0.chars().filter_map(|c| c.to_digit(10)).filter_map(|d| i32::try_from(d).ok()).collect();
+        if self.0.len() != 9 || digits.len() != 9 || digits.iter().all(|d| *d == 0) {
+            return false;
+        }
+        let sum: i32 = digits.iter().zip([9, 8, 7, 6, 5, 4, 3, 2, -1]).map(|(digit, weight)| digit * weight).sum();
+        sum % 11 == 0
+    }
+}
+
+/// The keyed hash under which a subject's record is stored; tells nothing without the key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubjectKey(pub [u8; 16]);
+
+impl fmt::Display for SubjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SubjectKey({self})")
+    }
+}
+
+/// Names one verification and finds its record: `vrf_` and base58 of the subject key and 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VerificationId {
+    /// The record that holds it.
+    pub subject: SubjectKey,
+    /// The random part: 128 bits, so that no id can be guessed.
+    pub random: [u8; 16],
+}
+
+const VERIFICATION_PREFIX: &str = "vrf_";
+const VERIFICATION_CHARS: usize = 44;
+
+impl VerificationId {
+    /// Reads the text form; only the one canonical spelling is taken.
+    ///
+    /// # Errors
+    /// Says what the form is.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = Invalid("must be vrf_ and 44 base58 characters");
+        let body = text.strip_prefix(VERIFICATION_PREFIX).filter(|b| b.len() == VERIFICATION_CHARS).ok_or(wrong.clone())?;
+        let raw: [u8; 32] = base58_decode(body).ok_or(wrong.clone())?;
+        let mut id = Self { subject: SubjectKey([0; 16]), random: [0; 16] };
+        id.subject.0.copy_from_slice(&raw[..16]);
+        id.random.copy_from_slice(&raw[16..]);
+        if id.to_string() == text { Ok(id) } else { Err(wrong) }
+    }
+}
+
+impl fmt::Display for VerificationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut raw = [0; 32];
+        raw[..16].copy_from_slice(&self.subject.0);
+        raw[16..].copy_from_slice(&self.random);
+        write!(f, "{VERIFICATION_PREFIX}{}", base58_encode(&raw, VERIFICATION_CHARS))
+    }
+}
+
+impl fmt::Debug for VerificationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Names one delivery; the idempotency id towards the provider.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub [u8; 16]);
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dlv_{}", base58_encode(&self.0, 22))
+    }
+}
+
+impl fmt::Debug for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Base58 as a number of fixed width: a smaller number gets leading `1`s.
+fn base58_encode(raw: &[u8], width: usize) -> String {
+    let significant = &raw[raw.iter().take_while(|b| **b == 0).count()..];
+    format!("{:1>width$}", bs58::encode(significant).into_string())
+}
+
+fn base58_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let bytes = bs58::decode(text.trim_start_matches('1')).into_vec().ok()?;
+    let mut raw = [0; N];
+    raw.get_mut(N.checked_sub(bytes.len())?..)?.copy_from_slice(&bytes);
+    Some(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_verification_id_has_one_spelling_of_fixed_length(subject: [u8; 16], random: [u8; 16]) {
+            let id = VerificationId { subject: SubjectKey(subject), random };
+            let text = id.to_string();
+            prop_assert_eq!(text.len(), 48);
+            prop_assert_eq!(VerificationId::parse(&text), Ok(id));
+        }
+    }
+
+    #[test]
+    fn ids_with_leading_zero_bytes_survive() {
+        for id in [[0; 16], [255; 16]] {
+            let id = VerificationId { subject: SubjectKey([0; 16]), random: id };
+            assert_eq!(VerificationId::parse(&id.to_string()), Ok(id));
+        }
+        assert!(VerificationId::parse(&format!("vrf_{}", "z".repeat(44))).is_err(), "a number above 256 bits");
+        assert!(VerificationId::parse("vrf_1").is_err());
+        assert_eq!(DeliveryId([255; 16]).to_string().len(), 26);
+    }
+
+    #[test]
+    fn a_subject_has_no_invisible_characters() {
+        for bad in ["", " a", "a\n", "a\u{200b}b", "a\u{202e}b", &"x".repeat(129)] {
+            assert!(SubjectId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(SubjectId::parse("customer 42 é").is_ok());
+        assert_eq!(format!("{:?}", SubjectId::parse("s").unwrap()), "SubjectId(hidden)");
+    }
+
+    #[test]
+    fn priv_04_a_citizen_number_is_recognised() {
+        let looks = |text| SubjectId::parse(text).unwrap().looks_like_citizen_number();
+        assert!(looks("111222333"));
+        assert!(!looks("111222334") && !looks("000000000") && !looks("customer-1") && !looks("1112223330"));
+    }
+}

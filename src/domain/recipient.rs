@@ -1,0 +1,189 @@
+//! Addresses in one canonical form, and how they may be shown.
+
+use std::fmt;
+
+use email_address::{EmailAddress, Options};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
+
+use super::ids::Invalid;
+
+/// The road a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Channel {
+    /// Text message.
+    Sms,
+    /// E-mail.
+    Email,
+    /// Telephone call.
+    Voice,
+    /// WhatsApp.
+    Whatsapp,
+}
+
+impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp];
+
+    /// The name used in settings, logs and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Voice => "voice",
+            Self::Whatsapp => "whatsapp",
+        }
+    }
+
+    /// The channel of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.as_str() == name)
+    }
+}
+
+/// An address at the end of a channel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recipient {
+    channel: Channel,
+    address: String,
+}
+
+impl Recipient {
+    /// Reads an address as people write it and keeps its canonical form: E.164 for numbers; for e-mail
+    /// the domain in lower-case ASCII and the local part as it is.
+    ///
+    /// # Errors
+    /// Says what the channel needs.
+    pub fn parse(channel: Channel, address: &str) -> Result<Self, Invalid> {
+        let address = match channel {
+            Channel::Email => canonical_email(address)?,
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => canonical_number(address)?,
+        };
+        Ok(Self { channel, address })
+    }
+
+    /// The channel.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// The canonical address, for the sender alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.address
+    }
+
+    /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        match self.channel {
+            Channel::Email => mask_email(&self.address),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(&self.address),
+        }
+    }
+}
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.channel.as_str(), self.masked())
+    }
+}
+
+fn canonical_email(text: &str) -> Result<String, Invalid> {
+    const WRONG: Invalid = Invalid("must be an e-mail address such as name@example.org");
+    if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"') {
+        return Err(WRONG);
+    }
+    let (local, domain) = text.rsplit_once('@').ok_or(WRONG)?;
+    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| WRONG)?;
+    let canonical = format!("{local}@{domain}");
+    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+    // SMTP without SMTPUTF8, which few servers speak, carries ASCII only.
+    let fits = canonical.is_ascii() && EmailAddress::parse_with_options(&canonical, options).is_ok();
+    if fits { Ok(canonical) } else { Err(WRONG) }
+}
+
+fn canonical_number(text: &str) -> Result<String, Invalid> {
+    const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
+    let digits = text.strip_prefix('+').ok_or(WRONG)?;
+    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
+    if text.len() > 32 || !digits.bytes().all(plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(WRONG);
+    }
+    let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
+    let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
+    // E.164 allows 15 digits and the plus.
+    if number.is_valid() && canonical.len() <= 16 { Ok(canonical) } else { Err(WRONG) }
+}
+
+fn mask_email(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+    let top = domain.rsplit_once('.').map_or("", |(_, top)| top);
+    format!("{}•••@{}•••.{top}", first(local), first(domain))
+}
+
+fn mask_number(number: &str) -> String {
+    let country = PHONE_NUMBER_UTIL.parse(number, None).map_or(0, |n| n.country_code).to_string();
+    let national = number.get(1 + country.len()..).unwrap_or_default();
+    let first = national.get(..1).unwrap_or_default();
+    let last = national.get(national.len().saturating_sub(2)..).unwrap_or_default();
+    format!("+{country} {first} •••• ••{last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(channel: Channel, text: &str) -> Option<String> {
+        Recipient::parse(channel, text).ok().map(|r| r.expose().to_owned())
+    }
+
+    #[test]
+    fn mail_06_an_address_has_one_form() {
+        for (text, form) in [
+            ("Anna@Example.ORG", Some("Anna@example.org")),
+            ("a@bücher.example", Some("a@xn--bcher-kva.example")),
+            ("a.b+c@sub.example.org", Some("a.b+c@sub.example.org")),
+            ("a@example.org\r\nBcc: b@example.org", None),
+            ("a b@example.org", None),
+            ("Anna <a@example.org>", None),
+            ("a@localhost", None),
+            ("a@[127.0.0.1]", None),
+            ("@example.org", None),
+            ("a@", None),
+            ("\"a\"@example.org", None),
+        ] {
+            assert_eq!(canonical(Channel::Email, text).as_deref(), form, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_05_a_number_has_one_form_or_is_refused() {
+        for text in ["+31612345678", "+31 6 12345678", "+31 (0)6-1234 5678", "+31-6-12.34.56.78"] {
+            assert_eq!(canonical(Channel::Sms, text).as_deref(), Some("+31612345678"), "{text:?}");
+        }
+        for text in [
+            "0612345678",
+            "0031612345678",
+            "tel:+31612345678",
+            "+31612345678;ext=1",
+            "+",
+            "+1",
+            "+٣١612345678",
+            "+31612345678\n",
+            "+999123456789",
+        ] {
+            assert_eq!(canonical(Channel::Voice, text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn log_03_what_is_shown_is_masked() {
+        let shown = |channel, text| format!("{:?}", Recipient::parse(channel, text).unwrap());
+        assert_eq!(shown(Channel::Email, "anna@example.org"), "email:a•••@e•••.org");
+        assert_eq!(shown(Channel::Sms, "+31612345634"), "sms:+31 6 •••• ••34");
+    }
+}

@@ -1,0 +1,94 @@
+//! Instants as data: the domain never reads a clock, it is told the time.
+
+use std::time::Duration;
+
+/// Microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// This instant, `span` later; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(micros(span)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A span in whole microseconds; saturates after half a million years.
+#[must_use]
+pub fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The one reading of the time that a command gets, from the two clocks that must agree.
+///
+/// A code is live only if both clocks say so, and a wait is over only if both say so. So what ends is
+/// judged by the later clock and what begins by the earlier one: a clock that runs off relaxes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    earlier: Timestamp,
+    later: Timestamp,
+}
+
+impl Now {
+    /// From the service's clock and the store's clock, in any order.
+    #[must_use]
+    pub fn new(service: Timestamp, store: Timestamp) -> Self {
+        Self { earlier: service.min(store), later: service.max(store) }
+    }
+
+    /// Has `end` passed, by either clock?
+    #[must_use]
+    pub fn is_past(self, end: Timestamp) -> bool {
+        self.later >= end
+    }
+
+    /// Has `start` come, by both clocks?
+    #[must_use]
+    pub fn has_reached(self, start: Timestamp) -> bool {
+        self.earlier >= start
+    }
+
+    /// How long until `has_reached(start)`.
+    #[must_use]
+    pub fn until(self, start: Timestamp) -> Duration {
+        start.since(self.earlier)
+    }
+
+    /// The instant that goes into records.
+    #[must_use]
+    pub fn stamp(self) -> Timestamp {
+        self.earlier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_01_the_stricter_clock_decides() {
+        let now = Now::new(Timestamp::from_micros(100), Timestamp::from_micros(300));
+        assert!(now.is_past(Timestamp::from_micros(200)), "expired by one clock is expired");
+        assert!(!now.has_reached(Timestamp::from_micros(200)), "over by one clock is not over");
+        assert_eq!(now.until(Timestamp::from_micros(250)), Duration::from_micros(150));
+    }
+}

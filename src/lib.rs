@@ -1,0 +1,5 @@
+//! Step-up authentication.
+
+pub mod domain;
+pub mod pb;
+pub mod ports;

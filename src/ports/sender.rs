@@ -1,0 +1,78 @@
+//! A sender: our adapter to the company or machine that brings messages.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    guess::Digits,
+    ids::{DeliveryId, VerificationId},
+    recipient::Recipient,
+};
+
+/// A message, ready to go.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The delivery, and the idempotency id towards the provider: the same for every try.
+    pub delivery: DeliveryId,
+    /// The verification it belongs to.
+    pub verification: VerificationId,
+    /// The address.
+    pub recipient: Recipient,
+    /// What it says.
+    pub content: Content,
+    /// The code that it carries, for senders that pass it on apart from the text.
+    pub code: Digits,
+}
+
+/// What a message says, per form. It holds the code, so it prints nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// One line; empty on channels without subjects.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// The same as HTML; `None` on channels without it.
+    pub html: Option<String>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content(hidden)")
+    }
+}
+
+/// Why a message was not taken; each variant is what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The same sender may take it later.
+    #[error("{reason}; again after {after:?}")]
+    Retry {
+        /// How much later.
+        after: Duration,
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// This sender will not take it; another might.
+    #[error("{reason}; the next sender may take it")]
+    NextSender {
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// No sender can take it.
+    #[error("{reason}; no sender can take it")]
+    GiveUp {
+        /// Why, as a word for machines.
+        reason: String,
+    },
+}
+
+/// Hands messages over.
+#[async_trait]
+pub trait Sender: Send + Sync {
+    /// Hands one message over. Returns only when the other side has taken it. Errors hold no address and no code.
+    ///
+    /// # Errors
+    /// [`SendError`] says what to do next.
+    async fn send(&self, message: &Message) -> Result<(), SendError>;
+}

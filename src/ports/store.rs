@@ -1,0 +1,186 @@
+//! The store: opaque sealed records, an index of what is due, quotas, events, and news of changes.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::domain::{decide::Durability, gcra::Rate, generation::Generation, ids::SubjectKey, time::Timestamp};
+
+/// The compare token of a stored blob: the random nonce of its seal.
+pub type Token = [u8; 12];
+
+/// A sealed record. The store moves it and never looks inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Tells this blob from every other.
+    pub token: Token,
+    /// The sealed bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What a load finds.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The record, if there is one.
+    pub blob: Option<Blob>,
+    /// The store's generation.
+    pub generation: Generation,
+    /// The store's clock.
+    pub now: Timestamp,
+}
+
+/// What becomes of the record.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// It is replaced.
+    Put {
+        /// The new record.
+        blob: Blob,
+        /// When it next wants attention; replaces the earlier entry of the due index.
+        wake_at: Option<Timestamp>,
+    },
+    /// It goes, and its due entry with it.
+    Delete,
+}
+
+/// A sealed event.
+pub type SealedEvent = Vec<u8>;
+
+/// One change, all or nothing.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Whose record.
+    pub key: SubjectKey,
+    /// The token of the blob that was loaded, or `None` if there was none.
+    pub expect: Option<Token>,
+    /// The generation of the load.
+    pub generation: Generation,
+    /// What becomes of the record.
+    pub write: Write,
+    /// Events to append, in this order.
+    pub events: Vec<SealedEvent>,
+    /// How surely it must last.
+    pub durability: Durability,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Committed {
+    /// All of it is written, and stays.
+    Done,
+    /// The record is not the one that was loaded, or the generation is another: nothing is written.
+    Conflict,
+}
+
+/// Which records are due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Due now, the longest due first.
+    pub keys: Vec<SubjectKey>,
+    /// When the first of the others is due, as far as is known.
+    pub next: Option<Timestamp>,
+}
+
+/// One draw from a quota.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// Names the bucket: a keyed hash of what is limited.
+    pub bucket: [u8; 16],
+    /// How much it gives.
+    pub rate: Rate,
+}
+
+/// What came of a draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Drawn {
+    /// It was taken.
+    Taken,
+    /// It does not fit, and nothing was taken.
+    Refused {
+        /// When it will fit.
+        retry_after: Duration,
+    },
+}
+
+/// An event as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its place in the order of events; greater than that of every event before it.
+    pub cursor: u64,
+    /// Whose record it belongs to.
+    pub key: SubjectKey,
+    /// When it was written, by the store's clock.
+    pub at: Timestamp,
+    /// The sealed event.
+    pub sealed: SealedEvent,
+}
+
+/// News that a record may have changed. The value has no meaning; a reader loads the record.
+pub type News = watch::Receiver<u64>;
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer, or answered that it cannot. Whether a commit happened is not known.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// It has no room.
+    #[error("the store is full")]
+    Full,
+}
+
+/// Keeps records. All engines pass one contract suite.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Reads a record, with the generation and the time of the store that gave it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is known.
+    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError>;
+
+    /// Writes one change if the record is still the one that was loaded, or nothing. Once it says
+    /// [`Committed::Done`], the change outlives the process (in a store that outlives it at all).
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it may or may not have happened, and a load tells.
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// Says which records are due, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn due(&self, limit: usize) -> Result<Due, StoreError>;
+
+    /// Takes one from a quota, or says when it can be taken.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError>;
+
+    /// Watches a record from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError>;
+
+    /// Appends an event that comes with no change of its record. It need not be durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError>;
+
+    /// Reads at most `limit` events after a cursor (0 for the first), in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Drops the events that were written before `end`; says how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,30 @@
+//! The clock and the generator of randomness.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::time::Timestamp;
+
+/// Tells the time, and waits for it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time now; never goes backwards within a process.
+    fn now(&self) -> Timestamp;
+
+    /// Returns once `now()` is `span` later than it is. May return at once if the clock is steered by hand.
+    async fn sleep(&self, span: Duration);
+}
+
+/// Gives random bytes that nobody can guess.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A fresh array of random bytes.
+pub fn fresh<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}
