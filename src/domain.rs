@@ -1,6 +1,7 @@
 //! The pure middle: what a verification is and what may happen to it. Sees no clock, no network, no store.
 
 pub mod binding;
+pub mod caller;
 pub mod code;
 pub mod decide;
 pub mod delivery;

@@ -1,5 +1,6 @@
 //! What the service needs of the world, as small traits with typed errors.
 
+pub mod outbox;
 pub mod sender;
 pub mod store;
 pub mod system;
