@@ -1,0 +1,278 @@
+//! What every store must do, run on each engine.
+
+pub mod bed;
+mod differential;
+
+use std::time::Duration;
+
+use self::bed::{Bed, RATE, key, token};
+use crate::{
+    domain::generation::Generation,
+    ports::store::{Blob, Commit, Committed, Draw, Drawn, Due, StoreError, Write},
+    store::bounds::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
+};
+
+macro_rules! contract {
+    ($($fact:ident)+) => {
+        mod memory {
+            use super::Bed;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $fact() {
+                super::$fact(Bed::memory()).await;
+            })+
+        }
+
+        mod durable {
+            use super::Bed;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $fact() {
+                super::$fact(Bed::durable()).await;
+            })+
+        }
+    };
+}
+
+contract! {
+    an_unknown_record_is_absent
+    a_record_is_loaded_as_it_was_put
+    store_01_a_commit_on_another_token_writes_nothing
+    store_01_of_many_commits_on_one_load_exactly_one_is_done
+    store_01_a_commit_of_another_generation_writes_nothing
+    a_deleted_record_leaves_no_due_entry
+    due_records_come_in_the_order_of_their_times
+    a_new_due_time_takes_the_place_of_the_earlier_one
+    a_record_without_a_due_time_is_never_due
+    time_03_nothing_goes_by_itself_however_late_it_is
+    events_are_kept_in_order_and_only_with_their_commit
+    an_event_without_a_change_takes_its_place_among_the_others
+    trimmed_events_are_gone_and_cursors_never_come_again
+    code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds
+    quotas_are_apart
+    a_watcher_hears_of_each_later_commit_of_its_record_only
+    a_watcher_that_loads_after_it_watched_misses_nothing
+    store_19_a_record_above_its_bound_is_refused
+    store_19_an_event_above_its_bound_is_refused
+}
+
+async fn an_unknown_record_is_absent(bed: Bed) {
+    let loaded = bed.load(1).await;
+    assert_eq!(loaded.blob, None);
+    assert_eq!(loaded.now, bed.now());
+    assert_eq!(loaded.generation, bed.load(2).await.generation);
+}
+
+async fn a_record_is_loaded_as_it_was_put(bed: Bed) {
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    assert_eq!(bed.put(1, Some(1), 2).await, Committed::Done);
+    assert_eq!(bed.load(1).await.blob, Some(Bed::blob(2)));
+    assert_eq!(bed.load(2).await.blob, None, "other records are untouched");
+}
+
+async fn store_01_a_commit_on_another_token_writes_nothing(bed: Bed) {
+    assert_eq!(bed.put(1, Some(9), 1).await, Committed::Conflict, "absent, expected present");
+    assert_eq!(bed.load(1).await.blob, None);
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    assert_eq!(bed.put(1, None, 2).await, Committed::Conflict, "present, expected absent");
+    assert_eq!(bed.put(1, Some(9), 2).await, Committed::Conflict, "present, expected another");
+    let delete = Commit { write: Write::Delete, ..bed.commit(1, Some(9), 0).await };
+    assert_eq!(bed.store.commit(delete).await.unwrap(), Committed::Conflict);
+    assert_eq!(bed.load(1).await.blob, Some(Bed::blob(1)));
+    assert_eq!(bed.events().await.len(), 1, "a conflict leaves no event");
+    assert_eq!(bed.due(10).await, Due { keys: vec![key(1)], next: None }, "nor a due entry");
+}
+
+async fn store_01_of_many_commits_on_one_load_exactly_one_is_done(bed: Bed) {
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    let mut rivals = tokio::task::JoinSet::new();
+    for n in 2..202 {
+        let commit = bed.commit(1, Some(1), n).await;
+        let store = bed.store.clone();
+        rivals.spawn(async move { (n, store.commit(commit).await.unwrap()) });
+    }
+    let winners: Vec<_> = rivals.join_all().await.into_iter().filter(|(_, what)| *what == Committed::Done).collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(bed.load(1).await.blob, Some(Bed::blob(winners[0].0)));
+    assert_eq!(bed.events().await.len(), 2);
+}
+
+async fn store_01_a_commit_of_another_generation_writes_nothing(bed: Bed) {
+    let other = Commit { generation: Generation([0; 16]), ..bed.commit(1, None, 1).await };
+    assert_eq!(bed.store.commit(other).await.unwrap(), Committed::Conflict);
+    assert_eq!(bed.load(1).await.blob, None);
+    assert_eq!(bed.events().await, []);
+}
+
+async fn a_deleted_record_leaves_no_due_entry(bed: Bed) {
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    let delete = Commit { write: Write::Delete, ..bed.commit(1, Some(1), 0).await };
+    assert_eq!(bed.store.commit(delete).await.unwrap(), Committed::Done);
+    assert_eq!(bed.load(1).await.blob, None);
+    assert_eq!(bed.due(10).await, Due::default());
+    assert_eq!(bed.put(1, None, 2).await, Committed::Done, "absent again");
+}
+
+async fn due_records_come_in_the_order_of_their_times(bed: Bed) {
+    let start = bed.now();
+    let at = |seconds| start.plus(Duration::from_secs(seconds));
+    // Keys of several shards, put in another order than they are due.
+    for (n, seconds) in [(40, 4), (10, 1), (30, 3), (20, 2), (50, 5)] {
+        assert_eq!(bed.put_due(n, None, Some(at(seconds))).await, Committed::Done);
+    }
+    assert_eq!(bed.due(10).await, Due { keys: vec![], next: Some(at(1)) });
+    bed.clock.advance(Duration::from_secs(3));
+    let all = Due { keys: vec![key(10), key(20), key(30)], next: Some(at(4)) };
+    assert_eq!(bed.due(10).await, all, "due at its very time, the longest due first");
+    assert_eq!(bed.due(3).await, all);
+    assert_eq!(bed.due(2).await, Due { keys: vec![key(10), key(20)], next: Some(at(3)) }, "the next one may be due too");
+    assert_eq!(bed.due(0).await, Due { keys: vec![], next: Some(at(1)) });
+    bed.clock.advance(Duration::from_secs(9));
+    assert_eq!(bed.due(5).await.next, None);
+}
+
+async fn a_new_due_time_takes_the_place_of_the_earlier_one(bed: Bed) {
+    let at = |seconds| bed.now().plus(Duration::from_secs(seconds));
+    assert_eq!(bed.put_due(1, None, Some(at(1))).await, Committed::Done);
+    assert_eq!(bed.put_due(1, Some(1), Some(at(9))).await, Committed::Done);
+    assert_eq!(bed.due(10).await.next, Some(at(9)));
+    assert_eq!(bed.put_due(1, Some(1), Some(at(9))).await, Committed::Done, "the same time again");
+    assert_eq!(bed.put_due(1, Some(1), Some(bed.now())).await, Committed::Done);
+    assert_eq!(bed.due(10).await, Due { keys: vec![key(1)], next: None });
+}
+
+async fn a_record_without_a_due_time_is_never_due(bed: Bed) {
+    assert_eq!(bed.put_due(1, None, Some(bed.now())).await, Committed::Done);
+    assert_eq!(bed.put_due(1, Some(1), None).await, Committed::Done);
+    assert_eq!(bed.due(10).await, Due::default());
+    assert!(bed.load(1).await.blob.is_some());
+}
+
+async fn time_03_nothing_goes_by_itself_however_late_it_is(bed: Bed) {
+    assert_eq!(bed.put_due(1, None, Some(bed.now())).await, Committed::Done);
+    bed.clock.advance(Duration::from_secs(3600 * 24 * 365));
+    assert_eq!(bed.load(1).await.blob, Some(Bed::blob(1)), "expiry is the domain's to compute");
+    assert_eq!(bed.due(1).await.keys, [key(1)]);
+}
+
+async fn events_are_kept_in_order_and_only_with_their_commit(bed: Bed) {
+    for (n, expect) in [(1, None), (2, Some(1)), (3, Some(1)), (4, Some(2))] {
+        let events = vec![vec![n, 0], vec![n, 1]];
+        let commit = Commit { events, ..bed.commit(7, expect, n).await };
+        let done = bed.store.commit(commit).await.unwrap() == Committed::Done;
+        assert_eq!(done, n != 3);
+    }
+    let events = bed.events().await;
+    let sealed: Vec<_> = events.iter().map(|event| (event.sealed[0], event.sealed[1])).collect();
+    assert_eq!(sealed, [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1)]);
+    assert!(events[0].cursor > 0 && events.is_sorted_by(|a, b| a.cursor < b.cursor));
+    assert!(events.iter().all(|event| event.key == key(7) && event.at == bed.now()));
+    let rest = bed.store.events(events[1].cursor, 3).await.unwrap();
+    assert_eq!(rest, events[2..5]);
+    assert_eq!(bed.store.events(u64::MAX, 3).await.unwrap(), []);
+}
+
+async fn an_event_without_a_change_takes_its_place_among_the_others(bed: Bed) {
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    bed.store.append(&key(2), vec![2]).await.unwrap();
+    assert_eq!(bed.put(3, None, 3).await, Committed::Done);
+    let events: Vec<_> = bed.events().await.into_iter().map(|event| (event.key, event.sealed)).collect();
+    assert_eq!(events, [(key(1), vec![1]), (key(2), vec![2]), (key(3), vec![3])]);
+}
+
+async fn trimmed_events_are_gone_and_cursors_never_come_again(bed: Bed) {
+    for n in 1..=3 {
+        assert_eq!(bed.put(n, None, n).await, Committed::Done);
+        bed.clock.advance(Duration::from_secs(1));
+    }
+    let events = bed.events().await;
+    assert_eq!(bed.store.trim_events(events[1].at).await.unwrap(), 1, "the end itself stays");
+    assert_eq!(bed.events().await, events[1..]);
+    assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 2);
+    assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 0);
+    assert_eq!(bed.put(4, None, 4).await, Committed::Done);
+    let next = bed.store.events(events[2].cursor, 10).await.unwrap();
+    assert_eq!(next.len(), 1, "an exporter that stands at the last cursor sees what comes next");
+}
+
+async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(bed: Bed) {
+    let draw = async || bed.store.draw(Draw { bucket: [1; 16], rate: RATE }).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(draw().await, Drawn::Taken);
+    }
+    let refused = |micros| Drawn::Refused { retry_after: Duration::from_micros(micros) };
+    assert_eq!(draw().await, refused(15_000_000));
+    bed.clock.advance(Duration::from_micros(14_999_999));
+    assert_eq!(draw().await, refused(1));
+    bed.clock.advance(Duration::from_micros(1));
+    assert_eq!(draw().await, Drawn::Taken);
+    assert_eq!(draw().await, refused(15_000_000), "a refusal takes nothing, and one time gives one");
+    bed.clock.advance(Duration::from_secs(300));
+    for _ in 0..20 {
+        assert_eq!(draw().await, Drawn::Taken);
+    }
+    assert_eq!(draw().await, refused(15_000_000));
+}
+
+async fn quotas_are_apart(bed: Bed) {
+    for n in 0..20 {
+        let draws = (0..21).map(|_| bed.store.draw(Draw { bucket: [n; 16], rate: RATE }));
+        let answers = futures_util::future::join_all(draws).await;
+        assert_eq!(answers.into_iter().filter(|answer| matches!(answer, Ok(Drawn::Taken))).count(), 20);
+    }
+}
+
+async fn a_watcher_hears_of_each_later_commit_of_its_record_only(bed: Bed) {
+    assert_eq!(bed.put(1, None, 1).await, Committed::Done);
+    let mut news = bed.store.watch(&key(1)).await.unwrap();
+    let other = bed.store.watch(&key(1)).await.unwrap();
+    assert!(!news.has_changed().unwrap(), "what was before is no news");
+    assert_eq!(bed.put(2, None, 1).await, Committed::Done);
+    assert_eq!(bed.put(1, Some(9), 2).await, Committed::Conflict);
+    assert!(!news.has_changed().unwrap(), "another record and a conflict are no news");
+    for n in 1..5 {
+        assert_eq!(bed.put(1, Some(n), n + 1).await, Committed::Done);
+        assert!(news.has_changed().unwrap(), "known before the commit is answered");
+        news.mark_unchanged();
+    }
+    assert!(other.has_changed().unwrap());
+}
+
+async fn a_watcher_that_loads_after_it_watched_misses_nothing(bed: Bed) {
+    assert_eq!(bed.put(1, None, 0).await, Committed::Done);
+    for n in 0..100 {
+        let commit = bed.commit(1, Some(n), n + 1).await;
+        let store = bed.store.clone();
+        let committed = tokio::spawn(async move { store.commit(commit).await.unwrap() });
+        let news = bed.store.watch(&key(1)).await.unwrap();
+        let loaded = bed.load(1).await.blob.unwrap();
+        assert_eq!(committed.await.unwrap(), Committed::Done);
+        assert!(loaded.token == token(n + 1) || news.has_changed().unwrap(), "round {n}");
+    }
+}
+
+async fn store_19_a_record_above_its_bound_is_refused(bed: Bed) {
+    for (size, fits) in [(RECORD_BYTES_MAX + 1, false), (RECORD_BYTES_MAX, true)] {
+        let blob = Blob { token: token(1), bytes: vec![7; size].into() };
+        let write = Write::Put { blob: blob.clone(), wake_at: Some(bed.now()) };
+        let answer = bed.store.commit(Commit { write, ..bed.commit(1, None, 1).await }).await;
+        if fits {
+            assert_eq!(answer.unwrap(), Committed::Done);
+            assert_eq!(bed.load(1).await.blob, Some(blob));
+        } else {
+            assert!(matches!(answer, Err(StoreError::Full)));
+            assert_eq!((bed.load(1).await.blob, bed.due(1).await, bed.events().await), (None, Due::default(), vec![]));
+        }
+    }
+}
+
+async fn store_19_an_event_above_its_bound_is_refused(bed: Bed) {
+    let event = vec![0; EVENT_BYTES_MAX + 1];
+    assert!(matches!(bed.store.append(&key(1), event.clone()).await, Err(StoreError::Full)));
+    for events in [vec![event], vec![vec![]; 129]] {
+        let commit = Commit { events, ..bed.commit(1, None, 1).await };
+        assert!(matches!(bed.store.commit(commit).await, Err(StoreError::Full)));
+    }
+    assert_eq!(bed.load(1).await.blob, None);
+    assert_eq!(bed.events().await, []);
+}

@@ -1,0 +1,145 @@
+//! A store on a steered clock, with short words for what tests do to it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+
+use crate::{
+    domain::{
+        decide::Durability,
+        gcra::Rate,
+        ids::SubjectKey,
+        time::{Timestamp, micros},
+    },
+    ports::{
+        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
+        system::{Clock, Entropy},
+    },
+    store::{StoreUrl, open},
+};
+
+/// Twenty at once, then one per 15 s.
+pub const RATE: Rate = Rate { interval: Duration::from_secs(15), burst: 19 };
+
+/// A clock that stands until it is advanced.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// At some moment of 2023.
+    pub fn start() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(1_700_000_000_000_000)))
+    }
+
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(micros(span), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.advance(span);
+    }
+}
+
+/// Counts instead of guessing: every filling differs from the one before.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Entropy for Counter {
+    fn fill(&self, bytes: &mut [u8]) {
+        let n = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        bytes.fill(0);
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+    }
+}
+
+/// The key of a test's record; different ones lie in different shards.
+pub fn key(n: u8) -> SubjectKey {
+    SubjectKey([n; 16])
+}
+
+/// The compare token of a test's blob.
+pub fn token(n: u8) -> Token {
+    [n; 12]
+}
+
+/// A store and its clock.
+pub struct Bed {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+    _folder: Option<TempDir>,
+}
+
+impl Bed {
+    pub fn memory() -> Self {
+        Self::open(&StoreUrl::Memory, None)
+    }
+
+    pub fn durable() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::open(&StoreUrl::File(folder.path().join("store.redb")), Some(folder))
+    }
+
+    fn open(url: &StoreUrl, folder: Option<TempDir>) -> Self {
+        let clock = ManualClock::start();
+        let data_dir = folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
+        let store = open(url, &data_dir, clock.clone(), &Counter::default()).unwrap();
+        Self { store, clock, _folder: folder }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub async fn load(&self, n: u8) -> Loaded {
+        self.store.load(&key(n)).await.unwrap()
+    }
+
+    pub async fn due(&self, limit: usize) -> Due {
+        self.store.due(limit).await.unwrap()
+    }
+
+    pub async fn events(&self) -> Vec<StoredEvent> {
+        self.store.events(0, usize::MAX).await.unwrap()
+    }
+
+    /// The blob that `commit` writes.
+    pub fn blob(n: u8) -> Blob {
+        Blob { token: token(n), bytes: vec![n; usize::from(n)].into() }
+    }
+
+    /// A change of this generation: puts blob `n`, due at the microsecond `n`, with one event.
+    pub async fn commit(&self, record: u8, expect: Option<u8>, n: u8) -> Commit {
+        Commit {
+            key: key(record),
+            expect: expect.map(token),
+            generation: self.load(record).await.generation,
+            write: Write::Put { blob: Self::blob(n), wake_at: Some(Timestamp::from_micros(u64::from(n))) },
+            events: vec![vec![n]],
+            durability: Durability::Plain,
+        }
+    }
+
+    pub async fn put(&self, record: u8, expect: Option<u8>, n: u8) -> Committed {
+        self.store.commit(self.commit(record, expect, n).await).await.unwrap()
+    }
+
+    /// Puts blob 1, due at some time.
+    pub async fn put_due(&self, record: u8, expect: Option<u8>, wake_at: Option<Timestamp>) -> Committed {
+        let write = Write::Put { blob: Self::blob(1), wake_at };
+        self.store.commit(Commit { write, ..self.commit(record, expect, 1).await }).await.unwrap()
+    }
+}

@@ -1,0 +1,8 @@
+//! Stores inside the process: in memory, or durable in one file.
+
+pub mod durable;
+pub mod memory;
+
+mod quotas;
+mod shards;
+mod watchers;

@@ -1,0 +1,146 @@
+//! The tables of the database file, and the writes that keep them consistent.
+
+use redb::{Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+
+use crate::{
+    domain::{ids::SubjectKey, time::Timestamp},
+    ports::store::{Commit, Committed, SealedEvent, Write},
+};
+
+/// The format that this program writes: the number goes up with each change of the tables below.
+pub(super) const FORMAT: u64 = 1;
+
+/// Numbers about the store itself. Has no version in its name, because it tells the version of the others.
+pub(super) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+
+/// In `NUMBERS`: the format.
+pub(super) const FORMAT_KEY: &str = "format";
+
+/// In `NUMBERS`: the cursor of the newest event that ever was, so that no cursor comes again after a trim.
+pub(super) const LAST_CURSOR_KEY: &str = "last_cursor";
+
+/// Ids of the store itself.
+pub(super) const IDS: TableDefinition<&str, &[u8; 16]> = TableDefinition::new("ids.v1");
+
+/// In `IDS`: the generation.
+pub(super) const GENERATION_KEY: &str = "generation";
+
+/// A stored record: compare token, `wake_at` in microseconds, sealed bytes.
+type Row = (&'static [u8; 12], Option<u64>, &'static [u8]);
+
+/// Subject key to record.
+pub(super) const RECORDS: TableDefinition<&[u8; 16], Row> = TableDefinition::new("records.v1");
+
+/// The due index: `wake_at` in microseconds and subject key; one entry for each record that has a `wake_at`.
+pub(super) const DUE: TableDefinition<(u64, &[u8; 16]), ()> = TableDefinition::new("due.v1");
+
+/// A stored event: time in microseconds, subject key, sealed bytes.
+type EventRow = (u64, &'static [u8; 16], &'static [u8]);
+
+/// Cursor to event.
+pub(super) const EVENTS: TableDefinition<u64, EventRow> = TableDefinition::new("events.v1");
+
+/// The tables of one write transaction.
+pub(super) struct Tables<'t> {
+    numbers: Table<'t, &'static str, u64>,
+    records: Table<'t, &'static [u8; 16], Row>,
+    due: Table<'t, (u64, &'static [u8; 16]), ()>,
+    events: Table<'t, u64, EventRow>,
+    last_cursor: u64,
+}
+
+impl<'t> Tables<'t> {
+    /// Opens them, and makes those that are not there yet.
+    pub(super) fn open(write: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        let numbers = write.open_table(NUMBERS)?;
+        let last_cursor = numbers.get(LAST_CURSOR_KEY)?.map_or(0, |cursor| cursor.value());
+        let (records, due, events) = (write.open_table(RECORDS)?, write.open_table(DUE)?, write.open_table(EVENTS)?);
+        Ok(Self { numbers, records, due, events, last_cursor })
+    }
+
+    /// Writes a change with its due entry and events, or nothing if the record is another.
+    pub(super) fn commit(&mut self, commit: &Commit, at: Timestamp) -> Result<Committed, redb::Error> {
+        let key = &commit.key.0;
+        let found = self.records.get(key)?.map(|row| (*row.value().0, row.value().1));
+        if found.map(|(token, _)| token) != commit.expect {
+            return Ok(Committed::Conflict);
+        }
+        if let Some((_, Some(wake_at))) = found {
+            self.due.remove((wake_at, key))?;
+        }
+        match &commit.write {
+            Write::Put { blob, wake_at } => {
+                let wake_at = wake_at.map(Timestamp::as_micros);
+                self.records.insert(key, (&blob.token, wake_at, &*blob.bytes))?;
+                if let Some(wake_at) = wake_at {
+                    self.due.insert((wake_at, key), ())?;
+                }
+            }
+            Write::Delete => {
+                self.records.remove(key)?;
+            }
+        }
+        commit.events.iter().try_for_each(|event| self.append(commit.key, event, at))?;
+        Ok(Committed::Done)
+    }
+
+    /// Appends an event.
+    pub(super) fn append(&mut self, key: SubjectKey, event: &SealedEvent, at: Timestamp) -> Result<(), redb::Error> {
+        self.last_cursor += 1;
+        self.events.insert(self.last_cursor, (at.as_micros(), &key.0, event.as_slice()))?;
+        Ok(())
+    }
+
+    /// Ends the batch: notes the last cursor, and drops the oldest events beyond `events_max`; says how many.
+    pub(super) fn finish(mut self, events_max: u64) -> Result<u64, redb::Error> {
+        self.numbers.insert(LAST_CURSOR_KEY, self.last_cursor)?;
+        let lost = self.events.len()?.saturating_sub(events_max);
+        for _ in 0..lost {
+            self.events.pop_first()?;
+        }
+        Ok(lost)
+    }
+}
+
+/// Drops at most `limit` events that were written before `end`, the oldest first; says how many.
+pub(super) fn trim_events(db: &Database, end: Timestamp, limit: usize) -> Result<usize, redb::Error> {
+    let write = db.begin_write()?;
+    let mut dropped = 0;
+    {
+        let mut events = write.open_table(EVENTS)?;
+        while dropped < limit && events.first()?.is_some_and(|(_, row)| row.value().0 < end.as_micros()) {
+            events.pop_first()?;
+            dropped += 1;
+        }
+    }
+    if dropped == 0 {
+        write.abort()?;
+    } else {
+        write.commit()?;
+    }
+    Ok(dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{ReadableDatabase, backends::InMemoryBackend};
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_event_makes_room_for_the_newest() {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        for (events, lost) in [(3, 0), (4, 2)] {
+            let write = db.begin_write().unwrap();
+            let mut tables = Tables::open(&write).unwrap();
+            for _ in 0..events {
+                tables.append(SubjectKey([0; 16]), &vec![], Timestamp::default()).unwrap();
+            }
+            assert_eq!(tables.finish(5).unwrap(), lost);
+            write.commit().unwrap();
+        }
+        let events = db.begin_read().unwrap().open_table(EVENTS).unwrap();
+        let kept: Vec<_> = events.range::<u64>(..).unwrap().map(|row| row.unwrap().0.value()).collect();
+        assert_eq!(kept, [3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,151 @@
+//! What only a store that outlives its process can show.
+
+use std::{fs, path::PathBuf};
+
+use redb::TableDefinition;
+use tempfile::TempDir;
+
+use super::{setup::GENERATION_FILE, tables::*, *};
+use crate::{
+    domain::decide::Durability,
+    ports::store::Write,
+    store::contract::bed::{Counter, ManualClock, key, token},
+};
+
+struct Place {
+    folder: TempDir,
+    entropy: Counter,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), entropy: Counter::default() }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("db/store.redb")
+    }
+
+    fn generation_file(&self) -> PathBuf {
+        self.folder.path().join("data").join(GENERATION_FILE)
+    }
+
+    fn open(&self) -> Result<Durable, OpenCause> {
+        Durable::open(&self.database(), &self.folder.path().join("data"), ManualClock::start(), &self.entropy)
+    }
+
+    /// Lets another program write the file.
+    fn tamper(&self, write: impl FnOnce(&redb::WriteTransaction)) {
+        fs::create_dir_all(self.database().parent().unwrap()).unwrap();
+        let db = Database::create(self.database()).unwrap();
+        let transaction = db.begin_write().unwrap();
+        write(&transaction);
+        transaction.commit().unwrap();
+    }
+}
+
+async fn put(store: &Durable, expect: Option<u8>, n: u8) -> Result<Committed, StoreError> {
+    let blob = Blob { token: token(n), bytes: vec![n].into() };
+    let commit = Commit {
+        key: key(1),
+        expect: expect.map(token),
+        generation: store.generation,
+        write: Write::Put { blob, wake_at: Some(store.clock.now()) },
+        events: vec![vec![n]],
+        durability: Durability::Durable,
+    };
+    store.commit(commit).await
+}
+
+#[tokio::test]
+async fn store_20_a_reopened_store_knows_everything() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    assert_eq!(put(&store, None, 1).await.unwrap(), Committed::Done);
+    store.append(&key(2), vec![2]).await.unwrap();
+    let generation = store.generation;
+    drop(store);
+
+    let store = place.open().unwrap();
+    assert_eq!(store.generation, generation);
+    assert_eq!(store.load(&key(1)).await.unwrap().blob.unwrap().token, token(1));
+    assert_eq!(store.due(10).await.unwrap().keys, [key(1)]);
+    let events = store.events(0, 10).await.unwrap();
+    assert_eq!(events.len(), 2, "what was queued is written before the store closes");
+    assert_eq!(store.trim_events(Timestamp::from_micros(u64::MAX)).await.unwrap(), 2);
+    drop(store);
+
+    let store = place.open().unwrap();
+    assert_eq!(put(&store, Some(1), 2).await.unwrap(), Committed::Done);
+    assert!(store.events(events[1].cursor, 10).await.unwrap().len() == 1, "no cursor comes again");
+}
+
+#[tokio::test]
+async fn a_database_without_its_generation_file_is_a_restored_copy() {
+    let place = Place::new();
+    let first = place.open().unwrap().generation;
+    assert_eq!(fs::read_to_string(place.generation_file()).unwrap().trim(), hex::encode(first.0));
+    for change in [None, Some("00112233445566778899aabbccddeeff"), Some("no hex")] {
+        let before = place.open().unwrap().generation;
+        match change {
+            None => fs::remove_file(place.generation_file()).unwrap(),
+            Some(text) => fs::write(place.generation_file(), text).unwrap(),
+        }
+        let store = place.open().unwrap();
+        assert_ne!(store.generation, before, "{change:?}");
+        let committed = put(&Durable { generation: before, ..store }, None, 9).await.unwrap();
+        assert_eq!(committed, Committed::Conflict, "{change:?}: what was loaded before is refused");
+    }
+    let last = place.open().unwrap().generation;
+    assert_eq!(place.open().unwrap().generation, last, "and then it stays");
+}
+
+#[test]
+fn a_deleted_database_gets_a_new_generation() {
+    let place = Place::new();
+    let first = place.open().unwrap().generation;
+    fs::remove_file(place.database()).unwrap();
+    assert_ne!(place.open().unwrap().generation, first);
+}
+
+#[test]
+fn a_second_opening_is_refused() {
+    let place = Place::new();
+    let first = place.open().unwrap();
+    let refused = place.open().map(|_| ()).unwrap_err();
+    assert!(matches!(refused, OpenCause::InUse), "{refused}");
+    drop(first);
+    place.open().unwrap();
+}
+
+#[test]
+fn a_format_of_the_future_is_refused_by_name() {
+    let place = Place::new();
+    place.open().unwrap();
+    place.tamper(|write| {
+        write.open_table(NUMBERS).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+    });
+    let refused = place.open().map(|_| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "it is in format 2, and this program reads format 1");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let place = Place::new();
+    place.tamper(|write| {
+        write.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
+    });
+    assert!(matches!(place.open(), Err(OpenCause::Foreign)));
+    fs::write(place.database(), "not a database").unwrap();
+    assert!(matches!(place.open(), Err(OpenCause::Database(_))));
+}
+
+#[test]
+fn a_first_start_that_was_killed_is_begun_again() {
+    let place = Place::new();
+    fs::create_dir_all(place.database().parent().unwrap()).unwrap();
+    fs::write(place.database().with_added_extension("new"), [0; 8192]).unwrap();
+    place.open().unwrap();
+    place.open().unwrap();
+    assert_eq!(fs::read_dir(place.database().parent().unwrap()).unwrap().count(), 1, "no draft is left");
+}

@@ -1,0 +1,170 @@
+//! The store in memory: fast, and gone with the process.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    quotas::Quotas,
+    shards::{Shards, lock},
+    watchers::Watchers,
+};
+use crate::{
+    domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
+    ports::{
+        store::{
+            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent, Token, Write,
+        },
+        system::{Clock, Entropy, fresh},
+    },
+    store::bounds::{EVENTS_MAX, TRIM_STEP, check_commit, check_event},
+};
+
+mod event_log;
+
+use event_log::EventLog;
+
+/// How many records there may be: with the usual kilobyte each, they take two gigabytes.
+const RECORDS_MAX: usize = 2_000_000;
+
+struct Row {
+    blob: Blob,
+    wake_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<SubjectKey, Row>,
+    due: BTreeSet<(Timestamp, SubjectKey)>,
+}
+
+impl Shard {
+    fn token(&self, key: &SubjectKey) -> Option<Token> {
+        self.records.get(key).map(|row| row.blob.token)
+    }
+
+    /// Writes the record, and its due entry in place of the earlier one.
+    fn write(&mut self, key: SubjectKey, write: Write) {
+        let before = match write {
+            Write::Put { blob, wake_at } => {
+                self.due.extend(wake_at.map(|at| (at, key)));
+                let before = self.records.insert(key, Row { blob, wake_at });
+                before.filter(|before| before.wake_at != wake_at)
+            }
+            Write::Delete => self.records.remove(&key),
+        };
+        if let Some(at) = before.and_then(|before| before.wake_at) {
+            self.due.remove(&(at, key));
+        }
+    }
+}
+
+/// A store of this process only, with a generation of its own.
+pub struct Memory {
+    generation: Generation,
+    clock: Arc<dyn Clock>,
+    shards: Shards<Shard>,
+    events: Mutex<EventLog>,
+    quotas: Quotas,
+    watchers: Watchers,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
+        Self {
+            generation: Generation(fresh(entropy)),
+            clock,
+            shards: Shards::default(),
+            events: Mutex::new(EventLog::new(EVENTS_MAX)),
+            quotas: Quotas::default(),
+            watchers: Watchers::default(),
+        }
+    }
+
+    /// Everything a commit does, under the lock of its shard: readers see all of it or nothing.
+    fn apply(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let now = self.clock.now();
+        let mut shard = self.shards.lock(&commit.key.0);
+        let found = shard.token(&commit.key);
+        if found != commit.expect || commit.generation != self.generation {
+            return Ok(Committed::Conflict);
+        }
+        if found.is_none() && shard.records.len() >= RECORDS_MAX / Shards::<Shard>::COUNT {
+            return Err(StoreError::Full);
+        }
+        shard.write(commit.key, commit.write);
+        if !commit.events.is_empty() {
+            let mut events = lock(&self.events);
+            commit.events.into_iter().for_each(|event| events.push(commit.key, event, now));
+        }
+        Ok(Committed::Done)
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+        let blob = self.shards.lock(&key.0).records.get(key).map(|row| row.blob.clone());
+        Ok(Loaded { blob, generation: self.generation, now: self.clock.now() })
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        check_commit(&commit)?;
+        let key = commit.key;
+        let committed = self.apply(commit)?;
+        match committed {
+            Committed::Done => self.watchers.notify(&key),
+            Committed::Conflict => {}
+        }
+        Ok(committed)
+    }
+
+    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        let now = self.clock.now();
+        // The first of all are among the first of each.
+        let mut first = Vec::new();
+        for shard in self.shards.each() {
+            first.extend(shard.due.iter().take(limit.saturating_add(1)).copied());
+        }
+        first.sort_unstable();
+        let keys: Vec<_> = first.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, key)| *key).collect();
+        let next = first.get(keys.len()).map(|(at, _)| *at);
+        Ok(Due { keys, next })
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
+        self.quotas.draw(&draw, self.clock.now())
+    }
+
+    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+        Ok(self.watchers.watch(key))
+    }
+
+    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+        check_event(&event)?;
+        let now = self.clock.now();
+        lock(&self.events).push(*key, event, now);
+        Ok(())
+    }
+
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        Ok(lock(&self.events).read(after, limit))
+    }
+
+    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
+        let mut dropped = 0;
+        loop {
+            let step = lock(&self.events).trim(end, TRIM_STEP);
+            dropped += step.len() as u64;
+            if step.len() < TRIM_STEP {
+                return Ok(dropped);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The events of the store in memory, in the order of their cursors.
+
+use std::collections::VecDeque;
+
+use crate::{
+    domain::{ids::SubjectKey, time::Timestamp},
+    ports::store::{SealedEvent, StoredEvent},
+    store::bounds::EVENTS_LOST,
+};
+
+/// A bounded list of events; their cursors have no gaps.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    events: VecDeque<StoredEvent>,
+    next_cursor: u64,
+    events_max: u64,
+}
+
+impl EventLog {
+    pub(super) fn new(events_max: u64) -> Self {
+        Self { events: VecDeque::new(), next_cursor: 1, events_max }
+    }
+
+    /// Appends an event; beyond the bound the oldest is lost.
+    pub(super) fn push(&mut self, key: SubjectKey, sealed: SealedEvent, at: Timestamp) {
+        if self.events.len() as u64 >= self.events_max {
+            self.events.pop_front();
+            metrics::counter!(EVENTS_LOST).increment(1);
+        }
+        self.events.push_back(StoredEvent { cursor: self.next_cursor, key, at, sealed });
+        self.next_cursor += 1;
+    }
+
+    /// At most `limit` events after a cursor.
+    pub(super) fn read(&self, after: u64, limit: usize) -> Vec<StoredEvent> {
+        let from = self.events.partition_point(|event| event.cursor <= after);
+        self.events.range(from..).take(limit).cloned().collect()
+    }
+
+    /// Takes out at most `limit` events that were written before `end`, the oldest first.
+    pub(super) fn trim(&mut self, end: Timestamp, limit: usize) -> Vec<StoredEvent> {
+        let old = self.events.iter().take(limit).take_while(|event| event.at < end).count();
+        self.events.drain(..old).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_event_makes_room_for_the_newest() {
+        let mut log = EventLog::new(3);
+        for n in 0..5 {
+            log.push(SubjectKey([0; 16]), vec![n], Timestamp::default());
+        }
+        let kept: Vec<_> = log.read(0, 10).into_iter().map(|event| (event.cursor, event.sealed[0])).collect();
+        assert_eq!(kept, [(3, 2), (4, 3), (5, 4)]);
+    }
+}

@@ -1,0 +1,102 @@
+//! Quotas in the memory of one process.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::shards::Shards;
+use crate::{
+    domain::{gcra, time::Timestamp},
+    ports::store::{Draw, Drawn, StoreError},
+};
+
+/// How many buckets there may be at once. At the end of it, new buckets are refused: a quota that
+/// forgets is no quota.
+const BUCKETS_MAX: usize = 1_000_000;
+
+/// Below this a shard is not worth pruning.
+const PRUNE_FROM: usize = 1024;
+
+/// A shard is pruned at most this often, so that pruning never costs more than drawing.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// The theoretical arrival time of each bucket that is not full.
+    buckets: HashMap<[u8; 16], Timestamp>,
+    next_prune: Timestamp,
+}
+
+/// All quotas.
+#[derive(Debug, Default)]
+pub(super) struct Quotas(Shards<Shard>);
+
+impl Quotas {
+    /// Takes one from a bucket.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if there are too many buckets for one more.
+    pub(super) fn draw(&self, draw: &Draw, now: Timestamp) -> Result<Drawn, StoreError> {
+        let mut shard = self.0.lock(&draw.bucket);
+        shard.prune(now);
+        let known = shard.buckets.get(&draw.bucket).copied();
+        if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
+            return Err(StoreError::Full);
+        }
+        match draw.rate.draw(known.unwrap_or_default(), 1, now) {
+            gcra::Draw::Taken { tat } => {
+                shard.buckets.insert(draw.bucket, tat);
+                Ok(Drawn::Taken)
+            }
+            // One always fits an idle bucket, so there is a time.
+            gcra::Draw::Refused { retry_after } => Ok(Drawn::Refused { retry_after: retry_after.unwrap_or(draw.rate.interval) }),
+        }
+    }
+}
+
+impl Shard {
+    /// Forgets buckets that are full again: they are as good as new.
+    fn prune(&mut self, now: Timestamp) {
+        if self.buckets.len() >= PRUNE_FROM && now >= self.next_prune {
+            self.buckets.retain(|_, tat| *tat > now);
+            self.next_prune = now.plus(PRUNE_INTERVAL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gcra::Rate;
+
+    fn draw(n: u32) -> Draw {
+        let mut bucket = [0; 16];
+        bucket[12..].copy_from_slice(&n.to_be_bytes());
+        Draw { bucket, rate: Rate::per(1, Duration::from_secs(10)) }
+    }
+
+    #[test]
+    fn buckets_that_are_full_again_are_forgotten() {
+        let quotas = Quotas::default();
+        let start = Timestamp::from_micros(1_000_000);
+        for n in 0..10_000 {
+            assert_eq!(quotas.draw(&draw(n), start).unwrap(), Drawn::Taken);
+        }
+        let later = start.plus(Duration::from_secs(10));
+        assert_eq!(quotas.draw(&draw(0), later).unwrap(), Drawn::Taken);
+        assert_eq!(quotas.0.lock(&draw(0).bucket).buckets.len(), 1);
+    }
+
+    #[test]
+    fn a_bucket_too_many_is_refused_and_the_others_go_on() {
+        let quotas = Quotas::default();
+        let now = Timestamp::from_micros(1_000_000);
+        // All of these keys fall into one shard.
+        let room = u32::try_from(BUCKETS_MAX / Shards::<Shard>::COUNT).unwrap();
+        for n in 0..room {
+            assert_eq!(quotas.draw(&draw(n), now).unwrap(), Drawn::Taken);
+        }
+        assert!(matches!(quotas.draw(&draw(room), now), Err(StoreError::Full)));
+        assert!(matches!(quotas.draw(&draw(0), now), Ok(Drawn::Refused { .. })), "a known bucket still counts");
+        let later = now.plus(Duration::from_secs(10));
+        assert_eq!(quotas.draw(&draw(room), later).unwrap(), Drawn::Taken);
+    }
+}

@@ -1,0 +1,79 @@
+//! Who watches which record, within one process.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+
+use super::shards::Shards;
+use crate::{domain::ids::SubjectKey, ports::store::News};
+
+/// Below this a shard is not worth pruning.
+const PRUNE_FROM: usize = 64;
+
+#[derive(Debug, Default)]
+struct Shard {
+    senders: HashMap<SubjectKey, watch::Sender<u64>>,
+    /// How many entries the last pruning left.
+    left: usize,
+}
+
+/// All watchers. There are never more than about twice as many entries as watched records.
+#[derive(Debug, Default)]
+pub(super) struct Watchers(Shards<Shard>);
+
+impl Watchers {
+    /// Watches a record from now on.
+    pub(super) fn watch(&self, key: &SubjectKey) -> News {
+        let mut shard = self.0.lock(&key.0);
+        if shard.senders.len() >= PRUNE_FROM.max(2 * shard.left) {
+            shard.senders.retain(|_, sender| sender.receiver_count() > 0);
+            shard.left = shard.senders.len();
+        }
+        shard.senders.entry(*key).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Tells those who watch a record that it changed.
+    pub(super) fn notify(&self, key: &SubjectKey) {
+        let mut shard = self.0.lock(&key.0);
+        let Some(sender) = shard.senders.get(key) else { return };
+        if sender.receiver_count() == 0 {
+            shard.senders.remove(key);
+        } else {
+            sender.send_modify(|news| *news = news.wrapping_add(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> SubjectKey {
+        let mut key = [0; 16];
+        key[15] = n;
+        SubjectKey(key)
+    }
+
+    #[test]
+    fn a_record_that_nobody_watches_any_more_is_forgotten_when_it_changes() {
+        let watchers = Watchers::default();
+        let news = watchers.watch(&key(1));
+        watchers.notify(&key(1));
+        assert!(news.has_changed().unwrap());
+        drop(news);
+        watchers.notify(&key(1));
+        assert!(watchers.0.lock(&key(1).0).senders.is_empty());
+    }
+
+    #[test]
+    fn records_that_never_change_are_forgotten_when_others_are_watched() {
+        let watchers = Watchers::default();
+        let kept = watchers.watch(&key(255));
+        for n in 0..200 {
+            drop(watchers.watch(&key(n)));
+        }
+        assert!(watchers.0.lock(&key(0).0).senders.len() <= PRUNE_FROM);
+        watchers.notify(&key(255));
+        assert!(kept.has_changed().unwrap(), "a live watch survives");
+    }
+}
