@@ -28,6 +28,8 @@ mod setup;
 mod tables;
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;
 
 /// A store in one file, for one process. Quotas live in memory: a restart refills them, failure counts it does not.
