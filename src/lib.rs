@@ -1,5 +1,6 @@
 //! Step-up authentication.
 
 pub mod domain;
+pub mod message;
 pub mod pb;
 pub mod ports;
