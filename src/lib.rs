@@ -4,3 +4,4 @@ pub mod domain;
 pub mod message;
 pub mod pb;
 pub mod ports;
+pub mod sender;
