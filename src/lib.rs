@@ -1,6 +1,7 @@
 //! Step-up authentication.
 
 pub mod domain;
+pub mod http;
 pub mod message;
 pub mod pb;
 pub mod ports;
