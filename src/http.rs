@@ -1,0 +1,55 @@
+//! The HTTP listener: what is served beside gRPC.
+
+pub mod dev;
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+
+use crate::ports::outbox::Outbox;
+
+/// All routes. With an outbox, which only the development profile has, also those that show its messages;
+/// without one these paths do not exist.
+pub fn router(outbox: Option<Arc<Outbox>>) -> Router {
+    let router = Router::new().route("/", get(root));
+    match outbox {
+        Some(outbox) => router.merge(dev::router(outbox)),
+        None => router,
+    }
+}
+
+async fn root() -> &'static str {
+    "Countersign: the HTTP listener. The API is gRPC, on its own listener.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        http::{Request, StatusCode},
+    };
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn get(router: Router, path: &str) -> (StatusCode, String) {
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn conf_02_without_an_outbox_its_paths_do_not_exist() {
+        for path in ["/dev", "/dev/", "/dev/outbox", "/dev/x"] {
+            assert_eq!(get(router(None), path).await, (StatusCode::NOT_FOUND, String::new()), "{path}");
+        }
+        assert_eq!(get(router(Some(Arc::default())), "/dev/outbox").await, (StatusCode::OK, "[]".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn the_root_says_what_this_listener_is() {
+        let (status, body) = get(router(None), "/").await;
+        assert_eq!((status, body.lines().count()), (StatusCode::OK, 1));
+    }
+}

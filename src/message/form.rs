@@ -1,0 +1,140 @@
+//! The forms a message takes, one template file each, and what each must hold.
+
+use super::template::{Flaw, Markup, Place, Template};
+
+/// One kind of template file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    EmailSubject,
+    EmailText,
+    EmailHtml,
+    Sms,
+    Voice,
+    Whatsapp,
+}
+
+impl Form {
+    pub(super) const ALL: [Self; 6] =
+        [Self::EmailSubject, Self::EmailText, Self::EmailHtml, Self::Sms, Self::Voice, Self::Whatsapp];
+
+    /// The name of its file; an action's own file has the action and a dot before it.
+    pub(super) const fn file_name(self) -> &'static str {
+        match self {
+            Self::EmailSubject => "email.subject.txt",
+            Self::EmailText => "email.txt",
+            Self::EmailHtml => "email.html",
+            Self::Sms => "sms.txt",
+            Self::Voice => "voice.txt",
+            Self::Whatsapp => "whatsapp.txt",
+        }
+    }
+
+    pub(super) const fn markup(self) -> Markup {
+        match self {
+            Self::EmailHtml => Markup::Html,
+            Self::EmailSubject | Self::EmailText | Self::Sms | Self::Voice | Self::Whatsapp => Markup::Plain,
+        }
+    }
+
+    /// Reads a template of this form and checks that it holds what it must and nothing that it must not.
+    ///
+    /// A text made for one action may name it in its own words; a general one needs the place-holder.
+    pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
+        let template = Template::parse(source)?;
+        let mut flaws = links(source);
+        match self {
+            Self::EmailSubject => flaws.extend(subject_flaws(source, &template)),
+            Self::EmailText | Self::EmailHtml | Self::Sms | Self::Voice | Self::Whatsapp => {
+                flaws.extend(text_flaws(&template, for_one_action));
+            }
+        }
+        if flaws.is_empty() { Ok(template) } else { Err(flaws) }
+    }
+}
+
+/// Customers who learn that our messages have links will follow those of others, too.
+fn links(source: &str) -> Vec<Flaw> {
+    let is_link = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        ["http", "href", "www."].iter().any(|sign| line.contains(sign))
+    };
+    let lines = source.lines().enumerate().filter(|(_, line)| is_link(line));
+    lines.map(|(index, _)| Flaw { line: Some(index + 1), problem: "holds a link".to_owned() }).collect()
+}
+
+/// A subject is shown on locked screens, so it never holds the code or what is approved.
+fn subject_flaws(source: &str, template: &Template) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    if source.trim().is_empty() || source.trim_end().lines().count() != 1 {
+        flaws.push(flaw("is not exactly one line, as a subject must be"));
+    }
+    for place in [Place::Code, Place::CodePlain, Place::Details] {
+        if template.has(place) {
+            flaws.push(flaw(&format!("holds {{{{ {} }}}}, which must not be in a subject", place.name())));
+        }
+    }
+    flaws
+}
+
+fn text_flaws(template: &Template, for_one_action: bool) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    if !template.has(Place::Code) && !template.has(Place::CodePlain) {
+        flaws.push(flaw("lacks {{ code }} or {{ code_plain }}"));
+    }
+    let required = [(Place::Brand, true), (Place::Action, !for_one_action), (Place::Details, true), (Place::NeverShare, true)];
+    for (place, is_required) in required {
+        if is_required && !template.has(place) {
+            flaws.push(flaw(&format!("lacks {{{{ {} }}}}", place.name())));
+        }
+    }
+    flaws
+}
+
+fn flaw(problem: &str) -> Flaw {
+    Flaw { line: None, problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "{{ brand }} {{ code }} {{ action }}\n{{ details }}\n{{ never_share }}";
+
+    fn problems(form: Form, source: &str) -> Vec<String> {
+        form.parse(source, false).map_or_else(|flaws| flaws.into_iter().map(|flaw| flaw.problem).collect(), |_| Vec::new())
+    }
+
+    #[test]
+    fn text_04_a_text_holds_all_that_it_must() {
+        for form in Form::ALL.into_iter().filter(|form| *form != Form::EmailSubject) {
+            assert_eq!(problems(form, GOOD), [""; 0]);
+            for place in ["code", "brand", "action", "details", "never_share"] {
+                let without = GOOD.replace(&format!("{{{{ {place} }}}}"), "");
+                let problems = problems(form, &without);
+                assert!(matches!(&problems[..], [one] if one.contains(place)), "{place}: {problems:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_04_a_text_holds_no_link() {
+        for link in ["https://example.org", "HTTP://example.org", "<a HREF='x'>", "www.example.org"] {
+            assert_eq!(problems(Form::Sms, &format!("{GOOD}\n{link}")), ["holds a link"], "{link}");
+        }
+    }
+
+    #[test]
+    fn a_text_for_one_action_may_name_it_in_its_own_words() {
+        let source = GOOD.replace("{{ action }}", "your payment");
+        assert!(Form::Sms.parse(&source, true).is_ok());
+        assert!(Form::Sms.parse(&source, false).is_err());
+    }
+
+    #[test]
+    fn a_subject_is_one_line_without_the_code() {
+        assert_eq!(problems(Form::EmailSubject, "{{ brand }}: {{ action }}\n"), [""; 0]);
+        for bad in ["", " \n", "a\nb", "\na", "{{ code }}", "{{ code_plain }}", "{{ details }}"] {
+            assert_eq!(problems(Form::EmailSubject, bad).len(), 1, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Reads the built-in templates and an operator's own, and reports every mistake of every file.
+
+use std::{
+    collections::HashMap,
+    fs::{self, DirEntry},
+    path::Path,
+};
+
+use super::{
+    Key, Messages,
+    form::Form,
+    language::Language,
+    template::{Flaw, Template},
+};
+use crate::domain::ids::ActionName;
+
+/// Largest template file.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Most entries of one folder of templates.
+const FILES_MAX: usize = 1000;
+/// Most characters of a brand: it is part of every SMS.
+const BRAND_CHARS_MAX: usize = 64;
+
+/// What is wrong with the templates, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateMistake {
+    /// The file or folder, or the name of a setting.
+    pub path: String,
+    /// The line, counted from 1, if it is one line.
+    pub line: Option<usize>,
+    /// What is wrong, as the end of a sentence that begins with the path.
+    pub problem: String,
+}
+
+impl std::fmt::Display for TemplateMistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.path, self.problem),
+            None => write!(f, "{}: {}", self.path, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for TemplateMistake {}
+
+macro_rules! built_in {
+    ($folder:literal) => {
+        [
+            include_str!(concat!("templates/", $folder, "/email.subject.txt")),
+            include_str!(concat!("templates/", $folder, "/email.txt")),
+            include_str!(concat!("templates/", $folder, "/email.html")),
+            include_str!(concat!("templates/", $folder, "/sms.txt")),
+            include_str!(concat!("templates/", $folder, "/voice.txt")),
+            include_str!(concat!("templates/", $folder, "/whatsapp.txt")),
+        ]
+    };
+}
+
+/// The built-in templates of a language, in the order of [`Form::ALL`].
+const fn built_in(language: Language) -> [&'static str; 6] {
+    match language {
+        Language::Nl => built_in!("nl"),
+        Language::De => built_in!("de"),
+        Language::En => built_in!("en"),
+    }
+}
+
+pub(super) fn load(dir: Option<&Path>, default_language: &str, brand: &str) -> Result<Messages, Vec<TemplateMistake>> {
+    let mut loader = Loader::default();
+    for language in Language::ALL {
+        for (form, source) in Form::ALL.into_iter().zip(built_in(language)) {
+            let path = format!("built-in {}/{}", language.tag(), form.file_name());
+            loader.take(&path, Key { language, action: None, form }, source);
+        }
+    }
+    if let Some(dir) = dir {
+        loader.read_languages(dir);
+    }
+    let default_language = Language::from_tag(default_language).unwrap_or_else(|| {
+        loader.mistake("default language", format!("is not one of {}", known_languages()));
+        Language::En
+    });
+    if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
+        loader.mistake("brand", format!("is not 1 to {BRAND_CHARS_MAX} printable characters"));
+    }
+    if loader.mistakes.is_empty() {
+        Ok(Messages { brand: brand.to_owned(), default_language, templates: loader.templates })
+    } else {
+        Err(loader.mistakes)
+    }
+}
+
+/// Gathers templates and mistakes.
+#[derive(Default)]
+struct Loader {
+    templates: HashMap<Key, Template>,
+    mistakes: Vec<TemplateMistake>,
+}
+
+impl Loader {
+    fn mistake(&mut self, path: &str, problem: String) {
+        self.mistakes.push(TemplateMistake { path: path.to_owned(), line: None, problem });
+    }
+
+    fn read_languages(&mut self, dir: &Path) {
+        for (name, entry) in self.entries(dir) {
+            match Language::from_tag(&name) {
+                Some(language) => self.read_language(language, &entry.path()),
+                None => self.mistake(&show(&entry.path()), format!("is not a folder named {}", known_languages())),
+            }
+        }
+    }
+
+    fn read_language(&mut self, language: Language, dir: &Path) {
+        for (name, entry) in self.entries(dir) {
+            let path = entry.path();
+            match key(language, &name) {
+                Some(key) => self.read_file(key, &path),
+                None => self.mistake(&show(&path), format!("is not named {}, or ACTION. and one of them", known_files())),
+            }
+        }
+    }
+
+    /// The entries of a folder by name, in order. Those that begin with a dot are left alone: a mounted
+    /// Kubernetes volume and most editors have some.
+    fn entries(&mut self, dir: &Path) -> Vec<(String, DirEntry)> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.mistake(&show(dir), format!("cannot be read: {error}"));
+                return Vec::new();
+            }
+        };
+        let named = entries.flatten().map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry));
+        let mut found: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).take(FILES_MAX + 1).collect();
+        if found.len() > FILES_MAX {
+            self.mistake(&show(dir), format!("holds more than {FILES_MAX} files"));
+            return Vec::new();
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    fn read_file(&mut self, key: Key, path: &Path) {
+        match fs::metadata(path).map(|metadata| metadata.len()) {
+            Ok(bytes) if bytes > FILE_BYTES_MAX => self.mistake(&show(path), format!("is larger than {FILE_BYTES_MAX} bytes")),
+            Ok(_) => match fs::read_to_string(path) {
+                Ok(source) => self.take(&show(path), key, &source),
+                Err(error) => self.mistake(&show(path), format!("cannot be read: {error}")),
+            },
+            Err(error) => self.mistake(&show(path), format!("cannot be read: {error}")),
+        }
+    }
+
+    fn take(&mut self, path: &str, key: Key, source: &str) {
+        match key.form.parse(source, key.action.is_some()) {
+            Ok(template) => drop(self.templates.insert(key, template)),
+            Err(flaws) => {
+                let mistake = |Flaw { line, problem }| TemplateMistake { path: path.to_owned(), line, problem };
+                self.mistakes.extend(flaws.into_iter().map(mistake));
+            }
+        }
+    }
+}
+
+/// What a file name stands for: `email.txt`, or `payment.email.txt` for one action.
+fn key(language: Language, file_name: &str) -> Option<Key> {
+    Form::ALL.into_iter().find_map(|form| {
+        let before = file_name.strip_suffix(form.file_name())?;
+        let action = match before {
+            "" => None,
+            before => Some(ActionName::parse(before.strip_suffix('.')?).ok()?),
+        };
+        Some(Key { language, action, form })
+    })
+}
+
+fn known_languages() -> String {
+    Language::ALL.map(Language::tag).join(", ")
+}
+
+fn known_files() -> String {
+    Form::ALL.map(Form::file_name).join(", ")
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_says_language_action_and_form() {
+        let payment = ActionName::parse("payment").unwrap();
+        assert_eq!(key(Language::Nl, "email.txt"), Some(Key { language: Language::Nl, action: None, form: Form::EmailText }));
+        assert_eq!(
+            key(Language::De, "payment.email.subject.txt"),
+            Some(Key { language: Language::De, action: Some(payment), form: Form::EmailSubject })
+        );
+        for bad in ["mail.txt", "xemail.txt", "Payment.email.txt", ".email.txt", "a.b.sms.txt", "email.txt.bak", "README.md"] {
+            assert_eq!(key(Language::Nl, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_all_files_are_reported_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("nl/sms.txt", "{{ brand }} {{ code }} {{ action }}\n{{ details }} {{7*7}}\n{{ never_share }}");
+        write("nl/email.subject.txt", "{{ code }}");
+        write("nl/emial.txt", "x");
+        write("de/payment.voice.txt", "{{ brand }} {{ code }}\n{{ details }}");
+        write("fr/sms.txt", "x");
+        write(".hidden/sms.txt", "x");
+        let mistakes = Messages::load(Some(dir.path()), "xx", "a\r\nBcc: b").unwrap_err();
+        let shown: Vec<_> = mistakes.iter().map(|m| m.to_string().replace(&show(dir.path()), "")).collect();
+        for (mistake, begin) in shown.iter().zip([
+            "/de/payment.voice.txt: lacks {{ never_share }}",
+            "/fr: is not a folder named",
+            "/nl/email.subject.txt: holds {{ code }}",
+            "/nl/emial.txt: is not named",
+            "/nl/sms.txt:2: holds {{ 7*7 }}",
+            "default language: is not one of nl, de, en",
+            "brand: is not",
+        ]) {
+            assert!(mistake.starts_with(begin), "{mistake}");
+        }
+        assert_eq!(shown.len(), 7, "{shown:#?}");
+    }
+
+    #[test]
+    fn a_missing_folder_is_a_mistake() {
+        let missing = tempfile::tempdir().unwrap().path().join("missing");
+        let mistakes = Messages::load(Some(&missing), "en", "Bank").unwrap_err();
+        assert!(mistakes[0].problem.starts_with("cannot be read"));
+    }
+}

@@ -1,0 +1,256 @@
+//! A template: text with place-holders, taken apart once at load.
+//!
+//! There is no logic in it and nothing to evaluate: what is not one of the known place-holders is refused,
+//! and a value is only ever copied into the output. So no value can be read as a template.
+
+use std::fmt::Write as _;
+
+use minijinja::HtmlEscape;
+
+/// What may stand between `{{` and `}}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The code in two groups, as people read it.
+    Code,
+    /// The code as it is typed.
+    CodePlain,
+    /// Who sends the message.
+    Brand,
+    /// What the code is for.
+    Action,
+    /// How long the code is still good.
+    Minutes,
+    /// What is approved, one value a line. The line of the template that holds it goes if there is nothing.
+    Details,
+    /// The sentence that asks to tell the code to nobody.
+    NeverShare,
+}
+
+impl Place {
+    const ALL: [Self; 7] =
+        [Self::Code, Self::CodePlain, Self::Brand, Self::Action, Self::Minutes, Self::Details, Self::NeverShare];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::CodePlain => "code_plain",
+            Self::Brand => "brand",
+            Self::Action => "action",
+            Self::Minutes => "minutes",
+            Self::Details => "details",
+            Self::NeverShare => "never_share",
+        }
+    }
+}
+
+/// The values of one message. It holds the code, so it has no `Debug`.
+pub(super) struct Values<'a> {
+    pub(super) code: String,
+    pub(super) code_plain: &'a str,
+    pub(super) brand: &'a str,
+    pub(super) action: String,
+    pub(super) minutes: String,
+    pub(super) details: Vec<String>,
+    pub(super) never_share: &'a str,
+}
+
+/// How values are written into the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Markup {
+    Plain,
+    Html,
+}
+
+impl Markup {
+    /// Writes a value. Control characters become spaces, so that no value starts a line or a header of its own.
+    fn write(self, out: &mut String, value: &str) {
+        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        match self {
+            Self::Plain => out.push_str(&value),
+            // Writing to a string cannot fail.
+            Self::Html => drop(write!(out, "{}", HtmlEscape(&value))),
+        }
+    }
+
+    const fn line_break(self) -> &'static str {
+        match self {
+            Self::Plain => "\n",
+            Self::Html => "<br>\n",
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Piece {
+    Text(String),
+    Place(Place),
+}
+
+#[derive(Debug)]
+struct Line(Vec<Piece>);
+
+/// What is wrong with a template, and on which line, counted from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) line: Option<usize>,
+    pub(super) problem: String,
+}
+
+/// A template, taken apart.
+#[derive(Debug)]
+pub(super) struct Template(Vec<Line>);
+
+impl Template {
+    /// Takes a template apart.
+    pub(super) fn parse(source: &str) -> Result<Self, Vec<Flaw>> {
+        let mut flaws = Vec::new();
+        let mut lines = Vec::new();
+        for (index, text) in source.lines().enumerate() {
+            match parse_line(text) {
+                Ok(line) => lines.push(line),
+                Err(problem) => flaws.push(Flaw { line: Some(index + 1), problem }),
+            }
+        }
+        if flaws.is_empty() { Ok(Self(lines)) } else { Err(flaws) }
+    }
+
+    /// Does it hold this place-holder?
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.0.iter().any(|line| line.has(place))
+    }
+
+    /// Copies the values in.
+    pub(super) fn render(&self, values: &Values<'_>, markup: Markup) -> String {
+        let mut out = String::new();
+        let mut left_out = false;
+        for line in &self.0 {
+            if values.details.is_empty() && line.has(Place::Details) {
+                left_out = true;
+                continue;
+            }
+            // The blank line after a line that was left out goes with it.
+            if std::mem::take(&mut left_out) && line.0.is_empty() {
+                continue;
+            }
+            line.0.iter().for_each(|piece| piece.render(&mut out, values, markup));
+            out.push('\n');
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+}
+
+impl Line {
+    fn has(&self, place: Place) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Place(found) if *found == place))
+    }
+}
+
+impl Piece {
+    fn render(&self, out: &mut String, values: &Values<'_>, markup: Markup) {
+        match self {
+            Self::Text(text) => out.push_str(text),
+            Self::Place(Place::Code) => markup.write(out, &values.code),
+            Self::Place(Place::CodePlain) => markup.write(out, values.code_plain),
+            Self::Place(Place::Brand) => markup.write(out, values.brand),
+            Self::Place(Place::Action) => markup.write(out, &values.action),
+            Self::Place(Place::Minutes) => markup.write(out, &values.minutes),
+            Self::Place(Place::NeverShare) => markup.write(out, values.never_share),
+            Self::Place(Place::Details) => {
+                for (index, detail) in values.details.iter().enumerate() {
+                    if index > 0 {
+                        out.push_str(markup.line_break());
+                    }
+                    markup.write(out, detail);
+                }
+            }
+        }
+    }
+}
+
+fn parse_line(text: &str) -> Result<Line, String> {
+    if text.contains("{%") || text.contains("{#") {
+        return Err("holds {% or {#, but templates have no logic".to_owned());
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (inside, behind) = after.split_once("}}").ok_or("has {{ without }} on the same line")?;
+        let name = inside.trim();
+        let place = Place::ALL.into_iter().find(|place| place.name() == name).ok_or_else(|| unknown(name))?;
+        push_text(&mut pieces, before);
+        pieces.push(Piece::Place(place));
+        rest = behind;
+    }
+    push_text(&mut pieces, rest);
+    Ok(Line(pieces))
+}
+
+fn push_text(pieces: &mut Vec<Piece>, text: &str) {
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text.to_owned()));
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let known = Place::ALL.map(Place::name).join(", ");
+    format!("holds {{{{ {name} }}}}, which is not a place-holder; there are {known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(details: &[&str]) -> Values<'static> {
+        Values {
+            code: "123 456".to_owned(),
+            code_plain: "123456",
+            brand: "{{ code }} <b>",
+            action: "a".to_owned(),
+            minutes: "5 minutes".to_owned(),
+            details: details.iter().map(|&detail| detail.to_owned()).collect(),
+            never_share: "never",
+        }
+    }
+
+    #[test]
+    fn text_07_only_the_known_place_holders_are_taken() {
+        for bad in [
+            "{{7*7}}",
+            "{{ code|upper }}",
+            "{{ code.x }}",
+            "{{ unknown }}",
+            "{{}}",
+            "{{ code",
+            "{{ {{ code }} }}",
+            "{% if code %}",
+            "{# note #}",
+        ] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+        let flaws = Template::parse("fine\n{{7*7}}\n{% x %}").unwrap_err();
+        assert_eq!(flaws.iter().map(|flaw| flaw.line).collect::<Vec<_>>(), [Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn text_07_a_value_is_copied_and_never_read() {
+        let template = Template::parse("{{ brand }}|{{code}}").unwrap();
+        assert_eq!(template.render(&values(&[]), Markup::Plain), "{{ code }} <b>|123 456");
+        assert_eq!(template.render(&values(&[]), Markup::Html), "{{ code }} &lt;b&gt;|123 456");
+    }
+
+    #[test]
+    fn a_line_without_details_is_left_out_with_the_blank_line_after_it() {
+        let template = Template::parse("a\n\n<p>{{ details }}</p>\n\nb\n").unwrap();
+        assert_eq!(template.render(&values(&[]), Markup::Plain), "a\n\nb");
+        assert_eq!(template.render(&values(&["x: 1", "y: <"]), Markup::Html), "a\n\n<p>x: 1<br>\ny: &lt;</p>\n\nb");
+    }
+
+    #[test]
+    fn mail_02_a_value_starts_no_line() {
+        let mut values = values(&["x: 1\r\n.\r\nMAIL FROM"]);
+        values.brand = "b\r\nBcc: c@example.org";
+        let template = Template::parse("{{ brand }} {{ details }}").unwrap();
+        assert_eq!(template.render(&values, Markup::Plain).lines().count(), 1);
+    }
+}

@@ -1,0 +1,25 @@
+//! A message for tests.
+
+use crate::{
+    domain::{
+        guess::Digits,
+        ids::{DeliveryId, SubjectKey, VerificationId},
+        recipient::{Channel, Recipient},
+    },
+    ports::sender::{Content, Message},
+};
+
+/// An e-mail to Anna.
+pub(super) fn message() -> Message {
+    Message {
+        delivery: DeliveryId([7; 16]),
+        verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
+        recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
+        content: Content {
+            subject: "Ihr Code für Überweisung".to_owned(),
+            text: "Your code: 123 456".to_owned(),
+            html: Some("<p>123 456</p>".to_owned()),
+        },
+        code: Digits::from_ascii(b"123456").unwrap(),
+    }
+}

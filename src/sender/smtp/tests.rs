@@ -1,0 +1,229 @@
+//! Mail as it arrives at an SMTP server, and what follows from what the server says.
+
+use super::{
+    super::{samples, sink::Sink},
+    *,
+};
+
+type Answers = &'static [(&'static str, &'static str)];
+
+fn settings(port: u16) -> SmtpSettings {
+    SmtpSettings {
+        host: "127.0.0.1".to_owned(),
+        port,
+        from: "Voorbeeld Bank <no-reply@bank.example>".to_owned(),
+        tls: SmtpTls::None,
+        credentials: None,
+        ca_file: None,
+        timeout: TIMEOUT_DEFAULT,
+        pool_max: 2,
+        hello_name: Some("service.example".to_owned()),
+    }
+}
+
+fn credentials() -> (String, SecretText) {
+    ("user".to_owned(), SecretText::new("s3cret-word".to_owned()))
+}
+
+fn header<'a>(mail: &'a str, name: &str) -> Vec<&'a str> {
+    let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
+    let values = headers.lines().filter_map(|line| line.split_once(": ")).filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    values.map(|(_, value)| value).collect()
+}
+
+async fn outcome(answers: Answers) -> Result<(), SendError> {
+    let sink = Sink::start(answers).await;
+    Smtp::new(settings(sink.port)).unwrap().send(&samples::message()).await
+}
+
+#[tokio::test]
+async fn mail_01_a_mail_says_that_a_machine_wrote_it() {
+    let sink = Sink::start(&[]).await;
+    let smtp = Smtp::new(settings(sink.port)).unwrap();
+    smtp.send(&samples::message()).await.unwrap();
+    smtp.send(&samples::message()).await.unwrap();
+
+    let record = sink.record();
+    assert_eq!(record.commands("EHLO"), ["EHLO service.example"]);
+    assert_eq!(record.commands("MAIL"), ["MAIL FROM:<no-reply@bank.example>"; 2]);
+    assert_eq!(record.commands("RCPT"), ["RCPT TO:<anna@example.org>"; 2]);
+    assert_eq!(record.connections, 1, "the connection is kept");
+    let mail = &record.mails[0];
+    assert_eq!(header(mail, "Auto-Submitted"), ["auto-generated"]);
+    assert_eq!(header(mail, "From"), ["\"Voorbeeld Bank\" <no-reply@bank.example>"]);
+    assert_eq!(header(mail, "To"), ["anna@example.org"]);
+    assert_eq!(header(mail, "Date").len(), 1);
+    assert_eq!(header(mail, "List-Unsubscribe"), [""; 0]);
+    assert!(header(mail, "Subject")[0].contains("=?utf-8?"), "{mail}");
+    assert!(header(mail, "Content-Type")[0].starts_with("multipart/alternative"));
+    assert!(mail.find("text/plain").unwrap() < mail.find("text/html").unwrap(), "text first");
+    let id = format!("<{}@bank.example>", samples::message().delivery);
+    assert_eq!(header(mail, "Message-ID"), [id.as_str()]);
+    assert_eq!(header(&record.mails[1], "Message-ID"), [id.as_str()], "the same for every try");
+}
+
+#[tokio::test]
+async fn mail_02_no_value_breaks_a_header_or_the_message() {
+    for hostile in [
+        "\r\nBcc: eve@example.org",
+        "\nBcc: eve@example.org",
+        "\rBcc: eve@example.org\r",
+        "\r\n.\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<eve@example.org>\r\nDATA\r\n",
+        "\n.\nMAIL FROM:<eve@example.org>\nRCPT TO:<eve@example.org>\n",
+        "\r.\rMAIL FROM:<eve@example.org>\r",
+        "\r\n\r\n--boundary\r\n\u{0}",
+    ] {
+        let sink = Sink::start(&[]).await;
+        let smtp = Smtp::new(settings(sink.port)).unwrap();
+        let mut message = samples::message();
+        message.content.subject = format!("Code{hostile}");
+        message.content.text = format!("Code 123 456{hostile}");
+        message.content.html = Some(format!("<p>123 456</p>{hostile}"));
+        smtp.send(&message).await.unwrap();
+
+        let record = sink.record();
+        assert_eq!(record.mails.len(), 1, "{hostile:?}");
+        assert_eq!(record.commands("MAIL"), ["MAIL FROM:<no-reply@bank.example>"], "{hostile:?}");
+        assert_eq!(record.commands("RCPT"), ["RCPT TO:<anna@example.org>"], "{hostile:?}");
+        let mail = &record.mails[0];
+        assert_eq!(header(mail, "Bcc"), [""; 0], "{hostile:?}");
+        assert_eq!(header(mail, "Subject").len(), 1, "{hostile:?}");
+        assert!(!mail.replace("\r\n", "").contains(['\r', '\n', '\0']), "no line ends but by CR LF: {hostile:?}");
+    }
+}
+
+#[test]
+fn mail_02_no_setting_breaks_a_header_or_a_command() {
+    let refused = |change: fn(&mut SmtpSettings)| {
+        let mut settings = settings(25);
+        change(&mut settings);
+        Smtp::new(settings).is_err()
+    };
+    assert!(refused(|s| s.from = "Bank\r\nBcc: eve@example.org <a@bank.example>".to_owned()));
+    assert!(refused(|s| s.from = "a@bank.example>\r\nRCPT TO:<eve@example.org".to_owned()));
+    assert!(refused(|s| s.hello_name = Some("a\r\nMAIL FROM:<eve@example.org>".to_owned())));
+}
+
+#[tokio::test]
+async fn a_busy_server_is_tried_again() {
+    let busy = Err(retry("busy"));
+    assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
+    assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
+    assert_eq!(outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await, busy);
+    assert_eq!(outcome(&[("DATA", "452 full")]).await, busy);
+    assert_eq!(outcome(&[("MESSAGE", "452 full")]).await, busy);
+    assert_eq!(outcome(&[("RCPT", "CLOSE")]).await, Err(retry("unreachable")));
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
+    let given_up = Err(give_up("refused"));
+    assert_eq!(outcome(&[("RCPT", "550 5.1.1 no such user anna@example.org")]).await, given_up);
+    assert_eq!(outcome(&[("RCPT", "550 unknown")]).await, given_up);
+    assert_eq!(outcome(&[("MESSAGE", "552 5.2.2 mailbox full")]).await, given_up);
+    let next = Err(next_sender("sender_refused"));
+    assert_eq!(outcome(&[("HELLO", "554 go away")]).await, next);
+    assert_eq!(outcome(&[("MAIL", "550 not from you")]).await, next);
+    assert_eq!(outcome(&[("RCPT", "554 5.7.1 relay access denied")]).await, next);
+    assert_eq!(outcome(&[("RCPT", "530 log in first")]).await, next);
+    assert_eq!(outcome(&[("MESSAGE", "554 5.7.1 looks like spam")]).await, next);
+}
+
+#[tokio::test]
+async fn a_refused_login_goes_to_the_next_sender_and_tells_no_password() {
+    let sink = Sink::start(&[("AUTH", "535 5.7.8 no")]).await;
+    let settings = SmtpSettings { credentials: Some(credentials()), ..settings(sink.port) };
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    let smtp = Smtp::new(settings).unwrap();
+    assert!(!format!("{smtp:?}").contains("s3cret"));
+    assert_eq!(smtp.send(&samples::message()).await, Err(next_sender("login_refused")));
+    assert!(sink.record().mails.is_empty());
+}
+
+#[tokio::test]
+async fn a_login_comes_before_the_mail() {
+    let sink = Sink::start(&[]).await;
+    let settings = SmtpSettings { credentials: Some(credentials()), ..settings(sink.port) };
+    Smtp::new(settings).unwrap().send(&samples::message()).await.unwrap();
+    // base64 of NUL user NUL s3cret-word
+    assert_eq!(sink.record().commands[1], "AUTH PLAIN AHVzZXIAczNjcmV0LXdvcmQ=");
+    assert_eq!(sink.record().mails.len(), 1);
+}
+
+#[tokio::test]
+async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
+    let cases: [(SmtpTls, Answers); 4] = [
+        // Does not offer STARTTLS.
+        (SmtpTls::StartTls, &[]),
+        // Offers it and then does something else.
+        (SmtpTls::StartTls, &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "CLOSE")]),
+        (SmtpTls::StartTls, &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "454 not today")]),
+        // Speaks in the clear at once.
+        (SmtpTls::Implicit, &[]),
+    ];
+    for (tls, answers) in cases {
+        let sink = Sink::start(answers).await;
+        let settings = SmtpSettings { tls, credentials: Some(credentials()), ..settings(sink.port) };
+        let outcome = Smtp::new(settings).unwrap().send(&samples::message()).await;
+        let record = sink.record();
+        assert_eq!(outcome, Err(next_sender("tls_failed")), "{tls:?} {answers:?}");
+        assert_eq!(record.commands("AUTH").len() + record.commands("MAIL").len(), 0, "{tls:?} {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_or_absent_server_is_tried_again() {
+    let sink = Sink::start(&[("RCPT", "HANG")]).await;
+    let silent = SmtpSettings { timeout: Duration::from_millis(50), ..settings(sink.port) };
+    assert_eq!(Smtp::new(silent).unwrap().send(&samples::message()).await, Err(retry("timeout")));
+
+    let absent = settings(closed_port().await);
+    assert_eq!(Smtp::new(absent).unwrap().send(&samples::message()).await, Err(retry("unreachable")));
+}
+
+async fn closed_port() -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_kept_is_replaced() {
+    let sink = Sink::start(&[("NOOP", "CLOSE")]).await;
+    let smtp = Smtp::new(settings(sink.port)).unwrap();
+    smtp.send(&samples::message()).await.unwrap();
+    smtp.send(&samples::message()).await.unwrap();
+    assert_eq!(sink.record().connections, 2);
+    assert_eq!(sink.record().mails.len(), 2);
+}
+
+#[tokio::test]
+async fn log_03_errors_hold_no_address_and_no_words_of_the_server() {
+    let cases: [Answers; 2] = [&[("RCPT", "550 5.1.1 anna@example.org")], &[("RCPT", "451 anna@example.org")]];
+    for answers in cases {
+        let error = outcome(answers).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("anna") && !shown.contains("example"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_for_another_channel_is_given_up() {
+    use crate::domain::recipient::{Channel, Recipient};
+    let mut message = samples::message();
+    message.recipient = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
+    assert_eq!(Smtp::new(settings(25)).unwrap().send(&message).await, Err(give_up("wrong_channel")));
+}
+
+#[test]
+fn broken_settings_are_refused() {
+    let refused = |change: fn(&mut SmtpSettings)| {
+        let mut settings = SmtpSettings { tls: SmtpTls::StartTls, ..settings(25) };
+        change(&mut settings);
+        Smtp::new(settings).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(refused(|_| {}), Ok(()));
+    assert!(refused(|s| s.from = "nobody".to_owned()).is_err());
+    assert!(refused(|s| s.pool_max = 0).is_err());
+    assert!(refused(|s| s.ca_file = Some("/nonexistent/ca.pem".into())).unwrap_err().contains("cannot be read"));
+    assert!(refused(|s| s.ca_file = Some("Cargo.toml".into())).unwrap_err().contains("no certificates"));
+}
