@@ -6,6 +6,9 @@ mod resend;
 mod start;
 mod tick;
 
+#[cfg(test)]
+mod tests;
+
 pub use cancel::{Cancel, CancelReason, cancel};
 pub use check::{Check, Checked, Verdict, check};
 pub use resend::{Resend, resend};
