@@ -63,7 +63,9 @@ pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<D
         fields.binding,
         &[fields.length.0],
     ];
-    parts.iter().for_each(|part| update_field(&mut prefix, part));
+    for part in parts {
+        update_field(&mut prefix, part);
+    }
     digits(fields.length, |counter| {
         let mut block = prefix.clone();
         update_field(&mut block, &counter.to_be_bytes());

@@ -6,6 +6,9 @@ mod resend;
 mod start;
 mod tick;
 
+#[cfg(test)]
+mod tests;
+
 pub use cancel::{Cancel, CancelReason, cancel};
 pub use check::{Check, Checked, Verdict, check};
 pub use resend::{Resend, resend};
@@ -68,6 +71,13 @@ pub struct Decision<T> {
     pub reply: Result<T, Refusal>,
 }
 
+impl Durability {
+    /// What a change of generation asks for: its penalty is a count that is raised.
+    fn of_penalty(changed: bool) -> Self {
+        if changed { Self::Durable } else { Self::Plain }
+    }
+}
+
 impl<T> Decision<T> {
     /// An answer that changes nothing.
     fn same(reply: Result<T, Refusal>) -> Self {
@@ -102,6 +112,7 @@ pub struct Standing {
 
 /// The record after meeting the store's generation, with the place of the verification that the caller may see.
 struct Found {
+    caller: CallerName,
     record: SubjectRecord,
     place: usize,
     events: Vec<Event>,
@@ -115,8 +126,8 @@ fn find(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> Res
     let place = record.verifications.iter().position(is_target).ok_or(Refusal::NotFound)?;
     let mut events = Vec::new();
     let changed = record.generation != cx.generation;
-    let record = record.adopt(cx.generation, cx.rules, cx.now.stamp(), &mut events);
-    Ok(Found { record, place, events, changed })
+    let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
+    Ok(Found { caller: target.caller.clone(), record, place, events, changed })
 }
 
 impl Found {
@@ -138,14 +149,17 @@ impl Found {
 
     /// Ends the command with an answer and no change of its own; what the change of generation did is committed.
     fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
-        let next = if self.changed { Next::Write(Box::new(self.record), Durability::Durable) } else { Next::Same };
+        let durability = Durability::of_penalty(self.changed);
+        let next = if self.changed { Next::Write(Box::new(self.record), durability) } else { Next::Same };
         Decision { next, events: self.events, reply }
     }
 
-    /// Ends the command with a step of the verification.
+    /// Ends the command with a step of the verification, so all its events are the caller's: after a change of
+    /// generation no verification takes a step.
     fn write(self, durability: Durability) -> Decision<Standing> {
         let reply = Ok(self.standing());
-        Decision { next: Next::Write(Box::new(self.record), durability), events: self.events, reply }
+        let events = self.events.into_iter().map(|event| event.by(&self.caller)).collect();
+        Decision { next: Next::Write(Box::new(self.record), durability), events, reply }
     }
 }
 
@@ -180,5 +194,5 @@ pub fn refused(
         Some(verification) => Event::of(verification, at, what),
         None => Event { at, caller: None, agent: None, contact: None, verification: None, action: None, what },
     };
-    Event { caller: Some(caller.clone()), ..event }
+    event.by(caller)
 }

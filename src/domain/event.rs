@@ -84,18 +84,24 @@ pub enum What {
 }
 
 impl Event {
-    /// An event of a verification, by the one who started it.
+    /// An event of a verification, by nobody's call.
     #[must_use]
     pub fn of(verification: &Verification, at: Timestamp, what: What) -> Self {
         let contact = verification.contact.as_ref();
         Self {
             at,
-            caller: Some(verification.caller.clone()),
+            caller: None,
             agent: contact.and_then(|contact| contact.agent.clone()),
             contact: contact.map(|contact| contact.id.clone()),
             verification: Some(verification.id),
             action: Some(verification.action.clone()),
             what,
         }
+    }
+
+    /// The same by this caller's call.
+    #[must_use]
+    pub fn by(self, caller: &CallerName) -> Self {
+        Self { caller: Some(caller.clone()), ..self }
     }
 }

@@ -36,10 +36,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Is there nothing to remember, at `now`?
+    /// From when on there is nothing to remember; `None` while there is a count.
     #[must_use]
-    pub fn is_clear(&self, now: Now) -> bool {
-        self.since_success == 0 && now.is_past(self.rate)
+    pub fn clear_at(&self) -> Option<Timestamp> {
+        (self.since_success == 0).then_some(self.rate)
     }
 
     /// Takes one guess from the attempt rate.
@@ -81,12 +81,12 @@ impl Tally {
         self.since_unlock = 0;
     }
 
-    /// A change of generation may have lost failures: charges for them, but leaves one attempt.
-    fn penalise(&mut self, limit: u32) {
+    /// A change of generation may have lost failures: charges for them, but leaves one attempt, and takes
+    /// no more than `room` of the cap.
+    fn penalise(&mut self, limit: u32, room: u32) {
         let charge = |count: u32, end: u32| (count + GENERATION_PENALTY).min(end.saturating_sub(1)).max(count);
         self.since_unlock = charge(self.since_unlock, limit);
-        // Half the cap: the penalties of both origins together leave an attempt too.
-        self.since_success = charge(self.since_success, FAILURES_CAP / 2);
+        self.since_success = charge(self.since_success, FAILURES_CAP / 2).min(self.since_success + room);
     }
 }
 
@@ -120,19 +120,25 @@ impl Failures {
     /// Are codes disabled for starts of this origin? By the limit of the origin, or by the cap over both.
     #[must_use]
     pub fn disabled(&self, origin: Origin, limit: u32) -> bool {
-        let total = self.anonymous.since_success + self.vouched.since_success;
-        self.of(origin).since_unlock >= limit || total >= FAILURES_CAP
+        self.of(origin).since_unlock >= limit || self.total() >= FAILURES_CAP
     }
 
-    /// Charges both origins for a change of generation.
+    /// Charges both origins for a change of generation. One attempt of each stays within the cap, however
+    /// many there were before: a customer is never locked out by failovers alone.
     pub fn penalise(&mut self, limit: u32) {
-        self.anonymous.penalise(limit);
-        self.vouched.penalise(limit);
+        for origin in [Origin::Anonymous, Origin::Vouched] {
+            let room = (FAILURES_CAP - 2).saturating_sub(self.total());
+            self.of_mut(origin).penalise(limit, room);
+        }
     }
 
-    /// Is there nothing to remember, at `now`?
+    /// From when on there is nothing to remember; `None` while there is a count.
     #[must_use]
-    pub fn are_clear(&self, now: Now) -> bool {
-        self.anonymous.is_clear(now) && self.vouched.is_clear(now)
+    pub fn clear_at(&self) -> Option<Timestamp> {
+        Some(self.anonymous.clear_at()?.max(self.vouched.clear_at()?))
+    }
+
+    fn total(&self) -> u32 {
+        self.anonymous.since_success + self.vouched.since_success
     }
 }

@@ -113,7 +113,9 @@ impl Keyring {
     pub fn mark(&self, label: &str, fields: &[&[u8]]) -> Mark {
         let mut context = hmac::Context::with_key(&self.marks);
         update_field(&mut context, label.as_bytes());
-        fields.iter().for_each(|field| update_field(&mut context, field));
+        for field in fields {
+            update_field(&mut context, field);
+        }
         truncate(&context.sign())
     }
 }
@@ -159,7 +161,9 @@ pub(super) fn update_field(context: &mut hmac::Context, field: &[u8]) {
 
 pub(super) fn sign_fields(key: &hmac::Key, fields: &[&[u8]]) -> [u8; 16] {
     let mut context = hmac::Context::with_key(key);
-    fields.iter().for_each(|field| update_field(&mut context, field));
+    for field in fields {
+        update_field(&mut context, field);
+    }
     truncate(&context.sign())
 }
 

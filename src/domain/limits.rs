@@ -30,6 +30,8 @@ pub const LIVE_VOUCHED_MAX: usize = 3;
 pub const LIVE_ANONYMOUS_MAX: usize = 1;
 /// Closed verifications that a record remembers.
 pub const CLOSED_MAX: usize = 16;
+/// How many of them may be what anybody could start, so that a stranger cannot fill the record.
+pub const CLOSED_ANONYMOUS_MAX: usize = CLOSED_MAX / 2;
 /// Recipients of one verification.
 pub const RECIPIENTS_MAX: usize = 4;
 /// Hand-overs of one delivery, over all senders.

@@ -6,7 +6,7 @@ use super::{
     generation::Generation,
     ids::VerificationId,
     keyring::Mark,
-    limits::{CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
+    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Phase, Verification},
 };
@@ -42,6 +42,13 @@ impl SubjectRecord {
         }
     }
 
+    /// The record as its next commit writes it: one version on, and with the moment of its last event.
+    #[must_use]
+    pub fn stamped(self, events: &[Event], at: Timestamp) -> Self {
+        let last_event_at = if events.is_empty() { self.last_event_at } else { at };
+        Self { version: self.version + 1, last_event_at, ..self }
+    }
+
     /// Finds a verification.
     #[must_use]
     pub fn find(&self, id: &VerificationId) -> Option<&Verification> {
@@ -74,7 +81,9 @@ impl SubjectRecord {
             Phase::Closed { .. } => verification,
             Phase::Pending(_) => {
                 events.push(Event::of(&verification, at, What::Closed { outcome }));
-                verification.close(outcome, at)
+                // Readers said since the expiry that it ended then.
+                let ended_at = if outcome == Outcome::Expired { verification.expires_at } else { at };
+                verification.close(outcome, ended_at)
             }
         })
     }
@@ -97,13 +106,17 @@ impl SubjectRecord {
     /// Meets the store as it is now: a verification that another generation made is over, and the counts
     /// are charged for what may have been lost.
     #[must_use]
-    pub fn adopt(mut self, generation: Generation, rules: &SubjectRules, at: Timestamp, events: &mut Vec<Event>) -> Self {
+    pub fn adopt(mut self, generation: Generation, rules: &SubjectRules, now: Now, events: &mut Vec<Event>) -> Self {
         if self.generation == generation {
             return self;
         }
         self.failures.penalise(rules.failure_limit);
         self.generation = generation;
-        self.close_where(at, events, |_| Some(Outcome::Canceled(CancelCause::Generation)))
+        // What readers saw expire stays expired.
+        let outcome = |v: &Verification| {
+            if now.is_past(v.expires_at) { Outcome::Expired } else { Outcome::Canceled(CancelCause::Generation) }
+        };
+        self.close_where(now.stamp(), events, |v| Some(outcome(v)))
     }
 
     /// The pending verifications.
@@ -123,15 +136,19 @@ impl SubjectRecord {
         self
     }
 
-    /// Makes room for one more verification, by forgetting the oldest closed one early.
+    /// Makes room for one more verification of an origin, by forgetting the oldest closed one early.
+    /// What anybody could start fills only its own part of the places.
     ///
     /// # Errors
     /// When there will be room: the closed ones are all too young, and a spent code must answer `CLOSED`.
-    pub fn make_room(mut self, now: Now) -> Result<Self, Timestamp> {
-        if self.verifications.len() < CLOSED_MAX {
+    pub fn make_room(mut self, origin: Origin, now: Now) -> Result<Self, Timestamp> {
+        let anonymous = self.verifications.iter().filter(|v| v.origin == Origin::Anonymous).count();
+        let own_part_full = origin == Origin::Anonymous && anonymous >= CLOSED_ANONYMOUS_MAX;
+        if self.verifications.len() < CLOSED_MAX && !own_part_full {
             return Ok(self);
         }
         let free_at = |v: &Verification| match v.phase {
+            Phase::Closed { .. } if own_part_full && v.origin != origin => None,
             Phase::Closed { .. } => Some(v.expires_at.plus(CLOSED_MARGIN)),
             Phase::Pending(_) => None,
         };
@@ -146,9 +163,11 @@ impl SubjectRecord {
         }
     }
 
-    /// Forgets what a bare count does not need.
+    /// Forgets what a bare count does not need. The moment of the last event is never empty before, so the record
+    /// changes, and the commit of the change takes it off the due index.
     #[must_use]
     pub fn settle(mut self, now: Now) -> Self {
+        self.last_event_at = Timestamp::default();
         for origin in [Origin::Anonymous, Origin::Vouched] {
             let tally = self.failures.of_mut(origin);
             for moment in [&mut tally.rate, &mut tally.next_attempt_at] {
@@ -163,9 +182,8 @@ impl SubjectRecord {
     /// May the record go? Nothing live or remembered, no count, and its events have had their time.
     #[must_use]
     pub fn is_spent(&self, now: Now, rules: &SubjectRules) -> bool {
-        self.verifications.is_empty()
-            && self.failures.are_clear(now)
-            && now.has_reached(self.last_event_at.plus(rules.event_retention))
+        let end = self.last_event_at.plus(rules.event_retention);
+        self.verifications.is_empty() && self.failures.clear_at().is_some_and(|clear| now.has_reached(clear.max(end)))
     }
 
     /// When it next wants attention; `None` if a bare count is all that is left.
@@ -174,8 +192,10 @@ impl SubjectRecord {
         let next = self.verifications.iter().map(|verification| verification.wake_at(rules)).min();
         next.or_else(|| {
             let end = self.last_event_at.plus(rules.event_retention);
-            let counts_stay = !self.failures.are_clear(now) && now.has_reached(end);
-            (!counts_stay).then_some(end)
+            match self.failures.clear_at() {
+                Some(clear) => Some(clear.max(end)),
+                None => (!now.has_reached(end)).then_some(end),
+            }
         })
     }
 }

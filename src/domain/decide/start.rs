@@ -58,35 +58,34 @@ pub struct Start {
 pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) -> Decision<Standing> {
     let mut events = Vec::new();
     let at = cx.now.stamp();
-    let record = record.unwrap_or_else(|| SubjectRecord::new(command.event_salt, cx.generation)).adopt(
-        cx.generation,
-        cx.rules,
-        at,
-        &mut events,
-    );
+    let record = record.unwrap_or_else(|| SubjectRecord::new(command.event_salt, cx.generation));
+    let durability = Durability::of_penalty(record.generation != cx.generation);
+    let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
     // The repeat check comes before every other one: the first answer stands.
     if let Some((verification, body)) = record.find_request(&command.request.id) {
         let repeat = *body == command.request.body;
         return Decision::same(if repeat { Ok(record.standing(verification)) } else { Err(Refusal::RequestIdReused) });
     }
+    let mut by_caller = Vec::new();
     let record = record
         .close_where(at, &mut events, |v| cx.now.is_past(v.expires_at).then_some(Outcome::Expired))
-        .close_where(at, &mut events, |v| command.supersedes(v).then_some(Outcome::Canceled(CancelCause::Superseded)))
+        .close_where(at, &mut by_caller, |v| command.supersedes(v).then_some(Outcome::Canceled(CancelCause::Superseded)))
         .forget(cx.now, cx.rules);
     let recipient = match admit(&record, &command, cx) {
         Ok(recipient) => recipient,
         Err(refusal) => return Decision::refuse(refusal),
     };
-    let mut record = match record.make_room(cx.now) {
+    let mut record = match record.make_room(command.origin, cx.now) {
         Ok(record) => record,
         Err(free) => return Decision::refuse(Refusal::TooManyRecent { retry_after: cx.now.until(free) }),
     };
     let verification = command.into_verification(recipient, cx);
     let channel = verification.deliveries[0].channel;
-    events.push(Event::of(&verification, at, What::Started { channel }));
+    by_caller.push(Event::of(&verification, at, What::Started { channel }));
+    events.extend(by_caller.into_iter().map(|event| event.by(&verification.caller)));
     let reply = Ok(record.standing(&verification));
     record.verifications.push(verification);
-    Decision { next: Next::Write(Box::new(record), Durability::Plain), events, reply }
+    Decision { next: Next::Write(Box::new(record), durability), events, reply }
 }
 
 /// Says which recipient gets the message, or why none does.

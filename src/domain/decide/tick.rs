@@ -38,7 +38,7 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
     let at = cx.now.stamp();
     let mut record = before
         .clone()
-        .adopt(cx.generation, cx.rules, at, &mut events)
+        .adopt(cx.generation, cx.rules, cx.now, &mut events)
         .close_where(at, &mut events, |v| cx.now.has_reached(v.expires_at.plus(EXPIRY_GRACE)).then_some(Outcome::Expired))
         .forget(cx.now, cx.rules);
     let mut work = Vec::new();
@@ -79,7 +79,8 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
     } else if record == before {
         Next::Same
     } else {
-        Next::Write(Box::new(record), Durability::Plain)
+        let durability = Durability::of_penalty(before.generation != cx.generation);
+        Next::Write(Box::new(record), durability)
     };
     Decision { next, events, reply: Ok(work) }
 }

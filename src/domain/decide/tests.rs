@@ -1,0 +1,12 @@
+//! The state machine as stories, and as a property over random command sequences.
+
+mod budget;
+mod codes;
+mod deliveries;
+mod events;
+mod fixtures;
+mod model;
+mod property;
+mod record;
+mod waits;
+mod world;

@@ -1,0 +1,207 @@
+//! Stories of deliveries: leases, reports, and nothing after the end.
+
+use super::{
+    fixtures::{LEASE, MINUTE, SECOND},
+    world::World,
+};
+use crate::domain::{
+    decide::{CancelReason, Next, Report, Start, Tick, Work, report, tick},
+    delivery::{DeliveryStatus, HandOver},
+    event::What,
+    failures::Origin,
+    ids::VerificationId,
+    limits::TRIES_MAX,
+    verification::{CancelCause, Outcome},
+};
+
+fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
+    &world.find(id).deliveries[0].status
+}
+
+/// Ends a verification in one way.
+type End = fn(&mut World, VerificationId);
+
+fn again(after: std::time::Duration) -> HandOver {
+    HandOver::Again { after, position: 1 }
+}
+
+#[test]
+fn a_start_with_a_free_hand_leases_its_delivery_to_itself() {
+    let mut world = World::new();
+    let lease = world.lease();
+    let command = Start { lease: Some(lease), ..world.a_start() };
+    let id = world.start(command).unwrap().verification.id;
+    assert_eq!(world.tick(), [], "it is in hand");
+    assert_eq!(world.wake_at(), Some(lease.until));
+    let delivery = &world.find(id).deliveries[0];
+    assert!(delivery.is_held_by(&lease.token, world.now()) && delivery.tries == 1);
+}
+
+#[test]
+fn an_ended_lease_makes_the_delivery_due_again() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [first] = world.tick()[..] else { panic!("one delivery") };
+    world.pass(14 * SECOND);
+    assert_eq!(world.tick(), []);
+    world.pass(SECOND);
+    let [second] = world.tick()[..] else { panic!("one delivery") };
+    assert_eq!((second.verification, second.delivery), (id, first.delivery), "the same delivery, so the same idempotency id");
+    assert_ne!(second.token, first.token);
+    let delivery = &world.find(id).deliveries[0];
+    assert!(!delivery.is_held_by(&first.token, world.now()) && delivery.is_held_by(&second.token, world.now()));
+}
+
+#[test]
+fn a_late_report_under_another_token_records_only_that_the_message_went_out() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [first] = world.tick()[..] else { panic!("one delivery") };
+    world.pass(LEASE);
+    let [second] = world.tick()[..] else { panic!("one delivery") };
+    let before = world.record.clone();
+    world.report(first, again(SECOND));
+    world.report(first, HandOver::GivenUp { reason: "refused".to_owned() });
+    assert_eq!(world.record, before);
+    world.report(first, HandOver::Taken);
+    assert_eq!(status(&world, id), &DeliveryStatus::Sent);
+    world.report(second, again(SECOND));
+    assert_eq!(status(&world, id), &DeliveryStatus::Sent, "and nothing sends it again");
+    assert_eq!(world.tick(), []);
+}
+
+#[test]
+fn a_retry_waits_and_goes_to_the_sender_of_its_report() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    world.report(work, again(20 * SECOND));
+    assert_eq!(world.find(id).deliveries[0].position, 1);
+    world.pass(19 * SECOND);
+    assert_eq!(world.tick(), []);
+    world.pass(SECOND);
+    assert_eq!(world.tick().len(), 1);
+}
+
+#[test]
+fn after_eight_tries_a_delivery_is_given_up() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for _ in 0..TRIES_MAX {
+        let [work] = world.tick()[..] else { panic!("one delivery") };
+        world.report(work, again(SECOND));
+        world.pass(SECOND);
+    }
+    assert_eq!(world.tick(), []);
+    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "too_many_tries".to_owned() });
+    assert!(matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if reason == "too_many_tries"));
+}
+
+#[test]
+fn a_report_without_its_record_does_nothing() {
+    let mut world = World::new();
+    world.started(Origin::Vouched);
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let command = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken };
+    let decision = report(None, &command, &world.cx());
+    assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
+    let lease = world.lease();
+    let decision = tick(None, &Tick { lease, hands: 1 }, &world.cx());
+    assert_eq!((decision.next, decision.reply), (Next::Same, Ok(Vec::<Work>::new())));
+}
+
+#[test]
+fn no_more_is_leased_than_there_are_free_hands() {
+    let mut world = World::new();
+    world.started(Origin::Vouched);
+    world.started(Origin::Anonymous);
+    assert_eq!(world.tick_with(1).len(), 1);
+    assert_eq!(world.wake_at().map(|at| at <= world.at), Some(true), "the other one stays due");
+    assert_eq!(world.tick_with(1).len(), 1);
+    assert_eq!(world.tick_with(1), []);
+}
+
+#[test]
+fn send_13_nothing_is_leased_after_the_end() {
+    let ends: [End; 4] = [
+        |world, id| {
+            world.cancel(id, CancelReason::Requested).unwrap();
+        },
+        |world, id| {
+            let code = world.code(id);
+            world.check(id, &code).unwrap();
+        },
+        |world, _| world.pass(5 * MINUTE),
+        |world, _| world.fail_over(),
+    ];
+    for end in ends {
+        let mut world = World::new();
+        let id = world.started(Origin::Vouched);
+        end(&mut world, id);
+        assert_eq!(world.tick(), []);
+        assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+    }
+}
+
+#[test]
+fn send_13_a_retry_that_comes_after_the_end_is_given_up() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    world.cancel(id, CancelReason::Requested).unwrap();
+    world.report(work, again(SECOND));
+    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+}
+
+#[test]
+fn send_13_the_holder_of_a_lease_may_still_say_that_the_message_went_out() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    world.cancel(id, CancelReason::Requested).unwrap();
+    world.report(work, HandOver::Taken);
+    assert_eq!(status(&world, id), &DeliveryStatus::Sent);
+}
+
+#[test]
+fn send_12_each_start_ends_in_exactly_one_event() {
+    let ends: [(End, Outcome); 6] = [
+        (
+            |world, id| {
+                let code = world.code(id);
+                world.check(id, &code).unwrap();
+            },
+            Outcome::Approved,
+        ),
+        (
+            |world, id| {
+                world.miss_all(id);
+            },
+            Outcome::Rejected,
+        ),
+        (
+            |world, id| {
+                world.cancel(id, CancelReason::NotMe).unwrap();
+            },
+            Outcome::Denied,
+        ),
+        (
+            |world, _| {
+                world.started(Origin::Vouched);
+            },
+            Outcome::Canceled(CancelCause::Superseded),
+        ),
+        (|world, _| world.fail_over(), Outcome::Canceled(CancelCause::Generation)),
+        (|world, _| world.pass(5 * MINUTE), Outcome::Expired),
+    ];
+    for (end, outcome) in ends {
+        let mut world = World::new();
+        let id = world.started(Origin::Vouched);
+        end(&mut world, id);
+        world.sweep();
+        assert_eq!(world.ends(id), [outcome]);
+        let started = world.events.iter().filter(|event| matches!(event.what, What::Started { .. })).count();
+        let closed = world.events.iter().filter(|event| matches!(event.what, What::Closed { .. })).count();
+        assert_eq!(started, closed);
+    }
+}

@@ -1,0 +1,158 @@
+//! What must hold of every verification, whatever happens: remembered beside the record and compared with it.
+
+use std::collections::HashMap;
+
+use super::world::World;
+use crate::domain::{
+    decide::Verdict,
+    failures::Origin,
+    generation::Generation,
+    ids::VerificationId,
+    limits::{ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, SENDS_MAX},
+    subject::SubjectRecord,
+    time::Timestamp,
+    verification::{Outcome, Pending, Phase, Status, Verification},
+};
+
+/// What was seen of one start.
+pub(super) struct Seen {
+    pub(super) code: String,
+    pub(super) origin: Origin,
+    pub(super) generation: Generation,
+    expires_at: Timestamp,
+    pending: Pending,
+    ended: Option<Outcome>,
+    verdicts: u8,
+    approvals: u8,
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) starts: Vec<VerificationId>,
+    pub(super) seen: HashMap<VerificationId, Seen>,
+    /// Wrong guesses of each origin since its last approval.
+    misses: HashMap<Origin, u32>,
+    events_read: usize,
+    closed: HashMap<VerificationId, Outcome>,
+}
+
+impl Model {
+    pub(super) fn started(&mut self, world: &World, id: VerificationId) {
+        let verification = world.find(id);
+        let Phase::Pending(pending) = &verification.phase else { panic!("a start is pending") };
+        let seen = Seen {
+            code: world.code(id),
+            origin: verification.origin,
+            generation: verification.generation,
+            expires_at: verification.expires_at,
+            pending: (**pending).clone(),
+            ended: None,
+            verdicts: 0,
+            approvals: 0,
+        };
+        self.starts.push(id);
+        assert!(self.seen.insert(id, seen).is_none(), "an id comes once");
+    }
+
+    /// Takes the verdict on a guess that was no repeat.
+    pub(super) fn judged(&mut self, world: &World, id: VerificationId, text: &str, verdict: Verdict) {
+        let seen = self.seen.get_mut(&id).expect("it was started");
+        let live = seen.ended.is_none() && world.at < seen.expires_at && world.generation == seen.generation;
+        let misses = self.misses.entry(seen.origin).or_default();
+        match verdict {
+            Verdict::Approved => {
+                assert!(live, "approved after the end");
+                assert_eq!(text, seen.code, "approved by another code");
+                seen.approvals += 1;
+                seen.verdicts += 1;
+                *misses = 0;
+            }
+            Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {
+                assert!(live, "judged after the end");
+                assert_ne!(text, seen.code, "the right code is not wrong");
+                seen.verdicts += 1;
+                *misses += 1;
+                assert_eq!(verdict == Verdict::AttemptsExhausted, seen.verdicts == ATTEMPTS_MAX);
+            }
+            Verdict::Expired | Verdict::Closed => assert!(!live, "refused while it is live"),
+        }
+        assert!(seen.verdicts <= ATTEMPTS_MAX && seen.approvals <= 1);
+        assert!(*misses <= world.rules.failure_limit, "more verdicts than the budget");
+    }
+
+    /// Compares the record with all that was seen before.
+    pub(super) fn inspect(&mut self, world: &World) {
+        self.read_events(world);
+        if let Some(record) = &world.record {
+            bounds(world, record);
+            record.verifications.iter().for_each(|verification| self.compare(world, verification));
+        }
+        for id in &self.starts {
+            let gone = world.record.as_ref().is_none_or(|record| record.find(id).is_none());
+            assert!(!gone || self.closed.contains_key(id), "forgotten without an end");
+        }
+    }
+
+    fn read_events(&mut self, world: &World) {
+        for event in &world.events[self.events_read..] {
+            if let (crate::domain::event::What::Closed { outcome }, Some(id)) = (&event.what, event.verification) {
+                assert_eq!(self.closed.insert(id, *outcome), None, "two ends");
+            }
+        }
+        self.events_read = world.events.len();
+    }
+
+    fn compare(&mut self, world: &World, verification: &Verification) {
+        let seen = self.seen.get_mut(&verification.id).expect("it was started");
+        assert_eq!(verification.expires_at, seen.expires_at);
+        assert_eq!(verification.generation, seen.generation);
+        assert_eq!(verification.answers.len(), usize::from(seen.verdicts), "an attempt for each verdict, and no other");
+        match &verification.phase {
+            Phase::Pending(pending) => {
+                assert_eq!(self.closed.get(&verification.id), None, "ended by its event and pending");
+                // All that the code is derived from.
+                let same = (&pending.subject, &pending.nonce, &pending.binding, &pending.limits)
+                    == (&seen.pending.subject, &seen.pending.nonce, &seen.pending.binding, &seen.pending.limits);
+                assert!(same, "another code");
+            }
+            Phase::Closed { outcome, .. } => {
+                assert_eq!(self.closed.get(&verification.id), Some(outcome), "closed without its event");
+                assert_eq!(*outcome == Outcome::Approved, seen.approvals == 1);
+            }
+        }
+        let status = verification.status(world.now());
+        if let Some(outcome) = seen.ended {
+            assert_eq!(status, Status::Closed(outcome), "closed stays closed, and so");
+        }
+        if let Status::Closed(outcome) = status {
+            seen.ended = Some(outcome);
+        }
+    }
+
+    /// At the very end, when nothing is due any more.
+    pub(super) fn settled(&self, world: &World) {
+        assert_eq!(self.closed.len(), self.starts.len(), "each start ends in exactly one event");
+        if let Some(record) = &world.record {
+            assert!(record.verifications.is_empty() && record.failures.clear_at().is_none(), "only a count may stay");
+        }
+    }
+}
+
+fn bounds(world: &World, record: &SubjectRecord) {
+    assert!(record.verifications.len() <= CLOSED_MAX);
+    assert!(record.live(Origin::Anonymous, world.now()).count() <= LIVE_ANONYMOUS_MAX);
+    assert!(record.live(Origin::Vouched, world.now()).count() <= LIVE_VOUCHED_MAX);
+    let mut total = 0;
+    for tally in [&record.failures.anonymous, &record.failures.vouched] {
+        assert!(tally.since_unlock <= world.rules.failure_limit);
+        total += tally.since_success;
+    }
+    assert!(total <= FAILURES_CAP);
+    for verification in &record.verifications {
+        assert!(verification.answers.len() <= usize::from(ATTEMPTS_MAX));
+        assert!((1..=usize::from(SENDS_MAX)).contains(&verification.deliveries.len()));
+        assert_eq!(verification.requests.len(), verification.deliveries.len());
+    }
+    let rests = record.verifications.is_empty() && record.failures.clear_at().is_none();
+    assert!(rests || record.wake_at(world.now(), &world.rules).is_some(), "it needs attention and is not due");
+}

@@ -1,0 +1,250 @@
+//! One subject, one clock, one store generation: carries decisions out as the service does.
+
+use std::time::Duration;
+
+use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
+use crate::domain::{
+    decide::{
+        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, Report, Resend, Standing, Start, Target, Tick,
+        Verdict, Work, cancel, check, report, resend, start, tick,
+    },
+    delivery::{HandOver, Lease},
+    event::{Event, What},
+    failures::Origin,
+    generation::Generation,
+    guess::Guess,
+    ids::{AttemptId, DeliveryId, VerificationId},
+    limits::{EntryMode, SubjectRules},
+    recipient::Channel,
+    refusal::Refusal,
+    subject::SubjectRecord,
+    time::{Now, Timestamp},
+    verification::{Outcome, RequestMark, Verification},
+};
+
+pub(super) struct World {
+    pub(super) at: Timestamp,
+    pub(super) generation: Generation,
+    pub(super) rules: SubjectRules,
+    pub(super) record: Option<SubjectRecord>,
+    /// Every event so far.
+    pub(super) events: Vec<Event>,
+    /// How surely the last commit had to last.
+    pub(super) durability: Option<Durability>,
+    serial: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            at: Timestamp::from_micros(1_700_000_000_000_000),
+            generation: Generation([1; 16]),
+            rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
+            record: None,
+            events: Vec::new(),
+            durability: None,
+            serial: 0,
+        }
+    }
+
+    pub(super) fn cx(&self) -> Context<'_> {
+        Context { now: self.now(), generation: self.generation, keyring: &KEYRING, rules: &self.rules }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now::new(self.at, self.at)
+    }
+
+    pub(super) fn pass(&mut self, span: Duration) {
+        self.at = self.at.plus(span);
+    }
+
+    /// Another life of the store; the record survived it.
+    pub(super) fn fail_over(&mut self) {
+        self.generation = Generation(self.fresh());
+    }
+
+    pub(super) fn fresh(&mut self) -> [u8; 16] {
+        self.serial += 1;
+        u128::from(self.serial).to_be_bytes()
+    }
+
+    /// Commits a decision as the service does.
+    pub(super) fn commit<T>(&mut self, decision: Decision<T>) -> Result<T, Refusal> {
+        match decision.next {
+            Next::Same => {}
+            Next::Write(record, durability) => {
+                self.record = Some(record.stamped(&decision.events, self.at));
+                self.durability = Some(durability);
+            }
+            Next::Delete => self.record = None,
+        }
+        self.events.extend(decision.events);
+        decision.reply
+    }
+
+    /// A start by somebody who was vouched for, by e-mail, without a lease; to be changed by the test.
+    pub(super) fn a_start(&mut self) -> Start {
+        Start {
+            tenant: TENANT.clone(),
+            caller: CALLER.clone(),
+            subject: SUBJECT.clone(),
+            action: ACTION.clone(),
+            origin: Origin::Vouched,
+            contact: None,
+            locale: None,
+            recipients: vec![MAIL.clone()],
+            preferred: None,
+            binding: binding("10"),
+            limits: limits(),
+            request: RequestMark { id: self.fresh(), body: [0; 16] },
+            id: VerificationId { subject: KEYRING.subject_key(&TENANT, &SUBJECT), random: self.fresh() },
+            delivery: DeliveryId(self.fresh()),
+            nonce: self.fresh(),
+            event_salt: self.fresh(),
+            lease: None,
+        }
+    }
+
+    pub(super) fn start(&mut self, command: Start) -> Result<Standing, Refusal> {
+        let decision = start(self.record.clone(), command, &self.cx());
+        self.commit(decision)
+    }
+
+    /// Starts, and gives the id.
+    pub(super) fn started(&mut self, origin: Origin) -> VerificationId {
+        let command = Start { origin, ..self.a_start() };
+        self.start(command).unwrap().verification.id
+    }
+
+    pub(super) fn target(id: VerificationId) -> Target {
+        Target { tenant: TENANT.clone(), caller: CALLER.clone(), id }
+    }
+
+    pub(super) fn find(&self, id: VerificationId) -> &Verification {
+        self.record.as_ref().and_then(|record| record.find(&id)).expect("the record remembers it")
+    }
+
+    pub(super) fn code(&self, id: VerificationId) -> String {
+        self.find(id).code(&KEYRING).expect("it is pending").expose().to_owned()
+    }
+
+    pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {
+        let command = Check {
+            target: Self::target(id),
+            attempt: AttemptId::parse(attempt).unwrap(),
+            guess: Guess::parse(text).unwrap(),
+            entry_mode: EntryMode::Portal,
+        };
+        let decision = check(self.record.clone(), &command, &self.cx());
+        self.commit(decision)
+    }
+
+    /// A guess under an attempt id of its own.
+    pub(super) fn check(&mut self, id: VerificationId, text: &str) -> Result<Verdict, Refusal> {
+        self.serial += 1;
+        let attempt = format!("attempt-{}", self.serial);
+        self.check_as(id, &attempt, text).map(|checked| checked.verdict)
+    }
+
+    /// A wrong guess.
+    pub(super) fn miss(&mut self, id: VerificationId) -> Result<Verdict, Refusal> {
+        let wrong = wrong(&self.code(id));
+        self.check(id, &wrong)
+    }
+
+    /// Misses until a wait, a rate or a limit says no; waits as told, and gives the number of misses after
+    /// which codes are disabled.
+    pub(super) fn miss_until_disabled(&mut self, origin: Origin) -> u32 {
+        let mut misses = 0;
+        for _ in 0..1000 {
+            let command = Start { origin, ..self.a_start() };
+            let id = match self.start(command) {
+                Ok(standing) => standing.verification.id,
+                Err(Refusal::MethodDisabled) => return misses,
+                Err(refusal) => {
+                    self.pass(wait(&refusal));
+                    continue;
+                }
+            };
+            misses += self.miss_all(id);
+        }
+        panic!("never disabled");
+    }
+
+    /// Misses as often as the verification lives; gives how often that was.
+    pub(super) fn miss_all(&mut self, id: VerificationId) -> u32 {
+        let wrong = wrong(&self.code(id));
+        let mut misses = 0;
+        for _ in 0..100 {
+            match self.check(id, &wrong) {
+                Ok(Verdict::Wrong { .. }) => misses += 1,
+                Ok(Verdict::AttemptsExhausted) => return misses + 1,
+                Ok(Verdict::Expired) | Err(Refusal::MethodDisabled) => return misses,
+                Ok(verdict) => panic!("{verdict:?}"),
+                Err(refusal) => self.pass(wait(&refusal)),
+            }
+        }
+        panic!("never over");
+    }
+
+    pub(super) fn resend(&mut self, id: VerificationId, channel: Option<Channel>) -> Result<Standing, Refusal> {
+        let command = Resend {
+            target: Self::target(id),
+            request: RequestMark { id: self.fresh(), body: [0; 16] },
+            channel,
+            delivery: DeliveryId(self.fresh()),
+            lease: None,
+        };
+        let decision = resend(self.record.clone(), &command, &self.cx());
+        self.commit(decision)
+    }
+
+    pub(super) fn cancel(&mut self, id: VerificationId, reason: CancelReason) -> Result<Standing, Refusal> {
+        let decision = cancel(self.record.clone(), &Cancel { target: Self::target(id), reason }, &self.cx());
+        self.commit(decision)
+    }
+
+    pub(super) fn lease(&mut self) -> Lease {
+        Lease { token: self.fresh(), until: self.at.plus(LEASE) }
+    }
+
+    pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
+        let command = Tick { lease: self.lease(), hands };
+        let decision = tick(self.record.clone(), &command, &self.cx());
+        self.commit(decision).unwrap()
+    }
+
+    pub(super) fn tick(&mut self) -> Vec<Work> {
+        self.tick_with(16)
+    }
+
+    pub(super) fn report(&mut self, work: Work, outcome: HandOver) {
+        let command = Report { work, sender: "mail".to_owned(), outcome };
+        let decision = report(self.record.clone(), &command, &self.cx());
+        self.commit(decision).unwrap();
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.record.as_ref().and_then(|record| record.wake_at(self.now(), &self.rules))
+    }
+
+    /// Lets time pass as the due index says, until nothing is due any more.
+    pub(super) fn sweep(&mut self) {
+        for _ in 0..1000 {
+            let Some(wake_at) = self.wake_at() else { return };
+            self.at = self.at.max(wake_at);
+            self.tick();
+        }
+        panic!("always due");
+    }
+
+    /// How this start ended, by its events: exactly one, or none yet.
+    pub(super) fn ends(&self, id: VerificationId) -> Vec<Outcome> {
+        let ended = |event: &Event| match event.what {
+            What::Closed { outcome } if event.verification == Some(id) => Some(outcome),
+            _ => None,
+        };
+        self.events.iter().filter_map(ended).collect()
+    }
+}

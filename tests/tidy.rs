@@ -1,0 +1,93 @@
+//! Checks what a machine can check of the architecture: layers, crates, cycles, files, protos, the lock file.
+
+#[path = "tidy/cycles.rs"]
+mod cycles;
+#[path = "tidy/files.rs"]
+mod files;
+#[path = "tidy/layers.rs"]
+mod layers;
+#[path = "tidy/protos.rs"]
+mod protos;
+#[path = "tidy/source.rs"]
+mod source;
+
+use source::{Source, is_test, tree};
+
+/// All files of `src`, and those of them that are not compiled for tests alone.
+fn rust() -> (Vec<Source>, Vec<Source>) {
+    let all = tree(&["src"], ".rs");
+    assert!(all.len() > 20, "the tree was read");
+    let shipped = all.iter().filter(|source| !is_test(&source.path, &all)).cloned().collect();
+    (all, shipped)
+}
+
+/// Applies a rule to each file, and fails with all that is wrong.
+fn hold(sources: &[Source], rule: impl Fn(&str, &str) -> Vec<String>) {
+    tell(&sources.iter().flat_map(|source| rule(&source.path, &source.text)).collect::<Vec<_>>());
+}
+
+fn tell(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+fn read(path: &str) -> String {
+    tree(&[path], "").remove(0).text
+}
+
+#[test]
+fn layers_see_only_what_they_may() {
+    hold(&rust().1, layers::edges);
+}
+
+#[test]
+fn layers_name_only_their_crates() {
+    let dependencies = layers::dependencies(&read("Cargo.toml"));
+    assert!(dependencies.len() > 20, "the manifest was read");
+    hold(&rust().1, |path, text| layers::crates(path, text, &dependencies));
+}
+
+#[test]
+fn one_file_makes_statuses() {
+    hold(&rust().1, layers::statuses);
+}
+
+#[test]
+fn no_files_name_each_other_in_a_ring() {
+    tell(&cycles::cycles(&rust().1));
+}
+
+#[test]
+fn every_file_opens_with_its_sentence() {
+    hold(&tree(&["src", "tests", "benches", "build.rs"], ".rs"), files::first_line);
+}
+
+#[test]
+fn no_file_is_too_long_before_its_tests() {
+    hold(&rust().1, files::length);
+    hold(&tree(&["build.rs"], ".rs"), files::length);
+}
+
+#[test]
+fn no_module_hides_in_a_mod_rs() {
+    hold(&tree(&["src", "tests", "benches"], ".rs"), |path, _| files::no_mod_rs(path));
+}
+
+#[test]
+fn every_name_of_the_protos_has_a_comment() {
+    let protos = tree(&["proto/countersign"], ".proto");
+    assert!(protos.len() > 4, "the protos were read");
+    hold(&protos, protos::comments);
+}
+
+#[test]
+fn every_error_reason_has_a_test() {
+    let all = tree(&["src", "tests"], ".rs");
+    tell(&protos::untested(&read("proto/countersign/v1/errors.proto"), &all));
+}
+
+#[test]
+fn conf_03_every_package_is_locked_to_the_registry() {
+    let lock = read("Cargo.lock");
+    assert!(lock.len() > 10_000, "the lock file was read");
+    tell(&files::locked(&lock));
+}
