@@ -1,5 +1,6 @@
 //! The HTTP listener: what is served beside gRPC.
 
+pub mod admin;
 pub mod dev;
 
 use std::sync::Arc;

@@ -1,9 +1,90 @@
-//! Step-up authentication.
+//! Countersign: step-up authentication, from the request for proof to the one approval.
+//!
+//! A caller (payment service, agent desktop, customer portal, IVR) asks over gRPC that a subject prove
+//! to be who they claim to be. The service sends a one-time code over a permitted channel, judges the
+//! answer, and says `APPROVED` once. This page is the map of the code.
+//!
+//! # Decide, commit, answer
+//!
+//! 1. *Decide.* [`domain`] is a pure state machine: a record, a command and the time in, a decision out.
+//! 2. *Commit once.* All that follows from a decision (the record, when it next wants attention, its
+//!    events) is written by one compare-and-swap on one record. If the record moved, nothing is written
+//!    and the decision is taken again on the fresh one, a bounded number of times.
+//! 3. *Answer after.* A verdict leaves the process only after its commit. So any number of parallel
+//!    guesses is *answered* no more often than the limit, a code approves once, and no message is sent
+//!    for a verification that was not stored.
+//!
+//! That loop is [`service`]'s one private function `transact`; every use case goes through it.
+//!
+//! # Layers
+//!
+//! ```text
+//!              main ── cli ── app ── config, keys, telemetry       composition: may see all
+//!                             │
+//!     inbound ────────────────┼──────────────── outbound
+//!     grpc  http  worker      │           store   sender   system  adapters: never see each other
+//!        \    |     /         │             │        │        │
+//!         service ── message ─┴─────────▶ ports ◀────┴────────┘
+//!              \                            │
+//!               └────────▶ domain ◀─────────┘                      pure: sees nothing of ours
+//! ```
+//!
+//! | layer | holds | sees |
+//! |---|---|---|
+//! | [`domain`] | the subject record, the decisions, codes, seals, limits | nothing of ours |
+//! | [`ports`] | what the service needs of the world: store, sender, clock, entropy | `domain` |
+//! | [`message`] | the texts: templates, their lint, what customers are told | `domain`, `ports` |
+//! | [`service`] | the use cases, one verb a file; the vault that seals | `domain`, `ports`, `message` |
+//! | [`grpc`], [`http`], [`worker`] | what calls the use cases | `service` and below |
+//! | [`store`], [`sender`], [`system`] | what the ports are made of | `ports`, `domain` |
+//! | [`config`], [`keys`], [`telemetry`] | settings, key files, logs and metrics | `domain`, each other |
+//! | [`app`], [`cli`] | composition, the command line | all |
+//!
+//! `tests/tidy.rs` checks these edges, the external crates of each layer, and the length of files.
+//!
+//! # Invariants
+//!
+//! - One record per subject: what must change together is together, so no transaction spans two records.
+//! - A code is derived from a key in the process and a nonce in the record. Neither it nor a digest of it
+//!   is stored. A closed verification has no nonce any more.
+//! - The store never sees what it keeps: records and events are sealed, and names are keyed hashes.
+//! - A closed verification stays closed, with one outcome and one closing event.
+//! - Attempts are bounded per verification and failures per subject; no resend and no new start refills them.
+//! - Nothing is sent after the end of a verification, and one verification has one code on all roads.
+//! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
+//! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.
+//!
+//! # One e-mail code, from file to file
+//!
+//! 1. [`grpc::listen`] accepts the connection; [`grpc::guard`] counts the call, finds the caller by the
+//!    hash of its key, checks its role, and sets the deadline.
+//! 2. `grpc/convert.rs` parses every field into a type that cannot be wrong, or names all that are.
+//! 3. [`service::start`] resolves the action's limits, reserves a hand of the worker, and runs
+//!    [`domain::decide::start`]: it supersedes an older verification of the same contact, chooses the
+//!    recipient, and makes the first delivery, already leased to this process.
+//! 4. [`service::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the
+//!    caller gets its answer, and the reserved hand gets the delivery.
+//! 5. [`worker`] lets [`service::deliver`] load the record again: is the lease ours, is the verification
+//!    alive? Then the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over.
+//!    The report is one more commit. If the process dies in between, the lease ends, the due index shows
+//!    the record again, and whoever sees it sends the same code.
+//! 6. The customer types the code; [`service::check`] runs [`domain::decide::check`]: repeats first, then
+//!    the end, then the form of the guess, then the budgets, then the comparison in constant time.
+//!    The commit spends the attempt, and then the verdict leaves.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod grpc;
 pub mod http;
+pub mod keys;
 pub mod message;
 pub mod pb;
 pub mod ports;
-pub mod store;
 pub mod sender;
+pub mod service;
+pub mod store;
+pub mod system;
+pub mod telemetry;
+pub mod worker;

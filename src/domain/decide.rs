@@ -156,10 +156,9 @@ impl Found {
 
     /// Ends the command with a step of the verification, so all its events are the caller's: after a change of
     /// generation no verification takes a step.
-    fn write(self, durability: Durability) -> Decision<Standing> {
-        let reply = Ok(self.standing());
+    fn write<T>(self, durability: Durability, reply: T) -> Decision<T> {
         let events = self.events.into_iter().map(|event| event.by(&self.caller)).collect();
-        Decision { next: Next::Write(Box::new(self.record), durability), events, reply }
+        Decision { next: Next::Write(Box::new(self.record), durability), events, reply: Ok(reply) }
     }
 }
 
@@ -182,17 +181,6 @@ pub fn get(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> 
 
 /// The event of a command that was refused, or that came after the end.
 #[must_use]
-pub fn refused(
-    verification: Option<&Verification>,
-    caller: &CallerName,
-    call: &'static str,
-    reason: &'static str,
-    at: Timestamp,
-) -> Event {
-    let what = What::Refused { call, reason };
-    let event = match verification {
-        Some(verification) => Event::of(verification, at, what),
-        None => Event { at, caller: None, agent: None, contact: None, verification: None, action: None, what },
-    };
-    event.by(caller)
+pub fn refused(caller: &CallerName, verification: Option<VerificationId>, what: What, at: Timestamp) -> Event {
+    Event { at, caller: Some(caller.clone()), agent: None, contact: None, verification, action: None, what }
 }

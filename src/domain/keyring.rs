@@ -98,8 +98,10 @@ impl Keyring {
         self.ring.iter().find(|(k, _)| k == kid).map(|(_, subkeys)| subkeys)
     }
 
-    pub(super) fn kid(&self, text: &[u8]) -> Option<&Kid> {
-        self.ring.iter().map(|(kid, _)| kid).find(|kid| kid.as_str().as_bytes() == text)
+    /// The key id of that name, if its key is in the ring.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Kid> {
+        self.ring.iter().map(|(kid, _)| kid).find(|kid| kid.as_str() == name)
     }
 
     /// Where the record of this subject is stored.

@@ -63,3 +63,26 @@ pub enum Refusal {
         retry_after: Duration,
     },
 }
+
+impl Refusal {
+    /// The reason as in the API's `ErrorReason`, for events.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "VERIFICATION_NOT_FOUND",
+            Self::Closed => "VERIFICATION_CLOSED",
+            Self::ChannelNotPermitted => "CHANNEL_NOT_PERMITTED",
+            Self::MethodDisabled => "METHOD_DISABLED",
+            Self::StartAgain => "START_AGAIN",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::AttemptIdReused => "ATTEMPT_ID_REUSED",
+            Self::AttemptTooEarly { .. } => "ATTEMPT_TOO_EARLY",
+            Self::CodeMalformed => "CODE_MALFORMED",
+            Self::EntryModeNotPermitted => "INVALID_FIELDS",
+            Self::ResendTooEarly { .. } => "RESEND_TOO_EARLY",
+            Self::SendsExhausted { .. } => "SENDS_EXHAUSTED",
+            Self::TooManyLive { .. } => "TOO_MANY_LIVE",
+            Self::TooManyRecent { .. } => "TOO_MANY_RECENT",
+        }
+    }
+}

@@ -79,7 +79,7 @@ pub fn open(keyring: &Keyring, context: Context<'_>, blob: &[u8]) -> Result<(u64
     let (nonce, body) = rest.split_first_chunk::<12>().ok_or(SealError::Broken)?;
     let label = context.label();
     let aad = [&blob[..2 + kid.len() + version.len()], &label].concat();
-    let kid = keyring.kid(kid).ok_or(SealError::Broken)?;
+    let kid = std::str::from_utf8(kid).ok().and_then(|kid| keyring.find(kid)).ok_or(SealError::Broken)?;
     let key = data_key(keyring, kid, &label).ok_or(SealError::Broken)?;
     let mut body = body.to_vec();
     let plain_len =

@@ -45,5 +45,6 @@ pub fn cancel(record: Option<SubjectRecord>, command: &Cancel, cx: &Context<'_>)
     }
     let mut found = found;
     found.record = found.record.close(&command.target.id, wanted, cx.now.stamp(), &mut found.events);
-    found.write(Durability::Plain)
+    let reply = found.standing();
+    found.write(Durability::Plain, reply)
 }

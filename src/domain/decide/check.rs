@@ -55,6 +55,8 @@ pub struct Checked {
     pub verdict: Verdict,
     /// The verification after it.
     pub standing: Standing,
+    /// The record's salt, for the event of a guess that comes after the end.
+    pub event_salt: [u8; 16],
 }
 
 impl From<Judgement> for Verdict {
@@ -81,7 +83,7 @@ pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -
         None => found.of_this_generation().map(|()| too_late(found.verification(), cx)).transpose(),
     };
     if let Some(verdict) = early {
-        let reply = verdict.map(|verdict| Checked { verdict, standing: found.standing() });
+        let reply = verdict.map(|verdict| found.say(verdict));
         return found.answer(reply);
     }
     match weigh(&found, &attempt, command, cx) {
@@ -161,8 +163,14 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
     if let Some(outcome) = outcome {
         found.record = found.record.close(&id, outcome, at, &mut found.events);
     }
-    let Decision { next, events, reply } = found.write(durability);
-    Decision { next, events, reply: reply.map(|standing| Checked { verdict: answer.judgement.into(), standing }) }
+    let reply = found.say(answer.judgement.into());
+    found.write(durability, reply)
+}
+
+impl Found {
+    fn say(&self, verdict: Verdict) -> Checked {
+        Checked { verdict, standing: self.standing(), event_salt: self.record.event_salt }
+    }
 }
 
 impl Check {

@@ -77,7 +77,8 @@ fn send(mut found: Found, command: &Resend, delivery: Delivery, cx: &Context<'_>
         }
         verification
     });
-    found.write(Durability::Plain)
+    let reply = found.standing();
+    found.write(Durability::Plain, reply)
 }
 
 impl Verification {

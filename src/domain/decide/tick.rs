@@ -36,8 +36,8 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
     let Some(before) = record else { return Decision::same(Ok(Vec::new())) };
     let mut events = Vec::new();
     let at = cx.now.stamp();
+    let changed = before.generation != cx.generation;
     let mut record = before
-        .clone()
         .adopt(cx.generation, cx.rules, cx.now, &mut events)
         .close_where(at, &mut events, |v| cx.now.has_reached(v.expires_at.plus(EXPIRY_GRACE)).then_some(Outcome::Expired))
         .forget(cx.now, cx.rules);
@@ -76,10 +76,9 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
     }
     let next = if events.is_empty() && record.is_spent(cx.now, cx.rules) {
         Next::Delete
-    } else if record == before {
-        Next::Same
     } else {
-        let durability = Durability::of_penalty(before.generation != cx.generation);
+        // Even if nothing changed: the commit brings the due index up to date, else the record would be due for ever.
+        let durability = Durability::of_penalty(changed);
         Next::Write(Box::new(record), durability)
     };
     Decision { next, events, reply: Ok(work) }

@@ -9,6 +9,7 @@ use crate::domain::{
     event::What,
     failures::Origin,
     ids::CallerName,
+    refusal::Refusal,
     verification::{CancelCause, Judgement, Outcome},
 };
 
@@ -90,9 +91,7 @@ fn guess_16_a_refusal_is_an_event_with_its_reason() {
     let mut world = World::new();
     let command = Start { contact: Some(super::fixtures::contact("call-1")), ..world.a_start() };
     let verification = world.start(command).unwrap().verification;
-    let event = refused(Some(&verification), &CALLER, "CheckCode", "ATTEMPT_TOO_EARLY", world.at);
-    assert_eq!(event.verification, Some(verification.id));
-    assert_eq!(event.contact, verification.contact.map(|contact| contact.id));
-    let event = refused(None, &CALLER, "CheckCode", "VERIFICATION_NOT_FOUND", world.at);
-    assert_eq!((event.caller, event.verification), (Some(CALLER.clone()), None));
+    let what = What::Refused { call: "check", reason: Refusal::CodeMalformed.reason() };
+    let event = refused(&CALLER, Some(verification.id), what.clone(), world.at);
+    assert_eq!((event.what, event.verification, event.caller), (what, Some(verification.id), Some(CALLER.clone())));
 }

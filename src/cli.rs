@@ -1,0 +1,134 @@
+//! The command line: reads arguments, runs one command, and turns its end into an exit code.
+
+mod demo;
+mod serve;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Settings},
+    keys,
+};
+
+/// Settings that cannot be used.
+const EXIT_SETTINGS: u8 = 2;
+/// Everything else that went wrong.
+const EXIT_FAILURE: u8 = 1;
+
+/// Self-hosted step-up authentication: one-time codes from start to approval.
+#[derive(Parser)]
+#[command(name = "countersign", version, arg_required_else_help = false)]
+struct Arguments {
+    /// The settings file (TOML). Without one the documented defaults hold.
+    #[arg(long, env = "COUNTERSIGN_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C (the default).
+    Serve,
+    /// Check the settings, report all mistakes at once, and print the effective settings with secrets masked.
+    CheckConfig,
+    /// Play a whole conversation against a service in this process, and explain each step.
+    Demo,
+    /// Make keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Print the version.
+    Version,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Make a names secret and a master secret, each in a file of its own. Existing files are never overwritten.
+    Generate {
+        /// The directory for the files.
+        #[arg(long)]
+        out: PathBuf,
+        /// The id of the master secret: 1 to 16 of a-z, 0-9 and `-`.
+        #[arg(long)]
+        kid: String,
+    },
+    /// Make an API key for a caller, and print it with the hash that goes into the settings.
+    ApiKey,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let file = arguments.config.as_deref();
+    let done = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(failed)),
+        Command::CheckConfig => load(file).and_then(|settings| check_config(&settings)),
+        Command::Demo => demo::run().map_err(failed),
+        Command::Keys { command } => make_keys(command).map_err(failed),
+        Command::Version => {
+            say(concat!("countersign ", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
+
+/// Standard output may be closed, as by `head`; that is no failure.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn failed(error: anyhow::Error) -> u8 {
+    complain(&format!("countersign: {error:#}"));
+    EXIT_FAILURE
+}
+
+fn load(file: Option<&Path>) -> Result<Settings, u8> {
+    config::load(file, std::env::vars()).map_err(|mistakes| {
+        complain(&mistakes.to_string());
+        EXIT_SETTINGS
+    })
+}
+
+/// Keys and templates are read too: what would stop a start is found here.
+fn check_config(settings: &Settings) -> Result<(), u8> {
+    say(settings.effective());
+    let templates = settings.messages.templates_dir.as_deref();
+    let messages = crate::message::Messages::load(templates, &settings.messages.default_language, &settings.messages.brand);
+    if let Err(mistakes) = messages {
+        complain(&format!("{} mistake(s) in the message templates:", mistakes.len()));
+        mistakes.iter().for_each(|mistake| complain(&format!("  {mistake}")));
+        return Err(EXIT_SETTINGS);
+    }
+    Ok(())
+}
+
+fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::Generate { out, kid } => {
+            let kid = crate::domain::keyring::Kid::parse(&kid).map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
+            for file in keys::generate(&out, &kid)? {
+                say(&format!("made {}", file.display()));
+            }
+        }
+        KeysCommand::ApiKey => {
+            let (key, hash) = keys::api_key();
+            say(&format!("key (for the caller, shown once):    {key}\napi_key_sha256 (for the settings):   {hash}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Settings: embedded defaults, one file, the environment; every mistake in one report.
+
+mod access;
+mod actions;
+mod listeners;
+mod reader;
+mod running;
+mod senders;
+
+use std::{collections::BTreeMap, path::Path, path::PathBuf};
+
+use config::{Config, Environment, File, FileFormat, Map, Value};
+
+use crate::domain::{
+    ids::{ActionName, CallerName},
+    limits::SubjectRules,
+    recipient::Channel,
+};
+
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings};
+pub use actions::ActionSettings;
+pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
+pub use reader::{Mistake, Mistakes};
+pub use running::{LogFormat, LogSettings, MessageSettings, StoreSettings, WorkerSettings};
+pub use senders::{SenderSettings, SmtpSettings, SmtpTls};
+
+use reader::{Book, Table};
+
+const DEFAULT: &str = include_str!("config/default.toml");
+const DEVELOPMENT: &str = include_str!("config/development.toml");
+
+/// What the service is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// To try it out: loopback only.
+    Development,
+    /// For real.
+    Production,
+}
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the service is run for.
+    pub profile: Profile,
+    /// Where development keys, the database and the generation file are.
+    pub data_dir: PathBuf,
+    /// The callers' listener.
+    pub grpc: GrpcSettings,
+    /// The listener for pages.
+    pub http: HttpSettings,
+    /// The operators' listener.
+    pub admin: AdminSettings,
+    /// The store.
+    pub store: StoreSettings,
+    /// The key files.
+    pub keys: KeySettings,
+    /// Who may call.
+    pub callers: BTreeMap<CallerName, CallerSettings>,
+    /// How often each caller may.
+    pub shield: ShieldSettings,
+    /// Who brings messages.
+    pub senders: BTreeMap<String, SenderSettings>,
+    /// Which senders a channel has, in order.
+    pub routes: BTreeMap<Channel, Vec<String>>,
+    /// What may be proven.
+    pub actions: BTreeMap<ActionName, ActionSettings>,
+    /// For every subject.
+    pub subject: SubjectRules,
+    /// Who hands messages over.
+    pub worker: WorkerSettings,
+    /// The texts.
+    pub messages: MessageSettings,
+    /// Logs.
+    pub log: LogSettings,
+    effective: String,
+}
+
+impl Settings {
+    /// The settings as they hold, as TOML with secrets masked.
+    #[must_use]
+    pub fn effective(&self) -> &str {
+        &self.effective
+    }
+}
+
+/// Reads the settings from the defaults, the file, and those variables that begin with `COUNTERSIGN__`.
+///
+/// # Errors
+/// Every mistake, with the path of its key.
+pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Settings, Mistakes> {
+    let env: Map<String, String> = env.filter(|(key, _)| key.starts_with("COUNTERSIGN__")).collect();
+    let values = layered(file, &env).map_err(|error| Mistakes(vec![Mistake { key: String::new(), what: error.to_string() }]))?;
+    let book = Book::default();
+    let settings = read(Table::root(values, &book), &book);
+    let effective = book.effective();
+    let mut mistakes = book.into_mistakes();
+    match settings {
+        Some(settings) if mistakes.is_empty() => Ok(Settings { effective, ..settings }),
+        _ => {
+            mistakes.sort_by(|one, other| one.key.cmp(&other.key));
+            Err(Mistakes(mistakes))
+        }
+    }
+}
+
+/// The layers in one table. The development profile has a layer of its own between the defaults and the file.
+fn layered(file: Option<&Path>, env: &Map<String, String>) -> Result<Map<String, Value>, config::ConfigError> {
+    let merged = |development: bool| {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+        if development {
+            builder = builder.add_source(File::from_str(DEVELOPMENT, FileFormat::Toml));
+        }
+        if let Some(file) = file {
+            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let source = Environment::with_prefix("COUNTERSIGN").prefix_separator("__").separator("__").source(Some(env.clone()));
+        builder.add_source(source).build()
+    };
+    let plain = merged(false)?;
+    let is_development = plain.get_string("profile").is_ok_and(|profile| profile == "development");
+    let config = if is_development { merged(true)? } else { plain };
+    config.cache.into_table()
+}
+
+fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
+    let profile = root.word("profile", &[("development", Profile::Development), ("production", Profile::Production)], Profile::Production);
+    let data_dir = root.parsed("data_dir", |text| Ok::<_, String>(PathBuf::from(text)));
+    let grpc = GrpcSettings::read(root.table("grpc"), profile);
+    let http = HttpSettings::read(root.table("http"), profile);
+    let admin = AdminSettings::read(root.table("admin"), profile);
+    let data_dir = data_dir.unwrap_or_default();
+    let store = StoreSettings::read(root.table("store"), profile, &data_dir);
+    let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
+    let callers = access::callers(root.table("callers"), profile);
+    let shield = ShieldSettings::read(root.table("shield"));
+    let senders = senders::senders(root.table("senders"), profile);
+    let routes = senders::routes(root.table("routes"), &senders, profile);
+    let actions = actions::actions(root.table("actions"), &routes);
+    let subject = running::subject(root.table("subject"));
+    let worker = WorkerSettings::read(root.table("worker"));
+    let messages = MessageSettings::read(root.table("messages"));
+    let log = LogSettings::read(root.table("log"));
+    if profile == Profile::Production && callers.is_empty() {
+        book.mistake("callers", "must name at least one caller in production");
+    }
+    root.finish();
+    Some(Settings {
+        profile,
+        data_dir,
+        grpc: grpc?,
+        http: http?,
+        admin: admin?,
+        store: store?,
+        keys: keys?,
+        callers,
+        shield,
+        senders,
+        routes,
+        actions,
+        subject,
+        worker,
+        messages,
+        log,
+        effective: String::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

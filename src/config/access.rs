@@ -1,0 +1,177 @@
+//! `[keys]`, `[callers]` and `[shield]`: which keys there are, who may call, and how often.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use super::{Profile, Table};
+use crate::domain::{
+    caller::{Role, Roles},
+    ids::{CallerName, Invalid, TenantId},
+    keyring::Kid,
+};
+
+/// A master secret of the ring.
+#[derive(Clone, Debug)]
+pub struct RingEntry {
+    /// Its id.
+    pub kid: Kid,
+    /// Its file.
+    pub file: PathBuf,
+}
+
+/// The key files.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// The names secret.
+    pub names_file: PathBuf,
+    /// The master secrets, newest first.
+    pub ring: Vec<RingEntry>,
+    /// May files that are missing be made?
+    pub make_missing: bool,
+}
+
+impl KeySettings {
+    pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
+        let names_file = table.text("names_file").map(PathBuf::from);
+        let ring: Vec<_> = table.tables("ring").into_iter().filter_map(ring_entry).collect();
+        let local = data_dir.join("keys");
+        let kid = Kid::parse("dev").ok()?;
+        let settings = match profile {
+            Profile::Production => {
+                if names_file.is_none() {
+                    table.mistake("names_file", "is required in production");
+                }
+                if ring.is_empty() {
+                    table.mistake("ring", "must hold at least one key in production");
+                }
+                names_file.map(|names_file| Self { names_file, ring, make_missing: false })
+            }
+            Profile::Development => Some(Self {
+                names_file: names_file.unwrap_or_else(|| local.join("names.key")),
+                ring: if ring.is_empty() { vec![RingEntry { kid, file: local.join("dev.key") }] } else { ring },
+                make_missing: true,
+            }),
+        };
+        table.finish();
+        settings
+    }
+}
+
+fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
+    let kid = table.parsed("kid", Kid::parse);
+    let file = table.required("file");
+    table.finish();
+    Some(RingEntry { kid: kid?, file: file?.into() })
+}
+
+/// One caller.
+#[derive(Clone, Debug)]
+pub struct CallerSettings {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// What it may do.
+    pub roles: Roles,
+    /// SHA-256 of its key.
+    pub api_key_sha256: [u8; 32],
+}
+
+/// The name of the caller that the development profile adds.
+pub const DEVELOPMENT_CALLER: &str = "development";
+
+/// Keys that anybody can guess, because documents and tutorials show them.
+const SAMPLE_KEYS: [&str; 8] = ["", "key", "secret", "password", "test", "changeme", "KEY", "api-key"];
+
+pub(super) fn callers(mut table: Table<'_>, profile: Profile) -> BTreeMap<CallerName, CallerSettings> {
+    let mut callers = BTreeMap::new();
+    let mut hashes: HashMap<[u8; 32], String> = HashMap::new();
+    for (name, mut row) in table.named() {
+        let caller = caller(&mut row, profile);
+        match CallerName::parse(&name) {
+            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+            Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => row.mistake_here("is the name of the development caller"),
+            Ok(parsed) => {
+                if let Some(caller) = caller {
+                    if let Some(other) = hashes.insert(caller.api_key_sha256, name.clone()) {
+                        row.mistake("api_key_sha256", format!("is that of {other} too"));
+                    }
+                    callers.insert(parsed, caller);
+                }
+            }
+        }
+        row.finish();
+    }
+    table.finish();
+    callers
+}
+
+fn caller(row: &mut Table<'_>, profile: Profile) -> Option<CallerSettings> {
+    let tenant = row.parsed("tenant", TenantId::parse);
+    let roles = roles(row, profile);
+    for key in ["mtls_name", "jwt"] {
+        if row.text(key).is_some() {
+            row.mistake(key, "is not built yet; use api_key_sha256");
+        }
+    }
+    let hash = row.masked("api_key_sha256").map(|text| hex::decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()));
+    if hash == Some(None) {
+        row.mistake("api_key_sha256", "must be 64 hex digits");
+    }
+    let api_key_sha256 = hash.flatten();
+    let is_sample = |hash: &[u8; 32]| SAMPLE_KEYS.iter().any(|key| sha256(key.as_bytes()) == *hash);
+    if profile == Profile::Production && api_key_sha256.as_ref().is_some_and(|hash| is_sample(hash) || *hash == [0; 32]) {
+        row.mistake("api_key_sha256", "is that of a sample key");
+    }
+    Some(CallerSettings { tenant: tenant?, roles: roles?, api_key_sha256: api_key_sha256? })
+}
+
+fn roles(row: &mut Table<'_>, profile: Profile) -> Option<Roles> {
+    let all: Vec<(&str, Role)> = Role::ALL.into_iter().map(|role| (role.as_str(), role)).collect();
+    let Some(names) = row.list("roles") else {
+        row.mistake("roles", "is required");
+        return None;
+    };
+    let mut roles = Vec::new();
+    for name in names {
+        match Role::from_name(&name) {
+            Some(role) => roles.push(role),
+            None => {
+                let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
+                row.mistake("roles", format!("{name:?} is none of {}", words.join(", ")));
+            }
+        }
+    }
+    let roles = Roles::new(roles);
+    let desk_and_customer = roles.has(Role::Agent) && roles.has_any(&[Role::Frontend, Role::Customer]);
+    if profile == Profile::Production && desk_and_customer {
+        row.mistake("roles", "agent must not come together with frontend or customer: agents never check a code");
+    }
+    Some(roles)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    out
+}
+
+/// How often each caller may call this process.
+#[derive(Clone, Debug)]
+pub struct ShieldSettings {
+    /// Sustained.
+    pub calls_per_s: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+impl ShieldSettings {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let settings = Self {
+            calls_per_s: table.small("calls_per_s", 2000, &(1..=10_000_000)),
+            burst: table.small("burst", 4000, &(1..=10_000_000)),
+        };
+        table.finish();
+        settings
+    }
+}

@@ -1,0 +1,90 @@
+//! `[actions]`: what may be proven, and with which limits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Table;
+use crate::domain::{
+    code::CodeLength,
+    guess::{DIGITS_MAX, DIGITS_MIN, Separators},
+    ids::{ActionName, Invalid},
+    limits::{
+        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX,
+    },
+    recipient::Channel,
+};
+
+/// The channels in the order in which an action takes them that names none.
+const CHANNEL_ORDER: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+
+/// The rules of one action.
+#[derive(Clone, Debug)]
+pub struct ActionSettings {
+    /// Its numbers.
+    pub limits: Limits,
+    /// What must be bound.
+    pub binding: Vec<String>,
+}
+
+pub(super) fn actions(mut table: Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> BTreeMap<ActionName, ActionSettings> {
+    let mut actions = BTreeMap::new();
+    for (name, mut row) in table.named() {
+        let rules = action(&mut row, routes);
+        match ActionName::parse(&name) {
+            Ok(name) => drop(actions.insert(name, rules)),
+            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+        }
+        row.finish();
+    }
+    table.finish();
+    actions
+}
+
+fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> ActionSettings {
+    let digits: u8 = row.small("code_digits", DIGITS_MIN.into(), &(DIGITS_MIN.into()..=DIGITS_MAX.into()));
+    let code_length = CodeLength::new(digits).or(CodeLength::new(DIGITS_MIN)).expect("the least number of digits is one");
+    let lifetime_bounds = CODE_LIFETIME_MIN.as_secs()..=CODE_LIFETIME_MAX.as_secs();
+    let code_lifetime = row.seconds("code_lifetime_s", 300, &lifetime_bounds);
+    let resend_cooldown = row.seconds("resend_cooldown_s", 30, &(0..=RESEND_COOLDOWN_MAX.as_secs()));
+    if resend_cooldown >= code_lifetime && resend_cooldown > Duration::ZERO {
+        row.mistake("resend_cooldown_s", "must be shorter than code_lifetime_s, or no code can be sent again");
+    }
+    let separators = row.words("separators", &[("space", ' '), ("hyphen", '-')]);
+    let limits = Limits {
+        code_length,
+        code_lifetime,
+        attempts: row.small("attempts", ATTEMPTS_MAX.into(), &(1..=ATTEMPTS_MAX.into())),
+        sends: row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
+        resend_cooldown,
+        separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
+        entry_modes: row.words("entry_modes", &EntryMode::ALL.map(|mode| (mode.as_str(), mode))),
+        channels: channels(row, routes),
+    };
+    ActionSettings { limits, binding: binding(row) }
+}
+
+fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec<Channel> {
+    let routed: Vec<_> = CHANNEL_ORDER.into_iter().filter(|channel| routes.contains_key(channel)).collect();
+    let Some(names) = row.list("channels") else {
+        row.note_list("channels", &routed.iter().map(|channel| channel.as_str().to_owned()).collect::<Vec<_>>());
+        return routed;
+    };
+    let mut channels = Vec::new();
+    for name in names {
+        match Channel::from_name(&name) {
+            Some(channel) if routed.contains(&channel) => channels.push(channel),
+            Some(_) => row.mistake("channels", format!("{name:?} has no route")),
+            None => row.mistake("channels", format!("{name:?} is none of email, sms, voice, whatsapp")),
+        }
+    }
+    channels
+}
+
+/// The names that a binding must have; their grammar is that of the API.
+fn binding(row: &mut Table<'_>) -> Vec<String> {
+    let names = row.list("binding").unwrap_or_default();
+    let fits = |name: &String| (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    for name in names.iter().filter(|name| !fits(name)) {
+        row.mistake("binding", format!("{name:?} must be 1 to 32 of a-z, 0-9 and _"));
+    }
+    names
+}

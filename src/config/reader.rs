@@ -1,0 +1,346 @@
+//! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::{self, Display, Write as _},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use config::{Value, ValueKind};
+
+/// A mistake in the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key's path; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong, and what is allowed.
+    pub what: String,
+}
+
+/// All mistakes of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} mistake(s) in the settings:", self.0.len())?;
+        for Mistake { key, what } in &self.0 {
+            if key.is_empty() { write!(f, "\n  {what}")? } else { write!(f, "\n  {key}: {what}")? }
+        }
+        Ok(())
+    }
+}
+
+/// What was read so far: mistakes, and each key with the value that holds.
+#[derive(Default)]
+pub(super) struct Book {
+    mistakes: RefCell<Vec<Mistake>>,
+    effective: RefCell<BTreeMap<String, Vec<(String, String)>>>,
+}
+
+impl Book {
+    pub(super) fn mistake(&self, key: &str, what: impl Display) {
+        self.mistakes.borrow_mut().push(Mistake { key: key.to_owned(), what: what.to_string() });
+    }
+
+    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes.into_inner()
+    }
+
+    /// Everything that was read, as TOML.
+    pub(super) fn effective(&self) -> String {
+        let mut text = String::new();
+        for (table, keys) in self.effective.borrow().iter() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            if !table.is_empty() {
+                let _ = writeln!(text, "{gap}[{table}]");
+            }
+            for (key, literal) in keys {
+                let _ = writeln!(text, "{key} = {literal}");
+            }
+        }
+        text
+    }
+}
+
+/// One table of the settings.
+pub(super) struct Table<'a> {
+    path: String,
+    values: BTreeMap<String, Value>,
+    known: Vec<&'static str>,
+    book: &'a Book,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn root(values: config::Map<String, Value>, book: &'a Book) -> Self {
+        Self::new(String::new(), values, book)
+    }
+
+    fn new(path: String, values: config::Map<String, Value>, book: &'a Book) -> Self {
+        book.effective.borrow_mut().entry(path.clone()).or_default();
+        Self { path, values: values.into_iter().collect(), known: Vec::new(), book }
+    }
+
+    /// The path of a key of this table.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    pub(super) fn mistake(&self, key: &str, what: impl Display) {
+        self.book.mistake(&self.path(key), what);
+    }
+
+    /// A mistake of the table as a whole.
+    pub(super) fn mistake_here(&self, what: impl Display) {
+        self.book.mistake(&self.path, what);
+    }
+
+    fn note(&self, key: &str, literal: String) {
+        self.book.effective.borrow_mut().entry(self.path.clone()).or_default().push((key.to_owned(), literal));
+    }
+
+    /// The raw value; an empty text is as good as none.
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        let value = self.values.remove(key)?;
+        let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty()) || matches!(value.kind, ValueKind::Nil);
+        (!is_empty).then_some(value)
+    }
+
+    /// A text, or none.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+        let value = self.take(key)?;
+        match &value.kind {
+            ValueKind::String(text) => {
+                self.note(key, literal(text));
+                Some(text.clone())
+            }
+            ValueKind::I64(number) => {
+                self.note(key, literal(&number.to_string()));
+                Some(number.to_string())
+            }
+            _ => {
+                self.mistake(key, "must be a text");
+                None
+            }
+        }
+    }
+
+    /// A text that must not be shown.
+    pub(super) fn masked(&mut self, key: &'static str) -> Option<String> {
+        let Some(value) = self.take(key) else {
+            self.mistake(key, "is required");
+            return None;
+        };
+        self.note(key, literal("(masked)"));
+        value.into_string().ok()
+    }
+
+    /// A text that must be there.
+    pub(super) fn required(&mut self, key: &'static str) -> Option<String> {
+        let text = self.text(key);
+        let is_wrong = self.book.mistakes.borrow().iter().any(|mistake| mistake.key == self.path(key));
+        if text.is_none() && !is_wrong {
+            self.mistake(key, "is required");
+        }
+        text
+    }
+
+    /// What a text means.
+    pub(super) fn parsed<T, E: Display>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let text = self.required(key)?;
+        parse(&text).map_err(|error| self.mistake(key, error)).ok()
+    }
+
+    /// One of several words.
+    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(text) = self.text(key) else { return default };
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.mistake(key, format!("must be one of {}", all.join(", ")));
+        }
+        found.map_or(default, |(_, meaning)| *meaning)
+    }
+
+    /// A number within bounds; the default where there is none.
+    pub(super) fn number(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> u64 {
+        let number = match self.take(key).map(|value| value.into_int()) {
+            None => default,
+            Some(Ok(number)) => {
+                let fits = u64::try_from(number).ok().filter(|number| bounds.contains(number));
+                if fits.is_none() {
+                    self.mistake(key, format!("{number} is not within {} to {}", bounds.start(), bounds.end()));
+                }
+                fits.unwrap_or(default)
+            }
+            Some(Err(_)) => {
+                self.mistake(key, format!("must be a whole number within {} to {}", bounds.start(), bounds.end()));
+                default
+            }
+        };
+        self.note(key, number.to_string());
+        number
+    }
+
+    /// A number that is known to fit the type, because its bounds do.
+    pub(super) fn small<T: TryFrom<u64> + Default>(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> T {
+        T::try_from(self.number(key, default, bounds)).unwrap_or_default()
+    }
+
+    pub(super) fn millis(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+        Duration::from_millis(self.number(key, default, bounds))
+    }
+
+    pub(super) fn seconds(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(key, default, bounds))
+    }
+
+    pub(super) fn switch(&mut self, key: &'static str, default: bool) -> bool {
+        let switch = match self.take(key).map(Value::into_bool) {
+            None => default,
+            Some(Ok(switch)) => switch,
+            Some(Err(_)) => {
+                self.mistake(key, "must be true or false");
+                default
+            }
+        };
+        self.note(key, switch.to_string());
+        switch
+    }
+
+    /// A list of texts; from the environment with commas between them. None where there is none.
+    pub(super) fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let texts: Option<Vec<String>> = match value.kind {
+            ValueKind::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
+            ValueKind::Array(values) => values.into_iter().map(|value| value.into_string().ok()).collect(),
+            _ => None,
+        };
+        match &texts {
+            Some(texts) => self.note_list(key, texts),
+            None => self.mistake(key, "must be a list of texts"),
+        }
+        texts
+    }
+
+    pub(super) fn note_list(&self, key: &str, texts: &[String]) {
+        let all: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+        self.note(key, format!("[{}]", all.join(", ")));
+    }
+
+    /// A list of words, each with a meaning; all of them where there is none.
+    pub(super) fn words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)]) -> Vec<T> {
+        let Some(texts) = self.list(key) else {
+            self.note_list(key, &all.iter().map(|(word, _)| (*word).to_owned()).collect::<Vec<_>>());
+            return all.iter().map(|(_, meaning)| *meaning).collect();
+        };
+        let mut meanings = Vec::new();
+        for text in texts {
+            match all.iter().find(|(word, _)| *word == text) {
+                Some((_, meaning)) => meanings.push(*meaning),
+                None => {
+                    let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
+                    self.mistake(key, format!("{text:?} is none of {}", words.join(", ")));
+                }
+            }
+        }
+        meanings
+    }
+
+    /// A table within this one; empty where there is none.
+    pub(super) fn table(&mut self, key: &'static str) -> Table<'a> {
+        let values = match self.take(key).map(Value::into_table) {
+            None => config::Map::new(),
+            Some(Ok(values)) => values,
+            Some(Err(_)) => {
+                self.mistake(key, "must be a table");
+                config::Map::new()
+            }
+        };
+        Table::new(self.path(key), values, self.book)
+    }
+
+    /// The tables of a list of tables.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let rows: Result<Vec<_>, _> = value.into_array().and_then(|rows| rows.into_iter().map(Value::into_table).collect());
+        let Ok(rows) = rows else {
+            self.mistake(key, "must be a list of tables");
+            return Vec::new();
+        };
+        let path = |at: usize| format!("{}.{at}", self.path(key));
+        rows.into_iter().enumerate().map(|(at, row)| Table::new(path(at), row, self.book)).collect()
+    }
+
+    /// Every table of a table of tables, with its name.
+    pub(super) fn named(&mut self) -> Vec<(String, Table<'a>)> {
+        let mut tables = Vec::new();
+        for (name, value) in std::mem::take(&mut self.values) {
+            match value.into_table() {
+                Ok(values) => tables.push((name.clone(), Table::new(self.path(&name), values, self.book))),
+                Err(_) => self.mistake(&name, "must be a table"),
+            }
+        }
+        tables
+    }
+
+    /// Keys that nobody asked for are mistakes.
+    pub(super) fn finish(self) {
+        for key in self.values.keys() {
+            let near = self.known.iter().find(|known| is_near(known, key));
+            let hint = near.map_or_else(String::new, |known| format!("; did you mean {known}?"));
+            self.mistake(key, format!("is no setting{hint}"));
+        }
+    }
+}
+
+/// A text as TOML.
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// One character more, less or other.
+fn is_near(known: &str, given: &str) -> bool {
+    let (short, long) = if known.len() <= given.len() { (known, given) } else { (given, known) };
+    let same = short.bytes().zip(long.bytes()).take_while(|(a, b)| a == b).count();
+    let tail = |text: &str, skip: usize| text.bytes().skip(skip).collect::<Vec<_>>();
+    long.len() - short.len() <= 1 && tail(long, same + 1) == tail(short, same + usize::from(short.len() == long.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_miss_is_recognised() {
+        for (known, given) in [("profile", "profil"), ("profile", "profille"), ("listen", "lisTen"), ("url", "ur1")] {
+            assert!(is_near(known, given), "{known} {given}");
+        }
+        assert!(!is_near("profile", "profound") && !is_near("url", "uri2"));
+    }
+
+    #[test]
+    fn a_literal_can_be_read_back() {
+        let text = "a\"b\\c\nd\u{1b}é";
+        let table = config::Config::builder()
+            .add_source(config::File::from_str(&format!("x = {}", literal(text)), config::FileFormat::Toml))
+            .build()
+            .unwrap();
+        assert_eq!(table.get_string("x").unwrap(), text);
+    }
+}

@@ -1,0 +1,136 @@
+//! `[store]`, `[subject]`, `[worker]`, `[messages]` and `[log]`: how the service runs.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Profile, Table};
+use crate::{
+    domain::limits::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules},
+    store::StoreUrl,
+};
+
+const DATABASE: &str = "countersign.redb";
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// Which engine, and where.
+    pub url: StoreUrl,
+    /// Of all store work of one command.
+    pub deadline: Duration,
+}
+
+impl StoreSettings {
+    pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
+        let url = match table.text("url") {
+            None => Some(StoreUrl::File(data_dir.join(DATABASE))),
+            Some(text) => StoreUrl::parse(&text).map_err(|invalid| table.mistake("url", invalid)).ok(),
+        };
+        if profile == Profile::Production && matches!(url, Some(StoreUrl::Memory)) {
+            table.mistake("url", "is memory only, and forgets failures with each restart; production needs embedded:PATH");
+        }
+        let deadline = table.millis("deadline_ms", 250, &(1..=60_000));
+        table.finish();
+        Some(Self { url: url?, deadline })
+    }
+}
+
+pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
+    let rules = SubjectRules {
+        failure_limit: table.small("failure_limit", 25, &(1..=FAILURE_LIMIT_MAX.into())),
+        closed_retention: table.seconds("closed_retention_s", 3600, &(0..=CLOSED_RETENTION_MAX.as_secs())),
+        event_retention: DAY * table.small::<u32>("event_retention_days", 7, &(1..=3650)),
+    };
+    table.finish();
+    rules
+}
+
+/// Who hands messages over.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Hand-overs at once.
+    pub concurrency: usize,
+    /// Of one hand-over.
+    pub send_deadline: Duration,
+    /// Between two looks at what is due.
+    pub poll: Duration,
+}
+
+impl WorkerSettings {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let settings = Self {
+            concurrency: table.small("concurrency", 64, &(1..=10_000)),
+            send_deadline: table.millis("send_deadline_ms", 10_000, &(100..=30_000)),
+            poll: table.millis("poll_ms", 1000, &(10..=60_000)),
+        };
+        table.finish();
+        settings
+    }
+}
+
+/// The texts.
+#[derive(Clone, Debug)]
+pub struct MessageSettings {
+    /// Files that take the place of the built-in ones.
+    pub templates_dir: Option<PathBuf>,
+    /// For customers without a language of ours.
+    pub default_language: String,
+    /// Who the messages are from.
+    pub brand: String,
+}
+
+impl MessageSettings {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let templates_dir = table.text("templates_dir").map(PathBuf::from);
+        let language = table.word("default_language", &[("en", "en"), ("de", "de"), ("nl", "nl")], "en");
+        let fits = |text: &str| {
+            let is_short = text.chars().count() <= 40 && text.trim() == text;
+            if is_short && !text.chars().any(char::is_control) { Ok(text.to_owned()) } else { Err("must be 1 to 40 printable characters") }
+        };
+        let brand = table.parsed("brand", fits).unwrap_or_default();
+        table.finish();
+        Self { templates_dir, default_language: language.to_owned(), brand }
+    }
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Directives of what is logged.
+    pub level: String,
+    /// The form of lines.
+    pub format: LogFormat,
+    /// Does each line have its time?
+    pub timestamps: bool,
+}
+
+impl LogSettings {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let fits = |text: &str| {
+            let parsed = EnvFilter::try_new(text).map(|_| text.to_owned());
+            parsed.map_err(|_| "must be a level or directives, such as info,countersign=debug")
+        };
+        let level = table.parsed("level", fits).unwrap_or_default();
+        let settings = Self {
+            level,
+            format: table.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], LogFormat::Text),
+            timestamps: table.switch("timestamps", true),
+        };
+        table.finish();
+        settings
+    }
+}

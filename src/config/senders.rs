@@ -1,0 +1,149 @@
+//! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+
+use super::{Profile, Table};
+use crate::domain::recipient::Channel;
+
+/// How a mail connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// By STARTTLS, or nothing is sent.
+    Starttls,
+    /// From the first byte on.
+    Implicit,
+}
+
+/// A mail server.
+#[derive(Clone, Debug)]
+pub struct SmtpSettings {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who the mail is from.
+    pub from: String,
+    /// How the connection is encrypted.
+    pub tls: SmtpTls,
+    /// The user name, if it wants one.
+    pub username: Option<String>,
+    /// The file of the password.
+    pub password_file: Option<PathBuf>,
+    /// More certificate authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Of one hand-over.
+    pub timeout: Duration,
+    /// Connections at a time.
+    pub pool_max: u32,
+    /// What we call ourselves.
+    pub hello_name: Option<String>,
+}
+
+/// A sender.
+#[derive(Clone, Debug)]
+pub enum SenderSettings {
+    /// A mail server.
+    Smtp(Box<SmtpSettings>),
+    /// Standard output.
+    Console,
+    /// The development outbox.
+    Outbox,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Smtp,
+    Console,
+    Outbox,
+}
+
+pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String, SenderSettings> {
+    let mut senders = BTreeMap::new();
+    for (name, mut row) in table.named() {
+        let kinds = [("smtp", Kind::Smtp), ("console", Kind::Console), ("outbox", Kind::Outbox)];
+        let find = |text: &str| {
+            let kind = kinds.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind);
+            kind.ok_or("must be one of smtp, console, outbox")
+        };
+        let sender = match row.parsed("kind", find) {
+            // Nothing is known of its keys, so none of them is a mistake.
+            None => continue,
+            Some(Kind::Smtp) => smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
+            Some(Kind::Console) => Some(SenderSettings::Console),
+            Some(Kind::Outbox) => Some(SenderSettings::Outbox),
+        };
+        if profile == Profile::Production && matches!(sender, Some(SenderSettings::Console | SenderSettings::Outbox)) {
+            row.mistake("kind", "shows codes, so it is refused in production");
+        }
+        senders.extend(sender.map(|sender| (name, sender)));
+        row.finish();
+    }
+    table.finish();
+    senders
+}
+
+fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
+    let host = row.required("host");
+    let tls = row.word("tls", &[("starttls", SmtpTls::Starttls), ("implicit", SmtpTls::Implicit), ("none", SmtpTls::None)], SmtpTls::Starttls);
+    let port = match tls {
+        SmtpTls::None => 25,
+        SmtpTls::Starttls => 587,
+        SmtpTls::Implicit => 465,
+    };
+    let from = row.required("from");
+    let (username, password_file) = (row.text("username"), row.text("password_file").map(PathBuf::from));
+    if username.is_some() != password_file.is_some() {
+        row.mistake("username", "and password_file come together");
+    }
+    if profile == Profile::Production && tls == SmtpTls::None && !host.as_deref().is_some_and(is_loopback) {
+        row.mistake("tls", "must be starttls or implicit in production, unless the host is on loopback");
+    }
+    Some(SmtpSettings {
+        port: row.small("port", port, &(1..=65_535)),
+        tls,
+        username,
+        password_file,
+        ca_file: row.text("ca_file").map(PathBuf::from),
+        timeout: row.millis("timeout_ms", 10_000, &(100..=60_000)),
+        pool_max: row.small("pool_max", 16, &(1..=1000)),
+        hello_name: row.text("hello_name"),
+        host: host?,
+        from: from?,
+    })
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+pub(super) fn routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSettings>, profile: Profile) -> BTreeMap<Channel, Vec<String>> {
+    let mut routes = BTreeMap::new();
+    for (name, mut row) in table.named() {
+        let names = row.list("senders").unwrap_or_default();
+        let channel = Channel::from_name(&name);
+        match channel {
+            None => row.mistake_here("is no channel: email, sms, voice, whatsapp"),
+            Some(_) if names.is_empty() => row.mistake("senders", "must name at least one sender"),
+            Some(channel) => {
+                for sender in &names {
+                    match senders.get(sender) {
+                        None => row.mistake("senders", format!("{sender:?} is none of the senders")),
+                        Some(SenderSettings::Smtp(_)) if channel != Channel::Email => {
+                            row.mistake("senders", format!("{sender:?} carries e-mail only"));
+                        }
+                        Some(SenderSettings::Smtp(_) | SenderSettings::Console | SenderSettings::Outbox) => {}
+                    }
+                }
+                routes.insert(channel, names);
+            }
+        }
+        row.finish();
+    }
+    if profile == Profile::Production && routes.is_empty() {
+        table.mistake_here("must have at least one route in production");
+    }
+    table.finish();
+    routes
+}

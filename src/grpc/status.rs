@@ -1,0 +1,155 @@
+//! Turns failures into gRPC statuses; no other file makes one.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    domain::refusal::Refusal,
+    pb::v1::ErrorReason,
+    ports::store::StoreError,
+    service::failure::{Failure, FieldViolation},
+};
+
+const DOMAIN: &str = "countersign";
+const REASON_PREFIX: &str = "ERROR_REASON_";
+
+/// What a failure becomes.
+struct Shape {
+    code: Code,
+    reason: ErrorReason,
+    retry_after: Option<Duration>,
+    fields: Vec<FieldViolation>,
+}
+
+impl Shape {
+    fn new(code: Code, reason: ErrorReason) -> Self {
+        Self { code, reason, retry_after: None, fields: Vec::new() }
+    }
+
+    fn after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    fn field(mut self, field: &str, description: &str) -> Self {
+        self.fields.push(FieldViolation { field: field.to_owned(), description: description.to_owned() });
+        self
+    }
+}
+
+/// The status of a failure. A defect of ours is logged here, once, and told to nobody.
+pub(super) fn status(failure: &Failure) -> Status {
+    let shape = shape(failure);
+    let text = match failure {
+        Failure::Store(error) => {
+            tracing::warn!(%error, "The store did not answer.");
+            "the store is unavailable".to_owned()
+        }
+        Failure::Vault(error) => {
+            tracing::error!(%error, "A stored record cannot be used.");
+            "internal error".to_owned()
+        }
+        other => other.to_string(),
+    };
+    let name = shape.reason.as_str_name();
+    let reason = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    if let Some(retry_after) = shape.retry_after {
+        details.set_retry_info(Some(retry_after));
+    }
+    for violation in shape.fields {
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    Status::with_error_details(shape.code, text, details)
+}
+
+fn shape(failure: &Failure) -> Shape {
+    use ErrorReason as Reason;
+    match failure {
+        Failure::Fields(fields) => Shape { fields: fields.clone(), ..Shape::new(Code::InvalidArgument, Reason::InvalidFields) },
+        Failure::ActionUnknown => {
+            Shape::new(Code::InvalidArgument, Reason::ActionUnknown).field("action", "must be one of the settings' actions")
+        }
+        Failure::CodeMalformed => malformed(),
+        Failure::MalformedTooOften { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
+        }
+        Failure::Refused(refusal) => refused(*refusal),
+        Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
+        Failure::Store(StoreError::Unavailable(_) | StoreError::Full) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
+        Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
+        Failure::CallerUnknown => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
+        Failure::RoleMissing => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
+        Failure::CallerTooFast { retry_after } => Shape::new(Code::ResourceExhausted, Reason::CallerTooFast).after(*retry_after),
+        Failure::Overloaded => Shape::new(Code::ResourceExhausted, Reason::Overloaded),
+        Failure::DeadlineExceeded => Shape::new(Code::DeadlineExceeded, Reason::DeadlineExceeded),
+        Failure::ShuttingDown => Shape::new(Code::Unavailable, Reason::ShuttingDown),
+    }
+}
+
+fn malformed() -> Shape {
+    Shape::new(Code::InvalidArgument, ErrorReason::CodeMalformed)
+        .field("code", "must be the digits of the code, with at most one space or hyphen between two digits")
+}
+
+fn refused(refusal: Refusal) -> Shape {
+    use ErrorReason as Reason;
+    match refusal {
+        Refusal::NotFound => Shape::new(Code::NotFound, Reason::VerificationNotFound),
+        Refusal::Closed => Shape::new(Code::FailedPrecondition, Reason::VerificationClosed),
+        Refusal::ChannelNotPermitted => Shape::new(Code::FailedPrecondition, Reason::ChannelNotPermitted),
+        Refusal::MethodDisabled => Shape::new(Code::FailedPrecondition, Reason::MethodDisabled),
+        Refusal::StartAgain => Shape::new(Code::FailedPrecondition, Reason::StartAgain),
+        Refusal::RequestIdReused => Shape::new(Code::AlreadyExists, Reason::RequestIdReused),
+        Refusal::AttemptIdReused => Shape::new(Code::AlreadyExists, Reason::AttemptIdReused),
+        Refusal::AttemptTooEarly { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::AttemptTooEarly).after(retry_after)
+        }
+        Refusal::CodeMalformed => malformed(),
+        Refusal::EntryModeNotPermitted => {
+            Shape::new(Code::InvalidArgument, Reason::InvalidFields).field("entry_mode", "must be one that the action permits")
+        }
+        Refusal::ResendTooEarly { retry_after } => Shape::new(Code::ResourceExhausted, Reason::ResendTooEarly).after(retry_after),
+        Refusal::SendsExhausted { retry_after } => Shape::new(Code::ResourceExhausted, Reason::SendsExhausted).after(retry_after),
+        Refusal::TooManyLive { retry_after } => Shape::new(Code::ResourceExhausted, Reason::TooManyLive).after(retry_after),
+        Refusal::TooManyRecent { retry_after } => Shape::new(Code::ResourceExhausted, Reason::TooManyRecent).after(retry_after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_in_events_is_the_reason_in_errors() {
+        let second = Duration::from_secs(1);
+        for refusal in [
+            Refusal::NotFound,
+            Refusal::Closed,
+            Refusal::ChannelNotPermitted,
+            Refusal::MethodDisabled,
+            Refusal::StartAgain,
+            Refusal::RequestIdReused,
+            Refusal::AttemptIdReused,
+            Refusal::AttemptTooEarly { retry_after: second },
+            Refusal::CodeMalformed,
+            Refusal::EntryModeNotPermitted,
+            Refusal::ResendTooEarly { retry_after: second },
+            Refusal::SendsExhausted { retry_after: second },
+            Refusal::TooManyLive { retry_after: second },
+            Refusal::TooManyRecent { retry_after: second },
+        ] {
+            let name = refused(refusal).reason.as_str_name();
+            assert_eq!(name.strip_prefix(REASON_PREFIX), Some(refusal.reason()));
+        }
+    }
+
+    #[test]
+    fn net_12_a_store_error_tells_nothing_of_the_store() {
+        let failure = Failure::Store(StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
+        assert_eq!(status(&failure).message(), "the store is unavailable");
+        assert_eq!(status(&Failure::Vault(crate::service::vault::VaultError::Content("record"))).message(), "internal error");
+    }
+}

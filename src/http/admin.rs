@@ -1,0 +1,35 @@
+//! The operators' pages: metrics, alive or not, ready or not.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::service::Service;
+
+/// `/metrics`, `/livez` and `/readyz`.
+pub fn router(
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) -> Router {
+    let ready = move || ready(service.clone(), shutdown.clone());
+    let metrics = move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics()) };
+    Router::new().route("/metrics", get(metrics)).route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
+}
+
+/// Ready means: the store answers, and the process is not on its way out.
+async fn ready(service: Arc<Service>, shutdown: CancellationToken) -> impl IntoResponse {
+    if shutdown.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
+    }
+    match service.due(1).await {
+        Ok(_) => (StatusCode::OK, "ready\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+    }
+}

@@ -1,0 +1,130 @@
+//! The use cases: load, decide, commit once, answer after.
+
+pub mod audit;
+pub mod cancel;
+pub mod check;
+pub mod deliver;
+pub mod failure;
+pub mod hands;
+pub mod policy;
+pub mod resend;
+pub mod start;
+mod transact;
+pub mod vault;
+pub mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::{Standing, Target, get},
+        ids::VerificationId,
+        keyring::Keyring,
+        time::Timestamp,
+    },
+    message::Messages,
+    ports::{
+        store::Store,
+        system::{Clock, Entropy},
+    },
+};
+
+use deliver::Routes;
+use failure::Failure;
+use hands::Hands;
+use policy::Policy;
+use vault::Vault;
+
+/// What a service is made of.
+pub struct Parts {
+    /// Keeps records.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The keys.
+    pub keyring: Arc<Keyring>,
+    /// The rules.
+    pub policy: Policy,
+    /// The senders of each channel.
+    pub routes: Routes,
+    /// The texts.
+    pub messages: Arc<Messages>,
+    /// Who hands messages over.
+    pub hands: Hands,
+    /// The time that all store work of one command may take.
+    pub store_deadline: Duration,
+    /// The time that a sender may take for one hand-over.
+    pub send_deadline: Duration,
+}
+
+/// The use cases of the service; one method each, in the file of its verb.
+pub struct Service {
+    parts: Parts,
+    vault: Vault,
+}
+
+/// A verification as it stands, and the time at which it was read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// How it stands.
+    pub standing: Standing,
+    /// When it was read: expiry is judged by it.
+    pub now: crate::domain::time::Now,
+}
+
+impl Service {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
+        Self { parts, vault }
+    }
+
+    /// The texts, for what callers show to customers.
+    #[must_use]
+    pub fn messages(&self) -> &Messages {
+        &self.parts.messages
+    }
+
+    /// The store, for readers of events.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
+    /// Reads a verification.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn get(&self, caller: &Caller, id: VerificationId) -> Result<Reading, Failure> {
+        let target = target(caller, id);
+        let loaded = self.bounded(self.load(&id.subject)).await?;
+        let cx = self.context(&loaded);
+        let standing = get(loaded.record, &target, &cx)?;
+        Ok(Reading { standing, now: cx.now })
+    }
+
+    /// Drops events that are older than the settings keep them.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn trim_events(&self) -> Result<u64, Failure> {
+        let kept = self.parts.policy.subject.event_retention;
+        let end = Timestamp::from_micros(self.parts.clock.now().as_micros().saturating_sub(crate::domain::time::micros(kept)));
+        Ok(self.parts.store.trim_events(end).await?)
+    }
+}
+
+/// Whose verification, by whom.
+fn target(caller: &Caller, id: VerificationId) -> Target {
+    Target { tenant: caller.tenant.clone(), caller: caller.name.clone(), id }
+}

@@ -1,0 +1,21 @@
+//! Ends a verification on request.
+
+use super::{Reading, Service, failure::Failure, target, transact::Call};
+use crate::domain::{
+    caller::Caller,
+    decide::{Cancel, CancelReason, cancel},
+    ids::VerificationId,
+};
+
+impl Service {
+    /// Ends a verification.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn cancel(&self, caller: &Caller, id: VerificationId, reason: CancelReason) -> Result<Reading, Failure> {
+        let command = Cancel { target: target(caller, id), reason };
+        let call = Call { name: "cancel", caller: &caller.name, verification: Some(id) };
+        let (standing, now) = self.transact(&id.subject, Some(call), |record, cx| cancel(record, &command, cx)).await?;
+        Ok(Reading { standing, now })
+    }
+}

@@ -1,0 +1,68 @@
+//! Judges a guess; the verdict leaves only after its commit.
+
+use super::{Reading, Service, failure::Failure, target, transact::Call};
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::{Check, Verdict, check, refused},
+        event::What,
+        guess::{Guess, Malformed},
+        ids::{AttemptId, VerificationId},
+        limits::{EntryMode, MALFORMED_RATE},
+        refusal::Refusal,
+    },
+    ports::store::Draw,
+};
+
+/// A check as the caller asks for it.
+#[derive(Clone, Debug)]
+pub struct CheckRequest {
+    /// Of which verification.
+    pub id: VerificationId,
+    /// Makes a repeat harmless.
+    pub attempt: AttemptId,
+    /// The answer as received, parsed or not.
+    pub guess: Result<Guess, Malformed>,
+    /// Where it was given.
+    pub entry_mode: EntryMode,
+}
+
+impl Service {
+    /// Judges a guess.
+    ///
+    /// # Errors
+    /// [`Failure`]; then no verdict was given, and unless the store is unavailable no attempt was taken.
+    pub async fn check(&self, caller: &Caller, request: CheckRequest) -> Result<(Verdict, Reading), Failure> {
+        // The first stage comes before the load: what is no code reaches no record.
+        let Ok(guess) = request.guess else { return Err(self.malformed(caller, request.id).await) };
+        let id = request.id;
+        let command = Check { target: target(caller, id), attempt: request.attempt, guess, entry_mode: request.entry_mode };
+        let call = Call { name: "check", caller: &caller.name, verification: Some(id) };
+        let checked = self.transact(&id.subject, Some(call), |record, cx| check(record, &command, cx)).await;
+        let (checked, now) = match checked {
+            Err(Failure::Refused(Refusal::CodeMalformed)) => return Err(self.malformed(caller, id).await),
+            other => other?,
+        };
+        match checked.verdict {
+            Verdict::Expired | Verdict::Closed => {
+                let reason = if checked.verdict == Verdict::Expired { "EXPIRED" } else { "CLOSED" };
+                let event = refused(&caller.name, Some(id), What::Refused { call: "check", reason }, now.stamp());
+                self.note(&id.subject, Some(checked.event_salt), &event).await;
+            }
+            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {}
+        }
+        Ok((checked.verdict, Reading { standing: checked.standing, now }))
+    }
+
+    /// A malformed guess takes no attempt but has a quota of its own.
+    async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
+        let name = id.to_string();
+        let fields = [caller.tenant.as_str().as_bytes(), name.as_bytes()];
+        let draw = Draw { bucket: self.parts.keyring.mark("malformed", &fields), rate: MALFORMED_RATE };
+        match self.draw(draw).await {
+            Ok(Ok(())) => Failure::CodeMalformed,
+            Ok(Err(retry_after)) => Failure::MalformedTooOften { retry_after },
+            Err(failure) => failure,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Does what is due on a record, and hands messages over under a lease.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{Service, failure::Failure, hands::Hand};
+use crate::{
+    domain::{
+        decide::{Context, Report, Tick, Work, report, tick},
+        delivery::{Delivery, HandOver, Lease},
+        ids::SubjectKey,
+        recipient::Channel,
+        subject::SubjectRecord,
+        verification::{Pending, Verification},
+    },
+    message::Facts,
+    ports::{
+        sender::{Message, SendError, Sender},
+        store::Due,
+        system::fresh,
+    },
+};
+
+/// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// A sender and its name in the settings.
+#[derive(Clone)]
+pub struct Route {
+    /// The name.
+    pub name: String,
+    /// The sender.
+    pub sender: Arc<dyn Sender>,
+}
+
+/// The senders of each channel, in failover order.
+pub type Routes = BTreeMap<Channel, Vec<Route>>;
+
+/// A message made ready under a lease, and who takes it.
+struct Ready {
+    message: Message,
+    route: Route,
+    position: usize,
+    time_left: Duration,
+}
+
+impl Service {
+    /// A fresh right to hand something over.
+    pub(super) fn lease(&self) -> Lease {
+        let until = self.parts.clock.now().plus(self.parts.send_deadline + LEASE_MARGIN);
+        Lease { token: fresh(&*self.parts.entropy), until }
+    }
+
+    /// Which records are due.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
+        Ok(self.parts.store.due(limit).await?)
+    }
+
+    /// Does what is due on a record; `hand` takes the first delivery of it, and what else is due stays so.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
+        let command = Tick { lease: self.lease(), hands: 1 };
+        let (work, _) = self.transact(key, None, |record, cx| tick(record, &command, cx)).await?;
+        if let Some(work) = work.into_iter().next() {
+            hand.take(work);
+        }
+        Ok(())
+    }
+
+    /// Hands one delivery over, if the lease still holds and the verification still lives, and reports.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the lease ends by itself, and the delivery is due again.
+    pub async fn deliver(&self, work: Work) -> Result<(), Failure> {
+        let key = work.verification.subject;
+        let loaded = self.bounded(self.load(&key)).await?;
+        let cx = self.context(&loaded);
+        let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
+            None => return Ok(()),
+            Some(Err((sender, reason))) => (sender, HandOver::GivenUp { reason: reason.to_owned() }),
+            Some(Ok(ready)) => {
+                let outcome = self.hand_over(&ready).await;
+                (ready.route.name, outcome)
+            }
+        };
+        let command = Report { work, sender, outcome };
+        self.transact(&key, None, |record, cx| report(record, &command, cx)).await?;
+        Ok(())
+    }
+
+    /// The message, if it may go out; `None` if somebody else has the lease or the verification is over.
+    fn ready(
+        &self,
+        record: Option<&SubjectRecord>,
+        work: &Work,
+        cx: &Context<'_>,
+    ) -> Option<Result<Ready, (String, &'static str)>> {
+        let verification = record?.find(&work.verification)?;
+        let pending = verification.live(cx.now)?;
+        let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
+        if !delivery.is_held_by(&work.token, cx.now) || verification.generation != cx.generation {
+            return None;
+        }
+        let Some(route) = self.parts.routes.get(&delivery.channel).and_then(|route| route.get(delivery.position)) else {
+            return Some(Err((String::new(), "no_sender")));
+        };
+        let time_left = cx.now.until(verification.expires_at);
+        let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
+        Some(message.map(|message| Ready { message, route: route.clone(), position: delivery.position, time_left }))
+    }
+
+    fn message(
+        &self,
+        verification: &Verification,
+        pending: &Pending,
+        delivery: &Delivery,
+        time_left: Duration,
+    ) -> Result<Message, &'static str> {
+        let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
+        let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let facts = Facts {
+            channel: delivery.channel,
+            locale: verification.locale.as_ref(),
+            action: &verification.action,
+            code: &code,
+            binding: &pending.binding,
+            minutes: time_left.as_secs().div_ceil(60).max(1),
+        };
+        let content = self.parts.messages.render(&facts);
+        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+    }
+
+    /// Never longer than the code lives, and never longer than the lease.
+    async fn hand_over(&self, ready: &Ready) -> HandOver {
+        let limit = self.parts.send_deadline.min(ready.time_left);
+        let sent = tokio::time::timeout(limit, ready.route.sender.send(&ready.message)).await;
+        let late = SendError::Retry { after: Duration::from_secs(2), reason: "deadline".to_owned() };
+        let outcome = match sent.unwrap_or(Err(late)) {
+            Ok(()) => "sent",
+            Err(error) => return self.after(ready, error),
+        };
+        note_hand_over(ready, outcome);
+        HandOver::Taken
+    }
+
+    fn after(&self, ready: &Ready, error: SendError) -> HandOver {
+        let next = ready.position + 1;
+        let has_next = self.parts.routes.get(&ready.message.recipient.channel()).is_some_and(|route| next < route.len());
+        let (outcome, hand_over) = match error {
+            SendError::Retry { after, .. } => ("retried", HandOver::Again { after, position: ready.position }),
+            SendError::NextSender { .. } if has_next => {
+                ("next_sender", HandOver::Again { after: Duration::ZERO, position: next })
+            }
+            SendError::NextSender { reason } | SendError::GiveUp { reason } => ("failed", HandOver::GivenUp { reason }),
+        };
+        note_hand_over(ready, outcome);
+        hand_over
+    }
+}
+
+fn note_hand_over(ready: &Ready, outcome: &'static str) {
+    let channel = ready.message.recipient.channel().as_str();
+    let sender = ready.route.name.clone();
+    metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => sender.clone(), "outcome" => outcome)
+        .increment(1);
+    tracing::info!(delivery = %ready.message.delivery, channel, sender, outcome, "A message was handed over or not.");
+}

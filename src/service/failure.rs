@@ -1,0 +1,71 @@
+//! Why a call failed, whatever the transport that carries it.
+
+use std::time::Duration;
+
+use super::vault::VaultError;
+use crate::{domain::refusal::Refusal, ports::store::StoreError};
+
+/// A field that breaks its grammar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The path of the field, as in the proto: `recipients[0].address`.
+    pub field: String,
+    /// What it must be.
+    pub description: String,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// Fields break their grammar; all of them are named.
+    #[error("{} field(s) break their grammar", .0.len())]
+    Fields(Vec<FieldViolation>),
+    /// The settings have no such action.
+    #[error("the action is unknown")]
+    ActionUnknown,
+    /// The guess is no code.
+    #[error("the guess does not have the form of a code")]
+    CodeMalformed,
+    /// Too many malformed guesses.
+    #[error("too many malformed guesses")]
+    MalformedTooOften {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// The domain refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Others changed the record again and again.
+    #[error("the record was changed by others at the same time")]
+    Contention,
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// No key, or not one of ours.
+    #[error("the caller is unknown")]
+    CallerUnknown,
+    /// The caller's roles do not include this call.
+    #[error("the caller's roles do not include this call")]
+    RoleMissing,
+    /// The caller calls faster than admitted.
+    #[error("the caller calls too fast")]
+    CallerTooFast {
+        /// When the next call may come.
+        retry_after: Duration,
+    },
+    /// As many calls or streams in flight as admitted.
+    #[error("the service has as many calls in flight as it admits")]
+    Overloaded,
+    /// The call's time was over.
+    #[error("the call took longer than its deadline")]
+    DeadlineExceeded,
+    /// The process is going down.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    /// A defect of ours.
+    #[error("internal error")]
+    Internal,
+}

@@ -1,0 +1,45 @@
+//! The rules of the actions, resolved for a start.
+
+use std::collections::BTreeMap;
+
+use super::failure::{Failure, FieldViolation};
+use crate::domain::{
+    binding::Binding,
+    ids::ActionName,
+    limits::{Limits, SubjectRules},
+};
+
+/// The rules of one action.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// Its numbers.
+    pub limits: Limits,
+    /// What must be bound.
+    pub binding: Vec<String>,
+}
+
+/// The rules of all actions.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// By name.
+    pub actions: BTreeMap<ActionName, Action>,
+    /// Whatever the action.
+    pub subject: SubjectRules,
+}
+
+impl Policy {
+    /// The limits for a start of this action with this binding.
+    ///
+    /// # Errors
+    /// The action is unknown, or values that it binds are missing.
+    pub fn resolve(&self, action: &ActionName, binding: &Binding) -> Result<Limits, Failure> {
+        let rules = self.actions.get(action).ok_or(Failure::ActionUnknown)?;
+        let missing = rules.binding.iter().filter(|name| !binding.has(name));
+        let violation = |name: &String| FieldViolation {
+            field: format!("binding.{name}"),
+            description: "is required by the action".to_owned(),
+        };
+        let violations: Vec<_> = missing.map(violation).collect();
+        if violations.is_empty() { Ok(rules.limits.clone()) } else { Err(Failure::Fields(violations)) }
+    }
+}

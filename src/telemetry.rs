@@ -1,0 +1,133 @@
+//! Logs that no value can break, and metrics.
+
+use std::{
+    io::{self, Write},
+    sync::OnceLock,
+};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::config::{LogFormat, LogSettings};
+
+/// Bounds of call durations in seconds.
+const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Sends log lines to standard error, as the settings say.
+///
+/// # Errors
+/// The level is no directive, or something logs already.
+pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine(io::stderr)).with_ansi(false);
+    let installed = match (settings.format, settings.timestamps) {
+        (LogFormat::Text, true) => builder.try_init(),
+        (LogFormat::Text, false) => builder.without_time().try_init(),
+        (LogFormat::Json, true) => builder.json().try_init(),
+        (LogFormat::Json, false) => builder.json().without_time().try_init(),
+    };
+    installed.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
+}
+
+/// The metrics of this process; the same for every caller of this function.
+///
+/// # Panics
+/// Another recorder was installed by other means.
+#[must_use]
+pub fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS)
+                .and_then(PrometheusBuilder::install_recorder)
+                .expect("one recorder is installed, and here")
+        })
+        .clone()
+}
+
+/// Makes writers that keep each event on one line: control characters within it are written as escapes.
+#[derive(Clone)]
+struct OneLine<M>(M);
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
+    type Writer = OneLineWriter<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLineWriter(self.0.make_writer())
+    }
+}
+
+/// The subscriber writes each event with one call, its line break at the end.
+struct OneLineWriter<W>(W);
+
+impl<W: Write> Write for OneLineWriter<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let body = event.strip_suffix(b"\n").unwrap_or(event);
+        // Without a control character, which is nearly always, nothing is copied.
+        if body.iter().any(|byte| byte.is_ascii_control()) {
+            let mut line: Vec<u8> = body.iter().flat_map(|byte| escaped(*byte)).collect();
+            line.push(b'\n');
+            self.0.write_all(&line)?;
+        } else {
+            self.0.write_all(event)?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn escaped(byte: u8) -> Vec<u8> {
+    if byte.is_ascii_control() { byte.escape_ascii().collect() } else { vec![byte] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(json: bool, value: &str) -> String {
+        let memory = Memory::default();
+        let sink = memory.clone();
+        let builder = tracing_subscriber::fmt().with_writer(OneLine(move || sink.clone())).with_ansi(false);
+        let log = || tracing::info!(display = %value, debug = ?value, plain = value, "The value is {value}.");
+        if json {
+            tracing::subscriber::with_default(builder.json().finish(), log);
+        } else {
+            tracing::subscriber::with_default(builder.finish(), log);
+        }
+        String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn log_02_no_value_breaks_a_line() {
+        for value in ["a\nINFO forged", "a\r\nb", "\u{1b}[31mred\u{1b}[0m", "\u{7f}\u{0}", "quote \" and \\", "\u{9b}31m"] {
+            for json in [false, true] {
+                let line = logged(json, value);
+                assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+                assert!(line.ends_with('\n') && !line.trim_end_matches('\n').bytes().any(|b| b.is_ascii_control()), "{line:?}");
+            }
+            let parsed: serde_json::Value = serde_json::from_str(&logged(true, value)).unwrap();
+            assert_eq!(parsed["fields"]["plain"], value, "JSON keeps the value");
+        }
+    }
+}

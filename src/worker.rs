@@ -1,0 +1,134 @@
+//! Drives what is due: takes jobs from this process, sweeps the due index, and drains at the end.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    domain::ids::SubjectKey,
+    ports::store::Due,
+    service::{
+        Service,
+        hands::{Hands, Job, Jobs},
+    },
+};
+
+/// Records of one sweep.
+const SWEEP_MAX: usize = 256;
+/// Between two looks at what may be dropped.
+const TRIM_EVERY: Duration = Duration::from_secs(3600);
+/// After a failure of the store, and between two sweeps that found the same.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The worker of one process.
+pub struct Worker {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The hands of this process.
+    pub hands: Hands,
+    /// What the hands were given.
+    pub jobs: Jobs,
+    /// The longest pause between two sweeps.
+    pub poll: Duration,
+}
+
+impl Worker {
+    /// Works until `shutdown`, then finishes what is in hand.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let sweeper = tokio::spawn(sweep(self.service.clone(), self.hands.clone(), self.poll, shutdown.clone()));
+        loop {
+            tokio::select! {
+                job = self.jobs.recv() => match job {
+                    Some(job) => drop(tasks.spawn(deliver(self.service.clone(), job))),
+                    None => break,
+                },
+                () = shutdown.cancelled() => break,
+            }
+        }
+        self.hands.tie();
+        // What was put in hand before the end is handed over too.
+        while let Ok(job) = self.jobs.try_recv() {
+            drop(tasks.spawn(deliver(self.service.clone(), job)));
+        }
+        tasks.close();
+        tasks.wait().await;
+        if sweeper.await.is_err() {
+            tracing::error!("The sweep ended with a panic.");
+        }
+    }
+}
+
+async fn deliver(service: Arc<Service>, job: Job) {
+    if let Err(error) = service.deliver(job.work).await {
+        // Its lease ends, and it is due again.
+        tracing::warn!(%error, delivery = %job.work.delivery, "A delivery was not carried through.");
+    }
+}
+
+/// Looks at what is due, does it, and sleeps until the next is due.
+async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: CancellationToken) {
+    let work = async {
+        let mut trimmed_at = None;
+        loop {
+            let pause = match service.due(SWEEP_MAX).await {
+                Ok(due) => visit(&service, &hands, due, poll).await,
+                Err(error) => {
+                    tracing::warn!(%error, "The due index could not be read.");
+                    poll
+                }
+            };
+            let now = service.clock().now();
+            if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
+                trimmed_at = Some(now);
+                trim(&service).await;
+            }
+            service.clock().sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// Does what is due; says how long to sleep after it.
+async fn visit(service: &Arc<Service>, hands: &Hands, due: Due, poll: Duration) -> Duration {
+    let was_full = due.keys.len() == SWEEP_MAX;
+    let mut visits = tokio::task::JoinSet::new();
+    for key in due.keys {
+        // With no free hand nothing is due yet: whoever has one comes first.
+        let Some(hand) = hands.wait().await else { break };
+        let service = service.clone();
+        visits.spawn(async move { tick(&service, &key, hand).await });
+    }
+    let mut all_well = true;
+    while let Some(visit) = visits.join_next().await {
+        all_well &= visit.unwrap_or(false);
+    }
+    let now = service.clock().now();
+    let until_next = due.next.map_or(poll, |next| next.since(now)).min(poll);
+    match (all_well, was_full) {
+        (true, true) => Duration::ZERO,
+        (true, false) => until_next,
+        (false, _) => PAUSE.min(poll),
+    }
+}
+
+async fn tick(service: &Service, key: &SubjectKey, hand: crate::service::hands::Hand) -> bool {
+    match service.tick(key, hand).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, subject = %key, "What was due could not be done.");
+            false
+        }
+    }
+}
+
+async fn trim(service: &Service) {
+    match service.trim_events().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "Old events were dropped."),
+        Err(error) => tracing::warn!(%error, "Old events could not be dropped."),
+    }
+}

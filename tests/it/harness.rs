@@ -1,0 +1,340 @@
+//! Starts the whole service in this process and talks to it as a caller does.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use countersign::{
+    app::{App, Machine, Reach},
+    config,
+    domain::time::Timestamp,
+    pb::v1::{self, verification_service_client::VerificationServiceClient},
+    ports::sender::{Message, SendError, Sender},
+    service::vault::Line,
+    system::{ManualClock, SystemEntropy},
+};
+use tokio::sync::watch;
+use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
+use tonic_types::StatusExt;
+
+pub type Client = VerificationServiceClient<Channel>;
+
+/// Patience with work in other tasks; never a pause, only an end.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A sender that keeps every message and answers as told.
+#[derive(Default)]
+pub struct Recorder {
+    messages: Mutex<Vec<Message>>,
+    answers: Mutex<VecDeque<SendError>>,
+    count: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl Sender for Recorder {
+    async fn send(&self, message: &Message) -> Result<(), SendError> {
+        let answer = self.answers.lock().unwrap().pop_front();
+        self.messages.lock().unwrap().push(message.clone());
+        self.count.send_modify(|count| *count += 1);
+        answer.map_or(Ok(()), Err)
+    }
+}
+
+impl Recorder {
+    /// The next messages get these answers, the others are taken.
+    pub fn answer_with(&self, answers: impl IntoIterator<Item = SendError>) {
+        self.answers.lock().unwrap().extend(answers);
+    }
+
+    pub fn all(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    pub async fn wait_for(&self, count: usize) -> Vec<Message> {
+        let mut counts = self.count.subscribe();
+        let arrived = tokio::time::timeout(PATIENCE, counts.wait_for(|have| *have >= count)).await;
+        arrived.expect("the messages arrive").expect("the recorder lives");
+        self.all()
+    }
+}
+
+pub struct Harness {
+    pub reach: Reach,
+    pub clock: Arc<ManualClock>,
+    pub recorder: Arc<Recorder>,
+    pub client: Client,
+    served: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    _dir: Arc<tempfile::TempDir>,
+    pub key: String,
+}
+
+/// What differs from the development profile: settings as `SECTION__KEY` and value.
+pub struct Setup {
+    pub settings: Vec<(String, String)>,
+    pub file: String,
+    pub dir: Arc<tempfile::TempDir>,
+    pub clock: Arc<ManualClock>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let start = Timestamp::from_micros(1_800_000_000_000_000);
+        Self {
+            settings: vec![("STORE__URL".to_owned(), "embedded:".to_owned())],
+            file: String::new(),
+            dir: Arc::new(tempfile::tempdir().unwrap()),
+            clock: Arc::new(ManualClock::new(start)),
+        }
+    }
+}
+
+impl Setup {
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn file(mut self, text: &str) -> Self {
+        self.file.push_str(text);
+        self
+    }
+
+    /// On disk instead of in memory.
+    pub fn durable(mut self) -> Self {
+        self.settings.retain(|(key, _)| key != "STORE__URL");
+        self
+    }
+
+    pub async fn start(&self) -> Harness {
+        self.start_on(Machine { clock: self.clock.clone(), ..Machine::default() }).await
+    }
+
+    pub async fn start_on(&self, machine: Machine) -> Harness {
+        let recorder = Arc::new(Recorder::default());
+        let senders = BTreeMap::from([("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>)]);
+        let entropy = Arc::new(SystemEntropy::default());
+        let machine = Machine { senders, entropy, ..machine };
+        let app = App::build(self.settings(), machine).await.expect("the app can be made");
+        let reach = app.reach().unwrap();
+        let served = tokio::spawn(app.serve());
+        let key = reach.development_key.clone().expect("development has a key");
+        let client = connect(&reach).await;
+        Harness { reach, clock: self.clock.clone(), recorder, client, served: Some(served), _dir: self.dir.clone(), key }
+    }
+
+    fn settings(&self) -> config::Settings {
+        let dir = self.dir.path();
+        let file = dir.join("settings.toml");
+        std::fs::write(&file, &self.file).unwrap();
+        let own = [
+            ("DATA_DIR", dir.join("data").to_str().unwrap().to_owned()),
+            ("GRPC__LISTEN", "127.0.0.1:0".to_owned()),
+            ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+            ("ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
+            // Noise of the machine is no fault of the store.
+            ("STORE__DEADLINE_MS", "10000".to_owned()),
+            ("SHIELD__CALLS_PER_S", "1000000".to_owned()),
+            ("SHIELD__BURST", "1000000".to_owned()),
+        ];
+        let all = own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(self.settings.clone());
+        let env = all.map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
+        config::load(Some(&file), env).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    }
+}
+
+pub async fn connect(reach: &Reach) -> Client {
+    VerificationServiceClient::connect(format!("http://{}", reach.grpc)).await.expect("the service accepts")
+}
+
+/// A fresh id for a request or an attempt.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn with_key<T>(key: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let value: MetadataValue<_> = format!("Bearer {key}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+impl Harness {
+    pub async fn new() -> Self {
+        Setup::default().start().await
+    }
+
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        with_key(&self.key, message)
+    }
+
+    pub async fn start(&self, request: v1::StartVerificationRequest) -> Result<v1::Verification, Status> {
+        let answer = self.client.clone().start_verification(self.request(request)).await?;
+        Ok(answer.into_inner().verification.expect("a start answers with a verification"))
+    }
+
+    /// Starts, and waits for its message; gives the verification and its code.
+    pub async fn start_and_read(&self, request: v1::StartVerificationRequest) -> (v1::Verification, String) {
+        let verification = self.start(request).await.expect("the start is taken");
+        let code = self.code_of(&verification.verification_id).await;
+        (verification, code)
+    }
+
+    /// The code of a verification, once its message is there.
+    pub async fn code_of(&self, id: &str) -> String {
+        let mut counts = self.recorder.count.subscribe();
+        let find = async {
+            loop {
+                let found = self.recorder.all().into_iter().find(|message| message.verification.to_string() == id);
+                if let Some(message) = found {
+                    return message.code.expose().to_owned();
+                }
+                counts.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, find).await.expect("the message arrives")
+    }
+
+    pub async fn try_check(&self, id: &str, code: &str, attempt: &str) -> Result<v1::CheckCodeResponse, Status> {
+        let request = check_request(id, code, attempt);
+        Ok(self.client.clone().check_code(self.request(request)).await?.into_inner())
+    }
+
+    pub async fn check(&self, id: &str, code: &str) -> v1::Verdict {
+        self.try_check(id, code, &unique("attempt")).await.expect("the guess is judged").verdict()
+    }
+
+    pub async fn get(&self, id: &str) -> Result<v1::Verification, Status> {
+        let request = v1::GetVerificationRequest { verification_id: id.to_owned() };
+        let answer = self.client.clone().get_verification(self.request(request)).await?;
+        Ok(answer.into_inner().verification.unwrap())
+    }
+
+    pub async fn try_resend(&self, id: &str, channel: v1::Channel) -> Result<v1::Verification, Status> {
+        let (verification_id, request_id) = (id.to_owned(), unique("resend"));
+        let request = v1::ResendCodeRequest { verification_id, request_id, channel: channel.into() };
+        Ok(self.client.clone().resend_code(self.request(request)).await?.into_inner().verification.unwrap())
+    }
+
+    pub async fn try_cancel(&self, id: &str, reason: v1::CancelReason) -> Result<v1::Verification, Status> {
+        let request = v1::CancelVerificationRequest { verification_id: id.to_owned(), reason: reason.into() };
+        Ok(self.client.clone().cancel_verification(self.request(request)).await?.into_inner().verification.unwrap())
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Waits until a verification is as wanted, as the watch stream tells.
+    pub async fn until(&self, id: &str, wanted: impl Fn(&v1::Verification) -> bool) -> v1::Verification {
+        let request = v1::WatchVerificationRequest { verification_id: id.to_owned() };
+        let mut stream = self.client.clone().watch_verification(self.request(request)).await.unwrap().into_inner();
+        let find = async {
+            loop {
+                let seen = stream.message().await.unwrap().expect("it comes before the end").verification.unwrap();
+                if wanted(&seen) {
+                    return seen;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, find).await.expect("it comes")
+    }
+
+    /// All readable lines of the audit trail.
+    pub async fn audit(&self) -> Vec<Line> {
+        let lines = self.reach.service.audit(0, 100_000).await.unwrap();
+        lines.into_iter().filter_map(|(_, line)| line).collect()
+    }
+
+    /// Stops gracefully.
+    pub async fn stop(mut self) {
+        self.reach.shutdown.cancel();
+        let served = self.served.take().unwrap();
+        tokio::time::timeout(PATIENCE, served).await.expect("it drains").unwrap().unwrap();
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.reach.shutdown.cancel();
+    }
+}
+
+pub fn check_request(id: &str, code: &str, attempt: &str) -> v1::CheckCodeRequest {
+    v1::CheckCodeRequest {
+        verification_id: id.to_owned(),
+        code: code.to_owned(),
+        entry_mode: v1::EntryMode::Portal.into(),
+        attempt_id: attempt.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub fn recipient(channel: v1::Channel, address: &str) -> v1::Recipient {
+    v1::Recipient { channel: channel.into(), address: address.to_owned(), registered_at: None }
+}
+
+/// A start that everything is right about, vouched for.
+pub fn login(subject: &str) -> v1::StartVerificationRequest {
+    v1::StartVerificationRequest {
+        subject: subject.to_owned(),
+        action: "login".to_owned(),
+        recipients: vec![recipient(v1::Channel::Email, "anna@example.org")],
+        request_id: unique("start"),
+        prior_acr: "password".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// The same without anybody vouching.
+pub fn anonymous(subject: &str) -> v1::StartVerificationRequest {
+    v1::StartVerificationRequest { prior_acr: String::new(), ..login(subject) }
+}
+
+/// On another contact.
+pub fn on_contact(request: v1::StartVerificationRequest, contact: &str) -> v1::StartVerificationRequest {
+    let contact = v1::Contact { contact_id: contact.to_owned(), ..Default::default() };
+    v1::StartVerificationRequest { contact: Some(contact), ..request }
+}
+
+/// Any code but this one.
+pub fn wrong(code: &str) -> String {
+    nth_wrong(code, 0)
+}
+
+/// Distinct wrong codes.
+pub fn nth_wrong(code: &str, n: u64) -> String {
+    let width = code.len();
+    let modulus = 10_u64.pow(u32::try_from(width).unwrap());
+    format!("{:0width$}", (code.parse::<u64>().unwrap() + 1 + n) % modulus)
+}
+
+/// The reason of an error.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// The wait that an error names.
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}
+
+/// The fields that an error names.
+pub fn fields(status: &Status) -> Vec<String> {
+    let request = status.get_details_bad_request();
+    request.map(|request| request.field_violations.into_iter().map(|v| v.field).collect()).unwrap_or_default()
+}
+
+/// Both the code and the reason, to compare at once.
+pub fn shape<T>(answer: Result<T, Status>) -> (Code, String) {
+    match answer {
+        Ok(_) => (Code::Ok, String::new()),
+        Err(status) => (status.code(), reason(&status)),
+    }
+}

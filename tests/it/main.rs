@@ -1,0 +1,14 @@
+//! The service from outside: over real gRPC on free ports, with steered time and a sender that keeps every message.
+#![allow(missing_docs, reason = "a test tells its story by its name")]
+
+mod codes;
+mod delivery;
+mod errors;
+mod guesses;
+mod harness;
+mod operations;
+mod process;
+mod secrecy;
+mod sink;
+mod store;
+mod transport;

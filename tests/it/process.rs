@@ -1,0 +1,340 @@
+//! The real binary as a real process: settings, signals, kill -9, and what others on the machine can see of it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use countersign::pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient};
+use tonic::{Code, transport::Channel};
+
+use crate::{
+    harness::{PATIENCE, check_request, login, unique, with_key, wrong},
+    sink::{Pace, Sink, code, header},
+    transport::get,
+};
+
+/// Kills in the loop; 50 in the campaign.
+const KILLS: usize = 10;
+
+/// The binary that was built with these tests.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.env_clear();
+    command
+}
+
+/// A running process; killed when dropped.
+pub struct Process {
+    child: Child,
+    pub grpc: String,
+    pub http: String,
+    pub admin: String,
+    pub key: String,
+}
+
+impl Process {
+    /// Starts on free ports in a directory, with settings as `SECTION__KEY` and value.
+    pub fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(dir, settings, &[])
+    }
+
+    fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = binary();
+        for listener in ["GRPC", "HTTP", "ADMIN"] {
+            command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
+        }
+        command.env("COUNTERSIGN__DATA_DIR", dir.join("data"));
+        command.env("COUNTERSIGN__STORE__DEADLINE_MS", "5000");
+        command.envs(settings.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut of = |name: &str| {
+            let line = lines.by_ref().map_while(Result::ok).find(|line| line.trim_start().starts_with(name));
+            let line = line.unwrap_or_else(|| panic!("no line {name}: {}", std::fs::read_to_string(dir.join("log")).unwrap()));
+            line.split_whitespace().nth(1).unwrap().trim_start_matches("http://").to_owned()
+        };
+        let (grpc, http, admin) = (of("gRPC"), of("HTTP"), of("admin"));
+        // Whatever else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let key = std::fs::read_to_string(dir.join("data/development.key")).unwrap_or_default().trim().to_owned();
+        Self { child, grpc, http, admin, key }
+    }
+
+    pub async fn client(&self) -> VerificationServiceClient<Channel> {
+        VerificationServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn terminate(mut self) -> i32 {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code().expect("it ends by itself")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
+    let port = sink.address.port().to_string();
+    [
+        ("SENDERS__MAIL__KIND", "smtp"),
+        ("SENDERS__MAIL__HOST", "127.0.0.1"),
+        ("SENDERS__MAIL__PORT", &port),
+        ("SENDERS__MAIL__TLS", "none"),
+        ("SENDERS__MAIL__FROM", "Countersign <noreply@example.org>"),
+        ("ROUTES__EMAIL__SENDERS", "mail"),
+        // A lease then ends after six seconds.
+        ("WORKER__SEND_DEADLINE_MS", "1000"),
+        ("WORKER__POLL_MS", "100"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+async fn start(process: &Process, subject: &str) -> String {
+    let answer = process.client().await.start_verification(with_key(&process.key, login(subject))).await.unwrap();
+    answer.into_inner().verification.unwrap().verification_id
+}
+
+async fn check(process: &Process, id: &str, code: &str, attempt: &str) -> v1::CheckCodeResponse {
+    let request = with_key(&process.key, check_request(id, code, attempt));
+    process.client().await.check_code(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_killed_between_commit_and_send_the_message_goes_out_after_the_restart() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    sink.set(Pace::Silent);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let id = start(&process, "s").await;
+    process.kill();
+    assert!(sink.mails().is_empty());
+
+    sink.set(Pace::Prompt);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mails = sink.wait_for(1).await;
+    assert_eq!(check(&process, &id, &code(&mails[0]), "a").await.verdict(), Verdict::Approved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_killed_between_send_and_report_there_is_at_most_one_duplicate_with_the_same_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    sink.set(Pace::WithholdReply);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let id = start(&process, "s").await;
+    sink.wait_for(1).await;
+    process.kill();
+
+    sink.set(Pace::Prompt);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mails = sink.wait_for(2).await;
+    assert_eq!(code(&mails[0]), code(&mails[1]));
+    assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"), "the idempotency id");
+    assert_eq!(check(&process, &id, &code(&mails[1]), "a").await.verdict(), Verdict::Approved);
+    assert_eq!(sink.mails().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    let mut started: Vec<String> = Vec::new();
+    let mut judged: Vec<(String, String, String, u32)> = Vec::new();
+    for round in 0..KILLS {
+        let process = Process::start(dir.path(), &borrowed(&settings));
+        for (id, guess, attempt, left) in &judged {
+            let again = check(&process, id, guess, attempt).await;
+            assert_eq!(again.attempts_left, *left, "round {round}: a verdict that left is committed");
+        }
+        judged.clear();
+        for n in 0..4 {
+            started.push(start(&process, &format!("s-{round}-{n}")).await);
+        }
+        let id = started.last().unwrap().clone();
+        // Without its mail the right code is not known; one chance in a million that this is it.
+        let answer = check(&process, &id, "271828", "guess").await;
+        judged.push((id, "271828".to_owned(), "guess".to_owned(), answer.attempts_left));
+        process.kill();
+    }
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mut codes = std::collections::HashMap::new();
+    let mut client = process.client().await;
+    let all_sent = async {
+        for id in &started {
+            let request = v1::WatchVerificationRequest { verification_id: id.clone() };
+            let mut stream = client.watch_verification(with_key(&process.key, request)).await.unwrap().into_inner();
+            while let Some(seen) = stream.message().await.unwrap() {
+                let v = seen.verification.unwrap();
+                if v.deliveries[0].status() == v1::DeliveryStatus::Sent {
+                    codes.insert(v.deliveries[0].delivery_id.clone(), id.clone());
+                    break;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(2 * PATIENCE, all_sent).await.expect("every message goes out");
+    let mails = sink.mails();
+    assert!(mails.len() <= started.len() + 4 * KILLS, "at most one duplicate for each hand-over that a kill cut");
+    let mut seen = std::collections::HashMap::new();
+    for mail in &mails {
+        let delivery = header(mail, "Message-ID");
+        let first = seen.entry(delivery.clone()).or_insert_with(|| code(mail));
+        assert_eq!(*first, code(mail), "{delivery} has one code");
+    }
+    assert_eq!(seen.len(), started.len(), "nothing is lost");
+}
+
+#[test]
+fn net_14_sigterm_drains_and_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    assert_eq!(process.terminate(), 0);
+}
+
+#[test]
+fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("broken.toml");
+    std::fs::write(
+        &file,
+        "profil = \"x\"\n[grpc]\nlisten = \"nowhere\"\nmax_streams = 0\n[store]\nurl = \"mysql://x\"\n[subject]\nfailure_limit = 51\n\
+         [actions.a]\ncode_digits = 5\ncode_lifetime_s = 601\nattempts = 6\nchannels = [\"pigeon\"]\n[routes.email]\nsenders = [\"nobody\"]\n",
+    )
+    .unwrap();
+    for command in [vec!["check-config"], vec![]] {
+        let output: Output = binary().args(command).arg("--config").arg(&file).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let report = String::from_utf8(output.stderr).unwrap();
+        for key in [
+            "profil",
+            "grpc.listen",
+            "grpc.max_streams",
+            "store.url",
+            "subject.failure_limit",
+            "actions.a.code_digits",
+            "actions.a.code_lifetime_s",
+            "actions.a.attempts",
+            "actions.a.channels",
+            "routes.email.senders",
+        ] {
+            assert!(report.contains(key), "{key} is missing in:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn code_05_a_life_above_the_cap_is_refused_by_name() {
+    let output = binary().env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601").arg("check-config").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("actions.login.code_lifetime_s"));
+}
+
+/// Key files, a caller, and settings as they run for real; plain on loopback.
+fn production(dir: &Path, api_key: &str) -> String {
+    let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let hash = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, api_key.as_bytes()));
+    let file = dir.join("production.toml");
+    let keys = dir.join("keys").display().to_string();
+    let text = format!(
+        "profile = \"production\"\n[keys]\nnames_file = \"{keys}/names.key\"\nring = [{{ kid = \"k1\", file = \"{keys}/k1.key\" }}]\n\
+         [callers.payments]\ntenant = \"bank\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{hash}\"\n\
+         [senders.mail]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nfrom = \"noreply@example.org\"\n\
+         [routes.email]\nsenders = [\"mail\"]\n[actions.login]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conf_02_production_has_nothing_of_development() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let process = Process::start_with(dir.path(), &[], &["--config", &file]);
+    for path in ["/dev", "/dev/", "/dev/outbox"] {
+        assert!(get(process.http.parse().unwrap(), path).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+    assert!(!dir.path().join("data/development.key").exists());
+    let channel = Channel::from_shared(format!("http://{}", process.grpc)).unwrap().connect().await.unwrap();
+    // NET-07: neither reflection nor health on the callers' listener.
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    let mut reflection = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    let ask = tokio_stream::iter([tonic_reflection::pb::v1::ServerReflectionRequest::default()]);
+    assert_eq!(reflection.server_reflection_info(ask).await.unwrap_err().code(), Code::Unimplemented);
+    let started = VerificationServiceClient::new(channel).start_verification(with_key("a-real-key", login("s"))).await;
+    assert_eq!(started.unwrap().into_inner().verification.unwrap().status(), v1::VerificationStatus::Pending);
+}
+
+#[test]
+fn seal_05_no_key_is_in_the_environment_or_the_arguments() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    let mut secrets = vec![process.key.clone()];
+    for file in ["names.key", "dev.key"] {
+        secrets.push(std::fs::read_to_string(dir.path().join("data/keys").join(file)).unwrap().trim().to_owned());
+    }
+    assert!(secrets.iter().all(|secret| secret.len() >= 32));
+    for file in ["environ", "cmdline"] {
+        let seen = std::fs::read(format!("/proc/{}/{file}", process.child.id())).unwrap();
+        let seen = String::from_utf8_lossy(&seen);
+        assert!(secrets.iter().all(|secret| !seen.contains(secret.as_str())), "{file}");
+    }
+}
+
+#[test]
+fn the_demo_plays_to_its_end() {
+    let output = binary().arg("demo").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let verdicts = ["Wrong", "Wrong", "Approved", "Closed"];
+    let places: Vec<_> = said.lines().filter(|line| verdicts.iter().any(|verdict| line.contains(&format!("-> {verdict}")))).collect();
+    assert_eq!(places.len(), 4, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_never_share_a_database_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Process::start(dir.path(), &[]);
+    let mut command = binary();
+    for listener in ["GRPC", "HTTP", "ADMIN"] {
+        command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
+    }
+    let second = command.env("COUNTERSIGN__DATA_DIR", dir.path().join("data")).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process"), "{second:?}");
+    assert!(get(first.admin.parse().unwrap(), "/readyz").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_mail_brings_a_real_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let process = Process::start(dir.path(), &borrowed(&mail_settings(&sink)));
+    let id = start(&process, "s").await;
+    let mails = sink.wait_for(1).await;
+    let code = code(&mails[0]);
+    let answer = check(&process, &id, &wrong(&code), &unique("a")).await;
+    assert_eq!((answer.verdict(), answer.attempts_left), (Verdict::Wrong, 4));
+    assert_eq!(check(&process, &id, &code, "right").await.verdict(), Verdict::Approved);
+    assert_eq!(check(&process, &id, &code, "again").await.verdict(), Verdict::Closed);
+    assert_eq!(header(&mails[0], "Auto-Submitted"), "auto-generated");
+}

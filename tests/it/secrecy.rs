@@ -1,0 +1,104 @@
+//! Nothing that must stay inside gets out: codes, addresses, subjects, keys; in logs, replies, metrics, the database.
+
+use std::collections::HashSet;
+
+use base64::Engine as _;
+use countersign::pb::v1::{self, Verdict};
+
+use crate::{
+    harness::{check_request, login, unique, with_key, wrong},
+    process::Process,
+    sink::{Sink, code},
+    transport::get,
+};
+
+/// Verifications of the scenario; with 8 digits a match by chance is out of the question.
+const VERIFICATIONS: usize = 30;
+
+/// A secret and every spelling under which it might leak.
+fn spellings(secret: &str) -> Vec<String> {
+    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+    let url = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let mut all = vec![secret.to_owned(), engine.encode(secret), url.encode(secret), hex::encode(secret), hex::encode_upper(secret)];
+    if secret.len() == 8 && secret.bytes().all(|b| b.is_ascii_digit()) {
+        all.extend([format!("{} {}", &secret[..4], &secret[4..]), format!("{}-{}", &secret[..4], &secret[4..])]);
+    }
+    all
+}
+
+/// The secrets that a haystack holds as whole tokens.
+fn leaks<'a>(secrets: &'a [String], haystack: &[u8]) -> HashSet<&'a str> {
+    let text = String::from_utf8_lossy(haystack);
+    let is_whole = |at: usize, spelling: &str| {
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        !(is_part(text[..at].chars().next_back()) || is_part(text[at + spelling.len()..].chars().next()))
+    };
+    let holds = |spelling: &String| text.match_indices(spelling.as_str()).any(|(at, _)| is_whole(at, spelling));
+    secrets.iter().filter(|secret| spellings(secret).iter().any(holds)).map(String::as_str).collect()
+}
+
+#[test]
+fn code_12_a_planted_leak_is_found() {
+    let secrets = ["12345678".to_owned()];
+    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+    for planted in ["12345678", "1234 5678", "1234-5678", &hex::encode("12345678"), &engine.encode("12345678")] {
+        let line = format!("INFO something happened, code={planted}, and went on");
+        assert_eq!(leaks(&secrets, line.as_bytes()).len(), 1, "{planted}");
+    }
+    assert!(leaks(&secrets, b"at 9123456789 us").is_empty(), "part of a longer number is no leak");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_12_a_whole_run_at_trace_level_leaks_nothing() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let port = sink.address.port().to_string();
+    let settings = [
+        ("LOG__LEVEL", "trace"),
+        ("LOG__TIMESTAMPS", "false"),
+        ("ACTIONS__LOGIN__CODE_DIGITS", "8"),
+        ("SENDERS__MAIL__KIND", "smtp"),
+        ("SENDERS__MAIL__HOST", "127.0.0.1"),
+        ("SENDERS__MAIL__PORT", &port),
+        ("SENDERS__MAIL__TLS", "none"),
+        ("SENDERS__MAIL__FROM", "noreply@sender.example"),
+        ("ROUTES__EMAIL__SENDERS", "mail"),
+    ];
+    let process = Process::start(dir.path(), &settings);
+    let mut client = process.client().await;
+    let (mut secrets, mut said) = (Vec::new(), Vec::new());
+    for n in 0..VERIFICATIONS {
+        let mut request = login(&format!("canary-subject-{n}"));
+        request.recipients[0].address = format!("canary-address-{n}@recipient.example");
+        request.binding.insert("note".to_owned(), format!("canary-binding-{n}"));
+        secrets.extend([request.subject.clone(), request.recipients[0].address.clone(), format!("canary-binding-{n}")]);
+        let v = client.start_verification(with_key(&process.key, request)).await.unwrap().into_inner().verification.unwrap();
+        said.push(format!("{v:?}"));
+        let mails = sink.wait_for(n + 1).await;
+        let code = code(mails.last().unwrap());
+        assert_eq!(code.len(), 8);
+        let guesses = if n % 2 == 0 { vec![wrong(&code), code.clone()] } else { vec!["not-a-code".to_owned(), code.clone()] };
+        for guess in guesses {
+            let request = with_key(&process.key, check_request(&v.verification_id, &guess, &unique("a")));
+            said.push(format!("{:?}", client.check_code(request).await));
+        }
+        let request = v1::GetVerificationRequest { verification_id: v.verification_id.clone() };
+        let got = client.get_verification(with_key(&process.key, request)).await.unwrap().into_inner().verification.unwrap();
+        assert_eq!(got.status(), v1::VerificationStatus::Approved);
+        said.push(format!("{got:?}"));
+        secrets.push(code);
+    }
+    assert!(said.iter().any(|answer| answer.contains(Verdict::Approved.as_str_name()) || answer.contains("verdict: Approved")));
+    said.push(get(process.admin.parse().unwrap(), "/metrics").await);
+    let key_file = |name: &str| std::fs::read_to_string(dir.path().join("data/keys").join(name)).unwrap().trim().to_owned();
+    secrets.extend([process.key.clone(), key_file("names.key"), key_file("dev.key")]);
+    process.kill();
+
+    let log = std::fs::read(dir.path().join("log")).unwrap();
+    assert!(log.len() > 10_000, "the log was on");
+    assert_eq!(leaks(&secrets, &log), HashSet::new(), "log");
+    assert_eq!(leaks(&secrets, said.join("\n").as_bytes()), HashSet::new(), "replies and metrics");
+    // SEAL-07: the names and values of the store.
+    let database = std::fs::read(dir.path().join("data/countersign.redb")).unwrap();
+    assert!(database.len() > 10_000, "there is something in it");
+    assert_eq!(leaks(&secrets, &database), HashSet::new(), "database");
+}
