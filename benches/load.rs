@@ -31,7 +31,7 @@ struct Post(Mutex<HashMap<String, oneshot::Sender<String>>>);
 impl Sender for Post {
     async fn send(&self, message: &Message) -> Result<(), SendError> {
         let address = message.recipient.expose().to_owned();
-        let waiting = self.0.lock().unwrap().remove(&address);
+        let waiting = self.0.lock().expect("no client panics").remove(&address);
         if let Some(waiting) = waiting {
             let _ = waiting.send(message.code.expose().to_owned());
         }
@@ -49,15 +49,15 @@ fn main() -> anyhow::Result<()> {
     let dir = std::env::temp_dir().join(format!("countersign-load-{}", std::process::id()));
     let app = server.block_on(App::build(settings(&dir)?, machine(&post)))?;
     let reach = app.reach()?;
-    let served = server.spawn(app.serve());
+    let serving = server.spawn(app.serve());
     load.block_on(drive(&reach, &post, clients, Duration::from_secs(1)))?; // warm
     let cpu_before = cpu_of("server")?;
     let begun = Instant::now();
     let took = load.block_on(drive(&reach, &post, clients, Duration::from_secs(seconds)))?;
-    let (elapsed, cpu) = (begun.elapsed(), cpu_of("server")? - cpu_before);
+    let (elapsed, cpu) = (begun.elapsed(), cpu_of("server")?.saturating_sub(cpu_before));
     report(&took, elapsed, cpu, clients);
     reach.shutdown.cancel();
-    server.block_on(served)??;
+    server.block_on(serving)??;
     let _ = std::fs::remove_dir_all(dir);
     Ok(())
 }
@@ -117,7 +117,7 @@ async fn one_client(reach: &Reach, post: &Post, client: usize, end: Instant) -> 
         let name = format!("{run}-{client}-{n}-{}", end.elapsed().as_nanos() + u128::from(n));
         let (tell, told) = oneshot::channel();
         let address = format!("c{name}@example.org");
-        post.0.lock().unwrap().insert(address.clone(), tell);
+        post.0.lock().expect("no client panics").insert(address.clone(), tell);
         let begun = Instant::now();
         let v = start(&mut stub, &bearer, &name, address).await?;
         took.starts.push(begun.elapsed());
@@ -183,8 +183,8 @@ fn report(took: &Took, elapsed: Duration, cpu: Duration, clients: usize) {
     println!("  pairs/s              {:>10.0}", pairs as f64 / elapsed.as_secs_f64());
     for (name, mut times) in [("start", took.starts.clone()), ("check", took.checks.clone())] {
         times.sort_unstable();
-        let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
-        println!("  {name} p50, p99      {:>10.0?} {:>10.0?}", at(0.50), at(0.99));
+        let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
+        println!("  {name} p50, p99      {:>10.0?} {:>10.0?}", at(50), at(99));
     }
     let calls = 2 * pairs;
     println!("  server CPU a call    {:>10.1} us (the delivery of each start included)", cpu.as_secs_f64() * 1e6 / calls as f64);

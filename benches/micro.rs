@@ -1,5 +1,7 @@
 //! What one decision, one code and one seal cost.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot be set up is to fail")]
+
 use std::{hint::black_box, time::Duration};
 
 use countersign::domain::{

@@ -15,6 +15,7 @@ use crate::{
     ports::{
         outbox::Outbox,
         sender::Sender,
+        store::Store,
         system::{Clock, Entropy},
     },
     service::Service,
@@ -28,13 +29,20 @@ pub struct Machine {
     pub clock: Arc<dyn Clock>,
     /// Gives randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// A store that takes the place of that of the settings.
+    pub store: Option<Arc<dyn Store>>,
     /// Senders that take the place of those of the settings, by name.
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy::default()), senders: BTreeMap::new() }
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy::default()),
+            store: None,
+            senders: BTreeMap::new(),
+        }
     }
 }
 

@@ -69,10 +69,10 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let file = arguments.config.as_deref();
     let done = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(failed)),
+        Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error))),
         Command::CheckConfig => load(file).and_then(|settings| check_config(&settings)),
-        Command::Demo => demo::run().map_err(failed),
-        Command::Keys { command } => make_keys(command).map_err(failed),
+        Command::Demo => demo::run().map_err(|error| failed(&error)),
+        Command::Keys { command } => make_keys(command).map_err(|error| failed(&error)),
         Command::Version => {
             say(concat!("countersign ", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -92,7 +92,7 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn failed(error: anyhow::Error) -> u8 {
+fn failed(error: &anyhow::Error) -> u8 {
     complain(&format!("countersign: {error:#}"));
     EXIT_FAILURE
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod book;
 mod listeners;
 mod reader;
 mod running;
@@ -19,12 +20,13 @@ use crate::domain::{
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
+pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
-pub use reader::{Mistake, Mistakes};
 pub use running::{LogFormat, LogSettings, MessageSettings, StoreSettings, WorkerSettings};
 pub use senders::{SenderSettings, SmtpSettings, SmtpTls};
 
-use reader::{Book, Table};
+use book::Book;
+use reader::Table;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
@@ -124,7 +126,8 @@ fn layered(file: Option<&Path>, env: &Map<String, String>) -> Result<Map<String,
 }
 
 fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
-    let profile = root.word("profile", &[("development", Profile::Development), ("production", Profile::Production)], Profile::Production);
+    let profile =
+        root.word("profile", &[("development", Profile::Development), ("production", Profile::Production)], Profile::Production);
     let data_dir = root.parsed("data_dir", |text| Ok::<_, String>(PathBuf::from(text)));
     let grpc = GrpcSettings::read(root.table("grpc"), profile);
     let http = HttpSettings::read(root.table("http"), profile);

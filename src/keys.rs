@@ -7,12 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use crate::{
     config::{Profile, Settings},
-    domain::keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
+    domain::{
+        caller::api_key_hash,
+        keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
+    },
 };
 
 /// The file of the development caller's key, in `data_dir`.
@@ -81,14 +84,6 @@ pub fn api_key() -> (String, String) {
     let key = format!("csk_{}", bs58::encode(random().as_slice()).into_string());
     let hash = hex::encode(api_key_hash(&key));
     (key, hash)
-}
-
-/// SHA-256 of an API key.
-#[must_use]
-pub fn api_key_hash(key: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
-    hash
 }
 
 /// The development caller's key, made at the first start.
@@ -177,7 +172,7 @@ mod tests {
     #[test]
     fn role_05_sample_and_open_keys_are_refused_in_production() {
         let dir = tempfile::tempdir().unwrap();
-        let sequence: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+        let sequence = hex::encode((0..32).collect::<Vec<u8>>());
         for sample in ["00".repeat(32), "ab".repeat(32), sequence] {
             let path = file(dir.path(), &sample, 0o600);
             assert!(matches!(read_secret(&path, Profile::Production), Err(KeyError::Sample(_))));

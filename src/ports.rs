@@ -3,4 +3,5 @@
 pub mod outbox;
 pub mod sender;
 pub mod store;
+pub mod store_url;
 pub mod system;

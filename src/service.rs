@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cancel;
 pub mod check;
 pub mod deliver;
+mod explain;
 pub mod failure;
 pub mod hands;
 pub mod policy;
@@ -81,18 +82,6 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
         Self { parts, vault }
-    }
-
-    /// The texts, for what callers show to customers.
-    #[must_use]
-    pub fn messages(&self) -> &Messages {
-        &self.parts.messages
-    }
-
-    /// The store, for readers of events.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.parts.store
     }
 
     /// The clock.

@@ -4,17 +4,18 @@ use std::{path::Path, sync::Arc};
 
 use crate::ports::{
     store::Store,
+    store_url::StoreUrl,
     system::{Clock, Entropy},
 };
 
 pub mod bounds;
 pub mod embedded;
-mod url;
+mod open_error;
 
 #[cfg(test)]
 mod contract;
 
-pub use url::{OpenCause, OpenError, StoreUrl};
+pub use open_error::{OpenCause, OpenError};
 
 /// Opens the store that `url` names. `data_dir` keeps the file that tells this store from a restored copy of it.
 ///

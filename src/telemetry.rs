@@ -64,12 +64,12 @@ struct OneLineWriter<W>(W);
 
 impl<W: Write> Write for OneLineWriter<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let body = event.strip_suffix(b"\n").unwrap_or(event);
+        let text = String::from_utf8_lossy(event);
+        let body = text.strip_suffix('\n').unwrap_or(&text);
         // Without a control character, which is nearly always, nothing is copied.
-        if body.iter().any(|byte| byte.is_ascii_control()) {
-            let mut line: Vec<u8> = body.iter().flat_map(|byte| escaped(*byte)).collect();
-            line.push(b'\n');
-            self.0.write_all(&line)?;
+        if body.contains(char::is_control) {
+            let line: String = body.chars().map(escaped).chain(["\n".to_owned()]).collect();
+            self.0.write_all(line.as_bytes())?;
         } else {
             self.0.write_all(event)?;
         }
@@ -81,8 +81,9 @@ impl<W: Write> Write for OneLineWriter<W> {
     }
 }
 
-fn escaped(byte: u8) -> Vec<u8> {
-    if byte.is_ascii_control() { byte.escape_ascii().collect() } else { vec![byte] }
+/// The escape is that of JSON, so that a line of JSON stays one.
+fn escaped(c: char) -> String {
+    if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
 }
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
             for json in [false, true] {
                 let line = logged(json, value);
                 assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-                assert!(line.ends_with('\n') && !line.trim_end_matches('\n').bytes().any(|b| b.is_ascii_control()), "{line:?}");
+                assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
             }
             let parsed: serde_json::Value = serde_json::from_str(&logged(true, value)).unwrap();
             assert_eq!(parsed["fields"]["plain"], value, "JSON keeps the value");

@@ -10,7 +10,7 @@ use super::{App, Listeners, Machine};
 use crate::{
     config::{self, Profile, SenderSettings, Settings},
     domain::{
-        caller::{Caller, Role, Roles},
+        caller::{Caller, Role, Roles, api_key_hash},
         ids::{CallerName, TenantId},
     },
     grpc::auth::{Credential, ShieldRate},
@@ -48,7 +48,10 @@ impl App {
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
-        let store = open_store(&settings, clock.clone(), entropy.clone()).await?;
+        let store = match &machine.store {
+            Some(store) => store.clone(),
+            None => open_store(&settings, clock.clone(), entropy.clone()).await?,
+        };
         let outbox = development.then(Arc::<Outbox>::default);
         let routes = routes(&settings, &machine, outbox.as_ref())?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
@@ -96,10 +99,8 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
 }
 
 fn policy(settings: &Settings) -> Policy {
-    let action = |settings: &config::ActionSettings| Action {
-        limits: settings.limits.clone(),
-        binding: settings.binding.clone(),
-    };
+    let action =
+        |settings: &config::ActionSettings| Action { limits: settings.limits.clone(), binding: settings.binding.clone() };
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
@@ -135,7 +136,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
             tenant: TenantId::parse("default")?,
             roles: Roles::new(Role::ALL.to_vec()),
         },
-        key_sha256: keys::api_key_hash(&key),
+        key_sha256: api_key_hash(&key),
     });
     Ok((credentials, Some(key)))
 }

@@ -116,7 +116,13 @@ impl<'a> Conversation<'a> {
         };
         let answer = self.client.start_verification(self.call(request)).await?.into_inner();
         let v = answer.verification.context("a start answers with a verification")?;
-        say(&format!("   -> {} {:?}, sent to {}, {} attempts", v.verification_id, v.status(), v.masked_recipient, v.attempts_left));
+        say(&format!(
+            "   -> {} {:?}, sent to {}, {} attempts",
+            v.verification_id,
+            v.status(),
+            v.masked_recipient,
+            v.attempts_left
+        ));
         say("   The address is masked in every answer, and no answer ever holds the code.");
         Ok(v.verification_id)
     }

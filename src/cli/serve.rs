@@ -22,7 +22,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         let reach = app.reach()?;
         stop_on_signal(reach.shutdown.clone())?;
         say(&banner.text(&reach));
-        app.serve().await
+        Box::pin(app.serve()).await
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Profile, Table};
 use crate::domain::{
-    caller::{Role, Roles},
+    caller::{Role, Roles, api_key_hash},
     ids::{CallerName, Invalid, TenantId},
     keyring::Kid,
 };
@@ -119,41 +119,20 @@ fn caller(row: &mut Table<'_>, profile: Profile) -> Option<CallerSettings> {
         row.mistake("api_key_sha256", "must be 64 hex digits");
     }
     let api_key_sha256 = hash.flatten();
-    let is_sample = |hash: &[u8; 32]| SAMPLE_KEYS.iter().any(|key| sha256(key.as_bytes()) == *hash);
+    let is_sample = |hash: &[u8; 32]| SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == *hash);
     if profile == Profile::Production && api_key_sha256.as_ref().is_some_and(|hash| is_sample(hash) || *hash == [0; 32]) {
         row.mistake("api_key_sha256", "is that of a sample key");
     }
-    Some(CallerSettings { tenant: tenant?, roles: roles?, api_key_sha256: api_key_sha256? })
+    Some(CallerSettings { tenant: tenant?, roles, api_key_sha256: api_key_sha256? })
 }
 
-fn roles(row: &mut Table<'_>, profile: Profile) -> Option<Roles> {
-    let all: Vec<(&str, Role)> = Role::ALL.into_iter().map(|role| (role.as_str(), role)).collect();
-    let Some(names) = row.list("roles") else {
-        row.mistake("roles", "is required");
-        return None;
-    };
-    let mut roles = Vec::new();
-    for name in names {
-        match Role::from_name(&name) {
-            Some(role) => roles.push(role),
-            None => {
-                let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
-                row.mistake("roles", format!("{name:?} is none of {}", words.join(", ")));
-            }
-        }
-    }
-    let roles = Roles::new(roles);
+fn roles(row: &mut Table<'_>, profile: Profile) -> Roles {
+    let roles = Roles::new(row.required_words("roles", &Role::ALL.map(|role| (role.as_str(), role))));
     let desk_and_customer = roles.has(Role::Agent) && roles.has_any(&[Role::Frontend, Role::Customer]);
     if profile == Profile::Production && desk_and_customer {
         row.mistake("roles", "agent must not come together with frontend or customer: agents never check a code");
     }
-    Some(roles)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
-    out
+    roles
 }
 
 /// How often each caller may call this process.

@@ -7,9 +7,7 @@ use crate::domain::{
     code::CodeLength,
     guess::{DIGITS_MAX, DIGITS_MIN, Separators},
     ids::{ActionName, Invalid},
-    limits::{
-        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX,
-    },
+    limits::{ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX},
     recipient::Channel,
 };
 
@@ -48,7 +46,9 @@ fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Actio
     if resend_cooldown >= code_lifetime && resend_cooldown > Duration::ZERO {
         row.mistake("resend_cooldown_s", "must be shorter than code_lifetime_s, or no code can be sent again");
     }
-    let separators = row.words("separators", &[("space", ' '), ("hyphen", '-')]);
+    let both = [("space", ' '), ("hyphen", '-')];
+    let separators = row.words("separators", &both, &both);
+    let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
     let limits = Limits {
         code_length,
         code_lifetime,
@@ -56,22 +56,22 @@ fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Actio
         sends: row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
         resend_cooldown,
         separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
-        entry_modes: row.words("entry_modes", &EntryMode::ALL.map(|mode| (mode.as_str(), mode))),
+        entry_modes: row.words("entry_modes", &modes, &modes),
         channels: channels(row, routes),
     };
     ActionSettings { limits, binding: binding(row) }
 }
 
 fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec<Channel> {
-    let routed: Vec<_> = CHANNEL_ORDER.into_iter().filter(|channel| routes.contains_key(channel)).collect();
+    let available: Vec<_> = CHANNEL_ORDER.into_iter().filter(|channel| routes.contains_key(channel)).collect();
     let Some(names) = row.list("channels") else {
-        row.note_list("channels", &routed.iter().map(|channel| channel.as_str().to_owned()).collect::<Vec<_>>());
-        return routed;
+        row.note_list("channels", &available.iter().map(|channel| channel.as_str().to_owned()).collect::<Vec<_>>());
+        return available;
     };
     let mut channels = Vec::new();
     for name in names {
         match Channel::from_name(&name) {
-            Some(channel) if routed.contains(&channel) => channels.push(channel),
+            Some(channel) if available.contains(&channel) => channels.push(channel),
             Some(_) => row.mistake("channels", format!("{name:?} has no route")),
             None => row.mistake("channels", format!("{name:?} is none of email, sms, voice, whatsapp")),
         }
@@ -82,7 +82,9 @@ fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec
 /// The names that a binding must have; their grammar is that of the API.
 fn binding(row: &mut Table<'_>) -> Vec<String> {
     let names = row.list("binding").unwrap_or_default();
-    let fits = |name: &String| (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let fits = |name: &String| {
+        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
     for name in names.iter().filter(|name| !fits(name)) {
         row.mistake("binding", format!("{name:?} must be 1 to 32 of a-z, 0-9 and _"));
     }

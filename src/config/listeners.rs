@@ -45,7 +45,10 @@ impl GrpcSettings {
             && !listen.ip().is_loopback()
             && !plaintext_allowed
         {
-            table.mistake("listen", "is open and not encrypted: set tls_cert_file and tls_key_file, or plaintext_allowed behind a mesh that encrypts");
+            table.mistake(
+                "listen",
+                "is open and not encrypted: set tls_cert_file and tls_key_file, or plaintext_allowed behind a mesh that encrypts",
+            );
         }
         let deadline_default = table.millis("deadline_default_ms", 5000, &(1..=600_000));
         let deadline_max = table.millis("deadline_max_ms", 30_000, &(1..=600_000));
@@ -53,7 +56,6 @@ impl GrpcSettings {
             table.mistake("deadline_default_ms", "is longer than deadline_max_ms");
         }
         let settings = Self {
-            listen: listen?,
             tls,
             deadline_default,
             deadline_max,
@@ -61,9 +63,10 @@ impl GrpcSettings {
             max_connections: table.small("max_connections", 10_000, &(1..=1_000_000)),
             max_in_flight: table.small("max_in_flight", 4096, &(1..=1_000_000)),
             max_watches_per_caller: table.small("max_watches_per_caller", 1000, &(1..=1_000_000)),
+            listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         };
         table.finish();
-        Some(settings)
+        listen.map(|_| settings)
     }
 }
 

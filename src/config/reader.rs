@@ -1,69 +1,15 @@
 //! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
-    fmt::{self, Display, Write as _},
+    fmt::{Display, Write as _},
     ops::RangeInclusive,
     time::Duration,
 };
 
 use config::{Value, ValueKind};
 
-/// A mistake in the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The key's path; empty for the file as a whole.
-    pub key: String,
-    /// What is wrong, and what is allowed.
-    pub what: String,
-}
-
-/// All mistakes of the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-impl Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} mistake(s) in the settings:", self.0.len())?;
-        for Mistake { key, what } in &self.0 {
-            if key.is_empty() { write!(f, "\n  {what}")? } else { write!(f, "\n  {key}: {what}")? }
-        }
-        Ok(())
-    }
-}
-
-/// What was read so far: mistakes, and each key with the value that holds.
-#[derive(Default)]
-pub(super) struct Book {
-    mistakes: RefCell<Vec<Mistake>>,
-    effective: RefCell<BTreeMap<String, Vec<(String, String)>>>,
-}
-
-impl Book {
-    pub(super) fn mistake(&self, key: &str, what: impl Display) {
-        self.mistakes.borrow_mut().push(Mistake { key: key.to_owned(), what: what.to_string() });
-    }
-
-    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
-        self.mistakes.into_inner()
-    }
-
-    /// Everything that was read, as TOML.
-    pub(super) fn effective(&self) -> String {
-        let mut text = String::new();
-        for (table, keys) in self.effective.borrow().iter() {
-            let gap = if text.is_empty() { "" } else { "\n" };
-            if !table.is_empty() {
-                let _ = writeln!(text, "{gap}[{table}]");
-            }
-            for (key, literal) in keys {
-                let _ = writeln!(text, "{key} = {literal}");
-            }
-        }
-        text
-    }
-}
+use super::book::Book;
 
 /// One table of the settings.
 pub(super) struct Table<'a> {
@@ -79,7 +25,7 @@ impl<'a> Table<'a> {
     }
 
     fn new(path: String, values: config::Map<String, Value>, book: &'a Book) -> Self {
-        book.effective.borrow_mut().entry(path.clone()).or_default();
+        book.note_table(&path);
         Self { path, values: values.into_iter().collect(), known: Vec::new(), book }
     }
 
@@ -98,7 +44,7 @@ impl<'a> Table<'a> {
     }
 
     fn note(&self, key: &str, literal: String) {
-        self.book.effective.borrow_mut().entry(self.path.clone()).or_default().push((key.to_owned(), literal));
+        self.book.note(&self.path, key, literal);
     }
 
     /// The raw value; an empty text is as good as none.
@@ -141,8 +87,7 @@ impl<'a> Table<'a> {
     /// A text that must be there.
     pub(super) fn required(&mut self, key: &'static str) -> Option<String> {
         let text = self.text(key);
-        let is_wrong = self.book.mistakes.borrow().iter().any(|mistake| mistake.key == self.path(key));
-        if text.is_none() && !is_wrong {
+        if text.is_none() && !self.is_mistaken(key) {
             self.mistake(key, "is required");
         }
         text
@@ -186,7 +131,12 @@ impl<'a> Table<'a> {
     }
 
     /// A number that is known to fit the type, because its bounds do.
-    pub(super) fn small<T: TryFrom<u64> + Default>(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> T {
+    pub(super) fn small<T: TryFrom<u64> + Default>(
+        &mut self,
+        key: &'static str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> T {
         T::try_from(self.number(key, default, bounds)).unwrap_or_default()
     }
 
@@ -231,23 +181,36 @@ impl<'a> Table<'a> {
         self.note(key, format!("[{}]", all.join(", ")));
     }
 
-    /// A list of words, each with a meaning; all of them where there is none.
-    pub(super) fn words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)]) -> Vec<T> {
+    /// A list of words, each with a meaning; the default where there is none.
+    pub(super) fn words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)], default: &[(&str, T)]) -> Vec<T> {
         let Some(texts) = self.list(key) else {
-            self.note_list(key, &all.iter().map(|(word, _)| (*word).to_owned()).collect::<Vec<_>>());
-            return all.iter().map(|(_, meaning)| *meaning).collect();
+            self.note_list(key, &default.iter().map(|(word, _)| (*word).to_owned()).collect::<Vec<_>>());
+            return default.iter().map(|(_, meaning)| *meaning).collect();
         };
         let mut meanings = Vec::new();
         for text in texts {
-            match all.iter().find(|(word, _)| *word == text) {
-                Some((_, meaning)) => meanings.push(*meaning),
-                None => {
-                    let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
-                    self.mistake(key, format!("{text:?} is none of {}", words.join(", ")));
-                }
+            let found = all.iter().find(|(word, _)| *word == text);
+            if found.is_none() {
+                let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
+                self.mistake(key, format!("{text:?} is none of {}", words.join(", ")));
             }
+            meanings.extend(found.map(|(_, meaning)| *meaning));
         }
         meanings
+    }
+
+    /// A list of words that must hold at least one.
+    pub(super) fn required_words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)]) -> Vec<T> {
+        let words = self.words(key, all, &[]);
+        if words.is_empty() && !self.is_mistaken(key) {
+            let names: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
+            self.mistake(key, format!("must name at least one of {}", names.join(", ")));
+        }
+        words
+    }
+
+    fn is_mistaken(&self, key: &str) -> bool {
+        self.book.is_mistaken(&self.path(key))
     }
 
     /// A table within this one; empty where there is none.

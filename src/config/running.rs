@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Profile, Table};
 use crate::{
     domain::limits::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules},
-    store::StoreUrl,
+    ports::store_url::StoreUrl,
 };
 
 const DATABASE: &str = "countersign.redb";
@@ -90,7 +90,11 @@ impl MessageSettings {
         let language = table.word("default_language", &[("en", "en"), ("de", "de"), ("nl", "nl")], "en");
         let fits = |text: &str| {
             let is_short = text.chars().count() <= 40 && text.trim() == text;
-            if is_short && !text.chars().any(char::is_control) { Ok(text.to_owned()) } else { Err("must be 1 to 40 printable characters") }
+            if is_short && !text.chars().any(char::is_control) {
+                Ok(text.to_owned())
+            } else {
+                Err("must be 1 to 40 printable characters")
+            }
         };
         let brand = table.parsed("brand", fits).unwrap_or_default();
         table.finish();

@@ -86,7 +86,11 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
 
 fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
     let host = row.required("host");
-    let tls = row.word("tls", &[("starttls", SmtpTls::Starttls), ("implicit", SmtpTls::Implicit), ("none", SmtpTls::None)], SmtpTls::Starttls);
+    let tls = row.word(
+        "tls",
+        &[("starttls", SmtpTls::Starttls), ("implicit", SmtpTls::Implicit), ("none", SmtpTls::None)],
+        SmtpTls::Starttls,
+    );
     let port = match tls {
         SmtpTls::None => 25,
         SmtpTls::Starttls => 587,
@@ -118,7 +122,11 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-pub(super) fn routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSettings>, profile: Profile) -> BTreeMap<Channel, Vec<String>> {
+pub(super) fn routes(
+    mut table: Table<'_>,
+    senders: &BTreeMap<String, SenderSettings>,
+    profile: Profile,
+) -> BTreeMap<Channel, Vec<String>> {
     let mut routes = BTreeMap::new();
     for (name, mut row) in table.named() {
         let names = row.list("senders").unwrap_or_default();

@@ -2,12 +2,11 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use aws_lc_rs::digest;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::HeaderMap;
 
 use crate::{
-    domain::caller::{Caller, Role},
+    domain::caller::{Caller, Role, api_key_hash},
     service::failure::Failure,
 };
 
@@ -54,9 +53,7 @@ impl Callers {
     pub fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Failure> {
         let bearer = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = bearer.and_then(bearer_key).ok_or(Failure::CallerUnknown)?;
-        let hash: [u8; 32] =
-            digest::digest(&digest::SHA256, key.as_bytes()).as_ref().try_into().map_err(|_| Failure::Internal)?;
-        let known = self.0.get(&hash).ok_or(Failure::CallerUnknown)?;
+        let known = self.0.get(&api_key_hash(key)).ok_or(Failure::CallerUnknown)?;
         known.shield.check().map_err(|until| {
             let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
             Failure::CallerTooFast { retry_after: wait.max(Duration::from_millis(1)) }

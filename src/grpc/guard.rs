@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            caller::{Role, Roles},
+            caller::{Role, Roles, api_key_hash},
             ids::{CallerName, TenantId},
         },
         grpc::auth::{Credential, ShieldRate},
@@ -198,8 +198,7 @@ mod tests {
             tenant: TenantId::parse("t").unwrap(),
             roles: Roles::new(vec![Role::Frontend]),
         };
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"key");
-        let credential = Credential { caller, key_sha256: hash.as_ref().try_into().unwrap() };
+        let credential = Credential { caller, key_sha256: api_key_hash("key") };
         let many = NonZeroU32::MAX;
         GuardParts {
             callers: Callers::new(vec![credential], ShieldRate { calls_per_s: many, burst: many }),
@@ -228,7 +227,9 @@ mod tests {
     async fn net_09_deadlines_are_kept_bounded_and_have_a_default() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
         let guard = GuardLayer(Arc::new(guard_parts())).layer(never);
-        for (timeout, seconds) in [(None, 5), (Some("0n"), 0), (Some("100m"), 0), (Some("2S"), 2), (Some("1H"), 30), (Some("x"), 5)] {
+        for (timeout, seconds) in
+            [(None, 5), (Some("0n"), 0), (Some("100m"), 0), (Some("2S"), 2), (Some("1H"), 30), (Some("x"), 5)]
+        {
             let begun = tokio::time::Instant::now();
             let response = guard.clone().oneshot(request(timeout)).await.unwrap();
             assert_eq!(code(&response), Code::DeadlineExceeded, "{timeout:?}");

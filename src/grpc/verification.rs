@@ -38,7 +38,7 @@ impl VerificationHandler {
     }
 
     fn view(&self, reading: &Reading) -> v1::Verification {
-        view::verification(reading, self.service.messages())
+        view::verification(reading, self.service.explain(reading))
     }
 
     fn watch_permit(&self, caller: &Caller) -> Result<OwnedSemaphorePermit, Failure> {
@@ -102,7 +102,7 @@ impl VerificationService for VerificationHandler {
                 match next {
                     Ok(None) => None,
                     Ok(Some(reading)) => {
-                        let verification = Some(view::verification(&reading, service.messages()));
+                        let verification = Some(view::verification(&reading, service.explain(&reading)));
                         Some((Ok(v1::WatchVerificationResponse { verification }), Some((watch, permit))))
                     }
                     Err(failure) => Some((Err(status(&failure)), None)),

@@ -5,16 +5,15 @@ use crate::{
         decide::Verdict,
         delivery::{Delivery, DeliveryStatus},
         recipient::Channel,
-        time::{Now, Timestamp},
-        verification::{CancelCause, Outcome, Pending, Status, Verification},
+        time::Timestamp,
+        verification::{Outcome, Pending, Status},
     },
-    message::{Explanation, Messages},
     pb::v1,
     service::Reading,
 };
 
 /// A verification as it stood when it was read.
-pub(super) fn verification(reading: &Reading, messages: &Messages) -> v1::Verification {
+pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verification {
     let Reading { standing, now } = reading;
     let v = &standing.verification;
     let last = v.deliveries.last();
@@ -32,7 +31,7 @@ pub(super) fn verification(reading: &Reading, messages: &Messages) -> v1::Verifi
         next_resend_at: live.filter(|_| sends_left > 0).map(|pending| instant(pending.next_resend_at)),
         methods: live.map(methods).unwrap_or_default(),
         deliveries: v.deliveries.iter().map(delivery).collect(),
-        explanation: explanation(v, *now, standing.next_attempt_at, messages),
+        explanation,
         created_at: Some(instant(v.created_at)),
         next_attempt_at: live.filter(|_| !now.has_reached(standing.next_attempt_at)).map(|_| instant(standing.next_attempt_at)),
         closed_at: v.closed_at(*now).map(instant),
@@ -100,24 +99,6 @@ fn delivery(delivery: &Delivery) -> v1::Delivery {
         tries: delivery.tries.into(),
         failure: failure.to_owned(),
     }
-}
-
-fn explanation(v: &Verification, now: Now, next_attempt_at: Timestamp, messages: &Messages) -> String {
-    let masked = v.deliveries.last().map(|delivery| delivery.masked.as_str()).unwrap_or_default();
-    let explanation = match v.status(now) {
-        Status::Pending if !now.has_reached(next_attempt_at) => Explanation::WaitBeforeNext,
-        Status::Pending => {
-            let digits = v.live(now).map_or(0, |pending| pending.limits.code_length.get());
-            Explanation::Pending { digits, masked }
-        }
-        Status::Closed(Outcome::Approved) => Explanation::Approved,
-        Status::Closed(Outcome::Rejected) => Explanation::Rejected,
-        Status::Closed(Outcome::Denied) => Explanation::Denied,
-        Status::Closed(Outcome::Canceled(CancelCause::Generation)) => Explanation::Lost,
-        Status::Closed(Outcome::Canceled(CancelCause::Requested | CancelCause::Superseded)) => Explanation::Canceled,
-        Status::Closed(Outcome::Expired) => Explanation::Expired,
-    };
-    messages.explain(v.locale.as_ref(), explanation)
 }
 
 fn instant(at: Timestamp) -> prost_types::Timestamp {

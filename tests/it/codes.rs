@@ -3,7 +3,9 @@
 use countersign::pb::v1::{CancelReason, Channel, Verdict, VerificationStatus};
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, anonymous, fields, login, on_contact, reason, recipient, retry_after, shape, unique, wrong};
+use crate::harness::{
+    Harness, Setup, anonymous, fields, login, on_contact, reason, recipient, retry_after, shape, unique, wrong,
+};
 
 #[tokio::test]
 async fn a_right_code_approves_and_a_second_check_is_closed() {

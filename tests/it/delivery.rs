@@ -114,9 +114,13 @@ async fn send_12_every_start_ends_in_exactly_one_event() {
         tokio::task::yield_now().await;
     }
     let lines = service.audit().await;
-    for (v, outcome) in
-        [(&rejected, "rejected"), (&approved, "approved"), (&denied, "denied"), (&superseded, "superseded"), (&expired, "expired")]
-    {
+    for (v, outcome) in [
+        (&rejected, "rejected"),
+        (&approved, "approved"),
+        (&denied, "denied"),
+        (&superseded, "superseded"),
+        (&expired, "expired"),
+    ] {
         assert_eq!(ended(&lines, &v.verification_id), [outcome]);
     }
     assert_eq!(lines.iter().filter(|line| line.what == "started").count(), 5);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use countersign::pb::v1::{self, CancelReason, Channel, Contact};
+use countersign::{
+    domain::caller::api_key_hash,
+    pb::v1::{self, CancelReason, Channel, Contact},
+};
 use tonic::Code;
 
 use crate::harness::{Harness, Setup, fields, login, reason, recipient, retry_after, shape, with_key};
@@ -13,10 +16,19 @@ async fn every_wrong_field_is_named_at_once() {
     let request = v1::StartVerificationRequest {
         subject: " s".to_owned(),
         action: "Not An Action".to_owned(),
-        recipients: vec![recipient(Channel::Email, "nobody"), recipient(Channel::Push, "x"), recipient(Channel::Sms, "0612345678")],
+        recipients: vec![
+            recipient(Channel::Email, "nobody"),
+            recipient(Channel::Push, "x"),
+            recipient(Channel::Sms, "0612345678"),
+        ],
         locale: "klingon!".to_owned(),
         binding: [("Amount".to_owned(), "1".to_owned()), ("payee".to_owned(), "a\r\nb".to_owned())].into(),
-        contact: Some(Contact { contact_id: String::new(), case_id: "a b".to_owned(), channel: 99, agent_id: "\u{7f}".to_owned() }),
+        contact: Some(Contact {
+            contact_id: String::new(),
+            case_id: "a b".to_owned(),
+            channel: 99,
+            agent_id: "\u{7f}".to_owned(),
+        }),
         request_id: String::new(),
         preferred_channel: 77,
         prior_acr: "x\n".to_owned(),
@@ -53,11 +65,12 @@ async fn every_wrong_field_is_named_at_once() {
     assert!(service.audit().await.is_empty(), "nothing was done");
 }
 
+type Change = (&'static str, Box<dyn Fn(&mut v1::StartVerificationRequest)>);
+
 #[tokio::test]
 async fn role_04_each_field_refuses_what_is_too_long_or_missing() {
     let service = Harness::new().await;
     let long = "x".repeat(600);
-    type Change = (&'static str, Box<dyn Fn(&mut v1::StartVerificationRequest)>);
     let text = long.clone();
     let changes: Vec<Change> = vec![
         ("subject", Box::new(|r| r.subject.clear())),
@@ -65,7 +78,10 @@ async fn role_04_each_field_refuses_what_is_too_long_or_missing() {
         ("recipients", Box::new(|r| r.recipients.clear())),
         ("recipients", Box::new(|r| r.recipients = vec![r.recipients[0].clone(); 5])),
         ("recipients[0].channel", Box::new(|r| r.recipients[0].channel = 42)),
-        ("recipients[0].registered_at", Box::new(|r| r.recipients[0].registered_at = Some(prost_types::Timestamp { seconds: -1, nanos: 0 }))),
+        (
+            "recipients[0].registered_at",
+            Box::new(|r| r.recipients[0].registered_at = Some(prost_types::Timestamp { seconds: -1, nanos: 0 })),
+        ),
         ("request_id", Box::new(|r| r.request_id = "ü".to_owned())),
         ("binding.note", Box::new(move |r| drop(r.binding.insert("note".to_owned(), long.clone())))),
         ("quota_keys", Box::new(|r| r.quota_keys = vec!["k".to_owned(); 9])),
@@ -86,7 +102,10 @@ async fn an_action_that_is_unknown_or_lacks_its_binding_is_refused() {
     assert_eq!((reason(&status).as_str(), fields(&status)), ("ACTION_UNKNOWN", vec!["action".to_owned()]));
     let unbound = v1::StartVerificationRequest { action: "payment".to_owned(), ..login("s") };
     let status = service.start(unbound).await.unwrap_err();
-    assert_eq!((reason(&status).as_str(), fields(&status)), ("INVALID_FIELDS", vec!["binding.amount".to_owned(), "binding.payee".to_owned()]));
+    assert_eq!(
+        (reason(&status).as_str(), fields(&status)),
+        ("INVALID_FIELDS", vec!["binding.amount".to_owned(), "binding.payee".to_owned()])
+    );
 }
 
 #[tokio::test]
@@ -94,7 +113,8 @@ async fn chan_11_a_channel_that_the_action_does_not_permit_is_never_used() {
     let setup = Setup::default().file("[actions.mail_only]\nchannels = [\"email\"]\n");
     let service = setup.start().await;
     let sms = recipient(Channel::Sms, "+31612345678");
-    let mut request = v1::StartVerificationRequest { action: "mail_only".to_owned(), recipients: vec![sms.clone()], ..login("s") };
+    let mut request =
+        v1::StartVerificationRequest { action: "mail_only".to_owned(), recipients: vec![sms.clone()], ..login("s") };
     assert_eq!(shape(service.start(request.clone()).await), (Code::FailedPrecondition, "CHANNEL_NOT_PERMITTED".to_owned()));
     request.recipients.push(recipient(Channel::Email, "anna@example.org"));
     request.preferred_channel = Channel::Sms.into();
@@ -140,17 +160,14 @@ async fn a_resend_waits_for_its_cool_down() {
 
 #[tokio::test]
 async fn role_01_another_tenants_verification_is_as_absent_as_none() {
-    let key_hash = |key: &str| {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-        hex::encode(digest)
-    };
-    let file = format!("[callers.stranger]\ntenant = \"other\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{}\"\n", key_hash("stranger-key"));
+    let file = format!(
+        "[callers.stranger]\ntenant = \"other\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{}\"\n",
+        hex::encode(api_key_hash("stranger-key"))
+    );
     let service = Setup::default().file(&file).start().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    let unknown = countersign::domain::ids::VerificationId {
-        subject: countersign::domain::ids::SubjectKey([7; 16]),
-        random: [7; 16],
-    };
+    let unknown =
+        countersign::domain::ids::VerificationId { subject: countersign::domain::ids::SubjectKey([7; 16]), random: [7; 16] };
     let mut answers = Vec::new();
     for id in [v.verification_id.clone(), unknown.to_string()] {
         let mut client = service.client.clone();
@@ -168,8 +185,8 @@ async fn role_01_another_tenants_verification_is_as_absent_as_none() {
 
 #[tokio::test]
 async fn desk_02_an_agent_starts_and_watches_and_never_checks() {
-    let hash = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"desk"));
-    let customer = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"session"));
+    let hash = hex::encode(api_key_hash("desk"));
+    let customer = hex::encode(api_key_hash("session"));
     let file = format!(
         "[callers.desk]\ntenant = \"default\"\nroles = [\"agent\"]\napi_key_sha256 = \"{hash}\"\n\
          [callers.session]\ntenant = \"default\"\nroles = [\"customer\"]\napi_key_sha256 = \"{customer}\"\n"

@@ -1,9 +1,11 @@
 //! The service from outside: over real gRPC on free ports, with steered time and a sender that keeps every message.
 #![allow(missing_docs, reason = "a test tells its story by its name")]
+#![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod codes;
 mod delivery;
 mod errors;
+mod faults;
 mod guesses;
 mod harness;
 mod operations;

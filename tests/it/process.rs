@@ -251,7 +251,7 @@ fn code_05_a_life_above_the_cap_is_refused_by_name() {
 fn production(dir: &Path, api_key: &str) -> String {
     let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let hash = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, api_key.as_bytes()));
+    let hash = hex::encode(countersign::domain::caller::api_key_hash(api_key));
     let file = dir.join("production.toml");
     let keys = dir.join("keys").display().to_string();
     let text = format!(
@@ -307,7 +307,8 @@ fn the_demo_plays_to_its_end() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let verdicts = ["Wrong", "Wrong", "Approved", "Closed"];
-    let places: Vec<_> = said.lines().filter(|line| verdicts.iter().any(|verdict| line.contains(&format!("-> {verdict}")))).collect();
+    let places: Vec<_> =
+        said.lines().filter(|line| verdicts.iter().any(|verdict| line.contains(&format!("-> {verdict}")))).collect();
     assert_eq!(places.len(), 4, "{said}");
 }
 

@@ -19,7 +19,8 @@ const VERIFICATIONS: usize = 30;
 fn spellings(secret: &str) -> Vec<String> {
     let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
     let url = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let mut all = vec![secret.to_owned(), engine.encode(secret), url.encode(secret), hex::encode(secret), hex::encode_upper(secret)];
+    let mut all =
+        vec![secret.to_owned(), engine.encode(secret), url.encode(secret), hex::encode(secret), hex::encode_upper(secret)];
     if secret.len() == 8 && secret.bytes().all(|b| b.is_ascii_digit()) {
         all.extend([format!("{} {}", &secret[..4], &secret[4..]), format!("{}-{}", &secret[..4], &secret[4..])]);
     }

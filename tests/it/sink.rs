@@ -123,8 +123,7 @@ pub fn header(mail: &str, name: &str) -> String {
 /// The code of a mail: the first line of its text that is nothing but a grouped code.
 pub fn code(mail: &str) -> String {
     let digits = |line: &str| line.chars().filter(char::is_ascii_digit).collect::<String>();
-    let is_code = |line: &&str| {
-        (6..=8).contains(&digits(line).len()) && line.trim().chars().all(|c| c.is_ascii_digit() || c == ' ')
-    };
-    mail.lines().find(is_code).map(digits).unwrap_or_else(|| panic!("a mail without a code:\n{mail}"))
+    let is_code =
+        |line: &&str| (6..=8).contains(&digits(line).len()) && line.trim().chars().all(|c| c.is_ascii_digit() || c == ' ');
+    mail.lines().find(is_code).map_or_else(|| panic!("a mail without a code:\n{mail}"), digits)
 }

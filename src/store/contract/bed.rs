@@ -18,11 +18,12 @@ use crate::{
         ids::SubjectKey,
         time::{Timestamp, micros},
     },
+    ports::store_url::StoreUrl,
     ports::{
         store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
         system::{Clock, Entropy},
     },
-    store::{StoreUrl, open},
+    store::open,
 };
 
 /// Twenty at once, then one per 15 s.

@@ -18,7 +18,7 @@ use crate::{
     },
     store::{
         bounds::{TRIM_STEP, check_commit, check_event},
-        url::OpenCause,
+        open_error::OpenCause,
     },
 };
 

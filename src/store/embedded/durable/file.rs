@@ -8,7 +8,7 @@ use std::{
 
 use redb::{Builder, Database, backends::FileBackend};
 
-use crate::store::url::OpenCause;
+use crate::store::open_error::OpenCause;
 
 /// Pages kept in memory. The database engine's own default is a gigabyte.
 const CACHE_BYTES: usize = 128 * 1024 * 1024;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::generation::Generation,
     ports::system::{Entropy, fresh},
-    store::url::OpenCause,
+    store::open_error::OpenCause,
 };
 
 /// The file in the data folder that holds the generation as hex. It must never be part of a backup.

@@ -1,4 +1,4 @@
-//! The setting that names a store, and why a store cannot be opened.
+//! The setting that names a store.
 
 use std::path::PathBuf;
 
@@ -27,58 +27,6 @@ impl StoreUrl {
                 Err(Invalid("must be embedded: or embedded:PATH; Redis is not built yet"))
             }
             Some(_) | None => Err(Invalid("must be embedded: (memory) or embedded:PATH (one file)")),
-        }
-    }
-}
-
-/// Why the store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the store {}: {cause}", path.display())]
-pub struct OpenError {
-    /// The database.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub cause: OpenCause,
-}
-
-/// What is wrong with a store that cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenCause {
-    /// One process at a time.
-    #[error("another process has it open")]
-    InUse,
-    /// The format number is one that this program does not know.
-    #[error("it is in format {found}, and this program reads format {known}")]
-    Format {
-        /// The number in the file.
-        found: u64,
-        /// The number that this program writes.
-        known: u64,
-    },
-    /// The database has tables, but not ours.
-    #[error("it is a database of another program")]
-    Foreign,
-    /// A file or folder beside the database cannot be used.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: std::io::Error,
-    },
-    /// The thread that writes cannot be started.
-    #[error("no thread: {0}")]
-    Thread(std::io::Error),
-    /// The database engine cannot use the file.
-    #[error("{0}")]
-    Database(Box<redb::Error>),
-}
-
-impl<E: Into<redb::Error>> From<E> for OpenCause {
-    fn from(error: E) -> Self {
-        match error.into() {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            other => Self::Database(Box::new(other)),
         }
     }
 }

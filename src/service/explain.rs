@@ -1,0 +1,30 @@
+//! What the customer is told about a verification.
+
+use super::{Reading, Service};
+use crate::{
+    domain::verification::{CancelCause, Outcome, Status},
+    message::Explanation,
+};
+
+impl Service {
+    /// A sentence or two for the customer, in their language.
+    #[must_use]
+    pub fn explain(&self, reading: &Reading) -> String {
+        let Reading { standing, now } = reading;
+        let v = &standing.verification;
+        let explanation = match v.status(*now) {
+            Status::Pending if !now.has_reached(standing.next_attempt_at) => Explanation::WaitBeforeNext,
+            Status::Pending => Explanation::Pending {
+                digits: v.live(*now).map_or(0, |pending| pending.limits.code_length.get()),
+                masked: v.deliveries.last().map(|delivery| delivery.masked.as_str()).unwrap_or_default(),
+            },
+            Status::Closed(Outcome::Approved) => Explanation::Approved,
+            Status::Closed(Outcome::Rejected) => Explanation::Rejected,
+            Status::Closed(Outcome::Denied) => Explanation::Denied,
+            Status::Closed(Outcome::Canceled(CancelCause::Generation)) => Explanation::Lost,
+            Status::Closed(Outcome::Canceled(CancelCause::Requested | CancelCause::Superseded)) => Explanation::Canceled,
+            Status::Closed(Outcome::Expired) => Explanation::Expired,
+        };
+        self.parts.messages.explain(v.locale.as_ref(), explanation)
+    }
+}

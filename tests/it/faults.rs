@@ -1,0 +1,232 @@
+//! A store that goes down, hangs, or loses its answers: no verdict without its commit, and no repeat that counts twice.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use async_trait::async_trait;
+use countersign::{
+    app::Machine,
+    domain::{ids::SubjectKey, time::Timestamp},
+    pb::v1::{self, Verdict, VerificationStatus},
+    ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent},
+    store::embedded::memory::Memory,
+    system::SystemEntropy,
+};
+use tonic::Code;
+
+use crate::harness::{Harness, Setup, login, reason, shape, unique, wrong};
+
+/// What is wrong with the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Fault {
+    None,
+    /// It refuses everything.
+    Down,
+    /// It never answers.
+    Hangs,
+    /// It commits, and then neither says so nor tells anything else.
+    LosesReplies,
+    /// Somebody else is always faster.
+    Contended,
+}
+
+struct Flaky {
+    inner: Memory,
+    fault: AtomicU8,
+}
+
+impl Flaky {
+    fn new(setup: &Setup) -> Arc<Self> {
+        let inner = Memory::new(setup.clock.clone(), &SystemEntropy::default());
+        Arc::new(Self { inner, fault: AtomicU8::new(Fault::None as u8) })
+    }
+
+    fn set(&self, fault: Fault) {
+        self.fault.store(fault as u8, Ordering::SeqCst);
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault.load(Ordering::SeqCst) == fault as u8
+    }
+
+    async fn gate(&self) -> Result<(), StoreError> {
+        if self.has(Fault::Hangs) {
+            std::future::pending::<()>().await;
+        }
+        if self.has(Fault::Down) { Err(StoreError::Unavailable("down".to_owned())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Store for Flaky {
+    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+        self.gate().await?;
+        self.inner.load(key).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.gate().await?;
+        if self.has(Fault::Contended) {
+            return Ok(Committed::Conflict);
+        }
+        let committed = self.inner.commit(commit).await?;
+        if self.has(Fault::LosesReplies) {
+            // From here on the connection is gone: the load that would tell finds nobody.
+            self.set(Fault::Down);
+            return Err(StoreError::Unavailable("reply lost".to_owned()));
+        }
+        Ok(committed)
+    }
+
+    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        self.gate().await?;
+        self.inner.due(limit).await
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
+        self.gate().await?;
+        self.inner.draw(draw).await
+    }
+
+    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+        self.inner.watch(key).await
+    }
+
+    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+        self.inner.append(key, event).await
+    }
+
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.inner.events(after, limit).await
+    }
+
+    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
+        self.inner.trim_events(end).await
+    }
+}
+
+async fn start(setup: Setup) -> (Harness, Arc<Flaky>) {
+    // A sweep that meets a fault is not the story.
+    let setup = setup.with("WORKER__POLL_MS", "60000");
+    let store = Flaky::new(&setup);
+    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    (setup.start_on(machine).await, store)
+}
+
+/// A started verification whose delivery is reported, so that nothing but the test touches its record.
+async fn settled(service: &Harness) -> (v1::Verification, String) {
+    let (v, code) = service.start_and_read(login("s")).await;
+    let v = service.until(&v.verification_id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Sent).await;
+    (v, code)
+}
+
+#[tokio::test]
+async fn store_16_a_store_that_is_down_gives_no_verdict_and_comes_back() {
+    let (service, store) = start(Setup::default()).await;
+    let (v, code) = settled(&service).await;
+    store.set(Fault::Down);
+    let down = (Code::Unavailable, "STORE_UNAVAILABLE".to_owned());
+    assert_eq!(shape(service.try_check(&v.verification_id, &code, "a").await), down);
+    assert_eq!(shape(service.start(login("t")).await), down);
+    assert_eq!(shape(service.get(&v.verification_id).await), down);
+    assert_eq!(shape(service.try_check(&v.verification_id, "no code", "m").await), down, "no quota, no answer");
+    assert!(crate::transport::get(service.reach.admin, "/readyz").await.starts_with("HTTP/1.1 503"));
+    store.set(Fault::None);
+    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn guess_02_a_lost_reply_refunds_nothing_and_its_repeat_gets_the_verdict() {
+    let (service, store) = start(Setup::default()).await;
+    let (v, code) = settled(&service).await;
+    let wrong = wrong(&code);
+    store.set(Fault::LosesReplies);
+    assert_eq!(shape(service.try_check(&v.verification_id, &wrong, "lost").await).0, Code::Unavailable);
+    store.set(Fault::None);
+    let repeat = service.try_check(&v.verification_id, &wrong, "lost").await.unwrap();
+    assert_eq!((repeat.verdict(), repeat.attempts_left), (Verdict::Wrong, 4));
+    let next = service.try_check(&v.verification_id, &wrong, "new").await.unwrap();
+    assert_eq!((next.verdict(), next.attempts_left), (Verdict::Wrong, 3), "one attempt fewer");
+}
+
+#[tokio::test]
+async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code() {
+    let (service, store) = start(Setup::default()).await;
+    let request = login("s");
+    store.set(Fault::LosesReplies);
+    assert_eq!(shape(service.start(request.clone()).await).1, "STORE_UNAVAILABLE");
+    store.set(Fault::None);
+    let first = service.start(request.clone()).await.unwrap();
+    let second = service.start(request).await.unwrap();
+    assert_eq!(first.verification_id, second.verification_id);
+    // Its hand was let go with the failed call: the lease ends, and the message goes out.
+    while service.recorder.all().is_empty() {
+        service.advance(15);
+        tokio::task::yield_now().await;
+    }
+    let code = service.code_of(&first.verification_id).await;
+    assert_eq!(service.check(&first.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(service.recorder.all().len(), 1);
+}
+
+#[tokio::test]
+async fn send_13_nothing_is_sent_for_a_start_that_was_not_stored() {
+    let (service, store) = start(Setup::default()).await;
+    store.set(Fault::Contended);
+    assert_eq!(shape(service.start(login("never")).await), (Code::Aborted, "CONTENTION".to_owned()));
+    store.set(Fault::None);
+    let (v, code) = service.start_and_read(login("stored")).await;
+    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(service.recorder.all().len(), 1);
+}
+
+#[tokio::test]
+async fn guess_04_right_and_wrong_guesses_get_the_same_bytes_under_contention() {
+    let (service, store) = start(Setup::default()).await;
+    let (v, code) = settled(&service).await;
+    store.set(Fault::Contended);
+    let mut answers = Vec::new();
+    for guess in [code.clone(), wrong(&code)] {
+        let status = service.try_check(&v.verification_id, &guess, &unique("a")).await.unwrap_err();
+        answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0, Code::Aborted);
+    store.set(Fault::None);
+    let v = service.get(&v.verification_id).await.unwrap();
+    assert_eq!((v.status(), v.attempts_left), (VerificationStatus::Pending, 5), "nothing was done");
+}
+
+#[tokio::test]
+async fn net_09_a_store_that_hangs_ends_in_a_deadline() {
+    let quick = Setup::default().with("GRPC__DEADLINE_DEFAULT_MS", "50");
+    let (service, store) = start(quick).await;
+    let (v, code) = settled(&service).await;
+    store.set(Fault::Hangs);
+    let late = shape(service.try_check(&v.verification_id, &code, "a").await);
+    assert_eq!(late, (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    let quick_store = Setup::default().with("STORE__DEADLINE_MS", "50");
+    let (service, store) = start(quick_store).await;
+    let (v, code) = settled(&service).await;
+    store.set(Fault::Hangs);
+    assert_eq!(shape(service.try_check(&v.verification_id, &code, "a").await).1, "STORE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
+    let service = Harness::new().await;
+    let v = service.start(login("s")).await.unwrap();
+    let request = v1::WatchVerificationRequest { verification_id: v.verification_id };
+    let mut stream = service.client.clone().watch_verification(service.request(request)).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    service.reach.shutdown.cancel();
+    let status = loop {
+        if let Err(status) = stream.message().await {
+            break status;
+        }
+    };
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+}
