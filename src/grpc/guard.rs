@@ -172,8 +172,13 @@ fn record(call: &'static str, caller: Option<&Caller>, response: &Response<Body>
     let code_name = format!("{code:?}");
     metrics::counter!("countersign_calls_total", "call" => call, "caller" => caller, "code" => code_name.clone()).increment(1);
     metrics::histogram!("countersign_call_duration_seconds", "call" => call).record(took.as_secs_f64());
-    let duration_ms = took.as_secs_f64() * 1000.0;
-    tracing::info!(code = code_name, duration_ms, "The call was answered.");
+    let duration_us = crate::domain::time::micros(took);
+    // What went well is counted above; a line for each would only cost.
+    if code == Code::Ok {
+        tracing::debug!(code = code_name, duration_us, "The call was answered.");
+    } else {
+        tracing::info!(code = code_name, duration_us, "The call was refused.");
+    }
 }
 
 #[cfg(test)]

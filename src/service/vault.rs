@@ -89,3 +89,6 @@ impl Vault {
         Ok(events::line(stored))
     }
 }
+
+#[cfg(test)]
+mod tests;

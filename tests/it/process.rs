@@ -67,6 +67,10 @@ impl Process {
         VerificationServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

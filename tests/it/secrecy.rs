@@ -50,7 +50,7 @@ fn code_12_a_planted_leak_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn code_12_a_whole_run_at_trace_level_leaks_nothing() {
+async fn code_12_seal_07_log_03_a_whole_run_at_trace_level_leaks_nothing() {
     let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
     let port = sink.address.port().to_string();
     let settings = [
@@ -102,4 +102,63 @@ async fn code_12_a_whole_run_at_trace_level_leaks_nothing() {
     let database = std::fs::read(dir.path().join("data/countersign.redb")).unwrap();
     assert!(database.len() > 10_000, "there is something in it");
     assert_eq!(leaks(&secrets, &database), HashSet::new(), "database");
+}
+
+/// The writable memory of a process.
+fn memory(process: &Process) -> Vec<u8> {
+    use std::os::unix::fs::FileExt;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.id())).unwrap();
+    let mem = std::fs::File::open(format!("/proc/{}/mem", process.id())).unwrap();
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let from = u64::from_str_radix(from, 16).unwrap();
+        let mut bytes = vec![0; usize::try_from(u64::from_str_radix(to, 16).unwrap() - from).unwrap()];
+        // Some regions cannot be read, such as the stack guard.
+        if mem.read_exact_at(&mut bytes, from).is_ok() {
+            all.extend(bytes);
+        }
+    }
+    all
+}
+
+fn holds(memory: &[u8], secret: &str) -> bool {
+    memory.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seal_10_codes_are_wiped_from_memory() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let port = sink.address.port().to_string();
+    let settings = [
+        ("ACTIONS__LOGIN__CODE_DIGITS", "8"),
+        ("SENDERS__MAIL__KIND", "smtp"),
+        ("SENDERS__MAIL__HOST", "127.0.0.1"),
+        ("SENDERS__MAIL__PORT", &port),
+        ("SENDERS__MAIL__TLS", "none"),
+        ("SENDERS__MAIL__FROM", "noreply@sender.example"),
+        ("ROUTES__EMAIL__SENDERS", "mail"),
+    ];
+    let process = Process::start(dir.path(), &settings);
+    let mut codes = Vec::new();
+    for n in 0..10 {
+        let mut client = process.client().await;
+        let request = with_key(&process.key, login(&format!("s{n}")));
+        let v = client.start_verification(request).await.unwrap().into_inner().verification.unwrap();
+        let mails = sink.wait_for(n + 1).await;
+        let code = code(mails.last().unwrap());
+        let request = with_key(&process.key, check_request(&v.verification_id, &code, "a"));
+        assert_eq!(client.check_code(request).await.unwrap().into_inner().verdict(), Verdict::Approved);
+        codes.push(code);
+    }
+    assert!(holds(&memory(&process), "noreply@sender.example"), "the search finds what is there");
+    let wiped = async {
+        // What is freed is wiped; the last connections and stacks take a moment to go.
+        while codes.iter().any(|code| holds(&memory(&process), code)) {
+            let found = codes.iter().filter(|code| holds(&memory(&process), code)).count();
+            eprintln!("{found} codes are still in memory");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::harness::PATIENCE, wiped).await.expect("codes are wiped");
 }
