@@ -17,7 +17,9 @@ use crate::{
 const SWEEP_MAX: usize = 256;
 /// Between two looks at what may be dropped.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
-/// After a failure of the store, and between two sweeps that found the same.
+/// The shortest pause between two sweeps.
+const BREATH: Duration = Duration::from_millis(5);
+/// After a failure of the store.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The worker of one process.
@@ -107,7 +109,8 @@ async fn visit(service: &Arc<Service>, hands: &Hands, due: Due, poll: Duration) 
         all_well &= visit.unwrap_or(false);
     }
     let now = service.clock().now();
-    let until_next = due.next.map_or(poll, |next| next.since(now)).min(poll);
+    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
+    let until_next = due.next.map_or(poll, |next| next.since(now)).clamp(BREATH, poll.max(BREATH));
     match (all_well, was_full) {
         (true, true) => Duration::ZERO,
         (true, false) => until_next,

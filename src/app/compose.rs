@@ -1,6 +1,6 @@
 //! Makes the parts of an app from its settings.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::Path, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -43,7 +43,10 @@ impl App {
     /// # Errors
     /// What could not be made, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&settings.data_dir)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data_dir)
             .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);

@@ -130,9 +130,11 @@ impl App {
 /// Both versions of the reflection protocol: some clients speak only the older one.
 fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<()> {
     let builder = || {
+        // The error details too, so that generic clients can show them.
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-            .with_service_name("countersign.v1.VerificationService")
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
     Ok(())

@@ -77,7 +77,7 @@ fn commands(key: &str, data_dir: &str, reach: &Reach) -> String {
 
 Try it (grpcurl is one way; `countersign demo` needs nothing):
   {call} -d '{{"subject":"customer-1","action":"login","request_id":"r1","recipients":[{{"channel":"CHANNEL_EMAIL","address":"anna@example.org"}}]}}' {grpc} countersign.v1.VerificationService/StartVerification
-  curl -s http://{http}/dev/outbox
+  curl -s http://{http}/dev/outbox   # shows the verification_id and the code for the next call
   {call} -d '{{"verification_id":"VRF","code":"CODE","entry_mode":"ENTRY_MODE_PORTAL","attempt_id":"a1"}}' {grpc} countersign.v1.VerificationService/CheckCode
 "#
     )

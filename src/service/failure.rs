@@ -18,7 +18,7 @@ pub struct FieldViolation {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     /// Fields break their grammar; all of them are named.
-    #[error("{} field(s) break their grammar", .0.len())]
+    #[error("{}", listed(.0))]
     Fields(Vec<FieldViolation>),
     /// The settings have no such action.
     #[error("the action is unknown")]
@@ -68,4 +68,10 @@ pub enum Failure {
     /// A defect of ours.
     #[error("internal error")]
     Internal,
+}
+
+/// All violations in one sentence each; `BadRequest` has them for machines.
+fn listed(fields: &[FieldViolation]) -> String {
+    let all: Vec<String> = fields.iter().map(|violation| format!("{} {}", violation.field, violation.description)).collect();
+    all.join("; ")
 }
