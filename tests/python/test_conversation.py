@@ -1,6 +1,5 @@
 """A whole conversation with the real service: start, mail, check, and what follows."""
 
-import itertools
 import json
 import time
 import unittest
@@ -10,9 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from harness import PATIENCE_S, Mailbox, Service, calls, code_in, model, reason_of, wrong
-
-serial = itertools.count(1)
+from harness import PATIENCE_S, Mailbox, Service, calls, code_in, code_of, mail_settings, model, reason_of, wrong
 
 
 class Conversation(unittest.TestCase):
@@ -20,58 +17,35 @@ class Conversation(unittest.TestCase):
     def setUpClass(cls):
         cls.mailbox = Mailbox()
         cls.addClassCleanup(cls.mailbox.stop)
-        cls.service = Service(cls.mailbox.controller.port)
+        cls.service = Service(mail_settings(cls.mailbox.port))
         cls.addClassCleanup(cls.service.stop)
 
-    def start(self, channel=model.CHANNEL_EMAIL, address=None):
-        """Starts for a new subject; gives the verification and the address."""
-        number = next(serial)
-        address = address or f"anna{number}@example.org"
-        request = calls.StartVerificationRequest(
-            subject=f"customer-{number}",
-            action="login",
-            recipients=[model.Recipient(channel=channel, address=address)],
-            request_id=f"request-{number}",
-            locale="en",
-        )
-        return self.service.call("StartVerification", request).verification, address
-
-    def check(self, verification, code, attempt_id):
-        request = calls.CheckCodeRequest(
-            verification_id=verification.verification_id,
-            code=code,
-            entry_mode=model.ENTRY_MODE_PORTAL,
-            attempt_id=attempt_id,
-        )
-        return self.service.call("CheckCode", request)
-
     def mailed_code(self, address):
-        mail = self.mailbox.next_to(address)
-        return code_in(mail.get_body(("plain",)).get_content())
+        return code_of(self.mailbox.next_to(address))
 
     def test_the_code_of_the_mail_approves_once(self):
-        verification, address = self.start()
+        verification, address = self.service.start()
         self.assertEqual(verification.status, model.VERIFICATION_STATUS_PENDING)
         self.assertNotIn(address, str(verification))
         code = self.mailed_code(address)
-        first = self.check(verification, code, "a1")
+        first = self.service.check(verification, code, "a1")
         self.assertEqual(first.verdict, calls.VERDICT_APPROVED)
         self.assertEqual(first.verification.status, model.VERIFICATION_STATUS_APPROVED)
-        self.assertEqual(self.check(verification, code, "a1").verdict, calls.VERDICT_APPROVED, "a repeat")
-        self.assertEqual(self.check(verification, code, "a2").verdict, calls.VERDICT_CLOSED)
+        self.assertEqual(self.service.check(verification, code, "a1").verdict, calls.VERDICT_APPROVED, "a repeat")
+        self.assertEqual(self.service.check(verification, code, "a2").verdict, calls.VERDICT_CLOSED)
 
     def test_a_wrong_guess_is_an_answer_and_takes_an_attempt(self):
-        verification, address = self.start()
+        verification, address = self.service.start()
         code = self.mailed_code(address)
-        answer = self.check(verification, wrong(code), "a1")
+        answer = self.service.check(verification, wrong(code), "a1")
         self.assertEqual(answer.verdict, calls.VERDICT_WRONG)
         self.assertEqual(answer.attempts_left, verification.attempts_left - 1)
-        self.assertEqual(self.check(verification, code, "a2").verdict, calls.VERDICT_APPROVED)
+        self.assertEqual(self.service.check(verification, code, "a2").verdict, calls.VERDICT_APPROVED)
 
     def test_a_malformed_guess_is_an_error_and_takes_none(self):
-        verification, _ = self.start()
+        verification, _ = self.service.start()
         with self.assertRaises(grpc.RpcError) as raised:
-            self.check(verification, "12345a", "a1")
+            self.service.check(verification, "12345a", "a1")
         self.assertEqual(raised.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
         self.assertEqual(reason_of(raised.exception), ("countersign", "CODE_MALFORMED"))
         request = calls.GetVerificationRequest(verification_id=verification.verification_id)
@@ -86,22 +60,21 @@ class Conversation(unittest.TestCase):
         self.assertEqual(reason_of(raised.exception), ("countersign", "CALLER_UNKNOWN"))
 
     def test_a_watcher_sees_it_pending_and_then_approved(self):
-        verification, address = self.start()
-        request = calls.WatchVerificationRequest(verification_id=verification.verification_id)
-        stream = self.service.call("WatchVerification", request)
+        verification, address = self.service.start()
+        stream = self.service.watch(verification)
         statuses = [next(stream).verification.status]
-        self.check(verification, self.mailed_code(address), "a1")
+        self.service.check(verification, self.mailed_code(address), "a1")
         # The stream ends by itself after the closed one.
         statuses += [answer.verification.status for answer in stream]
         self.assertEqual(set(statuses[:-1]), {model.VERIFICATION_STATUS_PENDING})
         self.assertEqual(statuses[-1], model.VERIFICATION_STATUS_APPROVED)
 
     def test_the_outbox_shows_a_text_message(self):
-        verification, address = self.start(model.CHANNEL_SMS, "+31612345678")
+        verification, address = self.service.start("+31612345678", model.CHANNEL_SMS)
         letter = self.letter(verification.verification_id)
         self.assertEqual((letter["channel"], letter["address"]), ("sms", address))
         self.assertEqual(code_in(letter["text"]), letter["code"])
-        self.assertEqual(self.check(verification, letter["code"], "a1").verdict, calls.VERDICT_APPROVED)
+        self.assertEqual(self.service.check(verification, letter["code"], "a1").verdict, calls.VERDICT_APPROVED)
 
     def letter(self, verification_id):
         """The message of a verification, once it is in the outbox."""
@@ -126,19 +99,12 @@ class Conversation(unittest.TestCase):
                 self.assertEqual(reply.status, 200, page)
 
     def test_a_termination_signal_ends_it_in_order(self):
-        service = Service(self.mailbox.controller.port)
+        service = Service(mail_settings(self.mailbox.port))
         self.addCleanup(service.stop)
-        request = calls.StartVerificationRequest(
-            subject="customer-0",
-            action="login",
-            recipients=[model.Recipient(channel=model.CHANNEL_EMAIL, address="last@example.org")],
-            request_id="request-0",
-        )
-        verification = service.call("StartVerification", request).verification
-        watch = calls.WatchVerificationRequest(verification_id=verification.verification_id)
-        stream = service.call("WatchVerification", watch)
+        verification, address = service.start()
+        stream = service.watch(verification)
         next(stream)
-        self.mailed_code("last@example.org")
+        self.mailed_code(address)
         # An open stream does not hold it up.
         self.assertEqual(service.terminate(), 0)
         with self.assertRaises(grpc.RpcError) as raised:
