@@ -194,8 +194,8 @@ fn report(took: &Took, elapsed: Duration, cpu: Duration, clients: usize) {
     println!("  pairs/s              {:>10.0}", pairs as f64 / elapsed.as_secs_f64());
     for (name, mut times) in [("start", took.starts.clone()), ("check", took.checks.clone())] {
         times.sort_unstable();
-        let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
-        println!("  {name} p50, p99      {:>10.0?} {:>10.0?}", at(50), at(99));
+        let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default().as_secs_f64() * 1e3;
+        println!("  {name} p50, p99      {:>10.2} {:>10.2} ms", at(50), at(99));
     }
     let calls = 2 * pairs;
     println!("  server CPU a call    {:>10.1} us (the delivery of each start included)", cpu.as_secs_f64() * 1e6 / calls as f64);

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use countersign::pb::v1::Verdict;
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, connect, login, nth_wrong, reason, retry_after, shape, unique, wrong};
+use crate::harness::{Harness, Setup, connect, login, nth_wrong, reason, retry_after, scaled, shape, unique, wrong};
 
-/// Rounds of the race of right codes: 1 000 in the campaign.
-const RIGHT_ROUNDS: usize = 100;
-/// Guesses in each of these rounds: 1 000 in the campaign.
-const RIGHT_GUESSES: usize = 200;
-/// Wrong guesses in one race.
+/// Rounds of the race of right codes.
+const RIGHT_ROUNDS: usize = scaled(100, 1000);
+/// Guesses in each of these rounds.
+const RIGHT_GUESSES: usize = scaled(200, 1000);
+/// Rounds of the race of wrong codes, on each engine.
+const WRONG_ROUNDS: usize = scaled(10, 500);
+/// Guesses in each of these rounds.
 const WRONG_GUESSES: u64 = 1000;
 /// Connections that the guesses come over.
 const CONNECTIONS: usize = 4;
@@ -65,12 +67,14 @@ async fn code_06_of_many_right_guesses_at_once_one_is_approved() {
 async fn guess_03_of_many_wrong_guesses_at_once_five_are_judged() {
     for setup in [Setup::default(), Setup::default().durable()] {
         let service = setup.start().await;
-        let (v, code) = service.start_and_read(login("s")).await;
-        let guesses = (0..WRONG_GUESSES).map(|n| nth_wrong(&code, n)).collect();
-        let counts = race(&service, &v.verification_id, guesses).await;
-        let judged = count(&counts, &["Wrong", "AttemptsExhausted"]);
-        assert!((1..=5).contains(&judged), "{counts:?}");
-        nothing_else(&counts, &["Wrong", "AttemptsExhausted", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"]);
+        for round in 0..WRONG_ROUNDS {
+            let (v, code) = service.start_and_read(login(&format!("s{round}"))).await;
+            let guesses = (0..WRONG_GUESSES).map(|n| nth_wrong(&code, n)).collect();
+            let counts = race(&service, &v.verification_id, guesses).await;
+            let judged = count(&counts, &["Wrong", "AttemptsExhausted"]);
+            assert!((1..=5).contains(&judged), "{counts:?}");
+            nothing_else(&counts, &["Wrong", "AttemptsExhausted", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"]);
+        }
     }
 }
 

@@ -10,13 +10,13 @@ use countersign::pb::v1::{self, Verdict, verification_service_client::Verificati
 use tonic::{Code, transport::Channel};
 
 use crate::{
-    harness::{PATIENCE, check_request, login, unique, with_key, wrong},
+    harness::{PATIENCE, check_request, login, scaled, unique, with_key, wrong},
     sink::{Pace, Sink, code, header},
     transport::get,
 };
 
-/// Kills in the loop; 50 in the campaign.
-const KILLS: usize = 10;
+/// Kills in the loop.
+const KILLS: usize = scaled(10, 1000);
 
 /// The binary that was built with these tests.
 pub fn binary() -> Command {
