@@ -90,7 +90,7 @@ impl Drop for Process {
     }
 }
 
-fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
+pub fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
     let port = sink.address.port().to_string();
     [
         ("SENDERS__MAIL__KIND", "smtp"),
@@ -107,7 +107,7 @@ fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
     settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 

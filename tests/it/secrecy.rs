@@ -7,13 +7,19 @@ use countersign::pb::v1::{self, Verdict};
 
 use crate::{
     harness::{check_request, login, unique, with_key, wrong},
-    process::Process,
+    process::{Process, borrowed, mail_settings},
     sink::{Sink, code},
     transport::get,
 };
 
 /// Verifications of the scenario; with 8 digits a match by chance is out of the question.
 const VERIFICATIONS: usize = 30;
+
+/// Settings under which a code cannot be met by chance.
+fn eight_digits_and<const N: usize>(more: [(&str, &str); N]) -> Vec<(String, String)> {
+    let all = more.into_iter().chain([("ACTIONS__LOGIN__CODE_DIGITS", "8")]);
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
 
 /// A secret and every spelling under which it might leak.
 fn spellings(secret: &str) -> Vec<String> {
@@ -52,19 +58,9 @@ fn code_12_a_planted_leak_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn code_12_seal_07_log_03_a_whole_run_at_trace_level_leaks_nothing() {
     let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
-    let port = sink.address.port().to_string();
-    let settings = [
-        ("LOG__LEVEL", "trace"),
-        ("LOG__TIMESTAMPS", "false"),
-        ("ACTIONS__LOGIN__CODE_DIGITS", "8"),
-        ("SENDERS__MAIL__KIND", "smtp"),
-        ("SENDERS__MAIL__HOST", "127.0.0.1"),
-        ("SENDERS__MAIL__PORT", &port),
-        ("SENDERS__MAIL__TLS", "none"),
-        ("SENDERS__MAIL__FROM", "noreply@sender.example"),
-        ("ROUTES__EMAIL__SENDERS", "mail"),
-    ];
-    let process = Process::start(dir.path(), &settings);
+    let mut settings = mail_settings(&sink);
+    settings.extend(eight_digits_and([("LOG__LEVEL", "trace"), ("LOG__TIMESTAMPS", "false")]));
+    let process = Process::start(dir.path(), &borrowed(&settings));
     let mut client = process.client().await;
     let (mut secrets, mut said) = (Vec::new(), Vec::new());
     for n in 0..VERIFICATIONS {
@@ -129,17 +125,9 @@ fn holds(memory: &[u8], secret: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn seal_10_codes_are_wiped_from_memory() {
     let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
-    let port = sink.address.port().to_string();
-    let settings = [
-        ("ACTIONS__LOGIN__CODE_DIGITS", "8"),
-        ("SENDERS__MAIL__KIND", "smtp"),
-        ("SENDERS__MAIL__HOST", "127.0.0.1"),
-        ("SENDERS__MAIL__PORT", &port),
-        ("SENDERS__MAIL__TLS", "none"),
-        ("SENDERS__MAIL__FROM", "noreply@sender.example"),
-        ("ROUTES__EMAIL__SENDERS", "mail"),
-    ];
-    let process = Process::start(dir.path(), &settings);
+    let mut settings = mail_settings(&sink);
+    settings.extend(eight_digits_and([]));
+    let process = Process::start(dir.path(), &borrowed(&settings));
     let mut codes = Vec::new();
     for n in 0..20 {
         let mut client = process.client().await;
@@ -153,7 +141,7 @@ async fn seal_10_codes_are_wiped_from_memory() {
     }
     // What is freed is wiped. A stack keeps what was on it until the next call goes as deep, so the last ones are left out.
     let memory = memory(&process);
-    assert!(holds(&memory, "noreply@sender.example"), "the search finds what is there");
+    assert!(holds(&memory, "noreply@example.org"), "the search finds what is there");
     let found: Vec<usize> = (0..codes.len()).filter(|at| holds(&memory, &codes[*at])).collect();
     assert!(found.iter().all(|at| *at >= codes.len() - 2), "codes {found:?} of {} are still in memory", codes.len());
 }
