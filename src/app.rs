@@ -1,7 +1,10 @@
 //! Composition: makes the parts from the settings, puts them together, and serves until told to stop.
 
+mod check;
 mod compose;
 mod serve;
+
+pub use check::problems;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 

@@ -11,6 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
+    app,
     config::{self, Settings},
     keys,
 };
@@ -70,7 +71,7 @@ pub fn run() -> ExitCode {
     let file = arguments.config.as_deref();
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error))),
-        Command::CheckConfig => load(file).and_then(|settings| check_config(&settings)),
+        Command::CheckConfig => load(file).map(|settings| say(settings.effective())),
         Command::Demo => demo::run().map_err(|error| failed(&error)),
         Command::Keys { command } => make_keys(command).map_err(|error| failed(&error)),
         Command::Version => {
@@ -97,24 +98,18 @@ fn failed(error: &anyhow::Error) -> u8 {
     EXIT_FAILURE
 }
 
+/// The settings, and the files that they name: all that is wrong is told at once.
 fn load(file: Option<&Path>) -> Result<Settings, u8> {
-    config::load(file, std::env::vars()).map_err(|mistakes| {
+    let settings = config::load(file, std::env::vars()).map_err(|mistakes| {
         complain(&mistakes.to_string());
         EXIT_SETTINGS
-    })
-}
-
-/// Keys and templates are read too: what would stop a start is found here.
-fn check_config(settings: &Settings) -> Result<(), u8> {
-    say(settings.effective());
-    let templates = settings.messages.templates_dir.as_deref();
-    let messages = crate::message::Messages::load(templates, &settings.messages.default_language, &settings.messages.brand);
-    if let Err(mistakes) = messages {
-        complain(&format!("{} mistake(s) in the message templates:", mistakes.len()));
-        mistakes.iter().for_each(|mistake| complain(&format!("  {mistake}")));
-        return Err(EXIT_SETTINGS);
+    })?;
+    let problems = app::problems(&settings);
+    if problems.is_empty() {
+        return Ok(settings);
     }
-    Ok(())
+    complain(&format!("{} problem(s) with the files of the settings:\n  {}", problems.len(), problems.join("\n  ")));
+    Err(EXIT_SETTINGS)
 }
 
 fn make_keys(command: KeysCommand) -> anyhow::Result<()> {

@@ -110,7 +110,7 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn messages(settings: &Settings) -> anyhow::Result<Messages> {
+pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
     let messages = &settings.messages;
     let dir: Option<&Path> = messages.templates_dir.as_deref();
     Messages::load(dir, &messages.default_language, &messages.brand).map_err(|mistakes| {
@@ -166,7 +166,7 @@ fn make_sender(settings: &SenderSettings, machine: &Machine, outbox: Option<&Arc
 }
 
 /// The settings of the sender, with its password read.
-fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings> {
+pub(super) fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings> {
     let password = settings.password_file.as_ref().map(|file| {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         anyhow::Ok(SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))

@@ -51,14 +51,14 @@ pub struct CodeFields<'a> {
 pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<Digits> {
     let key = &keyring.subkeys(kid)?.code;
     let mut prefix = aws_lc_rs::hmac::Context::with_key(key);
-    let id = fields.verification.to_string();
+    let id = fields.verification.to_bytes();
     let parts: [&[u8]; 9] = [
         VERSION,
         b"code",
         fields.tenant.as_str().as_bytes(),
         fields.subject.as_str().as_bytes(),
         fields.action.as_str().as_bytes(),
-        id.as_bytes(),
+        &id,
         fields.nonce,
         fields.binding,
         &[fields.length.0],
@@ -104,9 +104,9 @@ pub fn fingerprint(
     entry_mode: &str,
 ) -> Option<Mark> {
     let key = &keyring.subkeys(kid)?.code;
-    let id = verification.to_string();
+    let id = verification.to_bytes();
     let fields: [&[u8]; 5] =
-        [b"attempt", id.as_bytes(), attempt.as_str().as_bytes(), guess.digits().expose().as_bytes(), entry_mode.as_bytes()];
+        [b"attempt", &id, attempt.as_str().as_bytes(), guess.digits().expose().as_bytes(), entry_mode.as_bytes()];
     Some(sign_fields(key, &fields))
 }
 

@@ -160,6 +160,15 @@ const VERIFICATION_PREFIX: &str = "vrf_";
 const VERIFICATION_CHARS: usize = 44;
 
 impl VerificationId {
+    /// Both parts, as keyed hashes take them.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let mut raw = [0; 32];
+        raw[..16].copy_from_slice(&self.subject.0);
+        raw[16..].copy_from_slice(&self.random);
+        raw
+    }
+
     /// Reads the text form; only the one canonical spelling is taken.
     ///
     /// # Errors
@@ -177,10 +186,7 @@ impl VerificationId {
 
 impl fmt::Display for VerificationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut raw = [0; 32];
-        raw[..16].copy_from_slice(&self.subject.0);
-        raw[16..].copy_from_slice(&self.random);
-        write!(f, "{VERIFICATION_PREFIX}{}", base58_encode(&raw, VERIFICATION_CHARS))
+        write!(f, "{VERIFICATION_PREFIX}{}", base58_encode(&self.to_bytes(), VERIFICATION_CHARS))
     }
 }
 

@@ -56,8 +56,8 @@ impl Service {
 
     /// A malformed guess takes no attempt but has a quota of its own.
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
-        let name = id.to_string();
-        let fields = [caller.tenant.as_str().as_bytes(), name.as_bytes()];
+        let id = id.to_bytes();
+        let fields = [caller.tenant.as_str().as_bytes(), &id];
         let draw = Draw { bucket: self.parts.keyring.mark("malformed", &fields), rate: MALFORMED_RATE };
         match self.draw(draw).await {
             Ok(Ok(())) => Failure::CodeMalformed,

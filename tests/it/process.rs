@@ -245,6 +245,29 @@ fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
 }
 
 #[test]
+fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    std::fs::write(dir.path().join("keys/k1.key"), "00".repeat(32)).unwrap();
+    let nowhere = dir.path().join("nowhere").display().to_string();
+    let mut command = binary();
+    for (key, value) in [
+        ("GRPC__TLS_CERT_FILE", nowhere.as_str()),
+        ("GRPC__TLS_KEY_FILE", &nowhere),
+        ("MESSAGES__TEMPLATES_DIR", &nowhere),
+        ("SENDERS__MAIL__FROM", "nobody"),
+    ] {
+        command.env(format!("COUNTERSIGN__{key}"), value);
+    }
+    let output = command.args(["check-config", "--config", &file]).output().unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    for key in ["keys: ", "sample key", "grpc.tls_cert_file", "grpc.tls_key_file", "messages.templates_dir", "senders.mail"] {
+        assert!(report.contains(key), "{key} is missing in:\n{report}");
+    }
+}
+
+#[test]
 fn code_05_a_life_above_the_cap_is_refused_by_name() {
     let output = binary().env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601").arg("check-config").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -1,0 +1,37 @@
+//! Looks at the files that the settings name, so that all that would stop a start is told at once.
+
+use std::path::Path;
+
+use super::compose::{messages, smtp_settings};
+use crate::{
+    config::{SenderSettings, Settings},
+    keys,
+    sender::smtp::Smtp,
+};
+
+/// Everything that is wrong with the files that the settings name, each with its key.
+#[must_use]
+pub fn problems(settings: &Settings) -> Vec<String> {
+    let mut problems = Vec::new();
+    // Keys that are made when missing are no problem.
+    if !settings.keys.make_missing
+        && let Err(error) = keys::load(settings)
+    {
+        problems.push(format!("keys: {error}"));
+    }
+    if let Err(error) = messages(settings) {
+        problems.push(format!("messages.templates_dir: {error:#}"));
+    }
+    for (name, sender) in &settings.senders {
+        if let SenderSettings::Smtp(smtp) = sender {
+            let made = smtp_settings(smtp).and_then(|settings| Ok(Smtp::new(settings)?));
+            problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
+        }
+    }
+    if let Some(tls) = &settings.grpc.tls {
+        let unreadable = |path: &Path| std::fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
+        problems.extend(unreadable(&tls.cert_file).map(|problem| format!("grpc.tls_cert_file: {problem}")));
+        problems.extend(unreadable(&tls.key_file).map(|problem| format!("grpc.tls_key_file: {problem}")));
+    }
+    problems
+}
