@@ -103,7 +103,11 @@ impl Committer {
                 Err(error) => {
                     // First, so that nobody who is told of the failure can load what is not known.
                     queue.close();
-                    tracing::error!(%error, "the store cannot write and stops; start the service again");
+                    tracing::error!(%error, "The store cannot write and stops; start the service again.");
+                    batch.clear();
+                    // Also what was let in before the close and is put in only now: a job that stayed in the
+                    // queue would keep its waiter waiting as long as the store lives.
+                    while queue.blocking_recv().is_some() {}
                     return;
                 }
             }
