@@ -129,7 +129,8 @@ async fn seal_10_codes_are_wiped_from_memory() {
     settings.extend(eight_digits_and([]));
     let process = Process::start(dir.path(), &borrowed(&settings));
     let mut codes = Vec::new();
-    for n in 0..20 {
+    let workers = std::thread::available_parallelism().unwrap().get();
+    for n in 0..10 * workers {
         let mut client = process.client().await;
         let request = with_key(&process.key, login(&format!("s{n}")));
         let v = client.start_verification(request).await.unwrap().into_inner().verification.unwrap();
@@ -139,9 +140,9 @@ async fn seal_10_codes_are_wiped_from_memory() {
         assert_eq!(client.check_code(request).await.unwrap().into_inner().verdict(), Verdict::Approved);
         codes.push(code);
     }
-    // What is freed is wiped. A stack keeps what was on it until the next call goes as deep, so the last ones are left out.
+    // What is freed is wiped. A stack keeps what was on it until the next call goes as deep: one code a worker thread.
     let memory = memory(&process);
     assert!(holds(&memory, "noreply@example.org"), "the search finds what is there");
     let found: Vec<usize> = (0..codes.len()).filter(|at| holds(&memory, &codes[*at])).collect();
-    assert!(found.iter().all(|at| *at >= codes.len() - 2), "codes {found:?} of {} are still in memory", codes.len());
+    assert!(found.len() <= workers, "codes {found:?} of {} are still in memory", codes.len());
 }
