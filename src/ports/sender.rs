@@ -45,7 +45,7 @@ impl std::fmt::Debug for Content {
 /// Why a message was not taken; each variant is what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The same sender may take it later.
+    /// It may be taken later, by this sender or at once by another.
     #[error("{reason}; again after {after:?}")]
     Retry {
         /// How much later.

@@ -23,6 +23,9 @@ use crate::{
 /// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
+/// The pause doubles so often at most while no sender of the route takes a message.
+const DOUBLINGS_MAX: u32 = 5;
+
 /// A sender and its name in the settings.
 #[derive(Clone)]
 pub struct Route {
@@ -40,6 +43,7 @@ struct Ready {
     message: Message,
     route: Route,
     position: usize,
+    tries: u8,
     time_left: Duration,
 }
 
@@ -110,7 +114,8 @@ impl Service {
         };
         let time_left = cx.now.until(verification.expires_at);
         let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
-        Some(message.map(|message| Ready { message, route: route.clone(), position: delivery.position, time_left }))
+        let (position, tries) = (delivery.position, delivery.tries);
+        Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left }))
     }
 
     fn message(
@@ -139,26 +144,29 @@ impl Service {
         let limit = self.parts.send_deadline.min(ready.time_left);
         let sent = tokio::time::timeout(limit, ready.route.sender.send(&ready.message)).await;
         let late = SendError::Retry { after: Duration::from_secs(2), reason: "deadline".to_owned() };
-        let outcome = match sent.unwrap_or(Err(late)) {
-            Ok(()) => "sent",
-            Err(error) => return self.after(ready, error),
+        let (outcome, hand_over) = match sent.unwrap_or(Err(late)) {
+            Ok(()) => ("sent", HandOver::Taken),
+            Err(error) => self.after(ready, error),
         };
         note_hand_over(ready, outcome);
-        HandOver::Taken
+        hand_over
     }
 
-    fn after(&self, ready: &Ready, error: SendError) -> HandOver {
+    /// The next sender of the route at once; after the last one a pause, and the first again.
+    fn after(&self, ready: &Ready, error: SendError) -> (&'static str, HandOver) {
         let next = ready.position + 1;
         let has_next = self.parts.routes.get(&ready.message.recipient.channel()).is_some_and(|route| next < route.len());
-        let (outcome, hand_over) = match error {
-            SendError::Retry { after, .. } => ("retried", HandOver::Again { after, position: ready.position }),
+        match error {
+            SendError::Retry { .. } if has_next => ("next_sender", HandOver::Again { after: Duration::ZERO, position: next }),
+            SendError::Retry { after, .. } => {
+                let doublings = u32::from(ready.tries.saturating_sub(1)).min(DOUBLINGS_MAX);
+                ("retried", HandOver::Again { after: after.saturating_mul(1 << doublings), position: 0 })
+            }
             SendError::NextSender { .. } if has_next => {
                 ("next_sender", HandOver::Again { after: Duration::ZERO, position: next })
             }
             SendError::NextSender { reason } | SendError::GiveUp { reason } => ("failed", HandOver::GivenUp { reason }),
-        };
-        note_hand_over(ready, outcome);
-        hand_over
+        }
     }
 }
 

@@ -36,13 +36,13 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn next(&self, watch: &mut Watch) -> Result<Option<Reading>, Failure> {
+        if watch.last.as_ref().is_some_and(|last| status(last) != Status::Pending) {
+            return Ok(None);
+        }
         loop {
             watch.news.mark_unchanged();
             let reading = self.get(&watch.caller, watch.id).await?;
             let Some(last) = &watch.last else { return Ok(Some(watch.see(reading))) };
-            if status(last) != Status::Pending {
-                return Ok(None);
-            }
             if last.standing != reading.standing || status(last) != status(&reading) {
                 return Ok(Some(watch.see(reading)));
             }

@@ -72,6 +72,23 @@ async fn the_next_sender_of_the_route_takes_what_the_first_will_not() {
 }
 
 #[tokio::test]
+async fn a_sender_that_is_down_does_not_keep_the_next_one_from_the_message() {
+    let setup = Setup::default().file("[senders.spare]\nkind = \"outbox\"\n[routes.email]\nsenders = [\"outbox\", \"spare\"]\n");
+    let service = setup.start().await;
+    service.recorder.answer_with([retry()]);
+    let v = service.start(login("s")).await.unwrap();
+    service.recorder.wait_for(1).await;
+    let outbox = service.reach.outbox.clone().unwrap();
+    while outbox.list().is_empty() {
+        service.advance(1);
+        tokio::task::yield_now().await;
+    }
+    let seen = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
+    assert_eq!((seen.deliveries[0].sender.as_str(), seen.deliveries[0].tries), ("spare", 2));
+    assert_eq!(service.recorder.all().len(), 1, "the first was asked once");
+}
+
+#[tokio::test]
 async fn send_13_nothing_is_sent_after_the_end() {
     let service = Harness::new().await;
     service.recorder.answer_with([retry()]);

@@ -206,6 +206,28 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
     assert_eq!(seen.len(), started.len(), "nothing is lost");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn net_06_running_out_of_files_is_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    // Now, so that what it has open stays open: at most 64 files from here on.
+    let (id, limit) = (process.id().to_string(), "--nofile=64:64");
+    assert!(Command::new("prlimit").args(["--pid", &id, limit]).status().unwrap().success());
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        flood.push(tokio::net::TcpStream::connect(&process.grpc).await.unwrap());
+    }
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let seen = async {
+        while !log().contains("could not be accepted") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the limit was met");
+    drop(flood);
+    start(&process, "after the flood").await;
+}
+
 #[test]
 fn net_14_sigterm_drains_and_ends_well() {
     let dir = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tonic::{Code, transport::Endpoint};
 
-use crate::harness::{Harness, PATIENCE, Setup, connect, login, reason, retry_after, shape, unique};
+use crate::harness::{Harness, PATIENCE, Setup, login, reason, retry_after, shape};
 
 #[tokio::test]
 async fn net_01_a_message_above_sixteen_kib_is_refused() {
@@ -247,15 +247,4 @@ async fn net_12_errors_tell_nothing_of_the_inside() {
             assert!(!all.contains(inner), "{all} tells {inner}");
         }
     }
-}
-
-#[tokio::test]
-async fn net_06_a_flood_of_connections_is_survived() {
-    let service = Harness::new().await;
-    for _ in 0..300 {
-        let mut stream = TcpStream::connect(service.reach.grpc).await.unwrap();
-        let _ = stream.write_all(b"GET / HTTP/1.1\r\n\r\n not what you speak").await;
-    }
-    let mut client = connect(&service.reach).await;
-    client.start_verification(service.request(login(&unique("s")))).await.unwrap();
 }
