@@ -34,6 +34,8 @@ pub struct Context<'a> {
     pub now: Now,
     /// The generation of the store that the record came from.
     pub generation: Generation,
+    /// When the store forgot what it held, if it is known to have.
+    pub forgot_at: Option<Timestamp>,
     /// The keys.
     pub keyring: &'a Keyring,
     /// The rules that hold for every subject.

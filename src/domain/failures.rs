@@ -132,6 +132,13 @@ impl Failures {
         }
     }
 
+    /// Where nothing is known, because the store forgot it: half of the limit is taken as spent.
+    #[must_use]
+    pub fn half_spent(limit: u32) -> Self {
+        let half = Tally { since_unlock: limit / 2, since_success: limit / 2, ..Tally::default() };
+        Self { anonymous: half.clone(), vouched: half }
+    }
+
     /// From when on there is nothing to remember; `None` while there is a count.
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {

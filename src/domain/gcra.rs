@@ -37,6 +37,24 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// Takes as many as there are up to `want`, at least one; says how many.
+    ///
+    /// # Errors
+    /// When there will be one.
+    pub fn draw_up_to(self, tat: Timestamp, want: u32, now: Timestamp) -> Result<(Timestamp, u32), Duration> {
+        let interval = micros(self.interval);
+        let capacity = interval.saturating_mul(u64::from(self.burst) + 1);
+        let from = tat.as_micros().max(now.as_micros());
+        let room = now.as_micros().saturating_add(capacity).saturating_sub(from);
+        let there = u32::try_from(room.checked_div(interval).unwrap_or(u64::MAX)).unwrap_or(u32::MAX);
+        match there.min(want.max(1)) {
+            0 => Err(Duration::from_micros(interval.saturating_sub(room))),
+            taken => Ok((Timestamp::from_micros(from.saturating_add(interval.saturating_mul(u64::from(taken)))), taken)),
+        }
+    }
+}
+
 /// What came of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Draw {
@@ -87,5 +105,19 @@ mod tests {
             }
         }
         assert!(steps_seen > 10, "the vectors were read");
+    }
+
+    #[test]
+    fn a_draw_of_several_takes_what_is_there() {
+        let rate = Rate { interval: Duration::from_secs(2), burst: 4 };
+        let now = Timestamp::from_micros(1_000_000_000);
+        let (tat, taken) = rate.draw_up_to(Timestamp::default(), 3, now).unwrap();
+        assert_eq!(taken, 3);
+        let (tat, taken) = rate.draw_up_to(tat, 3, now).unwrap();
+        assert_eq!(taken, 2, "five at once are the most");
+        assert_eq!(rate.draw_up_to(tat, 3, now), Err(Duration::from_secs(2)));
+        let later = now.plus(Duration::from_secs(2));
+        assert_eq!(rate.draw_up_to(tat, 3, later).map(|(_, taken)| taken), Ok(1), "and one comes back in each interval");
+        assert_eq!(rate.draw(tat, 1, now), Draw::Refused { retry_after: Some(Duration::from_secs(2)) }, "as one by one");
     }
 }

@@ -49,6 +49,8 @@ pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// What a change of the store's generation costs: the guesses that may have been lost with it, at the
 /// attempt rate's burst of 5 and half a guess a second over 10 s of lag.
 pub const GENERATION_PENALTY: u32 = 10;
+/// For so long after a store forgot what it held, the counts of new records begin half spent.
+pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// The rules that a verification copies when it starts, so that no later change of the settings reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! The subject record: the aggregate of all that must change together.
 
 use super::{
+    decide::Context,
     event::{Event, What},
     failures::{Failures, Origin},
     generation::Generation,
     ids::VerificationId,
     keyring::Mark,
-    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
+    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, FORGOTTEN_PERIOD, SubjectRules},
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Phase, Verification},
 };
@@ -29,15 +30,17 @@ pub struct SubjectRecord {
 }
 
 impl SubjectRecord {
-    /// A record of which nothing is known.
+    /// A record of which nothing is known. If the store forgot what it held, the counts begin half spent for a day:
+    /// the subject may have had failures.
     #[must_use]
-    pub fn new(event_salt: [u8; 16], generation: Generation) -> Self {
+    pub fn new(event_salt: [u8; 16], cx: &Context<'_>) -> Self {
+        let forgot = cx.forgot_at.is_some_and(|at| !cx.now.has_reached(at.plus(FORGOTTEN_PERIOD)));
         Self {
             version: 0,
-            generation,
+            generation: cx.generation,
             event_salt,
             last_event_at: Timestamp::default(),
-            failures: Failures::default(),
+            failures: if forgot { Failures::half_spent(cx.rules.failure_limit) } else { Failures::default() },
             verifications: Vec::new(),
         }
     }
@@ -184,6 +187,16 @@ impl SubjectRecord {
     pub fn is_spent(&self, now: Now, rules: &SubjectRules) -> bool {
         let end = self.last_event_at.plus(rules.event_retention);
         self.verifications.is_empty() && self.failures.clear_at().is_some_and(|clear| now.has_reached(clear.max(end)))
+    }
+
+    /// Until when it must be kept; `None` while there is a count, which nothing may end but a success. A margin
+    /// beyond its last rule, so that a store that drops it ends none.
+    #[must_use]
+    pub fn keep_until(&self, rules: &SubjectRules) -> Option<Timestamp> {
+        let clear = self.failures.clear_at()?;
+        let events = self.last_event_at.plus(rules.event_retention);
+        let verifications = self.verifications.iter().map(|v| v.expires_at.plus(CLOSED_MARGIN + rules.closed_retention)).max();
+        Some(clear.max(events).max(verifications.unwrap_or_default()).plus(CLOSED_MARGIN))
     }
 
     /// When it next wants attention; `None` if a bare count is all that is left.

@@ -8,7 +8,6 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     domain::refusal::Refusal,
     pb::v1::ErrorReason,
-    ports::store::StoreError,
     service::failure::{Failure, FieldViolation},
 };
 
@@ -44,7 +43,7 @@ pub(super) fn status(failure: &Failure) -> Status {
     let shape = shape(failure);
     let text = match failure {
         Failure::Store(error) => {
-            tracing::warn!(%error, "The store did not answer.");
+            tracing::warn!(%error, "The store did not do it.");
             "the store is unavailable".to_owned()
         }
         Failure::Vault(error) => {
@@ -78,7 +77,8 @@ fn shape(failure: &Failure) -> Shape {
         }
         Failure::Refused(refusal) => refused(*refusal),
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
-        Failure::Store(StoreError::Unavailable(_) | StoreError::Full) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
+        Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
+        Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
         Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
         Failure::CallerUnknown => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn net_12_a_store_error_tells_nothing_of_the_store() {
-        let failure = Failure::Store(StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
+        let failure =
+            Failure::Store(crate::ports::store::StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
         assert_eq!(status(&failure).message(), "the store is unavailable");
         assert_eq!(status(&Failure::Vault(crate::service::vault::VaultError::Content("record"))).message(), "internal error");
     }

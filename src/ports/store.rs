@@ -28,6 +28,8 @@ pub struct Loaded {
     pub generation: Generation,
     /// The store's clock.
     pub now: Timestamp,
+    /// When the store forgot what it held, if it did so lately: records that seem new may not be.
+    pub forgot_at: Option<Timestamp>,
 }
 
 /// What becomes of the record.
@@ -39,6 +41,8 @@ pub enum Write {
         blob: Blob,
         /// When it next wants attention; replaces the earlier entry of the due index.
         wake_at: Option<Timestamp>,
+        /// Until when it must be kept, if not for ever. Past it a store may drop the record, or not: no rule rests on it.
+        keep_until: Option<Timestamp>,
     },
     /// It goes, and its due entry with it.
     Delete,
@@ -84,23 +88,27 @@ pub struct Due {
 }
 
 /// One draw from a quota.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Draw {
     /// Names the bucket: a keyed hash of what is limited.
     pub bucket: [u8; 16],
     /// How much it gives.
     pub rate: Rate,
+    /// How many are wanted; at least one, or none is taken.
+    pub want: u32,
 }
 
-/// What came of a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of several draws.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Drawn {
-    /// It was taken.
-    Taken,
-    /// It does not fit, and nothing was taken.
+    /// From each so many were taken, at least one and at most as many as wanted.
+    Taken(Vec<u32>),
+    /// One has none left.
     Refused {
-        /// When it will fit.
+        /// Which, by its place; the first such.
+        place: usize,
+        /// When it will have one.
         retry_after: Duration,
     },
 }
@@ -108,7 +116,7 @@ pub enum Drawn {
 /// An event as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place in the order of events; greater than that of every event before it.
+    /// Its place in the order of the events of its shard; greater than that of every event before it.
     pub cursor: u64,
     /// Whose record it belongs to.
     pub key: SubjectKey,
@@ -130,6 +138,18 @@ pub enum StoreError {
     /// It has no room.
     #[error("the store is full")]
     Full,
+    /// The change is written and stays, but on fewer machines than it must be before anybody hears of it.
+    #[error("the change is not replicated")]
+    NotReplicated,
+}
+
+/// What is not as it should be while the store still works, as words for machines and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Complaint {
+    /// A word, such as `clock_skew`.
+    pub word: &'static str,
+    /// What is wrong, and what to do.
+    pub text: String,
 }
 
 /// Keeps records. All engines pass one contract suite.
@@ -148,17 +168,19 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; then it may or may not have happened, and a load tells.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
-    /// Says which records are due, at most `limit`.
+    /// Says which records are due among those that this process looks after, at most `limit`. Over all processes
+    /// every record is looked after, by one of them but for short times.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn due(&self, limit: usize) -> Result<Due, StoreError>;
 
-    /// Takes one from a quota, or says when it can be taken.
+    /// Draws from several quotas: from all of them, or from none if one has none left. Where quotas lie on several
+    /// machines the draws are made in their order, and those before a refused one stay made.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError>;
+    async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
     /// Watches a record from now on.
     ///
@@ -172,15 +194,25 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError>;
 
-    /// Reads at most `limit` events after a cursor (0 for the first), in order.
+    /// How many shards the events lie in, each with an order of its own.
+    fn shards(&self) -> u16 {
+        1
+    }
+
+    /// Reads at most `limit` events of a shard after a cursor (0 for the first), in order.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Drops the events that were written before `end`; says how many.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
+
+    /// What is not as it should be. Costs nothing: the store knows it already.
+    fn complaints(&self) -> Vec<Complaint> {
+        Vec::new()
+    }
 }

@@ -6,13 +6,19 @@ use super::{Service, failure::Failure, vault::Line};
 pub type AuditLine = (u64, Option<Line>);
 
 impl Service {
-    /// At most `limit` events after a cursor (0 for the first), in order. The events of an erased subject stay closed.
+    /// How many shards the events lie in.
+    #[must_use]
+    pub fn audit_shards(&self) -> u16 {
+        self.parts.store.shards()
+    }
+
+    /// At most `limit` events of a shard after a cursor (0 for the first), in order. The events of an erased subject stay closed.
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditLine>, Failure> {
+    pub async fn audit(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<AuditLine>, Failure> {
         let mut lines = Vec::new();
-        for event in self.parts.store.events(after, limit).await? {
+        for event in self.parts.store.events(shard, after, limit).await? {
             let loaded = self.load(&event.key).await?;
             let salt = loaded.record.map(|record| record.event_salt);
             // A refusal may be older than the record that came after it.

@@ -11,7 +11,7 @@ use crate::{
         limits::{EntryMode, MALFORMED_RATE},
         refusal::Refusal,
     },
-    ports::store::Draw,
+    ports::store::{Draw, Drawn},
 };
 
 /// A check as the caller asks for it.
@@ -58,10 +58,10 @@ impl Service {
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
         let id = id.to_bytes();
         let fields = [caller.tenant.as_str().as_bytes(), &id];
-        let draw = Draw { bucket: self.parts.keyring.mark("malformed", &fields), rate: MALFORMED_RATE };
-        match self.draw(draw).await {
-            Ok(Ok(())) => Failure::CodeMalformed,
-            Ok(Err(retry_after)) => Failure::MalformedTooOften { retry_after },
+        let draw = Draw { bucket: self.parts.keyring.mark("malformed", &fields), rate: MALFORMED_RATE, want: 1 };
+        match self.bounded(async { Ok(self.parts.store.draw(&[draw]).await?) }).await {
+            Ok(Drawn::Taken(_)) => Failure::CodeMalformed,
+            Ok(Drawn::Refused { retry_after, .. }) => Failure::MalformedTooOften { retry_after },
             Err(failure) => failure,
         }
     }

@@ -92,7 +92,7 @@ impl Service {
             }
         };
         let command = Report { work, sender, outcome };
-        self.transact(&key, None, |record, cx| report(record, &command, cx)).await?;
+        self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx)).await?;
         Ok(())
     }
 

@@ -41,6 +41,9 @@ pub enum Failure {
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store has no room for what is new.
+    #[error("the store has no room for another verification")]
+    StoreFull,
     /// What is stored cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -68,6 +71,16 @@ pub enum Failure {
     /// A defect of ours.
     #[error("internal error")]
     Internal,
+}
+
+impl Failure {
+    /// The failure of a call that asks for something new: no room for that is the caller's business.
+    pub(super) fn of_new(self) -> Self {
+        match self {
+            Self::Store(StoreError::Full) => Self::StoreFull,
+            other => other,
+        }
+    }
 }
 
 /// All violations in one sentence each; `BadRequest` has them for machines.

@@ -41,7 +41,8 @@ impl Service {
             lease,
         };
         let call = Call { name: "resend", caller: &caller.name, verification: Some(request.id) };
-        let (standing, now) = self.transact(&request.id.subject, Some(call), |record, cx| resend(record, &command, cx)).await?;
+        let resent = self.transact(&request.id.subject, Some(call), |record, cx| resend(record, &command, cx)).await;
+        let (standing, now) = resent.map_err(Failure::of_new)?;
         let is_new = standing.verification.deliveries.iter().any(|made| made.id == delivery);
         if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
             hand.take(Work { verification: request.id, delivery, token: lease.token });

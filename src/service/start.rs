@@ -74,7 +74,8 @@ impl Service {
             lease,
         };
         let call = Call { name: "start", caller: &caller.name, verification: None };
-        let (standing, now) = self.transact(&key, Some(call), |record, cx| start(record, command.clone(), cx)).await?;
+        let (standing, now) =
+            self.transact(&key, Some(call), |record, cx| start(record, command.clone(), cx)).await.map_err(Failure::of_new)?;
         // A repeat brings back the first verification, and nothing new is to be handed over.
         if let (Some(hand), Some(lease), true) = (hand, lease, standing.verification.id == id) {
             hand.take(Work { verification: id, delivery: command.delivery, token: lease.token });

@@ -1,7 +1,5 @@
 //! The one road of a change: load, decide, compare and swap, and only then the answer.
 
-use std::time::Duration;
-
 use super::{Service, failure::Failure};
 use crate::{
     domain::{
@@ -12,7 +10,7 @@ use crate::{
         subject::SubjectRecord,
         time::{Now, Timestamp},
     },
-    ports::store::{Commit, Committed, Draw, Drawn, StoreError, Token, Write},
+    ports::store::{Commit, Committed, StoreError, Token, Write},
 };
 
 /// How often a decision is taken again on fresh state, before the call gives up.
@@ -26,6 +24,9 @@ pub(super) struct LoadedRecord {
     token: Option<Token>,
     generation: Generation,
     store_now: Timestamp,
+    forgot_at: Option<Timestamp>,
+    /// By the service's clock.
+    loaded_at: Timestamp,
 }
 
 /// Who calls what: what the event of a refusal names.
@@ -48,13 +49,25 @@ impl Service {
         let record = loaded.blob.as_ref().map(|blob| self.vault.open(key, blob)).transpose()?;
         let token = loaded.blob.map(|blob| blob.token);
         let salt = record.as_ref().map(|record| record.event_salt);
-        Ok(LoadedRecord { record, key: *key, salt, token, generation: loaded.generation, store_now: loaded.now })
+        Ok(LoadedRecord {
+            record,
+            key: *key,
+            salt,
+            token,
+            generation: loaded.generation,
+            store_now: loaded.now,
+            forgot_at: loaded.forgot_at,
+            loaded_at: self.parts.clock.now(),
+        })
     }
 
+    /// The store's clock goes on since the load.
     pub(super) fn context(&self, loaded: &LoadedRecord) -> Context<'_> {
+        let now = self.parts.clock.now();
         Context {
-            now: Now::new(self.parts.clock.now(), loaded.store_now),
+            now: Now::new(now, loaded.store_now.plus(now.since(loaded.loaded_at))),
             generation: loaded.generation,
+            forgot_at: loaded.forgot_at,
             keyring: &self.parts.keyring,
             rules: &self.parts.policy.subject,
         }
@@ -67,9 +80,23 @@ impl Service {
         call: Option<Call<'_>>,
         decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T>,
     ) -> Result<(T, Now), Failure> {
+        self.transact_on(key, None, call, decide).await
+    }
+
+    /// The same, first on a state that was loaded before: it is fresh if the commit says so.
+    pub(super) async fn transact_on<T>(
+        &self,
+        key: &SubjectKey,
+        mut before: Option<LoadedRecord>,
+        call: Option<Call<'_>>,
+        decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T>,
+    ) -> Result<(T, Now), Failure> {
         self.bounded(async {
             for _ in 0..=CONFLICTS_MAX {
-                let mut loaded = self.load(key).await?;
+                let mut loaded = match before.take() {
+                    Some(before) => before,
+                    None => self.load(key).await?,
+                };
                 let cx = self.context(&loaded);
                 let decision = decide(loaded.record.take(), &cx);
                 if !self.write(&loaded, decision.next, &decision.events, cx.now).await? {
@@ -99,8 +126,10 @@ impl Service {
             }
             Next::Write(record, durability) => {
                 let record = record.stamped(events, now.stamp());
-                let wake_at = record.wake_at(now, &self.parts.policy.subject);
-                (Write::Put { blob: self.vault.close(key, &record), wake_at }, Some(record.event_salt), durability)
+                let rules = &self.parts.policy.subject;
+                let (wake_at, keep_until) = (record.wake_at(now, rules), record.keep_until(rules));
+                let blob = self.vault.close(key, &record);
+                (Write::Put { blob, wake_at, keep_until }, Some(record.event_salt), durability)
             }
             Next::Delete => (Write::Delete, loaded.salt, Durability::Plain),
         };
@@ -113,7 +142,9 @@ impl Service {
         match self.parts.store.commit(commit).await {
             Ok(Committed::Done) => Ok(true),
             Ok(Committed::Conflict) => Ok(false),
-            Err(error) => self.find_out(key, mine).await.map_err(|_| error.into()),
+            // It is known what happened, and that nobody may hear of it.
+            Err(error @ (StoreError::NotReplicated | StoreError::Full)) => Err(error.into()),
+            Err(error @ StoreError::Unavailable(_)) => self.find_out(key, mine).await.map_err(|_| error.into()),
         }
     }
 
@@ -130,14 +161,5 @@ impl Service {
             metrics::counter!("countersign_events_lost_total").increment(1);
             tracing::warn!(%error, "An event was not written.");
         }
-    }
-
-    /// Takes one from a quota.
-    pub(super) async fn draw(&self, draw: Draw) -> Result<Result<(), Duration>, Failure> {
-        let drawn = self.bounded(async { Ok(self.parts.store.draw(draw).await?) }).await?;
-        Ok(match drawn {
-            Drawn::Taken => Ok(()),
-            Drawn::Refused { retry_after } => Err(retry_after),
-        })
     }
 }

@@ -26,7 +26,7 @@ pub(super) const EVENTS_LOST: &str = "countersign_events_lost_total";
 /// [`StoreError::Full`].
 pub fn check_commit(commit: &Commit) -> Result<(), StoreError> {
     let record_bytes = match &commit.write {
-        Write::Put { blob, wake_at: _ } => blob.bytes.len(),
+        Write::Put { blob, .. } => blob.bytes.len(),
         Write::Delete => 0,
     };
     if record_bytes > RECORD_BYTES_MAX || commit.events.len() > EVENTS_PER_COMMIT_MAX {

@@ -50,6 +50,7 @@ contract! {
     trimmed_events_are_gone_and_cursors_never_come_again
     code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds
     quotas_are_apart
+    several_quotas_give_all_or_none
     a_watcher_hears_of_each_later_commit_of_its_record_only
     a_watcher_that_loads_after_it_watched_misses_nothing
     store_19_a_record_above_its_bound_is_refused
@@ -167,9 +168,9 @@ async fn events_are_kept_in_order_and_only_with_their_commit(bed: Bed) {
     assert_eq!(sealed, [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1)]);
     assert!(events[0].cursor > 0 && events.is_sorted_by(|a, b| a.cursor < b.cursor));
     assert!(events.iter().all(|event| event.key == key(7) && event.at == bed.now()));
-    let rest = bed.store.events(events[1].cursor, 3).await.unwrap();
+    let rest = bed.store.events(0, events[1].cursor, 3).await.unwrap();
     assert_eq!(rest, events[2..5]);
-    assert_eq!(bed.store.events(u64::MAX, 3).await.unwrap(), []);
+    assert_eq!(bed.store.events(0, u64::MAX, 3).await.unwrap(), []);
 }
 
 async fn an_event_without_a_change_takes_its_place_among_the_others(bed: Bed) {
@@ -191,34 +192,52 @@ async fn trimmed_events_are_gone_and_cursors_never_come_again(bed: Bed) {
     assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 2);
     assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 0);
     assert_eq!(bed.put(4, None, 4).await, Committed::Done);
-    let next = bed.store.events(events[2].cursor, 10).await.unwrap();
+    let next = bed.store.events(0, events[2].cursor, 10).await.unwrap();
     assert_eq!(next.len(), 1, "an exporter that stands at the last cursor sees what comes next");
 }
 
 async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(bed: Bed) {
-    let draw = async || bed.store.draw(Draw { bucket: [1; 16], rate: RATE }).await.unwrap();
+    let draw = async || bed.store.draw(&[one(1)]).await.unwrap();
+    let taken = || Drawn::Taken(vec![1]);
     for _ in 0..20 {
-        assert_eq!(draw().await, Drawn::Taken);
+        assert_eq!(draw().await, taken());
     }
-    let refused = |micros| Drawn::Refused { retry_after: Duration::from_micros(micros) };
+    let refused = |micros| Drawn::Refused { place: 0, retry_after: Duration::from_micros(micros) };
     assert_eq!(draw().await, refused(15_000_000));
     bed.clock.advance(Duration::from_micros(14_999_999));
     assert_eq!(draw().await, refused(1));
     bed.clock.advance(Duration::from_micros(1));
-    assert_eq!(draw().await, Drawn::Taken);
+    assert_eq!(draw().await, taken());
     assert_eq!(draw().await, refused(15_000_000), "a refusal takes nothing, and one time gives one");
     bed.clock.advance(Duration::from_secs(300));
     for _ in 0..20 {
-        assert_eq!(draw().await, Drawn::Taken);
+        assert_eq!(draw().await, taken());
     }
     assert_eq!(draw().await, refused(15_000_000));
 }
 
+/// One from a bucket.
+fn one(bucket: u8) -> Draw {
+    Draw { bucket: [bucket; 16], rate: RATE, want: 1 }
+}
+
+async fn several_quotas_give_all_or_none(bed: Bed) {
+    let want = |bucket, want| Draw { want, ..one(bucket) };
+    let draw = async |draws: &[Draw]| bed.store.draw(draws).await.unwrap();
+    assert_eq!(draw(&[]).await, Drawn::Taken(vec![]));
+    assert_eq!(draw(&[want(1, 1), want(2, 15), want(3, 30)]).await, Drawn::Taken(vec![1, 15, 20]), "up to what is there");
+    let retry_after = Duration::from_secs(15);
+    assert_eq!(draw(&[one(1), one(3), one(2)]).await, Drawn::Refused { place: 1, retry_after });
+    assert_eq!(draw(&[want(1, 99), want(2, 99)]).await, Drawn::Taken(vec![19, 5]), "the refused draw took from none");
+    bed.clock.advance(retry_after);
+    assert_eq!(draw(&[want(1, 0), want(2, 9)]).await, Drawn::Taken(vec![1, 1]));
+}
+
 async fn quotas_are_apart(bed: Bed) {
     for n in 0..20 {
-        let draws = (0..21).map(|_| bed.store.draw(Draw { bucket: [n; 16], rate: RATE }));
+        let draws = (0..21).map(|_| async { bed.store.draw(&[one(n)]).await });
         let answers = futures_util::future::join_all(draws).await;
-        assert_eq!(answers.into_iter().filter(|answer| matches!(answer, Ok(Drawn::Taken))).count(), 20);
+        assert_eq!(answers.into_iter().filter(|answer| matches!(answer, Ok(Drawn::Taken(_)))).count(), 20);
     }
 }
 
@@ -254,7 +273,7 @@ async fn a_watcher_that_loads_after_it_watched_misses_nothing(bed: Bed) {
 async fn store_19_a_record_above_its_bound_is_refused(bed: Bed) {
     for (size, fits) in [(RECORD_BYTES_MAX + 1, false), (RECORD_BYTES_MAX, true)] {
         let blob = Blob { token: token(1), bytes: vec![7; size].into() };
-        let write = Write::Put { blob: blob.clone(), wake_at: Some(bed.now()) };
+        let write = Write::Put { blob: blob.clone(), wake_at: Some(bed.now()), keep_until: None };
         let answer = bed.store.commit(Commit { write, ..bed.commit(1, None, 1).await }).await;
         if fits {
             assert_eq!(answer.unwrap(), Committed::Done);

@@ -86,9 +86,9 @@ impl Store for Flaky {
         self.inner.due(limit).await
     }
 
-    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
+    async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.gate().await?;
-        self.inner.draw(draw).await
+        self.inner.draw(draws).await
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
@@ -99,8 +99,8 @@ impl Store for Flaky {
         self.inner.append(key, event).await
     }
 
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.inner.events(after, limit).await
+    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.inner.events(shard, after, limit).await
     }
 
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {

@@ -33,7 +33,8 @@ pub struct Work {
 /// Decides [`Tick`].
 #[must_use]
 pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> Decision<Vec<Work>> {
-    let Some(before) = record else { return Decision::same(Ok(Vec::new())) };
+    // A due entry without a record: the store dropped the record, and the entry goes too.
+    let Some(before) = record else { return Decision { next: Next::Delete, events: Vec::new(), reply: Ok(Vec::new()) } };
     let mut events = Vec::new();
     let at = cx.now.stamp();
     let changed = before.generation != cx.generation;

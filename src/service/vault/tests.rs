@@ -82,7 +82,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let at = Timestamp::from_micros(1_800_000_000_000_000);
     let (now, generation) = (Now::new(at, at), Generation([5; 16]));
-    let cx = DecideContext { now, generation, keyring: &vault.keyring, rules: &rules };
+    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
     let record = written(start(None, command, &cx));

@@ -114,7 +114,7 @@ impl Bed {
     }
 
     pub async fn events(&self) -> Vec<StoredEvent> {
-        self.store.events(0, usize::MAX).await.unwrap()
+        self.store.events(0, 0, usize::MAX).await.unwrap()
     }
 
     /// The blob that `commit` writes.
@@ -128,7 +128,7 @@ impl Bed {
             key: key(record),
             expect: expect.map(token),
             generation: self.load(record).await.generation,
-            write: Write::Put { blob: Self::blob(n), wake_at: Some(Timestamp::from_micros(u64::from(n))) },
+            write: Write::Put { blob: Self::blob(n), wake_at: Some(Timestamp::from_micros(u64::from(n))), keep_until: None },
             events: vec![vec![n]],
             durability: Durability::Plain,
         }
@@ -140,7 +140,7 @@ impl Bed {
 
     /// Puts blob 1, due at some time.
     pub async fn put_due(&self, record: u8, expect: Option<u8>, wake_at: Option<Timestamp>) -> Committed {
-        let write = Write::Put { blob: Self::blob(1), wake_at };
+        let write = Write::Put { blob: Self::blob(1), wake_at, keep_until: None };
         self.store.commit(Commit { write, ..self.commit(record, expect, 1).await }).await.unwrap()
     }
 }

@@ -22,7 +22,7 @@ enum Command {
     Commit { key: u8, expect: Expect, put: Option<Wake>, events: u8 },
     Append { key: u8 },
     Due { limit: usize },
-    Draw { bucket: u8 },
+    Draw { from: u8, count: u8, want: u32 },
     Events { after: u64, limit: usize },
     Trim { before_ms: u64 },
     Advance { ms: u64 },
@@ -51,7 +51,7 @@ fn command() -> impl Strategy<Value = Command> {
         8 => (0..KEYS, expect, put, 0..3_u8).prop_map(|(key, expect, put, events)| Command::Commit { key, expect, put, events }),
         1 => (0..KEYS).prop_map(|key| Command::Append { key }),
         2 => (0..4_usize).prop_map(|limit| Command::Due { limit }),
-        3 => (0..2_u8).prop_map(|bucket| Command::Draw { bucket }),
+        3 => (0..2_u8, 0..3_u8, 0..9_u32).prop_map(|(from, count, want)| Command::Draw { from, count, want }),
         1 => (0..10_u64, 0..5_usize).prop_map(|(after, limit)| Command::Events { after, limit }),
         1 => (0..5000_u64).prop_map(|before_ms| Command::Trim { before_ms }),
         2 => (0..20_000_u64).prop_map(|ms| Command::Advance { ms }),
@@ -90,8 +90,12 @@ impl Engine {
                 shown(&(appended, self.store.commit(behind).await))
             }
             Command::Due { limit } => shown(&self.store.due(limit).await),
-            Command::Draw { bucket } => shown(&self.store.draw(Draw { bucket: [bucket; 16], rate: RATE }).await),
-            Command::Events { after, limit } => shown(&self.store.events(after, limit).await),
+            Command::Draw { from, count, want } => {
+                let draw = |bucket| Draw { bucket: [bucket; 16], rate: RATE, want };
+                let draws: Vec<_> = (from..from + count).map(draw).collect();
+                shown(&self.store.draw(&draws).await)
+            }
+            Command::Events { after, limit } => shown(&self.store.events(0, after, limit).await),
             Command::Trim { before_ms } => {
                 let end = now.as_micros().saturating_sub(before_ms * 1000);
                 shown(&self.store.trim_events(crate::domain::time::Timestamp::from_micros(end)).await)
@@ -105,7 +109,9 @@ impl Engine {
         self.tokens += 1;
         let blob = Blob { token: token(self.tokens), bytes: vec![self.tokens].into() };
         let write = match put {
-            Some(wake) => Write::Put { blob, wake_at: wake.map(|ms| self.clock.now().plus(Duration::from_millis(ms))) },
+            Some(wake) => {
+                Write::Put { blob, wake_at: wake.map(|ms| self.clock.now().plus(Duration::from_millis(ms))), keep_until: None }
+            }
             None => Write::Delete,
         };
         let current = loaded.blob.map(|blob| blob.token);
@@ -121,7 +127,7 @@ impl Engine {
 
     /// All that can be known about the store.
     async fn all(&self) -> String {
-        let mut text = shown(&(self.store.due(usize::MAX).await, self.store.events(0, usize::MAX).await));
+        let mut text = shown(&(self.store.due(usize::MAX).await, self.store.events(0, 0, usize::MAX).await));
         for n in 0..KEYS {
             text += &shown(&(self.store.load(&key(n)).await, *self.news[usize::from(n)].borrow()));
         }

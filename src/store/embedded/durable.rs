@@ -104,7 +104,7 @@ impl Store for Durable {
             }))
         };
         let blob = self.read(read).await?;
-        Ok(Loaded { blob, generation: self.generation, now: self.clock.now() })
+        Ok(Loaded { blob, generation: self.generation, now: self.clock.now(), forgot_at: None })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -130,8 +130,8 @@ impl Store for Durable {
         self.read(read).await
     }
 
-    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
-        self.quotas.draw(&draw, self.clock.now())
+    async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
+        self.quotas.draw(draws, self.clock.now())
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
@@ -143,7 +143,7 @@ impl Store for Durable {
         self.queue.append(*key, event, self.clock.now())
     }
 
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(&self, _shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let read = move |read: &ReadTransaction| {
             let table = read.open_table(EVENTS)?;
             let rows = table.range::<u64>((Bound::Excluded(after), Bound::Unbounded))?.take(limit);

@@ -49,7 +49,7 @@ impl Shard {
     /// Writes the record, and its due entry in place of the earlier one.
     fn write(&mut self, key: SubjectKey, write: Write) {
         let before = match write {
-            Write::Put { blob, wake_at } => {
+            Write::Put { blob, wake_at, keep_until: _ } => {
                 self.due.extend(wake_at.map(|at| (at, key)));
                 let before = self.records.insert(key, Row { blob, wake_at });
                 before.filter(|before| before.wake_at != wake_at)
@@ -110,7 +110,7 @@ impl Memory {
 impl Store for Memory {
     async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
         let blob = self.shards.lock(&key.0).records.get(key).map(|row| row.blob.clone());
-        Ok(Loaded { blob, generation: self.generation, now: self.clock.now() })
+        Ok(Loaded { blob, generation: self.generation, now: self.clock.now(), forgot_at: None })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -137,8 +137,8 @@ impl Store for Memory {
         Ok(Due { keys, next })
     }
 
-    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
-        self.quotas.draw(&draw, self.clock.now())
+    async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
+        self.quotas.draw(draws, self.clock.now())
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
@@ -152,7 +152,7 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(&self, _shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         Ok(lock(&self.events).read(after, limit))
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::shards::Shards;
 use crate::{
-    domain::{gcra, time::Timestamp},
+    domain::time::Timestamp,
     ports::store::{Draw, Drawn, StoreError},
 };
 
@@ -30,25 +30,33 @@ struct Shard {
 pub(super) struct Quotas(Shards<Shard>);
 
 impl Quotas {
-    /// Takes one from a bucket.
+    /// Draws from all of the buckets, or from none.
     ///
     /// # Errors
     /// [`StoreError::Full`] if there are too many buckets for one more.
-    pub(super) fn draw(&self, draw: &Draw, now: Timestamp) -> Result<Drawn, StoreError> {
-        let mut shard = self.0.lock(&draw.bucket);
-        shard.prune(now);
-        let known = shard.buckets.get(&draw.bucket).copied();
-        if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
-            return Err(StoreError::Full);
-        }
-        match draw.rate.draw(known.unwrap_or_default(), 1, now) {
-            gcra::Draw::Taken { tat } => {
-                shard.buckets.insert(draw.bucket, tat);
-                Ok(Drawn::Taken)
+    pub(super) fn draw(&self, draws: &[Draw], now: Timestamp) -> Result<Drawn, StoreError> {
+        let mut shards = self.0.lock_all(draws.iter().map(|draw| &draw.bucket));
+        let mut taken = Vec::with_capacity(draws.len());
+        let mut after = Vec::with_capacity(draws.len());
+        for (place, draw) in draws.iter().enumerate() {
+            let shard = shards.of(&draw.bucket);
+            shard.prune(now);
+            let known = shard.buckets.get(&draw.bucket).copied();
+            if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
+                return Err(StoreError::Full);
             }
-            // One always fits an idle bucket, so there is a time.
-            gcra::Draw::Refused { retry_after } => Ok(Drawn::Refused { retry_after: retry_after.unwrap_or(draw.rate.interval) }),
+            match draw.rate.draw_up_to(known.unwrap_or_default(), draw.want, now) {
+                Ok((tat, count)) => {
+                    taken.push(count);
+                    after.push(tat);
+                }
+                Err(retry_after) => return Ok(Drawn::Refused { place, retry_after }),
+            }
         }
+        for (draw, tat) in draws.iter().zip(after) {
+            shards.of(&draw.bucket).buckets.insert(draw.bucket, tat);
+        }
+        Ok(Drawn::Taken(taken))
     }
 }
 
@@ -70,7 +78,11 @@ mod tests {
     fn draw(n: u32) -> Draw {
         let mut bucket = [0; 16];
         bucket[12..].copy_from_slice(&n.to_be_bytes());
-        Draw { bucket, rate: Rate::per(1, Duration::from_secs(10)) }
+        Draw { bucket, rate: Rate::per(1, Duration::from_secs(10)), want: 1 }
+    }
+
+    fn taken() -> Drawn {
+        Drawn::Taken(vec![1])
     }
 
     #[test]
@@ -78,10 +90,10 @@ mod tests {
         let quotas = Quotas::default();
         let start = Timestamp::from_micros(1_000_000);
         for n in 0..10_000 {
-            assert_eq!(quotas.draw(&draw(n), start).unwrap(), Drawn::Taken);
+            assert_eq!(quotas.draw(&[draw(n)], start).unwrap(), taken());
         }
         let later = start.plus(Duration::from_secs(10));
-        assert_eq!(quotas.draw(&draw(0), later).unwrap(), Drawn::Taken);
+        assert_eq!(quotas.draw(&[draw(0)], later).unwrap(), taken());
         assert_eq!(quotas.0.lock(&draw(0).bucket).buckets.len(), 1);
     }
 
@@ -92,11 +104,11 @@ mod tests {
         // All of these keys fall into one shard.
         let room = u32::try_from(BUCKETS_MAX / Shards::<Shard>::COUNT).unwrap();
         for n in 0..room {
-            assert_eq!(quotas.draw(&draw(n), now).unwrap(), Drawn::Taken);
+            assert_eq!(quotas.draw(&[draw(n)], now).unwrap(), taken());
         }
-        assert!(matches!(quotas.draw(&draw(room), now), Err(StoreError::Full)));
-        assert!(matches!(quotas.draw(&draw(0), now), Ok(Drawn::Refused { .. })), "a known bucket still counts");
+        assert!(matches!(quotas.draw(&[draw(room)], now), Err(StoreError::Full)));
+        assert!(matches!(quotas.draw(&[draw(0)], now), Ok(Drawn::Refused { .. })), "a known bucket still counts");
         let later = now.plus(Duration::from_secs(10));
-        assert_eq!(quotas.draw(&draw(room), later).unwrap(), Drawn::Taken);
+        assert_eq!(quotas.draw(&[draw(room)], later).unwrap(), taken());
     }
 }

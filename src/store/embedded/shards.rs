@@ -17,9 +17,30 @@ impl<T> Shards<T> {
         lock(&self.0[usize::from(key[0]) % SHARDS])
     }
 
+    /// Locks the shards of several keys, always in the same order, so that no two callers wait for each other.
+    pub(super) fn lock_all<'a>(&self, keys: impl Iterator<Item = &'a [u8; 16]>) -> Locked<'_, T> {
+        let mut wanted = [false; SHARDS];
+        keys.for_each(|key| wanted[usize::from(key[0]) % SHARDS] = true);
+        let mut locked = [const { None }; SHARDS];
+        for (at, mutex) in self.0.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            locked[at] = Some(lock(mutex));
+        }
+        Locked(locked)
+    }
+
     /// Locks one shard after the other.
     pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
         self.0.iter().map(lock)
+    }
+}
+
+/// The shards of several keys, locked.
+pub(super) struct Locked<'a, T>([Option<MutexGuard<'a, T>>; SHARDS]);
+
+impl<T> Locked<'_, T> {
+    /// The shard of one of the keys.
+    pub(super) fn of(&mut self, key: &[u8; 16]) -> &mut T {
+        self.0[usize::from(key[0]) % SHARDS].as_mut().expect("the shard of this key was locked with the others")
     }
 }
 

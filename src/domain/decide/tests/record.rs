@@ -1,11 +1,14 @@
 //! Stories of the record's life: generations, forgetting, and what stays.
 
+use std::time::Duration;
+
 use super::{
     fixtures::{DAY, HOUR, MINUTE, SECOND, contact, wait},
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Durability, Start, Verdict, get},
+    decide::{CancelReason, Durability, Next, Start, Tick, Verdict, get, tick},
+    delivery::Lease,
     failures::Origin,
     limits::{CLOSED_MARGIN, CLOSED_MAX, FAILURES_CAP, GENERATION_PENALTY},
     refusal::Refusal,
@@ -202,13 +205,57 @@ fn priv_03_after_the_sweep_only_the_count_remains() {
     let id = world.started(Origin::Anonymous);
     world.miss(id).unwrap();
     world.sweep();
-    let record = world.record.unwrap();
-    let mut bare = SubjectRecord::new(record.event_salt, record.generation);
+    let record = world.record.take().unwrap();
+    let mut bare = SubjectRecord::new(record.event_salt, &world.cx());
     bare.version = record.version;
     bare.failures.anonymous.since_unlock = 1;
     bare.failures.anonymous.since_success = 1;
     bare.failures.anonymous.verifications = 1;
     assert_eq!(record, bare);
+}
+
+#[test]
+fn rf14_for_a_day_after_a_loss_new_counts_begin_half_spent() {
+    for (since_loss, spent) in [(Duration::ZERO, 12), (24 * HOUR - SECOND, 12), (24 * HOUR, 0)] {
+        let mut world = World::new();
+        world.forgot_at = Some(world.at);
+        world.pass(since_loss);
+        let id = world.started(Origin::Vouched);
+        let failures = world.record.as_ref().unwrap().failures.clone();
+        assert_eq!((failures.vouched.since_unlock, failures.anonymous.since_unlock), (spent, spent), "{since_loss:?}");
+        let code = world.code(id);
+        assert_eq!(world.check(id, &code), Ok(Verdict::Approved), "nobody is locked out by it");
+        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 0, "a success clears it");
+    }
+}
+
+#[test]
+fn rf14_a_known_record_is_not_charged_for_a_loss() {
+    let mut world = World::new();
+    world.started(Origin::Vouched);
+    world.forgot_at = Some(world.at);
+    world.started(Origin::Vouched);
+    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 0);
+}
+
+#[test]
+fn store_17_a_record_is_kept_beyond_every_rule_and_for_ever_with_a_count() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let record = world.record.as_ref().unwrap();
+    let keep = record.keep_until(&world.rules).unwrap();
+    let expires_at = record.find(&id).unwrap().expires_at;
+    assert!(keep >= expires_at.plus(10 * MINUTE) && keep > record.wake_at(world.now(), &world.rules).unwrap());
+    world.miss(id).unwrap();
+    assert_eq!(world.record.as_ref().unwrap().keep_until(&world.rules), None, "GUESS-08");
+}
+
+#[test]
+fn a_due_entry_without_a_record_goes() {
+    let mut world = World::new();
+    world.started(Origin::Vouched);
+    let command = Tick { lease: Lease { token: [0; 16], until: world.at }, hands: 1 };
+    assert_eq!(tick(None, &command, &world.cx()).next, Next::Delete);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::domain::{
 pub(super) struct World {
     pub(super) at: Timestamp,
     pub(super) generation: Generation,
+    pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
@@ -39,6 +40,7 @@ impl World {
         Self {
             at: Timestamp::from_micros(1_700_000_000_000_000),
             generation: Generation([1; 16]),
+            forgot_at: None,
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
             record: None,
             events: Vec::new(),
@@ -48,7 +50,7 @@ impl World {
     }
 
     pub(super) fn cx(&self) -> Context<'_> {
-        Context { now: self.now(), generation: self.generation, keyring: &KEYRING, rules: &self.rules }
+        Context { now: self.now(), generation: self.generation, forgot_at: self.forgot_at, keyring: &KEYRING, rules: &self.rules }
     }
 
     pub(super) fn now(&self) -> Now {

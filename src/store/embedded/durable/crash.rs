@@ -133,7 +133,11 @@ fn nth(client: u8, n: u8, generation: Generation) -> Commit {
         key: key(client),
         expect: (n > 1).then(|| token(n - 1)),
         generation,
-        write: Write::Put { blob: Blob { token: token(n), bytes: vec![n; size].into() }, wake_at: Some(due_at(client, n)) },
+        write: Write::Put {
+            blob: Blob { token: token(n), bytes: vec![n; size].into() },
+            wake_at: Some(due_at(client, n)),
+            keep_until: None,
+        },
         events: vec![vec![client, n, 0], vec![client, n, 1]],
         durability: Durability::Plain,
     }
@@ -159,13 +163,13 @@ async fn client(store: Arc<Durable>, client: u8) -> u8 {
 /// How many changes of each client there are; each must be whole.
 async fn found(store: &Durable) -> BTreeMap<u8, u8> {
     let due = store.due(usize::MAX).await.unwrap();
-    let events = store.events(0, usize::MAX).await.unwrap();
+    let events = store.events(0, 0, usize::MAX).await.unwrap();
     let mut found = BTreeMap::new();
     for client in 1..=CLIENTS {
         let blob = store.load(&key(client)).await.unwrap().blob;
         let last = blob.as_ref().map_or(0, |blob| blob.token[1]);
         let whole = (last > 0).then(|| nth(client, last, store.generation).write);
-        let stored = blob.map(|blob| Write::Put { blob, wake_at: Some(due_at(client, last)) });
+        let stored = blob.map(|blob| Write::Put { blob, wake_at: Some(due_at(client, last)), keep_until: None });
         assert_eq!(format!("{stored:?}"), format!("{whole:?}"), "the record");
         assert_eq!(due.keys.iter().filter(|due| **due == key(client)).count(), usize::from(last > 0), "its due entry");
         let of_client = events.iter().filter(|event| event.key == key(client)).map(|event| event.sealed.clone());

@@ -69,7 +69,7 @@ impl<'t> Tables<'t> {
             self.due.remove((wake_at, key))?;
         }
         match &commit.write {
-            Write::Put { blob, wake_at } => {
+            Write::Put { blob, wake_at, keep_until: _ } => {
                 let wake_at = wake_at.map(Timestamp::as_micros);
                 self.records.insert(key, (&blob.token, wake_at, &*blob.bytes))?;
                 if let Some(wake_at) = wake_at {

@@ -50,7 +50,7 @@ async fn put(store: &Durable, expect: Option<u8>, n: u8) -> Result<Committed, St
         key: key(1),
         expect: expect.map(token),
         generation: store.generation,
-        write: Write::Put { blob, wake_at: Some(store.clock.now()) },
+        write: Write::Put { blob, wake_at: Some(store.clock.now()), keep_until: None },
         events: vec![vec![n]],
         durability: Durability::Durable,
     };
@@ -70,14 +70,14 @@ async fn store_20_a_reopened_store_knows_everything() {
     assert_eq!(store.generation, generation);
     assert_eq!(store.load(&key(1)).await.unwrap().blob.unwrap().token, token(1));
     assert_eq!(store.due(10).await.unwrap().keys, [key(1)]);
-    let events = store.events(0, 10).await.unwrap();
+    let events = store.events(0, 0, 10).await.unwrap();
     assert_eq!(events.len(), 2, "what was queued is written before the store closes");
     assert_eq!(store.trim_events(Timestamp::from_micros(u64::MAX)).await.unwrap(), 2);
     drop(store);
 
     let store = place.open().unwrap();
     assert_eq!(put(&store, Some(1), 2).await.unwrap(), Committed::Done);
-    assert!(store.events(events[1].cursor, 10).await.unwrap().len() == 1, "no cursor comes again");
+    assert!(store.events(0, events[1].cursor, 10).await.unwrap().len() == 1, "no cursor comes again");
 }
 
 #[tokio::test]
