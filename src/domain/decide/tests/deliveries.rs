@@ -107,7 +107,8 @@ fn a_report_without_its_record_does_nothing() {
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let lease = world.lease();
     let decision = tick(None, &Tick { lease, hands: 1 }, &world.cx());
-    assert_eq!((decision.next, decision.reply), (Next::Same, Ok(Vec::<Work>::new())));
+    let (next, reply) = (decision.next, decision.reply);
+    assert_eq!((next, reply), (Next::Delete, Ok(Vec::<Work>::new())), "its due entry goes");
 }
 
 #[test]

@@ -7,8 +7,7 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Durability, Next, Start, Tick, Verdict, get, tick},
-    delivery::Lease,
+    decide::{CancelReason, Durability, Start, Verdict, get},
     failures::Origin,
     limits::{CLOSED_MARGIN, CLOSED_MAX, FAILURES_CAP, GENERATION_PENALTY},
     refusal::Refusal,
@@ -248,14 +247,6 @@ fn store_17_a_record_is_kept_beyond_every_rule_and_for_ever_with_a_count() {
     assert!(keep >= expires_at.plus(10 * MINUTE) && keep > record.wake_at(world.now(), &world.rules).unwrap());
     world.miss(id).unwrap();
     assert_eq!(world.record.as_ref().unwrap().keep_until(&world.rules), None, "GUESS-08");
-}
-
-#[test]
-fn a_due_entry_without_a_record_goes() {
-    let mut world = World::new();
-    world.started(Origin::Vouched);
-    let command = Tick { lease: Lease { token: [0; 16], until: world.at }, hands: 1 };
-    assert_eq!(tick(None, &command, &world.cx()).next, Next::Delete);
 }
 
 #[test]
