@@ -7,6 +7,7 @@ mod listeners;
 mod reader;
 mod running;
 mod senders;
+mod store;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
@@ -22,8 +23,9 @@ pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, Shi
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
-pub use running::{LogFormat, LogSettings, MessageSettings, StoreSettings, WorkerSettings};
+pub use running::{LogFormat, LogSettings, MessageSettings, WorkerSettings};
 pub use senders::{SenderSettings, SmtpSettings, SmtpTls};
+pub use store::{RedisKeys, StoreSettings};
 
 use book::Book;
 use reader::Table;

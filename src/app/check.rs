@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::compose::{messages, smtp_settings};
+use super::{
+    compose::{messages, smtp_settings},
+    stores::redis_settings,
+};
 use crate::{
     config::{SenderSettings, Settings},
     keys,
+    ports::store_url::StoreUrl,
     sender::smtp::Smtp,
 };
 
@@ -27,6 +31,9 @@ pub fn problems(settings: &Settings) -> Vec<String> {
             let made = smtp_settings(smtp).and_then(|settings| Ok(Smtp::new(settings)?));
             problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
         }
+    }
+    if let StoreUrl::Redis(url) = &settings.store.url {
+        problems.extend(redis_settings(settings, url).err().map(|error| format!("store: {error:#}")));
     }
     if let Some(tls) = &settings.grpc.tls {
         let unreadable = |path: &Path| std::fs::read(path).err().map(|error| format!("{}: {error}", path.display()));

@@ -1,6 +1,7 @@
 //! A store on a steered clock, with short words for what tests do to it.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,12 +19,11 @@ use crate::{
         ids::SubjectKey,
         time::{Timestamp, micros},
     },
-    ports::store_url::StoreUrl,
     ports::{
         store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
         system::{Clock, Entropy},
     },
-    store::open,
+    store::open_embedded,
 };
 
 /// Twenty at once, then one per 15 s.
@@ -86,18 +86,18 @@ pub struct Bed {
 
 impl Bed {
     pub fn memory() -> Self {
-        Self::open(&StoreUrl::Memory, None)
+        Self::open(None, None)
     }
 
     pub fn durable() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::open(&StoreUrl::File(folder.path().join("store.redb")), Some(folder))
+        Self::open(Some(folder.path().join("store.redb")), Some(folder))
     }
 
-    fn open(url: &StoreUrl, folder: Option<TempDir>) -> Self {
+    fn open(path: Option<PathBuf>, folder: Option<TempDir>) -> Self {
         let clock = ManualClock::start();
         let data_dir = folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
-        let store = open(url, &data_dir, clock.clone(), &Counter::default()).unwrap();
+        let store = open_embedded(path.as_deref(), &data_dir, clock.clone(), &Counter::default()).unwrap();
         Self { store, clock, _folder: folder }
     }
 
