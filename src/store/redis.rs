@@ -77,7 +77,7 @@ pub struct Redis {
 /// What calls and the tasks beside them share.
 struct Core {
     common: Arc<Common>,
-    topology: Topology,
+    topology: Arc<Topology>,
     keys: Keys,
     looks: Looks,
     share: Share,

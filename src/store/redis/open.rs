@@ -11,7 +11,7 @@ use super::{
     guards::{Guards, advice, unfit},
     identity::Identity,
     keys::Keys,
-    lua::{BEAT, COMMIT, DRAW},
+    lua::{BEAT, COMMIT, DRAW, Lua},
     news::Hub,
     node::{Common, Lane},
     settings::RedisSettings,
@@ -84,7 +84,7 @@ impl Redis {
         let common = Arc::new(Common { settings, clock: machine.clock, entropy: machine.entropy, guards: Guards::default() });
         let keys = Keys::new(&common.settings.prefix, common.settings.shards);
         let core = Arc::new(Core {
-            topology: Topology::start(common.clone()),
+            topology: Arc::new(Topology::start(common.clone())),
             looks: Looks::new(keys.shards()),
             share: Share::all(fresh(&*common.entropy), keys.shards()),
             hub: Hub::default(),
@@ -152,6 +152,24 @@ impl Redis {
         }
     }
 
+    /// The same servers under another prefix, set up, without what runs beside the calls.
+    #[cfg(test)]
+    pub(in crate::store) async fn under(&self, prefix: &str) -> Self {
+        let core = &self.core;
+        let keys = Keys::new(prefix, core.keys.shards());
+        let core = Arc::new(Core {
+            topology: core.topology.clone(),
+            looks: Looks::new(keys.shards()),
+            share: Share::all([0; 16], keys.shards()),
+            hub: Hub::default(),
+            frozen: core.frozen.clone(),
+            keys,
+            common: core.common.clone(),
+        });
+        core.set_up(false).await.expect("an empty prefix is set up");
+        Self { core, stop: CancellationToken::new().drop_guard() }
+    }
+
     /// Looks at every server: what makes it unfit is an error, what an operator should know is told.
     ///
     /// # Errors
@@ -180,9 +198,16 @@ impl Redis {
     }
 }
 
+/// A call that shows whether its right is given.
+pub(super) struct Probe {
+    pub(super) name: &'static str,
+    pub(super) script: Option<&'static Lua>,
+    pub(super) call: Cmd,
+}
+
 impl Core {
     /// Calls that need every right of the service, on keys of their own that are gone at the end.
-    pub(super) fn probes(&self, shard: u16) -> Vec<(&'static str, Vec<Cmd>)> {
+    pub(super) fn probes(&self, shard: u16) -> Vec<Probe> {
         let key = |kind| self.keys.probe(shard, kind);
         let all = [key("record"), key("due"), key("events"), key("news")];
         let mut commit = COMMIT.on(&all);
@@ -191,24 +216,29 @@ impl Core {
         draw.arg("").arg(1_000_000).arg(1_000_000).arg(1);
         let mut beat = BEAT.on(&[key("processes")]);
         beat.arg("p").arg(1);
-        let plain = |name: &str, args: &[&[u8]]| {
+        let scripts = [
+            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH, TIME)", &*COMMIT, commit),
+            ("the script that draws from quotas (EVALSHA, GET, SET, TIME)", &*DRAW, draw),
+            ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
+        ];
+        let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
+        let plain = |name: &'static str, args: &[&[u8]]| {
             let mut call = cmd(name);
             call.arg(args);
-            call
+            Probe { name, script: None, call }
         };
-        let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
-        vec![
-            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH, TIME)", vec![commit]),
-            ("the script that draws from quotas (EVALSHA, GET, SET, TIME)", vec![draw]),
-            ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", vec![beat]),
-            ("GET", vec![plain("GET", &[&record])]),
-            ("SET", vec![plain("SET", &[&record, b"x"])]),
-            ("ZRANGE", vec![plain("ZRANGE", &[&due, b"0", b"0"])]),
-            ("XADD", vec![plain("XADD", &[&events, b"*", b"k", b"v"])]),
-            ("XRANGE", vec![plain("XRANGE", &[&events, b"-", b"+", b"COUNT", b"1"])]),
-            ("XTRIM", vec![plain("XTRIM", &[&events, b"MAXLEN", b"0"])]),
-            ("ZREM", vec![plain("ZREM", &[&due, b"m"])]),
-            ("DEL", vec![plain("DEL", &[&record, &due, &events, &quota, &processes])]),
-        ]
+        let mut probes: Vec<_> = scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
+        probes.extend([
+            plain("GET", &[&record]),
+            plain("SET", &[&record, b"x"]),
+            plain("ZRANGE", &[&due, b"0", b"0"]),
+            plain("ZREM", &[&due, b"m"]),
+            plain("XADD", &[&events, b"*", b"k", b"v"]),
+            plain("XRANGE", &[&events, b"-", b"+", b"COUNT", b"1"]),
+            plain("XTRIM", &[&events, b"MAXLEN", b"0"]),
+            plain("DEL", &[&record, &due, &events, &quota, &processes]),
+        ]);
+        probes.extend(self.waits().into_iter().map(|call| Probe { name: "WAIT or WAITAOF", script: None, call }));
+        probes
     }
 }

@@ -4,8 +4,9 @@ use redis::{Cmd, cmd};
 
 use super::{
     Core,
-    fault::store_error,
     keys::slot,
+    node::Lane,
+    open::Probe,
     road::{Trip, go},
 };
 use crate::{domain::time::Timestamp, ports::store::StoreError};
@@ -103,10 +104,13 @@ impl Core {
         for node in self.topology.nodes() {
             let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard)) else { continue };
             let Some(links) = node.links() else { continue };
-            for (name, calls) in self.probes(shard) {
-                let link = links.pick(super::node::Lane::Durable);
-                let done = super::lua::COMMIT.run(&link, &calls).await;
-                done.map_err(|error| format!("{}: {name} is refused: {}", links.at, store_error(&error)))?;
+            for Probe { name, script, call } in self.probes(shard) {
+                let link = links.pick(Lane::Durable);
+                let done = match script {
+                    Some(script) => script.run(&link, &[call]).await,
+                    None => link.send(&[call]).await,
+                };
+                done.map_err(|error| format!("{}: {name} is refused: {error}", links.at))?;
             }
         }
         Ok(())
