@@ -67,12 +67,12 @@ impl StoreSettings {
         let plaintext_allowed = table.switch("plaintext_allowed", false);
         if let Some(StoreUrl::Redis(url)) = &url {
             redis.fits(&table, url);
+            if redis.waits() && redis.wait >= deadline {
+                table.mistake("wait_ms", "must be shorter than deadline_ms");
+            }
             if profile == Profile::Production && !url.tls && !plaintext_allowed {
                 table.mistake("url", "is not encrypted: use the rediss form, or plaintext_allowed behind a mesh that encrypts");
             }
-        }
-        if redis.wait >= deadline {
-            table.mistake("wait_ms", "must be shorter than deadline_ms");
         }
         table.finish();
         Some(Self { url: url?, deadline, redis })
@@ -105,6 +105,11 @@ impl RedisKeys {
             wait_aof: table.switch("wait_aof", false),
             wait: table.millis("wait_ms", 100, &(1..=10_000)),
         }
+    }
+
+    /// Do durable commits wait for anything?
+    fn waits(&self) -> bool {
+        self.wait_replicas > 0 || self.wait_aof
     }
 
     /// Settings that fight with the URL.

@@ -10,6 +10,8 @@ mod guesses;
 mod harness;
 mod operations;
 mod process;
+#[path = "../rig/rig.rs"]
+mod rig;
 mod secrecy;
 mod sink;
 mod store;

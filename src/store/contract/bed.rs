@@ -24,11 +24,11 @@ use crate::{
         ids::SubjectKey,
         time::{Timestamp, micros},
     },
+    ports::store_url::StoreUrl,
     ports::{
         store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
         system::{Clock, Entropy},
     },
-    ports::store_url::StoreUrl,
     store::{
         open_embedded,
         redis::{Certificates, FirstUse, Redis, RedisMachine, RedisSettings},

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
@@ -16,6 +16,7 @@ const STRIKES_MAX: u32 = 3;
 /// Whether the connections to a server still work, as their users see it.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
+    answered: AtomicU64,
     strikes: AtomicU32,
     lost: CancellationToken,
 }
@@ -24,6 +25,11 @@ impl Trust {
     /// Gives the connections up: whoever keeps them makes new ones.
     pub(super) fn lose(&self) {
         self.lost.cancel();
+    }
+
+    /// How many calls were answered so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(super) fn lost(&self) -> &CancellationToken {
@@ -86,7 +92,10 @@ struct Strike<'a>(&'a Trust);
 impl Strike<'_> {
     fn answered(self, answers: &Result<Vec<Value>, RedisError>) {
         match answers {
-            Ok(_) => self.0.strikes.store(0, Ordering::Relaxed),
+            Ok(_) => {
+                self.0.answered.fetch_add(1, Ordering::Relaxed);
+                self.0.strikes.store(0, Ordering::Relaxed);
+            }
             Err(error) if error.is_timeout() => self.count(),
             Err(_) => self.0.lose(),
         }

@@ -29,6 +29,8 @@ use crate::ports::{
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// A server that does not answer a look by then is not there.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// A server that answers other calls may take so many times as long.
+const BUSY_ROUNDS: usize = 6;
 /// The first pause after a server could not be reached, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -256,9 +258,18 @@ impl Keeper {
     }
 }
 
+/// Asks a server who it is. One that answers others meanwhile is busy and not gone, and gets more time.
 async fn ask(link: &Link) -> Result<Identity, String> {
     let questions = Identity::questions();
-    let answers = tokio::time::timeout(PROBE_TIMEOUT, link.send(&questions)).await;
-    let answers = answers.map_err(|_| "it does not answer".to_owned())?;
-    answers.and_then(Identity::read).map_err(|error| error.to_string())
+    let asked = link.send(&questions);
+    tokio::pin!(asked);
+    for _ in 0..BUSY_ROUNDS {
+        let before = link.trust().answered();
+        match tokio::time::timeout(PROBE_TIMEOUT, &mut asked).await {
+            Ok(answers) => return answers.and_then(Identity::read).map_err(|error| error.to_string()),
+            Err(_late) if link.trust().answered() == before => break,
+            Err(_late) => {}
+        }
+    }
+    Err("it does not answer".to_owned())
 }

@@ -227,7 +227,8 @@ impl Core {
             call.arg(args);
             Probe { name, script: None, call }
         };
-        let mut probes: Vec<_> = scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
+        let mut probes: Vec<_> =
+            scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
         probes.extend([
             plain("GET", &[&record]),
             plain("SET", &[&record, b"x"]),
