@@ -14,6 +14,7 @@ use crate::{
     app,
     config::{self, Settings},
     keys,
+    ports::store_url::StoreUrl,
 };
 
 /// Settings that cannot be used.
@@ -138,6 +139,10 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
 fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     say(settings.effective());
     if !store {
+        return Ok(());
+    }
+    if !matches!(settings.store.url, StoreUrl::Redis(_)) {
+        complain("the store is embedded: there is no server to look at");
         return Ok(());
     }
     let told = on_runtime(app::look_at_store(settings)).map_err(|error| failed(&error.context("store")))?;

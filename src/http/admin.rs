@@ -1,6 +1,6 @@
 //! The operators' pages: metrics, alive or not, ready or not.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Router,
@@ -33,7 +33,7 @@ async fn ready(service: Arc<Service>, shutdown: CancellationToken) -> impl IntoR
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store does not answer: {error}\n")),
     };
     for complaint in service.complaints() {
-        text.push_str(&format!("degraded: {}: {}\n", complaint.word, complaint.text));
+        let _ = writeln!(text, "degraded: {}: {}", complaint.word, complaint.text);
     }
     (status, text)
 }

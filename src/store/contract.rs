@@ -19,7 +19,7 @@ macro_rules! contract {
 
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $fact() {
-                super::$fact(Bed::memory().await).await;
+                super::$fact(Bed::memory()).await;
             })+
         }
 
@@ -28,7 +28,7 @@ macro_rules! contract {
 
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $fact() {
-                super::$fact(Bed::durable().await).await;
+                super::$fact(Bed::durable()).await;
             })+
         }
 

@@ -9,6 +9,7 @@
 //! generation. Replication loses what it loses; by this nothing that was lost is answered twice.
 
 mod due;
+mod events;
 mod fault;
 mod guards;
 mod identity;
@@ -45,7 +46,7 @@ use self::{
     share::Share,
     topology::Topology,
 };
-use super::bounds::{EVENTS_LOST, EVENTS_MAX, TRIM_STEP, check_commit, check_event};
+use super::bounds::{EVENTS_LOST, check_commit, check_event};
 use crate::{
     domain::{decide::Durability, ids::SubjectKey, time::Timestamp},
     ports::{
@@ -64,8 +65,6 @@ pub use settings::{Certificates, Login, RedisSettings};
 const TOKEN_BYTES: usize = 12;
 /// What a commit answers if the record is another.
 const CONFLICT: i64 = -1;
-/// Bits of a cursor that tell events of one millisecond apart.
-const CURSOR_BITS: u32 = 22;
 
 /// The store on Redis. Dropping it ends its connections.
 pub struct Redis {
@@ -94,15 +93,6 @@ impl Core {
     /// The same as an argument of scripts; empty for the server's clock.
     fn frozen_arg(&self) -> String {
         self.frozen_now().map_or_else(String::new, |now| now.as_micros().to_string())
-    }
-
-    /// The id of a new event, by the server's clock or that of a test.
-    fn event_id(&self) -> String {
-        self.frozen_now().map_or_else(|| "*".to_owned(), |now| format!("{}-*", now.as_micros() / 1000))
-    }
-
-    fn events_max(&self) -> u64 {
-        EVENTS_MAX / u64::from(self.keys.shards())
     }
 
     /// The call of a commit.
@@ -192,14 +182,7 @@ impl Store for Redis {
         let calls = [get(&record), get(&core.keys.epoch(shard)), cmd("TIME")];
         let Answered { generation, answers } = go(&core.topology, Trip::repeatable(slot(&record)), &calls).await?;
         let (blob, epoch, now) = core.read_loaded(answers).map_err(|error| store_error(&error))?;
-        let forgot_at = match epoch {
-            Epoch::Whole => None,
-            Epoch::Lost(at) => Some(at),
-            Epoch::Missing => {
-                core.mark_lost(shard, now, true).await?;
-                Some(now)
-            }
-        };
+        let forgot_at = core.forgot_at(shard, epoch, now).await?;
         Ok(Loaded { blob, generation, now, forgot_at })
     }
 
@@ -251,12 +234,7 @@ impl Store for Redis {
 
     async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
         check_event(&event)?;
-        let core = &self.core;
-        let events = core.keys.events(core.keys.shard(key));
-        let mut add = cmd("XADD");
-        add.arg(&events).arg("MAXLEN").arg("~").arg(core.events_max()).arg(core.event_id());
-        add.arg("k").arg(&key.0[..]).arg("e").arg(&event[..]);
-        go(&core.topology, Trip::once(slot(&events), Lane::Plain), &[add]).await.map(drop)
+        self.core.append_event(key, &event).await
     }
 
     fn shards(&self) -> u16 {
@@ -264,41 +242,11 @@ impl Store for Redis {
     }
 
     async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        let core = &self.core;
-        let events = core.keys.events(shard);
-        let from =
-            if after == 0 { "-".to_owned() } else { format!("({}-{}", after >> CURSOR_BITS, after & ((1 << CURSOR_BITS) - 1)) };
-        let mut range = cmd("XRANGE");
-        range.arg(&events).arg(from).arg("+").arg("COUNT").arg(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows: Vec<(String, Vec<Vec<u8>>)> = go(&core.topology, Trip::repeatable(slot(&events)), &[range]).await?.one()?;
-        Ok(rows.into_iter().filter_map(event).collect())
+        self.core.read_events(shard, after, limit).await
     }
 
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        let core = &self.core;
-        let end_id = (end.as_micros() / 1000).to_string();
-        let mut dropped = 0;
-        for shard in core.share.own().iter() {
-            let events = core.keys.events(*shard);
-            let trip = Trip::repeatable(slot(&events));
-            // In steps, so that nobody waits; the last one is exact and short.
-            for (how, step) in [("~", Some(TRIM_STEP)), ("=", None)] {
-                let mut trim = cmd("XTRIM");
-                trim.arg(&events).arg("MINID").arg(how).arg(&end_id);
-                if let Some(step) = step {
-                    trim.arg("LIMIT").arg(step);
-                }
-                let calls = [trim];
-                loop {
-                    let count: u64 = go(&core.topology, trip, &calls).await?.one()?;
-                    dropped += count;
-                    if count == 0 || step.is_none() {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(dropped)
+        self.core.trim_own_events(end).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -309,18 +257,4 @@ impl Store for Redis {
     fn complaints(&self) -> Vec<Complaint> {
         self.core.common.guards.complaints()
     }
-}
-
-/// An event as it is stored. Its id is the moment by the server's clock, and a number within the millisecond.
-fn event((id, fields): (String, Vec<Vec<u8>>)) -> Option<StoredEvent> {
-    let (millis, number) = id.split_once('-')?;
-    let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
-    let mut fields = fields.into_iter().skip(1).step_by(2);
-    let (key, sealed) = (fields.next()?, fields.next()?);
-    Some(StoredEvent {
-        cursor: (millis << CURSOR_BITS) | number,
-        key: SubjectKey(key.try_into().ok()?),
-        at: Timestamp::from_micros(millis * 1000),
-        sealed,
-    })
 }

@@ -4,7 +4,6 @@
 pub mod rig;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -127,13 +126,12 @@ pub struct Bed {
 }
 
 impl Bed {
-    pub async fn memory() -> Self {
-        Self::open(None, None)
+    pub fn memory() -> Self {
+        Self::embedded(None)
     }
 
-    pub async fn durable() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::open(Some(folder.path().join("store.redb")), Some(folder))
+    pub fn durable() -> Self {
+        Self::embedded(Some(tempfile::tempdir().unwrap()))
     }
 
     /// On the one server of all tests, under a prefix of its own.
@@ -145,9 +143,11 @@ impl Bed {
         Self { store: open_redis(settings, &clock).await, clock, _folder: None }
     }
 
-    fn open(path: Option<PathBuf>, folder: Option<TempDir>) -> Self {
+    /// In a file of this folder, or in memory.
+    fn embedded(folder: Option<TempDir>) -> Self {
         let clock = ManualClock::start();
         let data_dir = folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
+        let path = folder.as_ref().map(|folder| folder.path().join("store.redb"));
         let store = open_embedded(path.as_deref(), &data_dir, clock.clone(), &Counter::default()).unwrap();
         Self { store, clock, _folder: folder }
     }

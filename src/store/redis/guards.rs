@@ -75,17 +75,15 @@ impl Guards {
     pub(super) fn complain(&self, word: &'static str, about: &dyn std::fmt::Display, text: Option<String>) {
         let key = (word, about.to_string());
         let mut found = self.found();
-        let is_new = match text {
-            Some(text) => found.complaints.insert(key, text.clone()).is_none().then_some(text),
-            None => {
-                found.complaints.remove(&key);
-                None
-            }
-        };
+        let begins = text.clone().filter(|_| !found.complaints.contains_key(&key));
+        match text {
+            Some(text) => drop(found.complaints.insert(key, text)),
+            None => drop(found.complaints.remove(&key)),
+        }
         let count = found.complaints.keys().filter(|(w, _)| *w == word).count();
         drop(found);
         metrics::gauge!("countersign_store_complaints", "word" => word).set(count as f64);
-        if let Some(text) = is_new {
+        if let Some(text) = begins {
             tracing::error!(word, "{text}");
         }
     }
@@ -158,7 +156,8 @@ pub(super) fn advice(identity: &Identity) -> Vec<Complaint> {
     advice
 }
 
-fn version(identity: &Identity) -> (u64, u64, u64) {
+/// The version, as three numbers.
+pub(super) fn version(identity: &Identity) -> (u64, u64, u64) {
     let mut parts = identity.get("redis_version").split('.').map(|part| part.parse().unwrap_or_default());
     let mut part = || parts.next().unwrap_or_default();
     (part(), part(), part())

@@ -164,8 +164,7 @@ impl Core {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
-                    None => return Ok(()),
-                    Some(PushInfo { kind: PushKind::Disconnection, .. }) => return Ok(()),
+                    None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => return Ok(()),
                     Some(push) => self.take(&push),
                 },
                 Some((what, key)) = asked.recv() => subscribe(&mut connection, what, &self.keys.news(&key)).await?,

@@ -122,7 +122,9 @@ impl Node {
         let mut states = self.state.clone();
         loop {
             let patience = match &*states.borrow_and_update() {
-                State::Up(links) => return Ok(links.pick(lane)),
+                State::Up(links) if !links.trust.lost().is_cancelled() => return Ok(links.pick(lane)),
+                // Whoever keeps them has not taken notice yet.
+                State::Up(_) => PATIENCE,
                 State::Down { since, why } => match PATIENCE.checked_sub(since.elapsed()) {
                     Some(left) => left,
                     None => return Err(StoreError::Unavailable(why.clone())),

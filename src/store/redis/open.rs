@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Core, Redis,
     due::Looks,
-    guards::{Guards, advice, unfit},
+    guards::{Guards, advice, unfit, version},
     identity::Identity,
     keys::Keys,
     lua::{BEAT, COMMIT, DRAW, Lua},
@@ -185,7 +185,7 @@ impl Redis {
                     .into_iter()
                     .map(|Complaint { word, text }| Complaint { word, text: format!("{}: {text}", links.at) }),
             );
-            if self.core.common.settings.wait_aof && identity.get("redis_version") < "7.2" {
+            if self.core.common.settings.wait_aof && version(&identity) < (7, 2, 0) {
                 wrong.push(format!("{}: store.wait_aof needs version 7.2 or newer", links.at));
             }
         }

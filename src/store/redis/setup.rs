@@ -9,7 +9,10 @@ use super::{
     open::Probe,
     road::{Trip, go},
 };
-use crate::{domain::time::Timestamp, ports::store::StoreError};
+use crate::{
+    domain::{limits::FORGOTTEN_PERIOD, time::Timestamp},
+    ports::store::StoreError,
+};
 
 /// The value of an epoch while nothing was lost.
 const WHOLE: &[u8] = b"whole";
@@ -63,10 +66,25 @@ impl Core {
         self.write(&key, set).await
     }
 
-    /// Writes down that a shard lost what it held: for a day the counts of what seems new begin half spent.
-    pub(super) async fn mark_lost(&self, shard: u16, at: Timestamp, only_missing: bool) -> Result<(), StoreError> {
-        let text = "a shard lost what it held; failure counts begin half spent for a day".to_owned();
-        self.common.guards.complain("forgot", &format_args!("shard {shard}"), Some(text));
+    /// When a shard lost what it held, if it did so lately; a loss that is found now is written down first.
+    pub(super) async fn forgot_at(&self, shard: u16, epoch: Epoch, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let at = match epoch {
+            Epoch::Whole => return Ok(None),
+            Epoch::Lost(at) => at,
+            Epoch::Missing => {
+                self.mark_lost(shard, now, true).await?;
+                now
+            }
+        };
+        let lately = now.since(at) < FORGOTTEN_PERIOD;
+        let text = "the store lost what it held within the last day; until then failure counts begin half spent".to_owned();
+        self.common.guards.complain("forgot", &"the store", lately.then_some(text));
+        Ok(lately.then_some(at))
+    }
+
+    /// Writes down that a shard lost what it held.
+    async fn mark_lost(&self, shard: u16, at: Timestamp, only_missing: bool) -> Result<(), StoreError> {
+        tracing::error!(shard, "A shard lost what it held.");
         self.put_epoch(shard, Epoch::Lost(at), only_missing).await
     }
 
