@@ -32,6 +32,14 @@ struct Topic {
     news: watch::Sender<u64>,
     /// Has the server confirmed that it will tell?
     heard: watch::Sender<bool>,
+    /// Was it told before, and then not for a while?
+    missed: bool,
+}
+
+impl Topic {
+    fn new() -> Self {
+        Self { news: watch::Sender::new(0), heard: watch::Sender::new(false), missed: false }
+    }
 }
 
 /// All watched records, and the connections on which they are heard.
@@ -57,17 +65,33 @@ impl Hub {
         }
     }
 
-    fn heard(&self, key: &SubjectKey, heard: bool) {
-        if let Some(topic) = self.topics().get(key) {
-            topic.heard.send_replace(heard);
+    /// The server tells of it from now on. What was missed meanwhile is not known: its watchers look for themselves.
+    fn hear(&self, key: &SubjectKey) {
+        if let Some(topic) = self.topics().get_mut(key) {
+            topic.heard.send_replace(true);
+            if std::mem::take(&mut topic.missed) {
+                topic.news.send_modify(|news| *news = news.wrapping_add(1));
+            }
         }
+    }
+
+    /// The server does not tell of these any more.
+    fn deafen(&self, which: impl Fn(&SubjectKey) -> bool) {
+        for (_, topic) in self.topics().iter_mut().filter(|(key, _)| which(key)) {
+            topic.missed |= topic.heard.send_replace(false);
+        }
+    }
+
+    /// The records that a server should tell of and does not yet.
+    fn unheard(&self) -> Vec<SubjectKey> {
+        self.topics().iter().filter(|(_, topic)| !*topic.heard.borrow()).map(|(key, _)| *key).collect()
     }
 
     /// Watches a record; is it the first watcher?
     fn subscribe(&self, key: &SubjectKey) -> (News, watch::Receiver<bool>, bool) {
         let mut topics = self.topics();
         let is_new = !topics.contains_key(key);
-        let topic = topics.entry(*key).or_insert_with(|| Topic { news: watch::Sender::new(0), heard: watch::Sender::new(false) });
+        let topic = topics.entry(*key).or_insert_with(Topic::new);
         (topic.news.subscribe(), topic.heard.subscribe(), is_new)
     }
 
@@ -122,6 +146,8 @@ impl Core {
             }
             tokio::time::sleep(TIDY_EVERY).await;
             self.hub.drop_idle().iter().for_each(|key| self.ask("SUNSUBSCRIBE", key));
+            // Whose slot moved, or whose question was lost with a connection.
+            self.hub.unheard().iter().for_each(|key| self.ask("SSUBSCRIBE", key));
         }
     }
 
@@ -135,10 +161,11 @@ impl Core {
             };
             if let Some(links) = up {
                 let broke = tokio::select! {
-                    broke = self.listen_once(&links.at) => broke,
+                    broke = self.listen_once(&node, &links.at) => broke,
                     () = links.trust.lost().cancelled() => Ok(()),
                 };
                 self.hub.ears().remove(&links.at);
+                self.hub.deafen(|key| self.lies_at(key, &node));
                 if let Err(error) = broke {
                     tracing::warn!(server = %links.at, %error, "News of changes broke off.");
                 }
@@ -149,17 +176,14 @@ impl Core {
         }
     }
 
-    async fn listen_once(&self, at: &Endpoint) -> Result<(), redis::RedisError> {
+    async fn listen_once(&self, node: &Arc<Node>, at: &Endpoint) -> Result<(), redis::RedisError> {
         let (push, mut pushes) = mpsc::unbounded_channel();
         let config = AsyncConnectionConfig::new().set_push_sender(push);
         let mut connection = self.common.settings.dial(at, config).await?;
         let (ear, mut asked) = mpsc::unbounded_channel();
         self.hub.ears().insert(at.clone(), ear);
-        // What was missed meanwhile is not known: all watchers look for themselves.
-        let topics: Vec<SubjectKey> = self.hub.topics().keys().copied().collect();
-        for key in topics.iter().filter(|key| self.lies_at(key, at)) {
+        for key in self.hub.unheard().iter().filter(|key| self.lies_at(key, node)) {
             subscribe(&mut connection, "SSUBSCRIBE", &self.keys.news(key)).await?;
-            self.hub.tell(key);
         }
         loop {
             tokio::select! {
@@ -172,9 +196,8 @@ impl Core {
         }
     }
 
-    fn lies_at(&self, key: &SubjectKey, at: &Endpoint) -> bool {
-        let node = self.topology.node_of(slot(&self.keys.news(key)));
-        node.and_then(|node| node.links()).is_some_and(|links| links.at == *at)
+    fn lies_at(&self, key: &SubjectKey, node: &Arc<Node>) -> bool {
+        self.topology.node_of(slot(&self.keys.news(key))).is_some_and(|other| Arc::ptr_eq(&other, node))
     }
 
     fn take(&self, push: &PushInfo) {
@@ -182,9 +205,9 @@ impl Core {
         let Some(key) = self.keys.of_news(channel) else { return };
         match push.kind {
             PushKind::SMessage => self.hub.tell(&key),
-            PushKind::SSubscribe => self.hub.heard(&key, true),
-            // By the server too, when a slot moves: whoever still watches looks by itself from time to time.
-            PushKind::SUnsubscribe => self.hub.heard(&key, false),
+            PushKind::SSubscribe => self.hub.hear(&key),
+            // By the server too, when a slot moves.
+            PushKind::SUnsubscribe => self.hub.deafen(|other| *other == key),
             _ => {}
         }
     }
