@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
+mod binary;
 mod codes;
 mod delivery;
 mod errors;
@@ -16,3 +17,4 @@ mod secrecy;
 mod sink;
 mod store;
 mod transport;
+mod two;

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use countersign::pb::v1::{self, Verdict};
 
 use crate::{
+    binary::{Process, borrowed, mail_settings},
     harness::{check_request, login, unique, with_key, wrong},
-    process::{Process, borrowed, mail_settings},
     sink::{Sink, code},
     transport::get,
 };
