@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod binary;
+mod canary;
 mod codes;
 mod delivery;
+mod dump;
 mod errors;
 mod faults;
 mod guesses;
