@@ -151,6 +151,12 @@ impl Setup {
         self
     }
 
+    /// On a server of its own.
+    pub fn on(mut self, server: &RedisServer) -> Self {
+        self.settings.retain(|(key, _)| key != "STORE__URL" && key != "STORE__PREFIX");
+        self.with("STORE__URL", &server.url())
+    }
+
     pub async fn start(&self) -> Harness {
         self.start_on(Machine { clock: self.clock.clone(), ..Machine::default() }).await
     }

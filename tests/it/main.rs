@@ -2,8 +2,11 @@
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
+mod binary;
+mod canary;
 mod codes;
 mod delivery;
+mod dump;
 mod errors;
 mod faults;
 mod guesses;
@@ -16,3 +19,4 @@ mod secrecy;
 mod sink;
 mod store;
 mod transport;
+mod two;
