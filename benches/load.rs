@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
+    domain::quota::Dimension,
     pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient},
     ports::sender::{Message, SendError, Sender},
 };
@@ -87,7 +88,14 @@ fn settings(dir: &std::path::Path) -> anyhow::Result<config::Settings> {
         ("SHIELD__BURST", "1000000"),
         ("WORKER__CONCURRENCY", "256"),
     ];
-    let env = own.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), (*value).to_owned()));
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
+    let quotas = Dimension::ALL.into_iter().flat_map(|dimension| {
+        let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
+        let count = if dimension.is_hot() { "1000000" } else { "5" };
+        [(format!("{name}__COUNT"), count.to_owned()), (format!("{name}__PERIOD_S"), "1".to_owned())]
+    });
+    let env = own.into_iter().chain(quotas).map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
     config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 

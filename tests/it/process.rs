@@ -10,7 +10,7 @@ use countersign::pb::v1::{self, Verdict, verification_service_client::Verificati
 use tonic::{Code, transport::Channel};
 
 use crate::{
-    harness::{PATIENCE, check_request, login, scaled, unique, with_key, wrong},
+    harness::{PATIENCE, check_request, login, no_quotas, scaled, unique, with_key, wrong},
     sink::{Pace, Sink, code, header},
     transport::get,
 };
@@ -47,6 +47,7 @@ impl Process {
         }
         command.env("COUNTERSIGN__DATA_DIR", dir.join("data"));
         command.env("COUNTERSIGN__STORE__DEADLINE_MS", "5000");
+        command.envs(no_quotas().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
         command.envs(settings.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
         let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
