@@ -67,7 +67,7 @@ profil = "development"
 listen = "nowhere"
 max_streams = 0
 [store]
-url = "redis://localhost"
+url = "http://localhost"
 [subject]
 failure_limit = 51
 [actions.login]
@@ -85,7 +85,7 @@ senders = ["nobody"]
         "profil: is no setting; did you mean profile?",
         "actions.login.code_lifetime_s: 601 is not within 30 to 600",
         "store.url: ",
-        "Redis is not built yet",
+        "must be embedded: (memory)",
         "routes.email.senders: \"nobody\" is none of the senders",
     ] {
         assert!(report.contains(part), "{part} is missing in {report}");
