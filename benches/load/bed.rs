@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use countersign::{
     app::{App, Machine, Reach},
     config::{self, Settings},
+    domain::quota::Dimension,
     ports::{sender::Sender, store::Store, store_url::StoreUrl},
     store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
     system::{SystemClock, SystemEntropy},
@@ -41,7 +42,14 @@ pub fn settings(dir: &std::path::Path, store_url: &str) -> anyhow::Result<Settin
         ("SHIELD__BURST", "1000000"),
         ("WORKER__CONCURRENCY", "256"),
     ];
-    let env = own.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), (*value).to_owned()));
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
+    let quotas = Dimension::ALL.into_iter().flat_map(|dimension| {
+        let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
+        let count = if dimension.is_hot() { "1000000" } else { "5" };
+        [(format!("{name}__COUNT"), count.to_owned()), (format!("{name}__PERIOD_S"), "1".to_owned())]
+    });
+    let env = own.into_iter().chain(quotas).map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
     config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 

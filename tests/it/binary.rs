@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use countersign::pb::v1::verification_service_client::VerificationServiceClient;
+use countersign::{domain::quota::Dimension, pb::v1::verification_service_client::VerificationServiceClient};
 use tonic::transport::Channel;
 
 use super::sink::Sink;
@@ -18,6 +18,12 @@ pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.env_clear();
     command
+}
+
+/// Settings under which nothing is counted.
+pub fn no_quotas() -> impl Iterator<Item = (String, String)> {
+    let names = Dimension::ALL.into_iter().map(|dimension| dimension.as_str().to_uppercase());
+    names.map(|name| (format!("QUOTAS__{name}__COUNT"), "0".to_owned()))
 }
 
 /// A running process; killed when dropped.
@@ -42,6 +48,7 @@ impl Process {
         }
         command.env("COUNTERSIGN__DATA_DIR", dir.join("data"));
         command.env("COUNTERSIGN__STORE__DEADLINE_MS", "5000");
+        command.envs(no_quotas().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
         command.envs(settings.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
         let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();

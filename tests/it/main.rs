@@ -13,6 +13,7 @@ mod guesses;
 mod harness;
 mod operations;
 mod process;
+mod quotas;
 #[path = "../rig/rig.rs"]
 mod rig;
 mod secrecy;
