@@ -9,6 +9,7 @@ mod delivery;
 mod dump;
 mod errors;
 mod faults;
+mod fleet;
 mod guesses;
 mod harness;
 mod operations;
