@@ -20,7 +20,7 @@ use countersign::{
     app::{App, Machine, Reach},
     config,
     pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient},
-    ports::sender::{Message, SendError, Sender},
+    ports::sender::{Message, SendError, Sender, Sent},
 };
 use tokio::sync::oneshot;
 use tonic::{Request, transport::Channel};
@@ -42,13 +42,13 @@ struct Post(Mutex<HashMap<String, oneshot::Sender<String>>>);
 
 #[async_trait]
 impl Sender for Post {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let address = message.recipient.expose().to_owned();
         let waiting = self.0.lock().expect("no client panics").remove(&address);
         if let Some(waiting) = waiting {
             let _ = waiting.send(message.code.expose().to_owned());
         }
-        Ok(())
+        Ok(Sent::default())
     }
 }
 

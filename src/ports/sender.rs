@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     guess::Digits,
-    ids::{DeliveryId, VerificationId},
+    ids::{DeliveryId, ProviderReference, VerificationId},
     recipient::Recipient,
 };
 
@@ -42,6 +42,13 @@ impl std::fmt::Debug for Content {
     }
 }
 
+/// What the other side said when it took a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// What it calls the message; its receipts name it. None: it did not say.
+    pub reference: Option<ProviderReference>,
+}
+
 /// Why a message was not taken; each variant is what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -67,6 +74,16 @@ pub enum SendError {
     },
 }
 
+impl SendError {
+    /// Why, as a word for machines.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Retry { reason, .. } | Self::NextSender { reason } | Self::GiveUp { reason } => reason,
+        }
+    }
+}
+
 /// Hands messages over.
 #[async_trait]
 pub trait Sender: Send + Sync {
@@ -74,5 +91,5 @@ pub trait Sender: Send + Sync {
     ///
     /// # Errors
     /// [`SendError`] says what to do next.
-    async fn send(&self, message: &Message) -> Result<(), SendError>;
+    async fn send(&self, message: &Message) -> Result<Sent, SendError>;
 }

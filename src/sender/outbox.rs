@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::ports::{
     outbox::{Letter, Outbox},
-    sender::{Message, SendError, Sender},
+    sender::{Message, SendError, Sender, Sent},
     system::Clock,
 };
 
@@ -20,9 +20,9 @@ pub struct OutboxSender {
 
 #[async_trait]
 impl Sender for OutboxSender {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         self.outbox.put(Letter { message: message.clone(), sent_at: self.clock.now() });
-        Ok(())
+        Ok(Sent::default())
     }
 }
 

@@ -17,7 +17,7 @@ use lettre::{
 use zeroize::Zeroizing;
 
 use self::connection::{Connections, Encryption, Road};
-use crate::ports::sender::{Message, SendError, Sender};
+use crate::ports::sender::{Message, SendError, Sender, Sent};
 
 /// The usual deadline of one hand-over, from dialling to the server's last word.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -145,10 +145,10 @@ impl Smtp {
 
 #[async_trait]
 impl Sender for Smtp {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mail = mail::compose(&self.from, message)?;
         let sent = tokio::time::timeout(self.timeout, self.connections.send(&mail)).await;
-        sent.unwrap_or_else(|_| Err(retry("timeout")))
+        sent.unwrap_or_else(|_| Err(retry("timeout"))).map(|()| Sent::default())
     }
 }
 
