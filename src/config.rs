@@ -23,7 +23,9 @@ pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use running::{LogFormat, LogSettings, MessageSettings, StoreSettings, WorkerSettings};
-pub use senders::{SenderSettings, SmtpSettings, SmtpTls};
+pub use senders::{
+    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, SenderSettings, SmtpSettings, SmtpTls,
+};
 
 use book::Book;
 use reader::Table;

@@ -72,11 +72,14 @@ impl Messages {
     #[must_use]
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form| self.render_form(form, facts);
+        let language = self.language(facts.locale).tag();
+        let only_text = |text| Content { subject: String::new(), text, html: None, language };
         match facts.channel {
             Channel::Email => Content {
                 subject: render(Form::EmailSubject),
                 text: render(Form::EmailText),
                 html: Some(render(Form::EmailHtml)),
+                language,
             },
             Channel::Sms => only_text(render(Form::Sms)),
             Channel::Voice => only_text(render(Form::Voice)),
@@ -118,10 +121,6 @@ impl Messages {
         let template = self.templates.get(&own).or_else(|| self.templates.get(&general));
         template.expect("the built-in templates hold every language and form")
     }
-}
-
-fn only_text(text: String) -> Content {
-    Content { subject: String::new(), text, html: None }
 }
 
 /// `123 456`, `123 4567`, `1234 5678`.

@@ -1,13 +1,9 @@
 //! Looks at the files that the settings name, so that all that would stop a start is told at once.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use super::compose::{messages, smtp_settings};
-use crate::{
-    config::{SenderSettings, Settings},
-    keys,
-    sender::smtp::Smtp,
-};
+use super::{Machine, compose::messages, senders::make};
+use crate::{config::Settings, keys, sender::outbox::OutboxSender};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -22,11 +18,10 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages.templates_dir: {error:#}"));
     }
+    let outbox = OutboxSender { outbox: Arc::default(), clock: Machine::default().clock };
     for (name, sender) in &settings.senders {
-        if let SenderSettings::Smtp(smtp) = sender {
-            let made = smtp_settings(smtp).and_then(|settings| Ok(Smtp::new(settings)?));
-            problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
-        }
+        let made = make(sender, settings.profile, Some(&outbox));
+        problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
     }
     if let Some(tls) = &settings.grpc.tls {
         let unreadable = |path: &Path| std::fs::read(path).err().map(|error| format!("{}: {error}", path.display()));

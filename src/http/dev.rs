@@ -143,7 +143,7 @@ mod tests {
                 delivery: DeliveryId([number; 16]),
                 verification: VerificationId { subject: SubjectKey([1; 16]), random: [number; 16] },
                 recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
-                content: Content { subject: "Your <code>".to_owned(), text: text.to_owned(), html: None },
+                content: Content { subject: "Your <code>".to_owned(), text: text.to_owned(), html: None, language: "en" },
                 code: Digits::from_ascii(b"123456").unwrap(),
             },
             sent_at: Timestamp::from_micros(1_795_512_600_500_000),

@@ -34,6 +34,8 @@ pub struct Content {
     pub text: String,
     /// The same as HTML; `None` on channels without it.
     pub html: Option<String>,
+    /// The language that it is written in, as a tag: `nl`.
+    pub language: &'static str,
 }
 
 impl std::fmt::Debug for Content {

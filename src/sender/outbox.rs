@@ -11,6 +11,7 @@ use crate::ports::{
 };
 
 /// Takes every message, for people and tests to read.
+#[derive(Clone)]
 pub struct OutboxSender {
     /// Where they are kept.
     pub outbox: Arc<Outbox>,

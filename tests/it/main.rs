@@ -10,6 +10,7 @@ mod guesses;
 mod harness;
 mod operations;
 mod process;
+mod providers;
 mod secrecy;
 mod sink;
 mod store;

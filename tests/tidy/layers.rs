@@ -58,7 +58,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "sender",
         &["domain", "ports"],
-        &["async_trait", "lettre", "metrics", "rustls", "serde_json", "thiserror", "tokio", "tracing", "zeroize"],
+        &["async_trait", "base64", "lettre", "reqwest", "rustls", "serde_json", "thiserror", "tokio", "url", "zeroize"],
     ),
     layer("system", &["domain", "ports"], &["async_trait", "aws_lc_rs", "tokio"]),
     layer("config", &["domain", "ports"], &["config", "hex", "tracing_subscriber"]),
