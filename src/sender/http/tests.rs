@@ -280,7 +280,8 @@ fn broken_settings_are_refused_with_their_key() {
         change(&mut settings);
         Http::new(settings).map(drop).map_err(|error| error.to_string()).unwrap_err()
     };
-    let cases: [(&str, fn(&mut HttpSettings)); 10] = [
+    type Break = fn(&mut HttpSettings);
+    let cases: [(&str, Break); 10] = [
         ("json holds {{ pin }}", |s| request(s).body = Body::Json("[\"{{ pin }}\"]".to_owned())),
         ("json is not JSON", |s| request(s).body = Body::Json("{".to_owned())),
         ("form.a has {{ without }}", |s| request(s).body = Body::Form(vec![("a".to_owned(), "{{ code".to_owned())])),
