@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod book;
 mod listeners;
+mod messages;
 mod reader;
 mod running;
 mod senders;
@@ -22,7 +23,8 @@ pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, Shi
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
-pub use running::{LogFormat, LogSettings, MessageSettings, StoreSettings, WorkerSettings};
+pub use messages::MessageSettings;
+pub use running::{LogFormat, LogSettings, StoreSettings, WorkerSettings};
 pub use senders::{
     Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, SenderSettings, SmtpSettings, SmtpTls,
 };

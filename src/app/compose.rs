@@ -1,6 +1,6 @@
 //! Makes the parts of an app from its settings.
 
-use std::{num::NonZeroU32, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{num::NonZeroU32, os::unix::fs::DirBuilderExt as _, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::{
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::Messages,
+    message::{Messages, SmsRules, Wording},
     ports::{
         outbox::Outbox,
         store::Store,
@@ -105,8 +105,20 @@ fn policy(settings: &Settings) -> Policy {
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
     let messages = &settings.messages;
-    let dir: Option<&Path> = messages.templates_dir.as_deref();
-    Messages::load(dir, &messages.default_language, &messages.brand).map_err(|mistakes| {
+    let wording = Wording {
+        templates_dir: messages.templates_dir.as_deref(),
+        default_language: &messages.default_language,
+        brand: &messages.brand,
+        sms: SmsRules {
+            web_host: messages.web_host.clone(),
+            web_embedded_host: messages.web_embedded_host.clone(),
+            android_hash: messages.android_hash.clone(),
+            segments_max: messages.sms_segments_max,
+            ucs2: messages.sms_ucs2,
+        },
+        actions: settings.actions.keys().cloned().collect(),
+    };
+    Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
         anyhow::anyhow!("{} mistake(s) in the message templates:\n{}", lines.len(), lines.join("\n"))
     })

@@ -34,8 +34,19 @@ pub struct Content {
     pub text: String,
     /// The same as HTML; `None` on channels without it.
     pub html: Option<String>,
+    /// How it is spoken; `None` on channels that are read.
+    pub speech: Option<Speech>,
     /// The language that it is written in, as a tag: `nl`.
     pub language: &'static str,
+}
+
+/// What a call says. A machine that answers the telephone presses no key, so it learns nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Speech {
+    /// Said at once: who calls, and that a key must be pressed. Holds no code.
+    pub greeting: String,
+    /// Said after a key press, as SSML 1.1: each digit apart, and twice.
+    pub ssml: String,
 }
 
 impl std::fmt::Debug for Content {

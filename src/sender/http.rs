@@ -76,6 +76,9 @@ pub enum HttpError {
     /// No calls can be made.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
+    /// An answering machine would be told the code.
+    #[error("a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed")]
+    Greeting,
     /// The credentials do not fit into a header.
     #[error("the credentials hold characters that a header cannot carry")]
     Credentials,
@@ -105,6 +108,9 @@ impl Http {
         let mut roads = BTreeMap::new();
         for (channel, request) in &settings.requests {
             let request = Request::new(request, &settings.parameters)?;
+            if *channel == Channel::Voice && !request.has_greeting() {
+                return Err(HttpError::Greeting);
+            }
             let targets = Targets::of(request.sample_url(), settings.allow_hosts.clone(), settings.plain);
             let (targets, ca_file) = (targets.map_err(OutgoingError::Url)?, settings.ca_file.clone());
             let outgoing = Outgoing::new(Settings { targets, ca_file, timeout: settings.timeout })?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     super::outgoing::{Call, give_up},
-    template::Template,
+    template::{Place, Template},
 };
 use crate::ports::sender::{Message, SendError};
 
@@ -112,6 +112,14 @@ impl Request {
         &self.sample_url
     }
 
+    /// Does it carry what is said before a key is pressed?
+    pub(super) fn has_greeting(&self) -> bool {
+        match &self.body {
+            Parsed::Form(fields) => fields.iter().any(|(_, template)| template.has(Place::Greeting)),
+            Parsed::Json(json) => json.has_greeting(),
+        }
+    }
+
     /// The call that carries this message.
     pub(super) fn call(&self, message: &Message) -> Result<Call, SendError> {
         let mut headers = HeaderMap::new();
@@ -130,6 +138,15 @@ impl Request {
 }
 
 impl Json {
+    fn has_greeting(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Text(template) => template.has(Place::Greeting),
+            Self::List(items) => items.iter().any(Self::has_greeting),
+            Self::Object(fields) => fields.iter().any(|(_, field)| field.has_greeting()),
+        }
+    }
+
     /// A value lands in a text and the whole is written by a JSON writer, so nothing can get out of its text.
     fn render(&self, message: &Message) -> Value {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ports::sender::Message;
+use crate::ports::sender::{Message, Speech};
 
 /// A value of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(super) enum Place {
     AddressDigits,
     /// The whole text, code and all.
     Text,
+    /// What a call says before a key is pressed; empty but for voice.
+    Greeting,
+    /// What it says after that, as SSML; empty but for voice.
+    Ssml,
     /// The line above it; empty but for e-mail.
     Subject,
     /// The code alone, for providers with texts of their own.
@@ -26,10 +30,12 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("address", Self::Address),
         ("address_digits", Self::AddressDigits),
         ("text", Self::Text),
+        ("greeting", Self::Greeting),
+        ("ssml", Self::Ssml),
         ("subject", Self::Subject),
         ("code", Self::Code),
         ("delivery", Self::Delivery),
@@ -42,6 +48,8 @@ impl Place {
             Self::Address => message.recipient.expose().to_owned(),
             Self::AddressDigits => message.recipient.expose().trim_start_matches('+').to_owned(),
             Self::Text => message.content.text.clone(),
+            Self::Greeting => speech(message, |speech| &speech.greeting),
+            Self::Ssml => speech(message, |speech| &speech.ssml),
             Self::Subject => message.content.subject.clone(),
             Self::Code => message.code.expose().to_owned(),
             Self::Delivery => message.delivery.to_string(),
@@ -53,10 +61,14 @@ impl Place {
     /// Does it hold the code, or may it?
     fn is_secret(self) -> bool {
         match self {
-            Self::Text | Self::Subject | Self::Code => true,
-            Self::Address | Self::AddressDigits | Self::Delivery | Self::Language | Self::Channel => false,
+            Self::Text | Self::Ssml | Self::Subject | Self::Code => true,
+            Self::Address | Self::AddressDigits | Self::Greeting | Self::Delivery | Self::Language | Self::Channel => false,
         }
     }
+}
+
+fn speech(message: &Message, part: fn(&Speech) -> &String) -> String {
+    message.content.speech.as_ref().map(part).cloned().unwrap_or_default()
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +114,11 @@ impl Template {
     /// May it carry the code?
     pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
+    }
+
+    /// Does it hold this place-holder?
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Place(found) if *found == place))
     }
 
     /// The text before the first value.

@@ -273,6 +273,8 @@ fn request(settings: &mut HttpSettings) -> &mut RequestSettings {
     settings.requests.get_mut(&Channel::Sms).unwrap()
 }
 
+type Break = fn(&mut HttpSettings);
+
 #[test]
 fn broken_settings_are_refused_with_their_key() {
     let refused = |change: fn(&mut HttpSettings)| {
@@ -280,7 +282,6 @@ fn broken_settings_are_refused_with_their_key() {
         change(&mut settings);
         Http::new(settings).map(drop).map_err(|error| error.to_string()).unwrap_err()
     };
-    type Break = fn(&mut HttpSettings);
     let cases: [(&str, Break); 10] = [
         ("json holds {{ pin }}", |s| request(s).body = Body::Json("[\"{{ pin }}\"]".to_owned())),
         ("json is not JSON", |s| request(s).body = Body::Json("{".to_owned())),
@@ -311,4 +312,25 @@ fn mail_04_no_url_and_no_header_carries_the_message() {
         request(&mut in_header).headers = vec![("x".to_owned(), format!("{{{{ {place} }}}}"))];
         assert!(Http::new(in_header).is_err(), "{place}");
     }
+}
+
+#[tokio::test]
+async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
+    use crate::ports::sender::Speech;
+    let voice = |server: &str, json: &str| {
+        let mut settings = settings(server, Body::Json(json.to_owned()));
+        let request = settings.requests.remove(&Channel::Sms).unwrap();
+        settings.requests.insert(Channel::Voice, request);
+        Http::new(settings)
+    };
+    let server = provider(status(200)).await;
+    let error = voice(&server.uri(), r#"{"say": "{{ text }}"}"#).unwrap_err().to_string();
+    assert!(error.contains("{{ greeting }}"), "{error}");
+    let sender = voice(&server.uri(), r#"{"first": "{{ greeting }}", "then": ["{{ ssml }}"]}"#).unwrap();
+    let mut message = message();
+    message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
+    message.content.speech = Some(Speech { greeting: "Press a key.".to_owned(), ssml: "<speak>1 2</speak>".to_owned() });
+    sender.send(&message).await.unwrap();
+    let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
+    assert_eq!(body, json!({"first": "Press a key.", "then": ["<speak>1 2</speak>"]}));
 }
