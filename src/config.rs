@@ -26,7 +26,8 @@ pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
 pub use running::{LogFormat, LogSettings, StoreSettings, WorkerSettings};
 pub use senders::{
-    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, SenderSettings, SmtpSettings, SmtpTls,
+    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
+    SmtpTls, WebhookSender,
 };
 
 use book::Book;

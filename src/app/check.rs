@@ -2,8 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Machine, compose::messages, senders::make};
-use crate::{config::Settings, keys, sender::outbox::OutboxSender};
+use super::{
+    Machine,
+    compose::messages,
+    senders::{Means, make},
+};
+use crate::{config::Settings, keys};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -18,9 +22,10 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages.templates_dir: {error:#}"));
     }
-    let outbox = OutboxSender { outbox: Arc::default(), clock: Machine::default().clock };
+    let (outbox, clock) = (Arc::default(), Machine::default().clock);
+    let means = Means { profile: settings.profile, clock: &clock, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
-        let made = make(sender, settings.profile, Some(&outbox));
+        let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
     }
     if let Some(tls) = &settings.grpc.tls {

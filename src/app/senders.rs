@@ -7,23 +7,25 @@ use anyhow::Context as _;
 use super::Machine;
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
-    ports::{outbox::Outbox, sender::Sender},
+    ports::{outbox::Outbox, sender::Sender, system::Clock},
     sender::{
         console::Console,
         http::{AnswerRules, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
+        plugin::{Plugin, PluginSettings},
         secret::SecretText,
         smtp::{Smtp, SmtpSettings, SmtpTls},
+        webhook::{Webhook, WebhookSettings},
     },
     service::deliver::{Route, Routes},
 };
 
 /// The senders of each channel, in the order of the settings.
 pub(super) fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Routes> {
-    let outbox = outbox.map(|outbox| OutboxSender { outbox: outbox.clone(), clock: machine.clock.clone() });
+    let means = Means { profile: settings.profile, clock: &machine.clock, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
-        let made = make(sender, settings.profile, outbox.as_ref());
+        let made = make(sender, &means);
         senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
     }
     senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
@@ -31,18 +33,40 @@ pub(super) fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc
     Ok(settings.routes.iter().map(|(channel, names)| (*channel, names.iter().filter_map(route).collect())).collect())
 }
 
+/// What senders need of this process.
+pub(super) struct Means<'a> {
+    pub(super) profile: Profile,
+    pub(super) clock: &'a Arc<dyn Clock>,
+    /// In development only.
+    pub(super) outbox: Option<&'a Arc<Outbox>>,
+}
+
 /// A sender with these settings. Reads the files that they name.
-pub(super) fn make(
-    settings: &SenderSettings,
-    profile: Profile,
-    outbox: Option<&OutboxSender>,
-) -> anyhow::Result<Arc<dyn Sender>> {
+pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
+    let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
     Ok(match settings {
         SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
-        SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, profile)?)?),
+        SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, plain)?)?),
+        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(webhook_settings(webhook, plain)?, clock)?),
+        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&plugin_settings(plugin)?)?),
         SenderSettings::Console => Arc::new(Console),
-        SenderSettings::Outbox => Arc::new(outbox.context("the outbox exists in the development profile only")?.clone()),
+        SenderSettings::Outbox => {
+            let outbox = means.outbox.context("the outbox exists in the development profile only")?.clone();
+            Arc::new(OutboxSender { outbox, clock })
+        }
     })
+}
+
+fn webhook_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<WebhookSettings> {
+    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
+    let secrets = settings.secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
+    Ok(WebhookSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout })
+}
+
+fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSettings> {
+    let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
+    let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
+    Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout })
 }
 
 /// The secret of a file, without the line break that editors leave.
@@ -71,7 +95,7 @@ fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings
     })
 }
 
-fn http_settings(settings: &config::HttpSender, profile: Profile) -> anyhow::Result<HttpSettings> {
+fn http_settings(settings: &config::HttpSender, plain: bool) -> anyhow::Result<HttpSettings> {
     let request = |request: &config::HttpRequest| RequestSettings {
         method: match request.method {
             HttpMethod::Post => Method::Post,
@@ -98,7 +122,7 @@ fn http_settings(settings: &config::HttpSender, profile: Profile) -> anyhow::Res
         },
         answers: answer_rules(&settings.answers),
         allow_hosts: settings.connection.allow_hosts.clone(),
-        plain: profile == Profile::Development,
+        plain,
         ca_file: settings.connection.ca_file.clone(),
         timeout: settings.connection.timeout,
     })

@@ -1,10 +1,12 @@
 //! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
 
+mod hook;
 mod http;
 mod preset;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
+pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
 use super::{Profile, Table};
@@ -53,6 +55,10 @@ pub enum SenderSettings {
     Smtp(Box<SmtpSettings>),
     /// A provider's HTTP API.
     Http(Box<HttpSender>),
+    /// A service of the operator's own.
+    Webhook(Box<WebhookSender>),
+    /// A process of the operator's own.
+    Plugin(Box<PluginSender>),
     /// Standard output.
     Console,
     /// The development outbox.
@@ -65,6 +71,8 @@ impl SenderSettings {
         match self {
             Self::Smtp(_) => channel == Channel::Email,
             Self::Http(http) => http.requests.contains_key(&channel),
+            Self::Webhook(webhook) => webhook.channels.contains(&channel),
+            Self::Plugin(plugin) => plugin.channels.contains(&channel),
             Self::Console | Self::Outbox => true,
         }
     }
@@ -74,14 +82,22 @@ impl SenderSettings {
 enum Kind {
     Smtp,
     Http,
+    Webhook,
+    Plugin,
     /// The preset's file.
     Preset(&'static str),
     Console,
     Outbox,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("smtp", Kind::Smtp), ("http", Kind::Http), ("console", Kind::Console), ("outbox", Kind::Outbox)];
+const KINDS: [(&str, Kind); 6] = [
+    ("smtp", Kind::Smtp),
+    ("http", Kind::Http),
+    ("webhook", Kind::Webhook),
+    ("plugin", Kind::Plugin),
+    ("console", Kind::Console),
+    ("outbox", Kind::Outbox),
+];
 
 fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
     KINDS.into_iter().chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
@@ -100,6 +116,8 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
             Some(Kind::Smtp) => smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
             Some(Kind::Http) => http::http(&mut row).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
+            Some(Kind::Plugin) => hook::plugin(&mut row).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };

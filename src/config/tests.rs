@@ -268,3 +268,21 @@ senders = ["acme"]
     let voice_only = text.replace("[\"sms\", \"voice\"]", "[\"voice\"]");
     assert_eq!(keys_of(with(&voice_only, &[])), ["routes.sms.senders"], "it does not carry SMS");
 }
+
+#[test]
+fn webhooks_and_plugins_say_what_they_carry() {
+    let hook =
+        "[senders.p]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"https://h.example/in\"\nsecret_files = [\"/k/a\"]\n";
+    let plugin = "[senders.p]\nkind = \"plugin\"\nchannels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n";
+    for (section, required) in [(hook, &["channels", "url", "secret_files"][..]), (plugin, &["channels", "address"])] {
+        let route = |channel: &str| format!("{section}[routes.{channel}]\nsenders = [\"p\"]\n");
+        let settings = with(&route("sms"), &[]).unwrap();
+        assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
+        assert_eq!(keys_of(with(&route("voice"), &[])), ["routes.voice.senders"]);
+        for key in required {
+            let rest: Vec<&str> = section.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect();
+            assert_eq!(keys_of(with(&rest.join("\n"), &[])), [format!("senders.p.{key}")]);
+        }
+    }
+    assert_eq!(keys_of(with(&format!("{plugin}allow_hosts = [\"x\"]\n"), &[])), ["senders.p.allow_hosts"]);
+}

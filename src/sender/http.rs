@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use reqwest::header::{HeaderName, HeaderValue};
 
+pub(super) use self::answer::judge;
+use self::request::Request;
 pub use self::{
     answer::AnswerRules,
     request::{Body, Method, RequestError, RequestSettings},
 };
-use self::{answer::judge, request::Request};
 use super::{
     outgoing::{Outgoing, OutgoingError, Settings, Targets, give_up},
     secret::SecretText,

@@ -33,7 +33,7 @@ pub struct AnswerRules {
 }
 
 /// Reads an answer. Its words stay here: they tend to hold the address.
-pub(super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent, SendError> {
+pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent, SendError> {
     let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
     let at = |pointer: &Option<String>| json.as_ref()?.pointer(pointer.as_ref()?).and_then(text);
     let code = at(&rules.code_pointer);
