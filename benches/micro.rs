@@ -45,7 +45,13 @@ impl World {
 
     fn context(&self) -> Context<'_> {
         let at = Timestamp::from_micros(1_800_000_000_000_000);
-        Context { now: Now::new(at, at), generation: Generation([5; 16]), keyring: &self.keyring, rules: &self.rules }
+        Context {
+            now: Now::new(at, at),
+            generation: Generation([5; 16]),
+            forgot_at: None,
+            keyring: &self.keyring,
+            rules: &self.rules,
+        }
     }
 
     fn start(&self) -> Start {

@@ -4,8 +4,10 @@ mod check;
 mod compose;
 mod senders;
 mod serve;
+mod stores;
 
 pub use check::problems;
+pub use stores::{init_store, look_at_store};
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -35,6 +37,8 @@ pub struct Machine {
     pub entropy: Arc<dyn Entropy>,
     /// A store that takes the place of that of the settings.
     pub store: Option<Arc<dyn Store>>,
+    /// A clock that takes the place of that of the store's servers.
+    pub store_clock: Option<Arc<dyn Clock>>,
     /// Senders that take the place of those of the settings, by name.
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
 }
@@ -45,6 +49,7 @@ impl Default for Machine {
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy::default()),
             store: None,
+            store_clock: None,
             senders: BTreeMap::new(),
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     app,
     config::{self, Settings},
     keys,
+    ports::store_url::StoreUrl,
 };
 
 /// Settings that cannot be used.
@@ -37,7 +38,16 @@ enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default).
     Serve,
     /// Check the settings, report all mistakes at once, and print the effective settings with secrets masked.
-    CheckConfig,
+    CheckConfig {
+        /// Also reach the store, and tell what is wrong with its servers.
+        #[arg(long)]
+        store: bool,
+    },
+    /// Care for the store.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Play a whole conversation against a service in this process, and explain each step.
     Demo,
     /// Make keys.
@@ -47,6 +57,16 @@ enum Command {
     },
     /// Print the version.
     Version,
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Set an empty store on Redis up, once. In production a start on an empty store is refused, for it may have lost what it held.
+    Init {
+        /// It is empty because it lost what it held: for a day failure counts begin half spent.
+        #[arg(long)]
+        after_loss: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -71,7 +91,10 @@ pub fn run() -> ExitCode {
     let file = arguments.config.as_deref();
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error))),
-        Command::CheckConfig => load(file).map(|settings| say(settings.effective())),
+        Command::CheckConfig { store } => load(file).and_then(|settings| check_config(&settings, store)),
+        Command::Store { command: StoreCommand::Init { after_loss } } => {
+            load(file).and_then(|settings| store_init(&settings, after_loss).map_err(|error| failed(&error)))
+        }
         Command::Demo => demo::run().map_err(|error| failed(&error)),
         Command::Keys { command } => make_keys(command).map_err(|error| failed(&error)),
         Command::Version => {
@@ -110,6 +133,36 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
     }
     complain(&format!("{} problem(s) with the files of the settings:\n  {}", problems.len(), problems.join("\n  ")));
     Err(EXIT_SETTINGS)
+}
+
+/// Prints the settings; with `store` also what is to be known of the servers behind them.
+fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
+    say(settings.effective());
+    if !store {
+        return Ok(());
+    }
+    if !matches!(settings.store.url, StoreUrl::Redis(_)) {
+        complain("the store is embedded: there is no server to look at");
+        return Ok(());
+    }
+    let told = on_runtime(app::look_at_store(settings)).map_err(|error| failed(&error.context("store")))?;
+    for complaint in &told {
+        complain(&format!("warning: store: {}: {}", complaint.word, complaint.text));
+    }
+    complain(&format!("the store can be used, with {} warning(s)", told.len()));
+    Ok(())
+}
+
+fn store_init(settings: &Settings, after_loss: bool) -> anyhow::Result<()> {
+    let was_empty = on_runtime(app::init_store(settings, after_loss))?;
+    say(if was_empty { "the store is set up" } else { "the store was set up before; nothing was changed" });
+    Ok(())
+}
+
+/// Runs what needs connections.
+fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 fn make_keys(command: KeysCommand) -> anyhow::Result<()> {

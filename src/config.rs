@@ -8,6 +8,7 @@ mod messages;
 mod reader;
 mod running;
 mod senders;
+mod store;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
@@ -24,11 +25,12 @@ pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
-pub use running::{LogFormat, LogSettings, StoreSettings, WorkerSettings};
+pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
     Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
     SmtpTls, WebhookSender,
 };
+pub use store::{RedisKeys, StoreSettings};
 
 use book::Book;
 use reader::Table;

@@ -36,7 +36,7 @@
 //! | [`message`] | the texts: templates, their lint, what customers are told | `domain`, `ports` |
 //! | [`service`] | the use cases, one verb a file; the vault that seals | `domain`, `ports`, `message` |
 //! | [`grpc`], [`http`], [`worker`] | what calls the use cases | `service` and below |
-//! | [`store`], [`sender`], [`system`] | what the ports are made of | `ports`, `domain`; `sender` also the public protos |
+//! | [`store`], [`sender`], [`system`] | what the ports are made of; [`store::redis`] says how Redis is used | `ports`, `domain`; `sender` also the public protos |
 //! | [`config`], [`keys`], [`telemetry`] | settings, key files, logs and metrics | `domain`, each other |
 //! | [`app`], [`cli`] | composition, the command line | all |
 //!
@@ -52,6 +52,7 @@
 //! - Attempts are bounded per verification and failures per subject; no resend and no new start refills them.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all roads.
 //! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
+//! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
 //! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.
 //!
 //! # One e-mail code, from file to file

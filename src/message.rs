@@ -5,16 +5,13 @@ mod form;
 mod language;
 mod lint;
 mod load;
+mod mistake;
 mod sms;
 mod template;
 
 use std::collections::HashMap;
 
-pub use self::{
-    explain::Explanation,
-    load::{TemplateMistake, Wording},
-    sms::SmsRules,
-};
+pub use self::{explain::Explanation, load::Wording, mistake::TemplateMistake, sms::SmsRules};
 use self::{
     form::Form,
     language::Language,

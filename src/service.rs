@@ -26,7 +26,7 @@ use crate::{
     },
     message::Messages,
     ports::{
-        store::Store,
+        store::{Complaint, Store},
         system::{Clock, Entropy},
     },
 };
@@ -100,6 +100,20 @@ impl Service {
         let cx = self.context(&loaded);
         let standing = get(loaded.record, &target, &cx)?;
         Ok(Reading { standing, now: cx.now })
+    }
+
+    /// Does the store serve?
+    ///
+    /// # Errors
+    /// [`Failure`] says why not.
+    pub async fn serves(&self) -> Result<(), Failure> {
+        self.bounded(async { Ok(self.parts.store.ready().await?) }).await
+    }
+
+    /// What is not as it should be, while the service still serves.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<Complaint> {
+        self.parts.store.complaints()
     }
 
     /// Drops events that are older than the settings keep them.

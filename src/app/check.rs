@@ -6,8 +6,9 @@ use super::{
     Machine,
     compose::messages,
     senders::{Means, make},
+    stores::redis_settings,
 };
-use crate::{config::Settings, keys};
+use crate::{config::Settings, keys, ports::store_url::StoreUrl};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -27,6 +28,9 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
+    }
+    if let StoreUrl::Redis(url) = &settings.store.url {
+        problems.extend(redis_settings(settings, url).err().map(|error| format!("store: {error:#}")));
     }
     if let Some(tls) = &settings.grpc.tls {
         let unreadable = |path: &Path| std::fs::read(path).err().map(|error| format!("{}: {error}", path.display()));

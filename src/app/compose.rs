@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, senders::routes};
+use super::{App, Listeners, Machine, senders::routes, stores};
 use crate::{
     config::{self, Profile, Settings},
     domain::{
@@ -16,17 +16,13 @@ use crate::{
     grpc::auth::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, Wording},
-    ports::{
-        outbox::Outbox,
-        store::Store,
-        system::{Clock, Entropy},
-    },
+    ports::outbox::Outbox,
     service::{
         Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
     },
-    store, telemetry,
+    telemetry,
     worker::Worker,
 };
 
@@ -46,7 +42,7 @@ impl App {
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
         let store = match &machine.store {
             Some(store) => store.clone(),
-            None => open_store(&settings, clock.clone(), entropy.clone()).await?,
+            None => stores::open(&settings, &machine).await?,
         };
         let outbox = development.then(Arc::<Outbox>::default);
         let routes = routes(&settings, &machine, outbox.as_ref())?;
@@ -81,13 +77,6 @@ impl App {
         let shield = &self.settings.shield;
         ShieldRate { calls_per_s: positive(shield.calls_per_s), burst: positive(shield.burst) }
     }
-}
-
-/// Opening reads and repairs files: not on a worker of the runtime.
-async fn open_store(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> anyhow::Result<Arc<dyn Store>> {
-    let (url, data_dir) = (settings.store.url.clone(), settings.data_dir.clone());
-    let opened = tokio::task::spawn_blocking(move || store::open(&url, &data_dir, clock, &*entropy)).await;
-    opened.context("opening the store panicked")?.context("cannot open the store")
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -150,7 +150,7 @@ fn server_tls(tls: &crate::config::TlsFiles) -> anyhow::Result<ServerTlsConfig> 
 async fn probe(service: Arc<Service>, health: tonic_health::server::HealthReporter, shutdown: CancellationToken) {
     const NAME: &str = "countersign.v1.VerificationService";
     loop {
-        let well = service.due(1).await.is_ok();
+        let well = service.serves().await.is_ok();
         let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
         health.set_service_status(NAME, status).await;
         health.set_service_status("", status).await;

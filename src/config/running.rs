@@ -1,41 +1,13 @@
-//! `[store]`, `[subject]`, `[worker]` and `[log]`: how the service runs.
+//! `[subject]`, `[worker]` and `[log]`: how the service runs.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Profile, Table};
-use crate::{
-    domain::limits::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules},
-    ports::store_url::StoreUrl,
-};
+use super::Table;
+use crate::domain::limits::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
 
-const DATABASE: &str = "countersign.redb";
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// The store.
-#[derive(Clone, Debug)]
-pub struct StoreSettings {
-    /// Which engine, and where.
-    pub url: StoreUrl,
-    /// Of all store work of one command.
-    pub deadline: Duration,
-}
-
-impl StoreSettings {
-    pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
-        let url = match table.text("url") {
-            None => Some(StoreUrl::File(data_dir.join(DATABASE))),
-            Some(text) => StoreUrl::parse(&text).map_err(|invalid| table.mistake("url", invalid)).ok(),
-        };
-        if profile == Profile::Production && matches!(url, Some(StoreUrl::Memory)) {
-            table.mistake("url", "is memory only, and forgets failures with each restart; production needs embedded:PATH");
-        }
-        let deadline = table.millis("deadline_ms", 250, &(1..=60_000));
-        table.finish();
-        Some(Self { url: url?, deadline })
-    }
-}
 
 pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     let rules = SubjectRules {

@@ -66,7 +66,7 @@ profil = "development"
 listen = "nowhere"
 max_streams = 0
 [store]
-url = "redis://localhost"
+url = "redis://user:secret@localhost"
 [subject]
 failure_limit = 51
 [actions.login]
@@ -84,7 +84,7 @@ senders = ["nobody"]
         "profil: is no setting; did you mean profile?",
         "actions.login.code_lifetime_s: 601 is not within 30 to 600",
         "store.url: ",
-        "Redis is not built yet",
+        "must not hold a password",
         "routes.email.senders: \"nobody\" is none of the senders",
     ] {
         assert!(report.contains(part), "{part} is missing in {report}");
@@ -285,4 +285,31 @@ fn webhooks_and_plugins_say_what_they_carry() {
         }
     }
     assert_eq!(keys_of(with(&format!("{plugin}allow_hosts = [\"x\"]\n"), &[])), ["senders.p.allow_hosts"]);
+}
+
+#[test]
+fn store_14_production_takes_redis_without_tls_only_where_it_says_so() {
+    let keys = |text: &str| {
+        let file = format!("profile = \"production\"\n[store]\n{text}\n");
+        let mistakes = with(&file, &[]).unwrap_err();
+        mistakes.0.into_iter().map(|mistake| mistake.key).filter(|key| key.starts_with("store.")).collect::<Vec<_>>()
+    };
+    assert_eq!(keys("url = \"redis://redis.internal\""), ["store.url"]);
+    assert_eq!(keys("url = \"redis://redis.internal\"\nplaintext_allowed = true"), Vec::<String>::new());
+    assert_eq!(keys("url = \"rediss-cluster://a,b,c\"\nshards = 128\nwait_replicas = 1"), Vec::<String>::new());
+}
+
+#[test]
+fn settings_of_the_store_that_fight_are_mistakes() {
+    for (text, key) in [
+        ("url = \"redis://user@h\"", "store.password_file"),
+        ("url = \"redis://h\"\nca_file = \"ca.pem\"", "store.url"),
+        ("url = \"rediss://h\"\nclient_cert_file = \"c.pem\"", "store.client_cert_file"),
+        ("url = \"redis://h\"\nwait_replicas = 1\nwait_ms = 250", "store.wait_ms"),
+        ("url = \"redis://h\"\nprefix = \"a b\"", "store.prefix"),
+        ("url = \"redis://h\"\nshards = 0", "store.shards"),
+    ] {
+        let mistakes = with(&format!("[store]\n{text}\n"), &[]).unwrap_err();
+        assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), [key], "{mistakes}");
+    }
 }

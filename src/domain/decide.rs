@@ -20,7 +20,7 @@ use super::{
     generation::Generation,
     ids::{CallerName, TenantId, VerificationId},
     keyring::Keyring,
-    limits::SubjectRules,
+    limits::{FORGOTTEN_PERIOD, SubjectRules},
     refusal::Refusal,
     subject::SubjectRecord,
     time::{Now, Timestamp},
@@ -40,6 +40,15 @@ pub struct Context<'a> {
     pub keyring: &'a Keyring,
     /// The rules that hold for every subject.
     pub rules: &'a SubjectRules,
+}
+
+impl Context<'_> {
+    /// A record of which nothing is known. For a day after the store forgot what it held its counts begin half spent.
+    fn new_record(&self, event_salt: [u8; 16]) -> SubjectRecord {
+        let record = SubjectRecord::new(event_salt, self.generation);
+        let forgot_lately = self.forgot_at.is_some_and(|at| !self.now.has_reached(at.plus(FORGOTTEN_PERIOD)));
+        if forgot_lately { record.half_spent(self.rules) } else { record }
+    }
 }
 
 /// How surely a commit must last. A count that is raised must not roll back with a failover.

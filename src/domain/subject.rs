@@ -1,13 +1,12 @@
 //! The subject record: the aggregate of all that must change together.
 
 use super::{
-    decide::Context,
     event::{Event, What},
     failures::{Failures, Origin},
     generation::Generation,
     ids::VerificationId,
     keyring::Mark,
-    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, FORGOTTEN_PERIOD, SubjectRules},
+    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Phase, Verification},
 };
@@ -30,19 +29,23 @@ pub struct SubjectRecord {
 }
 
 impl SubjectRecord {
-    /// A record of which nothing is known. If the store forgot what it held, the counts begin half spent for a day:
-    /// the subject may have had failures.
+    /// A record of which nothing is known.
     #[must_use]
-    pub fn new(event_salt: [u8; 16], cx: &Context<'_>) -> Self {
-        let forgot = cx.forgot_at.is_some_and(|at| !cx.now.has_reached(at.plus(FORGOTTEN_PERIOD)));
+    pub fn new(event_salt: [u8; 16], generation: Generation) -> Self {
         Self {
             version: 0,
-            generation: cx.generation,
+            generation,
             event_salt,
             last_event_at: Timestamp::default(),
-            failures: if forgot { Failures::half_spent(cx.rules.failure_limit) } else { Failures::default() },
+            failures: Failures::default(),
             verifications: Vec::new(),
         }
+    }
+
+    /// The subject may have had failures of which nothing is known: half of the limit is taken as spent.
+    #[must_use]
+    pub fn half_spent(self, rules: &SubjectRules) -> Self {
+        Self { failures: Failures::half_spent(rules.failure_limit), ..self }
     }
 
     /// The record as its next commit writes it: one version on, and with the moment of its last event.

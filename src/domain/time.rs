@@ -73,6 +73,12 @@ impl Now {
         start.since(self.earlier)
     }
 
+    /// How far apart the clocks are.
+    #[must_use]
+    pub fn apart(self) -> Duration {
+        self.later.since(self.earlier)
+    }
+
     /// The instant that goes into records.
     #[must_use]
     pub fn stamp(self) -> Timestamp {

@@ -1,6 +1,6 @@
 //! The operators' pages: metrics, alive or not, ready or not.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Router,
@@ -23,13 +23,17 @@ pub fn router(
     Router::new().route("/metrics", get(metrics)).route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
 }
 
-/// Ready means: the store answers, and the process is not on its way out.
+/// Ready means: the store answers, and the process is not on its way out. What is not as it should be is told beside it.
 async fn ready(service: Arc<Service>, shutdown: CancellationToken) -> impl IntoResponse {
     if shutdown.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
     }
-    match service.due(1).await {
-        Ok(_) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+    let (status, mut text) = match service.serves().await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store does not answer: {error}\n")),
+    };
+    for complaint in service.complaints() {
+        let _ = writeln!(text, "degraded: {}: {}", complaint.word, complaint.text);
     }
+    (status, text)
 }

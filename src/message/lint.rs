@@ -3,7 +3,7 @@
 //! What is bound is left out: its length is known only at the start of a verification, and it is never cut, because
 //! the customer must see what is approved. Such a message may take another segment.
 
-use super::{Facts, Key, Messages, form::Form, language::Language, load::TemplateMistake};
+use super::{Facts, Key, Messages, form::Form, language::Language, mistake::TemplateMistake};
 use crate::domain::{
     binding::Binding,
     guess::Digits,

@@ -11,6 +11,7 @@ use super::{
     form::Form,
     language::Language,
     lint,
+    mistake::TemplateMistake,
     sms::SmsRules,
     template::{Flaw, Template},
 };
@@ -22,28 +23,6 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const FILES_MAX: usize = 1000;
 /// Most characters of a brand: it is part of every SMS.
 const BRAND_CHARS_MAX: usize = 64;
-
-/// What is wrong with the templates, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateMistake {
-    /// The file or folder, or the name of a setting.
-    pub path: String,
-    /// The line, counted from 1, if it is one line.
-    pub line: Option<usize>,
-    /// What is wrong, as the end of a sentence that begins with the path.
-    pub problem: String,
-}
-
-impl std::fmt::Display for TemplateMistake {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.path, self.problem),
-            None => write!(f, "{}: {}", self.path, self.problem),
-        }
-    }
-}
-
-impl std::error::Error for TemplateMistake {}
 
 macro_rules! built_in {
     ($folder:literal) => {

@@ -211,6 +211,14 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
 
+    /// Does the store serve? Costs little; a store that answers calls itself need not be asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] says why not.
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.due(0).await.map(drop)
+    }
+
     /// What is not as it should be. Costs nothing: the store knows it already.
     fn complaints(&self) -> Vec<Complaint> {
         Vec::new()

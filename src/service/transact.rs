@@ -148,10 +148,10 @@ impl Service {
         }
     }
 
-    /// After an unknown outcome: what is stored tells. Mine is there, so it was committed.
+    /// After an unknown outcome: what is stored tells. Mine is there, so it was committed; else the decision is taken
+    /// again, as after a conflict. Should the lost commit still arrive, it is the one that finds another record.
     async fn find_out(&self, key: &SubjectKey, mine: Option<Token>) -> Result<bool, StoreError> {
-        let stored = self.parts.store.load(key).await?.blob.map(|blob| blob.token);
-        if stored == mine { Ok(true) } else { Err(StoreError::Unavailable("not committed".to_owned())) }
+        Ok(self.parts.store.load(key).await?.blob.map(|blob| blob.token) == mine)
     }
 
     /// Writes down an event that comes with no change. It is not worth failing a call for.

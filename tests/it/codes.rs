@@ -32,6 +32,7 @@ async fn code_04_a_resend_carries_the_same_code_and_extends_nothing() {
         service.advance(30);
         let resent = service.try_resend(&v.verification_id, channel).await.unwrap();
         assert_eq!((resent.expires_at, resent.attempts_left), (v.expires_at, 4), "resend {round}");
+        service.recorder.wait_for(round + 2).await;
     }
     let messages = service.recorder.wait_for(4).await;
     assert!(messages.iter().all(|message| message.code.expose() == code), "one code on all roads");

@@ -7,7 +7,7 @@ use countersign::{
     ports::sender::SendError,
 };
 
-use crate::harness::{Harness, Setup, login, recipient};
+use crate::harness::{A_BIT, Harness, Setup, login, recipient};
 
 fn retry() -> SendError {
     SendError::Retry { after: Duration::from_secs(2), reason: "busy".to_owned() }
@@ -33,8 +33,7 @@ async fn a_busy_sender_is_asked_again_with_the_same_code_and_id() {
         service.until(&v.verification_id, |v| v.deliveries[0].tries as usize == tries).await;
         // The report comes after the hand-over; only then is the retry in the index.
         while service.recorder.all().len() == tries {
-            service.advance(2);
-            tokio::task::yield_now().await;
+            service.pass(Duration::from_secs(2)).await;
         }
     }
     let seen = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
@@ -63,8 +62,7 @@ async fn the_next_sender_of_the_route_takes_what_the_first_will_not() {
     service.recorder.wait_for(1).await;
     let outbox = service.reach.outbox.clone().unwrap();
     while outbox.list().is_empty() {
-        service.advance(1);
-        tokio::task::yield_now().await;
+        service.pass(Duration::from_secs(1)).await;
     }
     let seen = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
     assert_eq!(seen.deliveries[0].sender, "spare");
@@ -80,8 +78,7 @@ async fn a_sender_that_is_down_does_not_keep_the_next_one_from_the_message() {
     service.recorder.wait_for(1).await;
     let outbox = service.reach.outbox.clone().unwrap();
     while outbox.list().is_empty() {
-        service.advance(1);
-        tokio::task::yield_now().await;
+        service.pass(Duration::from_secs(1)).await;
     }
     let seen = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
     assert_eq!((seen.deliveries[0].sender.as_str(), seen.deliveries[0].tries), ("spare", 2));
@@ -128,7 +125,7 @@ async fn send_12_every_start_ends_in_exactly_one_event() {
         of.map(|line| line.details["outcome"].clone()).collect::<Vec<_>>()
     };
     while ended(&service.audit().await, &expired.verification_id).is_empty() {
-        tokio::task::yield_now().await;
+        service.pass(A_BIT).await;
     }
     let lines = service.audit().await;
     for (v, outcome) in [

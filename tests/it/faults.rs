@@ -1,8 +1,11 @@
 //! A store that goes down, hangs, or loses its answers: no verdict without its commit, and no repeat that counts twice.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -164,8 +167,7 @@ async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code
     assert_eq!(first.verification_id, second.verification_id);
     // Its hand was let go with the failed call: the lease ends, and the message goes out.
     while service.recorder.all().is_empty() {
-        service.advance(15);
-        tokio::task::yield_now().await;
+        service.pass(Duration::from_secs(15)).await;
     }
     let code = service.code_of(&first.verification_id).await;
     assert_eq!(service.check(&first.verification_id, &code).await, Verdict::Approved);

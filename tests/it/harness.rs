@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,13 +15,18 @@ use countersign::{
     config,
     domain::time::Timestamp,
     pb::v1::{self, verification_service_client::VerificationServiceClient},
-    ports::sender::{Message, SendError, Sender, Sent},
+    ports::{
+        sender::{Message, SendError, Sender, Sent},
+        system::Clock,
+    },
     service::vault::Line,
     system::{ManualClock, SystemEntropy},
 };
 use tokio::sync::watch;
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt;
+
+use crate::rig::{self, RedisServer};
 
 pub type Client = VerificationServiceClient<Channel>;
 
@@ -32,6 +37,9 @@ pub const fn scaled(here: usize, campaign: usize) -> usize {
 
 /// Patience with work in other tasks; never a pause, only an end.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Less than any rule of the service can tell, but enough to wake its sweep.
+pub const A_BIT: Duration = Duration::from_millis(10);
 
 /// A sender that keeps every message and answers as told.
 #[derive(Default)]
@@ -87,11 +95,38 @@ pub struct Setup {
     pub clock: Arc<ManualClock>,
 }
 
+/// Does the suite run on Redis this time? (`COUNTERSIGN_TEST_STORE=redis`; tests/run does both.)
+pub fn on_redis() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the one switch of the suite, and no setting of the service")]
+    static ON_REDIS: LazyLock<bool> = LazyLock::new(|| match std::env::var("COUNTERSIGN_TEST_STORE").as_deref() {
+        Ok("redis") => true,
+        Ok("") | Err(_) => false,
+        Ok(other) => panic!("COUNTERSIGN_TEST_STORE={other} is neither empty nor redis"),
+    });
+    *ON_REDIS
+}
+
+/// The server of all tests that need no more than a server; each has a prefix of its own there.
+pub fn server() -> &'static RedisServer {
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&rig::Options::default()));
+    &SERVER
+}
+
+/// Settings of a store in memory, or on Redis.
+fn store_settings() -> Vec<(String, String)> {
+    let own = |key: &str, value: String| (key.to_owned(), value);
+    if on_redis() {
+        vec![own("STORE__URL", server().url()), own("STORE__PREFIX", unique("it"))]
+    } else {
+        vec![own("STORE__URL", "embedded:".to_owned())]
+    }
+}
+
 impl Default for Setup {
     fn default() -> Self {
         let start = Timestamp::from_micros(1_800_000_000_000_000);
         Self {
-            settings: vec![("STORE__URL".to_owned(), "embedded:".to_owned())],
+            settings: store_settings(),
             file: String::new(),
             dir: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::new(start)),
@@ -124,7 +159,9 @@ impl Setup {
         let recorder = Arc::new(Recorder::default());
         let senders = BTreeMap::from([("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>)]);
         let entropy = Arc::new(SystemEntropy::default());
-        let machine = Machine { senders, entropy, ..machine };
+        // Where the servers would tell the time, the steered clock does.
+        let store_clock = machine.store_clock.clone().or_else(|| Some(self.clock.clone() as Arc<dyn Clock>));
+        let machine = Machine { senders, entropy, store_clock, ..machine };
         let app = App::build(self.settings(), machine).await.expect("the app can be made");
         let reach = app.reach().unwrap();
         let served = tokio::spawn(app.serve());
@@ -234,6 +271,17 @@ impl Harness {
 
     pub fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Moves the clock on and lets the tasks of the service take notice: within this process by a turn of theirs, with a
+    /// server behind them by as long as its answers take.
+    pub async fn pass(&self, span: Duration) {
+        self.clock.advance(span);
+        if on_redis() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until a verification is as wanted, as the watch stream tells.

@@ -11,6 +11,8 @@ mod harness;
 mod operations;
 mod process;
 mod providers;
+#[path = "../rig/rig.rs"]
+mod rig;
 mod secrecy;
 mod sink;
 mod store;

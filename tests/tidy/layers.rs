@@ -53,7 +53,22 @@ const LAYERS: &[Layer] = &[
     layer(
         "store",
         &["domain", "ports"],
-        &["async_trait", "futures_util", "hex", "metrics", "redb", "thiserror", "tokio", "tokio_util", "tracing"],
+        &[
+            "arc_swap",
+            "async_trait",
+            "aws_lc_rs",
+            "crc16",
+            "futures_util",
+            "hex",
+            "metrics",
+            "redb",
+            "redis",
+            "thiserror",
+            "tokio",
+            "tokio_util",
+            "tracing",
+            "zeroize",
+        ],
     ),
     // Plug-ins are called by the public protos.
     layer(

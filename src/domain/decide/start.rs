@@ -58,7 +58,7 @@ pub struct Start {
 pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) -> Decision<Standing> {
     let mut events = Vec::new();
     let at = cx.now.stamp();
-    let record = record.unwrap_or_else(|| SubjectRecord::new(command.event_salt, cx));
+    let record = record.unwrap_or_else(|| cx.new_record(command.event_salt));
     let durability = Durability::of_penalty(record.generation != cx.generation);
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
     // The repeat check comes before every other one: the first answer stands.

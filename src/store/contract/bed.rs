@@ -1,8 +1,11 @@
 //! A store on a steered clock, with short words for what tests do to it.
 
+#[path = "../../../tests/rig/rig.rs"]
+pub mod rig;
+
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -10,6 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use tempfile::TempDir;
+
+use rig::RedisServer;
 
 use crate::{
     domain::{
@@ -23,7 +28,10 @@ use crate::{
         store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
         system::{Clock, Entropy},
     },
-    store::open,
+    store::{
+        open_embedded,
+        redis::{Certificates, FirstUse, Redis, RedisMachine, RedisSettings},
+    },
 };
 
 /// Twenty at once, then one per 15 s.
@@ -77,6 +85,39 @@ pub fn token(n: u8) -> Token {
     [n; 12]
 }
 
+/// The server of all tests that need no more than a server.
+pub fn server() -> &'static RedisServer {
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&rig::Options::default()));
+    &SERVER
+}
+
+/// Settings for a store in a single shard, so that events have one order as in the embedded engines.
+pub fn redis_settings(url: &str) -> RedisSettings {
+    let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else { panic!("{url} is no Redis") };
+    RedisSettings {
+        url,
+        login: None,
+        sentinel_login: None,
+        certificates: Certificates::default(),
+        prefix: "cs".to_owned(),
+        shards: 1,
+        connections: 2,
+        durable_connections: 2,
+        wait_replicas: 0,
+        wait_aof: false,
+        wait: Duration::from_millis(100),
+        deadline: Duration::from_secs(10),
+    }
+}
+
+/// A store on Redis whose time is that of a steered clock.
+pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Arc<Redis> {
+    // Ours is not the machine's time; that the servers' is another is no news to a test.
+    let entropy = Arc::new(crate::system::SystemEntropy::default());
+    let machine = RedisMachine { clock: clock.clone(), entropy, frozen: Some(clock.clone()) };
+    Arc::new(Redis::open(settings, machine, FirstUse::SetUp).await.unwrap())
+}
+
 /// A store and its clock.
 pub struct Bed {
     pub store: Arc<dyn Store>,
@@ -86,18 +127,28 @@ pub struct Bed {
 
 impl Bed {
     pub fn memory() -> Self {
-        Self::open(&StoreUrl::Memory, None)
+        Self::embedded(None)
     }
 
     pub fn durable() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::open(&StoreUrl::File(folder.path().join("store.redb")), Some(folder))
+        Self::embedded(Some(tempfile::tempdir().unwrap()))
     }
 
-    fn open(url: &StoreUrl, folder: Option<TempDir>) -> Self {
+    /// On the one server of all tests, under a prefix of its own.
+    pub async fn redis() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let prefix = format!("bed{}", NEXT.fetch_add(1, Ordering::SeqCst));
+        let clock = ManualClock::start();
+        let settings = RedisSettings { prefix, ..redis_settings(&server().url()) };
+        Self { store: open_redis(settings, &clock).await, clock, _folder: None }
+    }
+
+    /// In a file of this folder, or in memory.
+    fn embedded(folder: Option<TempDir>) -> Self {
         let clock = ManualClock::start();
         let data_dir = folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
-        let store = open(url, &data_dir, clock.clone(), &Counter::default()).unwrap();
+        let path = folder.as_ref().map(|folder| folder.path().join("store.redb"));
+        let store = open_embedded(path.as_deref(), &data_dir, clock.clone(), &Counter::default()).unwrap();
         Self { store, clock, _folder: folder }
     }
 

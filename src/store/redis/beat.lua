@@ -1,0 +1,9 @@
+#!lua
+-- One sign of life of one process. KEYS: the processes. ARGV: 1 this process, 2 how long one is remembered (us).
+-- Answers who is alive.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], 3600000)
+return redis.call('ZRANGE', KEYS[1], 0, -1)

@@ -1,0 +1,86 @@
+//! Events: a stream per shard. An entry's id is the moment by the server's clock, and a number within the millisecond.
+
+use redis::cmd;
+
+use super::{
+    Core,
+    keys::slot,
+    node::Lane,
+    road::{Trip, go},
+};
+use crate::{
+    domain::{ids::SubjectKey, time::Timestamp},
+    ports::store::{StoreError, StoredEvent},
+    store::bounds::{EVENTS_MAX, TRIM_STEP},
+};
+
+/// Bits of a cursor that tell events of one millisecond apart.
+const CURSOR_BITS: u32 = 22;
+
+impl Core {
+    /// The id of a new event, by the server's clock or that of a test.
+    pub(super) fn event_id(&self) -> String {
+        self.frozen_now().map_or_else(|| "*".to_owned(), |now| format!("{}-*", now.as_micros() / 1000))
+    }
+
+    /// How many events a shard keeps.
+    pub(super) fn events_max(&self) -> u64 {
+        EVENTS_MAX / u64::from(self.keys.shards())
+    }
+
+    pub(super) async fn append_event(&self, key: &SubjectKey, event: &[u8]) -> Result<(), StoreError> {
+        let events = self.keys.events(self.keys.shard(key));
+        let mut add = cmd("XADD");
+        add.arg(&events).arg("MAXLEN").arg("~").arg(self.events_max()).arg(self.event_id());
+        add.arg("k").arg(&key.0[..]).arg("e").arg(event);
+        go(&self.topology, Trip::once(slot(&events), Lane::Plain), &[add]).await.map(drop)
+    }
+
+    pub(super) async fn read_events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let events = self.keys.events(shard);
+        let (millis, number) = (after >> CURSOR_BITS, after & ((1 << CURSOR_BITS) - 1));
+        let from = if after == 0 { "-".to_owned() } else { format!("({millis}-{number}") };
+        let mut range = cmd("XRANGE");
+        range.arg(&events).arg(from).arg("+").arg("COUNT").arg(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows: Vec<(String, Vec<Vec<u8>>)> = go(&self.topology, Trip::repeatable(slot(&events)), &[range]).await?.one()?;
+        Ok(rows.into_iter().filter_map(event).collect())
+    }
+
+    /// Drops what was written before `end` in the shards of this process.
+    pub(super) async fn trim_own_events(&self, end: Timestamp) -> Result<u64, StoreError> {
+        let mut dropped = 0;
+        for shard in self.share.own().iter() {
+            // In steps, so that nobody waits; the last one is exact and short.
+            while let count @ 1.. = self.trim(*shard, end, Some(TRIM_STEP)).await? {
+                dropped += count;
+            }
+            dropped += self.trim(*shard, end, None).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Drops whole pieces of the stream, at most so many events; or all of them exactly.
+    async fn trim(&self, shard: u16, end: Timestamp, step: Option<usize>) -> Result<u64, StoreError> {
+        let events = self.keys.events(shard);
+        let mut call = cmd("XTRIM");
+        call.arg(&events).arg("MINID").arg(if step.is_some() { "~" } else { "=" }).arg(end.as_micros() / 1000);
+        if let Some(step) = step {
+            call.arg("LIMIT").arg(step);
+        }
+        go(&self.topology, Trip::repeatable(slot(&events)), &[call]).await?.one()
+    }
+}
+
+/// An event as it is stored. Whatever else somebody put there is none.
+fn event((id, fields): (String, Vec<Vec<u8>>)) -> Option<StoredEvent> {
+    let (millis, number) = id.split_once('-')?;
+    let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
+    let mut fields = fields.into_iter().skip(1).step_by(2);
+    let (key, sealed) = (fields.next()?, fields.next()?);
+    Some(StoredEvent {
+        cursor: (millis << CURSOR_BITS) | number,
+        key: SubjectKey(key.try_into().ok()?),
+        at: Timestamp::from_micros(millis * 1000),
+        sealed,
+    })
+}

@@ -1,0 +1,116 @@
+//! One connection to one server whose generation was learned before anything else was asked.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::generation::Generation;
+
+/// So many calls in a row without an answer, and the connection counts as dead.
+const STRIKES_MAX: u32 = 3;
+
+/// Whether the connections to a server still work, as their users see it.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    answered: AtomicU64,
+    strikes: AtomicU32,
+    lost: CancellationToken,
+}
+
+impl Trust {
+    /// Gives the connections up: whoever keeps them makes new ones.
+    pub(super) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// How many calls were answered so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}
+
+/// One connection; clones share it.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    generation: Generation,
+    trust: Arc<Trust>,
+    asking: bool,
+}
+
+impl Link {
+    pub(super) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
+        Self { connection, generation, trust, asking: false }
+    }
+
+    /// The generation of the server at the other end.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The same, for a slot that is on its way to this server.
+    pub(super) fn asking(mut self) -> Self {
+        self.asking = true;
+        self
+    }
+
+    /// Sends calls in one go; the answers, in order.
+    ///
+    /// # Errors
+    /// The first error among them, or that of the connection.
+    pub(super) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+        let mut pipeline = pipe();
+        for call in calls {
+            if self.asking {
+                pipeline.add_command(cmd("ASKING"));
+            }
+            pipeline.add_command(call.clone());
+        }
+        let step = if self.asking { 2 } else { 1 };
+        let strike = Strike(&self.trust);
+        let answers = self.connection.clone().send_packed_commands(&pipeline, 0, calls.len() * step).await;
+        strike.answered(&answers);
+        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+    }
+}
+
+/// Counts a call that is given up before its answer came.
+struct Strike<'a>(&'a Trust);
+
+impl Strike<'_> {
+    fn answered(self, answers: &Result<Vec<Value>, RedisError>) {
+        match answers {
+            Ok(_) => {
+                self.0.answered.fetch_add(1, Ordering::Relaxed);
+                self.0.strikes.store(0, Ordering::Relaxed);
+            }
+            Err(error) if error.is_timeout() => self.count(),
+            Err(_) => self.0.lose(),
+        }
+        std::mem::forget(self);
+    }
+
+    fn count(&self) {
+        if self.0.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES_MAX {
+            self.0.lose();
+        }
+    }
+}
+
+impl Drop for Strike<'_> {
+    fn drop(&mut self) {
+        self.count();
+    }
+}

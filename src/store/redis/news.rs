@@ -1,0 +1,221 @@
+//! News of changes: one channel per watched record, heard on one connection per server.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Core,
+    keys::slot,
+    node::{Node, State},
+};
+use crate::{
+    domain::ids::SubjectKey,
+    ports::{
+        store::{News, StoreError},
+        store_url::Endpoint,
+    },
+};
+
+/// Between two looks for records that nobody watches any more, and for servers that came or went.
+const TIDY_EVERY: Duration = Duration::from_millis(500);
+/// After a connection for news broke.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A watched record.
+struct Topic {
+    news: watch::Sender<u64>,
+    /// Has the server confirmed that it will tell?
+    heard: watch::Sender<bool>,
+    /// Was it told before, and then not for a while?
+    missed: bool,
+}
+
+impl Topic {
+    fn new() -> Self {
+        Self { news: watch::Sender::new(0), heard: watch::Sender::new(false), missed: false }
+    }
+}
+
+/// All watched records, and the connections on which they are heard.
+#[derive(Default)]
+pub(super) struct Hub {
+    topics: Mutex<HashMap<SubjectKey, Topic>>,
+    /// By server: where new topics are asked for.
+    ears: Mutex<HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>>,
+}
+
+impl Hub {
+    fn topics(&self) -> MutexGuard<'_, HashMap<SubjectKey, Topic>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ears(&self) -> MutexGuard<'_, HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, key: &SubjectKey) {
+        if let Some(topic) = self.topics().get(key) {
+            topic.news.send_modify(|news| *news = news.wrapping_add(1));
+        }
+    }
+
+    /// The server tells of it from now on. What was missed meanwhile is not known: its watchers look for themselves.
+    fn hear(&self, key: &SubjectKey) {
+        if let Some(topic) = self.topics().get_mut(key) {
+            topic.heard.send_replace(true);
+            if std::mem::take(&mut topic.missed) {
+                topic.news.send_modify(|news| *news = news.wrapping_add(1));
+            }
+        }
+    }
+
+    /// The server does not tell of these any more.
+    fn deafen(&self, which: impl Fn(&SubjectKey) -> bool) {
+        for (_, topic) in self.topics().iter_mut().filter(|(key, _)| which(key)) {
+            topic.missed |= topic.heard.send_replace(false);
+        }
+    }
+
+    /// The records that a server should tell of and does not yet.
+    fn unheard(&self) -> Vec<SubjectKey> {
+        self.topics().iter().filter(|(_, topic)| !*topic.heard.borrow()).map(|(key, _)| *key).collect()
+    }
+
+    /// Watches a record; is it the first watcher?
+    fn subscribe(&self, key: &SubjectKey) -> (News, watch::Receiver<bool>, bool) {
+        let mut topics = self.topics();
+        let is_new = !topics.contains_key(key);
+        let topic = topics.entry(*key).or_insert_with(Topic::new);
+        (topic.news.subscribe(), topic.heard.subscribe(), is_new)
+    }
+
+    /// The records that nobody watches any more, and no longer has.
+    fn drop_idle(&self) -> Vec<SubjectKey> {
+        let mut topics = self.topics();
+        let is_idle = |topic: &Topic| topic.news.receiver_count() == 0 && topic.heard.receiver_count() == 0;
+        let idle: Vec<_> = topics.iter().filter(|(_, topic)| is_idle(topic)).map(|(key, _)| *key).collect();
+        idle.iter().for_each(|key| drop(topics.remove(key)));
+        idle
+    }
+}
+
+impl Core {
+    /// Watches a record from now on: returns once the server has confirmed that it will tell.
+    pub(super) async fn watch_record(&self, key: &SubjectKey) -> Result<News, StoreError> {
+        let (news, mut heard, is_new) = self.hub.subscribe(key);
+        if is_new {
+            self.ask("SSUBSCRIBE", key);
+        }
+        let confirmed = heard.wait_for(|heard| *heard).await.is_ok();
+        if confirmed { Ok(news) } else { Err(StoreError::Unavailable("no news".to_owned())) }
+    }
+
+    /// Asks on the connection to the record's server; without one it is asked as soon as there is.
+    fn ask(&self, what: &'static str, key: &SubjectKey) {
+        let server = self.topology.node_of(slot(&self.keys.due(self.keys.shard(key)))).and_then(|node| node.links());
+        if let Some(ear) = server.and_then(|links| self.hub.ears().get(&links.at).cloned()) {
+            // If it has just broken, the next one asks for all topics anyway.
+            let _ = ear.send((what, *key));
+        }
+    }
+
+    /// Keeps a connection for news to each server that is up, and lets go what nobody watches.
+    pub(super) async fn keep_listening(self: Arc<Self>) {
+        let mut listening: Vec<(Arc<Node>, tokio::task::AbortHandle)> = Vec::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        loop {
+            let nodes = self.topology.nodes();
+            listening.retain(|(node, task)| {
+                let stays = nodes.iter().any(|other| Arc::ptr_eq(other, node));
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+            for node in nodes {
+                if !listening.iter().any(|(known, _)| Arc::ptr_eq(known, &node)) {
+                    let task = tasks.spawn(self.clone().listen(node.clone()));
+                    listening.push((node, task));
+                }
+            }
+            tokio::time::sleep(TIDY_EVERY).await;
+            self.hub.drop_idle().iter().for_each(|key| self.ask("SUNSUBSCRIBE", key));
+            // Whose slot moved, or whose question was lost with a connection.
+            self.hub.unheard().iter().for_each(|key| self.ask("SSUBSCRIBE", key));
+        }
+    }
+
+    /// Listens to one server, again after each break.
+    async fn listen(self: Arc<Self>, node: Arc<Node>) {
+        let mut states = node.states();
+        loop {
+            let up = match &*states.borrow_and_update() {
+                State::Up(links) => Some(links.clone()),
+                State::Down { .. } => None,
+            };
+            if let Some(links) = up {
+                let broke = tokio::select! {
+                    broke = self.listen_once(&node, &links.at) => broke,
+                    () = links.trust.lost().cancelled() => Ok(()),
+                };
+                self.hub.ears().remove(&links.at);
+                self.hub.deafen(|key| self.lies_at(key, &node));
+                if let Err(error) = broke {
+                    tracing::warn!(server = %links.at, %error, "News of changes broke off.");
+                }
+                tokio::time::sleep(PAUSE).await;
+            } else if states.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn listen_once(&self, node: &Arc<Node>, at: &Endpoint) -> Result<(), redis::RedisError> {
+        let (push, mut pushes) = mpsc::unbounded_channel();
+        let config = AsyncConnectionConfig::new().set_push_sender(push);
+        let mut connection = self.common.settings.dial(at, config).await?;
+        let (ear, mut asked) = mpsc::unbounded_channel();
+        self.hub.ears().insert(at.clone(), ear);
+        for key in self.hub.unheard().iter().filter(|key| self.lies_at(key, node)) {
+            subscribe(&mut connection, "SSUBSCRIBE", &self.keys.news(key)).await?;
+        }
+        loop {
+            tokio::select! {
+                push = pushes.recv() => match push {
+                    None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => return Ok(()),
+                    Some(push) => self.take(&push),
+                },
+                Some((what, key)) = asked.recv() => subscribe(&mut connection, what, &self.keys.news(&key)).await?,
+            }
+        }
+    }
+
+    fn lies_at(&self, key: &SubjectKey, node: &Arc<Node>) -> bool {
+        self.topology.node_of(slot(&self.keys.news(key))).is_some_and(|other| Arc::ptr_eq(&other, node))
+    }
+
+    fn take(&self, push: &PushInfo) {
+        let Some(Value::BulkString(channel)) = push.data.first() else { return };
+        let Some(key) = self.keys.of_news(channel) else { return };
+        match push.kind {
+            PushKind::SMessage => self.hub.tell(&key),
+            PushKind::SSubscribe => self.hub.hear(&key),
+            // By the server too, when a slot moves.
+            PushKind::SUnsubscribe => self.hub.deafen(|other| *other == key),
+            _ => {}
+        }
+    }
+}
+
+/// Its answer comes as a push and not as a reply.
+async fn subscribe(connection: &mut MultiplexedConnection, what: &str, channel: &[u8]) -> Result<(), redis::RedisError> {
+    let mut call = cmd(what);
+    call.arg(channel).set_no_response(true);
+    connection.send_packed_command(&call).await.map(drop)
+}

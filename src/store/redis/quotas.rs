@@ -1,0 +1,66 @@
+//! Quotas: drawn by one script, all or none; on a cluster slot by slot in the order of the draws.
+
+use std::time::Duration;
+
+use super::{
+    Core,
+    fault::store_error,
+    keys::{Keys, slot},
+    lua::DRAW,
+    road::{Trip, go},
+};
+use crate::{
+    domain::time::micros,
+    ports::store::{Draw, Drawn, StoreError},
+};
+
+impl Core {
+    /// Draws from all, or from none that lies in the slot of a refused one or behind it. A draw whose reply was lost is
+    /// made again: what is limited is limited more, never less.
+    pub(super) async fn draw_all(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
+        let mut taken = vec![0; draws.len()];
+        for group in self.groups(draws) {
+            match self.draw_group(draws, &group).await? {
+                Drawn::Taken(counts) => group.iter().zip(counts).for_each(|(place, count)| taken[*place] = count),
+                Drawn::Refused { place, retry_after } => return Ok(Drawn::Refused { place: group[place], retry_after }),
+            }
+        }
+        Ok(Drawn::Taken(taken))
+    }
+
+    /// The places of the draws that one call can make. One server takes all at once.
+    fn groups(&self, draws: &[Draw]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
+        for (place, draw) in draws.iter().enumerate() {
+            let tag = self.topology.is_cluster().then(|| Keys::quota_tag(&draw.bucket));
+            match groups.iter_mut().find(|(known, _)| *known == tag) {
+                Some((_, places)) => places.push(place),
+                None => groups.push((tag, vec![place])),
+            }
+        }
+        groups.into_iter().map(|(_, places)| places).collect()
+    }
+
+    async fn draw_group(&self, draws: &[Draw], places: &[usize]) -> Result<Drawn, StoreError> {
+        let keys: Vec<Vec<u8>> = places.iter().map(|place| self.keys.quota(&draws[*place].bucket)).collect();
+        let mut call = DRAW.on(&keys);
+        call.arg(self.frozen_arg());
+        for draw in places.iter().map(|place| &draws[*place]) {
+            let interval = micros(draw.rate.interval).max(1);
+            call.arg(interval).arg(interval.saturating_mul(u64::from(draw.rate.burst) + 1)).arg(draw.want);
+        }
+        let trip = Trip::repeatable(slot(&keys[0])).script(&DRAW);
+        let answer: Vec<i64> = go(&self.topology, trip, &[call]).await?.one()?;
+        let strange = || store_error(&(redis::ErrorKind::UnexpectedReturnType, "no answer to a draw").into());
+        match answer[..] {
+            [place, wait] if place < 0 => {
+                let place = usize::try_from(-place - 1).ok().filter(|place| *place < places.len()).ok_or_else(strange)?;
+                Ok(Drawn::Refused { place, retry_after: Duration::from_micros(wait.unsigned_abs()) })
+            }
+            _ if answer.len() == places.len() => {
+                Ok(Drawn::Taken(answer.into_iter().map(|count| u32::try_from(count).unwrap_or_default()).collect()))
+            }
+            _ => Err(strange()),
+        }
+    }
+}

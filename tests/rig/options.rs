@@ -1,0 +1,150 @@
+//! What a Redis server is started with.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// What the sentinels call the master.
+pub const MASTER_NAME: &str = "main";
+
+const SERVER: [&str; 4] = ["save \"\"", "appendonly no", "repl-diskless-sync-delay 0", "enable-debug-command local"];
+/// A short time-out, no replica that is too old to be voted for, and replicas that stay with their masters.
+const CLUSTER: [&str; 5] = [
+    "cluster-enabled yes",
+    "cluster-config-file nodes.conf",
+    "cluster-node-timeout 1000",
+    "cluster-replica-validity-factor 0",
+    "cluster-allow-replica-migration no",
+];
+
+/// What a sentinel is told when it has started. It pings more often than it despairs: a link that is new counts as silent
+/// since it was made. It hears of the others sooner, and does not rest for half a minute because the machine was slow.
+pub(super) const QUICKEN: [&str; 16] = [
+    "SENTINEL",
+    "DEBUG",
+    "ping-period",
+    "100",
+    "publish-period",
+    "200",
+    "info-period",
+    "500",
+    "ask-period",
+    "200",
+    "min-link-reconnect-period",
+    "500",
+    "tilt-trigger",
+    "10000",
+    "tilt-period",
+    "1000",
+];
+
+/// Builds up the configuration; what is set later wins.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    settings: Vec<(String, String)>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) login: Option<(String, String)>,
+    pub(super) tls: Option<Tls>,
+    pub(super) kind: Kind,
+}
+
+/// Files of a test for a second port that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
+    /// Must a client show a certificate?
+    pub auth_clients: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Single,
+    Cluster,
+    /// Watches the master at this address.
+    Sentinel(SocketAddr),
+}
+
+/// The ports of one attempt to start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    pub plain: u16,
+    pub tls: u16,
+    pub bus: u16,
+}
+
+impl Options {
+    /// A line of `redis.conf`; a value with spaces in it is several values unless it is quoted.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the data over a restart; a second of them may be lost, unless `appendfsync` is set.
+    pub fn appendonly(self) -> Self {
+        self.set("appendonly", "yes")
+    }
+
+    /// A variable of the environment of the process.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Whom the test bed itself logs in as. The user is made by [`Self::set`], with all commands, keys and channels.
+    pub fn login(mut self, user: &str, password: &str) -> Self {
+        self.login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Opens a port with TLS beside the plain one, by which the test bed goes on to reach the server.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    pub(super) fn clustered(&self) -> Self {
+        Self { kind: Kind::Cluster, ..self.clone() }
+    }
+
+    /// Those of a sentinel over such servers.
+    pub(super) fn watching(&self, master: SocketAddr) -> Self {
+        Self { kind: Kind::Sentinel(master), login: self.login.clone(), ..Self::default() }
+    }
+
+    /// The file, but for the folder.
+    pub(super) fn config(&self, ports: Ports) -> String {
+        let mut lines = vec![format!("port {}", ports.plain)];
+        lines.extend(["bind 127.0.0.1", "protected-mode no", "daemonize no"].map(str::to_owned));
+        match self.kind {
+            Kind::Sentinel(master) => lines.extend(self.sentinel(master)),
+            Kind::Single => lines.extend(SERVER.map(str::to_owned)),
+            Kind::Cluster => {
+                lines.extend(SERVER.iter().chain(&CLUSTER).map(|line| (*line).to_owned()));
+                lines.push(format!("cluster-port {}", ports.bus));
+            }
+        }
+        if let Some(tls) = &self.tls {
+            let demand = if tls.auth_clients { "yes" } else { "no" };
+            let files = [("cert", &tls.cert), ("key", &tls.key), ("ca-cert", &tls.ca)];
+            lines.extend(files.map(|(name, path)| format!("tls-{name}-file \"{}\"", path.display())));
+            lines.extend([format!("tls-port {}", ports.tls), format!("tls-auth-clients {demand}")]);
+        }
+        lines.extend(self.settings.iter().map(|(name, value)| format!("{name} {value}")));
+        lines.join("\n") + "\n"
+    }
+
+    fn sentinel(&self, master: SocketAddr) -> Vec<String> {
+        let line = |name: &str, value: &str| format!("sentinel {name} {MASTER_NAME} {value}");
+        let mut lines = vec![
+            line("monitor", &format!("{} {} 2", master.ip(), master.port())),
+            line("down-after-milliseconds", "500"),
+            line("failover-timeout", "2000"),
+            line("parallel-syncs", "1"),
+        ];
+        if let Some((user, password)) = &self.login {
+            lines.extend([line("auth-user", user), line("auth-pass", password)]);
+        }
+        lines
+    }
+}

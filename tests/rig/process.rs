@@ -1,0 +1,123 @@
+//! A process of `redis-server` in a folder of its own.
+
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+use tempfile::TempDir;
+
+use super::{poll::until, watchdog};
+
+const PROGRAM: &str = "redis-server";
+const CONFIG: &str = "redis.conf";
+const LOG: &str = "log";
+/// Lines of the log that are shown when a test fails.
+const LOG_LINES: usize = 60;
+
+/// The process, running or not, and what it is started with. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    dir: TempDir,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    /// Writes the configuration; starts nothing yet. The configuration is a file because sentinels and clusters write it.
+    pub fn new(config: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
+        let dir = TempDir::with_prefix("redis-").expect("a folder is made");
+        let config = format!("dir \"{}\"\n{config}", dir.path().display());
+        fs::write(dir.path().join(CONFIG), config).expect("a file is written");
+        Self { dir, arguments, environment, child: Mutex::default() }
+    }
+
+    pub fn launch(&self) {
+        let log = File::options().create(true).append(true).open(self.file(LOG)).expect("a file is opened");
+        let mut command = Command::new(PROGRAM);
+        command.arg(self.file(CONFIG)).args(&self.arguments).envs(self.environment.clone());
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle is copied")).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| match error.kind() {
+            ErrorKind::NotFound => panic!("{PROGRAM} is missing; on Debian: apt-get install redis-server redis-sentinel"),
+            _ => panic!("{PROGRAM} does not start: {error}"),
+        });
+        watchdog::watch(child.id());
+        *self.child() = Some(child);
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file(LOG)).unwrap_or_default()
+    }
+
+    /// Its id, if it runs.
+    pub fn id(&self) -> Option<u32> {
+        let mut child = self.child();
+        let ended = child.as_mut().is_some_and(|child| child.try_wait().expect("it is our child").is_some());
+        if ended {
+            child.take().iter().for_each(|child| watchdog::forget(child.id()));
+        }
+        child.as_ref().map(|child| child.id())
+    }
+
+    /// As `kill -9`; nothing if it does not run.
+    pub fn kill9(&self) {
+        if let Some(mut child) = self.child().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            watchdog::forget(child.id());
+        }
+    }
+
+    /// Asks it to end, and waits.
+    pub fn stop_gracefully(&self) {
+        self.signal("TERM");
+        until("redis-server to end", || self.id().map_or(Ok(()), |_| Err(self.log())));
+    }
+
+    /// By the shell's own `kill`: a program of that name is not everywhere.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().unwrap_or_else(|| panic!("{PROGRAM} does not run: {}", self.log()));
+        let told = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().expect("a shell is started");
+        assert!(told.success(), "signal {name} was sent");
+    }
+
+    /// Forgets all data that were written.
+    pub fn wipe(&self) {
+        for entry in fs::read_dir(self.dir.path()).expect("a folder is read").map_while(Result::ok) {
+            let kept = [CONFIG, LOG].iter().any(|name| entry.file_name() == *name);
+            let gone = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
+                _ if kept => Ok(()),
+                _ => fs::remove_file(entry.path()),
+            };
+            gone.expect("a file is removed");
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill9();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("{PROGRAM} said at the end:\n{}\n", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A test bed of real Redis servers: one, replicated, a cluster, and a proxy that makes faults.
+//!
+//! Several targets include it by path, so it names its own modules by `super` and needs nothing but `redis-server`
+//! 7.0 or newer, a shell, tokio and tempfile. Everything listens on loopback, on ports and in folders of its own, and
+//! ends with its owner. What waits, waits by asking again, for [`PATIENCE`] at most, and blocks its thread: an async
+//! test that wants its other tasks to run meanwhile calls it on a thread for blocking work.
+//!
+//! - [`RedisServer`]: a process that is started, stopped, killed, frozen and started again on its port.
+//! - [`Replicated`]: a master, its replicas, and sentinels.
+//! - [`Cluster`]: three masters and three replicas.
+//! - [`Proxy`]: stands before a server; loses, delays, refuses and counts.
+//! - [`Client`] and [`Reply`]: one blocking connection, and what is said on it.
+#![allow(dead_code, unused_imports, reason = "each target uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
+
+mod client;
+mod options;
+mod poll;
+mod port;
+mod process;
+mod proxy;
+mod replicated;
+mod resp;
+mod server;
+mod watchdog;
+
+pub use client::Client;
+pub use options::{MASTER_NAME, Options, Tls};
+pub use poll::{PATIENCE, until, until_within};
+pub use port::loopback;
+pub use proxy::{ALWAYS, Fault, Proxy, command, command_with};
+pub use replicated::Replicated;
+pub use resp::{Reply, encode, parse};
+pub use server::RedisServer;
