@@ -21,7 +21,7 @@ pub fn problems(settings: &Settings) -> Vec<String> {
         problems.push(format!("keys: {error}"));
     }
     if let Err(error) = messages(settings) {
-        problems.push(format!("messages.templates_dir: {error:#}"));
+        problems.push(format!("messages: {error:#}"));
     }
     let (outbox, clock) = (Arc::default(), Machine::default().clock);
     let means = Means { profile: settings.profile, clock: &clock, outbox: Some(&outbox) };
