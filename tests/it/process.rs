@@ -40,7 +40,8 @@ impl Process {
         Self::start_with(dir, settings, &[])
     }
 
-    fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+    /// The same with arguments.
+    pub fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut command = binary();
         for listener in ["GRPC", "HTTP", "ADMIN"] {
             command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
