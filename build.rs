@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files([
         "countersign/v1/verification_service.proto",
+        "countersign/v1/sender_service.proto",
         "countersign/v1/errors.proto",
         "countersign/store/v1/record.proto",
         "countersign/store/v1/event.proto",
@@ -22,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ".countersign.v1.CheckCodeRequest",
             ".countersign.v1.StartVerificationRequest",
             ".countersign.v1.Recipient",
+            ".countersign.v1.SendMessageRequest",
             ".countersign.store.v1",
         ])
         .compile_fds(compiler.file_descriptor_set())?;

@@ -2,6 +2,7 @@
 
 mod check;
 mod compose;
+mod senders;
 mod serve;
 mod stores;
 

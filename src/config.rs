@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod book;
 mod listeners;
+mod messages;
 mod quotas;
 mod reader;
 mod running;
@@ -25,8 +26,12 @@ pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, Shi
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
-pub use running::{LogFormat, LogSettings, MessageSettings, WorkerSettings};
-pub use senders::{SenderSettings, SmtpSettings, SmtpTls};
+pub use messages::MessageSettings;
+pub use running::{LogFormat, LogSettings, WorkerSettings};
+pub use senders::{
+    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
+    SmtpTls, WebhookSender,
+};
 pub use store::{RedisKeys, StoreSettings};
 
 use book::Book;

@@ -36,7 +36,7 @@
 //! | [`message`] | the texts: templates, their lint, what customers are told | `domain`, `ports` |
 //! | [`service`] | the use cases, one verb a file; the vault that seals | `domain`, `ports`, `message` |
 //! | [`grpc`], [`http`], [`worker`] | what calls the use cases | `service` and below |
-//! | [`store`], [`sender`], [`system`] | what the ports are made of; [`store::redis`] says how Redis is used | `ports`, `domain` |
+//! | [`store`], [`sender`], [`system`] | what the ports are made of; [`store::redis`] says how Redis is used | `ports`, `domain`; `sender` also the public protos |
 //! | [`config`], [`keys`], [`telemetry`] | settings, key files, logs and metrics | `domain`, each other |
 //! | [`app`], [`cli`] | composition, the command line | all |
 //!

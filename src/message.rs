@@ -1,18 +1,21 @@
-//! What a message says: templates in three languages, checked at load, and the values copied into them.
+//! What a message says: templates in five languages, checked at load, and the values copied into them.
 
 mod explain;
 mod form;
 mod language;
+mod lint;
 mod load;
+mod mistake;
+mod sms;
 mod template;
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
-pub use self::{explain::Explanation, load::TemplateMistake};
+pub use self::{explain::Explanation, load::Wording, mistake::TemplateMistake, sms::SmsRules};
 use self::{
     form::Form,
     language::Language,
-    template::{Template, Values},
+    template::{Markup, Template, Values},
 };
 use crate::{
     domain::{
@@ -21,7 +24,7 @@ use crate::{
         ids::{ActionName, Locale},
         recipient::Channel,
     },
-    ports::sender::Content,
+    ports::sender::{Content, Speech},
 };
 
 /// All that a message may tell. `Debug` shows neither the code nor the binding.
@@ -54,32 +57,41 @@ struct Key {
 pub struct Messages {
     brand: String,
     default_language: Language,
+    sms: SmsRules,
     /// Holds the general template of every language and form.
     templates: HashMap<Key, Template>,
 }
 
 impl Messages {
-    /// Reads the built-in templates and, over them, those of `dir`: `nl/email.txt` replaces one text,
+    /// Reads the built-in templates and, over them, those of a folder: `nl/email.txt` replaces one text,
     /// `nl/payment.email.txt` replaces it for the action `payment`. Blocks on the file system.
     ///
     /// # Errors
-    /// All mistakes of all files.
-    pub fn load(dir: Option<&Path>, default_language: &str, brand: &str) -> Result<Self, Vec<TemplateMistake>> {
-        load::load(dir, default_language, brand)
+    /// All mistakes of all files, and of each SMS at its longest.
+    pub fn load(wording: &Wording<'_>) -> Result<Self, Vec<TemplateMistake>> {
+        load::load(wording)
     }
 
     /// Writes a message.
     #[must_use]
     pub fn render(&self, facts: &Facts<'_>) -> Content {
-        let render = |form| self.render_form(form, facts);
+        let render = |form: Form| self.render_form(form, form.markup(), facts);
+        let language = self.language(facts.locale);
+        let only_text = |text| Content { subject: String::new(), text, html: None, speech: None, language: language.tag() };
         match facts.channel {
             Channel::Email => Content {
                 subject: render(Form::EmailSubject),
                 text: render(Form::EmailText),
                 html: Some(render(Form::EmailHtml)),
+                speech: None,
+                language: language.tag(),
             },
-            Channel::Sms => only_text(render(Form::Sms)),
-            Channel::Voice => only_text(render(Form::Voice)),
+            Channel::Sms => only_text(render(Form::Sms) + &self.sms.ending(facts.code.expose())),
+            Channel::Voice => {
+                let sentences = self.render_form(Form::Voice, Markup::Ssml, facts);
+                let speech = Speech { greeting: render(Form::VoiceGreeting), ssml: ssml(language, &sentences) };
+                Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
+            }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
         }
     }
@@ -94,12 +106,15 @@ impl Messages {
         locale.and_then(|locale| Language::from_tag(&locale.language())).unwrap_or(self.default_language)
     }
 
-    fn render_form(&self, form: Form, facts: &Facts<'_>) -> String {
+    fn render_form(&self, form: Form, markup: Markup, facts: &Facts<'_>) -> String {
         let language = self.language(facts.locale);
         let code = match form {
             Form::Voice => spoken(facts.code.expose()),
-            Form::EmailSubject | Form::EmailText | Form::EmailHtml | Form::Sms | Form::Whatsapp => grouped(facts.code.expose()),
+            Form::EmailSubject | Form::EmailText | Form::EmailHtml | Form::Sms | Form::VoiceGreeting | Form::Whatsapp => {
+                grouped(facts.code.expose())
+            }
         };
+        let never_share = if form == Form::Sms { language.never_share_in_sms() } else { language.never_share() };
         let values = Values {
             code,
             code_plain: facts.code.expose(),
@@ -107,9 +122,9 @@ impl Messages {
             action: facts.action.as_str().replace('_', " "),
             minutes: language.minutes(facts.minutes.max(1)),
             details: facts.binding.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
-            never_share: language.never_share(),
+            never_share,
         };
-        self.template(language, facts.action, form).render(&values, form.markup())
+        self.template(language, facts.action, form).render(&values, markup)
     }
 
     fn template(&self, language: Language, action: &ActionName, form: Form) -> &Template {
@@ -120,8 +135,10 @@ impl Messages {
     }
 }
 
-fn only_text(text: String) -> Content {
-    Content { subject: String::new(), text, html: None }
+/// A document of SSML 1.1.
+fn ssml(language: Language, sentences: &str) -> String {
+    let (name, tag) = ("http://www.w3.org/2001/10/synthesis", language.voice_tag());
+    format!("<speak version=\"1.1\" xmlns=\"{name}\" xml:lang=\"{tag}\">\n{sentences}\n</speak>")
 }
 
 /// `123 456`, `123 4567`, `1234 5678`.

@@ -162,7 +162,11 @@ impl Filler {
         let work = Work { verification: command.id, delivery: command.delivery, token: lease };
         let started = start(None, command, &cx);
         let Next::Write(record, durability) = started.next else { anyhow::bail!("it starts") };
-        let sent = report(Some(*record), &Report { work, sender: "outbox".to_owned(), outcome: HandOver::Taken }, &cx);
+        let sent = report(
+            Some(*record),
+            &Report { work, sender: "outbox".to_owned(), outcome: HandOver::Taken { reference: None } },
+            &cx,
+        );
         let Next::Write(record, _) = sent.next else { anyhow::bail!("it is sent") };
         let events = [started.events, sent.events].concat();
         let record = record.stamped(&events, cx.now.stamp());

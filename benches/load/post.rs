@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign::ports::sender::{Message, SendError, Sender};
+use countersign::ports::sender::{Message, SendError, Sender, Sent};
 use tokio::sync::oneshot;
 
 /// Who waits for which address.
@@ -28,11 +28,11 @@ impl Post {
 
 #[async_trait]
 impl Sender for Post {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let waiting = self.waiting().remove(message.recipient.expose());
         if let Some(waiting) = waiting {
             let _ = waiting.send(message.code.expose().to_owned());
         }
-        Ok(())
+        Ok(Sent::default())
     }
 }

@@ -1,17 +1,14 @@
 //! Looks at the files that the settings name, so that all that would stop a start is told at once.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
-    compose::{messages, smtp_settings},
+    Machine,
+    compose::messages,
+    senders::{Means, make},
     stores::redis_settings,
 };
-use crate::{
-    config::{SenderSettings, Settings},
-    keys,
-    ports::store_url::StoreUrl,
-    sender::smtp::Smtp,
-};
+use crate::{config::Settings, keys, ports::store_url::StoreUrl};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -24,13 +21,13 @@ pub fn problems(settings: &Settings) -> Vec<String> {
         problems.push(format!("keys: {error}"));
     }
     if let Err(error) = messages(settings) {
-        problems.push(format!("messages.templates_dir: {error:#}"));
+        problems.push(format!("messages: {error:#}"));
     }
+    let (outbox, clock) = (Arc::default(), Machine::default().clock);
+    let means = Means { profile: settings.profile, clock: &clock, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
-        if let SenderSettings::Smtp(smtp) = sender {
-            let made = smtp_settings(smtp).and_then(|settings| Ok(Smtp::new(settings)?));
-            problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
-        }
+        let made = make(sender, &means);
+        problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
     }
     if let StoreUrl::Redis(url) = &settings.store.url {
         problems.extend(redis_settings(settings, url).err().map(|error| format!("store: {error:#}")));

@@ -1,30 +1,24 @@
 //! Makes the parts of an app from its settings.
 
-use std::{collections::BTreeMap, num::NonZeroU32, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{num::NonZeroU32, os::unix::fs::DirBuilderExt as _, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, stores};
+use super::{App, Listeners, Machine, senders::routes, stores};
 use crate::{
-    config::{self, Profile, SenderSettings, Settings},
+    config::{self, Profile, Settings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
         ids::{CallerName, TenantId},
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::Messages,
-    ports::{outbox::Outbox, sender::Sender},
-    sender::{
-        console::Console,
-        outbox::OutboxSender,
-        smtp::{SecretText, Smtp, SmtpSettings, SmtpTls},
-    },
+    message::{Messages, SmsRules, Wording},
+    ports::outbox::Outbox,
     service::{
         Parts, Service,
-        deliver::{Route, Routes},
         hands::Hands,
         policy::{Action, Policy},
     },
@@ -104,8 +98,20 @@ fn policy(settings: &Settings) -> Policy {
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
     let messages = &settings.messages;
-    let dir: Option<&Path> = messages.templates_dir.as_deref();
-    Messages::load(dir, &messages.default_language, &messages.brand).map_err(|mistakes| {
+    let wording = Wording {
+        templates_dir: messages.templates_dir.as_deref(),
+        default_language: &messages.default_language,
+        brand: &messages.brand,
+        sms: SmsRules {
+            web_host: messages.web_host.clone(),
+            web_embedded_host: messages.web_embedded_host.clone(),
+            android_hash: messages.android_hash.clone(),
+            segments_max: messages.sms_segments_max,
+            ucs2: messages.sms_ucs2,
+        },
+        actions: settings.actions.keys().cloned().collect(),
+    };
+    Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
         anyhow::anyhow!("{} mistake(s) in the message templates:\n{}", lines.len(), lines.join("\n"))
     })
@@ -134,48 +140,4 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
         key_sha256: api_key_hash(&key),
     });
     Ok((credentials, Some(key)))
-}
-
-fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Routes> {
-    let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
-    for (name, sender) in &settings.senders {
-        senders.insert(name, make_sender(sender, machine, outbox).with_context(|| format!("cannot make senders.{name}"))?);
-    }
-    senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
-    let route = |name: &String| Some(Route { name: name.clone(), sender: senders.get(name.as_str())?.clone() });
-    Ok(settings.routes.iter().map(|(channel, names)| (*channel, names.iter().filter_map(route).collect())).collect())
-}
-
-fn make_sender(settings: &SenderSettings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Arc<dyn Sender>> {
-    Ok(match settings {
-        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
-        SenderSettings::Console => Arc::new(Console),
-        SenderSettings::Outbox => {
-            let outbox = outbox.context("the outbox exists in the development profile only")?.clone();
-            Arc::new(OutboxSender { outbox, clock: machine.clock.clone() })
-        }
-    })
-}
-
-/// The settings of the sender, with its password read.
-pub(super) fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings> {
-    let password = settings.password_file.as_ref().map(|file| {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        anyhow::Ok(SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-    });
-    Ok(SmtpSettings {
-        host: settings.host.clone(),
-        port: settings.port,
-        from: settings.from.clone(),
-        tls: match settings.tls {
-            config::SmtpTls::None => SmtpTls::None,
-            config::SmtpTls::Starttls => SmtpTls::StartTls,
-            config::SmtpTls::Implicit => SmtpTls::Implicit,
-        },
-        credentials: settings.username.clone().zip(password.transpose()?),
-        ca_file: settings.ca_file.clone(),
-        timeout: settings.timeout,
-        pool_max: settings.pool_max,
-        hello_name: settings.hello_name.clone(),
-    })
 }

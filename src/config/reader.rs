@@ -15,7 +15,7 @@ use super::book::Book;
 pub(super) struct Table<'a> {
     path: String,
     values: BTreeMap<String, Value>,
-    known: Vec<&'static str>,
+    known: Vec<String>,
     book: &'a Book,
 }
 
@@ -48,15 +48,15 @@ impl<'a> Table<'a> {
     }
 
     /// The raw value; an empty text is as good as none.
-    fn take(&mut self, key: &'static str) -> Option<Value> {
-        self.known.push(key);
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.known.push(key.to_owned());
         let value = self.values.remove(key)?;
         let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty()) || matches!(value.kind, ValueKind::Nil);
         (!is_empty).then_some(value)
     }
 
     /// A text, or none.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.take(key)?;
         match &value.kind {
             ValueKind::String(text) => {
@@ -75,7 +75,7 @@ impl<'a> Table<'a> {
     }
 
     /// A text that must not be shown.
-    pub(super) fn masked(&mut self, key: &'static str) -> Option<String> {
+    pub(super) fn masked(&mut self, key: &str) -> Option<String> {
         let Some(value) = self.take(key) else {
             self.mistake(key, "is required");
             return None;
@@ -85,7 +85,7 @@ impl<'a> Table<'a> {
     }
 
     /// A text that must be there.
-    pub(super) fn required(&mut self, key: &'static str) -> Option<String> {
+    pub(super) fn required(&mut self, key: &str) -> Option<String> {
         let text = self.text(key);
         if text.is_none() && !self.is_mistaken(key) {
             self.mistake(key, "is required");
@@ -94,13 +94,13 @@ impl<'a> Table<'a> {
     }
 
     /// What a text means.
-    pub(super) fn parsed<T, E: Display>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub(super) fn parsed<T, E: Display>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         let text = self.required(key)?;
         parse(&text).map_err(|error| self.mistake(key, error)).ok()
     }
 
     /// One of several words.
-    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], default: T) -> T {
+    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], default: T) -> T {
         let Some(text) = self.text(key) else { return default };
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
@@ -111,7 +111,7 @@ impl<'a> Table<'a> {
     }
 
     /// A number within bounds; the default where there is none.
-    pub(super) fn number(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> u64 {
+    pub(super) fn number(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> u64 {
         let number = match self.take(key).map(|value| value.into_int()) {
             None => default,
             Some(Ok(number)) => {
@@ -131,24 +131,19 @@ impl<'a> Table<'a> {
     }
 
     /// A number that is known to fit the type, because its bounds do.
-    pub(super) fn small<T: TryFrom<u64> + Default>(
-        &mut self,
-        key: &'static str,
-        default: u64,
-        bounds: &RangeInclusive<u64>,
-    ) -> T {
+    pub(super) fn small<T: TryFrom<u64> + Default>(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> T {
         T::try_from(self.number(key, default, bounds)).unwrap_or_default()
     }
 
-    pub(super) fn millis(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+    pub(super) fn millis(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.number(key, default, bounds))
     }
 
-    pub(super) fn seconds(&mut self, key: &'static str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+    pub(super) fn seconds(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
         Duration::from_secs(self.number(key, default, bounds))
     }
 
-    pub(super) fn switch(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn switch(&mut self, key: &str, default: bool) -> bool {
         let switch = match self.take(key).map(Value::into_bool) {
             None => default,
             Some(Ok(switch)) => switch,
@@ -162,7 +157,7 @@ impl<'a> Table<'a> {
     }
 
     /// A list of texts; from the environment with commas between them. None where there is none.
-    pub(super) fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
+    pub(super) fn list(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
         let texts: Option<Vec<String>> = match value.kind {
             ValueKind::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
@@ -176,13 +171,28 @@ impl<'a> Table<'a> {
         texts
     }
 
+    /// A table of texts, sorted by name.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
+        let Some(values) = self.take(key).map(Value::into_table) else { return Vec::new() };
+        let text = |(name, value): (String, Value)| Some((name, value.into_string().ok()?));
+        let texts: Option<Vec<_>> = values.ok().and_then(|values| values.into_iter().map(text).collect());
+        let Some(mut texts) = texts else {
+            self.mistake(key, "must be a table of texts");
+            return Vec::new();
+        };
+        texts.sort();
+        let all: Vec<String> = texts.iter().map(|(name, text)| format!("{} = {}", literal(name), literal(text))).collect();
+        self.note(key, format!("{{ {} }}", all.join(", ")));
+        texts
+    }
+
     pub(super) fn note_list(&self, key: &str, texts: &[String]) {
         let all: Vec<String> = texts.iter().map(|text| literal(text)).collect();
         self.note(key, format!("[{}]", all.join(", ")));
     }
 
     /// A list of words, each with a meaning; the default where there is none.
-    pub(super) fn words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)], default: &[(&str, T)]) -> Vec<T> {
+    pub(super) fn words<T: Copy>(&mut self, key: &str, all: &[(&str, T)], default: &[(&str, T)]) -> Vec<T> {
         let Some(texts) = self.list(key) else {
             self.note_list(key, &default.iter().map(|(word, _)| (*word).to_owned()).collect::<Vec<_>>());
             return default.iter().map(|(_, meaning)| *meaning).collect();
@@ -200,7 +210,7 @@ impl<'a> Table<'a> {
     }
 
     /// A list of words that must hold at least one.
-    pub(super) fn required_words<T: Copy>(&mut self, key: &'static str, all: &[(&str, T)]) -> Vec<T> {
+    pub(super) fn required_words<T: Copy>(&mut self, key: &str, all: &[(&str, T)]) -> Vec<T> {
         let words = self.words(key, all, &[]);
         if words.is_empty() && !self.is_mistaken(key) {
             let names: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
@@ -214,7 +224,7 @@ impl<'a> Table<'a> {
     }
 
     /// A table within this one; empty where there is none.
-    pub(super) fn table(&mut self, key: &'static str) -> Table<'a> {
+    pub(super) fn table(&mut self, key: &str) -> Table<'a> {
         let values = match self.take(key).map(Value::into_table) {
             None => config::Map::new(),
             Some(Ok(values)) => values,
@@ -227,7 +237,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of a list of tables.
-    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+    pub(super) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let rows: Result<Vec<_>, _> = value.into_array().and_then(|rows| rows.into_iter().map(Value::into_table).collect());
         let Ok(rows) = rows else {

@@ -1,6 +1,6 @@
-//! `[subject]`, `[worker]`, `[messages]` and `[log]`: how the service runs.
+//! `[subject]`, `[worker]` and `[log]`: how the service runs.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -39,35 +39,6 @@ impl WorkerSettings {
         };
         table.finish();
         settings
-    }
-}
-
-/// The texts.
-#[derive(Clone, Debug)]
-pub struct MessageSettings {
-    /// Files that take the place of the built-in ones.
-    pub templates_dir: Option<PathBuf>,
-    /// For customers without a language of ours.
-    pub default_language: String,
-    /// Who the messages are from.
-    pub brand: String,
-}
-
-impl MessageSettings {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let templates_dir = table.text("templates_dir").map(PathBuf::from);
-        let language = table.word("default_language", &[("en", "en"), ("de", "de"), ("nl", "nl")], "en");
-        let fits = |text: &str| {
-            let is_short = text.chars().count() <= 40 && text.trim() == text;
-            if is_short && !text.chars().any(char::is_control) {
-                Ok(text.to_owned())
-            } else {
-                Err("must be 1 to 40 printable characters")
-            }
-        };
-        let brand = table.parsed("brand", fits).unwrap_or_default();
-        table.finish();
-        Self { templates_dir, default_language: language.to_owned(), brand }
     }
 }
 

@@ -1,7 +1,14 @@
 //! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
 
+mod hook;
+mod http;
+mod preset;
+
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
+pub use self::hook::{PluginSender, WebhookSender};
+pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
+use self::preset::{PRESETS, preset};
 use super::{Profile, Table};
 use crate::domain::recipient::Channel;
 
@@ -46,31 +53,71 @@ pub struct SmtpSettings {
 pub enum SenderSettings {
     /// A mail server.
     Smtp(Box<SmtpSettings>),
+    /// A provider's HTTP API.
+    Http(Box<HttpSender>),
+    /// A service of the operator's own.
+    Webhook(Box<WebhookSender>),
+    /// A process of the operator's own.
+    Plugin(Box<PluginSender>),
     /// Standard output.
     Console,
     /// The development outbox.
     Outbox,
 }
 
+impl SenderSettings {
+    /// Can it carry messages of this channel?
+    fn carries(&self, channel: Channel) -> bool {
+        match self {
+            Self::Smtp(_) => channel == Channel::Email,
+            Self::Http(http) => http.requests.contains_key(&channel),
+            Self::Webhook(webhook) => webhook.channels.contains(&channel),
+            Self::Plugin(plugin) => plugin.channels.contains(&channel),
+            Self::Console | Self::Outbox => true,
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Smtp,
+    Http,
+    Webhook,
+    Plugin,
+    /// The preset's file.
+    Preset(&'static str),
     Console,
     Outbox,
+}
+
+const KINDS: [(&str, Kind); 6] = [
+    ("smtp", Kind::Smtp),
+    ("http", Kind::Http),
+    ("webhook", Kind::Webhook),
+    ("plugin", Kind::Plugin),
+    ("console", Kind::Console),
+    ("outbox", Kind::Outbox),
+];
+
+fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
+    KINDS.into_iter().chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
 }
 
 pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String, SenderSettings> {
     let mut senders = BTreeMap::new();
     for (name, mut row) in table.named() {
-        let kinds = [("smtp", Kind::Smtp), ("console", Kind::Console), ("outbox", Kind::Outbox)];
         let find = |text: &str| {
-            let kind = kinds.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind);
-            kind.ok_or("must be one of smtp, console, outbox")
+            let kind = kinds().find(|(word, _)| *word == text).map(|(_, kind)| kind);
+            kind.ok_or_else(|| format!("must be one of {}", kinds().map(|(word, _)| word).collect::<Vec<_>>().join(", ")))
         };
         let sender = match row.parsed("kind", find) {
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
             Some(Kind::Smtp) => smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
+            Some(Kind::Http) => http::http(&mut row).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
+            Some(Kind::Plugin) => hook::plugin(&mut row).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };
@@ -138,10 +185,10 @@ pub(super) fn routes(
                 for sender in &names {
                     match senders.get(sender) {
                         None => row.mistake("senders", format!("{sender:?} is none of the senders")),
-                        Some(SenderSettings::Smtp(_)) if channel != Channel::Email => {
-                            row.mistake("senders", format!("{sender:?} carries e-mail only"));
+                        Some(settings) if !settings.carries(channel) => {
+                            row.mistake("senders", format!("{sender:?} does not carry {}", channel.as_str()));
                         }
-                        Some(SenderSettings::Smtp(_) | SenderSettings::Console | SenderSettings::Outbox) => {}
+                        Some(_) => {}
                     }
                 }
                 routes.insert(channel, names);

@@ -220,6 +220,109 @@ fn the_example_for_production_is_right() {
     assert!(with(example, &[]).is_ok(), "{}", with(example, &[]).unwrap_err());
 }
 
+/// A section with all that a preset may be given.
+fn preset_section(kind: &str, keys: &[&str]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("{key} = \"v1-{key}\"")).collect();
+    format!("[senders.p]\nkind = \"{kind}\"\n{}\n", keys.join("\n"))
+}
+
+#[test]
+fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
+    type Preset = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Channel]);
+    let presets: [Preset; 5] = [
+        (
+            "twilio",
+            &["account_sid", "auth_token_file", "from"],
+            &["whatsapp_from", "whatsapp_content_sid"],
+            &[Channel::Sms, Channel::Whatsapp],
+        ),
+        ("vonage", &["api_key", "api_secret_file", "from"], &[], &[Channel::Sms]),
+        ("messagebird", &["access_key_file", "from"], &[], &[Channel::Sms]),
+        ("infobip", &["base_url", "api_key_file", "from"], &[], &[Channel::Sms]),
+        ("whatsapp_cloud", &["phone_number_id", "access_token_file", "template", "graph_version"], &[], &[Channel::Whatsapp]),
+    ];
+    for (kind, required, optional, channels) in presets {
+        let all = [required, optional].concat();
+        let settings = with(&preset_section(kind, &all), &[]).unwrap();
+        let SenderSettings::Http(http) = &settings.senders["p"] else { panic!("{kind} is a preset") };
+        assert_eq!(http.requests.keys().copied().collect::<Vec<_>>(), channels, "{kind}");
+        assert!(http.answers.reference_pointer.is_some(), "{kind}: receipts need a reference");
+        assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
+        for missing in required {
+            let rest: Vec<&str> = all.iter().copied().filter(|key| key != missing).collect();
+            let keys = keys_of(with(&preset_section(kind, &rest), &[]));
+            // Without the number of one channel, the other is still carried.
+            let spare = (kind, *missing) == ("twilio", "from");
+            assert_eq!(keys.is_empty(), spare, "{kind} without {missing}: {keys:?}");
+        }
+        assert_eq!(keys_of(with(&format!("{}color = \"red\"\n", preset_section(kind, &all)), &[])), ["senders.p.color"]);
+    }
+    let none = preset_section("twilio", &["account_sid", "auth_token_file"]);
+    assert_eq!(keys_of(with(&none, &[])), ["senders.p"], "no channel has its keys");
+}
+
+#[test]
+fn a_provider_is_described_by_settings_alone() {
+    let text = r#"
+[senders.acme]
+kind = "http"
+channels = ["sms", "voice"]
+url = "https://api.acme.example/v1/messages"
+method = "PUT"
+headers = { X-Request-Id = "{{ delivery }}" }
+auth = "header"
+auth_header = "X-Api-Key"
+token_file = "/k/acme"
+json = '{"To": "{{ address }}", "Text": "{{ text }}"}'
+success_status = [202]
+code_pointer = "/code"
+give_up_codes = [4, "bad"]
+timeout_ms = 3000
+allow_hosts = ["api.acme.example:8443"]
+[routes.sms]
+senders = ["acme"]
+"#;
+    let settings = with(text, &[]).unwrap();
+    let SenderSettings::Http(http) = &settings.senders["acme"] else { panic!("it is one") };
+    let request = &http.requests[&Channel::Voice];
+    assert_eq!((request.method, request.headers[0].0.as_str()), (HttpMethod::Put, "X-Request-Id"));
+    assert_eq!(http.answers.give_up_codes, ["4", "bad"]);
+    assert_eq!(http.answers.success_status, [202]);
+    assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
+    let broken = |from: &str, to: &str| {
+        let mut keys = keys_of(with(&text.replace(from, to), &[]));
+        // A sender that cannot be read is missing in its route, too.
+        keys.retain(|key| key.starts_with("senders."));
+        keys
+    };
+    assert_eq!(broken("json = ", "form = { To = \"{{ address }}\" }\njson = "), ["senders.acme.form"]);
+    assert_eq!(broken("code_pointer = \"/code\"", ""), ["senders.acme.code_pointer"]);
+    assert_eq!(broken("\"/code\"", "\"code\""), ["senders.acme.code_pointer"]);
+    assert_eq!(broken("[202]", "[20]"), ["senders.acme.success_status"]);
+    assert_eq!(broken("token_file = \"/k/acme\"", ""), ["senders.acme.token_file"]);
+    assert_eq!(broken("\"http\"", "\"htp\""), ["senders.acme.kind"]);
+    let voice_only = text.replace("[\"sms\", \"voice\"]", "[\"voice\"]");
+    assert_eq!(keys_of(with(&voice_only, &[])), ["routes.sms.senders"], "it does not carry SMS");
+}
+
+#[test]
+fn webhooks_and_plugins_say_what_they_carry() {
+    let hook =
+        "[senders.p]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"https://h.example/in\"\nsecret_files = [\"/k/a\"]\n";
+    let plugin = "[senders.p]\nkind = \"plugin\"\nchannels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n";
+    for (section, required) in [(hook, &["channels", "url", "secret_files"][..]), (plugin, &["channels", "address"])] {
+        let route = |channel: &str| format!("{section}[routes.{channel}]\nsenders = [\"p\"]\n");
+        let settings = with(&route("sms"), &[]).unwrap();
+        assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
+        assert_eq!(keys_of(with(&route("voice"), &[])), ["routes.voice.senders"]);
+        for key in required {
+            let rest: Vec<&str> = section.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect();
+            assert_eq!(keys_of(with(&rest.join("\n"), &[])), [format!("senders.p.{key}")]);
+        }
+    }
+    assert_eq!(keys_of(with(&format!("{plugin}allow_hosts = [\"x\"]\n"), &[])), ["senders.p.allow_hosts"]);
+}
+
 #[test]
 fn store_14_production_takes_redis_without_tls_only_where_it_says_so() {
     let keys = |text: &str| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    ids::DeliveryId,
+    ids::{DeliveryId, ProviderReference},
     limits::TRIES_MAX,
     recipient::{Channel, Recipient},
     time::{Now, Timestamp},
@@ -62,13 +62,18 @@ pub struct Delivery {
     pub position: usize,
     /// The sender that took it, or tried last.
     pub sender: Option<String>,
+    /// What the provider calls it, if it said so when it took it.
+    pub reference: Option<ProviderReference>,
 }
 
 /// How a hand-over ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
     /// The provider took it.
-    Taken,
+    Taken {
+        /// What it calls the message, if it said so.
+        reference: Option<ProviderReference>,
+    },
     /// To be tried again.
     Again {
         /// After this long.
@@ -97,6 +102,7 @@ impl Delivery {
             tries: 0,
             position: 0,
             sender: None,
+            reference: None,
         }
     }
 
@@ -152,13 +158,16 @@ impl Delivery {
         let waiting = held || matches!(self.status, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_));
         self.status = match outcome {
             // A late report, after the lease passed on: the message did go out, and that is what counts.
-            HandOver::Taken if waiting => DeliveryStatus::Sent,
+            HandOver::Taken { reference } if waiting => {
+                self.reference = reference;
+                DeliveryStatus::Sent
+            }
             HandOver::Again { after, position } if held => {
                 self.position = position;
                 DeliveryStatus::Queued { not_before: now.plus(after) }
             }
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
-            HandOver::Taken | HandOver::Again { .. } | HandOver::GivenUp { .. } => return None,
+            HandOver::Taken { .. } | HandOver::Again { .. } | HandOver::GivenUp { .. } => return None,
         };
         self.sender = Some(sender.to_owned());
         self.updated_at = now;

@@ -53,7 +53,11 @@ fn is_setting_name(text: &str) -> bool {
 }
 
 fn is_visible_ascii(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    text.len() <= 64 && is_graphic(text)
+}
+
+fn is_graphic(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Printable, at most `max` characters, no space at either end, no character that only steers the display.
@@ -92,6 +96,10 @@ text_id!(
 text_id!(
     /// The caller's id of a contact, a case or an agent.
     Reference, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
+);
+text_id!(
+    /// What a provider calls the message that it took; its receipts name it.
+    ProviderReference, |text| text.len() <= 128 && is_graphic(text), "must be 1 to 128 visible ASCII characters", shown
 );
 text_id!(
     /// A language tag of BCP 47: `nl`, `de-AT`.

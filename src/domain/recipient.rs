@@ -263,3 +263,33 @@ mod tests {
         assert_eq!(shown(Channel::Sms, "+31612345634"), "sms:+31 6 •••• ••34");
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn text_05_no_text_panics_and_a_canonical_number_is_its_own_form(text in ".{0,40}") {
+            if let Ok(recipient) = Recipient::parse(Channel::Sms, &text) {
+                let canonical = recipient.expose().to_owned();
+                let digits = canonical.strip_prefix('+').expect("it begins with a plus");
+                prop_assert!(digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()), "{canonical}");
+                prop_assert_eq!(Recipient::parse(Channel::Sms, &canonical), Ok(recipient));
+            }
+        }
+
+        #[test]
+        fn text_05_another_spelling_is_the_same_number_or_refused(gaps in proptest::collection::vec("[ .()-]{0,2}", 11)) {
+            let mut spelled = "+31612345678".to_owned();
+            for (at, gap) in gaps.iter().enumerate().rev() {
+                spelled.insert_str(at + 1, gap);
+            }
+            if let Ok(recipient) = Recipient::parse(Channel::Sms, &spelled) {
+                prop_assert_eq!(recipient.expose(), "+31612345678", "{}", spelled);
+            }
+        }
+    }
+}

@@ -33,6 +33,8 @@ pub(super) fn explain(language: Language, explanation: Explanation<'_>) -> Strin
         Language::Nl => dutch(explanation),
         Language::De => german(explanation),
         Language::En => english(explanation),
+        Language::Es => spanish(explanation),
+        Language::Fr => french(explanation),
     }
 }
 
@@ -84,6 +86,40 @@ fn english(explanation: Explanation<'_>) -> String {
         Explanation::Expired => "The time is up and the code no longer works. Please start again.",
         Explanation::Lost => "Something went wrong on our side and the code no longer works. Please start again.",
         Explanation::WaitBeforeNext => "Please wait a moment before you try again.",
+    };
+    fixed.to_owned()
+}
+
+fn spanish(explanation: Explanation<'_>) -> String {
+    let fixed = match explanation {
+        Explanation::Pending { digits, masked } => {
+            return format!("Hemos enviado un código de {digits} cifras a {masked}. Nadie le pedirá nunca ese código.");
+        }
+        Explanation::Approved => "Ha confirmado que es usted.",
+        Explanation::Rejected => "Se ha introducido demasiadas veces un código erróneo. Empiece de nuevo.",
+        Explanation::Denied => "Nos ha indicado que no era usted. No se ha aprobado nada.",
+        Explanation::Canceled => "Esta comprobación se ha detenido. El código ya no funciona.",
+        Explanation::Expired => "El tiempo se ha agotado y el código ya no funciona. Empiece de nuevo.",
+        Explanation::Lost => "Algo ha fallado por nuestra parte y el código ya no funciona. Empiece de nuevo.",
+        Explanation::WaitBeforeNext => "Espere un momento antes de intentarlo de nuevo.",
+    };
+    fixed.to_owned()
+}
+
+fn french(explanation: Explanation<'_>) -> String {
+    let fixed = match explanation {
+        Explanation::Pending { digits, masked } => {
+            return format!(
+                "Nous avons envoyé un code de {digits} chiffres à {masked}. Personne ne vous demandera jamais ce code."
+            );
+        }
+        Explanation::Approved => "Vous avez confirmé que c'est bien vous.",
+        Explanation::Rejected => "Un code erroné a été saisi trop souvent. Veuillez recommencer.",
+        Explanation::Denied => "Vous avez indiqué que ce n'était pas vous. Rien n'a été approuvé.",
+        Explanation::Canceled => "Cette vérification a été arrêtée. Le code ne fonctionne plus.",
+        Explanation::Expired => "Le délai est écoulé et le code ne fonctionne plus. Veuillez recommencer.",
+        Explanation::Lost => "Un problème est survenu de notre côté et le code ne fonctionne plus. Veuillez recommencer.",
+        Explanation::WaitBeforeNext => "Veuillez patienter un instant avant de réessayer.",
     };
     fixed.to_owned()
 }

@@ -9,13 +9,14 @@ pub(super) enum Form {
     EmailText,
     EmailHtml,
     Sms,
+    VoiceGreeting,
     Voice,
     Whatsapp,
 }
 
 impl Form {
-    pub(super) const ALL: [Self; 6] =
-        [Self::EmailSubject, Self::EmailText, Self::EmailHtml, Self::Sms, Self::Voice, Self::Whatsapp];
+    pub(super) const ALL: [Self; 7] =
+        [Self::EmailSubject, Self::EmailText, Self::EmailHtml, Self::Sms, Self::VoiceGreeting, Self::Voice, Self::Whatsapp];
 
     /// The name of its file; an action's own file has the action and a dot before it.
     pub(super) const fn file_name(self) -> &'static str {
@@ -24,6 +25,7 @@ impl Form {
             Self::EmailText => "email.txt",
             Self::EmailHtml => "email.html",
             Self::Sms => "sms.txt",
+            Self::VoiceGreeting => "voice.greeting.txt",
             Self::Voice => "voice.txt",
             Self::Whatsapp => "whatsapp.txt",
         }
@@ -32,7 +34,9 @@ impl Form {
     pub(super) const fn markup(self) -> Markup {
         match self {
             Self::EmailHtml => Markup::Html,
-            Self::EmailSubject | Self::EmailText | Self::Sms | Self::Voice | Self::Whatsapp => Markup::Plain,
+            Self::EmailSubject | Self::EmailText | Self::Sms | Self::VoiceGreeting | Self::Voice | Self::Whatsapp => {
+                Markup::Plain
+            }
         }
     }
 
@@ -44,7 +48,12 @@ impl Form {
         let mut flaws = links(source);
         match self {
             Self::EmailSubject => flaws.extend(subject_flaws(source, &template)),
-            Self::EmailText | Self::EmailHtml | Self::Sms | Self::Voice | Self::Whatsapp => {
+            Self::VoiceGreeting => flaws.extend(greeting_flaws(&template)),
+            Self::Voice => {
+                flaws.extend(text_flaws(&template, for_one_action));
+                flaws.extend(spoken_flaws(&template));
+            }
+            Self::EmailText | Self::EmailHtml | Self::Sms | Self::Whatsapp => {
                 flaws.extend(text_flaws(&template, for_one_action));
             }
         }
@@ -68,10 +77,33 @@ fn subject_flaws(source: &str, template: &Template) -> Vec<Flaw> {
     if source.trim().is_empty() || source.trim_end().lines().count() != 1 {
         flaws.push(flaw("is not exactly one line, as a subject must be"));
     }
-    for place in [Place::Code, Place::CodePlain, Place::Details] {
-        if template.has(place) {
-            flaws.push(flaw(&format!("holds {{{{ {} }}}}, which must not be in a subject", place.name())));
-        }
+    flaws.extend(open_flaws(template, "a subject"));
+    flaws
+}
+
+/// What everybody may see or hear holds neither the code nor what is approved.
+fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
+    let secret = [Place::Code, Place::CodePlain, Place::Details].into_iter().filter(|place| template.has(*place));
+    secret.map(|place| flaw(&format!("holds {{{{ {} }}}}, which must not be in {what}", place.name()))).collect()
+}
+
+/// A greeting may be said to an answering machine.
+fn greeting_flaws(template: &Template) -> Vec<Flaw> {
+    let mut flaws = open_flaws(template, "a greeting");
+    if !template.has(Place::Brand) {
+        flaws.push(flaw("lacks {{ brand }}"));
+    }
+    flaws
+}
+
+/// Who listens writes along, and misses digits.
+fn spoken_flaws(template: &Template) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    if template.has(Place::CodePlain) {
+        flaws.push(flaw("holds {{ code_plain }}, which a voice reads as one number"));
+    }
+    if template.has(Place::Code) && template.count(Place::Code) < 2 {
+        flaws.push(flaw("says {{ code }} once, and must say it twice"));
     }
     flaws
 }
@@ -106,13 +138,25 @@ mod tests {
 
     #[test]
     fn text_04_a_text_holds_all_that_it_must() {
-        for form in Form::ALL.into_iter().filter(|form| *form != Form::EmailSubject) {
+        for form in [Form::EmailText, Form::EmailHtml, Form::Sms, Form::Whatsapp] {
             assert_eq!(problems(form, GOOD), [""; 0]);
             for place in ["code", "brand", "action", "details", "never_share"] {
                 let without = GOOD.replace(&format!("{{{{ {place} }}}}"), "");
                 let problems = problems(form, &without);
                 assert!(matches!(&problems[..], [one] if one.contains(place)), "{place}: {problems:?}");
             }
+        }
+    }
+
+    #[test]
+    fn text_06_a_code_is_said_twice_and_not_before_a_key_press() {
+        let twice = format!("{GOOD} {{{{ code }}}}");
+        assert_eq!(problems(Form::Voice, &twice), [""; 0]);
+        assert_eq!(problems(Form::Voice, GOOD), ["says {{ code }} once, and must say it twice"]);
+        assert_eq!(problems(Form::Voice, &format!("{twice} {{{{ code_plain }}}}")).len(), 1);
+        assert_eq!(problems(Form::VoiceGreeting, "This is {{ brand }}: press a key."), [""; 0]);
+        for bad in ["press a key", "{{ brand }} {{ code }}", "{{ brand }} {{ code_plain }}", "{{ brand }} {{ details }}"] {
+            assert_eq!(problems(Form::VoiceGreeting, bad).len(), 1, "{bad}");
         }
     }
 

@@ -6,10 +6,12 @@ pub(super) enum Language {
     Nl,
     De,
     En,
+    Es,
+    Fr,
 }
 
 impl Language {
-    pub(super) const ALL: [Self; 3] = [Self::Nl, Self::De, Self::En];
+    pub(super) const ALL: [Self; 5] = [Self::Nl, Self::De, Self::En, Self::Es, Self::Fr];
 
     /// Its tag in locales, and the name of its folder of templates.
     pub(super) const fn tag(self) -> &'static str {
@@ -17,11 +19,24 @@ impl Language {
             Self::Nl => "nl",
             Self::De => "de",
             Self::En => "en",
+            Self::Es => "es",
+            Self::Fr => "fr",
         }
     }
 
     pub(super) fn from_tag(tag: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.tag() == tag)
+    }
+
+    /// Its tag for voices, which need a country.
+    pub(super) const fn voice_tag(self) -> &'static str {
+        match self {
+            Self::Nl => "nl-NL",
+            Self::De => "de-DE",
+            Self::En => "en-GB",
+            Self::Es => "es-ES",
+            Self::Fr => "fr-FR",
+        }
     }
 
     /// The sentence that every text must carry; it addresses nobody, so it suits formal and familiar texts.
@@ -30,6 +45,19 @@ impl Language {
             Self::Nl => "Deel deze code nooit, ook niet met ons: onze medewerkers vragen er nooit om.",
             Self::De => "Diesen Code niemals weitergeben, auch nicht an uns: Unsere Mitarbeiter fragen nie danach.",
             Self::En => "Never share this code, not even with us: our staff never asks for it.",
+            Self::Es => "No comparta nunca este código, tampoco con nosotros: nuestro personal nunca lo pide.",
+            Self::Fr => "Ne partagez jamais ce code, même avec nous : nos employés ne le demandent jamais.",
+        }
+    }
+
+    /// The same in few characters, all of them of the alphabet of SMS.
+    pub(super) const fn never_share_in_sms(self) -> &'static str {
+        match self {
+            Self::Nl => "Deel deze code nooit.",
+            Self::De => "Diesen Code niemals weitergeben.",
+            Self::En => "Never share this code.",
+            Self::Es => "No comparta nunca esta clave.",
+            Self::Fr => "Ne partagez jamais ce code.",
         }
     }
 
@@ -40,8 +68,10 @@ impl Language {
             (Self::Nl, _) => "minuten",
             (Self::De, 1) => "Minute",
             (Self::De, _) => "Minuten",
-            (Self::En, 1) => "minute",
-            (Self::En, _) => "minutes",
+            (Self::En | Self::Fr, 1) => "minute",
+            (Self::En | Self::Fr, _) => "minutes",
+            (Self::Es, 1) => "minuto",
+            (Self::Es, _) => "minutos",
         };
         format!("{minutes} {unit}")
     }

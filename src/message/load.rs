@@ -10,6 +10,9 @@ use super::{
     Key, Messages,
     form::Form,
     language::Language,
+    lint,
+    mistake::TemplateMistake,
+    sms::SmsRules,
     template::{Flaw, Template},
 };
 use crate::domain::ids::ActionName;
@@ -21,28 +24,6 @@ const FILES_MAX: usize = 1000;
 /// Most characters of a brand: it is part of every SMS.
 const BRAND_CHARS_MAX: usize = 64;
 
-/// What is wrong with the templates, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateMistake {
-    /// The file or folder, or the name of a setting.
-    pub path: String,
-    /// The line, counted from 1, if it is one line.
-    pub line: Option<usize>,
-    /// What is wrong, as the end of a sentence that begins with the path.
-    pub problem: String,
-}
-
-impl std::fmt::Display for TemplateMistake {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.path, self.problem),
-            None => write!(f, "{}: {}", self.path, self.problem),
-        }
-    }
-}
-
-impl std::error::Error for TemplateMistake {}
-
 macro_rules! built_in {
     ($folder:literal) => {
         [
@@ -50,6 +31,7 @@ macro_rules! built_in {
             include_str!(concat!("templates/", $folder, "/email.txt")),
             include_str!(concat!("templates/", $folder, "/email.html")),
             include_str!(concat!("templates/", $folder, "/sms.txt")),
+            include_str!(concat!("templates/", $folder, "/voice.greeting.txt")),
             include_str!(concat!("templates/", $folder, "/voice.txt")),
             include_str!(concat!("templates/", $folder, "/whatsapp.txt")),
         ]
@@ -57,15 +39,33 @@ macro_rules! built_in {
 }
 
 /// The built-in templates of a language, in the order of [`Form::ALL`].
-const fn built_in(language: Language) -> [&'static str; 6] {
+const fn built_in(language: Language) -> [&'static str; 7] {
     match language {
         Language::Nl => built_in!("nl"),
         Language::De => built_in!("de"),
         Language::En => built_in!("en"),
+        Language::Es => built_in!("es"),
+        Language::Fr => built_in!("fr"),
     }
 }
 
-pub(super) fn load(dir: Option<&Path>, default_language: &str, brand: &str) -> Result<Messages, Vec<TemplateMistake>> {
+/// What the messages are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Wording<'a> {
+    /// Files that take the place of the built-in templates.
+    pub templates_dir: Option<&'a Path>,
+    /// For customers without a language of ours, as a tag.
+    pub default_language: &'a str,
+    /// Who the messages are from.
+    pub brand: &'a str,
+    /// What the settings say of SMS.
+    pub sms: SmsRules,
+    /// What codes are for: the longest name counts for the length of an SMS.
+    pub actions: Vec<ActionName>,
+}
+
+pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistake>> {
+    let Wording { templates_dir: dir, default_language, brand, .. } = *wording;
     let mut loader = Loader::default();
     for language in Language::ALL {
         for (form, source) in Form::ALL.into_iter().zip(built_in(language)) {
@@ -83,11 +83,13 @@ pub(super) fn load(dir: Option<&Path>, default_language: &str, brand: &str) -> R
     if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
         loader.mistake("brand", format!("is not 1 to {BRAND_CHARS_MAX} printable characters"));
     }
-    if loader.mistakes.is_empty() {
-        Ok(Messages { brand: brand.to_owned(), default_language, templates: loader.templates })
-    } else {
-        Err(loader.mistakes)
+    if !loader.mistakes.is_empty() {
+        return Err(loader.mistakes);
     }
+    let (brand, sms) = (brand.to_owned(), wording.sms.clone());
+    let messages = Messages { brand, default_language, sms, templates: loader.templates };
+    let mistakes = lint::sms(&messages, &wording.actions);
+    if mistakes.is_empty() { Ok(messages) } else { Err(mistakes) }
 }
 
 /// Gathers templates and mistakes.
@@ -204,6 +206,10 @@ mod tests {
         }
     }
 
+    fn load_from(dir: &Path, default_language: &str, brand: &str) -> Result<Messages, Vec<TemplateMistake>> {
+        Messages::load(&Wording { templates_dir: Some(dir), default_language, brand, ..Wording::default() })
+    }
+
     #[test]
     fn all_mistakes_of_all_files_are_reported_together() {
         let dir = tempfile::tempdir().unwrap();
@@ -215,18 +221,18 @@ mod tests {
         write("nl/sms.txt", "{{ brand }} {{ code }} {{ action }}\n{{ details }} {{7*7}}\n{{ never_share }}");
         write("nl/email.subject.txt", "{{ code }}");
         write("nl/emial.txt", "x");
-        write("de/payment.voice.txt", "{{ brand }} {{ code }}\n{{ details }}");
-        write("fr/sms.txt", "x");
+        write("de/payment.voice.txt", "{{ brand }} {{ code }} {{ code }}\n{{ details }}");
+        write("xx/sms.txt", "x");
         write(".hidden/sms.txt", "x");
-        let mistakes = Messages::load(Some(dir.path()), "xx", "a\r\nBcc: b").unwrap_err();
+        let mistakes = load_from(dir.path(), "xx", "a\r\nBcc: b").unwrap_err();
         let shown: Vec<_> = mistakes.iter().map(|m| m.to_string().replace(&show(dir.path()), "")).collect();
         for (mistake, begin) in shown.iter().zip([
             "/de/payment.voice.txt: lacks {{ never_share }}",
-            "/fr: is not a folder named",
             "/nl/email.subject.txt: holds {{ code }}",
             "/nl/emial.txt: is not named",
             "/nl/sms.txt:2: holds {{ 7*7 }}",
-            "default language: is not one of nl, de, en",
+            "/xx: is not a folder named",
+            "default language: is not one of nl, de, en, es, fr",
             "brand: is not",
         ]) {
             assert!(mistake.starts_with(begin), "{mistake}");
@@ -237,7 +243,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_a_mistake() {
         let missing = tempfile::tempdir().unwrap().path().join("missing");
-        let mistakes = Messages::load(Some(&missing), "en", "Bank").unwrap_err();
+        let mistakes = load_from(&missing, "en", "Bank").unwrap_err();
         assert!(mistakes[0].problem.starts_with("cannot be read"));
     }
 }

@@ -59,7 +59,12 @@ pub(super) struct Values<'a> {
 pub(super) enum Markup {
     Plain,
     Html,
+    /// For voices: a sentence a line, the code digit by digit.
+    Ssml,
 }
+
+/// Between two digits, so that they can be written along, and between the two groups of digits.
+const PAUSES: [&str; 2] = ["<break time=\"500ms\"/>", "<break time=\"1s\"/>"];
 
 impl Markup {
     /// Writes a value. Control characters become spaces, so that no value starts a line or a header of its own.
@@ -68,7 +73,27 @@ impl Markup {
         match self {
             Self::Plain => out.push_str(&value),
             // Writing to a string cannot fail.
-            Self::Html => drop(write!(out, "{}", HtmlEscape(&value))),
+            Self::Html | Self::Ssml => drop(write!(out, "{}", HtmlEscape(&value))),
+        }
+    }
+
+    /// Writes the template's own words: HTML files are HTML, but voices get plain files.
+    fn write_words(self, out: &mut String, words: &str) {
+        match self {
+            Self::Plain | Self::Html => out.push_str(words),
+            Self::Ssml => self.write(out, words),
+        }
+    }
+
+    fn write_code(self, out: &mut String, values: &Values<'_>) {
+        if self != Self::Ssml {
+            return self.write(out, &values.code);
+        }
+        for (index, digit) in values.code_plain.chars().enumerate() {
+            if index > 0 {
+                out.push_str(PAUSES[usize::from(index == values.code_plain.len() / 2)]);
+            }
+            let _ = write!(out, "<say-as interpret-as=\"characters\">{digit}</say-as>");
         }
     }
 
@@ -76,6 +101,7 @@ impl Markup {
         match self {
             Self::Plain => "\n",
             Self::Html => "<br>\n",
+            Self::Ssml => "</s>\n<s>",
         }
     }
 }
@@ -119,6 +145,11 @@ impl Template {
         self.0.iter().any(|line| line.has(place))
     }
 
+    /// How often does it hold this place-holder?
+    pub(super) fn count(&self, place: Place) -> usize {
+        self.0.iter().flat_map(|line| &line.0).filter(|piece| matches!(piece, Piece::Place(found) if *found == place)).count()
+    }
+
     /// Copies the values in.
     pub(super) fn render(&self, values: &Values<'_>, markup: Markup) -> String {
         let mut out = String::new();
@@ -130,6 +161,12 @@ impl Template {
             }
             // The blank line after a line that was left out goes with it.
             if std::mem::take(&mut left_out) && line.0.is_empty() {
+                continue;
+            }
+            if markup == Markup::Ssml {
+                out.push_str("<s>");
+                line.0.iter().for_each(|piece| piece.render(&mut out, values, markup));
+                out.push_str("</s>\n");
                 continue;
             }
             line.0.iter().for_each(|piece| piece.render(&mut out, values, markup));
@@ -149,8 +186,8 @@ impl Line {
 impl Piece {
     fn render(&self, out: &mut String, values: &Values<'_>, markup: Markup) {
         match self {
-            Self::Text(text) => out.push_str(text),
-            Self::Place(Place::Code) => markup.write(out, &values.code),
+            Self::Text(text) => markup.write_words(out, text),
+            Self::Place(Place::Code) => markup.write_code(out, values),
             Self::Place(Place::CodePlain) => markup.write(out, values.code_plain),
             Self::Place(Place::Brand) => markup.write(out, values.brand),
             Self::Place(Place::Action) => markup.write(out, &values.action),

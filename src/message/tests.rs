@@ -4,8 +4,16 @@ use std::{collections::BTreeMap, fs};
 
 use super::*;
 
+fn wording<'a>(default_language: &'a str, brand: &'a str) -> Wording<'a> {
+    Wording { default_language, brand, actions: vec![ActionName::parse("change_contract").unwrap()], ..Wording::default() }
+}
+
+fn load(default_language: &str, brand: &str) -> Result<Messages, Vec<TemplateMistake>> {
+    Messages::load(&wording(default_language, brand))
+}
+
 fn messages() -> Messages {
-    Messages::load(None, "en", "Voorbeeld Bank").unwrap()
+    load("en", "Voorbeeld Bank").unwrap()
 }
 
 fn binding(values: &[(&str, &str)]) -> Binding {
@@ -36,6 +44,8 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
         ("nl", "Deel deze code nooit", "5 minuten"),
         ("de-AT", "Diesen Code niemals weitergeben", "5 Minuten"),
         ("EN-gb", "Never share this code", "5 minutes"),
+        ("es-MX", "No comparta nunca est", "5 minutos"),
+        ("fr", "Ne partagez jamais ce code", "5 minutes"),
     ] {
         for channel in Channel::ALL {
             let content = render(&messages, channel, Some(locale), &[]);
@@ -104,17 +114,17 @@ fn text_07_values_stay_as_they_are() {
 #[test]
 fn mail_02_a_locale_or_brand_with_line_breaks_never_gets_in() {
     assert!(Locale::parse("nl\r\nBcc: b@example.org").is_err());
-    assert!(Messages::load(None, "nl", "Bank\r\nBcc: b@example.org").is_err());
+    assert!(load("nl", "Bank\r\nBcc: b@example.org").is_err());
 }
 
 #[test]
 fn a_language_without_texts_gets_the_default_language() {
-    let messages = Messages::load(None, "nl", "Bank").unwrap();
-    for locale in [None, Some("fr"), Some("nl-BE")] {
+    let messages = load("nl", "Bank").unwrap();
+    for locale in [None, Some("pl"), Some("nl-BE")] {
         assert!(render(&messages, Channel::Sms, locale, &[]).text.contains("Deel deze code nooit"), "{locale:?}");
     }
-    let french = Locale::parse("fr").unwrap();
-    assert_eq!(messages.explain(Some(&french), Explanation::Approved), "U hebt bevestigd dat u het bent.");
+    let polish = Locale::parse("pl").unwrap();
+    assert_eq!(messages.explain(Some(&polish), Explanation::Approved), "U hebt bevestigd dat u het bent.");
 }
 
 #[test]
@@ -128,7 +138,7 @@ fn one_minute_is_not_five() {
         messages().render(&facts).text
     };
     assert!(text("nl", 0).contains("nog 1 minuut geldig"));
-    assert!(text("de", 1).contains("noch 1 Minute gültig"));
+    assert!(text("de", 1).contains("1 Minute gültig"));
     assert!(text("en", 1).contains("valid for 1 minute."));
 }
 
@@ -139,12 +149,12 @@ fn an_operators_file_replaces_one_text_and_an_actions_file_only_that_actions() {
     let body = "{{ brand }} {{ code }}\n{{ details }}\n{{ never_share }}";
     fs::write(dir.path().join("nl/sms.txt"), format!("GENERAL {{{{ action }}}} {body}")).unwrap();
     fs::write(dir.path().join("nl/change_contract.whatsapp.txt"), format!("OWN {body}")).unwrap();
-    let messages = Messages::load(Some(dir.path()), "en", "Bank").unwrap();
+    let messages = Messages::load(&Wording { templates_dir: Some(dir.path()), ..wording("en", "Bank") }).unwrap();
     let text = |channel, locale| render(&messages, channel, Some(locale), &[]).text;
     assert!(text(Channel::Sms, "nl").starts_with("GENERAL"));
     assert!(text(Channel::Whatsapp, "nl").starts_with("OWN"));
     assert!(text(Channel::Sms, "en").starts_with("Bank"), "another language keeps its own");
-    assert!(text(Channel::Voice, "nl").starts_with("Hallo"), "another form keeps its own");
+    assert!(text(Channel::Voice, "nl").starts_with("Hier is"), "another form keeps its own");
     let login = ActionName::parse("login").unwrap();
     let others = messages.template(Language::Nl, &login, Form::Whatsapp);
     assert!(others.has(template::Place::Action), "another action keeps the general text");
@@ -158,4 +168,108 @@ fn code_12_facts_and_contents_print_no_code() {
     let facts = Facts { channel: Channel::Sms, locale: None, action: &action, code: &code, binding: &binding, minutes: 5 };
     let printed = format!("{content:?} {facts:?} {:?}", messages());
     assert!(!printed.contains("123456") && !printed.contains("123 456") && !printed.contains("Jansen"), "{printed}");
+}
+
+/// Every message of every language at its longest: an action and a brand of the settings, eight digits, ten minutes.
+#[test]
+fn text_02_every_template_is_as_it_was_reviewed() {
+    let sms = SmsRules { web_host: Some("login.example".to_owned()), ..SmsRules::default() };
+    let wording = Wording { sms, ..wording("en", "Voorbeeld Bank N.V.") };
+    let messages = Messages::load(&wording).unwrap();
+    let mut all = String::new();
+    for language in Language::ALL {
+        for channel in Channel::ALL {
+            let (locale, code) = (Locale::parse(language.tag()).unwrap(), Digits::from_ascii(b"12345678").unwrap());
+            let content = messages.render(&Facts {
+                channel,
+                locale: Some(&locale),
+                action: &wording.actions[0],
+                code: &code,
+                binding: &binding(&[("amount", "EUR 1,234.56 & <b>")]),
+                minutes: 10,
+            });
+            let speech = content.speech.map(|speech| format!("{}\n~~~~\n{}", speech.greeting, speech.ssml));
+            let parts = [Some(content.subject), Some(content.text), content.html, speech];
+            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            all.extend(["==== ", language.tag(), " ", channel.as_str(), "\n", &parts.join("\n----\n"), "\n"]);
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/message/snapshot.txt");
+    if option_env!("COUNTERSIGN_BLESS").is_some() {
+        fs::write(path, &all).unwrap();
+    }
+    let reviewed = fs::read_to_string(path).unwrap_or_default();
+    let first = all.lines().zip(reviewed.lines()).find(|(now, then)| now != then);
+    assert!(all == reviewed, "build the tests with COUNTERSIGN_BLESS=1, and review; first difference: {first:?}");
+}
+
+#[test]
+fn text_02_each_sms_fits_one_segment_at_its_longest_or_the_settings_are_refused() {
+    let refused = |brand: &str, change: fn(&mut SmsRules)| {
+        let mut wording = wording("en", brand);
+        change(&mut wording.sms);
+        let mistakes = Messages::load(&wording).err().unwrap_or_default();
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let bound = |sms: &mut SmsRules| sms.web_host = Some("login.voorbeeldbank.example".to_owned());
+    let all = |sms: &mut SmsRules| sms.android_hash = Some("FA+9qCX9VSu".to_owned());
+    assert_eq!(refused("Voorbeeld Bank Nederland N.V.", |_| {}), [""; 0]);
+    assert_eq!(refused("Voorbeeld Bank", all), [""; 0]);
+    assert_eq!(refused("Voorbeeld Bank", bound), [""; 0]);
+    let long = refused("Eerste Voorbeeld Bank van Nederland N.V.", |sms| {
+        sms.web_host = Some("login.klanten.voorbeeldbank.example".to_owned());
+    });
+    assert!(!long.is_empty() && long.iter().all(|mistake| mistake.contains("characters where 160 fit")), "{long:#?}");
+    assert_eq!(refused("Eerste Voorbeeld Bank van Nederland N.V.", |sms| sms.segments_max = 2), [""; 0]);
+    let foreign = refused("Bank Śląski", |_| {});
+    assert_eq!(foreign.len(), Language::ALL.len());
+    assert!(foreign[0].contains("'Ś'") && foreign[0].contains("sms_ucs2"), "{foreign:#?}");
+    assert!(refused("Bank", |sms| sms.web_host = Some("https://bank.example".to_owned()))[0].starts_with("messages.web_host"));
+}
+
+#[test]
+fn text_02_what_is_bound_is_shown_whole_even_in_a_second_segment() {
+    let long = "x".repeat(200);
+    assert!(render(&messages(), Channel::Sms, None, &[("payee", &long)]).text.contains(&long));
+}
+
+#[test]
+fn text_01_every_sms_ends_with_the_bound_line_and_text_03_the_hash_before_it() {
+    let sms = SmsRules {
+        web_host: Some("bank.example".to_owned()),
+        android_hash: Some("FA+9qCX9VSu".to_owned()),
+        ..SmsRules::default()
+    };
+    let messages = Messages::load(&Wording { sms, ..wording("en", "Bank") }).unwrap();
+    for language in Language::ALL {
+        for values in [&[][..], &[("payee", "@evil.example #999999")][..]] {
+            let text = render(&messages, Channel::Sms, Some(language.tag()), values).text;
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines[lines.len() - 2..], ["FA+9qCX9VSu", "@bank.example #123456"], "{text}");
+            assert!(text.starts_with("Bank"), "no line is empty but those of the text");
+        }
+        let other = render(&messages, Channel::Whatsapp, Some(language.tag()), &[]).text;
+        assert!(!other.contains("@bank.example"), "only SMS has the line");
+    }
+}
+
+#[test]
+fn text_06_a_voice_says_each_digit_twice_and_nothing_before_a_key_press() {
+    let messages = messages();
+    for language in Language::ALL {
+        let content = render(&messages, Channel::Voice, Some(language.tag()), &[("payee", "<break/> & \"x\"")]);
+        let speech = content.speech.unwrap();
+        assert!(!speech.greeting.contains(|c: char| c.is_ascii_digit()), "{}", speech.greeting);
+        assert!(speech.greeting.contains("Voorbeeld Bank"), "{}", speech.greeting);
+        for digit in ["1", "2", "3", "4", "5", "6"] {
+            let said = format!("<say-as interpret-as=\"characters\">{digit}</say-as>");
+            assert_eq!(speech.ssml.matches(&said).count(), 2, "{}", speech.ssml);
+        }
+        assert_eq!(speech.ssml.matches("<break time=").count(), 10, "a pause between any two digits, and no other");
+        assert!(speech.ssml.contains("&lt;break&#x2f;&gt; &amp; &quot;x&quot;"), "{}", speech.ssml);
+        assert!(!speech.ssml.contains("123"), "{}", speech.ssml);
+    }
+    for channel in [Channel::Sms, Channel::Email, Channel::Whatsapp] {
+        assert!(render(&messages, channel, None, &[]).speech.is_none(), "{channel:?}");
+    }
 }

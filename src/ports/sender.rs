@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     guess::Digits,
-    ids::{DeliveryId, VerificationId},
+    ids::{DeliveryId, ProviderReference, VerificationId},
     recipient::Recipient,
 };
 
@@ -34,12 +34,32 @@ pub struct Content {
     pub text: String,
     /// The same as HTML; `None` on channels without it.
     pub html: Option<String>,
+    /// How it is spoken; `None` on channels that are read.
+    pub speech: Option<Speech>,
+    /// The language that it is written in, as a tag: `nl`.
+    pub language: &'static str,
+}
+
+/// What a call says. A machine that answers the telephone presses no key, so it learns nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Speech {
+    /// Said at once: who calls, and that a key must be pressed. Holds no code.
+    pub greeting: String,
+    /// Said after a key press, as SSML 1.1: each digit apart, and twice.
+    pub ssml: String,
 }
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Content(hidden)")
     }
+}
+
+/// What the other side said when it took a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// What it calls the message; its receipts name it. None: it did not say.
+    pub reference: Option<ProviderReference>,
 }
 
 /// Why a message was not taken; each variant is what to do next.
@@ -67,6 +87,16 @@ pub enum SendError {
     },
 }
 
+impl SendError {
+    /// Why, as a word for machines.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Retry { reason, .. } | Self::NextSender { reason } | Self::GiveUp { reason } => reason,
+        }
+    }
+}
+
 /// Hands messages over.
 #[async_trait]
 pub trait Sender: Send + Sync {
@@ -74,5 +104,5 @@ pub trait Sender: Send + Sync {
     ///
     /// # Errors
     /// [`SendError`] says what to do next.
-    async fn send(&self, message: &Message) -> Result<(), SendError>;
+    async fn send(&self, message: &Message) -> Result<Sent, SendError>;
 }

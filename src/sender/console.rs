@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use async_trait::async_trait;
 
-use crate::ports::sender::{Message, SendError, Sender};
+use crate::ports::sender::{Message, SendError, Sender, Sent};
 
 /// Prints each message to standard output, code and all. Never for production.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,12 +12,12 @@ pub struct Console;
 
 #[async_trait]
 impl Sender for Console {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let block = block(message);
         // Standard output may be a pipe that nobody reads, and must not hold up a worker thread.
         let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(block.as_bytes())).await;
         match printed {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(Sent::default()),
             Ok(Err(_)) | Err(_) => Err(SendError::NextSender { reason: "stdout_closed".to_owned() }),
         }
     }

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 
 use crate::ports::{
     outbox::{Letter, Outbox},
-    sender::{Message, SendError, Sender},
+    sender::{Message, SendError, Sender, Sent},
     system::Clock,
 };
 
 /// Takes every message, for people and tests to read.
+#[derive(Clone)]
 pub struct OutboxSender {
     /// Where they are kept.
     pub outbox: Arc<Outbox>,
@@ -20,9 +21,9 @@ pub struct OutboxSender {
 
 #[async_trait]
 impl Sender for OutboxSender {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         self.outbox.put(Letter { message: message.clone(), sent_at: self.clock.now() });
-        Ok(())
+        Ok(Sent::default())
     }
 }
 

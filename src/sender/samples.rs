@@ -19,6 +19,8 @@ pub(super) fn message() -> Message {
             subject: "Ihr Code für Überweisung".to_owned(),
             text: "Your code: 123 456".to_owned(),
             html: Some("<p>123 456</p>".to_owned()),
+            speech: None,
+            language: "de",
         },
         code: Digits::from_ascii(b"123456").unwrap(),
     }

@@ -14,33 +14,15 @@ use lettre::{
         extension::ClientId,
     },
 };
-use zeroize::Zeroizing;
 
 use self::connection::{Connections, Encryption, Road};
-use crate::ports::sender::{Message, SendError, Sender};
+use super::secret::SecretText;
+use crate::ports::sender::{Message, SendError, Sender, Sent};
 
 /// The usual deadline of one hand-over, from dialling to the server's last word.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long to wait before the same server is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// A secret text that prints nowhere and is wiped when dropped.
-#[derive(Clone)]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// Keeps a text secret.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(hidden)")
-    }
-}
 
 /// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +117,7 @@ impl Smtp {
                 SmtpTls::Implicit => Encryption::Implicit(tls_parameters(&settings)?),
             },
             hello: hello(settings.hello_name)?,
-            credentials: settings.credentials.map(|(user, password)| Credentials::new(user, password.0.to_string())),
+            credentials: settings.credentials.map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
             host: settings.host,
             port: settings.port,
         };
@@ -145,10 +127,10 @@ impl Smtp {
 
 #[async_trait]
 impl Sender for Smtp {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mail = mail::compose(&self.from, message)?;
         let sent = tokio::time::timeout(self.timeout, self.connections.send(&mail)).await;
-        sent.unwrap_or_else(|_| Err(retry("timeout")))
+        sent.unwrap_or_else(|_| Err(retry("timeout"))).map(|()| Sent::default())
     }
 }
 

@@ -7,14 +7,15 @@ use crate::{
     domain::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
-        ids::SubjectKey,
+        guess::Digits,
+        ids::{ProviderReference, SubjectKey},
         recipient::Channel,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::Facts,
     ports::{
-        sender::{Message, SendError, Sender},
+        sender::{Message, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -144,11 +145,13 @@ impl Service {
         let limit = self.parts.send_deadline.min(ready.time_left);
         let sent = tokio::time::timeout(limit, ready.route.sender.send(&ready.message)).await;
         let late = SendError::Retry { after: Duration::from_secs(2), reason: "deadline".to_owned() };
-        let (outcome, hand_over) = match sent.unwrap_or(Err(late)) {
-            Ok(()) => ("sent", HandOver::Taken),
+        let sent = sent.unwrap_or(Err(late));
+        let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
+        let (outcome, hand_over) = match sent {
+            Ok(Sent { reference }) => ("sent", HandOver::Taken { reference: storable(reference, &ready.message.code) }),
             Err(error) => self.after(ready, error),
         };
-        note_hand_over(ready, outcome);
+        note_hand_over(ready, outcome, &reason);
         hand_over
     }
 
@@ -170,10 +173,27 @@ impl Service {
     }
 }
 
-fn note_hand_over(ready: &Ready, outcome: &'static str) {
+/// A provider that gives the code back as its name for the message must not get it stored.
+fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<ProviderReference> {
+    reference.filter(|reference| !reference.as_str().contains(code.expose()))
+}
+
+fn note_hand_over(ready: &Ready, outcome: &'static str, reason: &str) {
     let channel = ready.message.recipient.channel().as_str();
     let sender = ready.route.name.clone();
     metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => sender.clone(), "outcome" => outcome)
         .increment(1);
-    tracing::info!(delivery = %ready.message.delivery, channel, sender, outcome, "A message was handed over or not.");
+    tracing::info!(delivery = %ready.message.delivery, channel, sender, outcome, reason, "A message was handed over or not.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_03_a_reference_that_holds_the_code_is_not_kept() {
+        let (code, reference) = (Digits::from_ascii(b"123456").unwrap(), |text| ProviderReference::parse(text).ok());
+        assert_eq!(storable(reference("SM90f"), &code), reference("SM90f"));
+        assert_eq!(storable(reference("otp-123456-x"), &code), None);
+    }
 }

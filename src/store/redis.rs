@@ -4,7 +4,7 @@
 //! due index (a sorted set of keyed hashes by microsecond), its events (a stream), and its epoch. Quotas are strings in
 //! slots of their own. `commit.lua` is the one script that changes a record; it compares and writes, and decides nothing.
 //!
-//! Every call goes over a connection whose server's generation is known ([`identity`], [`node`]). A commit goes only over
+//! Every call goes over a connection whose server's generation is known (`identity`, `node`). A commit goes only over
 //! a connection of the generation of its load: after a failover it is a conflict, and what is decided anew sees the new
 //! generation. Replication loses what it loses; by this nothing that was lost is answered twice.
 

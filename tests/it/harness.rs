@@ -16,7 +16,7 @@ use countersign::{
     domain::{quota::Dimension, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
-        sender::{Message, SendError, Sender},
+        sender::{Message, SendError, Sender, Sent},
         system::Clock,
     },
     service::vault::Line,
@@ -54,11 +54,11 @@ pub struct Recorder {
 
 #[async_trait]
 impl Sender for Recorder {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
+    async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let answer = self.answers.lock().unwrap().pop_front();
         self.messages.lock().unwrap().push(message.clone());
         self.count.send_modify(|count| *count += 1);
-        answer.map_or(Ok(()), Err)
+        answer.map_or(Ok(Sent::default()), Err)
     }
 }
 

@@ -14,6 +14,7 @@ mod guesses;
 mod harness;
 mod operations;
 mod process;
+mod providers;
 mod quotas;
 #[path = "../rig/rig.rs"]
 mod rig;

@@ -191,9 +191,36 @@ fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
     let output = command.args(["check-config", "--config", &file]).output().unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{report}");
-    for key in ["keys: ", "sample key", "grpc.tls_cert_file", "grpc.tls_key_file", "messages.templates_dir", "senders.mail"] {
+    for key in ["keys: ", "sample key", "grpc.tls_cert_file", "grpc.tls_key_file", "messages: ", "senders.mail"] {
         assert!(report.contains(key), "{key} is missing in:\n{report}");
     }
+}
+
+#[test]
+fn chan_08_and_hook_03_production_refuses_providers_that_are_open_or_inner() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    let sender = |name: &str, url: &str| {
+        let json = "json = '{\"to\": \"{{ address }}\", \"text\": \"{{ text }}\"}'";
+        format!("\n[senders.{name}]\nkind = \"http\"\nchannels = [\"sms\"]\nurl = \"{url}\"\n{json}\n")
+    };
+    text.push_str(&sender("open", "http://api.example.org/send"));
+    text.push_str(&sender("inner", "https://169.254.169.254/send"));
+    text.push_str(&sender("secret", "https://api.example.org/send?text={{ text }}"));
+    text.push_str(
+        "[senders.hook]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"http://h.example/\"\nsecret_files = [\"/nowhere\"]\n",
+    );
+    text.push_str("[senders.plugin]\nkind = \"plugin\"\nchannels = [\"sms\"]\naddress = \"http://10.0.0.5:1\"\n");
+    text.push_str(&sender("good", "https://api.example.org/send"));
+    std::fs::write(&file, text).unwrap();
+    let output = binary().args(["check-config", "--config", &file]).output().unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    for sender in ["open: url", "inner: url", "secret: url", "hook: ", "plugin: address"] {
+        assert!(report.contains(&format!("senders.{sender}")), "{sender} is missing in:\n{report}");
+    }
+    assert!(!report.contains("senders.good") && !report.contains("senders.mail"), "{report}");
 }
 
 #[test]

@@ -65,6 +65,65 @@ async fn code_12_seal_07_log_03_a_whole_run_at_trace_level_leaks_nothing() {
     canaries.assert_absent(&database, "database");
 }
 
+/// A provider of each kind on one server that takes everything, and the secrets that it knows us by.
+fn providers(server: &wiremock::MockServer, dir: &std::path::Path) -> (String, Vec<String>) {
+    let (token, hook) = ("canary-token-1".to_owned(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
+    let file = |name: &str, text: &str| {
+        std::fs::write(dir.join(name), text).unwrap();
+        dir.join(name).display().to_string()
+    };
+    let (token_file, hook_file) = (file("token", &token), file("hook", &hook));
+    let (uri, allowed) = (server.uri(), format!("allow_hosts = [\"{}\"]", server.address()));
+    let text = format!(
+        "[senders.a]\nkind = \"twilio\"\naccount_sid = \"AC1\"\nauth_token_file = \"{token_file}\"\nfrom = \"Bank\"\n\
+         base_url = \"{uri}\"\n{allowed}\n\
+         [senders.b]\nkind = \"webhook\"\nchannels = [\"voice\"]\nurl = \"{uri}/hook\"\nsecret_files = [\"{hook_file}\"]\n{allowed}\n\
+         [senders.c]\nkind = \"http\"\nchannels = [\"whatsapp\"]\nurl = \"{uri}/send\"\nauth = \"bearer\"\n\
+         token_file = \"{token_file}\"\njson = '[\"{{{{ address }}}}\", \"{{{{ text }}}}\", \"{{{{ code }}}}\"]'\n{allowed}\n\
+         [routes.sms]\nsenders = [\"a\"]\n[routes.voice]\nsenders = [\"b\"]\n[routes.whatsapp]\nsenders = [\"c\"]\n"
+    );
+    (text, vec![token, hook])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_12_log_03_providers_get_what_no_log_shows_at_trace_level() {
+    let (dir, server) = (tempfile::tempdir().unwrap(), wiremock::MockServer::start().await);
+    // It gives the code back, as its name for the message and in its words.
+    let answer = |request: &wiremock::Request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        wiremock::ResponseTemplate::new(201).set_body_json(serde_json::json!({"sid": body, "reference": body}))
+    };
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    let (text, mut secrets) = providers(&server, dir.path());
+    let file = dir.path().join("settings.toml");
+    std::fs::write(&file, text).unwrap();
+    let settings = eight_digits_and([("LOG__LEVEL", "trace"), ("LOG__TIMESTAMPS", "false")]);
+    let process = Process::start_with(dir.path(), &borrowed(&settings), &["--config", file.to_str().unwrap()]);
+    let mut client = process.client().await;
+    let channels = [v1::Channel::Sms, v1::Channel::Voice, v1::Channel::Whatsapp];
+    for (n, channel) in channels.into_iter().cycle().take(9).enumerate() {
+        let number = format!("+3161234567{n}");
+        let mut request = login(&format!("s{n}"));
+        request.recipients = vec![crate::harness::recipient(channel, &number)];
+        let v = client.start_verification(with_key(&process.key, request)).await.unwrap().into_inner().verification.unwrap();
+        let watch = v1::WatchVerificationRequest { verification_id: v.verification_id };
+        let mut stream = client.watch_verification(with_key(&process.key, watch)).await.unwrap().into_inner();
+        let sent = |v: &v1::Verification| v.deliveries[0].status() == v1::DeliveryStatus::Sent;
+        while !stream.message().await.unwrap().unwrap().verification.is_some_and(|v| sent(&v)) {}
+        let requests = server.received_requests().await.unwrap();
+        let body = String::from_utf8_lossy(&requests.last().unwrap().body).into_owned();
+        let code = body.split(|c: char| !c.is_ascii_digit()).find(|run| run.len() == 8).expect("the provider got it");
+        secrets.extend([code.to_owned(), number[1..].to_owned()]);
+    }
+    process.kill();
+    let log = std::fs::read(dir.path().join("log")).unwrap();
+    assert!(log.len() > 10_000, "the log was on");
+    let canaries = Canaries::of(secrets);
+    canaries.assert_absent(&log, "log");
+    let database = std::fs::read(dir.path().join("data/countersign.redb")).unwrap();
+    canaries.assert_absent(&database, "database");
+}
+
 /// The writable memory of a process.
 fn memory(process: &Process) -> Vec<u8> {
     use std::os::unix::fs::FileExt;

@@ -31,7 +31,7 @@ fn header<'a>(mail: &'a str, name: &str) -> Vec<&'a str> {
     values.map(|(_, value)| value).collect()
 }
 
-async fn outcome(answers: Answers) -> Result<(), SendError> {
+async fn outcome(answers: Answers) -> Result<Sent, SendError> {
     let sink = Sink::start(answers).await;
     Smtp::new(settings(sink.port)).unwrap().send(&samples::message()).await
 }

@@ -11,7 +11,10 @@ use crate::{
         failures::{Failures, Origin, Tally},
         generation::Generation,
         guess::Separators,
-        ids::{ActionName, CallerName, DeliveryId, Invalid, Locale, Reference, SubjectId, SubjectKey, TenantId, VerificationId},
+        ids::{
+            ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference, SubjectId, SubjectKey, TenantId,
+            VerificationId,
+        },
         keyring::{Keyring, Kid},
         limits::{EntryMode, Limits},
         reached::{KNOWN_MAX, Known, Reached},
@@ -149,6 +152,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         tries: small(stored.tries)?,
         position: place(stored.position)?,
         sender: Some(stored.sender).filter(|sender| !sender.is_empty()),
+        reference: optional(&stored.reference, ProviderReference::parse)?,
     })
 }
 

@@ -102,6 +102,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         tries: delivery.tries.into(),
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
         sender: delivery.sender.clone().unwrap_or_default(),
+        reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
             DeliveryStatus::Leased(lease) => {

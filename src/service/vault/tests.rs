@@ -13,7 +13,7 @@ use crate::{
         failures::Origin,
         generation::Generation,
         guess::{Guess, Separators},
-        ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, TenantId, VerificationId},
+        ids::{ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId, VerificationId},
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
         recipient::{Channel, Recipient},
@@ -100,7 +100,10 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
 #[test]
 fn a_record_comes_back_as_it_went_in() {
     let vault = vault();
-    let (key, record, _) = a_record(&vault);
+    let (key, mut record, _) = a_record(&vault);
+    let blob = vault.close(&key, &record);
+    assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
+    record.verifications[0].deliveries[0].reference = ProviderReference::parse(&"x".repeat(128)).ok();
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     let closed = record.close(

@@ -52,15 +52,19 @@ fn count(sent: &[String], name: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn store_01_a_check_is_one_load_and_one_script() {
     let counted = Counted::start().await;
-    let (id, code) = counted.delivered("s").await;
-    for (guess, verdict) in [(wrong(&code), Verdict::Wrong), (code.clone(), Verdict::Approved)] {
-        // A sign of life may fall between: of several tries the smallest is the call's own.
-        counted.sent();
-        assert_eq!(counted.service.try_check(&id, &guess, &unique("a")).await.unwrap().verdict(), verdict);
-        let sent = counted.sent();
-        assert_eq!(count(&sent, "GET"), 2, "record and epoch: {sent:?}");
-        assert!((1..=2).contains(&count(&sent, "EVALSHA")), "one commit, and at most a sign of life: {sent:?}");
+    let mut least = [(usize::MAX, usize::MAX); 2];
+    for n in 0..4 {
+        let (id, code) = counted.delivered(&format!("s{n}")).await;
+        let guesses = [(wrong(&code), Verdict::Wrong), (code.clone(), Verdict::Approved)];
+        for (least, (guess, verdict)) in least.iter_mut().zip(guesses) {
+            counted.sent();
+            assert_eq!(counted.service.try_check(&id, &guess, &unique("a")).await.unwrap().verdict(), verdict);
+            let sent = counted.sent();
+            // What is left over from before may fall between: of several tries the smallest is the call's own.
+            *least = (least.0.min(count(&sent, "GET")), least.1.min(count(&sent, "EVALSHA")));
+        }
     }
+    assert_eq!(least, [(2, 1); 2], "record and epoch, and one commit");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use crate::domain::{
     delivery::{DeliveryStatus, HandOver},
     event::What,
     failures::Origin,
-    ids::VerificationId,
+    ids::{ProviderReference, VerificationId},
     limits::TRIES_MAX,
     verification::{CancelCause, Outcome},
 };
@@ -63,8 +63,10 @@ fn a_late_report_under_another_token_records_only_that_the_message_went_out() {
     world.report(first, again(SECOND));
     world.report(first, HandOver::GivenUp { reason: "refused".to_owned() });
     assert_eq!(world.record, before);
-    world.report(first, HandOver::Taken);
+    let reference = ProviderReference::parse("SM1").ok();
+    world.report(first, HandOver::Taken { reference: reference.clone() });
     assert_eq!(status(&world, id), &DeliveryStatus::Sent);
+    assert_eq!(world.find(id).deliveries[0].reference, reference);
     world.report(second, again(SECOND));
     assert_eq!(status(&world, id), &DeliveryStatus::Sent, "and nothing sends it again");
     assert_eq!(world.tick(), []);
@@ -102,7 +104,7 @@ fn a_report_without_its_record_does_nothing() {
     let mut world = World::new();
     world.started(Origin::Vouched);
     let [work] = world.tick()[..] else { panic!("one delivery") };
-    let command = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken };
+    let command = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken { reference: None } };
     let decision = report(None, &command, &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let lease = world.lease();
@@ -160,7 +162,7 @@ fn send_13_the_holder_of_a_lease_may_still_say_that_the_message_went_out() {
     let id = world.started(Origin::Vouched);
     let [work] = world.tick()[..] else { panic!("one delivery") };
     world.cancel(id, CancelReason::Requested).unwrap();
-    world.report(work, HandOver::Taken);
+    world.report(work, HandOver::Taken { reference: None });
     assert_eq!(status(&world, id), &DeliveryStatus::Sent);
 }
 

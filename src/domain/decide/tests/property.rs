@@ -209,7 +209,7 @@ impl Run {
     fn report(&mut self, which: u8, how: u8) {
         let Some(work) = self.works.get(usize::from(which) % self.works.len().max(1)) else { return };
         let outcome = match how {
-            0 | 1 => HandOver::Taken,
+            0 | 1 => HandOver::Taken { reference: None },
             2 => HandOver::Again { after: Duration::from_secs(5), position: 1 },
             _ => HandOver::GivenUp { reason: "refused".to_owned() },
         };

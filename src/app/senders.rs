@@ -1,0 +1,143 @@
+//! Makes senders from their settings, and reads the files of their secrets.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+
+use super::Machine;
+use crate::{
+    config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
+    ports::{outbox::Outbox, sender::Sender, system::Clock},
+    sender::{
+        console::Console,
+        http::{AnswerRules, Auth, Body, Http, HttpSettings, Method, RequestSettings},
+        outbox::OutboxSender,
+        plugin::{Plugin, PluginSettings},
+        secret::SecretText,
+        smtp::{Smtp, SmtpSettings, SmtpTls},
+        webhook::{Webhook, WebhookSettings},
+    },
+    service::deliver::{Route, Routes},
+};
+
+/// The senders of each channel, in the order of the settings.
+pub(super) fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Routes> {
+    let means = Means { profile: settings.profile, clock: &machine.clock, outbox };
+    let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
+    for (name, sender) in &settings.senders {
+        let made = make(sender, &means);
+        senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
+    }
+    senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
+    let route = |name: &String| Some(Route { name: name.clone(), sender: senders.get(name.as_str())?.clone() });
+    Ok(settings.routes.iter().map(|(channel, names)| (*channel, names.iter().filter_map(route).collect())).collect())
+}
+
+/// What senders need of this process.
+pub(super) struct Means<'a> {
+    pub(super) profile: Profile,
+    pub(super) clock: &'a Arc<dyn Clock>,
+    /// In development only.
+    pub(super) outbox: Option<&'a Arc<Outbox>>,
+}
+
+/// A sender with these settings. Reads the files that they name.
+pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
+    let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
+    Ok(match settings {
+        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
+        SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, plain)?)?),
+        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(webhook_settings(webhook, plain)?, clock)?),
+        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&plugin_settings(plugin)?)?),
+        SenderSettings::Console => Arc::new(Console),
+        SenderSettings::Outbox => {
+            let outbox = means.outbox.context("the outbox exists in the development profile only")?.clone();
+            Arc::new(OutboxSender { outbox, clock })
+        }
+    })
+}
+
+fn webhook_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<WebhookSettings> {
+    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
+    let secrets = settings.secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
+    Ok(WebhookSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout })
+}
+
+fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSettings> {
+    let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
+    let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
+    Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout })
+}
+
+/// The secret of a file, without the line break that editors leave.
+fn secret(file: &Path) -> anyhow::Result<SecretText> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The settings of the sender, with its password read.
+fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings> {
+    let password = settings.password_file.as_ref().map(|file| secret(file));
+    Ok(SmtpSettings {
+        host: settings.host.clone(),
+        port: settings.port,
+        from: settings.from.clone(),
+        tls: match settings.tls {
+            config::SmtpTls::None => SmtpTls::None,
+            config::SmtpTls::Starttls => SmtpTls::StartTls,
+            config::SmtpTls::Implicit => SmtpTls::Implicit,
+        },
+        credentials: settings.username.clone().zip(password.transpose()?),
+        ca_file: settings.ca_file.clone(),
+        timeout: settings.timeout,
+        pool_max: settings.pool_max,
+        hello_name: settings.hello_name.clone(),
+    })
+}
+
+fn http_settings(settings: &config::HttpSender, plain: bool) -> anyhow::Result<HttpSettings> {
+    let request = |request: &config::HttpRequest| RequestSettings {
+        method: match request.method {
+            HttpMethod::Post => Method::Post,
+            HttpMethod::Put => Method::Put,
+        },
+        url: request.url.clone(),
+        headers: request.headers.clone(),
+        body: match &request.body {
+            HttpBody::Form(fields) => Body::Form(fields.clone()),
+            HttpBody::Json(json) => Body::Json(json.clone()),
+        },
+    };
+    Ok(HttpSettings {
+        requests: settings.requests.iter().map(|(channel, of)| (*channel, request(of))).collect(),
+        parameters: settings.parameters.clone(),
+        auth: match &settings.auth {
+            HttpAuth::None => Auth::None,
+            HttpAuth::Basic { username, password_file } => {
+                Auth::Basic { username: username.clone(), password: secret(password_file)? }
+            }
+            HttpAuth::Header { name, prefix, token_file } => {
+                Auth::Header { name: name.clone(), prefix: prefix.clone(), token: secret(token_file)? }
+            }
+        },
+        answers: answer_rules(&settings.answers),
+        allow_hosts: settings.connection.allow_hosts.clone(),
+        plain,
+        ca_file: settings.connection.ca_file.clone(),
+        timeout: settings.connection.timeout,
+    })
+}
+
+fn answer_rules(answers: &config::HttpAnswers) -> AnswerRules {
+    AnswerRules {
+        success_status: answers.success_status.clone(),
+        retry_status: answers.retry_status.clone(),
+        give_up_status: answers.give_up_status.clone(),
+        code_pointer: answers.code_pointer.clone(),
+        success_codes: answers.success_codes.clone(),
+        retry_codes: answers.retry_codes.clone(),
+        next_codes: answers.next_codes.clone(),
+        give_up_codes: answers.give_up_codes.clone(),
+        reference_pointer: answers.reference_pointer.clone(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Reads a provider's answer: was the message taken, and if not, what to do next.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::super::outgoing::{Reply, again, give_up, next_sender};
+use crate::{
+    domain::ids::ProviderReference,
+    ports::sender::{SendError, Sent},
+};
+
+/// What the answers of a provider mean. Codes are those that stand at `code_pointer`.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerRules {
+    /// Statuses of an answer that took the message. Empty: 200 to 299.
+    pub success_status: Vec<u16>,
+    /// Statuses that pass by themselves, beside 408, 425, 429 and 500 to 599.
+    pub retry_status: Vec<u16>,
+    /// Statuses that no sender can do anything about.
+    pub give_up_status: Vec<u16>,
+    /// JSON pointer (RFC 6901) of the provider's code of success or failure.
+    pub code_pointer: Option<String>,
+    /// Codes of success. Not empty: without one of them nothing was taken, whatever the status.
+    pub success_codes: Vec<String>,
+    /// Codes that pass by themselves.
+    pub retry_codes: Vec<String>,
+    /// Codes of what is wrong with us: another sender might take it.
+    pub next_codes: Vec<String>,
+    /// Codes of what is wrong with the recipient: no sender can take it.
+    pub give_up_codes: Vec<String>,
+    /// JSON pointer of the provider's name for the message. Given: an answer without it took nothing.
+    pub reference_pointer: Option<String>,
+}
+
+/// Reads an answer. Its words stay here: they tend to hold the address.
+pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent, SendError> {
+    let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
+    let at = |pointer: &Option<String>| json.as_ref()?.pointer(pointer.as_ref()?).and_then(text);
+    let code = at(&rules.code_pointer);
+    let is_in = |codes: &[String]| code.as_ref().is_some_and(|code| codes.contains(code));
+    let status = reply.status.as_u16();
+    if is_in(&rules.give_up_codes) || rules.give_up_status.contains(&status) {
+        return Err(give_up("refused"));
+    }
+    if is_in(&rules.retry_codes) || is_busy(reply.status) || rules.retry_status.contains(&status) {
+        return Err(again("busy", reply.retry_after));
+    }
+    if is_in(&rules.next_codes) {
+        return Err(next_sender("sender_refused"));
+    }
+    if !takes(rules, reply.status) {
+        return Err(next_sender(refusal(reply.status)));
+    }
+    if reply.body.is_none() && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty()) {
+        return Err(next_sender("oversized_reply"));
+    }
+    if !rules.success_codes.is_empty() && !is_in(&rules.success_codes) {
+        return Err(next_sender(if code.is_some() { "sender_refused" } else { "malformed_reply" }));
+    }
+    let reference = at(&rules.reference_pointer);
+    if rules.reference_pointer.is_some() && reference.is_none() {
+        // Somebody else answered in the provider's place: a proxy, a page for logging in.
+        return Err(next_sender("malformed_reply"));
+    }
+    Ok(Sent { reference: reference.and_then(|reference| ProviderReference::parse(&reference).ok()) })
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn takes(rules: &AnswerRules, status: StatusCode) -> bool {
+    if rules.success_status.is_empty() { status.is_success() } else { rules.success_status.contains(&status.as_u16()) }
+}
+
+/// Timed out on its side, too early, too many requests, or out of order: it passes.
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
+}
+
+fn refusal(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "login_refused",
+        _ if status.is_redirection() => "redirected",
+        _ if status.is_success() => "unknown_answer",
+        _ => "sender_refused",
+    }
+}

@@ -1,0 +1,145 @@
+//! Text with place-holders for the values of a message, taken apart once.
+
+use std::collections::BTreeMap;
+
+use crate::ports::sender::{Message, Speech};
+
+/// A value of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The canonical address: `+31612345678`.
+    Address,
+    /// The same without the plus, as some providers want it.
+    AddressDigits,
+    /// The whole text, code and all.
+    Text,
+    /// What a call says before a key is pressed; empty but for voice.
+    Greeting,
+    /// What it says after that, as SSML; empty but for voice.
+    Ssml,
+    /// The line above it; empty but for e-mail.
+    Subject,
+    /// The code alone, for providers with texts of their own.
+    Code,
+    /// The idempotency id: the same for every try.
+    Delivery,
+    /// The language of the text: `nl`.
+    Language,
+    /// The channel: `sms`.
+    Channel,
+}
+
+impl Place {
+    const ALL: [(&'static str, Self); 10] = [
+        ("address", Self::Address),
+        ("address_digits", Self::AddressDigits),
+        ("text", Self::Text),
+        ("greeting", Self::Greeting),
+        ("ssml", Self::Ssml),
+        ("subject", Self::Subject),
+        ("code", Self::Code),
+        ("delivery", Self::Delivery),
+        ("language", Self::Language),
+        ("channel", Self::Channel),
+    ];
+
+    fn value(self, message: &Message) -> String {
+        match self {
+            Self::Address => message.recipient.expose().to_owned(),
+            Self::AddressDigits => message.recipient.expose().trim_start_matches('+').to_owned(),
+            Self::Text => message.content.text.clone(),
+            Self::Greeting => speech(message, |speech| &speech.greeting),
+            Self::Ssml => speech(message, |speech| &speech.ssml),
+            Self::Subject => message.content.subject.clone(),
+            Self::Code => message.code.expose().to_owned(),
+            Self::Delivery => message.delivery.to_string(),
+            Self::Language => message.content.language.to_owned(),
+            Self::Channel => message.recipient.channel().as_str().to_owned(),
+        }
+    }
+
+    /// Does it hold the code, or may it?
+    fn is_secret(self) -> bool {
+        match self {
+            Self::Text | Self::Ssml | Self::Subject | Self::Code => true,
+            Self::Address | Self::AddressDigits | Self::Greeting | Self::Delivery | Self::Language | Self::Channel => false,
+        }
+    }
+}
+
+fn speech(message: &Message, part: fn(&Speech) -> &String) -> String {
+    message.content.speech.as_ref().map(part).cloned().unwrap_or_default()
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(String),
+    Place(Place),
+}
+
+/// A template, taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct Template(Vec<Piece>);
+
+impl Template {
+    /// Takes a template apart. Parameters never change, so they are copied in here, `escape`d like all values.
+    pub(super) fn parse(source: &str, parameters: &BTreeMap<String, String>, escape: fn(&str) -> String) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = source;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let (inside, behind) = after.split_once("}}").ok_or("has {{ without }}")?;
+            let name = inside.trim();
+            pieces.push(Piece::Text(before.to_owned()));
+            pieces.push(match (parameters.get(name), Place::ALL.iter().find(|(known, _)| *known == name)) {
+                (Some(value), _) => Piece::Text(escape(value)),
+                (None, Some((_, place))) => Piece::Place(*place),
+                (None, None) => return Err(unknown(name)),
+            });
+            rest = behind;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        Ok(Self(pieces))
+    }
+
+    /// Copies the values in, each `escape`d for where it stands.
+    pub(super) fn render(&self, message: &Message, escape: fn(&str) -> String) -> String {
+        self.fill(|place| escape(&place.value(message)))
+    }
+
+    /// With a letter in the place of each value.
+    pub(super) fn sample(&self) -> String {
+        self.fill(|_| "x".to_owned())
+    }
+
+    /// May it carry the code?
+    pub(super) fn is_secret(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
+    }
+
+    /// Does it hold this place-holder?
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Place(found) if *found == place))
+    }
+
+    /// The text before the first value.
+    pub(super) fn fixed_begin(&self) -> String {
+        let texts = self.0.iter().map_while(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Place(_) => None,
+        });
+        texts.collect()
+    }
+
+    fn fill(&self, value: impl Fn(Place) -> String) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Place(place) => value(*place),
+        };
+        self.0.iter().map(piece).collect()
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let known: Vec<&str> = Place::ALL.iter().map(|(name, _)| *name).collect();
+    format!("holds {{{{ {name} }}}}, which is not a place-holder; there are {}", known.join(", "))
+}

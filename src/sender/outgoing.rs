@@ -1,0 +1,195 @@
+//! Calls to providers over HTTP: to judged addresses only, bounded in time and size, without redirects.
+
+mod address;
+mod resolve;
+mod target;
+
+use std::{error::Error, path::PathBuf, time::Duration};
+
+use reqwest::{
+    Certificate, Client, Method, Response, StatusCode,
+    header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+    tls::Version,
+};
+
+pub use self::target::{Refused, Targets};
+use self::{address::is_public, resolve::Resolver};
+use crate::ports::sender::SendError;
+
+/// The usual deadline of one call, from the name to the last byte of the reply.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Largest reply that is read.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// How long to wait before the same provider is tried again, unless it says so itself.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Longest wait that a provider may ask for: a code does not live much longer.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Where calls may go, and how long they may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which hosts and ports.
+    pub targets: Targets,
+    /// PEM file of certificate authorities to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Deadline of one call.
+    pub timeout: Duration,
+}
+
+/// Why no calls can be made with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum OutgoingError {
+    /// The address must not be called.
+    #[error("url {0}")]
+    Url(#[from] Refused),
+    /// The certificate authorities cannot be read.
+    #[error("ca_file {} cannot be read: {source}", path.display())]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificate authorities cannot be used.
+    #[error("ca_file {} holds no certificates in PEM form", path.display())]
+    Certificates {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls,
+}
+
+/// One call. It holds the message, so it has no `Debug`.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What came back. It may repeat the message, so it has no `Debug`.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    /// How long the provider asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// None: it was larger than what is read.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// Makes calls.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    client: Client,
+    targets: Targets,
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Outgoing").field(&self.targets).finish()
+    }
+}
+
+impl Outgoing {
+    /// Reads `ca_file`, so it blocks; connects only when there is something to send.
+    pub(super) fn new(settings: Settings) -> Result<Self, OutgoingError> {
+        // The library takes the process's provider, and panics without one. An error says that there is one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .timeout(settings.timeout)
+            .tls_version_min(Version::TLS_1_2)
+            .dns_resolver(Resolver::of_the_system(settings.targets.clone()))
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = settings.ca_file {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        Ok(Self { client: builder.build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
+    }
+
+    /// Makes one call. An answer of any status is a reply.
+    pub(super) async fn call(&self, call: Call) -> Result<Reply, SendError> {
+        let url = self.targets.judge(&call.url).map_err(|_| next_sender("address_refused"))?;
+        let request = self.client.request(call.method, url).headers(call.headers).body(call.body);
+        let mut response = request.send().await.map_err(|error| failure(&error))?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers().get(RETRY_AFTER)));
+        let body = read(&mut response).await?;
+        Ok(Reply { status, retry_after, body })
+    }
+}
+
+fn certificates(path: PathBuf) -> Result<Vec<Certificate>, OutgoingError> {
+    let pem = match std::fs::read(&path) {
+        Ok(pem) => pem,
+        Err(source) => return Err(OutgoingError::CaFile { path, source }),
+    };
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => Err(OutgoingError::Certificates { path }),
+    }
+}
+
+async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if body.len() + chunk.len() > REPLY_BYTES_MAX {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// Whole seconds; the other form, a date, would need both clocks to agree and is rare.
+fn retry_after(header: Option<&HeaderValue>) -> Option<Duration> {
+    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What to do after a call without an answer. The words of the library stay here: they hold the URL.
+fn failure(error: &reqwest::Error) -> SendError {
+    let causes = || std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
+    if causes().any(|cause| cause.is::<Refused>()) {
+        next_sender("address_refused")
+    } else if causes().any(is_tls) {
+        next_sender("tls_failed")
+    } else if error.is_timeout() {
+        again("timeout", None)
+    } else if causes().any(|cause| cause.is::<resolve::Unresolved>()) {
+        again("name_unresolved", None)
+    } else if error.is_connect() {
+        again("unreachable", None)
+    } else if error.is_builder() {
+        give_up("bad_message")
+    } else {
+        // It may have been taken: the delivery id lets the provider know the repeat.
+        again("connection_lost", None)
+    }
+}
+
+/// An I/O error hides what it holds from `source`, and may hold another.
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
+}
+
+/// To be tried again, after a pause that is never none and never longer than is of use.
+pub(super) fn again(reason: &str, after: Option<Duration>) -> SendError {
+    let after = after.unwrap_or(AGAIN_AFTER).clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
+    SendError::Retry { after, reason: reason.to_owned() }
+}
+
+pub(super) fn next_sender(reason: &str) -> SendError {
+    SendError::NextSender { reason: reason.to_owned() }
+}
+
+pub(super) fn give_up(reason: &str) -> SendError {
+    SendError::GiveUp { reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Where calls may go: by text, by every address, and at the connect.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::{target::host_of, *};
+
+fn vectors() -> Vec<Value> {
+    let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/ssrf_urls.json")).unwrap();
+    vectors["cases"].as_array().unwrap().clone()
+}
+
+/// What the vectors speak of: one public host, on the usual port, and no inner network.
+fn targets() -> Targets {
+    Targets::of("https://hooks.example.com/in", Vec::new(), false).unwrap()
+}
+
+fn addresses(look_up: &Value) -> Vec<IpAddr> {
+    look_up.as_array().unwrap().iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Answers each look-up with the next of these, and then with the last again.
+fn resolver(targets: Targets, answers: Vec<Vec<IpAddr>>) -> Resolver {
+    let answers = Mutex::new(answers);
+    let next = move |_| {
+        let mut answers = answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+        Box::pin(async move { Ok(answer) }) as _
+    };
+    Resolver::new(targets, Arc::new(next))
+}
+
+#[test]
+fn hook_03_urls_are_judged_by_their_text() {
+    let mut judged = 0;
+    for case in vectors().iter().filter(|case| case["stage"] == "parse") {
+        let url = case["url"].as_str().unwrap();
+        assert!(targets().judge(url).is_err(), "{}: {url}", case["name"]);
+        // Nor would such a URL get into the settings, unless it is merely of another public host.
+        let other_host = case["why"].as_str().unwrap().starts_with("host compared whole");
+        assert!(other_host || Targets::of(url, Vec::new(), false).is_err(), "{}: {url}", case["name"]);
+        judged += 1;
+    }
+    assert!(judged > 80, "the vectors were read");
+    assert!(targets().judge("https://hooks.example.com/in?x=y").is_ok());
+    assert!(targets().judge("https://hooks.example.com:443/in").is_ok());
+}
+
+#[tokio::test]
+async fn hook_03_every_resolved_address_is_judged_and_only_judged_ones_are_connected() {
+    let mut judged = 0;
+    for case in vectors().iter().filter(|case| case["stage"] == "resolve") {
+        let look_ups: Vec<_> = case["resolves_to"].as_array().unwrap().iter().map(addresses).collect();
+        let resolver = resolver(targets(), look_ups.clone());
+        for look_up in look_ups {
+            let answer = resolver.clone().judged("hooks.example.com".to_owned()).await;
+            // What the client gets is what was judged: there is no second look-up before the connect.
+            match answer {
+                Ok(addresses) => assert_eq!(addresses.iter().map(|a| a.ip()).collect::<Vec<_>>(), look_up),
+                Err(_) => assert!(look_up.iter().any(|address| !is_public(*address)), "{}", case["name"]),
+            }
+        }
+        judged += 1;
+    }
+    assert_eq!(judged, 5, "the vectors were read");
+}
+
+#[tokio::test]
+async fn hook_03_a_name_that_leads_inside_is_never_connected() {
+    let canary = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let url = format!("https://hooks.example.com:{port}/in");
+    // The port may be used, but only because a test needs it; the inner network was not named.
+    let targets =
+        Targets { host: "hooks.example.com".to_owned(), allow_hosts: vec![format!("hooks.example.com:{port}")], plain: false };
+    let inner = Targets { allow_hosts: Vec::new(), ..targets.clone() };
+    let client = Client::builder().dns_resolver(resolver(inner, vec![vec!["127.0.0.1".parse().unwrap()]]));
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let outgoing = Outgoing { client: client.build().unwrap(), targets };
+    let refused = outgoing.call(call(&url)).await.map(|reply| reply.status);
+    assert_eq!(refused, Err(next_sender("address_refused")));
+    let seen = tokio::time::timeout(Duration::from_millis(100), canary.accept()).await;
+    assert!(seen.is_err(), "the canary saw nothing");
+}
+
+#[test]
+fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
+    let of = |url: &str, allowed: &[&str]| Targets::of(url, allowed.iter().map(|&host| host.to_owned()).collect(), true).is_ok();
+    for url in ["https://10.0.0.5/in", "https://gateway.internal/in", "https://sms/in", "http://127.0.0.1/in", "https://[::1]/in"]
+    {
+        assert!(!of(url, &[]), "{url}");
+        assert!(!of(url, &["10.0.0.6", "internal", "127.0.0.2"]), "{url}");
+        let host = host_of(url).unwrap();
+        assert!(of(url, &[host.as_str()]), "{url}");
+    }
+    assert!(!of("https://api.example.com:8443/in", &["api.example.com"]));
+    assert!(of("https://api.example.com:8443/in", &["api.example.com:8443"]));
+    let named = Targets::of("https://gateway.internal/in", vec!["gateway.internal".to_owned()], false).unwrap();
+    assert!(named.permits("gateway.internal", "10.0.0.5".parse().unwrap()));
+    assert!(!named.permits("other.internal", "10.0.0.5".parse().unwrap()));
+}
+
+#[test]
+fn chan_08_plain_http_is_for_development_alone() {
+    assert!(Targets::of("http://api.example.com/in", Vec::new(), false).is_err());
+    assert!(Targets::of("http://127.0.0.1:8025/in", vec!["127.0.0.1:8025".to_owned()], false).is_err());
+    assert!(Targets::of("http://api.example.com/in", Vec::new(), true).is_ok());
+}
+
+#[test]
+fn a_provider_cannot_ask_for_no_pause_or_for_one_beyond_the_code() {
+    let wait = |seconds| match again("busy", Some(Duration::from_secs(seconds))) {
+        SendError::Retry { after, .. } => after.as_secs(),
+        SendError::NextSender { .. } | SendError::GiveUp { .. } => panic!("it is a retry"),
+    };
+    assert_eq!([wait(0), wait(7), wait(86_400)], [1, 7, 60]);
+    let header = |text| retry_after(Some(&HeaderValue::from_static(text)));
+    assert_eq!(header("7"), Some(Duration::from_secs(7)));
+    assert_eq!([header("-1"), header("Fri, 31 Dec 2027 23:59:59 GMT"), header("99999999999999999999")], [None; 3]);
+}
+
+fn call(url: &str) -> Call {
+    Call { method: Method::POST, url: url.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
+}
