@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
+use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::generation::Generation;
@@ -71,18 +71,32 @@ impl Link {
     /// # Errors
     /// The first error among them, or that of the connection.
     pub(super) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
-        let mut pipeline = pipe();
+        let strike = Strike(&self.trust);
+        let mut connection = self.connection.clone();
+        let answers = match calls {
+            // Most calls are alone: they need no pipeline.
+            [call] if !self.asking => connection.send_packed_command(call).await.map(|answer| vec![answer]),
+            _ => connection.send_packed_commands(&self.pipeline(calls), 0, calls.len() * self.step()).await,
+        };
+        strike.answered(&answers);
+        let step = self.step();
+        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+    }
+
+    fn pipeline(&self, calls: &[Cmd]) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(calls.len() * self.step());
         for call in calls {
             if self.asking {
                 pipeline.add_command(cmd("ASKING"));
             }
             pipeline.add_command(call.clone());
         }
-        let step = if self.asking { 2 } else { 1 };
-        let strike = Strike(&self.trust);
-        let answers = self.connection.clone().send_packed_commands(&pipeline, 0, calls.len() * step).await;
-        strike.answered(&answers);
-        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+        pipeline
+    }
+
+    /// Commands for each call.
+    fn step(&self) -> usize {
+        if self.asking { 2 } else { 1 }
     }
 }
 
