@@ -218,7 +218,7 @@ impl Core {
         beat.arg("p").arg(1);
         let scripts = [
             ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)", &*COMMIT, commit),
-            ("the script that draws from quotas (EVALSHA, GET, SET, TIME)", &*DRAW, draw),
+            ("the script that draws from quotas (EVALSHA, MGET, SET, TIME)", &*DRAW, draw),
             ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
         ];
         let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
