@@ -1,6 +1,6 @@
 //! Load on the real server over gRPC: start and check, with a sender that keeps the code.
 //!
-//! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [SECONDS [CLIENTS]]`. On Redis it starts a
+//! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [--connections N] [SECONDS [CLIENTS]]`. On Redis it starts a
 //! `redis-server` of its own, and measures in the same run, in turns, the *bare limit*: an echo over gRPC that does one
 //! `EVALSHA` a call. `--live N` compares the times of a store with N live verifications with those of one with 1,000.
 //!
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let load = runtime("client")?;
     match plan.live {
-        Some(live) => live::run(&load, dir.path(), live, plan.span, plan.clients),
+        Some(live) => live::run(&load, dir.path(), live, &plan),
         None if plan.on_redis => on_redis(&plan, dir.path(), &load),
         None => embedded(&plan, dir.path(), &load),
     }
@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<()> {
 struct Plan {
     on_redis: bool,
     instances: usize,
+    connections: u8,
     live: Option<u64>,
     span: Duration,
     clients: usize,
@@ -73,7 +74,8 @@ struct Plan {
 
 impl Plan {
     fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut plan = Self { on_redis: false, instances: 1, live: None, span: Duration::from_secs(10), clients: 32 };
+        let mut plan =
+            Self { on_redis: false, instances: 1, connections: 2, live: None, span: Duration::from_secs(10), clients: 32 };
         let mut numbers = Vec::new();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} has a value"));
@@ -82,6 +84,7 @@ impl Plan {
                 "--bench" => {}
                 "--store" => plan.on_redis = value()? == "redis",
                 "--instances" => plan.instances = value()?.parse()?,
+                "--connections" => plan.connections = value()?.parse()?,
                 "--live" => plan.live = Some(value()?.parse()?),
                 number => numbers.push(number.parse::<u32>().with_context(|| format!("{number} is no number"))?),
             }
@@ -102,7 +105,7 @@ impl Plan {
 
 fn embedded(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
     let post = Arc::new(Post::default());
-    let instance = Instance::start("server1", settings(dir, "embedded:")?, &post)?;
+    let instance = Instance::start("server1", settings(dir, "embedded:", plan.connections)?, &post)?;
     let reaches = [instance.reach.clone()];
     load.block_on(drive(&reaches, &post, plan.clients, Duration::from_secs(1)))?; // warm
     let cpu_before = cpu_of_threads("server")?;
@@ -118,7 +121,7 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     let server = redis();
     let redis_id = server.info("process_id").context("it has one")?;
     let post = Arc::new(Post::default());
-    let settings = settings(dir, &server.url())?;
+    let settings = settings(dir, &server.url(), plan.connections)?;
     let names = (1..=plan.instances).map(|number| format!("server{number}"));
     let instances: Vec<_> = names.map(|name| Instance::start(&name, settings.clone(), &post)).collect::<anyhow::Result<_>>()?;
     let reaches: Vec<Reach> = instances.iter().map(|instance| instance.reach.clone()).collect();

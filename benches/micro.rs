@@ -4,21 +4,25 @@
 
 use std::{hint::black_box, time::Duration};
 
-use countersign::domain::{
-    binding::Binding,
-    code::{CodeFields, CodeLength, derive},
-    decide::{Check, Context, Next, Start, Target, check, start},
-    failures::Origin,
-    generation::Generation,
-    guess::{Guess, Separators},
-    ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
-    keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-    limits::{EntryMode, Limits, SubjectRules},
-    recipient::{Channel, Recipient},
-    seal::{self, Context as SealContext},
-    subject::SubjectRecord,
-    time::{Now, Timestamp},
-    verification::RequestMark,
+use countersign::{
+    domain::{
+        binding::Binding,
+        code::{CodeFields, CodeLength, derive},
+        decide::{Check, Context, Next, Start, Target, check, start},
+        failures::Origin,
+        generation::Generation,
+        guess::{Guess, Separators},
+        ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
+        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+        limits::{EntryMode, Limits, SubjectRules},
+        recipient::{Channel, Recipient},
+        seal::{self, Context as SealContext},
+        subject::SubjectRecord,
+        time::{Now, Timestamp},
+        verification::RequestMark,
+    },
+    ports::system::fresh,
+    system::SystemEntropy,
 };
 
 fn main() {
@@ -156,4 +160,22 @@ fn unseal_record(bencher: divan::Bencher<'_, '_>) {
     let key = SubjectKey([3; 16]);
     let blob = seal::seal(&world.keyring, SealContext::Record(&key), 1, [0; 12], vec![7; RECORD_BYTES]);
     bencher.bench(|| seal::open(&world.keyring, SealContext::Record(&key), black_box(&blob)));
+}
+
+#[divan::bench]
+fn write_verification_id(bencher: divan::Bencher<'_, '_>) {
+    let id = World::new().id;
+    bencher.bench(|| black_box(&id).to_string());
+}
+
+#[divan::bench]
+fn read_verification_id(bencher: divan::Bencher<'_, '_>) {
+    let text = World::new().id.to_string();
+    bencher.bench(|| VerificationId::parse(black_box(&text)));
+}
+
+#[divan::bench]
+fn sixteen_random_bytes(bencher: divan::Bencher<'_, '_>) {
+    let entropy = SystemEntropy::default();
+    bencher.bench(|| fresh::<16>(&entropy));
 }

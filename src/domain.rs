@@ -1,5 +1,6 @@
 //! The pure middle: what a verification is and what may happen to it. Sees no clock, no network, no store.
 
+mod base58;
 pub mod binding;
 pub mod caller;
 pub mod code;

@@ -28,11 +28,12 @@ pub fn redis() -> RedisServer {
 }
 
 /// The settings of all instances: they share their keys, as a fleet does.
-pub fn settings(dir: &std::path::Path, store_url: &str) -> anyhow::Result<Settings> {
-    let dir = dir.display().to_string();
+pub fn settings(dir: &std::path::Path, store_url: &str, connections: u8) -> anyhow::Result<Settings> {
+    let (dir, connections) = (dir.display().to_string(), connections.to_string());
     let own = [
         ("DATA_DIR", dir.as_str()),
         ("STORE__URL", store_url),
+        ("STORE__CONNECTIONS", connections.as_str()),
         // What a busy machine does to the times is measured and not refused.
         ("STORE__DEADLINE_MS", "10000"),
         ("GRPC__LISTEN", "127.0.0.1:0"),

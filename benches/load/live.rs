@@ -29,6 +29,7 @@ use countersign::{
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use super::{
+    Plan,
     bed::{Instance, redis, settings, store},
     drive::{Took, drive},
     meter::percentile,
@@ -52,12 +53,12 @@ struct Bed {
 }
 
 /// Measures both, in turn.
-pub fn run(load: &Runtime, dir: &Path, many: u64, span: Duration, clients: usize) -> anyhow::Result<()> {
+pub fn run(load: &Runtime, dir: &Path, many: u64, plan: &Plan) -> anyhow::Result<()> {
     let post = Arc::new(Post::default());
     let mut beds = Vec::new();
     for live in [FEW, many] {
         let server = redis();
-        let settings = settings(dir, &server.url())?;
+        let settings = settings(dir, &server.url(), plan.connections)?;
         let instance = Instance::start("server", settings.clone(), &post)?;
         let empty = used(&server);
         let begun = Instant::now();
@@ -71,16 +72,16 @@ pub fn run(load: &Runtime, dir: &Path, many: u64, span: Duration, clients: usize
         beds.push(Bed { name: live.to_string(), server, instance, took: Took::default() });
     }
     for bed in &beds {
-        load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, clients, TURN))?; // warm
+        load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, plan.clients, TURN))?; // warm
     }
-    let turns = (span.as_secs() / TURN.as_secs()).max(1);
+    let turns = (plan.span.as_secs() / TURN.as_secs()).max(1);
     for _ in 0..turns {
         for bed in &mut beds {
-            let took = load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, clients, TURN))?;
+            let took = load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, plan.clients, TURN))?;
             bed.took.add(took);
         }
     }
-    tell(&mut beds, clients, TURN.as_secs_f64() * turns as f64);
+    tell(&mut beds, plan.clients, TURN.as_secs_f64() * turns as f64);
     beds.into_iter().try_for_each(|bed| {
         bed.instance.stop()?;
         drop(bed.server);

@@ -69,9 +69,9 @@ impl Commands {
         self.0.get(name).map_or(0.0, |(calls, _)| *calls)
     }
 
-    /// Loads: each gets the record and the shard's epoch, and nothing else does.
+    /// Loads: each gets the record and the shard's epoch at once, and nothing else does.
     pub fn loads(&self) -> f64 {
-        self.calls("get") / 2.0
+        self.calls("mget")
     }
 
     /// Commits: all scripts but the signs of life, of which each drops the processes that gave none.

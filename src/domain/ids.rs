@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::base58;
+
 /// Why a text is not what it should be, as the end of a sentence that begins with the field's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -183,18 +185,19 @@ impl VerificationId {
     /// Says what the form is.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("must be vrf_ and 44 base58 characters");
-        let body = text.strip_prefix(VERIFICATION_PREFIX).filter(|b| b.len() == VERIFICATION_CHARS).ok_or(wrong.clone())?;
-        let raw: [u8; 32] = base58_decode(body).ok_or(wrong.clone())?;
+        let digits = text.strip_prefix(VERIFICATION_PREFIX).filter(|digits| digits.len() == VERIFICATION_CHARS);
+        let raw: [u8; 32] = digits.and_then(|digits| base58::decode(digits.as_bytes())).ok_or(wrong)?;
         let mut id = Self { subject: SubjectKey([0; 16]), random: [0; 16] };
         id.subject.0.copy_from_slice(&raw[..16]);
         id.random.copy_from_slice(&raw[16..]);
-        if id.to_string() == text { Ok(id) } else { Err(wrong) }
+        Ok(id)
     }
 }
 
 impl fmt::Display for VerificationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERIFICATION_PREFIX}{}", base58_encode(&self.to_bytes(), VERIFICATION_CHARS))
+        f.write_str(VERIFICATION_PREFIX)?;
+        write_digits(f, &base58::encode::<VERIFICATION_CHARS>(&self.to_bytes()))
     }
 }
 
@@ -210,7 +213,8 @@ pub struct DeliveryId(pub [u8; 16]);
 
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dlv_{}", base58_encode(&self.0, 22))
+        f.write_str("dlv_")?;
+        write_digits(f, &base58::encode::<22>(&self.0))
     }
 }
 
@@ -220,17 +224,8 @@ impl fmt::Debug for DeliveryId {
     }
 }
 
-/// Base58 as a number of fixed width: a smaller number gets leading `1`s.
-fn base58_encode(raw: &[u8], width: usize) -> String {
-    let significant = &raw[raw.iter().take_while(|b| **b == 0).count()..];
-    format!("{:1>width$}", bs58::encode(significant).into_string())
-}
-
-fn base58_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let bytes = bs58::decode(text.trim_start_matches('1')).into_vec().ok()?;
-    let mut raw = [0; N];
-    raw.get_mut(N.checked_sub(bytes.len())?..)?.copy_from_slice(&bytes);
-    Some(raw)
+fn write_digits(f: &mut fmt::Formatter<'_>, digits: &[u8]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub type Mark = [u8; 16];
 /// The subkeys of one master secret, each for one use.
 pub(super) struct Subkeys {
     pub(super) code: hmac::Key,
-    pub(super) seal: hkdf::Prk,
+    pub(super) seal: SealKey,
 }
 
 /// All keys of the process.
@@ -132,10 +132,28 @@ impl Subkeys {
     fn of(secret: &Secret) -> Self {
         let master = extract(secret);
         let seal = expand(&master, b"seal");
-        Self {
-            code: hmac_subkey(&master, b"code"),
-            seal: hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign/v1/seal").extract(&*seal),
-        }
+        Self { code: hmac_subkey(&master, b"code"), seal: SealKey::extract(b"countersign/v1/seal", &seal) }
+    }
+}
+
+/// Expands to the data keys of seals. It is HKDF-SHA256, whose steps are HMACs (RFC 5869, section 2), on a key that is
+/// made ready once: HKDF of the library would begin with the extraction, each time.
+pub(super) struct SealKey(hmac::Key);
+
+impl SealKey {
+    fn extract(salt: &[u8], secret: &Secret) -> Self {
+        let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), &**secret);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, extracted.as_ref()))
+    }
+
+    /// 32 bytes for one use: the first block of the expansion, which is the only one.
+    pub(super) fn expand(&self, label: &[u8]) -> Secret {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(label);
+        context.update(&[1]);
+        let mut out = Secret::new([0; SECRET_BYTES]);
+        out.copy_from_slice(context.sign().as_ref());
+        out
     }
 }
 
@@ -144,7 +162,7 @@ fn extract(secret: &Secret) -> hkdf::Prk {
 }
 
 /// 32 bytes for one use. The labels are part of the stored form: see `seal_04_subkeys_do_not_drift`.
-pub(super) fn expand(key: &hkdf::Prk, label: &[u8]) -> Secret {
+fn expand(key: &hkdf::Prk, label: &[u8]) -> Secret {
     let mut out = Secret::new([0; SECRET_BYTES]);
     // Cannot fail: 32 bytes are one block of SHA-256.
     key.expand(&[label], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *out)).expect("HKDF gives one block for any label");
@@ -197,6 +215,16 @@ pub(crate) mod tests {
         assert_eq!(hex::encode(*expand(&master, b"seal")), "925c2cfc375554968dc77a8f3e5df401d201c63c84459145eea0de41ebbdc3b4");
         assert_eq!(hex::encode(*expand(&master, b"record")), "acdfbc12caa76c2de880dacd24da8a9d2302bfef4bdd5b51ca4c1b2e065d08ac");
         assert_eq!(hex::encode(*expand(&master, b"mark")), "c98319bd0039159d7cdc7a52ebf52d468ffda7ea575946e4a25b6d0c51cd109a");
+    }
+
+    #[test]
+    fn seal_04_data_keys_are_those_of_hkdf() {
+        let (salt, secret) = (b"countersign/v1/seal", Secret::new([7; SECRET_BYTES]));
+        let hkdf = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(&*secret);
+        let key = SealKey::extract(salt, &secret);
+        for label in [&b""[..], b"record", &[9; 38], &[0xff; 300]] {
+            assert_eq!(key.expand(label), expand(&hkdf, label));
+        }
     }
 
     #[test]

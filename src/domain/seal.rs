@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::{
     ids::SubjectKey,
-    keyring::{Keyring, Kid, expand},
+    keyring::{Keyring, Kid},
 };
 
 /// The random part of a seal, and the compare token of the stored blob.
@@ -89,7 +89,7 @@ pub fn open(keyring: &Keyring, context: Context<'_>, blob: &[u8]) -> Result<(u64
 }
 
 fn data_key(keyring: &Keyring, kid: &Kid, label: &[u8]) -> Option<LessSafeKey> {
-    let secret = expand(&keyring.subkeys(kid)?.seal, label);
+    let secret = keyring.subkeys(kid)?.seal.expand(label);
     UnboundKey::new(&AES_256_GCM, &*secret).ok().map(LessSafeKey::new)
 }
 

@@ -100,20 +100,37 @@ impl Core {
         let (key, shard) = (&commit.key, self.keys.shard(&commit.key));
         let mut call = COMMIT.on(&[self.keys.record(key), self.keys.due(shard), self.keys.events(shard), self.keys.news(key)]);
         call.arg(commit.expect.as_ref().map_or(&[][..], |token| &token[..]));
-        let micros = |at: &Option<Timestamp>| at.map_or_else(String::new, |at| at.as_micros().to_string());
         match &commit.write {
             Write::Put { blob, wake_at, keep_until } => {
-                call.arg([&blob.token[..], &blob.bytes].concat()).arg(micros(keep_until)).arg(micros(wake_at));
+                call.arg([&blob.token[..], &blob.bytes].concat());
+                match keep_until.map(|until| self.expiry(until)) {
+                    Some((how, when)) => call.arg(how).arg(when),
+                    None => call.arg("").arg(""),
+                };
+                match wake_at {
+                    Some(at) => call.arg(at.as_micros()),
+                    None => call.arg(""),
+                };
             }
             Write::Delete => {
-                call.arg("").arg("").arg("");
+                call.arg("").arg("").arg("").arg("");
             }
         }
-        call.arg(&key.0[..]).arg(self.event_id()).arg(self.events_max()).arg(self.frozen_arg());
+        call.arg(&key.0[..]).arg(self.event_id()).arg(self.events_max());
         for event in &commit.events {
             call.arg(&event[..]);
         }
         call
+    }
+
+    /// How and when (ms) the server may drop a record that must be kept until then: not within the next second, whatever
+    /// the clocks say. A clock of a test is not the server's, so from there it is a span.
+    fn expiry(&self, until: Timestamp) -> (&'static str, u64) {
+        let millis = |at: Timestamp| at.as_micros().div_ceil(1000);
+        match self.frozen_now() {
+            Some(now) => ("PX", millis(until).saturating_sub(millis(now)).max(1000)),
+            None => ("PXAT", millis(until).max(millis(self.common.clock.now()) + 1000)),
+        }
     }
 
     /// The calls that wait until what this connection wrote lies where the settings want it.
@@ -155,8 +172,7 @@ impl Core {
 
     fn read_loaded(&self, answers: Vec<Value>) -> Result<(Option<Blob>, Epoch, Timestamp), redis::RedisError> {
         let mut answers = answers.into_iter();
-        let record: Option<Vec<u8>> = from_redis_value(answers.next().unwrap_or_default())?;
-        let epoch: Option<Vec<u8>> = from_redis_value(answers.next().unwrap_or_default())?;
+        let (record, epoch): (Option<Vec<u8>>, Option<Vec<u8>>) = from_redis_value(answers.next().unwrap_or_default())?;
         let time = read_time(answers.next().unwrap_or_default())?;
         let blob = record.and_then(|record| {
             let (token, bytes) = record.split_first_chunk::<TOKEN_BYTES>()?;
@@ -166,12 +182,6 @@ impl Core {
     }
 }
 
-fn get(key: &[u8]) -> Cmd {
-    let mut call = cmd("GET");
-    call.arg(key);
-    call
-}
-
 #[async_trait]
 impl Store for Redis {
     async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
@@ -179,7 +189,9 @@ impl Store for Redis {
         core.open()?;
         let shard = core.keys.shard(key);
         let record = core.keys.record(key);
-        let calls = [get(&record), get(&core.keys.epoch(shard)), cmd("TIME")];
+        let mut get = cmd("MGET");
+        get.arg(&record).arg(core.keys.epoch(shard));
+        let calls = [get, cmd("TIME")];
         let Answered { generation, answers } = go(&core.topology, Trip::repeatable(slot(&record)), &calls).await?;
         let (blob, epoch, now) = core.read_loaded(answers).map_err(|error| store_error(&error))?;
         let forgot_at = core.forgot_at(shard, epoch, now).await?;

@@ -92,10 +92,13 @@ async fn send_05_a_resend_counts_and_so_do_all_channels_of_a_number() {
     let mut request = to(Channel::Sms, "+31612345678");
     request.recipients.push(recipient(Channel::Voice, "+31 6 1234 5678"));
     let v = service.start(request).await.unwrap();
-    for channel in [Channel::Unspecified, Channel::Voice] {
+    for (sent, channel) in [(1, Channel::Unspecified), (2, Channel::Voice)] {
+        // Half a minute is longer than the lease under which a message goes out.
+        service.recorder.wait_for(sent).await;
         service.advance(30);
         service.try_resend(&v.verification_id, channel).await.unwrap();
     }
+    service.recorder.wait_for(3).await;
     service.advance(30);
     let status = service.try_resend(&v.verification_id, Channel::Sms).await.unwrap_err();
     // Ninety seconds ago the first one was drawn; one comes back in 200.

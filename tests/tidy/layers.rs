@@ -89,7 +89,7 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("system", &["domain", "ports"], &["async_trait", "aws_lc_rs", "tokio"]),
+    layer("system", &["domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
     layer("config", &["domain", "ports"], &["config", "hex", "tracing_subscriber"]),
     layer("keys", &["domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
     layer("telemetry", &["config"], &["anyhow", "metrics_exporter_prometheus", "tracing_subscriber"]),

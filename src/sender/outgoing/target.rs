@@ -13,7 +13,7 @@ const INNER_ENDINGS: [&str; 10] =
 /// Which hosts may be called.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    /// The one host of the settings, in the form of [`host_of`]; every other is refused.
+    /// The one host of the settings, in the form of `host_of`; every other is refused.
     pub host: String,
     /// Hosts that the operator named although they are in an inner network or on another port: `host` or `host:port`.
     pub allow_hosts: Vec<String>,

@@ -7,11 +7,11 @@ if not now then
     local time = redis.call('TIME')
     now = time[1] * 1000000 + time[2]
 end
-local tats, taken = {}, {}
+local tats, taken, stored = {}, {}, redis.call('MGET', unpack(KEYS))
 for at, key in ipairs(KEYS) do
     local interval, capacity, wanted = tonumber(ARGV[3 * at - 1]), tonumber(ARGV[3 * at]), tonumber(ARGV[3 * at + 1])
     -- A bucket that comes twice gives twice.
-    local from = math.max(now, tats[key] or tonumber(redis.call('GET', key) or 0))
+    local from = math.max(now, tats[key] or tonumber(stored[at] or 0))
     local room = now + capacity - from
     local count = math.min(math.max(wanted, 1), math.floor(room / interval))
     if count < 1 then
@@ -20,7 +20,8 @@ for at, key in ipairs(KEYS) do
     tats[key] = from + count * interval
     taken[at] = count
 end
+-- Whole numbers below 2^53 reach the server as they are, with all their digits.
 for key, tat in pairs(tats) do
-    redis.call('SET', key, string.format('%.0f', tat), 'PX', string.format('%.0f', math.ceil((tat - now) / 1000)))
+    redis.call('SET', key, tat, 'PX', math.ceil((tat - now) / 1000))
 end
 return taken

@@ -1,5 +1,7 @@
 //! The names of all keys. What comes from a person is in none of them: records and quotas are named by keyed hashes.
 
+use std::{borrow::Cow, sync::Arc};
+
 use crate::domain::ids::SubjectKey;
 
 /// Slots of a Redis Cluster.
@@ -12,31 +14,39 @@ const QUOTA_TAGS: u16 = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
-    shards: u16,
+    /// What the names of each shard begin with.
+    shards: Arc<[Box<[u8]>]>,
 }
 
 impl Keys {
     pub(super) fn new(prefix: &str, shards: u16) -> Self {
-        Self { prefix: format!("{prefix}:v1:"), shards }
+        let prefix = format!("{prefix}:v1:");
+        let shards = (0..shards).map(|shard| beginning(&prefix, shard).into_boxed_slice()).collect();
+        Self { prefix, shards }
     }
 
     pub(super) fn shards(&self) -> u16 {
-        self.shards
+        u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
     }
 
     /// The shard of a record. Keys are keyed hashes, so any two bytes of them spread evenly.
     pub(super) fn shard(&self, key: &SubjectKey) -> u16 {
-        u16::from_be_bytes([key.0[0], key.0[1]]) % self.shards
+        u16::from_be_bytes([key.0[0], key.0[1]]) % self.shards()
+    }
+
+    fn beginning(&self, shard: u16) -> Cow<'_, [u8]> {
+        match self.shards.get(usize::from(shard)) {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(beginning(&self.prefix, shard)),
+        }
     }
 
     fn in_shard(&self, shard: u16, rest: &str) -> Vec<u8> {
-        format!("{}{{s{shard}}}:{rest}", self.prefix).into_bytes()
+        [&self.beginning(shard), rest.as_bytes()].concat()
     }
 
     fn of_record(&self, key: &SubjectKey, kind: &str) -> Vec<u8> {
-        let mut name = self.in_shard(self.shard(key), kind);
-        name.extend_from_slice(&key.0);
-        name
+        [&self.beginning(self.shard(key)), kind.as_bytes(), &key.0].concat()
     }
 
     /// The sealed record.
@@ -96,6 +106,10 @@ impl Keys {
     pub(super) fn shard_count(&self) -> Vec<u8> {
         format!("{}{{all}}:shards", self.prefix).into_bytes()
     }
+}
+
+fn beginning(prefix: &str, shard: u16) -> Vec<u8> {
+    format!("{prefix}{{s{shard}}}:").into_bytes()
 }
 
 /// The slot of a name, by its hash tag.

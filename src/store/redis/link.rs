@@ -2,10 +2,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
-use redis::{Cmd, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
+use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::generation::Generation;
@@ -43,12 +43,14 @@ pub(super) struct Link {
     connection: MultiplexedConnection,
     generation: Generation,
     trust: Arc<Trust>,
+    /// Calls on it that wait for their answer.
+    waiting: Arc<AtomicUsize>,
     asking: bool,
 }
 
 impl Link {
     pub(super) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
-        Self { connection, generation, trust, asking: false }
+        Self { connection, generation, trust, waiting: Arc::default(), asking: false }
     }
 
     /// The generation of the server at the other end.
@@ -58,6 +60,11 @@ impl Link {
 
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// How many calls wait for their answer.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// The same, for a slot that is on its way to this server.
@@ -71,18 +78,49 @@ impl Link {
     /// # Errors
     /// The first error among them, or that of the connection.
     pub(super) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
-        let mut pipeline = pipe();
+        let _waits = Waits::on(&self.waiting);
+        let strike = Strike(&self.trust);
+        let mut connection = self.connection.clone();
+        let answers = match calls {
+            // Most calls are alone: they need no pipeline.
+            [call] if !self.asking => connection.send_packed_command(call).await.map(|answer| vec![answer]),
+            _ => connection.send_packed_commands(&self.pipeline(calls), 0, calls.len() * self.step()).await,
+        };
+        strike.answered(&answers);
+        let step = self.step();
+        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+    }
+
+    fn pipeline(&self, calls: &[Cmd]) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(calls.len() * self.step());
         for call in calls {
             if self.asking {
                 pipeline.add_command(cmd("ASKING"));
             }
             pipeline.add_command(call.clone());
         }
-        let step = if self.asking { 2 } else { 1 };
-        let strike = Strike(&self.trust);
-        let answers = self.connection.clone().send_packed_commands(&pipeline, 0, calls.len() * step).await;
-        strike.answered(&answers);
-        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+        pipeline
+    }
+
+    /// Commands for each call.
+    fn step(&self) -> usize {
+        if self.asking { 2 } else { 1 }
+    }
+}
+
+/// Counts a call for as long as it waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn on(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,10 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 
 use super::link::Link;
 
+/// Arguments of a usual commit, and their bytes.
+const ARGS_USUAL: usize = 20;
+const BYTES_USUAL: usize = 1536;
+
 /// A script and its hash.
 pub(super) struct Lua {
     source: &'static str,
@@ -26,8 +30,9 @@ impl Lua {
 
     /// The call; arguments are added to it after the keys.
     pub(super) fn on(&self, keys: &[Vec<u8>]) -> Cmd {
-        let mut call = cmd("EVALSHA");
-        call.arg(&self.hash).arg(keys.len()).arg(keys);
+        // Room for a usual commit, so that it does not grow and move step by step.
+        let mut call = Cmd::with_capacity(ARGS_USUAL, BYTES_USUAL);
+        call.arg("EVALSHA").arg(&self.hash).arg(keys.len()).arg(keys);
         call
     }
 

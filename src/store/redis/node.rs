@@ -37,6 +37,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// For so long after a connection broke calls wait for the next one; after it they fail at once.
 const PATIENCE: Duration = Duration::from_millis(300);
 
+/// A connection with so many calls that wait does not keep up: the next one helps.
+const WAITING_MAX: usize = 64;
+
 /// Where a server is.
 pub(super) enum Target {
     /// Here.
@@ -72,10 +75,16 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// One of a lane, in turn.
+    /// One of a lane. What comes at the same time over one connection goes in one piece and is answered in one, so the
+    /// first one is used as long as it keeps up. Behind a call that waits for replicas nothing should stand: those take
+    /// turns.
     pub(super) fn pick(&self, lane: Lane) -> Link {
-        let links = if lane == Lane::Durable && !self.durable.is_empty() { &self.durable } else { &self.plain };
-        links[self.next.fetch_add(1, Ordering::Relaxed) % links.len()].clone()
+        if lane == Lane::Durable && !self.durable.is_empty() {
+            return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()].clone();
+        }
+        let keeps_up = self.plain.iter().find(|link| link.waiting() < WAITING_MAX);
+        let link = keeps_up.or_else(|| self.plain.iter().min_by_key(|link| link.waiting()));
+        link.unwrap_or(&self.plain[0]).clone()
     }
 }
 

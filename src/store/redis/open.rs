@@ -211,14 +211,14 @@ impl Core {
         let key = |kind| self.keys.probe(shard, kind);
         let all = [key("record"), key("due"), key("events"), key("news")];
         let mut commit = COMMIT.on(&all);
-        commit.arg("").arg("x").arg("9").arg("1").arg("m").arg("*").arg(1).arg("").arg("e");
+        commit.arg("").arg("x").arg("PX").arg(1000).arg("1").arg("m").arg("*").arg(1).arg("e");
         let mut draw = DRAW.on(&[key("quota")]);
         draw.arg("").arg(1_000_000).arg(1_000_000).arg(1);
         let mut beat = BEAT.on(&[key("processes")]);
         beat.arg("p").arg(1);
         let scripts = [
-            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH, TIME)", &*COMMIT, commit),
-            ("the script that draws from quotas (EVALSHA, GET, SET, TIME)", &*DRAW, draw),
+            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)", &*COMMIT, commit),
+            ("the script that draws from quotas (EVALSHA, MGET, SET, TIME)", &*DRAW, draw),
             ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
         ];
         let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
@@ -231,6 +231,8 @@ impl Core {
             scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
         probes.extend([
             plain("GET", &[&record]),
+            plain("MGET", &[&record, &quota]),
+            plain("TIME", &[]),
             plain("SET", &[&record, b"x"]),
             plain("ZRANGE", &[&due, b"0", b"0"]),
             plain("ZREM", &[&due, b"m"]),
