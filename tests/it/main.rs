@@ -10,6 +10,7 @@ mod guesses;
 mod harness;
 mod operations;
 mod process;
+mod redis;
 #[path = "../rig/rig.rs"]
 mod rig;
 mod secrecy;

@@ -40,7 +40,7 @@ impl Process {
         Self::start_with(dir, settings, &[])
     }
 
-    fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+    pub fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut command = binary();
         for listener in ["GRPC", "HTTP", "ADMIN"] {
             command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
@@ -76,7 +76,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn terminate(mut self) -> i32 {
+    pub fn terminate(mut self) -> i32 {
         // The shell's own `kill`: a program of that name is not everywhere.
         let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
         assert!(told.unwrap().success());
@@ -298,7 +298,7 @@ fn code_05_a_life_above_the_cap_is_refused_by_name() {
 }
 
 /// Key files, a caller, and settings as they run for real; plain on loopback.
-fn production(dir: &Path, api_key: &str) -> String {
+pub fn production(dir: &Path, api_key: &str) -> String {
     let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let hash = hex::encode(countersign::domain::caller::api_key_hash(api_key));
