@@ -1,201 +1,197 @@
-//! Load on the real server over gRPC: start and check, on the embedded in-memory store, with a sender that keeps the code.
+//! Load on the real server over gRPC: start and check, with a sender that keeps the code.
 //!
-//! `cargo bench --bench load [-- SECONDS [CLIENTS]]`. The server runs on a runtime of its own, whose threads are
-//! named, so that its CPU time is told apart from the clients'. Read the figures beside each other: on a small
-//! machine the clients take as much CPU as the server.
+//! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [SECONDS [CLIENTS]]`. On Redis it starts a
+//! `redis-server` of its own, and measures in the same run, in turns, the *bare limit*: an echo over gRPC that does one
+//! `EVALSHA` a call. `--live N` compares the times of a store with N live verifications with those of one with 1,000.
+//!
+//! Instances run on runtimes of their own, whose threads are named, so that their CPU time is told apart from the
+//! clients'. Read the figures beside each other: on a small machine the clients take as much CPU as the server.
+
+#[path = "load/bare.rs"]
+mod bare;
+#[path = "load/bed.rs"]
+mod bed;
+#[path = "load/drive.rs"]
+mod drive;
+#[path = "load/live.rs"]
+mod live;
+#[path = "load/meter.rs"]
+mod meter;
+#[path = "load/post.rs"]
+mod post;
+#[path = "../tests/rig/rig.rs"]
+mod rig;
 
 use std::{
     alloc::System,
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use async_trait::async_trait;
-use countersign::{
-    app::{App, Machine, Reach},
-    config,
-    pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient},
-    ports::sender::{Message, SendError, Sender},
-};
-use tokio::sync::oneshot;
-use tonic::{Request, transport::Channel};
+use countersign::app::Reach;
+use tokio::runtime::Runtime;
 use zeroizing_alloc::ZeroAlloc;
 
-/// Names the next subject.
-static NEXT: AtomicU64 = AtomicU64::new(0);
+use self::{
+    bare::Bare,
+    bed::{Instance, redis, runtime, settings},
+    drive::{Caller, Took, drive},
+    meter::{Commands, cpu_of_process, cpu_of_threads, percentile},
+    post::Post,
+    rig::RedisServer,
+};
 
-/// Wipes what is freed, as the binary does: its cost belongs to the figures.
+/// Wipes what is freed, as the binary does: its cost belongs to the figures, and to the bare limit's.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
-/// Linux reports CPU time in ticks of 10 ms.
-const TICK: Duration = Duration::from_millis(10);
-
-/// Gives each code to the client that waits for it.
-#[derive(Default)]
-struct Post(Mutex<HashMap<String, oneshot::Sender<String>>>);
-
-#[async_trait]
-impl Sender for Post {
-    async fn send(&self, message: &Message) -> Result<(), SendError> {
-        let address = message.recipient.expose().to_owned();
-        let waiting = self.0.lock().expect("no client panics").remove(&address);
-        if let Some(waiting) = waiting {
-            let _ = waiting.send(message.code.expose().to_owned());
-        }
-        Ok(())
-    }
-}
+/// The service and the bare limit take turns of this length: what else the machine does falls on both.
+const TURN: Duration = Duration::from_secs(2);
+/// Calls one after the other, to count their trips to the store.
+const COUNTED: u16 = 200;
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let seconds: u64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10);
-    let clients: usize = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(32);
-    let runtime = |name: &str| tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build();
-    let (server, load) = (runtime("server")?, runtime("client")?);
-    let post = Arc::new(Post::default());
-    let dir = std::env::temp_dir().join(format!("countersign-load-{}", std::process::id()));
-    let app = server.block_on(App::build(settings(&dir)?, machine(&post)))?;
-    let reach = app.reach()?;
-    let serving = server.spawn(app.serve());
-    load.block_on(drive(&reach, &post, clients, Duration::from_secs(1)))?; // warm
-    let cpu_before = cpu_of("server")?;
-    let begun = Instant::now();
-    let took = load.block_on(drive(&reach, &post, clients, Duration::from_secs(seconds)))?;
-    let (elapsed, cpu) = (begun.elapsed(), cpu_of("server")?.saturating_sub(cpu_before));
-    report(&took, elapsed, cpu, clients);
-    reach.shutdown.cancel();
-    server.block_on(serving)??;
-    let _ = std::fs::remove_dir_all(dir);
-    Ok(())
-}
-
-fn settings(dir: &std::path::Path) -> anyhow::Result<config::Settings> {
-    let dir = dir.display().to_string();
-    let own = [
-        ("DATA_DIR", dir.as_str()),
-        ("STORE__URL", "embedded:"),
-        ("GRPC__LISTEN", "127.0.0.1:0"),
-        ("HTTP__LISTEN", "127.0.0.1:0"),
-        ("ADMIN__LISTEN", "127.0.0.1:0"),
-        ("SHIELD__CALLS_PER_S", "1000000"),
-        ("SHIELD__BURST", "1000000"),
-        ("WORKER__CONCURRENCY", "256"),
-    ];
-    let env = own.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), (*value).to_owned()));
-    config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
-}
-
-fn machine(post: &Arc<Post>) -> Machine {
-    let senders = BTreeMap::from([("outbox".to_owned(), post.clone() as Arc<dyn Sender>)]);
-    Machine { senders, ..Machine::default() }
-}
-
-/// How long each start and each check took.
-#[derive(Default)]
-struct Took {
-    starts: Vec<Duration>,
-    checks: Vec<Duration>,
-}
-
-async fn drive(reach: &Reach, post: &Arc<Post>, clients: usize, span: Duration) -> anyhow::Result<Took> {
-    let end = Instant::now() + span;
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..clients {
-        let (reach, post) = (reach.clone(), post.clone());
-        tasks.spawn(async move { one_client(&reach, &post, end).await });
+    let plan = Plan::read(std::env::args().skip(1))?;
+    let dir = tempfile::tempdir()?;
+    let load = runtime("client")?;
+    match plan.live {
+        Some(live) => live::run(&load, dir.path(), live, plan.span, plan.clients),
+        None if plan.on_redis => on_redis(&plan, dir.path(), &load),
+        None => embedded(&plan, dir.path(), &load),
     }
-    let mut all = Took::default();
-    while let Some(took) = tasks.join_next().await {
-        let took = took??;
-        all.starts.extend(took.starts);
-        all.checks.extend(took.checks);
-    }
-    Ok(all)
 }
 
-async fn one_client(reach: &Reach, post: &Post, end: Instant) -> anyhow::Result<Took> {
-    let mut stub = VerificationServiceClient::connect(format!("http://{}", reach.grpc)).await?;
-    let bearer = format!("Bearer {}", reach.development_key.clone().unwrap_or_default());
-    let mut took = Took::default();
-    while Instant::now() < end {
-        // A new subject each time: a repeat would get the first answer and no message.
-        let name = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        let (tell, told) = oneshot::channel();
-        let address = format!("c{name}@example.org");
-        post.0.lock().expect("no client panics").insert(address.clone(), tell);
-        let begun = Instant::now();
-        let v = start(&mut stub, &bearer, &name, address).await?;
-        took.starts.push(begun.elapsed());
-        let code = tokio::time::timeout(Duration::from_secs(10), told).await.context("no message came")??;
-        let begun = Instant::now();
-        check(&mut stub, &bearer, v, code).await?;
-        took.checks.push(begun.elapsed());
-    }
-    Ok(took)
+/// What is to be measured.
+struct Plan {
+    on_redis: bool,
+    instances: usize,
+    live: Option<u64>,
+    span: Duration,
+    clients: usize,
 }
 
-type Stub = VerificationServiceClient<Channel>;
-
-fn with_key<T>(bearer: &str, message: T) -> anyhow::Result<Request<T>> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", bearer.parse()?);
-    Ok(request)
-}
-
-async fn start(stub: &mut Stub, bearer: &str, name: &str, address: String) -> anyhow::Result<String> {
-    let request = v1::StartVerificationRequest {
-        subject: format!("s{name}"),
-        action: "login".to_owned(),
-        request_id: "r".to_owned(),
-        prior_acr: "password".to_owned(),
-        recipients: vec![v1::Recipient { channel: v1::Channel::Email.into(), address, registered_at: None }],
-        ..Default::default()
-    };
-    let answer = stub.start_verification(with_key(bearer, request)?).await?.into_inner();
-    Ok(answer.verification.unwrap_or_default().verification_id)
-}
-
-async fn check(stub: &mut Stub, bearer: &str, verification_id: String, code: String) -> anyhow::Result<()> {
-    let request = v1::CheckCodeRequest {
-        verification_id,
-        code,
-        entry_mode: v1::EntryMode::Portal.into(),
-        attempt_id: "a".to_owned(),
-        ..Default::default()
-    };
-    let answer = stub.check_code(with_key(bearer, request)?).await?.into_inner();
-    anyhow::ensure!(answer.verdict() == Verdict::Approved, "the right code is approved");
-    Ok(())
-}
-
-/// CPU time of the threads of that name (see proc(5), /proc/PID/task/TID/stat).
-fn cpu_of(name: &str) -> anyhow::Result<Duration> {
-    let mut ticks = 0;
-    for task in std::fs::read_dir("/proc/self/task")? {
-        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
-        let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
-        if head.ends_with(&format!("({name}")) {
-            let fields: Vec<&str> = tail.split(' ').collect();
-            ticks += fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
+impl Plan {
+    fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut plan = Self { on_redis: false, instances: 1, live: None, span: Duration::from_secs(10), clients: 32 };
+        let mut numbers = Vec::new();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().with_context(|| format!("{argument} has a value"));
+            match argument.as_str() {
+                // Cargo says so to every bench.
+                "--bench" => {}
+                "--store" => plan.on_redis = value()? == "redis",
+                "--instances" => plan.instances = value()?.parse()?,
+                "--live" => plan.live = Some(value()?.parse()?),
+                number => numbers.push(number.parse::<u32>().with_context(|| format!("{number} is no number"))?),
+            }
         }
+        if let Some(seconds) = numbers.first() {
+            plan.span = Duration::from_secs((*seconds).into());
+        }
+        if let Some(clients) = numbers.get(1) {
+            plan.clients = usize::try_from(*clients)?;
+        }
+        Ok(plan)
     }
-    Ok(TICK * ticks)
+
+    fn turns(&self) -> u64 {
+        (self.span.as_secs() / TURN.as_secs()).max(1)
+    }
 }
 
-fn report(took: &Took, elapsed: Duration, cpu: Duration, clients: usize) {
+fn embedded(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
+    let post = Arc::new(Post::default());
+    let instance = Instance::start("server1", settings(dir, "embedded:")?, &post)?;
+    let reaches = [instance.reach.clone()];
+    load.block_on(drive(&reaches, &post, plan.clients, Duration::from_secs(1)))?; // warm
+    let cpu_before = cpu_of_threads("server")?;
+    let begun = Instant::now();
+    let mut took = load.block_on(drive(&reaches, &post, plan.clients, plan.span))?;
+    let (elapsed, cpu) = (begun.elapsed(), cpu_of_threads("server")?.saturating_sub(cpu_before));
+    report(&mut took, elapsed, cpu, plan.clients);
+    instance.stop()
+}
+
+/// The service and the bare limit, in turns.
+fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
+    let server = redis();
+    let redis_id = server.info("process_id").context("it has one")?;
+    let post = Arc::new(Post::default());
+    let settings = settings(dir, &server.url())?;
+    let names = (1..=plan.instances).map(|number| format!("server{number}"));
+    let instances: Vec<_> = names.map(|name| Instance::start(&name, settings.clone(), &post)).collect::<anyhow::Result<_>>()?;
+    let reaches: Vec<Reach> = instances.iter().map(|instance| instance.reach.clone()).collect();
+    let bare = Bare::start(&server.url(), runtime("bare")?)?;
+    load.block_on(drive(&reaches, &post, plan.clients, TURN))?; // warm
+    load.block_on(bare::drive(bare.at, plan.clients, TURN))?;
+    let (mut took, mut elapsed, mut cpu, mut redis_cpu) = (Took::default(), Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut commands, mut ratios) = (Commands::default(), Vec::new());
+    let (mut bare_pairs, mut bare_cpu, mut bare_redis_cpu) = (0, Duration::ZERO, Duration::ZERO);
+    for _ in 0..plan.turns() {
+        let before = (cpu_of_threads("bare")?, cpu_of_process(&redis_id)?);
+        let bare_now = load.block_on(bare::drive(bare.at, plan.clients, TURN))?;
+        bare_pairs += bare_now;
+        bare_cpu += cpu_of_threads("bare")?.saturating_sub(before.0);
+        bare_redis_cpu += cpu_of_process(&redis_id)?.saturating_sub(before.1);
+        let before = (cpu_of_threads("server")?, cpu_of_process(&redis_id)?, Commands::of(&server));
+        let begun = Instant::now();
+        let took_now = load.block_on(drive(&reaches, &post, plan.clients, TURN))?;
+        elapsed += begun.elapsed();
+        cpu += cpu_of_threads("server")?.saturating_sub(before.0);
+        redis_cpu += cpu_of_process(&redis_id)?.saturating_sub(before.1);
+        commands.add(&Commands::of(&server).since(&before.2));
+        ratios.push(took_now.checks.len() as f64 / bare_now as f64);
+        took.add(took_now);
+    }
+    let pairs = took.checks.len() as f64;
+    report(&mut took, elapsed, cpu, plan.clients);
+    println!("  Redis CPU a pair     {:>10.1} us", redis_cpu.as_secs_f64() * 1e6 / pairs);
+    println!("  store trips a pair   {:>10.2} loads, {:.2} commits", commands.loads() / pairs, commands.commits() / pairs);
+    println!("  looks at due shards  {:>10.0} a second", commands.looks() / elapsed.as_secs_f64());
+    commands.print(pairs);
+    let bare_pairs = bare_pairs as f64;
+    println!("bare limit: an echo with one EVALSHA a call, two calls a pair, in turns with the above");
+    println!("  pairs/s              {:>10.0}", bare_pairs / (TURN.as_secs_f64() * plan.turns() as f64));
+    println!("  server CPU a pair    {:>10.1} us", bare_cpu.as_secs_f64() * 1e6 / bare_pairs);
+    println!("  Redis CPU a pair     {:>10.1} us", bare_redis_cpu.as_secs_f64() * 1e6 / bare_pairs);
+    ratios.sort_by(f64::total_cmp);
+    let (least, middle, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
+    println!("service / bare limit   {middle:>10.3} in the middle, {least:.3} to {most:.3}");
+    load.block_on(count_trips(&server, &reaches, &post))?;
+    instances.into_iter().try_for_each(Instance::stop)
+}
+
+/// Counts trips to the store, call by call with nothing beside them.
+async fn count_trips(server: &RedisServer, reaches: &[Reach], post: &Post) -> anyhow::Result<()> {
+    let mut caller = Caller::connect(reaches, 0).await?;
+    let mut started = Vec::new();
+    let before = Commands::of(server);
+    for _ in 0..COUNTED {
+        let (id, told) = caller.start(post).await?;
+        started.push((id, told.await?));
+    }
+    // The last delivery's report comes after its message.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let between = Commands::of(server);
+    for (id, code) in started {
+        caller.check(id, code).await?;
+    }
+    let after = Commands::of(server);
+    println!("store trips, of {COUNTED} each");
+    for (name, commands) in [("start and delivery", between.since(&before)), ("check", after.since(&between))] {
+        let each = [commands.loads(), commands.commits()].map(|count| count / f64::from(COUNTED));
+        println!("  {name:<20} {:>10.2} loads, {:.2} commits", each[0], each[1]);
+    }
+    Ok(())
+}
+
+fn report(took: &mut Took, elapsed: Duration, cpu: Duration, clients: usize) {
     let pairs = took.checks.len();
     println!("{clients} clients, {:.1} s, {pairs} pairs of start and check", elapsed.as_secs_f64());
     println!("  pairs/s              {:>10.0}", pairs as f64 / elapsed.as_secs_f64());
-    for (name, mut times) in [("start", took.starts.clone()), ("check", took.checks.clone())] {
-        times.sort_unstable();
-        let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default().as_secs_f64() * 1e3;
-        println!("  {name} p50, p99      {:>10.2} {:>10.2} ms", at(50), at(99));
+    for (name, times) in [("start", &mut took.starts), ("check", &mut took.checks)] {
+        println!("  {name} p50, p99      {:>10.2} {:>10.2} ms", percentile(times, 50), percentile(times, 99));
     }
     let calls = 2 * pairs;
     println!("  server CPU a call    {:>10.1} us (the delivery of each start included)", cpu.as_secs_f64() * 1e6 / calls as f64);

@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod book;
 mod listeners;
+mod quotas;
 mod reader;
 mod running;
 mod senders;
@@ -16,6 +17,7 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 use crate::domain::{
     ids::{ActionName, CallerName},
     limits::SubjectRules,
+    quota::Quotas,
     recipient::Channel,
 };
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
     pub subject: SubjectRules,
+    /// How many messages and starts there may be, over all processes.
+    pub quotas: Quotas,
     /// Who hands messages over.
     pub worker: WorkerSettings,
     /// The texts.
@@ -143,6 +147,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let routes = senders::routes(root.table("routes"), &senders, profile);
     let actions = actions::actions(root.table("actions"), &routes);
     let subject = running::subject(root.table("subject"));
+    let quotas = quotas::quotas(root.table("quotas"));
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
@@ -164,6 +169,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         routes,
         actions,
         subject,
+        quotas,
         worker,
         messages,
         log,

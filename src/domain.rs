@@ -13,6 +13,8 @@ pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
+pub mod quota;
+pub mod reached;
 pub mod recipient;
 pub mod refusal;
 pub mod seal;

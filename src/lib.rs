@@ -50,6 +50,7 @@
 //! - The store never sees what it keeps: records and events are sealed, and names are keyed hashes.
 //! - A closed verification stays closed, with one outcome and one closing event.
 //! - Attempts are bounded per verification and failures per subject; no resend and no new start refills them.
+//! - A message is drawn from its quotas once, after the repeat check and before the commit, and never given back.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all roads.
 //! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
 //! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
@@ -62,7 +63,8 @@
 //! 2. `grpc/convert.rs` parses every field into a type that cannot be wrong, or names all that are.
 //! 3. [`service::start`] resolves the action's limits, reserves a hand of the worker, and runs
 //!    [`domain::decide::start`]: it supersedes an older verification of the same contact, chooses the
-//!    recipient, and makes the first delivery, already leased to this process.
+//!    recipient, and makes the first delivery, already leased to this process. `service/quotas.rs` draws that one
+//!    message from every quota it counts against, by one call of the store: from all or from none.
 //! 4. [`service::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the
 //!    caller gets its answer, and the reserved hand gets the delivery.
 //! 5. [`worker`] lets [`service::deliver`] load the record again: is the lease ours, is the verification

@@ -8,6 +8,7 @@ mod explain;
 pub mod failure;
 pub mod hands;
 pub mod policy;
+mod quotas;
 pub mod resend;
 pub mod start;
 mod transact;
@@ -35,6 +36,7 @@ use deliver::Routes;
 use failure::Failure;
 use hands::Hands;
 use policy::Policy;
+use quotas::LocalQuotas;
 use vault::Vault;
 
 /// What a service is made of.
@@ -65,6 +67,7 @@ pub struct Parts {
 pub struct Service {
     parts: Parts,
     vault: Vault,
+    quotas: LocalQuotas,
 }
 
 /// A verification as it stands, and the time at which it was read.
@@ -81,7 +84,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
-        Self { parts, vault }
+        Self { parts, vault, quotas: LocalQuotas::default() }
     }
 
     /// The clock.

@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
+#[path = "rig_selftest/cluster.rs"]
+mod cluster;
 #[path = "rig_selftest/counting.rs"]
 mod counting;
 #[path = "rig_selftest/faults.rs"]

@@ -90,11 +90,15 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
 }
 
 fn policy(settings: &Settings) -> Policy {
-    let action =
-        |settings: &config::ActionSettings| Action { limits: settings.limits.clone(), binding: settings.binding.clone() };
+    let action = |settings: &config::ActionSettings| Action {
+        limits: settings.limits.clone(),
+        binding: settings.binding.clone(),
+        quota_fallback: settings.quota_fallback,
+    };
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
+        quotas: settings.quotas.clone(),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct ActionSettings {
     pub limits: Limits,
     /// What must be bound.
     pub binding: Vec<String>,
+    /// May it go on under local quotas while the store's cannot be drawn?
+    pub quota_fallback: bool,
 }
 
 pub(super) fn actions(mut table: Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> BTreeMap<ActionName, ActionSettings> {
@@ -59,7 +61,7 @@ fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Actio
         entry_modes: row.words("entry_modes", &modes, &modes),
         channels: channels(row, routes),
     };
-    ActionSettings { limits, binding: binding(row) }
+    ActionSettings { limits, binding: binding(row), quota_fallback: row.switch("quota_fallback", false) }
 }
 
 fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec<Channel> {

@@ -1,8 +1,9 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
+use crate::domain::{gcra::Rate, quota::Dimension};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -124,6 +125,41 @@ fn code_05_no_cap_can_be_passed() {
     }
     assert_eq!(keys_of(with("[subject]\nclosed_retention_s = 86401\n", &[])), ["subject.closed_retention_s"]);
     assert_eq!(keys_of(with("[subject]\nfailure_limit = -1\n", &[])), ["subject.failure_limit"]);
+}
+
+#[test]
+fn send_05_the_quotas_are_those_of_the_default_file() {
+    let settings = with("", &[]).unwrap();
+    for dimension in Dimension::ALL {
+        let (count, period_s) = quotas::default(dimension);
+        let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
+        assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
+    }
+    let recipient = Rate { interval: Duration::from_secs(120), burst: 4 };
+    assert_eq!(settings.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
+    assert!(settings.actions.values().all(|action| !action.quota_fallback));
+}
+
+#[test]
+fn quotas_can_be_changed_and_switched_off_one_by_one() {
+    let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
+    let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
+    assert_eq!(settings.quotas.rate(Dimension::Recipient), None);
+    assert_eq!(settings.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
+    assert_eq!(settings.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
+    assert!(settings.actions.values().next().unwrap().quota_fallback);
+    let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
+                     tenant = { count = -1, period_s = 604801 }\n";
+    let expected = [
+        "quotas.agent.cuont",
+        "quotas.caller",
+        "quotas.moon",
+        "quotas.recipient.count",
+        "quotas.recipient.period_s",
+        "quotas.tenant.count",
+        "quotas.tenant.period_s",
+    ];
+    assert_eq!(keys_of(with(all_wrong, &[])), expected);
 }
 
 #[test]

@@ -18,9 +18,10 @@ pub use tick::{Report, Tick, Work, report, tick};
 use super::{
     event::{Event, What},
     generation::Generation,
-    ids::{CallerName, TenantId, VerificationId},
+    ids::{ActionName, CallerName, SubjectId, TenantId, VerificationId},
     keyring::Keyring,
     limits::{FORGOTTEN_PERIOD, SubjectRules},
+    recipient::Recipient,
     refusal::Refusal,
     subject::SubjectRecord,
     time::{Now, Timestamp},
@@ -71,6 +72,21 @@ pub enum Next {
     Delete,
 }
 
+/// A message that a decision would have sent: what the quotas count, before the decision is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// What for.
+    pub action: ActionName,
+    /// For whom.
+    pub subject: SubjectId,
+    /// Where to.
+    pub recipient: Recipient,
+    /// Is nothing known of the subject?
+    pub new_subject: bool,
+    /// Was the subject not reached there within a day?
+    pub new_recipient: bool,
+}
+
 /// What was decided: to be committed first and answered after.
 #[derive(Clone, Debug)]
 pub struct Decision<T> {
@@ -78,6 +94,8 @@ pub struct Decision<T> {
     pub next: Next,
     /// What is written down of it.
     pub events: Vec<Event>,
+    /// The message that it adds to what is to be sent.
+    pub outgoing: Option<Outgoing>,
     /// The answer, once the commit succeeded.
     pub reply: Result<T, Refusal>,
 }
@@ -92,7 +110,7 @@ impl Durability {
 impl<T> Decision<T> {
     /// An answer that changes nothing.
     fn same(reply: Result<T, Refusal>) -> Self {
-        Self { next: Next::Same, events: Vec::new(), reply }
+        Self { next: Next::Same, events: Vec::new(), outgoing: None, reply }
     }
 
     /// A refusal that changes nothing.
@@ -162,18 +180,24 @@ impl Found {
     fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
         let durability = Durability::of_penalty(self.changed);
         let next = if self.changed { Next::Write(Box::new(self.record), durability) } else { Next::Same };
-        Decision { next, events: self.events, reply }
+        Decision { next, events: self.events, outgoing: None, reply }
     }
 
     /// Ends the command with a step of the verification, so all its events are the caller's: after a change of
     /// generation no verification takes a step.
     fn write<T>(self, durability: Durability, reply: T) -> Decision<T> {
         let events = self.events.into_iter().map(|event| event.by(&self.caller)).collect();
-        Decision { next: Next::Write(Box::new(self.record), durability), events, reply: Ok(reply) }
+        Decision { next: Next::Write(Box::new(self.record), durability), events, outgoing: None, reply: Ok(reply) }
     }
 }
 
 impl SubjectRecord {
+    /// Remembers a recipient; says whether the subject was not reached there within a day.
+    fn meet(&mut self, recipient: &Recipient, cx: &Context<'_>) -> bool {
+        let mark = cx.keyring.mark("recipient", &[recipient.limit_form().as_bytes()]);
+        self.reached.meet(mark, cx.now)
+    }
+
     /// How one of its verifications stands.
     #[must_use]
     pub fn standing(&self, verification: &Verification) -> Standing {

@@ -3,6 +3,7 @@
 use super::{
     failures::Origin,
     ids::{ActionName, CallerName, Reference, VerificationId},
+    quota::Dimension,
     recipient::Channel,
     time::Timestamp,
     verification::{Judgement, Outcome, Verification},
@@ -51,6 +52,8 @@ pub enum What {
         call: &'static str,
         /// The reason, as in the API.
         reason: &'static str,
+        /// The quota that was used up, if that is the reason.
+        quota: Option<Dimension>,
     },
     /// The verification ended: exactly one for each start.
     Closed {

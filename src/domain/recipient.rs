@@ -1,6 +1,6 @@
 //! Addresses in one canonical form, and how they may be shown.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use email_address::{EmailAddress, Options};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
@@ -93,6 +93,49 @@ impl Recipient {
         match self.channel {
             Channel::Email => mask_email(&self.address),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(&self.address),
+        }
+    }
+}
+
+/// Where a number belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    /// The region, as `NL`; of a number that belongs to none, the calling code.
+    pub country: String,
+    /// The block of a thousand neighbours: the number without its last three digits.
+    pub block: String,
+}
+
+impl Recipient {
+    /// The form under which messages are counted. A number is the same whichever channel carries it. Of an e-mail
+    /// address neither case nor a tag behind `+` makes another recipient: nearly every mailbox ignores both, and
+    /// who floods one would need no more than `name+1@`, `name+2@`.
+    #[must_use]
+    pub fn limit_form(&self) -> Cow<'_, str> {
+        match self.channel {
+            Channel::Email => {
+                let (local, domain) = self.address.rsplit_once('@').unwrap_or((&self.address, ""));
+                // A local part that begins with the plus has no other name.
+                let name = local.find('+').filter(|at| *at > 0).map_or(local, |at| &local[..at]);
+                Cow::Owned(format!("{}@{domain}", name.to_ascii_lowercase()))
+            }
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => Cow::Borrowed(&self.address),
+        }
+    }
+
+    /// Where a number belongs; none for an e-mail address.
+    #[must_use]
+    pub fn numbering(&self) -> Option<Numbering> {
+        match self.channel {
+            Channel::Email => None,
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
+                let number = PHONE_NUMBER_UTIL.parse(&self.address, None).ok()?;
+                let region = number.get_region_code().map(|region| region.as_region_str().as_str().to_owned());
+                Some(Numbering {
+                    country: region.unwrap_or_else(|| number.country_code.to_string()),
+                    block: self.address.get(..self.address.len().saturating_sub(3)).unwrap_or_default().to_owned(),
+                })
+            }
         }
     }
 }
@@ -190,6 +233,27 @@ mod tests {
         ] {
             assert_eq!(canonical(Channel::Voice, text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_recipient_is_counted_under_one_form() {
+        let form = |channel, text| Recipient::parse(channel, text).unwrap().limit_form().into_owned();
+        assert_eq!(form(Channel::Sms, "+31 6 12345678"), "+31612345678");
+        assert_eq!(form(Channel::Sms, "+31612345678"), form(Channel::Voice, "+31 (0)6-1234 5678"));
+        assert_eq!(form(Channel::Email, "Anna+1@Example.org"), form(Channel::Email, "anna@example.org"));
+        assert_ne!(form(Channel::Email, "anna@example.org"), form(Channel::Email, "anna@example.com"));
+        assert_ne!(form(Channel::Email, "+1@example.org"), form(Channel::Email, "+2@example.org"));
+    }
+
+    #[test]
+    fn send_03_a_number_belongs_to_a_country_and_a_block_of_a_thousand() {
+        let of = |text| Recipient::parse(Channel::Sms, text).unwrap().numbering().unwrap();
+        let pair = |text| (of(text).country, of(text).block);
+        assert_eq!(pair("+31612345678"), ("NL".to_owned(), "+31612345".to_owned()));
+        assert_eq!(of("+31612345678"), of("+31612345999"));
+        assert_ne!(of("+31612345678").block, of("+31612346678").block);
+        assert_eq!((of("+12125550123").country, of("+14165550123").country), ("US".to_owned(), "CA".to_owned()));
+        assert_eq!(Recipient::parse(Channel::Email, "a@example.org").unwrap().numbering(), None);
     }
 
     #[test]

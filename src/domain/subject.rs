@@ -7,6 +7,7 @@ use super::{
     ids::VerificationId,
     keyring::Mark,
     limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
+    reached::Reached,
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Phase, Verification},
 };
@@ -24,6 +25,8 @@ pub struct SubjectRecord {
     pub last_event_at: Timestamp,
     /// Failures of the message channels.
     pub failures: Failures,
+    /// The recipients of the last day.
+    pub reached: Reached,
     /// Live and recently closed verifications, oldest first.
     pub verifications: Vec<Verification>,
 }
@@ -38,6 +41,7 @@ impl SubjectRecord {
             event_salt,
             last_event_at: Timestamp::default(),
             failures: Failures::default(),
+            reached: Reached::default(),
             verifications: Vec::new(),
         }
     }
@@ -135,10 +139,11 @@ impl SubjectRecord {
         self.verifications.iter().filter(move |verification| verification.origin == origin && verification.live(now).is_some())
     }
 
-    /// Forgets closed verifications whose time has come.
+    /// Forgets closed verifications and recipients whose time has come.
     #[must_use]
     pub fn forget(mut self, now: Now, rules: &SubjectRules) -> Self {
         self.verifications.retain(|v| v.forget_at(rules).is_none_or(|at| !now.has_reached(at)));
+        self.reached.forget(now);
         self
     }
 

@@ -1,7 +1,5 @@
 //! Proto to domain: every field parsed once, every violation reported at once.
 
-use std::net::IpAddr;
-
 use aws_lc_rs::digest;
 use prost::Message;
 
@@ -12,6 +10,7 @@ use crate::{
         guess::Guess,
         ids::{Acr, ActionName, AttemptId, Invalid, Locale, Reference, RequestId, SubjectId, VerificationId},
         limits::{EntryMode, RECIPIENTS_MAX},
+        quota::Network,
         recipient::{Channel, Recipient},
         verification::Contact,
     },
@@ -66,7 +65,10 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
     request.request_id.clear();
     let body = body(&request);
-    unused(&mut fields, &request);
+    // Nothing uses it yet; it is checked all the same, so that what is stored later was never wrong.
+    fields.optional("audience", &request.audience, Acr::parse);
+    let network = fields.optional("source_ip", &request.source_ip, Network::parse);
+    let quota_keys = quota_keys(&mut fields, &request.quota_keys);
     let subject = fields.take("subject", SubjectId::parse(&request.subject));
     let action = fields.take("action", ActionName::parse(&request.action));
     let recipients = recipients(&mut fields, &request.recipients);
@@ -86,24 +88,20 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
             request_id: request_id?,
             preferred,
             authenticated: acr.is_some(),
+            network,
+            quota_keys,
             body,
         })
     })();
     fields.finish(parsed)
 }
 
-/// Fields that nothing uses yet are checked all the same, so that what is stored later was never wrong.
-fn unused(fields: &mut Fields, request: &v1::StartVerificationRequest) {
-    if !request.source_ip.is_empty() && request.source_ip.parse::<IpAddr>().is_err() {
-        fields.wrong("source_ip", "must be an IPv4 or IPv6 address");
-    }
-    fields.optional("audience", &request.audience, Acr::parse);
-    if request.quota_keys.len() > QUOTA_KEYS_MAX {
+fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
+    if given.len() > QUOTA_KEYS_MAX {
         fields.wrong("quota_keys", "must be at most 8");
     }
-    for (at, key) in request.quota_keys.iter().enumerate().take(QUOTA_KEYS_MAX) {
-        fields.take(&format!("quota_keys[{at}]"), Reference::parse(key));
-    }
+    let each = given.iter().enumerate().take(QUOTA_KEYS_MAX);
+    each.filter_map(|(at, key)| fields.take(&format!("quota_keys[{at}]"), Reference::parse(key))).collect()
 }
 
 fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {

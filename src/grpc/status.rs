@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    domain::refusal::Refusal,
+    domain::{quota::Dimension, refusal::Refusal},
     pb::v1::ErrorReason,
     service::failure::{Failure, FieldViolation},
 };
@@ -19,12 +19,13 @@ struct Shape {
     code: Code,
     reason: ErrorReason,
     retry_after: Option<Duration>,
+    quota: Option<Dimension>,
     fields: Vec<FieldViolation>,
 }
 
 impl Shape {
     fn new(code: Code, reason: ErrorReason) -> Self {
-        Self { code, reason, retry_after: None, fields: Vec::new() }
+        Self { code, reason, retry_after: None, quota: None, fields: Vec::new() }
     }
 
     fn after(mut self, retry_after: Duration) -> Self {
@@ -54,7 +55,8 @@ pub(super) fn status(failure: &Failure) -> Status {
     };
     let name = shape.reason.as_str_name();
     let reason = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    let metadata: HashMap<_, _> = shape.quota.map(|quota| ("quota".to_owned(), quota.as_str().to_owned())).into_iter().collect();
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if let Some(retry_after) = shape.retry_after {
         details.set_retry_info(Some(retry_after));
     }
@@ -76,6 +78,10 @@ fn shape(failure: &Failure) -> Shape {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
         Failure::Refused(refusal) => refused(*refusal),
+        Failure::QuotaExceeded { quota, retry_after } => {
+            let shape = Shape::new(Code::ResourceExhausted, Reason::QuotaExceeded).after(*retry_after);
+            Shape { quota: Some(*quota), ..shape }
+        }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),

@@ -14,7 +14,7 @@ impl Service {
     /// [`Failure`].
     pub async fn cancel(&self, caller: &Caller, id: VerificationId, reason: CancelReason) -> Result<Reading, Failure> {
         let command = Cancel { target: target(caller, id), reason };
-        let call = Call { name: "cancel", caller: &caller.name, verification: Some(id) };
+        let call = Call { name: "cancel", caller, verification: Some(id), occasion: None };
         let (standing, now) = self.transact(&id.subject, Some(call), |record, cx| cancel(record, &command, cx)).await?;
         Ok(Reading { standing, now })
     }

@@ -37,7 +37,7 @@ impl Service {
         let Ok(guess) = request.guess else { return Err(self.malformed(caller, request.id).await) };
         let id = request.id;
         let command = Check { target: target(caller, id), attempt: request.attempt, guess, entry_mode: request.entry_mode };
-        let call = Call { name: "check", caller: &caller.name, verification: Some(id) };
+        let call = Call { name: "check", caller, verification: Some(id), occasion: None };
         let checked = self.transact(&id.subject, Some(call), |record, cx| check(record, &command, cx)).await;
         let (checked, now) = match checked {
             Err(Failure::Refused(Refusal::CodeMalformed)) => return Err(self.malformed(caller, id).await),
@@ -46,7 +46,7 @@ impl Service {
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
                 let reason = if checked.verdict == Verdict::Expired { "EXPIRED" } else { "CLOSED" };
-                let event = refused(&caller.name, Some(id), What::Refused { call: "check", reason }, now.stamp());
+                let event = refused(&caller.name, Some(id), What::Refused { call: "check", reason, quota: None }, now.stamp());
                 self.note(&id.subject, Some(checked.event_salt), &event).await;
             }
             Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::vault::VaultError;
-use crate::{domain::refusal::Refusal, ports::store::StoreError};
+use crate::{
+    domain::{quota::Dimension, refusal::Refusal},
+    ports::store::StoreError,
+};
 
 /// A field that breaks its grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,14 @@ pub enum Failure {
     /// The domain refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A quota of the fleet has none left.
+    #[error("the quota {} is used up for now", .quota.as_str())]
+    QuotaExceeded {
+        /// Which.
+        quota: Dimension,
+        /// When it will have one.
+        retry_after: Duration,
+    },
     /// Others changed the record again and again.
     #[error("the record was changed by others at the same time")]
     Contention,

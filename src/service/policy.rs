@@ -7,6 +7,7 @@ use crate::domain::{
     binding::Binding,
     ids::ActionName,
     limits::{Limits, SubjectRules},
+    quota::Quotas,
 };
 
 /// The rules of one action.
@@ -16,6 +17,8 @@ pub struct Action {
     pub limits: Limits,
     /// What must be bound.
     pub binding: Vec<String>,
+    /// May it go on under local quotas while the store's cannot be drawn?
+    pub quota_fallback: bool,
 }
 
 /// The rules of all actions.
@@ -25,9 +28,17 @@ pub struct Policy {
     pub actions: BTreeMap<ActionName, Action>,
     /// Whatever the action.
     pub subject: SubjectRules,
+    /// How many messages and starts there may be, over all processes.
+    pub quotas: Quotas,
 }
 
 impl Policy {
+    /// May this action go on under local quotas while the store's cannot be drawn?
+    #[must_use]
+    pub fn allows_fallback(&self, action: &ActionName) -> bool {
+        self.actions.get(action).is_some_and(|rules| rules.quota_fallback)
+    }
+
     /// The limits for a start of this action with this binding.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Sends the code of a verification once more.
 
-use super::{Reading, Service, failure::Failure, target, transact::Call};
+use super::{Reading, Service, failure::Failure, quotas::Occasion, target, transact::Call};
 use crate::{
     domain::{
         caller::Caller,
@@ -40,7 +40,7 @@ impl Service {
             delivery,
             lease,
         };
-        let call = Call { name: "resend", caller: &caller.name, verification: Some(request.id) };
+        let call = Call { name: "resend", caller, verification: Some(request.id), occasion: Some(Occasion::Resend) };
         let resent = self.transact(&request.id.subject, Some(call), |record, cx| resend(record, &command, cx)).await;
         let (standing, now) = resent.map_err(Failure::of_new)?;
         let is_new = standing.verification.deliveries.iter().any(|made| made.id == delivery);

@@ -1,13 +1,14 @@
 //! Starts a verification and puts its message into the nearest hands.
 
-use super::{Reading, Service, failure::Failure, transact::Call};
+use super::{Reading, Service, failure::Failure, quotas::Occasion, transact::Call};
 use crate::{
     domain::{
         binding::Binding,
         caller::{Caller, Role},
         decide::{Start, Work, start},
         failures::Origin,
-        ids::{ActionName, DeliveryId, Locale, RequestId, SubjectId, VerificationId},
+        ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
+        quota::Network,
         recipient::{Channel, Recipient},
         verification::{Contact, RequestMark},
     },
@@ -35,6 +36,10 @@ pub struct StartRequest {
     pub preferred: Option<Channel>,
     /// Did the customer authenticate before?
     pub authenticated: bool,
+    /// Where the customer is.
+    pub network: Option<Network>,
+    /// The caller's own keys to limit by.
+    pub quota_keys: Vec<Reference>,
     /// Digest of the whole request, so that another body under the same id is noticed.
     pub body: [u8; 32],
 }
@@ -73,7 +78,9 @@ impl Service {
             event_salt: fresh(&*self.parts.entropy),
             lease,
         };
-        let call = Call { name: "start", caller: &caller.name, verification: None };
+        let contact = command.contact.as_ref();
+        let occasion = Occasion::Start { contact, network: request.network, keys: &request.quota_keys };
+        let call = Call { name: "start", caller, verification: None, occasion: Some(occasion) };
         let (standing, now) =
             self.transact(&key, Some(call), |record, cx| start(record, command.clone(), cx)).await.map_err(Failure::of_new)?;
         // A repeat brings back the first verification, and nothing new is to be handed over.

@@ -1,12 +1,13 @@
 //! The one road of a change: load, decide, compare and swap, and only then the answer.
 
-use super::{Service, failure::Failure};
+use super::{Service, failure::Failure, quotas::Occasion};
 use crate::{
     domain::{
-        decide::{Context, Decision, Durability, Next, refused},
+        caller::Caller,
+        decide::{Context, Decision, Durability, Next, Outgoing, refused},
         event::{Event, What},
         generation::Generation,
-        ids::{CallerName, SubjectKey, VerificationId},
+        ids::{SubjectKey, VerificationId},
         subject::SubjectRecord,
         time::{Now, Timestamp},
     },
@@ -29,12 +30,47 @@ pub(super) struct LoadedRecord {
     loaded_at: Timestamp,
 }
 
+/// What became of a decision.
+enum Written {
+    /// It is written.
+    Done,
+    /// Others were faster.
+    Conflict,
+    /// The commit failed with this error, and is not there.
+    Lost(StoreError),
+}
+
 /// Who calls what: what the event of a refusal names.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) name: &'static str,
-    pub(super) caller: &'a CallerName,
+    pub(super) caller: &'a Caller,
     pub(super) verification: Option<VerificationId>,
+    /// For a call that sends: what its message counts against beside what the decision names.
+    pub(super) occasion: Option<Occasion<'a>>,
+}
+
+impl Call<'_> {
+    /// The event of its refusal; none if it failed by no decision.
+    fn refusal(&self, failure: &Failure, now: Now) -> Option<Event> {
+        let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
+            ("QUOTA_EXCEEDED", Some(*quota))
+        } else if let Failure::Refused(refusal) = failure {
+            (refusal.reason(), None)
+        } else {
+            return None;
+        };
+        let what = What::Refused { call: self.name, reason, quota };
+        let contact = match self.occasion {
+            Some(Occasion::Start { contact, .. }) => contact,
+            Some(Occasion::Resend) | None => None,
+        };
+        Some(Event {
+            agent: contact.and_then(|contact| contact.agent.clone()),
+            contact: contact.map(|contact| contact.id.clone()),
+            ..refused(&self.caller.name, self.verification, what, now.stamp())
+        })
+    }
 }
 
 impl Service {
@@ -73,7 +109,8 @@ impl Service {
         }
     }
 
-    /// Decides on fresh state and commits, again and again while others are faster, a bounded number of times.
+    /// Decides on fresh state and commits, again and again while others are faster, a bounded number of times. A message
+    /// that the decision would send is drawn from the quotas before, once for all repetitions.
     pub(super) async fn transact<T>(
         &self,
         key: &SubjectKey,
@@ -92,6 +129,8 @@ impl Service {
         decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T>,
     ) -> Result<(T, Now), Failure> {
         self.bounded(async {
+            let mut drawn = false;
+            let mut was_lost = false;
             for _ in 0..=CONFLICTS_MAX {
                 let mut loaded = match before.take() {
                     Some(before) => before,
@@ -99,30 +138,51 @@ impl Service {
                 };
                 let cx = self.context(&loaded);
                 let decision = decide(loaded.record.take(), &cx);
-                if !self.write(&loaded, decision.next, &decision.events, cx.now).await? {
-                    continue;
+                let quota = match (&decision.outgoing, call) {
+                    (Some(outgoing), Some(Call { caller, occasion: Some(occasion), .. })) if !drawn => {
+                        self.draw(caller, occasion, outgoing).await
+                    }
+                    _ => Ok(()),
+                };
+                drawn |= decision.outgoing.is_some();
+                if quota.is_ok() {
+                    match self.write(&loaded, decision.next, &decision.events, cx.now).await? {
+                        Written::Done => {}
+                        Written::Conflict => continue,
+                        // A store that loses one commit after the other is no better than one that is down.
+                        Written::Lost(error) if was_lost => return Err(error.into()),
+                        Written::Lost(_) => {
+                            was_lost = true;
+                            continue;
+                        }
+                    }
                 }
-                if let (Err(refusal), Some(call)) = (&decision.reply, call) {
-                    // Every refusal is an event too.
-                    let what = What::Refused { call: call.name, reason: refusal.reason() };
-                    self.note(key, loaded.salt, &refused(call.caller, call.verification, what, cx.now.stamp())).await;
+                let reply = quota.and(decision.reply.map_err(Failure::from));
+                if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &decision.outgoing, call) {
+                    let caller = call.caller.name.as_str().to_owned();
+                    metrics::counter!("countersign_new_subjects_total", "caller" => caller).increment(1);
                 }
-                return Ok((decision.reply?, cx.now));
+                // Every refusal is an event too.
+                let refusal = reply.as_ref().err().zip(call).and_then(|(failure, call)| call.refusal(failure, cx.now));
+                if let Some(event) = refusal {
+                    self.note(key, loaded.salt, &event).await;
+                }
+                return Ok((reply?, cx.now));
             }
             Err(Failure::Contention)
         })
         .await
     }
 
-    /// Writes what was decided; says whether it is written.
-    async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<bool, Failure> {
+    /// Writes what was decided.
+    async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<Written, Failure> {
         let key = &loaded.key;
         let (write, salt, durability) = match next {
             Next::Same => {
                 for event in events {
                     self.note(key, loaded.salt, event).await;
                 }
-                return Ok(true);
+                return Ok(Written::Done);
             }
             Next::Write(record, durability) => {
                 let record = record.stamped(events, now.stamp());
@@ -140,11 +200,15 @@ impl Service {
         let events = events.iter().map(|event| self.vault.close_event(key, salt.as_ref(), event)).collect();
         let commit = Commit { key: *key, expect: loaded.token, generation: loaded.generation, write, events, durability };
         match self.parts.store.commit(commit).await {
-            Ok(Committed::Done) => Ok(true),
-            Ok(Committed::Conflict) => Ok(false),
+            Ok(Committed::Done) => Ok(Written::Done),
+            Ok(Committed::Conflict) => Ok(Written::Conflict),
             // It is known what happened, and that nobody may hear of it.
             Err(error @ (StoreError::NotReplicated | StoreError::Full)) => Err(error.into()),
-            Err(error @ StoreError::Unavailable(_)) => self.find_out(key, mine).await.map_err(|_| error.into()),
+            Err(error @ StoreError::Unavailable(_)) => match self.find_out(key, mine).await {
+                Ok(true) => Ok(Written::Done),
+                Ok(false) => Ok(Written::Lost(error)),
+                Err(_) => Err(error.into()),
+            },
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::{ids::SubjectKey, time::Timestamp},
+    domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
     ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent},
     store::embedded::memory::Memory,
@@ -19,7 +19,7 @@ use countersign::{
 };
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, login, reason, shape, unique, wrong};
+use crate::harness::{Harness, Setup, login, quota, reason, retry_after, shape, unique, wrong};
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,17 +34,24 @@ enum Fault {
     LosesReplies,
     /// Somebody else is always faster.
     Contended,
+    /// It has no room for another change.
+    Full,
+    /// The part that holds the quotas refuses; the records work.
+    NoQuotas,
+    /// The part that holds the quotas never answers; the records work.
+    QuotasHang,
 }
 
 struct Flaky {
     inner: Memory,
     fault: AtomicU8,
+    draws: AtomicUsize,
 }
 
 impl Flaky {
     fn new(setup: &Setup) -> Arc<Self> {
         let inner = Memory::new(setup.clock.clone(), &SystemEntropy::default());
-        Arc::new(Self { inner, fault: AtomicU8::new(Fault::None as u8) })
+        Arc::new(Self { inner, fault: AtomicU8::new(Fault::None as u8), draws: AtomicUsize::new(0) })
     }
 
     fn set(&self, fault: Fault) {
@@ -75,6 +82,9 @@ impl Store for Flaky {
         if self.has(Fault::Contended) {
             return Ok(Committed::Conflict);
         }
+        if self.has(Fault::Full) {
+            return Err(StoreError::Full);
+        }
         let committed = self.inner.commit(commit).await?;
         if self.has(Fault::LosesReplies) {
             // From here on the connection is gone: the load that would tell finds nobody.
@@ -91,6 +101,13 @@ impl Store for Flaky {
 
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.gate().await?;
+        self.draws.fetch_add(1, Ordering::SeqCst);
+        if self.has(Fault::QuotasHang) {
+            std::future::pending::<()>().await;
+        }
+        if self.has(Fault::NoQuotas) {
+            return Err(StoreError::Unavailable("no quotas".to_owned()));
+        }
         self.inner.draw(draws).await
     }
 
@@ -183,6 +200,73 @@ async fn send_13_nothing_is_sent_for_a_start_that_was_not_stored() {
     let (v, code) = service.start_and_read(login("stored")).await;
     assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
     assert_eq!(service.recorder.all().len(), 1);
+}
+
+#[tokio::test]
+async fn send_13_nothing_is_sent_for_a_start_that_has_no_room() {
+    let (service, store) = start(Setup::default()).await;
+    store.set(Fault::Full);
+    assert_eq!(shape(service.start(login("never")).await), (Code::ResourceExhausted, "STORE_FULL".to_owned()));
+    store.set(Fault::None);
+    let (v, code) = service.start_and_read(login("stored")).await;
+    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(service.recorder.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_start_that_is_decided_again_draws_its_quotas_once() {
+    let (service, store) = start(Setup::default().quota(Dimension::Recipient, 5, 600)).await;
+    store.set(Fault::Contended);
+    assert_eq!(shape(service.start(login("s")).await).1, "CONTENTION");
+    assert_eq!(store.draws.load(Ordering::SeqCst), 1);
+    store.set(Fault::None);
+    for _ in 0..4 {
+        service.start(login("s")).await.unwrap();
+    }
+    let status = service.start(login("s")).await.unwrap_err();
+    assert_eq!(reason(&status), "QUOTA_EXCEEDED", "what was drawn is never given back");
+}
+
+#[tokio::test]
+async fn store_16_a_start_whose_quotas_cannot_be_drawn_is_refused() {
+    let (service, store) = start(Setup::default().quota(Dimension::Recipient, 5, 600)).await;
+    store.set(Fault::NoQuotas);
+    let down = (Code::Unavailable, "STORE_UNAVAILABLE".to_owned());
+    assert_eq!(shape(service.start(login("s")).await), down);
+    store.set(Fault::None);
+    service.start(login("s")).await.unwrap();
+    assert_eq!(service.recorder.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
+    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let (service, store) = start(setup).await;
+    store.set(Fault::NoQuotas);
+    for _ in 0..2 {
+        service.start(login("s")).await.expect("a tenth of twenty");
+    }
+    let status = service.start(login("s")).await.unwrap_err();
+    assert_eq!((reason(&status).as_str(), quota(&status).as_str()), ("QUOTA_EXCEEDED", "recipient"));
+    assert_eq!(retry_after(&status), Some(Duration::from_secs(300)), "one in ten times the interval");
+    let payment = v1::StartVerificationRequest { action: "payment".to_owned(), ..login("s") };
+    let bound = [("amount", "1"), ("payee", "ACME")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let payment = v1::StartVerificationRequest { binding: bound.into(), ..payment };
+    assert_eq!(shape(service.start(payment).await).1, "STORE_UNAVAILABLE", "an action that does not say so does not");
+    store.set(Fault::None);
+    service.start(login("s")).await.expect("the fleet's quota holds again");
+    assert_eq!(service.recorder.wait_for(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn store_16_quotas_that_hang_leave_time_for_the_commit() {
+    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let (service, store) = start(setup.with("STORE__DEADLINE_MS", "1000")).await;
+    store.set(Fault::QuotasHang);
+    let (v, code) = service.start_and_read(login("s")).await;
+    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    store.set(Fault::Down);
+    assert_eq!(shape(service.start(login("s")).await).1, "STORE_UNAVAILABLE", "without the store nothing starts");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use countersign::pb::v1::Verdict;
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, connect, login, nth_wrong, reason, retry_after, scaled, shape, unique, wrong};
+use crate::harness::{
+    Client, Harness, Setup, connect, login, nth_wrong, reason, retry_after, scaled, shape, unique, with_key, wrong,
+};
 
 /// Rounds of the race of right codes.
 const RIGHT_ROUNDS: usize = scaled(100, 1000);
@@ -24,10 +26,15 @@ async fn race(service: &Harness, id: &str, guesses: Vec<String>) -> HashMap<Stri
     for _ in 0..CONNECTIONS {
         clients.push(connect(&service.reach).await);
     }
+    race_over(&clients, &service.key, id, guesses).await
+}
+
+/// The same over these connections.
+pub async fn race_over(clients: &[Client], key: &str, id: &str, guesses: Vec<String>) -> HashMap<String, usize> {
     let mut answers = tokio::task::JoinSet::new();
     for (at, guess) in guesses.into_iter().enumerate() {
-        let mut client = clients[at % CONNECTIONS].clone();
-        let request = service.request(crate::harness::check_request(id, &guess, &unique("race")));
+        let mut client = clients[at % clients.len()].clone();
+        let request = with_key(key, crate::harness::check_request(id, &guess, &unique("race")));
         answers.spawn(async move {
             match client.check_code(request).await {
                 Ok(answer) => format!("{:?}", answer.into_inner().verdict()),
@@ -42,12 +49,12 @@ async fn race(service: &Harness, id: &str, guesses: Vec<String>) -> HashMap<Stri
     counts
 }
 
-fn count(counts: &HashMap<String, usize>, names: &[&str]) -> usize {
+pub fn count(counts: &HashMap<String, usize>, names: &[&str]) -> usize {
     names.iter().map(|name| counts.get(*name).copied().unwrap_or_default()).sum()
 }
 
 /// What may come back beside verdicts that count.
-fn nothing_else(counts: &HashMap<String, usize>, allowed: &[&str]) {
+pub fn nothing_else(counts: &HashMap<String, usize>, allowed: &[&str]) {
     let others: Vec<_> = counts.keys().filter(|name| !allowed.contains(&name.as_str())).collect();
     assert!(others.is_empty(), "{counts:?}");
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::time::Timestamp,
+    domain::{quota::Dimension, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
         sender::{Message, SendError, Sender},
@@ -26,7 +26,10 @@ use tokio::sync::watch;
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::rig::{self, RedisServer};
+use crate::{
+    binary::no_quotas,
+    rig::{self, RedisServer},
+};
 
 pub type Client = VerificationServiceClient<Channel>;
 
@@ -99,6 +102,8 @@ pub struct Setup {
     pub file: String,
     pub dir: Arc<tempfile::TempDir>,
     pub clock: Arc<ManualClock>,
+    /// Do the quotas hold that the settings do not name? Only some tests are about them.
+    pub quotas: bool,
 }
 
 /// Does the suite run on Redis this time? (`COUNTERSIGN_TEST_STORE=redis`; tests/run does both.)
@@ -136,6 +141,7 @@ impl Default for Setup {
             file: String::new(),
             dir: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::new(start)),
+            quotas: false,
         }
     }
 }
@@ -151,10 +157,29 @@ impl Setup {
         self
     }
 
+    /// With the quotas that are the default.
+    pub fn quotas(mut self) -> Self {
+        self.quotas = true;
+        self
+    }
+
+    /// With this quota.
+    pub fn quota(self, dimension: Dimension, count: u32, period_s: u32) -> Self {
+        let name = dimension.as_str().to_uppercase();
+        let set = self.with(&format!("QUOTAS__{name}__COUNT"), &count.to_string());
+        set.with(&format!("QUOTAS__{name}__PERIOD_S"), &period_s.to_string())
+    }
+
     /// On disk instead of in memory.
     pub fn durable(mut self) -> Self {
         self.settings.retain(|(key, _)| key != "STORE__URL");
         self
+    }
+
+    /// On a server of its own.
+    pub fn on(mut self, server: &RedisServer) -> Self {
+        self.settings.retain(|(key, _)| key != "STORE__URL" && key != "STORE__PREFIX");
+        self.with("STORE__URL", &server.url())
     }
 
     pub async fn start(&self) -> Harness {
@@ -195,7 +220,9 @@ impl Setup {
             ("SHIELD__CALLS_PER_S", "1000000".to_owned()),
             ("SHIELD__BURST", "1000000".to_owned()),
         ];
-        let all = own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(self.settings.clone());
+        let off = no_quotas().filter(|_| !self.quotas);
+        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let all = off.chain(own).chain(self.settings.clone());
         let env = all.map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
         config::load(Some(&file), env).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
@@ -387,6 +414,12 @@ pub fn nth_wrong(code: &str, n: u64) -> String {
 /// The reason of an error.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// The quota that an error names.
+pub fn quota(status: &Status) -> String {
+    let info = status.get_details_error_info();
+    info.and_then(|info| info.metadata.get("quota").cloned()).unwrap_or_default()
 }
 
 /// The wait that an error names.

@@ -2,14 +2,18 @@
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
+mod binary;
+mod canary;
 mod codes;
 mod delivery;
+mod dump;
 mod errors;
 mod faults;
 mod guesses;
 mod harness;
 mod operations;
 mod process;
+mod quotas;
 mod redis;
 #[path = "../rig/rig.rs"]
 mod rig;
@@ -17,3 +21,4 @@ mod secrecy;
 mod sink;
 mod store;
 mod transport;
+mod two;

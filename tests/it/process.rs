@@ -1,15 +1,15 @@
 //! The real binary as a real process: settings, signals, kill -9, and what others on the machine can see of it.
 
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use countersign::pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient};
 use tonic::{Code, transport::Channel};
 
 use crate::{
+    binary::{Process, binary, borrowed, mail_settings},
     harness::{PATIENCE, check_request, login, scaled, unique, with_key, wrong},
     sink::{Pace, Sink, code, header},
     transport::get,
@@ -17,100 +17,6 @@ use crate::{
 
 /// Kills in the loop.
 const KILLS: usize = scaled(10, 1000);
-
-/// The binary that was built with these tests.
-pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.env_clear();
-    command
-}
-
-/// A running process; killed when dropped.
-pub struct Process {
-    child: Child,
-    pub grpc: String,
-    pub http: String,
-    pub admin: String,
-    pub key: String,
-}
-
-impl Process {
-    /// Starts on free ports in a directory, with settings as `SECTION__KEY` and value.
-    pub fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::start_with(dir, settings, &[])
-    }
-
-    pub fn start_with(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut command = binary();
-        for listener in ["GRPC", "HTTP", "ADMIN"] {
-            command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
-        }
-        command.env("COUNTERSIGN__DATA_DIR", dir.join("data"));
-        command.env("COUNTERSIGN__STORE__DEADLINE_MS", "5000");
-        command.envs(settings.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut of = |name: &str| {
-            let line = lines.by_ref().map_while(Result::ok).find(|line| line.trim_start().starts_with(name));
-            let line = line.unwrap_or_else(|| panic!("no line {name}: {}", std::fs::read_to_string(dir.join("log")).unwrap()));
-            line.split_whitespace().nth(1).unwrap().trim_start_matches("http://").to_owned()
-        };
-        let (grpc, http, admin) = (of("gRPC"), of("HTTP"), of("admin"));
-        // Whatever else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        let key = std::fs::read_to_string(dir.join("data/development.key")).unwrap_or_default().trim().to_owned();
-        Self { child, grpc, http, admin, key }
-    }
-
-    pub async fn client(&self) -> VerificationServiceClient<Channel> {
-        VerificationServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    pub fn terminate(mut self) -> i32 {
-        // The shell's own `kill`: a program of that name is not everywhere.
-        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
-        assert!(told.unwrap().success());
-        self.child.wait().unwrap().code().expect("it ends by itself")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
-    let port = sink.address.port().to_string();
-    [
-        ("SENDERS__MAIL__KIND", "smtp"),
-        ("SENDERS__MAIL__HOST", "127.0.0.1"),
-        ("SENDERS__MAIL__PORT", &port),
-        ("SENDERS__MAIL__TLS", "none"),
-        ("SENDERS__MAIL__FROM", "Countersign <noreply@example.org>"),
-        ("ROUTES__EMAIL__SENDERS", "mail"),
-        // A lease then ends after six seconds.
-        ("WORKER__SEND_DEADLINE_MS", "1000"),
-        ("WORKER__POLL_MS", "100"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .to_vec()
-}
-
-pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
-    settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
-}
 
 async fn start(process: &Process, subject: &str) -> String {
     let answer = process.client().await.start_verification(with_key(&process.key, login(subject))).await.unwrap();
@@ -345,7 +251,7 @@ fn seal_05_no_key_is_in_the_environment_or_the_arguments() {
     }
     assert!(secrets.iter().all(|secret| secret.len() >= 32));
     for file in ["environ", "cmdline"] {
-        let seen = std::fs::read(format!("/proc/{}/{file}", process.child.id())).unwrap();
+        let seen = std::fs::read(format!("/proc/{}/{file}", process.id())).unwrap();
         let seen = String::from_utf8_lossy(&seen);
         assert!(secrets.iter().all(|secret| !seen.contains(secret.as_str())), "{file}");
     }

@@ -1,5 +1,16 @@
 //! The service on real Redis servers that fail: each test has servers of its own.
 
+mod answers;
 mod bed;
+mod clocks;
 mod load;
+mod memory;
+mod partition;
+mod processes;
+mod replicas;
 mod restart;
+mod scripts;
+mod sentinels;
+mod smoke;
+mod tls;
+mod trips;

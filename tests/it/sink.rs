@@ -20,7 +20,7 @@ pub enum Pace {
     Prompt,
     /// The mail is taken, the acknowledgement is withheld.
     WithholdReply,
-    /// Not even a greeting.
+    /// Not a word, not even a greeting.
     Silent,
 }
 
@@ -79,6 +79,7 @@ impl Sink {
             if stream.read_line(&mut line).await? == 0 {
                 return Ok(());
             }
+            let _ = pace.wait_for(|pace| *pace != Pace::Silent).await;
             let answer: &[u8] = match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
                 "EHLO" | "HELO" => b"250 sink\r\n",
                 "DATA" => {

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+/// How long a master is silent until a sentinel takes it for dead. Half as long, and busy cores look like a death.
+const DOWN_AFTER_MS: &str = "800";
 /// What the sentinels call the master.
 pub const MASTER_NAME: &str = "main";
 
@@ -15,13 +17,15 @@ const CLUSTER: [&str; 5] = [
     "cluster-allow-replica-migration no",
 ];
 
-/// What a sentinel is told when it has started. It pings more often than it despairs: a link that is new counts as silent
-/// since it was made. It hears of the others sooner, and does not rest for half a minute because the machine was slow.
+/// What a sentinel is told when it has started. It pings well before [`DOWN_AFTER_MS`], because a link that is new counts
+/// as silent since it was made; but not too often, because a replica whose `INFO`, asked for once a second, is older than
+/// five such periods is not promoted. It hears of the others sooner, and does not rest for half a minute because the
+/// machine was slow.
 pub(super) const QUICKEN: [&str; 16] = [
     "SENTINEL",
     "DEBUG",
     "ping-period",
-    "100",
+    "300",
     "publish-period",
     "200",
     "info-period",
@@ -138,7 +142,7 @@ impl Options {
         let line = |name: &str, value: &str| format!("sentinel {name} {MASTER_NAME} {value}");
         let mut lines = vec![
             line("monitor", &format!("{} {} 2", master.ip(), master.port())),
-            line("down-after-milliseconds", "500"),
+            line("down-after-milliseconds", DOWN_AFTER_MS),
             line("failover-timeout", "2000"),
             line("parallel-syncs", "1"),
         ];

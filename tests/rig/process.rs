@@ -31,6 +31,7 @@ impl Process {
     /// Writes the configuration; starts nothing yet. The configuration is a file because sentinels and clusters write it.
     pub fn new(config: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
         let dir = TempDir::with_prefix("redis-").expect("a folder is made");
+        watchdog::watch(dir.path().display());
         let config = format!("dir \"{}\"\n{config}", dir.path().display());
         fs::write(dir.path().join(CONFIG), config).expect("a file is written");
         Self { dir, arguments, environment, child: Mutex::default() }
@@ -114,6 +115,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill9();
+        watchdog::forget(self.dir().display());
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();

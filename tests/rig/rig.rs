@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod client;
+mod cluster;
 mod options;
 mod poll;
 mod port;
@@ -25,6 +26,7 @@ mod server;
 mod watchdog;
 
 pub use client::Client;
+pub use cluster::Cluster;
 pub use options::{MASTER_NAME, Options, Tls};
 pub use poll::{PATIENCE, until, until_within};
 pub use port::loopback;

@@ -1,22 +1,27 @@
-//! Kills the servers of a test process that was itself killed.
+//! Kills the servers of a test process that was itself killed, or that holds them to its very end.
 
 use std::{
+    fmt::Display,
     io::Write,
     process::{Child, Command, Stdio},
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-/// Reads `+ PID` and `- PID`, and at the end of its input, which is the end of its parent, kills who is left.
+/// Reads `+ THING` and `- THING`, where a thing is the id of a process or the path of a folder; at the end of its input,
+/// which is the end of its parent, kills and removes what is left.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
-left=' '
-while read -r sign pid; do
+nl='
+'
+left="$nl"
+while read -r sign thing; do
     case "$sign" in
-        +) left="$left$pid " ;;
-        -) case "$left" in *" $pid "*) left="${left%% $pid *} ${left#* $pid }" ;; esac ;;
+        +) left="$left$thing$nl" ;;
+        -) case "$left" in *"$nl$thing$nl"*) left="${left%%$nl$thing$nl*}$nl${left#*$nl$thing$nl}" ;; esac ;;
     esac
 done
-for pid in $left; do kill -KILL "$pid"; done
+printf '%s' "$left" | while read -r thing; do case "$thing" in [0-9]*) kill -KILL "$thing" ;; esac; done
+printf '%s' "$left" | while read -r thing; do case "$thing" in /*) rm -rf -- "$thing" ;; esac; done
 "#;
 
 static WATCHDOG: LazyLock<Mutex<Child>> = LazyLock::new(|| {
@@ -25,18 +30,18 @@ static WATCHDOG: LazyLock<Mutex<Child>> = LazyLock::new(|| {
     Mutex::new(shell.spawn().expect("a shell is started"))
 });
 
-/// This process is to end with us.
-pub fn watch(pid: u32) {
-    tell('+', pid);
+/// This process, by its id, or this folder, by its path, is to end with us.
+pub fn watch(thing: impl Display) {
+    tell('+', &thing);
 }
 
-/// This process has ended.
-pub fn forget(pid: u32) {
-    tell('-', pid);
+/// It has ended.
+pub fn forget(thing: impl Display) {
+    tell('-', &thing);
 }
 
-fn tell(sign: char, pid: u32) {
+fn tell(sign: char, thing: &impl Display) {
     let mut shell = WATCHDOG.lock().unwrap_or_else(PoisonError::into_inner);
     // A watchdog that somebody killed is missed by nobody who ends in order.
-    let _ = shell.stdin.as_mut().map(|input| writeln!(input, "{sign} {pid}"));
+    let _ = shell.stdin.as_mut().map(|input| input.write_all(format!("{sign} {thing}\n").as_bytes()));
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::TcpStream,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -83,7 +84,7 @@ fn a_wrong_setting_fails_with_what_the_server_says() {
 #[ignore = "it aborts; the next test runs it"]
 fn aborting() {
     let server = RedisServer::start(&Options::default());
-    println!("\nport {}", server.port());
+    println!("\nport {}\nfolder {}", server.port(), server.dir().display());
     std::process::abort();
 }
 
@@ -93,11 +94,12 @@ fn no_server_outlives_a_test_that_was_killed() {
     command.args(["--exact", "server::aborting", "--ignored", "--nocapture"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let port: u16 = lines.find_map(|line| line.strip_prefix("port ").and_then(|port| port.parse().ok())).unwrap();
+    let mut said = |name: &str| lines.find_map(|line| line.strip_prefix(name).map(str::to_owned)).unwrap();
+    let (port, folder): (u16, _) = (said("port ").parse().unwrap(), said("folder "));
     child.wait().unwrap();
-    until("the server to be gone", || match TcpStream::connect(loopback(port)) {
-        Ok(_) => Err("it listens".to_owned()),
-        Err(_) => Ok(()),
+    until("the server and its folder to be gone", || match (TcpStream::connect(loopback(port)), Path::new(&folder).exists()) {
+        (Err(_), false) => Ok(()),
+        (listens, exists) => Err(format!("{listens:?}, {exists}")),
     });
 }
 

@@ -1,6 +1,6 @@
 //! Sends the same code once more.
 
-use super::{Context, Decision, Durability, Found, Standing, Target, find};
+use super::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find};
 use crate::domain::{
     delivery::{Delivery, Lease},
     event::{Event, What},
@@ -41,13 +41,13 @@ pub fn resend(record: Option<SubjectRecord>, command: &Resend, cx: &Context<'_>)
         return found.answer(reply);
     }
     match next_delivery(&found, command, cx) {
-        Ok(delivery) => send(found, command, delivery, cx),
+        Ok((delivery, outgoing)) => send(found, command, (delivery, outgoing), cx),
         Err(refusal) => found.answer(Err(refusal)),
     }
 }
 
-/// The delivery to add.
-fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<Delivery, Refusal> {
+/// The delivery to add, and its message as the quotas count it.
+fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(Delivery, Outgoing), Refusal> {
     found.of_this_generation()?;
     let verification = found.verification();
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
@@ -63,11 +63,19 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<De
     let last = verification.deliveries.last().map(|delivery| delivery.channel);
     let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
     let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
-    Ok(Delivery::queued(command.delivery, index, recipient, cx.now.stamp()))
+    let outgoing = Outgoing {
+        action: verification.action.clone(),
+        subject: pending.subject.clone(),
+        recipient: recipient.clone(),
+        new_subject: false,
+        new_recipient: false,
+    };
+    Ok((Delivery::queued(command.delivery, index, recipient, cx.now.stamp()), outgoing))
 }
 
-fn send(mut found: Found, command: &Resend, delivery: Delivery, cx: &Context<'_>) -> Decision<Standing> {
-    let at = cx.now.stamp();
+fn send(mut found: Found, command: &Resend, add: (Delivery, Outgoing), cx: &Context<'_>) -> Decision<Standing> {
+    let (at, (delivery, outgoing)) = (cx.now.stamp(), add);
+    let new_recipient = found.record.meet(&outgoing.recipient, cx);
     found.events.push(Event::of(found.verification(), at, What::Resent { channel: delivery.channel }));
     found.record = found.record.step(&command.target.id, |mut verification| {
         verification.deliveries.push(delivery.lease_if(command.lease, at));
@@ -78,7 +86,8 @@ fn send(mut found: Found, command: &Resend, delivery: Delivery, cx: &Context<'_>
         verification
     });
     let reply = found.standing();
-    found.write(Durability::Plain, reply)
+    let outgoing = Some(Outgoing { new_recipient, ..outgoing });
+    Decision { outgoing, ..found.write(Durability::Plain, reply) }
 }
 
 impl Verification {

@@ -1,6 +1,6 @@
 //! Starts a verification.
 
-use super::{Context, Decision, Durability, Next, Standing};
+use super::{Context, Decision, Durability, Next, Outgoing, Standing};
 use crate::domain::{
     binding::Binding,
     delivery::{Delivery, Lease},
@@ -58,6 +58,7 @@ pub struct Start {
 pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) -> Decision<Standing> {
     let mut events = Vec::new();
     let at = cx.now.stamp();
+    let new_subject = record.is_none();
     let record = record.unwrap_or_else(|| cx.new_record(command.event_salt));
     let durability = Durability::of_penalty(record.generation != cx.generation);
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
@@ -79,13 +80,20 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
         Ok(record) => record,
         Err(free) => return Decision::refuse(Refusal::TooManyRecent { retry_after: cx.now.until(free) }),
     };
+    let outgoing = Outgoing {
+        action: command.action.clone(),
+        subject: command.subject.clone(),
+        recipient: command.recipients[recipient].clone(),
+        new_subject,
+        new_recipient: record.meet(&command.recipients[recipient], cx),
+    };
     let verification = command.into_verification(recipient, cx);
     let channel = verification.deliveries[0].channel;
     by_caller.push(Event::of(&verification, at, What::Started { channel }));
     events.extend(by_caller.into_iter().map(|event| event.by(&verification.caller)));
     let reply = Ok(record.standing(&verification));
     record.verifications.push(verification);
-    Decision { next: Next::Write(Box::new(record), durability), events, reply }
+    Decision { next: Next::Write(Box::new(record), durability), events, outgoing: Some(outgoing), reply }
 }
 
 /// Says which recipient gets the message, or why none does.

@@ -6,6 +6,7 @@ mod deliveries;
 mod events;
 mod fixtures;
 mod model;
+mod outgoing;
 mod property;
 mod record;
 mod waits;

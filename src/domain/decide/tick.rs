@@ -34,7 +34,7 @@ pub struct Work {
 #[must_use]
 pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> Decision<Vec<Work>> {
     // A due entry without a record: the store dropped the record, and the entry goes too.
-    let Some(before) = record else { return Decision { next: Next::Delete, events: Vec::new(), reply: Ok(Vec::new()) } };
+    let Some(before) = record else { return Decision { next: Next::Delete, ..Decision::same(Ok(Vec::new())) } };
     let mut events = Vec::new();
     let at = cx.now.stamp();
     let changed = before.generation != cx.generation;
@@ -82,7 +82,7 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
         let durability = Durability::of_penalty(changed);
         Next::Write(Box::new(record), durability)
     };
-    Decision { next, events, reply: Ok(work) }
+    Decision { next, events, outgoing: None, reply: Ok(work) }
 }
 
 /// Say how a hand-over ended.
@@ -118,7 +118,7 @@ pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>)
         verification
     });
     let next = if changed { Next::Write(Box::new(record), Durability::Plain) } else { Next::Same };
-    Decision { next, events, reply: Ok(()) }
+    Decision { next, events, outgoing: None, reply: Ok(()) }
 }
 
 /// Nothing waits for another try once the verification is over.

@@ -14,6 +14,7 @@ use crate::{
         ids::{ActionName, CallerName, DeliveryId, Invalid, Locale, Reference, SubjectId, SubjectKey, TenantId, VerificationId},
         keyring::{Keyring, Kid},
         limits::{EntryMode, Limits},
+        reached::{KNOWN_MAX, Known, Reached},
         recipient::{Channel, Recipient},
         subject::SubjectRecord,
         time::Timestamp,
@@ -33,7 +34,12 @@ pub(super) fn record(stored: pb::SubjectRecord, version: u64, key: &SubjectKey, 
         last_event_at: Timestamp::from_micros(stored.last_event_at),
         failures: Failures { anonymous: tally(stored.anonymous), vouched: tally(stored.vouched) },
         verifications: stored.verifications.into_iter().map(decode).collect::<Decoded<_>>()?,
+        reached: Reached::from_stored(stored.reached.iter().take(KNOWN_MAX).map(known).collect::<Decoded<_>>()?),
     })
+}
+
+fn known(stored: &pb::KnownRecipient) -> Decoded<Known> {
+    Ok(Known { mark: array(&stored.mark)?, since: Timestamp::from_micros(stored.since) })
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Decoded<[u8; N]> {

@@ -6,6 +6,7 @@ use crate::{
         failures::{Origin, Tally},
         guess::Separators,
         limits::{EntryMode, Limits},
+        reached::Known,
         recipient::{Channel, Recipient},
         subject::SubjectRecord,
         time::micros,
@@ -22,7 +23,12 @@ pub(super) fn record(record: &SubjectRecord) -> pb::SubjectRecord {
         anonymous: tally(&record.failures.anonymous),
         vouched: tally(&record.failures.vouched),
         verifications: record.verifications.iter().map(verification).collect(),
+        reached: record.reached.as_slice().iter().map(known).collect(),
     }
+}
+
+fn known(known: &Known) -> pb::KnownRecipient {
+    pb::KnownRecipient { mark: known.mark.to_vec(), since: known.since.as_micros() }
 }
 
 fn tally(tally: &Tally) -> Option<pb::Tally> {

@@ -69,7 +69,11 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
         What::Checked { judgement: Judgement::Wrong { left } } => {
             ("checked", vec![("verdict", "wrong".to_owned()), ("left", left.to_string())])
         }
-        What::Refused { call, reason } => ("refused", vec![("call", (*call).to_owned()), ("reason", (*reason).to_owned())]),
+        What::Refused { call, reason, quota } => {
+            let quota = quota.map(|quota| ("quota", quota.as_str().to_owned()));
+            let details = [("call", (*call).to_owned()), ("reason", (*reason).to_owned())];
+            ("refused", details.into_iter().chain(quota).collect())
+        }
         What::Closed { outcome } => ("closed", vec![("outcome", outcome_word(*outcome).to_owned())]),
         What::Sent { channel, sender } => ("sent", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())]),
         What::SendFailed { channel, reason } => {

@@ -33,7 +33,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 const BUSY_ROUNDS: usize = 6;
 /// The first pause after a server could not be reached, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// For so long after a connection broke calls wait for the next one; after it they fail at once.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -240,13 +240,11 @@ impl Keeper {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),
             }
-            if let Target::Watched(sentinels) = &self.target
-                && let Ok(master) = sentinels.master(&self.common.settings).await
-                && master != links.at
-            {
+            let (asked, moved) = tokio::join!(ask(&links.plain[0]), self.moved_from(&links.at));
+            if let Some(master) = moved {
                 return format!("the sentinels say that {master} is the master");
             }
-            identity = match ask(&links.plain[0]).await {
+            identity = match asked {
                 Ok(identity) => identity,
                 Err(why) => return format!("{}: {why}", links.at),
             };
@@ -257,6 +255,13 @@ impl Keeper {
                 return format!("{}: it has another generation", links.at);
             }
         }
+    }
+
+    /// Where the master is now, if the sentinels say in time that it is elsewhere.
+    async fn moved_from(&self, at: &Endpoint) -> Option<Endpoint> {
+        let Target::Watched(sentinels) = &self.target else { return None };
+        let said = tokio::time::timeout(PROBE_TIMEOUT, sentinels.master(&self.common.settings)).await;
+        said.ok()?.ok().filter(|master| master != at)
     }
 }
 

@@ -10,8 +10,9 @@ use super::{
     load::Load,
 };
 use crate::{
+    binary::binary,
     harness::{login, scaled, shape, unique, wrong},
-    process::{binary, production},
+    process::production,
     rig::{Options, RedisServer},
 };
 

@@ -91,7 +91,7 @@ fn guess_16_a_refusal_is_an_event_with_its_reason() {
     let mut world = World::new();
     let command = Start { contact: Some(super::fixtures::contact("call-1")), ..world.a_start() };
     let verification = world.start(command).unwrap().verification;
-    let what = What::Refused { call: "check", reason: Refusal::CodeMalformed.reason() };
+    let what = What::Refused { call: "check", reason: Refusal::CodeMalformed.reason(), quota: None };
     let event = refused(&CALLER, Some(verification.id), what.clone(), world.at);
     assert_eq!((event.what, event.verification, event.caller), (what, Some(verification.id), Some(CALLER.clone())));
 }

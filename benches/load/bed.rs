@@ -1,0 +1,101 @@
+//! The service as it is measured: instances in this process, on runtimes of their own, over one store.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use countersign::{
+    app::{App, Machine, Reach},
+    config::{self, Settings},
+    domain::quota::Dimension,
+    ports::{sender::Sender, store::Store, store_url::StoreUrl},
+    store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
+    system::{SystemClock, SystemEntropy},
+};
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+use super::{
+    post::Post,
+    rig::{Options, RedisServer},
+};
+
+/// A runtime whose threads are named, so that their CPU time is told apart.
+pub fn runtime(name: &str) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build()
+}
+
+/// A Redis server as it is run for real, but that nothing is written to disk.
+pub fn redis() -> RedisServer {
+    RedisServer::start(&Options::default())
+}
+
+/// The settings of all instances: they share their keys, as a fleet does.
+pub fn settings(dir: &std::path::Path, store_url: &str) -> anyhow::Result<Settings> {
+    let dir = dir.display().to_string();
+    let own = [
+        ("DATA_DIR", dir.as_str()),
+        ("STORE__URL", store_url),
+        // What a busy machine does to the times is measured and not refused.
+        ("STORE__DEADLINE_MS", "10000"),
+        ("GRPC__LISTEN", "127.0.0.1:0"),
+        ("HTTP__LISTEN", "127.0.0.1:0"),
+        ("ADMIN__LISTEN", "127.0.0.1:0"),
+        ("SHIELD__CALLS_PER_S", "1000000"),
+        ("SHIELD__BURST", "1000000"),
+        ("WORKER__CONCURRENCY", "256"),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
+    let quotas = Dimension::ALL.into_iter().flat_map(|dimension| {
+        let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
+        let count = if dimension.is_hot() { "1000000" } else { "5" };
+        [(format!("{name}__COUNT"), count.to_owned()), (format!("{name}__PERIOD_S"), "1".to_owned())]
+    });
+    let env = own.into_iter().chain(quotas).map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
+    config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
+}
+
+/// One instance of the service.
+pub struct Instance {
+    pub reach: Reach,
+    runtime: Runtime,
+    serving: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Instance {
+    /// Starts it on threads of that name.
+    pub fn start(name: &str, settings: Settings, post: &Arc<Post>) -> anyhow::Result<Self> {
+        let runtime = runtime(name)?;
+        let senders = BTreeMap::from([("outbox".to_owned(), post.clone() as Arc<dyn Sender>)]);
+        let app = runtime.block_on(App::build(settings, Machine { senders, ..Machine::default() }))?;
+        let reach = app.reach()?;
+        let serving = runtime.spawn(app.serve());
+        Ok(Self { reach, runtime, serving })
+    }
+
+    /// Drains it.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.reach.shutdown.cancel();
+        self.runtime.block_on(self.serving)?
+    }
+}
+
+/// The store that an instance with these settings opens, beside it.
+pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let StoreUrl::Redis(url) = &settings.store.url else { anyhow::bail!("the store is on Redis") };
+    let keys = &settings.store.redis;
+    let redis = RedisSettings {
+        url: url.clone(),
+        login: None,
+        sentinel_login: None,
+        certificates: countersign::store::redis::Certificates::default(),
+        prefix: keys.prefix.clone(),
+        shards: keys.shards,
+        connections: keys.connections,
+        durable_connections: keys.durable_connections,
+        wait_replicas: 0,
+        wait_aof: false,
+        wait: Duration::ZERO,
+        deadline: settings.store.deadline,
+    };
+    let machine = RedisMachine { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy::default()), frozen: None };
+    Ok(Arc::new(Redis::open(redis, machine, FirstUse::SetUp).await?))
+}

@@ -1,0 +1,199 @@
+//! What one message counts against, tightest first.
+
+use crate::domain::{
+    caller::Caller,
+    decide::Outgoing,
+    gcra::Rate,
+    ids::Reference,
+    keyring::{Keyring, Mark},
+    quota::{Dimension, Network, Quotas},
+    verification::Contact,
+};
+
+/// One bucket that a message counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Charge {
+    pub(super) dimension: Dimension,
+    pub(super) bucket: Mark,
+    pub(super) rate: Rate,
+}
+
+/// What brings the message about. Every message counts for where it goes, whom it is for and whose it is; a start counts
+/// for who asks, too. A resend asks for nothing new: its start was counted, and it has few sends.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::service) enum Occasion<'a> {
+    /// A start.
+    Start {
+        /// The contact that asks, and its agent.
+        contact: Option<&'a Contact>,
+        /// Where the customer is.
+        network: Option<Network>,
+        /// The caller's own keys.
+        keys: &'a [Reference],
+    },
+    /// A resend.
+    Resend,
+}
+
+/// What messages of a caller count against.
+pub(super) struct Tariff<'a> {
+    pub(super) keyring: &'a Keyring,
+    pub(super) quotas: &'a Quotas,
+    pub(super) caller: &'a Caller,
+}
+
+impl Tariff<'_> {
+    /// All that one message counts against, in the order of [`Dimension`].
+    pub(super) fn charges(&self, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
+        let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
+        let (numbering, caller) = (outgoing.recipient.numbering(), self.caller.name.as_str());
+        let mut charges = Vec::new();
+        let mut add = |dimension, value: &[&str]| self.add(&mut charges, dimension, value);
+        add(Dimension::Recipient, &[&recipient]);
+        add(Dimension::RecipientLong, &[&recipient]);
+        if outgoing.new_recipient {
+            add(Dimension::RecipientSubjects, &[&recipient]);
+            add(Dimension::SubjectRecipients, &[subject]);
+        }
+        add(Dimension::Subject, &[subject]);
+        if let Some(numbering) = numbering {
+            add(Dimension::Prefix, &[&numbering.block]);
+            add(Dimension::Country, &[&numbering.country]);
+        }
+        add(Dimension::Tenant, &[]);
+        if let Occasion::Start { contact, network, keys } = occasion {
+            if let Some(contact) = contact {
+                add(Dimension::Contact, &[contact.id.as_str()]);
+            }
+            keys.iter().for_each(|key| add(Dimension::QuotaKeys, &[caller, key.as_str()]));
+            if let Some(network) = network {
+                add(Dimension::SourceIp, &[&network.limit_form()]);
+            }
+            if let Some(agent) = contact.and_then(|contact| contact.agent.as_ref()) {
+                add(Dimension::Agent, &[agent.as_str()]);
+            }
+            if outgoing.new_subject {
+                add(Dimension::NewSubjects, &[caller]);
+            }
+            add(Dimension::Caller, &[caller]);
+        }
+        charges.sort_by_key(|charge| charge.dimension);
+        charges
+    }
+
+    /// Adds a bucket, if its dimension has a rate. A key that is given twice counts once.
+    fn add(&self, charges: &mut Vec<Charge>, dimension: Dimension, value: &[&str]) {
+        let Some(rate) = self.quotas.rate(dimension) else { return };
+        let mut bucket = self.mark(dimension, value);
+        // A cluster places a bucket by its first byte: those of one value lie together and are drawn by one call.
+        let first = match dimension {
+            Dimension::RecipientLong | Dimension::RecipientSubjects => Dimension::Recipient,
+            Dimension::SubjectRecipients => Dimension::Subject,
+            other => other,
+        };
+        if first != dimension {
+            bucket[0] = self.mark(first, value)[0];
+        }
+        if !charges.iter().any(|charge| charge.bucket == bucket) {
+            charges.push(Charge { dimension, bucket, rate });
+        }
+    }
+
+    /// Names a bucket: a keyed hash, so that the store sees neither number, nor address, nor name.
+    fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
+        let mut fields = vec![dimension.as_str().as_bytes(), self.caller.tenant.as_str().as_bytes()];
+        fields.extend(value.iter().map(|part| part.as_bytes()));
+        self.keyring.mark("quota", &fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{
+        caller::Roles,
+        ids::{ActionName, CallerName, SubjectId, TenantId},
+        keyring::tests::ring,
+        recipient::{Channel, Recipient},
+    };
+
+    fn caller(tenant: &str) -> Caller {
+        let (name, tenant) = (CallerName::parse("portal").unwrap(), TenantId::parse(tenant).unwrap());
+        Caller { name, tenant, roles: Roles::default() }
+    }
+
+    fn outgoing(channel: Channel, address: &str) -> Outgoing {
+        Outgoing {
+            action: ActionName::parse("login").unwrap(),
+            subject: SubjectId::parse("customer-1").unwrap(),
+            recipient: Recipient::parse(channel, address).unwrap(),
+            new_subject: true,
+            new_recipient: true,
+        }
+    }
+
+    fn quotas() -> Quotas {
+        Dimension::ALL.into_iter().map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600)))).collect()
+    }
+
+    fn contact() -> Contact {
+        let reference = |text| Reference::parse(text).unwrap();
+        Contact { id: reference("call-1"), case: None, channel: None, agent: Some(reference("agent-7")) }
+    }
+
+    fn dimensions(charges: &[Charge]) -> Vec<Dimension> {
+        charges.iter().map(|charge| charge.dimension).collect()
+    }
+
+    fn bill(tenant: &str, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
+        Tariff { keyring: &ring(1, &["a"]), quotas: &quotas(), caller: &caller(tenant) }.charges(occasion, outgoing)
+    }
+
+    #[test]
+    fn a_start_counts_against_everything_and_the_tightest_comes_first() {
+        let (contact, keys) = (contact(), ["device-1", "shop-2", "device-1"].map(|key| Reference::parse(key).unwrap()));
+        let network = Some(Network::parse("192.0.2.1").unwrap());
+        let occasion = Occasion::Start { contact: Some(&contact), network, keys: &keys };
+        let charges = bill("bank", occasion, &outgoing(Channel::Sms, "+31612345678"));
+        let mut all = dimensions(&charges);
+        assert_eq!(all.iter().filter(|dimension| **dimension == Dimension::QuotaKeys).count(), 2, "a key twice counts once");
+        all.dedup();
+        assert_eq!(all, Dimension::ALL);
+        let slots: Vec<_> = charges.iter().take(3).map(|charge| charge.bucket[0]).collect();
+        assert!(slots.iter().all(|slot| *slot == slots[0]), "those of one recipient lie together");
+        let mut buckets: Vec<_> = charges.iter().map(|charge| charge.bucket).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        assert_eq!(buckets.len(), charges.len(), "and are not the same");
+    }
+
+    #[test]
+    fn a_resend_counts_for_where_it_goes_and_not_for_who_asks() {
+        use Dimension::{Country, Prefix, Recipient, RecipientLong, Subject, Tenant};
+        let known = Outgoing { new_subject: false, new_recipient: false, ..outgoing(Channel::Sms, "+31612345678") };
+        let expected = [Recipient, RecipientLong, Subject, Prefix, Country, Tenant];
+        assert_eq!(dimensions(&bill("bank", Occasion::Resend, &known)), expected);
+        let mail = Outgoing { recipient: outgoing(Channel::Email, "a@example.org").recipient, ..known };
+        assert_eq!(dimensions(&bill("bank", Occasion::Resend, &mail)), [Recipient, RecipientLong, Subject, Tenant]);
+    }
+
+    #[test]
+    fn one_number_is_one_bucket_by_every_channel_and_spelling_and_another_one_in_another_tenant() {
+        let first = |tenant, channel, address| bill(tenant, Occasion::Resend, &outgoing(channel, address))[0];
+        let sms = first("bank", Channel::Sms, "+31612345678");
+        assert_eq!(sms, first("bank", Channel::Voice, "+31 (0)6-1234 5678"));
+        assert_eq!(sms, first("bank", Channel::Whatsapp, "+31 6 12 34 56 78"));
+        assert_ne!(sms, first("bank", Channel::Sms, "+31612345679"));
+        assert_ne!(sms, first("shop", Channel::Sms, "+31612345678"));
+    }
+
+    #[test]
+    fn a_dimension_without_a_rate_is_not_counted() {
+        let only: Quotas = [(Dimension::Tenant, Rate::per(1, Duration::from_secs(1)))].into_iter().collect();
+        let outgoing = outgoing(Channel::Email, "a@example.org");
+        let tariff = Tariff { keyring: &ring(1, &["a"]), quotas: &only, caller: &caller("bank") };
+        assert_eq!(dimensions(&tariff.charges(Occasion::Resend, &outgoing)), [Dimension::Tenant]);
+    }
+}
