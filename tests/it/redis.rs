@@ -1,8 +1,10 @@
 //! The service on real Redis servers that fail: each test has servers of its own.
 
+mod acl;
 mod answers;
 mod bed;
 mod clocks;
+mod cluster;
 mod load;
 mod memory;
 mod partition;
