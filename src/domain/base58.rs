@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_no_digit_is_refused() {
         for other in ["0", "O", "I", "l", " ", "é", "+"] {
-            assert_eq!(decode::<16>(format!("{:1>22}", other).as_bytes()), None, "{other}");
+            assert_eq!(decode::<16>(format!("{other:1>22}").as_bytes()), None, "{other}");
         }
     }
 }

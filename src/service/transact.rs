@@ -30,6 +30,16 @@ pub(super) struct LoadedRecord {
     loaded_at: Timestamp,
 }
 
+/// What became of a decision.
+enum Written {
+    /// It is written.
+    Done,
+    /// Others were faster.
+    Conflict,
+    /// The commit failed with this error, and is not there.
+    Lost(StoreError),
+}
+
 /// Who calls what: what the event of a refusal names.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
@@ -120,6 +130,7 @@ impl Service {
     ) -> Result<(T, Now), Failure> {
         self.bounded(async {
             let mut drawn = false;
+            let mut was_lost = false;
             for _ in 0..=CONFLICTS_MAX {
                 let mut loaded = match before.take() {
                     Some(before) => before,
@@ -134,8 +145,17 @@ impl Service {
                     _ => Ok(()),
                 };
                 drawn |= decision.outgoing.is_some();
-                if quota.is_ok() && !self.write(&loaded, decision.next, &decision.events, cx.now).await? {
-                    continue;
+                if quota.is_ok() {
+                    match self.write(&loaded, decision.next, &decision.events, cx.now).await? {
+                        Written::Done => {}
+                        Written::Conflict => continue,
+                        // A store that loses one commit after the other is no better than one that is down.
+                        Written::Lost(error) if was_lost => return Err(error.into()),
+                        Written::Lost(_) => {
+                            was_lost = true;
+                            continue;
+                        }
+                    }
                 }
                 let reply = quota.and(decision.reply.map_err(Failure::from));
                 if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &decision.outgoing, call) {
@@ -154,15 +174,15 @@ impl Service {
         .await
     }
 
-    /// Writes what was decided; says whether it is written.
-    async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<bool, Failure> {
+    /// Writes what was decided.
+    async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<Written, Failure> {
         let key = &loaded.key;
         let (write, salt, durability) = match next {
             Next::Same => {
                 for event in events {
                     self.note(key, loaded.salt, event).await;
                 }
-                return Ok(true);
+                return Ok(Written::Done);
             }
             Next::Write(record, durability) => {
                 let record = record.stamped(events, now.stamp());
@@ -180,11 +200,15 @@ impl Service {
         let events = events.iter().map(|event| self.vault.close_event(key, salt.as_ref(), event)).collect();
         let commit = Commit { key: *key, expect: loaded.token, generation: loaded.generation, write, events, durability };
         match self.parts.store.commit(commit).await {
-            Ok(Committed::Done) => Ok(true),
-            Ok(Committed::Conflict) => Ok(false),
+            Ok(Committed::Done) => Ok(Written::Done),
+            Ok(Committed::Conflict) => Ok(Written::Conflict),
             // It is known what happened, and that nobody may hear of it.
             Err(error @ (StoreError::NotReplicated | StoreError::Full)) => Err(error.into()),
-            Err(error @ StoreError::Unavailable(_)) => self.find_out(key, mine).await.map_err(|_| error.into()),
+            Err(error @ StoreError::Unavailable(_)) => match self.find_out(key, mine).await {
+                Ok(true) => Ok(Written::Done),
+                Ok(false) => Ok(Written::Lost(error)),
+                Err(_) => Err(error.into()),
+            },
         }
     }
 

@@ -72,6 +72,12 @@ impl Recorder {
         self.messages.lock().unwrap().clone()
     }
 
+    /// The code of a verification, if its message was handed over.
+    pub fn find_code(&self, id: &str) -> Option<String> {
+        let messages = self.messages.lock().unwrap();
+        messages.iter().find(|message| message.verification.to_string() == id).map(|message| message.code.expose().to_owned())
+    }
+
     pub async fn wait_for(&self, count: usize) -> Vec<Message> {
         let mut counts = self.count.subscribe();
         let arrived = tokio::time::timeout(PATIENCE, counts.wait_for(|have| *have >= count)).await;
@@ -181,21 +187,26 @@ impl Setup {
     }
 
     pub async fn start_on(&self, machine: Machine) -> Harness {
+        // Where the servers would tell the time, the steered clock does.
+        let store_clock = machine.store_clock.clone().or_else(|| Some(self.clock.clone() as Arc<dyn Clock>));
+        self.try_start_on(Machine { store_clock, ..machine }).await.expect("the app can be made")
+    }
+
+    /// On a machine as it is: without a clock for the store its servers tell the time.
+    pub async fn try_start_on(&self, machine: Machine) -> anyhow::Result<Harness> {
         let recorder = Arc::new(Recorder::default());
         let senders = BTreeMap::from([("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>)]);
         let entropy = Arc::new(SystemEntropy::default());
-        // Where the servers would tell the time, the steered clock does.
-        let store_clock = machine.store_clock.clone().or_else(|| Some(self.clock.clone() as Arc<dyn Clock>));
-        let machine = Machine { senders, entropy, store_clock, ..machine };
-        let app = App::build(self.settings(), machine).await.expect("the app can be made");
+        let machine = Machine { senders, entropy, ..machine };
+        let app = App::build(self.settings(), machine).await?;
         let reach = app.reach().unwrap();
         let served = tokio::spawn(app.serve());
         let key = reach.development_key.clone().expect("development has a key");
         let client = connect(&reach).await;
-        Harness { reach, clock: self.clock.clone(), recorder, client, served: Some(served), _dir: self.dir.clone(), key }
+        Ok(Harness { reach, clock: self.clock.clone(), recorder, client, served: Some(served), _dir: self.dir.clone(), key })
     }
 
-    fn settings(&self) -> config::Settings {
+    pub fn settings(&self) -> config::Settings {
         let dir = self.dir.path();
         let file = dir.join("settings.toml");
         std::fs::write(&file, &self.file).unwrap();
@@ -260,9 +271,8 @@ impl Harness {
         let mut counts = self.recorder.count.subscribe();
         let find = async {
             loop {
-                let found = self.recorder.all().into_iter().find(|message| message.verification.to_string() == id);
-                if let Some(message) = found {
-                    return message.code.expose().to_owned();
+                if let Some(code) = self.recorder.find_code(id) {
+                    return code;
                 }
                 counts.changed().await.unwrap();
             }

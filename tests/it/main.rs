@@ -9,13 +9,13 @@ mod delivery;
 mod dump;
 mod errors;
 mod faults;
-mod fleet;
 mod guesses;
 mod harness;
 mod operations;
 mod process;
 mod providers;
 mod quotas;
+mod redis;
 #[path = "../rig/rig.rs"]
 mod rig;
 mod secrecy;

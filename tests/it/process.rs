@@ -231,7 +231,7 @@ fn code_05_a_life_above_the_cap_is_refused_by_name() {
 }
 
 /// Key files, a caller, and settings as they run for real; plain on loopback.
-fn production(dir: &Path, api_key: &str) -> String {
+pub fn production(dir: &Path, api_key: &str) -> String {
     let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let hash = hex::encode(countersign::domain::caller::api_key_hash(api_key));

@@ -142,7 +142,8 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
     let mut tell = |what| found.events.push(Event::of(&found.record.verifications[found.place], at, what));
     tell(What::Checked { judgement: answer.judgement });
     let (outcome, durability) = match answer.judgement {
-        Judgement::Approved => (Some(Outcome::Approved), Durability::Plain),
+        // It clears a count, and must not be answered before it outlives a failover where that is asked for.
+        Judgement::Approved => (Some(Outcome::Approved), Durability::Durable),
         Judgement::Wrong { left: 0 } => (Some(Outcome::Rejected), Durability::Durable),
         Judgement::Wrong { .. } => (None, Durability::Durable),
     };

@@ -1,0 +1,18 @@
+//! The service on real Redis servers that fail: each test has servers of its own.
+
+mod acl;
+mod answers;
+mod bed;
+mod clocks;
+mod cluster;
+mod load;
+mod memory;
+mod partition;
+mod processes;
+mod replicas;
+mod restart;
+mod scripts;
+mod sentinels;
+mod smoke;
+mod tls;
+mod trips;

@@ -1,0 +1,58 @@
+//! Commits that must lie on a replica before anybody hears of them.
+
+use std::sync::Arc;
+
+use countersign::pb::v1::Verdict;
+
+use super::bed::{down, mend, on, settled};
+use crate::{
+    harness::{Setup, login, shape, unique, wrong},
+    rig::Replicated,
+};
+
+/// Long enough that nobody waits so long by chance, and shorter than the deadline.
+const LONG_MS: &str = "8000";
+
+fn waiting(bed: &Replicated, wait_ms: &str) -> Setup {
+    on(&bed.servers()[0].url()).with("STORE__WAIT_REPLICAS", "1").with("STORE__WAIT_MS", wait_ms)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf04_what_no_replica_has_gets_no_verdict_and_stays() {
+    let bed = Replicated::start(1);
+    let service = waiting(&bed, "100").start().await;
+    let (v, code) = settled(&service, "s").await;
+    let (right, right_code) = settled(&service, "right").await;
+    bed.servers()[1].sigstop();
+    let wrong = wrong(&code);
+    assert_eq!(shape(service.try_check(&v.verification_id, &wrong, "w").await), down());
+    let approval = shape(service.try_check(&right.verification_id, &right_code, "r").await);
+    bed.servers()[1].sigcont();
+    assert_eq!(approval, down(), "no approval either");
+    let repeat = mend(|| service.try_check(&v.verification_id, &wrong, "w")).await.unwrap();
+    assert_eq!((repeat.verdict(), repeat.attempts_left), (Verdict::Wrong, 4), "it was written");
+    let next = mend(|| service.try_check(&v.verification_id, &wrong, "n")).await.unwrap();
+    assert_eq!((next.verdict(), next.attempts_left), (Verdict::Wrong, 3), "once");
+    let repeat = mend(|| service.try_check(&right.verification_id, &right_code, "r")).await.unwrap();
+    assert_eq!(repeat.verdict(), Verdict::Approved);
+    assert_eq!(service.check(&right.verification_id, &right_code).await, Verdict::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_07_while_one_commit_waits_the_others_do_not() {
+    let bed = Replicated::start(1);
+    let service = Arc::new(waiting(&bed, LONG_MS).start().await);
+    let (v, code) = settled(&service, "s").await;
+    bed.servers()[1].sigstop();
+    let waits = {
+        let (service, id, wrong) = (service.clone(), v.verification_id.clone(), wrong(&code));
+        tokio::spawn(async move { service.try_check(&id, &wrong, "w").await })
+    };
+    for _ in 0..20 {
+        let v = service.start(login(&unique("other"))).await.expect("a start waits for no replica");
+        service.get(&v.verification_id).await.unwrap();
+    }
+    assert!(!waits.is_finished(), "the commit of a count waits for its replica");
+    bed.servers()[1].sigcont();
+    assert_eq!(waits.await.unwrap().unwrap().verdict(), Verdict::Wrong);
+}

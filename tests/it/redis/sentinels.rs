@@ -1,0 +1,60 @@
+//! Failovers under load: the master dies, a replica takes over, and the old one comes back.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    bed::{guess, mend, on, settled, start_again, works},
+    load::Load,
+};
+use crate::{
+    harness::{login, scaled, unique},
+    rig::{PATIENCE, Replicated},
+};
+
+/// Failovers in a row.
+const FAILOVERS: usize = scaled(3, 100);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf02_failovers_under_load_approve_nothing_twice() {
+    let bed = Replicated::with_sentinels(2);
+    let service = Arc::new(on(&bed.url()).with("STORE__DEADLINE_MS", "1000").start().await);
+    let load = Load::begin(vec![service.clone()], 4);
+    for round in 0..FAILOVERS {
+        load.goes_on(10).await;
+        let (v, code) = settled_under_load(&service).await;
+        let old = bed.master_addr();
+        bed.server_at(old).kill9();
+        let died = Instant::now();
+        bed.wait_for_new_master(old, PATIENCE);
+        let elected = died.elapsed();
+        // New verifications work as soon as the new master answers.
+        works(&service).await;
+        println!("failover {round}: elected after {elected:?}, served after {:?}", died.elapsed());
+        assert_eq!(guess(&service, &v, &code).await, Err(start_again()));
+        bed.server_at(old).restart();
+        bed.wait_settled();
+    }
+    let seen = load.end().await;
+    println!("{} approved; {} mended, the longest in {:?}", seen.approvals.len(), seen.mended, seen.longest);
+    let lost = seen.strange().into_iter().filter(|(_, reason)| reason != "VERIFICATION_NOT_FOUND").collect::<Vec<_>>();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// A verification that is approved in this generation already or not; here it is not.
+async fn settled_under_load(service: &crate::harness::Harness) -> (String, String) {
+    let request = login(&unique("held"));
+    let v = mend(|| service.start(request.clone())).await.unwrap();
+    let code = service.code_of(&v.verification_id).await;
+    (v.verification_id, code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf02_a_failover_by_hand_ends_what_is_live_and_no_more() {
+    let bed = Replicated::with_sentinels(1);
+    let service = on(&bed.url()).start().await;
+    let (open, code) = settled(&service, "open").await;
+    bed.failover();
+    bed.wait_settled();
+    assert_eq!(guess(&service, &open.verification_id, &code).await, Err(start_again()));
+    works(&service).await;
+}
