@@ -50,10 +50,10 @@ async fn lose(one: impl Fn(&Proxy) -> crate::rig::Fault) {
     service.advance(60);
     let (reports, resends) = (service.recorder.all().len(), unique("resend"));
     let fault = one(&proxy);
-    let resend = || resend(&service, id, &resends);
-    let resent = mend(resend).await.unwrap();
+    let again = || resend(&service, id, &resends);
+    let resent = mend(again).await.unwrap();
     assert_eq!(fault.hits(), 1, "at the resend");
-    assert_eq!(mend(resend).await.unwrap().sends_left, resent.sends_left, "once");
+    assert_eq!(mend(again).await.unwrap().sends_left, resent.sends_left, "once");
     service.recorder.wait_for(reports + 1).await;
     service.until(id, |v| v.deliveries.iter().all(|delivery| delivery.tries == 1)).await;
 
