@@ -53,11 +53,6 @@ pub async fn eventually(wanted: &str, ask: impl AsyncFn() -> bool) {
     }
 }
 
-/// Work that blocks, beside the tasks of the service.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
-
 /// A started verification whose delivery is reported, so that nothing but the test touches its record.
 pub async fn settled(service: &Harness, subject: &str) -> (v1::Verification, String) {
     let (v, code) = service.start_and_read(login(subject)).await;

@@ -55,8 +55,7 @@ async fn store_03_a_script_that_stays_missing_is_loaded_once_a_call_and_fails() 
     let proxy = Proxy::start(server.addr());
     let service = on(&proxy.url()).with("WORKER__POLL_MS", "60000").start().await;
     let (v, code) = settled(&service, "s").await;
-    let missing =
-        proxy.inject_error(ALWAYS, move |arguments| is_commit(arguments), "NOSCRIPT No matching script. Please use EVAL.");
+    let missing = proxy.inject_error(ALWAYS, is_commit, "NOSCRIPT No matching script. Please use EVAL.");
     let before = proxy.count("SCRIPT");
     for n in 1..=3 {
         assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down());
