@@ -18,6 +18,7 @@ mod quotas;
 mod rig;
 mod secrecy;
 mod sink;
+mod size;
 mod store;
 mod transport;
 mod two;
