@@ -20,6 +20,7 @@ mod redis;
 mod rig;
 mod secrecy;
 mod sink;
+mod size;
 mod store;
 mod transport;
 mod two;

@@ -153,7 +153,7 @@ async fn rf09_errors_on_reads_are_no_verdicts_either() {
     let Bed { proxy, service, _server } = bed_with("2000").await;
     let (v, code) = settled(&service, "s").await;
     for error in ERRORS {
-        let fault = proxy.inject_error(ALWAYS, command("GET"), error);
+        let fault = proxy.inject_error(ALWAYS, command("MGET"), error);
         assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down(), "{error}");
         assert!((1..=12).contains(&fault.hits()), "{error}: {}", fault.hits());
         fault.clear();
