@@ -102,7 +102,7 @@ impl Filler {
         let command = self.command(n, lease);
         let work = Work { verification: command.id, delivery: command.delivery, token: lease.token };
         let Next::Write(started, _) = start(None, command, &cx).next else { unreachable!("a start writes") };
-        let sent = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken };
+        let sent = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken { reference: None } };
         let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else { unreachable!("a report writes") };
         *record
     }
