@@ -89,10 +89,14 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    pub fn terminate(mut self) -> i32 {
-        // The shell's own `kill`: a program of that name is not everywhere.
-        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+    /// By the shell's own `kill`: a program of that name is not everywhere.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(told.unwrap().success());
+    }
+
+    pub fn terminate(mut self) -> i32 {
+        self.signal("TERM");
         self.child.wait().unwrap().code().expect("it ends by itself")
     }
 }

@@ -1,4 +1,6 @@
 //! A mail server that keeps every mail, and answers as late as it is told.
+#![allow(dead_code, reason = "each target uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 use std::{
     net::SocketAddr,
@@ -11,7 +13,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::harness::PATIENCE;
+use super::rig::PATIENCE;
 
 /// When a mail is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,13 @@ impl Sink {
         let arrived = tokio::time::timeout(PATIENCE, counts.wait_for(|have| *have >= count)).await;
         arrived.expect("the mails arrive").unwrap();
         self.mails()
+    }
+
+    /// The mails after so many, once there is one.
+    pub async fn after(&self, seen: usize) -> Vec<String> {
+        let mut counts = self.count.subscribe();
+        counts.wait_for(|have| *have > seen).await.unwrap();
+        self.mails.lock().unwrap()[seen..].to_vec()
     }
 
     async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
