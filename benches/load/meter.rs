@@ -74,9 +74,14 @@ impl Commands {
         self.calls("mget")
     }
 
-    /// Commits: all scripts but the signs of life, of which each drops the processes that gave none.
+    /// Commits: each compares the record's token, and nothing else does.
     pub fn commits(&self) -> f64 {
-        self.calls("evalsha") - self.calls("zremrangebyscore")
+        self.calls("getrange")
+    }
+
+    /// Draws from quotas: all other scripts but the signs of life, of which each drops the processes that gave none.
+    pub fn draws(&self) -> f64 {
+        self.calls("evalsha") - self.calls("getrange") - self.calls("zremrangebyscore")
     }
 
     /// Looks at one shard's due index.

@@ -103,7 +103,7 @@ async fn send_05_a_resend_counts_and_so_do_all_channels_of_a_number() {
     let status = service.try_resend(&v.verification_id, Channel::Sms).await.unwrap_err();
     // Ninety seconds ago the first one was drawn; one comes back in 200.
     assert_eq!(exceeded(&status, Dimension::Recipient), Duration::from_secs(110));
-    assert_eq!(service.recorder.wait_for(3).await.len(), 3);
+    assert_eq!(service.recorder.all().len(), 3);
     assert_eq!(service.get(&v.verification_id).await.unwrap().sends_left, 1, "the refused resend took none");
 }
 
@@ -152,6 +152,7 @@ async fn send_03_neighbouring_numbers_share_a_budget() {
     }
     assert_eq!(sent, 10);
     service.start(to(Channel::Sms, "+31612346000")).await.expect("another block is not touched");
+    service.recorder.wait_for(11).await;
     service.advance(60);
     service.start(to(Channel::Voice, "+31612345099")).await.expect("one comes back, by whichever channel");
     assert_eq!(service.recorder.wait_for(12).await.len(), 12);
@@ -204,6 +205,10 @@ async fn send_08_a_thousand_parallel_starts_send_no_more_than_the_limit() {
         }
     }
     assert_eq!(taken, 5);
+    // While a thousand calls hold the hands of the process, a message may be left to the index of what is due.
+    while service.recorder.all().len() < 5 {
+        service.pass(Duration::from_secs(1)).await;
+    }
     let recorder = service.recorder.clone();
     service.stop().await;
     assert_eq!(recorder.all().len(), 5, "after the drain nothing is left to send");
@@ -348,6 +353,7 @@ async fn store_18_a_repeat_draws_nothing() {
     for _ in 0..10 {
         assert_eq!(service.start(request.clone()).await.unwrap().verification_id, first.verification_id);
     }
+    service.recorder.wait_for(1).await;
     service.advance(30);
     let resend = v1::ResendCodeRequest { verification_id: first.verification_id, request_id: "r".to_owned(), channel: 0 };
     for _ in 0..10 {
