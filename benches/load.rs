@@ -150,8 +150,12 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     let pairs = took.checks.len() as f64;
     report(&mut took, elapsed, cpu, plan.clients);
     println!("  Redis CPU a pair     {:>10.1} us", redis_cpu.as_secs_f64() * 1e6 / pairs);
-    let [loads, draws, commits] = [commands.loads(), commands.draws(), commands.commits()].map(|count| count / pairs);
-    println!("  store trips a pair   {loads:>10.2} loads, {draws:.2} draws, {commits:.2} commits");
+    println!(
+        "  store trips a pair   {:>10.2} loads, {:.2} draws, {:.2} commits",
+        commands.loads() / pairs,
+        commands.draws() / pairs,
+        commands.commits() / pairs
+    );
     println!("  looks at due shards  {:>10.0} a second", commands.looks() / elapsed.as_secs_f64());
     commands.print(pairs);
     let bare_pairs = bare_pairs as f64;
@@ -184,9 +188,8 @@ async fn count_trips(server: &RedisServer, reaches: &[Reach], post: &Post) -> an
     let after = Commands::of(server);
     println!("store trips, of {COUNTED} each");
     for (name, commands) in [("start and delivery", between.since(&before)), ("check", after.since(&between))] {
-        let counts = [commands.loads(), commands.draws(), commands.commits()];
-        let [loads, draws, commits] = counts.map(|count| count / f64::from(COUNTED));
-        println!("  {name:<20} {loads:>10.2} loads, {draws:.2} draws, {commits:.2} commits");
+        let each = [commands.loads(), commands.draws(), commands.commits()].map(|count| count / f64::from(COUNTED));
+        println!("  {name:<20} {:>10.2} loads, {:.2} draws, {:.2} commits", each[0], each[1], each[2]);
     }
     Ok(())
 }

@@ -69,19 +69,19 @@ impl Commands {
         self.0.get(name).map_or(0.0, |(calls, _)| *calls)
     }
 
-    /// Loads: each gets the record and the shard's epoch at once, and nothing else does.
+    /// Loads: each gets the record and the shard's epoch at once, and so does a draw with its buckets.
     pub fn loads(&self) -> f64 {
-        self.calls("mget")
+        self.calls("mget") - self.draws()
     }
 
-    /// Commits: each compares the record's token, and nothing else does.
+    /// Commits: each compares a token, and nothing else does.
     pub fn commits(&self) -> f64 {
         self.calls("getrange")
     }
 
-    /// Draws from quotas: all other scripts but the signs of life, of which each drops the processes that gave none.
+    /// Draws from quotas: all scripts but commits and the signs of life, of which each drops the processes that gave none.
     pub fn draws(&self) -> f64 {
-        self.calls("evalsha") - self.calls("getrange") - self.calls("zremrangebyscore")
+        self.calls("evalsha") - self.commits() - self.calls("zremrangebyscore")
     }
 
     /// Looks at one shard's due index.
@@ -94,7 +94,7 @@ impl Commands {
         let mut rows: Vec<_> = self.0.iter().filter(|(_, (calls, _))| *calls >= pairs / 100.0).collect();
         rows.sort_by(|(_, one), (_, other)| other.1.total_cmp(&one.1));
         for (name, (calls, usec)) in rows {
-            println!("    {name:<12} {:>8.2} a pair {:>8.2} us each, own parts of scripts twice", calls / pairs, usec / calls);
+            println!("    {name:<12} {:>8.2} a pair {:>8.2} us each", calls / pairs, usec / calls);
         }
     }
 }
