@@ -14,5 +14,6 @@ mod restart;
 mod scripts;
 mod sentinels;
 mod smoke;
+mod spread;
 mod tls;
 mod trips;

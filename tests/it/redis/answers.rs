@@ -68,17 +68,6 @@ async fn lose(one: impl Fn(&Proxy) -> crate::rig::Fault) {
     let messages = service.recorder.all();
     assert_eq!(messages.len(), reports + 1, "one message for the start and one for the resend");
     assert!(messages.iter().all(|message| message.code.expose() == code));
-    report_is_lost(&service, one(&proxy)).await;
-}
-
-/// The report of a hand-over: the message is not sent again.
-async fn report_is_lost(service: &Harness, start: crate::rig::Fault) {
-    start.clear();
-    let before = service.recorder.all().len();
-    let (v, _) = settled(service, "reported").await;
-    service.advance(30);
-    let seen = service.until(&v.verification_id, |v| v.deliveries[0].tries == 1).await;
-    assert_eq!((seen.deliveries.len(), service.recorder.all().len()), (1, before + 1));
 }
 
 async fn resend(service: &Harness, id: &str, request: &str) -> Result<countersign::pb::v1::Verification, tonic::Status> {
@@ -100,12 +89,12 @@ async fn rf13_after_a_lost_request_a_repeat_is_safe() {
     lose(|proxy| proxy.drop_requests(1, commit)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn store_18_a_lost_report_sends_no_message_again() {
+/// The report of a hand-over is lost on its way there or back: it is made again, and the message is not sent again.
+async fn lose_a_report(lose: impl Fn(&Proxy, Matching) -> crate::rig::Fault) {
     let Bed { proxy, service, _server } = bed().await;
     // The second commit of a start is the report of its hand-over.
     let nth = AtomicUsize::new(0);
-    let fault = proxy.drop_replies(1, move |arguments| commit(arguments) && nth.fetch_add(1, Ordering::SeqCst) == 1);
+    let fault = lose(&proxy, Box::new(move |arguments| commit(arguments) && nth.fetch_add(1, Ordering::SeqCst) == 1));
     let (v, code) = settled(&service, "s").await;
     assert_eq!(fault.hits(), 1);
     for _ in 0..3 {
@@ -114,6 +103,18 @@ async fn store_18_a_lost_report_sends_no_message_again() {
     }
     assert_eq!(guess(&service, &v.verification_id, &code).await, Ok(Verdict::Approved));
     assert_eq!(service.recorder.all().len(), 1);
+}
+
+type Matching = Box<dyn Fn(&[Vec<u8>]) -> bool + Send>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf12_and_store_18_a_report_whose_reply_is_lost_sends_no_message_again() {
+    lose_a_report(|proxy, report| proxy.drop_replies(1, report)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf13_a_report_that_is_lost_is_made_again() {
+    lose_a_report(|proxy, report| proxy.drop_requests(1, report)).await;
 }
 
 const ERRORS: [&str; 7] = [
