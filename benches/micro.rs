@@ -92,7 +92,7 @@ impl World {
     fn record(&self) -> SubjectRecord {
         match start(None, self.start(), &self.context()).next {
             Next::Write(record, _) => *record,
-            Next::Same | Next::Delete => unreachable!("a start writes"),
+            Next::Same | Next::Settled | Next::Delete => unreachable!("a start writes"),
         }
     }
 

@@ -66,6 +66,8 @@ pub enum Durability {
 pub enum Next {
     /// It stays; nothing is to be written but the events.
     Same,
+    /// It stays, and what was written of it before must be as durable as it was to be before the answer leaves.
+    Settled,
     /// It is replaced.
     Write(Box<SubjectRecord>, Durability),
     /// It goes.
@@ -111,6 +113,12 @@ impl<T> Decision<T> {
     /// An answer that changes nothing.
     fn same(reply: Result<T, Refusal>) -> Self {
         Self { next: Next::Same, events: Vec::new(), outgoing: None, reply }
+    }
+
+    /// The same, but an answer that changes nothing waits until what it tells of is durable.
+    fn settled(self) -> Self {
+        let next = if self.next == Next::Same && self.reply.is_ok() { Next::Settled } else { self.next };
+        Self { next, ..self }
     }
 
     /// A refusal that changes nothing.

@@ -168,6 +168,15 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; then it may or may not have happened, and a load tells.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
+    /// Returns once all earlier commits of a record last as surely as [`Durability::Durable`] asks. An engine whose
+    /// commits always do has nothing to wait for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn settle(&self, _key: &SubjectKey) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Says which records are due among those that this process looks after, at most `limit`. Over all processes
     /// every record is looked after, by one of them but for short times.
     ///

@@ -178,6 +178,10 @@ impl Service {
     async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<Written, Failure> {
         let key = &loaded.key;
         let (write, salt, durability) = match next {
+            Next::Settled => {
+                self.parts.store.settle(key).await?;
+                return Ok(Written::Done);
+            }
             Next::Same => {
                 for event in events {
                     self.note(key, loaded.salt, event).await;

@@ -150,19 +150,23 @@ impl Core {
         calls
     }
 
-    /// Do the answers of the waits say that it lies there?
-    fn lies_there(&self, answers: Vec<Value>) -> Result<bool, redis::RedisError> {
+    /// Takes the answers of the waits.
+    ///
+    /// # Errors
+    /// It does not lie everywhere it should.
+    fn lies_there(&self, answers: Vec<Value>) -> Result<(), StoreError> {
         let settings = &self.common.settings;
         for answer in answers {
-            let (local, replicas) = match answer {
-                Value::Array(_) => from_redis_value::<(u32, u32)>(answer)?,
-                number => (1, from_redis_value(number)?),
+            let read = match answer {
+                Value::Array(_) => from_redis_value::<(u32, u32)>(answer),
+                number => from_redis_value(number).map(|replicas| (1, replicas)),
             };
+            let (local, replicas) = read.map_err(|error| store_error(&error.into()))?;
             if local < 1 || replicas < settings.wait_replicas {
-                return Ok(false);
+                return Err(StoreError::NotReplicated);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Fails while a server may throw keys away: no verdict can rest on its counts.
@@ -224,11 +228,23 @@ impl Store for Redis {
             Write::Delete => None,
         };
         core.looks.note(shard, &commit.key, wake_at);
-        if core.lies_there(waited).map_err(|error| store_error(&error))? {
-            Ok(Committed::Done)
-        } else {
-            Err(StoreError::NotReplicated)
+        core.lies_there(waited).map(|()| Committed::Done)
+    }
+
+    async fn settle(&self, key: &SubjectKey) -> Result<(), StoreError> {
+        let core = &self.core;
+        let waits = core.waits();
+        if waits.is_empty() {
+            return Ok(());
         }
+        // A write of its own: what has it has all that was written before.
+        let mark = core.keys.mark(core.keys.shard(key));
+        let mut write = cmd("SET");
+        write.arg(&mark).arg("").arg("PX").arg(1000);
+        let calls: Vec<Cmd> = std::iter::once(write).chain(waits).collect();
+        let trip = Trip { lane: Lane::Durable, ..Trip::repeatable(slot(&mark)) };
+        let mut answers = go(&core.topology, trip, &calls).await?.answers;
+        core.lies_there(answers.split_off(1))
     }
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {

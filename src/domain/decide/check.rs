@@ -78,12 +78,13 @@ pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -
     };
     let attempt = cx.keyring.mark("attempt", &[command.target.caller.as_str().as_bytes(), command.attempt.as_str().as_bytes()]);
     // The repeat check comes before every other one: the first answer stands.
-    let early = match repeat(&found, &attempt, command, cx) {
-        Some(first) => Some(first.map(Verdict::from)),
-        None => found.of_this_generation().map(|()| too_late(found.verification(), cx)).transpose(),
-    };
-    if let Some(verdict) = early {
-        let reply = verdict.map(|verdict| found.say(verdict));
+    if let Some(first) = repeat(&found, &attempt, command, cx) {
+        let reply = first.map(|judgement| found.say(judgement.into()));
+        // The commit of the first answer may have failed for want of replicas: its verdict waits for them still.
+        return found.answer(reply).settled();
+    }
+    if let Some(late) = found.of_this_generation().map(|()| too_late(found.verification(), cx)).transpose() {
+        let reply = late.map(|verdict| found.say(verdict));
         return found.answer(reply);
     }
     match weigh(&found, &attempt, command, cx) {

@@ -69,7 +69,7 @@ fn a_start(vault: &Vault) -> Start {
 fn written<T>(decision: Decision<T>) -> SubjectRecord {
     match decision.next {
         Next::Write(record, _) => record.stamped(&decision.events, Timestamp::from_micros(1)),
-        Next::Same | Next::Delete => panic!("it writes"),
+        Next::Same | Next::Settled | Next::Delete => panic!("it writes"),
     }
 }
 

@@ -75,6 +75,11 @@ impl Keys {
         self.in_shard(shard, "events")
     }
 
+    /// Written by nobody who has something to say: what follows a commit on the way to the replicas.
+    pub(super) fn mark(&self, shard: u16) -> Vec<u8> {
+        self.in_shard(shard, "mark")
+    }
+
     /// Shows that a shard still holds what was put there.
     pub(super) fn epoch(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "epoch")

@@ -27,6 +27,11 @@ async fn rf04_what_no_replica_has_gets_no_verdict_and_stays() {
     let wrong = wrong(&code);
     assert_eq!(shape(service.try_check(&v.verification_id, &wrong, "w").await), down());
     let approval = shape(service.try_check(&right.verification_id, &right_code, "r").await);
+    let repeats = [(&v, &wrong, "w"), (&right, &right_code, "r")];
+    for (v, guess, attempt) in repeats {
+        let repeat = shape(service.try_check(&v.verification_id, guess, attempt).await);
+        assert_eq!(repeat, down(), "nor does a repeat get what is not there yet");
+    }
     bed.servers()[1].sigcont();
     assert_eq!(approval, down(), "no approval either");
     let repeat = mend(|| service.try_check(&v.verification_id, &wrong, "w")).await.unwrap();

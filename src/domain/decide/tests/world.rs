@@ -74,7 +74,7 @@ impl World {
     /// Commits a decision as the service does.
     pub(super) fn commit<T>(&mut self, decision: Decision<T>) -> Result<T, Refusal> {
         match decision.next {
-            Next::Same => {}
+            Next::Same | Next::Settled => {}
             Next::Write(record, durability) => {
                 self.record = Some(record.stamped(&decision.events, self.at));
                 self.durability = Some(durability);
