@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Stands before what is wrong with it.
+const ON_REDIS: &str = "the store on Redis";
+
 /// Opens it, and sets it up where that is allowed.
 pub(super) async fn open(settings: &Settings, machine: &Machine) -> anyhow::Result<Arc<dyn Store>> {
     match &settings.store.url {
@@ -50,8 +53,8 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
     let StoreUrl::Redis(url) = &settings.store.url else {
         anyhow::bail!("store.url names an embedded store, which is set up by itself");
     };
-    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await?;
-    Ok(store.init(after_loss).await?)
+    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await.context(ON_REDIS)?;
+    store.init(after_loss).await.context(ON_REDIS)
 }
 
 /// Looks at the servers of a store on Redis: what an operator should know of them. An embedded store has none.
@@ -60,8 +63,8 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
 /// They cannot be reached, or are not fit.
 pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> {
     let StoreUrl::Redis(url) = &settings.store.url else { return Ok(Vec::new()) };
-    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await?;
-    Ok(store.preflight().await?)
+    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await.context(ON_REDIS)?;
+    store.preflight().await.context(ON_REDIS)
 }
 
 fn parts(machine: &Machine) -> RedisMachine {
