@@ -58,6 +58,7 @@ impl App {
             hands: hands.clone(),
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
+            link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
         let worker = Worker { service: service.clone(), hands, jobs, poll: settings.worker.poll };

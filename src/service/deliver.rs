@@ -13,7 +13,7 @@ use crate::{
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
-    message::Facts,
+    message::{Facts, Link},
     ports::{
         sender::{Message, SendError, Sender, Sent},
         store::Due,
@@ -46,6 +46,8 @@ struct Ready {
     position: usize,
     tries: u8,
     time_left: Duration,
+    /// Is there nobody to get it?
+    decoy: bool,
 }
 
 impl Service {
@@ -116,7 +118,7 @@ impl Service {
         let time_left = cx.now.until(verification.expires_at);
         let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
         let (position, tries) = (delivery.position, delivery.tries);
-        Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left }))
+        Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left, decoy: pending.decoy }))
     }
 
     fn message(
@@ -128,6 +130,7 @@ impl Service {
     ) -> Result<Message, &'static str> {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
@@ -135,13 +138,23 @@ impl Service {
             code: &code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
+            link: link.as_deref().map(Link),
         };
         let content = self.parts.messages.render(&facts);
         Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
     }
 
+    /// Where a press does as much as the code; only a mail says it.
+    fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
+        let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
+        Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
+    }
+
     /// Never longer than the code lives, and never longer than the lease.
     async fn hand_over(&self, ready: &Ready) -> HandOver {
+        if ready.decoy {
+            return HandOver::Taken { reference: None };
+        }
         let limit = self.parts.send_deadline.min(ready.time_left);
         let sent = tokio::time::timeout(limit, ready.route.sender.send(&ready.message)).await;
         let late = SendError::Retry { after: Duration::from_secs(2), reason: "deadline".to_owned() };
