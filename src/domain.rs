@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod limits;
 pub mod quota;
 pub mod reached;
+pub mod receipt;
 pub mod recipient;
 pub mod refusal;
 pub mod seal;

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod hands;
 pub mod policy;
 mod quotas;
+pub mod receipt;
 pub mod resend;
 pub mod start;
 mod transact;

@@ -9,13 +9,14 @@ use crate::{
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
         ids::{ProviderReference, SubjectKey},
+        receipt::ReceiptToken,
         recipient::Channel,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::Facts,
     ports::{
-        sender::{Message, SendError, Sender, Sent},
+        sender::{Content, Message, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -114,7 +115,8 @@ impl Service {
             return Some(Err((String::new(), "no_sender")));
         };
         let time_left = cx.now.until(verification.expires_at);
-        let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
+        let message = self.message(verification, (pending, delivery), &route.name, time_left);
+        let message = message.map_err(|reason| (route.name.clone(), reason));
         let (position, tries) = (delivery.position, delivery.tries);
         Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left }))
     }
@@ -122,22 +124,34 @@ impl Service {
     fn message(
         &self,
         verification: &Verification,
-        pending: &Pending,
-        delivery: &Delivery,
+        (pending, delivery): (&Pending, &Delivery),
+        sender: &str,
         time_left: Duration,
     ) -> Result<Message, &'static str> {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let content = self.content(verification, (pending, delivery), &code, time_left);
+        let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
+        Ok(Message { delivery: delivery.id, verification: verification.id, receipt, recipient, content, code })
+    }
+
+    /// What a delivery says.
+    pub(super) fn content(
+        &self,
+        verification: &Verification,
+        (pending, delivery): (&Pending, &Delivery),
+        code: &Digits,
+        time_left: Duration,
+    ) -> Content {
         let facts = Facts {
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,
-            code: &code,
+            code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
         };
-        let content = self.parts.messages.render(&facts);
-        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        self.parts.messages.render(&facts)
     }
 
     /// Never longer than the code lives, and never longer than the lease.
