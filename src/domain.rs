@@ -2,6 +2,7 @@
 
 mod base58;
 pub mod binding;
+pub mod breaker;
 pub mod caller;
 pub mod code;
 pub mod decide;
@@ -19,6 +20,7 @@ pub mod reached;
 pub mod recipient;
 pub mod refusal;
 pub mod seal;
+pub mod side;
 pub mod subject;
 pub mod time;
 pub mod verification;
