@@ -2,6 +2,7 @@
 
 mod base58;
 pub mod binding;
+pub mod breaker;
 pub mod caller;
 pub mod code;
 pub mod decide;
@@ -20,6 +21,7 @@ pub mod receipt;
 pub mod recipient;
 pub mod refusal;
 pub mod seal;
+pub mod side;
 pub mod subject;
 pub mod time;
 pub mod verification;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Service, failure::Failure, hands::Hand};
+use super::{Service, failure::Failure, hands::Hand, side::may_be_side};
 use crate::{
     domain::{
         decide::{Context, Report, Tick, Work, report, tick},
@@ -70,7 +70,11 @@ impl Service {
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
         let command = Tick { lease: self.lease(), hands: 1 };
-        let (work, _) = self.transact(key, None, |record, cx| tick(record, &command, cx)).await?;
+        let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
+            Ok((work, _)) => work,
+            Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
+            Err(failure) => return Err(failure),
+        };
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }
