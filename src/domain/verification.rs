@@ -241,9 +241,10 @@ impl Verification {
             DeliveryStatus::Queued { .. } => delivery.fail("verification_closed", at),
             // Its holder may be handing it over right now and will report.
             DeliveryStatus::Leased(_) => delivery,
-            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered | DeliveryStatus::Failed { .. } => {
-                delivery
-            }
+            DeliveryStatus::Sent
+            | DeliveryStatus::Delivered
+            | DeliveryStatus::Undelivered { .. }
+            | DeliveryStatus::Failed { .. } => delivery,
         };
         self.deliveries = self.deliveries.into_iter().map(settle).collect();
         self

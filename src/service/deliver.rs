@@ -2,20 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Service, failure::Failure, hands::Hand};
+use super::{Service, failure::Failure, hands::Hand, side::may_be_side};
 use crate::{
     domain::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
         ids::{ProviderReference, SubjectKey},
+        receipt::ReceiptToken,
         recipient::Channel,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::{Facts, Link},
     ports::{
-        sender::{Message, SendError, Sender, Sent},
+        sender::{Content, Message, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -71,7 +72,11 @@ impl Service {
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
         let command = Tick { lease: self.lease(), hands: 1 };
-        let (work, _) = self.transact(key, None, |record, cx| tick(record, &command, cx)).await?;
+        let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
+            Ok((work, _)) => work,
+            Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
+            Err(failure) => return Err(failure),
+        };
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }
@@ -116,7 +121,8 @@ impl Service {
             return Some(Err((String::new(), "no_sender")));
         };
         let time_left = cx.now.until(verification.expires_at);
-        let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
+        let message = self.message(verification, (pending, delivery), &route.name, time_left);
+        let message = message.map_err(|reason| (route.name.clone(), reason));
         let (position, tries) = (delivery.position, delivery.tries);
         Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left, decoy: pending.decoy }))
     }
@@ -124,24 +130,36 @@ impl Service {
     fn message(
         &self,
         verification: &Verification,
-        pending: &Pending,
-        delivery: &Delivery,
+        (pending, delivery): (&Pending, &Delivery),
+        sender: &str,
         time_left: Duration,
     ) -> Result<Message, &'static str> {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let content = self.content(verification, (pending, delivery), &code, time_left);
+        let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
+        Ok(Message { delivery: delivery.id, verification: verification.id, receipt, recipient, content, code })
+    }
+
+    /// What a delivery says.
+    pub(super) fn content(
+        &self,
+        verification: &Verification,
+        (pending, delivery): (&Pending, &Delivery),
+        code: &Digits,
+        time_left: Duration,
+    ) -> Content {
         let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,
-            code: &code,
+            code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
             link: link.as_deref().map(Link),
         };
-        let content = self.parts.messages.render(&facts);
-        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        self.parts.messages.render(&facts)
     }
 
     /// Where a press does as much as the code; only a mail says it.
