@@ -14,6 +14,7 @@ pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
+pub mod push;
 pub mod quota;
 pub mod reached;
 pub mod recipient;

@@ -137,7 +137,14 @@ impl Service {
             minutes: time_left.as_secs().div_ceil(60).max(1),
         };
         let content = self.parts.messages.render(&facts);
-        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        Ok(Message {
+            delivery: delivery.id,
+            verification: verification.id,
+            recipient,
+            content,
+            code,
+            expires_at: verification.expires_at,
+        })
     }
 
     /// Never longer than the code lives, and never longer than the lease.

@@ -14,6 +14,7 @@ mod harness;
 mod operations;
 mod process;
 mod providers;
+mod push;
 mod quotas;
 mod redis;
 #[path = "../rig/rig.rs"]
