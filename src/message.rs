@@ -89,14 +89,13 @@ impl Messages {
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form: Form| self.render_form(form, form.markup(), facts);
         let language = self.language(facts.locale);
-        let only_text = |text| Content { subject: String::new(), text, html: None, speech: None, language: language.tag() };
+        let only_text =
+            |text| Content { subject: String::new(), text, html: None, speech: None, opened: None, language: language.tag() };
         match facts.channel {
             Channel::Email => Content {
                 subject: render(Form::EmailSubject),
-                text: render(Form::EmailText),
                 html: Some(render(Form::EmailHtml)),
-                speech: None,
-                language: language.tag(),
+                ..only_text(render(Form::EmailText))
             },
             Channel::Sms => only_text(render(Form::Sms) + &self.sms.ending(facts.code.expose())),
             Channel::Voice => {
@@ -105,6 +104,11 @@ impl Messages {
                 Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
             }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
+            Channel::Push => Content {
+                subject: render(Form::PushTitle),
+                opened: Some(render(Form::Push)),
+                ..only_text(render(Form::PushAlert))
+            },
         }
     }
 
@@ -122,9 +126,15 @@ impl Messages {
         let language = self.language(facts.locale);
         let code = match form {
             Form::Voice => spoken(facts.code.expose()),
-            Form::EmailSubject | Form::EmailText | Form::EmailHtml | Form::Sms | Form::VoiceGreeting | Form::Whatsapp => {
-                grouped(facts.code.expose())
-            }
+            Form::EmailSubject
+            | Form::EmailText
+            | Form::EmailHtml
+            | Form::Sms
+            | Form::VoiceGreeting
+            | Form::Whatsapp
+            | Form::PushTitle
+            | Form::PushAlert
+            | Form::Push => grouped(facts.code.expose()),
         };
         let never_share = if form == Form::Sms { language.never_share_in_sms() } else { language.never_share() };
         let values = Values {

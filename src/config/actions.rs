@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// The channels in the order in which an action takes them that names none.
-const CHANNEL_ORDER: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+const CHANNEL_ORDER: [Channel; 5] = [Channel::Push, Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
 
 /// The rules of one action.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec
         match Channel::from_name(&name) {
             Some(channel) if available.contains(&channel) => channels.push(channel),
             Some(_) => row.mistake("channels", format!("{name:?} has no route")),
-            None => row.mistake("channels", format!("{name:?} is none of email, sms, voice, whatsapp")),
+            None => row.mistake("channels", format!("{name:?} is none of push, email, sms, voice, whatsapp")),
         }
     }
     channels

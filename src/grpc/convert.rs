@@ -121,7 +121,7 @@ fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
             Some(channel) => {
                 parsed.extend(fields.take(&format!("recipients[{at}].address"), Recipient::parse(channel, &recipient.address)));
             }
-            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice or whatsapp"),
+            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice, whatsapp or push"),
         }
     }
     parsed
@@ -133,7 +133,8 @@ fn channel(given: v1::Channel) -> Option<Channel> {
         v1::Channel::Email => Some(Channel::Email),
         v1::Channel::Voice => Some(Channel::Voice),
         v1::Channel::Whatsapp => Some(Channel::Whatsapp),
-        v1::Channel::Unspecified | v1::Channel::Push => None,
+        v1::Channel::Push => Some(Channel::Push),
+        v1::Channel::Unspecified => None,
     }
 }
 
@@ -212,9 +213,6 @@ pub(super) fn resend(mut request: v1::ResendCodeRequest) -> Result<ResendRequest
     let body = body(&request);
     let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
     let wanted = preferred(&mut fields, "channel", request.channel);
-    if request.channel() == v1::Channel::Push {
-        fields.wrong("channel", "must be sms, email, voice or whatsapp");
-    }
     let parsed = (|| Some(ResendRequest { id: id?, request_id: request_id?, channel: wanted, body }))();
     fields.finish(parsed)
 }

@@ -138,7 +138,15 @@ impl Service {
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
         let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
-        Ok(Message { delivery: delivery.id, verification: verification.id, receipt, recipient, content, code })
+        Ok(Message {
+            delivery: delivery.id,
+            verification: verification.id,
+            receipt,
+            recipient,
+            content,
+            code,
+            expires_at: verification.expires_at,
+        })
     }
 
     /// What a delivery says.

@@ -18,7 +18,7 @@ async fn every_wrong_field_is_named_at_once() {
         action: "Not An Action".to_owned(),
         recipients: vec![
             recipient(Channel::Email, "nobody"),
-            recipient(Channel::Push, "x"),
+            recipient(Channel::Unspecified, "x"),
             recipient(Channel::Sms, "0612345678"),
         ],
         locale: "klingon!".to_owned(),

@@ -15,6 +15,7 @@ mod link;
 mod operations;
 mod process;
 mod providers;
+mod push;
 mod quotas;
 mod redis;
 #[path = "../rig/rig.rs"]
