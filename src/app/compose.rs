@@ -136,7 +136,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
     credentials.push(Credential {
         caller: Caller {
             name: CallerName::parse(config::DEVELOPMENT_CALLER)?,
-            tenant: TenantId::parse("default")?,
+            tenant: TenantId::parse(config::DEVELOPMENT_TENANT)?,
             roles: Roles::new(Role::ALL.to_vec()),
         },
         key_sha256: api_key_hash(&key),
