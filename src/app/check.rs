@@ -8,7 +8,11 @@ use super::{
     senders::{Means, make},
     stores::redis_settings,
 };
-use crate::{config::Settings, keys, ports::{receipt, store_url::StoreUrl}};
+use crate::{
+    config::Settings,
+    keys,
+    ports::{receipt, store_url::StoreUrl},
+};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]

@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// The senders of each channel, in the order of the settings.
-pub(super) fn routes(settings: &Settings, machine: &Machine, (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts)) -> anyhow::Result<Routes> {
+pub(super) fn routes(
+    settings: &Settings,
+    machine: &Machine,
+    (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
+) -> anyhow::Result<Routes> {
     let means = Means { profile: settings.profile, clock: &machine.clock, receipts, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {

@@ -202,7 +202,6 @@ impl Delivery {
     pub fn receive(mut self, sender: &str, receipt: Receipt, now: Timestamp) -> Option<Self> {
         let is_taker = self.sender.as_deref() == Some(sender);
         self.status = match (receipt, &self.status) {
-            (_, DeliveryStatus::Delivered) => return None,
             // Whoever brought it, and even if it was given up.
             (
                 Receipt::Delivered,
@@ -226,7 +225,8 @@ impl Delivery {
                 | DeliveryStatus::Sent
                 | DeliveryStatus::Undelivered { .. }
                 | DeliveryStatus::Failed { .. },
-            ) => return None,
+            )
+            | (_, DeliveryStatus::Delivered) => return None,
         };
         self.sender = Some(sender.to_owned());
         self.updated_at = now;

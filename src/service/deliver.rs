@@ -9,14 +9,16 @@ use crate::{
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
         ids::{ProviderReference, SubjectKey},
+        limits::CLOSED_MARGIN,
         receipt::ReceiptToken,
         recipient::Channel,
+        side::Side,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::Facts,
     ports::{
-        sender::{Content, Message, SendError, Sender, Sent},
+        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -94,6 +96,7 @@ impl Service {
             Some(Err((sender, reason))) => (sender, HandOver::GivenUp { reason: reason.to_owned() }),
             Some(Ok(ready)) => {
                 let outcome = self.hand_over(&ready).await;
+                self.expect_receipts(&ready, &outcome).await;
                 (ready.route.name, outcome)
             }
         };
@@ -156,6 +159,22 @@ impl Service {
             minutes: time_left.as_secs().div_ceil(60).max(1),
         };
         self.parts.messages.render(&facts)
+    }
+
+    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
+    /// that a receipt is seldom faster.
+    async fn expect_receipts(&self, ready: &Ready, outcome: &HandOver) {
+        let by_reference = ready.route.sender.capabilities().receipts == ReceiptRoad::ByReference;
+        if let (HandOver::Taken { reference: Some(reference) }, true) = (outcome, by_reference) {
+            let (message, kept) = (&ready.message, self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN));
+            let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+            let until = self.parts.clock.now().plus(ready.time_left + kept);
+            let place = self.place_of(&ready.route.name, reference);
+            let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+            if let Err(error) = put.await {
+                tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+            }
+        }
     }
 
     /// Never longer than the code lives, and never longer than the lease.
