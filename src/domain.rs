@@ -15,6 +15,7 @@ pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
+pub mod plan;
 pub mod quota;
 pub mod reached;
 pub mod receipt;

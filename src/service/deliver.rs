@@ -8,7 +8,7 @@ use crate::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
-        ids::{ProviderReference, SubjectKey},
+        ids::{DeliveryId, ProviderReference, SubjectKey},
         limits::CLOSED_MARGIN,
         receipt::ReceiptToken,
         recipient::Channel,
@@ -71,7 +71,7 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick { lease: self.lease(), hands: 1 };
+        let command = Tick { lease: self.lease(), hands: 1, delivery: DeliveryId(fresh(&*self.parts.entropy)) };
         let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
             Ok((work, _)) => work,
             Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
