@@ -23,8 +23,8 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages: {error:#}"));
     }
-    let (outbox, clock) = (Arc::default(), Machine::default().clock);
-    let means = Means { profile: settings.profile, clock: &clock, outbox: Some(&outbox) };
+    let (outbox, Machine { clock, entropy, .. }) = (Arc::default(), Machine::default());
+    let means = Means { profile: settings.profile, clock: &clock, entropy: &entropy, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
