@@ -10,19 +10,20 @@ mod reader;
 mod running;
 mod senders;
 mod store;
+mod tenants;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
-    ids::{ActionName, CallerName},
-    limits::SubjectRules,
+    ids::{ActionName, CallerName, TenantId},
+    limits::{EntryMode, SubjectRules},
     quota::Quotas,
     recipient::Channel,
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings};
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
@@ -33,6 +34,7 @@ pub use senders::{
     SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
+pub use tenants::TenantSettings;
 
 use book::Book;
 use reader::Table;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Who may call.
     pub callers: BTreeMap<CallerName, CallerSettings>,
+    /// Every tenant that a caller has, and what it has of its own.
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// How often each caller may.
     pub shield: ShieldSettings,
     /// Who brings messages.
@@ -94,6 +98,13 @@ impl Settings {
     #[must_use]
     pub fn effective(&self) -> &str {
         &self.effective
+    }
+
+    /// The address of the page that links of mails open; none if no action has links.
+    #[must_use]
+    pub fn link_page(&self) -> Option<String> {
+        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
     }
 }
 
@@ -147,10 +158,12 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
+    let tenants = tenants::tenants(root.table("tenants"), &callers, profile);
     let shield = ShieldSettings::read(root.table("shield"));
     let senders = senders::senders(root.table("senders"), profile);
     let routes = senders::routes(root.table("routes"), &senders, profile);
-    let actions = actions::actions(root.table("actions"), &routes);
+    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
     let worker = WorkerSettings::read(root.table("worker"));
@@ -169,6 +182,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         store: store?,
         keys: keys?,
         callers,
+        tenants,
         shield,
         senders,
         routes,

@@ -42,6 +42,18 @@ pub struct Facts<'a> {
     pub binding: &'a Binding,
     /// How many minutes the code is still good; 0 counts as 1.
     pub minutes: u64,
+    /// The address of the page on which a press does as much as the code; for mails alone.
+    pub link: Option<Link<'a>>,
+}
+
+/// The address that a link leads to. It holds a secret, so it prints nowhere.
+#[derive(Clone, Copy)]
+pub struct Link<'a>(pub &'a str);
+
+impl std::fmt::Debug for Link<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link(hidden)")
+    }
 }
 
 /// Which template: the general one of a language, or the one for an action.
@@ -133,6 +145,7 @@ impl Messages {
             minutes: language.minutes(facts.minutes.max(1)),
             details: facts.binding.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
             never_share,
+            link: facts.link.map(|Link(address)| address),
         };
         self.template(language, facts.action, form).render(&values, markup)
     }

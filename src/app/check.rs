@@ -8,7 +8,11 @@ use super::{
     senders::{Means, make},
     stores::redis_settings,
 };
-use crate::{config::Settings, keys, ports::store_url::StoreUrl};
+use crate::{
+    config::Settings,
+    keys,
+    ports::{receipt, store_url::StoreUrl},
+};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -23,8 +27,10 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages: {error:#}"));
     }
-    let (outbox, Machine { clock, entropy, .. }) = (Arc::default(), Machine::default());
-    let means = Means { profile: settings.profile, clock: &clock, entropy: &entropy, outbox: Some(&outbox) };
+    let (outbox, (receipts, _)) = (Arc::default(), receipt::queue());
+    let Machine { clock, entropy, .. } = Machine::default();
+    let means =
+        Means { profile: settings.profile, clock: &clock, entropy: &entropy, receipts: &receipts, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));

@@ -11,6 +11,7 @@ use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     ports::{
         outbox::Outbox,
+        receipt::Receipts,
         sender::Sender,
         system::{Clock, Entropy},
     },
@@ -31,8 +32,12 @@ use crate::{
 };
 
 /// The senders of each channel, in the order of the settings.
-pub(super) fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Routes> {
-    let means = Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, outbox };
+pub(super) fn routes(
+    settings: &Settings,
+    machine: &Machine,
+    (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
+) -> anyhow::Result<Routes> {
+    let means = Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, receipts, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
@@ -48,6 +53,9 @@ pub(super) struct Means<'a> {
     pub(super) profile: Profile,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) entropy: &'a Arc<dyn Entropy>,
+    /// Where a sender puts the receipts that come over its own connection.
+    #[expect(dead_code, reason = "the senders with a connection of their own come next")]
+    pub(super) receipts: &'a Receipts,
     /// In development only.
     pub(super) outbox: Option<&'a Arc<Outbox>>,
 }

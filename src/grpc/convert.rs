@@ -10,6 +10,7 @@ use crate::{
         guess::Guess,
         ids::{Acr, ActionName, AttemptId, Invalid, Locale, Reference, RequestId, SubjectId, VerificationId},
         limits::{EntryMode, RECIPIENTS_MAX},
+        link::BrowserMark,
         quota::Network,
         recipient::{Channel, Recipient},
         verification::Contact,
@@ -69,6 +70,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     fields.optional("audience", &request.audience, Acr::parse);
     let network = fields.optional("source_ip", &request.source_ip, Network::parse);
     let quota_keys = quota_keys(&mut fields, &request.quota_keys);
+    let browser = fields.optional("browser_sha256", &request.browser_sha256, BrowserMark::parse);
     let subject = fields.take("subject", SubjectId::parse(&request.subject));
     let action = fields.take("action", ActionName::parse(&request.action));
     let recipients = recipients(&mut fields, &request.recipients);
@@ -90,6 +92,8 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
             authenticated: acr.is_some(),
             network,
             quota_keys,
+            browser,
+            decoy: request.decoy,
             body,
         })
     })();

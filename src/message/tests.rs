@@ -29,6 +29,7 @@ fn render(messages: &Messages, channel: Channel, locale: Option<&str>, values: &
         code: &Digits::from_ascii(b"123456").unwrap(),
         binding: &binding(values),
         minutes: 5,
+        link: None,
     })
 }
 
@@ -159,8 +160,15 @@ fn one_minute_is_not_five() {
     let text = |locale: &str, minutes| {
         let locale = Locale::parse(locale).unwrap();
         let binding = Binding::default();
-        let facts =
-            Facts { channel: Channel::Sms, locale: Some(&locale), action: &action, code: &code, binding: &binding, minutes };
+        let facts = Facts {
+            channel: Channel::Sms,
+            locale: Some(&locale),
+            action: &action,
+            code: &code,
+            binding: &binding,
+            minutes,
+            link: None,
+        };
         messages().render(&facts).text
     };
     assert!(text("nl", 0).contains("nog 1 minuut geldig"));
@@ -191,9 +199,23 @@ fn code_12_facts_and_contents_print_no_code() {
     let content = render(&messages(), Channel::Email, None, &[("payee", "Jansen")]);
     let (action, code) = (ActionName::parse("login").unwrap(), Digits::from_ascii(b"123456").unwrap());
     let binding = binding(&[("payee", "Jansen")]);
-    let facts = Facts { channel: Channel::Sms, locale: None, action: &action, code: &code, binding: &binding, minutes: 5 };
+    let facts = Facts {
+        channel: Channel::Sms,
+        locale: None,
+        action: &action,
+        code: &code,
+        binding: &binding,
+        minutes: 5,
+        link: Some(Link("https://bank.example/link#secret")),
+    };
     let printed = format!("{content:?} {facts:?} {:?}", messages());
-    assert!(!printed.contains("123456") && !printed.contains("123 456") && !printed.contains("Jansen"), "{printed}");
+    assert!(
+        !printed.contains("123456")
+            && !printed.contains("123 456")
+            && !printed.contains("Jansen")
+            && !printed.contains("#secret"),
+        "{printed}"
+    );
 }
 
 /// Every message of every language at its longest: an action and a brand of the settings, eight digits, ten minutes.
@@ -213,6 +235,7 @@ fn text_02_every_template_is_as_it_was_reviewed() {
                 code: &code,
                 binding: &binding(&[("amount", "EUR 1,234.56 & <b>")]),
                 minutes: 10,
+                link: Some(Link("https://otp.example/link#secret")),
             });
             let speech = content.speech.map(|speech| format!("{}\n~~~~\n{}", speech.greeting, speech.ssml));
             let parts = [Some(content.subject), Some(content.text), content.html, speech, content.opened];

@@ -11,6 +11,7 @@ mod errors;
 mod faults;
 mod guesses;
 mod harness;
+mod link;
 mod operations;
 mod process;
 mod providers;

@@ -1,0 +1,50 @@
+//! `[tenants]`: what differs from one tenant to another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{CallerSettings, Profile, Table, access::DEVELOPMENT_TENANT, messages};
+use crate::domain::ids::{CallerName, Invalid, TenantId};
+
+/// What one tenant has of its own; all else it shares.
+#[derive(Clone, Debug, Default)]
+pub struct TenantSettings {
+    /// Who its messages are from.
+    pub brand: Option<String>,
+    /// The host of its page on which a code of an SMS is typed.
+    pub web_host: Option<String>,
+}
+
+/// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
+pub(super) fn tenants(
+    mut table: Table<'_>,
+    callers: &BTreeMap<CallerName, CallerSettings>,
+    profile: Profile,
+) -> BTreeMap<TenantId, TenantSettings> {
+    let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
+    let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
+    let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
+    for (name, mut row) in table.named() {
+        let own = tenant(&mut row);
+        match TenantId::parse(&name) {
+            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+            Ok(name) => match tenants.get_mut(&name) {
+                Some(settings) => *settings = own,
+                None => row.mistake_here("is the tenant of no caller"),
+            },
+        }
+        row.finish();
+    }
+    table.finish();
+    tenants
+}
+
+fn tenant(row: &mut Table<'_>) -> TenantSettings {
+    let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
+        Ok(brand) => Some(brand),
+        Err(what) => {
+            row.mistake("brand", what);
+            None
+        }
+    });
+    TenantSettings { brand, web_host: row.text("web_host") }
+}
