@@ -1,5 +1,6 @@
 """Push services and Amazon against their own descriptions: tokens, signatures and encryption are read by libraries of others."""
 
+import asyncio
 import base64
 import http.server
 import importlib.resources
@@ -8,6 +9,7 @@ import os
 import pathlib
 import queue
 import re
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -22,6 +24,8 @@ import trustme
 from botocore import auth, awsrequest, credentials, parsers, serialize
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 
 from harness import PATIENCE_S, ROOT, Service, calls, code_in, model, toml
 
@@ -94,6 +98,46 @@ class Double:
         self.server.server_close()
 
 
+class Apple:
+    """A server of HTTP/2 over TLS on loopback that is not ours: keeps each request and takes it."""
+
+    def __init__(self, folder, certificate):
+        self.requests = queue.Queue()
+        self.ended = asyncio.Event()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.alpn_protocols, config.errorlog = ["h2"], None
+        config.certfile, config.keyfile = str(folder / "apple.pem"), str(folder / "apple.key")
+        certificate.cert_chain_pems[0].write_to_path(config.certfile)
+        certificate.private_key_pem.write_to_path(config.keyfile)
+        self.loop = asyncio.new_event_loop()
+        served = serve(self.take, config, shutdown_trigger=self.ended.wait)
+        self.thread = threading.Thread(target=self.loop.run_until_complete, args=(served,))
+        self.thread.start()
+
+    async def take(self, scope, receive, send):
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            event = await receive()
+            body, more = body + event.get("body", b""), event.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.requests.put((scope["http_version"], scope["path"], headers, body))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def next(self):
+        return self.requests.get(timeout=PATIENCE_S)
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.ended.set)
+        self.thread.join(PATIENCE_S)
+        self.loop.close()
+
+
 class Described:
     """Google's description of its API, as its own client library has it."""
 
@@ -138,6 +182,9 @@ class Push(unittest.TestCase):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
         cls.browsers = cls.double(lambda _: (201, "text/plain", ""), context)
+        cls.apple = Apple(cls.folder, authority.issue_cert("localhost"))
+        cls.addClassCleanup(cls.apple.stop)
+        cls.apple_key = ec.generate_private_key(ec.SECP256R1())
         cls.google_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         cls.application_key = ec.generate_private_key(ec.SECP256R1())
         cls.service = Service(cls.settings())
@@ -169,6 +216,7 @@ class Push(unittest.TestCase):
         files = {
             "account.json": json.dumps(account),
             "vapid.pem": pem(cls.application_key),
+            "apple.p8": pem(cls.apple_key),
             "key_id": "AKIDEXAMPLE\n",
             "secret": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\n",
             "session": "session/token==\n",
@@ -181,6 +229,16 @@ class Push(unittest.TestCase):
                 "service_account_file": str(cls.folder / "account.json"),
                 "base_url": f"http://{google}",
                 "allow_hosts": [google],
+            },
+            "apple": {
+                "kind": "apns",
+                "key_file": str(cls.folder / "apple.p8"),
+                "key_id": "ABC123DEFG",
+                "team_id": "DEF123GHIJ",
+                "topic": "example.bank.app",
+                "base_url": f"https://localhost:{cls.apple.port}",
+                "allow_hosts": ["localhost", f"localhost:{cls.apple.port}"],
+                "ca_file": str(cls.folder / "ca.pem"),
             },
             "browsers": {
                 "kind": "webpush",
@@ -203,7 +261,8 @@ class Push(unittest.TestCase):
         }
         # A list is written in TOML as in JSON.
         sections = "".join(f"[senders.{name}]\n{toml(values)}" for name, values in senders.items())
-        return f'{sections}[routes.push]\nsenders = ["google", "browsers"]\n[routes.sms]\nsenders = ["amazon"]\n'
+        routes = '[routes.push]\nsenders = ["google", "apple", "browsers"]\n[routes.sms]\nsenders = ["amazon"]\n'
+        return f'log.level = "trace"\n{sections}{routes}'
 
     def delivered(self, verification, sender):
         delivery = self.service.delivered(verification)
@@ -216,6 +275,14 @@ class Push(unittest.TestCase):
         """CHAN-07: what a locked screen shows holds no digit; the app gets the code apart from it."""
         self.assertIsNone(re.search(r"\d", title + alert), "a locked screen shows it")
         self.assertEqual(code_in(data["text"]), data["code"])
+
+    def assert_unlogged(self, *secrets):
+        """LOG-03: no secret and no address is in the log at its most talkative."""
+        log = self.service.log.read_text()
+        self.assertGreater(len(log), 10_000, "the log is on")
+        for secret in secrets:
+            found = re.search(rf"(?<!\d){re.escape(secret)}(?!\d)", log)
+            self.assertIsNone(found, found and log[max(0, found.start() - 200) : found.end() + 50])
 
     def test_google_gets_what_it_describes_with_a_token_for_a_signed_assertion(self):
         verification, _ = self.service.start("fcm:" + "dG9rZW4_-:" * 12, model.CHANNEL_PUSH)
@@ -239,11 +306,31 @@ class Push(unittest.TestCase):
         message = request["message"]
         self.assert_locked(message["notification"]["title"], message["notification"]["body"], message["data"])
         self.approve(verification, message["data"]["code"])
+        self.assert_unlogged(message["data"]["code"], message["token"], "ya29.token", form["assertion"])
 
         # What it does not describe would be seen.
         message["android"]["ttl"], message["colour"], message["data"]["n"] = 300, "red", 1
         problems = described.problems(request, described.send["request"])
         self.assertEqual(len(problems), 3, problems)
+
+    def test_apple_gets_http_2_and_a_token_that_our_key_signed(self):
+        device = "4f2a" * 16
+        verification, _ = self.service.start("apns:" + device, model.CHANNEL_PUSH)
+        self.delivered(verification, "apple")
+        version, path, headers, body = self.apple.next()
+        self.assertEqual((version, path), ("2", f"/3/device/{device}"))
+        self.assertEqual((headers["apns-topic"], headers["apns-push-type"]), ("example.bank.app", "alert"))
+        self.assertTrue(time.time() < int(headers["apns-expiration"]) <= time.time() + 300)
+        token = headers["authorization"].removeprefix("bearer ")
+        claims = jwt.decode(token, self.apple_key.public_key(), algorithms=["ES256"])
+        self.assertEqual((claims["iss"], jwt.get_unverified_header(token)["kid"]), ("DEF123GHIJ", "ABC123DEFG"))
+        payload = json.loads(body)
+        alert = payload["aps"]["alert"]
+        self.assert_locked(alert["title"], alert["body"], payload)
+        self.approve(verification, payload["code"])
+        self.assert_unlogged(payload["code"], device, token)
+        with self.assertRaises(AssertionError):
+            self.assert_unlogged("A message was handed over")
 
     def test_a_browser_decrypts_what_its_push_service_cannot_read(self):
         browser, secret = ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef"
@@ -270,6 +357,7 @@ class Push(unittest.TestCase):
         payload = self.decrypt(private, secret, body)
         self.assert_locked(payload["title"], payload["body"], payload["data"])
         self.approve(verification, payload["data"]["code"])
+        self.assert_unlogged(payload["data"]["code"], "JzLQ3raZ", address, keys["auth"], token)
         stranger = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
         with self.assertRaises(subprocess.CalledProcessError):
             self.decrypt(stranger, secret, body)
@@ -322,6 +410,7 @@ class Push(unittest.TestCase):
         read = parsers.create_parser("query").parse(answer, publish.output_shape)
         self.assertEqual(read["MessageId"], "567910cd-659e-55d4-8ccb-5aaf14679dc0")
         self.approve(verification, code_in(fields["Message"]))
+        self.assert_unlogged(code_in(fields["Message"]), NUMBER[1:], *keys[1:], headers["authorization"])
 
 
 if __name__ == "__main__":
