@@ -10,6 +10,7 @@ pub mod hands;
 pub mod policy;
 mod quotas;
 pub mod resend;
+mod screen;
 pub mod start;
 mod transact;
 pub mod vault;

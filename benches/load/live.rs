@@ -157,6 +157,7 @@ impl Filler {
             forgot_at: loaded.forgot_at,
             keyring: &self.keyring,
             rules: &self.settings.subject,
+            tests: &self.settings.test_recipients,
         };
         let command = self.command(tenant, subject, key, &cx)?;
         let lease = command.lease.map(|lease| lease.token).unwrap_or_default();
@@ -204,6 +205,7 @@ impl Filler {
             contact: None,
             locale: None,
             recipients: vec![email],
+            passed_over: Vec::new(),
             preferred: None,
             binding: Binding::default(),
             limits: limits.ok_or_else(|| anyhow::anyhow!("the settings have an action login"))?,

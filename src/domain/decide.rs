@@ -24,6 +24,7 @@ use super::{
     recipient::Recipient,
     refusal::Refusal,
     subject::SubjectRecord,
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Phase, Verification},
 };
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub keyring: &'a Keyring,
     /// The rules that hold for every subject.
     pub rules: &'a SubjectRules,
+    /// Whose code is known beforehand.
+    pub tests: &'a TestRecipients,
 }
 
 impl Context<'_> {

@@ -11,6 +11,7 @@ use super::{
     keyring::{Keyring, Kid, Mark},
     limits::{CLOSED_MARGIN, EXPIRY_GRACE, Limits, SubjectRules},
     recipient::{Channel, Recipient},
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
 };
 
@@ -198,10 +199,13 @@ impl Verification {
         }
     }
 
-    /// Its code, while it is pending and its key is in the ring.
+    /// Its code, while it is pending and its key is in the ring; that of a test recipient is in the settings.
     #[must_use]
-    pub fn code(&self, keyring: &Keyring) -> Option<Digits> {
+    pub fn code(&self, keyring: &Keyring, tests: &TestRecipients) -> Option<Digits> {
         let Phase::Pending(pending) = &self.phase else { return None };
+        if let Some(known) = tests.code_of_all(&pending.recipients) {
+            return Some(known.clone());
+        }
         let fields = CodeFields {
             tenant: &self.tenant,
             subject: &pending.subject,

@@ -123,7 +123,7 @@ fn weigh(found: &Found, attempt: &Mark, command: &Check, cx: &Context<'_>) -> Re
         return Err(Refusal::MethodDisabled);
     }
     // A verification whose key left the ring cannot be judged any more.
-    let code = verification.code(cx.keyring).ok_or(Refusal::StartAgain)?;
+    let code = verification.code(cx.keyring, cx.tests).ok_or(Refusal::StartAgain)?;
     let fingerprint = command.fingerprint(&verification.kid, cx).ok_or(Refusal::StartAgain)?;
     let mut tally = found.record.failures.of(verification.origin).clone();
     tally.admit(cx.now).map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;

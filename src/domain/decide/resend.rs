@@ -63,6 +63,7 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(D
     let last = verification.deliveries.last().map(|delivery| delivery.channel);
     let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
     let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
+    let delivery = Delivery::queued(command.delivery, index, recipient, cx.now.stamp());
     let outgoing = Outgoing {
         action: verification.action.clone(),
         subject: pending.subject.clone(),
@@ -70,7 +71,7 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(D
         new_subject: false,
         new_recipient: false,
     };
-    Ok((Delivery::queued(command.delivery, index, recipient, cx.now.stamp()), outgoing))
+    Ok((delivery, outgoing))
 }
 
 fn send(mut found: Found, command: &Resend, add: (Delivery, Outgoing), cx: &Context<'_>) -> Decision<Standing> {

@@ -18,6 +18,7 @@ use crate::domain::{
     recipient::Channel,
     refusal::Refusal,
     subject::SubjectRecord,
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
     verification::{Outcome, RequestMark, Verification},
 };
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) generation: Generation,
     pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
+    pub(super) tests: TestRecipients,
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
     pub(super) events: Vec<Event>,
@@ -42,6 +44,7 @@ impl World {
             generation: Generation([1; 16]),
             forgot_at: None,
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
+            tests: TestRecipients::default(),
             record: None,
             events: Vec::new(),
             durability: None,
@@ -50,7 +53,14 @@ impl World {
     }
 
     pub(super) fn cx(&self) -> Context<'_> {
-        Context { now: self.now(), generation: self.generation, forgot_at: self.forgot_at, keyring: &KEYRING, rules: &self.rules }
+        Context {
+            now: self.now(),
+            generation: self.generation,
+            forgot_at: self.forgot_at,
+            keyring: &KEYRING,
+            rules: &self.rules,
+            tests: &self.tests,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -96,6 +106,7 @@ impl World {
             contact: None,
             locale: None,
             recipients: vec![MAIL.clone()],
+            passed_over: Vec::new(),
             preferred: None,
             binding: binding("10"),
             limits: limits(),
@@ -128,7 +139,7 @@ impl World {
     }
 
     pub(super) fn code(&self, id: VerificationId) -> String {
-        self.find(id).code(&KEYRING).expect("it is pending").expose().to_owned()
+        self.find(id).code(&KEYRING, &self.tests).expect("it is pending").expose().to_owned()
     }
 
     pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {
