@@ -79,6 +79,8 @@ impl World {
             passed_over: Vec::new(),
             preferred: None,
             binding: Binding::default(),
+            browser: None,
+            decoy: false,
             limits: Limits {
                 code_length: CodeLength::new(6).unwrap(),
                 code_lifetime: Duration::from_secs(300),

@@ -23,7 +23,7 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::SubjectRules,
+    limits::{EntryMode, SubjectRules},
     numbering::Country,
     quota::Quotas,
     recipient::Channel,
@@ -31,7 +31,7 @@ use crate::domain::{
     test_recipients::TestRecipients,
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings};
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
@@ -79,6 +79,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Who may call.
     pub callers: BTreeMap<CallerName, CallerSettings>,
+    /// Every tenant that a caller has, and what it has of its own.
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// How often each caller may.
     pub shield: ShieldSettings,
     /// Who brings messages.
@@ -97,8 +99,6 @@ pub struct Settings {
     pub numbers: NumberSettings,
     /// What messages cost, and how much may be spent.
     pub spend: Spend,
-    /// What tenants have of their own.
-    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// Who gets no message and has a code that is known beforehand; nobody in production.
     pub test_recipients: TestRecipients,
     /// Who hands messages over.
@@ -115,6 +115,13 @@ impl Settings {
     #[must_use]
     pub fn effective(&self) -> &str {
         &self.effective
+    }
+
+    /// The address of the page that links of mails open; none if no action has links.
+    #[must_use]
+    pub fn link_page(&self) -> Option<String> {
+        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
     }
 }
 
@@ -168,16 +175,17 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
+    let spend = Spend::read(root.table("spend"));
+    let tenants = tenants::tenants(root.table("tenants"), &callers, (&spend, profile));
     let shield = ShieldSettings::read(root.table("shield"));
     let senders = senders::senders(root.table("senders"), profile);
     let routes = senders::routes(root.table("routes"), &senders, profile);
-    let actions = actions::actions(root.table("actions"), &routes);
+    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
     let countries = numbers::allowed(root.table("countries"));
     let numbers = NumberSettings::read(root.table("numbers"));
-    let spend = Spend::read(root.table("spend"));
-    let tenants = tenants::tenants(root.table("tenants"), &spend);
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
@@ -200,6 +208,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         store: store?,
         keys: keys?,
         callers,
+        tenants,
         shield,
         senders,
         routes,
@@ -209,7 +218,6 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         countries,
         numbers,
         spend,
-        tenants,
         test_recipients,
         worker,
         messages,

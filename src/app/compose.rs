@@ -18,7 +18,7 @@ use crate::{
     grpc::auth::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, Wording},
-    ports::outbox::Outbox,
+    ports::{outbox::Outbox, receipt},
     service::{
         Parts, Service,
         hands::Hands,
@@ -47,7 +47,8 @@ impl App {
             None => stores::open(&settings, &machine).await?,
         };
         let outbox = development.then(Arc::<Outbox>::default);
-        let routes = routes(&settings, &machine, outbox.as_ref())?;
+        let (receipts, receipt_queue) = receipt::queue();
+        let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
         let parts = Parts {
             store,
@@ -60,9 +61,10 @@ impl App {
             hands: hands.clone(),
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
+            link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
-        let worker = Worker { service: service.clone(), hands, jobs, poll: settings.worker.poll };
+        let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,
@@ -158,7 +160,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
     credentials.push(Credential {
         caller: Caller {
             name: CallerName::parse(config::DEVELOPMENT_CALLER)?,
-            tenant: TenantId::parse("default")?,
+            tenant: TenantId::parse(config::DEVELOPMENT_TENANT)?,
             roles: Roles::new(Role::ALL.to_vec()),
         },
         key_sha256: api_key_hash(&key),

@@ -79,6 +79,8 @@ pub struct CallerSettings {
 
 /// The name of the caller that the development profile adds.
 pub const DEVELOPMENT_CALLER: &str = "development";
+/// Its tenant.
+pub const DEVELOPMENT_TENANT: &str = "default";
 
 /// Keys that anybody can guess, because documents and tutorials show them.
 const SAMPLE_KEYS: [&str; 8] = ["", "key", "secret", "password", "test", "changeme", "KEY", "api-key"];

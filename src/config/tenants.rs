@@ -1,36 +1,63 @@
-//! `[tenants]`: what holds for one tenant in place of what holds for all.
+//! `[tenants]`: what differs from one tenant to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Table, numbers::countries, spend::budgets};
+use super::{CallerSettings, Profile, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries, spend::budgets};
 use crate::domain::{
-    ids::{Invalid, TenantId},
+    ids::{CallerName, Invalid, TenantId},
     numbering::Country,
     spend::{Budgets, Spend},
 };
 
-/// What one tenant has of its own.
+/// What one tenant has of its own; all else it shares.
 #[derive(Clone, Debug, Default)]
 pub struct TenantSettings {
+    /// Who its messages are from.
+    pub brand: Option<String>,
+    /// The host of its page on which a code of an SMS is typed.
+    pub web_host: Option<String>,
     /// The countries whose numbers may get a message.
     pub countries: Option<BTreeSet<Country>>,
     /// How much it may spend.
     pub spend: Option<Budgets>,
 }
 
-pub(super) fn tenants(mut table: Table<'_>, spend: &Spend) -> BTreeMap<TenantId, TenantSettings> {
-    let mut tenants = BTreeMap::new();
+/// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
+pub(super) fn tenants(
+    mut table: Table<'_>,
+    callers: &BTreeMap<CallerName, CallerSettings>,
+    (spend, profile): (&Spend, Profile),
+) -> BTreeMap<TenantId, TenantSettings> {
+    let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
+    let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
+    let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
     for (name, mut row) in table.named() {
-        let settings = TenantSettings {
-            countries: countries(&mut row, "countries"),
-            spend: row.optional_table("spend").map(|own| budgets(own, spend)),
-        };
+        let own = tenant(&mut row, spend);
         match TenantId::parse(&name) {
-            Ok(name) => drop(tenants.insert(name, settings)),
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+            Ok(name) => match tenants.get_mut(&name) {
+                Some(settings) => *settings = own,
+                None => row.mistake_here("is the tenant of no caller"),
+            },
         }
         row.finish();
     }
     table.finish();
     tenants
+}
+
+fn tenant(row: &mut Table<'_>, spend: &Spend) -> TenantSettings {
+    let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
+        Ok(brand) => Some(brand),
+        Err(what) => {
+            row.mistake("brand", what);
+            None
+        }
+    });
+    TenantSettings {
+        brand,
+        web_host: row.text("web_host"),
+        countries: countries(row, "countries"),
+        spend: row.optional_table("spend").map(|own| budgets(own, spend)),
+    }
 }

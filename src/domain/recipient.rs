@@ -2,11 +2,13 @@
 
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
+use email_address::{EmailAddress, Options};
+
 use super::{
     ids::Invalid,
     numbering::{self, Plan},
+    push,
 };
-use email_address::{EmailAddress, Options};
 
 /// The road a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,11 +21,13 @@ pub enum Channel {
     Voice,
     /// WhatsApp.
     Whatsapp,
+    /// Push message to an app.
+    Push,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp];
+    pub const ALL: [Self; 5] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp, Self::Push];
 
     /// The name used in settings, logs and records.
     #[must_use]
@@ -33,6 +37,7 @@ impl Channel {
             Self::Email => "email",
             Self::Voice => "voice",
             Self::Whatsapp => "whatsapp",
+            Self::Push => "push",
         }
     }
 
@@ -62,7 +67,7 @@ impl Eq for Recipient {}
 
 impl Recipient {
     /// Reads an address as people write it and keeps its canonical form: E.164 for numbers; for e-mail
-    /// the domain in lower-case ASCII and the local part as it is.
+    /// the domain in lower-case ASCII and the local part as it is; for apps the form of [`push`].
     ///
     /// # Errors
     /// Says what the channel needs.
@@ -72,6 +77,7 @@ impl Recipient {
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
                 numbering::parse(address).map(|(address, plan)| (address, Some(plan)))?
             }
+            Channel::Push => (push::canonical(address)?, None),
         };
         Ok(Self { channel, address, plan: OnceLock::from(plan) })
     }
@@ -84,6 +90,7 @@ impl Recipient {
         let fits = match channel {
             Channel::Email => address.contains('@'),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => address.starts_with('+'),
+            Channel::Push => push::PushKind::split(address).is_some(),
         };
         let recipient = Self { channel, address: address.to_owned(), plan: OnceLock::new() };
         if fits { Ok(recipient) } else { Err(Invalid("is not a canonical address")) }
@@ -101,7 +108,13 @@ impl Recipient {
         &self.address
     }
 
-    /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`.
+    /// The push service of the address, and what the service calls the installation; `None` but for apps.
+    #[must_use]
+    pub fn installation(&self) -> Option<(push::PushKind, &str)> {
+        if self.channel == Channel::Push { push::PushKind::split(&self.address) } else { None }
+    }
+
+    /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`, `app •••• 4f2a`.
     #[must_use]
     pub fn masked(&self) -> String {
         match self.channel {
@@ -109,14 +122,15 @@ impl Recipient {
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
                 mask_number(&self.address, self.plan().map_or(0, |plan| plan.calling_code))
             }
+            Channel::Push => push::mask(&self.address),
         }
     }
 
-    /// What its plan says of a number; none for an e-mail address.
+    /// What its plan says of a number; none for an address that is no number.
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
         match self.channel {
-            Channel::Email => None,
+            Channel::Email | Channel::Push => None,
             Channel::Sms | Channel::Voice | Channel::Whatsapp => *self.plan.get_or_init(|| Plan::of(&self.address)),
         }
     }
@@ -144,11 +158,11 @@ impl Recipient {
                 let name = local.find('+').filter(|at| *at > 0).map_or(local, |at| &local[..at]);
                 Cow::Owned(format!("{}@{domain}", name.to_ascii_lowercase()))
             }
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => Cow::Borrowed(&self.address),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => Cow::Borrowed(&self.address),
         }
     }
 
-    /// Where a number belongs; none for an e-mail address.
+    /// Where a number belongs; none for an address that is no number.
     #[must_use]
     pub fn numbering(&self) -> Option<Numbering> {
         let plan = self.plan()?;

@@ -11,10 +11,12 @@ mod errors;
 mod faults;
 mod guesses;
 mod harness;
+mod link;
 mod numbers;
 mod operations;
 mod process;
 mod providers;
+mod push;
 mod quotas;
 mod redis;
 #[path = "../rig/rig.rs"]

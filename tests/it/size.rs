@@ -125,6 +125,8 @@ impl Filler {
             passed_over: Vec::new(),
             preferred: None,
             binding: Binding::parse(binding.into()).unwrap(),
+            browser: None,
+            decoy: false,
             limits: Limits {
                 code_length: CodeLength::new(6).unwrap(),
                 code_lifetime: LIFETIME,

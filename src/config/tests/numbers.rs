@@ -35,9 +35,9 @@ fn send_01_no_country_is_allowed_by_default_and_production_needs_one_for_numbers
     assert_eq!(one.countries, [country("NL")].into());
     let own = with(&format!("{}[tenants.bank]\ncountries = [\"NL\", \"DE\"]\n", by_sms()), &[]).unwrap();
     assert_eq!(tenant(&own, "bank").countries, Some([country("DE"), country("NL")].into()));
-    let by_environment = with(&by_sms(), &[("COUNTRIES__ALLOWED", "NL, BE"), ("TENANTS__SHOP__COUNTRIES", "LU")]).unwrap();
+    let by_environment = with(&by_sms(), &[("COUNTRIES__ALLOWED", "NL, BE"), ("TENANTS__BANK__COUNTRIES", "LU")]).unwrap();
     assert_eq!(by_environment.countries, [country("BE"), country("NL")].into());
-    assert_eq!(tenant(&by_environment, "shop").countries, Some([country("LU")].into()));
+    assert_eq!(tenant(&by_environment, "bank").countries, Some([country("LU")].into()));
 }
 
 #[test]
@@ -48,10 +48,7 @@ fn send_01_development_allows_countries_and_what_is_none_is_a_mistake() {
         assert_eq!(keys_of(with(&format!("[countries]\nallowed = [\"{wrong}\"]\n"), &[])), ["countries.allowed"], "{wrong:?}");
     }
     assert_eq!(keys_of(with("[countries]\nallow = [\"NL\"]\n", &[])), ["countries.allow"]);
-    assert_eq!(
-        keys_of(with("[tenants.a]\ncountries = [\"xx\"]\n[tenants.\"a b\"]\n", &[])),
-        ["tenants.a b", "tenants.a.countries"]
-    );
+    assert_eq!(keys_of(with("[tenants.default]\ncountries = [\"xx\"]\n", &[])), ["tenants.default.countries"]);
 }
 
 #[test]
@@ -67,14 +64,14 @@ fn send_02_types_are_allowed_by_name() {
 #[test]
 fn send_06_amounts_are_read_to_the_last_decimal() {
     let text = "[spend]\nhour = 100.0\nday = \"1000\"\n[spend.costs]\nsms = 0.08\n\"sms.DE\" = 0.090001\nvoice = 1\nemail = 0\n\
-                [tenants.bank.spend]\nday = 5.5\n";
+                [tenants.default.spend]\nday = 5.5\n";
     let settings = with(text, &[]).unwrap();
     let spend = &settings.spend;
     assert_eq!((spend.currency.as_str(), spend.budgets), ("EUR", Budgets { hour: money("100"), day: money("1000") }));
     assert_eq!(spend.costs[&(Channel::Sms, None)], money("0.08"));
     assert_eq!(spend.costs[&(Channel::Sms, Some(country("DE")))], money("0.090001"));
     assert_eq!((spend.costs[&(Channel::Voice, None)], spend.costs[&(Channel::Email, None)]), (money("1"), money("0")));
-    assert_eq!(tenant(&settings, "bank").spend, Some(Budgets { hour: money("0"), day: money("5.5") }));
+    assert_eq!(tenant(&settings, "default").spend, Some(Budgets { hour: money("0"), day: money("5.5") }));
     assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
     let off = with("", &[]).unwrap().spend;
     assert_eq!((off.budgets, off.costs.len()), (Budgets::default(), 0), "off by default");
@@ -88,7 +85,7 @@ fn send_06_budgets_that_would_stop_all_or_nothing_are_mistakes() {
     for (text, key) in [
         ("[spend]\nhour = 1\n".to_owned(), "spend.hour"),
         (format!("[spend]\nday = 0.49\n{costs}"), "spend.day"),
-        (format!("{costs}[tenants.bank.spend]\nhour = 0.1\n"), "tenants.bank.spend.hour"),
+        (format!("{costs}[tenants.default.spend]\nhour = 0.1\n"), "tenants.default.spend.hour"),
         (format!("[spend]\nhour = -1\n{costs}"), "spend.hour"),
         (format!("[spend]\nhour = true\n{costs}"), "spend.hour"),
         (format!("[spend]\ncurrency = \"euro\"\n{costs}"), "spend.currency"),
