@@ -16,6 +16,7 @@ mod numbers;
 mod operations;
 mod process;
 mod providers;
+mod pumping;
 mod push;
 mod quotas;
 mod redis;
