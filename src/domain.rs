@@ -18,6 +18,7 @@ pub mod limits;
 pub mod link;
 pub mod number_rules;
 pub mod numbering;
+pub mod plan;
 pub mod push;
 pub mod quota;
 pub mod reached;

@@ -100,8 +100,9 @@ impl Filler {
     fn record(&self, n: usize, generation: Generation, now: Timestamp) -> SubjectRecord {
         let tests = TestRecipients::default();
         let (keyring, rules) = (&self.keyring, &self.rules);
-        let cx = Context { now: Now::new(now, now), generation, forgot_at: None, keyring, rules, tests: &tests };
-        let lease = Lease { token: self.fresh(), until: now.plus(Duration::from_secs(15)) };
+        let (now, until) = (Now::new(now, now), now.plus(Duration::from_secs(15)));
+        let cx = Context { now, generation, forgot_at: None, keyring, rules, refused: None, tests: &tests };
+        let lease = Lease { token: self.fresh(), until };
         let command = self.command(n, lease);
         let work = Work { verification: command.id, delivery: command.delivery, token: lease.token };
         let Next::Write(started, _) = start(None, command, &cx).next else { unreachable!("a start writes") };
@@ -136,6 +137,7 @@ impl Filler {
                 separators: Separators { space: true, hyphen: true },
                 entry_modes: EntryMode::ALL.to_vec(),
                 channels: Channel::ALL.to_vec(),
+                plan: Vec::new(),
             },
             request: RequestMark { id: self.fresh(), body: self.fresh() },
             id: VerificationId { subject: self.key(n), random: self.fresh() },

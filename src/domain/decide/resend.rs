@@ -63,15 +63,8 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(D
     let last = verification.deliveries.last().map(|delivery| delivery.channel);
     let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
     let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
-    let delivery = Delivery::queued(command.delivery, index, recipient, cx.now.stamp());
-    let outgoing = Outgoing {
-        action: verification.action.clone(),
-        subject: pending.subject.clone(),
-        recipient: recipient.clone(),
-        new_subject: false,
-        new_recipient: false,
-    };
-    Ok((delivery, outgoing))
+    let outgoing = Outgoing::again(verification, pending, recipient);
+    Ok((Delivery::queued(command.delivery, index, recipient, cx.now.stamp()), outgoing))
 }
 
 fn send(mut found: Found, command: &Resend, add: (Delivery, Outgoing), cx: &Context<'_>) -> Decision<Standing> {
