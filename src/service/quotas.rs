@@ -67,7 +67,8 @@ impl Service {
             let want = if charge.dimension.is_hot() { hold.take(charge.bucket, charge.rate) } else { charge.want };
             if want > 0 {
                 places.push(place);
-                draws.push(Draw::some(charge.bucket, charge.rate, want));
+                // Of a slice what there is; else all that was asked for: a message is not sent for a part of its cost.
+                draws.push(Draw { least: charge.want, ..Draw::some(charge.bucket, charge.rate, want) });
             }
         }
         if draws.is_empty() {
