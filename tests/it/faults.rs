@@ -19,7 +19,7 @@ use countersign::{
 };
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, login, quota, reason, retry_after, shape, unique, wrong};
+use crate::harness::{Harness, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong};
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -261,6 +261,19 @@ async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
     store.set(Fault::None);
     service.start(login("s")).await.expect("the fleet's quota holds again");
     assert_eq!(service.recorder.wait_for(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn send_06_what_costs_money_never_goes_on_under_the_limits_of_a_process() {
+    let setup = Setup::default().with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let setup = setup.file("[spend]\nhour = 100\n[spend.costs]\nsms = 0.08\n").quota(Dimension::Recipient, 20, 600);
+    let (service, store) = start(setup).await;
+    store.set(Fault::NoQuotas);
+    let recipients = vec![recipient(v1::Channel::Sms, "+31612345678")];
+    let paid = v1::StartVerificationRequest { recipients, ..login("s") };
+    assert_eq!(shape(service.start(paid).await), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    service.start(login("s")).await.expect("a mail costs nothing");
+    assert_eq!(service.recorder.wait_for(1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod rig;
 mod secrecy;
 mod sink;
 mod size;
+mod spend;
 mod store;
 mod test_recipients;
 mod transport;
