@@ -29,8 +29,7 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     }
     let (outbox, (receipts, _)) = (Arc::default(), receipt::queue());
     let Machine { clock, entropy, .. } = Machine::default();
-    let means =
-        Means { profile: settings.profile, clock: &clock, entropy: &entropy, receipts: &receipts, outbox: Some(&outbox) };
+    let means = Means { profile: settings.profile, clock: &clock, entropy: &entropy, receipts: &receipts, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));

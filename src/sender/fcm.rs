@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// The largest payload that Google takes: alert and data.
+const PAYLOAD_BYTES_MAX: usize = 4096;
+
 /// The project, and how it knows us.
 #[derive(Clone, Debug)]
 pub struct FcmSettings {
@@ -93,7 +96,11 @@ impl Fcm {
 impl Sender for Fcm {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let installation = installation(message, PushKind::Fcm)?;
-        let body = body(message, installation, time_left(message, self.clock.now())).to_string();
+        let body = body(message, installation, time_left(message, self.clock.now()));
+        if payload_bytes(&body) > PAYLOAD_BYTES_MAX {
+            return Err(give_up("oversized_message"));
+        }
+        let body = body.to_string();
         let token = self.tokens.token(None).await?;
         let reply = self.post(&token, &body).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
@@ -139,6 +146,11 @@ fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
             },
         },
     })
+}
+
+fn payload_bytes(body: &Value) -> usize {
+    let fields = ["notification", "data"].iter().filter_map(|part| body["message"][part].as_object()).flatten();
+    fields.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum()
 }
 
 fn judge(reply: &Reply) -> Result<Sent, SendError> {

@@ -83,6 +83,9 @@ pub(super) fn webpush(row: &mut Table<'_>) -> Option<WebPushSender> {
         row.note_list("hosts", &usual);
         usual
     });
+    if hosts.is_empty() {
+        row.mistake("hosts", "must name at least one host");
+    }
     let connection = Connection::read(row);
     Some(WebPushSender { key_file: key_file?, contact: contact?, hosts, connection })
 }

@@ -197,12 +197,15 @@ async fn without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn another_kind_of_address_is_for_the_next_sender() {
+async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none() {
     let server = google().await;
     let apple = format!("apns:{}", "ab".repeat(32));
     for message in [samples::push(&apple), samples::message()] {
         assert_eq!(sender(&server).0.send(&message).await, Err(next_sender("wrong_address_kind")));
     }
+    let mut long = samples::push(APP);
+    long.content.opened = Some("x".repeat(4096));
+    assert_eq!(sender(&server).0.send(&long).await, Err(give_up("oversized_message")));
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
