@@ -8,15 +8,17 @@ use crate::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
-        ids::{ProviderReference, SubjectKey},
+        ids::{DeliveryId, ProviderReference, SubjectKey},
+        limits::CLOSED_MARGIN,
         receipt::ReceiptToken,
         recipient::Channel,
+        side::Side,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::{Facts, Link},
     ports::{
-        sender::{Content, Message, SendError, Sender, Sent},
+        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -71,7 +73,7 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick { lease: self.lease(), hands: 1 };
+        let command = Tick { lease: self.lease(), hands: 1, delivery: DeliveryId(fresh(&*self.parts.entropy)) };
         let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
             Ok((work, _)) => work,
             Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
@@ -96,6 +98,7 @@ impl Service {
             Some(Err((sender, reason))) => (sender, HandOver::GivenUp { reason: reason.to_owned() }),
             Some(Ok(ready)) => {
                 let outcome = self.hand_over(&ready).await;
+                self.expect_receipts(&ready, &outcome).await;
                 (ready.route.name, outcome)
             }
         };
@@ -174,6 +177,22 @@ impl Service {
     fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
         let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
         Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
+    }
+
+    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
+    /// that a receipt is seldom faster.
+    async fn expect_receipts(&self, ready: &Ready, outcome: &HandOver) {
+        let by_reference = ready.route.sender.capabilities().receipts == ReceiptRoad::ByReference;
+        if let (HandOver::Taken { reference: Some(reference) }, true) = (outcome, by_reference) {
+            let (message, kept) = (&ready.message, self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN));
+            let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+            let until = self.parts.clock.now().plus(ready.time_left + kept);
+            let place = self.place_of(&ready.route.name, reference);
+            let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+            if let Err(error) = put.await {
+                tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+            }
+        }
     }
 
     /// Never longer than the code lives, and never longer than the lease.
