@@ -30,6 +30,9 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// The pause doubles so often at most while no sender of the route takes a message.
 const DOUBLINGS_MAX: u32 = 5;
 
+/// Who takes what a test recipient would get: nobody.
+const TEST_SENDER: &str = "test";
+
 /// A sender and its name in the settings.
 #[derive(Clone)]
 pub struct Route {
@@ -95,7 +98,7 @@ impl Service {
         let cx = self.context(&loaded);
         let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
-            Some(Err((sender, reason))) => (sender, HandOver::GivenUp { reason: reason.to_owned() }),
+            Some(Err(settled)) => settled,
             Some(Ok(ready)) => {
                 let outcome = self.hand_over(&ready).await;
                 self.expect_receipts(&ready, &outcome).await;
@@ -107,25 +110,24 @@ impl Service {
         Ok(())
     }
 
-    /// The message, if it may go out; `None` if somebody else has the lease or the verification is over.
-    fn ready(
-        &self,
-        record: Option<&SubjectRecord>,
-        work: &Work,
-        cx: &Context<'_>,
-    ) -> Option<Result<Ready, (String, &'static str)>> {
+    /// The message, if it may go out, or how it ends without; `None` if somebody else has the lease or the verification is over.
+    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, (String, HandOver)>> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
         let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
         if !delivery.is_held_by(&work.token, cx.now) || verification.generation != cx.generation {
             return None;
         }
+        if pending.recipients.get(delivery.recipient).is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some()) {
+            return Some(Err((TEST_SENDER.to_owned(), HandOver::Taken { reference: None })));
+        }
+        let given_up = |reason: &str| HandOver::GivenUp { reason: reason.to_owned() };
         let Some(route) = self.parts.routes.get(&delivery.channel).and_then(|route| route.get(delivery.position)) else {
-            return Some(Err((String::new(), "no_sender")));
+            return Some(Err((String::new(), given_up("no_sender"))));
         };
         let time_left = cx.now.until(verification.expires_at);
         let message = self.message(verification, (pending, delivery), &route.name, time_left);
-        let message = message.map_err(|reason| (route.name.clone(), reason));
+        let message = message.map_err(|reason| (route.name.clone(), given_up(reason)));
         let (position, tries) = (delivery.position, delivery.tries);
         Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left, decoy: pending.decoy }))
     }
@@ -137,7 +139,7 @@ impl Service {
         sender: &str,
         time_left: Duration,
     ) -> Result<Message, &'static str> {
-        let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
+        let code = verification.code(&self.parts.keyring, &self.parts.policy.test_recipients).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
         let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
