@@ -154,6 +154,14 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
 }
 
 #[tokio::test]
+async fn a_key_that_apple_refuses_costs_no_token() {
+    let server = google().await;
+    answers(&server, refused(401, "THIRD_PARTY_AUTH_ERROR")).await;
+    assert_eq!(sender(&server).0.send(&samples::push(APP)).await, Err(next_sender("login_refused")));
+    assert_eq!(requests(&server, "/token").await.len(), 1, "it is not the token that is refused");
+}
+
+#[tokio::test]
 async fn what_google_answers_says_what_is_next() {
     let after = |answer: ResponseTemplate| answer.insert_header("retry-after", "9");
     for (answer, expected) in [
