@@ -61,7 +61,7 @@ pub struct ApnsSettings {
 pub enum ApnsError {
     /// The key cannot sign.
     #[error("key_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// The bundle id does not fit into a header.
     #[error("topic holds characters that a header cannot carry")]
     Topic,
@@ -98,7 +98,7 @@ impl Apns {
             topic,
             key_id: settings.key_id,
             team_id: settings.team_id,
-            signer: Signer::es256(&settings.key)?,
+            signer: Signer::es256(&settings.key).map_err(ApnsError::Key)?,
             outgoing: Outgoing::http2(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?,
             clock,
             token: Mutex::default(),

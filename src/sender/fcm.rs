@@ -58,7 +58,7 @@ pub enum FcmError {
     Account(&'static str),
     /// Its key cannot sign.
     #[error("service_account_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// No calls can be made.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),

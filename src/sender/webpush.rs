@@ -55,7 +55,7 @@ pub struct WebPushSettings {
 pub enum WebPushError {
     /// The key cannot sign.
     #[error("key_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// No calls can be made.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
@@ -80,7 +80,7 @@ impl WebPush {
         // An endpoint is always https, in development too.
         let targets = Targets::among(hosts, allow_hosts, false).map_err(OutgoingError::Hosts)?;
         let outgoing = Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?;
-        Ok(Self { contact, signer: Signer::es256(&settings.key)?, outgoing, clock, entropy })
+        Ok(Self { contact, signer: Signer::es256(&settings.key).map_err(WebPushError::Key)?, outgoing, clock, entropy })
     }
 
     /// The scheme of RFC 8292: who we are, to this push service and no other.
