@@ -334,7 +334,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
     }
     let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
-                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\nhosts = [\"*.com\"]\n\
                      [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
                      sender_id = \"123\"\n";
     let expected = [
@@ -343,6 +343,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         "senders.a.timeout_ms",
         "senders.a.topic",
         "senders.b.contact",
+        "senders.b.hosts",
         "senders.c.region",
         "senders.c.sender_id",
     ];
