@@ -15,7 +15,7 @@ use crate::{
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::{Messages, SmsRules, Wording},
+    message::{Messages, SmsRules, TenantWording, Wording},
     ports::outbox::Outbox,
     service::{
         Parts, Service,
@@ -96,6 +96,10 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+fn wording(tenant: &config::TenantSettings) -> TenantWording<'_> {
+    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
+}
+
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
     let messages = &settings.messages;
     let wording = Wording {
@@ -110,6 +114,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();

@@ -129,6 +129,7 @@ impl Service {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let facts = Facts {
+            tenant: &verification.tenant,
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,
