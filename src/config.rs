@@ -30,8 +30,8 @@ pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
-    SmtpTls, WebhookSender,
+    Connection, DkimSettings, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings,
+    SmtpSettings, SmtpTls, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;

@@ -7,6 +7,7 @@ pub mod outgoing;
 pub mod plugin;
 pub mod secret;
 pub mod smtp;
+mod tls;
 pub mod webhook;
 
 #[cfg(test)]
