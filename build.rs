@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "countersign/v1/errors.proto",
         "countersign/store/v1/record.proto",
         "countersign/store/v1/event.proto",
+        "countersign/store/v1/side.proto",
     ])?;
     fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()

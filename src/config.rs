@@ -18,7 +18,7 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::SubjectRules,
+    limits::{EntryMode, SubjectRules},
     quota::Quotas,
     recipient::Channel,
 };
@@ -99,6 +99,13 @@ impl Settings {
     pub fn effective(&self) -> &str {
         &self.effective
     }
+
+    /// The address of the page that links of mails open; none if no action has links.
+    #[must_use]
+    pub fn link_page(&self) -> Option<String> {
+        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
+    }
 }
 
 /// Reads the settings from the defaults, the file, and those variables that begin with `COUNTERSIGN__`.
@@ -155,7 +162,8 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let shield = ShieldSettings::read(root.table("shield"));
     let senders = senders::senders(root.table("senders"), profile);
     let routes = senders::routes(root.table("routes"), &senders, profile);
-    let actions = actions::actions(root.table("actions"), &routes);
+    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
     let worker = WorkerSettings::read(root.table("worker"));

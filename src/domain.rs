@@ -2,6 +2,7 @@
 
 mod base58;
 pub mod binding;
+pub mod breaker;
 pub mod caller;
 pub mod code;
 pub mod decide;
@@ -14,11 +15,15 @@ pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
+pub mod link;
+pub mod push;
 pub mod quota;
 pub mod reached;
+pub mod receipt;
 pub mod recipient;
 pub mod refusal;
 pub mod seal;
+pub mod side;
 pub mod subject;
 pub mod time;
 pub mod verification;

@@ -7,9 +7,12 @@ pub mod deliver;
 mod explain;
 pub mod failure;
 pub mod hands;
+pub mod link;
 pub mod policy;
 mod quotas;
+pub mod receipt;
 pub mod resend;
+mod side;
 pub mod start;
 mod transact;
 pub mod vault;
@@ -37,6 +40,7 @@ use failure::Failure;
 use hands::Hands;
 use policy::Policy;
 use quotas::LocalQuotas;
+use side::Sides;
 use vault::Vault;
 
 /// What a service is made of.
@@ -61,6 +65,8 @@ pub struct Parts {
     pub store_deadline: Duration,
     /// The time that a sender may take for one hand-over.
     pub send_deadline: Duration,
+    /// The address of the page that links of mails open, without its secret; none: no mail has a link.
+    pub link_page: Option<String>,
 }
 
 /// The use cases of the service; one method each, in the file of its verb.
@@ -68,6 +74,7 @@ pub struct Service {
     parts: Parts,
     vault: Vault,
     quotas: LocalQuotas,
+    sides: Sides,
 }
 
 /// A verification as it stands, and the time at which it was read.
@@ -84,7 +91,9 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
-        Self { parts, vault, quotas: LocalQuotas::default() }
+        let (store, clock, deadline) = (parts.store.clone(), parts.clock.clone(), parts.store_deadline);
+        let sides = Sides { store, clock, vault: vault.clone(), deadline };
+        Self { parts, vault, quotas: LocalQuotas::default(), sides }
     }
 
     /// The clock.

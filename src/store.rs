@@ -13,7 +13,7 @@ mod open_error;
 pub mod redis;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 pub use open_error::{OpenCause, OpenError};
 

@@ -107,7 +107,7 @@ pub(super) fn routes(
         let names = row.list("senders").unwrap_or_default();
         let channel = Channel::from_name(&name);
         match channel {
-            None => row.mistake_here("is no channel: email, sms, voice, whatsapp"),
+            None => row.mistake_here("is no channel: push, email, sms, voice, whatsapp"),
             Some(_) if names.is_empty() => row.mistake("senders", "must name at least one sender"),
             Some(channel) => {
                 for sender in &names {

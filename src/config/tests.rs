@@ -44,7 +44,7 @@ fn the_defaults_are_right_and_the_same_as_an_empty_file() {
     assert_eq!(settings.subject.failure_limit, 25);
     let actions: Vec<_> = settings.actions.keys().map(|name| name.as_str()).collect();
     assert_eq!(actions, ["login", "payment"]);
-    assert_eq!(settings.routes.len(), 4);
+    assert_eq!(settings.routes.len(), 5);
     assert_eq!(settings.actions.values().next_back().unwrap().binding, ["amount", "payee"]);
 }
 

@@ -110,6 +110,14 @@ impl Keyring {
         SubjectKey(sign_fields(&self.records, &[tenant.as_str().as_bytes(), subject.as_str().as_bytes()]))
     }
 
+    /// Where the side record of these fields is stored, under this label.
+    #[must_use]
+    pub fn side_key(&self, label: &str, fields: &[&[u8]]) -> SubjectKey {
+        let mut all = vec![label.as_bytes()];
+        all.extend(fields);
+        SubjectKey(self.mark("side", &all))
+    }
+
     /// Recognises these fields again, under this label. Stable over key rotation.
     #[must_use]
     pub fn mark(&self, label: &str, fields: &[&[u8]]) -> Mark {

@@ -20,6 +20,8 @@ pub enum Context<'a> {
     Record(&'a SubjectKey),
     /// An event of a record; without the record's salt it cannot be opened.
     Event(&'a SubjectKey, &'a [u8; 16]),
+    /// A side record.
+    Side(&'a SubjectKey),
 }
 
 impl Context<'_> {
@@ -28,6 +30,7 @@ impl Context<'_> {
         match self {
             Self::Record(key) => [b"record".as_slice(), &key.0].concat(),
             Self::Event(key, salt) => [b"event/".as_slice(), &key.0, salt.as_slice()].concat(),
+            Self::Side(key) => [b"side/".as_slice(), &key.0].concat(),
         }
     }
 }
@@ -106,6 +109,7 @@ mod tests {
         assert_eq!(open(&keyring, Context::Record(&KEY), &blob), Ok((7, b"hello".to_vec())));
         assert_eq!(open(&keyring, Context::Record(&SubjectKey([4; 16])), &blob), Err(SealError::Broken));
         assert_eq!(open(&keyring, Context::Event(&KEY, &[0; 16]), &blob), Err(SealError::Broken));
+        assert_eq!(open(&keyring, Context::Side(&KEY), &blob), Err(SealError::Broken));
         let mut older = blob.clone();
         older[2 + 1 + 7] = 6;
         assert_eq!(open(&keyring, Context::Record(&KEY), &older), Err(SealError::Broken), "another version");

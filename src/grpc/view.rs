@@ -66,6 +66,7 @@ fn channel(channel: Channel) -> v1::Channel {
         Channel::Email => v1::Channel::Email,
         Channel::Voice => v1::Channel::Voice,
         Channel::Whatsapp => v1::Channel::Whatsapp,
+        Channel::Push => v1::Channel::Push,
     }
 }
 
@@ -77,6 +78,7 @@ fn methods(pending: &Pending) -> Vec<i32> {
         Channel::Email => v1::Method::EmailCode,
         Channel::Voice => v1::Method::VoiceCode,
         Channel::Whatsapp => v1::Method::WhatsappCode,
+        Channel::Push => v1::Method::Push,
     };
     pending.limits.channels.iter().filter(reachable).map(|channel| method(channel).into()).collect()
 }
@@ -86,7 +88,7 @@ fn delivery(delivery: &Delivery) -> v1::Delivery {
         DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => (v1::DeliveryStatus::Queued, ""),
         DeliveryStatus::Sent => (v1::DeliveryStatus::Sent, ""),
         DeliveryStatus::Delivered => (v1::DeliveryStatus::Delivered, ""),
-        DeliveryStatus::Undelivered => (v1::DeliveryStatus::Undelivered, ""),
+        DeliveryStatus::Undelivered { reason } => (v1::DeliveryStatus::Undelivered, reason.as_str()),
         DeliveryStatus::Failed { reason } => (v1::DeliveryStatus::Failed, reason.as_str()),
     };
     v1::Delivery {

@@ -132,6 +132,8 @@ mod tests {
         domain::{
             guess::Digits,
             ids::{DeliveryId, SubjectKey, VerificationId},
+            keyring::tests::ring,
+            receipt::ReceiptToken,
             recipient::{Channel, Recipient},
         },
         ports::sender::{Content, Message},
@@ -142,15 +144,18 @@ mod tests {
             message: Message {
                 delivery: DeliveryId([number; 16]),
                 verification: VerificationId { subject: SubjectKey([1; 16]), random: [number; 16] },
+                receipt: ReceiptToken::new(&ring(1, &["a"]), "mail", &SubjectKey([1; 16]), &DeliveryId([number; 16])),
                 recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
                 content: Content {
                     subject: "Your <code>".to_owned(),
                     text: text.to_owned(),
                     html: None,
                     speech: None,
+                    opened: None,
                     language: "en",
                 },
                 code: Digits::from_ascii(b"123456").unwrap(),
+                expires_at: Timestamp::from_micros(1_795_512_900_000_000),
             },
             sent_at: Timestamp::from_micros(1_795_512_600_500_000),
         }

@@ -74,6 +74,7 @@ fn at_its_longest(messages: &Messages, tenant: Option<&TenantId>, language: Lang
             code: &code,
             binding: &binding,
             minutes: MINUTES,
+            link: None,
         })
         .text
 }

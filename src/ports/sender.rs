@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use crate::domain::{
     guess::Digits,
     ids::{DeliveryId, ProviderReference, VerificationId},
+    receipt::ReceiptToken,
     recipient::Recipient,
+    time::Timestamp,
 };
 
 /// A message, ready to go.
@@ -17,12 +19,16 @@ pub struct Message {
     pub delivery: DeliveryId,
     /// The verification it belongs to.
     pub verification: VerificationId,
+    /// Finds the delivery again, for providers that bring it back with their receipts.
+    pub receipt: ReceiptToken,
     /// The address.
     pub recipient: Recipient,
     /// What it says.
     pub content: Content,
     /// The code that it carries, for senders that pass it on apart from the text.
     pub code: Digits,
+    /// When the code ends: what is brought later is of no use.
+    pub expires_at: Timestamp,
 }
 
 /// What a message says, per form. It holds the code, so it prints nowhere.
@@ -30,12 +36,14 @@ pub struct Message {
 pub struct Content {
     /// One line; empty on channels without subjects.
     pub subject: String,
-    /// Plain text.
+    /// Plain text. Of a push message it is what a locked screen may show, so it holds no code.
     pub text: String,
     /// The same as HTML; `None` on channels without it.
     pub html: Option<String>,
     /// How it is spoken; `None` on channels that are read.
     pub speech: Option<Speech>,
+    /// What an app shows once it is opened, with the code; `None` on channels but push.
+    pub opened: Option<String>,
     /// The language that it is written in, as a tag: `nl`.
     pub language: &'static str,
 }
@@ -97,6 +105,27 @@ impl SendError {
     }
 }
 
+/// How the receipts of a provider find the delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptRoad {
+    /// It sends none.
+    #[default]
+    None,
+    /// They bring back the token of the message.
+    ByToken,
+    /// They name the message as the provider did when it took it.
+    ByReference,
+}
+
+/// What a sender can do beside sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Does the provider take the delivery's id as a key, so that the same message handed over twice goes out once?
+    pub idempotent: bool,
+    /// How its receipts find the delivery.
+    pub receipts: ReceiptRoad,
+}
+
 /// Hands messages over.
 #[async_trait]
 pub trait Sender: Send + Sync {
@@ -105,4 +134,9 @@ pub trait Sender: Send + Sync {
     /// # Errors
     /// [`SendError`] says what to do next.
     async fn send(&self, message: &Message) -> Result<Sent, SendError>;
+
+    /// What it can do beside sending; nothing, unless it says so.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
 }

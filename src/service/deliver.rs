@@ -2,20 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Service, failure::Failure, hands::Hand};
+use super::{Service, failure::Failure, hands::Hand, side::may_be_side};
 use crate::{
     domain::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
         ids::{ProviderReference, SubjectKey},
+        receipt::ReceiptToken,
         recipient::Channel,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
-    message::Facts,
+    message::{Facts, Link},
     ports::{
-        sender::{Message, SendError, Sender, Sent},
+        sender::{Content, Message, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -46,6 +47,8 @@ struct Ready {
     position: usize,
     tries: u8,
     time_left: Duration,
+    /// Is there nobody to get it?
+    decoy: bool,
 }
 
 impl Service {
@@ -69,7 +72,11 @@ impl Service {
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
         let command = Tick { lease: self.lease(), hands: 1 };
-        let (work, _) = self.transact(key, None, |record, cx| tick(record, &command, cx)).await?;
+        let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
+            Ok((work, _)) => work,
+            Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
+            Err(failure) => return Err(failure),
+        };
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }
@@ -114,35 +121,67 @@ impl Service {
             return Some(Err((String::new(), "no_sender")));
         };
         let time_left = cx.now.until(verification.expires_at);
-        let message = self.message(verification, pending, delivery, time_left).map_err(|reason| (route.name.clone(), reason));
+        let message = self.message(verification, (pending, delivery), &route.name, time_left);
+        let message = message.map_err(|reason| (route.name.clone(), reason));
         let (position, tries) = (delivery.position, delivery.tries);
-        Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left }))
+        Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left, decoy: pending.decoy }))
     }
 
     fn message(
         &self,
         verification: &Verification,
-        pending: &Pending,
-        delivery: &Delivery,
+        (pending, delivery): (&Pending, &Delivery),
+        sender: &str,
         time_left: Duration,
     ) -> Result<Message, &'static str> {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let content = self.content(verification, (pending, delivery), &code, time_left);
+        let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
+        Ok(Message {
+            delivery: delivery.id,
+            verification: verification.id,
+            receipt,
+            recipient,
+            content,
+            code,
+            expires_at: verification.expires_at,
+        })
+    }
+
+    /// What a delivery says.
+    pub(super) fn content(
+        &self,
+        verification: &Verification,
+        (pending, delivery): (&Pending, &Delivery),
+        code: &Digits,
+        time_left: Duration,
+    ) -> Content {
+        let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
             tenant: &verification.tenant,
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,
-            code: &code,
+            code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
+            link: link.as_deref().map(Link),
         };
-        let content = self.parts.messages.render(&facts);
-        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        self.parts.messages.render(&facts)
+    }
+
+    /// Where a press does as much as the code; only a mail says it.
+    fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
+        let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
+        Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
     }
 
     /// Never longer than the code lives, and never longer than the lease.
     async fn hand_over(&self, ready: &Ready) -> HandOver {
+        if ready.decoy {
+            return HandOver::Taken { reference: None };
+        }
         let limit = self.parts.send_deadline.min(ready.time_left);
         let sent = tokio::time::timeout(limit, ready.route.sender.send(&ready.message)).await;
         let late = SendError::Retry { after: Duration::from_secs(2), reason: "deadline".to_owned() };

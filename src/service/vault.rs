@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod events;
+mod side;
 
 use std::sync::Arc;
 

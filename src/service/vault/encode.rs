@@ -93,6 +93,14 @@ fn answer(answer: &Answer) -> pb::Answer {
 
 fn delivery(delivery: &Delivery) -> pb::Delivery {
     use pb::delivery::Status;
+    let undelivered_reason = match &delivery.status {
+        DeliveryStatus::Undelivered { reason } => reason.clone(),
+        DeliveryStatus::Queued { .. }
+        | DeliveryStatus::Leased(_)
+        | DeliveryStatus::Sent
+        | DeliveryStatus::Delivered
+        | DeliveryStatus::Failed { .. } => String::new(),
+    };
     pb::Delivery {
         id: delivery.id.0.to_vec(),
         channel: delivery.channel.as_str().to_owned(),
@@ -103,6 +111,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
         sender: delivery.sender.clone().unwrap_or_default(),
         reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
+        undelivered_reason,
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
             DeliveryStatus::Leased(lease) => {
@@ -110,7 +119,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
             }
             DeliveryStatus::Sent => Status::Sent(true),
             DeliveryStatus::Delivered => Status::Delivered(true),
-            DeliveryStatus::Undelivered => Status::Undelivered(true),
+            DeliveryStatus::Undelivered { .. } => Status::Undelivered(true),
             DeliveryStatus::Failed { reason } => Status::Failed(reason.clone()),
         }),
     }
@@ -128,6 +137,8 @@ fn pending(pending: &Pending) -> pb::Pending {
         binding: pending.binding.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         limits: Some(limits(&pending.limits)),
         next_resend_at: pending.next_resend_at.as_micros(),
+        browser: pending.browser.map_or_else(Vec::new, |browser| browser.0.to_vec()),
+        decoy: pending.decoy,
     }
 }
 
