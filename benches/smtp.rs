@@ -135,7 +135,8 @@ fn message() -> anyhow::Result<Message> {
     let messages = Messages::load(&wording).map_err(|_| anyhow::anyhow!("the built-in texts are right"))?;
     let (code, binding) = (Digits::from_ascii(b"123456").context("it is six digits")?, Default::default());
     let channel = Channel::Email;
-    let facts = Facts { tenant: &tenant, channel, locale: None, action: &action, code: &code, binding: &binding, minutes: 5, link: None };
+    let facts =
+        Facts { tenant: &tenant, channel, locale: None, action: &action, code: &code, binding: &binding, minutes: 5, link: None };
     Ok(Message {
         delivery: DeliveryId([7; 16]),
         verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },

@@ -92,6 +92,7 @@ const LAYERS: &[Layer] = &[
             "aws_lc_rs",
             "base64",
             "hostname",
+            "httpdate",
             "lettre",
             "reqwest",
             "rustls",

@@ -41,10 +41,7 @@ impl Author {
         if message.recipient.channel() != Channel::Email {
             return Err(give_up("wrong_channel"));
         }
-        let address = message.recipient.expose();
-        // Beyond ASCII it would need SMTPUTF8, which few servers speak.
-        let is_plain = address.is_ascii() && !address.bytes().any(|b| b.is_ascii_control());
-        let to = address.parse::<Address>().ok().filter(|_| is_plain).ok_or_else(|| give_up("bad_address"))?;
+        let to: Address = message.recipient.expose().parse().map_err(|_| give_up("bad_address"))?;
         let text = self.format(message, &to, now).ok_or_else(|| give_up("bad_message"))?;
         let signatures = match &self.signer {
             None => String::new(),

@@ -293,14 +293,6 @@ async fn a_login_in_two_steps_is_for_servers_that_know_no_other() {
 }
 
 #[tokio::test]
-async fn mail_02_an_address_beyond_ascii_is_given_up() {
-    use crate::domain::recipient::{Channel, Recipient};
-    let mut message = samples::message();
-    message.recipient = Recipient::parse(Channel::Email, "\u{e4}nna@example.org").unwrap();
-    assert_eq!(smtp(settings(25)).unwrap().send(&message).await, Err(give_up("bad_address")));
-}
-
-#[tokio::test]
 async fn every_mail_is_signed_that_a_key_is_there_for() {
     use aws_lc_rs::{encoding::AsDer as _, signature::Ed25519KeyPair};
     use base64::{Engine as _, prelude::BASE64_STANDARD};
