@@ -160,7 +160,7 @@ impl Messages {
             brand: &self.voice(facts.tenant).brand,
             action: facts.action.as_str().replace('_', " "),
             minutes: language.minutes(facts.minutes.max(1)),
-            details: facts.binding.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
+            details: facts.binding.iter().map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect(),
             never_share,
             link: facts.link.map(|Link(address)| address),
         };

@@ -78,15 +78,50 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
     }
 }
 
+/// The answer may be given on a page, in an app or to a telephone's keypad, and the text does not know where.
+#[test]
+fn text_04_no_text_names_one_place_for_the_answer() {
+    let places = [
+        ("nl", &["pagina", "website", "app", "toets", "telefoon"][..]),
+        ("de", &["seite", "webseite", "app", "taste", "telefon"][..]),
+        ("en", &["page", "site", "app", "keypad", "phone"][..]),
+        ("es", &["página", "sitio", "app", "aplicación", "tecla", "teléfono"][..]),
+        ("fr", &["page", "site", "app", "appli", "clavier", "téléphone"][..]),
+    ];
+    let messages = load("en", "Bank").unwrap();
+    for (language, words) in places {
+        for channel in Channel::ALL {
+            let content = render(&messages, channel, Some(language), &[]);
+            // The style of a page is no text.
+            let body = content.html.as_deref().and_then(|html| html.split_once("<body")).map(|(_, body)| without_tags(body));
+            for text in [whole(&content).to_owned(), body.unwrap_or_default()] {
+                let text = text.to_lowercase();
+                let found = |word: &&&str| text.split(|c: char| !c.is_alphabetic() && c != ' ').any(|part| holds(part, word));
+                let named: Vec<_> = words.iter().filter(found).collect();
+                assert!(named.is_empty(), "{language} {channel:?} speaks of {named:?}: {text}");
+            }
+        }
+    }
+}
+
+/// Does a text hold these words at the begin of a word?
+fn holds(text: &str, words: &str) -> bool {
+    text.starts_with(words) || text.contains(&format!(" {words}"))
+}
+
+fn without_tags(html: &str) -> String {
+    html.split('<').map(|piece| piece.split_once('>').map_or("", |(_, text)| text)).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn bind_01_every_message_shows_what_is_approved() {
     let messages = messages();
     for channel in Channel::ALL {
-        let content = render(&messages, channel, Some("nl"), &[("amount", "EUR 100.00"), ("payee", "Jansen & Co")]);
+        let content = render(&messages, channel, Some("nl"), &[("amount", "EUR 100.00"), ("new_payee", "Jansen & Co")]);
         let text = whole(&content);
-        assert!(text.contains("\namount: EUR 100.00\npayee: Jansen & Co\n"), "{channel:?}: {text}");
+        assert!(text.contains("\namount: EUR 100.00\nnew payee: Jansen & Co\n"), "{channel:?}: {text}");
         if let Some(html) = content.html {
-            assert!(html.contains("amount: EUR 100.00<br>\npayee: Jansen &amp; Co</p>"), "{html}");
+            assert!(html.contains("amount: EUR 100.00<br>\nnew payee: Jansen &amp; Co</p>"), "{html}");
         }
     }
 }
