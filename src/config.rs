@@ -5,22 +5,30 @@ mod actions;
 mod book;
 mod listeners;
 mod messages;
+mod numbers;
 mod quotas;
 mod reader;
 mod running;
 mod senders;
+mod spend;
 mod store;
 mod tenants;
 
-use std::{collections::BTreeMap, path::Path, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
     limits::{EntryMode, SubjectRules},
+    numbering::Country,
     quota::Quotas,
     recipient::Channel,
+    spend::Spend,
+    test_recipients::TestRecipients,
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
@@ -28,10 +36,11 @@ pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
+pub use numbers::NumberSettings;
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    Connection, DkimSettings, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings,
-    SmtpSettings, SmtpTls, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+    PluginSender, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
@@ -84,6 +93,14 @@ pub struct Settings {
     pub subject: SubjectRules,
     /// How many messages and starts there may be, over all processes.
     pub quotas: Quotas,
+    /// The countries whose numbers may get a message.
+    pub countries: BTreeSet<Country>,
+    /// Which types of numbers may.
+    pub numbers: NumberSettings,
+    /// What messages cost, and how much may be spent.
+    pub spend: Spend,
+    /// Who gets no message and has a code that is known beforehand; nobody in production.
+    pub test_recipients: TestRecipients,
     /// Who hands messages over.
     pub worker: WorkerSettings,
     /// The texts.
@@ -158,7 +175,8 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
-    let tenants = tenants::tenants(root.table("tenants"), &callers, profile);
+    let spend = Spend::read(root.table("spend"));
+    let tenants = tenants::tenants(root.table("tenants"), &callers, (&spend, profile));
     let shield = ShieldSettings::read(root.table("shield"));
     let senders = senders::senders(root.table("senders"), profile);
     let routes = senders::routes(root.table("routes"), &senders, profile);
@@ -166,11 +184,19 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
+    let countries = numbers::allowed(root.table("countries"));
+    let numbers = NumberSettings::read(root.table("numbers"));
+    let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
     if profile == Profile::Production && callers.is_empty() {
         book.mistake("callers", "must name at least one caller in production");
+    }
+    let is_number = |channel: &Channel| matches!(channel, Channel::Sms | Channel::Voice | Channel::Whatsapp);
+    let no_country = countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty));
+    if profile == Profile::Production && no_country && routes.keys().any(is_number) {
+        book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
     }
     root.finish();
     Some(Settings {
@@ -189,6 +215,10 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         actions,
         subject,
         quotas,
+        countries,
+        numbers,
+        spend,
+        test_recipients,
         worker,
         messages,
         log,

@@ -12,6 +12,7 @@ pub mod policy;
 mod quotas;
 pub mod receipt;
 pub mod resend;
+mod screen;
 mod side;
 pub mod start;
 mod transact;

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerSettings, Profile, Table, access::DEVELOPMENT_TENANT, messages};
-use crate::domain::ids::{CallerName, Invalid, TenantId};
+use super::{CallerSettings, Profile, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries, spend::budgets};
+use crate::domain::{
+    ids::{CallerName, Invalid, TenantId},
+    numbering::Country,
+    spend::{Budgets, Spend},
+};
 
 /// What one tenant has of its own; all else it shares.
 #[derive(Clone, Debug, Default)]
@@ -12,19 +16,23 @@ pub struct TenantSettings {
     pub brand: Option<String>,
     /// The host of its page on which a code of an SMS is typed.
     pub web_host: Option<String>,
+    /// The countries whose numbers may get a message.
+    pub countries: Option<BTreeSet<Country>>,
+    /// How much it may spend.
+    pub spend: Option<Budgets>,
 }
 
 /// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
 pub(super) fn tenants(
     mut table: Table<'_>,
     callers: &BTreeMap<CallerName, CallerSettings>,
-    profile: Profile,
+    (spend, profile): (&Spend, Profile),
 ) -> BTreeMap<TenantId, TenantSettings> {
     let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
     let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
     let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
     for (name, mut row) in table.named() {
-        let own = tenant(&mut row);
+        let own = tenant(&mut row, spend);
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
             Ok(name) => match tenants.get_mut(&name) {
@@ -38,7 +46,7 @@ pub(super) fn tenants(
     tenants
 }
 
-fn tenant(row: &mut Table<'_>) -> TenantSettings {
+fn tenant(row: &mut Table<'_>, spend: &Spend) -> TenantSettings {
     let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
         Ok(brand) => Some(brand),
         Err(what) => {
@@ -46,7 +54,12 @@ fn tenant(row: &mut Table<'_>) -> TenantSettings {
             None
         }
     });
-    TenantSettings { brand, web_host: row.text("web_host") }
+    TenantSettings {
+        brand,
+        web_host: row.text("web_host"),
+        countries: countries(row, "countries"),
+        spend: row.optional_table("spend").map(|own| budgets(own, spend)),
+    }
 }
 
 #[cfg(test)]

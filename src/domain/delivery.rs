@@ -60,6 +60,8 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Since when.
     pub updated_at: Timestamp,
+    /// When it was made.
+    pub made_at: Timestamp,
     /// Hand-overs begun.
     pub tries: u8,
     /// Position of the next sender in the channel's route.
@@ -103,6 +105,7 @@ impl Delivery {
             masked: recipient.masked(),
             status: DeliveryStatus::Queued { not_before: at },
             updated_at: at,
+            made_at: at,
             tries: 0,
             position: 0,
             sender: None,
@@ -202,7 +205,6 @@ impl Delivery {
     pub fn receive(mut self, sender: &str, receipt: Receipt, now: Timestamp) -> Option<Self> {
         let is_taker = self.sender.as_deref() == Some(sender);
         self.status = match (receipt, &self.status) {
-            (_, DeliveryStatus::Delivered) => return None,
             // Whoever brought it, and even if it was given up.
             (
                 Receipt::Delivered,
@@ -226,7 +228,8 @@ impl Delivery {
                 | DeliveryStatus::Sent
                 | DeliveryStatus::Undelivered { .. }
                 | DeliveryStatus::Failed { .. },
-            ) => return None,
+            )
+            | (_, DeliveryStatus::Delivered) => return None,
         };
         self.sender = Some(sender.to_owned());
         self.updated_at = now;

@@ -3,6 +3,7 @@
 use super::{
     failures::Origin,
     ids::{ActionName, CallerName, Reference, VerificationId},
+    number_rules::Unfit,
     quota::Dimension,
     recipient::Channel,
     time::Timestamp,
@@ -36,8 +37,20 @@ pub enum What {
         /// The first road.
         channel: Channel,
     },
+    /// A recipient of a start that went to another one may get no message, and never will by this verification.
+    PassedOver {
+        /// The road.
+        channel: Channel,
+        /// Why.
+        why: Unfit,
+    },
     /// Its code was asked for again.
     Resent {
+        /// The road.
+        channel: Channel,
+    },
+    /// The plan moved on to its next road.
+    MovedOn {
         /// The road.
         channel: Channel,
     },

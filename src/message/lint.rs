@@ -24,9 +24,9 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
     tenants.sort();
     for tenant in tenants {
         for found in judge(messages, Some(tenant), actions) {
-            let is_known = mistakes.iter().any(|known| known.path == found.path && known.problem == found.problem);
-            let path = format!("tenant {}: {}", tenant.as_str(), found.path);
-            mistakes.extend((!is_known).then(|| TemplateMistake { path, ..found }));
+            if !mistakes.contains(&found) {
+                mistakes.push(TemplateMistake { path: format!("tenant {}: {}", tenant.as_str(), found.path), ..found });
+            }
         }
     }
     mistakes

@@ -159,13 +159,11 @@ fn parse_from(text: &str) -> Result<Mailbox, SmtpError> {
 /// The name of the settings, or the machine's; an address in brackets where that is no name (RFC 5321 §4.1.3).
 fn hello(name: Option<String>) -> Result<String, SmtpError> {
     let fits = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-    match name {
-        Some(name) => Some(name).filter(fits).ok_or(SmtpError::HelloName),
-        None => {
-            let of_machine = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(fits);
-            Ok(of_machine.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
-        }
+    if let Some(name) = name {
+        return Some(name).filter(fits).ok_or(SmtpError::HelloName);
     }
+    let of_machine = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(fits);
+    Ok(of_machine.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ use crate::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
-        ids::{ProviderReference, SubjectKey},
+        ids::{DeliveryId, ProviderReference, SubjectKey},
+        limits::CLOSED_MARGIN,
         receipt::ReceiptToken,
         recipient::Channel,
+        side::Side,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::{Facts, Link},
     ports::{
-        sender::{Content, Message, SendError, Sender, Sent},
+        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         store::Due,
         system::fresh,
     },
@@ -27,6 +29,9 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// The pause doubles so often at most while no sender of the route takes a message.
 const DOUBLINGS_MAX: u32 = 5;
+
+/// Who takes what a test recipient would get: nobody.
+const TEST_SENDER: &str = "test";
 
 /// A sender and its name in the settings.
 #[derive(Clone)]
@@ -71,7 +76,7 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick { lease: self.lease(), hands: 1 };
+        let command = Tick { lease: self.lease(), hands: 1, delivery: DeliveryId(fresh(&*self.parts.entropy)) };
         let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
             Ok((work, _)) => work,
             Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
@@ -93,9 +98,10 @@ impl Service {
         let cx = self.context(&loaded);
         let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
-            Some(Err((sender, reason))) => (sender, HandOver::GivenUp { reason: reason.to_owned() }),
+            Some(Err(settled)) => settled,
             Some(Ok(ready)) => {
                 let outcome = self.hand_over(&ready).await;
+                self.expect_receipts(&ready, &outcome).await;
                 (ready.route.name, outcome)
             }
         };
@@ -104,25 +110,24 @@ impl Service {
         Ok(())
     }
 
-    /// The message, if it may go out; `None` if somebody else has the lease or the verification is over.
-    fn ready(
-        &self,
-        record: Option<&SubjectRecord>,
-        work: &Work,
-        cx: &Context<'_>,
-    ) -> Option<Result<Ready, (String, &'static str)>> {
+    /// The message, if it may go out, or how it ends without; `None` if somebody else has the lease or the verification is over.
+    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, (String, HandOver)>> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
         let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
         if !delivery.is_held_by(&work.token, cx.now) || verification.generation != cx.generation {
             return None;
         }
+        if pending.recipients.get(delivery.recipient).is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some()) {
+            return Some(Err((TEST_SENDER.to_owned(), HandOver::Taken { reference: None })));
+        }
+        let given_up = |reason: &str| HandOver::GivenUp { reason: reason.to_owned() };
         let Some(route) = self.parts.routes.get(&delivery.channel).and_then(|route| route.get(delivery.position)) else {
-            return Some(Err((String::new(), "no_sender")));
+            return Some(Err((String::new(), given_up("no_sender"))));
         };
         let time_left = cx.now.until(verification.expires_at);
         let message = self.message(verification, (pending, delivery), &route.name, time_left);
-        let message = message.map_err(|reason| (route.name.clone(), reason));
+        let message = message.map_err(|reason| (route.name.clone(), given_up(reason)));
         let (position, tries) = (delivery.position, delivery.tries);
         Some(message.map(|message| Ready { message, route: route.clone(), position, tries, time_left, decoy: pending.decoy }))
     }
@@ -134,7 +139,7 @@ impl Service {
         sender: &str,
         time_left: Duration,
     ) -> Result<Message, &'static str> {
-        let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
+        let code = verification.code(&self.parts.keyring, &self.parts.policy.test_recipients).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
         let receipt = ReceiptToken::new(&self.parts.keyring, sender, &verification.id.subject, &delivery.id);
@@ -175,6 +180,22 @@ impl Service {
     fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
         let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
         Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
+    }
+
+    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
+    /// that a receipt is seldom faster.
+    async fn expect_receipts(&self, ready: &Ready, outcome: &HandOver) {
+        let by_reference = ready.route.sender.capabilities().receipts == ReceiptRoad::ByReference;
+        if let (HandOver::Taken { reference: Some(reference) }, true) = (outcome, by_reference) {
+            let (message, kept) = (&ready.message, self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN));
+            let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+            let until = self.parts.clock.now().plus(ready.time_left + kept);
+            let place = self.place_of(&ready.route.name, reference);
+            let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+            if let Err(error) = put.await {
+                tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+            }
+        }
     }
 
     /// Never longer than the code lives, and never longer than the lease.

@@ -79,11 +79,12 @@ fn takes(rules: &AnswerRules, status: StatusCode) -> bool {
 }
 
 /// Timed out on its side, too early, too many requests, or out of order: it passes.
-fn is_busy(status: StatusCode) -> bool {
+pub(in super::super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-fn refusal(status: StatusCode) -> &'static str {
+/// Why an answer of this status took nothing, if it is the provider's own.
+pub(in super::super) fn refusal(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "login_refused",
         _ if status.is_redirection() => "redirected",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
 use crate::domain::{
     decide::{
-        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, Report, Resend, Standing, Start, Target, Tick,
-        Verdict, Work, cancel, check, report, resend, start, tick,
+        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, RefusedMessage, Report,
+        Resend, Standing, Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
     },
     delivery::{HandOver, Lease},
     event::{Event, What},
@@ -15,9 +15,11 @@ use crate::domain::{
     guess::Guess,
     ids::{AttemptId, DeliveryId, VerificationId},
     limits::{EntryMode, SubjectRules},
+    receipt::Receipt,
     recipient::Channel,
     refusal::Refusal,
     subject::SubjectRecord,
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
     verification::{Outcome, RequestMark, Verification},
 };
@@ -27,9 +29,12 @@ pub(super) struct World {
     pub(super) generation: Generation,
     pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
+    pub(super) tests: TestRecipients,
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
     pub(super) events: Vec<Event>,
+    /// Do the quotas refuse what a plan would send?
+    pub(super) quotas_refuse: bool,
     /// How surely the last commit had to last.
     pub(super) durability: Option<Durability>,
     serial: u64,
@@ -42,15 +47,25 @@ impl World {
             generation: Generation([1; 16]),
             forgot_at: None,
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
+            tests: TestRecipients::default(),
             record: None,
             events: Vec::new(),
+            quotas_refuse: false,
             durability: None,
             serial: 0,
         }
     }
 
     pub(super) fn cx(&self) -> Context<'_> {
-        Context { now: self.now(), generation: self.generation, forgot_at: self.forgot_at, keyring: &KEYRING, rules: &self.rules }
+        Context {
+            now: self.now(),
+            generation: self.generation,
+            forgot_at: self.forgot_at,
+            keyring: &KEYRING,
+            rules: &self.rules,
+            refused: None,
+            tests: &self.tests,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -96,6 +111,7 @@ impl World {
             contact: None,
             locale: None,
             recipients: vec![MAIL.clone()],
+            passed_over: Vec::new(),
             preferred: None,
             binding: binding("10"),
             limits: limits(),
@@ -130,7 +146,7 @@ impl World {
     }
 
     pub(super) fn code(&self, id: VerificationId) -> String {
-        self.find(id).code(&KEYRING).expect("it is pending").expose().to_owned()
+        self.find(id).code(&KEYRING, &self.tests).expect("it is pending").expose().to_owned()
     }
 
     pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {
@@ -214,8 +230,15 @@ impl World {
     }
 
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
-        let command = Tick { lease: self.lease(), hands };
-        let decision = tick(self.record.clone(), &command, &self.cx());
+        let command = Tick { lease: self.lease(), hands, delivery: DeliveryId(self.fresh()) };
+        let mut decision = tick(self.record.clone(), &command, &self.cx());
+        if self.quotas_refuse
+            && let Some(message) = decision.outgoing.take()
+        {
+            let refused = RefusedMessage { message, reason: "quota_exceeded" };
+            decision = tick(self.record.clone(), &command, &Context { refused: Some(&refused), ..self.cx() });
+            assert_eq!(decision.outgoing, None, "what was refused is not sent");
+        }
         self.commit(decision).unwrap()
     }
 
@@ -223,8 +246,18 @@ impl World {
         self.tick_with(16)
     }
 
+    pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
+        let command = NoteReceipt { delivery, sender: sender.to_owned(), receipt: said };
+        let decision = receipt(self.record.clone(), &command, &self.cx());
+        self.commit(decision).unwrap()
+    }
+
     pub(super) fn report(&mut self, work: Work, outcome: HandOver) {
-        let command = Report { work, sender: "mail".to_owned(), outcome };
+        self.report_by("mail", work, outcome);
+    }
+
+    pub(super) fn report_by(&mut self, sender: &str, work: Work, outcome: HandOver) {
+        let command = Report { work, sender: sender.to_owned(), outcome };
         let decision = report(self.record.clone(), &command, &self.cx());
         self.commit(decision).unwrap();
     }

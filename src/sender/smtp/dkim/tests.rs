@@ -40,9 +40,9 @@ fn tag(signature: &str, name: &str) -> String {
 fn each_key_signs_for_itself_and_the_signature_says_what_it_covers() {
     let ((old, old_public), (new, new_public)) = (rsa(aws_lc_rs::rsa::KeySize::Rsa2048), ed25519());
     let signer = Signer::new(settings("Bank.example", &[("old", &old), ("new", &new)]), "bank.example").unwrap();
-    let signed = signer.sign(MAIL, NOW).unwrap();
-    assert!(signed.ends_with("\r\n") && signed.lines().all(|line| line.len() <= 90), "{signed}");
-    let signatures: Vec<String> = signed.split("DKIM-Signature:").skip(1).map(|rest| format!("DKIM-Signature:{rest}")).collect();
+    let fields = signer.sign(MAIL, NOW).unwrap();
+    assert!(fields.ends_with("\r\n") && fields.lines().all(|line| line.len() <= 90), "{fields}");
+    let signatures: Vec<String> = fields.split("DKIM-Signature:").skip(1).map(|rest| format!("DKIM-Signature:{rest}")).collect();
     let of = |name: &str| signatures.iter().map(|signature| tag(signature, name)).collect::<Vec<_>>();
     assert_eq!(of("a"), ["rsa-sha256", "ed25519-sha256"]);
     assert_eq!((of("s"), of("d")), (vec!["old".to_owned(), "new".to_owned()], vec!["bank.example".to_owned(); 2]));
