@@ -23,9 +23,13 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use countersign::{
     domain::{
+        binding::Binding,
         guess::Digits,
         ids::{ActionName, DeliveryId, SubjectKey, TenantId, VerificationId},
+        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+        receipt::ReceiptToken,
         recipient::{Channel, Recipient},
+        time::Timestamp,
     },
     message::{Facts, Messages, Wording},
     ports::sender::{Message, Sender},
@@ -133,16 +137,21 @@ fn message() -> anyhow::Result<Message> {
     let (tenant, action) = (TenantId::parse("bank")?, ActionName::parse("payment")?);
     let wording = Wording { default_language: "en", brand: "Voorbeeld Bank", ..Wording::default() };
     let messages = Messages::load(&wording).map_err(|_| anyhow::anyhow!("the built-in texts are right"))?;
-    let (code, binding) = (Digits::from_ascii(b"123456").context("it is six digits")?, Default::default());
+    let (code, binding) = (Digits::from_ascii(b"123456").context("it is six digits")?, Binding::default());
     let channel = Channel::Email;
     let facts =
         Facts { tenant: &tenant, channel, locale: None, action: &action, code: &code, binding: &binding, minutes: 5, link: None };
+    let (delivery, subject) = (DeliveryId([7; 16]), SubjectKey([1; 16]));
+    let ring = [(Kid::parse("k1")?, Secret::new([2; SECRET_BYTES]))];
+    let keyring = Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).map_err(|_| anyhow::anyhow!("it is a ring"))?;
     Ok(Message {
-        delivery: DeliveryId([7; 16]),
-        verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
+        delivery,
+        verification: VerificationId { subject, random: [2; 16] },
+        receipt: ReceiptToken::new(&keyring, "mail", &subject, &delivery),
         recipient: Recipient::parse(channel, "anna@example.org").map_err(|_| anyhow::anyhow!("it is an address"))?,
         content: messages.render(&facts),
         code,
+        expires_at: Timestamp::from_micros(u64::MAX),
     })
 }
 

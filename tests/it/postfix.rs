@@ -12,15 +12,15 @@ use crate::{
 
 /// The service with these servers, in this order.
 async fn service(servers: &[&SmtpSink]) -> Harness {
-    let mut file = String::new();
-    for (name, server) in ["a", "b"].into_iter().zip(servers) {
+    let section = |(name, server): (&str, &&SmtpSink)| {
         let port = server.port;
-        file += &format!(
-            "[senders.{name}]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nfrom = \"codes@bank.example\"\n"
-        );
-    }
+        format!(
+            "[senders.{name}]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nfrom = \"a@bank.example\"\n"
+        )
+    };
+    let sections: String = ["a", "b"].into_iter().zip(servers).map(section).collect();
     let names = if servers.len() == 1 { "\"a\"" } else { "\"a\", \"b\"" };
-    file += &format!("[routes.email]\nsenders = [{names}]\n");
+    let file = format!("{sections}[routes.email]\nsenders = [{names}]\n");
     Setup::default().with("WORKER__POLL_MS", "10").file(&file).start().await
 }
 
