@@ -18,6 +18,7 @@ mod operations;
 mod postfix;
 mod process;
 mod providers;
+mod pumping;
 mod push;
 mod quotas;
 mod redis;
