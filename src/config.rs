@@ -41,8 +41,8 @@ pub use messages::MessageSettings;
 pub use numbers::NumberSettings;
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    ApnsSender, Connection, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender,
-    SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+    PluginSender, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;

@@ -17,7 +17,7 @@ use crate::{
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::{Messages, SmsRules, Wording},
+    message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
         Parts, Service,
@@ -112,6 +112,10 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
+    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
+}
+
 fn number_rules(settings: &Settings) -> NumberRules {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
     NumberRules {
@@ -141,6 +145,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
