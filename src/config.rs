@@ -29,8 +29,8 @@ pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
-    SmtpTls, WebhookSender,
+    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, Receipts, SenderSettings,
+    SmtpSettings, SmtpTls, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 
@@ -148,7 +148,8 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
     let shield = ShieldSettings::read(root.table("shield"));
-    let senders = senders::senders(root.table("senders"), profile);
+    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let senders = senders::senders(root.table("senders"), profile, public);
     let routes = senders::routes(root.table("routes"), &senders, profile);
     let actions = actions::actions(root.table("actions"), &routes);
     let subject = running::subject(root.table("subject"));

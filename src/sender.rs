@@ -1,5 +1,6 @@
 //! Senders: SMTP, providers' HTTP APIs, an operator's own service or process, and console and outbox for trying out.
 
+pub mod addresses;
 pub mod console;
 pub mod http;
 pub mod outbox;

@@ -1,6 +1,7 @@
 //! The use cases: load, decide, commit once, answer after.
 
 pub mod audit;
+pub mod callback;
 pub mod cancel;
 pub mod check;
 pub mod deliver;

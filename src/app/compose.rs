@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, senders::routes, stores};
+use super::{App, Listeners, Machine, callbacks, senders::routes, stores};
 use crate::{
     config::{self, Profile, Settings},
     domain::{
@@ -69,7 +69,19 @@ impl App {
             admin: bind(settings.admin.listen, "admin.listen").await?,
         };
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
-        Ok(Self { settings, machine, service, worker, credentials, outbox, listeners, metrics, shutdown, development_key })
+        Ok(Self {
+            receivers: callbacks::receivers(&settings)?,
+            settings,
+            machine,
+            service,
+            worker,
+            credentials,
+            outbox,
+            listeners,
+            metrics,
+            shutdown,
+            development_key,
+        })
     }
 
     /// The shield of each caller.

@@ -3,12 +3,14 @@
 mod hook;
 mod http;
 mod preset;
+mod receipts;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
+pub use self::receipts::Receipts;
 use super::{Profile, Table};
 use crate::domain::recipient::Channel;
 
@@ -66,6 +68,27 @@ pub enum SenderSettings {
 }
 
 impl SenderSettings {
+    /// How it tells us what became of a message, if it does.
+    #[must_use]
+    pub fn receipts(&self) -> Option<&Receipts> {
+        match self {
+            Self::Http(http) => http.receipts.as_ref(),
+            Self::Webhook(webhook) => webhook.receipts.as_ref(),
+            Self::Plugin(plugin) => plugin.receipts.as_ref(),
+            Self::Smtp(_) | Self::Console | Self::Outbox => None,
+        }
+    }
+
+    /// What it lacks to carry messages of a channel that it could carry.
+    fn lacks(&self, channel: Channel) -> Option<String> {
+        match self {
+            Self::Http(http) => {
+                http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
+            }
+            Self::Smtp(_) | Self::Webhook(_) | Self::Plugin(_) | Self::Console | Self::Outbox => None,
+        }
+    }
+
     /// Can it carry messages of this channel?
     fn carries(&self, channel: Channel) -> bool {
         match self {
@@ -103,7 +126,8 @@ fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
     KINDS.into_iter().chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
 }
 
-pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String, SenderSettings> {
+/// `public`: is there an address under which providers reach us?
+pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> BTreeMap<String, SenderSettings> {
     let mut senders = BTreeMap::new();
     for (name, mut row) in table.named() {
         let find = |text: &str| {
@@ -114,21 +138,29 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
             Some(Kind::Smtp) => smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
-            Some(Kind::Http) => http::http(&mut row).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
-            Some(Kind::Plugin) => hook::plugin(&mut row).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
+            Some(Kind::Http) => http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Preset(source)) => preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Webhook) => hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook))),
+            Some(Kind::Plugin) => hook::plugin(&mut row, public).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };
         if profile == Profile::Production && matches!(sender, Some(SenderSettings::Console | SenderSettings::Outbox)) {
             row.mistake("kind", "shows codes, so it is refused in production");
         }
+        if sender.as_ref().is_some_and(|sender| sender.receipts().is_some()) && !is_plain(&name) {
+            row.mistake_here("is called by its provider under its name, which must be of a-z, 0-9, _ and -");
+        }
         senders.extend(sender.map(|sender| (name, sender)));
         row.finish();
     }
     table.finish();
     senders
+}
+
+/// A name that can stand in a URL as it is.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
 }
 
 fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
@@ -186,7 +218,8 @@ pub(super) fn routes(
                     match senders.get(sender) {
                         None => row.mistake("senders", format!("{sender:?} is none of the senders")),
                         Some(settings) if !settings.carries(channel) => {
-                            row.mistake("senders", format!("{sender:?} does not carry {}", channel.as_str()));
+                            let lacks = settings.lacks(channel).map_or_else(String::new, |keys| format!(" without {keys}"));
+                            row.mistake("senders", format!("{sender:?} does not carry {}{lacks}", channel.as_str()));
                         }
                         Some(_) => {}
                     }

@@ -23,7 +23,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "domain",
         &[],
-        &["aws_lc_rs", "bs58", "email_address", "hex", "idna", "rlibphonenumber", "subtle", "thiserror", "zeroize"],
+        &["aws_lc_rs", "base64", "bs58", "email_address", "hex", "idna", "rlibphonenumber", "subtle", "thiserror", "zeroize"],
     ),
     layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
     layer("service", &["domain", "ports", "message"], &["async_trait", "metrics", "prost", "thiserror", "tokio", "tracing"]),
@@ -48,7 +48,11 @@ const LAYERS: &[Layer] = &[
             "tracing",
         ],
     ),
-    layer("http", &["domain", "ports", "service"], &["axum", "jiff", "minijinja", "serde", "tokio_util"]),
+    layer(
+        "http",
+        &["domain", "ports", "service"],
+        &["axum", "base64", "hex", "jiff", "metrics", "minijinja", "serde", "serde_json", "tokio_util", "tracing", "url"],
+    ),
     layer("worker", &["domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
     layer(
         "store",
@@ -78,6 +82,7 @@ const LAYERS: &[Layer] = &[
             "async_trait",
             "aws_lc_rs",
             "base64",
+            "jsonwebtoken",
             "lettre",
             "reqwest",
             "rustls",

@@ -25,7 +25,7 @@ impl SenderService for Answering {
 
 fn settings(address: &str) -> PluginSettings {
     let token = Some(SecretText::new("s3cret-word".to_owned()));
-    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5) }
+    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5), addresses: None }
 }
 
 type Asked = tokio::sync::mpsc::UnboundedReceiver<Request<v1::SendMessageRequest>>;
