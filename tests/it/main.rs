@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod binary;
+mod callbacks;
+mod calls;
 mod canary;
 mod codes;
 mod delivery;
