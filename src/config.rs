@@ -10,6 +10,7 @@ mod reader;
 mod running;
 mod senders;
 mod store;
+mod text;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 

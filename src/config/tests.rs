@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension};
+use crate::{
+    domain::{gcra::Rate, quota::Dimension},
+    ports::callback::{Place, Scheme},
+};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -229,7 +232,7 @@ fn preset_section(kind: &str, keys: &[&str]) -> String {
 #[test]
 fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
     type Preset = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Channel]);
-    let presets: [Preset; 5] = [
+    let presets: [Preset; 6] = [
         (
             "twilio",
             &["account_sid", "auth_token_file", "from"],
@@ -237,12 +240,20 @@ fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
             &[Channel::Sms, Channel::Whatsapp],
         ),
         ("vonage", &["api_key", "api_secret_file", "from"], &[], &[Channel::Sms]),
+        ("vonage_voice", &["application_id", "private_key_file", "voice_from"], &[], &[Channel::Voice]),
         ("messagebird", &["access_key_file", "from"], &[], &[Channel::Sms]),
         ("infobip", &["base_url", "api_key_file", "from"], &[], &[Channel::Sms]),
         ("whatsapp_cloud", &["phone_number_id", "access_token_file", "template", "graph_version"], &[], &[Channel::Whatsapp]),
     ];
     for (kind, required, optional, channels) in presets {
         let all = [required, optional].concat();
+        // A call asks in the middle what to say.
+        let (public, receipts): (&[_], _) = match channels {
+            [Channel::Voice] => (&[("HTTP__PUBLIC_URL", "https://otp.bank.example")], "receipts.secret_files = [\"/k/r\"]\n"),
+            _ => (&[], ""),
+        };
+        let preset_section = |kind, keys: &[&str]| preset_section(kind, keys) + receipts;
+        let with = |text: &str, _: &[(&str, &str)]| with(text, public);
         let settings = with(&preset_section(kind, &all), &[]).unwrap();
         let SenderSettings::Http(http) = &settings.senders["p"] else { panic!("{kind} is a preset") };
         assert_eq!(http.requests.keys().copied().collect::<Vec<_>>(), channels, "{kind}");
@@ -348,4 +359,100 @@ fn settings_of_the_store_that_fight_are_mistakes() {
         let mistakes = with(&format!("[store]\n{text}\n"), &[]).unwrap_err();
         assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), [key], "{mistakes}");
     }
+}
+
+#[test]
+fn the_public_address_is_encrypted_and_nothing_but_an_address() {
+    let of = |text: &str| with(&format!("[http]\npublic_url = \"{text}\"\n"), &[]).map(|settings| settings.http.public_url);
+    assert_eq!(of("").unwrap(), None);
+    for (text, kept) in [
+        ("https://otp.bank.example", "https://otp.bank.example"),
+        ("https://otp.bank.example:8443/otp/", "https://otp.bank.example:8443/otp"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ] {
+        assert_eq!(of(text).unwrap().as_deref(), Some(kept));
+    }
+    for bad in
+        ["otp.bank.example", "ftp://otp.bank.example", "https://", "https://a@b.example", "https://b.example/?x", "https://b/#x"]
+    {
+        assert_eq!(keys_of(with(&format!("[http]\npublic_url = \"{bad}\"\n"), &[])), ["http.public_url"], "{bad}");
+    }
+    assert_eq!(keys_of(with(PRODUCTION, &[("HTTP__PUBLIC_URL", "http://127.0.0.1:8080")])), ["http.public_url"]);
+}
+
+#[test]
+fn hook_02_receipts_need_an_address_and_secrets() {
+    let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
+    let scheme = |settings: &Settings| settings.senders["p"].receipts().map(|receipts| receipts.scheme);
+    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]);
+    let settings = with(&twilio, public).unwrap();
+    assert_eq!(scheme(&settings), Some(Scheme::Twilio), "its own token signs");
+    assert_eq!(settings.senders["p"].receipts().unwrap().secret_files, [PathBuf::from("v1-auth_token_file")]);
+    assert_eq!(scheme(&with(&twilio, &[]).unwrap()), None, "nobody could call");
+
+    for (kind, keys, more) in [
+        ("vonage", &["api_key", "api_secret_file", "from"][..], ""),
+        ("infobip", &["base_url", "api_key_file", "from"], "receipts.username = \"i\"\n"),
+        ("webhook", &[], "channels = [\"sms\"]\nurl = \"https://h.example\"\nsecret_files = [\"/k/a\"]\n"),
+        ("plugin", &[], "channels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n"),
+    ] {
+        let bare = format!("{}{more}", preset_section(kind, keys));
+        let full = format!("{bare}receipts.secret_files = [\"/k/r\"]\n");
+        let settings = with(&full, public).unwrap();
+        assert!(scheme(&settings).is_some(), "{kind}");
+        let again = with(settings.effective(), &[]).unwrap();
+        assert_eq!(again.effective(), settings.effective());
+        assert_eq!(keys_of(with(&full, &[])), ["senders.p.receipts"], "{kind}: no address");
+        let empty = format!("{bare}receipts.secret_files = []\n");
+        assert_eq!(keys_of(with(&empty, public)), ["senders.p.receipts.secret_files"], "{kind}: no secret");
+        let named = full.replace("senders.p", "senders.P");
+        assert_eq!(keys_of(with(&named, public)), ["senders.P"], "{kind}: a name for URLs");
+    }
+    let nameless =
+        format!("{}receipts.secret_files = [\"/k/r\"]\n", preset_section("infobip", &["base_url", "api_key_file", "from"]));
+    assert_eq!(keys_of(with(&nameless, public)), ["senders.p.receipts.username"]);
+}
+
+#[test]
+fn text_06_voice_of_a_preset_needs_an_address_for_the_key_press() {
+    let route = "[routes.voice]\nsenders = [\"p\"]\n";
+    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]) + route;
+    let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
+    assert!(with(&twilio, public).is_ok());
+    let mistakes = with(&twilio, &[]).unwrap_err();
+    assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), ["routes.voice.senders"]);
+    assert!(mistakes.to_string().contains("does not carry voice without http.public_url and receipts"), "{mistakes}");
+}
+
+#[test]
+fn receipts_of_a_provider_are_described_by_settings_alone() {
+    let text = r#"
+[http]
+public_url = "https://otp.bank.example"
+[senders.acme]
+kind = "http"
+channels = ["sms"]
+url = "https://api.acme.example/v1/messages"
+json = '{"To": "{{ address }}", "Text": "{{ text }}", "Tell": "{{ callback }}"}'
+[senders.acme.receipts]
+scheme = "meta"
+secret_files = ["/k/old", "/k/new"]
+verify_token_file = "/k/verify"
+body = "form"
+items = "/results/*"
+status = ["/a/status", "/status"]
+delivered = ["DELIVRD"]
+undelivered = ["UNDELIV", "EXPIRED"]
+"#;
+    let settings = with(text, &[]).unwrap();
+    let receipts = settings.senders["acme"].receipts().unwrap();
+    assert_eq!((receipts.scheme, receipts.reading.place, receipts.secret_files.len()), (Scheme::Meta, Place::Form, 2));
+    assert_eq!(receipts.reading.status, ["/a/status", "/status"]);
+    assert_eq!(receipts.reading.reference, ["/data/reference"], "what is left out is our own form");
+    let broken = |from: &str, to: &str| keys_of(with(&text.replace(from, to), &[]));
+    assert_eq!(broken("\"meta\"", "\"mta\""), ["senders.acme.receipts.scheme"]);
+    assert_eq!(broken("scheme = \"meta\"", ""), ["senders.acme.receipts.scheme"]);
+    assert_eq!(broken("\"/status\"", "\"status\""), ["senders.acme.receipts.status"]);
+    assert_eq!(broken("\"/results/*\"", "\"results\""), ["senders.acme.receipts.items"]);
+    assert_eq!(broken("body = \"form\"", "boddy = \"form\""), ["senders.acme.receipts.boddy"]);
 }

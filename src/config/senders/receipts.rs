@@ -28,8 +28,10 @@ impl Receipts {
             let found = Scheme::ALL.iter().find(|(name, _)| *name == text);
             found.map(|(_, scheme)| *scheme).ok_or("must be one of twilio, vonage, messagebird, meta, basic, standard_webhooks")
         });
+        // Without a scheme nothing is known of the other keys, so none of them is a mistake.
+        let scheme = scheme?;
         let reading = reading(&mut section);
-        let receipts = scheme.and_then(|scheme| Self::with(&mut section, scheme, reading, None));
+        let receipts = Self::with(&mut section, scheme, reading, None);
         section.finish();
         receipts
     }
