@@ -31,7 +31,7 @@ pub(super) fn receiver(sender: &SenderSettings) -> Option<anyhow::Result<Receive
             verifier,
             reading: receipts.reading.clone(),
             challenge: challenge.map(|token| SharedText::new(&token)),
-            dialect: dialect(sender, receipts.scheme),
+            dialect: dialect(sender),
         })
     }))
 }
@@ -51,11 +51,16 @@ fn shared_secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(text)
 }
 
+/// Does its provider ask us what a call says?
+pub(super) fn makes_calls(sender: &SenderSettings) -> bool {
+    dialect(sender).is_some()
+}
+
 /// The language of the provider's calls, if the sender makes calls.
-fn dialect(sender: &SenderSettings, scheme: Scheme) -> Option<Dialect> {
+fn dialect(sender: &SenderSettings) -> Option<Dialect> {
     let SenderSettings::Http(http) = sender else { return None };
     http.requests.get(&Channel::Voice)?;
-    match scheme {
+    match http.receipts.as_ref()?.scheme {
         Scheme::Twilio => Some(Dialect::Twiml),
         Scheme::Vonage => Some(Dialect::Ncco),
         Scheme::Messagebird | Scheme::Meta | Scheme::Basic | Scheme::StandardWebhooks => None,

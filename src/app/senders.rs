@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 
-use super::Machine;
+use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     ports::{
@@ -62,10 +62,10 @@ pub(super) struct Means<'a> {
 /// A sender with these settings. Reads the files that they name.
 pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
     let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
-    let addresses = means
-        .public_url
-        .filter(|_| settings.receipts().is_some())
-        .map(|url| Addresses { callbacks: format!("{url}/callbacks/{name}"), calls: format!("{url}/calls/{name}") });
+    let addresses = means.public_url.filter(|_| settings.receipts().is_some()).map(|url| Addresses {
+        callbacks: format!("{url}/callbacks/{name}"),
+        calls: makes_calls(settings).then(|| format!("{url}/calls/{name}")),
+    });
     Ok(match settings {
         SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
         SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings { addresses, ..http_settings(http, means)? })?),

@@ -7,8 +7,8 @@ use crate::domain::receipt::ReceiptToken;
 pub struct Addresses {
     /// To tell what became of a message.
     pub callbacks: String,
-    /// To ask what a call says after a key press.
-    pub calls: String,
+    /// To ask what a call says after a key press; `None`: nobody would answer in the provider's language.
+    pub calls: Option<String>,
 }
 
 impl Addresses {
@@ -17,8 +17,8 @@ impl Addresses {
         format!("{}/{}", self.callbacks, token.as_str())
     }
 
-    /// Where it asks what this call says.
+    /// Where it asks what this call says; empty: nowhere.
     pub(super) fn call(&self, token: &ReceiptToken) -> String {
-        format!("{}/{}", self.calls, token.as_str())
+        self.calls.as_ref().map(|calls| format!("{calls}/{}", token.as_str())).unwrap_or_default()
     }
 }

@@ -91,7 +91,7 @@ pub enum HttpError {
     #[error("a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed")]
     Greeting,
     /// The provider could not ask what to say.
-    #[error("a request with {{{{ call }}}} needs http.public_url and receipts")]
+    #[error("a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage")]
     Call,
     /// The credentials do not fit into a header.
     #[error("the credentials hold characters that a header cannot carry")]
@@ -134,7 +134,7 @@ impl Http {
             if *channel == Channel::Voice && !request.has(Place::Greeting) {
                 return Err(HttpError::Greeting);
             }
-            if request.has(Place::Call) && settings.addresses.is_none() {
+            if request.has(Place::Call) && settings.addresses.as_ref().is_none_or(|addresses| addresses.calls.is_none()) {
                 return Err(HttpError::Call);
             }
             let targets = Targets::of(request.sample_url(), settings.allow_hosts.clone(), settings.plain);

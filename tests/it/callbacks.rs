@@ -352,6 +352,36 @@ async fn post(service: &Harness, path: &str, headers: &[(&str, String)], body: &
 }
 
 #[tokio::test]
+async fn hook_05_an_operators_own_service_tells_what_became_of_its_message() {
+    let receiver = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+    let setup = Setup::default().with("HTTP__PUBLIC_URL", PUBLIC);
+    let files = [("out", OTHER), ("in", SECRET)].map(|(name, secret)| {
+        let path = setup.dir.path().join(name);
+        std::fs::write(&path, secret).unwrap();
+        path
+    });
+    let file = format!(
+        "[senders.own]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"{}\"\nallow_hosts = [\"{}\"]\n\
+         secret_files = [{:?}]\nreceipts = {{ secret_files = [{:?}] }}\n[routes.sms]\nsenders = [\"own\"]\n",
+        receiver.uri(),
+        receiver.address(),
+        files[0],
+        files[1]
+    );
+    let bed = Bed { service: setup.file(&file).start().await, provider: receiver };
+    let (id, got) = bed.sent(Channel::Sms).await;
+    let path = got["data"]["receipt_url"].as_str().unwrap().strip_prefix(PUBLIC).unwrap();
+    let body = r#"{"type":"message.receipt","data":{"status":"undelivered","reason":"phone_off"}}"#;
+    // What we signed for the service does not come back as its word.
+    let own = sign(Scheme::StandardWebhooks, OTHER, (path, body), now(&bed.service));
+    assert_eq!(post(&bed.service, path, &own, body).await, 401);
+    let headers = sign(Scheme::StandardWebhooks, SECRET, (path, body), now(&bed.service));
+    assert_eq!(post(&bed.service, path, &headers, body).await, 204);
+    assert_eq!(bed.delivery(&id).await, (DeliveryStatus::Undelivered, "undelivered_phone_off".to_owned()));
+}
+
+#[tokio::test]
 async fn hook_02_an_id_is_remembered_for_as_long_as_its_time_is_good() {
     let service = own(Setup::default()).start().await;
     let (id, path) = taken(&service).await;

@@ -58,8 +58,11 @@ impl Callbacks {
         }
         let spoken = self.service.spoken(sender, token).await?.ok_or(Outcome::Absent)?;
         self.take_once(sender, id).await?;
-        if spoken.is_code {
-            self.service.receipt(sender, token, Receipt::Delivered).await?;
+        // Somebody waits on the telephone, so the code is said even if that cannot be noted.
+        if spoken.is_code
+            && let Err(failure) = self.service.receipt(sender, token, Receipt::Delivered).await
+        {
+            tracing::warn!(%failure, "A call says its code, and its delivery stays as it was.");
         }
         Ok(dialect.say(&spoken))
     }

@@ -339,7 +339,7 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
 
 fn addresses() -> Option<Addresses> {
     let at = |what: &str| format!("https://otp.bank.example/{what}/p");
-    Some(Addresses { callbacks: at("callbacks"), calls: at("calls") })
+    Some(Addresses { callbacks: at("callbacks"), calls: Some(at("calls")) })
 }
 
 #[tokio::test]
@@ -383,8 +383,11 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
     let mut settings = settings(&server.uri(), body);
     let request = settings.requests.remove(&Channel::Sms).unwrap();
     settings.requests.insert(Channel::Voice, request);
-    let error = Http::new(settings.clone()).unwrap_err().to_string();
-    assert!(error.contains("http.public_url"), "{error}");
+    for nobody_answers in [None, addresses().map(|addresses| Addresses { calls: None, ..addresses })] {
+        settings.addresses = nobody_answers;
+        let error = Http::new(settings.clone()).unwrap_err().to_string();
+        assert!(error.contains("needs http.public_url and receipts of scheme twilio or vonage"), "{error}");
+    }
     settings.addresses = addresses();
     let mut message = message();
     message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();

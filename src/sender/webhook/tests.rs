@@ -133,3 +133,18 @@ fn hook_03_a_webhook_leads_to_no_inner_network_by_itself() {
     assert!(refused("https://169.254.169.254/hook", false) && refused("http://hooks.example.com/", false));
     assert!(!refused("https://hooks.example.com/", false));
 }
+
+#[tokio::test]
+async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
+    let addresses = || Addresses { callbacks: "https://otp.bank.example/callbacks/own".to_owned(), calls: None };
+    let message = samples::message();
+    let url = json!(format!("https://otp.bank.example/callbacks/own/{}", message.receipt.as_str()));
+    for (addresses, expected, road) in [(Some(addresses()), url, ReceiptRoad::ByToken), (None, Value::Null, ReceiptRoad::None)] {
+        let server = receiver(ResponseTemplate::new(204)).await;
+        let webhook = Webhook::new(WebhookSettings { addresses, ..settings(&server.uri()) }, Arc::new(Fixed)).unwrap();
+        assert_eq!(webhook.capabilities().receipts, road);
+        webhook.send(&message).await.unwrap();
+        let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
+        assert_eq!(body["data"]["receipt_url"], expected);
+    }
+}
