@@ -19,6 +19,7 @@ pub mod quota;
 pub mod reached;
 pub mod recipient;
 pub mod refusal;
+pub mod route;
 pub mod seal;
 pub mod side;
 pub mod subject;
