@@ -17,6 +17,7 @@ pub mod keyring;
 pub mod limits;
 pub mod quota;
 pub mod reached;
+pub mod receipt;
 pub mod recipient;
 pub mod refusal;
 pub mod route;

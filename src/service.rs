@@ -11,6 +11,7 @@ mod hand_over;
 pub mod hands;
 pub mod policy;
 mod quotas;
+pub mod receipt;
 pub mod resend;
 pub mod routes;
 mod side;

@@ -6,10 +6,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::ids::SubjectKey,
-    ports::store::Due,
+    ports::{
+        receipt::{About, ProviderReceipt, ReceiptQueue},
+        store::Due,
+    },
     service::{
         Service,
         hands::{Hands, Job, Jobs},
+        receipt::Noted,
     },
 };
 
@@ -19,6 +23,10 @@ const SWEEP_MAX: usize = 256;
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
 const BREATH: Duration = Duration::from_millis(5);
+/// As many receipts are noted at once.
+const NOTES_MAX: usize = 16;
+/// A receipt is tried so often.
+const NOTE_TRIES: usize = 5;
 /// After a failure of the store.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -30,6 +38,8 @@ pub struct Worker {
     pub hands: Hands,
     /// What the hands were given.
     pub jobs: Jobs,
+    /// What providers say over the connections of their senders.
+    pub receipts: ReceiptQueue,
     /// The longest pause between two sweeps.
     pub poll: Duration,
 }
@@ -40,6 +50,7 @@ impl Worker {
         let tasks = TaskTracker::new();
         let sweeper = tokio::spawn(sweep(self.service.clone(), self.hands.clone(), self.poll, shutdown.clone()));
         let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
+        let noter = tokio::spawn(note_all(self.service.clone(), self.receipts, shutdown.clone()));
         loop {
             tokio::select! {
                 job = self.jobs.recv() => match job {
@@ -56,8 +67,8 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
-        if sweeper.await.is_err() {
-            tracing::error!("The sweep ended with a panic.");
+        if sweeper.await.is_err() || noter.await.is_err() {
+            tracing::error!("The sweep or the noting of receipts ended with a panic.");
         }
         if follower.await.is_err() {
             tracing::error!("The look at the senders ended with a panic.");
@@ -77,6 +88,43 @@ async fn follow(service: Arc<Service>, shutdown: CancellationToken) {
     tokio::select! {
         () = service.follow_senders() => {}
         () = shutdown.cancelled() => {}
+    }
+}
+
+/// Notes receipts as they come, a bounded number at once; at the end also those that had come in.
+async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: CancellationToken) {
+    let mut noting = tokio::task::JoinSet::new();
+    loop {
+        let next = tokio::select! {
+            next = queue.recv() => next,
+            () = shutdown.cancelled() => queue.try_recv().ok(),
+        };
+        let Some(receipt) = next else { break };
+        if noting.len() >= NOTES_MAX {
+            noting.join_next().await;
+        }
+        noting.spawn(note(service.clone(), receipt));
+    }
+    noting.join_all().await;
+}
+
+/// Notes one; what was taken off a provider's hands does not come again, so a store that stumbles is asked again. So it is
+/// about a name that it does not know yet: the receipt may be faster than the report of the hand-over.
+async fn note(service: Arc<Service>, came: ProviderReceipt) {
+    let ProviderReceipt { sender, about, receipt } = came;
+    for tries_left in (0..NOTE_TRIES).rev() {
+        let noted = match &about {
+            About::Token(token) => service.receipt(&sender, token, receipt.clone()).await,
+            About::Reference(reference) => service.receipt_by_reference(&sender, reference, receipt.clone()).await,
+        };
+        match noted {
+            Ok(Noted::Unknown) if matches!(about, About::Reference(_)) && tries_left > 0 => {
+                service.clock().sleep(PAUSE).await;
+            }
+            Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,
+            Err(error) if tries_left == 0 => tracing::warn!(%error, sender, "A receipt was not noted."),
+            Err(_) => service.clock().sleep(PAUSE).await,
+        }
     }
 }
 

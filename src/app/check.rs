@@ -8,7 +8,11 @@ use super::{
     senders::{Means, make},
     stores::redis_settings,
 };
-use crate::{config::Settings, keys, ports::store_url::StoreUrl};
+use crate::{
+    config::Settings,
+    keys,
+    ports::{receipt, store_url::StoreUrl},
+};
 
 /// Everything that is wrong with the files that the settings name, each with its key.
 #[must_use]
@@ -23,8 +27,8 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages: {error:#}"));
     }
-    let (outbox, clock) = (Arc::default(), Machine::default().clock);
-    let means = Means { profile: settings.profile, clock: &clock, outbox: Some(&outbox) };
+    let (outbox, clock, (receipts, _)) = (Arc::default(), Machine::default().clock, receipt::queue());
+    let means = Means { profile: settings.profile, clock: &clock, receipts: &receipts, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));

@@ -16,7 +16,7 @@ use crate::{
     grpc::auth::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, Wording},
-    ports::outbox::Outbox,
+    ports::{outbox::Outbox, receipt},
     service::{
         BreakerSettings, Parts, Service,
         hands::Hands,
@@ -45,7 +45,8 @@ impl App {
             None => stores::open(&settings, &machine).await?,
         };
         let outbox = development.then(Arc::<Outbox>::default);
-        let routes = routes(&settings, &machine, outbox.as_ref())?;
+        let (receipts, receipt_queue) = receipt::queue();
+        let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
         let parts = Parts {
             store,
@@ -61,7 +62,7 @@ impl App {
             send_deadline: settings.worker.send_deadline,
         };
         let service = Arc::new(Service::new(parts));
-        let worker = Worker { service: service.clone(), hands, jobs, poll: settings.worker.poll };
+        let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,

@@ -8,7 +8,7 @@ use super::Machine;
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     domain::recipient::Channel,
-    ports::{outbox::Outbox, sender::Sender, system::Clock},
+    ports::{outbox::Outbox, receipt::Receipts, sender::Sender, system::Clock},
     sender::{
         console::Console,
         http::{AnswerRules, Auth, Body, Http, HttpSettings, Method, RequestSettings},
@@ -22,8 +22,12 @@ use crate::{
 };
 
 /// Makes the senders, and the routes that lead to them.
-pub(super) fn routes(settings: &Settings, machine: &Machine, outbox: Option<&Arc<Outbox>>) -> anyhow::Result<Routes> {
-    let means = Means { profile: settings.profile, clock: &machine.clock, outbox };
+pub(super) fn routes(
+    settings: &Settings,
+    machine: &Machine,
+    (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
+) -> anyhow::Result<Routes> {
+    let means = Means { profile: settings.profile, clock: &machine.clock, receipts, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
@@ -49,6 +53,9 @@ fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc
 pub(super) struct Means<'a> {
     pub(super) profile: Profile,
     pub(super) clock: &'a Arc<dyn Clock>,
+    /// Where a sender puts the receipts that come over its own connection.
+    #[expect(dead_code, reason = "the senders with a connection of their own come next")]
+    pub(super) receipts: &'a Receipts,
     /// In development only.
     pub(super) outbox: Option<&'a Arc<Outbox>>,
 }

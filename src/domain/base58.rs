@@ -8,8 +8,8 @@ const NONE: u8 = u8::MAX;
 /// Digits of one step: of the powers of 58 the fifth is the largest below 2^32.
 const STEP: usize = 5;
 const POWERS: [u32; STEP + 1] = [1, 58, 58_u32.pow(2), 58_u32.pow(3), 58_u32.pow(4), 58_u32.pow(5)];
-/// Numbers are taken 32 bits at a time; the longest has 256.
-const WORDS_MAX: usize = 8;
+/// Numbers are taken 32 bits at a time; the longest has 320.
+const WORDS_MAX: usize = 10;
 
 const fn values() -> [u8; 256] {
     let mut values = [NONE; 256];
@@ -22,7 +22,7 @@ const fn values() -> [u8; 256] {
     values
 }
 
-/// Writes up to 32 bytes, a multiple of four, in so many digits; what has no room there is lost.
+/// Writes up to 40 bytes, a multiple of four, in so many digits; what has no room there is lost.
 pub(super) fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
     let (bytes, _) = raw.as_chunks();

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod check;
+mod receipt;
 mod resend;
 mod start;
 mod tick;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use cancel::{Cancel, CancelReason, cancel};
 pub use check::{Check, Checked, Verdict, check};
+pub use receipt::{NoteReceipt, Noted, receipt};
 pub use resend::{Resend, resend};
 pub use start::{Start, start};
 pub use tick::{Report, Tick, Work, report, tick};

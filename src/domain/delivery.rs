@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     ids::{DeliveryId, ProviderReference},
     limits::TRIES_MAX,
+    receipt::Receipt,
     recipient::{Channel, Recipient},
     route::Refusals,
     time::{Now, Timestamp},
@@ -34,7 +35,10 @@ pub enum DeliveryStatus {
     /// The provider says that it arrived.
     Delivered,
     /// The provider says that it did not arrive.
-    Undelivered,
+    Undelivered {
+        /// Why, as a word for machines.
+        reason: String,
+    },
     /// No provider took it.
     Failed {
         /// Why, as a word for machines.
@@ -139,9 +143,10 @@ impl Delivery {
         match &self.status {
             DeliveryStatus::Queued { not_before } => Some(*not_before),
             DeliveryStatus::Leased(lease) => Some(lease.until),
-            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered | DeliveryStatus::Failed { .. } => {
-                None
-            }
+            DeliveryStatus::Sent
+            | DeliveryStatus::Delivered
+            | DeliveryStatus::Undelivered { .. }
+            | DeliveryStatus::Failed { .. } => None,
         }
     }
 
@@ -180,6 +185,7 @@ impl Delivery {
                 self.reference = reference;
                 DeliveryStatus::Sent
             }
+            HandOver::Taken { reference } => return self.overtaken(sender, reference),
             HandOver::Again { after, position } if held => {
                 self.position = position;
                 DeliveryStatus::Queued { not_before: now.plus(after) }
@@ -191,13 +197,62 @@ impl Delivery {
             }
             HandOver::Held { after } if held => return Some(self.hold(now, after)),
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
-            HandOver::Taken { .. }
-            | HandOver::Again { .. }
-            | HandOver::PassedOn { .. }
-            | HandOver::Held { .. }
-            | HandOver::GivenUp { .. } => return None,
+            HandOver::Again { .. } | HandOver::PassedOn { .. } | HandOver::Held { .. } | HandOver::GivenUp { .. } => return None,
         };
         self.sender = Some(sender.to_owned()).filter(|sender| !sender.is_empty()).or(self.sender);
+        self.updated_at = now;
+        Some(self)
+    }
+
+    /// A receipt came before the report of the hand-over that it is about: the report only adds who took it, and what it
+    /// is called there.
+    fn overtaken(mut self, sender: &str, reference: Option<ProviderReference>) -> Option<Self> {
+        match &self.status {
+            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered { .. } => {}
+            DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Failed { .. } => return None,
+        }
+        let same = self.sender.as_deref() == Some(sender);
+        if self.reference.is_some() || (same && reference.is_none()) {
+            return None;
+        }
+        self.sender = Some(sender.to_owned());
+        self.reference = reference;
+        Some(self)
+    }
+
+    /// Takes what a provider says; `None` if that changes nothing. Nothing moves backwards, in whatever order receipts
+    /// come: what arrived has arrived, and what did not arrive may still do so.
+    #[must_use]
+    pub fn receive(mut self, sender: &str, receipt: Receipt, now: Timestamp) -> Option<Self> {
+        let is_taker = self.sender.as_deref() == Some(sender);
+        self.status = match (receipt, &self.status) {
+            // Whoever brought it, and even if it was given up.
+            (
+                Receipt::Delivered,
+                DeliveryStatus::Queued { .. }
+                | DeliveryStatus::Leased(_)
+                | DeliveryStatus::Sent
+                | DeliveryStatus::Undelivered { .. }
+                | DeliveryStatus::Failed { .. },
+            ) => DeliveryStatus::Delivered,
+            // It comes before our own report: the message did go out, and needs no other try.
+            (Receipt::Sent, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)) => DeliveryStatus::Sent,
+            // Of one try it is the end. After a failover, or before another try, it is word of an earlier one.
+            (Receipt::Undelivered { reason }, DeliveryStatus::Leased(_)) if self.tries <= 1 => {
+                DeliveryStatus::Undelivered { reason }
+            }
+            (Receipt::Undelivered { reason }, DeliveryStatus::Sent) if is_taker => DeliveryStatus::Undelivered { reason },
+            (
+                Receipt::Sent | Receipt::Undelivered { .. },
+                DeliveryStatus::Queued { .. }
+                | DeliveryStatus::Leased(_)
+                | DeliveryStatus::Sent
+                | DeliveryStatus::Undelivered { .. }
+                | DeliveryStatus::Failed { .. },
+            )
+            | (_, DeliveryStatus::Delivered) => return None,
+        };
+        self.sender = Some(sender.to_owned());
         self.updated_at = now;
         Some(self)
     }

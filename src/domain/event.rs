@@ -74,6 +74,22 @@ pub enum What {
         /// Why, as a word for machines.
         reason: String,
     },
+    /// The provider says that the message arrived.
+    Delivered {
+        /// The road.
+        channel: Channel,
+        /// The sender of the settings.
+        sender: String,
+    },
+    /// The provider says that the message did not arrive.
+    Undelivered {
+        /// The road.
+        channel: Channel,
+        /// The sender of the settings.
+        sender: String,
+        /// Why, as a word for machines.
+        reason: String,
+    },
     /// An approval came after three failures or more: the customer should be told.
     ApprovedAfterFailures {
         /// How many.

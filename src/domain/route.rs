@@ -72,7 +72,7 @@ pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     order
 }
 
-/// The next of a row of well-mixed numbers (SplitMix64). It spreads load; nothing secret rests on it.
+/// The next of a row of well-mixed numbers (`SplitMix64`). It spreads load; nothing secret rests on it.
 fn mixed(before: u64) -> u64 {
     let mut z = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -220,11 +220,12 @@ impl Verification {
         self.phase = Phase::Closed { outcome, at };
         let settle = |delivery: Delivery| match delivery.status {
             DeliveryStatus::Queued { .. } => delivery.fail("verification_closed", at),
-            // Its holder may be handing it over right now and will report.
-            DeliveryStatus::Leased(_) => delivery,
-            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered | DeliveryStatus::Failed { .. } => {
-                delivery
-            }
+            // The holder of a lease may be handing it over right now, and will report.
+            DeliveryStatus::Leased(_)
+            | DeliveryStatus::Sent
+            | DeliveryStatus::Delivered
+            | DeliveryStatus::Undelivered { .. }
+            | DeliveryStatus::Failed { .. } => delivery,
         };
         self.deliveries = self.deliveries.into_iter().map(settle).collect();
         self

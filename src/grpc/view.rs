@@ -86,7 +86,7 @@ fn delivery(delivery: &Delivery) -> v1::Delivery {
         DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => (v1::DeliveryStatus::Queued, ""),
         DeliveryStatus::Sent => (v1::DeliveryStatus::Sent, ""),
         DeliveryStatus::Delivered => (v1::DeliveryStatus::Delivered, ""),
-        DeliveryStatus::Undelivered => (v1::DeliveryStatus::Undelivered, ""),
+        DeliveryStatus::Undelivered { reason } => (v1::DeliveryStatus::Undelivered, reason.as_str()),
         DeliveryStatus::Failed { reason } => (v1::DeliveryStatus::Failed, reason.as_str()),
     };
     v1::Delivery {

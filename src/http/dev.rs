@@ -132,6 +132,8 @@ mod tests {
         domain::{
             guess::Digits,
             ids::{DeliveryId, SubjectKey, VerificationId},
+            keyring::tests::ring,
+            receipt::ReceiptToken,
             recipient::{Channel, Recipient},
         },
         ports::sender::{Content, Message},
@@ -142,6 +144,7 @@ mod tests {
             message: Message {
                 delivery: DeliveryId([number; 16]),
                 verification: VerificationId { subject: SubjectKey([1; 16]), random: [number; 16] },
+                receipt: ReceiptToken::new(&ring(1, &["a"]), "mail", &SubjectKey([1; 16]), &DeliveryId([number; 16])),
                 recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
                 content: Content {
                     subject: "Your <code>".to_owned(),

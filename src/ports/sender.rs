@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::domain::{
     guess::Digits,
     ids::{DeliveryId, ProviderReference, VerificationId},
+    receipt::ReceiptToken,
     recipient::Recipient,
 };
 
@@ -17,6 +18,8 @@ pub struct Message {
     pub delivery: DeliveryId,
     /// The verification it belongs to.
     pub verification: VerificationId,
+    /// Finds the delivery again, for providers that bring it back with their receipts.
+    pub receipt: ReceiptToken,
     /// The address.
     pub recipient: Recipient,
     /// What it says.
@@ -133,6 +136,27 @@ impl SendError {
     }
 }
 
+/// How the receipts of a provider find the delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptRoad {
+    /// It sends none.
+    #[default]
+    None,
+    /// They bring back the token of the message.
+    ByToken,
+    /// They name the message as the provider did when it took it.
+    ByReference,
+}
+
+/// What a sender can do beside sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Does the provider take the delivery's id as a key, so that the same message handed over twice goes out once?
+    pub idempotent: bool,
+    /// How its receipts find the delivery.
+    pub receipts: ReceiptRoad,
+}
+
 /// Hands messages over.
 #[async_trait]
 pub trait Sender: Send + Sync {
@@ -141,4 +165,9 @@ pub trait Sender: Send + Sync {
     /// # Errors
     /// [`SendError`] says what to do next.
     async fn send(&self, message: &Message) -> Result<Sent, SendError>;
+
+    /// What it can do beside sending; nothing, unless it says so.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
 }

@@ -4,6 +4,8 @@ use crate::{
     domain::{
         guess::Digits,
         ids::{DeliveryId, SubjectKey, VerificationId},
+        keyring::tests::ring,
+        receipt::ReceiptToken,
         recipient::{Channel, Recipient},
     },
     ports::sender::{Content, Message},
@@ -14,6 +16,7 @@ pub(super) fn message() -> Message {
     Message {
         delivery: DeliveryId([7; 16]),
         verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
+        receipt: ReceiptToken::new(&ring(1, &["a"]), "sample", &SubjectKey([1; 16]), &DeliveryId([7; 16])),
         recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
         content: Content {
             subject: "Ihr Code für Überweisung".to_owned(),

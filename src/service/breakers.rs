@@ -137,7 +137,7 @@ impl Breakers {
     async fn look(&self, sender: &str, local: &Local) {
         let _turn = local.turn.lock().await;
         match self.sides.load(&local.key).await {
-            Ok(stood) => local.see(sender, breaker_of(stood.side)),
+            Ok(stood) => local.see(sender, &breaker_of(stood.side)),
             Err(error) => tracing::debug!(%error, sender, "The breaker of a sender could not be read."),
         }
     }
@@ -150,7 +150,7 @@ impl Breakers {
             Err(error) => {
                 tracing::warn!(%error, sender, "The breaker of a sender could not be shared; this process goes by its own.");
                 let next = next(&local.copy(), self.local_now());
-                next.map(|next| local.see(sender, next)).is_some()
+                next.map(|next| local.see(sender, &next)).is_some()
             }
         }
     }
@@ -165,7 +165,7 @@ impl Breakers {
             let stood = self.sides.load(&local.key).await?;
             let breaker = breaker_of(stood.side.clone());
             let Some(next) = next(&breaker, stood.now) else {
-                local.see(sender, breaker);
+                local.see(sender, &breaker);
                 return Ok(false);
             };
             let committed = if next == Breaker::default() {
@@ -175,7 +175,7 @@ impl Breakers {
             };
             match committed {
                 Committed::Done => {
-                    local.see(sender, next);
+                    local.see(sender, &next);
                     return Ok(true);
                 }
                 Committed::Conflict => {}
@@ -196,12 +196,12 @@ impl Local {
     }
 
     /// Takes a newer state into the copy.
-    fn see(&self, sender: &str, next: Breaker) {
+    fn see(&self, sender: &str, next: &Breaker) {
         let before = std::mem::replace(&mut *self.copy(), next.clone());
-        if std::mem::discriminant(&before) == std::mem::discriminant(&next) {
+        if std::mem::discriminant(&before) == std::mem::discriminant(next) {
             return;
         }
-        show(sender, &next);
+        show(sender, next);
         match next {
             Breaker::Closed { .. } => tracing::info!(sender, "A sender works again: its breaker is closed."),
             Breaker::Open { times, .. } => tracing::warn!(sender, times, "A sender failed again and again: its breaker is open."),

@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
-use super::{Service, failure::Failure, hand_over::Ready, hands::Hand, side::may_be_side};
+use super::{
+    Service,
+    failure::Failure,
+    hand_over::{Draft, Ready},
+    hands::Hand,
+    side::may_be_side,
+};
 use crate::{
     domain::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
+        guess::Digits,
         ids::SubjectKey,
         route::Stand,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::Facts,
-    ports::{sender::Message, store::Due, system::fresh},
+    ports::{sender::Content, store::Due, system::fresh},
 };
 
 /// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
@@ -62,7 +69,7 @@ impl Service {
         let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
             Some(Err(reason)) => (String::new(), HandOver::GivenUp { reason: reason.to_owned() }),
-            Some(Ok(ready)) => self.hand_over(&ready).await,
+            Some(Ok(ready)) => self.hand_over(ready).await,
         };
         let command = Report { work, sender, outcome };
         self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx)).await?;
@@ -79,30 +86,41 @@ impl Service {
         }
         let time_left = cx.now.until(verification.expires_at);
         let stand = Stand { position: delivery.position, refusals: delivery.refusals, tries: delivery.tries };
-        Some(self.message(verification, pending, delivery, time_left).map(|message| {
-            let senders = self.parts.routes.order(&verification.tenant, &message.recipient, &delivery.id);
-            Ready { message, senders, stand, time_left }
-        }))
+        let ready = self.draft(verification, (pending, delivery), time_left).map(|draft| {
+            let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
+            Ready { draft, senders, stand, time_left }
+        });
+        Some(ready)
     }
 
-    fn message(
+    fn draft(
         &self,
         verification: &Verification,
-        pending: &Pending,
-        delivery: &Delivery,
+        (pending, delivery): (&Pending, &Delivery),
         time_left: Duration,
-    ) -> Result<Message, &'static str> {
+    ) -> Result<Draft, &'static str> {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let content = self.content(verification, (pending, delivery), &code, time_left);
+        Ok(Draft { delivery: delivery.id, verification: verification.id, recipient, content, code })
+    }
+
+    /// What a delivery says.
+    pub(super) fn content(
+        &self,
+        verification: &Verification,
+        (pending, delivery): (&Pending, &Delivery),
+        code: &Digits,
+        time_left: Duration,
+    ) -> Content {
         let facts = Facts {
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,
-            code: &code,
+            code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
         };
-        let content = self.parts.messages.render(&facts);
-        Ok(Message { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        self.parts.messages.render(&facts)
     }
 }

@@ -8,12 +8,17 @@ use crate::{
         breaker::Passed,
         delivery::HandOver,
         guess::Digits,
-        ids::ProviderReference,
+        ids::{DeliveryId, ProviderReference, VerificationId},
+        keyring::Keyring,
+        limits::CLOSED_MARGIN,
+        receipt::ReceiptToken,
+        recipient::{Channel, Recipient},
         route::{Choice, Onward, Stand, choose, onward, spread},
+        side::Side,
         time::Now,
     },
     ports::{
-        sender::{Message, SendError, Sent},
+        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         system::fresh,
     },
 };
@@ -23,18 +28,36 @@ const UNSETTLED: Duration = Duration::from_secs(1);
 /// After a sender that let the deadline pass.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
+/// A message, but for what its sender alone is told.
+pub(super) struct Draft {
+    pub(super) delivery: DeliveryId,
+    pub(super) verification: VerificationId,
+    pub(super) recipient: Recipient,
+    pub(super) content: Content,
+    pub(super) code: Digits,
+}
+
 /// A message made ready under a lease, and who may take it.
 pub(super) struct Ready {
-    pub(super) message: Message,
+    pub(super) draft: Draft,
     /// In the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
     pub(super) stand: Stand,
     pub(super) time_left: Duration,
 }
 
+impl Draft {
+    /// The message as one sender gets it.
+    fn to(self, sender: &str, keyring: &Keyring) -> Message {
+        let Self { delivery, verification, recipient, content, code } = self;
+        let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
+        Message { delivery, verification, receipt, recipient, content, code }
+    }
+}
+
 impl Service {
     /// Hands the message to the first sender that may take it; gives that sender's name, and how it ended.
-    pub(super) async fn hand_over(&self, ready: &Ready) -> (String, HandOver) {
+    pub(super) async fn hand_over(&self, ready: Ready) -> (String, HandOver) {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
@@ -46,39 +69,60 @@ impl Service {
                         return (name.clone(), self.ask(ready, place, as_probe).await);
                     }
                 }
-                Choice::Hold { until } => return (String::new(), self.held(ready, now.until(until))),
+                Choice::Hold { until } => return (String::new(), self.held(&ready, now.until(until))),
                 Choice::Nobody => return (String::new(), HandOver::GivenUp { reason: "no_sender".to_owned() }),
             }
         }
-        (String::new(), self.held(ready, UNSETTLED))
+        (String::new(), self.held(&ready, UNSETTLED))
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        note_hand_over(ready, "", "held", "senders_open");
+        note_hand_over(&ready.draft.delivery, ready.draft.recipient.channel(), "", ("held", "senders_open"));
         HandOver::Held { after: self.spread(after) }
     }
 
     /// Never longer than the code lives, and never longer than the lease.
-    async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> HandOver {
-        let NamedSender { name, sender } = &ready.senders[place];
-        let limit = self.parts.send_deadline.min(ready.time_left);
-        let sent = tokio::time::timeout(limit, sender.send(&ready.message)).await;
+    async fn ask(&self, ready: Ready, place: usize, as_probe: bool) -> HandOver {
+        let Ready { draft, senders, stand, time_left } = ready;
+        let NamedSender { name, sender } = &senders[place];
+        let message = draft.to(name, &self.parts.keyring);
+        let limit = self.parts.send_deadline.min(time_left);
+        let sent = tokio::time::timeout(limit, send(&**sender, &message)).await;
         let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
         let sent = sent.unwrap_or(Err(late));
-        let passed = Passed { delivery: ready.message.delivery, as_probe };
+        let passed = Passed { delivery: message.delivery, as_probe };
         self.breakers.note(name, passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
         let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
         let (outcome, hand_over) = match sent {
-            Ok(Sent { reference }) => ("sent", HandOver::Taken { reference: storable(reference, &ready.message.code) }),
-            Err(error) => self.after(ready, place, error),
+            Ok(Sent { reference }) => {
+                let reference = storable(reference, &message.code);
+                if sender.capabilities().receipts == ReceiptRoad::ByReference {
+                    self.expect_receipts(name, &message, reference.as_ref(), time_left).await;
+                }
+                ("sent", HandOver::Taken { reference })
+            }
+            Err(error) => self.after(senders.len(), Stand { position: place, ..stand }, error),
         };
-        note_hand_over(ready, name, outcome, &reason);
+        note_hand_over(&message.delivery, message.recipient.channel(), name, (outcome, &reason));
         hand_over
     }
 
-    /// What follows when the sender at this place did not take it.
-    fn after(&self, ready: &Ready, place: usize, error: SendError) -> (&'static str, HandOver) {
-        let (senders, stand) = (ready.senders.len(), Stand { position: place, ..ready.stand });
+    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
+    /// that a receipt is seldom faster.
+    async fn expect_receipts(&self, sender: &str, message: &Message, reference: Option<&ProviderReference>, time_left: Duration) {
+        let Some(reference) = reference else { return };
+        let kept = self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN);
+        let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+        let until = self.parts.clock.now().plus(time_left + kept);
+        let place = self.place_of(sender, reference);
+        let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+        if let Err(error) = put.await {
+            tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+        }
+    }
+
+    /// What follows when the sender at which the message stands did not take it.
+    fn after(&self, senders: usize, stand: Stand, error: SendError) -> (&'static str, HandOver) {
         match error {
             SendError::Retry { after, reason } | SendError::Unknown { after, reason } | SendError::Deferred { after, reason } => {
                 match onward(senders, stand, Some(after)) {
@@ -88,7 +132,7 @@ impl Service {
                 }
             }
             SendError::NextSender { reason } | SendError::Unfit { reason } => {
-                let (by, refusals) = (place, stand.refusals.with(place));
+                let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
                 match onward(senders, Stand { refusals, ..stand }, None) {
                     Onward::To(position) => ("next_sender", HandOver::PassedOn { by, after: Duration::ZERO, position }),
                     Onward::Round(pause) => ("retried", HandOver::PassedOn { by, after: self.spread(pause), position: 0 }),
@@ -115,11 +159,19 @@ fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<Provi
     reference.filter(|reference| !reference.as_str().contains(code.expose()))
 }
 
-fn note_hand_over(ready: &Ready, sender: &str, outcome: &'static str, reason: &str) {
-    let (channel, labelled) = (ready.message.recipient.channel().as_str(), sender.to_owned());
+/// Sends it; once more to a sender that knows a repeat by the delivery's id, if it fell silent after it had the message.
+async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
+    match sender.send(message).await {
+        Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => sender.send(message).await,
+        known => known,
+    }
+}
+
+fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
+    let (channel, labelled) = (channel.as_str(), sender.to_owned());
     metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
         .increment(1);
-    tracing::info!(delivery = %ready.message.delivery, channel, sender, outcome, reason, "A message was handed over or not.");
+    tracing::info!(%delivery, channel, sender, outcome, reason, "A message was handed over or not.");
 }
 
 #[cfg(test)]

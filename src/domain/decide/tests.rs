@@ -8,6 +8,7 @@ mod fixtures;
 mod model;
 mod outgoing;
 mod property;
+mod receipts;
 mod record;
 mod waits;
 mod world;

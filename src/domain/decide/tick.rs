@@ -64,7 +64,7 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
                 DeliveryStatus::Queued { .. }
                 | DeliveryStatus::Sent
                 | DeliveryStatus::Delivered
-                | DeliveryStatus::Undelivered => {}
+                | DeliveryStatus::Undelivered { .. } => {}
             }
         }
         events.extend(
@@ -111,7 +111,10 @@ pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>)
         });
         if let Some((place, delivery)) = reported {
             let delivery = after_the_end(&verification, delivery, cx);
-            events.extend(event_of(&delivery, &command.sender).map(|what| Event::of(&verification, at, what)));
+            // What a receipt told before is not told again.
+            let is_news = delivery.status != verification.deliveries[place].status;
+            let what = event_of(&delivery, &command.sender).filter(|_| is_news);
+            events.extend(what.map(|what| Event::of(&verification, at, what)));
             verification.deliveries[place] = delivery;
             changed = true;
         }
@@ -127,13 +130,16 @@ fn after_the_end(verification: &Verification, delivery: Delivery, cx: &Context<'
     if waits && verification.live(cx.now).is_none() { delivery.fail("verification_closed", cx.now.stamp()) } else { delivery }
 }
 
-fn event_of(delivery: &Delivery, sender: &str) -> Option<What> {
+/// What is written down of a delivery that has a new status.
+pub(super) fn event_of(delivery: &Delivery, sender: &str) -> Option<What> {
     let channel = delivery.channel;
     match &delivery.status {
+        DeliveryStatus::Delivered => Some(What::Delivered { channel, sender: sender.to_owned() }),
+        DeliveryStatus::Undelivered { reason } => {
+            Some(What::Undelivered { channel, sender: sender.to_owned(), reason: reason.clone() })
+        }
         DeliveryStatus::Sent => Some(What::Sent { channel, sender: sender.to_owned() }),
         DeliveryStatus::Failed { reason } => Some(What::SendFailed { channel, reason: reason.clone() }),
-        DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Delivered | DeliveryStatus::Undelivered => {
-            None
-        }
+        DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => None,
     }
 }

@@ -140,7 +140,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         }
         Status::Sent(_) => DeliveryStatus::Sent,
         Status::Delivered(_) => DeliveryStatus::Delivered,
-        Status::Undelivered(_) => DeliveryStatus::Undelivered,
+        Status::Undelivered(_) => DeliveryStatus::Undelivered { reason: stored.undelivered_reason },
         Status::Failed(reason) => DeliveryStatus::Failed { reason },
     };
     Ok(Delivery {

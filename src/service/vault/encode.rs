@@ -93,6 +93,14 @@ fn answer(answer: &Answer) -> pb::Answer {
 
 fn delivery(delivery: &Delivery) -> pb::Delivery {
     use pb::delivery::Status;
+    let undelivered_reason = match &delivery.status {
+        DeliveryStatus::Undelivered { reason } => reason.clone(),
+        DeliveryStatus::Queued { .. }
+        | DeliveryStatus::Leased(_)
+        | DeliveryStatus::Sent
+        | DeliveryStatus::Delivered
+        | DeliveryStatus::Failed { .. } => String::new(),
+    };
     pb::Delivery {
         id: delivery.id.0.to_vec(),
         channel: delivery.channel.as_str().to_owned(),
@@ -104,6 +112,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         refusals: delivery.refusals.bits().into(),
         sender: delivery.sender.clone().unwrap_or_default(),
         reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
+        undelivered_reason,
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
             DeliveryStatus::Leased(lease) => {
@@ -111,7 +120,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
             }
             DeliveryStatus::Sent => Status::Sent(true),
             DeliveryStatus::Delivered => Status::Delivered(true),
-            DeliveryStatus::Undelivered => Status::Undelivered(true),
+            DeliveryStatus::Undelivered { .. } => Status::Undelivered(true),
             DeliveryStatus::Failed { reason } => Status::Failed(reason.clone()),
         }),
     }

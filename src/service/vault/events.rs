@@ -79,6 +79,13 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
         What::SendFailed { channel, reason } => {
             ("send_failed", vec![("channel", channel.as_str().to_owned()), ("reason", reason.clone())])
         }
+        What::Delivered { channel, sender } => {
+            ("delivered", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())])
+        }
+        What::Undelivered { channel, sender, reason } => {
+            let details = [("channel", channel.as_str()), ("sender", sender), ("reason", reason)];
+            ("undelivered", details.map(|(name, value)| (name, value.to_owned())).to_vec())
+        }
         What::ApprovedAfterFailures { failures } => ("approved_after_failures", vec![("failures", failures.to_string())]),
         What::Disabled { origin } => ("disabled", vec![("origin", origin_word(*origin).to_owned())]),
     }

@@ -23,7 +23,7 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
 /// Ends a verification in one way.
 type End = fn(&mut World, VerificationId);
 
-fn again(after: std::time::Duration) -> HandOver {
+fn again(after: Duration) -> HandOver {
     HandOver::Again { after, position: 1 }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
 use crate::domain::{
     decide::{
-        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, Report, Resend, Standing, Start, Target, Tick,
-        Verdict, Work, cancel, check, report, resend, start, tick,
+        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, Report, Resend, Standing,
+        Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
     },
     delivery::{HandOver, Lease},
     event::{Event, What},
@@ -15,6 +15,7 @@ use crate::domain::{
     guess::Guess,
     ids::{AttemptId, DeliveryId, VerificationId},
     limits::{EntryMode, SubjectRules},
+    receipt::Receipt,
     recipient::Channel,
     refusal::Refusal,
     subject::SubjectRecord,
@@ -221,8 +222,18 @@ impl World {
         self.tick_with(16)
     }
 
+    pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
+        let command = NoteReceipt { delivery, sender: sender.to_owned(), receipt: said };
+        let decision = receipt(self.record.clone(), &command, &self.cx());
+        self.commit(decision).unwrap()
+    }
+
     pub(super) fn report(&mut self, work: Work, outcome: HandOver) {
-        let command = Report { work, sender: "mail".to_owned(), outcome };
+        self.report_by("mail", work, outcome);
+    }
+
+    pub(super) fn report_by(&mut self, sender: &str, work: Work, outcome: HandOver) {
+        let command = Report { work, sender: sender.to_owned(), outcome };
         let decision = report(self.record.clone(), &command, &self.cx());
         self.commit(decision).unwrap();
     }

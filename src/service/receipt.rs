@@ -1,0 +1,96 @@
+//! Notes what providers say of messages after they took them, and tells a live call what to say.
+
+use super::{Service, failure::Failure};
+use crate::{
+    domain::{
+        decide::{NoteReceipt, receipt},
+        ids::{DeliveryId, ProviderReference, SubjectKey},
+        receipt::{Receipt, ReceiptToken},
+        side::Side,
+    },
+    ports::sender::Speech,
+};
+
+pub use crate::domain::decide::Noted;
+
+impl Service {
+    /// Notes a receipt that brings back the token of its message. A token that was not made for this sender is unknown.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the receipt is not noted, and may come again.
+    pub async fn receipt(&self, sender: &str, token: &str, receipt: Receipt) -> Result<Noted, Failure> {
+        let status = receipt.as_str();
+        let noted = match ReceiptToken::open(&self.parts.keyring, sender, token) {
+            Some(found) => self.note_receipt(sender, found, receipt).await?,
+            None => Noted::Unknown,
+        };
+        self.count_receipt(sender, status, noted);
+        Ok(noted)
+    }
+
+    /// What a live call says after the key press; `None` if the token is not one of this sender, or if the code of its
+    /// verification is not to be said any more.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn spoken(&self, sender: &str, token: &str) -> Result<Option<Speech>, Failure> {
+        let Some((key, id)) = ReceiptToken::open(&self.parts.keyring, sender, token) else { return Ok(None) };
+        let loaded = self.bounded(self.load(&key)).await?;
+        let cx = self.context(&loaded);
+        let speech = loaded.record.as_ref().and_then(|record| {
+            let mut all = record.verifications.iter().flat_map(|v| v.deliveries.iter().map(move |delivery| (v, delivery)));
+            let (verification, delivery) = all.find(|(_, delivery)| delivery.id == id)?;
+            let pending = verification.live(cx.now).filter(|_| verification.generation == cx.generation)?;
+            let code = verification.code(&self.parts.keyring)?;
+            self.content(verification, (pending, delivery), &code, cx.now.until(verification.expires_at)).speech
+        });
+        Ok(speech)
+    }
+
+    /// Notes a receipt that names its message as the provider did when it took it.
+    ///
+    /// # Errors
+    /// As of [`Self::receipt`].
+    pub async fn receipt_by_reference(
+        &self,
+        sender: &str,
+        reference: &ProviderReference,
+        receipt: Receipt,
+    ) -> Result<Noted, Failure> {
+        let status = receipt.as_str();
+        let noted = match self.sides.load(&self.place_of(sender, reference)).await?.side {
+            Some(Side::Delivery { verification, delivery }) => {
+                self.note_receipt(sender, (verification.subject, delivery), receipt).await?
+            }
+            Some(Side::Breaker(_)) | None => Noted::Unknown,
+        };
+        self.count_receipt(sender, status, noted);
+        Ok(noted)
+    }
+
+    /// Where it is written down which delivery a provider's name for a message means.
+    pub(super) fn place_of(&self, sender: &str, reference: &ProviderReference) -> SubjectKey {
+        self.parts.keyring.side_key("reference", &[sender.as_bytes(), reference.as_str().as_bytes()])
+    }
+
+    async fn note_receipt(&self, sender: &str, found: (SubjectKey, DeliveryId), said: Receipt) -> Result<Noted, Failure> {
+        let (key, delivery) = found;
+        let command = NoteReceipt { delivery, sender: sender.to_owned(), receipt: said };
+        let (noted, _) = self.transact(&key, None, |record, cx| receipt(record, &command, cx)).await?;
+        Ok(noted)
+    }
+
+    /// Names of senders that the settings do not know are not counted: anybody could make them up.
+    fn count_receipt(&self, sender: &str, status: &'static str, noted: Noted) {
+        if !self.parts.routes.names().any(|name| name == sender) {
+            return;
+        }
+        let noted = match noted {
+            Noted::Changed => "changed",
+            Noted::Unchanged => "unchanged",
+            Noted::Unknown => "unknown",
+        };
+        metrics::counter!("countersign_receipts_total", "sender" => sender.to_owned(), "status" => status, "noted" => noted)
+            .increment(1);
+    }
+}
