@@ -21,6 +21,7 @@ pub mod reached;
 pub mod receipt;
 pub mod recipient;
 pub mod refusal;
+pub mod route;
 pub mod seal;
 pub mod side;
 pub mod subject;

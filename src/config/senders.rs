@@ -1,4 +1,4 @@
-//! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
+//! `[senders]`: who brings messages.
 
 mod hook;
 mod http;
@@ -67,7 +67,7 @@ pub enum SenderSettings {
 
 impl SenderSettings {
     /// Can it carry messages of this channel?
-    fn carries(&self, channel: Channel) -> bool {
+    pub(super) fn carries(&self, channel: Channel) -> bool {
         match self {
             Self::Smtp(_) => channel == Channel::Email,
             Self::Http(http) => http.requests.contains_key(&channel),
@@ -167,38 +167,4 @@ fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-pub(super) fn routes(
-    mut table: Table<'_>,
-    senders: &BTreeMap<String, SenderSettings>,
-    profile: Profile,
-) -> BTreeMap<Channel, Vec<String>> {
-    let mut routes = BTreeMap::new();
-    for (name, mut row) in table.named() {
-        let names = row.list("senders").unwrap_or_default();
-        let channel = Channel::from_name(&name);
-        match channel {
-            None => row.mistake_here("is no channel: email, sms, voice, whatsapp"),
-            Some(_) if names.is_empty() => row.mistake("senders", "must name at least one sender"),
-            Some(channel) => {
-                for sender in &names {
-                    match senders.get(sender) {
-                        None => row.mistake("senders", format!("{sender:?} is none of the senders")),
-                        Some(settings) if !settings.carries(channel) => {
-                            row.mistake("senders", format!("{sender:?} does not carry {}", channel.as_str()));
-                        }
-                        Some(_) => {}
-                    }
-                }
-                routes.insert(channel, names);
-            }
-        }
-        row.finish();
-    }
-    if profile == Profile::Production && routes.is_empty() {
-        table.mistake_here("must have at least one route in production");
-    }
-    table.finish();
-    routes
 }

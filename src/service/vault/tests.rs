@@ -17,6 +17,7 @@ use crate::{
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
         recipient::{Channel, Recipient},
+        route::Refusals,
         time::{Now, Timestamp},
         verification::RequestMark,
     },
@@ -105,6 +106,7 @@ fn a_record_comes_back_as_it_went_in() {
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     record.verifications[0].deliveries[0].reference = ProviderReference::parse(&"x".repeat(128)).ok();
+    record.verifications[0].deliveries[0].refusals = Refusals::default().with(1).with(7);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     let closed = record.close(
