@@ -7,6 +7,7 @@ mod listeners;
 mod messages;
 mod quotas;
 mod reader;
+mod routes;
 mod running;
 mod senders;
 mod store;
@@ -17,17 +18,17 @@ use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
-    ids::{ActionName, CallerName},
+    ids::{ActionName, CallerName, TenantId},
     limits::SubjectRules,
     quota::Quotas,
-    recipient::Channel,
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings};
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings, development_tenant};
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
+pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
     Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, Receipts, SenderSettings,
@@ -73,8 +74,12 @@ pub struct Settings {
     pub shield: ShieldSettings,
     /// Who brings messages.
     pub senders: BTreeMap<String, SenderSettings>,
-    /// Which senders a channel has, in order.
-    pub routes: BTreeMap<Channel, Vec<String>>,
+    /// Which senders a channel has.
+    pub routes: ChannelRoutes,
+    /// The routes of tenants that have their own.
+    pub tenants: BTreeMap<TenantId, ChannelRoutes>,
+    /// When a sender is left alone for a while.
+    pub breaker: BreakerSettings,
     /// What may be proven.
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
@@ -151,7 +156,11 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let shield = ShieldSettings::read(root.table("shield"));
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
-    let routes = senders::routes(root.table("routes"), &senders, profile);
+    let routes = routes::routes(root.table("routes"), &senders, profile);
+    let development = (profile == Profile::Development).then(development_tenant);
+    let known = callers.values().map(|caller| &caller.tenant).chain(&development).collect();
+    let tenants = routes::tenants(root.table("tenants"), &senders, &routes, &known);
+    let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
@@ -174,6 +183,8 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         shield,
         senders,
         routes,
+        tenants,
+        breaker,
         actions,
         subject,
         quotas,

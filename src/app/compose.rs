@@ -11,14 +11,14 @@ use crate::{
     config::{self, Profile, Settings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
-        ids::{CallerName, TenantId},
+        ids::CallerName,
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
-        Parts, Service,
+        BreakerSettings, Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
     },
@@ -55,6 +55,7 @@ impl App {
             keyring,
             policy: policy(&settings),
             routes,
+            breaker: breaker(settings.breaker),
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
             store_deadline: settings.store.deadline,
@@ -109,6 +110,11 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
+    let config::BreakerSettings { failures, open, open_max } = settings;
+    BreakerSettings { failures, open, open_max }
+}
+
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
     let messages = &settings.messages;
     let wording = Wording {
@@ -147,7 +153,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
     credentials.push(Credential {
         caller: Caller {
             name: CallerName::parse(config::DEVELOPMENT_CALLER)?,
-            tenant: TenantId::parse("default")?,
+            tenant: config::development_tenant(),
             roles: Roles::new(Role::ALL.to_vec()),
         },
         key_sha256: api_key_hash(&key),

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
+    domain::recipient::Channel,
     ports::{
         outbox::Outbox,
         receipt::Receipts,
@@ -23,10 +24,10 @@ use crate::{
         smtp::{Smtp, SmtpSettings, SmtpTls},
         webhook::{Webhook, WebhookSettings},
     },
-    service::deliver::{Route, Routes},
+    service::routes::{NamedSender, Route, Routes},
 };
 
-/// The senders of each channel, in the order of the settings.
+/// Makes the senders, and the routes that lead to them.
 pub(super) fn routes(
     settings: &Settings,
     machine: &Machine,
@@ -41,8 +42,19 @@ pub(super) fn routes(
         senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
     }
     senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
-    let route = |name: &String| Some(Route { name: name.clone(), sender: senders.get(name.as_str())?.clone() });
-    Ok(settings.routes.iter().map(|(channel, names)| (*channel, names.iter().filter_map(route).collect())).collect())
+    let tenants = settings.tenants.iter().map(|(tenant, routes)| (tenant.clone(), channel_routes(routes, &senders)));
+    Ok(Routes { usual: channel_routes(&settings.routes, &senders), tenants: tenants.collect() })
+}
+
+fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc<dyn Sender>>) -> BTreeMap<Channel, Route> {
+    let named = |name: &String| Some(NamedSender { name: name.clone(), sender: senders.get(name.as_str())?.clone() });
+    let list = |names: &[String]| names.iter().filter_map(named).collect::<Vec<_>>();
+    let route = |settings: &config::RouteSettings| Route {
+        senders: list(&settings.senders),
+        weights: settings.weights.clone(),
+        countries: settings.countries.iter().map(|(country, names)| (country.clone(), list(names))).collect(),
+    };
+    settings.iter().map(|(channel, settings)| (*channel, route(settings))).collect()
 }
 
 /// What senders need of this process.

@@ -36,6 +36,16 @@ impl<'a> Table<'a> {
         self.book.mistake(&self.path(key), what);
     }
 
+    /// Does it hold nothing?
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The keys that it holds and nobody asked for yet.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
     /// A mistake of the table as a whole.
     pub(super) fn mistake_here(&self, what: impl Display) {
         self.book.mistake(&self.path, what);

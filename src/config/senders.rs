@@ -1,4 +1,4 @@
-//! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
+//! `[senders]`: who brings messages.
 
 mod hook;
 mod http;
@@ -80,7 +80,7 @@ impl SenderSettings {
     }
 
     /// What it lacks to carry messages of a channel that it could carry.
-    fn lacks(&self, channel: Channel) -> Option<String> {
+    pub(super) fn lacks(&self, channel: Channel) -> Option<String> {
         match self {
             Self::Http(http) => {
                 http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
@@ -90,7 +90,7 @@ impl SenderSettings {
     }
 
     /// Can it carry messages of this channel?
-    fn carries(&self, channel: Channel) -> bool {
+    pub(super) fn carries(&self, channel: Channel) -> bool {
         match self {
             Self::Smtp(_) => channel == Channel::Email,
             Self::Http(http) => http.requests.contains_key(&channel),
@@ -199,39 +199,4 @@ fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-pub(super) fn routes(
-    mut table: Table<'_>,
-    senders: &BTreeMap<String, SenderSettings>,
-    profile: Profile,
-) -> BTreeMap<Channel, Vec<String>> {
-    let mut routes = BTreeMap::new();
-    for (name, mut row) in table.named() {
-        let names = row.list("senders").unwrap_or_default();
-        let channel = Channel::from_name(&name);
-        match channel {
-            None => row.mistake_here("is no channel: email, sms, voice, whatsapp"),
-            Some(_) if names.is_empty() => row.mistake("senders", "must name at least one sender"),
-            Some(channel) => {
-                for sender in &names {
-                    match senders.get(sender) {
-                        None => row.mistake("senders", format!("{sender:?} is none of the senders")),
-                        Some(settings) if !settings.carries(channel) => {
-                            let lacks = settings.lacks(channel).map_or_else(String::new, |keys| format!(" without {keys}"));
-                            row.mistake("senders", format!("{sender:?} does not carry {}{lacks}", channel.as_str()));
-                        }
-                        Some(_) => {}
-                    }
-                }
-                routes.insert(channel, names);
-            }
-        }
-        row.finish();
-    }
-    if profile == Profile::Production && routes.is_empty() {
-        table.mistake_here("must have at least one route in production");
-    }
-    table.finish();
-    routes
 }

@@ -1,12 +1,11 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
+mod receipts;
+
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::{
-    domain::{gcra::Rate, quota::Dimension},
-    ports::callback::{Place, Scheme},
-};
+use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -110,8 +109,10 @@ fn the_environment_wins_over_the_file() {
     assert_eq!((settings.actions.values().next().unwrap().limits.attempts, settings.grpc.max_streams), (3, 7));
     assert_eq!(keys_of(with("", &[("GRPC__MAX_STREAMS", "many")])), ["grpc.max_streams"]);
     assert_eq!(keys_of(with("", &[("GRPC__NO_SUCH", "1")])), ["grpc.no_such"]);
-    let settings = with("", &[("ROUTES__EMAIL__SENDERS", "outbox, outbox")]).unwrap();
-    assert_eq!(settings.routes[&Channel::Email], ["outbox", "outbox"]);
+    let spare = "[senders.spare]\nkind = \"outbox\"\n";
+    let settings = with(spare, &[("ROUTES__EMAIL__SENDERS", "spare, outbox"), ("ROUTES__EMAIL__WEIGHTS", "3, 1")]).unwrap();
+    let route = &settings.routes[&Channel::Email];
+    assert_eq!((&route.senders[..], &route.weights[..]), (&["spare".to_owned(), "outbox".to_owned()][..], &[3, 1][..]));
 }
 
 #[test]
@@ -361,98 +362,74 @@ fn settings_of_the_store_that_fight_are_mistakes() {
     }
 }
 
-#[test]
-fn the_public_address_is_encrypted_and_nothing_but_an_address() {
-    let of = |text: &str| with(&format!("[http]\npublic_url = \"{text}\"\n"), &[]).map(|settings| settings.http.public_url);
-    assert_eq!(of("").unwrap(), None);
-    for (text, kept) in [
-        ("https://otp.bank.example", "https://otp.bank.example"),
-        ("https://otp.bank.example:8443/otp/", "https://otp.bank.example:8443/otp"),
-        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-    ] {
-        assert_eq!(of(text).unwrap().as_deref(), Some(kept));
-    }
-    for bad in
-        ["otp.bank.example", "ftp://otp.bank.example", "https://", "https://a@b.example", "https://b.example/?x", "https://b/#x"]
-    {
-        assert_eq!(keys_of(with(&format!("[http]\npublic_url = \"{bad}\"\n"), &[])), ["http.public_url"], "{bad}");
-    }
-    assert_eq!(keys_of(with(PRODUCTION, &[("HTTP__PUBLIC_URL", "http://127.0.0.1:8080")])), ["http.public_url"]);
-}
-
-#[test]
-fn hook_02_receipts_need_an_address_and_secrets() {
-    let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
-    let scheme = |settings: &Settings| settings.senders["p"].receipts().map(|receipts| receipts.scheme);
-    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]);
-    let settings = with(&twilio, public).unwrap();
-    assert_eq!(scheme(&settings), Some(Scheme::Twilio), "its own token signs");
-    assert_eq!(settings.senders["p"].receipts().unwrap().secret_files, [PathBuf::from("v1-auth_token_file")]);
-    assert_eq!(scheme(&with(&twilio, &[]).unwrap()), None, "nobody could call");
-
-    for (kind, keys, more) in [
-        ("vonage", &["api_key", "api_secret_file", "from"][..], ""),
-        ("infobip", &["base_url", "api_key_file", "from"], "receipts.username = \"i\"\n"),
-        ("webhook", &[], "channels = [\"sms\"]\nurl = \"https://h.example\"\nsecret_files = [\"/k/a\"]\n"),
-        ("plugin", &[], "channels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n"),
-    ] {
-        let bare = format!("{}{more}", preset_section(kind, keys));
-        let full = format!("{bare}receipts.secret_files = [\"/k/r\"]\n");
-        let settings = with(&full, public).unwrap();
-        assert!(scheme(&settings).is_some(), "{kind}");
-        let again = with(settings.effective(), &[]).unwrap();
-        assert_eq!(again.effective(), settings.effective());
-        assert_eq!(keys_of(with(&full, &[])), ["senders.p.receipts"], "{kind}: no address");
-        let empty = format!("{bare}receipts.secret_files = []\n");
-        assert_eq!(keys_of(with(&empty, public)), ["senders.p.receipts.secret_files"], "{kind}: no secret");
-        let named = full.replace("senders.p", "senders.P");
-        assert_eq!(keys_of(with(&named, public)), ["senders.P"], "{kind}: a name for URLs");
-    }
-    let nameless =
-        format!("{}receipts.secret_files = [\"/k/r\"]\n", preset_section("infobip", &["base_url", "api_key_file", "from"]));
-    assert_eq!(keys_of(with(&nameless, public)), ["senders.p.receipts.username"]);
-}
-
-#[test]
-fn text_06_voice_of_a_preset_needs_an_address_for_the_key_press() {
-    let route = "[routes.voice]\nsenders = [\"p\"]\n";
-    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]) + route;
-    let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
-    assert!(with(&twilio, public).is_ok());
-    let mistakes = with(&twilio, &[]).unwrap_err();
-    assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), ["routes.voice.senders"]);
-    assert!(mistakes.to_string().contains("does not carry voice without http.public_url and receipts"), "{mistakes}");
-}
-
-#[test]
-fn receipts_of_a_provider_are_described_by_settings_alone() {
-    let text = r#"
-[http]
-public_url = "https://otp.bank.example"
-[senders.acme]
-kind = "http"
-channels = ["sms"]
-url = "https://api.acme.example/v1/messages"
-json = '{"To": "{{ address }}", "Text": "{{ text }}", "Tell": "{{ callback }}"}'
-[senders.acme.receipts]
-scheme = "meta"
-secret_files = ["/k/old", "/k/new"]
-verify_token_file = "/k/verify"
-body = "form"
-items = "/results/*"
-status = ["/a/status", "/status"]
-delivered = ["DELIVRD"]
-undelivered = ["UNDELIV", "EXPIRED"]
+/// Three senders beside those of the development profile, and a tenant beside its own.
+const ROUTED: &str = r#"
+[senders.a]
+kind = "outbox"
+[senders.b]
+kind = "outbox"
+[senders.mail]
+kind = "smtp"
+host = "mail.example"
+from = "a@example.org"
+[callers.shop]
+tenant = "shop"
+roles = ["frontend"]
+api_key_sha256 = "8888888888888888888888888888888888888888888888888888888888888888"
 "#;
-    let settings = with(text, &[]).unwrap();
-    let receipts = settings.senders["acme"].receipts().unwrap();
-    assert_eq!((receipts.scheme, receipts.reading.place, receipts.secret_files.len()), (Scheme::Meta, Place::Form, 2));
-    assert_eq!(receipts.reading.status, ["/a/status", "/status"]);
-    assert_eq!(receipts.reading.reference, ["/data/reference"], "what is left out is our own form");
-    let broken = |from: &str, to: &str| keys_of(with(&text.replace(from, to), &[]));
-    assert_eq!(broken("\"meta\"", "\"mta\""), ["senders.acme.receipts.scheme"]);
-    assert_eq!(broken("scheme = \"meta\"", ""), ["senders.acme.receipts.scheme"]);
-    assert_eq!(broken("\"/status\"", "\"status\""), ["senders.acme.receipts.status"]);
-    assert_eq!(broken("\"/results/*\"", "\"results\""), ["senders.acme.receipts.items"]);
-    assert_eq!(broken("body = \"form\"", "boddy = \"form\""), ["senders.acme.receipts.boddy"]);
+
+#[test]
+fn routes_are_read_with_weights_countries_and_tenants() {
+    let text = format!(
+        "{ROUTED}[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [3, 0]\n[routes.sms.countries]\nNL = [\"b\", \"outbox\"]\n\
+         [tenants.shop.routes.sms]\nsenders = [\"b\"]\n[tenants.default.routes.email]\nsenders = [\"mail\"]\n\
+         [breaker]\nfailures = 3\nopen_s = 7\n"
+    );
+    let settings = with(&text, &[("ROUTES__SMS__COUNTRIES__BE", "a")]).unwrap();
+    let sms = &settings.routes[&Channel::Sms];
+    assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
+    assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
+    let tenants: Vec<_> = settings.tenants.iter().map(|(name, routes)| (name.as_str(), routes.len())).collect();
+    assert_eq!(tenants, [("default", 1), ("shop", 1)]);
+    assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));
+    for line in ["[routes.sms.countries]", "weights = [\"3\", \"0\"]", "[tenants.shop.routes.sms]", "open_max_s = 120"] {
+        assert!(settings.effective().contains(line), "{line} is not in\n{}", settings.effective());
+    }
+}
+
+#[test]
+fn every_mistake_in_a_route_is_told() {
+    let mistakes = |routes: &str| keys_of(with(&format!("{ROUTED}{routes}\n"), &[]));
+    for (route, key) in [
+        ("[routes.sms]\nsenders = [\"a\", \"nobody\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = [\"a\", \"mail\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = [\"a\", \"a\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = []", "routes.sms.senders"),
+        ("[routes.pigeon]\nsenders = [\"a\"]", "routes.pigeon"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [0, 0]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1, 1001]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1, -1]", "routes.sms.weights"),
+        ("[routes.sms.countries]\nUK = [\"a\"]", "routes.sms.countries.UK"),
+        ("[routes.sms.countries]\nNL = [\"nobody\"]", "routes.sms.countries.NL"),
+        ("[routes.email.countries]\nNL = [\"a\"]", "routes.email.countries.NL"),
+        ("[routes.sms]\norder = [\"a\"]", "routes.sms.order"),
+        ("[tenants.nobody.routes.sms]\nsenders = [\"a\"]", "tenants.nobody"),
+        ("[tenants.shop.routes.sms]\nsenders = [\"nobody\"]", "tenants.shop.routes.sms.senders"),
+        ("[tenants.shop]\nroute = 1", "tenants.shop.route"),
+        ("[breaker]\nopen_s = 200", "breaker.open_s"),
+        ("[breaker]\nfailures = 0", "breaker.failures"),
+    ] {
+        assert_eq!(mistakes(route), [key], "{route}");
+    }
+}
+
+#[test]
+fn a_tenant_has_no_channel_of_its_own() {
+    // In production no route is there by itself.
+    let text = format!(
+        "{PRODUCTION}[senders.sms]\nkind = \"webhook\"\nurl = \"https://sms.example\"\nchannels = [\"sms\"]\n\
+        secret_files = [\"/x\"]\n[tenants.bank.routes.sms]\nsenders = [\"sms\"]\n"
+    );
+    assert_eq!(keys_of(with(&text, &[])), ["tenants.bank.routes.sms"]);
 }

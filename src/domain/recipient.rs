@@ -106,6 +106,12 @@ pub struct Numbering {
     pub block: String,
 }
 
+/// Is it the code of a country that has telephone numbers, in two capital letters?
+#[must_use]
+pub fn is_country(code: &str) -> bool {
+    PHONE_NUMBER_UTIL.get_supported_regions().any(|region| region.as_region_str().as_str() == code)
+}
+
 impl Recipient {
     /// The form under which messages are counted. A number is the same whichever channel carries it. Of an e-mail
     /// address neither case nor a tag behind `+` makes another recipient: nearly every mailbox ignores both, and

@@ -11,7 +11,7 @@ use tonic::{
 
 use super::{
     addresses::Addresses,
-    outgoing::{again, give_up, next_sender},
+    outgoing::{again, give_up, next_sender, unfit, unknown},
     secret::SecretText,
 };
 use crate::{
@@ -105,7 +105,7 @@ impl Plugin {
             request.metadata_mut().insert("authorization", authorization.clone());
         }
         let answer = tokio::time::timeout(self.timeout, client.send_message(request)).await;
-        answer.map_err(|_| again("timeout", None))?.map(tonic::Response::into_inner).map_err(|status| failure(&status))
+        answer.map_err(|_| unknown("timeout"))?.map(tonic::Response::into_inner).map_err(|status| failure(&status))
     }
 }
 
@@ -118,7 +118,7 @@ impl Sender for Plugin {
                 let after = retry.after.and_then(|after| Duration::try_from(after).ok());
                 Err(again(word(&retry.reason), after))
             }
-            Some(Outcome::NextSender(next)) => Err(next_sender(word(&next.reason))),
+            Some(Outcome::NextSender(next)) => Err(unfit(word(&next.reason))),
             Some(Outcome::GiveUp(none)) => Err(give_up(word(&none.reason))),
             None => Err(next_sender("malformed_reply")),
         }
@@ -180,16 +180,13 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
 fn failure(status: &Status) -> SendError {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => next_sender("login_refused"),
-        Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::DataLoss => next_sender("sender_refused"),
+        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange => {
+            unfit("sender_refused")
+        }
+        Code::Unimplemented | Code::DataLoss => next_sender("sender_refused"),
         Code::ResourceExhausted | Code::Aborted => again("busy", None),
         // The library calls its own timer a cancellation.
-        Code::DeadlineExceeded | Code::Cancelled => again("timeout", None),
+        Code::DeadlineExceeded | Code::Cancelled => unknown("timeout"),
         Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable => again("unreachable", None),
     }
 }

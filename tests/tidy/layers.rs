@@ -26,7 +26,11 @@ const LAYERS: &[Layer] = &[
         &["aws_lc_rs", "base64", "bs58", "email_address", "hex", "idna", "rlibphonenumber", "subtle", "thiserror", "zeroize"],
     ),
     layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
-    layer("service", &["domain", "ports", "message"], &["async_trait", "metrics", "prost", "thiserror", "tokio", "tracing"]),
+    layer(
+        "service",
+        &["domain", "ports", "message"],
+        &["async_trait", "futures_util", "metrics", "prost", "thiserror", "tokio", "tracing"],
+    ),
     layer("message", &["domain", "ports"], &["minijinja", "thiserror"]),
     layer(
         "grpc",

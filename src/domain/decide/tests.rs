@@ -7,6 +7,7 @@ mod events;
 mod fixtures;
 mod model;
 mod outgoing;
+mod plan;
 mod property;
 mod receipts;
 mod record;

@@ -6,7 +6,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::{again, next_sender},
+        outgoing::{again, next_sender, unfit, unknown},
         samples,
     },
     *,
@@ -150,8 +150,11 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
 
 #[tokio::test]
 async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nobody() {
-    for (code, reason) in [(401, "login_refused"), (403, "login_refused"), (400, "sender_refused"), (404, "sender_refused")] {
-        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(next_sender(reason)), "{code}");
+    for code in [401, 403] {
+        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(next_sender("login_refused")), "{code}");
+    }
+    for code in [400, 404, 413] {
+        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(unfit("sender_refused")), "{code}");
     }
     let texts = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
     let rules = || AnswerRules {
@@ -166,10 +169,10 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     let error = |http, code: Value| status(http).set_body_json(json!({"error": {"code": code}}));
     assert_eq!(outcome(error(200, json!("0")), rules()).await, Ok(Sent::default()));
     assert_eq!(outcome(error(200, json!(1)), rules()).await, Err(again("busy", None)), "200 is no success here");
-    assert_eq!(outcome(error(200, json!(2)), rules()).await, Err(next_sender("sender_refused")));
+    assert_eq!(outcome(error(200, json!(2)), rules()).await, Err(unfit("sender_refused")));
     assert_eq!(outcome(error(400, json!(3)), rules()).await, Err(give_up("refused")));
     assert_eq!(outcome(error(200, json!("bad")), rules()).await, Err(give_up("refused")));
-    assert_eq!(outcome(error(200, json!(99)), rules()).await, Err(next_sender("sender_refused")), "an unknown code");
+    assert_eq!(outcome(error(200, json!(99)), rules()).await, Err(unfit("sender_refused")), "an unknown code");
     assert_eq!(outcome(status(422), rules()).await, Err(give_up("refused")));
 }
 
@@ -201,7 +204,7 @@ async fn hook_03_a_redirect_is_not_followed() {
 async fn hook_04_a_silent_provider_is_tried_again() {
     let server = provider(status(200).set_delay(Duration::from_secs(30))).await;
     let slow = HttpSettings { timeout: Duration::from_millis(100), ..settings(&server.uri(), json_body()) };
-    assert_eq!(Http::new(slow).unwrap().send(&message()).await, Err(again("timeout", None)));
+    assert_eq!(Http::new(slow).unwrap().send(&message()).await, Err(unknown("timeout")));
 }
 
 /// A listener that reads a request and answers with these bytes, if any, and ends the connection.
@@ -224,11 +227,11 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
     for answer in broken {
         let base = format!("http://{}", listener(answer).await);
         let sender = Http::new(settings(&base, json_body())).unwrap();
-        assert_eq!(sender.send(&message()).await, Err(again("connection_lost", None)), "{answer:?}");
+        assert_eq!(sender.send(&message()).await, Err(unknown("connection_lost")), "{answer:?}");
     }
     let garbage = format!("http://{}", listener(b"220 smtp.example.org\r\n").await);
     let sender = Http::new(settings(&garbage, json_body())).unwrap();
-    assert_eq!(sender.send(&message()).await, Err(again("connection_lost", None)));
+    assert_eq!(sender.send(&message()).await, Err(unknown("connection_lost")));
 }
 
 #[tokio::test]

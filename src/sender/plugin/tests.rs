@@ -79,7 +79,7 @@ async fn what_a_plugin_answers_says_what_is_next() {
     });
     assert_eq!(retry.await, Err(again("full", Some(Duration::from_secs(7)))));
     let next = outcome(|| Ok(Some(Outcome::NextSender(NextSender { reason: "no_credit".to_owned() })))).await;
-    assert_eq!(next, Err(next_sender(&word())));
+    assert_eq!(next, Err(unfit(&word())));
     let none = outcome(|| Ok(Some(Outcome::GiveUp(GiveUp { reason: "no_credit".to_owned() })))).await;
     assert_eq!(none, Err(give_up(&word())));
     assert_eq!(outcome(|| Ok(None)).await, Err(next_sender("malformed_reply")), "no outcome takes nothing");
@@ -91,6 +91,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     assert_eq!(outcome(|| Err(Status::resource_exhausted("x"))).await, Err(again("busy", None)));
     assert_eq!(outcome(|| Err(Status::unauthenticated("x"))).await, Err(next_sender("login_refused")));
     assert_eq!(outcome(|| Err(Status::unimplemented("x"))).await, Err(next_sender("sender_refused")));
+    assert_eq!(outcome(|| Err(Status::invalid_argument("x"))).await, Err(unfit("sender_refused")));
     let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let absent = Plugin::new(&settings(&format!("http://{closed}"))).unwrap();
     assert_eq!(absent.send(&samples::message()).await, Err(again("unreachable", None)));
@@ -98,7 +99,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let slow = PluginSettings { timeout: Duration::from_millis(100), ..settings(&address) };
-    assert_eq!(Plugin::new(&slow).unwrap().send(&samples::message()).await, Err(again("timeout", None)));
+    assert_eq!(Plugin::new(&slow).unwrap().send(&samples::message()).await, Err(unknown("timeout")));
 }
 
 #[tokio::test]

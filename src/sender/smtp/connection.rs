@@ -18,7 +18,7 @@ use lettre::transport::smtp::{
 };
 use tokio::{net::TcpStream, sync::Semaphore, time::Instant};
 
-use super::{give_up, mail::Mail, next_sender, retry};
+use super::{deferred, give_up, mail::Mail, next_sender, retry, unknown};
 use crate::ports::sender::SendError;
 
 /// How long a connection is kept without use; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
@@ -152,7 +152,8 @@ fn judge(step: Step, error: &Error) -> SendError {
         return next_sender("tls_failed");
     }
     if error.is_transient() {
-        return retry("busy");
+        let is_recipients = matches!(step, Step::Recipient | Step::Data) && is_about_recipient(error);
+        return if is_recipients { deferred("busy") } else { retry("busy") };
     }
     match step {
         // A client error is that the server offers no way to log in that we know.
@@ -160,8 +161,16 @@ fn judge(step: Step, error: &Error) -> SendError {
         Step::Connect | Step::From if error.is_permanent() => next_sender("sender_refused"),
         Step::Recipient | Step::Data if is_about_us(error) => next_sender("sender_refused"),
         Step::Recipient | Step::Data if error.is_permanent() => give_up("refused"),
-        Step::Connect | Step::Encrypt | Step::Login | Step::From | Step::Recipient | Step::Data => retry("unreachable"),
+        // The mail may have been taken before the connection broke.
+        Step::Data => unknown("connection_lost"),
+        Step::Connect | Step::Encrypt | Step::Login | Step::From | Step::Recipient => retry("unreachable"),
     }
+}
+
+/// The address or its mailbox is what cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463); the server is well.
+fn is_about_recipient(error: &Error) -> bool {
+    let words = error.source().map(ToString::to_string).unwrap_or_default();
+    words.starts_with("4.1.") || words.starts_with("4.2.")
 }
 
 /// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing

@@ -4,7 +4,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::{again, next_sender},
+        outgoing::{again, next_sender, unfit},
         samples,
     },
     *,
@@ -113,7 +113,7 @@ async fn what_a_receiver_answers_says_what_is_next() {
         (204, Ok(Sent::default())),
         (422, Err(give_up("refused"))),
         (401, Err(next_sender("login_refused"))),
-        (410, Err(next_sender("sender_refused"))),
+        (410, Err(unfit("sender_refused"))),
         (302, Err(next_sender("redirected"))),
         (429, Err(again("busy", None))),
         (503, Err(again("busy", None))),

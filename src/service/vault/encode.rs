@@ -6,6 +6,7 @@ use crate::{
         failures::{Origin, Tally},
         guess::Separators,
         limits::{EntryMode, Limits},
+        plan::Step,
         reached::Known,
         recipient::{Channel, Recipient},
         subject::SubjectRecord,
@@ -109,9 +110,11 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         updated_at: delivery.updated_at.as_micros(),
         tries: delivery.tries.into(),
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
+        refusals: delivery.refusals.bits().into(),
         sender: delivery.sender.clone().unwrap_or_default(),
         reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
         undelivered_reason,
+        made_at: delivery.made_at.as_micros(),
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
             DeliveryStatus::Leased(lease) => {
@@ -152,7 +155,12 @@ fn limits(limits: &Limits) -> pb::Limits {
         hyphen,
         entry_modes: limits.entry_modes.iter().copied().map(EntryMode::as_str).map(str::to_owned).collect(),
         channels: limits.channels.iter().copied().map(Channel::as_str).map(str::to_owned).collect(),
+        plan: limits.plan.iter().map(step).collect(),
     }
+}
+
+fn step(step: &Step) -> pb::PlanStep {
+    pb::PlanStep { channel: step.channel.as_str().to_owned(), wait: step.wait.map(micros).unwrap_or_default() }
 }
 
 fn outcome(outcome: Outcome) -> pb::Outcome {

@@ -17,6 +17,7 @@ use crate::{
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
         recipient::{Channel, Recipient},
+        route::Refusals,
         time::{Now, Timestamp},
         verification::RequestMark,
     },
@@ -56,6 +57,7 @@ fn a_start(vault: &Vault) -> Start {
             separators: Separators { space: true, hyphen: true },
             entry_modes: EntryMode::ALL.to_vec(),
             channels: Channel::ALL.to_vec(),
+            plan: Vec::new(),
         },
         request: RequestMark { id: [3; 16], body: [4; 16] },
         id: VerificationId { subject: key, random: fresh(&*vault.entropy) },
@@ -82,7 +84,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let at = Timestamp::from_micros(1_800_000_000_000_000);
     let (now, generation) = (Now::new(at, at), Generation([5; 16]));
-    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules };
+    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules, refused: None };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
     let record = written(start(None, command, &cx));
@@ -104,6 +106,7 @@ fn a_record_comes_back_as_it_went_in() {
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     record.verifications[0].deliveries[0].reference = ProviderReference::parse(&"x".repeat(128)).ok();
+    record.verifications[0].deliveries[0].refusals = Refusals::default().with(1).with(7);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     let closed = record.close(

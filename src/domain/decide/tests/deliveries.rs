@@ -1,5 +1,7 @@
 //! Stories of deliveries: leases, reports, and nothing after the end.
 
+use std::time::Duration;
+
 use super::{
     fixtures::{LEASE, MINUTE, SECOND},
     world::World,
@@ -9,7 +11,7 @@ use crate::domain::{
     delivery::{DeliveryStatus, HandOver},
     event::What,
     failures::Origin,
-    ids::{ProviderReference, VerificationId},
+    ids::{DeliveryId, ProviderReference, VerificationId},
     limits::TRIES_MAX,
     verification::{CancelCause, Outcome},
 };
@@ -21,7 +23,7 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
 /// Ends a verification in one way.
 type End = fn(&mut World, VerificationId);
 
-fn again(after: std::time::Duration) -> HandOver {
+fn again(after: Duration) -> HandOver {
     HandOver::Again { after, position: 1 }
 }
 
@@ -100,6 +102,40 @@ fn after_eight_tries_a_delivery_is_given_up() {
 }
 
 #[test]
+fn a_hand_over_that_was_held_back_is_no_try() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for _ in 0..3 * TRIES_MAX {
+        let [work] = world.tick()[..] else { panic!("one delivery") };
+        assert_eq!(world.find(id).deliveries[0].tries, 1);
+        world.report(work, HandOver::Held { after: SECOND });
+        assert_eq!(world.tick(), [], "it waits");
+        world.pass(SECOND);
+    }
+    let delivery = &world.find(id).deliveries[0];
+    assert_eq!((delivery.tries, &delivery.sender), (0, &None));
+    assert!(!world.events.iter().any(|event| matches!(event.what, What::SendFailed { .. } | What::Sent { .. })));
+    world.pass(5 * MINUTE);
+    assert_eq!(world.tick(), [], "and waits no longer than its code lives");
+    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+}
+
+#[test]
+fn who_will_not_take_a_message_is_remembered() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for (by, position) in [(1, 2), (2, 0)] {
+        let [work] = world.tick()[..] else { panic!("one delivery") };
+        world.report(work, HandOver::PassedOn { by, after: Duration::ZERO, position });
+        assert_eq!(world.find(id).deliveries[0].position, position);
+    }
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    world.report(work, again(SECOND));
+    let refusals = world.find(id).deliveries[0].refusals;
+    assert_eq!([0, 1, 2].map(|place| refusals.allow(place)), [true, false, false]);
+}
+
+#[test]
 fn a_report_without_its_record_does_nothing() {
     let mut world = World::new();
     world.started(Origin::Vouched);
@@ -108,7 +144,7 @@ fn a_report_without_its_record_does_nothing() {
     let decision = report(None, &command, &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let lease = world.lease();
-    let decision = tick(None, &Tick { lease, hands: 1 }, &world.cx());
+    let decision = tick(None, &Tick { lease, hands: 1, delivery: DeliveryId([0; 16]) }, &world.cx());
     let (next, reply) = (decision.next, decision.reply);
     assert_eq!((next, reply), (Next::Delete, Ok(Vec::<Work>::new())), "its due entry goes");
 }
