@@ -112,15 +112,15 @@ struct Challenge {
     #[serde(rename = "hub.verify_token")]
     token: String,
     #[serde(rename = "hub.challenge")]
-    challenge: String,
+    number: String,
 }
 
 impl Challenge {
     /// Gives the challenge back to who knows the token. It is digits; nothing else is given back to anybody.
     fn answer(self, expected: &SharedText) -> Response {
-        let is_number = !self.challenge.is_empty() && self.challenge.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
         if self.mode == "subscribe" && is_number && expected.is(&self.token) {
-            self.challenge.into_response()
+            self.number.into_response()
         } else {
             StatusCode::FORBIDDEN.into_response()
         }

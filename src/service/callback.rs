@@ -23,7 +23,7 @@ impl Service {
     pub async fn take_once(&self, sender: &str, id: &str, kept: Duration) -> Result<bool, Failure> {
         let bucket = self.parts.keyring.mark("callback", &[sender.as_bytes(), id.as_bytes()]);
         let draws = [Draw { bucket, rate: Rate { interval: kept, burst: 0 }, want: 1 }];
-        let drawn = self.bounded(async { Ok(self.parts.store.draw(&draws).await?) }).await?;
-        Ok(matches!(drawn, Drawn::Taken(_)))
+        let outcome = self.bounded(async { Ok(self.parts.store.draw(&draws).await?) }).await?;
+        Ok(matches!(outcome, Drawn::Taken(_)))
     }
 }

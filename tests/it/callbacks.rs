@@ -38,7 +38,7 @@ pub struct Answer {
 /// Calls the HTTP listener as it is, without a client that would mend anything.
 pub async fn call(service: &Harness, method: &str, path: &str, headers: &[(&str, String)], body: &str) -> Answer {
     let mut stream = TcpStream::connect(service.reach.http).await.unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"

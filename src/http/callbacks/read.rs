@@ -110,15 +110,15 @@ mod tests {
         Item { receipt, reference: reference.map(str::to_owned) }
     }
 
-    fn undelivered(reason: &str) -> Option<Receipt> {
-        Some(Receipt::Undelivered { reason: reason.to_owned() })
+    fn undelivered(reason: &str) -> Receipt {
+        Receipt::Undelivered { reason: reason.to_owned() }
     }
 
     #[test]
     fn a_form_is_read_as_one_flat_object() {
         let of = |body: &str| read(&reading(Place::Form, None), "", body.as_bytes()).unwrap();
         assert_eq!(of("MessageStatus=delivered&id=SM1"), [item(Some(Receipt::Delivered), Some("SM1"))]);
-        assert_eq!(of("MessageStatus=undelivered&ErrorCode=30003"), [item(undelivered("undelivered_30003"), None)]);
+        assert_eq!(of("MessageStatus=undelivered&ErrorCode=30003"), [item(Some(undelivered("undelivered_30003")), None)]);
         assert_eq!(of("MessageStatus=sent&id="), [item(Some(Receipt::Sent), None)]);
         assert_eq!(of("MessageStatus=queued"), [item(None, None)], "no news");
         assert_eq!(of("unrelated=1"), [item(None, None)]);
@@ -141,7 +141,7 @@ mod tests {
         let expected = [
             item(Some(Receipt::Delivered), Some("a")),
             item(Some(Receipt::Sent), Some("b")),
-            item(undelivered("failed_131026"), Some("7")),
+            item(Some(undelivered("failed_131026")), Some("7")),
         ];
         assert_eq!(read(&reading, "", body.to_string().as_bytes()).unwrap(), expected);
         assert_eq!(read(&reading, "", b"{\"entry\": 1}"), Ok(Vec::new()));

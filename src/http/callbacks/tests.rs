@@ -15,7 +15,7 @@ fn a_signed_url_begins_with_ours_with_its_port_or_without() {
 #[tokio::test]
 async fn hook_02_a_challenge_is_answered_to_who_knows_the_token() {
     let answer = |mode: &str, token: &str, challenge: &str| {
-        let challenge = Challenge { mode: mode.to_owned(), token: token.to_owned(), challenge: challenge.to_owned() };
+        let challenge = Challenge { mode: mode.to_owned(), token: token.to_owned(), number: challenge.to_owned() };
         challenge.answer(&SharedText::new("s3cret-word"))
     };
     let right = answer("subscribe", "s3cret-word", "1158201444");
