@@ -16,7 +16,7 @@ use axum::{
     extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{any, post},
+    routing::{get, post},
 };
 use serde::Deserialize;
 
@@ -63,8 +63,8 @@ pub struct Callbacks {
 /// `/callbacks/{sender}/{token}`, the same without a token, and `/calls/{sender}/{token}`.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
-        .route("/callbacks/{sender}", any(without_token))
-        .route("/callbacks/{sender}/{token}", any(with_token))
+        .route("/callbacks/{sender}", get(without_token).post(without_token))
+        .route("/callbacks/{sender}/{token}", get(with_token).post(with_token))
         .route("/calls/{sender}/{token}", post(calls::pressed))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(callbacks))
@@ -179,20 +179,14 @@ impl From<Failure> for Outcome {
 impl Callbacks {
     async fn receipts(&self, sender: &str, token: Option<&str>, incoming: &Incoming) -> StatusCode {
         let Some(receiver) = self.receivers.get(sender) else { return Outcome::Absent.status() };
-        let outcome = self.take(sender, receiver, token, incoming).await.unwrap_or_else(|outcome| outcome);
+        let outcome = self.take(sender, receiver, token, incoming).await.map_or_else(|outcome| outcome, |()| Outcome::Taken);
         count(sender, outcome.word());
         outcome.status()
     }
 
     /// The effect comes before the id is taken, so that a call whose effect failed may come again under the same id. A
     /// repeat has no effect either way: what was taken once is taken already.
-    async fn take(
-        &self,
-        sender: &str,
-        receiver: &Receiver,
-        token: Option<&str>,
-        incoming: &Incoming,
-    ) -> Result<Outcome, Outcome> {
+    async fn take(&self, sender: &str, receiver: &Receiver, token: Option<&str>, incoming: &Incoming) -> Result<(), Outcome> {
         if token.is_some_and(|token| !self.service.knows_token(sender, token)) {
             return Err(Outcome::Absent);
         }
@@ -206,8 +200,7 @@ impl Callbacks {
         for item in items {
             self.note(sender, token, item).await?;
         }
-        self.take_once(sender, id).await?;
-        Ok(Outcome::Taken)
+        self.take_once(sender, id).await
     }
 
     /// Judges a call; gives its id.
