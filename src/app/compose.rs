@@ -70,7 +70,19 @@ impl App {
             admin: bind(settings.admin.listen, "admin.listen").await?,
         };
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
-        Ok(Self { settings, machine, service, worker, credentials, outbox, listeners, metrics, shutdown, development_key })
+        Ok(Self {
+            settings,
+            machine,
+            service,
+            worker,
+            receipts,
+            credentials,
+            outbox,
+            listeners,
+            metrics,
+            shutdown,
+            development_key,
+        })
     }
 
     /// The shield of each caller.
