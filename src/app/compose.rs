@@ -76,6 +76,7 @@ impl App {
             machine,
             service,
             worker,
+            receipts,
             credentials,
             outbox,
             listeners,

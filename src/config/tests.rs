@@ -398,6 +398,37 @@ fn routes_are_read_with_weights_countries_and_tenants() {
 }
 
 #[test]
+fn a_plan_is_read_and_its_mistakes_are_told() {
+    let settings = with("[actions.login]\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n", &[]).unwrap();
+    let login = settings.actions.values().next().unwrap();
+    let plan: Vec<_> = login.limits.plan.iter().map(|step| (step.channel, step.wait.map(|wait| wait.as_secs()))).collect();
+    assert_eq!(plan, [(Channel::Email, Some(20)), (Channel::Sms, Some(40)), (Channel::Voice, None)]);
+    assert!(settings.effective().contains("plan = [\"email 20s\", \"sms 40s\", \"voice\"]"));
+    assert_eq!(
+        with("", &[("ACTIONS__LOGIN__PLAN", "sms 40s,voice")]).unwrap().actions.values().next().unwrap().limits.plan.len(),
+        2
+    );
+    for plan in [
+        "[\"pigeon 20s\", \"sms\"]",
+        "[\"email\", \"sms\"]",
+        "[\"email 20s\", \"sms 20s\"]",
+        "[\"email 20\", \"sms\"]",
+        "[\"email 4s\", \"sms\"]",
+        "[\"email 301s\", \"sms\"]",
+        "[\"email 20s more\", \"sms\"]",
+        "[\"email 20s\", \"email\"]",
+        "[\"email 150s\", \"sms 150s\", \"voice\"]",
+        "[\"\"]",
+    ] {
+        assert_eq!(keys_of(with(&format!("[actions.login]\nplan = {plan}\n"), &[])), ["actions.login.plan"], "{plan}");
+    }
+    let narrow = "[actions.login]\nchannels = [\"email\"]\nplan = [\"email 20s\", \"sms\"]\n";
+    assert_eq!(keys_of(with(narrow, &[])), ["actions.login.plan"], "beyond the permitted channels");
+    let few = "[actions.login]\nsends = 2\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n";
+    assert_eq!(keys_of(with(few, &[])), ["actions.login.plan"], "more steps than sends");
+}
+
+#[test]
 fn every_mistake_in_a_route_is_told() {
     let mistakes = |routes: &str| keys_of(with(&format!("{ROUTED}{routes}\n"), &[]));
     for (route, key) in [

@@ -14,9 +14,11 @@ mod faults;
 mod guesses;
 mod harness;
 mod operations;
+mod plan;
 mod process;
 mod providers;
 mod quotas;
+mod receipts;
 mod redis;
 #[path = "../rig/rig.rs"]
 mod rig;
