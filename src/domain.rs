@@ -15,6 +15,8 @@ pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
+pub mod link;
+pub mod push;
 pub mod quota;
 pub mod reached;
 pub mod receipt;

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// The channels in the order in which an action takes them that names none.
-const CHANNEL_ORDER: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+const CHANNEL_ORDER: [Channel; 5] = [Channel::Push, Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
 
 /// The rules of one action.
 #[derive(Clone, Debug)]
@@ -25,10 +25,14 @@ pub struct ActionSettings {
     pub quota_fallback: bool,
 }
 
-pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes) -> BTreeMap<ActionName, ActionSettings> {
+/// `public`: can customers reach our pages?
+pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool) -> BTreeMap<ActionName, ActionSettings> {
     let mut actions = BTreeMap::new();
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
+        if rules.limits.entry_modes.contains(&EntryMode::Link) && !public {
+            row.mistake("entry_modes", "may hold link only with http.public_url, where the page of the link is");
+        }
         match ActionName::parse(&name) {
             Ok(name) => drop(actions.insert(name, rules)),
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
@@ -51,6 +55,8 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     let both = [("space", ' '), ("hyphen", '-')];
     let separators = row.words("separators", &both, &both);
     let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
+    // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
+    let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
     let limits = Limits {
         code_length,
         code_lifetime,
@@ -58,7 +64,7 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
         sends: row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
         resend_cooldown,
         separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
-        entry_modes: row.words("entry_modes", &modes, &modes),
+        entry_modes: row.words("entry_modes", &modes, &typed),
         channels: channels(row, routes),
     };
     ActionSettings { limits, binding: binding(row), quota_fallback: row.switch("quota_fallback", false) }
@@ -75,7 +81,7 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
         match Channel::from_name(&name) {
             Some(channel) if available.contains(&channel) => channels.push(channel),
             Some(_) => row.mistake("channels", format!("{name:?} has no route")),
-            None => row.mistake("channels", format!("{name:?} is none of email, sms, voice, whatsapp")),
+            None => row.mistake("channels", format!("{name:?} is none of push, email, sms, voice, whatsapp")),
         }
     }
     channels

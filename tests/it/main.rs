@@ -11,9 +11,11 @@ mod errors;
 mod faults;
 mod guesses;
 mod harness;
+mod link;
 mod operations;
 mod process;
 mod providers;
+mod push;
 mod quotas;
 mod redis;
 #[path = "../rig/rig.rs"]

@@ -16,6 +16,7 @@ use crate::{
         ids::{ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId, VerificationId},
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
+        link::BrowserMark,
         recipient::{Channel, Recipient},
         route::Refusals,
         time::{Now, Timestamp},
@@ -48,6 +49,8 @@ fn a_start(vault: &Vault) -> Start {
         recipients: vec![Recipient::parse(Channel::Email, "anna@example.org").unwrap()],
         preferred: None,
         binding: Binding::default(),
+        browser: Some(BrowserMark([6; 32])),
+        decoy: true,
         limits: Limits {
             code_length: CodeLength::new(6).unwrap(),
             code_lifetime: Duration::from_secs(300),
