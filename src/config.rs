@@ -10,7 +10,9 @@ mod reader;
 mod routes;
 mod running;
 mod senders;
+mod spelling;
 mod store;
+mod tenants;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
@@ -18,11 +20,11 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::SubjectRules,
+    limits::{EntryMode, SubjectRules},
     quota::Quotas,
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings, development_tenant};
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
@@ -34,6 +36,7 @@ pub use senders::{
     SmtpTls, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
+pub use tenants::TenantSettings;
 
 use book::Book;
 use reader::Table;
@@ -69,14 +72,14 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Who may call.
     pub callers: BTreeMap<CallerName, CallerSettings>,
+    /// Every tenant that a caller has, and what it has of its own.
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// How often each caller may.
     pub shield: ShieldSettings,
     /// Who brings messages.
     pub senders: BTreeMap<String, SenderSettings>,
     /// Which senders a channel has.
     pub routes: ChannelRoutes,
-    /// The routes of tenants that have their own.
-    pub tenants: BTreeMap<TenantId, ChannelRoutes>,
     /// When a sender is left alone for a while.
     pub breaker: BreakerSettings,
     /// What may be proven.
@@ -99,6 +102,13 @@ impl Settings {
     #[must_use]
     pub fn effective(&self) -> &str {
         &self.effective
+    }
+
+    /// The address of the page that links of mails open; none if no action has links.
+    #[must_use]
+    pub fn link_page(&self) -> Option<String> {
+        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
     }
 }
 
@@ -155,11 +165,10 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let shield = ShieldSettings::read(root.table("shield"));
     let senders = senders::senders(root.table("senders"), profile);
     let routes = routes::routes(root.table("routes"), &senders, profile);
-    let development = (profile == Profile::Development).then(development_tenant);
-    let known = callers.values().map(|caller| &caller.tenant).chain(&development).collect();
-    let tenants = routes::tenants(root.table("tenants"), &senders, &routes, &known);
+    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), (&senders, &routes));
     let breaker = BreakerSettings::read(root.table("breaker"));
-    let actions = actions::actions(root.table("actions"), &routes);
+    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
     let worker = WorkerSettings::read(root.table("worker"));
@@ -178,10 +187,10 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         store: store?,
         keys: keys?,
         callers,
+        tenants,
         shield,
         senders,
         routes,
-        tenants,
         breaker,
         actions,
         subject,

@@ -75,12 +75,29 @@ impl GrpcSettings {
 pub struct HttpSettings {
     /// Where.
     pub listen: SocketAddr,
+    /// The address under which customers and providers reach it, without a slash at its end.
+    pub public_url: Option<String>,
 }
 
 impl HttpSettings {
-    pub(super) fn read(table: Table<'_>, profile: Profile) -> Option<Self> {
-        only_listen(table, profile).map(|listen| Self { listen })
+    pub(super) fn read(mut table: Table<'_>, profile: Profile) -> Option<Self> {
+        let public_url = table.text("public_url").and_then(|text| {
+            let fits = public_url(&text, profile);
+            fits.map_err(|what| table.mistake("public_url", what)).ok()
+        });
+        only_listen(table, profile).map(|listen| Self { listen, public_url })
     }
+}
+
+/// `https://otp.bank.example`, perhaps with a path; in development also over plain HTTP on loopback.
+fn public_url(text: &str, profile: Profile) -> Result<String, &'static str> {
+    let plain = text.strip_prefix("http://").filter(|_| profile == Profile::Development);
+    let rest = text.strip_prefix("https://").or(plain).ok_or("must begin with https://")?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
+    if rest.is_empty() || rest.starts_with(['/', ':']) || !rest.chars().all(is_plain) {
+        return Err("must be a host and perhaps a path, such as https://otp.bank.example");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The operators' listener.

@@ -69,6 +69,7 @@ fn channel(channel: Channel) -> v1::Channel {
         Channel::Email => v1::Channel::Email,
         Channel::Voice => v1::Channel::Voice,
         Channel::Whatsapp => v1::Channel::Whatsapp,
+        Channel::Push => v1::Channel::Push,
     }
 }
 
@@ -80,6 +81,7 @@ fn methods(pending: &Pending) -> Vec<i32> {
         Channel::Email => v1::Method::EmailCode,
         Channel::Voice => v1::Method::VoiceCode,
         Channel::Whatsapp => v1::Method::WhatsappCode,
+        Channel::Push => v1::Method::Push,
     };
     pending.limits.channels.iter().filter(reachable).map(|channel| method(channel).into()).collect()
 }

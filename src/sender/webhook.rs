@@ -115,6 +115,7 @@ fn payload(message: &Message) -> Value {
             "html": content.html,
             "greeting": content.speech.as_ref().map(|speech| &speech.greeting),
             "ssml": content.speech.as_ref().map(|speech| &speech.ssml),
+            "opened_text": content.opened,
             "code": message.code.expose(),
         },
     })
