@@ -71,6 +71,8 @@ impl World {
             recipients: vec![Recipient::parse(Channel::Email, "anna@example.org").unwrap()],
             preferred: None,
             binding: Binding::default(),
+            browser: None,
+            decoy: false,
             limits: Limits {
                 code_length: CodeLength::new(6).unwrap(),
                 code_lifetime: Duration::from_secs(300),

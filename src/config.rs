@@ -10,8 +10,9 @@ mod reader;
 mod routes;
 mod running;
 mod senders;
+mod spelling;
 mod store;
-mod text;
+mod tenants;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
@@ -19,11 +20,11 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::SubjectRules,
+    limits::{EntryMode, SubjectRules},
     quota::Quotas,
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, KeySettings, RingEntry, ShieldSettings, development_tenant};
+pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
@@ -35,6 +36,7 @@ pub use senders::{
     SmtpSettings, SmtpTls, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
+pub use tenants::TenantSettings;
 
 use book::Book;
 use reader::Table;
@@ -70,14 +72,14 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Who may call.
     pub callers: BTreeMap<CallerName, CallerSettings>,
+    /// Every tenant that a caller has, and what it has of its own.
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// How often each caller may.
     pub shield: ShieldSettings,
     /// Who brings messages.
     pub senders: BTreeMap<String, SenderSettings>,
     /// Which senders a channel has.
     pub routes: ChannelRoutes,
-    /// The routes of tenants that have their own.
-    pub tenants: BTreeMap<TenantId, ChannelRoutes>,
     /// When a sender is left alone for a while.
     pub breaker: BreakerSettings,
     /// What may be proven.
@@ -100,6 +102,13 @@ impl Settings {
     #[must_use]
     pub fn effective(&self) -> &str {
         &self.effective
+    }
+
+    /// The address of the page that links of mails open; none if no action has links.
+    #[must_use]
+    pub fn link_page(&self) -> Option<String> {
+        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
     }
 }
 
@@ -157,11 +166,9 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
     let routes = routes::routes(root.table("routes"), &senders, profile);
-    let development = (profile == Profile::Development).then(development_tenant);
-    let known = callers.values().map(|caller| &caller.tenant).chain(&development).collect();
-    let tenants = routes::tenants(root.table("tenants"), &senders, &routes, &known);
+    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), (&senders, &routes));
     let breaker = BreakerSettings::read(root.table("breaker"));
-    let actions = actions::actions(root.table("actions"), &routes);
+    let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let quotas = quotas::quotas(root.table("quotas"));
     let worker = WorkerSettings::read(root.table("worker"));
@@ -180,10 +187,10 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         store: store?,
         keys: keys?,
         callers,
+        tenants,
         shield,
         senders,
         routes,
-        tenants,
         breaker,
         actions,
         subject,

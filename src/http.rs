@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod callbacks;
 pub mod dev;
+pub mod link;
 
 use std::sync::Arc;
 
@@ -10,14 +11,11 @@ use axum::{Router, routing::get};
 
 use crate::ports::outbox::Outbox;
 
-/// All routes. With an outbox, which only the development profile has, also those that show its messages;
-/// without one these paths do not exist.
-pub fn router(outbox: Option<Arc<Outbox>>) -> Router {
-    let router = Router::new().route("/", get(root));
-    match outbox {
-        Some(outbox) => router.merge(dev::router(outbox)),
-        None => router,
-    }
+/// All routes. With an outbox, which only the development profile has, also those that show its messages, and with a page
+/// for links also that; without them these paths do not exist.
+pub fn router(outbox: Option<Arc<Outbox>>, page: Option<link::LinkPage>) -> Router {
+    let parts = [outbox.map(dev::router), page.map(link::router)];
+    parts.into_iter().flatten().fold(Router::new().route("/", get(root)), Router::merge)
 }
 
 async fn root() -> &'static str {
@@ -44,14 +42,14 @@ mod tests {
     #[tokio::test]
     async fn conf_02_without_an_outbox_its_paths_do_not_exist() {
         for path in ["/dev", "/dev/", "/dev/outbox", "/dev/x"] {
-            assert_eq!(get(router(None), path).await, (StatusCode::NOT_FOUND, String::new()), "{path}");
+            assert_eq!(get(router(None, None), path).await, (StatusCode::NOT_FOUND, String::new()), "{path}");
         }
-        assert_eq!(get(router(Some(Arc::default())), "/dev/outbox").await, (StatusCode::OK, "[]".to_owned()));
+        assert_eq!(get(router(Some(Arc::default()), None), "/dev/outbox").await, (StatusCode::OK, "[]".to_owned()));
     }
 
     #[tokio::test]
     async fn the_root_says_what_this_listener_is() {
-        let (status, body) = get(router(None), "/").await;
+        let (status, body) = get(router(None, None), "/").await;
         assert_eq!((status, body.lines().count()), (StatusCode::OK, 1));
     }
 }

@@ -42,6 +42,18 @@ pub struct Facts<'a> {
     pub binding: &'a Binding,
     /// How many minutes the code is still good; 0 counts as 1.
     pub minutes: u64,
+    /// The address of the page on which a press does as much as the code; for mails alone.
+    pub link: Option<Link<'a>>,
+}
+
+/// The address that a link leads to. It holds a secret, so it prints nowhere.
+#[derive(Clone, Copy)]
+pub struct Link<'a>(pub &'a str);
+
+impl std::fmt::Debug for Link<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link(hidden)")
+    }
 }
 
 /// Which template: the general one of a language, or the one for an action.
@@ -77,14 +89,13 @@ impl Messages {
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form: Form| self.render_form(form, form.markup(), facts);
         let language = self.language(facts.locale);
-        let only_text = |text| Content { subject: String::new(), text, html: None, speech: None, language: language.tag() };
+        let only_text =
+            |text| Content { subject: String::new(), text, html: None, speech: None, opened: None, language: language.tag() };
         match facts.channel {
             Channel::Email => Content {
                 subject: render(Form::EmailSubject),
-                text: render(Form::EmailText),
                 html: Some(render(Form::EmailHtml)),
-                speech: None,
-                language: language.tag(),
+                ..only_text(render(Form::EmailText))
             },
             Channel::Sms => only_text(render(Form::Sms) + &self.sms.ending(facts.code.expose())),
             Channel::Voice => {
@@ -97,6 +108,11 @@ impl Messages {
                 Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
             }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
+            Channel::Push => Content {
+                subject: render(Form::PushTitle),
+                opened: Some(render(Form::Push)),
+                ..only_text(render(Form::PushAlert))
+            },
         }
     }
 
@@ -121,9 +137,15 @@ impl Messages {
         let language = self.language(facts.locale);
         let code = match form {
             Form::Voice => spoken(facts.code.expose()),
-            Form::EmailSubject | Form::EmailText | Form::EmailHtml | Form::Sms | Form::VoiceGreeting | Form::Whatsapp => {
-                grouped(facts.code.expose())
-            }
+            Form::EmailSubject
+            | Form::EmailText
+            | Form::EmailHtml
+            | Form::Sms
+            | Form::VoiceGreeting
+            | Form::Whatsapp
+            | Form::PushTitle
+            | Form::PushAlert
+            | Form::Push => grouped(facts.code.expose()),
         };
         let never_share = if form == Form::Sms { language.never_share_in_sms() } else { language.never_share() };
         let values = Values {
@@ -134,6 +156,7 @@ impl Messages {
             minutes: language.minutes(facts.minutes.max(1)),
             details: facts.binding.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
             never_share,
+            link: facts.link.map(|Link(address)| address),
         };
         self.template(language, facts.action, form).render(&values, markup)
     }

@@ -10,6 +10,7 @@ mod explain;
 pub mod failure;
 mod hand_over;
 pub mod hands;
+pub mod link;
 pub mod policy;
 mod quotas;
 pub mod receipt;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub store_deadline: Duration,
     /// The time that a sender may take for one hand-over.
     pub send_deadline: Duration,
+    /// The address of the page that links of mails open, without its secret; none: no mail has a link.
+    pub link_page: Option<String>,
 }
 
 /// The use cases of the service; one method each, in the file of its verb.

@@ -207,6 +207,8 @@ impl Filler {
             recipients: vec![email],
             preferred: None,
             binding: Binding::default(),
+            browser: None,
+            decoy: false,
             limits: limits.ok_or_else(|| anyhow::anyhow!("the settings have an action login"))?,
             id: VerificationId { subject: key, random: fresh(&*self.entropy) },
             delivery: DeliveryId(fresh(&*self.entropy)),

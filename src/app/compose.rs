@@ -11,7 +11,7 @@ use crate::{
     config::{self, Profile, Settings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
-        ids::CallerName,
+        ids::{CallerName, TenantId},
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
@@ -60,6 +60,7 @@ impl App {
             hands: hands.clone(),
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
+            link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
         let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
@@ -154,7 +155,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
     credentials.push(Credential {
         caller: Caller {
             name: CallerName::parse(config::DEVELOPMENT_CALLER)?,
-            tenant: config::development_tenant(),
+            tenant: TenantId::parse(config::DEVELOPMENT_TENANT)?,
             roles: Roles::new(Role::ALL.to_vec()),
         },
         key_sha256: api_key_hash(&key),

@@ -42,7 +42,7 @@ pub(super) fn routes(
         senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
     }
     senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
-    let tenants = settings.tenants.iter().map(|(tenant, routes)| (tenant.clone(), channel_routes(routes, &senders)));
+    let tenants = settings.tenants.iter().map(|(tenant, own)| (tenant.clone(), channel_routes(&own.routes, &senders)));
     Ok(Routes { usual: channel_routes(&settings.routes, &senders), tenants: tenants.collect() })
 }
 

@@ -19,7 +19,7 @@ use crate::{
         listen::accept,
         server::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
     },
-    http,
+    http::{self, link::LinkPage},
     pb::{self, v1::verification_service_server::VerificationServiceServer},
     service::Service,
 };
@@ -42,7 +42,7 @@ impl App {
         health.set_serving::<VerificationServiceServer<VerificationHandler>>().await;
         let grpc_routes = self.grpc_routes(&health_service)?;
         let admin_routes = self.admin_routes(health_service)?;
-        let http_routes = Routes::from(http::router(self.outbox.clone()).merge(self.callbacks()));
+        let http_routes = Routes::from(http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()));
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
         let mut front = bounded(streams, deadline);
@@ -108,6 +108,14 @@ impl App {
             routes.add_service(health.clone());
         }
         Ok(routes.routes())
+    }
+
+    /// The page of links, if any action has them.
+    fn link_page(&self) -> Option<LinkPage> {
+        let messages = &self.settings.messages;
+        let (brand, default_language) = (messages.brand.clone(), messages.default_language.clone());
+        let page = LinkPage { service: self.service.clone(), brand, default_language };
+        self.settings.link_page().map(|_address| page)
     }
 
     /// The operators' listener: health, reflection, metrics.

@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// The channels in the order in which an action takes them that names none.
-const CHANNEL_ORDER: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+const CHANNEL_ORDER: [Channel; 5] = [Channel::Push, Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
 
 /// The rules of one action.
 #[derive(Clone, Debug)]
@@ -29,10 +29,14 @@ pub struct ActionSettings {
     pub quota_fallback: bool,
 }
 
-pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes) -> BTreeMap<ActionName, ActionSettings> {
+/// `public`: can customers reach our pages?
+pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool) -> BTreeMap<ActionName, ActionSettings> {
     let mut actions = BTreeMap::new();
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
+        if rules.limits.entry_modes.contains(&EntryMode::Link) && !public {
+            row.mistake("entry_modes", "may hold link only with http.public_url, where the page of the link is");
+        }
         match ActionName::parse(&name) {
             Ok(name) => drop(actions.insert(name, rules)),
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
@@ -63,6 +67,8 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     if plan.len() > usize::from(sends) {
         row.mistake("plan", format!("has {} steps, and sends permits {sends}", plan.len()));
     }
+    // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
+    let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
     let limits = Limits {
         code_length,
         code_lifetime,
@@ -70,7 +76,7 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
         sends,
         resend_cooldown,
         separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
-        entry_modes: row.words("entry_modes", &modes, &modes),
+        entry_modes: row.words("entry_modes", &modes, &typed),
         channels,
         plan,
     };
@@ -88,7 +94,7 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
         match Channel::from_name(&name) {
             Some(channel) if available.contains(&channel) => channels.push(channel),
             Some(_) => row.mistake("channels", format!("{name:?} has no route")),
-            None => row.mistake("channels", format!("{name:?} is none of email, sms, voice, whatsapp")),
+            None => row.mistake("channels", format!("{name:?} is none of push, email, sms, voice, whatsapp")),
         }
     }
     channels

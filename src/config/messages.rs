@@ -28,18 +28,10 @@ pub struct MessageSettings {
 impl MessageSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let languages = ["en", "de", "nl", "es", "fr"].map(|tag| (tag, tag));
-        let fits = |text: &str| {
-            let is_short = text.chars().count() <= 40 && text.trim() == text;
-            if is_short && !text.chars().any(char::is_control) {
-                Ok(text.to_owned())
-            } else {
-                Err("must be 1 to 40 printable characters")
-            }
-        };
         let settings = Self {
             templates_dir: table.text("templates_dir").map(PathBuf::from),
             default_language: table.word("default_language", &languages, "en").to_owned(),
-            brand: table.parsed("brand", fits).unwrap_or_default(),
+            brand: table.parsed("brand", brand).unwrap_or_default(),
             web_host: table.text("web_host"),
             web_embedded_host: table.text("web_embedded_host"),
             android_hash: table.text("android_hash"),
@@ -48,5 +40,15 @@ impl MessageSettings {
         };
         table.finish();
         settings
+    }
+}
+
+/// A name that customers know and that fits into an SMS.
+pub(super) fn brand(text: &str) -> Result<String, &'static str> {
+    let is_short = text.chars().count() <= 40 && text.trim() == text;
+    if is_short && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 40 printable characters")
     }
 }

@@ -6,7 +6,7 @@ use config::{Value, ValueKind};
 
 use super::{
     book::Book,
-    text::{is_near, literal},
+    spelling::{is_near, literal},
 };
 
 /// One table of the settings.
@@ -34,11 +34,6 @@ impl<'a> Table<'a> {
 
     pub(super) fn mistake(&self, key: &str, what: impl Display) {
         self.book.mistake(&self.path(key), what);
-    }
-
-    /// Does it hold nothing?
-    pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
     }
 
     /// The keys that it holds and nobody asked for yet.

@@ -1,13 +1,9 @@
 //! `[routes]`, `[tenants.NAME.routes]` and `[breaker]`: which senders take a message, and when one is left alone.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Profile, SenderSettings, Table};
 use crate::domain::{
-    ids::{Invalid, TenantId},
     recipient::{Channel, is_country},
     route::SENDERS_MAX,
 };
@@ -56,35 +52,20 @@ impl BreakerSettings {
 }
 
 pub(super) fn routes(table: Table<'_>, senders: &BTreeMap<String, SenderSettings>, profile: Profile) -> ChannelRoutes {
-    if profile == Profile::Production && table.is_empty() {
+    if profile == Profile::Production && table.keys().is_empty() {
         table.mistake_here("must have at least one route in production");
     }
     channel_routes(table, senders)
 }
 
-/// The routes of tenants that have their own, for channels that all tenants have.
-pub(super) fn tenants(
-    mut table: Table<'_>,
-    senders: &BTreeMap<String, SenderSettings>,
-    usual: &ChannelRoutes,
-    known: &BTreeSet<&TenantId>,
-) -> BTreeMap<TenantId, ChannelRoutes> {
-    let mut tenants = BTreeMap::new();
-    for (name, mut row) in table.named() {
-        let routes = channel_routes(row.table("routes"), senders);
-        for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
-            let channel = channel.as_str();
-            row.mistake(&format!("routes.{channel}"), format!("needs [routes.{channel}] beside it, for the other tenants"));
-        }
-        match TenantId::parse(&name) {
-            Ok(tenant) if known.contains(&tenant) => drop(tenants.insert(tenant, routes)),
-            Ok(_) => row.mistake_here("is the tenant of no caller"),
-            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
-        }
-        row.finish();
+/// The routes of one tenant, for channels that all tenants have.
+pub(super) fn of_tenant(row: &mut Table<'_>, senders: &BTreeMap<String, SenderSettings>, usual: &ChannelRoutes) -> ChannelRoutes {
+    let routes = channel_routes(row.table("routes"), senders);
+    for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
+        let channel = channel.as_str();
+        row.mistake(&format!("routes.{channel}"), format!("needs [routes.{channel}] beside it, for the other tenants"));
     }
-    table.finish();
-    tenants
+    routes
 }
 
 fn channel_routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSettings>) -> ChannelRoutes {
@@ -92,7 +73,7 @@ fn channel_routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSetting
     for (name, mut row) in table.named() {
         let Some(channel) = Channel::from_name(&name) else {
             // Nothing is known of its keys, so none of them is a mistake.
-            row.mistake_here("is no channel: email, sms, voice, whatsapp");
+            row.mistake_here("is no channel: push, email, sms, voice, whatsapp");
             continue;
         };
         routes.insert(channel, route(&mut row, channel, senders));
@@ -111,8 +92,8 @@ fn route(row: &mut Table<'_>, channel: Channel, senders: &BTreeMap<String, Sende
         let names = self::names(&mut table, &key, channel, senders);
         // From the environment the letters come in lower case.
         let country = key.to_ascii_uppercase();
-        if channel == Channel::Email {
-            table.mistake(&key, "cannot be told from an e-mail address");
+        if matches!(channel, Channel::Email | Channel::Push) {
+            table.mistake(&key, "is for channels that reach a telephone number");
         } else if !is_country(&country) {
             table.mistake(&key, "is no country: two letters, as NL");
         }

@@ -46,7 +46,7 @@ fn the_defaults_are_right_and_the_same_as_an_empty_file() {
     assert_eq!(settings.subject.failure_limit, 25);
     let actions: Vec<_> = settings.actions.keys().map(|name| name.as_str()).collect();
     assert_eq!(actions, ["login", "payment"]);
-    assert_eq!(settings.routes.len(), 4);
+    assert_eq!(settings.routes.len(), 5);
     assert_eq!(settings.actions.values().next_back().unwrap().binding, ["amount", "payee"]);
 }
 
@@ -389,7 +389,7 @@ fn routes_are_read_with_weights_countries_and_tenants() {
     let sms = &settings.routes[&Channel::Sms];
     assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
     assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
-    let tenants: Vec<_> = settings.tenants.iter().map(|(name, routes)| (name.as_str(), routes.len())).collect();
+    let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
     assert_eq!(tenants, [("default", 1), ("shop", 1)]);
     assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));
     for line in ["[routes.sms.countries]", "weights = [\"3\", \"0\"]", "[tenants.shop.routes.sms]", "open_max_s = 120"] {

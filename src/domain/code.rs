@@ -1,9 +1,12 @@
 //! Derives codes: they are computed when needed and never stored.
 
+use aws_lc_rs::hmac;
+
 use super::{
-    guess::{DIGITS_MAX, DIGITS_MIN, Digits, Guess},
+    guess::{DIGITS_MAX, DIGITS_MIN, Digits},
     ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
     keyring::{Keyring, Kid, Mark, sign_fields, update_field},
+    link::LinkSecret,
 };
 
 /// The version of the derivation; part of what is derived from.
@@ -49,12 +52,31 @@ pub struct CodeFields<'a> {
 /// The code of a verification; `None` if the ring no longer holds its key.
 #[must_use]
 pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<Digits> {
-    let key = &keyring.subkeys(kid)?.code;
-    let mut prefix = aws_lc_rs::hmac::Context::with_key(key);
+    let prefix = keyed(keyring, kid, b"code", fields)?;
+    digits(fields.length, |counter| {
+        let mut block = prefix.clone();
+        update_field(&mut block, &counter.to_be_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(block.sign().as_ref());
+        bytes
+    })
+}
+
+/// The secret of a verification's link; `None` if the ring no longer holds its key.
+#[must_use]
+pub fn derive_link(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<LinkSecret> {
+    let tag = keyed(keyring, kid, b"link", fields)?.sign();
+    let (bits, _) = tag.as_ref().split_first_chunk::<16>()?;
+    Some(LinkSecret::new(*bits))
+}
+
+/// All fields under the key, for one purpose.
+fn keyed(keyring: &Keyring, kid: &Kid, purpose: &[u8], fields: &CodeFields<'_>) -> Option<hmac::Context> {
+    let mut context = hmac::Context::with_key(&keyring.subkeys(kid)?.code);
     let id = fields.verification.to_bytes();
     let parts: [&[u8]; 9] = [
         VERSION,
-        b"code",
+        purpose,
         fields.tenant.as_str().as_bytes(),
         fields.subject.as_str().as_bytes(),
         fields.action.as_str().as_bytes(),
@@ -64,15 +86,9 @@ pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<D
         &[fields.length.0],
     ];
     for part in parts {
-        update_field(&mut prefix, part);
+        update_field(&mut context, part);
     }
-    digits(fields.length, |counter| {
-        let mut block = prefix.clone();
-        update_field(&mut block, &counter.to_be_bytes());
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(block.sign().as_ref());
-        bytes
-    })
+    Some(context)
 }
 
 /// Digits by rejection sampling over blocks of pseudo-random bytes, so that every code is equally likely.
@@ -93,20 +109,19 @@ fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits>
     None
 }
 
-/// The only trace of a guess: it recognises the same guess under the same attempt id.
+/// The only trace of an answer: it recognises the same answer under the same attempt id.
 #[must_use]
 pub fn fingerprint(
     keyring: &Keyring,
     kid: &Kid,
     verification: &VerificationId,
     attempt: &AttemptId,
-    guess: &Guess,
+    answer: &str,
     entry_mode: &str,
 ) -> Option<Mark> {
     let key = &keyring.subkeys(kid)?.code;
     let id = verification.to_bytes();
-    let fields: [&[u8]; 5] =
-        [b"attempt", &id, attempt.as_str().as_bytes(), guess.digits().expose().as_bytes(), entry_mode.as_bytes()];
+    let fields: [&[u8]; 5] = [b"attempt", &id, attempt.as_str().as_bytes(), answer.as_bytes(), entry_mode.as_bytes()];
     Some(sign_fields(key, &fields))
 }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod check;
+mod follow;
 mod plan;
 mod receipt;
 mod resend;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use cancel::{Cancel, CancelReason, cancel};
 pub use check::{Check, Checked, Verdict, check};
+pub use follow::{Follow, Pressed, follow};
 pub use receipt::{NoteReceipt, Noted, receipt};
 pub use resend::{Resend, resend};
 pub use start::{Start, start};

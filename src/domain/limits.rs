@@ -99,11 +99,13 @@ pub enum EntryMode {
     IvrKeypad,
     /// The customer's app.
     App,
+    /// A press on the page that the link of a mail opens.
+    Link,
 }
 
 impl EntryMode {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Portal, Self::IvrKeypad, Self::App];
+    pub const ALL: [Self; 4] = [Self::Portal, Self::IvrKeypad, Self::App, Self::Link];
 
     /// The name used in settings and records.
     #[must_use]
@@ -112,6 +114,7 @@ impl EntryMode {
             Self::Portal => "portal",
             Self::IvrKeypad => "ivr_keypad",
             Self::App => "app",
+            Self::Link => "link",
         }
     }
 

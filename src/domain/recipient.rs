@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use email_address::{EmailAddress, Options};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
-use super::ids::Invalid;
+use super::{ids::Invalid, push};
 
 /// The road a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,11 +18,13 @@ pub enum Channel {
     Voice,
     /// WhatsApp.
     Whatsapp,
+    /// Push message to an app.
+    Push,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp];
+    pub const ALL: [Self; 5] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp, Self::Push];
 
     /// The name used in settings, logs and records.
     #[must_use]
@@ -32,6 +34,7 @@ impl Channel {
             Self::Email => "email",
             Self::Voice => "voice",
             Self::Whatsapp => "whatsapp",
+            Self::Push => "push",
         }
     }
 
@@ -51,7 +54,7 @@ pub struct Recipient {
 
 impl Recipient {
     /// Reads an address as people write it and keeps its canonical form: E.164 for numbers; for e-mail
-    /// the domain in lower-case ASCII and the local part as it is.
+    /// the domain in lower-case ASCII and the local part as it is; for apps the form of [`push`].
     ///
     /// # Errors
     /// Says what the channel needs.
@@ -59,6 +62,7 @@ impl Recipient {
         let address = match channel {
             Channel::Email => canonical_email(address)?,
             Channel::Sms | Channel::Voice | Channel::Whatsapp => canonical_number(address)?,
+            Channel::Push => push::canonical(address)?,
         };
         Ok(Self { channel, address })
     }
@@ -71,6 +75,7 @@ impl Recipient {
         let fits = match channel {
             Channel::Email => address.contains('@'),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => address.starts_with('+'),
+            Channel::Push => push::PushKind::split(address).is_some(),
         };
         if fits { Ok(Self { channel, address: address.to_owned() }) } else { Err(Invalid("is not a canonical address")) }
     }
@@ -87,12 +92,19 @@ impl Recipient {
         &self.address
     }
 
-    /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`.
+    /// The push service of the address, and what the service calls the installation; `None` but for apps.
+    #[must_use]
+    pub fn installation(&self) -> Option<(push::PushKind, &str)> {
+        if self.channel == Channel::Push { push::PushKind::split(&self.address) } else { None }
+    }
+
+    /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`, `app •••• 4f2a`.
     #[must_use]
     pub fn masked(&self) -> String {
         match self.channel {
             Channel::Email => mask_email(&self.address),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(&self.address),
+            Channel::Push => push::mask(&self.address),
         }
     }
 }
@@ -125,15 +137,15 @@ impl Recipient {
                 let name = local.find('+').filter(|at| *at > 0).map_or(local, |at| &local[..at]);
                 Cow::Owned(format!("{}@{domain}", name.to_ascii_lowercase()))
             }
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => Cow::Borrowed(&self.address),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => Cow::Borrowed(&self.address),
         }
     }
 
-    /// Where a number belongs; none for an e-mail address.
+    /// Where a number belongs; none for an address that is no number.
     #[must_use]
     pub fn numbering(&self) -> Option<Numbering> {
         match self.channel {
-            Channel::Email => None,
+            Channel::Email | Channel::Push => None,
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
                 let number = PHONE_NUMBER_UTIL.parse(&self.address, None).ok()?;
                 let region = number.get_region_code().map(|region| region.as_region_str().as_str().to_owned());

@@ -2,14 +2,15 @@
 
 use super::{
     binding::Binding,
-    code::{CodeFields, derive},
+    code::{CodeFields, derive, derive_link},
     delivery::{Delivery, DeliveryStatus},
     failures::Origin,
     generation::Generation,
     guess::Digits,
     ids::{ActionName, CallerName, Locale, Reference, SubjectId, TenantId, VerificationId},
     keyring::{Keyring, Kid, Mark},
-    limits::{CLOSED_MARGIN, EXPIRY_GRACE, Limits, SubjectRules},
+    limits::{CLOSED_MARGIN, EXPIRY_GRACE, EntryMode, Limits, SubjectRules},
+    link::{BrowserMark, LinkToken},
     recipient::{Channel, Recipient},
     time::{Now, Timestamp},
 };
@@ -74,6 +75,10 @@ pub struct Pending {
     pub limits: Limits,
     /// The earliest moment for another send.
     pub next_resend_at: Timestamp,
+    /// The browser that asked, if the caller marked it: a link works there and nowhere else.
+    pub browser: Option<BrowserMark>,
+    /// Is there nobody behind it? Then nothing is sent and no answer is right, and it looks like any other.
+    pub decoy: bool,
 }
 
 impl Pending {
@@ -189,6 +194,15 @@ impl Verification {
         }
     }
 
+    /// The delivery by which the code set out last: a step of the plan that was passed over is none, unless there is no
+    /// other.
+    #[must_use]
+    pub fn last_road(&self) -> Option<&Delivery> {
+        let is_passed_over =
+            |delivery: &&Delivery| matches!(delivery.status, DeliveryStatus::Failed { .. }) && delivery.tries == 0;
+        self.deliveries.iter().rev().find(|delivery| !is_passed_over(delivery)).or(self.deliveries.last())
+    }
+
     /// When it ended, as readers see it.
     #[must_use]
     pub fn closed_at(&self, now: Now) -> Option<Timestamp> {
@@ -202,16 +216,30 @@ impl Verification {
     #[must_use]
     pub fn code(&self, keyring: &Keyring) -> Option<Digits> {
         let Phase::Pending(pending) = &self.phase else { return None };
-        let fields = CodeFields {
+        derive(keyring, &self.kid, &self.code_fields(pending, &pending.binding.digest()))
+    }
+
+    /// What its link carries, while it is pending and its key is in the ring; none if it has no link.
+    #[must_use]
+    pub fn link(&self, keyring: &Keyring) -> Option<LinkToken> {
+        let Phase::Pending(pending) = &self.phase else { return None };
+        if pending.browser.is_none() || !pending.limits.entry_modes.contains(&EntryMode::Link) {
+            return None;
+        }
+        let secret = derive_link(keyring, &self.kid, &self.code_fields(pending, &pending.binding.digest()))?;
+        Some(LinkToken { verification: self.id, secret })
+    }
+
+    fn code_fields<'a>(&'a self, pending: &'a Pending, binding: &'a [u8; 32]) -> CodeFields<'a> {
+        CodeFields {
             tenant: &self.tenant,
             subject: &pending.subject,
             action: &self.action,
             verification: &self.id,
             nonce: &pending.nonce,
-            binding: &pending.binding.digest(),
+            binding,
             length: pending.limits.code_length,
-        };
-        derive(keyring, &self.kid, &fields)
+        }
     }
 
     /// Ends it: all that the code is derived from is dropped, and no waiting message goes out any more.

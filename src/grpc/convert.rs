@@ -10,6 +10,7 @@ use crate::{
         guess::Guess,
         ids::{Acr, ActionName, AttemptId, Invalid, Locale, Reference, RequestId, SubjectId, VerificationId},
         limits::{EntryMode, RECIPIENTS_MAX},
+        link::BrowserMark,
         quota::Network,
         recipient::{Channel, Recipient},
         verification::Contact,
@@ -69,6 +70,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     fields.optional("audience", &request.audience, Acr::parse);
     let network = fields.optional("source_ip", &request.source_ip, Network::parse);
     let quota_keys = quota_keys(&mut fields, &request.quota_keys);
+    let browser = fields.optional("browser_sha256", &request.browser_sha256, BrowserMark::parse);
     let subject = fields.take("subject", SubjectId::parse(&request.subject));
     let action = fields.take("action", ActionName::parse(&request.action));
     let recipients = recipients(&mut fields, &request.recipients);
@@ -90,6 +92,8 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
             authenticated: acr.is_some(),
             network,
             quota_keys,
+            browser,
+            decoy: request.decoy,
             body,
         })
     })();
@@ -117,7 +121,7 @@ fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
             Some(channel) => {
                 parsed.extend(fields.take(&format!("recipients[{at}].address"), Recipient::parse(channel, &recipient.address)));
             }
-            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice or whatsapp"),
+            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice, whatsapp or push"),
         }
     }
     parsed
@@ -129,7 +133,8 @@ fn channel(given: v1::Channel) -> Option<Channel> {
         v1::Channel::Email => Some(Channel::Email),
         v1::Channel::Voice => Some(Channel::Voice),
         v1::Channel::Whatsapp => Some(Channel::Whatsapp),
-        v1::Channel::Unspecified | v1::Channel::Push => None,
+        v1::Channel::Push => Some(Channel::Push),
+        v1::Channel::Unspecified => None,
     }
 }
 
@@ -208,9 +213,6 @@ pub(super) fn resend(mut request: v1::ResendCodeRequest) -> Result<ResendRequest
     let body = body(&request);
     let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
     let wanted = preferred(&mut fields, "channel", request.channel);
-    if request.channel() == v1::Channel::Push {
-        fields.wrong("channel", "must be sms, email, voice or whatsapp");
-    }
     let parsed = (|| Some(ResendRequest { id: id?, request_id: request_id?, channel: wanted, body }))();
     fields.finish(parsed)
 }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verification {
     let Reading { standing, now } = reading;
     let v = &standing.verification;
-    let last = v.deliveries.last();
+    let last = v.last_road();
     let live = v.live(*now);
     let next_step = live.and(v.next_step());
     let sends_left = live.map_or(0, |pending| v.sends_left(pending));
@@ -69,6 +69,7 @@ fn channel(channel: Channel) -> v1::Channel {
         Channel::Email => v1::Channel::Email,
         Channel::Voice => v1::Channel::Voice,
         Channel::Whatsapp => v1::Channel::Whatsapp,
+        Channel::Push => v1::Channel::Push,
     }
 }
 
@@ -80,6 +81,7 @@ fn methods(pending: &Pending) -> Vec<i32> {
         Channel::Email => v1::Method::EmailCode,
         Channel::Voice => v1::Method::VoiceCode,
         Channel::Whatsapp => v1::Method::WhatsappCode,
+        Channel::Push => v1::Method::Push,
     };
     pending.limits.channels.iter().filter(reachable).map(|channel| method(channel).into()).collect()
 }

@@ -151,9 +151,11 @@ mod tests {
                     text: text.to_owned(),
                     html: None,
                     speech: None,
+                    opened: None,
                     language: "en",
                 },
                 code: Digits::from_ascii(b"123456").unwrap(),
+                expires_at: Timestamp::from_micros(1_795_512_900_000_000),
             },
             sent_at: Timestamp::from_micros(1_795_512_600_500_000),
         }

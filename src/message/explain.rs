@@ -12,6 +12,11 @@ pub enum Explanation<'a> {
         /// The address as it may be shown.
         masked: &'a str,
     },
+    /// The code waits in the customer's app, which shows it once it is opened.
+    InApp {
+        /// How many digits it has.
+        digits: u8,
+    },
     /// The right code was given.
     Approved,
     /// The attempts are spent.
@@ -45,6 +50,11 @@ fn dutch(explanation: Explanation<'_>) -> String {
                 "We hebben een code van {digits} cijfers gestuurd naar {masked}. Niemand zal u ooit om die code vragen."
             );
         }
+        Explanation::InApp { digits } => {
+            return format!(
+                "Er staat een code van {digits} cijfers in uw app: open de app om hem te zien. Niemand zal u ooit om die code vragen."
+            );
+        }
         Explanation::Approved => "U hebt bevestigd dat u het bent.",
         Explanation::Rejected => "Er is te vaak een verkeerde code ingevuld. Begin opnieuw.",
         Explanation::Denied => "U hebt laten weten dat u dit niet was. Er is niets goedgekeurd.",
@@ -63,6 +73,11 @@ fn german(explanation: Explanation<'_>) -> String {
                 "Wir haben einen Code mit {digits} Ziffern an {masked} geschickt. Niemand wird Sie jemals nach diesem Code fragen."
             );
         }
+        Explanation::InApp { digits } => {
+            return format!(
+                "In Ihrer App steht ein Code mit {digits} Ziffern: Öffnen Sie die App, um ihn zu sehen. Niemand wird Sie jemals nach diesem Code fragen."
+            );
+        }
         Explanation::Approved => "Sie haben bestätigt, dass Sie es sind.",
         Explanation::Rejected => "Es wurde zu oft ein falscher Code eingegeben. Bitte beginnen Sie von vorn.",
         Explanation::Denied => "Sie haben mitgeteilt, dass Sie das nicht waren. Es wurde nichts freigegeben.",
@@ -78,6 +93,11 @@ fn english(explanation: Explanation<'_>) -> String {
     let fixed = match explanation {
         Explanation::Pending { digits, masked } => {
             return format!("We sent a code of {digits} digits to {masked}. Nobody will ever ask you to tell it.");
+        }
+        Explanation::InApp { digits } => {
+            return format!(
+                "There is a code of {digits} digits in your app: open it to see the code. Nobody will ever ask you to tell it."
+            );
         }
         Explanation::Approved => "You have confirmed that it is you.",
         Explanation::Rejected => "A wrong code was entered too often. Please start again.",
@@ -95,6 +115,11 @@ fn spanish(explanation: Explanation<'_>) -> String {
         Explanation::Pending { digits, masked } => {
             return format!("Hemos enviado un código de {digits} cifras a {masked}. Nadie le pedirá nunca ese código.");
         }
+        Explanation::InApp { digits } => {
+            return format!(
+                "En su aplicación hay un código de {digits} cifras: ábrala para verlo. Nadie le pedirá nunca ese código."
+            );
+        }
         Explanation::Approved => "Ha confirmado que es usted.",
         Explanation::Rejected => "Se ha introducido demasiadas veces un código erróneo. Empiece de nuevo.",
         Explanation::Denied => "Nos ha indicado que no era usted. No se ha aprobado nada.",
@@ -111,6 +136,11 @@ fn french(explanation: Explanation<'_>) -> String {
         Explanation::Pending { digits, masked } => {
             return format!(
                 "Nous avons envoyé un code de {digits} chiffres à {masked}. Personne ne vous demandera jamais ce code."
+            );
+        }
+        Explanation::InApp { digits } => {
+            return format!(
+                "Un code de {digits} chiffres vous attend dans votre application : ouvrez-la pour le voir. Personne ne vous demandera jamais ce code."
             );
         }
         Explanation::Approved => "Vous avez confirmé que c'est bien vous.",
@@ -135,6 +165,7 @@ mod tests {
         let masked = "a•••@e•••.org";
         let all = [
             Explanation::Pending { digits: 6, masked },
+            Explanation::InApp { digits: 6 },
             Explanation::Approved,
             Explanation::Rejected,
             Explanation::Denied,

@@ -12,11 +12,24 @@ pub(super) enum Form {
     VoiceGreeting,
     Voice,
     Whatsapp,
+    PushTitle,
+    PushAlert,
+    Push,
 }
 
 impl Form {
-    pub(super) const ALL: [Self; 7] =
-        [Self::EmailSubject, Self::EmailText, Self::EmailHtml, Self::Sms, Self::VoiceGreeting, Self::Voice, Self::Whatsapp];
+    pub(super) const ALL: [Self; 10] = [
+        Self::EmailSubject,
+        Self::EmailText,
+        Self::EmailHtml,
+        Self::Sms,
+        Self::VoiceGreeting,
+        Self::Voice,
+        Self::Whatsapp,
+        Self::PushTitle,
+        Self::PushAlert,
+        Self::Push,
+    ];
 
     /// The name of its file; an action's own file has the action and a dot before it.
     pub(super) const fn file_name(self) -> &'static str {
@@ -28,15 +41,24 @@ impl Form {
             Self::VoiceGreeting => "voice.greeting.txt",
             Self::Voice => "voice.txt",
             Self::Whatsapp => "whatsapp.txt",
+            Self::PushTitle => "push.title.txt",
+            Self::PushAlert => "push.alert.txt",
+            Self::Push => "push.txt",
         }
     }
 
     pub(super) const fn markup(self) -> Markup {
         match self {
             Self::EmailHtml => Markup::Html,
-            Self::EmailSubject | Self::EmailText | Self::Sms | Self::VoiceGreeting | Self::Voice | Self::Whatsapp => {
-                Markup::Plain
-            }
+            Self::EmailSubject
+            | Self::EmailText
+            | Self::Sms
+            | Self::VoiceGreeting
+            | Self::Voice
+            | Self::Whatsapp
+            | Self::PushTitle
+            | Self::PushAlert
+            | Self::Push => Markup::Plain,
         }
     }
 
@@ -46,14 +68,24 @@ impl Form {
     pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
         let template = Template::parse(source)?;
         let mut flaws = links(source);
+        if template.has(Place::Link) && !matches!(self, Self::EmailText | Self::EmailHtml) {
+            flaws.push(flaw("holds {{ link }}, which only a mail may"));
+        }
         match self {
-            Self::EmailSubject => flaws.extend(subject_flaws(source, &template)),
+            Self::EmailSubject => flaws.extend(line_flaws(source, &template, "a subject")),
+            Self::PushTitle => flaws.extend(line_flaws(source, &template, "a title")),
+            Self::PushAlert => {
+                flaws.extend(line_flaws(source, &template, "an alert"));
+                if !for_one_action && !template.has(Place::Action) {
+                    flaws.push(flaw("lacks {{ action }}"));
+                }
+            }
             Self::VoiceGreeting => flaws.extend(greeting_flaws(&template)),
             Self::Voice => {
                 flaws.extend(text_flaws(&template, for_one_action));
                 flaws.extend(spoken_flaws(&template));
             }
-            Self::EmailText | Self::EmailHtml | Self::Sms | Self::Whatsapp => {
+            Self::EmailText | Self::EmailHtml | Self::Sms | Self::Whatsapp | Self::Push => {
                 flaws.extend(text_flaws(&template, for_one_action));
             }
         }
@@ -61,23 +93,23 @@ impl Form {
     }
 }
 
-/// Customers who learn that our messages have links will follow those of others, too.
+/// Customers who learn that our messages have links will follow those of others, too. A mail may have one, by its place-holder.
 fn links(source: &str) -> Vec<Flaw> {
     let is_link = |line: &str| {
-        let line = line.to_ascii_lowercase();
+        let line = line.replace("href=\"{{ link }}\"", "").to_ascii_lowercase();
         ["http", "href", "www."].iter().any(|sign| line.contains(sign))
     };
     let lines = source.lines().enumerate().filter(|(_, line)| is_link(line));
     lines.map(|(index, _)| Flaw { line: Some(index + 1), problem: "holds a link".to_owned() }).collect()
 }
 
-/// A subject is shown on locked screens, so it never holds the code or what is approved.
-fn subject_flaws(source: &str, template: &Template) -> Vec<Flaw> {
+/// A subject and an alert are shown on locked screens, so they never hold the code or what is approved.
+fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if source.trim().is_empty() || source.trim_end().lines().count() != 1 {
-        flaws.push(flaw("is not exactly one line, as a subject must be"));
+        flaws.push(flaw(&format!("is not exactly one line, as {what} must be")));
     }
-    flaws.extend(open_flaws(template, "a subject"));
+    flaws.extend(open_flaws(template, what));
     flaws
 }
 
@@ -138,7 +170,7 @@ mod tests {
 
     #[test]
     fn text_04_a_text_holds_all_that_it_must() {
-        for form in [Form::EmailText, Form::EmailHtml, Form::Sms, Form::Whatsapp] {
+        for form in [Form::EmailText, Form::EmailHtml, Form::Sms, Form::Whatsapp, Form::Push] {
             assert_eq!(problems(form, GOOD), [""; 0]);
             for place in ["code", "brand", "action", "details", "never_share"] {
                 let without = GOOD.replace(&format!("{{{{ {place} }}}}"), "");
@@ -161,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn text_04_only_a_mail_may_hold_the_one_link() {
+        let link = format!("{GOOD}\n<a href=\"{{{{ link }}}}\">x</a>");
+        assert_eq!(problems(Form::EmailHtml, &link), [""; 0]);
+        assert_eq!(problems(Form::Sms, &link), ["holds {{ link }}, which only a mail may"]);
+        assert_eq!(problems(Form::EmailHtml, &link.replace("\">", "?x=1\">")), ["holds a link"]);
+    }
+
+    #[test]
     fn text_04_a_text_holds_no_link() {
         for link in ["https://example.org", "HTTP://example.org", "<a HREF='x'>", "www.example.org"] {
             assert_eq!(problems(Form::Sms, &format!("{GOOD}\n{link}")), ["holds a link"], "{link}");
@@ -172,6 +212,19 @@ mod tests {
         let source = GOOD.replace("{{ action }}", "your payment");
         assert!(Form::Sms.parse(&source, true).is_ok());
         assert!(Form::Sms.parse(&source, false).is_err());
+    }
+
+    #[test]
+    fn chan_07_what_a_locked_screen_shows_holds_neither_code_nor_binding() {
+        for form in [Form::PushTitle, Form::PushAlert] {
+            assert_eq!(problems(form, "{{ brand }}: {{ action }}\n"), [""; 0]);
+            for bad in ["{{ code }}", "{{ code_plain }}", "{{ details }}"] {
+                let problems = problems(form, &format!("{{{{ action }}}} {bad}"));
+                assert!(matches!(&problems[..], [one] if one.contains("must not be in")), "{problems:?}");
+            }
+            assert_eq!(problems(form, "{{ action }}\nmore").len(), 1);
+        }
+        assert_eq!(problems(Form::PushAlert, "Open the app."), ["lacks {{ action }}"]);
     }
 
     #[test]

@@ -52,8 +52,15 @@ fn longest(messages: &Messages, language: Language, actions: &[ActionName]) -> V
 fn at_its_longest(messages: &Messages, language: Language, action: &ActionName) -> String {
     let (locale, binding) = (Locale::parse(language.tag()).ok(), Binding::default());
     let code = Digits::from_ascii(CODE).expect("it is eight digits");
-    let facts =
-        Facts { channel: Channel::Sms, locale: locale.as_ref(), action, code: &code, binding: &binding, minutes: MINUTES };
+    let facts = Facts {
+        channel: Channel::Sms,
+        locale: locale.as_ref(),
+        action,
+        code: &code,
+        binding: &binding,
+        minutes: MINUTES,
+        link: None,
+    };
     messages.render(&facts).text
 }
 

@@ -34,12 +34,15 @@ macro_rules! built_in {
             include_str!(concat!("templates/", $folder, "/voice.greeting.txt")),
             include_str!(concat!("templates/", $folder, "/voice.txt")),
             include_str!(concat!("templates/", $folder, "/whatsapp.txt")),
+            include_str!(concat!("templates/", $folder, "/push.title.txt")),
+            include_str!(concat!("templates/", $folder, "/push.alert.txt")),
+            include_str!(concat!("templates/", $folder, "/push.txt")),
         ]
     };
 }
 
 /// The built-in templates of a language, in the order of [`Form::ALL`].
-const fn built_in(language: Language) -> [&'static str; 7] {
+const fn built_in(language: Language) -> [&'static str; 10] {
     match language {
         Language::Nl => built_in!("nl"),
         Language::De => built_in!("de"),

@@ -24,11 +24,13 @@ pub(super) enum Place {
     Details,
     /// The sentence that asks to tell the code to nobody.
     NeverShare,
+    /// The address of the page on which a press does as much as the code. The line that holds it goes if there is none.
+    Link,
 }
 
 impl Place {
-    const ALL: [Self; 7] =
-        [Self::Code, Self::CodePlain, Self::Brand, Self::Action, Self::Minutes, Self::Details, Self::NeverShare];
+    const ALL: [Self; 8] =
+        [Self::Code, Self::CodePlain, Self::Brand, Self::Action, Self::Minutes, Self::Details, Self::NeverShare, Self::Link];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Place {
             Self::Minutes => "minutes",
             Self::Details => "details",
             Self::NeverShare => "never_share",
+            Self::Link => "link",
         }
     }
 }
@@ -52,6 +55,7 @@ pub(super) struct Values<'a> {
     pub(super) minutes: String,
     pub(super) details: Vec<String>,
     pub(super) never_share: &'a str,
+    pub(super) link: Option<&'a str>,
 }
 
 /// How values are written into the text.
@@ -155,7 +159,12 @@ impl Template {
         let mut out = String::new();
         let mut left_out = false;
         for line in &self.0 {
-            if values.details.is_empty() && line.has(Place::Details) {
+            let is_empty = |place| match place {
+                Place::Details => values.details.is_empty(),
+                Place::Link => values.link.is_none(),
+                _ => false,
+            };
+            if Place::ALL.into_iter().any(|place| is_empty(place) && line.has(place)) {
                 left_out = true;
                 continue;
             }
@@ -193,6 +202,7 @@ impl Piece {
             Self::Place(Place::Action) => markup.write(out, &values.action),
             Self::Place(Place::Minutes) => markup.write(out, &values.minutes),
             Self::Place(Place::NeverShare) => markup.write(out, values.never_share),
+            Self::Place(Place::Link) => markup.write(out, values.link.unwrap_or_default()),
             Self::Place(Place::Details) => {
                 for (index, detail) in values.details.iter().enumerate() {
                     if index > 0 {
@@ -247,6 +257,7 @@ mod tests {
             minutes: "5 minutes".to_owned(),
             details: details.iter().map(|&detail| detail.to_owned()).collect(),
             never_share: "never",
+            link: None,
         }
     }
 

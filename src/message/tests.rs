@@ -29,12 +29,18 @@ fn render(messages: &Messages, channel: Channel, locale: Option<&str>, values: &
         code: &Digits::from_ascii(b"123456").unwrap(),
         binding: &binding(values),
         minutes: 5,
+        link: None,
     })
 }
 
-/// The subject, the text and the HTML, where there is one.
+/// The text that tells all, in each of its forms.
 fn parts(content: &Content) -> Vec<&str> {
-    [Some(&content.text), content.html.as_ref()].into_iter().flatten().map(String::as_str).collect()
+    [Some(whole(content)), content.html.as_deref()].into_iter().flatten().collect()
+}
+
+/// The plain text that tells all: of a push message what the opened app shows.
+fn whole(content: &Content) -> &str {
+    content.opened.as_ref().unwrap_or(&content.text)
 }
 
 #[test]
@@ -56,7 +62,7 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
                 assert!(!part.contains("{{") && !part.contains("http"), "{part}");
             }
             assert_eq!(content.html.is_some(), channel == Channel::Email);
-            assert_eq!(content.subject.is_empty(), channel != Channel::Email);
+            assert_eq!(content.subject.is_empty(), ![Channel::Email, Channel::Push].contains(&channel));
             assert!(!content.subject.contains("123"), "a subject is shown on locked screens");
         }
     }
@@ -67,7 +73,8 @@ fn bind_01_every_message_shows_what_is_approved() {
     let messages = messages();
     for channel in Channel::ALL {
         let content = render(&messages, channel, Some("nl"), &[("amount", "EUR 100.00"), ("payee", "Jansen & Co")]);
-        assert!(content.text.contains("\namount: EUR 100.00\npayee: Jansen & Co\n"), "{channel:?}: {}", content.text);
+        let text = whole(&content);
+        assert!(text.contains("\namount: EUR 100.00\npayee: Jansen & Co\n"), "{channel:?}: {text}");
         if let Some(html) = content.html {
             assert!(html.contains("amount: EUR 100.00<br>\npayee: Jansen &amp; Co</p>"), "{html}");
         }
@@ -75,10 +82,29 @@ fn bind_01_every_message_shows_what_is_approved() {
 }
 
 #[test]
+fn chan_07_a_locked_screen_shows_neither_the_code_nor_what_is_approved() {
+    let messages = messages();
+    for language in Language::ALL {
+        let content = render(&messages, Channel::Push, Some(language.tag()), &[("payee", "Jansen")]);
+        for shown in [&content.subject, &content.text] {
+            assert!(!shown.contains(|c: char| c.is_ascii_digit()) && !shown.contains("Jansen"), "{shown}");
+            assert!(shown.contains("change contract"), "{shown}");
+        }
+        let opened = content.opened.unwrap();
+        assert!(opened.contains("123 456") && opened.contains("payee: Jansen"), "{opened}");
+    }
+    assert!(
+        Channel::ALL
+            .iter()
+            .all(|channel| { render(&messages, *channel, None, &[]).opened.is_some() == (*channel == Channel::Push) })
+    );
+}
+
+#[test]
 fn without_a_binding_no_gap_is_left() {
     for channel in Channel::ALL {
         let content = render(&messages(), channel, None, &[]);
-        assert!(!content.text.contains("\n\n\n"), "{}", content.text);
+        assert!(!whole(&content).contains("\n\n\n"), "{}", whole(&content));
         assert!(!content.html.unwrap_or_default().contains("border-left"), "the box for the details is left out");
     }
 }
@@ -101,7 +127,8 @@ fn text_07_values_stay_as_they_are() {
     {
         for channel in Channel::ALL {
             let content = render(&messages, channel, None, &[("payee", hostile)]);
-            assert!(content.text.contains(&format!("payee: {hostile}\n")), "{channel:?}: {}", content.text);
+            let text = whole(&content);
+            assert!(text.contains(&format!("payee: {hostile}\n")), "{channel:?}: {text}");
             if let Some(html) = &content.html {
                 let escaped = minijinja::HtmlEscape(hostile).to_string();
                 assert!(html.contains(&escaped), "{html}");
@@ -133,8 +160,15 @@ fn one_minute_is_not_five() {
     let text = |locale: &str, minutes| {
         let locale = Locale::parse(locale).unwrap();
         let binding = Binding::default();
-        let facts =
-            Facts { channel: Channel::Sms, locale: Some(&locale), action: &action, code: &code, binding: &binding, minutes };
+        let facts = Facts {
+            channel: Channel::Sms,
+            locale: Some(&locale),
+            action: &action,
+            code: &code,
+            binding: &binding,
+            minutes,
+            link: None,
+        };
         messages().render(&facts).text
     };
     assert!(text("nl", 0).contains("nog 1 minuut geldig"));
@@ -165,9 +199,23 @@ fn code_12_facts_and_contents_print_no_code() {
     let content = render(&messages(), Channel::Email, None, &[("payee", "Jansen")]);
     let (action, code) = (ActionName::parse("login").unwrap(), Digits::from_ascii(b"123456").unwrap());
     let binding = binding(&[("payee", "Jansen")]);
-    let facts = Facts { channel: Channel::Sms, locale: None, action: &action, code: &code, binding: &binding, minutes: 5 };
+    let facts = Facts {
+        channel: Channel::Sms,
+        locale: None,
+        action: &action,
+        code: &code,
+        binding: &binding,
+        minutes: 5,
+        link: Some(Link("https://bank.example/link#secret")),
+    };
     let printed = format!("{content:?} {facts:?} {:?}", messages());
-    assert!(!printed.contains("123456") && !printed.contains("123 456") && !printed.contains("Jansen"), "{printed}");
+    assert!(
+        !printed.contains("123456")
+            && !printed.contains("123 456")
+            && !printed.contains("Jansen")
+            && !printed.contains("#secret"),
+        "{printed}"
+    );
 }
 
 /// Every message of every language at its longest: an action and a brand of the settings, eight digits, ten minutes.
@@ -187,9 +235,10 @@ fn text_02_every_template_is_as_it_was_reviewed() {
                 code: &code,
                 binding: &binding(&[("amount", "EUR 1,234.56 & <b>")]),
                 minutes: 10,
+                link: Some(Link("https://otp.example/link#secret")),
             });
             let speech = content.speech.map(|speech| format!("{}\n~~~~\n{}", speech.greeting, speech.ssml));
-            let parts = [Some(content.subject), Some(content.text), content.html, speech];
+            let parts = [Some(content.subject), Some(content.text), content.html, speech, content.opened];
             let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
             all.extend(["==== ", language.tag(), " ", channel.as_str(), "\n", &parts.join("\n----\n"), "\n"]);
         }

@@ -9,6 +9,7 @@ use crate::domain::{
     ids::{DeliveryId, ProviderReference, VerificationId},
     receipt::ReceiptToken,
     recipient::Recipient,
+    time::Timestamp,
 };
 
 /// A message, ready to go.
@@ -26,6 +27,8 @@ pub struct Message {
     pub content: Content,
     /// The code that it carries, for senders that pass it on apart from the text.
     pub code: Digits,
+    /// When the code ends: what is brought later is of no use.
+    pub expires_at: Timestamp,
 }
 
 /// What a message says, per form. It holds the code, so it prints nowhere.
@@ -33,12 +36,14 @@ pub struct Message {
 pub struct Content {
     /// One line; empty on channels without subjects.
     pub subject: String,
-    /// Plain text.
+    /// Plain text. Of a push message it is what a locked screen may show, so it holds no code.
     pub text: String,
     /// The same as HTML; `None` on channels without it.
     pub html: Option<String>,
     /// How it is spoken; `None` on channels that are read.
     pub speech: Option<Speech>,
+    /// What an app shows once it is opened, with the code; `None` on channels but push.
+    pub opened: Option<String>,
     /// The language that it is written in, as a tag: `nl`.
     pub language: &'static str,
 }

@@ -159,6 +159,7 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
         Channel::Email => v1::Channel::Email,
         Channel::Voice => v1::Channel::Voice,
         Channel::Whatsapp => v1::Channel::Whatsapp,
+        Channel::Push => v1::Channel::Push,
     };
     v1::SendMessageRequest {
         delivery_id: message.delivery.to_string(),
@@ -172,6 +173,7 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
         greeting: speech.map(|speech| speech.greeting.clone()).unwrap_or_default(),
         ssml: speech.map(|speech| speech.ssml.clone()).unwrap_or_default(),
         code: message.code.expose().to_owned(),
+        opened_text: content.opened.clone().unwrap_or_default(),
         receipt_url,
     }
 }

@@ -7,6 +7,7 @@ use crate::{
         keyring::tests::ring,
         receipt::ReceiptToken,
         recipient::{Channel, Recipient},
+        time::Timestamp,
     },
     ports::sender::{Content, Message},
 };
@@ -23,8 +24,10 @@ pub(super) fn message() -> Message {
             text: "Your code: 123 456".to_owned(),
             html: Some("<p>123 456</p>".to_owned()),
             speech: None,
+            opened: None,
             language: "de",
         },
         code: Digits::from_ascii(b"123456").unwrap(),
+        expires_at: Timestamp::from_micros(1_750_000_300_000_000),
     }
 }

@@ -106,6 +106,7 @@ impl Webhook {
                 "html": content.html,
                 "greeting": content.speech.as_ref().map(|speech| &speech.greeting),
                 "ssml": content.speech.as_ref().map(|speech| &speech.ssml),
+                "opened_text": content.opened,
                 "code": message.code.expose(),
                 "receipt_url": self.addresses.as_ref().map(|addresses| addresses.callback(&message.receipt)),
             },

@@ -15,11 +15,12 @@ use crate::{
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
         ids::{DeliveryId, SubjectKey},
+        recipient::Channel,
         route::Stand,
         subject::SubjectRecord,
         verification::{Pending, Verification},
     },
-    message::Facts,
+    message::{Facts, Link},
     ports::{sender::Content, store::Due, system::fresh},
 };
 
@@ -85,10 +86,11 @@ impl Service {
             return None;
         }
         let time_left = cx.now.until(verification.expires_at);
+        let decoy = pending.decoy;
         let stand = Stand { position: delivery.position, refusals: delivery.refusals, tries: delivery.tries };
         let ready = self.draft(verification, (pending, delivery), time_left).map(|draft| {
             let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
-            Ready { draft, senders, stand, time_left }
+            Ready { draft, senders, stand, time_left, decoy }
         });
         Some(ready)
     }
@@ -102,7 +104,8 @@ impl Service {
         let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
-        Ok(Draft { delivery: delivery.id, verification: verification.id, recipient, content, code })
+        let expires_at = verification.expires_at;
+        Ok(Draft { delivery: delivery.id, verification: verification.id, recipient, content, code, expires_at })
     }
 
     /// What a delivery says.
@@ -113,6 +116,7 @@ impl Service {
         code: &Digits,
         time_left: Duration,
     ) -> Content {
+        let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
@@ -120,7 +124,14 @@ impl Service {
             code,
             binding: &pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
+            link: link.as_deref().map(Link),
         };
         self.parts.messages.render(&facts)
+    }
+
+    /// Where a press does as much as the code; only a mail says it.
+    fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
+        let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
+        Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
     }
 }

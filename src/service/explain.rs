@@ -2,7 +2,10 @@
 
 use super::{Reading, Service};
 use crate::{
-    domain::verification::{CancelCause, Outcome, Status},
+    domain::{
+        recipient::Channel,
+        verification::{CancelCause, Outcome, Status},
+    },
     message::Explanation,
 };
 
@@ -14,10 +17,13 @@ impl Service {
         let v = &standing.verification;
         let explanation = match v.status(*now) {
             Status::Pending if !now.has_reached(standing.next_attempt_at) => Explanation::WaitBeforeNext,
-            Status::Pending => Explanation::Pending {
-                digits: v.live(*now).map_or(0, |pending| pending.limits.code_length.get()),
-                masked: v.deliveries.last().map(|delivery| delivery.masked.as_str()).unwrap_or_default(),
-            },
+            Status::Pending => {
+                let digits = v.live(*now).map_or(0, |pending| pending.limits.code_length.get());
+                match v.last_road() {
+                    Some(delivery) if delivery.channel == Channel::Push => Explanation::InApp { digits },
+                    last => Explanation::Pending { digits, masked: last.map_or("", |delivery| delivery.masked.as_str()) },
+                }
+            }
             Status::Closed(Outcome::Approved) => Explanation::Approved,
             Status::Closed(Outcome::Rejected) => Explanation::Rejected,
             Status::Closed(Outcome::Denied) => Explanation::Denied,

@@ -15,7 +15,7 @@ use crate::{
         recipient::{Channel, Recipient},
         route::{Choice, Onward, Stand, choose, onward, spread},
         side::Side,
-        time::Now,
+        time::{Now, Timestamp},
     },
     ports::{
         sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
@@ -35,6 +35,7 @@ pub(super) struct Draft {
     pub(super) recipient: Recipient,
     pub(super) content: Content,
     pub(super) code: Digits,
+    pub(super) expires_at: Timestamp,
 }
 
 /// A message made ready under a lease, and who may take it.
@@ -44,14 +45,16 @@ pub(super) struct Ready {
     pub(super) senders: Vec<NamedSender>,
     pub(super) stand: Stand,
     pub(super) time_left: Duration,
+    /// Is there nobody to get it?
+    pub(super) decoy: bool,
 }
 
 impl Draft {
     /// The message as one sender gets it.
     fn to(self, sender: &str, keyring: &Keyring) -> Message {
-        let Self { delivery, verification, recipient, content, code } = self;
+        let Self { delivery, verification, recipient, content, code, expires_at } = self;
         let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
-        Message { delivery, verification, receipt, recipient, content, code }
+        Message { delivery, verification, receipt, recipient, content, code, expires_at }
     }
 }
 
@@ -65,6 +68,9 @@ impl Service {
             match choose(&passes, ready.stand, now) {
                 Choice::Ask { place, as_probe } => {
                     let name = &ready.senders[place].name;
+                    if ready.decoy {
+                        return (name.clone(), HandOver::Taken { reference: None });
+                    }
                     if !as_probe || self.breakers.probe(name).await {
                         return (name.clone(), self.ask(ready, place, as_probe).await);
                     }
@@ -83,7 +89,7 @@ impl Service {
 
     /// Never longer than the code lives, and never longer than the lease.
     async fn ask(&self, ready: Ready, place: usize, as_probe: bool) -> HandOver {
-        let Ready { draft, senders, stand, time_left } = ready;
+        let Ready { draft, senders, stand, time_left, decoy: _ } = ready;
         let NamedSender { name, sender } = &senders[place];
         let message = draft.to(name, &self.parts.keyring);
         let limit = self.parts.send_deadline.min(time_left);

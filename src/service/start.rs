@@ -8,6 +8,7 @@ use crate::{
         decide::{Start, Work, start},
         failures::Origin,
         ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
+        link::BrowserMark,
         quota::Network,
         recipient::{Channel, Recipient},
         verification::{Contact, RequestMark},
@@ -40,6 +41,10 @@ pub struct StartRequest {
     pub network: Option<Network>,
     /// The caller's own keys to limit by.
     pub quota_keys: Vec<Reference>,
+    /// The browser that asks.
+    pub browser: Option<BrowserMark>,
+    /// Does the caller know that nobody is behind it?
+    pub decoy: bool,
     /// Digest of the whole request, so that another body under the same id is noticed.
     pub body: [u8; 32],
 }
@@ -72,6 +77,8 @@ impl Service {
             preferred: request.preferred,
             binding: request.binding,
             limits,
+            browser: request.browser,
+            decoy: request.decoy,
             id,
             delivery: DeliveryId(fresh(&*self.parts.entropy)),
             nonce: fresh(&*self.parts.entropy),

@@ -11,7 +11,8 @@ use crate::{
     rig::{Options, RedisServer, Reply},
 };
 
-const CHANNELS: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+/// A verification has at most four recipients; WhatsApp has the numbers of SMS.
+const CHANNELS: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Push];
 /// What becomes of a verification; each on each channel, so 40 verifications with those that take the place of another.
 const STORIES: [Story; 9] = [
     // First: the others are not to be over when Redis is read.
@@ -96,6 +97,7 @@ fn files(dir: &Path, pieces: &mut Vec<(String, Vec<u8>)>) {
 fn address(channel: Channel, person: usize) -> String {
     match channel {
         Channel::Email => format!("canary-address-{person}@recipient.example"),
+        Channel::Push => format!("fcm:canary-token-of-the-app-of-person-{person}"),
         other => format!("+31612{:04}{:02}", person * 7 + 1000, other as i32),
     }
 }
@@ -116,6 +118,7 @@ impl Talk<'_> {
         let recipients: Vec<_> = CHANNELS.iter().map(|channel| recipient(*channel, &address(*channel, n))).collect();
         for address in recipients.iter().map(|recipient| recipient.address.clone()) {
             // A number also without its plus, and as it is dialled at home.
+            self.secrets.extend(address.strip_prefix("fcm:").map(str::to_owned));
             if let Some(digits) = address.strip_prefix('+') {
                 self.secrets.extend([digits.to_owned(), digits.replacen("31", "0", 1)]);
             }

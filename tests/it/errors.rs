@@ -18,7 +18,7 @@ async fn every_wrong_field_is_named_at_once() {
         action: "Not An Action".to_owned(),
         recipients: vec![
             recipient(Channel::Email, "nobody"),
-            recipient(Channel::Push, "x"),
+            recipient(Channel::Unspecified, "x"),
             recipient(Channel::Sms, "0612345678"),
         ],
         locale: "klingon!".to_owned(),
@@ -35,6 +35,8 @@ async fn every_wrong_field_is_named_at_once() {
         source_ip: "300.1.1.1".to_owned(),
         audience: " ".to_owned(),
         quota_keys: vec!["x".repeat(65)],
+        browser_sha256: "x".to_owned(),
+        decoy: false,
     };
     let status = service.start(request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
@@ -45,6 +47,7 @@ async fn every_wrong_field_is_named_at_once() {
         "audience",
         "binding.Amount",
         "binding.payee",
+        "browser_sha256",
         "contact.agent_id",
         "contact.case_id",
         "contact.channel",

@@ -128,6 +128,8 @@ impl Filler {
             recipients: vec![Recipient::parse(Channel::Email, &format!("customer.{n}@example.org")).unwrap()],
             preferred: None,
             binding: Binding::parse(binding.into()).unwrap(),
+            browser: None,
+            decoy: false,
             limits: Limits {
                 code_length: CodeLength::new(6).unwrap(),
                 code_lifetime: LIFETIME,

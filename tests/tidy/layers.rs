@@ -23,7 +23,20 @@ const LAYERS: &[Layer] = &[
     layer(
         "domain",
         &[],
-        &["aws_lc_rs", "base64", "bs58", "email_address", "hex", "idna", "rlibphonenumber", "subtle", "thiserror", "zeroize"],
+        // JSON and base64 are what the address of a browser is made of.
+        &[
+            "aws_lc_rs",
+            "base64",
+            "bs58",
+            "email_address",
+            "hex",
+            "idna",
+            "rlibphonenumber",
+            "serde_json",
+            "subtle",
+            "thiserror",
+            "zeroize",
+        ],
     ),
     layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
     layer(

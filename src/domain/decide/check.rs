@@ -9,6 +9,7 @@ use crate::domain::{
     ids::AttemptId,
     keyring::{Kid, Mark},
     limits::EntryMode,
+    link::LinkSecret,
     refusal::Refusal,
     subject::SubjectRecord,
     verification::{Answer, Judgement, Outcome, Pending, Status, Verification},
@@ -69,10 +70,31 @@ impl From<Judgement> for Verdict {
     }
 }
 
+/// An answer, however it came.
+pub(super) struct Asked<'a> {
+    pub(super) target: &'a Target,
+    pub(super) attempt: &'a AttemptId,
+    pub(super) given: Given<'a>,
+}
+
+/// What was given as the answer.
+pub(super) enum Given<'a> {
+    /// A guess of the code.
+    Code { guess: &'a Guess, entry_mode: EntryMode },
+    /// The secret of the link.
+    Link { secret: &'a LinkSecret },
+}
+
 /// Decides [`Check`].
 #[must_use]
 pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -> Decision<Checked> {
-    let found = match find(record, &command.target, cx) {
+    let given = Given::Code { guess: &command.guess, entry_mode: command.entry_mode };
+    judge(record, &Asked { target: &command.target, attempt: &command.attempt, given }, cx)
+}
+
+/// Judges an answer.
+pub(super) fn judge(record: Option<SubjectRecord>, command: &Asked<'_>, cx: &Context<'_>) -> Decision<Checked> {
+    let found = match find(record, command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
     };
@@ -94,7 +116,7 @@ pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -
 }
 
 /// The stored answer to the same attempt; `None` if it is new. The id is unique over the whole subject.
-fn repeat(found: &Found, attempt: &Mark, command: &Check, cx: &Context<'_>) -> Option<Result<Judgement, Refusal>> {
+fn repeat(found: &Found, attempt: &Mark, command: &Asked<'_>, cx: &Context<'_>) -> Option<Result<Judgement, Refusal>> {
     let (verification, answer) =
         found.record.verifications.iter().find_map(|v| Some((v, v.answers.iter().find(|answer| answer.id == *attempt)?)))?;
     let same = command.fingerprint(&verification.kid, cx) == Some(answer.fingerprint);
@@ -111,24 +133,26 @@ fn too_late(verification: &Verification, cx: &Context<'_>) -> Option<Verdict> {
 }
 
 /// Judges the guess, if it may be judged at all; gives the answer and the tally after it.
-fn weigh(found: &Found, attempt: &Mark, command: &Check, cx: &Context<'_>) -> Result<(Answer, Tally), Refusal> {
+fn weigh(found: &Found, attempt: &Mark, command: &Asked<'_>, cx: &Context<'_>) -> Result<(Answer, Tally), Refusal> {
     let verification = found.verification();
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
-    if !pending.limits.entry_modes.contains(&command.entry_mode) {
+    if !pending.limits.entry_modes.contains(&command.given.entry_mode()) {
         return Err(Refusal::EntryModeNotPermitted);
     }
-    let fitting = command.guess.fits(pending.limits.code_length.get(), pending.limits.separators);
-    let guess = fitting.map_err(|Malformed| Refusal::CodeMalformed)?;
+    if let Given::Code { guess, .. } = &command.given {
+        let fitting = guess.fits(pending.limits.code_length.get(), pending.limits.separators);
+        fitting.map_err(|Malformed| Refusal::CodeMalformed)?;
+    }
     if found.record.failures.disabled(verification.origin, cx.rules.failure_limit) {
         return Err(Refusal::MethodDisabled);
     }
     // A verification whose key left the ring cannot be judged any more.
-    let code = verification.code(cx.keyring).ok_or(Refusal::StartAgain)?;
+    let is_right = command.given.is_right(verification, cx).ok_or(Refusal::StartAgain)? && !pending.decoy;
     let fingerprint = command.fingerprint(&verification.kid, cx).ok_or(Refusal::StartAgain)?;
     let mut tally = found.record.failures.of(verification.origin).clone();
     tally.admit(cx.now).map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;
     let left = verification.attempts_left(pending).saturating_sub(1);
-    let judgement = if code == *guess { Judgement::Approved } else { Judgement::Wrong { left } };
+    let judgement = if is_right { Judgement::Approved } else { Judgement::Wrong { left } };
     if judgement != Judgement::Approved {
         // Every earlier answer of a live verification was wrong.
         tally.fail(verification.answers.is_empty(), cx.now);
@@ -175,10 +199,32 @@ impl Found {
     }
 }
 
-impl Check {
-    /// The trace that a counted guess leaves.
+impl Asked<'_> {
+    /// The trace that a counted answer leaves.
     fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {
-        fingerprint(cx.keyring, kid, &self.target.id, &self.attempt, &self.guess, self.entry_mode.as_str())
+        let mode = self.given.entry_mode().as_str();
+        let of = |answer: &str| fingerprint(cx.keyring, kid, &self.target.id, self.attempt, answer, mode);
+        match &self.given {
+            Given::Code { guess, .. } => of(guess.digits().expose()),
+            Given::Link { secret } => of(&secret.expose()),
+        }
+    }
+}
+
+impl Given<'_> {
+    fn entry_mode(&self) -> EntryMode {
+        match self {
+            Self::Code { entry_mode, .. } => *entry_mode,
+            Self::Link { .. } => EntryMode::Link,
+        }
+    }
+
+    /// Is it the verification's own? None if its key left the ring.
+    fn is_right(&self, verification: &Verification, cx: &Context<'_>) -> Option<bool> {
+        match self {
+            Self::Code { guess, .. } => Some(verification.code(cx.keyring)? == *guess.digits()),
+            Self::Link { secret } => Some(verification.link(cx.keyring)?.secret == **secret),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::{
     failures::Origin,
     ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
     limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits},
+    link::BrowserMark,
     plan::resolve,
     recipient::{Channel, Recipient},
     refusal::Refusal,
@@ -40,6 +41,10 @@ pub struct Start {
     pub binding: Binding,
     /// The resolved rules, with the plan of the action.
     pub limits: Limits,
+    /// The browser that asked.
+    pub browser: Option<BrowserMark>,
+    /// Is there nobody behind it?
+    pub decoy: bool,
     /// Recognises a repeat.
     pub request: RequestMark,
     /// The new verification's id, of fresh random bits.
@@ -178,6 +183,8 @@ impl Start {
                 binding: self.binding,
                 next_resend_at: at.plus(self.limits.resend_cooldown),
                 limits: self.limits,
+                browser: self.browser,
+                decoy: self.decoy,
             })),
         }
     }

@@ -5,6 +5,7 @@ mod codes;
 mod deliveries;
 mod events;
 mod fixtures;
+mod links;
 mod model;
 mod outgoing;
 mod plan;

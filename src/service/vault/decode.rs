@@ -17,6 +17,7 @@ use crate::{
         },
         keyring::{Keyring, Kid},
         limits::{EntryMode, Limits},
+        link::BrowserMark,
         plan::Step,
         reached::{KNOWN_MAX, Known, Reached},
         recipient::{Channel, Recipient},
@@ -169,6 +170,8 @@ fn pending(stored: pb::Pending) -> Decoded<Pending> {
         binding: Binding::parse(stored.binding).map_err(|_| VaultError::Content("binding"))?,
         limits: limits(stored.limits.as_ref().ok_or(VaultError::Content("limits"))?)?,
         next_resend_at: Timestamp::from_micros(stored.next_resend_at),
+        browser: if stored.browser.is_empty() { None } else { Some(BrowserMark(array(&stored.browser)?)) },
+        decoy: stored.decoy,
     })
 }
 

@@ -140,6 +140,8 @@ fn pending(pending: &Pending) -> pb::Pending {
         binding: pending.binding.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         limits: Some(limits(&pending.limits)),
         next_resend_at: pending.next_resend_at.as_micros(),
+        browser: pending.browser.map_or_else(Vec::new, |browser| browser.0.to_vec()),
+        decoy: pending.decoy,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
         ids::{ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId, VerificationId},
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
+        link::BrowserMark,
         plan::Step,
         recipient::{Channel, Recipient},
         route::Refusals,
@@ -50,6 +51,8 @@ fn a_start(vault: &Vault) -> Start {
         recipients: vec![Recipient::parse(Channel::Email, "anna@example.org").unwrap()],
         preferred: None,
         binding: Binding::default(),
+        browser: Some(BrowserMark([6; 32])),
+        decoy: true,
         limits: Limits {
             code_length: CodeLength::new(6).unwrap(),
             code_lifetime: Duration::from_secs(300),

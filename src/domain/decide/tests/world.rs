@@ -110,6 +110,8 @@ impl World {
             preferred: None,
             binding: binding("10"),
             limits: limits(),
+            browser: None,
+            decoy: false,
             request: RequestMark { id: self.fresh(), body: [0; 16] },
             id: VerificationId { subject: KEYRING.subject_key(&TENANT, &SUBJECT), random: self.fresh() },
             delivery: DeliveryId(self.fresh()),

@@ -1,4 +1,4 @@
-//! Texts of settings: as they are written in TOML, and near misses of keys.
+//! How settings are spelled: values as TOML, and keys that are nearly right.
 
 use std::fmt::Write as _;
 

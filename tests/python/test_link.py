@@ -1,0 +1,120 @@
+"""The page of a link in a real browser: to open it does nothing, to press does, and only where the customer began."""
+
+import hashlib
+import re
+import shutil
+import unittest
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from harness import PATIENCE_S, Mailbox, Service, calls, mail_settings, model
+
+PUBLIC = "https://otp.bank.example"
+LINK = re.compile(re.escape(PUBLIC) + r"/link#([1-9A-HJ-NP-Za-km-z]{66})")
+BROWSER = "9d3c1f5e7b2a48c6a0e4d8f7c1b5a392"
+SETTINGS = f"""http.public_url = "{PUBLIC}"
+messages.brand = "Example Bank"
+actions.login.entry_modes = ["portal", "link"]
+"""
+
+
+def browser(language="en"):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    # As root there is no sandbox to be had.
+    for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"]:
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"intl.accept_languages": language})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    chromium = webdriver.Chrome(options=options, service=service)
+    # Of a telephone: a window cannot be that narrow.
+    phone = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    return chromium
+
+
+class Link(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.mailbox = Mailbox()
+        cls.addClassCleanup(cls.mailbox.stop)
+        cls.service = Service(SETTINGS + mail_settings(cls.mailbox.port))
+        cls.addClassCleanup(cls.service.stop)
+        cls.browser = browser()
+        cls.addClassCleanup(cls.browser.quit)
+
+    def setUp(self):
+        # What a proxy in front does: the public address leads to the listener.
+        self.origin = f"http://127.0.0.1:{self.service.http_port}"
+        self.browser.get(self.origin)
+        self.browser.delete_all_cookies()
+
+    def mailed(self):
+        mark = hashlib.sha256(BROWSER.encode()).hexdigest()
+        verification, address = self.service.start(browser_sha256=mark)
+        mail = self.mailbox.next_to(address)
+        text = mail.get_body(("plain",)).get_content()
+        html = mail.get_body(("html",)).get_content().replace("&#x2f;", "/")
+        token = LINK.search(text)[1]
+        self.assertEqual(LINK.search(html)[1], token)
+        self.assertEqual(len(re.findall(r"href", html)), 1)
+        return verification, token, text
+
+    def open(self, token):
+        self.browser.get("about:blank")
+        self.browser.get(f"{self.origin}/link#{token}")
+
+    def press(self):
+        self.browser.find_element(By.CSS_SELECTOR, "#ask button").click()
+        status = WebDriverWait(self.browser, PATIENCE_S).until(lambda b: b.find_elements(By.CSS_SELECTOR, "[role=status]"))
+        self.assertTrue(status[0].is_displayed())
+        return self.browser.find_element(By.TAG_NAME, "h1").text
+
+    def status(self, verification):
+        request = calls.GetVerificationRequest(verification_id=verification.verification_id)
+        return self.service.call("GetVerification", request).verification
+
+    def test_mail_03_a_browser_that_runs_scripts_opens_the_link_and_the_code_lives(self):
+        verification, token, text = self.mailed()
+        for _ in range(10):
+            self.open(token)
+            self.assertTrue(self.browser.find_element(By.ID, "ask").is_displayed())
+        seen = self.status(verification)
+        self.assertEqual((seen.status, seen.attempts_left), (model.VERIFICATION_STATUS_PENDING, 5))
+        # Even who presses cannot, if it is not the browser that asked.
+        self.assertIn("not the browser", self.press())
+        self.assertEqual(self.status(verification).attempts_left, 5)
+        code = re.search(r"(\d{3}) (\d{3})", text)
+        self.assertEqual(self.service.check(verification, "".join(code.groups())).verdict, calls.VERDICT_APPROVED)
+
+    def test_a_press_where_the_customer_began_approves(self):
+        verification, token, _ = self.mailed()
+        self.browser.add_cookie({"name": "countersign_browser", "value": BROWSER, "path": "/", "sameSite": "Lax"})
+        self.open(token)
+        # The address keeps no secret, so neither does the history.
+        self.assertEqual(self.browser.current_url, f"{self.origin}/link")
+        self.assertEqual(self.press(), "Confirmed")
+        self.assertEqual(self.status(verification).status, model.VERIFICATION_STATUS_APPROVED)
+        self.assertNotIn(token, self.browser.page_source)
+
+    def test_an_address_without_its_secret_says_what_to_do(self):
+        self.open("")
+        self.assertFalse(self.browser.find_element(By.ID, "ask").is_displayed())
+        self.assertIn("type the code", self.browser.find_element(By.ID, "incomplete").text)
+
+    def test_the_page_speaks_the_language_of_the_browser_and_can_be_used_by_keyboard(self):
+        dutch = browser("nl")
+        self.addCleanup(dutch.quit)
+        dutch.get(f"{self.origin}/link#{'2' * 66}")
+        self.assertEqual(dutch.find_element(By.TAG_NAME, "html").get_attribute("lang"), "nl")
+        button = dutch.find_element(By.CSS_SELECTOR, "button")
+        self.assertEqual((button.text, button.accessible_name, button.aria_role), ("Bevestigen", "Bevestigen", "button"))
+        self.assertGreaterEqual(button.size["height"], 44)
+        self.assertLessEqual(dutch.execute_script("return document.documentElement.scrollWidth"), 390)
+        self.assertEqual(dutch.get_log("browser"), [], "nothing is blocked by the page's own policy")
+
+
+if __name__ == "__main__":
+    unittest.main()
