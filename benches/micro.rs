@@ -53,6 +53,7 @@ impl World {
             now: Now::new(at, at),
             generation: Generation([5; 16]),
             forgot_at: None,
+            refused: None,
             keyring: &self.keyring,
             rules: &self.rules,
         }
@@ -81,6 +82,7 @@ impl World {
                 separators: Separators { space: true, hyphen: true },
                 entry_modes: EntryMode::ALL.to_vec(),
                 channels: Channel::ALL.to_vec(),
+                plan: Vec::new(),
             },
             request: RequestMark { id: [6; 16], body: [7; 16] },
             id: self.id,

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod keyring;
 pub mod limits;
 pub mod link;
+pub mod plan;
 pub mod push;
 pub mod quota;
 pub mod reached;

@@ -1,5 +1,11 @@
 //! The code generated from `proto/`.
-#![allow(missing_docs, unused_qualifications, clippy::pedantic, reason = "generated; the protos hold the comments")]
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    reason = "generated; the protos hold the comments"
+)]
 
 /// The public API.
 pub mod v1 {

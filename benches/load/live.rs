@@ -155,6 +155,7 @@ impl Filler {
             now: Now::new(self.clock.now(), loaded.now),
             generation: loaded.generation,
             forgot_at: loaded.forgot_at,
+            refused: None,
             keyring: &self.keyring,
             rules: &self.settings.subject,
         };

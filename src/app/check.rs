@@ -27,8 +27,9 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages: {error:#}"));
     }
-    let (outbox, clock, (receipts, _)) = (Arc::default(), Machine::default().clock, receipt::queue());
-    let means = Means { profile: settings.profile, clock: &clock, receipts: &receipts, outbox: Some(&outbox) };
+    let (outbox, (receipts, _)) = (Arc::default(), receipt::queue());
+    let Machine { clock, entropy, .. } = Machine::default();
+    let means = Means { profile: settings.profile, clock: &clock, entropy: &entropy, receipts: &receipts, outbox: Some(&outbox) };
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
         problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));

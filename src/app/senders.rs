@@ -1,5 +1,7 @@
 //! Makes senders from their settings, and reads the files of their secrets.
 
+mod push;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context as _;
@@ -8,15 +10,24 @@ use super::Machine;
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     domain::recipient::Channel,
-    ports::{outbox::Outbox, receipt::Receipts, sender::Sender, system::Clock},
+    ports::{
+        outbox::Outbox,
+        receipt::Receipts,
+        sender::Sender,
+        system::{Clock, Entropy},
+    },
     sender::{
+        apns::Apns,
         console::Console,
+        fcm::Fcm,
         http::{AnswerRules, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
         plugin::{Plugin, PluginSettings},
         secret::SecretText,
         smtp::{Smtp, SmtpSettings, SmtpTls},
+        sns::{Sns, SnsSettings},
         webhook::{Webhook, WebhookSettings},
+        webpush::WebPush,
     },
     service::routes::{NamedSender, Route, Routes},
 };
@@ -27,7 +38,7 @@ pub(super) fn routes(
     machine: &Machine,
     (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
 ) -> anyhow::Result<Routes> {
-    let means = Means { profile: settings.profile, clock: &machine.clock, receipts, outbox };
+    let means = Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, receipts, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
         let made = make(sender, &means);
@@ -53,6 +64,7 @@ fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc
 pub(super) struct Means<'a> {
     pub(super) profile: Profile,
     pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) entropy: &'a Arc<dyn Entropy>,
     /// Where a sender puts the receipts that come over its own connection.
     #[expect(dead_code, reason = "the senders with a connection of their own come next")]
     pub(super) receipts: &'a Receipts,
@@ -68,6 +80,10 @@ pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Resu
         SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, plain)?)?),
         SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(webhook_settings(webhook, plain)?, clock)?),
         SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&plugin_settings(plugin)?)?),
+        SenderSettings::Fcm(fcm) => Arc::new(Fcm::new(&push::fcm(fcm, plain)?, clock)?),
+        SenderSettings::Apns(apns) => Arc::new(Apns::new(push::apns(apns, plain)?, clock)?),
+        SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(push::webpush(webpush)?, clock, means.entropy.clone())?),
+        SenderSettings::Sns(sns) => Arc::new(Sns::new(sns_settings(sns, plain)?, clock)?),
         SenderSettings::Console => Arc::new(Console),
         SenderSettings::Outbox => {
             let outbox = means.outbox.context("the outbox exists in the development profile only")?.clone();
@@ -86,6 +102,22 @@ fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSett
     let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
     let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
     Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout })
+}
+
+fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<SnsSettings> {
+    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
+    Ok(SnsSettings {
+        region: settings.region.clone(),
+        access_key_id: secret(&settings.access_key_id_file)?,
+        secret_access_key: secret(&settings.secret_access_key_file)?,
+        session_token: settings.session_token_file.as_ref().map(|file| secret(file)).transpose()?,
+        sender_id: settings.sender_id.clone(),
+        base_url: settings.base_url.clone(),
+        allow_hosts,
+        plain,
+        ca_file,
+        timeout,
+    })
 }
 
 /// The secret of a file, without the line break that editors leave.

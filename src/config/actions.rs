@@ -7,7 +7,11 @@ use crate::domain::{
     code::CodeLength,
     guess::{DIGITS_MAX, DIGITS_MIN, Separators},
     ids::{ActionName, Invalid},
-    limits::{ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX},
+    limits::{
+        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX, STEP_WAIT_MAX,
+        STEP_WAIT_MIN,
+    },
+    plan::Step,
     recipient::Channel,
 };
 
@@ -57,15 +61,24 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
     // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
     let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
+    let (channels, sends) = (channels(row, routes), row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())));
+    let plan = plan(row, &channels);
+    if plan.iter().filter_map(|step| step.wait).sum::<Duration>() >= code_lifetime {
+        row.mistake("plan", "waits longer than code_lifetime_s, so its last step would never come");
+    }
+    if plan.len() > usize::from(sends) {
+        row.mistake("plan", format!("has {} steps, and sends permits {sends}", plan.len()));
+    }
     let limits = Limits {
         code_length,
         code_lifetime,
         attempts: row.small("attempts", ATTEMPTS_MAX.into(), &(1..=ATTEMPTS_MAX.into())),
-        sends: row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
+        sends,
         resend_cooldown,
         separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
         entry_modes: row.words("entry_modes", &modes, &typed),
-        channels: channels(row, routes),
+        channels,
+        plan,
     };
     ActionSettings { limits, binding: binding(row), quota_fallback: row.switch("quota_fallback", false) }
 }
@@ -85,6 +98,43 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
         }
     }
     channels
+}
+
+/// The steps of a channel plan; each a channel, and but for the last how long the customer has: `sms 40s`.
+fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
+    let texts = row.list("plan").unwrap_or_default();
+    let mut plan: Vec<Step> = Vec::new();
+    for (place, text) in texts.iter().enumerate() {
+        match step(text, place + 1 == texts.len()) {
+            Ok(step) if plan.iter().any(|other| other.channel == step.channel) => {
+                row.mistake("plan", format!("{text:?} takes a channel for the second time"));
+            }
+            Ok(step) if !channels.contains(&step.channel) => {
+                row.mistake("plan", format!("{text:?} takes a channel that is none of channels"));
+            }
+            Ok(step) => plan.push(step),
+            Err(what) => row.mistake("plan", format!("{text:?} {what}")),
+        }
+    }
+    plan
+}
+
+fn step(text: &str, is_last: bool) -> Result<Step, String> {
+    let mut words = text.split_whitespace();
+    let channel = words.next().and_then(Channel::from_name).ok_or("must begin with the name of a channel")?;
+    let (wait, rest) = (words.next(), words.next());
+    let wait = match (wait, rest, is_last) {
+        (None, None, true) => None,
+        (Some(wait), None, false) => {
+            let seconds = wait.strip_suffix('s').and_then(|digits| digits.parse().ok()).map(Duration::from_secs);
+            let fits = seconds.filter(|wait| (STEP_WAIT_MIN..=STEP_WAIT_MAX).contains(wait));
+            let (least, most) = (STEP_WAIT_MIN.as_secs(), STEP_WAIT_MAX.as_secs());
+            Some(fits.ok_or(format!("must wait for {least}s to {most}s"))?)
+        }
+        (_, _, true) => return Err("must be a channel alone: nothing comes after the last step".to_owned()),
+        (_, _, false) => return Err("must be a channel and a wait, such as \"sms 40s\"".to_owned()),
+    };
+    Ok(Step { channel, wait })
 }
 
 /// The names that a binding must have; their grammar is that of the API.

@@ -3,12 +3,16 @@
 mod hook;
 mod http;
 mod preset;
+mod push;
+mod sns;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
+pub use self::push::{ApnsSender, FcmSender, WebPushSender};
+pub use self::sns::SnsSender;
 use super::{Profile, Table};
 use crate::domain::recipient::Channel;
 
@@ -59,6 +63,14 @@ pub enum SenderSettings {
     Webhook(Box<WebhookSender>),
     /// A process of the operator's own.
     Plugin(Box<PluginSender>),
+    /// Firebase Cloud Messaging.
+    Fcm(Box<FcmSender>),
+    /// Apple's push service.
+    Apns(Box<ApnsSender>),
+    /// The push services of browsers.
+    WebPush(Box<WebPushSender>),
+    /// Amazon SNS.
+    Sns(Box<SnsSender>),
     /// Standard output.
     Console,
     /// The development outbox.
@@ -73,6 +85,8 @@ impl SenderSettings {
             Self::Http(http) => http.requests.contains_key(&channel),
             Self::Webhook(webhook) => webhook.channels.contains(&channel),
             Self::Plugin(plugin) => plugin.channels.contains(&channel),
+            Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) => channel == Channel::Push,
+            Self::Sns(_) => channel == Channel::Sms,
             Self::Console | Self::Outbox => true,
         }
     }
@@ -84,17 +98,25 @@ enum Kind {
     Http,
     Webhook,
     Plugin,
+    Fcm,
+    Apns,
+    WebPush,
+    Sns,
     /// The preset's file.
     Preset(&'static str),
     Console,
     Outbox,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 10] = [
     ("smtp", Kind::Smtp),
     ("http", Kind::Http),
     ("webhook", Kind::Webhook),
     ("plugin", Kind::Plugin),
+    ("fcm", Kind::Fcm),
+    ("apns", Kind::Apns),
+    ("webpush", Kind::WebPush),
+    ("sns", Kind::Sns),
     ("console", Kind::Console),
     ("outbox", Kind::Outbox),
 ];
@@ -118,6 +140,10 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
             Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
             Some(Kind::Plugin) => hook::plugin(&mut row).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
+            Some(Kind::Fcm) => push::fcm(&mut row).map(|fcm| SenderSettings::Fcm(Box::new(fcm))),
+            Some(Kind::Apns) => push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns))),
+            Some(Kind::WebPush) => push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush))),
+            Some(Kind::Sns) => sns::sns(&mut row).map(|sns| SenderSettings::Sns(Box::new(sns))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };

@@ -3,6 +3,7 @@
 mod cancel;
 mod check;
 mod follow;
+mod plan;
 mod receipt;
 mod resend;
 mod start;
@@ -29,7 +30,7 @@ use super::{
     refusal::Refusal,
     subject::SubjectRecord,
     time::{Now, Timestamp},
-    verification::{CancelCause, Outcome, Phase, Verification},
+    verification::{CancelCause, Outcome, Pending, Phase, Verification},
 };
 
 /// What every decision may look at beside the record and the command.
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub keyring: &'a Keyring,
     /// The rules that hold for every subject.
     pub rules: &'a SubjectRules,
+    /// The message of a plan that may not be sent, if one was decided just before.
+    pub refused: Option<&'a RefusedMessage>,
 }
 
 impl Context<'_> {
@@ -81,6 +84,10 @@ pub enum Next {
 /// A message that a decision would have sent: what the quotas count, before the decision is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
+    /// Whose customer.
+    pub tenant: TenantId,
+    /// Who started the verification.
+    pub caller: CallerName,
     /// What for.
     pub action: ActionName,
     /// For whom.
@@ -91,6 +98,15 @@ pub struct Outgoing {
     pub new_subject: bool,
     /// Was the subject not reached there within a day?
     pub new_recipient: bool,
+}
+
+/// A message that may not be sent, so that its road is passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// Which.
+    pub message: Outgoing,
+    /// Why, as a word for machines.
+    pub reason: &'static str,
 }
 
 /// What was decided: to be committed first and answered after.
@@ -110,6 +126,21 @@ impl Durability {
     /// What a change of generation asks for: its penalty is a count that is raised.
     fn of_penalty(changed: bool) -> Self {
         if changed { Self::Durable } else { Self::Plain }
+    }
+}
+
+impl Outgoing {
+    /// One more message of a verification, to a recipient that is to be met yet.
+    fn again(verification: &Verification, pending: &Pending, recipient: &Recipient) -> Self {
+        Self {
+            tenant: verification.tenant.clone(),
+            caller: verification.caller.clone(),
+            action: verification.action.clone(),
+            subject: pending.subject.clone(),
+            recipient: recipient.clone(),
+            new_subject: false,
+            new_recipient: false,
+        }
     }
 }
 

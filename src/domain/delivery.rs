@@ -61,6 +61,8 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Since when.
     pub updated_at: Timestamp,
+    /// When it was made.
+    pub made_at: Timestamp,
     /// Hand-overs begun.
     pub tries: u8,
     /// Position of the next sender in the channel's route.
@@ -120,6 +122,7 @@ impl Delivery {
             masked: recipient.masked(),
             status: DeliveryStatus::Queued { not_before: at },
             updated_at: at,
+            made_at: at,
             tries: 0,
             position: 0,
             refusals: Refusals::default(),

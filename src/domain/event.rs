@@ -41,6 +41,11 @@ pub enum What {
         /// The road.
         channel: Channel,
     },
+    /// The plan moved on to its next road.
+    MovedOn {
+        /// The road.
+        channel: Channel,
+    },
     /// A guess counted.
     Checked {
         /// What was said.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{code::CodeLength, gcra::Rate, guess::Separators, recipient::Channel};
+use super::{code::CodeLength, gcra::Rate, guess::Separators, plan::Step, recipient::Channel};
 
 /// Ten minutes: the longest life NIST SP 800-63B-4 §3.1.3.2 gives an out-of-band code.
 pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(600);
@@ -32,6 +32,10 @@ pub const LIVE_ANONYMOUS_MAX: usize = 1;
 pub const CLOSED_MAX: usize = 16;
 /// How many of them may be what anybody could start, so that a stranger cannot fill the record.
 pub const CLOSED_ANONYMOUS_MAX: usize = CLOSED_MAX / 2;
+/// The shortest wait of a step of a channel plan.
+pub const STEP_WAIT_MIN: Duration = Duration::from_secs(5);
+/// The longest.
+pub const STEP_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Recipients of one verification.
 pub const RECIPIENTS_MAX: usize = 4;
 /// Hand-overs of one delivery, over all senders.
@@ -71,6 +75,8 @@ pub struct Limits {
     pub entry_modes: Vec<EntryMode>,
     /// Channels that may carry the code, best first.
     pub channels: Vec<Channel>,
+    /// The roads that the code takes by itself, one after the other. Empty: the first, and no other.
+    pub plan: Vec<Step>,
 }
 
 /// The rules that hold for a subject, whatever the action.

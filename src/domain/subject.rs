@@ -210,7 +210,7 @@ impl SubjectRecord {
     /// When it next wants attention; `None` if a bare count is all that is left.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Option<Timestamp> {
-        let next = self.verifications.iter().map(|verification| verification.wake_at(rules)).min();
+        let next = self.verifications.iter().map(|verification| verification.wake_at(now, rules)).min();
         next.or_else(|| {
             let end = self.last_event_at.plus(rules.event_retention);
             match self.failures.clear_at() {

@@ -261,8 +261,9 @@ impl Verification {
 
     /// When it next wants attention.
     #[must_use]
-    pub fn wake_at(&self, rules: &SubjectRules) -> Timestamp {
+    pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Timestamp {
         let end = self.forget_at(rules).unwrap_or_else(|| self.expires_at.plus(EXPIRY_GRACE));
-        self.deliveries.iter().filter_map(Delivery::wake_at).fold(end, Timestamp::min)
+        let next_step = self.live(now).and(self.next_step()).map(|step| step.at);
+        self.deliveries.iter().filter_map(Delivery::wake_at).chain(next_step).fold(end, Timestamp::min)
     }
 }

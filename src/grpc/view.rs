@@ -18,6 +18,7 @@ pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verifi
     let v = &standing.verification;
     let last = v.deliveries.last();
     let live = v.live(*now);
+    let next_step = live.and(v.next_step());
     let sends_left = live.map_or(0, |pending| v.sends_left(pending));
     v1::Verification {
         verification_id: v.id.to_string(),
@@ -35,6 +36,8 @@ pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verifi
         created_at: Some(instant(v.created_at)),
         next_attempt_at: live.filter(|_| !now.has_reached(standing.next_attempt_at)).map(|_| instant(standing.next_attempt_at)),
         closed_at: v.closed_at(*now).map(instant),
+        next_channel: next_step.map_or(v1::Channel::Unspecified, |step| channel(step.channel)).into(),
+        next_step_at: next_step.map(|step| instant(step.at)),
     }
 }
 

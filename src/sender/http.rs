@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use reqwest::header::{HeaderName, HeaderValue};
 
-pub(super) use self::answer::judge;
+pub(super) use self::answer::{is_busy, judge, refusal};
 use self::request::Request;
 pub use self::{
     answer::AnswerRules,

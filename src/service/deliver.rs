@@ -14,7 +14,7 @@ use crate::{
         decide::{Context, Report, Tick, Work, report, tick},
         delivery::{Delivery, HandOver, Lease},
         guess::Digits,
-        ids::SubjectKey,
+        ids::{DeliveryId, SubjectKey},
         recipient::Channel,
         route::Stand,
         subject::SubjectRecord,
@@ -47,7 +47,7 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick { lease: self.lease(), hands: 1 };
+        let command = Tick { lease: self.lease(), hands: 1, delivery: DeliveryId(fresh(&*self.parts.entropy)) };
         let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
             Ok((work, _)) => work,
             Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,

@@ -3,8 +3,8 @@
 use super::{Service, failure::Failure, quotas::Occasion};
 use crate::{
     domain::{
-        caller::Caller,
-        decide::{Context, Decision, Durability, Next, Outgoing, refused},
+        caller::{Caller, Roles},
+        decide::{Context, Decision, Durability, Next, Outgoing, RefusedMessage, refused},
         event::{Event, What},
         generation::Generation,
         ids::{SubjectKey, VerificationId},
@@ -63,7 +63,7 @@ impl Call<'_> {
         let what = What::Refused { call: self.name, reason, quota };
         let contact = match self.occasion {
             Some(Occasion::Start { contact, .. }) => contact,
-            Some(Occasion::Resend) | None => None,
+            Some(Occasion::Resend | Occasion::Plan) | None => None,
         };
         Some(Event {
             agent: contact.and_then(|contact| contact.agent.clone()),
@@ -106,6 +106,7 @@ impl Service {
             forgot_at: loaded.forgot_at,
             keyring: &self.parts.keyring,
             rules: &self.parts.policy.subject,
+            refused: None,
         }
     }
 
@@ -129,49 +130,74 @@ impl Service {
         decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T>,
     ) -> Result<(T, Now), Failure> {
         self.bounded(async {
-            let mut drawn = false;
+            let (mut drawn, mut refused) = (None, None);
             let mut was_lost = false;
             for _ in 0..=CONFLICTS_MAX {
                 let mut loaded = match before.take() {
                     Some(before) => before,
                     None => self.load(key).await?,
                 };
-                let cx = self.context(&loaded);
-                let decision = decide(loaded.record.take(), &cx);
-                let quota = match (&decision.outgoing, call) {
-                    (Some(outgoing), Some(Call { caller, occasion: Some(occasion), .. })) if !drawn => {
-                        self.draw(caller, occasion, outgoing).await
-                    }
-                    _ => Ok(()),
-                };
-                drawn |= decision.outgoing.is_some();
+                let cx = Context { refused: refused.as_ref(), ..self.context(&loaded) };
+                let now = cx.now;
+                let Decision { next, events, outgoing, reply } = decide(loaded.record.take(), &cx);
+                let quota = self.draw_for(call, drawn.as_ref(), outgoing.as_ref()).await;
+                if let (None, Some(message), Some(reason)) = (call, &outgoing, refused_as(&quota)) {
+                    // Nobody asked for this message: it is passed over, and the rest goes on.
+                    refused = Some(RefusedMessage { message: message.clone(), reason });
+                    continue;
+                }
                 if quota.is_ok() {
-                    match self.write(&loaded, decision.next, &decision.events, cx.now).await? {
+                    match self.write(&loaded, next, &events, now).await? {
                         Written::Done => {}
-                        Written::Conflict => continue,
+                        Written::Conflict => {
+                            drawn = outgoing.or(drawn);
+                            continue;
+                        }
                         // A store that loses one commit after the other is no better than one that is down.
                         Written::Lost(error) if was_lost => return Err(error.into()),
                         Written::Lost(_) => {
                             was_lost = true;
+                            drawn = outgoing.or(drawn);
                             continue;
                         }
                     }
                 }
-                let reply = quota.and(decision.reply.map_err(Failure::from));
-                if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &decision.outgoing, call) {
+                let reply = quota.and(reply.map_err(Failure::from));
+                if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &outgoing, call) {
                     let caller = call.caller.name.as_str().to_owned();
                     metrics::counter!("countersign_new_subjects_total", "caller" => caller).increment(1);
                 }
                 // Every refusal is an event too.
-                let refusal = reply.as_ref().err().zip(call).and_then(|(failure, call)| call.refusal(failure, cx.now));
+                let refusal = reply.as_ref().err().zip(call).and_then(|(failure, call)| call.refusal(failure, now));
                 if let Some(event) = refusal {
                     self.note(key, loaded.salt, &event).await;
                 }
-                return Ok((reply?, cx.now));
+                return Ok((reply?, now));
             }
             Err(Failure::Contention)
         })
         .await
+    }
+
+    /// Draws a message from the quotas, unless it was drawn for the same recipient before, when the decision was taken the
+    /// first time. What a plan sends counts as its caller's, though nobody calls.
+    async fn draw_for(
+        &self,
+        call: Option<Call<'_>>,
+        drawn: Option<&Outgoing>,
+        message: Option<&Outgoing>,
+    ) -> Result<(), Failure> {
+        let Some(message) = message.filter(|message| drawn.is_none_or(|drawn| drawn.recipient != message.recipient)) else {
+            return Ok(());
+        };
+        match call {
+            Some(Call { caller, occasion: Some(occasion), .. }) => self.draw(caller, occasion, message).await,
+            Some(Call { occasion: None, .. }) => Ok(()),
+            None => {
+                let (name, tenant) = (message.caller.clone(), message.tenant.clone());
+                self.draw(&Caller { name, tenant, roles: Roles::default() }, Occasion::Plan, message).await
+            }
+        }
     }
 
     /// Writes what was decided.
@@ -229,5 +255,13 @@ impl Service {
             metrics::counter!("countersign_events_lost_total").increment(1);
             tracing::warn!(%error, "An event was not written.");
         }
+    }
+}
+
+/// Why a message may not be sent, if the quotas say so, as a word for machines.
+fn refused_as(quota: &Result<(), Failure>) -> Option<&'static str> {
+    match quota {
+        Err(Failure::QuotaExceeded { .. }) => Some("quota_exceeded"),
+        Ok(()) | Err(_) => None,
     }
 }

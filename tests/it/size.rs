@@ -97,7 +97,14 @@ impl Filler {
 
     /// As a customer of a bank has it before the code is typed: bound to amount and payee, the message handed over.
     fn record(&self, n: usize, generation: Generation, now: Timestamp) -> SubjectRecord {
-        let cx = Context { now: Now::new(now, now), generation, forgot_at: None, keyring: &self.keyring, rules: &self.rules };
+        let cx = Context {
+            now: Now::new(now, now),
+            generation,
+            forgot_at: None,
+            keyring: &self.keyring,
+            rules: &self.rules,
+            refused: None,
+        };
         let lease = Lease { token: self.fresh(), until: now.plus(Duration::from_secs(15)) };
         let command = self.command(n, lease);
         let work = Work { verification: command.id, delivery: command.delivery, token: lease.token };
@@ -132,6 +139,7 @@ impl Filler {
                 separators: Separators { space: true, hyphen: true },
                 entry_modes: EntryMode::ALL.to_vec(),
                 channels: Channel::ALL.to_vec(),
+                plan: Vec::new(),
             },
             request: RequestMark { id: self.fresh(), body: self.fresh() },
             id: VerificationId { subject: self.key(n), random: self.fresh() },

@@ -95,6 +95,8 @@ const LAYERS: &[Layer] = &[
             "async_trait",
             "aws_lc_rs",
             "base64",
+            "hex",
+            "jiff",
             "lettre",
             "reqwest",
             "rustls",

@@ -63,13 +63,7 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(D
     let last = verification.deliveries.last().map(|delivery| delivery.channel);
     let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
     let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
-    let outgoing = Outgoing {
-        action: verification.action.clone(),
-        subject: pending.subject.clone(),
-        recipient: recipient.clone(),
-        new_subject: false,
-        new_recipient: false,
-    };
+    let outgoing = Outgoing::again(verification, pending, recipient);
     Ok((Delivery::queued(command.delivery, index, recipient, cx.now.stamp()), outgoing))
 }
 

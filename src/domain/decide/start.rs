@@ -9,6 +9,7 @@ use crate::domain::{
     ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
     limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits},
     link::BrowserMark,
+    plan::resolve,
     recipient::{Channel, Recipient},
     refusal::Refusal,
     subject::SubjectRecord,
@@ -38,7 +39,7 @@ pub struct Start {
     pub preferred: Option<Channel>,
     /// What is approved.
     pub binding: Binding,
-    /// The resolved rules.
+    /// The resolved rules, with the plan of the action.
     pub limits: Limits,
     /// The browser that asked.
     pub browser: Option<BrowserMark>,
@@ -72,6 +73,7 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
         let repeat = *body == command.request.body;
         return Decision::same(if repeat { Ok(record.standing(verification)) } else { Err(Refusal::RequestIdReused) });
     }
+    let command = command.with_plan();
     let mut by_caller = Vec::new();
     let record = record
         .close_where(at, &mut events, |v| cx.now.is_past(v.expires_at).then_some(Outcome::Expired))
@@ -86,6 +88,8 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
         Err(free) => return Decision::refuse(Refusal::TooManyRecent { retry_after: cx.now.until(free) }),
     };
     let outgoing = Outgoing {
+        tenant: command.tenant.clone(),
+        caller: command.caller.clone(),
         action: command.action.clone(),
         subject: command.subject.clone(),
         recipient: command.recipients[recipient].clone(),
@@ -133,10 +137,21 @@ impl Start {
             && contact(&other.contact) == contact(&self.contact)
     }
 
-    /// The preferred channel if it is permitted, else the action's order; a caller chooses only among the permitted.
+    /// With the plan of the action as it holds for these recipients.
+    fn with_plan(mut self) -> Self {
+        let can_reach = |channel| {
+            self.limits.channels.contains(&channel) && self.recipients.iter().any(|recipient| recipient.channel() == channel)
+        };
+        self.limits.plan = resolve(&self.limits.plan, self.preferred, can_reach);
+        self
+    }
+
+    /// The first step of the plan, else the preferred channel if it is permitted, else the action's order; a caller
+    /// chooses only among the permitted.
     fn choose_recipient(&self) -> Option<usize> {
         let permitted = &self.limits.channels;
-        let preferred = self.preferred.filter(|channel| permitted.contains(channel));
+        let planned = self.limits.plan.first().map(|step| step.channel);
+        let preferred = planned.or(self.preferred).filter(|channel| permitted.contains(channel));
         preferred
             .iter()
             .chain(permitted)

@@ -8,6 +8,7 @@ mod fixtures;
 mod links;
 mod model;
 mod outgoing;
+mod plan;
 mod property;
 mod receipts;
 mod record;

@@ -33,6 +33,8 @@ pub(in crate::service) enum Occasion<'a> {
     },
     /// A resend.
     Resend,
+    /// The next step of a plan; it counts as a resend does.
+    Plan,
 }
 
 /// What messages of a caller count against.
@@ -126,6 +128,8 @@ mod tests {
 
     fn outgoing(channel: Channel, address: &str) -> Outgoing {
         Outgoing {
+            tenant: caller("bank").tenant,
+            caller: caller("bank").name,
             action: ActionName::parse("login").unwrap(),
             subject: SubjectId::parse("customer-1").unwrap(),
             recipient: Recipient::parse(channel, address).unwrap(),
@@ -174,7 +178,9 @@ mod tests {
         use Dimension::{Country, Prefix, Recipient, RecipientLong, Subject, Tenant};
         let known = Outgoing { new_subject: false, new_recipient: false, ..outgoing(Channel::Sms, "+31612345678") };
         let expected = [Recipient, RecipientLong, Subject, Prefix, Country, Tenant];
-        assert_eq!(dimensions(&bill("bank", Occasion::Resend, &known)), expected);
+        for occasion in [Occasion::Resend, Occasion::Plan] {
+            assert_eq!(dimensions(&bill("bank", occasion, &known)), expected);
+        }
         let mail = Outgoing { recipient: outgoing(Channel::Email, "a@example.org").recipient, ..known };
         assert_eq!(dimensions(&bill("bank", Occasion::Resend, &mail)), [Recipient, RecipientLong, Subject, Tenant]);
     }

@@ -18,6 +18,7 @@ use crate::{
         keyring::{Keyring, Kid},
         limits::{EntryMode, Limits},
         link::BrowserMark,
+        plan::Step,
         reached::{KNOWN_MAX, Known, Reached},
         recipient::{Channel, Recipient},
         route::Refusals,
@@ -151,6 +152,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         masked: stored.masked,
         status,
         updated_at: Timestamp::from_micros(stored.updated_at),
+        made_at: Timestamp::from_micros(stored.made_at),
         tries: small(stored.tries)?,
         position: place(stored.position)?,
         refusals: Refusals::from_bits(small(stored.refusals)?),
@@ -184,7 +186,13 @@ fn limits(stored: &pb::Limits) -> Decoded<Limits> {
         separators: Separators { space: stored.space, hyphen: stored.hyphen },
         entry_modes: stored.entry_modes.iter().map(entry_mode).collect::<Decoded<_>>()?,
         channels: stored.channels.iter().map(|name| channel(name)).collect::<Decoded<_>>()?,
+        plan: stored.plan.iter().map(step).collect::<Decoded<_>>()?,
     })
+}
+
+fn step(stored: &pb::PlanStep) -> Decoded<Step> {
+    let wait = (stored.wait > 0).then_some(Duration::from_micros(stored.wait));
+    Ok(Step { channel: channel(&stored.channel)?, wait })
 }
 
 fn outcome(stored: pb::Outcome) -> Decoded<Outcome> {

@@ -6,6 +6,7 @@ use crate::{
         failures::{Origin, Tally},
         guess::Separators,
         limits::{EntryMode, Limits},
+        plan::Step,
         reached::Known,
         recipient::{Channel, Recipient},
         subject::SubjectRecord,
@@ -113,6 +114,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         sender: delivery.sender.clone().unwrap_or_default(),
         reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
         undelivered_reason,
+        made_at: delivery.made_at.as_micros(),
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
             DeliveryStatus::Leased(lease) => {
@@ -155,7 +157,12 @@ fn limits(limits: &Limits) -> pb::Limits {
         hyphen,
         entry_modes: limits.entry_modes.iter().copied().map(EntryMode::as_str).map(str::to_owned).collect(),
         channels: limits.channels.iter().copied().map(Channel::as_str).map(str::to_owned).collect(),
+        plan: limits.plan.iter().map(step).collect(),
     }
+}
+
+fn step(step: &Step) -> pb::PlanStep {
+    pb::PlanStep { channel: step.channel.as_str().to_owned(), wait: step.wait.map(micros).unwrap_or_default() }
 }
 
 fn outcome(outcome: Outcome) -> pb::Outcome {

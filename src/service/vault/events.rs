@@ -65,6 +65,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
     match what {
         What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),
         What::Resent { channel } => ("resent", vec![("channel", channel.as_str().to_owned())]),
+        What::MovedOn { channel } => ("moved_on", vec![("channel", channel.as_str().to_owned())]),
         What::Checked { judgement: Judgement::Approved } => ("checked", vec![("verdict", "approved".to_owned())]),
         What::Checked { judgement: Judgement::Wrong { left } } => {
             ("checked", vec![("verdict", "wrong".to_owned()), ("left", left.to_string())])

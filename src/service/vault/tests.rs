@@ -60,6 +60,7 @@ fn a_start(vault: &Vault) -> Start {
             separators: Separators { space: true, hyphen: true },
             entry_modes: EntryMode::ALL.to_vec(),
             channels: Channel::ALL.to_vec(),
+            plan: Vec::new(),
         },
         request: RequestMark { id: [3; 16], body: [4; 16] },
         id: VerificationId { subject: key, random: fresh(&*vault.entropy) },
@@ -86,7 +87,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let at = Timestamp::from_micros(1_800_000_000_000_000);
     let (now, generation) = (Now::new(at, at), Generation([5; 16]));
-    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules };
+    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules, refused: None };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
     let record = written(start(None, command, &cx));

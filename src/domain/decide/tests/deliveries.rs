@@ -11,7 +11,7 @@ use crate::domain::{
     delivery::{DeliveryStatus, HandOver},
     event::What,
     failures::Origin,
-    ids::{ProviderReference, VerificationId},
+    ids::{DeliveryId, ProviderReference, VerificationId},
     limits::TRIES_MAX,
     verification::{CancelCause, Outcome},
 };
@@ -144,7 +144,7 @@ fn a_report_without_its_record_does_nothing() {
     let decision = report(None, &command, &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let lease = world.lease();
-    let decision = tick(None, &Tick { lease, hands: 1 }, &world.cx());
+    let decision = tick(None, &Tick { lease, hands: 1, delivery: DeliveryId([0; 16]) }, &world.cx());
     let (next, reply) = (decision.next, decision.reply);
     assert_eq!((next, reply), (Next::Delete, Ok(Vec::<Work>::new())), "its due entry goes");
 }

@@ -46,6 +46,7 @@ pub(super) fn limits() -> Limits {
         separators: Separators { space: true, hyphen: true },
         entry_modes: EntryMode::ALL.to_vec(),
         channels: vec![Channel::Email, Channel::Sms, Channel::Voice],
+        plan: Vec::new(),
     }
 }
 

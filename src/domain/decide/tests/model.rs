@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::world::World;
 use crate::domain::{
     decide::Verdict,
+    delivery::{Delivery, DeliveryStatus},
     failures::Origin,
     generation::Generation,
-    ids::VerificationId,
+    ids::{DeliveryId, VerificationId},
     limits::{ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, SENDS_MAX},
     subject::SubjectRecord,
     time::Timestamp,
@@ -16,6 +17,7 @@ use crate::domain::{
 
 /// What was seen of one start.
 pub(super) struct Seen {
+    deliveries: HashMap<DeliveryId, Delivery>,
     pub(super) code: String,
     pub(super) origin: Origin,
     pub(super) generation: Generation,
@@ -41,6 +43,7 @@ impl Model {
         let verification = world.find(id);
         let Phase::Pending(pending) = &verification.phase else { panic!("a start is pending") };
         let seen = Seen {
+            deliveries: HashMap::new(),
             code: world.code(id),
             origin: verification.origin,
             generation: verification.generation,
@@ -120,6 +123,7 @@ impl Model {
                 assert_eq!(*outcome == Outcome::Approved, seen.approvals == 1);
             }
         }
+        seen.follow(verification);
         let status = verification.status(world.now());
         if let Some(outcome) = seen.ended {
             assert_eq!(status, Status::Closed(outcome), "closed stays closed, and so");
@@ -138,6 +142,44 @@ impl Model {
     }
 }
 
+impl Seen {
+    /// No delivery goes, changes its address, or moves backwards; none comes after the end.
+    fn follow(&mut self, verification: &Verification) {
+        for delivery in &verification.deliveries {
+            let before = self.deliveries.insert(delivery.id, delivery.clone());
+            assert!(before.is_some() || self.ended.is_none(), "a delivery after the end");
+            let Some(before) = before else { continue };
+            assert_eq!(
+                (before.channel, before.recipient, before.made_at),
+                (delivery.channel, delivery.recipient, delivery.made_at)
+            );
+            let (from, to) = (far(&before.status), far(&delivery.status));
+            assert!(before.status == delivery.status || from < to || to == 0, "backwards: {before:?} {delivery:?}");
+            assert!(from <= to, "backwards: {before:?} {delivery:?}");
+        }
+        assert_eq!(self.deliveries.len(), verification.deliveries.len(), "none goes");
+        assert!(verification.deliveries.len() <= usize::from(self.pending.limits.sends));
+    }
+}
+
+/// How far a delivery has come.
+fn far(status: &DeliveryStatus) -> u8 {
+    match status {
+        DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => 0,
+        DeliveryStatus::Sent => 1,
+        DeliveryStatus::Undelivered { .. } | DeliveryStatus::Failed { .. } => 2,
+        DeliveryStatus::Delivered => 3,
+    }
+}
+
+fn has_plan(verification: &Verification) -> bool {
+    match &verification.phase {
+        Phase::Pending(pending) => !pending.limits.plan.is_empty(),
+        // It has forgotten.
+        Phase::Closed { .. } => true,
+    }
+}
+
 fn bounds(world: &World, record: &SubjectRecord) {
     assert!(record.verifications.len() <= CLOSED_MAX);
     assert!(record.live(Origin::Anonymous, world.now()).count() <= LIVE_ANONYMOUS_MAX);
@@ -151,7 +193,8 @@ fn bounds(world: &World, record: &SubjectRecord) {
     for verification in &record.verifications {
         assert!(verification.answers.len() <= usize::from(ATTEMPTS_MAX));
         assert!((1..=usize::from(SENDS_MAX)).contains(&verification.deliveries.len()));
-        assert_eq!(verification.requests.len(), verification.deliveries.len());
+        let steps = verification.deliveries.len() - verification.requests.len();
+        assert!(steps == 0 || has_plan(verification), "a delivery that nobody asked for");
     }
     let rests = record.verifications.is_empty() && record.failures.clear_at().is_none();
     assert!(rests || record.wake_at(world.now(), &world.rules).is_some(), "it needs attention and is not due");

@@ -10,6 +10,7 @@ use proptest::{
 use super::{
     fixtures::{ACTION, DAY, HOUR, action, contact, wrong},
     model::Model,
+    plan::{everywhere, planned},
     world::World,
 };
 use crate::domain::{
@@ -17,7 +18,11 @@ use crate::domain::{
     delivery::HandOver,
     failures::Origin,
     ids::VerificationId,
+    limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, SENDS_MAX},
+    receipt::Receipt,
+    recipient::Channel,
     refusal::Refusal,
+    time::Timestamp,
     verification::Status,
 };
 
@@ -28,17 +33,19 @@ const COMMANDS: Range<usize> = 8..22;
 const SEED: u64 = 20_261_124;
 /// Low, so that short sequences reach it.
 const FAILURE_LIMIT: u32 = 7;
+const LIVE_MAX: usize = LIVE_ANONYMOUS_MAX + LIVE_VOUCHED_MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
-    Start { anonymous: bool, contact: u8, login: bool, leased: bool },
+    Start { anonymous: bool, contact: u8, login: bool, leased: bool, planned: bool },
     Check { which: u8, guess: GuessOf },
     Repeat { which: u8, changed: bool },
-    Resend { which: u8 },
+    Resend { which: u8, channel: Option<Channel> },
     Cancel { which: u8, not_me: bool },
-    Tick { hands: u8 },
+    Tick { hands: u8, quotas_refuse: bool },
     TickWhenDue,
     Report { which: u8, how: u8 },
+    Receipt { which: u8, what: u8, other: bool },
     Pass(Duration),
     FailOver,
 }
@@ -72,17 +79,24 @@ impl Command {
         let [kind, which, other, flags] = number.to_be_bytes();
         let flag = |bit: u8| flags & (1 << bit) != 0;
         match kind {
-            0..64 => Self::Start { anonymous: flag(0) && flag(1), contact: which % 4, login: flag(2), leased: flag(3) },
+            0..64 => Self::Start {
+                anonymous: flag(0) && flag(1),
+                contact: which % 4,
+                login: flag(2),
+                leased: flag(3),
+                planned: flag(4),
+            },
             64..84 => Self::Check { which, guess: GuessOf::Right },
             84..130 => Self::Check { which, guess: GuessOf::Wrong },
             130..136 => Self::Check { which, guess: GuessOf::Another { which: other } },
             136..146 => Self::Repeat { which, changed: flag(0) },
-            146..160 => Self::Resend { which },
+            146..160 => Self::Resend { which, channel: [None, Some(Channel::Sms), Some(Channel::Voice)][usize::from(other % 3)] },
             160..170 => Self::Cancel { which, not_me: flag(0) },
-            170..184 => Self::Tick { hands: which % 4 },
+            170..184 => Self::Tick { hands: which % 4, quotas_refuse: flag(0) && flag(1) },
             184..200 => Self::TickWhenDue,
-            200..212 => Self::Report { which, how: other % 6 },
-            212..250 => Self::Pass(SPANS[usize::from(which) % SPANS.len()]),
+            200..210 => Self::Report { which, how: other % 6 },
+            210..222 => Self::Receipt { which, what: other % 3, other: flag(0) && flag(1) },
+            222..250 => Self::Pass(SPANS[usize::from(which) % SPANS.len()]),
             250..=255 => Self::FailOver,
         }
     }
@@ -118,12 +132,12 @@ impl Run {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Start { anonymous, contact: nth, login, leased } => self.start(anonymous, nth, login, leased),
+            Command::Start { .. } => self.start(command),
             Command::Check { which, guess } => self.check(which, guess),
             Command::Repeat { which, changed } => self.repeat(which, changed),
-            Command::Resend { which } => {
+            Command::Resend { which, channel } => {
                 if let Some(id) = self.pick(which) {
-                    let _may_be_refused = self.world.resend(id, None);
+                    let _may_be_refused = self.world.resend(id, channel);
                 }
             }
             Command::Cancel { which, not_me } => {
@@ -132,18 +146,25 @@ impl Run {
                     let _may_be_refused = self.world.cancel(id, reason);
                 }
             }
-            Command::Tick { hands } => self.tick(hands),
+            Command::Tick { hands, quotas_refuse } => {
+                self.world.quotas_refuse = quotas_refuse;
+                self.tick(hands);
+                self.world.quotas_refuse = false;
+            }
             Command::TickWhenDue => self.tick_when_due(),
             Command::Report { which, how } => self.report(which, how),
+            Command::Receipt { which, what, other } => self.receipt(which, what, other),
             Command::Pass(span) => self.world.pass(span),
             Command::FailOver => self.world.fail_over(),
         }
         self.model.inspect(&self.world);
     }
 
-    fn start(&mut self, anonymous: bool, nth: u8, login: bool, leased: bool) {
+    fn start(&mut self, command: Command) {
+        let Command::Start { anonymous, contact: nth, login, leased, planned: has_plan } = command else { return };
         let lease = leased.then(|| self.world.lease());
         let start = self.world.a_start();
+        let start = if has_plan { Start { limits: planned(), recipients: everywhere(), ..start } } else { start };
         let command = Start {
             origin: if anonymous { Origin::Anonymous } else { Origin::Vouched },
             contact: Some(contact(["call-1", "call-2", "call-3", "call-4"][usize::from(nth)])),
@@ -198,12 +219,37 @@ impl Run {
         self.works.extend(works);
     }
 
-    /// The tick that the due index asks for makes progress: the record goes, or is due later, or never.
+    /// What a provider says changes a delivery and nothing else.
+    fn receipt(&mut self, which: u8, what: u8, other: bool) {
+        let Some(work) = self.works.get(usize::from(which) % self.works.len().max(1)).copied() else { return };
+        let said = match what {
+            0 => Receipt::Sent,
+            1 => Receipt::Delivered,
+            _ => Receipt::Undelivered { reason: "30003".to_owned() },
+        };
+        let but_deliveries = |world: &World| {
+            let mut record = world.record.clone()?;
+            (record.version, record.last_event_at) = (0, Timestamp::default());
+            record.verifications.iter_mut().for_each(|verification| verification.deliveries.clear());
+            Some(record)
+        };
+        let before = but_deliveries(&self.world);
+        self.world.receipt(work.delivery, if other { "other" } else { "mail" }, said);
+        assert_eq!(but_deliveries(&self.world), before, "a verdict, a limit or another rule");
+    }
+
+    /// The tick that the due index asks for makes progress: the record goes, or is due later, or never. A plan may have
+    /// steps that are due together, which come one at a time.
     fn tick_when_due(&mut self) {
         let Some(wake_at) = self.world.wake_at() else { return };
         self.world.at = self.world.at.max(wake_at);
-        self.tick(16);
-        assert!(self.world.wake_at().is_none_or(|next| next > self.world.at), "due again at once: a loop without end");
+        for _ in 0..=LIVE_MAX * usize::from(SENDS_MAX) {
+            self.tick(16);
+            if self.world.wake_at().is_none_or(|next| next > self.world.at) {
+                return;
+            }
+        }
+        panic!("due again at once: a loop without end");
     }
 
     fn report(&mut self, which: u8, how: u8) {

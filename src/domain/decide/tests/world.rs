@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
 use crate::domain::{
     decide::{
-        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, Report, Resend, Standing,
-        Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
+        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, RefusedMessage, Report,
+        Resend, Standing, Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
     },
     delivery::{HandOver, Lease},
     event::{Event, What},
@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
     pub(super) events: Vec<Event>,
+    /// Do the quotas refuse what a plan would send?
+    pub(super) quotas_refuse: bool,
     /// How surely the last commit had to last.
     pub(super) durability: Option<Durability>,
     serial: u64,
@@ -45,13 +47,21 @@ impl World {
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
             record: None,
             events: Vec::new(),
+            quotas_refuse: false,
             durability: None,
             serial: 0,
         }
     }
 
     pub(super) fn cx(&self) -> Context<'_> {
-        Context { now: self.now(), generation: self.generation, forgot_at: self.forgot_at, keyring: &KEYRING, rules: &self.rules }
+        Context {
+            now: self.now(),
+            generation: self.generation,
+            forgot_at: self.forgot_at,
+            keyring: &KEYRING,
+            rules: &self.rules,
+            refused: None,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -215,8 +225,15 @@ impl World {
     }
 
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
-        let command = Tick { lease: self.lease(), hands };
-        let decision = tick(self.record.clone(), &command, &self.cx());
+        let command = Tick { lease: self.lease(), hands, delivery: DeliveryId(self.fresh()) };
+        let mut decision = tick(self.record.clone(), &command, &self.cx());
+        if self.quotas_refuse
+            && let Some(message) = decision.outgoing.take()
+        {
+            let refused = RefusedMessage { message, reason: "quota_exceeded" };
+            decision = tick(self.record.clone(), &command, &Context { refused: Some(&refused), ..self.cx() });
+            assert_eq!(decision.outgoing, None, "what was refused is not sent");
+        }
         self.commit(decision).unwrap()
     }
 
