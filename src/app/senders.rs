@@ -1,5 +1,7 @@
 //! Makes senders from their settings, and reads the files of their secrets.
 
+mod push;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context as _;
@@ -16,13 +18,17 @@ use crate::{
     },
     sender::{
         addresses::Addresses,
+        apns::Apns,
         console::Console,
+        fcm::Fcm,
         http::{AnswerRules, Application, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
         plugin::{Plugin, PluginSettings},
         secret::SecretText,
         smtp::{Smtp, SmtpSettings, SmtpTls},
+        sns::{Sns, SnsSettings},
         webhook::{Webhook, WebhookSettings},
+        webpush::WebPush,
     },
     service::routes::{NamedSender, Route, Routes},
 };
@@ -85,6 +91,10 @@ pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> 
             Arc::new(Webhook::new(WebhookSettings { addresses, ..webhook_settings(webhook, plain)? }, clock)?)
         }
         SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&PluginSettings { addresses, ..plugin_settings(plugin)? })?),
+        SenderSettings::Fcm(fcm) => Arc::new(Fcm::new(&push::fcm(fcm, plain)?, clock)?),
+        SenderSettings::Apns(apns) => Arc::new(Apns::new(push::apns(apns, plain)?, clock)?),
+        SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(push::webpush(webpush)?, clock, means.entropy.clone())?),
+        SenderSettings::Sns(sns) => Arc::new(Sns::new(sns_settings(sns, plain)?, clock)?),
         SenderSettings::Console => Arc::new(Console),
         SenderSettings::Outbox => {
             let outbox = means.outbox.context("the outbox exists in the development profile only")?.clone();
@@ -103,6 +113,22 @@ fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSett
     let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
     let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
     Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout, addresses: None })
+}
+
+fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<SnsSettings> {
+    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
+    Ok(SnsSettings {
+        region: settings.region.clone(),
+        access_key_id: secret(&settings.access_key_id_file)?,
+        secret_access_key: secret(&settings.secret_access_key_file)?,
+        session_token: settings.session_token_file.as_ref().map(|file| secret(file)).transpose()?,
+        sender_id: settings.sender_id.clone(),
+        base_url: settings.base_url.clone(),
+        allow_hosts,
+        plain,
+        ca_file,
+        timeout,
+    })
 }
 
 /// The secret of a file, without the line break that editors leave.
@@ -157,7 +183,7 @@ fn http_settings(settings: &config::HttpSender, means: &Means<'_>) -> anyhow::Re
             }
             HttpAuth::Application { id, private_key_file } => {
                 let (key, clock, entropy) = (secret(private_key_file)?, means.clock.clone(), means.entropy.clone());
-                Auth::Application(Application::new(id.clone(), &key, clock, entropy)?)
+                Auth::Application(Application::new(id.clone(), &key, clock, entropy).context("private_key_file")?)
             }
         },
         answers: answer_rules(&settings.answers),

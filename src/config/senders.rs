@@ -3,14 +3,18 @@
 mod hook;
 mod http;
 mod preset;
+mod push;
 mod receipts;
+mod sns;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
+pub use self::push::{ApnsSender, FcmSender, WebPushSender};
 pub use self::receipts::Receipts;
+pub use self::sns::SnsSender;
 use super::{Profile, Table};
 use crate::domain::recipient::Channel;
 
@@ -61,6 +65,14 @@ pub enum SenderSettings {
     Webhook(Box<WebhookSender>),
     /// A process of the operator's own.
     Plugin(Box<PluginSender>),
+    /// Firebase Cloud Messaging.
+    Fcm(Box<FcmSender>),
+    /// Apple's push service.
+    Apns(Box<ApnsSender>),
+    /// The push services of browsers.
+    WebPush(Box<WebPushSender>),
+    /// Amazon SNS.
+    Sns(Box<SnsSender>),
     /// Standard output.
     Console,
     /// The development outbox.
@@ -75,7 +87,7 @@ impl SenderSettings {
             Self::Http(http) => http.receipts.as_ref(),
             Self::Webhook(webhook) => webhook.receipts.as_ref(),
             Self::Plugin(plugin) => plugin.receipts.as_ref(),
-            Self::Smtp(_) | Self::Console | Self::Outbox => None,
+            Self::Smtp(_) | Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) | Self::Sns(_) | Self::Console | Self::Outbox => None,
         }
     }
 
@@ -85,7 +97,15 @@ impl SenderSettings {
             Self::Http(http) => {
                 http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
             }
-            Self::Smtp(_) | Self::Webhook(_) | Self::Plugin(_) | Self::Console | Self::Outbox => None,
+            Self::Smtp(_)
+            | Self::Webhook(_)
+            | Self::Plugin(_)
+            | Self::Fcm(_)
+            | Self::Apns(_)
+            | Self::WebPush(_)
+            | Self::Sns(_)
+            | Self::Console
+            | Self::Outbox => None,
         }
     }
 
@@ -96,6 +116,8 @@ impl SenderSettings {
             Self::Http(http) => http.requests.contains_key(&channel),
             Self::Webhook(webhook) => webhook.channels.contains(&channel),
             Self::Plugin(plugin) => plugin.channels.contains(&channel),
+            Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) => channel == Channel::Push,
+            Self::Sns(_) => channel == Channel::Sms,
             Self::Console | Self::Outbox => true,
         }
     }
@@ -107,17 +129,25 @@ enum Kind {
     Http,
     Webhook,
     Plugin,
+    Fcm,
+    Apns,
+    WebPush,
+    Sns,
     /// The preset's file.
     Preset(&'static str),
     Console,
     Outbox,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 10] = [
     ("smtp", Kind::Smtp),
     ("http", Kind::Http),
     ("webhook", Kind::Webhook),
     ("plugin", Kind::Plugin),
+    ("fcm", Kind::Fcm),
+    ("apns", Kind::Apns),
+    ("webpush", Kind::WebPush),
+    ("sns", Kind::Sns),
     ("console", Kind::Console),
     ("outbox", Kind::Outbox),
 ];
@@ -142,6 +172,10 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> B
             Some(Kind::Preset(source)) => preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Webhook) => hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook))),
             Some(Kind::Plugin) => hook::plugin(&mut row, public).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
+            Some(Kind::Fcm) => push::fcm(&mut row).map(|fcm| SenderSettings::Fcm(Box::new(fcm))),
+            Some(Kind::Apns) => push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns))),
+            Some(Kind::WebPush) => push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush))),
+            Some(Kind::Sns) => sns::sns(&mut row).map(|sns| SenderSettings::Sns(Box::new(sns))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };

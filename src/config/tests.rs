@@ -318,6 +318,48 @@ senders = ["acme"]
 }
 
 #[test]
+fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
+    let senders = [
+        ("fcm", "push", "service_account_file = \"/k/a.json\"\n"),
+        ("apns", "push", "key_file = \"/k/a.p8\"\nkey_id = \"ABC123DEFG\"\nteam_id = \"DEF123GHIJ\"\ntopic = \"example.app\"\n"),
+        ("webpush", "push", "key_file = \"/k/v.pem\"\ncontact = \"mailto:security@bank.example\"\n"),
+        (
+            "sns",
+            "sms",
+            "region = \"eu-central-1\"\naccess_key_id_file = \"/k/i\"\nsecret_access_key_file = \"/k/s\"\nsender_id = \"Bank\"\n",
+        ),
+    ];
+    for (kind, channel, keys) in senders {
+        let section = |keys: &str| format!("[senders.p]\nkind = \"{kind}\"\n{keys}");
+        let route = |channel: &str| format!("{}[routes.{channel}]\nsenders = [\"p\"]\n", section(keys));
+        let settings = with(&route(channel), &[]).unwrap();
+        assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective(), "{kind}");
+        assert_eq!(keys_of(with(&route("voice"), &[])), ["routes.voice.senders"], "{kind}");
+        for missing in keys.lines().filter(|line| !line.starts_with("sender_id")) {
+            let key = missing.split(' ').next().unwrap();
+            let rest = keys.replace(&format!("{missing}\n"), "");
+            assert_eq!(keys_of(with(&section(&rest), &[])), [format!("senders.p.{key}")]);
+        }
+        let mut unknown = keys_of(with(&format!("{}color = \"red\"\n", section(keys)), &[]));
+        assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
+    }
+    let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\n\
+                     [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
+                     sender_id = \"123\"\n";
+    let expected = [
+        "senders.a.key_id",
+        "senders.a.team_id",
+        "senders.a.timeout_ms",
+        "senders.a.topic",
+        "senders.b.contact",
+        "senders.c.region",
+        "senders.c.sender_id",
+    ];
+    assert_eq!(keys_of(with(all_wrong, &[])), expected);
+}
+
+#[test]
 fn webhooks_and_plugins_say_what_they_carry() {
     let hook =
         "[senders.p]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"https://h.example/in\"\nsecret_files = [\"/k/a\"]\n";

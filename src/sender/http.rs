@@ -10,10 +10,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-pub(super) use self::answer::judge;
+pub(super) use self::answer::{is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
-    application::{Application, ApplicationError},
+    application::Application,
     request::{Body, Method, RequestError, RequestSettings},
 };
 use self::{

@@ -7,12 +7,13 @@ mod target;
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use reqwest::{
-    Certificate, Client, Method, Response, StatusCode,
+    Certificate, Client, ClientBuilder, Method, Response, StatusCode,
     header::{HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
     tls::Version,
 };
 
+pub(super) use self::target::host_and_port;
 pub use self::target::{Refused, Targets};
 use self::{address::is_public, resolve::Resolver};
 use crate::ports::sender::SendError;
@@ -43,6 +44,9 @@ pub enum OutgoingError {
     /// The address must not be called.
     #[error("url {0}")]
     Url(#[from] Refused),
+    /// The list of hosts cannot be used.
+    #[error("{0}")]
+    Hosts(Refused),
     /// The certificate authorities cannot be read.
     #[error("ca_file {} cannot be read: {source}", path.display())]
     CaFile {
@@ -95,6 +99,15 @@ impl std::fmt::Debug for Outgoing {
 impl Outgoing {
     /// Reads `ca_file`, so it blocks; connects only when there is something to send.
     pub(super) fn new(settings: Settings) -> Result<Self, OutgoingError> {
+        Self::build(settings, |builder| builder)
+    }
+
+    /// The same over HTTP/2 and nothing else, for providers that speak nothing else.
+    pub(super) fn http2(settings: Settings) -> Result<Self, OutgoingError> {
+        Self::build(settings, ClientBuilder::http2_prior_knowledge)
+    }
+
+    fn build(settings: Settings, more: fn(ClientBuilder) -> ClientBuilder) -> Result<Self, OutgoingError> {
         // The library takes the process's provider, and panics without one. An error says that there is one already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
@@ -109,7 +122,7 @@ impl Outgoing {
         if let Some(path) = settings.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        Ok(Self { client: builder.build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
+        Ok(Self { client: more(builder).build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
     }
 
     /// Makes one call. An answer of any status is a reply.

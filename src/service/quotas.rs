@@ -60,7 +60,7 @@ impl Service {
             let want = if charge.dimension.is_hot() { hold.take(charge.bucket, charge.rate) } else { 1 };
             if want > 0 {
                 places.push(place);
-                draws.push(Draw { bucket: charge.bucket, rate: charge.rate, want });
+                draws.push(Draw::some(charge.bucket, charge.rate, want));
             }
         }
         if draws.is_empty() {

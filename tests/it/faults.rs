@@ -13,7 +13,7 @@ use countersign::{
     app::Machine,
     domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
-    ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent},
+    ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
     store::embedded::memory::Memory,
     system::SystemEntropy,
 };
@@ -109,6 +109,11 @@ impl Store for Flaky {
             return Err(StoreError::Unavailable("no quotas".to_owned()));
         }
         self.inner.draw(draws).await
+    }
+
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.gate().await?;
+        self.inner.give_back(returns).await
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {

@@ -3,45 +3,34 @@
 use std::{fmt, sync::Arc};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use super::super::secret::SecretText;
+use super::super::{
+    jws::{Signer, WrongKey},
+    secret::SecretText,
+};
 use crate::ports::system::{Clock, Entropy, fresh};
 
 /// Longer than any call takes.
 const LIFE_SECONDS: u64 = 60;
 
-/// The private key cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("the private key must be an RSA key in PEM")]
-pub struct ApplicationError;
-
 /// An application of a provider's account, and its key.
 #[derive(Clone)]
 pub struct Application {
     id: String,
-    key: EncodingKey,
+    signer: Arc<Signer>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Application {
-    /// From its id and its private key in PEM.
+    /// From its id and its private RSA key in PEM.
     ///
     /// # Errors
     /// It is no such key.
-    pub fn new(
-        id: String,
-        private_key: &SecretText,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, ApplicationError> {
-        let key = EncodingKey::from_rsa_pem(private_key.expose().as_bytes()).map_err(|_| ApplicationError)?;
-        let application = Self { id, key, clock, entropy };
-        // A key that signs nothing is told at the start.
-        if application.authorization().is_some() { Ok(application) } else { Err(ApplicationError) }
+    pub fn new(id: String, private_key: &SecretText, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, WrongKey> {
+        Ok(Self { id, signer: Arc::new(Signer::rs256(private_key)?), clock, entropy })
     }
 
     /// The header of one call, good for a minute and under an id of its own.
@@ -49,8 +38,7 @@ impl Application {
         let now = self.clock.now().as_micros() / 1_000_000;
         let id = BASE64_URL_SAFE_NO_PAD.encode(fresh::<16>(&*self.entropy));
         let claims = json!({"application_id": self.id, "iat": now, "exp": now + LIFE_SECONDS, "jti": id});
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key).ok()?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.signer.sign(None, &claims))).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

@@ -76,8 +76,11 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
     let port = canary.local_addr().unwrap().port();
     let url = format!("https://hooks.example.com:{port}/in");
     // The port may be used, but only because a test needs it; the inner network was not named.
-    let targets =
-        Targets { host: "hooks.example.com".to_owned(), allow_hosts: vec![format!("hooks.example.com:{port}")], plain: false };
+    let targets = Targets {
+        hosts: vec!["hooks.example.com".to_owned()],
+        allow_hosts: vec![format!("hooks.example.com:{port}")],
+        plain: false,
+    };
     let inner = Targets { allow_hosts: Vec::new(), ..targets.clone() };
     let client = Client::builder().dns_resolver(resolver(inner, vec![vec!["127.0.0.1".parse().unwrap()]]));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -103,6 +106,29 @@ fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
     let named = Targets::of("https://gateway.internal/in", vec!["gateway.internal".to_owned()], false).unwrap();
     assert!(named.permits("gateway.internal", "10.0.0.5".parse().unwrap()));
     assert!(!named.permits("other.internal", "10.0.0.5".parse().unwrap()));
+}
+
+#[test]
+fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
+    let of = |hosts: &[&str]| Targets::among(hosts.iter().map(|&host| host.to_owned()).collect(), Vec::new(), false);
+    let targets = of(&["push.example.com", "*.notify.example.net"]).unwrap();
+    for (url, permitted) in [
+        ("https://push.example.com/x", true),
+        ("https://a.push.example.com/x", false),
+        ("https://push.example.com.evil.example/x", false),
+        ("https://wns2.notify.example.net/x", true),
+        ("https://notify.example.net/x", false),
+        ("https://evilnotify.example.net/x", false),
+        ("https://wns2.notify.example.net:8443/x", false),
+        ("http://push.example.com/x", false),
+    ] {
+        assert_eq!(targets.judge(url).is_ok(), permitted, "{url}");
+    }
+    for wrong in
+        ["https://push.example.com", "*", "*.", "push.example.com/x", "PUSH.example.com", "a b", "*.*.example.com", "*.com"]
+    {
+        assert!(of(&[wrong]).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -5,24 +5,11 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use super::{
     super::{
         outgoing::{again, next_sender, unfit},
-        samples,
+        samples::{self, Fixed},
     },
     *,
 };
-use crate::domain::time::Timestamp;
-
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-struct Fixed;
-
-#[async_trait]
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1_750_000_000_999_999)
-    }
-
-    async fn sleep(&self, _: Duration) {}
-}
 
 fn secrets(texts: &[&str]) -> Vec<SecretText> {
     texts.iter().map(|&text| SecretText::new(text.to_owned())).collect()
