@@ -334,3 +334,20 @@ async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
     };
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
 }
+
+#[tokio::test]
+async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_counts() {
+    use countersign::{pb::v1::DeliveryStatus, ports::callback::Scheme};
+
+    use crate::callbacks::{DELIVERED, SECRET, call, now, own, sign, taken};
+    let (service, store) = start(own(Setup::default())).await;
+    let (id, path) = taken(&service).await;
+    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
+    for (fault, status) in [(Fault::Down, 503), (Fault::NoQuotas, 503), (Fault::None, 204), (Fault::None, 409)] {
+        store.set(fault);
+        // Under the same id: what was not taken is no repeat.
+        let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""));
+    }
+    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Delivered);
+}
