@@ -35,11 +35,7 @@ impl App {
     /// # Errors
     /// What could not be made, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        make_data_dir(&settings.data_dir)?;
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
@@ -105,6 +101,11 @@ impl App {
     }
 }
 
+fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the data directory {}", path.display()))
+}
+
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {key} = {address}"))
 }
@@ -118,8 +119,8 @@ fn policy(settings: &Settings) -> Policy {
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
-        quotas: settings.quotas.clone(),
-        guard: settings.guard.clone(),
+        quotas: settings.admission.quotas.clone(),
+        guard: settings.admission.guard.clone(),
         numbers: number_rules(settings),
         spend: spend(settings),
         test_recipients: settings.test_recipients.clone(),
@@ -133,16 +134,16 @@ fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
 fn number_rules(settings: &Settings) -> NumberRules {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
     NumberRules {
-        countries: settings.countries.clone(),
+        countries: settings.admission.countries.clone(),
         by_tenant: settings.tenants.iter().filter_map(own).collect(),
-        types: settings.numbers.types.clone(),
-        fixed_line_text: settings.numbers.fixed_line_text,
+        types: settings.admission.numbers.types.clone(),
+        fixed_line_text: settings.admission.numbers.fixed_line_text,
     }
 }
 
 fn spend(settings: &Settings) -> Spend {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
-    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.spend.clone() }
+    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.admission.spend.clone() }
 }
 
 fn breaker(settings: config::BreakerSettings) -> BreakerSettings {

@@ -138,10 +138,10 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
     for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
         let (count, period_s) = quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
+        assert_eq!(settings.admission.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
     }
     let recipient = Rate { interval: Duration::from_secs(120), burst: 4 };
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
     assert!(settings.actions.values().all(|action| !action.quota_fallback));
 }
 
@@ -149,9 +149,9 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
 fn quotas_can_be_changed_and_switched_off_one_by_one() {
     let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
     let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), None);
-    assert_eq!(settings.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
-    assert_eq!(settings.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
+    assert_eq!(settings.admission.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
     assert!(settings.actions.values().next().unwrap().quota_fallback);
     let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
                      tenant = { count = -1, period_s = 604801 }\n";
