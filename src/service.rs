@@ -15,6 +15,7 @@ mod quotas;
 pub mod receipt;
 pub mod resend;
 pub mod routes;
+mod screen;
 mod side;
 pub mod start;
 mod transact;

@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Listeners, Machine, senders::routes, stores};
 use crate::{
-    config::{self, Profile, Settings},
+    config::{self, Profile, Settings, TenantSettings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
         ids::{CallerName, TenantId},
+        number_rules::NumberRules,
+        spend::Spend,
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
@@ -70,6 +72,10 @@ impl App {
             http: bind(settings.http.listen, "http.listen").await?,
             admin: bind(settings.admin.listen, "admin.listen").await?,
         };
+        if !settings.test_recipients.is_empty() {
+            let count = settings.test_recipients.len();
+            tracing::warn!(test_recipients = count, "Test recipients get no message, and their codes are in the settings.");
+        }
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
         Ok(Self { settings, machine, service, worker, credentials, outbox, listeners, metrics, shutdown, development_key })
     }
@@ -96,12 +102,30 @@ fn policy(settings: &Settings) -> Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
         quotas: settings.quotas.clone(),
+        numbers: number_rules(settings),
+        spend: spend(settings),
+        test_recipients: settings.test_recipients.clone(),
     }
 }
 
 fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
     let config::BreakerSettings { failures, open, open_max } = settings;
     BreakerSettings { failures, open, open_max }
+}
+
+fn number_rules(settings: &Settings) -> NumberRules {
+    let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
+    NumberRules {
+        countries: settings.countries.clone(),
+        by_tenant: settings.tenants.iter().filter_map(own).collect(),
+        types: settings.numbers.types.clone(),
+        fixed_line_text: settings.numbers.fixed_line_text,
+    }
+}
+
+fn spend(settings: &Settings) -> Spend {
+    let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
+    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.spend.clone() }
 }
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {

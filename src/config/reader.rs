@@ -1,5 +1,7 @@
 //! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
 
+mod pairs;
+
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
 
 use config::{Value, ValueKind};

@@ -2,8 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerSettings, ChannelRoutes, Profile, SenderSettings, Table, access::DEVELOPMENT_TENANT, messages, routes};
-use crate::domain::ids::{CallerName, Invalid, TenantId};
+use super::{
+    CallerSettings, ChannelRoutes, Profile, SenderSettings, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries,
+    routes, spend::budgets,
+};
+use crate::domain::{
+    ids::{CallerName, Invalid, TenantId},
+    numbering::Country,
+    spend::{Budgets, Spend},
+};
 
 /// What one tenant has of its own; all else it shares.
 #[derive(Clone, Debug, Default)]
@@ -14,19 +21,30 @@ pub struct TenantSettings {
     pub web_host: Option<String>,
     /// Its routes of channels that have others for everybody else.
     pub routes: ChannelRoutes,
+    /// The countries whose numbers may get a message.
+    pub countries: Option<BTreeSet<Country>>,
+    /// How much it may spend.
+    pub spend: Option<Budgets>,
+}
+
+/// What all tenants share, and theirs is measured by.
+pub(super) struct Shared<'a> {
+    pub(super) spend: &'a Spend,
+    pub(super) senders: &'a BTreeMap<String, SenderSettings>,
+    pub(super) routes: &'a ChannelRoutes,
 }
 
 /// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
 pub(super) fn tenants(
     mut table: Table<'_>,
     (callers, profile): (&BTreeMap<CallerName, CallerSettings>, Profile),
-    roads: (&BTreeMap<String, SenderSettings>, &ChannelRoutes),
+    shared: &Shared<'_>,
 ) -> BTreeMap<TenantId, TenantSettings> {
     let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
     let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
     let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
     for (name, mut row) in table.named() {
-        let own = tenant(&mut row, roads);
+        let own = tenant(&mut row, shared);
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
             Ok(name) => match tenants.get_mut(&name) {
@@ -40,7 +58,7 @@ pub(super) fn tenants(
     tenants
 }
 
-fn tenant(row: &mut Table<'_>, (senders, usual): (&BTreeMap<String, SenderSettings>, &ChannelRoutes)) -> TenantSettings {
+fn tenant(row: &mut Table<'_>, shared: &Shared<'_>) -> TenantSettings {
     let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
         Ok(brand) => Some(brand),
         Err(what) => {
@@ -48,5 +66,11 @@ fn tenant(row: &mut Table<'_>, (senders, usual): (&BTreeMap<String, SenderSettin
             None
         }
     });
-    TenantSettings { brand, web_host: row.text("web_host"), routes: routes::of_tenant(row, senders, usual) }
+    TenantSettings {
+        brand,
+        web_host: row.text("web_host"),
+        countries: countries(row, "countries"),
+        spend: row.optional_table("spend").map(|own| budgets(own, shared.spend)),
+        routes: routes::of_tenant(row, shared.senders, shared.routes),
+    }
 }

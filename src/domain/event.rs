@@ -3,6 +3,7 @@
 use super::{
     failures::Origin,
     ids::{ActionName, CallerName, Reference, VerificationId},
+    number_rules::Unfit,
     quota::Dimension,
     recipient::Channel,
     time::Timestamp,
@@ -35,6 +36,13 @@ pub enum What {
     Started {
         /// The first road.
         channel: Channel,
+    },
+    /// A recipient of a start that went to another one may get no message, and never will by this verification.
+    PassedOver {
+        /// The road.
+        channel: Channel,
+        /// Why.
+        why: Unfit,
     },
     /// Its code was asked for again.
     Resent {

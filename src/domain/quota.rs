@@ -36,11 +36,15 @@ pub enum Dimension {
     Caller,
     /// Messages of one tenant.
     Tenant,
+    /// What a tenant spends in an hour.
+    SpendHour,
+    /// What a tenant spends in a day.
+    SpendDay,
 }
 
 impl Dimension {
     /// All of them, in their order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Recipient,
         Self::RecipientLong,
         Self::RecipientSubjects,
@@ -55,6 +59,8 @@ impl Dimension {
         Self::Country,
         Self::Caller,
         Self::Tenant,
+        Self::SpendHour,
+        Self::SpendDay,
     ];
 
     /// The name in settings, errors, events and metrics.
@@ -75,10 +81,19 @@ impl Dimension {
             Self::Country => "country",
             Self::Caller => "caller",
             Self::Tenant => "tenant",
+            Self::SpendHour => "spend_hour",
+            Self::SpendDay => "spend_day",
         }
     }
 
-    /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices.
+    /// Does it count money instead of messages or starts? Its budgets are in `[spend]`.
+    #[must_use]
+    pub const fn is_money(self) -> bool {
+        matches!(self, Self::SpendHour | Self::SpendDay)
+    }
+
+    /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices. Of money there
+    /// are none: a budget is spent to the last message that fits.
     #[must_use]
     pub const fn is_hot(self) -> bool {
         matches!(self, Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant)
@@ -140,8 +155,8 @@ mod tests {
     #[test]
     fn the_list_is_in_the_order_of_drawing_and_complete() {
         assert!(Dimension::ALL.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(Dimension::ALL.last(), Some(&Dimension::Tenant));
-        assert_eq!(Dimension::ALL.len(), Dimension::Tenant as usize + 1);
+        assert_eq!(Dimension::ALL.last(), Some(&Dimension::SpendDay));
+        assert_eq!(Dimension::ALL.len(), Dimension::SpendDay as usize + 1);
     }
 
     #[test]

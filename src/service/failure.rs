@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::vault::VaultError;
 use crate::{
-    domain::{quota::Dimension, refusal::Refusal},
+    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
     ports::store::StoreError,
 };
 
@@ -26,6 +26,14 @@ pub enum Failure {
     /// The settings have no such action.
     #[error("the action is unknown")]
     ActionUnknown,
+    /// No recipient may get a message, or one is the agent's own.
+    #[error("{}", listed(.fields))]
+    Unfit {
+        /// Why the first of them may not.
+        why: Unfit,
+        /// All of them.
+        fields: Vec<FieldViolation>,
+    },
     /// The guess is no code.
     #[error("the guess does not have the form of a code")]
     CodeMalformed,

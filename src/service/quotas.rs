@@ -32,9 +32,13 @@ impl Service {
     /// unless the action may go on under the limits of this process.
     pub(super) async fn draw(&self, caller: &Caller, occasion: Occasion<'_>, outgoing: &Outgoing) -> Result<(), Failure> {
         let (parts, now) = (&self.parts, self.parts.clock.now());
-        let tariff = Tariff { keyring: &parts.keyring, quotas: &parts.policy.quotas, caller };
-        let charges = tariff.charges(occasion, outgoing);
-        let drawn = if parts.policy.allows_fallback(&outgoing.action) {
+        let policy = &parts.policy;
+        let tariff = Tariff { keyring: &parts.keyring, quotas: &policy.quotas, spend: &policy.spend, caller };
+        let cost = policy.spend.cost(&outgoing.recipient);
+        let charges = tariff.charges(occasion, outgoing, cost);
+        // What a fleet spends no process knows by itself: a message under a budget waits for the store.
+        let has_budget = charges.iter().any(|charge| charge.dimension.is_money());
+        let drawn = if policy.allows_fallback(&outgoing.action) && !has_budget {
             // Half of the time, so that the other half is left for the commit.
             let drawn = tokio::time::timeout(parts.store_deadline / 2, self.draw_from_store(&charges, now)).await;
             let late = |_| Err(StoreError::Unavailable("no answer to a draw within half of the deadline".to_owned()));
@@ -43,7 +47,10 @@ impl Service {
             self.draw_from_store(&charges, now).await?
         };
         match drawn {
-            Drawn::Taken(_) => Ok(()),
+            Drawn::Taken(_) => {
+                policy.note_spent(caller, cost);
+                Ok(())
+            }
             Drawn::Refused { place, retry_after } => {
                 let quota = charges[place].dimension;
                 metrics::counter!("countersign_quota_refusals_total", "dimension" => quota.as_str()).increment(1);
@@ -57,7 +64,7 @@ impl Service {
         let mut hold = self.quotas.slices.hold(now);
         let (mut places, mut draws) = (Vec::with_capacity(charges.len()), Vec::with_capacity(charges.len()));
         for (place, charge) in charges.iter().enumerate() {
-            let want = if charge.dimension.is_hot() { hold.take(charge.bucket, charge.rate) } else { 1 };
+            let want = if charge.dimension.is_hot() { hold.take(charge.bucket, charge.rate) } else { charge.want };
             if want > 0 {
                 places.push(place);
                 draws.push(Draw::some(charge.bucket, charge.rate, want));

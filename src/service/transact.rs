@@ -57,6 +57,8 @@ impl Call<'_> {
             ("QUOTA_EXCEEDED", Some(*quota))
         } else if let Failure::Refused(refusal) = failure {
             (refusal.reason(), None)
+        } else if let Failure::Unfit { why, .. } = failure {
+            (why.reason(), None)
         } else {
             return None;
         };
@@ -107,6 +109,7 @@ impl Service {
             keyring: &self.parts.keyring,
             rules: &self.parts.policy.subject,
             refused: None,
+            tests: &self.parts.policy.test_recipients,
         }
     }
 
@@ -246,6 +249,14 @@ impl Service {
     /// again, as after a conflict. Should the lost commit still arrive, it is the one that finds another record.
     async fn find_out(&self, key: &SubjectKey, mine: Option<Token>) -> Result<bool, StoreError> {
         Ok(self.parts.store.load(key).await?.blob.map(|blob| blob.token) == mine)
+    }
+
+    /// Writes down that a call was refused before anything was loaded.
+    pub(super) async fn note_refusal(&self, key: &SubjectKey, call: Call<'_>, failure: &Failure) {
+        let now = self.parts.clock.now();
+        if let Some(event) = call.refusal(failure, Now::new(now, now)) {
+            self.note(key, None, &event).await;
+        }
     }
 
     /// Writes down an event that comes with no change. It is not worth failing a call for.

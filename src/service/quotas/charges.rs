@@ -7,6 +7,7 @@ use crate::domain::{
     ids::Reference,
     keyring::{Keyring, Mark},
     quota::{Dimension, Network, Quotas},
+    spend::{Money, Spend},
     verification::Contact,
 };
 
@@ -16,6 +17,8 @@ pub(super) struct Charge {
     pub(super) dimension: Dimension,
     pub(super) bucket: Mark,
     pub(super) rate: Rate,
+    /// How many it takes of the bucket: one, or of a budget the parts that the message costs.
+    pub(super) want: u32,
 }
 
 /// What brings the message about. Every message counts for where it goes, whom it is for and whose it is; a start counts
@@ -41,12 +44,13 @@ pub(in crate::service) enum Occasion<'a> {
 pub(super) struct Tariff<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) quotas: &'a Quotas,
+    pub(super) spend: &'a Spend,
     pub(super) caller: &'a Caller,
 }
 
 impl Tariff<'_> {
-    /// All that one message counts against, in the order of [`Dimension`].
-    pub(super) fn charges(&self, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
+    /// All that one message of this cost counts against, in the order of [`Dimension`].
+    pub(super) fn charges(&self, occasion: Occasion<'_>, outgoing: &Outgoing, cost: Money) -> Vec<Charge> {
         let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
         let (numbering, caller) = (outgoing.recipient.numbering(), self.caller.name.as_str());
         let mut charges = Vec::new();
@@ -79,8 +83,18 @@ impl Tariff<'_> {
             }
             add(Dimension::Caller, &[caller]);
         }
+        self.add_cost(&mut charges, cost);
         charges.sort_by_key(|charge| charge.dimension);
         charges
+    }
+
+    /// Adds the budgets of the tenant, if the message costs something. Both lie together in a cluster.
+    fn add_cost(&self, charges: &mut Vec<Charge>, cost: Money) {
+        for share in self.spend.shares(&self.caller.tenant, cost) {
+            let mut bucket = self.mark(share.dimension, &[]);
+            bucket[0] = self.mark(Dimension::SpendHour, &[])[0];
+            charges.push(Charge { dimension: share.dimension, bucket, rate: share.rate, want: share.parts });
+        }
     }
 
     /// Adds a bucket, if its dimension has a rate. A key that is given twice counts once.
@@ -97,7 +111,7 @@ impl Tariff<'_> {
             bucket[0] = self.mark(first, value)[0];
         }
         if !charges.iter().any(|charge| charge.bucket == bucket) {
-            charges.push(Charge { dimension, bucket, rate });
+            charges.push(Charge { dimension, bucket, rate, want: 1 });
         }
     }
 
@@ -119,6 +133,7 @@ mod tests {
         ids::{ActionName, CallerName, SubjectId, TenantId},
         keyring::tests::ring,
         recipient::{Channel, Recipient},
+        spend::Budgets,
     };
 
     fn caller(tenant: &str) -> Caller {
@@ -139,7 +154,8 @@ mod tests {
     }
 
     fn quotas() -> Quotas {
-        Dimension::ALL.into_iter().map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600)))).collect()
+        let counted = Dimension::ALL.into_iter().filter(|dimension| !dimension.is_money());
+        counted.map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600)))).collect()
     }
 
     fn contact() -> Contact {
@@ -151,8 +167,17 @@ mod tests {
         charges.iter().map(|charge| charge.dimension).collect()
     }
 
+    /// An SMS costs something, and there is a budget for an hour and for a day.
+    fn spend() -> Spend {
+        let money = |text| Money::parse(text).unwrap();
+        let budgets = Budgets { hour: money("1"), day: money("5") };
+        Spend { costs: [((Channel::Sms, None), money("0.25"))].into(), budgets, ..Spend::default() }
+    }
+
     fn bill(tenant: &str, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
-        Tariff { keyring: &ring(1, &["a"]), quotas: &quotas(), caller: &caller(tenant) }.charges(occasion, outgoing)
+        let (keyring, quotas, spend, caller) = (ring(1, &["a"]), quotas(), spend(), caller(tenant));
+        let tariff = Tariff { keyring: &keyring, quotas: &quotas, spend: &spend, caller: &caller };
+        tariff.charges(occasion, outgoing, spend.cost(&outgoing.recipient))
     }
 
     #[test]
@@ -175,9 +200,9 @@ mod tests {
 
     #[test]
     fn a_resend_counts_for_where_it_goes_and_not_for_who_asks() {
-        use Dimension::{Country, Prefix, Recipient, RecipientLong, Subject, Tenant};
+        use Dimension::{Country, Prefix, Recipient, RecipientLong, SpendDay, SpendHour, Subject, Tenant};
         let known = Outgoing { new_subject: false, new_recipient: false, ..outgoing(Channel::Sms, "+31612345678") };
-        let expected = [Recipient, RecipientLong, Subject, Prefix, Country, Tenant];
+        let expected = [Recipient, RecipientLong, Subject, Prefix, Country, Tenant, SpendHour, SpendDay];
         for occasion in [Occasion::Resend, Occasion::Plan] {
             assert_eq!(dimensions(&bill("bank", occasion, &known)), expected);
         }
@@ -199,7 +224,22 @@ mod tests {
     fn a_dimension_without_a_rate_is_not_counted() {
         let only: Quotas = [(Dimension::Tenant, Rate::per(1, Duration::from_secs(1)))].into_iter().collect();
         let outgoing = outgoing(Channel::Email, "a@example.org");
-        let tariff = Tariff { keyring: &ring(1, &["a"]), quotas: &only, caller: &caller("bank") };
-        assert_eq!(dimensions(&tariff.charges(Occasion::Resend, &outgoing)), [Dimension::Tenant]);
+        let tariff = Tariff { keyring: &ring(1, &["a"]), quotas: &only, spend: &Spend::default(), caller: &caller("bank") };
+        assert_eq!(dimensions(&tariff.charges(Occasion::Resend, &outgoing, Money::default())), [Dimension::Tenant]);
+    }
+
+    #[test]
+    fn send_06_a_message_takes_its_share_of_both_budgets_of_its_tenant() {
+        let money = |tenant, channel, address| {
+            let charges = bill(tenant, Occasion::Resend, &outgoing(channel, address));
+            charges.into_iter().filter(|charge| charge.dimension.is_money()).collect::<Vec<_>>()
+        };
+        let sms = money("bank", Channel::Sms, "+31612345678");
+        assert_eq!(dimensions(&sms), [Dimension::SpendHour, Dimension::SpendDay]);
+        assert_eq!((sms[0].want, sms[1].want), (900_000_000, 180_000_000), "a quarter and a twentieth");
+        assert_eq!(sms[0].bucket[0], sms[1].bucket[0], "both lie together");
+        assert_eq!(sms, money("bank", Channel::Sms, "+4915112345678"), "the budget is the tenant's");
+        assert_ne!(sms[0].bucket, money("shop", Channel::Sms, "+31612345678")[0].bucket);
+        assert_eq!(money("bank", Channel::Email, "a@example.org"), [], "what costs nothing draws nothing");
     }
 }

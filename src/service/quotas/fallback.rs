@@ -65,7 +65,7 @@ mod tests {
     fn charge(n: u32, count: u32) -> Charge {
         let mut bucket = [0; 16];
         bucket[..4].copy_from_slice(&n.to_be_bytes());
-        Charge { dimension: Dimension::Recipient, bucket, rate: Rate::per(count, Duration::from_secs(600)) }
+        Charge { dimension: Dimension::Recipient, bucket, rate: Rate::per(count, Duration::from_secs(600)), want: 1 }
     }
 
     fn now() -> Timestamp {

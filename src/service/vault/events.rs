@@ -64,6 +64,9 @@ pub(super) fn encode(event: &Event) -> pb::Event {
 fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
     match what {
         What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),
+        What::PassedOver { channel, why } => {
+            ("passed_over", vec![("channel", channel.as_str().to_owned()), ("reason", why.reason().to_owned())])
+        }
         What::Resent { channel } => ("resent", vec![("channel", channel.as_str().to_owned())]),
         What::MovedOn { channel } => ("moved_on", vec![("channel", channel.as_str().to_owned())]),
         What::Checked { judgement: Judgement::Approved } => ("checked", vec![("verdict", "approved".to_owned())]),
