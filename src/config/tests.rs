@@ -6,7 +6,7 @@ mod receipts;
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
+use crate::domain::{gcra::Rate, quota::Dimension};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -430,9 +430,9 @@ fn routes_are_read_with_weights_countries_and_tenants() {
          [breaker]\nfailures = 3\nopen_s = 7\n"
     );
     let settings = with(&text, &[("ROUTES__SMS__COUNTRIES__BE", "a")]).unwrap();
-    let sms = &settings.routes[&Channel::Sms];
+    let (sms, country) = (&settings.routes[&Channel::Sms], |name| Country::parse(name).unwrap());
     assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
-    assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
+    assert_eq!((sms.countries[&country("NL")].len(), sms.countries[&country("BE")].len()), (2, 1));
     let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
     assert_eq!(tenants, [("default", 1), ("shop", 1)]);
     assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));
