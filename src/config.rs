@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod book;
+mod guard;
 mod listeners;
 mod messages;
 mod numbers;
@@ -22,6 +23,7 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
+    guard::Guard,
     ids::{ActionName, CallerName, TenantId},
     limits::{EntryMode, SubjectRules},
     numbering::Country,
@@ -39,8 +41,8 @@ pub use messages::MessageSettings;
 pub use numbers::NumberSettings;
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    ApnsSender, Connection, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender,
-    SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+    PluginSender, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
@@ -93,6 +95,8 @@ pub struct Settings {
     pub subject: SubjectRules,
     /// How many messages and starts there may be, over all processes.
     pub quotas: Quotas,
+    /// What becomes of messages where few codes come back.
+    pub guard: Guard,
     /// The countries whose numbers may get a message.
     pub countries: BTreeSet<Country>,
     /// Which types of numbers may.
@@ -183,7 +187,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let quotas = quotas::quotas(root.table("quotas"));
+    let (quotas, guard) = (quotas::quotas(root.table("quotas")), guard::guard(root.table("guard")));
     let countries = numbers::allowed(root.table("countries"));
     let numbers = NumberSettings::read(root.table("numbers"));
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
@@ -215,6 +219,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         actions,
         subject,
         quotas,
+        guard,
         countries,
         numbers,
         spend,

@@ -12,6 +12,7 @@ mod push;
 pub mod secret;
 pub mod smtp;
 pub mod sns;
+mod tls;
 pub mod webhook;
 pub mod webpush;
 

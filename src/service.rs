@@ -9,7 +9,7 @@ pub mod failure;
 pub mod hands;
 pub mod link;
 pub mod policy;
-mod quotas;
+pub mod quotas;
 pub mod receipt;
 pub mod resend;
 mod screen;
@@ -40,7 +40,7 @@ use deliver::Routes;
 use failure::Failure;
 use hands::Hands;
 use policy::Policy;
-use quotas::LocalQuotas;
+use quotas::{Drains, LocalQuotas};
 use side::Sides;
 use vault::Vault;
 
@@ -62,6 +62,8 @@ pub struct Parts {
     pub messages: Arc<Messages>,
     /// Who hands messages over.
     pub hands: Hands,
+    /// Where approvals go that are taken back from the counts of the guard.
+    pub drains: Drains,
     /// The time that all store work of one command may take.
     pub store_deadline: Duration,
     /// The time that a sender may take for one hand-over.

@@ -17,12 +17,13 @@ use crate::{
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::{Messages, SmsRules, Wording},
+    message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
         Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
+        quotas,
     },
     telemetry,
     worker::Worker,
@@ -50,6 +51,7 @@ impl App {
         let (receipts, receipt_queue) = receipt::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
+        let (drains, approvals) = quotas::drains();
         let parts = Parts {
             store,
             clock,
@@ -59,12 +61,14 @@ impl App {
             routes,
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
+            drains,
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
             link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
-        let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
+        let worker =
+            Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, approvals, poll: settings.worker.poll };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,
@@ -101,10 +105,15 @@ fn policy(settings: &Settings) -> Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
         quotas: settings.quotas.clone(),
+        guard: settings.guard.clone(),
         numbers: number_rules(settings),
         spend: spend(settings),
         test_recipients: settings.test_recipients.clone(),
     }
+}
+
+fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
+    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
 }
 
 fn number_rules(settings: &Settings) -> NumberRules {
@@ -136,6 +145,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();

@@ -2,7 +2,11 @@
 
 mod push;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 
@@ -23,7 +27,7 @@ use crate::{
         outbox::OutboxSender,
         plugin::{Plugin, PluginSettings},
         secret::SecretText,
-        smtp::{Smtp, SmtpSettings, SmtpTls},
+        smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},
         webhook::{Webhook, WebhookSettings},
         webpush::WebPush,
@@ -64,7 +68,7 @@ pub(super) struct Means<'a> {
 pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
     let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
     Ok(match settings {
-        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
+        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?, clock)?),
         SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, plain)?)?),
         SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(webhook_settings(webhook, plain)?, clock)?),
         SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&plugin_settings(plugin)?)?),
@@ -131,7 +135,14 @@ fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings
         timeout: settings.timeout,
         pool_max: settings.pool_max,
         hello_name: settings.hello_name.clone(),
+        dkim: settings.dkim.as_ref().map(dkim_settings).transpose()?,
     })
+}
+
+fn dkim_settings(settings: &config::DkimSettings) -> anyhow::Result<DkimSettings> {
+    let key = |(selector, file): &(String, PathBuf)| Ok(DkimKey { selector: selector.clone(), pem: secret(file)? });
+    let keys = settings.keys.iter().map(key).collect::<anyhow::Result<_>>()?;
+    Ok(DkimSettings { domain: settings.domain.clone(), keys })
 }
 
 fn http_settings(settings: &config::HttpSender, plain: bool) -> anyhow::Result<HttpSettings> {

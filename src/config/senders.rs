@@ -4,53 +4,19 @@ mod hook;
 mod http;
 mod preset;
 mod push;
+mod smtp;
 mod sns;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::collections::BTreeMap;
 
 pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
 pub use self::push::{ApnsSender, FcmSender, WebPushSender};
+pub use self::smtp::{DkimSettings, SmtpSettings, SmtpTls};
 pub use self::sns::SnsSender;
 use super::{Profile, Table};
 use crate::domain::recipient::Channel;
-
-/// How a mail connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SmtpTls {
-    /// Not at all.
-    None,
-    /// By STARTTLS, or nothing is sent.
-    Starttls,
-    /// From the first byte on.
-    Implicit,
-}
-
-/// A mail server.
-#[derive(Clone, Debug)]
-pub struct SmtpSettings {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Who the mail is from.
-    pub from: String,
-    /// How the connection is encrypted.
-    pub tls: SmtpTls,
-    /// The user name, if it wants one.
-    pub username: Option<String>,
-    /// The file of the password.
-    pub password_file: Option<PathBuf>,
-    /// More certificate authorities.
-    pub ca_file: Option<PathBuf>,
-    /// Of one hand-over.
-    pub timeout: Duration,
-    /// Connections at a time.
-    pub pool_max: u32,
-    /// What we call ourselves.
-    pub hello_name: Option<String>,
-}
 
 /// A sender.
 #[derive(Clone, Debug)]
@@ -135,7 +101,7 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
         let sender = match row.parsed("kind", find) {
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
-            Some(Kind::Smtp) => smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
+            Some(Kind::Smtp) => smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
             Some(Kind::Http) => http::http(&mut row).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
@@ -155,44 +121,6 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
     }
     table.finish();
     senders
-}
-
-fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings> {
-    let host = row.required("host");
-    let tls = row.word(
-        "tls",
-        &[("starttls", SmtpTls::Starttls), ("implicit", SmtpTls::Implicit), ("none", SmtpTls::None)],
-        SmtpTls::Starttls,
-    );
-    let port = match tls {
-        SmtpTls::None => 25,
-        SmtpTls::Starttls => 587,
-        SmtpTls::Implicit => 465,
-    };
-    let from = row.required("from");
-    let (username, password_file) = (row.text("username"), row.text("password_file").map(PathBuf::from));
-    if username.is_some() != password_file.is_some() {
-        row.mistake("username", "and password_file come together");
-    }
-    if profile == Profile::Production && tls == SmtpTls::None && !host.as_deref().is_some_and(is_loopback) {
-        row.mistake("tls", "must be starttls or implicit in production, unless the host is on loopback");
-    }
-    Some(SmtpSettings {
-        port: row.small("port", port, &(1..=65_535)),
-        tls,
-        username,
-        password_file,
-        ca_file: row.text("ca_file").map(PathBuf::from),
-        timeout: row.millis("timeout_ms", 10_000, &(100..=60_000)),
-        pool_max: row.small("pool_max", 16, &(1..=1000)),
-        hello_name: row.text("hello_name"),
-        host: host?,
-        from: from?,
-    })
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 pub(super) fn routes(

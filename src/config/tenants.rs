@@ -61,3 +61,28 @@ fn tenant(row: &mut Table<'_>, spend: &Spend) -> TenantSettings {
         spend: row.optional_table("spend").map(|own| budgets(own, spend)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+
+    fn with(text: &str) -> Result<super::super::Settings, Vec<String>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        load(Some(file.path()), std::iter::empty()).map_err(|mistakes| mistakes.0.into_iter().map(|one| one.key).collect())
+    }
+
+    #[test]
+    fn a_tenant_is_known_by_its_callers() {
+        let bank = "[callers.desk]\ntenant = \"bank\"\nroles = [\"agent\"]\n";
+        let bank = format!("{bank}api_key_sha256 = \"{}\"\n", "ab".repeat(32));
+        let settings = with(&format!("{bank}[tenants.bank]\nbrand = \"Bank Zuid\"\nweb_host = \"zuid.example\"\n")).unwrap();
+        let names: Vec<_> = settings.tenants.keys().map(|tenant| tenant.as_str()).collect();
+        assert_eq!(names, ["bank", "default"], "those of the settings and that of the development caller");
+        assert_eq!(settings.tenants.values().next().unwrap().brand.as_deref(), Some("Bank Zuid"));
+        assert!(settings.effective().contains("[tenants.bank]\nbrand = \"Bank Zuid\"\nweb_host = \"zuid.example\""));
+        assert_eq!(with("[tenants.bnak]\nbrand = \"Bank\"\n").unwrap_err(), ["tenants.bnak"]);
+        let found = with(&format!("{bank}[tenants.bank]\nbrand = \" \"\nbrnd = \"x\"\n[tenants.A]\n")).unwrap_err();
+        assert_eq!(found, ["tenants.A", "tenants.bank.brand", "tenants.bank.brnd"]);
+    }
+}

@@ -132,7 +132,7 @@ fn code_05_no_cap_can_be_passed() {
 #[test]
 fn send_05_the_quotas_are_those_of_the_default_file() {
     let settings = with("", &[]).unwrap();
-    for dimension in Dimension::ALL.into_iter().filter(|dimension| !dimension.is_money()) {
+    for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
         let (count, period_s) = quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
         assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
@@ -334,7 +334,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
     }
     let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
-                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\nhosts = [\"*.com\"]\n\
                      [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
                      sender_id = \"123\"\n";
     let expected = [
@@ -343,6 +343,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         "senders.a.timeout_ms",
         "senders.a.topic",
         "senders.b.contact",
+        "senders.b.hosts",
         "senders.c.region",
         "senders.c.sender_id",
     ];

@@ -113,7 +113,8 @@ impl Connection {
         Self {
             allow_hosts: row.list("allow_hosts").unwrap_or_default(),
             ca_file: row.text("ca_file").map(PathBuf::from),
-            timeout: row.millis("timeout_ms", 10_000, &(100..=30_000)),
+            // A customer waits: whoever takes longer is not waited for.
+            timeout: row.millis("timeout_ms", 10_000, &(100..=15_000)),
         }
     }
 }
