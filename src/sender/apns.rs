@@ -201,7 +201,7 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
         }
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
         _ if reply.status.is_success() => next_sender("malformed_reply"),
-        _ => next_sender(refusal(reply.status)),
+        _ => refusal(reply.status),
     })
 }
 

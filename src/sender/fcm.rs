@@ -15,7 +15,7 @@ use self::token::Tokens;
 use super::{
     http::{is_busy, refusal},
     jws::WrongKey,
-    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender},
+    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender, unfit},
     push::{data, expires_at, installation, time_left},
     secret::SecretText,
 };
@@ -182,10 +182,12 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         "UNREGISTERED" => give_up("unregistered"),
         "INVALID_ARGUMENT" => give_up("refused"),
         "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => again("busy", reply.retry_after),
-        // The token is another project's, or the project lacks a right: a matter between us and Google.
-        "SENDER_ID_MISMATCH" | "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
+        // The token is another project's.
+        "SENDER_ID_MISMATCH" => unfit("login_refused"),
+        // The project lacks a right: a matter between us and Google.
+        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
-        _ => next_sender(refusal(reply.status)),
+        _ => refusal(reply.status),
     })
 }
 

@@ -18,7 +18,7 @@ use self::encrypt::{TEXT_BYTES_MAX, sealed};
 use super::{
     http::{is_busy, refusal},
     jws::{Signer, WrongKey},
-    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender},
+    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, unfit},
     push::{data, installation, time_left},
     secret::SecretText,
 };
@@ -117,7 +117,7 @@ impl Sender for WebPush {
         if text.len() > TEXT_BYTES_MAX {
             return Err(give_up("oversized_message"));
         }
-        let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy)).map_err(|_| next_sender("encryption_failed"))?;
+        let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy)).map_err(|_| unfit("encryption_failed"))?;
         let headers = self.headers(message, &subscription.endpoint).ok_or_else(|| give_up("bad_message"))?;
         let call = Call { method: Method::POST, url: subscription.endpoint, headers, body };
         judge(&self.outgoing.call(call).await?)
@@ -136,9 +136,9 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         404 | 410 => Err(give_up("unregistered")),
         413 => Err(give_up("oversized_message")),
         // The subscription is bound to another key, or our signature is not taken.
-        401 | 403 => Err(next_sender("login_refused")),
+        401 | 403 => Err(unfit("login_refused")),
         _ if is_busy(reply.status) => Err(again("busy", reply.retry_after)),
-        _ => Err(next_sender(refusal(reply.status))),
+        _ => Err(refusal(reply.status)),
     }
 }
 

@@ -7,6 +7,7 @@ use axum::http::Version;
 use super::{
     super::{
         jws::tests::{ec_pem, verified},
+        outgoing::unfit,
         samples::{self, Fixed},
         tls_double::{Answer, Double},
     },
@@ -143,8 +144,8 @@ async fn what_apple_answers_says_what_is_next() {
         ((500, None, r#"{"reason": "InternalServerError"}"#), again("busy", None)),
         ((503, None, "<html>"), again("busy", None)),
         ((403, None, r#"{"reason": "InvalidProviderToken"}"#), next_sender("login_refused")),
-        ((400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#), next_sender("sender_refused")),
-        ((400, None, r#"{"reason": "TopicDisallowed"}"#), next_sender("sender_refused")),
+        ((400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#), unfit("sender_refused")),
+        ((400, None, r#"{"reason": "TopicDisallowed"}"#), unfit("sender_refused")),
         ((204, None, ""), next_sender("malformed_reply")),
         ((301, None, ""), next_sender("redirected")),
     ] {
@@ -160,7 +161,7 @@ async fn what_apple_would_not_take_is_not_sent() {
     message.content.opened = Some("x".repeat(4096));
     assert_eq!(sender.send(&message).await, Err(give_up("oversized_message")));
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
-    assert_eq!(sender.send(&android).await, Err(next_sender("wrong_address_kind")));
+    assert_eq!(sender.send(&android).await, Err(unfit("wrong_address_kind")));
     assert!(double.seen().is_empty());
 }
 

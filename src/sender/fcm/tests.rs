@@ -171,10 +171,10 @@ async fn what_google_answers_says_what_is_next() {
         (after(refused(503, "UNAVAILABLE")), again("busy", Some(Duration::from_secs(9)))),
         (refused(500, "INTERNAL"), again("busy", None)),
         (ResponseTemplate::new(502).set_body_string("<html>"), again("busy", None)),
-        (refused(403, "SENDER_ID_MISMATCH"), next_sender("login_refused")),
+        (refused(403, "SENDER_ID_MISMATCH"), unfit("login_refused")),
         (refused(403, "PERMISSION_DENIED"), next_sender("login_refused")),
         (refused(401, "THIRD_PARTY_AUTH_ERROR"), next_sender("login_refused")),
-        (refused(400, "NEW_CODE"), next_sender("sender_refused")),
+        (refused(400, "NEW_CODE"), unfit("sender_refused")),
         (ResponseTemplate::new(302), next_sender("redirected")),
         (ResponseTemplate::new(200).set_body_string("<html>log in</html>"), next_sender("malformed_reply")),
         (ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)), next_sender("oversized_reply")),
@@ -209,7 +209,7 @@ async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none
     let server = google().await;
     let apple = format!("apns:{}", "ab".repeat(32));
     for message in [samples::push(&apple), samples::message()] {
-        assert_eq!(sender(&server).0.send(&message).await, Err(next_sender("wrong_address_kind")));
+        assert_eq!(sender(&server).0.send(&message).await, Err(unfit("wrong_address_kind")));
     }
     let mut long = samples::push(APP);
     long.content.opened = Some("x".repeat(4096));
