@@ -9,8 +9,10 @@ mod messages;
 mod numbers;
 mod quotas;
 mod reader;
+mod routes;
 mod running;
 mod senders;
+mod spelling;
 mod spend;
 mod store;
 mod tenants;
@@ -28,7 +30,6 @@ use crate::domain::{
     limits::{EntryMode, SubjectRules},
     numbering::Country,
     quota::Quotas,
-    recipient::Channel,
     spend::Spend,
     test_recipients::TestRecipients,
 };
@@ -39,10 +40,11 @@ pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
 pub use numbers::NumberSettings;
+pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
     ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
-    PluginSender, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    PluginSender, Receipts, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
@@ -87,8 +89,10 @@ pub struct Settings {
     pub shield: ShieldSettings,
     /// Who brings messages.
     pub senders: BTreeMap<String, SenderSettings>,
-    /// Which senders a channel has, in order.
-    pub routes: BTreeMap<Channel, Vec<String>>,
+    /// Which senders a channel has.
+    pub routes: ChannelRoutes,
+    /// When a sender is left alone for a while.
+    pub breaker: BreakerSettings,
     /// What may be proven.
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
@@ -180,11 +184,16 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
     let spend = Spend::read(root.table("spend"));
-    let tenants = tenants::tenants(root.table("tenants"), &callers, (&spend, profile));
     let shield = ShieldSettings::read(root.table("shield"));
-    let senders = senders::senders(root.table("senders"), profile);
-    let routes = senders::routes(root.table("routes"), &senders, profile);
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let senders = senders::senders(root.table("senders"), profile, public);
+    let routes = routes::routes(root.table("routes"), &senders, profile);
+    let tenants = tenants::tenants(
+        root.table("tenants"),
+        (&callers, profile),
+        &tenants::Usual { spend: &spend, senders: &senders, routes: &routes },
+    );
+    let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let (quotas, guard) = (quotas::quotas(root.table("quotas")), guard::guard(root.table("guard")));
@@ -194,13 +203,13 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
-    if profile == Profile::Production && callers.is_empty() {
-        book.mistake("callers", "must name at least one caller in production");
-    }
-    let is_number = |channel: &Channel| matches!(channel, Channel::Sms | Channel::Voice | Channel::Whatsapp);
-    let no_country = countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty));
-    if profile == Profile::Production && no_country && routes.keys().any(is_number) {
-        book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+    if profile == Profile::Production {
+        if callers.is_empty() {
+            book.mistake("callers", "must name at least one caller in production");
+        }
+        if no_number_gets_a_message(&countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
+            book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+        }
     }
     root.finish();
     Some(Settings {
@@ -216,6 +225,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         shield,
         senders,
         routes,
+        breaker,
         actions,
         subject,
         quotas,
@@ -229,6 +239,10 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         log,
         effective: String::new(),
     })
+}
+
+fn no_number_gets_a_message(countries: &BTreeSet<Country>, tenants: &BTreeMap<TenantId, TenantSettings>) -> bool {
+    countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
 }
 
 #[cfg(test)]

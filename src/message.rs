@@ -118,7 +118,11 @@ impl Messages {
             Channel::Sms => only_text(render(Form::Sms) + &self.ending(facts)),
             Channel::Voice => {
                 let sentences = self.render_form(Form::Voice, Markup::Ssml, facts);
-                let speech = Speech { greeting: render(Form::VoiceGreeting), ssml: ssml(language, &sentences) };
+                let speech = Speech {
+                    greeting: render(Form::VoiceGreeting),
+                    ssml: ssml(language, &sentences),
+                    voice: language.voice_tag(),
+                };
                 Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
             }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
@@ -134,6 +138,13 @@ impl Messages {
     #[must_use]
     pub fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         explain::explain(self.language(locale), explanation)
+    }
+
+    /// What a call says whose code does not count any more, and the language of the voice, with its country.
+    #[must_use]
+    pub fn no_code(&self, locale: Option<&Locale>) -> (&'static str, &'static str) {
+        let language = self.language(locale);
+        (language.code_gone(), language.voice_tag())
     }
 
     fn language(&self, locale: Option<&Locale>) -> Language {

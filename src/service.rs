@@ -1,17 +1,21 @@
 //! The use cases: load, decide, commit once, answer after.
 
 pub mod audit;
+mod breakers;
+pub mod callback;
 pub mod cancel;
 pub mod check;
 pub mod deliver;
 mod explain;
 pub mod failure;
+mod hand_over;
 pub mod hands;
 pub mod link;
 pub mod policy;
 pub mod quotas;
 pub mod receipt;
 pub mod resend;
+pub mod routes;
 mod screen;
 mod side;
 pub mod start;
@@ -23,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::{
+        breaker::BreakerRules,
         caller::Caller,
         decide::{Standing, Target, get},
         ids::VerificationId,
@@ -36,11 +41,13 @@ use crate::{
     },
 };
 
-use deliver::Routes;
+use breakers::Breakers;
+use deliver::LEASE_MARGIN;
 use failure::Failure;
 use hands::Hands;
 use policy::Policy;
 use quotas::{Drains, LocalQuotas};
+use routes::Routes;
 use side::Sides;
 use vault::Vault;
 
@@ -56,8 +63,10 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// The rules.
     pub policy: Policy,
-    /// The senders of each channel.
+    /// Who brings messages.
     pub routes: Routes,
+    /// When a sender is left alone for a while.
+    pub breaker: BreakerSettings,
     /// The texts.
     pub messages: Arc<Messages>,
     /// Who hands messages over.
@@ -78,6 +87,18 @@ pub struct Service {
     vault: Vault,
     quotas: LocalQuotas,
     sides: Sides,
+    breakers: Breakers,
+}
+
+/// When a sender is left alone for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerSettings {
+    /// Messages that fail in a row, after which it is.
+    pub failures: u8,
+    /// How long, the first time.
+    pub open: Duration,
+    /// The longest.
+    pub open_max: Duration,
 }
 
 /// A verification as it stands, and the time at which it was read.
@@ -96,7 +117,10 @@ impl Service {
         let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
         let (store, clock, deadline) = (parts.store.clone(), parts.clock.clone(), parts.store_deadline);
         let sides = Sides { store, clock, vault: vault.clone(), deadline };
-        Self { parts, vault, quotas: LocalQuotas::default(), sides }
+        let BreakerSettings { failures, open, open_max } = parts.breaker;
+        let rules = BreakerRules { failures, open, open_max, probe: parts.send_deadline + LEASE_MARGIN };
+        let breakers = Breakers::new(sides.clone(), rules, &parts.keyring, parts.routes.names());
+        Self { parts, vault, quotas: LocalQuotas::default(), sides, breakers }
     }
 
     /// The clock.
@@ -128,7 +152,14 @@ impl Service {
     /// What is not as it should be, while the service still serves.
     #[must_use]
     pub fn complaints(&self) -> Vec<Complaint> {
-        self.parts.store.complaints()
+        let mut complaints = self.parts.store.complaints();
+        complaints.extend(self.breakers.complaints());
+        complaints
+    }
+
+    /// Follows what the fleet knows of the senders, for ever.
+    pub async fn follow_senders(&self) {
+        self.breakers.follow().await;
     }
 
     /// Drops events that are older than the settings keep them.

@@ -52,6 +52,7 @@ impl Worker {
     pub async fn run(mut self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
         let sweeper = tokio::spawn(sweep(self.service.clone(), self.hands.clone(), self.poll, shutdown.clone()));
+        let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
         let noter = tokio::spawn(note_all(self.service.clone(), self.receipts, shutdown.clone()));
         let drainer = tokio::spawn(drain(self.service.clone(), self.approvals, shutdown.clone()));
         loop {
@@ -73,6 +74,9 @@ impl Worker {
         if sweeper.await.is_err() || noter.await.is_err() || drainer.await.is_err() {
             tracing::error!("The sweep, the noting of receipts or the drain of the guard ended with a panic.");
         }
+        if follower.await.is_err() {
+            tracing::error!("The look at the senders ended with a panic.");
+        }
     }
 }
 
@@ -88,6 +92,14 @@ async fn deliver(service: Arc<Service>, job: Job) {
     if let Err(error) = service.deliver(job.work).await {
         // Its lease ends, and it is due again.
         tracing::warn!(%error, delivery = %job.work.delivery, "A delivery was not carried through.");
+    }
+}
+
+/// Follows what the fleet knows of the senders, until `shutdown`.
+async fn follow(service: Arc<Service>, shutdown: CancellationToken) {
+    tokio::select! {
+        () = service.follow_senders() => {}
+        () = shutdown.cancelled() => {}
     }
 }
 

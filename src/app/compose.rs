@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, senders::routes, stores};
+use super::{App, Listeners, Machine, callbacks, senders::routes, stores};
 use crate::{
     config::{self, Profile, Settings, TenantSettings},
     domain::{
@@ -21,7 +21,7 @@ use crate::{
     message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
-        Parts, Service,
+        BreakerSettings, Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
         quotas,
@@ -60,6 +60,7 @@ impl App {
             keyring,
             policy: policy(&settings),
             routes,
+            breaker: breaker(settings.breaker),
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
             drains,
@@ -81,7 +82,20 @@ impl App {
             tracing::warn!(test_recipients = count, "Test recipients get no message, and their codes are in the settings.");
         }
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
-        Ok(Self { settings, machine, service, worker, credentials, outbox, listeners, metrics, shutdown, development_key })
+        Ok(Self {
+            receivers: callbacks::receivers(&settings)?,
+            settings,
+            machine,
+            service,
+            worker,
+            receipts,
+            credentials,
+            outbox,
+            listeners,
+            metrics,
+            shutdown,
+            development_key,
+        })
     }
 
     /// The shield of each caller.
@@ -138,6 +152,11 @@ fn number_rules(settings: &Settings) -> NumberRules {
 fn spend(settings: &Settings) -> Spend {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
     Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.spend.clone() }
+}
+
+fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
+    let config::BreakerSettings { failures, open, open_max } = settings;
+    BreakerSettings { failures, open, open_max }
 }
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::Table;
+use super::{ChannelRoutes, Table};
 use crate::domain::{
     code::CodeLength,
     guess::{DIGITS_MAX, DIGITS_MIN, Separators},
@@ -30,11 +30,7 @@ pub struct ActionSettings {
 }
 
 /// `public`: can customers reach our pages?
-pub(super) fn actions(
-    mut table: Table<'_>,
-    routes: &BTreeMap<Channel, Vec<String>>,
-    public: bool,
-) -> BTreeMap<ActionName, ActionSettings> {
+pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool) -> BTreeMap<ActionName, ActionSettings> {
     let mut actions = BTreeMap::new();
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
@@ -51,7 +47,7 @@ pub(super) fn actions(
     actions
 }
 
-fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> ActionSettings {
+fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     let digits: u8 = row.small("code_digits", DIGITS_MIN.into(), &(DIGITS_MIN.into()..=DIGITS_MAX.into()));
     let code_length = CodeLength::new(digits).or(CodeLength::new(DIGITS_MIN)).expect("the least number of digits is one");
     let lifetime_bounds = CODE_LIFETIME_MIN.as_secs()..=CODE_LIFETIME_MAX.as_secs();
@@ -87,7 +83,7 @@ fn action(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Actio
     ActionSettings { limits, binding: binding(row), quota_fallback: row.switch("quota_fallback", false) }
 }
 
-fn channels(row: &mut Table<'_>, routes: &BTreeMap<Channel, Vec<String>>) -> Vec<Channel> {
+fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
     let available: Vec<_> = CHANNEL_ORDER.into_iter().filter(|channel| routes.contains_key(channel)).collect();
     let Some(names) = row.list("channels") else {
         row.note_list("channels", &available.iter().map(|channel| channel.as_str().to_owned()).collect::<Vec<_>>());

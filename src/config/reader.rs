@@ -4,14 +4,17 @@ mod pairs;
 
 use std::{
     collections::BTreeMap,
-    fmt::{Display, Write as _},
+    fmt::Display,
     ops::RangeInclusive,
     time::Duration,
 };
 
 use config::{Value, ValueKind};
 
-use super::book::Book;
+use super::{
+    book::Book,
+    spelling::{is_near, literal},
+};
 
 /// One table of the settings.
 pub(super) struct Table<'a> {
@@ -38,6 +41,11 @@ impl<'a> Table<'a> {
 
     pub(super) fn mistake(&self, key: &str, what: impl Display) {
         self.book.mistake(&self.path(key), what);
+    }
+
+    /// The keys that it holds and nobody asked for yet.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
     }
 
     /// A mistake of the table as a whole.
@@ -238,6 +246,16 @@ impl<'a> Table<'a> {
         Table::new(self.path(key), values, self.book)
     }
 
+    /// A table within this one, if it is there.
+    pub(super) fn table_if_any(&mut self, key: &str) -> Option<Table<'a>> {
+        if self.values.contains_key(key) {
+            Some(self.table(key))
+        } else {
+            self.known.push(key.to_owned());
+            None
+        }
+    }
+
     /// The tables of a list of tables.
     pub(super) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
         let Some(value) = self.take(key) else { return Vec::new() };
@@ -269,53 +287,5 @@ impl<'a> Table<'a> {
             let hint = near.map_or_else(String::new, |known| format!("; did you mean {known}?"));
             self.mistake(key, format!("is no setting{hint}"));
         }
-    }
-}
-
-/// A text as TOML.
-fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// One character more, less or other.
-fn is_near(known: &str, given: &str) -> bool {
-    let (short, long) = if known.len() <= given.len() { (known, given) } else { (given, known) };
-    let same = short.bytes().zip(long.bytes()).take_while(|(a, b)| a == b).count();
-    let tail = |text: &str, skip: usize| text.bytes().skip(skip).collect::<Vec<_>>();
-    long.len() - short.len() <= 1 && tail(long, same + 1) == tail(short, same + usize::from(short.len() == long.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_near_miss_is_recognised() {
-        for (known, given) in [("profile", "profil"), ("profile", "profille"), ("listen", "lisTen"), ("url", "ur1")] {
-            assert!(is_near(known, given), "{known} {given}");
-        }
-        assert!(!is_near("profile", "profound") && !is_near("url", "uri2"));
-    }
-
-    #[test]
-    fn a_literal_can_be_read_back() {
-        let text = "a\"b\\c\nd\u{1b}é";
-        let table = config::Config::builder()
-            .add_source(config::File::from_str(&format!("x = {}", literal(text)), config::FileFormat::Toml))
-            .build()
-            .unwrap();
-        assert_eq!(table.get_string("x").unwrap(), text);
     }
 }

@@ -1,9 +1,10 @@
-//! `[senders]` and `[routes]`: who brings messages, and in which order they are tried.
+//! `[senders]`: who brings messages.
 
 mod hook;
 mod http;
 mod preset;
 mod push;
+mod receipts;
 mod smtp;
 mod sns;
 
@@ -13,6 +14,7 @@ pub use self::hook::{PluginSender, WebhookSender};
 pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
 use self::preset::{PRESETS, preset};
 pub use self::push::{ApnsSender, FcmSender, WebPushSender};
+pub use self::receipts::Receipts;
 pub use self::smtp::{DkimSettings, SmtpSettings, SmtpTls};
 pub use self::sns::SnsSender;
 use super::{Profile, Table};
@@ -44,8 +46,37 @@ pub enum SenderSettings {
 }
 
 impl SenderSettings {
+    /// How it tells us what became of a message, if it does.
+    #[must_use]
+    pub fn receipts(&self) -> Option<&Receipts> {
+        match self {
+            Self::Http(http) => http.receipts.as_ref(),
+            Self::Webhook(webhook) => webhook.receipts.as_ref(),
+            Self::Plugin(plugin) => plugin.receipts.as_ref(),
+            Self::Smtp(_) | Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) | Self::Sns(_) | Self::Console | Self::Outbox => None,
+        }
+    }
+
+    /// What it lacks to carry messages of a channel that it could carry.
+    pub(super) fn lacks(&self, channel: Channel) -> Option<String> {
+        match self {
+            Self::Http(http) => {
+                http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
+            }
+            Self::Smtp(_)
+            | Self::Webhook(_)
+            | Self::Plugin(_)
+            | Self::Fcm(_)
+            | Self::Apns(_)
+            | Self::WebPush(_)
+            | Self::Sns(_)
+            | Self::Console
+            | Self::Outbox => None,
+        }
+    }
+
     /// Can it carry messages of this channel?
-    fn carries(&self, channel: Channel) -> bool {
+    pub(super) fn carries(&self, channel: Channel) -> bool {
         match self {
             Self::Smtp(_) => channel == Channel::Email,
             Self::Http(http) => http.requests.contains_key(&channel),
@@ -91,7 +122,8 @@ fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
     KINDS.into_iter().chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
 }
 
-pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String, SenderSettings> {
+/// `public`: is there an address under which providers reach us?
+pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> BTreeMap<String, SenderSettings> {
     let mut senders = BTreeMap::new();
     for (name, mut row) in table.named() {
         let find = |text: &str| {
@@ -102,10 +134,10 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
             Some(Kind::Smtp) => smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
-            Some(Kind::Http) => http::http(&mut row).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Preset(source)) => preset(source, &mut row).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Webhook) => hook::webhook(&mut row).map(|hook| SenderSettings::Webhook(Box::new(hook))),
-            Some(Kind::Plugin) => hook::plugin(&mut row).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
+            Some(Kind::Http) => http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Preset(source)) => preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
+            Some(Kind::Webhook) => hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook))),
+            Some(Kind::Plugin) => hook::plugin(&mut row, public).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
             Some(Kind::Fcm) => push::fcm(&mut row).map(|fcm| SenderSettings::Fcm(Box::new(fcm))),
             Some(Kind::Apns) => push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns))),
             Some(Kind::WebPush) => push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush))),
@@ -116,6 +148,9 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
         if profile == Profile::Production && matches!(sender, Some(SenderSettings::Console | SenderSettings::Outbox)) {
             row.mistake("kind", "shows codes, so it is refused in production");
         }
+        if sender.as_ref().is_some_and(|sender| sender.receipts().is_some()) && !is_plain(&name) {
+            row.mistake_here("is called by its provider under its name, which must be of a-z, 0-9, _ and -");
+        }
         senders.extend(sender.map(|sender| (name, sender)));
         row.finish();
     }
@@ -123,36 +158,7 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile) -> BTreeMap<String
     senders
 }
 
-pub(super) fn routes(
-    mut table: Table<'_>,
-    senders: &BTreeMap<String, SenderSettings>,
-    profile: Profile,
-) -> BTreeMap<Channel, Vec<String>> {
-    let mut routes = BTreeMap::new();
-    for (name, mut row) in table.named() {
-        let names = row.list("senders").unwrap_or_default();
-        let channel = Channel::from_name(&name);
-        match channel {
-            None => row.mistake_here("is no channel: push, email, sms, voice, whatsapp"),
-            Some(_) if names.is_empty() => row.mistake("senders", "must name at least one sender"),
-            Some(channel) => {
-                for sender in &names {
-                    match senders.get(sender) {
-                        None => row.mistake("senders", format!("{sender:?} is none of the senders")),
-                        Some(settings) if !settings.carries(channel) => {
-                            row.mistake("senders", format!("{sender:?} does not carry {}", channel.as_str()));
-                        }
-                        Some(_) => {}
-                    }
-                }
-                routes.insert(channel, names);
-            }
-        }
-        row.finish();
-    }
-    if profile == Profile::Production && routes.is_empty() {
-        table.mistake_here("must have at least one route in production");
-    }
-    table.finish();
-    routes
+/// A name that can stand in a URL as it is.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerSettings, Profile, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries, spend::budgets};
+use super::{
+    CallerSettings, ChannelRoutes, Profile, SenderSettings, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries,
+    routes, spend::budgets,
+};
 use crate::domain::{
     ids::{CallerName, Invalid, TenantId},
     numbering::Country,
@@ -20,19 +23,28 @@ pub struct TenantSettings {
     pub countries: Option<BTreeSet<Country>>,
     /// How much it may spend.
     pub spend: Option<Budgets>,
+    /// Its routes of channels that have others for everybody else.
+    pub routes: ChannelRoutes,
+}
+
+/// What holds for a tenant that has nothing of its own, and what its own may name.
+pub(super) struct Usual<'a> {
+    pub(super) spend: &'a Spend,
+    pub(super) senders: &'a BTreeMap<String, SenderSettings>,
+    pub(super) routes: &'a ChannelRoutes,
 }
 
 /// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
 pub(super) fn tenants(
     mut table: Table<'_>,
-    callers: &BTreeMap<CallerName, CallerSettings>,
-    (spend, profile): (&Spend, Profile),
+    (callers, profile): (&BTreeMap<CallerName, CallerSettings>, Profile),
+    usual: &Usual<'_>,
 ) -> BTreeMap<TenantId, TenantSettings> {
     let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
     let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
     let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
     for (name, mut row) in table.named() {
-        let own = tenant(&mut row, spend);
+        let own = tenant(&mut row, usual);
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
             Ok(name) => match tenants.get_mut(&name) {
@@ -46,7 +58,7 @@ pub(super) fn tenants(
     tenants
 }
 
-fn tenant(row: &mut Table<'_>, spend: &Spend) -> TenantSettings {
+fn tenant(row: &mut Table<'_>, usual: &Usual<'_>) -> TenantSettings {
     let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
         Ok(brand) => Some(brand),
         Err(what) => {
@@ -58,7 +70,8 @@ fn tenant(row: &mut Table<'_>, spend: &Spend) -> TenantSettings {
         brand,
         web_host: row.text("web_host"),
         countries: countries(row, "countries"),
-        spend: row.optional_table("spend").map(|own| budgets(own, spend)),
+        spend: row.optional_table("spend").map(|own| budgets(own, usual.spend)),
+        routes: routes::of_tenant(row, usual.senders, usual.routes),
     }
 }
 

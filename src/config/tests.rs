@@ -1,11 +1,12 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
 mod numbers;
+mod receipts;
 
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension};
+use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -109,8 +110,10 @@ fn the_environment_wins_over_the_file() {
     assert_eq!((settings.actions.values().next().unwrap().limits.attempts, settings.grpc.max_streams), (3, 7));
     assert_eq!(keys_of(with("", &[("GRPC__MAX_STREAMS", "many")])), ["grpc.max_streams"]);
     assert_eq!(keys_of(with("", &[("GRPC__NO_SUCH", "1")])), ["grpc.no_such"]);
-    let settings = with("", &[("ROUTES__EMAIL__SENDERS", "outbox, outbox")]).unwrap();
-    assert_eq!(settings.routes[&Channel::Email], ["outbox", "outbox"]);
+    let spare = "[senders.spare]\nkind = \"outbox\"\n";
+    let settings = with(spare, &[("ROUTES__EMAIL__SENDERS", "spare, outbox"), ("ROUTES__EMAIL__WEIGHTS", "3, 1")]).unwrap();
+    let route = &settings.routes[&Channel::Email];
+    assert_eq!((&route.senders[..], &route.weights[..]), (&["spare".to_owned(), "outbox".to_owned()][..], &[3, 1][..]));
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn preset_section(kind: &str, keys: &[&str]) -> String {
 #[test]
 fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
     type Preset = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Channel]);
-    let presets: [Preset; 5] = [
+    let presets: [Preset; 6] = [
         (
             "twilio",
             &["account_sid", "auth_token_file", "from"],
@@ -239,12 +242,20 @@ fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
             &[Channel::Sms, Channel::Whatsapp],
         ),
         ("vonage", &["api_key", "api_secret_file", "from"], &[], &[Channel::Sms]),
+        ("vonage_voice", &["application_id", "private_key_file", "voice_from"], &[], &[Channel::Voice]),
         ("messagebird", &["access_key_file", "from"], &[], &[Channel::Sms]),
         ("infobip", &["base_url", "api_key_file", "from"], &[], &[Channel::Sms]),
         ("whatsapp_cloud", &["phone_number_id", "access_token_file", "template", "graph_version"], &[], &[Channel::Whatsapp]),
     ];
     for (kind, required, optional, channels) in presets {
         let all = [required, optional].concat();
+        // A call asks in the middle what to say.
+        let (public, receipts): (&[_], _) = match channels {
+            [Channel::Voice] => (&[("HTTP__PUBLIC_URL", "https://otp.bank.example")], "receipts.secret_files = [\"/k/r\"]\n"),
+            _ => (&[], ""),
+        };
+        let preset_section = |kind, keys: &[&str]| preset_section(kind, keys) + receipts;
+        let with = |text: &str, _: &[(&str, &str)]| with(text, public);
         let settings = with(&preset_section(kind, &all), &[]).unwrap();
         let SenderSettings::Http(http) = &settings.senders["p"] else { panic!("{kind} is a preset") };
         assert_eq!(http.requests.keys().copied().collect::<Vec<_>>(), channels, "{kind}");
@@ -334,7 +345,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
     }
     let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
-                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\nhosts = [\"*.com\"]\n\
                      [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
                      sender_id = \"123\"\n";
     let expected = [
@@ -343,6 +354,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         "senders.a.timeout_ms",
         "senders.a.topic",
         "senders.b.contact",
+        "senders.b.hosts",
         "senders.c.region",
         "senders.c.sender_id",
     ];
@@ -392,4 +404,107 @@ fn settings_of_the_store_that_fight_are_mistakes() {
         let mistakes = with(&format!("[store]\n{text}\n"), &[]).unwrap_err();
         assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), [key], "{mistakes}");
     }
+}
+
+/// Three senders beside those of the development profile, and a tenant beside its own.
+const ROUTED: &str = r#"
+[senders.a]
+kind = "outbox"
+[senders.b]
+kind = "outbox"
+[senders.mail]
+kind = "smtp"
+host = "mail.example"
+from = "a@example.org"
+[callers.shop]
+tenant = "shop"
+roles = ["frontend"]
+api_key_sha256 = "8888888888888888888888888888888888888888888888888888888888888888"
+"#;
+
+#[test]
+fn routes_are_read_with_weights_countries_and_tenants() {
+    let text = format!(
+        "{ROUTED}[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [3, 0]\n[routes.sms.countries]\nNL = [\"b\", \"outbox\"]\n\
+         [tenants.shop.routes.sms]\nsenders = [\"b\"]\n[tenants.default.routes.email]\nsenders = [\"mail\"]\n\
+         [breaker]\nfailures = 3\nopen_s = 7\n"
+    );
+    let settings = with(&text, &[("ROUTES__SMS__COUNTRIES__BE", "a")]).unwrap();
+    let sms = &settings.routes[&Channel::Sms];
+    assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
+    assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
+    let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
+    assert_eq!(tenants, [("default", 1), ("shop", 1)]);
+    assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));
+    for line in ["[routes.sms.countries]", "weights = [\"3\", \"0\"]", "[tenants.shop.routes.sms]", "open_max_s = 120"] {
+        assert!(settings.effective().contains(line), "{line} is not in\n{}", settings.effective());
+    }
+}
+
+#[test]
+fn a_plan_is_read_and_its_mistakes_are_told() {
+    let settings = with("[actions.login]\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n", &[]).unwrap();
+    let login = settings.actions.values().next().unwrap();
+    let plan: Vec<_> = login.limits.plan.iter().map(|step| (step.channel, step.wait.map(|wait| wait.as_secs()))).collect();
+    assert_eq!(plan, [(Channel::Email, Some(20)), (Channel::Sms, Some(40)), (Channel::Voice, None)]);
+    assert!(settings.effective().contains("plan = [\"email 20s\", \"sms 40s\", \"voice\"]"));
+    assert_eq!(
+        with("", &[("ACTIONS__LOGIN__PLAN", "sms 40s,voice")]).unwrap().actions.values().next().unwrap().limits.plan.len(),
+        2
+    );
+    for plan in [
+        "[\"pigeon 20s\", \"sms\"]",
+        "[\"email\", \"sms\"]",
+        "[\"email 20s\", \"sms 20s\"]",
+        "[\"email 20\", \"sms\"]",
+        "[\"email 4s\", \"sms\"]",
+        "[\"email 301s\", \"sms\"]",
+        "[\"email 20s more\", \"sms\"]",
+        "[\"email 20s\", \"email\"]",
+        "[\"email 150s\", \"sms 150s\", \"voice\"]",
+        "[\"\"]",
+    ] {
+        assert_eq!(keys_of(with(&format!("[actions.login]\nplan = {plan}\n"), &[])), ["actions.login.plan"], "{plan}");
+    }
+    let narrow = "[actions.login]\nchannels = [\"email\"]\nplan = [\"email 20s\", \"sms\"]\n";
+    assert_eq!(keys_of(with(narrow, &[])), ["actions.login.plan"], "beyond the permitted channels");
+    let few = "[actions.login]\nsends = 2\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n";
+    assert_eq!(keys_of(with(few, &[])), ["actions.login.plan"], "more steps than sends");
+}
+
+#[test]
+fn every_mistake_in_a_route_is_told() {
+    let mistakes = |routes: &str| keys_of(with(&format!("{ROUTED}{routes}\n"), &[]));
+    for (route, key) in [
+        ("[routes.sms]\nsenders = [\"a\", \"nobody\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = [\"a\", \"mail\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = [\"a\", \"a\"]", "routes.sms.senders"),
+        ("[routes.sms]\nsenders = []", "routes.sms.senders"),
+        ("[routes.pigeon]\nsenders = [\"a\"]", "routes.pigeon"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [0, 0]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1, 1001]", "routes.sms.weights"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [1, -1]", "routes.sms.weights"),
+        ("[routes.sms.countries]\nUK = [\"a\"]", "routes.sms.countries.UK"),
+        ("[routes.sms.countries]\nNL = [\"nobody\"]", "routes.sms.countries.NL"),
+        ("[routes.email.countries]\nNL = [\"a\"]", "routes.email.countries.NL"),
+        ("[routes.sms]\norder = [\"a\"]", "routes.sms.order"),
+        ("[tenants.nobody.routes.sms]\nsenders = [\"a\"]", "tenants.nobody"),
+        ("[tenants.shop.routes.sms]\nsenders = [\"nobody\"]", "tenants.shop.routes.sms.senders"),
+        ("[tenants.shop]\nroute = 1", "tenants.shop.route"),
+        ("[breaker]\nopen_s = 200", "breaker.open_s"),
+        ("[breaker]\nfailures = 0", "breaker.failures"),
+    ] {
+        assert_eq!(mistakes(route), [key], "{route}");
+    }
+}
+
+#[test]
+fn a_tenant_has_no_channel_of_its_own() {
+    // In production no route is there by itself.
+    let text = format!(
+        "{PRODUCTION}[senders.sms]\nkind = \"webhook\"\nurl = \"https://sms.example\"\nchannels = [\"sms\"]\n\
+        secret_files = [\"/x\"]\n[tenants.bank.routes.sms]\nsenders = [\"sms\"]\n"
+    );
+    assert_eq!(keys_of(with(&text, &[])), ["tenants.bank.routes.sms"]);
 }

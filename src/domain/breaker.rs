@@ -7,6 +7,9 @@ use super::{
     time::{Now, Timestamp},
 };
 
+/// While a probe is under way its answer is near, but for the worst case: so soon it is asked for again.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
 /// The numbers of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerRules {
@@ -81,7 +84,8 @@ impl Breaker {
         match self {
             Self::Closed { .. } => Pass::Free,
             Self::Open { until, .. } | Self::HalfOpen { until, .. } if now.has_reached(*until) => Pass::AsProbe,
-            Self::Open { until, .. } | Self::HalfOpen { until, .. } => Pass::Shut { until: *until },
+            Self::Open { until, .. } => Pass::Shut { until: *until },
+            Self::HalfOpen { until, .. } => Pass::Shut { until: now.stamp().plus(PROBE_PAUSE).min(*until) },
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
     limits::TRIES_MAX,
     receipt::Receipt,
     recipient::{Channel, Recipient},
+    route::Refusals,
     time::{Now, Timestamp},
 };
 
@@ -66,6 +67,8 @@ pub struct Delivery {
     pub tries: u8,
     /// Position of the next sender in the channel's route.
     pub position: usize,
+    /// The senders of the route that will not take it.
+    pub refusals: Refusals,
     /// The sender that took it, or tried last.
     pub sender: Option<String>,
     /// What the provider calls it, if it said so when it took it.
@@ -86,6 +89,20 @@ pub enum HandOver {
         after: Duration,
         /// By the sender at this position of the route.
         position: usize,
+    },
+    /// Its sender will not take it; to be tried by another.
+    PassedOn {
+        /// The position of the sender that will not.
+        by: usize,
+        /// After this long.
+        after: Duration,
+        /// By the sender at this position of the route, or one behind it.
+        position: usize,
+    },
+    /// No sender was asked, so it was no try: those that may take it do not work for now.
+    Held {
+        /// To be looked at after this long, from the first sender on.
+        after: Duration,
     },
     /// Not to be tried again.
     GivenUp {
@@ -108,6 +125,7 @@ impl Delivery {
             made_at: at,
             tries: 0,
             position: 0,
+            refusals: Refusals::default(),
             sender: None,
             reference: None,
         }
@@ -175,10 +193,16 @@ impl Delivery {
                 self.position = position;
                 DeliveryStatus::Queued { not_before: now.plus(after) }
             }
+            HandOver::PassedOn { by, after, position } if held => {
+                self.position = position;
+                self.refusals = self.refusals.with(by);
+                DeliveryStatus::Queued { not_before: now.plus(after) }
+            }
+            HandOver::Held { after } if held => return Some(self.hold(now, after)),
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
-            HandOver::Again { .. } | HandOver::GivenUp { .. } => return None,
+            HandOver::Again { .. } | HandOver::PassedOn { .. } | HandOver::Held { .. } | HandOver::GivenUp { .. } => return None,
         };
-        self.sender = Some(sender.to_owned());
+        self.sender = Some(sender.to_owned()).filter(|sender| !sender.is_empty()).or(self.sender);
         self.updated_at = now;
         Some(self)
     }
@@ -234,6 +258,15 @@ impl Delivery {
         self.sender = Some(sender.to_owned());
         self.updated_at = now;
         Some(self)
+    }
+
+    /// Gives the lease back, and the try with it.
+    fn hold(mut self, now: Timestamp, after: Duration) -> Self {
+        self.position = 0;
+        self.tries = self.tries.saturating_sub(1);
+        self.updated_at = now;
+        self.status = DeliveryStatus::Queued { not_before: now.plus(after) };
+        self
     }
 
     /// Gives it up.

@@ -62,6 +62,17 @@ impl Language {
         }
     }
 
+    /// What is said instead of a code that does not count any more.
+    pub(super) const fn code_gone(self) -> &'static str {
+        match self {
+            Self::Nl => "Deze code is niet meer geldig.",
+            Self::De => "Dieser Code ist nicht mehr gültig.",
+            Self::En => "This code is no longer valid.",
+            Self::Es => "Este código ya no es válido.",
+            Self::Fr => "Ce code n'est plus valable.",
+        }
+    }
+
     /// A span in words: `1 minute`, `5 minutes`.
     pub(super) fn minutes(self, minutes: u64) -> String {
         let unit = match (self, minutes) {

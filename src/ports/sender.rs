@@ -55,6 +55,8 @@ pub struct Speech {
     pub greeting: String,
     /// Said after a key press, as SSML 1.1: each digit apart, and twice.
     pub ssml: String,
+    /// The language of the voice, with its country: `nl-NL`.
+    pub voice: &'static str,
 }
 
 impl std::fmt::Debug for Content {
@@ -70,10 +72,10 @@ pub struct Sent {
     pub reference: Option<ProviderReference>,
 }
 
-/// Why a message was not taken; each variant is what to do next.
+/// Why a message was not taken; each variant is what to do next, and says whether the sender is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It may be taken later, by this sender or at once by another.
+    /// It was not taken, because the sender is down or busy. Later, by this sender or at once by another.
     #[error("{reason}; again after {after:?}")]
     Retry {
         /// How much later.
@@ -81,9 +83,31 @@ pub enum SendError {
         /// Why, as a word for machines.
         reason: String,
     },
-    /// This sender will not take it; another might.
+    /// The same, but it may have been taken: the other side fell silent after it had the message.
+    #[error("{reason}, and it may have been taken; again after {after:?}")]
+    Unknown {
+        /// How much later.
+        after: Duration,
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// This one message may be taken later; the sender is well.
+    #[error("{reason}; this message again after {after:?}")]
+    Deferred {
+        /// How much later.
+        after: Duration,
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// This sender takes nothing as things are; another might.
     #[error("{reason}; the next sender may take it")]
     NextSender {
+        /// Why, as a word for machines.
+        reason: String,
+    },
+    /// This sender is well and will not take this one message; another might.
+    #[error("{reason}; the next sender may take this message")]
+    Unfit {
         /// Why, as a word for machines.
         reason: String,
     },
@@ -100,7 +124,21 @@ impl SendError {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, .. } | Self::NextSender { reason } | Self::GiveUp { reason } => reason,
+            Self::Retry { reason, .. }
+            | Self::Unknown { reason, .. }
+            | Self::Deferred { reason, .. }
+            | Self::NextSender { reason }
+            | Self::Unfit { reason }
+            | Self::GiveUp { reason } => reason,
+        }
+    }
+
+    /// Is the sender at fault? Else it is the message or its recipient, and the sender did its part.
+    #[must_use]
+    pub fn is_senders_fault(&self) -> bool {
+        match self {
+            Self::Retry { .. } | Self::Unknown { .. } | Self::NextSender { .. } => true,
+            Self::Deferred { .. } | Self::Unfit { .. } | Self::GiveUp { .. } => false,
         }
     }
 }

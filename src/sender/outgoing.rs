@@ -178,7 +178,7 @@ fn failure(error: &reqwest::Error) -> SendError {
     } else if causes().any(is_tls) {
         next_sender("tls_failed")
     } else if error.is_timeout() {
-        again("timeout", None)
+        unknown("timeout")
     } else if causes().any(|cause| cause.is::<resolve::Unresolved>()) {
         again("name_unresolved", None)
     } else if error.is_connect() {
@@ -186,8 +186,7 @@ fn failure(error: &reqwest::Error) -> SendError {
     } else if error.is_builder() {
         give_up("bad_message")
     } else {
-        // It may have been taken: the delivery id lets the provider know the repeat.
-        again("connection_lost", None)
+        unknown("connection_lost")
     }
 }
 
@@ -201,6 +200,15 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
 pub(super) fn again(reason: &str, after: Option<Duration>) -> SendError {
     let after = after.unwrap_or(AGAIN_AFTER).clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
     SendError::Retry { after, reason: reason.to_owned() }
+}
+
+/// It may have been taken: the delivery id lets the provider know the repeat, if it looks at it.
+pub(super) fn unknown(reason: &str) -> SendError {
+    SendError::Unknown { after: AGAIN_AFTER, reason: reason.to_owned() }
+}
+
+pub(super) fn unfit(reason: &str) -> SendError {
+    SendError::Unfit { reason: reason.to_owned() }
 }
 
 pub(super) fn next_sender(reason: &str) -> SendError {

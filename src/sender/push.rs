@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::outgoing::next_sender;
+use super::outgoing::unfit;
 use crate::{
     domain::{push::PushKind, time::Timestamp},
     ports::sender::{Message, SendError},
@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, SendError> {
     match message.recipient.installation() {
         Some((found, name)) if found == kind => Ok(name),
-        Some(_) | None => Err(next_sender("wrong_address_kind")),
+        Some(_) | None => Err(unfit("wrong_address_kind")),
     }
 }
 

@@ -133,12 +133,21 @@ impl Sender for Smtp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mail = self.author.compose(message, self.clock.now())?;
         let sent = tokio::time::timeout(self.timeout, self.connections.send(&mail)).await;
-        sent.unwrap_or_else(|_| Err(retry("timeout"))).map(|()| Sent::default())
+        sent.unwrap_or_else(|_| Err(unknown("timeout"))).map(|()| Sent::default())
     }
 }
 
 fn retry(reason: &str) -> SendError {
     SendError::Retry { after: RETRY_AFTER, reason: reason.to_owned() }
+}
+
+/// The mail may have been taken before the server fell silent.
+fn unknown(reason: &str) -> SendError {
+    SendError::Unknown { after: RETRY_AFTER, reason: reason.to_owned() }
+}
+
+fn deferred(reason: &str) -> SendError {
+    SendError::Deferred { after: RETRY_AFTER, reason: reason.to_owned() }
 }
 
 fn next_sender(reason: &str) -> SendError {

@@ -186,7 +186,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         | "RequestExpired"
         | "OptInRequired" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
-        _ => next_sender(refusal(reply.status)),
+        _ => refusal(reply.status),
     })
 }
 

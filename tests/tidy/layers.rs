@@ -39,7 +39,11 @@ const LAYERS: &[Layer] = &[
         ],
     ),
     layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
-    layer("service", &["domain", "ports", "message"], &["async_trait", "metrics", "prost", "thiserror", "tokio", "tracing"]),
+    layer(
+        "service",
+        &["domain", "ports", "message"],
+        &["async_trait", "futures_util", "metrics", "prost", "thiserror", "tokio", "tracing"],
+    ),
     layer("message", &["domain", "ports"], &["minijinja", "thiserror"]),
     layer(
         "grpc",
@@ -61,7 +65,11 @@ const LAYERS: &[Layer] = &[
             "tracing",
         ],
     ),
-    layer("http", &["domain", "ports", "service"], &["axum", "jiff", "minijinja", "serde", "tokio_util"]),
+    layer(
+        "http",
+        &["domain", "ports", "service"],
+        &["axum", "base64", "hex", "jiff", "metrics", "minijinja", "serde", "serde_json", "tokio_util", "tracing", "url"],
+    ),
     layer("worker", &["domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
     layer(
         "store",

@@ -54,7 +54,8 @@ fn after_its_time_one_message_probes_and_no_other() {
     assert_eq!(open.probe(&RULES, at(9)), None);
     assert_eq!(open.pass(at(10)), Pass::AsProbe);
     let half = open.probe(&RULES, at(10)).unwrap();
-    assert_eq!((half.pass(at(10)), half.probe(&RULES, at(10))), (Pass::Shut { until: at(25).stamp() }, None));
+    assert_eq!((half.pass(at(10)), half.probe(&RULES, at(10))), (Pass::Shut { until: at(11).stamp() }, None));
+    assert_eq!(half.probe(&RULES, at(24)), None);
     assert_eq!(half.pass(at(25)), Pass::AsProbe, "the process that probed is gone");
 }
 

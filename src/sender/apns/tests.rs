@@ -7,6 +7,7 @@ use axum::http::Version;
 use super::{
     super::{
         jws::tests::{ec_pem, verified},
+        outgoing::unfit,
         samples::{self, Fixed},
         tls_double::{Answer, Double},
     },
@@ -79,7 +80,23 @@ async fn chan_07_apple_gets_the_alert_and_apart_from_it_the_code() {
 async fn apple_is_spoken_to_in_http_2_or_not_at_all() {
     let double = Double::start(&["http/1.1"], &[TAKEN]).await;
     let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
-    assert!(sender.send(&samples::push(&app())).await.is_err());
+    assert_eq!(sender.send(&samples::push(&app())).await, Err(next_sender("tls_failed")));
+    assert!(double.seen().is_empty());
+}
+
+#[tokio::test]
+async fn chan_08_nobody_else_is_taken_for_apple() {
+    let double = apple(&[TAKEN]).await;
+    let stranger = ApnsSettings { ca_file: None, ..settings(&double) };
+    let sent = Apns::new(stranger, Arc::new(Fixed)).unwrap().send(&samples::push(&app())).await;
+    assert_eq!(sent, Err(next_sender("tls_failed")));
+    let closed = ApnsSettings {
+        base_url: "https://localhost:1".to_owned(),
+        allow_hosts: vec!["localhost:1".to_owned()],
+        ..settings(&double)
+    };
+    let sent = Apns::new(closed, Arc::new(Fixed)).unwrap().send(&samples::push(&app())).await;
+    assert_eq!(sent, Err(again("unreachable", None)));
     assert!(double.seen().is_empty());
 }
 
@@ -127,8 +144,8 @@ async fn what_apple_answers_says_what_is_next() {
         ((500, None, r#"{"reason": "InternalServerError"}"#), again("busy", None)),
         ((503, None, "<html>"), again("busy", None)),
         ((403, None, r#"{"reason": "InvalidProviderToken"}"#), next_sender("login_refused")),
-        ((400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#), next_sender("sender_refused")),
-        ((400, None, r#"{"reason": "TopicDisallowed"}"#), next_sender("sender_refused")),
+        ((400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#), unfit("sender_refused")),
+        ((400, None, r#"{"reason": "TopicDisallowed"}"#), unfit("sender_refused")),
         ((204, None, ""), next_sender("malformed_reply")),
         ((301, None, ""), next_sender("redirected")),
     ] {
@@ -144,7 +161,7 @@ async fn what_apple_would_not_take_is_not_sent() {
     message.content.opened = Some("x".repeat(4096));
     assert_eq!(sender.send(&message).await, Err(give_up("oversized_message")));
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
-    assert_eq!(sender.send(&android).await, Err(next_sender("wrong_address_kind")));
+    assert_eq!(sender.send(&android).await, Err(unfit("wrong_address_kind")));
     assert!(double.seen().is_empty());
 }
 

@@ -61,7 +61,7 @@ impl Tokens {
         Ok(Self {
             email: field("client_email", "client_email is missing")?,
             kid: account["private_key_id"].as_str().map(str::to_owned),
-            signer: Signer::rs256(&key)?,
+            signer: Signer::rs256(&key).map_err(FcmError::Key)?,
             outgoing: outgoing(settings, &url)?,
             url,
             clock,
@@ -100,8 +100,7 @@ fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
     }
     if !reply.status.is_success() {
         // A key that was deleted, or an account without the right.
-        let reason = if reply.status.is_client_error() { "login_refused" } else { refusal(reply.status) };
-        return Err(next_sender(reason));
+        return Err(if reply.status.is_client_error() { next_sender("login_refused") } else { refusal(reply.status) });
     }
     let malformed = || next_sender("malformed_reply");
     let json: Value = serde_json::from_slice(reply.body.as_ref().ok_or_else(malformed)?).map_err(|_| malformed())?;

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::super::outgoing::{Reply, again, give_up, next_sender};
+use super::super::outgoing::{Reply, again, give_up, next_sender, unfit};
 use crate::{
     domain::ids::ProviderReference,
     ports::sender::{SendError, Sent},
@@ -46,16 +46,16 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
         return Err(again("busy", reply.retry_after));
     }
     if is_in(&rules.next_codes) {
-        return Err(next_sender("sender_refused"));
+        return Err(unfit("sender_refused"));
     }
     if !takes(rules, reply.status) {
-        return Err(next_sender(refusal(reply.status)));
+        return Err(refusal(reply.status));
     }
     if reply.body.is_none() && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty()) {
         return Err(next_sender("oversized_reply"));
     }
     if !rules.success_codes.is_empty() && !is_in(&rules.success_codes) {
-        return Err(next_sender(if code.is_some() { "sender_refused" } else { "malformed_reply" }));
+        return Err(if code.is_some() { unfit("sender_refused") } else { next_sender("malformed_reply") });
     }
     let reference = at(&rules.reference_pointer);
     if rules.reference_pointer.is_some() && reference.is_none() {
@@ -83,12 +83,13 @@ pub(in super::super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// Why an answer of this status took nothing, if it is the provider's own.
-pub(in super::super) fn refusal(status: StatusCode) -> &'static str {
+/// What follows from an answer of this status that took nothing. A refused login, and an answer that is none of the
+/// provider's, would meet every message; any other refusal is of this one.
+pub(in super::super) fn refusal(status: StatusCode) -> SendError {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "login_refused",
-        _ if status.is_redirection() => "redirected",
-        _ if status.is_success() => "unknown_answer",
-        _ => "sender_refused",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender("login_refused"),
+        _ if status.is_redirection() => next_sender("redirected"),
+        _ if status.is_success() => next_sender("unknown_answer"),
+        _ => unfit("sender_refused"),
     }
 }

@@ -6,7 +6,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::{again, next_sender},
+        outgoing::{again, next_sender, unfit, unknown},
         samples,
     },
     *,
@@ -32,6 +32,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
         parameters: [("account", "AC/1 2"), ("from", "Bank \"A\"")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         auth: Auth::None,
         answers: AnswerRules::default(),
+        addresses: None,
         allow_hosts: vec![host],
         plain: true,
         ca_file: None,
@@ -149,8 +150,11 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
 
 #[tokio::test]
 async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nobody() {
-    for (code, reason) in [(401, "login_refused"), (403, "login_refused"), (400, "sender_refused"), (404, "sender_refused")] {
-        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(next_sender(reason)), "{code}");
+    for code in [401, 403] {
+        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(next_sender("login_refused")), "{code}");
+    }
+    for code in [400, 404, 413] {
+        assert_eq!(outcome(status(code), AnswerRules::default()).await, Err(unfit("sender_refused")), "{code}");
     }
     let texts = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
     let rules = || AnswerRules {
@@ -165,10 +169,10 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     let error = |http, code: Value| status(http).set_body_json(json!({"error": {"code": code}}));
     assert_eq!(outcome(error(200, json!("0")), rules()).await, Ok(Sent::default()));
     assert_eq!(outcome(error(200, json!(1)), rules()).await, Err(again("busy", None)), "200 is no success here");
-    assert_eq!(outcome(error(200, json!(2)), rules()).await, Err(next_sender("sender_refused")));
+    assert_eq!(outcome(error(200, json!(2)), rules()).await, Err(unfit("sender_refused")));
     assert_eq!(outcome(error(400, json!(3)), rules()).await, Err(give_up("refused")));
     assert_eq!(outcome(error(200, json!("bad")), rules()).await, Err(give_up("refused")));
-    assert_eq!(outcome(error(200, json!(99)), rules()).await, Err(next_sender("sender_refused")), "an unknown code");
+    assert_eq!(outcome(error(200, json!(99)), rules()).await, Err(unfit("sender_refused")), "an unknown code");
     assert_eq!(outcome(status(422), rules()).await, Err(give_up("refused")));
 }
 
@@ -200,7 +204,7 @@ async fn hook_03_a_redirect_is_not_followed() {
 async fn hook_04_a_silent_provider_is_tried_again() {
     let server = provider(status(200).set_delay(Duration::from_secs(30))).await;
     let slow = HttpSettings { timeout: Duration::from_millis(100), ..settings(&server.uri(), json_body()) };
-    assert_eq!(Http::new(slow).unwrap().send(&message()).await, Err(again("timeout", None)));
+    assert_eq!(Http::new(slow).unwrap().send(&message()).await, Err(unknown("timeout")));
 }
 
 /// A listener that reads a request and answers with these bytes, if any, and ends the connection.
@@ -223,11 +227,11 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
     for answer in broken {
         let base = format!("http://{}", listener(answer).await);
         let sender = Http::new(settings(&base, json_body())).unwrap();
-        assert_eq!(sender.send(&message()).await, Err(again("connection_lost", None)), "{answer:?}");
+        assert_eq!(sender.send(&message()).await, Err(unknown("connection_lost")), "{answer:?}");
     }
     let garbage = format!("http://{}", listener(b"220 smtp.example.org\r\n").await);
     let sender = Http::new(settings(&garbage, json_body())).unwrap();
-    assert_eq!(sender.send(&message()).await, Err(again("connection_lost", None)));
+    assert_eq!(sender.send(&message()).await, Err(unknown("connection_lost")));
 }
 
 #[tokio::test]
@@ -329,8 +333,72 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     let sender = voice(&server.uri(), r#"{"first": "{{ greeting }}", "then": ["{{ ssml }}"]}"#).unwrap();
     let mut message = message();
     message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
-    message.content.speech = Some(Speech { greeting: "Press a key.".to_owned(), ssml: "<speak>1 2</speak>".to_owned() });
+    message.content.speech =
+        Some(Speech { greeting: "Press a key.".to_owned(), ssml: "<speak>1 2</speak>".to_owned(), voice: "nl-NL" });
     sender.send(&message).await.unwrap();
     let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
     assert_eq!(body, json!({"first": "Press a key.", "then": ["<speak>1 2</speak>"]}));
+}
+
+fn addresses() -> Addresses {
+    let at = |what: &str| format!("https://otp.bank.example/{what}/p");
+    Addresses { callbacks: at("callbacks"), calls: Some(at("calls")) }
+}
+
+#[tokio::test]
+async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
+    let form = || {
+        let fields = [("To", "{{ address }}"), ("StatusCallback", "{{ callback }}"), ("Fixed", "")];
+        Body::Form(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+    };
+    let json = || Body::Json(r#"{"to": "{{ address }}", "webhook_url": "{{ callback }}", "fixed": ""}"#.to_owned());
+    let message = message();
+    let callback = format!("https://otp.bank.example/callbacks/p/{}", message.receipt.as_str());
+    for (addresses, expected) in [(Some(addresses()), Some(callback)), (None, None)] {
+        for body in [form(), json()] {
+            let server = provider(status(200)).await;
+            let addresses = addresses.clone();
+            let sender = Http::new(HttpSettings { addresses, ..settings(&server.uri(), body) }).unwrap();
+            let road = if expected.is_some() { ReceiptRoad::ByToken } else { ReceiptRoad::None };
+            assert_eq!(sender.capabilities().receipts, road);
+            sender.send(&message).await.unwrap();
+            let request = server.received_requests().await.unwrap().remove(0);
+            let form = || url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let fields: BTreeMap<String, String> = serde_json::from_slice(&request.body).unwrap_or_else(|_| form());
+            let find = |names: [&str; 2]| names.iter().find_map(|name| fields.get(*name).cloned());
+            let (found, fixed) = (find(["StatusCallback", "webhook_url"]), find(["Fixed", "fixed"]));
+            assert_eq!((found, fixed), (expected.clone(), Some(String::new())), "what is fixed stays");
+        }
+    }
+    let sender = Http::new(HttpSettings { addresses: Some(addresses()), ..settings("http://127.0.0.1:9", json_body()) }).unwrap();
+    assert_eq!(sender.capabilities().receipts, ReceiptRoad::ByReference, "it is told no address");
+}
+
+#[tokio::test]
+async fn text_07_values_in_xml_are_escaped_for_it() {
+    use crate::ports::sender::Speech;
+    let xml = "<Say language=\"{{ voice_language }}\" by='{{ from }}'>{{ greeting }}</Say><Go to=\"{{ call }}\"/>";
+    let server = provider(status(200)).await;
+    let body = Body::Form(vec![("Twiml".to_owned(), xml.to_owned()), ("Plain".to_owned(), "{{ greeting }}".to_owned())]);
+    let mut settings = settings(&server.uri(), body);
+    let request = settings.requests.remove(&Channel::Sms).unwrap();
+    settings.requests.insert(Channel::Voice, request);
+    for nobody_answers in [None, Some(Addresses { calls: None, ..addresses() })] {
+        settings.addresses = nobody_answers;
+        let error = Http::new(settings.clone()).unwrap_err().to_string();
+        assert!(error.contains("needs http.public_url and receipts of scheme twilio or vonage"), "{error}");
+    }
+    settings.addresses = Some(addresses());
+    let mut message = message();
+    message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
+    let greeting = "Tom & \"Co\" <b>\u{7}'x'".to_owned();
+    message.content.speech = Some(Speech { greeting: greeting.clone(), ssml: String::new(), voice: "nl-NL" });
+    Http::new(settings).unwrap().send(&message).await.unwrap();
+    let request = server.received_requests().await.unwrap().remove(0);
+    let form: BTreeMap<_, _> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    let call = format!("https://otp.bank.example/calls/p/{}", message.receipt.as_str());
+    let expected = format!(
+        "<Say language=\"nl-NL\" by='Bank &quot;A&quot;'>Tom &amp; &quot;Co&quot; &lt;b&gt; &apos;x&apos;</Say><Go to=\"{call}\"/>"
+    );
+    assert_eq!((form["Twiml"].as_str(), form["Plain"].as_str()), (expected.as_str(), greeting.as_str()));
 }

@@ -25,7 +25,7 @@ impl SenderService for Answering {
 
 fn settings(address: &str) -> PluginSettings {
     let token = Some(SecretText::new("s3cret-word".to_owned()));
-    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5) }
+    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5), addresses: None }
 }
 
 type Asked = tokio::sync::mpsc::UnboundedReceiver<Request<v1::SendMessageRequest>>;
@@ -54,6 +54,19 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
     assert_eq!((request.delivery_id.as_str(), request.channel()), (message.delivery.to_string().as_str(), v1::Channel::Email));
     assert_eq!((request.address.as_str(), request.code.as_str()), ("anna@example.org", "123456"));
     assert_eq!((request.language.as_str(), request.subject), ("de", message.content.subject));
+    assert_eq!((request.receipt_url.as_str(), sender.capabilities().receipts), ("", ReceiptRoad::None));
+}
+
+#[tokio::test]
+async fn a_plugin_is_told_where_its_receipts_go() {
+    let (mut sender, mut asked) = plugin(|| Ok(Some(Outcome::Sent(Taken::default())))).await;
+    let callbacks = "https://otp.bank.example/callbacks/own".to_owned();
+    sender.addresses = Some(Addresses { callbacks, calls: None });
+    let message = samples::message();
+    sender.send(&message).await.unwrap();
+    let told = asked.recv().await.unwrap().into_inner().receipt_url;
+    assert_eq!(told, format!("https://otp.bank.example/callbacks/own/{}", message.receipt.as_str()));
+    assert_eq!(sender.capabilities().receipts, ReceiptRoad::ByToken);
 }
 
 #[tokio::test]
@@ -66,7 +79,7 @@ async fn what_a_plugin_answers_says_what_is_next() {
     });
     assert_eq!(retry.await, Err(again("full", Some(Duration::from_secs(7)))));
     let next = outcome(|| Ok(Some(Outcome::NextSender(NextSender { reason: "no_credit".to_owned() })))).await;
-    assert_eq!(next, Err(next_sender(&word())));
+    assert_eq!(next, Err(unfit(&word())));
     let none = outcome(|| Ok(Some(Outcome::GiveUp(GiveUp { reason: "no_credit".to_owned() })))).await;
     assert_eq!(none, Err(give_up(&word())));
     assert_eq!(outcome(|| Ok(None)).await, Err(next_sender("malformed_reply")), "no outcome takes nothing");
@@ -78,6 +91,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     assert_eq!(outcome(|| Err(Status::resource_exhausted("x"))).await, Err(again("busy", None)));
     assert_eq!(outcome(|| Err(Status::unauthenticated("x"))).await, Err(next_sender("login_refused")));
     assert_eq!(outcome(|| Err(Status::unimplemented("x"))).await, Err(next_sender("sender_refused")));
+    assert_eq!(outcome(|| Err(Status::invalid_argument("x"))).await, Err(unfit("sender_refused")));
     let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let absent = Plugin::new(&settings(&format!("http://{closed}"))).unwrap();
     assert_eq!(absent.send(&samples::message()).await, Err(again("unreachable", None)));
@@ -85,7 +99,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let slow = PluginSettings { timeout: Duration::from_millis(100), ..settings(&address) };
-    assert_eq!(Plugin::new(&slow).unwrap().send(&samples::message()).await, Err(again("timeout", None)));
+    assert_eq!(Plugin::new(&slow).unwrap().send(&samples::message()).await, Err(unknown("timeout")));
 }
 
 #[tokio::test]

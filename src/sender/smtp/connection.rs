@@ -8,10 +8,11 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    give_up,
+    deferred, give_up,
     mail::Mail,
     next_sender, retry,
     road::Road,
+    unknown,
     wire::{Lost, Reply, Wire},
 };
 use crate::ports::sender::SendError;
@@ -145,7 +146,7 @@ impl Connection {
 
     /// Hands the mail over. Whoever loses the connection here does not know whether it was taken.
     async fn hand_over(&mut self, mail: &Mail) -> Result<(), SendError> {
-        let reply = self.wire.ask(&mail.data).await.map_err(|Lost| retry("connection_lost"))?;
+        let reply = self.wire.ask(&mail.data).await.map_err(|Lost| unknown("connection_lost"))?;
         if reply.is(2) { Ok(()) } else { Err(judge(Step::Data, &reply)) }
     }
 }
@@ -159,6 +160,7 @@ impl From<Lost> for Stop {
 /// What to do after a refusal. The words of the server stay here: they tend to hold the address.
 pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
     match step {
+        Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => deferred("busy"),
         _ if reply.is(4) => retry("busy"),
         // Neither yes nor no: it does not speak as it should.
         _ if !reply.is(5) => retry("unreachable"),
@@ -167,6 +169,11 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
         Step::Recipient | Step::Data if is_about_us(reply) => next_sender("sender_refused"),
         Step::Recipient | Step::Data => give_up("refused"),
     }
+}
+
+/// The address or its mailbox is what cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463); the server is well.
+fn is_about_recipient(reply: &Reply) -> bool {
+    ["4.1.", "4.2."].iter().any(|begin| reply.lines[0].starts_with(begin))
 }
 
 /// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing login is about

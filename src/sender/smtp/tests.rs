@@ -115,11 +115,13 @@ async fn a_busy_server_is_tried_again() {
     let busy = Err(retry("busy"));
     assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
     assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
-    assert_eq!(outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await, busy);
+    assert_eq!(outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await, Err(deferred("busy")));
+    assert_eq!(outcome(&[("RCPT", "450 4.7.1 too fast")]).await, busy);
     assert_eq!(outcome(&[("DATA", "452 full")]).await, busy);
     assert_eq!(outcome(&[("MESSAGE", "452 full")]).await, busy);
     assert_eq!(outcome(&[("RCPT", "CLOSE")]).await, Err(retry("unreachable")));
     assert_eq!(outcome(&[("RCPT", "what?")]).await, Err(retry("unreachable")));
+    assert_eq!(outcome(&[("MESSAGE", "CLOSE")]).await, Err(unknown("connection_lost")), "it may have been taken");
 }
 
 #[tokio::test]
@@ -182,7 +184,7 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
 async fn a_silent_or_absent_server_is_tried_again() {
     let sink = Sink::start(&[("RCPT", "HANG")]).await;
     let silent = SmtpSettings { timeout: Duration::from_millis(50), ..settings(sink.port) };
-    assert_eq!(smtp(silent).unwrap().send(&samples::message()).await, Err(retry("timeout")));
+    assert_eq!(smtp(silent).unwrap().send(&samples::message()).await, Err(unknown("timeout")));
 
     let absent = settings(closed_port().await);
     assert_eq!(smtp(absent).unwrap().send(&samples::message()).await, Err(retry("unreachable")));

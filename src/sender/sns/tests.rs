@@ -3,7 +3,10 @@
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
-    super::samples::{self, Fixed},
+    super::{
+        outgoing::unfit,
+        samples::{self, Fixed},
+    },
     *,
 };
 use crate::domain::recipient::Recipient;
@@ -95,12 +98,12 @@ async fn what_amazon_answers_says_what_is_next() {
         (error(500, "InternalError", "x"), again("busy", None)),
         (ResponseTemplate::new(503), again("busy", None)),
         (error(400, "InvalidParameter", invalid), give_up("refused")),
-        (error(400, "InvalidParameter", "Invalid parameter: SenderID"), next_sender("sender_refused")),
+        (error(400, "InvalidParameter", "Invalid parameter: SenderID"), unfit("sender_refused")),
         (error(403, "AuthorizationError", "x"), next_sender("login_refused")),
         (error(403, "ExpiredToken", "x"), next_sender("login_refused")),
         (error(403, "SignatureDoesNotMatch", "x"), next_sender("login_refused")),
         (error(400, "OptedOut", "x"), give_up("opted_out")),
-        (error(400, "NewCode", "x"), next_sender("sender_refused")),
+        (error(400, "NewCode", "x"), unfit("sender_refused")),
         (ResponseTemplate::new(301), next_sender("redirected")),
         (ResponseTemplate::new(200).set_body_string("<html>log in</html>"), next_sender("malformed_reply")),
         (ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)), next_sender("oversized_reply")),

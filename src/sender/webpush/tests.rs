@@ -3,6 +3,7 @@
 use super::{
     super::{
         jws::tests::{ec_pem, verified},
+        outgoing::next_sender,
         samples::{self, Fixed},
         tls_double::{Answer, Double},
     },
@@ -108,9 +109,9 @@ async fn what_a_push_service_answers_says_what_is_next() {
         ((429, Some(("retry-after", "9")), ""), Err(again("busy", Some(Duration::from_secs(9))))),
         ((500, None, ""), Err(again("busy", None))),
         ((503, None, ""), Err(again("busy", None))),
-        ((401, None, ""), Err(next_sender("login_refused"))),
-        ((403, None, ""), Err(next_sender("login_refused"))),
-        ((400, None, ""), Err(next_sender("sender_refused"))),
+        ((401, None, ""), Err(unfit("login_refused"))),
+        ((403, None, ""), Err(unfit("login_refused"))),
+        ((400, None, ""), Err(unfit("sender_refused"))),
         ((307, None, ""), Err(next_sender("redirected"))),
     ] {
         let double = service(&[answer]).await;
@@ -128,7 +129,7 @@ async fn what_no_push_service_would_take_is_not_sent() {
     message.content.opened = Some("x".repeat(4096));
     assert_eq!(sender.send(&message).await, Err(give_up("oversized_message")));
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
-    assert_eq!(sender.send(&android).await, Err(next_sender("wrong_address_kind")));
+    assert_eq!(sender.send(&android).await, Err(unfit("wrong_address_kind")));
     assert!(double.seen().is_empty());
 }
 

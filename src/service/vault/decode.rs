@@ -21,6 +21,7 @@ use crate::{
         plan::Step,
         reached::{KNOWN_MAX, Known, Reached},
         recipient::{Channel, Recipient},
+        route::Refusals,
         subject::SubjectRecord,
         time::Timestamp,
         verification::{Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification},
@@ -154,6 +155,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         made_at: Timestamp::from_micros(stored.made_at),
         tries: small(stored.tries)?,
         position: place(stored.position)?,
+        refusals: Refusals::from_bits(small(stored.refusals)?),
         sender: Some(stored.sender).filter(|sender| !sender.is_empty()),
         reference: optional(&stored.reference, ProviderReference::parse)?,
     })

@@ -110,6 +110,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         updated_at: delivery.updated_at.as_micros(),
         tries: delivery.tries.into(),
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
+        refusals: delivery.refusals.bits().into(),
         sender: delivery.sender.clone().unwrap_or_default(),
         reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
         undelivered_reason,

@@ -1,5 +1,7 @@
 //! Stories of deliveries: leases, reports, and nothing after the end.
 
+use std::time::Duration;
+
 use super::{
     fixtures::{LEASE, MINUTE, SECOND},
     world::World,
@@ -21,7 +23,7 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
 /// Ends a verification in one way.
 type End = fn(&mut World, VerificationId);
 
-fn again(after: std::time::Duration) -> HandOver {
+fn again(after: Duration) -> HandOver {
     HandOver::Again { after, position: 1 }
 }
 
@@ -97,6 +99,40 @@ fn after_eight_tries_a_delivery_is_given_up() {
     assert_eq!(world.tick(), []);
     assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "too_many_tries".to_owned() });
     assert!(matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if reason == "too_many_tries"));
+}
+
+#[test]
+fn a_hand_over_that_was_held_back_is_no_try() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for _ in 0..3 * TRIES_MAX {
+        let [work] = world.tick()[..] else { panic!("one delivery") };
+        assert_eq!(world.find(id).deliveries[0].tries, 1);
+        world.report(work, HandOver::Held { after: SECOND });
+        assert_eq!(world.tick(), [], "it waits");
+        world.pass(SECOND);
+    }
+    let delivery = &world.find(id).deliveries[0];
+    assert_eq!((delivery.tries, &delivery.sender), (0, &None));
+    assert!(!world.events.iter().any(|event| matches!(event.what, What::SendFailed { .. } | What::Sent { .. })));
+    world.pass(5 * MINUTE);
+    assert_eq!(world.tick(), [], "and waits no longer than its code lives");
+    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+}
+
+#[test]
+fn who_will_not_take_a_message_is_remembered() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for (by, position) in [(1, 2), (2, 0)] {
+        let [work] = world.tick()[..] else { panic!("one delivery") };
+        world.report(work, HandOver::PassedOn { by, after: Duration::ZERO, position });
+        assert_eq!(world.find(id).deliveries[0].position, position);
+    }
+    let [work] = world.tick()[..] else { panic!("one delivery") };
+    world.report(work, again(SECOND));
+    let refusals = world.find(id).deliveries[0].refusals;
+    assert_eq!([0, 1, 2].map(|place| refusals.allow(place)), [true, false, false]);
 }
 
 #[test]

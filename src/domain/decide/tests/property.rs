@@ -94,7 +94,7 @@ impl Command {
             160..170 => Self::Cancel { which, not_me: flag(0) },
             170..184 => Self::Tick { hands: which % 4, quotas_refuse: flag(0) && flag(1) },
             184..200 => Self::TickWhenDue,
-            200..210 => Self::Report { which, how: other % 4 },
+            200..210 => Self::Report { which, how: other % 6 },
             210..222 => Self::Receipt { which, what: other % 3, other: flag(0) && flag(1) },
             222..250 => Self::Pass(SPANS[usize::from(which) % SPANS.len()]),
             250..=255 => Self::FailOver,
@@ -257,6 +257,8 @@ impl Run {
         let outcome = match how {
             0 | 1 => HandOver::Taken { reference: None },
             2 => HandOver::Again { after: Duration::from_secs(5), position: 1 },
+            3 => HandOver::PassedOn { by: 0, after: Duration::ZERO, position: 1 },
+            4 => HandOver::Held { after: Duration::from_secs(5) },
             _ => HandOver::GivenUp { reason: "refused".to_owned() },
         };
         self.world.report(*work, outcome);

@@ -1,0 +1,193 @@
+//! Hands one message to the sender whose turn it is, and says what follows.
+
+use std::time::Duration;
+
+use super::{Service, routes::NamedSender};
+use crate::{
+    domain::{
+        breaker::Passed,
+        delivery::HandOver,
+        guess::Digits,
+        ids::{DeliveryId, ProviderReference, VerificationId},
+        keyring::Keyring,
+        limits::CLOSED_MARGIN,
+        receipt::ReceiptToken,
+        recipient::{Channel, Recipient},
+        route::{Choice, Onward, Stand, choose, onward, spread},
+        side::Side,
+        time::{Now, Timestamp},
+    },
+    ports::{
+        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
+        system::fresh,
+    },
+};
+
+/// How long to wait while the breakers move so fast that no choice holds.
+const UNSETTLED: Duration = Duration::from_secs(1);
+/// After a sender that let the deadline pass.
+const AFTER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A message, but for what its sender alone is told.
+pub(super) struct Draft {
+    pub(super) delivery: DeliveryId,
+    pub(super) verification: VerificationId,
+    pub(super) recipient: Recipient,
+    pub(super) content: Content,
+    pub(super) code: Digits,
+    pub(super) expires_at: Timestamp,
+}
+
+/// A message made ready under a lease, and who may take it.
+pub(super) struct Ready {
+    pub(super) draft: Draft,
+    /// In the order in which they are asked.
+    pub(super) senders: Vec<NamedSender>,
+    pub(super) stand: Stand,
+    pub(super) time_left: Duration,
+    /// Is there nobody to get it?
+    pub(super) decoy: bool,
+}
+
+impl Draft {
+    /// The message as one sender gets it.
+    fn to(self, sender: &str, keyring: &Keyring) -> Message {
+        let Self { delivery, verification, recipient, content, code, expires_at } = self;
+        let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
+        Message { delivery, verification, receipt, recipient, content, code, expires_at }
+    }
+}
+
+impl Service {
+    /// Hands the message to the first sender that may take it; gives that sender's name, and how it ended.
+    pub(super) async fn hand_over(&self, ready: Ready) -> (String, HandOver) {
+        // Each turn but the last lost the right to probe one of the senders to another process.
+        for _ in 0..=ready.senders.len() {
+            let now = self.now();
+            let passes: Vec<_> = ready.senders.iter().map(|sender| self.breakers.pass(&sender.name, now)).collect();
+            match choose(&passes, ready.stand, now) {
+                Choice::Ask { place, as_probe } => {
+                    let name = &ready.senders[place].name;
+                    if ready.decoy {
+                        return (name.clone(), HandOver::Taken { reference: None });
+                    }
+                    if !as_probe || self.breakers.probe(name).await {
+                        return (name.clone(), self.ask(ready, place, as_probe).await);
+                    }
+                }
+                Choice::Hold { until } => return (String::new(), self.held(&ready, now.until(until))),
+                Choice::Nobody => return (String::new(), HandOver::GivenUp { reason: "no_sender".to_owned() }),
+            }
+        }
+        (String::new(), self.held(&ready, UNSETTLED))
+    }
+
+    fn held(&self, ready: &Ready, after: Duration) -> HandOver {
+        note_hand_over(&ready.draft.delivery, ready.draft.recipient.channel(), "", ("held", "senders_open"));
+        HandOver::Held { after: self.spread(after) }
+    }
+
+    /// Never longer than the code lives, and never longer than the lease.
+    async fn ask(&self, ready: Ready, place: usize, as_probe: bool) -> HandOver {
+        let Ready { draft, senders, stand, time_left, decoy: _ } = ready;
+        let NamedSender { name, sender } = &senders[place];
+        let message = draft.to(name, &self.parts.keyring);
+        let limit = self.parts.send_deadline.min(time_left);
+        let sent = tokio::time::timeout(limit, send(&**sender, &message)).await;
+        let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
+        let sent = sent.unwrap_or(Err(late));
+        let passed = Passed { delivery: message.delivery, as_probe };
+        self.breakers.note(name, passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
+        let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
+        let (outcome, hand_over) = match sent {
+            Ok(Sent { reference }) => {
+                let reference = storable(reference, &message.code);
+                if sender.capabilities().receipts == ReceiptRoad::ByReference {
+                    self.expect_receipts(name, &message, reference.as_ref(), time_left).await;
+                }
+                ("sent", HandOver::Taken { reference })
+            }
+            Err(error) => self.after(senders.len(), Stand { position: place, ..stand }, error),
+        };
+        note_hand_over(&message.delivery, message.recipient.channel(), name, (outcome, &reason));
+        hand_over
+    }
+
+    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
+    /// that a receipt is seldom faster.
+    async fn expect_receipts(&self, sender: &str, message: &Message, reference: Option<&ProviderReference>, time_left: Duration) {
+        let Some(reference) = reference else { return };
+        let kept = self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN);
+        let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+        let until = self.parts.clock.now().plus(time_left + kept);
+        let place = self.place_of(sender, reference);
+        let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+        if let Err(error) = put.await {
+            tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+        }
+    }
+
+    /// What follows when the sender at which the message stands did not take it.
+    fn after(&self, senders: usize, stand: Stand, error: SendError) -> (&'static str, HandOver) {
+        match error {
+            SendError::Retry { after, reason } | SendError::Unknown { after, reason } | SendError::Deferred { after, reason } => {
+                match onward(senders, stand, Some(after)) {
+                    Onward::To(position) => ("next_sender", HandOver::Again { after: Duration::ZERO, position }),
+                    Onward::Round(pause) => ("retried", HandOver::Again { after: self.spread(pause), position: 0 }),
+                    Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
+                }
+            }
+            SendError::NextSender { reason } | SendError::Unfit { reason } => {
+                let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
+                match onward(senders, Stand { refusals, ..stand }, None) {
+                    Onward::To(position) => ("next_sender", HandOver::PassedOn { by, after: Duration::ZERO, position }),
+                    Onward::Round(pause) => ("retried", HandOver::PassedOn { by, after: self.spread(pause), position: 0 }),
+                    Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
+                }
+            }
+            SendError::GiveUp { reason } => ("failed", HandOver::GivenUp { reason }),
+        }
+    }
+
+    fn spread(&self, pause: Duration) -> Duration {
+        spread(pause, fresh(&*self.parts.entropy))
+    }
+
+    /// By the clock of this process alone.
+    fn now(&self) -> Now {
+        let now = self.parts.clock.now();
+        Now::new(now, now)
+    }
+}
+
+/// A provider that gives the code back as its name for the message must not get it stored.
+fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<ProviderReference> {
+    reference.filter(|reference| !reference.as_str().contains(code.expose()))
+}
+
+/// Sends it; once more to a sender that knows a repeat by the delivery's id, if it fell silent after it had the message.
+async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
+    match sender.send(message).await {
+        Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => sender.send(message).await,
+        known => known,
+    }
+}
+
+fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
+    let (channel, labelled) = (channel.as_str(), sender.to_owned());
+    metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
+        .increment(1);
+    tracing::info!(%delivery, channel, sender, outcome, reason, "A message was handed over or not.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_03_a_reference_that_holds_the_code_is_not_kept() {
+        let (code, reference) = (Digits::from_ascii(b"123456").unwrap(), |text| ProviderReference::parse(text).ok());
+        assert_eq!(storable(reference("SM90f"), &code), reference("SM90f"));
+        assert_eq!(storable(reference("otp-123456-x"), &code), None);
+    }
+}
