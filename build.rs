@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.open_files([
         "countersign/v1/verification_service.proto",
         "countersign/v1/sender_service.proto",
+        "countersign/v1/send_hook_service.proto",
         "countersign/v1/errors.proto",
         "countersign/store/v1/record.proto",
         "countersign/store/v1/event.proto",
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ".countersign.v1.StartVerificationRequest",
             ".countersign.v1.Recipient",
             ".countersign.v1.SendMessageRequest",
+            ".countersign.v1.JudgeSendRequest",
             ".countersign.store.v1",
         ])
         .compile_fds(compiler.file_descriptor_set())?;

@@ -3,6 +3,7 @@
 mod callbacks;
 mod check;
 mod compose;
+mod hook;
 mod senders;
 mod serve;
 mod stores;

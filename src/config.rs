@@ -5,6 +5,7 @@ mod actions;
 mod admission;
 mod book;
 mod guard;
+mod hook;
 mod listeners;
 mod messages;
 mod numbers;
@@ -36,6 +37,7 @@ pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySett
 pub use actions::ActionSettings;
 pub use admission::AdmissionSettings;
 pub use book::{Mistake, Mistakes};
+pub use hook::{HookKind, HookSettings};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
 pub use numbers::NumberSettings;
@@ -50,6 +52,7 @@ pub use tenants::TenantSettings;
 
 use book::Book;
 use reader::Table;
+use tenants::Usual;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
@@ -100,6 +103,8 @@ pub struct Settings {
     pub admission: AdmissionSettings,
     /// Who gets no message and has a code that is known beforehand; nobody in production.
     pub test_recipients: TestRecipients,
+    /// Who may stop a message just before it goes out.
+    pub hook: Option<HookSettings>,
     /// Who hands messages over.
     pub worker: WorkerSettings,
     /// The texts.
@@ -179,15 +184,13 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
     let routes = routes::routes(root.table("routes"), &senders, profile);
-    let tenants = tenants::tenants(
-        root.table("tenants"),
-        (&callers, profile),
-        &tenants::Usual { spend: &admission.spend, senders: &senders, routes: &routes },
-    );
+    let usual = Usual { spend: &admission.spend, senders: &senders, routes: &routes };
+    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), &usual);
     let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
+    let hook = hook::hook(root.table("hook"));
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
@@ -218,6 +221,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         subject,
         admission,
         test_recipients,
+        hook,
         worker,
         messages,
         log,

@@ -10,6 +10,7 @@ mod explain;
 pub mod failure;
 mod hand_over;
 pub mod hands;
+pub mod hook;
 pub mod link;
 pub mod policy;
 pub mod quotas;
@@ -45,6 +46,7 @@ use breakers::Breakers;
 use deliver::LEASE_MARGIN;
 use failure::Failure;
 use hands::Hands;
+use hook::HookRule;
 use policy::Policy;
 use quotas::{Drains, LocalQuotas};
 use routes::Routes;
@@ -71,6 +73,8 @@ pub struct Parts {
     pub messages: Arc<Messages>,
     /// Who hands messages over.
     pub hands: Hands,
+    /// Who may stop a message just before it goes out.
+    pub hook: Option<HookRule>,
     /// Where approvals go that are taken back from the counts of the guard.
     pub drains: Drains,
     /// The time that all store work of one command may take.

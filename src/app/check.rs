@@ -54,5 +54,6 @@ fn sender_problems(settings: &Settings) -> Vec<String> {
         let problems = [make(name, sender, &means).err(), receiver(sender).and_then(Result::err)];
         problems.into_iter().flatten().map(move |error| format!("senders.{name}: {error:#}"))
     });
-    problems.collect()
+    let hook = settings.hook.as_ref().and_then(|hook| super::hook::hook(hook, settings.profile, &machine.clock).err());
+    problems.chain(hook.map(|error| format!("hook: {error:#}"))).collect()
 }

@@ -23,6 +23,7 @@ use crate::{
     service::{
         BreakerSettings, Parts, Service,
         hands::Hands,
+        hook::HookRule,
         policy::{Action, Policy},
         quotas,
     },
@@ -59,6 +60,7 @@ impl App {
             breaker: breaker(settings.breaker),
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
+            hook: hook_rule(&settings, &machine)?,
             drains,
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
@@ -100,6 +102,11 @@ impl App {
         let shield = &self.settings.shield;
         ShieldRate { calls_per_s: positive(shield.calls_per_s), burst: positive(shield.burst) }
     }
+}
+
+fn hook_rule(settings: &Settings, machine: &Machine) -> anyhow::Result<Option<HookRule>> {
+    let made = settings.hook.as_ref().map(|hook| super::hook::hook(hook, settings.profile, &machine.clock));
+    made.transpose().context("cannot make the hook")
 }
 
 fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {

@@ -27,11 +27,11 @@ use crate::{
         fcm::Fcm,
         http::{AnswerRules, Application, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
-        plugin::{Plugin, PluginSettings},
+        plugin::{PeerSettings, Plugin},
         secret::SecretText,
         smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},
-        webhook::{Webhook, WebhookSettings},
+        webhook::{SignedSettings, Webhook},
         webpush::WebPush,
     },
     service::routes::{NamedSender, Route, Routes},
@@ -91,10 +91,8 @@ pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> 
     Ok(match settings {
         SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?, clock)?),
         SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings { addresses, ..http_settings(http, means)? })?),
-        SenderSettings::Webhook(webhook) => {
-            Arc::new(Webhook::new(WebhookSettings { addresses, ..webhook_settings(webhook, plain)? }, clock)?)
-        }
-        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&PluginSettings { addresses, ..plugin_settings(plugin)? })?),
+        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(signed_settings(webhook, plain)?, addresses, clock)?),
+        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&peer_settings(plugin)?, addresses)?),
         SenderSettings::Fcm(fcm) => Arc::new(Fcm::new(&push::fcm(fcm, plain)?, clock)?),
         SenderSettings::Apns(apns) => Arc::new(Apns::new(push::apns(apns, plain)?, clock)?),
         SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(push::webpush(webpush)?, clock, means.entropy.clone())?),
@@ -107,16 +105,16 @@ pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> 
     })
 }
 
-fn webhook_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<WebhookSettings> {
+fn signed_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<SignedSettings> {
     let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
     let secrets = settings.secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
-    Ok(WebhookSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout, addresses: None })
+    Ok(SignedSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout })
 }
 
-fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSettings> {
+fn peer_settings(settings: &config::PluginSender) -> anyhow::Result<PeerSettings> {
     let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
     let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
-    Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout, addresses: None })
+    Ok(PeerSettings { address: settings.address.clone(), token, ca_file, timeout })
 }
 
 fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<SnsSettings> {
@@ -136,7 +134,7 @@ fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<Sns
 }
 
 /// The secret of a file, without the line break that editors leave.
-fn secret(file: &Path) -> anyhow::Result<SecretText> {
+pub(super) fn secret(file: &Path) -> anyhow::Result<SecretText> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -33,7 +33,7 @@ const TEST_SENDER: &str = "test";
 impl Service {
     /// A fresh right to hand something over.
     pub(super) fn lease(&self) -> Lease {
-        let until = self.parts.clock.now().plus(self.parts.send_deadline + LEASE_MARGIN);
+        let until = self.parts.clock.now().plus(self.parts.send_deadline + self.hook_time() + LEASE_MARGIN);
         Lease { token: fresh(&*self.parts.entropy), until }
     }
 
@@ -73,7 +73,10 @@ impl Service {
         let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
             Some(Err(settled)) => settled,
-            Some(Ok(ready)) => self.hand_over(ready).await,
+            Some(Ok(ready)) => match self.past_hook(loaded.record.as_ref(), ready).await {
+                Ok(ready) => self.hand_over(ready).await,
+                Err(reason) => (String::new(), HandOver::GivenUp { reason }),
+            },
         };
         let command = Report { work, sender, outcome };
         self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx)).await?;

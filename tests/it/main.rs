@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod guesses;
 mod harness;
+mod hook;
 mod kills;
 mod link;
 mod numbers;

@@ -1,9 +1,15 @@
 //! A plug-in's answers, and what follows from them.
 
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Response, transport::Server};
+use std::path::PathBuf;
 
-use super::{super::samples, *};
+use tokio_stream::wrappers::TcpListenerStream;
+
+use tonic::{Request, Response, Status, transport::Server};
+
+use super::{
+    super::{outgoing::unknown, samples, secret::SecretText},
+    *,
+};
 use crate::pb::v1::{
     send_message_response::{GiveUp, NextSender, Retry, Sent as Taken},
     sender_service_server::{SenderService, SenderServiceServer},
@@ -23,9 +29,9 @@ impl SenderService for Answering {
     }
 }
 
-fn settings(address: &str) -> PluginSettings {
+fn settings(address: &str) -> PeerSettings {
     let token = Some(SecretText::new("s3cret-word".to_owned()));
-    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5), addresses: None }
+    PeerSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5) }
 }
 
 type Asked = tokio::sync::mpsc::UnboundedReceiver<Request<v1::SendMessageRequest>>;
@@ -36,7 +42,7 @@ async fn plugin(answer: fn() -> Result<Option<Outcome>, Status>) -> (Plugin, Ask
     let (asked, receiver) = tokio::sync::mpsc::unbounded_channel();
     let service = SenderServiceServer::new(Answering { answer, asked });
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
-    (Plugin::new(&settings(&address)).unwrap(), receiver)
+    (Plugin::new(&settings(&address), None).unwrap(), receiver)
 }
 
 async fn outcome(answer: fn() -> Result<Option<Outcome>, Status>) -> Result<Sent, SendError> {
@@ -93,13 +99,13 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     assert_eq!(outcome(|| Err(Status::unimplemented("x"))).await, Err(next_sender("sender_refused")));
     assert_eq!(outcome(|| Err(Status::invalid_argument("x"))).await, Err(unfit("sender_refused")));
     let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
-    let absent = Plugin::new(&settings(&format!("http://{closed}"))).unwrap();
+    let absent = Plugin::new(&settings(&format!("http://{closed}")), None).unwrap();
     assert_eq!(absent.send(&samples::message()).await, Err(again("unreachable", None)));
     // Accepts the connection and never says a word.
     let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    let slow = PluginSettings { timeout: Duration::from_millis(100), ..settings(&address) };
-    assert_eq!(Plugin::new(&slow).unwrap().send(&samples::message()).await, Err(unknown("timeout")));
+    let slow = PeerSettings { timeout: Duration::from_millis(100), ..settings(&address) };
+    assert_eq!(Plugin::new(&slow, None).unwrap().send(&samples::message()).await, Err(unknown("timeout")));
 }
 
 #[tokio::test]
@@ -115,7 +121,7 @@ async fn code_12_a_reason_is_a_word_and_nothing_else() {
 #[test]
 fn chan_08_codes_leave_the_machine_encrypted_only() {
     let made = |address: &str, ca_file: Option<&str>| {
-        Plugin::new(&PluginSettings { ca_file: ca_file.map(PathBuf::from), ..settings(address) }).is_ok()
+        Plugin::new(&PeerSettings { ca_file: ca_file.map(PathBuf::from), ..settings(address) }, None).is_ok()
     };
     for local in ["http://127.0.0.1:50061", "http://[::1]:50061", "http://localhost:50061", "unix:/run/plugin.sock"] {
         assert!(made(local, None), "{local}");

@@ -1,14 +1,19 @@
 //! Webhooks as they arrive, and their signatures by the published vectors.
 
+use std::time::Duration;
+
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::{again, next_sender, unfit},
+        outgoing::{again, give_up, next_sender, unfit},
         samples::{self, Fixed},
+        secret::SecretText,
     },
     *,
 };
+use crate::domain::webhook_key::{WebhookKeys, WrongSecret};
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn secrets(texts: &[&str]) -> Vec<SecretText> {
@@ -19,15 +24,14 @@ fn keys(texts: &[&str]) -> Result<WebhookKeys, WrongSecret> {
     WebhookKeys::parse(texts.iter().copied())
 }
 
-fn settings(server: &str) -> WebhookSettings {
-    WebhookSettings {
+fn settings(server: &str) -> SignedSettings {
+    SignedSettings {
         url: format!("{server}/hook"),
         secrets: secrets(&[SECRET]),
         allow_hosts: vec![server.trim_start_matches("http://").to_owned()],
         plain: true,
         ca_file: None,
         timeout: Duration::from_secs(5),
-        addresses: None,
     }
 }
 
@@ -76,10 +80,10 @@ fn hook_01_a_secret_has_24_to_64_bytes() {
 async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id() {
     let server = receiver(ResponseTemplate::new(200).set_body_json(json!({"reference": "r-1"}))).await;
     let second = "whsec_Xy+E4kkgwwGQ50bqGMpiDlSAajSWMFzN3s818qhLnso=";
-    let both = WebhookSettings { secrets: secrets(&[SECRET, second]), ..settings(&server.uri()) };
+    let both = SignedSettings { secrets: secrets(&[SECRET, second]), ..settings(&server.uri()) };
     assert!(!format!("{both:?}").contains("MfKQ9"));
     let message = samples::message();
-    let sent = Webhook::new(both, Arc::new(Fixed)).unwrap().send(&message).await;
+    let sent = Webhook::new(both, None, Arc::new(Fixed)).unwrap().send(&message).await;
     assert_eq!(sent, Ok(Sent { reference: ProviderReference::parse("r-1").ok() }));
 
     let request = server.received_requests().await.unwrap().remove(0);
@@ -106,7 +110,7 @@ async fn what_a_receiver_answers_says_what_is_next() {
         (503, Err(again("busy", None))),
     ] {
         let server = receiver(ResponseTemplate::new(status)).await;
-        let webhook = Webhook::new(settings(&server.uri()), Arc::new(Fixed)).unwrap();
+        let webhook = Webhook::new(settings(&server.uri()), None, Arc::new(Fixed)).unwrap();
         assert_eq!(webhook.send(&samples::message()).await, expected, "{status}");
     }
 }
@@ -114,8 +118,8 @@ async fn what_a_receiver_answers_says_what_is_next() {
 #[test]
 fn hook_03_a_webhook_leads_to_no_inner_network_by_itself() {
     let refused = |url: &str, plain| {
-        let settings = WebhookSettings { url: url.to_owned(), allow_hosts: Vec::new(), plain, ..settings("http://x") };
-        Webhook::new(settings, Arc::new(Fixed)).is_err()
+        let settings = SignedSettings { url: url.to_owned(), allow_hosts: Vec::new(), plain, ..settings("http://x") };
+        Webhook::new(settings, None, Arc::new(Fixed)).is_err()
     };
     assert!(refused("https://169.254.169.254/hook", false) && refused("http://hooks.example.com/", false));
     assert!(!refused("https://hooks.example.com/", false));
@@ -128,7 +132,7 @@ async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
     let url = json!(format!("https://otp.bank.example/callbacks/own/{}", message.receipt.as_str()));
     for (addresses, expected, road) in [(Some(addresses()), url, ReceiptRoad::ByToken), (None, Value::Null, ReceiptRoad::None)] {
         let server = receiver(ResponseTemplate::new(204)).await;
-        let webhook = Webhook::new(WebhookSettings { addresses, ..settings(&server.uri()) }, Arc::new(Fixed)).unwrap();
+        let webhook = Webhook::new(settings(&server.uri()), addresses, Arc::new(Fixed)).unwrap();
         assert_eq!(webhook.capabilities().receipts, road);
         webhook.send(&message).await.unwrap();
         let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
