@@ -18,6 +18,7 @@ use countersign::{
         recipient::{Channel, Recipient},
         seal::{self, Context as SealContext},
         subject::SubjectRecord,
+        test_recipients::TestRecipients,
         time::{Now, Timestamp},
         verification::RequestMark,
     },
@@ -32,6 +33,7 @@ fn main() {
 struct World {
     keyring: Keyring,
     rules: SubjectRules,
+    tests: TestRecipients,
     id: VerificationId,
 }
 
@@ -44,7 +46,12 @@ impl World {
             closed_retention: Duration::from_secs(3600),
             event_retention: Duration::from_secs(7 * 86_400),
         };
-        Self { keyring, rules, id: VerificationId { subject: SubjectKey([3; 16]), random: [4; 16] } }
+        Self {
+            keyring,
+            rules,
+            tests: TestRecipients::default(),
+            id: VerificationId { subject: SubjectKey([3; 16]), random: [4; 16] },
+        }
     }
 
     fn context(&self) -> Context<'_> {
@@ -56,6 +63,7 @@ impl World {
             refused: None,
             keyring: &self.keyring,
             rules: &self.rules,
+            tests: &self.tests,
         }
     }
 
@@ -69,6 +77,7 @@ impl World {
             contact: None,
             locale: None,
             recipients: vec![Recipient::parse(Channel::Email, "anna@example.org").unwrap()],
+            passed_over: Vec::new(),
             preferred: None,
             binding: Binding::default(),
             browser: None,
@@ -125,7 +134,7 @@ fn decide_check_wrong(bencher: divan::Bencher<'_, '_>) {
 fn decide_check_right(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let record = world.record();
-    let code = record.verifications[0].code(&world.keyring).unwrap();
+    let code = record.verifications[0].code(&world.keyring, &world.tests).unwrap();
     let command = world.check(code.expose());
     bencher.with_inputs(|| Some(record.clone())).bench_values(|record| check(record, &command, &world.context()));
 }

@@ -1,5 +1,6 @@
 //! Composition: makes the parts from the settings, puts them together, and serves until told to stop.
 
+mod callbacks;
 mod check;
 mod compose;
 mod senders;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Settings,
     grpc::auth::Credential,
+    http::callbacks::Receiver,
     ports::{
         outbox::Outbox,
         receipt::Receipts,
@@ -65,6 +67,7 @@ pub struct App {
     receipts: Receipts,
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
+    receivers: BTreeMap<String, Receiver>,
     listeners: Listeners,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,

@@ -2,38 +2,48 @@
 
 mod access;
 mod actions;
+mod admission;
 mod book;
+mod guard;
 mod listeners;
 mod messages;
+mod numbers;
 mod quotas;
 mod reader;
 mod routes;
 mod running;
 mod senders;
 mod spelling;
+mod spend;
 mod store;
 mod tenants;
 
-use std::{collections::BTreeMap, path::Path, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
     limits::{EntryMode, SubjectRules},
-    quota::Quotas,
+    numbering::Country,
+    test_recipients::TestRecipients,
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
+pub use admission::AdmissionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
+pub use numbers::NumberSettings;
 pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender, SenderSettings, SmtpSettings,
-    SmtpTls, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+    PluginSender, Receipts, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
@@ -86,8 +96,10 @@ pub struct Settings {
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
     pub subject: SubjectRules,
-    /// How many messages and starts there may be, over all processes.
-    pub quotas: Quotas,
+    /// What decides whether a message may be sent at all.
+    pub admission: AdmissionSettings,
+    /// Who gets no message and has a code that is known beforehand; nobody in production.
+    pub test_recipients: TestRecipients,
     /// Who hands messages over.
     pub worker: WorkerSettings,
     /// The texts.
@@ -162,20 +174,30 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
+    let admission = AdmissionSettings::read(&mut root);
     let shield = ShieldSettings::read(root.table("shield"));
-    let senders = senders::senders(root.table("senders"), profile);
-    let routes = routes::routes(root.table("routes"), &senders, profile);
-    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), (&senders, &routes));
-    let breaker = BreakerSettings::read(root.table("breaker"));
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let senders = senders::senders(root.table("senders"), profile, public);
+    let routes = routes::routes(root.table("routes"), &senders, profile);
+    let tenants = tenants::tenants(
+        root.table("tenants"),
+        (&callers, profile),
+        &tenants::Usual { spend: &admission.spend, senders: &senders, routes: &routes },
+    );
+    let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let quotas = quotas::quotas(root.table("quotas"));
+    let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
-    if profile == Profile::Production && callers.is_empty() {
-        book.mistake("callers", "must name at least one caller in production");
+    if profile == Profile::Production {
+        if callers.is_empty() {
+            book.mistake("callers", "must name at least one caller in production");
+        }
+        if no_number_gets_a_message(&admission.countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
+            book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+        }
     }
     root.finish();
     Some(Settings {
@@ -194,12 +216,17 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         breaker,
         actions,
         subject,
-        quotas,
+        admission,
+        test_recipients,
         worker,
         messages,
         log,
         effective: String::new(),
     })
+}
+
+fn no_number_gets_a_message(countries: &BTreeSet<Country>, tenants: &BTreeMap<TenantId, TenantSettings>) -> bool {
+    countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
 }
 
 #[cfg(test)]

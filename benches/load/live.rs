@@ -158,6 +158,7 @@ impl Filler {
             refused: None,
             keyring: &self.keyring,
             rules: &self.settings.subject,
+            tests: &self.settings.test_recipients,
         };
         let command = self.command(tenant, subject, key, &cx)?;
         let lease = command.lease.map(|lease| lease.token).unwrap_or_default();
@@ -205,6 +206,7 @@ impl Filler {
             contact: None,
             locale: None,
             recipients: vec![email],
+            passed_over: Vec::new(),
             preferred: None,
             binding: Binding::default(),
             browser: None,

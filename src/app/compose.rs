@@ -6,21 +6,25 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, senders::routes, stores};
+use super::{App, Listeners, Machine, callbacks, senders::routes, stores};
 use crate::{
-    config::{self, Profile, Settings},
+    config::{self, Profile, Settings, TenantSettings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
-        ids::{CallerName, TenantId},
+        ids::{ActionName, CallerName, TenantId},
+        limits::EntryMode,
+        number_rules::NumberRules,
+        spend::Spend,
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::{Messages, SmsRules, Wording},
+    message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
         BreakerSettings, Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
+        quotas,
     },
     telemetry,
     worker::Worker,
@@ -32,11 +36,7 @@ impl App {
     /// # Errors
     /// What could not be made, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        make_data_dir(&settings.data_dir)?;
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
@@ -48,6 +48,7 @@ impl App {
         let (receipts, receipt_queue) = receipt::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
+        let (drains, approvals) = quotas::drains();
         let parts = Parts {
             store,
             clock,
@@ -58,20 +59,27 @@ impl App {
             breaker: breaker(settings.breaker),
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
+            drains,
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
             link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
-        let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
+        let worker =
+            Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, approvals, poll: settings.worker.poll };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,
             http: bind(settings.http.listen, "http.listen").await?,
             admin: bind(settings.admin.listen, "admin.listen").await?,
         };
+        if !settings.test_recipients.is_empty() {
+            let count = settings.test_recipients.len();
+            tracing::warn!(test_recipients = count, "Test recipients get no message, and their codes are in the settings.");
+        }
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
         Ok(Self {
+            receivers: callbacks::receivers(&settings)?,
             settings,
             machine,
             service,
@@ -94,6 +102,11 @@ impl App {
     }
 }
 
+fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the data directory {}", path.display()))
+}
+
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {key} = {address}"))
 }
@@ -107,8 +120,39 @@ fn policy(settings: &Settings) -> Policy {
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
-        quotas: settings.quotas.clone(),
+        quotas: settings.admission.quotas.clone(),
+        guard: settings.admission.guard.clone(),
+        numbers: number_rules(settings),
+        spend: spend(settings),
+        test_recipients: settings.test_recipients.clone(),
     }
+}
+
+/// Is the code of an SMS never typed in a browser or an app? The link of a mail is no code.
+fn by_keypad((_, action): &(&ActionName, &config::ActionSettings)) -> bool {
+    action.limits.entry_modes.iter().all(|mode| match mode {
+        EntryMode::Portal | EntryMode::App => false,
+        EntryMode::IvrKeypad | EntryMode::Link => true,
+    })
+}
+
+fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
+    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
+}
+
+fn number_rules(settings: &Settings) -> NumberRules {
+    let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
+    NumberRules {
+        countries: settings.admission.countries.clone(),
+        by_tenant: settings.tenants.iter().filter_map(own).collect(),
+        types: settings.admission.numbers.types.clone(),
+        fixed_line_text: settings.admission.numbers.fixed_line_text,
+    }
+}
+
+fn spend(settings: &Settings) -> Spend {
+    let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
+    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.admission.spend.clone() }
 }
 
 fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
@@ -130,6 +174,8 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        by_keypad: settings.actions.iter().filter(by_keypad).map(|(name, _)| name.clone()).collect(),
+        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();

@@ -59,6 +59,8 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     let both = [("space", ' '), ("hyphen", '-')];
     let separators = row.words("separators", &both, &both);
     let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
+    // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
+    let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
     let (channels, sends) = (channels(row, routes), row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())));
     let plan = plan(row, &channels);
     if plan.iter().filter_map(|step| step.wait).sum::<Duration>() >= code_lifetime {
@@ -67,8 +69,6 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
     if plan.len() > usize::from(sends) {
         row.mistake("plan", format!("has {} steps, and sends permits {sends}", plan.len()));
     }
-    // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
-    let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
     let limits = Limits {
         code_length,
         code_lifetime,

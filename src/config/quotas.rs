@@ -11,9 +11,9 @@ const COUNT_MAX: u64 = 1_000_000;
 /// A week: what is counted longer fills the store with buckets.
 const PERIOD_S_MAX: u64 = 7 * 86_400;
 
-/// Count and period in seconds. Why these: `default.toml`.
-pub(super) const fn default(dimension: Dimension) -> (u64, u64) {
-    match dimension {
+/// Count and period in seconds; none of money, which has budgets of its own. Why these: `default.toml`.
+pub(super) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
+    Some(match dimension {
         Dimension::Recipient => (5, 600),
         Dimension::RecipientLong => (10, 6000),
         Dimension::Prefix => (10, 600),
@@ -26,13 +26,14 @@ pub(super) const fn default(dimension: Dimension) -> (u64, u64) {
         Dimension::Country => (5000, 3600),
         Dimension::NewSubjects | Dimension::Caller => (10_000, 3600),
         Dimension::Tenant => (20_000, 3600),
-    }
+        Dimension::SpendHour | Dimension::SpendDay | Dimension::GuardPrefix | Dimension::GuardCountry => return None,
+    })
 }
 
 pub(super) fn quotas(mut table: Table<'_>) -> Quotas {
     let quotas = Dimension::ALL.into_iter().filter_map(|dimension| {
+        let (count, period_s) = default(dimension)?;
         let mut row = table.table(dimension.as_str());
-        let (count, period_s) = default(dimension);
         let count: u32 = row.small("count", count, &(0..=COUNT_MAX));
         let period = row.seconds("period_s", period_s, &(1..=PERIOD_S_MAX));
         row.finish();

@@ -1,5 +1,7 @@
 //! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
 
+mod pairs;
+
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
 
 use config::{Value, ValueKind};
@@ -237,6 +239,16 @@ impl<'a> Table<'a> {
             }
         };
         Table::new(self.path(key), values, self.book)
+    }
+
+    /// A table within this one, if it is there.
+    pub(super) fn table_if_any(&mut self, key: &str) -> Option<Table<'a>> {
+        if self.values.contains_key(key) {
+            Some(self.table(key))
+        } else {
+            self.known.push(key.to_owned());
+            None
+        }
     }
 
     /// The tables of a list of tables.

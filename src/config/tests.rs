@@ -1,5 +1,8 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
+mod numbers;
+mod receipts;
+
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
@@ -132,13 +135,13 @@ fn code_05_no_cap_can_be_passed() {
 #[test]
 fn send_05_the_quotas_are_those_of_the_default_file() {
     let settings = with("", &[]).unwrap();
-    for dimension in Dimension::ALL {
-        let (count, period_s) = quotas::default(dimension);
+    for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
+        let (count, period_s) = quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
+        assert_eq!(settings.admission.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
     }
     let recipient = Rate { interval: Duration::from_secs(120), burst: 4 };
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
     assert!(settings.actions.values().all(|action| !action.quota_fallback));
 }
 
@@ -146,9 +149,9 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
 fn quotas_can_be_changed_and_switched_off_one_by_one() {
     let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
     let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), None);
-    assert_eq!(settings.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
-    assert_eq!(settings.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
+    assert_eq!(settings.admission.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
     assert!(settings.actions.values().next().unwrap().quota_fallback);
     let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
                      tenant = { count = -1, period_s = 604801 }\n";
@@ -231,7 +234,7 @@ fn preset_section(kind: &str, keys: &[&str]) -> String {
 #[test]
 fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
     type Preset = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Channel]);
-    let presets: [Preset; 5] = [
+    let presets: [Preset; 6] = [
         (
             "twilio",
             &["account_sid", "auth_token_file", "from"],
@@ -239,12 +242,20 @@ fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
             &[Channel::Sms, Channel::Whatsapp],
         ),
         ("vonage", &["api_key", "api_secret_file", "from"], &[], &[Channel::Sms]),
+        ("vonage_voice", &["application_id", "private_key_file", "voice_from"], &[], &[Channel::Voice]),
         ("messagebird", &["access_key_file", "from"], &[], &[Channel::Sms]),
         ("infobip", &["base_url", "api_key_file", "from"], &[], &[Channel::Sms]),
         ("whatsapp_cloud", &["phone_number_id", "access_token_file", "template", "graph_version"], &[], &[Channel::Whatsapp]),
     ];
     for (kind, required, optional, channels) in presets {
         let all = [required, optional].concat();
+        // A call asks in the middle what to say.
+        let (public, receipts): (&[_], _) = match channels {
+            [Channel::Voice] => (&[("HTTP__PUBLIC_URL", "https://otp.bank.example")], "receipts.secret_files = [\"/k/r\"]\n"),
+            _ => (&[], ""),
+        };
+        let preset_section = |kind, keys: &[&str]| preset_section(kind, keys) + receipts;
+        let with = |text: &str, _: &[(&str, &str)]| with(text, public);
         let settings = with(&preset_section(kind, &all), &[]).unwrap();
         let SenderSettings::Http(http) = &settings.senders["p"] else { panic!("{kind} is a preset") };
         assert_eq!(http.requests.keys().copied().collect::<Vec<_>>(), channels, "{kind}");
@@ -305,6 +316,49 @@ senders = ["acme"]
     assert_eq!(broken("\"http\"", "\"htp\""), ["senders.acme.kind"]);
     let voice_only = text.replace("[\"sms\", \"voice\"]", "[\"voice\"]");
     assert_eq!(keys_of(with(&voice_only, &[])), ["routes.sms.senders"], "it does not carry SMS");
+}
+
+#[test]
+fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
+    let senders = [
+        ("fcm", "push", "service_account_file = \"/k/a.json\"\n"),
+        ("apns", "push", "key_file = \"/k/a.p8\"\nkey_id = \"ABC123DEFG\"\nteam_id = \"DEF123GHIJ\"\ntopic = \"example.app\"\n"),
+        ("webpush", "push", "key_file = \"/k/v.pem\"\ncontact = \"mailto:security@bank.example\"\n"),
+        (
+            "sns",
+            "sms",
+            "region = \"eu-central-1\"\naccess_key_id_file = \"/k/i\"\nsecret_access_key_file = \"/k/s\"\nsender_id = \"Bank\"\n",
+        ),
+    ];
+    for (kind, channel, keys) in senders {
+        let section = |keys: &str| format!("[senders.p]\nkind = \"{kind}\"\n{keys}");
+        let route = |channel: &str| format!("{}[routes.{channel}]\nsenders = [\"p\"]\n", section(keys));
+        let settings = with(&route(channel), &[]).unwrap();
+        assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective(), "{kind}");
+        assert_eq!(keys_of(with(&route("voice"), &[])), ["routes.voice.senders"], "{kind}");
+        for missing in keys.lines().filter(|line| !line.starts_with("sender_id")) {
+            let key = missing.split(' ').next().unwrap();
+            let rest = keys.replace(&format!("{missing}\n"), "");
+            assert_eq!(keys_of(with(&section(&rest), &[])), [format!("senders.p.{key}")]);
+        }
+        let mut unknown = keys_of(with(&format!("{}color = \"red\"\n", section(keys)), &[]));
+        assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
+    }
+    let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\nhosts = [\"*.com\"]\n\
+                     [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
+                     sender_id = \"123\"\n";
+    let expected = [
+        "senders.a.key_id",
+        "senders.a.team_id",
+        "senders.a.timeout_ms",
+        "senders.a.topic",
+        "senders.b.contact",
+        "senders.b.hosts",
+        "senders.c.region",
+        "senders.c.sender_id",
+    ];
+    assert_eq!(keys_of(with(all_wrong, &[])), expected);
 }
 
 #[test]
@@ -376,9 +430,9 @@ fn routes_are_read_with_weights_countries_and_tenants() {
          [breaker]\nfailures = 3\nopen_s = 7\n"
     );
     let settings = with(&text, &[("ROUTES__SMS__COUNTRIES__BE", "a")]).unwrap();
-    let sms = &settings.routes[&Channel::Sms];
+    let (sms, country) = (&settings.routes[&Channel::Sms], |name| Country::parse(name).unwrap());
     assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
-    assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
+    assert_eq!((sms.countries[&country("NL")].len(), sms.countries[&country("BE")].len()), (2, 1));
     let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
     assert_eq!(tenants, [("default", 1), ("shop", 1)]);
     assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));

@@ -29,6 +29,7 @@ use super::{
     recipient::Recipient,
     refusal::Refusal,
     subject::SubjectRecord,
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
     verification::{CancelCause, Outcome, Pending, Phase, Verification},
 };
@@ -48,6 +49,8 @@ pub struct Context<'a> {
     pub rules: &'a SubjectRules,
     /// The message of a plan that may not be sent, if one was decided just before.
     pub refused: Option<&'a RefusedMessage>,
+    /// Whose code is known beforehand.
+    pub tests: &'a TestRecipients,
 }
 
 impl Context<'_> {

@@ -3,6 +3,7 @@
 use super::{
     failures::Origin,
     ids::{ActionName, CallerName, Reference, VerificationId},
+    number_rules::Unfit,
     quota::Dimension,
     recipient::Channel,
     time::Timestamp,
@@ -36,6 +37,13 @@ pub enum What {
         /// The first road.
         channel: Channel,
     },
+    /// A recipient of a start that went to another one may get no message, and never will by this verification.
+    PassedOver {
+        /// The road.
+        channel: Channel,
+        /// Why.
+        why: Unfit,
+    },
     /// Its code was asked for again.
     Resent {
         /// The road.
@@ -59,6 +67,11 @@ pub enum What {
         reason: &'static str,
         /// The quota that was used up, if that is the reason.
         quota: Option<Dimension>,
+    },
+    /// A message was sent though the guard, which only records, would have refused it.
+    WouldRefuse {
+        /// The count of the guard that was used up.
+        quota: Dimension,
     },
     /// The verification ended: exactly one for each start.
     Closed {

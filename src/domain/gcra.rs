@@ -37,21 +37,67 @@ impl Rate {
     }
 }
 
+/// How full a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Full at this time, and from then on.
+    FullAt(Timestamp),
+    /// More than full, by what is earned in this time.
+    Beyond(Duration),
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::FullAt(Timestamp::default())
+    }
+}
+
+impl Level {
+    /// What is missing until it is full, in microseconds; below zero for what is more.
+    fn missing(self, now: Timestamp) -> i64 {
+        match self {
+            Self::FullAt(at) => signed(at.as_micros().saturating_sub(now.as_micros())),
+            Self::Beyond(more) => -signed(micros(more)),
+        }
+    }
+
+    fn of(missing: i64, now: Timestamp) -> Self {
+        let span = Duration::from_micros(missing.unsigned_abs());
+        if missing < 0 { Self::Beyond(span) } else { Self::FullAt(now.plus(span)) }
+    }
+}
+
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
+
 impl Rate {
-    /// Takes as many as there are up to `want`, at least one; says how many.
+    /// Takes as many as there are up to `want`, at least `least`; says how many.
     ///
     /// # Errors
-    /// When there will be one.
-    pub fn draw_up_to(self, tat: Timestamp, want: u32, now: Timestamp) -> Result<(Timestamp, u32), Duration> {
-        let interval = micros(self.interval);
-        let capacity = interval.saturating_mul(u64::from(self.burst) + 1);
-        let from = tat.as_micros().max(now.as_micros());
-        let room = now.as_micros().saturating_add(capacity).saturating_sub(from);
-        let there = u32::try_from(room.checked_div(interval).unwrap_or(u64::MAX)).unwrap_or(u32::MAX);
-        match there.min(want.max(1)) {
-            0 => Err(Duration::from_micros(interval.saturating_sub(room))),
-            taken => Ok((Timestamp::from_micros(from.saturating_add(interval.saturating_mul(u64::from(taken)))), taken)),
+    /// When there will be so many.
+    pub fn take(self, level: Level, want: u32, least: u32, now: Timestamp) -> Result<(Level, u32), Duration> {
+        let (want, least) = (want.max(1).max(least), least.max(1));
+        let interval = signed(micros(self.interval));
+        let missing = level.missing(now);
+        let room = interval.saturating_mul(i64::from(self.burst) + 1).saturating_sub(missing);
+        let there = u32::try_from(room.checked_div(interval).unwrap_or(i64::MAX).max(0)).unwrap_or(u32::MAX);
+        let taken = there.min(want);
+        if taken < least {
+            let missing = interval.saturating_mul(least.into()).saturating_sub(room);
+            return Err(Duration::from_micros(missing.unsigned_abs()));
         }
+        Ok((Level::of(missing.saturating_add(interval.saturating_mul(taken.into())), now), taken))
+    }
+
+    /// Gives `count` back. A full bucket becomes more than full, by at most `reserve`.
+    #[must_use]
+    pub fn give_back(self, level: Level, count: u32, reserve: u32, now: Timestamp) -> Level {
+        let interval = signed(micros(self.interval));
+        let missing = level.missing(now);
+        let after = missing.saturating_sub(interval.saturating_mul(count.into()));
+        // What was more already is not taken away.
+        Level::of(after.max(missing.min(-interval.saturating_mul(reserve.into()))), now)
     }
 }
 
@@ -75,6 +121,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    /// Five at once, and one in two seconds.
+    const FIVE: Rate = Rate { interval: Duration::from_secs(2), burst: 4 };
 
     #[test]
     fn send_09_the_published_table_and_its_neighbours_hold() {
@@ -109,15 +158,38 @@ mod tests {
 
     #[test]
     fn a_draw_of_several_takes_what_is_there() {
-        let rate = Rate { interval: Duration::from_secs(2), burst: 4 };
-        let now = Timestamp::from_micros(1_000_000_000);
-        let (tat, taken) = rate.draw_up_to(Timestamp::default(), 3, now).unwrap();
+        let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
+        let (level, taken) = rate.take(Level::default(), 3, 1, now).unwrap();
         assert_eq!(taken, 3);
-        let (tat, taken) = rate.draw_up_to(tat, 3, now).unwrap();
+        let (level, taken) = rate.take(level, 3, 1, now).unwrap();
         assert_eq!(taken, 2, "five at once are the most");
-        assert_eq!(rate.draw_up_to(tat, 3, now), Err(Duration::from_secs(2)));
+        assert_eq!(rate.take(level, 3, 1, now), Err(Duration::from_secs(2)));
         let later = now.plus(Duration::from_secs(2));
-        assert_eq!(rate.draw_up_to(tat, 3, later).map(|(_, taken)| taken), Ok(1), "and one comes back in each interval");
+        assert_eq!(rate.take(level, 3, 1, later).map(|(_, taken)| taken), Ok(1), "and one comes back in each interval");
+        let Level::FullAt(tat) = level else { panic!("it is not full") };
         assert_eq!(rate.draw(tat, 1, now), Draw::Refused { retry_after: Some(Duration::from_secs(2)) }, "as one by one");
+    }
+
+    #[test]
+    fn fewer_than_the_least_are_not_taken_and_the_wait_is_for_all_of_them() {
+        let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
+        let (level, _) = rate.take(Level::default(), 3, 3, now).unwrap();
+        assert_eq!(rate.take(level, 3, 3, now), Err(Duration::from_secs(2)), "two are there, and one comes in two seconds");
+        assert_eq!(rate.take(level, 3, 2, now).map(|(_, taken)| taken), Ok(2));
+        assert_eq!(rate.take(level, 3, 3, now.plus(Duration::from_secs(2))).map(|(_, taken)| taken), Ok(3));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more_than_the_reserve_is_kept() {
+        let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
+        let all = |level| rate.take(level, 1000, 1, now).map(|(_, taken)| taken);
+        let (level, _) = rate.take(Level::default(), 4, 4, now).unwrap();
+        assert_eq!(all(rate.give_back(level, 3, 0, now)), Ok(4));
+        assert_eq!(all(rate.give_back(level, 30, 0, now)), Ok(5), "without a reserve no more than full");
+        let beyond = rate.give_back(level, 30, 10, now);
+        assert_eq!(all(beyond), Ok(15));
+        assert_eq!(rate.give_back(beyond, 7, 2, now), beyond, "a smaller reserve takes nothing away");
+        let later = now.plus(Duration::from_secs(1_000_000));
+        assert_eq!(rate.take(beyond, 1000, 1, later).map(|(_, taken)| taken), Ok(15), "time adds nothing to what is full");
     }
 }

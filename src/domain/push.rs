@@ -21,13 +21,11 @@ pub enum PushKind {
     Apns,
     /// A browser, by RFC 8030.
     WebPush,
-    /// A server of ntfy.
-    Ntfy,
 }
 
 impl PushKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Fcm, Self::Apns, Self::WebPush, Self::Ntfy];
+    pub const ALL: [Self; 3] = [Self::Fcm, Self::Apns, Self::WebPush];
 
     /// What its addresses begin with, before a colon.
     #[must_use]
@@ -36,7 +34,6 @@ impl PushKind {
             Self::Fcm => "fcm",
             Self::Apns => "apns",
             Self::WebPush => "webpush",
-            Self::Ntfy => "ntfy",
         }
     }
 
@@ -99,7 +96,7 @@ pub(super) fn canonical(address: &str) -> Result<String, Invalid> {
     if address.len() > ADDRESS_BYTES_MAX {
         return Err(Invalid("must be at most 1024 bytes"));
     }
-    let unknown = Invalid("must begin with fcm:, apns:, webpush: or ntfy:");
+    let unknown = Invalid("must begin with fcm:, apns: or webpush:");
     let (kind, rest) = PushKind::split(address).ok_or(unknown)?;
     let all = |fits: fn(u8) -> bool| rest.bytes().all(fits);
     let rest = match kind {
@@ -111,9 +108,6 @@ pub(super) fn canonical(address: &str) -> Result<String, Invalid> {
         }
         PushKind::Apns => return Err(Invalid("must be apns: and a device token, 64 to 200 hexadecimal digits")),
         PushKind::WebPush => Subscription::parse(rest)?.canonical(),
-        // Whoever knows a topic reads along, so a short one, which can be guessed, is refused.
-        PushKind::Ntfy if (16..=64).contains(&rest.len()) && all(|b| is_token(b) && b != b':') => rest.to_owned(),
-        PushKind::Ntfy => return Err(Invalid("must be ntfy: and a topic, 16 to 64 of A-Z, a-z, 0-9, _ and -")),
     };
     let canonical = format!("{}:{rest}", kind.as_str());
     if canonical.len() > ADDRESS_BYTES_MAX { Err(Invalid("must be at most 1024 bytes")) } else { Ok(canonical) }
@@ -124,7 +118,7 @@ pub(super) fn mask(address: &str) -> String {
     let (kind, rest) = PushKind::split(address).unwrap_or((PushKind::Fcm, ""));
     let end = |text: &str| text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
     let end = match kind {
-        PushKind::Fcm | PushKind::Apns | PushKind::Ntfy => end(rest),
+        PushKind::Fcm | PushKind::Apns => end(rest),
         PushKind::WebPush => Subscription::parse(rest).map_or_else(|_| String::new(), |subscription| end(&subscription.endpoint)),
     };
     format!("app •••• {end}")
@@ -171,7 +165,6 @@ mod tests {
         for (given, form) in [
             (format!("fcm:{token}"), format!("fcm:{token}")),
             (format!("apns:{}", "AbCd".repeat(16)), format!("apns:{}", "abcd".repeat(16))),
-            (format!("ntfy:{}", "a_-Z".repeat(4)), format!("ntfy:{}", "a_-Z".repeat(4))),
         ] {
             assert_eq!(canonical(&given).as_ref(), Ok(&form));
             assert_eq!(canonical(&form).as_ref(), Ok(&form), "and its own form is itself");
@@ -202,8 +195,6 @@ mod tests {
             (format!("fcm:{}", "a".repeat(513)), "registration token"),
             (format!("apns:{}", "a".repeat(65)), "hexadecimal"),
             (format!("apns:{}", "g".repeat(64)), "hexadecimal"),
-            (format!("ntfy:{}", "a".repeat(15)), "topic"),
-            (format!("ntfy:{}/x", "a".repeat(20)), "topic"),
             ("webpush:{}".to_owned(), "base64url"),
             (format!("{}=", browser(ENDPOINT, P256DH, AUTH)), "base64url"),
             (json("[]"), "endpoint"),
@@ -224,5 +215,28 @@ mod tests {
     fn log_03_an_address_shows_its_end_alone() {
         assert_eq!(mask(&format!("apns:{}4f2a", "0".repeat(60))), "app •••• 4f2a");
         assert_eq!(mask(&canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap()), "app •••• JUsV");
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_a_canonical_address_is_its_own_form(
+            kind in 0..4_usize,
+            rest in "[A-Za-z0-9_:{}\"-]{0,90}",
+            json in any::<bool>(),
+        ) {
+            let prefix = ["fcm:", "apns:", "webpush:", ""][kind];
+            let rest = if json { BASE64_URL_SAFE_NO_PAD.encode(&rest) } else { rest };
+            if let Ok(canonical) = canonical(&format!("{prefix}{rest}")) {
+                prop_assert!(mask(&canonical).starts_with("app •••• "));
+                prop_assert_eq!(super::canonical(&canonical), Ok(canonical.clone()));
+            }
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Addresses in one canonical form, and how they may be shown.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use email_address::{EmailAddress, Options};
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
-use super::{ids::Invalid, push};
+use super::{
+    ids::Invalid,
+    numbering::{self, Plan},
+    push,
+};
 
 /// The road a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,15 @@ impl Channel {
         }
     }
 
+    /// Are its addresses telephone numbers?
+    #[must_use]
+    pub const fn reaches_numbers(self) -> bool {
+        match self {
+            Self::Sms | Self::Voice | Self::Whatsapp => true,
+            Self::Email | Self::Push => false,
+        }
+    }
+
     /// The channel of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -46,11 +58,21 @@ impl Channel {
 }
 
 /// An address at the end of a channel.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Recipient {
     channel: Channel,
     address: String,
+    /// What its plan says of a number, once somebody asked: it costs more than all else about an address.
+    plan: OnceLock<Option<Plan>>,
 }
+
+impl PartialEq for Recipient {
+    fn eq(&self, other: &Self) -> bool {
+        (self.channel, &self.address) == (other.channel, &other.address)
+    }
+}
+
+impl Eq for Recipient {}
 
 impl Recipient {
     /// Reads an address as people write it and keeps its canonical form: E.164 for numbers; for e-mail
@@ -59,12 +81,14 @@ impl Recipient {
     /// # Errors
     /// Says what the channel needs.
     pub fn parse(channel: Channel, address: &str) -> Result<Self, Invalid> {
-        let address = match channel {
-            Channel::Email => canonical_email(address)?,
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => canonical_number(address)?,
-            Channel::Push => push::canonical(address)?,
+        let (address, plan) = match channel {
+            Channel::Email => (canonical_email(address)?, None),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
+                numbering::parse(address).map(|(address, plan)| (address, Some(plan)))?
+            }
+            Channel::Push => (push::canonical(address)?, None),
         };
-        Ok(Self { channel, address })
+        Ok(Self { channel, address, plan: OnceLock::from(plan) })
     }
 
     /// From an address that was canonical when it was stored: only its outer form is looked at again.
@@ -77,7 +101,8 @@ impl Recipient {
             Channel::Sms | Channel::Voice | Channel::Whatsapp => address.starts_with('+'),
             Channel::Push => push::PushKind::split(address).is_some(),
         };
-        if fits { Ok(Self { channel, address: address.to_owned() }) } else { Err(Invalid("is not a canonical address")) }
+        let recipient = Self { channel, address: address.to_owned(), plan: OnceLock::new() };
+        if fits { Ok(recipient) } else { Err(Invalid("is not a canonical address")) }
     }
 
     /// The channel.
@@ -103,8 +128,19 @@ impl Recipient {
     pub fn masked(&self) -> String {
         match self.channel {
             Channel::Email => mask_email(&self.address),
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(&self.address),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
+                mask_number(&self.address, self.plan().map_or(0, |plan| plan.calling_code))
+            }
             Channel::Push => push::mask(&self.address),
+        }
+    }
+
+    /// What its plan says of a number; none for an address that is no number.
+    #[must_use]
+    pub fn plan(&self) -> Option<Plan> {
+        match self.channel {
+            Channel::Email | Channel::Push => None,
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => *self.plan.get_or_init(|| Plan::of(&self.address)),
         }
     }
 }
@@ -116,12 +152,6 @@ pub struct Numbering {
     pub country: String,
     /// The block of a thousand neighbours: the number without its last three digits.
     pub block: String,
-}
-
-/// Is it the code of a country that has telephone numbers, in two capital letters?
-#[must_use]
-pub fn is_country(code: &str) -> bool {
-    PHONE_NUMBER_UTIL.get_supported_regions().any(|region| region.as_region_str().as_str() == code)
 }
 
 impl Recipient {
@@ -144,17 +174,11 @@ impl Recipient {
     /// Where a number belongs; none for an address that is no number.
     #[must_use]
     pub fn numbering(&self) -> Option<Numbering> {
-        match self.channel {
-            Channel::Email | Channel::Push => None,
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
-                let number = PHONE_NUMBER_UTIL.parse(&self.address, None).ok()?;
-                let region = number.get_region_code().map(|region| region.as_region_str().as_str().to_owned());
-                Some(Numbering {
-                    country: region.unwrap_or_else(|| number.country_code.to_string()),
-                    block: self.address.get(..self.address.len().saturating_sub(3)).unwrap_or_default().to_owned(),
-                })
-            }
-        }
+        let plan = self.plan()?;
+        Some(Numbering {
+            country: plan.country.map_or_else(|| plan.calling_code.to_string(), |country| country.as_str().to_owned()),
+            block: self.address.get(..self.address.len().saturating_sub(3)).unwrap_or_default().to_owned(),
+        })
     }
 }
 
@@ -178,19 +202,6 @@ fn canonical_email(text: &str) -> Result<String, Invalid> {
     if fits { Ok(canonical) } else { Err(WRONG) }
 }
 
-fn canonical_number(text: &str) -> Result<String, Invalid> {
-    const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
-    let digits = text.strip_prefix('+').ok_or(WRONG)?;
-    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
-    if text.len() > 32 || !digits.bytes().all(plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(WRONG);
-    }
-    let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
-    let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
-    // E.164 allows 15 digits and the plus.
-    if number.is_valid() && canonical.len() <= 16 { Ok(canonical) } else { Err(WRONG) }
-}
-
 fn mask_email(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
@@ -198,8 +209,8 @@ fn mask_email(address: &str) -> String {
     format!("{}•••@{}•••.{top}", first(local), first(domain))
 }
 
-fn mask_number(number: &str) -> String {
-    let country = PHONE_NUMBER_UTIL.parse(number, None).map_or(0, |n| n.country_code).to_string();
+fn mask_number(number: &str, calling_code: u16) -> String {
+    let country = calling_code.to_string();
     let national = number.get(1 + country.len()..).unwrap_or_default();
     let first = national.get(..1).unwrap_or_default();
     let last = national.get(national.len().saturating_sub(2)..).unwrap_or_default();

@@ -12,6 +12,7 @@ use super::{
     limits::{CLOSED_MARGIN, EXPIRY_GRACE, EntryMode, Limits, SubjectRules},
     link::{BrowserMark, LinkToken},
     recipient::{Channel, Recipient},
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
 };
 
@@ -212,10 +213,13 @@ impl Verification {
         }
     }
 
-    /// Its code, while it is pending and its key is in the ring.
+    /// Its code, while it is pending and its key is in the ring; that of a test recipient is in the settings.
     #[must_use]
-    pub fn code(&self, keyring: &Keyring) -> Option<Digits> {
+    pub fn code(&self, keyring: &Keyring, tests: &TestRecipients) -> Option<Digits> {
         let Phase::Pending(pending) = &self.phase else { return None };
+        if let Some(known) = tests.code_of_all(&pending.recipients) {
+            return Some(known.clone());
+        }
         derive(keyring, &self.kid, &self.code_fields(pending, &pending.binding.digest()))
     }
 

@@ -27,6 +27,9 @@ use crate::{
 /// Most `quota_keys` of a start.
 const QUOTA_KEYS_MAX: usize = 8;
 
+/// Most addresses of an agent.
+const AGENT_RECIPIENTS_MAX: usize = 4;
+
 /// Collects violations while fields are parsed.
 #[derive(Default)]
 struct Fields(Vec<FieldViolation>);
@@ -75,6 +78,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     let action = fields.take("action", ActionName::parse(&request.action));
     let recipients = recipients(&mut fields, &request.recipients);
     let locale = fields.optional("locale", &request.locale, Locale::parse);
+    let agents_own = request.contact.as_ref().map(|given| agents_own(&mut fields, given)).unwrap_or_default();
     let contact = request.contact.as_ref().and_then(|given| contact(&mut fields, given));
     let preferred = preferred(&mut fields, "preferred_channel", request.preferred_channel);
     let acr = fields.optional("prior_acr", &request.prior_acr, Acr::parse);
@@ -87,6 +91,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
             locale,
             binding: binding?,
             contact,
+            agents_own,
             request_id: request_id?,
             preferred,
             authenticated: acr.is_some(),
@@ -157,6 +162,19 @@ fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
     let name = channel.as_str_name().trim_start_matches("CONTACT_CHANNEL_").to_ascii_lowercase();
     let channel = (channel != v1::ContactChannel::Unspecified).then_some(name);
     Some(Contact { id: id?, case, channel, agent })
+}
+
+/// The addresses of the agent. They are compared and not kept.
+fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
+    if given.agent_recipients.len() > AGENT_RECIPIENTS_MAX {
+        fields.wrong("contact.agent_recipients", "must be at most 4");
+    }
+    if !given.agent_recipients.is_empty() && given.agent_id.is_empty() {
+        fields.wrong("contact.agent_id", "is required with agent_recipients");
+    }
+    let each = given.agent_recipients.iter().enumerate().take(AGENT_RECIPIENTS_MAX);
+    let parse = |text: &str| Recipient::parse(if text.contains('@') { Channel::Email } else { Channel::Voice }, text);
+    each.filter_map(|(at, text)| fields.take(&format!("contact.agent_recipients[{at}]"), parse(text))).collect()
 }
 
 fn binding(fields: &mut Fields, given: std::collections::BTreeMap<String, String>) -> Option<Binding> {

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    domain::{quota::Dimension, refusal::Refusal},
+    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
     pb::v1::ErrorReason,
     service::failure::{Failure, FieldViolation},
 };
@@ -73,13 +73,15 @@ fn shape(failure: &Failure) -> Shape {
         Failure::ActionUnknown => {
             Shape::new(Code::InvalidArgument, Reason::ActionUnknown).field("action", "must be one of the settings' actions")
         }
+        Failure::Unfit { why, fields } => Shape { fields: fields.clone(), ..Shape::new(Code::FailedPrecondition, unfit(*why)) },
         Failure::CodeMalformed => malformed(),
         Failure::MalformedTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
         Failure::Refused(refusal) => refused(*refusal),
         Failure::QuotaExceeded { quota, retry_after } => {
-            let shape = Shape::new(Code::ResourceExhausted, Reason::QuotaExceeded).after(*retry_after);
+            let reason = if quota.is_guard() { Reason::GuardRefused } else { Reason::QuotaExceeded };
+            let shape = Shape::new(Code::ResourceExhausted, reason).after(*retry_after);
             Shape { quota: Some(*quota), ..shape }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
@@ -92,6 +94,14 @@ fn shape(failure: &Failure) -> Shape {
         Failure::Overloaded => Shape::new(Code::ResourceExhausted, Reason::Overloaded),
         Failure::DeadlineExceeded => Shape::new(Code::DeadlineExceeded, Reason::DeadlineExceeded),
         Failure::ShuttingDown => Shape::new(Code::Unavailable, Reason::ShuttingDown),
+    }
+}
+
+fn unfit(why: Unfit) -> ErrorReason {
+    match why {
+        Unfit::Country => ErrorReason::CountryNotAllowed,
+        Unfit::NumberType => ErrorReason::NumberTypeNotAllowed,
+        Unfit::AgentsOwn => ErrorReason::AgentIsRecipient,
     }
 }
 
@@ -149,6 +159,9 @@ mod tests {
         ] {
             let name = refused(refusal).reason.as_str_name();
             assert_eq!(name.strip_prefix(REASON_PREFIX), Some(refusal.reason()));
+        }
+        for why in Unfit::ALL {
+            assert_eq!(unfit(why).as_str_name().strip_prefix(REASON_PREFIX), Some(why.reason()));
         }
     }
 

@@ -94,21 +94,67 @@ pub struct Draw {
     pub bucket: [u8; 16],
     /// How much it gives.
     pub rate: Rate,
-    /// How many are wanted; at least one, or none is taken.
+    /// How many are wanted; as many are taken as there are, up to so many.
     pub want: u32,
+    /// Fewer are none; at least one.
+    pub least: u32,
+    /// What becomes of all draws if there are fewer.
+    pub short: Short,
+}
+
+/// What becomes of all draws if one bucket has fewer than the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// None of them is made.
+    Refuse,
+    /// The others are made as if this one were not there; of it none is taken.
+    Skip,
+}
+
+impl Draw {
+    /// One from a bucket.
+    #[must_use]
+    pub const fn one(bucket: [u8; 16], rate: Rate) -> Self {
+        Self::some(bucket, rate, 1)
+    }
+
+    /// Up to so many from a bucket.
+    #[must_use]
+    pub const fn some(bucket: [u8; 16], rate: Rate, want: u32) -> Self {
+        Self { bucket, rate, want, least: 1, short: Short::Refuse }
+    }
+
+    /// So many from a bucket, or none.
+    #[must_use]
+    pub const fn whole(bucket: [u8; 16], rate: Rate, count: u32) -> Self {
+        Self { least: count, ..Self::some(bucket, rate, count) }
+    }
+}
+
+/// What is given back to a bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Return {
+    /// Names the bucket.
+    pub bucket: [u8; 16],
+    /// How much it gives.
+    pub rate: Rate,
+    /// How many are given back.
+    pub count: u32,
+    /// How many more than full the bucket may hold by it.
+    pub reserve: u32,
 }
 
 /// What came of several draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Drawn {
-    /// From each so many were taken, at least one and at most as many as wanted.
+    /// From each so many were taken: none where that skips a draw, else at least its least and at most as many as wanted.
     Taken(Vec<u32>),
-    /// One has none left.
+    /// One has fewer left than its least.
     Refused {
         /// Which, by its place; the first such.
         place: usize,
-        /// When it will have one.
+        /// When it will have them.
         retry_after: Duration,
     },
 }
@@ -190,6 +236,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
+
+    /// Gives back to several quotas what was drawn too much. One that has more than it gives at once may be forgotten after
+    /// a day, as if it were full: no rule rests on what it has beyond.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then some of it may be given back.
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError>;
 
     /// Watches a record from now on.
     ///

@@ -7,12 +7,13 @@ mod target;
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use reqwest::{
-    Certificate, Client, Method, Response, StatusCode,
-    header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    Certificate, Client, ClientBuilder, Method, Response, StatusCode,
+    header::{DATE, HeaderMap, RETRY_AFTER},
     redirect::Policy,
     tls::Version,
 };
 
+pub(super) use self::target::host_and_port;
 pub use self::target::{Refused, Targets};
 use self::{address::is_public, resolve::Resolver};
 use crate::ports::sender::SendError;
@@ -43,6 +44,9 @@ pub enum OutgoingError {
     /// The address must not be called.
     #[error("url {0}")]
     Url(#[from] Refused),
+    /// The list of hosts cannot be used.
+    #[error("{0}")]
+    Hosts(Refused),
     /// The certificate authorities cannot be read.
     #[error("ca_file {} cannot be read: {source}", path.display())]
     CaFile {
@@ -95,6 +99,15 @@ impl std::fmt::Debug for Outgoing {
 impl Outgoing {
     /// Reads `ca_file`, so it blocks; connects only when there is something to send.
     pub(super) fn new(settings: Settings) -> Result<Self, OutgoingError> {
+        Self::build(settings, |builder| builder)
+    }
+
+    /// The same over HTTP/2 and nothing else, for providers that speak nothing else.
+    pub(super) fn http2(settings: Settings) -> Result<Self, OutgoingError> {
+        Self::build(settings, ClientBuilder::http2_prior_knowledge)
+    }
+
+    fn build(settings: Settings, more: fn(ClientBuilder) -> ClientBuilder) -> Result<Self, OutgoingError> {
         // The library takes the process's provider, and panics without one. An error says that there is one already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
@@ -109,7 +122,7 @@ impl Outgoing {
         if let Some(path) = settings.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        Ok(Self { client: builder.build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
+        Ok(Self { client: more(builder).build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
     }
 
     /// Makes one call. An answer of any status is a reply.
@@ -117,7 +130,7 @@ impl Outgoing {
         let url = self.targets.judge(&call.url).map_err(|_| next_sender("address_refused"))?;
         let request = self.client.request(call.method, url).headers(call.headers).body(call.body);
         let mut response = request.send().await.map_err(|error| failure(&error))?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers().get(RETRY_AFTER)));
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = read(&mut response).await?;
         Ok(Reply { status, retry_after, body })
     }
@@ -145,9 +158,16 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
     Ok(Some(body))
 }
 
-/// Whole seconds; the other form, a date, would need both clocks to agree and is rare.
-fn retry_after(header: Option<&HeaderValue>) -> Option<Duration> {
-    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// In whole seconds, or until a date: this one is compared with the provider's own, so that no two clocks need agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let now = httpdate::parse_http_date(text(DATE)?).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// What to do after a call without an answer. The words of the library stay here: they hold the URL.

@@ -1,4 +1,8 @@
-//! A message for tests.
+//! A message for tests, and a clock that stands still.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
 
 use crate::{
     domain::{
@@ -9,8 +13,39 @@ use crate::{
         recipient::{Channel, Recipient},
         time::Timestamp,
     },
-    ports::sender::{Content, Message},
+    ports::{
+        sender::{Content, Message},
+        system::Clock,
+    },
 };
+
+/// A clock at one moment: five minutes before the sample's code ends.
+pub(super) struct Fixed;
+
+#[async_trait]
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_750_000_000_999_999)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+/// A push message to Anna's app.
+pub(super) fn push(address: &str) -> Message {
+    Message {
+        recipient: Recipient::parse(Channel::Push, address).unwrap(),
+        content: Content {
+            subject: "Bank: code for login".to_owned(),
+            text: "Open the app to see your code for login.".to_owned(),
+            html: None,
+            speech: None,
+            opened: Some("123 456 is your code".to_owned()),
+            language: "en",
+        },
+        ..message()
+    }
+}
 
 /// An e-mail to Anna.
 pub(super) fn message() -> Message {
@@ -28,6 +63,6 @@ pub(super) fn message() -> Message {
             language: "de",
         },
         code: Digits::from_ascii(b"123456").unwrap(),
-        expires_at: Timestamp::from_micros(1_750_000_300_000_000),
+        expires_at: Timestamp::from_micros(1_750_000_300_999_999),
     }
 }

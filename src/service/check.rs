@@ -43,6 +43,7 @@ impl Service {
             Err(Failure::Refused(Refusal::CodeMalformed)) => return Err(self.malformed(caller, id).await),
             other => other?,
         };
+        self.drain(caller, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
                 let reason = if checked.verdict == Verdict::Expired { "EXPIRED" } else { "CLOSED" };
@@ -58,7 +59,7 @@ impl Service {
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
         let id = id.to_bytes();
         let fields = [caller.tenant.as_str().as_bytes(), &id];
-        let draw = Draw { bucket: self.parts.keyring.mark("malformed", &fields), rate: MALFORMED_RATE, want: 1 };
+        let draw = Draw::one(self.parts.keyring.mark("malformed", &fields), MALFORMED_RATE);
         match self.bounded(async { Ok(self.parts.store.draw(&[draw]).await?) }).await {
             Ok(Drawn::Taken(_)) => Failure::CodeMalformed,
             Ok(Drawn::Refused { retry_after, .. }) => Failure::MalformedTooOften { retry_after },

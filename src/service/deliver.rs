@@ -27,6 +27,9 @@ use crate::{
 /// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
+/// Who takes what a test recipient would get: nobody.
+const TEST_SENDER: &str = "test";
+
 impl Service {
     /// A fresh right to hand something over.
     pub(super) fn lease(&self) -> Lease {
@@ -69,7 +72,7 @@ impl Service {
         let cx = self.context(&loaded);
         let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
-            Some(Err(reason)) => (String::new(), HandOver::GivenUp { reason: reason.to_owned() }),
+            Some(Err(settled)) => settled,
             Some(Ok(ready)) => self.hand_over(ready).await,
         };
         let command = Report { work, sender, outcome };
@@ -77,13 +80,16 @@ impl Service {
         Ok(())
     }
 
-    /// The message, if it may go out; `None` if somebody else has the lease or the verification is over.
-    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, &'static str>> {
+    /// The message, if it may go out, or how it ends without; `None` if somebody else has the lease or the verification is over.
+    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, (String, HandOver)>> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
         let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
         if !delivery.is_held_by(&work.token, cx.now) || verification.generation != cx.generation {
             return None;
+        }
+        if pending.recipients.get(delivery.recipient).is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some()) {
+            return Some(Err((TEST_SENDER.to_owned(), HandOver::Taken { reference: None })));
         }
         let time_left = cx.now.until(verification.expires_at);
         let decoy = pending.decoy;
@@ -92,7 +98,7 @@ impl Service {
             let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
             Ready { draft, senders, stand, time_left, decoy }
         });
-        Some(ready)
+        Some(ready.map_err(|reason| (String::new(), HandOver::GivenUp { reason: reason.to_owned() })))
     }
 
     fn draft(
@@ -101,7 +107,7 @@ impl Service {
         (pending, delivery): (&Pending, &Delivery),
         time_left: Duration,
     ) -> Result<Draft, &'static str> {
-        let code = verification.code(&self.parts.keyring).ok_or("key_not_in_ring")?;
+        let code = verification.code(&self.parts.keyring, &self.parts.policy.test_recipients).ok_or("key_not_in_ring")?;
         let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
         let expires_at = verification.expires_at;
@@ -118,6 +124,7 @@ impl Service {
     ) -> Content {
         let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
+            tenant: &verification.tenant,
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::vault::VaultError;
 use crate::{
-    domain::{quota::Dimension, refusal::Refusal},
+    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
     ports::store::StoreError,
 };
 
@@ -26,6 +26,14 @@ pub enum Failure {
     /// The settings have no such action.
     #[error("the action is unknown")]
     ActionUnknown,
+    /// No recipient may get a message, or one is the agent's own.
+    #[error("{}", listed(.fields))]
+    Unfit {
+        /// Why the first of them may not.
+        why: Unfit,
+        /// All of them.
+        fields: Vec<FieldViolation>,
+    },
     /// The guess is no code.
     #[error("the guess does not have the form of a code")]
     CodeMalformed,
@@ -39,7 +47,7 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// A quota of the fleet has none left.
-    #[error("the quota {} is used up for now", .quota.as_str())]
+    #[error("{}", used_up(*.quota))]
     QuotaExceeded {
         /// Which.
         quota: Dimension,
@@ -91,6 +99,15 @@ impl Failure {
             Self::Store(StoreError::Full) => Self::StoreFull,
             other => other,
         }
+    }
+}
+
+fn used_up(quota: Dimension) -> String {
+    let name = quota.as_str();
+    if quota.is_guard() {
+        format!("too few codes come back of messages to numbers like this one ({name})")
+    } else {
+        format!("the quota {name} is used up for now")
     }
 }
 

@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use super::failure::{Failure, FieldViolation};
 use crate::domain::{
     binding::Binding,
+    caller::Caller,
+    guard::Guard,
     ids::ActionName,
     limits::{Limits, SubjectRules},
+    number_rules::NumberRules,
     quota::Quotas,
+    spend::{Money, Spend},
+    test_recipients::TestRecipients,
 };
 
 /// The rules of one action.
@@ -30,6 +35,14 @@ pub struct Policy {
     pub subject: SubjectRules,
     /// How many messages and starts there may be, over all processes.
     pub quotas: Quotas,
+    /// What becomes of messages where few codes come back.
+    pub guard: Guard,
+    /// Which numbers may get a message.
+    pub numbers: NumberRules,
+    /// What messages cost, and how much may be spent.
+    pub spend: Spend,
+    /// Who gets no message and has a code that is known beforehand.
+    pub test_recipients: TestRecipients,
 }
 
 impl Policy {
@@ -37,6 +50,15 @@ impl Policy {
     #[must_use]
     pub fn allows_fallback(&self, action: &ActionName) -> bool {
         self.actions.get(action).is_some_and(|rules| rules.quota_fallback)
+    }
+
+    /// Counts what a tenant spent on a message; what was drawn for one that is never sent counts, too.
+    pub(super) fn note_spent(&self, caller: &Caller, cost: Money) {
+        if cost > Money::default() {
+            let (tenant, currency) = (caller.tenant.as_str().to_owned(), self.spend.currency.clone());
+            metrics::counter!("countersign_spend_micros_total", "tenant" => tenant, "currency" => currency)
+                .increment(cost.micros());
+        }
     }
 
     /// The limits for a start of this action with this binding.

@@ -31,6 +31,8 @@ pub struct StartRequest {
     pub binding: Binding,
     /// The contact that asks.
     pub contact: Option<Contact>,
+    /// Where its agent can be reached: never there.
+    pub agents_own: Vec<Recipient>,
     /// Makes a repeat harmless.
     pub request_id: RequestId,
     /// What the customer prefers.
@@ -61,6 +63,7 @@ impl Service {
             tracing::warn!(caller = %caller.name.as_str(), "A subject id looks like a citizen number; subject ids must be opaque.");
         }
         let key = self.parts.keyring.subject_key(&caller.tenant, &request.subject);
+        let screened = self.screen(caller, &request, &limits).await?;
         let hand = self.parts.hands.reserve();
         let id = VerificationId { subject: key, random: fresh(&*self.parts.entropy) };
         let lease = hand.as_ref().map(|_| self.lease());
@@ -73,7 +76,8 @@ impl Service {
             action: request.action,
             contact: request.contact,
             locale: request.locale,
-            recipients: request.recipients,
+            recipients: screened.fit,
+            passed_over: screened.passed_over,
             preferred: request.preferred,
             binding: request.binding,
             limits,

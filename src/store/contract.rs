@@ -8,7 +8,7 @@ use std::time::Duration;
 use self::bed::{Bed, RATE, key, token};
 use crate::{
     domain::generation::Generation,
-    ports::store::{Blob, Commit, Committed, Draw, Drawn, Due, News, StoreError, Write},
+    ports::store::{Blob, Commit, Committed, Draw, Drawn, Due, News, Return, Short, StoreError, Write},
     store::bounds::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
@@ -60,6 +60,8 @@ contract! {
     code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds
     quotas_are_apart
     several_quotas_give_all_or_none
+    fewer_than_the_least_are_refused_or_passed_over
+    what_is_given_back_can_be_drawn_again
     a_watcher_hears_of_each_later_commit_of_its_record_only
     a_watcher_that_loads_after_it_watched_misses_nothing
     store_19_a_record_above_its_bound_is_refused
@@ -227,7 +229,7 @@ async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(be
 
 /// One from a bucket.
 fn one(bucket: u8) -> Draw {
-    Draw { bucket: [bucket; 16], rate: RATE, want: 1 }
+    Draw::one([bucket; 16], RATE)
 }
 
 async fn several_quotas_give_all_or_none(bed: Bed) {
@@ -240,6 +242,41 @@ async fn several_quotas_give_all_or_none(bed: Bed) {
     assert_eq!(draw(&[want(1, 99), want(2, 99)]).await, Drawn::Taken(vec![19, 5]), "the refused draw took from none");
     bed.clock.advance(retry_after);
     assert_eq!(draw(&[want(1, 0), want(2, 9)]).await, Drawn::Taken(vec![1, 1]));
+}
+
+async fn fewer_than_the_least_are_refused_or_passed_over(bed: Bed) {
+    let draw = async |draws: &[Draw]| bed.store.draw(draws).await.unwrap();
+    let whole = |bucket, count| Draw::whole([bucket; 16], RATE, count);
+    let soft = |bucket, count| Draw { short: Short::Skip, ..whole(bucket, count) };
+    assert_eq!(draw(&[whole(1, 15), soft(2, 15)]).await, Drawn::Taken(vec![15, 15]));
+    // Five are there; for six one more is waited for, for seven two more.
+    let refused = |place, seconds| Drawn::Refused { place, retry_after: Duration::from_secs(seconds) };
+    assert_eq!(draw(&[one(3), whole(1, 6)]).await, refused(1, 15));
+    assert_eq!(draw(&[soft(2, 6), whole(1, 7)]).await, refused(1, 30));
+    assert_eq!(draw(&[soft(2, 6), whole(1, 2), one(3)]).await, Drawn::Taken(vec![0, 2, 1]), "passed over, and the others made");
+    assert_eq!(
+        draw(&[whole(2, 5), whole(1, 3), Draw::some([3; 16], RATE, 99)]).await,
+        Drawn::Taken(vec![5, 3, 19]),
+        "nothing was lost"
+    );
+}
+
+async fn what_is_given_back_can_be_drawn_again(bed: Bed) {
+    let all = async |bucket| bed.store.draw(&[Draw::some([bucket; 16], RATE, 1000)]).await.unwrap();
+    let back = |bucket, count, reserve| Return { bucket: [bucket; 16], rate: RATE, count, reserve };
+    let give = async |returns: &[Return]| bed.store.give_back(returns).await.unwrap();
+    give(&[]).await;
+    assert_eq!(all(1).await, Drawn::Taken(vec![20]));
+    give(&[back(1, 3, 0), back(2, 30, 10)]).await;
+    assert_eq!((all(1).await, all(2).await), (Drawn::Taken(vec![3]), Drawn::Taken(vec![30])));
+    give(&[back(1, 50, 0)]).await;
+    assert_eq!(all(1).await, Drawn::Taken(vec![20]), "without a reserve no more than full");
+    give(&[back(3, 7, 10)]).await;
+    give(&[back(3, 7, 10)]).await;
+    bed.clock.advance(Duration::from_secs(3600));
+    assert_eq!(bed.store.draw(&[Draw::whole([3; 16], RATE, 12)]).await.unwrap(), Drawn::Taken(vec![12]));
+    give(&[back(3, 1, 0)]).await;
+    assert_eq!(all(3).await, Drawn::Taken(vec![20 - 2 + 1]), "the reserve first, then what the rate gives");
 }
 
 async fn quotas_are_apart(bed: Bed) {

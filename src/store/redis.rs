@@ -51,8 +51,8 @@ use crate::{
     domain::{decide::Durability, ids::SubjectKey, time::Timestamp},
     ports::{
         store::{
-            Blob, Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent,
-            Write,
+            Blob, Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError,
+            StoredEvent, Write,
         },
         system::Clock,
     },
@@ -254,6 +254,11 @@ impl Store for Redis {
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.core.open()?;
         self.core.draw_all(draws).await
+    }
+
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.core.open()?;
+        self.core.give_back_all(returns).await
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {

@@ -125,7 +125,7 @@ impl Talk<'_> {
             self.secrets.push(address);
         }
         let field = format!("canary_field_{n}");
-        self.secrets.extend(["subject", "amount", "payee", "contact", "case", "agent"].map(word));
+        self.secrets.extend(["subject", "amount", "payee", "contact", "case", "agent", "own"].map(word));
         self.secrets.push(field.clone());
         v1::StartVerificationRequest {
             subject: word("subject"),
@@ -138,6 +138,7 @@ impl Talk<'_> {
                 case_id: word("case"),
                 channel: v1::ContactChannel::Phone.into(),
                 agent_id: word("agent"),
+                agent_recipients: vec![format!("{}@example.net", word("own"))],
             }),
             preferred_channel: channel.into(),
             source_ip: "203.0.113.77".to_owned(),

@@ -15,7 +15,7 @@ use countersign::{
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
-        store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent},
+        store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
     },
     store::embedded::memory::Memory,
     system::SystemEntropy,
@@ -112,6 +112,11 @@ impl Store for Flaky {
             return Err(StoreError::Unavailable("no quotas".to_owned()));
         }
         self.inner.draw(draws).await
+    }
+
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.gate().await?;
+        self.inner.give_back(returns).await
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
@@ -291,6 +296,19 @@ async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
 }
 
 #[tokio::test]
+async fn send_06_what_costs_money_never_goes_on_under_the_limits_of_a_process() {
+    let setup = Setup::default().with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let setup = setup.file("[spend]\nhour = 100\n[spend.costs]\nsms = 0.08\n").quota(Dimension::Recipient, 20, 600);
+    let (service, store) = start(setup).await;
+    store.set(Fault::NoQuotas);
+    let recipients = vec![recipient(v1::Channel::Sms, "+31612345678")];
+    let paid = v1::StartVerificationRequest { recipients, ..login("s") };
+    assert_eq!(shape(service.start(paid).await), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    service.start(login("s")).await.expect("a mail costs nothing");
+    assert_eq!(service.recorder.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn store_16_quotas_that_hang_leave_time_for_the_commit() {
     let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
     let (service, store) = start(setup.with("STORE__DEADLINE_MS", "1000")).await;
@@ -347,4 +365,21 @@ async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
         }
     };
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+}
+
+#[tokio::test]
+async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_counts() {
+    use countersign::{pb::v1::DeliveryStatus, ports::callback::Scheme};
+
+    use crate::callbacks::{DELIVERED, SECRET, call, now, own, sign, taken};
+    let (service, store) = start(own(Setup::default())).await;
+    let (id, path) = taken(&service).await;
+    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
+    for (fault, status) in [(Fault::Down, 503), (Fault::NoQuotas, 503), (Fault::None, 204), (Fault::None, 409)] {
+        store.set(fault);
+        // Under the same id: what was not taken is no repeat.
+        let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""));
+    }
+    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Delivered);
 }

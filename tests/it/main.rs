@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod binary;
+mod callbacks;
+mod calls;
 mod canary;
 mod codes;
 mod delivery;
@@ -11,11 +13,15 @@ mod errors;
 mod faults;
 mod guesses;
 mod harness;
+mod kills;
 mod link;
+mod numbers;
 mod operations;
 mod plan;
+mod postfix;
 mod process;
 mod providers;
+mod pumping;
 mod push;
 mod quotas;
 mod receipts;
@@ -25,6 +31,8 @@ mod rig;
 mod secrecy;
 mod sink;
 mod size;
+mod spend;
 mod store;
+mod test_recipients;
 mod transport;
 mod two;

@@ -161,10 +161,11 @@ async fn a_live_call_is_told_the_code_until_the_end_and_nobody_else_is() {
     let v = service.start(StartVerificationRequest { recipients, ..login("s") }).await.unwrap();
     let message = service.recorder.wait_for(1).await.remove(0);
     let (use_cases, token) = (service.reach.service.clone(), message.receipt.as_str());
-    let speech = use_cases.spoken("outbox", token).await.unwrap().expect("the call is live");
-    assert_eq!(Some(&speech.ssml), message.content.speech.as_ref().map(|said| &said.ssml), "what the call was made for");
+    let spoken = use_cases.spoken("outbox", token).await.unwrap().expect("the call is live");
+    assert_eq!((spoken.is_code, &spoken.text), (true, &message.content.text), "what the call was made for");
     assert!(use_cases.spoken("spare", token).await.unwrap().is_none());
     assert!(use_cases.spoken("outbox", &token[1..]).await.unwrap().is_none());
     assert_eq!(service.check(&v.verification_id, message.code.expose()).await, Verdict::Approved);
-    assert!(use_cases.spoken("outbox", token).await.unwrap().is_none(), "there is no code any more");
+    let late = use_cases.spoken("outbox", token).await.unwrap().expect("the call is one of ours");
+    assert_eq!((late.is_code, late.text.as_str()), (false, "This code is no longer valid."));
 }

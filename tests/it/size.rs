@@ -22,6 +22,7 @@ use countersign::{
         limits::{EntryMode, Limits, SubjectRules},
         recipient::{Channel, Recipient},
         subject::SubjectRecord,
+        test_recipients::TestRecipients,
         time::{Now, Timestamp},
         verification::{RequestMark, Status},
     },
@@ -97,15 +98,11 @@ impl Filler {
 
     /// As a customer of a bank has it before the code is typed: bound to amount and payee, the message handed over.
     fn record(&self, n: usize, generation: Generation, now: Timestamp) -> SubjectRecord {
-        let cx = Context {
-            now: Now::new(now, now),
-            generation,
-            forgot_at: None,
-            keyring: &self.keyring,
-            rules: &self.rules,
-            refused: None,
-        };
-        let lease = Lease { token: self.fresh(), until: now.plus(Duration::from_secs(15)) };
+        let tests = TestRecipients::default();
+        let (keyring, rules) = (&self.keyring, &self.rules);
+        let (now, until) = (Now::new(now, now), now.plus(Duration::from_secs(15)));
+        let cx = Context { now, generation, forgot_at: None, keyring, rules, refused: None, tests: &tests };
+        let lease = Lease { token: self.fresh(), until };
         let command = self.command(n, lease);
         let work = Work { verification: command.id, delivery: command.delivery, token: lease.token };
         let Next::Write(started, _) = start(None, command, &cx).next else { unreachable!("a start writes") };
@@ -126,6 +123,7 @@ impl Filler {
             contact: None,
             locale: Some(Locale::parse("nl").unwrap()),
             recipients: vec![Recipient::parse(Channel::Email, &format!("customer.{n}@example.org")).unwrap()],
+            passed_over: Vec::new(),
             preferred: None,
             binding: Binding::parse(binding.into()).unwrap(),
             browser: None,
@@ -216,6 +214,6 @@ async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
     let v = filler.vault.open(&key, &blob).unwrap().verifications.remove(0);
     let now = filler.clock.now();
     assert_eq!(v.status(Now::new(now, now)), Status::Pending, "what was measured is live");
-    assert!(v.code(&filler.keyring).is_some());
+    assert!(v.code(&filler.keyring, &TestRecipients::default()).is_some());
     assert!(each <= BYTES_MAX, "{each} bytes");
 }

@@ -9,6 +9,7 @@ use crate::domain::{
     ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
     limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits},
     link::BrowserMark,
+    number_rules::Unfit,
     plan::resolve,
     recipient::{Channel, Recipient},
     refusal::Refusal,
@@ -33,8 +34,11 @@ pub struct Start {
     pub contact: Option<Contact>,
     /// Language of the customer.
     pub locale: Option<Locale>,
-    /// Where the customer can be reached, best first.
+    /// Where the customer can be reached, best first. Only who may get a message is here: whatever comes later, resends
+    /// included, reaches nobody else.
     pub recipients: Vec<Recipient>,
+    /// The roads to those who may not, and why.
+    pub passed_over: Vec<(Channel, Unfit)>,
     /// What the customer prefers.
     pub preferred: Option<Channel>,
     /// What is approved.
@@ -96,9 +100,11 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
         new_subject,
         new_recipient: record.meet(&command.recipients[recipient], cx),
     };
+    let passed_over = command.passed_over.clone();
     let verification = command.into_verification(recipient, cx);
     let channel = verification.deliveries[0].channel;
-    by_caller.push(Event::of(&verification, at, What::Started { channel }));
+    let passed_over = passed_over.into_iter().map(|(channel, why)| What::PassedOver { channel, why });
+    by_caller.extend([What::Started { channel }].into_iter().chain(passed_over).map(|what| Event::of(&verification, at, what)));
     events.extend(by_caller.into_iter().map(|event| event.by(&verification.caller)));
     let reply = Ok(record.standing(&verification));
     record.verifications.push(verification);

@@ -79,12 +79,13 @@ fn takes(rules: &AnswerRules, status: StatusCode) -> bool {
 }
 
 /// Timed out on its side, too early, too many requests, or out of order: it passes.
-fn is_busy(status: StatusCode) -> bool {
+pub(in super::super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// A refused login, and an answer that is none of the provider's, would meet every message; any other refusal is of this one.
-fn refusal(status: StatusCode) -> SendError {
+/// What follows from an answer of this status that took nothing. A refused login, and an answer that is none of the
+/// provider's, would meet every message; any other refusal is of this one.
+pub(in super::super) fn refusal(status: StatusCode) -> SendError {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender("login_refused"),
         _ if status.is_redirection() => next_sender("redirected"),

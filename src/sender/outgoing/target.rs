@@ -13,8 +13,8 @@ const INNER_ENDINGS: [&str; 10] =
 /// Which hosts may be called.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    /// The one host of the settings, in the form of `host_of`; every other is refused.
-    pub host: String,
+    /// The hosts of the settings, in the form of `host_of`, or `*.` and an ending; every other is refused.
+    pub hosts: Vec<String>,
     /// Hosts that the operator named although they are in an inner network or on another port: `host` or `host:port`.
     pub allow_hosts: Vec<String>,
     /// May be called without encryption, as in the development profile.
@@ -34,15 +34,41 @@ pub fn host_of(text: &str) -> Result<String, Refused> {
     parse(text).map(|url| url.host_str().unwrap_or_default().to_owned())
 }
 
+/// Host and port of a URL as the header `host` has them.
+pub(in super::super) fn host_and_port(text: &str) -> Result<String, Refused> {
+    let url = parse(text)?;
+    let host = url.host_str().unwrap_or_default();
+    Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
 impl Targets {
     /// Only this URL's host, and of the inner networks only what the operator named.
     ///
     /// # Errors
     /// The URL must not be called.
     pub fn of(url: &str, allow_hosts: Vec<String>, plain: bool) -> Result<Self, Refused> {
-        let targets = Self { host: host_of(url)?, allow_hosts, plain };
+        let targets = Self { hosts: vec![host_of(url)?], allow_hosts, plain };
         targets.judge(url)?;
         Ok(targets)
+    }
+
+    /// Only these hosts, each a name, or `*.` and what all names of a service end in.
+    ///
+    /// # Errors
+    /// One of them is no name of a host.
+    pub fn among(hosts: Vec<String>, allow_hosts: Vec<String>, plain: bool) -> Result<Self, Refused> {
+        let is_name = |entry: &String| {
+            let ending = entry.strip_prefix("*.");
+            let name = ending.unwrap_or(entry);
+            let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+            // All names of a whole country or kind are nobody's service.
+            let is_wide = ending.is_some_and(|ending| !ending.contains('.'));
+            is_plain && !is_wide && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
+        };
+        if !hosts.iter().all(is_name) {
+            return Err(Refused("hosts must be names, or *. and a name"));
+        }
+        Ok(Self { hosts, allow_hosts, plain })
     }
 
     /// The URL, if its text says nothing against a call.
@@ -55,7 +81,7 @@ impl Targets {
             _ => return Err(Refused("must begin with https://")),
         };
         let host = url.host_str().unwrap_or_default();
-        if host != self.host {
+        if !self.hosts.iter().any(|entry| matches(entry, host)) {
             return Err(Refused("leads to another host"));
         }
         let port = url.port().unwrap_or(default_port);
@@ -83,6 +109,14 @@ impl Targets {
     fn allows(&self, host: &str, port: Option<u16>) -> bool {
         let with_port = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         self.allow_hosts.contains(&with_port)
+    }
+}
+
+/// A star stands for one or more labels, never for none.
+fn matches(entry: &str, host: &str) -> bool {
+    match entry.strip_prefix('*') {
+        Some(ending) => host.strip_suffix(ending).is_some_and(|begin| !begin.is_empty()),
+        None => entry == host,
     }
 }
 

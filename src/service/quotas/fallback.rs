@@ -7,7 +7,11 @@ use std::{
 
 use super::charges::Charge;
 use crate::{
-    domain::{gcra::Rate, keyring::Mark, time::Timestamp},
+    domain::{
+        gcra::{Level, Rate},
+        keyring::Mark,
+        time::Timestamp,
+    },
     ports::store::Drawn,
 };
 
@@ -17,9 +21,9 @@ const BUCKETS_MAX: usize = 65_536;
 /// A process does not know how many there are beside it: ten of them together keep to the rate of the fleet.
 const SHARE: u32 = 10;
 
-/// What this process let through by itself, as theoretical arrival times.
+/// What this process let through by itself.
 #[derive(Debug, Default)]
-pub(super) struct Fallback(Mutex<HashMap<Mark, Timestamp>>);
+pub(super) struct Fallback(Mutex<HashMap<Mark, Level>>);
 
 /// A tenth of a rate, and at least one at once.
 fn tenth(rate: Rate) -> Rate {
@@ -33,16 +37,16 @@ impl Fallback {
         // A map of numbers: a panic of another thread left none of them half written.
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() + charges.len() > BUCKETS_MAX {
-            buckets.retain(|_, tat| *tat > now);
+            buckets.retain(|_, level| matches!(level, Level::FullAt(at) if *at > now));
         }
         if buckets.len() + charges.len() > BUCKETS_MAX {
             return None;
         }
         let mut after = Vec::with_capacity(charges.len());
         for (place, charge) in charges.iter().enumerate() {
-            let tat = buckets.get(&charge.bucket).copied().unwrap_or_default();
-            match tenth(charge.rate).draw_up_to(tat, 1, now) {
-                Ok((tat, _)) => after.push((charge.bucket, tat)),
+            let level = buckets.get(&charge.bucket).copied().unwrap_or_default();
+            match tenth(charge.rate).take(level, 1, 1, now) {
+                Ok((level, _)) => after.push((charge.bucket, level)),
                 Err(retry_after) => return Some(Drawn::Refused { place, retry_after }),
             }
         }
@@ -56,12 +60,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::quota::Dimension;
+    use crate::{domain::quota::Dimension, ports::store::Short};
 
     fn charge(n: u32, count: u32) -> Charge {
         let mut bucket = [0; 16];
         bucket[..4].copy_from_slice(&n.to_be_bytes());
-        Charge { dimension: Dimension::Recipient, bucket, rate: Rate::per(count, Duration::from_secs(600)) }
+        Charge {
+            dimension: Dimension::Recipient,
+            bucket,
+            rate: Rate::per(count, Duration::from_secs(600)),
+            want: 1,
+            short: Short::Refuse,
+        }
     }
 
     fn now() -> Timestamp {

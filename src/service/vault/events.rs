@@ -64,6 +64,9 @@ pub(super) fn encode(event: &Event) -> pb::Event {
 fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
     match what {
         What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),
+        What::PassedOver { channel, why } => {
+            ("passed_over", vec![("channel", channel.as_str().to_owned()), ("reason", why.reason().to_owned())])
+        }
         What::Resent { channel } => ("resent", vec![("channel", channel.as_str().to_owned())]),
         What::MovedOn { channel } => ("moved_on", vec![("channel", channel.as_str().to_owned())]),
         What::Checked { judgement: Judgement::Approved } => ("checked", vec![("verdict", "approved".to_owned())]),
@@ -75,6 +78,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
             let details = [("call", (*call).to_owned()), ("reason", (*reason).to_owned())];
             ("refused", details.into_iter().chain(quota).collect())
         }
+        What::WouldRefuse { quota } => ("would_refuse", vec![("quota", quota.as_str().to_owned())]),
         What::Closed { outcome } => ("closed", vec![("outcome", outcome_word(*outcome).to_owned())]),
         What::Sent { channel, sender } => ("sent", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())]),
         What::SendFailed { channel, reason } => {

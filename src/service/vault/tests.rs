@@ -21,6 +21,7 @@ use crate::{
         plan::Step,
         recipient::{Channel, Recipient},
         route::Refusals,
+        test_recipients::TestRecipients,
         time::{Now, Timestamp},
         verification::{Phase, RequestMark},
     },
@@ -48,6 +49,7 @@ fn a_start(vault: &Vault) -> Start {
         origin: Origin::Vouched,
         contact: None,
         locale: None,
+        passed_over: Vec::new(),
         recipients: vec![Recipient::parse(Channel::Email, "anna@example.org").unwrap()],
         preferred: None,
         binding: Binding::default(),
@@ -89,11 +91,13 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let at = Timestamp::from_micros(1_800_000_000_000_000);
     let (now, generation) = (Now::new(at, at), Generation([5; 16]));
-    let cx = DecideContext { now, generation, forgot_at: None, keyring: &vault.keyring, rules: &rules, refused: None };
+    let tests = TestRecipients::default();
+    let (keyring, rules) = (&vault.keyring, &rules);
+    let cx = DecideContext { now, generation, forgot_at: None, keyring, rules, refused: None, tests: &tests };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
     let record = written(start(None, command, &cx));
-    let code = record.verifications[0].code(&vault.keyring).unwrap().expose().to_owned();
+    let code = record.verifications[0].code(&vault.keyring, &TestRecipients::default()).unwrap().expose().to_owned();
     let guess = if code == "271828" { "314159" } else { "271828" };
     let command = Check {
         target: Target { tenant, caller, id },
@@ -184,7 +188,7 @@ fn seal_07_what_names_a_record_comes_from_a_key() {
 fn seal_10_no_debug_output_shows_a_secret() {
     let vault = vault();
     let (_, record, guess) = a_record(&vault);
-    let code = record.verifications[0].code(&vault.keyring).unwrap();
+    let code = record.verifications[0].code(&vault.keyring, &TestRecipients::default()).unwrap();
     let shown = format!("{record:?} {:?} {code:?} {:?} {:?}", a_start(&vault), Guess::parse(&guess), vault.keyring);
     for secret in [code.expose(), guess.as_str(), "anna@", "somebody"] {
         assert!(!shown.contains(secret), "{secret} is in {shown}");

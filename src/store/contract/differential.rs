@@ -16,7 +16,7 @@ use super::bed::{Counter, ManualClock, RATE, key, open_redis, redis_settings, se
 use crate::{
     domain::{decide::Durability, generation::Generation},
     ports::{
-        store::{Blob, Commit, Draw, Store, StoredEvent, Write},
+        store::{Blob, Commit, Draw, Return, Short, Store, StoredEvent, Write},
         system::Clock,
     },
     store::embedded::{durable::Durable, memory::Memory},
@@ -29,7 +29,8 @@ enum Command {
     Commit { key: u8, expect: Expect, put: Option<Wake>, events: u8 },
     Append { key: u8 },
     Due { limit: usize },
-    Draw { from: u8, count: u8, want: u32 },
+    Draw { from: u8, count: u8, want: u32, least: u32, short: Short },
+    GiveBack { from: u8, count: u8, back: u32, reserve: u32 },
     Events { after: usize, limit: usize },
     Trim { before_ms: u64 },
     Advance { ms: u64 },
@@ -54,11 +55,15 @@ fn command() -> impl Strategy<Value = Command> {
      1 => Just(Expect::OtherGeneration),
     ];
     let put = prop::option::weighted(0.8, prop::option::weighted(0.8, 0..5000_u64));
+    let short = prop_oneof![Just(Short::Refuse), Just(Short::Skip)];
     prop_oneof![
         8 => (0..KEYS, expect, put, 0..3_u8).prop_map(|(key, expect, put, events)| Command::Commit { key, expect, put, events }),
         1 => (0..KEYS).prop_map(|key| Command::Append { key }),
         2 => (0..4_usize).prop_map(|limit| Command::Due { limit }),
-        3 => (0..2_u8, 0..3_u8, 0..9_u32).prop_map(|(from, count, want)| Command::Draw { from, count, want }),
+        4 => (0..2_u8, 0..3_u8, 0..9_u32, 0..5_u32, short)
+            .prop_map(|(from, count, want, least, short)| Command::Draw { from, count, want, least, short }),
+        2 => (0..2_u8, 0..3_u8, 0..9_u32, 0..9_u32)
+            .prop_map(|(from, count, back, reserve)| Command::GiveBack { from, count, back, reserve }),
         1 => (0..10_usize, 0..5_usize).prop_map(|(after, limit)| Command::Events { after, limit }),
         1 => (0..5000_u64).prop_map(|before_ms| Command::Trim { before_ms }),
         2 => (0..20_000_u64).prop_map(|ms| Command::Advance { ms }),
@@ -111,10 +116,15 @@ impl Engine {
                 shown(&(appended, committed))
             }
             Command::Due { limit } => shown(&self.store.due(limit).await),
-            Command::Draw { from, count, want } => {
-                let draw = |bucket| Draw { bucket: [bucket; 16], rate: RATE, want };
+            Command::Draw { from, count, want, least, short } => {
+                let draw = |bucket| Draw { bucket: [bucket; 16], rate: RATE, want, least, short };
                 let draws: Vec<_> = (from..from + count).map(draw).collect();
                 shown(&self.store.draw(&draws).await)
+            }
+            Command::GiveBack { from, count, back, reserve } => {
+                let back = |bucket| Return { bucket: [bucket; 16], rate: RATE, count: back, reserve };
+                let returns: Vec<_> = (from..from + count).map(back).collect();
+                shown(&self.store.give_back(&returns).await)
             }
             Command::Events { after, limit } => self.events(after, limit).await,
             Command::Trim { before_ms } => {

@@ -13,7 +13,7 @@ use super::{quotas::Quotas, watchers::Watchers};
 use crate::{
     domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
     ports::{
-        store::{Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent},
+        store::{Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
         system::{Clock, Entropy},
     },
     store::{
@@ -132,6 +132,11 @@ impl Store for Durable {
 
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.quotas.draw(draws, self.clock.now())
+    }
+
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.quotas.give_back(returns, self.clock.now());
+        Ok(())
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {

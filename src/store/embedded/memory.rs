@@ -16,7 +16,8 @@ use crate::{
     domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, SealedEvent, Store, StoreError, StoredEvent, Token, Write,
+            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent, Token,
+            Write,
         },
         system::{Clock, Entropy, fresh},
     },
@@ -139,6 +140,11 @@ impl Store for Memory {
 
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.quotas.draw(draws, self.clock.now())
+    }
+
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.quotas.give_back(returns, self.clock.now());
+        Ok(())
     }
 
     async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {

@@ -4,8 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use super::shards::Shards;
 use crate::{
-    domain::time::Timestamp,
-    ports::store::{Draw, Drawn, StoreError},
+    domain::{gcra::Level, time::Timestamp},
+    ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
 /// How many buckets there may be at once. At the end of it, new buckets are refused: a quota that
@@ -18,10 +18,30 @@ const PRUNE_FROM: usize = 1024;
 /// A shard is pruned at most this often, so that pruning never costs more than drawing.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A bucket that is more than full is kept for so long after it last got something back.
+const BEYOND_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A bucket, and until when it is kept: then it is as good as new.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    level: Level,
+    until: Timestamp,
+}
+
+impl Bucket {
+    fn new(level: Level, now: Timestamp) -> Self {
+        let until = match level {
+            Level::FullAt(at) => at,
+            Level::Beyond(_) => now.plus(BEYOND_KEPT),
+        };
+        Self { level, until }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shard {
-    /// The theoretical arrival time of each bucket that is not full.
-    buckets: HashMap<[u8; 16], Timestamp>,
+    /// The buckets that are not full.
+    buckets: HashMap<[u8; 16], Bucket>,
     next_prune: Timestamp,
 }
 
@@ -45,18 +65,37 @@ impl Quotas {
             if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
                 return Err(StoreError::Full);
             }
-            match draw.rate.draw_up_to(known.unwrap_or_default(), draw.want, now) {
-                Ok((tat, count)) => {
+            match draw.rate.take(known.unwrap_or_default().level, draw.want, draw.least, now) {
+                Ok((level, count)) => {
                     taken.push(count);
-                    after.push(tat);
+                    after.push(Some(Bucket::new(level, now)));
+                }
+                Err(_) if draw.short == Short::Skip => {
+                    taken.push(0);
+                    after.push(None);
                 }
                 Err(retry_after) => return Ok(Drawn::Refused { place, retry_after }),
             }
         }
-        for (draw, tat) in draws.iter().zip(after) {
-            shards.of(&draw.bucket).buckets.insert(draw.bucket, tat);
+        for (draw, bucket) in draws.iter().zip(after) {
+            let buckets = &mut shards.of(&draw.bucket).buckets;
+            bucket.and_then(|bucket| buckets.insert(draw.bucket, bucket));
         }
         Ok(Drawn::Taken(taken))
+    }
+
+    /// Gives back to all of the buckets. One that has no room to be remembered stays full.
+    pub(super) fn give_back(&self, returns: &[Return], now: Timestamp) {
+        let mut shards = self.0.lock_all(returns.iter().map(|back| &back.bucket));
+        for back in returns {
+            let shard = shards.of(&back.bucket);
+            shard.prune(now);
+            let known = shard.buckets.get(&back.bucket).copied();
+            if known.is_some() || shard.buckets.len() < BUCKETS_MAX / Shards::<Shard>::COUNT {
+                let level = back.rate.give_back(known.unwrap_or_default().level, back.count, back.reserve, now);
+                shard.buckets.insert(back.bucket, Bucket::new(level, now));
+            }
+        }
     }
 }
 
@@ -64,7 +103,7 @@ impl Shard {
     /// Forgets buckets that are full again: they are as good as new.
     fn prune(&mut self, now: Timestamp) {
         if self.buckets.len() >= PRUNE_FROM && now >= self.next_prune {
-            self.buckets.retain(|_, tat| *tat > now);
+            self.buckets.retain(|_, bucket| bucket.until > now);
             self.next_prune = now.plus(PRUNE_INTERVAL);
         }
     }
@@ -78,7 +117,7 @@ mod tests {
     fn draw(n: u32) -> Draw {
         let mut bucket = [0; 16];
         bucket[12..].copy_from_slice(&n.to_be_bytes());
-        Draw { bucket, rate: Rate::per(1, Duration::from_secs(10)), want: 1 }
+        Draw::one(bucket, Rate::per(1, Duration::from_secs(10)))
     }
 
     fn taken() -> Drawn {

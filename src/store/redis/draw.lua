@@ -1,27 +1,43 @@
 #!lua
 -- Draws from quotas by the generic cell rate algorithm, in whole microseconds: from all of them, or from none.
--- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), then for each bucket: interval, capacity (us), wanted.
--- Answers how many were taken from each, or the place of the first that has none and the wait (us) as two negatives.
+-- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), then for each bucket: interval, capacity (us), wanted, least,
+-- and 1 if one that has fewer is passed over.
+-- A bucket is the time at which it is full (us), or below zero what it holds beyond that.
+-- Answers how many were taken from each, or the place of the first that has too few and the wait (us) as two negatives.
 local now = tonumber(ARGV[1])
 if not now then
     local time = redis.call('TIME')
     now = time[1] * 1000000 + time[2]
 end
-local tats, taken, stored = {}, {}, redis.call('MGET', unpack(KEYS))
+local after, taken, stored = {}, {}, redis.call('MGET', unpack(KEYS))
 for at, key in ipairs(KEYS) do
-    local interval, capacity, wanted = tonumber(ARGV[3 * at - 1]), tonumber(ARGV[3 * at]), tonumber(ARGV[3 * at + 1])
+    local interval, capacity, wanted, least, skip = unpack(ARGV, 5 * at - 3, 5 * at + 1)
+    interval, least = tonumber(interval), tonumber(least)
     -- A bucket that comes twice gives twice.
-    local from = math.max(now, tats[key] or tonumber(stored[at] or 0))
-    local room = now + capacity - from
-    local count = math.min(math.max(wanted, 1), math.floor(room / interval))
-    if count < 1 then
-        return { -at, -(interval - room) }
+    local missing = after[key]
+    if not missing then
+        local full_at = tonumber(stored[at] or 0)
+        missing = full_at < 0 and full_at or math.max(full_at - now, 0)
     end
-    tats[key] = from + count * interval
+    local room = tonumber(capacity) - missing
+    local count = math.min(tonumber(wanted), math.floor(room / interval))
+    if count >= least then
+        after[key] = missing + count * interval
+    elseif skip == '1' then
+        count = 0
+    else
+        return { -at, -(least * interval - room) }
+    end
     taken[at] = count
 end
 -- Whole numbers below 2^53 reach the server as they are, with all their digits.
-for key, tat in pairs(tats) do
-    redis.call('SET', key, tat, 'PX', math.ceil((tat - now) / 1000))
+for key, missing in pairs(after) do
+    if missing > 0 then
+        redis.call('SET', key, now + missing, 'PX', math.ceil(missing / 1000))
+    elseif missing < 0 then
+        redis.call('SET', key, missing, 'KEEPTTL')
+    else
+        redis.call('DEL', key)
+    end
 end
 return taken

@@ -20,6 +20,8 @@ pub(super) struct Lua {
 pub(super) static COMMIT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("commit.lua")));
 /// Draws from quotas.
 pub(super) static DRAW: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("draw.lua")));
+/// Gives back to quotas.
+pub(super) static GIVE_BACK: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("give_back.lua")));
 /// Says that this process lives, and who else does.
 pub(super) static BEAT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("beat.lua")));
 

@@ -11,7 +11,7 @@ use super::{
     guards::{Guards, advice, unfit, version},
     identity::Identity,
     keys::Keys,
-    lua::{BEAT, COMMIT, DRAW, Lua},
+    lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua},
     news::Hub,
     node::{Common, Lane},
     settings::RedisSettings,
@@ -213,12 +213,15 @@ impl Core {
         let mut commit = COMMIT.on(&all);
         commit.arg("").arg("x").arg("PX").arg(1000).arg("1").arg("m").arg("*").arg(1).arg("e");
         let mut draw = DRAW.on(&[key("quota")]);
-        draw.arg("").arg(1_000_000).arg(1_000_000).arg(1);
+        draw.arg("").arg(1_000_000).arg(1_000_000).arg(1).arg(1).arg(0);
+        let mut give_back = GIVE_BACK.on(&[key("quota")]);
+        give_back.arg("").arg(1000).arg(1_000_000).arg(0);
         let mut beat = BEAT.on(&[key("processes")]);
         beat.arg("p").arg(1);
         let scripts = [
             ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)", &*COMMIT, commit),
-            ("the script that draws from quotas (EVALSHA, MGET, SET, TIME)", &*DRAW, draw),
+            ("the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)", &*DRAW, draw),
+            ("the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)", &*GIVE_BACK, give_back),
             ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
         ];
         let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));

@@ -6,20 +6,23 @@ use super::{
     Core,
     fault::store_error,
     keys::{Keys, slot},
-    lua::DRAW,
+    lua::{DRAW, GIVE_BACK},
     road::{Trip, go},
 };
 use crate::{
     domain::time::micros,
-    ports::store::{Draw, Drawn, StoreError},
+    ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
+
+/// A bucket that is more than full is kept for so long after it last got something back.
+const BEYOND_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 impl Core {
     /// Draws from all, or from none that lies in the slot of a refused one or behind it. A draw whose reply was lost is
     /// made again: what is limited is limited more, never less.
     pub(super) async fn draw_all(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         let mut taken = vec![0; draws.len()];
-        for group in self.groups(draws) {
+        for group in self.groups(draws.iter().map(|draw| draw.bucket)) {
             match self.draw_group(draws, &group).await? {
                 Drawn::Taken(counts) => group.iter().zip(counts).for_each(|(place, count)| taken[*place] = count),
                 Drawn::Refused { place, retry_after } => return Ok(Drawn::Refused { place: group[place], retry_after }),
@@ -28,11 +31,28 @@ impl Core {
         Ok(Drawn::Taken(taken))
     }
 
-    /// The places of the draws that one call can make. One server takes all at once.
-    fn groups(&self, draws: &[Draw]) -> Vec<Vec<usize>> {
+    /// Gives back to all. What a lost reply leaves open is given back twice at most: a guard opens a little earlier.
+    pub(super) async fn give_back_all(&self, returns: &[Return]) -> Result<(), StoreError> {
+        for group in self.groups(returns.iter().map(|back| back.bucket)) {
+            let group: Vec<&Return> = group.iter().map(|place| &returns[*place]).collect();
+            let keys: Vec<Vec<u8>> = group.iter().map(|back| self.keys.quota(&back.bucket)).collect();
+            let mut call = GIVE_BACK.on(&keys);
+            call.arg(self.frozen_arg()).arg(BEYOND_KEPT.as_millis());
+            for back in group {
+                let interval = micros(back.rate.interval).max(1);
+                call.arg(interval.saturating_mul(back.count.into())).arg(interval.saturating_mul(back.reserve.into()));
+            }
+            let trip = Trip::repeatable(slot(&keys[0])).script(&GIVE_BACK);
+            go(&self.topology, trip, &[call]).await?;
+        }
+        Ok(())
+    }
+
+    /// The places of the buckets that one call can reach. One server takes all at once.
+    fn groups(&self, buckets: impl Iterator<Item = [u8; 16]>) -> Vec<Vec<usize>> {
         let mut groups: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
-        for (place, draw) in draws.iter().enumerate() {
-            let tag = self.topology.is_cluster().then(|| Keys::quota_tag(&draw.bucket));
+        for (place, bucket) in buckets.enumerate() {
+            let tag = self.topology.is_cluster().then(|| Keys::quota_tag(&bucket));
             match groups.iter_mut().find(|(known, _)| *known == tag) {
                 Some((_, places)) => places.push(place),
                 None => groups.push((tag, vec![place])),
@@ -47,7 +67,8 @@ impl Core {
         call.arg(self.frozen_arg());
         for draw in places.iter().map(|place| &draws[*place]) {
             let interval = micros(draw.rate.interval).max(1);
-            call.arg(interval).arg(interval.saturating_mul(u64::from(draw.rate.burst) + 1)).arg(draw.want);
+            call.arg(interval).arg(interval.saturating_mul(u64::from(draw.rate.burst) + 1));
+            call.arg(draw.want.max(1).max(draw.least)).arg(draw.least.max(1)).arg(u8::from(draw.short == Short::Skip));
         }
         let trip = Trip::repeatable(slot(&keys[0])).script(&DRAW);
         let answer: Vec<i64> = go(&self.topology, trip, &[call]).await?.one()?;

@@ -19,6 +19,7 @@ use crate::domain::{
     recipient::Channel,
     refusal::Refusal,
     subject::SubjectRecord,
+    test_recipients::TestRecipients,
     time::{Now, Timestamp},
     verification::{Outcome, RequestMark, Verification},
 };
@@ -28,6 +29,7 @@ pub(super) struct World {
     pub(super) generation: Generation,
     pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
+    pub(super) tests: TestRecipients,
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
     pub(super) events: Vec<Event>,
@@ -45,6 +47,7 @@ impl World {
             generation: Generation([1; 16]),
             forgot_at: None,
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
+            tests: TestRecipients::default(),
             record: None,
             events: Vec::new(),
             quotas_refuse: false,
@@ -61,6 +64,7 @@ impl World {
             keyring: &KEYRING,
             rules: &self.rules,
             refused: None,
+            tests: &self.tests,
         }
     }
 
@@ -107,6 +111,7 @@ impl World {
             contact: None,
             locale: None,
             recipients: vec![MAIL.clone()],
+            passed_over: Vec::new(),
             preferred: None,
             binding: binding("10"),
             limits: limits(),
@@ -141,7 +146,7 @@ impl World {
     }
 
     pub(super) fn code(&self, id: VerificationId) -> String {
-        self.find(id).code(&KEYRING).expect("it is pending").expose().to_owned()
+        self.find(id).code(&KEYRING, &self.tests).expect("it is pending").expose().to_owned()
     }
 
     pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {

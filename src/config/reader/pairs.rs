@@ -1,0 +1,53 @@
+//! Reads amounts, and tables whose keys are addresses or places instead of names.
+
+use config::{Value, ValueKind};
+
+use super::{super::spelling::literal, Table};
+use crate::domain::{ids::Invalid, spend::Money};
+
+/// A text or a number as it was written. TOML makes a binary number of a decimal one; its shortest form is the decimal again.
+fn written(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::String(text) => Some(text.clone()),
+        ValueKind::I64(number) => Some(number.to_string()),
+        ValueKind::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+impl<'a> Table<'a> {
+    /// An amount of money; the default where there is none.
+    pub(in crate::config) fn amount(&mut self, key: &str, default: Money) -> Money {
+        let Some(value) = self.take(key) else { return default };
+        match written(&value).ok_or(Invalid("must be an amount")).and_then(|text| Ok((Money::parse(&text)?, text))) {
+            Ok((amount, text)) => {
+                self.note(key, literal(&text));
+                amount
+            }
+            Err(Invalid(what)) => {
+                self.mistake(key, what);
+                default
+            }
+        }
+    }
+
+    /// All pairs of this table, in the order of their keys.
+    pub(in crate::config) fn pairs(&mut self) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        for (key, value) in std::mem::take(&mut self.values) {
+            match written(&value) {
+                Some(text) => {
+                    self.note(&literal(&key), literal(&text));
+                    pairs.push((key, text));
+                }
+                None => self.mistake(&key, "must be a text or a number"),
+            }
+        }
+        pairs
+    }
+
+    /// A table within this one, if it is there.
+    pub(in crate::config) fn optional_table(&mut self, key: &str) -> Option<Table<'a>> {
+        self.values.contains_key(key).then(|| self.table(key))
+    }
+}
