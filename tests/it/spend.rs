@@ -47,6 +47,8 @@ async fn send_06_the_message_that_does_not_fit_the_hour_is_refused_and_the_wait_
     let wait = exceeded(&service.start(sms()).await.unwrap_err(), Dimension::SpendHour);
     assert_eq!(wait, Duration::from_secs(900), "a quarter of the budget comes back in a quarter of an hour");
     service.start(to(Channel::Email, "anna@example.org")).await.expect("what costs nothing draws nothing");
+    // While the time passes, their codes would die.
+    service.recorder.wait_for(5).await;
     service.pass(wait.saturating_sub(Duration::from_secs(1))).await;
     exceeded(&service.start(sms()).await.unwrap_err(), Dimension::SpendHour);
     service.pass(Duration::from_secs(1)).await;
