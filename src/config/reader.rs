@@ -2,12 +2,7 @@
 
 mod pairs;
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    ops::RangeInclusive,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
 
 use config::{Value, ValueKind};
 

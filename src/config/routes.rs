@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Profile, SenderSettings, Table};
-use crate::domain::{
-    numbering::Country,
-    recipient::Channel,
-    route::SENDERS_MAX,
-};
+use crate::domain::{numbering::Country, recipient::Channel, route::SENDERS_MAX};
 
 /// The most that a sender weighs.
 const WEIGHT_MAX: u16 = 1000;

@@ -66,8 +66,9 @@ async fn by_google(answer: ResponseTemplate, more: &str) -> (Harness, MockServer
     let file = setup.dir.path().join("account.json");
     std::fs::write(&file, account.to_string()).unwrap();
     let section = format!(
-        "[senders.google]\nkind = \"fcm\"\nservice_account_file = {file:?}\nbase_url = \"{}\"\nallow_hosts = [\"{}\"]\n\
+        "[senders.google]\nkind = \"fcm\"\nservice_account_file = \"{}\"\nbase_url = \"{}\"\nallow_hosts = [\"{}\"]\n\
          [routes.push]\nsenders = [\"google\"]\n{more}",
+        file.display(),
         google.uri(),
         google.address()
     );
