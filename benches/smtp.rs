@@ -64,23 +64,23 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let message = Arc::new(message()?);
     let size = message.content.text.len() + message.content.html.as_ref().map_or(0, String::len) + HEADERS;
-    let plain = Arc::new(Smtp::new(settings(&plan, sink.port, None), Arc::new(SystemClock::new()))?);
+    let unsigned = Arc::new(Smtp::new(settings(&plan, sink.port, None), Arc::new(SystemClock::new()))?);
     let signed = Arc::new(Smtp::new(settings(&plan, sink.port, Some(dkim()?)), Arc::new(SystemClock::new()))?);
     println!("{} mails of about {size} bytes over {} connections, {} turns", plan.mails, plan.connections, plan.turns);
-    runtime.block_on(ours(&plan, &plain, &message))?; // warm
+    runtime.block_on(ours(&plan, &unsigned, &message))?; // warm
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..plan.turns {
         for (rates, took) in rates.iter_mut().zip([
             theirs(&plan, sink.port, size)?,
-            runtime.block_on(ours(&plan, &plain, &message))?,
+            runtime.block_on(ours(&plan, &unsigned, &message))?,
             runtime.block_on(ours(&plan, &signed, &message))?,
         ]) {
             rates.push(f64::from(plan.mails) / took.as_secs_f64());
         }
     }
-    let [source, plain, signed] = rates.map(Spread::of);
+    let [source, unsigned, signed] = rates.map(Spread::of);
     source.print("smtp-source", &source);
-    plain.print("our sender", &source);
+    unsigned.print("our sender", &source);
     signed.print("our sender, signing with RSA and Ed25519", &source);
     Ok(())
 }

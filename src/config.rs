@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod admission;
 mod book;
 mod guard;
 mod listeners;
@@ -25,17 +26,15 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
-    guard::Guard,
     ids::{ActionName, CallerName, TenantId},
     limits::{EntryMode, SubjectRules},
     numbering::Country,
-    quota::Quotas,
-    spend::Spend,
     test_recipients::TestRecipients,
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
+pub use admission::AdmissionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
@@ -97,16 +96,8 @@ pub struct Settings {
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
     pub subject: SubjectRules,
-    /// How many messages and starts there may be, over all processes.
-    pub quotas: Quotas,
-    /// What becomes of messages where few codes come back.
-    pub guard: Guard,
-    /// The countries whose numbers may get a message.
-    pub countries: BTreeSet<Country>,
-    /// Which types of numbers may.
-    pub numbers: NumberSettings,
-    /// What messages cost, and how much may be spent.
-    pub spend: Spend,
+    /// What decides whether a message may be sent at all.
+    pub admission: AdmissionSettings,
     /// Who gets no message and has a code that is known beforehand; nobody in production.
     pub test_recipients: TestRecipients,
     /// Who hands messages over.
@@ -183,7 +174,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
-    let spend = Spend::read(root.table("spend"));
+    let admission = AdmissionSettings::read(&mut root);
     let shield = ShieldSettings::read(root.table("shield"));
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
@@ -191,14 +182,11 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let tenants = tenants::tenants(
         root.table("tenants"),
         (&callers, profile),
-        &tenants::Usual { spend: &spend, senders: &senders, routes: &routes },
+        &tenants::Usual { spend: &admission.spend, senders: &senders, routes: &routes },
     );
     let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let (quotas, guard) = (quotas::quotas(root.table("quotas")), guard::guard(root.table("guard")));
-    let countries = numbers::allowed(root.table("countries"));
-    let numbers = NumberSettings::read(root.table("numbers"));
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
@@ -207,7 +195,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         if callers.is_empty() {
             book.mistake("callers", "must name at least one caller in production");
         }
-        if no_number_gets_a_message(&countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
+        if no_number_gets_a_message(&admission.countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
             book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
         }
     }
@@ -228,11 +216,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         breaker,
         actions,
         subject,
-        quotas,
-        guard,
-        countries,
-        numbers,
-        spend,
+        admission,
         test_recipients,
         worker,
         messages,

@@ -24,8 +24,8 @@ const SWEEP_MAX: usize = 256;
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
 const BREATH: Duration = Duration::from_millis(5);
-/// As many receipts are noted at once.
-const NOTES_MAX: usize = 16;
+/// As many receipts are noted at once; most of those that take long only wait for a report.
+const NOTES_MAX: usize = 128;
 /// A receipt is tried so often.
 const NOTE_TRIES: usize = 5;
 /// After a failure of the store.

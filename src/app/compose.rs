@@ -11,7 +11,8 @@ use crate::{
     config::{self, Profile, Settings, TenantSettings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
-        ids::{CallerName, TenantId},
+        ids::{ActionName, CallerName, TenantId},
+        limits::EntryMode,
         number_rules::NumberRules,
         spend::Spend,
     },
@@ -35,11 +36,7 @@ impl App {
     /// # Errors
     /// What could not be made, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        make_data_dir(&settings.data_dir)?;
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
@@ -105,6 +102,11 @@ impl App {
     }
 }
 
+fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the data directory {}", path.display()))
+}
+
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {key} = {address}"))
 }
@@ -118,12 +120,20 @@ fn policy(settings: &Settings) -> Policy {
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
-        quotas: settings.quotas.clone(),
-        guard: settings.guard.clone(),
+        quotas: settings.admission.quotas.clone(),
+        guard: settings.admission.guard.clone(),
         numbers: number_rules(settings),
         spend: spend(settings),
         test_recipients: settings.test_recipients.clone(),
     }
+}
+
+/// Is the code of an SMS never typed in a browser or an app? The link of a mail is no code.
+fn by_keypad((_, action): &(&ActionName, &config::ActionSettings)) -> bool {
+    action.limits.entry_modes.iter().all(|mode| match mode {
+        EntryMode::Portal | EntryMode::App => false,
+        EntryMode::IvrKeypad | EntryMode::Link => true,
+    })
 }
 
 fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
@@ -133,16 +143,16 @@ fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
 fn number_rules(settings: &Settings) -> NumberRules {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
     NumberRules {
-        countries: settings.countries.clone(),
+        countries: settings.admission.countries.clone(),
         by_tenant: settings.tenants.iter().filter_map(own).collect(),
-        types: settings.numbers.types.clone(),
-        fixed_line_text: settings.numbers.fixed_line_text,
+        types: settings.admission.numbers.types.clone(),
+        fixed_line_text: settings.admission.numbers.fixed_line_text,
     }
 }
 
 fn spend(settings: &Settings) -> Spend {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
-    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.spend.clone() }
+    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.admission.spend.clone() }
 }
 
 fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
@@ -164,6 +174,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        by_keypad: settings.actions.iter().filter(by_keypad).map(|(name, _)| name.clone()).collect(),
         tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {

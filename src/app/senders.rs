@@ -62,7 +62,7 @@ fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc
     let route = |settings: &config::RouteSettings| Route {
         senders: list(&settings.senders),
         weights: settings.weights.clone(),
-        countries: settings.countries.iter().map(|(country, names)| (country.clone(), list(names))).collect(),
+        countries: settings.countries.iter().map(|(country, names)| (*country, list(names))).collect(),
     };
     settings.iter().map(|(channel, settings)| (*channel, route(settings))).collect()
 }

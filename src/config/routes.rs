@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Profile, SenderSettings, Table};
-use crate::domain::{numbering::Country, recipient::Channel, route::SENDERS_MAX};
+use crate::domain::{ids::Invalid, numbering::Country, recipient::Channel, route::SENDERS_MAX};
 
 /// The most that a sender weighs.
 const WEIGHT_MAX: u16 = 1000;
@@ -15,8 +15,8 @@ pub struct RouteSettings {
     pub senders: Vec<String>,
     /// How often each comes first, one number for each. Empty: the order always holds.
     pub weights: Vec<u16>,
-    /// Those for the numbers of a country, by its two letters.
-    pub countries: BTreeMap<String, Vec<String>>,
+    /// Those for the numbers of a country.
+    pub countries: BTreeMap<Country, Vec<String>>,
 }
 
 /// The routes of one set of settings.
@@ -88,13 +88,11 @@ fn route(row: &mut Table<'_>, channel: Channel, senders: &BTreeMap<String, Sende
     for key in table.keys() {
         let names = self::names(&mut table, &key, channel, senders);
         // From the environment the letters come in lower case.
-        let country = key.to_ascii_uppercase();
-        if matches!(channel, Channel::Email | Channel::Push) {
-            table.mistake(&key, "is for channels that reach a telephone number");
-        } else if Country::parse(&country).is_err() {
-            table.mistake(&key, "is no country: two letters, as NL");
+        match Country::parse(&key.to_ascii_uppercase()) {
+            Ok(_) if matches!(channel, Channel::Email | Channel::Push) => table.mistake(&key, "is for telephone numbers alone"),
+            Ok(country) => drop(countries.insert(country, names)),
+            Err(Invalid(what)) => table.mistake(&key, what),
         }
-        countries.insert(country, names);
     }
     table.finish();
     RouteSettings { senders: names, weights, countries }

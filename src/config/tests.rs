@@ -138,10 +138,10 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
     for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
         let (count, period_s) = quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
+        assert_eq!(settings.admission.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
     }
     let recipient = Rate { interval: Duration::from_secs(120), burst: 4 };
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
     assert!(settings.actions.values().all(|action| !action.quota_fallback));
 }
 
@@ -149,9 +149,9 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
 fn quotas_can_be_changed_and_switched_off_one_by_one() {
     let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
     let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), None);
-    assert_eq!(settings.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
-    assert_eq!(settings.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
+    assert_eq!(settings.admission.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
     assert!(settings.actions.values().next().unwrap().quota_fallback);
     let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
                      tenant = { count = -1, period_s = 604801 }\n";
@@ -430,9 +430,9 @@ fn routes_are_read_with_weights_countries_and_tenants() {
          [breaker]\nfailures = 3\nopen_s = 7\n"
     );
     let settings = with(&text, &[("ROUTES__SMS__COUNTRIES__BE", "a")]).unwrap();
-    let sms = &settings.routes[&Channel::Sms];
+    let (sms, country) = (&settings.routes[&Channel::Sms], |name| Country::parse(name).unwrap());
     assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
-    assert_eq!((sms.countries["NL"].len(), sms.countries["BE"].len()), (2, 1));
+    assert_eq!((sms.countries[&country("NL")].len(), sms.countries[&country("BE")].len()), (2, 1));
     let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
     assert_eq!(tenants, [("default", 1), ("shop", 1)]);
     assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));

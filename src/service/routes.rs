@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     domain::{
         ids::{DeliveryId, TenantId},
+        numbering::Country,
         recipient::{Channel, Recipient},
         route::order,
     },
@@ -28,7 +29,7 @@ pub struct Route {
     /// How often each comes first, one number for each sender. Empty: the order of the list always holds.
     pub weights: Vec<u16>,
     /// Those for the numbers of a country, in failover order.
-    pub countries: BTreeMap<String, Vec<NamedSender>>,
+    pub countries: BTreeMap<Country, Vec<NamedSender>>,
 }
 
 /// All routes.
@@ -57,7 +58,7 @@ impl Routes {
 
 impl Route {
     fn order(&self, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
-        let of_country = || self.countries.get(&recipient.numbering()?.country);
+        let of_country = || self.countries.get(&recipient.plan()?.country?);
         if !self.countries.is_empty()
             && let Some(senders) = of_country()
         {
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_route_of_the_tenant_and_of_the_country_comes_first() {
-        let countries = |country: &str, names: &[&str]| [(country.to_owned(), senders(names))].into();
+        let countries = |country: &str, names: &[&str]| [(Country::parse(country).unwrap(), senders(names))].into();
         let usual = Route { senders: senders(&["a", "b"]), weights: vec![0, 1], countries: countries("NL", &["c", "a"]) };
         let own = Route { senders: senders(&["d"]), countries: countries("DE", &["e"]), ..Route::default() };
         let tenant = |name| TenantId::parse(name).unwrap();

@@ -13,13 +13,16 @@ use countersign::{
     app::Machine,
     domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
-    ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    ports::{
+        sender::SendError,
+        store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    },
     store::embedded::memory::Memory,
     system::SystemEntropy,
 };
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong};
+use crate::harness::{Harness, PATIENCE, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong};
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -241,6 +244,35 @@ async fn store_16_a_start_whose_quotas_cannot_be_drawn_is_refused() {
     store.set(Fault::None);
     service.start(login("s")).await.unwrap();
     assert_eq!(service.recorder.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn store_16_a_step_of_a_plan_waits_for_the_quotas() {
+    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__PLAN", "email 20s,sms");
+    let store = Flaky::new(&setup);
+    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    let service = setup.start_on(machine).await;
+    let recipients = [(v1::Channel::Email, "anna@example.org"), (v1::Channel::Sms, "+31612345678")];
+    let recipients = recipients.map(|(channel, address)| recipient(channel, address)).to_vec();
+    service.recorder.answer_with([SendError::GiveUp { reason: "refused".to_owned() }]);
+    let id = service.start(v1::StartVerificationRequest { recipients, ..login("s") }).await.unwrap().verification_id;
+    store.set(Fault::NoQuotas);
+    service.recorder.wait_for(1).await;
+    service.until(&id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Failed).await;
+    let draws = store.draws.load(Ordering::SeqCst);
+    let asked = async {
+        while store.draws.load(Ordering::SeqCst) < draws + 3 {
+            service.pass(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the step is asked for again and again");
+    assert_eq!(service.recorder.all().len(), 1, "and not sent undrawn");
+    store.set(Fault::None);
+    while service.recorder.all().len() < 2 {
+        service.pass(Duration::from_millis(100)).await;
+    }
+    let v = service.until(&id, |v| v.deliveries.last().unwrap().status() == v1::DeliveryStatus::Sent).await;
+    assert_eq!(v.deliveries.len(), 2, "one step, however often it was asked for");
 }
 
 #[tokio::test]

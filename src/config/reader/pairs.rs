@@ -2,7 +2,7 @@
 
 use config::{Value, ValueKind};
 
-use super::{Table, literal};
+use super::{super::spelling::literal, Table};
 use crate::domain::{ids::Invalid, spend::Money};
 
 /// A text or a number as it was written. TOML makes a binary number of a decimal one; its shortest form is the decimal again.
