@@ -90,6 +90,9 @@ pub enum HttpError {
     /// An answering machine would be told the code.
     #[error("a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed")]
     Greeting,
+    /// The code would never arrive.
+    #[error("a request for push must carry {{{{ opened_text }}}} or {{{{ code }}}}: the text is an alert without it")]
+    Alert,
     /// The provider could not ask what to say.
     #[error("a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage")]
     Call,
@@ -133,6 +136,9 @@ impl Http {
             let request = Request::new(request, &settings.parameters)?;
             if *channel == Channel::Voice && !request.has(Place::Greeting) {
                 return Err(HttpError::Greeting);
+            }
+            if *channel == Channel::Push && !request.has(Place::OpenedText) && !request.has(Place::Code) {
+                return Err(HttpError::Alert);
             }
             if request.has(Place::Call) && settings.addresses.as_ref().is_none_or(|addresses| addresses.calls.is_none()) {
                 return Err(HttpError::Call);

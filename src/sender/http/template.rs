@@ -15,8 +15,10 @@ pub(super) enum Place {
     Address,
     /// The same without the plus, as some providers want it.
     AddressDigits,
-    /// The whole text, code and all.
+    /// The whole text, code and all; of a push message what a locked screen may show.
     Text,
+    /// What an app shows once it is opened, code and all; empty but for push.
+    OpenedText,
     /// What a call says before a key is pressed; empty but for voice.
     Greeting,
     /// What it says after that, as SSML; empty but for voice.
@@ -40,10 +42,11 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [(&'static str, Self); 13] = [
+    const ALL: [(&'static str, Self); 14] = [
         ("address", Self::Address),
         ("address_digits", Self::AddressDigits),
         ("text", Self::Text),
+        ("opened_text", Self::OpenedText),
         ("greeting", Self::Greeting),
         ("ssml", Self::Ssml),
         ("subject", Self::Subject),
@@ -65,6 +68,7 @@ impl Place {
             Self::Address => message.recipient.expose().to_owned(),
             Self::AddressDigits => message.recipient.expose().trim_start_matches('+').to_owned(),
             Self::Text => message.content.text.clone(),
+            Self::OpenedText => message.content.opened.clone().unwrap_or_default(),
             Self::Greeting => speech(message, |speech| &speech.greeting),
             Self::Ssml => speech(message, |speech| &speech.ssml),
             Self::VoiceLanguage => speech(message, |speech| speech.voice),
@@ -81,7 +85,7 @@ impl Place {
     /// Does it hold the code, or may it?
     fn is_secret(self) -> bool {
         match self {
-            Self::Text | Self::Ssml | Self::Subject | Self::Code => true,
+            Self::Text | Self::OpenedText | Self::Ssml | Self::Subject | Self::Code => true,
             Self::Address
             | Self::AddressDigits
             | Self::Greeting

@@ -340,6 +340,23 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     assert_eq!(body, json!({"first": "Press a key.", "then": ["<speak>1 2</speak>"]}));
 }
 
+#[tokio::test]
+async fn chan_07_a_push_message_brings_the_code_apart_from_the_alert() {
+    let push = |server: &str, json: &str| {
+        let mut settings = settings(server, Body::Json(json.to_owned()));
+        let request = settings.requests.remove(&Channel::Sms).unwrap();
+        settings.requests.insert(Channel::Push, request);
+        Http::new(settings)
+    };
+    let server = provider(status(200)).await;
+    let error = push(&server.uri(), r#"{"alert": "{{ text }}"}"#).unwrap_err().to_string();
+    assert!(error.contains("{{ opened_text }}"), "{error}");
+    let sender = push(&server.uri(), r#"{"alert": "{{ text }}", "data": "{{ opened_text }}"}"#).unwrap();
+    sender.send(&samples::push(&format!("fcm:{}", "a".repeat(40)))).await.unwrap();
+    let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
+    assert_eq!(body, json!({"alert": "Open the app to see your code for login.", "data": "123 456 is your code"}));
+}
+
 fn addresses() -> Addresses {
     let at = |what: &str| format!("https://otp.bank.example/{what}/p");
     Addresses { callbacks: at("callbacks"), calls: Some(at("calls")) }

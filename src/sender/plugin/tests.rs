@@ -64,6 +64,15 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
 }
 
 #[tokio::test]
+async fn chan_07_a_plugin_gets_the_alert_and_apart_from_it_what_the_opened_app_shows() {
+    let (sender, mut asked) = plugin(|| Ok(Some(Outcome::Sent(Taken::default())))).await;
+    sender.send(&samples::push(&format!("fcm:{}", "a".repeat(40)))).await.unwrap();
+    let request = asked.recv().await.unwrap().into_inner();
+    assert_eq!((request.channel(), request.text.as_str()), (v1::Channel::Push, "Open the app to see your code for login."));
+    assert_eq!((request.opened_text.as_str(), request.code.as_str()), ("123 456 is your code", "123456"));
+}
+
+#[tokio::test]
 async fn a_plugin_is_told_where_its_receipts_go() {
     let (mut sender, mut asked) = plugin(|| Ok(Some(Outcome::Sent(Taken::default())))).await;
     let callbacks = "https://otp.bank.example/callbacks/own".to_owned();
