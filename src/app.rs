@@ -1,5 +1,6 @@
 //! Composition: makes the parts from the settings, puts them together, and serves until told to stop.
 
+mod callbacks;
 mod check;
 mod compose;
 mod senders;
@@ -18,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Settings,
     grpc::auth::Credential,
+    http::callbacks::Receiver,
     ports::{
         outbox::Outbox,
+        receipt::Receipts,
         sender::Sender,
         store::Store,
         system::{Clock, Entropy},
@@ -61,8 +64,10 @@ pub struct App {
     machine: Machine,
     service: Arc<Service>,
     worker: Worker,
+    receipts: Receipts,
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
+    receivers: BTreeMap<String, Receiver>,
     listeners: Listeners,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
@@ -88,6 +93,8 @@ pub struct Reach {
     pub shutdown: CancellationToken,
     /// The use cases, for tests that look behind the API.
     pub service: Arc<Service>,
+    /// Where senders put the receipts that come over their own connections, for tests that stand in for one.
+    pub receipts: Receipts,
     /// The development outbox; none in production.
     pub outbox: Option<Arc<Outbox>>,
     /// The development caller's key; none in production.
@@ -106,6 +113,7 @@ impl App {
             admin: self.listeners.admin.local_addr()?,
             shutdown: self.shutdown.clone(),
             service: self.service.clone(),
+            receipts: self.receipts.clone(),
             outbox: self.outbox.clone(),
             development_key: self.development_key.clone(),
         })

@@ -2,7 +2,9 @@
 
 mod access;
 mod actions;
+mod admission;
 mod book;
+mod guard;
 mod listeners;
 mod messages;
 mod numbers;
@@ -27,14 +29,12 @@ use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
     limits::{EntryMode, SubjectRules},
     numbering::Country,
-    quota::Quotas,
-    recipient::Channel,
-    spend::Spend,
     test_recipients::TestRecipients,
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
+pub use admission::AdmissionSettings;
 pub use book::{Mistake, Mistakes};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
@@ -42,15 +42,14 @@ pub use numbers::NumberSettings;
 pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    ApnsSender, Connection, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender, PluginSender,
-    SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+    PluginSender, Receipts, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
 
 use book::Book;
 use reader::Table;
-use tenants::Shared;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
@@ -97,14 +96,8 @@ pub struct Settings {
     pub actions: BTreeMap<ActionName, ActionSettings>,
     /// For every subject.
     pub subject: SubjectRules,
-    /// How many messages and starts there may be, over all processes.
-    pub quotas: Quotas,
-    /// The countries whose numbers may get a message.
-    pub countries: BTreeSet<Country>,
-    /// Which types of numbers may.
-    pub numbers: NumberSettings,
-    /// What messages cost, and how much may be spent.
-    pub spend: Spend,
+    /// What decides whether a message may be sent at all.
+    pub admission: AdmissionSettings,
     /// Who gets no message and has a code that is known beforehand; nobody in production.
     pub test_recipients: TestRecipients,
     /// Who hands messages over.
@@ -181,28 +174,30 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let store = StoreSettings::read(root.table("store"), profile, &data_dir);
     let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
     let callers = access::callers(root.table("callers"), profile);
-    let spend = Spend::read(root.table("spend"));
+    let admission = AdmissionSettings::read(&mut root);
     let shield = ShieldSettings::read(root.table("shield"));
-    let senders = senders::senders(root.table("senders"), profile);
-    let routes = routes::routes(root.table("routes"), &senders, profile);
-    let shared = Shared { spend: &spend, senders: &senders, routes: &routes };
-    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), &shared);
-    let breaker = BreakerSettings::read(root.table("breaker"));
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
+    let senders = senders::senders(root.table("senders"), profile, public);
+    let routes = routes::routes(root.table("routes"), &senders, profile);
+    let tenants = tenants::tenants(
+        root.table("tenants"),
+        (&callers, profile),
+        &tenants::Usual { spend: &admission.spend, senders: &senders, routes: &routes },
+    );
+    let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let quotas = quotas::quotas(root.table("quotas"));
-    let countries = numbers::allowed(root.table("countries"));
-    let numbers = NumberSettings::read(root.table("numbers"));
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
-    if profile == Profile::Production && callers.is_empty() {
-        book.mistake("callers", "must name at least one caller in production");
-    }
-    if profile == Profile::Production && !may_reach_numbers(&countries, &tenants) && routes.keys().copied().any(is_number) {
-        book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+    if profile == Profile::Production {
+        if callers.is_empty() {
+            book.mistake("callers", "must name at least one caller in production");
+        }
+        if no_number_gets_a_message(&admission.countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
+            book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+        }
     }
     root.finish();
     Some(Settings {
@@ -221,10 +216,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         breaker,
         actions,
         subject,
-        quotas,
-        countries,
-        numbers,
-        spend,
+        admission,
         test_recipients,
         worker,
         messages,
@@ -233,14 +225,8 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     })
 }
 
-/// Is there a country whose numbers may get a message?
-fn may_reach_numbers(countries: &BTreeSet<Country>, tenants: &BTreeMap<TenantId, TenantSettings>) -> bool {
-    let own = tenants.values().filter_map(|own| own.countries.as_ref());
-    own.chain([countries]).any(|countries| !countries.is_empty())
-}
-
-fn is_number(channel: Channel) -> bool {
-    matches!(channel, Channel::Sms | Channel::Voice | Channel::Whatsapp)
+fn no_number_gets_a_message(countries: &BTreeSet<Country>, tenants: &BTreeMap<TenantId, TenantSettings>) -> bool {
+    countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
 }
 
 #[cfg(test)]

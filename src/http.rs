@@ -1,6 +1,7 @@
 //! The HTTP listener: what is served beside gRPC.
 
 pub mod admin;
+pub mod callbacks;
 pub mod dev;
 pub mod link;
 

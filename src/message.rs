@@ -11,7 +11,12 @@ mod template;
 
 use std::collections::HashMap;
 
-pub use self::{explain::Explanation, load::Wording, mistake::TemplateMistake, sms::SmsRules};
+pub use self::{
+    explain::Explanation,
+    load::{TenantWording, Wording},
+    mistake::TemplateMistake,
+    sms::SmsRules,
+};
 use self::{
     form::Form,
     language::Language,
@@ -21,7 +26,7 @@ use crate::{
     domain::{
         binding::Binding,
         guess::Digits,
-        ids::{ActionName, Locale},
+        ids::{ActionName, Locale, TenantId},
         recipient::Channel,
     },
     ports::sender::{Content, Speech},
@@ -30,6 +35,8 @@ use crate::{
 /// All that a message may tell. `Debug` shows neither the code nor the binding.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
+    /// Whose customer it goes to.
+    pub tenant: &'a TenantId,
     /// The road it takes.
     pub channel: Channel,
     /// The customer's language; absent, or without texts of its own: the default language.
@@ -56,27 +63,37 @@ impl std::fmt::Debug for Link<'_> {
     }
 }
 
-/// Which template: the general one of a language, or the one for an action.
+/// Which template: for every tenant and action, or for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
+    tenant: Option<TenantId>,
     language: Language,
     action: Option<ActionName>,
     form: Form,
 }
 
+/// Who speaks, and what an SMS ends with.
+#[derive(Clone, Debug)]
+struct Voice {
+    brand: String,
+    sms: SmsRules,
+}
+
 /// The texts of all messages.
 #[derive(Debug)]
 pub struct Messages {
-    brand: String,
     default_language: Language,
-    sms: SmsRules,
+    /// For tenants that have none of their own.
+    voice: Voice,
+    voices: HashMap<TenantId, Voice>,
     /// Holds the general template of every language and form.
     templates: HashMap<Key, Template>,
 }
 
 impl Messages {
     /// Reads the built-in templates and, over them, those of a folder: `nl/email.txt` replaces one text,
-    /// `nl/payment.email.txt` replaces it for the action `payment`. Blocks on the file system.
+    /// `nl/payment.email.txt` replaces it for the action `payment`, and both may stand under `tenants/bank/` for the tenant
+    /// `bank` alone. Blocks on the file system.
     ///
     /// # Errors
     /// All mistakes of all files, and of each SMS at its longest.
@@ -97,10 +114,14 @@ impl Messages {
                 html: Some(render(Form::EmailHtml)),
                 ..only_text(render(Form::EmailText))
             },
-            Channel::Sms => only_text(render(Form::Sms) + &self.sms.ending(facts.code.expose())),
+            Channel::Sms => only_text(render(Form::Sms) + &self.voice(facts.tenant).sms.ending(facts.code.expose())),
             Channel::Voice => {
                 let sentences = self.render_form(Form::Voice, Markup::Ssml, facts);
-                let speech = Speech { greeting: render(Form::VoiceGreeting), ssml: ssml(language, &sentences) };
+                let speech = Speech {
+                    greeting: render(Form::VoiceGreeting),
+                    ssml: ssml(language, &sentences),
+                    voice: language.voice_tag(),
+                };
                 Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
             }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
@@ -116,6 +137,13 @@ impl Messages {
     #[must_use]
     pub fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         explain::explain(self.language(locale), explanation)
+    }
+
+    /// What a call says whose code does not count any more, and the language of the voice, with its country.
+    #[must_use]
+    pub fn no_code(&self, locale: Option<&Locale>) -> (&'static str, &'static str) {
+        let language = self.language(locale);
+        (language.code_gone(), language.voice_tag())
     }
 
     fn language(&self, locale: Option<&Locale>) -> Language {
@@ -140,21 +168,29 @@ impl Messages {
         let values = Values {
             code,
             code_plain: facts.code.expose(),
-            brand: &self.brand,
+            brand: &self.voice(facts.tenant).brand,
             action: facts.action.as_str().replace('_', " "),
             minutes: language.minutes(facts.minutes.max(1)),
-            details: facts.binding.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
+            details: facts.binding.iter().map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect(),
             never_share,
             link: facts.link.map(|Link(address)| address),
         };
-        self.template(language, facts.action, form).render(&values, markup)
+        self.template(facts, language, form).render(&values, markup)
     }
 
-    fn template(&self, language: Language, action: &ActionName, form: Form) -> &Template {
-        let general = Key { language, action: None, form };
-        let own = Key { action: Some(action.clone()), ..general.clone() };
-        let template = self.templates.get(&own).or_else(|| self.templates.get(&general));
-        template.expect("the built-in templates hold every language and form")
+    fn voice(&self, tenant: &TenantId) -> &Voice {
+        self.voices.get(tenant).unwrap_or(&self.voice)
+    }
+
+    /// The template that is made for the most: the tenant counts for more than the action, because it knows its customers
+    /// and its own name for things.
+    fn template(&self, facts: &Facts<'_>, language: Language, form: Form) -> &Template {
+        let (tenant, action) = (Some(facts.tenant), Some(facts.action));
+        let chain = [(tenant, action), (tenant, None), (None, action), (None, None)];
+        let find = |(tenant, action): (Option<&TenantId>, Option<&ActionName>)| {
+            self.templates.get(&Key { tenant: tenant.cloned(), language, action: action.cloned(), form })
+        };
+        chain.into_iter().find_map(find).expect("the built-in templates hold every language and form")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the service needs of the world, as small traits with typed errors.
 
+pub mod callback;
 pub mod outbox;
 pub mod receipt;
 pub mod sender;

@@ -1,5 +1,6 @@
 //! Senders: SMTP, push services, providers' HTTP APIs, an operator's own service or process, and console and outbox for trying out.
 
+pub mod addresses;
 pub mod apns;
 pub mod console;
 pub mod fcm;
@@ -12,6 +13,7 @@ mod push;
 pub mod secret;
 pub mod smtp;
 pub mod sns;
+mod tls;
 pub mod webhook;
 pub mod webpush;
 

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod breakers;
+pub mod callback;
 pub mod cancel;
 pub mod check;
 pub mod deliver;
@@ -11,7 +12,7 @@ mod hand_over;
 pub mod hands;
 pub mod link;
 pub mod policy;
-mod quotas;
+pub mod quotas;
 pub mod receipt;
 pub mod resend;
 pub mod routes;
@@ -45,7 +46,7 @@ use deliver::LEASE_MARGIN;
 use failure::Failure;
 use hands::Hands;
 use policy::Policy;
-use quotas::LocalQuotas;
+use quotas::{Drains, LocalQuotas};
 use routes::Routes;
 use side::Sides;
 use vault::Vault;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub messages: Arc<Messages>,
     /// Who hands messages over.
     pub hands: Hands,
+    /// Where approvals go that are taken back from the counts of the guard.
+    pub drains: Drains,
     /// The time that all store work of one command may take.
     pub store_deadline: Duration,
     /// The time that a sender may take for one hand-over.

@@ -13,6 +13,7 @@ use crate::{
     service::{
         Service,
         hands::{Hands, Job, Jobs},
+        quotas::DrainQueue,
         receipt::Noted,
     },
 };
@@ -23,8 +24,8 @@ const SWEEP_MAX: usize = 256;
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
 const BREATH: Duration = Duration::from_millis(5);
-/// As many receipts are noted at once.
-const NOTES_MAX: usize = 16;
+/// As many receipts are noted at once; most of those that take long only wait for a report.
+const NOTES_MAX: usize = 128;
 /// A receipt is tried so often.
 const NOTE_TRIES: usize = 5;
 /// After a failure of the store.
@@ -40,6 +41,8 @@ pub struct Worker {
     pub jobs: Jobs,
     /// What providers say over the connections of their senders.
     pub receipts: ReceiptQueue,
+    /// Approvals that are to be taken back from the counts of the guard.
+    pub approvals: DrainQueue,
     /// The longest pause between two sweeps.
     pub poll: Duration,
 }
@@ -51,6 +54,7 @@ impl Worker {
         let sweeper = tokio::spawn(sweep(self.service.clone(), self.hands.clone(), self.poll, shutdown.clone()));
         let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
         let noter = tokio::spawn(note_all(self.service.clone(), self.receipts, shutdown.clone()));
+        let drainer = tokio::spawn(drain(self.service.clone(), self.approvals, shutdown.clone()));
         loop {
             tokio::select! {
                 job = self.jobs.recv() => match job {
@@ -67,12 +71,20 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
-        if sweeper.await.is_err() || noter.await.is_err() {
-            tracing::error!("The sweep or the noting of receipts ended with a panic.");
+        if sweeper.await.is_err() || noter.await.is_err() || drainer.await.is_err() {
+            tracing::error!("The sweep, the noting of receipts or the drain of the guard ended with a panic.");
         }
         if follower.await.is_err() {
             tracing::error!("The look at the senders ended with a panic.");
         }
+    }
+}
+
+/// Takes approvals back from the counts of the guard, until the end: what is then still in the queue counts on.
+async fn drain(service: Arc<Service>, approvals: DrainQueue, shutdown: CancellationToken) {
+    tokio::select! {
+        () = service.give_back_all(approvals) => {}
+        () = shutdown.cancelled() => {}
     }
 }
 

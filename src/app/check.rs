@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     Machine,
+    callbacks::receiver,
     compose::messages,
     senders::{Means, make},
     stores::redis_settings,
@@ -27,13 +28,7 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     if let Err(error) = messages(settings) {
         problems.push(format!("messages: {error:#}"));
     }
-    let (outbox, (receipts, _)) = (Arc::default(), receipt::queue());
-    let Machine { clock, entropy, .. } = Machine::default();
-    let means = Means { profile: settings.profile, clock: &clock, entropy: &entropy, receipts: &receipts, outbox: Some(&outbox) };
-    for (name, sender) in &settings.senders {
-        let made = make(sender, &means);
-        problems.extend(made.err().map(|error| format!("senders.{name}: {error:#}")));
-    }
+    problems.extend(sender_problems(settings));
     if let StoreUrl::Redis(url) = &settings.store.url {
         problems.extend(redis_settings(settings, url).err().map(|error| format!("store: {error:#}")));
     }
@@ -43,4 +38,21 @@ pub fn problems(settings: &Settings) -> Vec<String> {
         problems.extend(unreadable(&tls.key_file).map(|problem| format!("grpc.tls_key_file: {problem}")));
     }
     problems
+}
+
+fn sender_problems(settings: &Settings) -> Vec<String> {
+    let (outbox, machine, (receipts, _)) = (Arc::default(), Machine::default(), receipt::queue());
+    let means = Means {
+        profile: settings.profile,
+        clock: &machine.clock,
+        entropy: &machine.entropy,
+        public_url: settings.http.public_url.as_deref(),
+        receipts: &receipts,
+        outbox: Some(&outbox),
+    };
+    let problems = settings.senders.iter().flat_map(|(name, sender)| {
+        let problems = [make(name, sender, &means).err(), receiver(sender).and_then(Result::err)];
+        problems.into_iter().flatten().map(move |error| format!("senders.{name}: {error:#}"))
+    });
+    problems.collect()
 }

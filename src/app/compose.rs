@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Listeners, Machine, senders::routes, stores};
+use super::{App, Listeners, Machine, callbacks, senders::routes, stores};
 use crate::{
     config::{self, Profile, Settings, TenantSettings},
     domain::{
@@ -17,12 +17,13 @@ use crate::{
     },
     grpc::auth::{Credential, ShieldRate},
     keys,
-    message::{Messages, SmsRules, Wording},
+    message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
         BreakerSettings, Parts, Service,
         hands::Hands,
         policy::{Action, Policy},
+        quotas,
     },
     telemetry,
     worker::Worker,
@@ -34,11 +35,7 @@ impl App {
     /// # Errors
     /// What could not be made, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&settings.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+        make_data_dir(&settings.data_dir)?;
         let development = settings.profile == Profile::Development;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
@@ -50,6 +47,7 @@ impl App {
         let (receipts, receipt_queue) = receipt::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
+        let (drains, approvals) = quotas::drains();
         let parts = Parts {
             store,
             clock,
@@ -60,12 +58,14 @@ impl App {
             breaker: breaker(settings.breaker),
             messages: Arc::new(messages(&settings)?),
             hands: hands.clone(),
+            drains,
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
             link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
-        let worker = Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, poll: settings.worker.poll };
+        let worker =
+            Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, approvals, poll: settings.worker.poll };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,
@@ -77,7 +77,20 @@ impl App {
             tracing::warn!(test_recipients = count, "Test recipients get no message, and their codes are in the settings.");
         }
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
-        Ok(Self { settings, machine, service, worker, credentials, outbox, listeners, metrics, shutdown, development_key })
+        Ok(Self {
+            receivers: callbacks::receivers(&settings)?,
+            settings,
+            machine,
+            service,
+            worker,
+            receipts,
+            credentials,
+            outbox,
+            listeners,
+            metrics,
+            shutdown,
+            development_key,
+        })
     }
 
     /// The shield of each caller.
@@ -86,6 +99,11 @@ impl App {
         let shield = &self.settings.shield;
         ShieldRate { calls_per_s: positive(shield.calls_per_s), burst: positive(shield.burst) }
     }
+}
+
+fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the data directory {}", path.display()))
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -101,31 +119,36 @@ fn policy(settings: &Settings) -> Policy {
     Policy {
         actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
         subject: settings.subject.clone(),
-        quotas: settings.quotas.clone(),
+        quotas: settings.admission.quotas.clone(),
+        guard: settings.admission.guard.clone(),
         numbers: number_rules(settings),
         spend: spend(settings),
         test_recipients: settings.test_recipients.clone(),
     }
 }
 
-fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
-    let config::BreakerSettings { failures, open, open_max } = settings;
-    BreakerSettings { failures, open, open_max }
+fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
+    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
 }
 
 fn number_rules(settings: &Settings) -> NumberRules {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
     NumberRules {
-        countries: settings.countries.clone(),
+        countries: settings.admission.countries.clone(),
         by_tenant: settings.tenants.iter().filter_map(own).collect(),
-        types: settings.numbers.types.clone(),
-        fixed_line_text: settings.numbers.fixed_line_text,
+        types: settings.admission.numbers.types.clone(),
+        fixed_line_text: settings.admission.numbers.fixed_line_text,
     }
 }
 
 fn spend(settings: &Settings) -> Spend {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
-    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.spend.clone() }
+    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.admission.spend.clone() }
+}
+
+fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
+    let config::BreakerSettings { failures, open, open_max } = settings;
+    BreakerSettings { failures, open, open_max }
 }
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
@@ -142,6 +165,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();

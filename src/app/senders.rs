@@ -2,11 +2,15 @@
 
 mod push;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 
-use super::Machine;
+use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     domain::recipient::Channel,
@@ -17,14 +21,15 @@ use crate::{
         system::{Clock, Entropy},
     },
     sender::{
+        addresses::Addresses,
         apns::Apns,
         console::Console,
         fcm::Fcm,
-        http::{AnswerRules, Auth, Body, Http, HttpSettings, Method, RequestSettings},
+        http::{AnswerRules, Application, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
         plugin::{Plugin, PluginSettings},
         secret::SecretText,
-        smtp::{Smtp, SmtpSettings, SmtpTls},
+        smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},
         webhook::{Webhook, WebhookSettings},
         webpush::WebPush,
@@ -38,10 +43,12 @@ pub(super) fn routes(
     machine: &Machine,
     (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
 ) -> anyhow::Result<Routes> {
-    let means = Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, receipts, outbox };
+    let public_url = settings.http.public_url.as_deref();
+    let means =
+        Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, public_url, receipts, outbox };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
-        let made = make(sender, &means);
+        let made = make(name, sender, &means);
         senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
     }
     senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
@@ -65,6 +72,8 @@ pub(super) struct Means<'a> {
     pub(super) profile: Profile,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) entropy: &'a Arc<dyn Entropy>,
+    /// Where providers reach us, if they do.
+    pub(super) public_url: Option<&'a str>,
     /// Where a sender puts the receipts that come over its own connection.
     #[expect(dead_code, reason = "the senders with a connection of their own come next")]
     pub(super) receipts: &'a Receipts,
@@ -73,13 +82,19 @@ pub(super) struct Means<'a> {
 }
 
 /// A sender with these settings. Reads the files that they name.
-pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
+pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
     let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
+    let addresses = means.public_url.filter(|_| settings.receipts().is_some()).map(|url| Addresses {
+        callbacks: format!("{url}/callbacks/{name}"),
+        calls: makes_calls(settings).then(|| format!("{url}/calls/{name}")),
+    });
     Ok(match settings {
-        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?)?),
-        SenderSettings::Http(http) => Arc::new(Http::new(http_settings(http, plain)?)?),
-        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(webhook_settings(webhook, plain)?, clock)?),
-        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&plugin_settings(plugin)?)?),
+        SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?, clock)?),
+        SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings { addresses, ..http_settings(http, means)? })?),
+        SenderSettings::Webhook(webhook) => {
+            Arc::new(Webhook::new(WebhookSettings { addresses, ..webhook_settings(webhook, plain)? }, clock)?)
+        }
+        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&PluginSettings { addresses, ..plugin_settings(plugin)? })?),
         SenderSettings::Fcm(fcm) => Arc::new(Fcm::new(&push::fcm(fcm, plain)?, clock)?),
         SenderSettings::Apns(apns) => Arc::new(Apns::new(push::apns(apns, plain)?, clock)?),
         SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(push::webpush(webpush)?, clock, means.entropy.clone())?),
@@ -95,13 +110,13 @@ pub(super) fn make(settings: &SenderSettings, means: &Means<'_>) -> anyhow::Resu
 fn webhook_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<WebhookSettings> {
     let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
     let secrets = settings.secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
-    Ok(WebhookSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout })
+    Ok(WebhookSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout, addresses: None })
 }
 
 fn plugin_settings(settings: &config::PluginSender) -> anyhow::Result<PluginSettings> {
     let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
     let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
-    Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout })
+    Ok(PluginSettings { address: settings.address.clone(), token, ca_file, timeout, addresses: None })
 }
 
 fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<SnsSettings> {
@@ -143,10 +158,17 @@ fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings
         timeout: settings.timeout,
         pool_max: settings.pool_max,
         hello_name: settings.hello_name.clone(),
+        dkim: settings.dkim.as_ref().map(dkim_settings).transpose()?,
     })
 }
 
-fn http_settings(settings: &config::HttpSender, plain: bool) -> anyhow::Result<HttpSettings> {
+fn dkim_settings(settings: &config::DkimSettings) -> anyhow::Result<DkimSettings> {
+    let key = |(selector, file): &(String, PathBuf)| Ok(DkimKey { selector: selector.clone(), pem: secret(file)? });
+    let keys = settings.keys.iter().map(key).collect::<anyhow::Result<_>>()?;
+    Ok(DkimSettings { domain: settings.domain.clone(), keys })
+}
+
+fn http_settings(settings: &config::HttpSender, means: &Means<'_>) -> anyhow::Result<HttpSettings> {
     let request = |request: &config::HttpRequest| RequestSettings {
         method: match request.method {
             HttpMethod::Post => Method::Post,
@@ -170,10 +192,15 @@ fn http_settings(settings: &config::HttpSender, plain: bool) -> anyhow::Result<H
             HttpAuth::Header { name, prefix, token_file } => {
                 Auth::Header { name: name.clone(), prefix: prefix.clone(), token: secret(token_file)? }
             }
+            HttpAuth::Application { id, private_key_file } => {
+                let (key, clock, entropy) = (secret(private_key_file)?, means.clock.clone(), means.entropy.clone());
+                Auth::Application(Application::new(id.clone(), &key, clock, entropy).context("private_key_file")?)
+            }
         },
         answers: answer_rules(&settings.answers),
         allow_hosts: settings.connection.allow_hosts.clone(),
-        plain,
+        addresses: None,
+        plain: means.profile == Profile::Development,
         ca_file: settings.connection.ca_file.clone(),
         timeout: settings.connection.timeout,
     })

@@ -42,7 +42,7 @@ impl App {
         health.set_serving::<VerificationServiceServer<VerificationHandler>>().await;
         let grpc_routes = self.grpc_routes(&health_service)?;
         let admin_routes = self.admin_routes(health_service)?;
-        let http_routes = Routes::from(http::router(self.outbox.clone(), self.link_page()));
+        let http_routes = Routes::from(http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()));
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
         let mut front = bounded(streams, deadline);

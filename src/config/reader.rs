@@ -241,6 +241,16 @@ impl<'a> Table<'a> {
         Table::new(self.path(key), values, self.book)
     }
 
+    /// A table within this one, if it is there.
+    pub(super) fn table_if_any(&mut self, key: &str) -> Option<Table<'a>> {
+        if self.values.contains_key(key) {
+            Some(self.table(key))
+        } else {
+            self.known.push(key.to_owned());
+            None
+        }
+    }
+
     /// The tables of a list of tables.
     pub(super) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
         let Some(value) = self.take(key) else { return Vec::new() };

@@ -19,16 +19,16 @@ pub struct TenantSettings {
     pub brand: Option<String>,
     /// The host of its page on which a code of an SMS is typed.
     pub web_host: Option<String>,
-    /// Its routes of channels that have others for everybody else.
-    pub routes: ChannelRoutes,
     /// The countries whose numbers may get a message.
     pub countries: Option<BTreeSet<Country>>,
     /// How much it may spend.
     pub spend: Option<Budgets>,
+    /// Its routes of channels that have others for everybody else.
+    pub routes: ChannelRoutes,
 }
 
-/// What all tenants share, and theirs is measured by.
-pub(super) struct Shared<'a> {
+/// What holds for a tenant that has nothing of its own, and what its own may name.
+pub(super) struct Usual<'a> {
     pub(super) spend: &'a Spend,
     pub(super) senders: &'a BTreeMap<String, SenderSettings>,
     pub(super) routes: &'a ChannelRoutes,
@@ -38,13 +38,13 @@ pub(super) struct Shared<'a> {
 pub(super) fn tenants(
     mut table: Table<'_>,
     (callers, profile): (&BTreeMap<CallerName, CallerSettings>, Profile),
-    shared: &Shared<'_>,
+    usual: &Usual<'_>,
 ) -> BTreeMap<TenantId, TenantSettings> {
     let of_development = (profile == Profile::Development).then(|| TenantId::parse(DEVELOPMENT_TENANT).ok()).flatten();
     let known: BTreeSet<TenantId> = callers.values().map(|caller| caller.tenant.clone()).chain(of_development).collect();
     let mut tenants: BTreeMap<_, _> = known.into_iter().map(|tenant| (tenant, TenantSettings::default())).collect();
     for (name, mut row) in table.named() {
-        let own = tenant(&mut row, shared);
+        let own = tenant(&mut row, usual);
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
             Ok(name) => match tenants.get_mut(&name) {
@@ -58,7 +58,7 @@ pub(super) fn tenants(
     tenants
 }
 
-fn tenant(row: &mut Table<'_>, shared: &Shared<'_>) -> TenantSettings {
+fn tenant(row: &mut Table<'_>, usual: &Usual<'_>) -> TenantSettings {
     let brand = row.text("brand").and_then(|text| match messages::brand(&text) {
         Ok(brand) => Some(brand),
         Err(what) => {
@@ -70,7 +70,32 @@ fn tenant(row: &mut Table<'_>, shared: &Shared<'_>) -> TenantSettings {
         brand,
         web_host: row.text("web_host"),
         countries: countries(row, "countries"),
-        spend: row.optional_table("spend").map(|own| budgets(own, shared.spend)),
-        routes: routes::of_tenant(row, shared.senders, shared.routes),
+        spend: row.optional_table("spend").map(|own| budgets(own, usual.spend)),
+        routes: routes::of_tenant(row, usual.senders, usual.routes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+
+    fn with(text: &str) -> Result<super::super::Settings, Vec<String>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        load(Some(file.path()), std::iter::empty()).map_err(|mistakes| mistakes.0.into_iter().map(|one| one.key).collect())
+    }
+
+    #[test]
+    fn a_tenant_is_known_by_its_callers() {
+        let bank = "[callers.desk]\ntenant = \"bank\"\nroles = [\"agent\"]\n";
+        let bank = format!("{bank}api_key_sha256 = \"{}\"\n", "ab".repeat(32));
+        let settings = with(&format!("{bank}[tenants.bank]\nbrand = \"Bank Zuid\"\nweb_host = \"zuid.example\"\n")).unwrap();
+        let names: Vec<_> = settings.tenants.keys().map(|tenant| tenant.as_str()).collect();
+        assert_eq!(names, ["bank", "default"], "those of the settings and that of the development caller");
+        assert_eq!(settings.tenants.values().next().unwrap().brand.as_deref(), Some("Bank Zuid"));
+        assert!(settings.effective().contains("[tenants.bank]\nbrand = \"Bank Zuid\"\nweb_host = \"zuid.example\""));
+        assert_eq!(with("[tenants.bnak]\nbrand = \"Bank\"\n").unwrap_err(), ["tenants.bnak"]);
+        let found = with(&format!("{bank}[tenants.bank]\nbrand = \" \"\nbrnd = \"x\"\n[tenants.A]\n")).unwrap_err();
+        assert_eq!(found, ["tenants.A", "tenants.bank.brand", "tenants.bank.brnd"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
 mod numbers;
+mod receipts;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -134,13 +135,13 @@ fn code_05_no_cap_can_be_passed() {
 #[test]
 fn send_05_the_quotas_are_those_of_the_default_file() {
     let settings = with("", &[]).unwrap();
-    for dimension in Dimension::ALL.into_iter().filter(|dimension| !dimension.is_money()) {
+    for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
         let (count, period_s) = quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(settings.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
+        assert_eq!(settings.admission.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
     }
     let recipient = Rate { interval: Duration::from_secs(120), burst: 4 };
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), Some(recipient), "five per ten minutes");
     assert!(settings.actions.values().all(|action| !action.quota_fallback));
 }
 
@@ -148,9 +149,9 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
 fn quotas_can_be_changed_and_switched_off_one_by_one() {
     let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
     let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
-    assert_eq!(settings.quotas.rate(Dimension::Recipient), None);
-    assert_eq!(settings.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
-    assert_eq!(settings.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
+    assert_eq!(settings.admission.quotas.rate(Dimension::Agent), Some(Rate::per(50, Duration::from_secs(60))));
+    assert_eq!(settings.admission.quotas.rate(Dimension::QuotaKeys), Some(Rate::per(7, Duration::from_secs(3600))));
     assert!(settings.actions.values().next().unwrap().quota_fallback);
     let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
                      tenant = { count = -1, period_s = 604801 }\n";
@@ -233,7 +234,7 @@ fn preset_section(kind: &str, keys: &[&str]) -> String {
 #[test]
 fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
     type Preset = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Channel]);
-    let presets: [Preset; 5] = [
+    let presets: [Preset; 6] = [
         (
             "twilio",
             &["account_sid", "auth_token_file", "from"],
@@ -241,12 +242,20 @@ fn every_preset_is_read_with_its_keys_and_misses_each_that_is_required() {
             &[Channel::Sms, Channel::Whatsapp],
         ),
         ("vonage", &["api_key", "api_secret_file", "from"], &[], &[Channel::Sms]),
+        ("vonage_voice", &["application_id", "private_key_file", "voice_from"], &[], &[Channel::Voice]),
         ("messagebird", &["access_key_file", "from"], &[], &[Channel::Sms]),
         ("infobip", &["base_url", "api_key_file", "from"], &[], &[Channel::Sms]),
         ("whatsapp_cloud", &["phone_number_id", "access_token_file", "template", "graph_version"], &[], &[Channel::Whatsapp]),
     ];
     for (kind, required, optional, channels) in presets {
         let all = [required, optional].concat();
+        // A call asks in the middle what to say.
+        let (public, receipts): (&[_], _) = match channels {
+            [Channel::Voice] => (&[("HTTP__PUBLIC_URL", "https://otp.bank.example")], "receipts.secret_files = [\"/k/r\"]\n"),
+            _ => (&[], ""),
+        };
+        let preset_section = |kind, keys: &[&str]| preset_section(kind, keys) + receipts;
+        let with = |text: &str, _: &[(&str, &str)]| with(text, public);
         let settings = with(&preset_section(kind, &all), &[]).unwrap();
         let SenderSettings::Http(http) = &settings.senders["p"] else { panic!("{kind} is a preset") };
         assert_eq!(http.requests.keys().copied().collect::<Vec<_>>(), channels, "{kind}");
@@ -336,7 +345,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         assert_eq!(unknown.pop().as_deref(), Some("senders.p.color"), "{kind}");
     }
     let all_wrong = "[senders.a]\nkind = \"apns\"\nkey_file = \"/k\"\nkey_id = \"abc\"\nteam_id = \"DEF123GHI-\"\ntopic = \"a b\"\n\
-                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\n\
+                     timeout_ms = 1\n[senders.b]\nkind = \"webpush\"\nkey_file = \"/k\"\ncontact = \"security@bank.example\"\nhosts = [\"*.com\"]\n\
                      [senders.c]\nkind = \"sns\"\nregion = \"EU\"\naccess_key_id_file = \"/k\"\nsecret_access_key_file = \"/k\"\n\
                      sender_id = \"123\"\n";
     let expected = [
@@ -345,6 +354,7 @@ fn push_services_and_amazon_are_read_with_all_their_mistakes_together() {
         "senders.a.timeout_ms",
         "senders.a.topic",
         "senders.b.contact",
+        "senders.b.hosts",
         "senders.c.region",
         "senders.c.sender_id",
     ];
@@ -429,6 +439,37 @@ fn routes_are_read_with_weights_countries_and_tenants() {
     for line in ["[routes.sms.countries]", "weights = [\"3\", \"0\"]", "[tenants.shop.routes.sms]", "open_max_s = 120"] {
         assert!(settings.effective().contains(line), "{line} is not in\n{}", settings.effective());
     }
+}
+
+#[test]
+fn a_plan_is_read_and_its_mistakes_are_told() {
+    let settings = with("[actions.login]\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n", &[]).unwrap();
+    let login = settings.actions.values().next().unwrap();
+    let plan: Vec<_> = login.limits.plan.iter().map(|step| (step.channel, step.wait.map(|wait| wait.as_secs()))).collect();
+    assert_eq!(plan, [(Channel::Email, Some(20)), (Channel::Sms, Some(40)), (Channel::Voice, None)]);
+    assert!(settings.effective().contains("plan = [\"email 20s\", \"sms 40s\", \"voice\"]"));
+    assert_eq!(
+        with("", &[("ACTIONS__LOGIN__PLAN", "sms 40s,voice")]).unwrap().actions.values().next().unwrap().limits.plan.len(),
+        2
+    );
+    for plan in [
+        "[\"pigeon 20s\", \"sms\"]",
+        "[\"email\", \"sms\"]",
+        "[\"email 20s\", \"sms 20s\"]",
+        "[\"email 20\", \"sms\"]",
+        "[\"email 4s\", \"sms\"]",
+        "[\"email 301s\", \"sms\"]",
+        "[\"email 20s more\", \"sms\"]",
+        "[\"email 20s\", \"email\"]",
+        "[\"email 150s\", \"sms 150s\", \"voice\"]",
+        "[\"\"]",
+    ] {
+        assert_eq!(keys_of(with(&format!("[actions.login]\nplan = {plan}\n"), &[])), ["actions.login.plan"], "{plan}");
+    }
+    let narrow = "[actions.login]\nchannels = [\"email\"]\nplan = [\"email 20s\", \"sms\"]\n";
+    assert_eq!(keys_of(with(narrow, &[])), ["actions.login.plan"], "beyond the permitted channels");
+    let few = "[actions.login]\nsends = 2\nplan = [\"email 20s\", \"sms 40s\", \"voice\"]\n";
+    assert_eq!(keys_of(with(few, &[])), ["actions.login.plan"], "more steps than sends");
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub enum What {
         /// The quota that was used up, if that is the reason.
         quota: Option<Dimension>,
     },
+    /// A message was sent though the guard, which only records, would have refused it.
+    WouldRefuse {
+        /// The count of the guard that was used up.
+        quota: Dimension,
+    },
     /// The verification ended: exactly one for each start.
     Closed {
         /// How.

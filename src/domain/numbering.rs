@@ -120,9 +120,9 @@ pub(super) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     }
     let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
     let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
-    let plan = Plan::read(&number).filter(|plan| plan.kind != NumberType::Unknown).ok_or(WRONG)?;
+    let read = Plan::read(&number).filter(|plan| plan.kind != NumberType::Unknown).ok_or(WRONG)?;
     // E.164 allows 15 digits and the plus.
-    if canonical.len() <= 16 { Ok((canonical, plan)) } else { Err(WRONG) }
+    if canonical.len() <= 16 { Ok((canonical, read)) } else { Err(WRONG) }
 }
 
 #[cfg(test)]

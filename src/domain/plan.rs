@@ -6,12 +6,7 @@
 
 use std::time::Duration;
 
-use super::{
-    delivery::DeliveryStatus,
-    recipient::Channel,
-    time::Timestamp,
-    verification::{Pending, Phase, Verification},
-};
+use super::{recipient::Channel, time::Timestamp};
 
 /// One step: a road, and how long the customer has before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,35 +41,6 @@ pub fn resolve(plan: &[Step], preferred: Option<Channel>, can_reach: impl Fn(Cha
         last.wait = None;
     }
     steps
-}
-
-impl Verification {
-    /// The next step of its plan: the first behind the road that was taken last, whoever asked for that, which was not
-    /// taken before. None that would come after the expiry, or beyond the sends.
-    #[must_use]
-    pub fn next_step(&self) -> Option<NextStep> {
-        let Phase::Pending(pending) = &self.phase else { return None };
-        if pending.limits.plan.is_empty() || self.sends_left(pending) == 0 {
-            return None;
-        }
-        let (plan, last) = (&pending.limits.plan, self.deliveries.last()?);
-        let stands_at =
-            self.deliveries.iter().rev().find_map(|made| plan.iter().position(|step| step.channel == made.channel))?;
-        let channel =
-            plan.iter().skip(stands_at + 1).map(|step| step.channel).find(|channel| self.may_step(pending, *channel))?;
-        let at = match &last.status {
-            DeliveryStatus::Failed { .. } | DeliveryStatus::Undelivered { .. } => last.updated_at,
-            DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Sent | DeliveryStatus::Delivered => {
-                last.made_at.plus(plan[stands_at].wait?)
-            }
-        };
-        (at < self.expires_at).then_some(NextStep { channel, at })
-    }
-
-    fn may_step(&self, pending: &Pending, channel: Channel) -> bool {
-        let is_taken = self.deliveries.iter().any(|made| made.channel == channel);
-        !is_taken && pending.recipient_on(channel).is_some()
-    }
 }
 
 #[cfg(test)]

@@ -217,3 +217,26 @@ mod tests {
         assert_eq!(mask(&canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap()), "app •••• JUsV");
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_a_canonical_address_is_its_own_form(
+            kind in 0..4_usize,
+            rest in "[A-Za-z0-9_:{}\"-]{0,90}",
+            json in any::<bool>(),
+        ) {
+            let prefix = ["fcm:", "apns:", "webpush:", ""][kind];
+            let rest = if json { BASE64_URL_SAFE_NO_PAD.encode(&rest) } else { rest };
+            if let Ok(canonical) = canonical(&format!("{prefix}{rest}")) {
+                prop_assert!(mask(&canonical).starts_with("app •••• "));
+                prop_assert_eq!(super::canonical(&canonical), Ok(canonical.clone()));
+            }
+        }
+    }
+}

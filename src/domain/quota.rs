@@ -24,6 +24,8 @@ pub enum Dimension {
     QuotaKeys,
     /// Messages to a block of a thousand neighbouring numbers.
     Prefix,
+    /// Messages to such a block without an approval: the guard's.
+    GuardPrefix,
     /// Starts from one network of a customer.
     SourceIp,
     /// Starts by one agent.
@@ -32,6 +34,8 @@ pub enum Dimension {
     NewSubjects,
     /// Messages to the numbers of one country.
     Country,
+    /// Messages to those without an approval: the guard's.
+    GuardCountry,
     /// Starts by one caller.
     Caller,
     /// Messages of one tenant.
@@ -44,7 +48,7 @@ pub enum Dimension {
 
 impl Dimension {
     /// All of them, in their order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Recipient,
         Self::RecipientLong,
         Self::RecipientSubjects,
@@ -53,10 +57,12 @@ impl Dimension {
         Self::Contact,
         Self::QuotaKeys,
         Self::Prefix,
+        Self::GuardPrefix,
         Self::SourceIp,
         Self::Agent,
         Self::NewSubjects,
         Self::Country,
+        Self::GuardCountry,
         Self::Caller,
         Self::Tenant,
         Self::SpendHour,
@@ -75,10 +81,12 @@ impl Dimension {
             Self::Contact => "contact",
             Self::QuotaKeys => "quota_keys",
             Self::Prefix => "prefix",
+            Self::GuardPrefix => "guard_prefix",
             Self::SourceIp => "source_ip",
             Self::Agent => "agent",
             Self::NewSubjects => "new_subjects",
             Self::Country => "country",
+            Self::GuardCountry => "guard_country",
             Self::Caller => "caller",
             Self::Tenant => "tenant",
             Self::SpendHour => "spend_hour",
@@ -90,6 +98,24 @@ impl Dimension {
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self, Self::SpendHour | Self::SpendDay)
+    }
+
+    /// Is it the guard's, which counts what does not come back? Its budgets are in `[guard]`.
+    #[must_use]
+    pub const fn is_guard(self) -> bool {
+        matches!(self, Self::GuardPrefix | Self::GuardCountry)
+    }
+
+    /// Is it a plain count, with a rate of its own in `[quotas]`?
+    #[must_use]
+    pub const fn is_plain(self) -> bool {
+        !self.is_money() && !self.is_guard()
+    }
+
+    /// The reason of a refusal, as in the API's `ErrorReason`.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        if self.is_guard() { "GUARD_REFUSED" } else { "QUOTA_EXCEEDED" }
     }
 
     /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices. Of money there

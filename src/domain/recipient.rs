@@ -41,6 +41,15 @@ impl Channel {
         }
     }
 
+    /// Are its addresses telephone numbers?
+    #[must_use]
+    pub const fn reaches_numbers(self) -> bool {
+        match self {
+            Self::Sms | Self::Voice | Self::Whatsapp => true,
+            Self::Email | Self::Push => false,
+        }
+    }
+
     /// The channel of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

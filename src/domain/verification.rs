@@ -195,6 +195,15 @@ impl Verification {
         }
     }
 
+    /// The delivery by which the code set out last: a step of the plan that was passed over is none, unless there is no
+    /// other.
+    #[must_use]
+    pub fn last_road(&self) -> Option<&Delivery> {
+        let is_passed_over =
+            |delivery: &&Delivery| matches!(delivery.status, DeliveryStatus::Failed { .. }) && delivery.tries == 0;
+        self.deliveries.iter().rev().find(|delivery| !is_passed_over(delivery)).or(self.deliveries.last())
+    }
+
     /// When it ended, as readers see it.
     #[must_use]
     pub fn closed_at(&self, now: Now) -> Option<Timestamp> {

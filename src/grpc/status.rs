@@ -80,7 +80,8 @@ fn shape(failure: &Failure) -> Shape {
         }
         Failure::Refused(refusal) => refused(*refusal),
         Failure::QuotaExceeded { quota, retry_after } => {
-            let shape = Shape::new(Code::ResourceExhausted, Reason::QuotaExceeded).after(*retry_after);
+            let reason = if quota.is_guard() { Reason::GuardRefused } else { Reason::QuotaExceeded };
+            let shape = Shape::new(Code::ResourceExhausted, reason).after(*retry_after);
             Shape { quota: Some(*quota), ..shape }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),

@@ -39,14 +39,15 @@ impl Language {
         }
     }
 
-    /// The sentence that every text must carry; it addresses nobody, so it suits formal and familiar texts.
+    /// The sentence that every text must carry; it addresses nobody, so it suits formal and familiar texts. It speaks of
+    /// people: our own pages, apps and telephone menus do ask for the code.
     pub(super) const fn never_share(self) -> &'static str {
         match self {
-            Self::Nl => "Deel deze code nooit, ook niet met ons: onze medewerkers vragen er nooit om.",
-            Self::De => "Diesen Code niemals weitergeben, auch nicht an uns: Unsere Mitarbeiter fragen nie danach.",
-            Self::En => "Never share this code, not even with us: our staff never asks for it.",
-            Self::Es => "No comparta nunca este código, tampoco con nosotros: nuestro personal nunca lo pide.",
-            Self::Fr => "Ne partagez jamais ce code, même avec nous : nos employés ne le demandent jamais.",
+            Self::Nl => "Deel deze code nooit, ook niet met onze medewerkers: zij vragen er nooit om.",
+            Self::De => "Diesen Code niemals weitergeben, auch nicht an unsere Mitarbeiter, denn die fragen nie danach.",
+            Self::En => "Never share this code, not even with our staff: they never ask for it.",
+            Self::Es => "No comparta nunca este código, tampoco con nuestro personal: nunca lo pide.",
+            Self::Fr => "Ne partagez jamais ce code, même avec nos employés : ils ne le demandent jamais.",
         }
     }
 
@@ -58,6 +59,17 @@ impl Language {
             Self::En => "Never share this code.",
             Self::Es => "No comparta nunca esta clave.",
             Self::Fr => "Ne partagez jamais ce code.",
+        }
+    }
+
+    /// What is said instead of a code that does not count any more.
+    pub(super) const fn code_gone(self) -> &'static str {
+        match self {
+            Self::Nl => "Deze code is niet meer geldig.",
+            Self::De => "Dieser Code ist nicht mehr gültig.",
+            Self::En => "This code is no longer valid.",
+            Self::Es => "Este código ya no es válido.",
+            Self::Fr => "Ce code n'est plus valable.",
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Facts, Key, Messages, form::Form, language::Language, mistake::Templ
 use crate::domain::{
     binding::Binding,
     guess::Digits,
-    ids::{ActionName, Locale},
+    ids::{ActionName, Locale, TenantId},
     recipient::Channel,
 };
 
@@ -18,15 +18,28 @@ const CODE: &[u8] = b"88888888";
 
 /// What is wrong with which SMS.
 pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMistake> {
-    let mut mistakes: Vec<_> = messages
-        .sms
-        .mistakes()
-        .into_iter()
-        .map(|(key, problem)| mistake(format!("messages.{key}"), problem.to_owned()))
-        .collect();
+    // What is wrong for all is told once, and not again for each tenant.
+    let mut mistakes = judge(messages, None, actions);
+    let mut tenants: Vec<_> = messages.voices.keys().collect();
+    tenants.sort();
+    for tenant in tenants {
+        for found in judge(messages, Some(tenant), actions) {
+            if !mistakes.contains(&found) {
+                mistakes.push(TemplateMistake { path: format!("tenant {}: {}", tenant.as_str(), found.path), ..found });
+            }
+        }
+    }
+    mistakes
+}
+
+/// As a tenant's customers get them, or those of a tenant with nothing of its own.
+fn judge(messages: &Messages, tenant: Option<&TenantId>, actions: &[ActionName]) -> Vec<TemplateMistake> {
+    let rules = &tenant.map_or(&messages.voice, |tenant| messages.voice(tenant)).sms;
+    let flaws = rules.mistakes().into_iter();
+    let mut mistakes: Vec<_> = flaws.map(|(key, problem)| mistake(format!("messages.{key}"), problem.to_owned())).collect();
     for language in Language::ALL {
-        for action in longest(messages, language, actions) {
-            let flaw = messages.sms.flaw(&at_its_longest(messages, language, &action));
+        for action in longest(messages, tenant, language, actions) {
+            let flaw = rules.flaw(&at_its_longest(messages, tenant, language, &action));
             let path = format!("{}/sms.txt, for {}", language.tag(), action.as_str());
             mistakes.extend(flaw.map(|flaw| mistake(path, flaw)));
         }
@@ -35,33 +48,35 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
 }
 
 /// The actions with a text of their own, and of the others the one with the longest name.
-fn longest(messages: &Messages, language: Language, actions: &[ActionName]) -> Vec<ActionName> {
-    let own =
-        |action: &ActionName| messages.templates.contains_key(&Key { language, action: Some(action.clone()), form: Form::Sms });
-    let mut judged: Vec<_> = messages
-        .templates
-        .keys()
-        .filter(|key| key.language == language && key.form == Form::Sms)
-        .filter_map(|key| key.action.clone())
-        .collect();
+fn longest(messages: &Messages, tenant: Option<&TenantId>, language: Language, actions: &[ActionName]) -> Vec<ActionName> {
+    let concerns =
+        |key: &&Key| key.language == language && key.form == Form::Sms && (key.tenant.is_none() || key.tenant.as_ref() == tenant);
+    let mut judged: Vec<_> = messages.templates.keys().filter(concerns).filter_map(|key| key.action.clone()).collect();
     judged.sort();
-    judged.extend(actions.iter().filter(|action| !own(action)).max_by_key(|action| action.as_str().len()).cloned());
+    judged.dedup();
+    let others = actions.iter().filter(|action| !judged.contains(action));
+    let longest = others.max_by_key(|action| action.as_str().len()).cloned();
+    judged.extend(longest);
     judged
 }
 
-fn at_its_longest(messages: &Messages, language: Language, action: &ActionName) -> String {
+fn at_its_longest(messages: &Messages, tenant: Option<&TenantId>, language: Language, action: &ActionName) -> String {
     let (locale, binding) = (Locale::parse(language.tag()).ok(), Binding::default());
     let code = Digits::from_ascii(CODE).expect("it is eight digits");
-    let facts = Facts {
-        channel: Channel::Sms,
-        locale: locale.as_ref(),
-        action,
-        code: &code,
-        binding: &binding,
-        minutes: MINUTES,
-        link: None,
-    };
-    messages.render(&facts).text
+    // Stands for every tenant with nothing of its own; should one have this very name, it is judged twice.
+    let nobody = TenantId::parse("-").expect("it fits the grammar");
+    messages
+        .render(&Facts {
+            tenant: tenant.unwrap_or(&nobody),
+            channel: Channel::Sms,
+            locale: locale.as_ref(),
+            action,
+            code: &code,
+            binding: &binding,
+            minutes: MINUTES,
+            link: None,
+        })
+        .text
 }
 
 fn mistake(path: String, problem: String) -> TemplateMistake {

@@ -1,13 +1,17 @@
 //! Reads the built-in templates and an operator's own, and reports every mistake of every file.
+//!
+//! A folder holds `LANGUAGE/FORM` and `LANGUAGE/ACTION.FORM`, and the same for one tenant under `tenants/TENANT/`. Of each
+//! form a message takes the first that there is, within the customer's language (the default one where it is none of ours):
+//! tenant and action, tenant, action, every tenant and action; and this last one is built in for every language and form.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, DirEntry},
     path::Path,
 };
 
 use super::{
-    Key, Messages,
+    Key, Messages, Voice,
     form::Form,
     language::Language,
     lint,
@@ -15,7 +19,7 @@ use super::{
     sms::SmsRules,
     template::{Flaw, Template},
 };
-use crate::domain::ids::ActionName;
+use crate::domain::ids::{ActionName, TenantId};
 
 /// Largest template file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -52,6 +56,18 @@ const fn built_in(language: Language) -> [&'static str; 10] {
     }
 }
 
+/// The folder of the folders of tenants.
+const TENANTS: &str = "tenants";
+
+/// What a tenant says otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TenantWording<'a> {
+    /// Who its messages are from.
+    pub brand: Option<&'a str>,
+    /// The host of its page on which the code of an SMS is typed.
+    pub web_host: Option<&'a str>,
+}
+
 /// What the messages are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Wording<'a> {
@@ -65,6 +81,8 @@ pub struct Wording<'a> {
     pub sms: SmsRules,
     /// What codes are for: the longest name counts for the length of an SMS.
     pub actions: Vec<ActionName>,
+    /// Every tenant that there is, with what it says otherwise.
+    pub tenants: BTreeMap<TenantId, TenantWording<'a>>,
 }
 
 pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistake>> {
@@ -73,26 +91,45 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     for language in Language::ALL {
         for (form, source) in Form::ALL.into_iter().zip(built_in(language)) {
             let path = format!("built-in {}/{}", language.tag(), form.file_name());
-            loader.take(&path, Key { language, action: None, form }, source);
+            loader.take(&path, Key { tenant: None, language, action: None, form }, source);
         }
     }
     if let Some(dir) = dir {
-        loader.read_languages(dir);
+        loader.read(dir, &wording.tenants);
     }
     let default_language = Language::from_tag(default_language).unwrap_or_else(|| {
         loader.mistake("default language", format!("is not one of {}", known_languages()));
         Language::En
     });
-    if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
-        loader.mistake("brand", format!("is not 1 to {BRAND_CHARS_MAX} printable characters"));
+    let brands = wording.tenants.values().filter_map(|tenant| tenant.brand);
+    for brand in std::iter::once(brand).chain(brands) {
+        if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
+            loader.mistake("brand", format!("is not 1 to {BRAND_CHARS_MAX} printable characters"));
+        }
     }
     if !loader.mistakes.is_empty() {
         return Err(loader.mistakes);
     }
-    let (brand, sms) = (brand.to_owned(), wording.sms.clone());
-    let messages = Messages { brand, default_language, sms, templates: loader.templates };
+    let voice = Voice { brand: brand.to_owned(), sms: wording.sms.clone() };
+    let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| (tenant.clone(), voice.of(*own));
+    let voices = wording.tenants.iter().map(own).collect();
+    let messages = Messages { default_language, voice, voices, templates: loader.templates };
     let mistakes = lint::sms(&messages, &wording.actions);
     if mistakes.is_empty() { Ok(messages) } else { Err(mistakes) }
+}
+
+impl Voice {
+    /// The voice of a tenant. What is embedded belongs to the page, so another page has none.
+    fn of(&self, own: TenantWording<'_>) -> Self {
+        let mut voice = self.clone();
+        if let Some(brand) = own.brand {
+            brand.clone_into(&mut voice.brand);
+        }
+        if let Some(host) = own.web_host {
+            voice.sms = SmsRules { web_host: Some(host.to_owned()), web_embedded_host: None, ..voice.sms };
+        }
+        voice
+    }
 }
 
 /// Gathers templates and mistakes.
@@ -107,20 +144,38 @@ impl Loader {
         self.mistakes.push(TemplateMistake { path: path.to_owned(), line: None, problem });
     }
 
-    fn read_languages(&mut self, dir: &Path) {
+    /// The folders of languages, and beside them the one of tenants.
+    fn read(&mut self, dir: &Path, tenants: &BTreeMap<TenantId, TenantWording<'_>>) {
         for (name, entry) in self.entries(dir) {
-            match Language::from_tag(&name) {
-                Some(language) => self.read_language(language, &entry.path()),
-                None => self.mistake(&show(&entry.path()), format!("is not a folder named {}", known_languages())),
+            if name == TENANTS {
+                self.read_tenants(&entry.path(), tenants);
+            } else {
+                self.read_language(None, &name, &entry.path());
             }
         }
     }
 
-    fn read_language(&mut self, language: Language, dir: &Path) {
+    fn read_tenants(&mut self, dir: &Path, tenants: &BTreeMap<TenantId, TenantWording<'_>>) {
+        for (name, entry) in self.entries(dir) {
+            let path = entry.path();
+            let Some(tenant) = TenantId::parse(&name).ok().filter(|tenant| tenants.contains_key(tenant)) else {
+                self.mistake(&show(&path), "is the folder of a tenant that no caller has".to_owned());
+                continue;
+            };
+            for (name, entry) in self.entries(&path) {
+                self.read_language(Some(&tenant), &name, &entry.path());
+            }
+        }
+    }
+
+    fn read_language(&mut self, tenant: Option<&TenantId>, tag: &str, dir: &Path) {
+        let Some(language) = Language::from_tag(tag) else {
+            return self.mistake(&show(dir), format!("is not a folder named {}", known_languages()));
+        };
         for (name, entry) in self.entries(dir) {
             let path = entry.path();
             match key(language, &name) {
-                Some(key) => self.read_file(key, &path),
+                Some(key) => self.read_file(Key { tenant: tenant.cloned(), ..key }, &path),
                 None => self.mistake(&show(&path), format!("is not named {}, or ACTION. and one of them", known_files())),
             }
         }
@@ -176,7 +231,7 @@ fn key(language: Language, file_name: &str) -> Option<Key> {
             "" => None,
             before => Some(ActionName::parse(before.strip_suffix('.')?).ok()?),
         };
-        Some(Key { language, action, form })
+        Some(Key { tenant: None, language, action, form })
     })
 }
 
@@ -199,11 +254,9 @@ mod tests {
     #[test]
     fn a_file_name_says_language_action_and_form() {
         let payment = ActionName::parse("payment").unwrap();
-        assert_eq!(key(Language::Nl, "email.txt"), Some(Key { language: Language::Nl, action: None, form: Form::EmailText }));
-        assert_eq!(
-            key(Language::De, "payment.email.subject.txt"),
-            Some(Key { language: Language::De, action: Some(payment), form: Form::EmailSubject })
-        );
+        let of = |language, action, form| Some(Key { tenant: None, language, action, form });
+        assert_eq!(key(Language::Nl, "email.txt"), of(Language::Nl, None, Form::EmailText));
+        assert_eq!(key(Language::De, "payment.email.subject.txt"), of(Language::De, Some(payment), Form::EmailSubject));
         for bad in ["mail.txt", "xemail.txt", "Payment.email.txt", ".email.txt", "a.b.sms.txt", "email.txt.bak", "README.md"] {
             assert_eq!(key(Language::Nl, bad), None, "{bad}");
         }

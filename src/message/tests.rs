@@ -16,6 +16,10 @@ fn messages() -> Messages {
     load("en", "Voorbeeld Bank").unwrap()
 }
 
+fn tenant(name: &str) -> TenantId {
+    TenantId::parse(name).unwrap()
+}
+
 fn binding(values: &[(&str, &str)]) -> Binding {
     let values: BTreeMap<_, _> = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Binding::parse(values).unwrap()
@@ -23,6 +27,7 @@ fn binding(values: &[(&str, &str)]) -> Binding {
 
 fn render(messages: &Messages, channel: Channel, locale: Option<&str>, values: &[(&str, &str)]) -> Content {
     messages.render(&Facts {
+        tenant: &tenant("bank"),
         channel,
         locale: locale.map(|locale| Locale::parse(locale).unwrap()).as_ref(),
         action: &ActionName::parse("change_contract").unwrap(),
@@ -31,6 +36,11 @@ fn render(messages: &Messages, channel: Channel, locale: Option<&str>, values: &
         minutes: 5,
         link: None,
     })
+}
+
+/// An SMS that is good for five minutes.
+fn facts<'a>(tenant: &'a TenantId, action: &'a ActionName, code: &'a Digits, binding: &'a Binding) -> Facts<'a> {
+    Facts { tenant, channel: Channel::Sms, locale: None, action, code, binding, minutes: 5, link: None }
 }
 
 /// The text that tells all, in each of its forms.
@@ -68,15 +78,50 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
     }
 }
 
+/// The answer may be given on a page, in an app or to a telephone's keypad, and the text does not know where.
+#[test]
+fn text_04_no_text_names_one_place_for_the_answer() {
+    let places = [
+        ("nl", &["pagina", "website", "app", "toets", "telefoon"][..]),
+        ("de", &["seite", "webseite", "app", "taste", "telefon"][..]),
+        ("en", &["page", "site", "app", "keypad", "phone"][..]),
+        ("es", &["página", "sitio", "app", "aplicación", "tecla", "teléfono"][..]),
+        ("fr", &["page", "site", "app", "appli", "clavier", "téléphone"][..]),
+    ];
+    let messages = load("en", "Bank").unwrap();
+    for (language, words) in places {
+        for channel in Channel::ALL {
+            let content = render(&messages, channel, Some(language), &[]);
+            // The style of a page is no text.
+            let body = content.html.as_deref().and_then(|html| html.split_once("<body")).map(|(_, body)| without_tags(body));
+            for text in [whole(&content).to_owned(), body.unwrap_or_default()] {
+                let text = text.to_lowercase();
+                let found = |word: &&&str| text.split(|c: char| !c.is_alphabetic() && c != ' ').any(|part| holds(part, word));
+                let named: Vec<_> = words.iter().filter(found).collect();
+                assert!(named.is_empty(), "{language} {channel:?} speaks of {named:?}: {text}");
+            }
+        }
+    }
+}
+
+/// Does a text hold these words at the begin of a word?
+fn holds(text: &str, words: &str) -> bool {
+    text.starts_with(words) || text.contains(&format!(" {words}"))
+}
+
+fn without_tags(html: &str) -> String {
+    html.split('<').map(|piece| piece.split_once('>').map_or("", |(_, text)| text)).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn bind_01_every_message_shows_what_is_approved() {
     let messages = messages();
     for channel in Channel::ALL {
-        let content = render(&messages, channel, Some("nl"), &[("amount", "EUR 100.00"), ("payee", "Jansen & Co")]);
+        let content = render(&messages, channel, Some("nl"), &[("amount", "EUR 100.00"), ("new_payee", "Jansen & Co")]);
         let text = whole(&content);
-        assert!(text.contains("\namount: EUR 100.00\npayee: Jansen & Co\n"), "{channel:?}: {text}");
+        assert!(text.contains("\namount: EUR 100.00\nnew payee: Jansen & Co\n"), "{channel:?}: {text}");
         if let Some(html) = content.html {
-            assert!(html.contains("amount: EUR 100.00<br>\npayee: Jansen &amp; Co</p>"), "{html}");
+            assert!(html.contains("amount: EUR 100.00<br>\nnew payee: Jansen &amp; Co</p>"), "{html}");
         }
     }
 }
@@ -160,16 +205,7 @@ fn one_minute_is_not_five() {
     let text = |locale: &str, minutes| {
         let locale = Locale::parse(locale).unwrap();
         let binding = Binding::default();
-        let facts = Facts {
-            channel: Channel::Sms,
-            locale: Some(&locale),
-            action: &action,
-            code: &code,
-            binding: &binding,
-            minutes,
-            link: None,
-        };
-        messages().render(&facts).text
+        messages().render(&Facts { locale: Some(&locale), minutes, ..facts(&tenant("bank"), &action, &code, &binding) }).text
     };
     assert!(text("nl", 0).contains("nog 1 minuut geldig"));
     assert!(text("de", 1).contains("1 Minute gültig"));
@@ -190,8 +226,106 @@ fn an_operators_file_replaces_one_text_and_an_actions_file_only_that_actions() {
     assert!(text(Channel::Sms, "en").starts_with("Bank"), "another language keeps its own");
     assert!(text(Channel::Voice, "nl").starts_with("Hier is"), "another form keeps its own");
     let login = ActionName::parse("login").unwrap();
-    let others = messages.template(Language::Nl, &login, Form::Whatsapp);
+    let code = Digits::from_ascii(b"123456").unwrap();
+    let others = messages.template(&facts(&tenant("bank"), &login, &code, &binding(&[])), Language::Nl, Form::Whatsapp);
     assert!(others.has(template::Place::Action), "another action keeps the general text");
+}
+
+fn write(dir: &std::path::Path, path: &str, text: &str) {
+    let path = dir.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_tenants_text_comes_before_that_of_an_action_and_a_tenants_own_action_before_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = "{{ brand }} {{ code }} {{ action }}\n{{ details }}\n{{ never_share }}";
+    for (path, begin) in [
+        ("nl/sms.txt", "ALL"),
+        ("nl/change_contract.sms.txt", "ACTION"),
+        ("tenants/bank/nl/sms.txt", "TENANT"),
+        ("tenants/bank/nl/change_contract.sms.txt", "BOTH"),
+    ] {
+        write(dir.path(), path, &format!("{begin} {body}"));
+    }
+    let text = |templates_dir: &std::path::Path, of: &str, action: &str, locale: &str| {
+        let tenants = [tenant("bank"), tenant("shop")].map(|name| (name, TenantWording::default())).into();
+        let wording = Wording { templates_dir: Some(templates_dir), tenants, ..wording("nl", "Bank") };
+        let (tenant, action) = (tenant(of), ActionName::parse(action).unwrap());
+        let (code, binding, locale) = (Digits::from_ascii(b"123456").unwrap(), binding(&[]), Locale::parse(locale).unwrap());
+        let facts = Facts { locale: Some(&locale), ..facts(&tenant, &action, &code, &binding) };
+        Messages::load(&wording).unwrap().render(&facts).text.split(' ').next().unwrap().to_owned()
+    };
+    let dir = dir.path();
+    assert_eq!(text(dir, "bank", "change_contract", "nl"), "BOTH");
+    assert_eq!(text(dir, "bank", "login", "nl"), "TENANT");
+    assert_eq!(text(dir, "shop", "change_contract", "nl"), "ACTION");
+    assert_eq!(text(dir, "shop", "login", "nl"), "ALL");
+    // A language that is none of ours is the default one, with the whole chain; one of ours is never left for another.
+    assert_eq!(text(dir, "bank", "change_contract", "pl"), "BOTH");
+    assert_eq!(text(dir, "bank", "change_contract", "de"), "Bank:");
+    fs::remove_file(dir.join("tenants/bank/nl/change_contract.sms.txt")).unwrap();
+    assert_eq!(text(dir, "bank", "change_contract", "nl"), "TENANT", "the tenant counts for more than the action");
+    fs::remove_file(dir.join("tenants/bank/nl/sms.txt")).unwrap();
+    assert_eq!(text(dir, "bank", "change_contract", "nl"), "ACTION");
+    fs::remove_file(dir.join("nl/change_contract.sms.txt")).unwrap();
+    assert_eq!(text(dir, "bank", "change_contract", "nl"), "ALL");
+}
+
+#[test]
+fn a_tenant_speaks_under_its_own_name_and_for_its_own_page() {
+    let own = TenantWording { brand: Some("Bank Zuid"), web_host: Some("zuid.example") };
+    let sms = SmsRules {
+        web_host: Some("bank.example".to_owned()),
+        web_embedded_host: Some("pay.example".to_owned()),
+        ..SmsRules::default()
+    };
+    let tenants = [(tenant("zuid"), own), (tenant("bank"), TenantWording::default())].into();
+    let messages = Messages::load(&Wording { sms, tenants, ..wording("en", "Bank") }).unwrap();
+    let (action, code) = (ActionName::parse("login").unwrap(), Digits::from_ascii(b"123456").unwrap());
+    let text = |name: &str| messages.render(&facts(&tenant(name), &action, &code, &binding(&[]))).text;
+    let (zuid, bank) = (text("zuid"), text("bank"));
+    assert!(zuid.starts_with("Bank Zuid: ") && zuid.ends_with("\n@zuid.example #123456"), "{zuid}");
+    assert!(bank.starts_with("Bank: ") && bank.ends_with("\n@bank.example #123456 @pay.example"), "{bank}");
+}
+
+#[test]
+fn text_02_every_tenants_override_is_judged_at_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let long =
+        TenantWording { brand: Some("Eerste Voorbeeld Bank van Nederland N.V."), web_host: Some("a.klanten.bank.example") };
+    let wrong = TenantWording { brand: None, web_host: Some("https://bank.example") };
+    let wide =
+        format!("{{{{ brand }}}} {{{{ code }}}} {{{{ action }}}} {}\n{{{{ details }}}}\n{{{{ never_share }}}}", "x".repeat(150));
+    let refused = |tenants: &[(&str, TenantWording<'static>)]| {
+        let tenants = tenants.iter().map(|(name, own)| (tenant(name), *own)).collect();
+        let wording = Wording { templates_dir: Some(dir.path()), tenants, ..wording("en", "Bank") };
+        let mistakes = Messages::load(&wording).err().unwrap_or_default();
+        mistakes.iter().map(|m| m.to_string().replace(dir.path().to_str().unwrap(), "")).collect::<Vec<_>>()
+    };
+    let plain = TenantWording::default();
+    assert_eq!(refused(&[("bank", plain)]), [""; 0]);
+    let found = refused(&[("bank", plain), ("long", long), ("wrong", wrong)]);
+    assert!(found.iter().any(|m| m.starts_with("tenant long: nl/sms.txt, for change_contract: has ")), "{found:#?}");
+    assert!(found.iter().any(|m| m.starts_with("tenant wrong: messages.web_host: must be a host name")), "{found:#?}");
+    assert!(!found.iter().any(|m| m.contains("bank: ")), "{found:#?}");
+
+    write(dir.path(), "tenants/bank/nl/login.sms.txt", &wide);
+    write(dir.path(), "tenants/bank/nl/sms.txt", "{{ brand }} {{ code }}");
+    write(dir.path(), "tenants/bank/xx/sms.txt", "x");
+    write(dir.path(), "tenants/nobody/nl/sms.txt", "x");
+    let found = refused(&[("bank", plain)]);
+    let begins =
+        ["/tenants/bank/nl/sms.txt: lacks", "/tenants/bank/xx: is not a folder", "/tenants/nobody: is the folder of a tenant"];
+    assert!(begins.iter().all(|begin| found.iter().any(|mistake| mistake.starts_with(begin))), "{found:#?}");
+    for path in ["tenants/bank/nl/sms.txt", "tenants/bank/xx/sms.txt", "tenants/nobody/nl/sms.txt"] {
+        fs::remove_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+    }
+    fs::remove_dir(dir.path().join("tenants/nobody")).unwrap();
+    write(dir.path(), "tenants/bank/nl/login.sms.txt", &wide);
+    let found = refused(&[("bank", plain)]);
+    assert!(matches!(&found[..], [one] if one.starts_with("tenant bank: nl/sms.txt, for login: has ")), "{found:#?}");
 }
 
 #[test]
@@ -199,15 +333,9 @@ fn code_12_facts_and_contents_print_no_code() {
     let content = render(&messages(), Channel::Email, None, &[("payee", "Jansen")]);
     let (action, code) = (ActionName::parse("login").unwrap(), Digits::from_ascii(b"123456").unwrap());
     let binding = binding(&[("payee", "Jansen")]);
-    let facts = Facts {
-        channel: Channel::Sms,
-        locale: None,
-        action: &action,
-        code: &code,
-        binding: &binding,
-        minutes: 5,
-        link: Some(Link("https://bank.example/link#secret")),
-    };
+    let tenant = tenant("bank");
+    let link = Some(Link("https://bank.example/link#secret"));
+    let facts = Facts { link, ..facts(&tenant, &action, &code, &binding) };
     let printed = format!("{content:?} {facts:?} {:?}", messages());
     assert!(
         !printed.contains("123456")
@@ -229,6 +357,7 @@ fn text_02_every_template_is_as_it_was_reviewed() {
         for channel in Channel::ALL {
             let (locale, code) = (Locale::parse(language.tag()).unwrap(), Digits::from_ascii(b"12345678").unwrap());
             let content = messages.render(&Facts {
+                tenant: &tenant("bank"),
                 channel,
                 locale: Some(&locale),
                 action: &wording.actions[0],

@@ -55,6 +55,8 @@ pub struct Speech {
     pub greeting: String,
     /// Said after a key press, as SSML 1.1: each digit apart, and twice.
     pub ssml: String,
+    /// The language of the voice, with its country: `nl-NL`.
+    pub voice: &'static str,
 }
 
 impl std::fmt::Debug for Content {

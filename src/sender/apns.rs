@@ -61,7 +61,7 @@ pub struct ApnsSettings {
 pub enum ApnsError {
     /// The key cannot sign.
     #[error("key_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// The bundle id does not fit into a header.
     #[error("topic holds characters that a header cannot carry")]
     Topic,
@@ -75,8 +75,10 @@ type Token = (Timestamp, HeaderValue);
 
 /// Sends to apps on devices of Apple.
 pub struct Apns {
-    settings: ApnsSettings,
+    base_url: String,
     topic: HeaderValue,
+    key_id: String,
+    team_id: String,
     signer: Signer,
     outgoing: Outgoing,
     clock: Arc<dyn Clock>,
@@ -90,10 +92,17 @@ impl Apns {
     /// What is wrong with the settings.
     pub fn new(settings: ApnsSettings, clock: Arc<dyn Clock>) -> Result<Self, ApnsError> {
         let topic = HeaderValue::from_str(&settings.topic).map_err(|_| ApnsError::Topic)?;
-        let targets =
-            Targets::of(&settings.base_url, settings.allow_hosts.clone(), settings.plain).map_err(OutgoingError::Url)?;
-        let outgoing = Outgoing::http2(Settings { targets, ca_file: settings.ca_file.clone(), timeout: settings.timeout })?;
-        Ok(Self { signer: Signer::es256(&settings.key)?, topic, outgoing, clock, token: Mutex::default(), settings })
+        let targets = Targets::of(&settings.base_url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
+        Ok(Self {
+            base_url: settings.base_url,
+            topic,
+            key_id: settings.key_id,
+            team_id: settings.team_id,
+            signer: Signer::es256(&settings.key).map_err(ApnsError::Key)?,
+            outgoing: Outgoing::http2(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?,
+            clock,
+            token: Mutex::default(),
+        })
     }
 
     /// The header with a token; another one than `refused`.
@@ -104,8 +113,8 @@ impl Apns {
         if let Some(token) = held.as_ref().filter(fits) {
             return token.clone();
         }
-        let claims = json!({"iss": self.settings.team_id, "iat": now.as_micros() / 1_000_000});
-        let text = format!("bearer {}", self.signer.sign(Some(&self.settings.key_id), &claims));
+        let claims = json!({"iss": self.team_id, "iat": now.as_micros() / 1_000_000});
+        let text = format!("bearer {}", self.signer.sign(Some(&self.key_id), &claims));
         let mut header = HeaderValue::from_str(&text).expect("a token is base64url and dots");
         header.set_sensitive(true);
         held.insert((now, header)).clone()
@@ -121,7 +130,7 @@ impl Apns {
         headers.insert("apns-id", value(&apns_id(message))?);
         // A message that was sent again takes the place of the one before it.
         headers.insert("apns-collapse-id", value(&message.verification.to_string())?);
-        let url = format!("{}/3/device/{device}", self.settings.base_url.trim_end_matches('/'));
+        let url = format!("{}/3/device/{device}", self.base_url.trim_end_matches('/'));
         self.outgoing.call(Call { method: Method::POST, url, headers, body: body.to_owned().into_bytes() }).await
     }
 }

@@ -27,7 +27,9 @@ impl Sender for Console {
 fn block(message: &Message) -> String {
     let Message { recipient, content, .. } = message;
     let subject = if content.subject.is_empty() { String::new() } else { format!("Subject: {}\n", content.subject) };
-    let block = format!("---- {} to {}\n{subject}{}", recipient.channel().as_str(), recipient.expose(), content.text);
+    // Of a push message both: what the locked screen shows, and the app.
+    let opened = content.opened.as_ref().map(|opened| format!("\n--\n{opened}")).unwrap_or_default();
+    let block = format!("---- {} to {}\n{subject}{}{opened}", recipient.channel().as_str(), recipient.expose(), content.text);
     // A terminal obeys escape sequences.
     let mut block: String = block.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     block.push_str("\n----\n");
@@ -44,5 +46,7 @@ mod tests {
         message.content.subject = "Hello\u{1b}[2J".to_owned();
         message.content.text = "one\ntwo\u{7}".to_owned();
         assert_eq!(block(&message), "---- email to anna@example.org\nSubject: Hello[2J\none\ntwo\n----\n");
+        message.content.opened = Some("123 456".to_owned());
+        assert!(block(&message).ends_with("\none\ntwo\n--\n123 456\n----\n"));
     }
 }

@@ -27,6 +27,12 @@ use crate::{
     },
 };
 
+/// The largest payload that Google takes: alert and data.
+const PAYLOAD_BYTES_MAX: usize = 4096;
+
+/// Google's key for Apple or a browser's service is refused there: no fresh token of ours helps.
+const APPLE_REFUSES: &str = "THIRD_PARTY_AUTH_ERROR";
+
 /// The project, and how it knows us.
 #[derive(Clone, Debug)]
 pub struct FcmSettings {
@@ -52,7 +58,7 @@ pub enum FcmError {
     Account(&'static str),
     /// Its key cannot sign.
     #[error("service_account_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// No calls can be made.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
@@ -93,10 +99,14 @@ impl Fcm {
 impl Sender for Fcm {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let installation = installation(message, PushKind::Fcm)?;
-        let body = body(message, installation, time_left(message, self.clock.now())).to_string();
+        let body = body(message, installation, time_left(message, self.clock.now()));
+        if payload_bytes(&body) > PAYLOAD_BYTES_MAX {
+            return Err(give_up("oversized_message"));
+        }
+        let body = body.to_string();
         let token = self.tokens.token(None).await?;
         let reply = self.post(&token, &body).await?;
-        if reply.status != StatusCode::UNAUTHORIZED {
+        if reply.status != StatusCode::UNAUTHORIZED || code(&json(&reply)) == APPLE_REFUSES {
             return judge(&reply);
         }
         // It ended early, or was revoked: one fresh token, and no more.
@@ -141,17 +151,33 @@ fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
     })
 }
 
+fn payload_bytes(body: &Value) -> usize {
+    let fields = ["notification", "data"].iter().filter_map(|part| body["message"][part].as_object()).flatten();
+    fields.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum()
+}
+
+fn json(reply: &Reply) -> Value {
+    reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+}
+
+/// Google's word for what is wrong: FCM's own, or else that of all its APIs; empty where there is none.
+fn code(json: &Value) -> &str {
+    let details = json["error"]["details"].as_array().map_or(&[][..], Vec::as_slice);
+    let code = details.iter().find_map(|detail| detail["errorCode"].as_str()).or(json["error"]["status"].as_str());
+    code.unwrap_or_default()
+}
+
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
-    let body = reply.body.as_ref().ok_or_else(|| next_sender("oversized_reply"));
-    let json: Value = body.map(|body| serde_json::from_slice(body).unwrap_or_default())?;
+    if reply.body.is_none() {
+        return Err(next_sender("oversized_reply"));
+    }
+    let json = json(reply);
     if reply.status.is_success() {
         // An answer without a name is not Google's.
         let name = json["name"].as_str().ok_or_else(|| next_sender("malformed_reply"))?;
         return Ok(Sent { reference: ProviderReference::parse(name).ok() });
     }
-    let details = json["error"]["details"].as_array().map_or(&[][..], Vec::as_slice);
-    let code = details.iter().find_map(|detail| detail["errorCode"].as_str()).or(json["error"]["status"].as_str());
-    Err(match code.unwrap_or_default() {
+    Err(match code(&json) {
         // The app is gone from the device, or was installed anew.
         "UNREGISTERED" => give_up("unregistered"),
         "INVALID_ARGUMENT" => give_up("refused"),
@@ -159,7 +185,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         // The token is another project's.
         "SENDER_ID_MISMATCH" => unfit("login_refused"),
         // The project lacks a right: a matter between us and Google.
-        "PERMISSION_DENIED" | "THIRD_PARTY_AUTH_ERROR" | "UNAUTHENTICATED" => next_sender("login_refused"),
+        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
         _ => refusal(reply.status),
     })

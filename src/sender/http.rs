@@ -1,27 +1,33 @@
 //! Sends over any provider's HTTP API: requests from templates, and rules that read the answers.
 
 mod answer;
+mod application;
 mod request;
 mod template;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 pub(super) use self::answer::{is_busy, judge, refusal};
-use self::request::Request;
 pub use self::{
     answer::AnswerRules,
+    application::Application,
     request::{Body, Method, RequestError, RequestSettings},
 };
+use self::{
+    request::Request,
+    template::{Place, Values},
+};
 use super::{
-    outgoing::{Outgoing, OutgoingError, Settings, Targets, give_up},
+    addresses::Addresses,
+    outgoing::{Outgoing, OutgoingError, Settings, Targets, give_up, next_sender},
     secret::SecretText,
 };
 use crate::{
     domain::recipient::Channel,
-    ports::sender::{Message, SendError, Sender, Sent},
+    ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
 };
 
 /// How the provider knows us.
@@ -45,6 +51,8 @@ pub enum Auth {
         /// The token.
         token: SecretText,
     },
+    /// `Authorization: Bearer` and a JWT of an application, made for each call.
+    Application(Application),
 }
 
 /// A provider and how to talk to it.
@@ -58,6 +66,8 @@ pub struct HttpSettings {
     pub auth: Auth,
     /// What its answers mean.
     pub answers: AnswerRules,
+    /// Where it reaches us; `None`: nowhere.
+    pub addresses: Option<Addresses>,
     /// Hosts that may be in an inner network or on another port than the usual one.
     pub allow_hosts: Vec<String>,
     /// May it be called without encryption?
@@ -80,6 +90,9 @@ pub enum HttpError {
     /// An answering machine would be told the code.
     #[error("a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed")]
     Greeting,
+    /// The provider could not ask what to say.
+    #[error("a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage")]
+    Call,
     /// The credentials do not fit into a header.
     #[error("the credentials hold characters that a header cannot carry")]
     Credentials,
@@ -89,8 +102,17 @@ pub enum HttpError {
 #[derive(Debug)]
 pub struct Http {
     roads: BTreeMap<Channel, Road>,
-    credentials: Option<(HeaderName, HeaderValue)>,
+    credentials: Credentials,
     answers: AnswerRules,
+    addresses: Option<Addresses>,
+}
+
+/// How each call shows who we are.
+#[derive(Debug)]
+enum Credentials {
+    None,
+    Fixed(HeaderName, HeaderValue),
+    Application(Application),
 }
 
 /// The request of a channel, and the client that may call its host and no other.
@@ -109,15 +131,19 @@ impl Http {
         let mut roads = BTreeMap::new();
         for (channel, request) in &settings.requests {
             let request = Request::new(request, &settings.parameters)?;
-            if *channel == Channel::Voice && !request.has_greeting() {
+            if *channel == Channel::Voice && !request.has(Place::Greeting) {
                 return Err(HttpError::Greeting);
+            }
+            if request.has(Place::Call) && settings.addresses.as_ref().is_none_or(|addresses| addresses.calls.is_none()) {
+                return Err(HttpError::Call);
             }
             let targets = Targets::of(request.sample_url(), settings.allow_hosts.clone(), settings.plain);
             let (targets, ca_file) = (targets.map_err(OutgoingError::Url)?, settings.ca_file.clone());
             let outgoing = Outgoing::new(Settings { targets, ca_file, timeout: settings.timeout })?;
             roads.insert(*channel, Road { request, outgoing });
         }
-        Ok(Self { roads, credentials: credentials(settings.auth)?, answers: settings.answers })
+        let credentials = credentials(settings.auth)?;
+        Ok(Self { roads, credentials, answers: settings.answers, addresses: settings.addresses })
     }
 }
 
@@ -125,18 +151,34 @@ impl Http {
 impl Sender for Http {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let road = self.roads.get(&message.recipient.channel()).ok_or_else(|| give_up("wrong_channel"))?;
-        let mut call = road.request.call(message)?;
-        if let Some((name, value)) = &self.credentials {
-            call.headers.insert(name, value.clone());
+        let mut call = road.request.call(&Values { message, addresses: self.addresses.as_ref() })?;
+        match &self.credentials {
+            Credentials::None => {}
+            Credentials::Fixed(name, value) => drop(call.headers.insert(name, value.clone())),
+            Credentials::Application(application) => {
+                let value = application.authorization().ok_or_else(|| next_sender("login_failed"))?;
+                call.headers.insert(AUTHORIZATION, value);
+            }
         }
         judge(&self.answers, &road.outgoing.call(call).await?)
     }
+
+    fn capabilities(&self) -> Capabilities {
+        let brings_token = self.roads.values().any(|road| road.request.has(Place::Callback));
+        let receipts = match (&self.addresses, brings_token) {
+            (None, _) => ReceiptRoad::None,
+            (Some(_), true) => ReceiptRoad::ByToken,
+            (Some(_), false) => ReceiptRoad::ByReference,
+        };
+        Capabilities { receipts, ..Capabilities::default() }
+    }
 }
 
-fn credentials(auth: Auth) -> Result<Option<(HeaderName, HeaderValue)>, HttpError> {
+fn credentials(auth: Auth) -> Result<Credentials, HttpError> {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     let (name, text) = match auth {
-        Auth::None => return Ok(None),
+        Auth::None => return Ok(Credentials::None),
+        Auth::Application(application) => return Ok(Credentials::Application(application)),
         Auth::Basic { username, password } => {
             let pair = format!("{username}:{}", password.expose());
             ("authorization".to_owned(), format!("Basic {}", BASE64_STANDARD.encode(pair)))
@@ -146,7 +188,7 @@ fn credentials(auth: Auth) -> Result<Option<(HeaderName, HeaderValue)>, HttpErro
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Credentials)?;
     let mut value = HeaderValue::from_str(&text).map_err(|_| HttpError::Credentials)?;
     value.set_sensitive(true);
-    Ok(Some((name, value)))
+    Ok(Credentials::Fixed(name, value))
 }
 
 #[cfg(test)]

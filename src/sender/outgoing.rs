@@ -8,7 +8,7 @@ use std::{error::Error, path::PathBuf, time::Duration};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, Response, StatusCode,
-    header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{DATE, HeaderMap, RETRY_AFTER},
     redirect::Policy,
     tls::Version,
 };
@@ -130,7 +130,7 @@ impl Outgoing {
         let url = self.targets.judge(&call.url).map_err(|_| next_sender("address_refused"))?;
         let request = self.client.request(call.method, url).headers(call.headers).body(call.body);
         let mut response = request.send().await.map_err(|error| failure(&error))?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers().get(RETRY_AFTER)));
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = read(&mut response).await?;
         Ok(Reply { status, retry_after, body })
     }
@@ -158,9 +158,16 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
     Ok(Some(body))
 }
 
-/// Whole seconds; the other form, a date, would need both clocks to agree and is rare.
-fn retry_after(header: Option<&HeaderValue>) -> Option<Duration> {
-    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// In whole seconds, or until a date: this one is compared with the provider's own, so that no two clocks need agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let now = httpdate::parse_http_date(text(DATE)?).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// What to do after a call without an answer. The words of the library stay here: they hold the URL.

@@ -10,13 +10,14 @@ use tonic::{
 };
 
 use super::{
+    addresses::Addresses,
     outgoing::{again, give_up, next_sender, unfit, unknown},
     secret::SecretText,
 };
 use crate::{
     domain::{ids::ProviderReference, recipient::Channel},
     pb::v1::{self, send_message_response::Outcome, sender_service_client::SenderServiceClient},
-    ports::sender::{Message, SendError, Sender, Sent},
+    ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
 };
 
 /// Largest answer that is read.
@@ -35,6 +36,8 @@ pub struct PluginSettings {
     pub ca_file: Option<PathBuf>,
     /// Deadline of one hand-over.
     pub timeout: Duration,
+    /// Where it tells us what became of a message; `None`: nowhere.
+    pub addresses: Option<Addresses>,
 }
 
 /// Why the settings cannot be used.
@@ -66,6 +69,7 @@ pub struct Plugin {
     connection: OnceLock<Connection>,
     authorization: Option<MetadataValue<Ascii>>,
     timeout: Duration,
+    addresses: Option<Addresses>,
 }
 
 impl Plugin {
@@ -81,13 +85,20 @@ impl Plugin {
             Ok::<_, PluginError>(value)
         };
         let authorization = settings.token.as_ref().map(bearer).transpose()?;
-        Ok(Self { endpoint, connection: OnceLock::new(), authorization, timeout: settings.timeout })
+        Ok(Self {
+            endpoint,
+            connection: OnceLock::new(),
+            authorization,
+            timeout: settings.timeout,
+            addresses: settings.addresses.clone(),
+        })
     }
 
     async fn call(&self, message: &Message) -> Result<v1::SendMessageResponse, SendError> {
         let connection = self.connection.get_or_init(|| self.endpoint.connect_lazy()).clone();
         let mut client = SenderServiceClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let mut request = Request::new(request(message));
+        let receipt_url = self.addresses.as_ref().map(|addresses| addresses.callback(&message.receipt));
+        let mut request = Request::new(request(message, receipt_url.unwrap_or_default()));
         // The process can stop, too, once nobody waits any more.
         request.set_timeout(self.timeout);
         if let Some(authorization) = &self.authorization {
@@ -111,6 +122,11 @@ impl Sender for Plugin {
             Some(Outcome::GiveUp(none)) => Err(give_up(word(&none.reason))),
             None => Err(next_sender("malformed_reply")),
         }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let receipts = if self.addresses.is_some() { ReceiptRoad::ByToken } else { ReceiptRoad::None };
+        Capabilities { receipts, ..Capabilities::default() }
     }
 }
 
@@ -136,7 +152,7 @@ fn endpoint(settings: &PluginSettings) -> Result<Endpoint, PluginError> {
     }
 }
 
-fn request(message: &Message) -> v1::SendMessageRequest {
+fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
     let (content, speech) = (&message.content, message.content.speech.as_ref());
     let channel = match message.recipient.channel() {
         Channel::Sms => v1::Channel::Sms,
@@ -158,6 +174,7 @@ fn request(message: &Message) -> v1::SendMessageRequest {
         ssml: speech.map(|speech| speech.ssml.clone()).unwrap_or_default(),
         code: message.code.expose().to_owned(),
         opened_text: content.opened.clone().unwrap_or_default(),
+        receipt_url,
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Starts one. `answers` gives the reply to commands (and `HELLO`, `MESSAGE`) that begin with a word;
-    /// the reply `HANG` is none at all, and `CLOSE` ends the connection.
+    /// the reply `HANG` is none at all, `CLOSE` ends the connection, and a reply that ends in ` CLOSE` is the last.
     pub(super) async fn start(answers: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -90,7 +90,10 @@ async fn reply(
     match answers.iter().find(|(begin, _)| line.starts_with(begin)).map_or(usual, |(_, answer)| answer) {
         "HANG" => Some(()),
         "CLOSE" => None,
-        answer => stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.ok(),
+        answer => {
+            let (words, is_last) = answer.strip_suffix(" CLOSE").map_or((answer, false), |words| (words, true));
+            stream.get_mut().write_all(format!("{words}\r\n").as_bytes()).await.ok().filter(|()| !is_last)
+        }
     }
 }
 

@@ -1,23 +1,29 @@
 //! Sends e-mail over SMTP.
 
 mod connection;
+mod dkim;
 mod mail;
+mod road;
+mod wire;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use lettre::{
-    message::Mailbox,
-    transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, TlsParameters},
-        extension::ClientId,
-    },
-};
+use lettre::message::Mailbox;
 
-use self::connection::{Connections, Encryption, Road};
-use super::secret::SecretText;
-use crate::ports::sender::{Message, SendError, Sender, Sent};
+pub use self::dkim::{DkimError, DkimKey, DkimSettings};
+use self::{
+    connection::Connections,
+    dkim::Signer,
+    mail::Author,
+    road::{Encryption, Road},
+};
+pub use super::tls::TlsError;
+use super::{secret::SecretText, tls::Tls};
+use crate::ports::{
+    sender::{Message, SendError, Sender, Sent},
+    system::Clock,
+};
 
 /// The usual deadline of one hand-over, from dialling to the server's last word.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -56,6 +62,8 @@ pub struct SmtpSettings {
     pub pool_max: u32,
     /// What we call ourselves in EHLO; the machine's name if absent.
     pub hello_name: Option<String>,
+    /// Who signs the mails; unsigned if absent.
+    pub dkim: Option<DkimSettings>,
 }
 
 /// Why the settings cannot be used.
@@ -70,34 +78,26 @@ pub enum SmtpError {
     /// No connection could ever be made.
     #[error("pool_max must be at least 1")]
     PoolMax,
-    /// The certificate authorities cannot be read.
-    #[error("ca_file {} cannot be read: {source}", path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The certificate authorities cannot be used.
-    #[error("ca_file {} holds no certificates in PEM form", path.display())]
-    Certificates {
-        /// Which file.
-        path: PathBuf,
-    },
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up for host {host}")]
-    Tls {
-        /// For which host.
-        host: String,
-    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Mails cannot be signed.
+    #[error(transparent)]
+    Dkim(#[from] DkimError),
 }
 
 /// Sends e-mail over connections that it keeps.
-#[derive(Debug)]
 pub struct Smtp {
-    from: Mailbox,
+    author: Author,
     connections: Connections,
     timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Smtp").field("author", &self.author).field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 impl Smtp {
@@ -105,30 +105,33 @@ impl Smtp {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(settings: SmtpSettings) -> Result<Self, SmtpError> {
+    pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
         let from = parse_from(&settings.from)?;
         if settings.pool_max == 0 {
             return Err(SmtpError::PoolMax);
         }
+        let signer = settings.dkim.map(|dkim| Signer::new(dkim, from.email.domain())).transpose()?;
+        let tls = || Tls::new(&settings.host, settings.ca_file.as_deref());
         let road = Road {
             encryption: match settings.tls {
                 SmtpTls::None => Encryption::None,
-                SmtpTls::StartTls => Encryption::StartTls(tls_parameters(&settings)?),
-                SmtpTls::Implicit => Encryption::Implicit(tls_parameters(&settings)?),
+                SmtpTls::StartTls => Encryption::StartTls(tls()?),
+                SmtpTls::Implicit => Encryption::Implicit(tls()?),
             },
             hello: hello(settings.hello_name)?,
-            credentials: settings.credentials.map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
+            credentials: settings.credentials,
             host: settings.host,
             port: settings.port,
         };
-        Ok(Self { from, connections: Connections::new(road, settings.pool_max), timeout: settings.timeout })
+        let connections = Connections::new(road, settings.pool_max);
+        Ok(Self { author: Author { from, signer }, connections, timeout: settings.timeout, clock })
     }
 }
 
 #[async_trait]
 impl Sender for Smtp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let mail = mail::compose(&self.from, message)?;
+        let mail = self.author.compose(message, self.clock.now())?;
         let sent = tokio::time::timeout(self.timeout, self.connections.send(&mail)).await;
         sent.unwrap_or_else(|_| Err(unknown("timeout"))).map(|()| Sent::default())
     }
@@ -162,28 +165,14 @@ fn parse_from(text: &str) -> Result<Mailbox, SmtpError> {
     if address.is_ascii() && !text.chars().any(char::is_control) { Ok(mailbox) } else { Err(SmtpError::From) }
 }
 
-fn hello(name: Option<String>) -> Result<ClientId, SmtpError> {
-    let Some(name) = name else { return Ok(ClientId::default()) };
-    let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-    if fits { Ok(ClientId::Domain(name)) } else { Err(SmtpError::HelloName) }
-}
-
-/// TLS 1.2 or later, with the system's certificate authorities and those of `ca_file`.
-fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, SmtpError> {
-    let mut builder = TlsParameters::builder(settings.host.clone());
-    if let Some(path) = settings.ca_file.clone() {
-        let pem = match std::fs::read(&path) {
-            Ok(pem) => pem,
-            Err(source) => return Err(SmtpError::CaFile { path, source }),
-        };
-        // The parser takes a file without any.
-        let holds_one = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
-        match Certificate::from_pem(&pem) {
-            Ok(certificate) if holds_one => builder = builder.add_root_certificate(certificate),
-            Ok(_) | Err(_) => return Err(SmtpError::Certificates { path }),
-        }
+/// The name of the settings, or the machine's; an address in brackets where that is no name (RFC 5321 §4.1.3).
+fn hello(name: Option<String>) -> Result<String, SmtpError> {
+    let fits = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    if let Some(name) = name {
+        return Some(name).filter(fits).ok_or(SmtpError::HelloName);
     }
-    builder.build().map_err(|_| SmtpError::Tls { host: settings.host.clone() })
+    let of_machine = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(fits);
+    Ok(of_machine.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
 }
 
 #[cfg(test)]

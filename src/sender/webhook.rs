@@ -1,7 +1,5 @@
 //! Hands messages to an operator's own service as signed webhooks.
 
-mod signature;
-
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -11,17 +9,19 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use self::signature::Signer;
-pub use self::signature::WrongSecret;
 use super::{
+    addresses::Addresses,
     http::{AnswerRules, judge},
     outgoing::{Call, Outgoing, OutgoingError, Settings, Targets, give_up},
     secret::SecretText,
 };
 use crate::{
-    domain::ids::ProviderReference,
+    domain::{
+        ids::ProviderReference,
+        webhook_key::{WebhookKeys, WrongSecret},
+    },
     ports::{
-        sender::{Message, SendError, Sender, Sent},
+        sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
         system::Clock,
     },
 };
@@ -44,6 +44,8 @@ pub struct WebhookSettings {
     pub ca_file: Option<PathBuf>,
     /// Deadline of one hand-over.
     pub timeout: Duration,
+    /// Where it tells us what became of a message; `None`: nowhere.
+    pub addresses: Option<Addresses>,
 }
 
 /// Why the settings cannot be used.
@@ -60,8 +62,9 @@ pub enum WebhookError {
 /// Sends webhooks as Standard Webhooks describes them.
 pub struct Webhook {
     url: String,
-    signer: Signer,
+    keys: WebhookKeys,
     outgoing: Outgoing,
+    addresses: Option<Addresses>,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,18 +76,41 @@ impl Webhook {
     pub fn new(settings: WebhookSettings, clock: Arc<dyn Clock>) -> Result<Self, WebhookError> {
         let targets = Targets::of(&settings.url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
         let outgoing = Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?;
-        Ok(Self { url: settings.url, signer: Signer::new(&settings.secrets)?, outgoing, clock })
+        let keys = WebhookKeys::parse(settings.secrets.iter().map(SecretText::expose))?;
+        Ok(Self { url: settings.url, keys, outgoing, addresses: settings.addresses, clock })
     }
 
     fn call(&self, message: &Message) -> Option<Call> {
         let (id, now) = (message.delivery.to_string(), self.clock.now().as_micros() / 1_000_000);
-        let body = payload(message).to_string().into_bytes();
+        let body = self.payload(message).to_string().into_bytes();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("webhook-signature", HeaderValue::from_str(&self.signer.sign(&id, now, &body)).ok()?);
+        headers.insert("webhook-signature", HeaderValue::from_str(&self.keys.sign(&id, now, &body)).ok()?);
         headers.insert("webhook-timestamp", HeaderValue::from(now));
         headers.insert("webhook-id", HeaderValue::from_str(&id).ok()?);
         Some(Call { method: Method::POST, url: self.url.clone(), headers, body })
+    }
+
+    fn payload(&self, message: &Message) -> Value {
+        let content = &message.content;
+        json!({
+            "type": "message.send",
+            "data": {
+                "delivery_id": message.delivery.to_string(),
+                "verification_id": message.verification.to_string(),
+                "channel": message.recipient.channel().as_str(),
+                "address": message.recipient.expose(),
+                "language": content.language,
+                "subject": content.subject,
+                "text": content.text,
+                "html": content.html,
+                "greeting": content.speech.as_ref().map(|speech| &speech.greeting),
+                "ssml": content.speech.as_ref().map(|speech| &speech.ssml),
+                "opened_text": content.opened,
+                "code": message.code.expose(),
+                "receipt_url": self.addresses.as_ref().map(|addresses| addresses.callback(&message.receipt)),
+            },
+        })
     }
 }
 
@@ -98,27 +124,11 @@ impl Sender for Webhook {
         let reference = answer.as_ref().and_then(|answer| answer["reference"].as_str());
         Ok(Sent { reference: reference.and_then(|reference| ProviderReference::parse(reference).ok()) })
     }
-}
 
-fn payload(message: &Message) -> Value {
-    let content = &message.content;
-    json!({
-        "type": "message.send",
-        "data": {
-            "delivery_id": message.delivery.to_string(),
-            "verification_id": message.verification.to_string(),
-            "channel": message.recipient.channel().as_str(),
-            "address": message.recipient.expose(),
-            "language": content.language,
-            "subject": content.subject,
-            "text": content.text,
-            "html": content.html,
-            "greeting": content.speech.as_ref().map(|speech| &speech.greeting),
-            "ssml": content.speech.as_ref().map(|speech| &speech.ssml),
-            "opened_text": content.opened,
-            "code": message.code.expose(),
-        },
-    })
+    fn capabilities(&self) -> Capabilities {
+        let receipts = if self.addresses.is_some() { ReceiptRoad::ByToken } else { ReceiptRoad::None };
+        Capabilities { receipts, ..Capabilities::default() }
+    }
 }
 
 #[cfg(test)]

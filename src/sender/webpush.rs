@@ -14,6 +14,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use url::Url;
 
+use self::encrypt::{TEXT_BYTES_MAX, sealed};
 use super::{
     http::{is_busy, refusal},
     jws::{Signer, WrongKey},
@@ -54,7 +55,7 @@ pub struct WebPushSettings {
 pub enum WebPushError {
     /// The key cannot sign.
     #[error("key_file {0}")]
-    Key(#[from] WrongKey),
+    Key(WrongKey),
     /// No calls can be made.
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
@@ -79,7 +80,7 @@ impl WebPush {
         // An endpoint is always https, in development too.
         let targets = Targets::among(hosts, allow_hosts, false).map_err(OutgoingError::Hosts)?;
         let outgoing = Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?;
-        Ok(Self { contact, signer: Signer::es256(&settings.key)?, outgoing, clock, entropy })
+        Ok(Self { contact, signer: Signer::es256(&settings.key).map_err(WebPushError::Key)?, outgoing, clock, entropy })
     }
 
     /// The scheme of RFC 8292: who we are, to this push service and no other.
@@ -110,11 +111,13 @@ impl WebPush {
 #[async_trait]
 impl Sender for WebPush {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let text = installation(message, PushKind::WebPush)?;
-        let subscription = Subscription::parse(text).map_err(|_| give_up("refused"))?;
-        let body = payload(message).to_string();
-        let body =
-            encrypt::sealed(&subscription, body.as_bytes(), fresh(&*self.entropy)).ok_or_else(|| give_up("oversized_message"))?;
+        let browser = installation(message, PushKind::WebPush)?;
+        let subscription = Subscription::parse(browser).map_err(|_| give_up("refused"))?;
+        let text = payload(message).to_string();
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(give_up("oversized_message"));
+        }
+        let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy)).map_err(|_| unfit("encryption_failed"))?;
         let headers = self.headers(message, &subscription.endpoint).ok_or_else(|| give_up("bad_message"))?;
         let call = Call { method: Method::POST, url: subscription.endpoint, headers, body };
         judge(&self.outgoing.call(call).await?)
@@ -132,7 +135,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         200..=202 => Ok(Sent::default()),
         404 | 410 => Err(give_up("unregistered")),
         413 => Err(give_up("oversized_message")),
-        // 400 and 403: the subscription is bound to another key, or our signature is not understood.
+        // The subscription is bound to another key, or our signature is not taken.
         401 | 403 => Err(unfit("login_refused")),
         _ if is_busy(reply.status) => Err(again("busy", reply.retry_after)),
         _ => Err(refusal(reply.status)),

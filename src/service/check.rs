@@ -43,6 +43,7 @@ impl Service {
             Err(Failure::Refused(Refusal::CodeMalformed)) => return Err(self.malformed(caller, id).await),
             other => other?,
         };
+        self.drain(caller, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
                 let reason = if checked.verdict == Verdict::Expired { "EXPIRED" } else { "CLOSED" };

@@ -124,6 +124,7 @@ impl Service {
     ) -> Content {
         let link = self.link_of(verification, delivery.channel);
         let facts = Facts {
+            tenant: &verification.tenant,
             channel: delivery.channel,
             locale: verification.locale.as_ref(),
             action: &verification.action,

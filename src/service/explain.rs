@@ -19,7 +19,7 @@ impl Service {
             Status::Pending if !now.has_reached(standing.next_attempt_at) => Explanation::WaitBeforeNext,
             Status::Pending => {
                 let digits = v.live(*now).map_or(0, |pending| pending.limits.code_length.get());
-                match v.deliveries.last() {
+                match v.last_road() {
                     Some(delivery) if delivery.channel == Channel::Push => Explanation::InApp { digits },
                     last => Explanation::Pending { digits, masked: last.map_or("", |delivery| delivery.masked.as_str()) },
                 }

@@ -47,7 +47,7 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// A quota of the fleet has none left.
-    #[error("the quota {} is used up for now", .quota.as_str())]
+    #[error("{}", used_up(*.quota))]
     QuotaExceeded {
         /// Which.
         quota: Dimension,
@@ -99,6 +99,15 @@ impl Failure {
             Self::Store(StoreError::Full) => Self::StoreFull,
             other => other,
         }
+    }
+}
+
+fn used_up(quota: Dimension) -> String {
+    let name = quota.as_str();
+    if quota.is_guard() {
+        format!("too few codes come back of messages to numbers like this one ({name})")
+    } else {
+        format!("the quota {name} is used up for now")
     }
 }
 

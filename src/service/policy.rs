@@ -6,6 +6,7 @@ use super::failure::{Failure, FieldViolation};
 use crate::domain::{
     binding::Binding,
     caller::Caller,
+    guard::Guard,
     ids::ActionName,
     limits::{Limits, SubjectRules},
     number_rules::NumberRules,
@@ -34,6 +35,8 @@ pub struct Policy {
     pub subject: SubjectRules,
     /// How many messages and starts there may be, over all processes.
     pub quotas: Quotas,
+    /// What becomes of messages where few codes come back.
+    pub guard: Guard,
     /// Which numbers may get a message.
     pub numbers: NumberRules,
     /// What messages cost, and how much may be spent.

@@ -2,11 +2,14 @@
 
 mod charges;
 mod fallback;
+mod guard;
 mod slices;
 
-use super::{Service, failure::Failure};
+use std::time::Duration;
+
+use super::{Service, failure::Failure, policy::Policy};
 use crate::{
-    domain::{caller::Caller, decide::Outgoing, time::Timestamp},
+    domain::{caller::Caller, decide::Outgoing, guard::Mode, quota::Dimension, time::Timestamp},
     ports::store::{Draw, Drawn, StoreError},
 };
 
@@ -15,6 +18,7 @@ use fallback::Fallback;
 use slices::Slices;
 
 pub(super) use charges::Occasion;
+pub use guard::{DrainQueue, Drains, drains};
 
 /// The part of the quotas that lives in this process.
 #[derive(Default)]
@@ -30,10 +34,17 @@ impl Service {
     /// # Errors
     /// [`Failure::QuotaExceeded`] names the first that has none left. If the store cannot be asked its error stands,
     /// unless the action may go on under the limits of this process.
-    pub(super) async fn draw(&self, caller: &Caller, occasion: Occasion<'_>, outgoing: &Outgoing) -> Result<(), Failure> {
+    ///
+    /// Gives the counts of the guard that would have refused it, were the guard not only recording.
+    pub(super) async fn draw(
+        &self,
+        caller: &Caller,
+        occasion: Occasion<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Vec<Dimension>, Failure> {
         let (parts, now) = (&self.parts, self.parts.clock.now());
         let policy = &parts.policy;
-        let tariff = Tariff { keyring: &parts.keyring, quotas: &policy.quotas, spend: &policy.spend, caller };
+        let tariff = self.tariff(caller);
         let cost = policy.spend.cost(&outgoing.recipient);
         let charges = tariff.charges(occasion, outgoing, cost);
         // What a fleet spends no process knows by itself: a message under a budget waits for the store.
@@ -47,48 +58,81 @@ impl Service {
             self.draw_from_store(&charges, now).await?
         };
         match drawn {
-            Drawn::Taken(_) => {
+            Drew::Taken { passed_over } => {
                 policy.note_spent(caller, cost);
-                Ok(())
+                passed_over.iter().for_each(|quota| count_refusal(*quota, policy.guard.mode));
+                Ok(passed_over)
             }
-            Drawn::Refused { place, retry_after } => {
-                let quota = charges[place].dimension;
-                metrics::counter!("countersign_quota_refusals_total", "dimension" => quota.as_str()).increment(1);
+            Drew::Refused { quota, retry_after } => {
+                count_refusal(quota, policy.guard.mode);
                 Err(Failure::QuotaExceeded { quota, retry_after })
             }
         }
     }
 
+    /// What messages of a caller count against.
+    fn tariff<'a>(&'a self, caller: &'a Caller) -> Tariff<'a> {
+        let Policy { quotas, spend, guard, .. } = &self.parts.policy;
+        Tariff { keyring: &self.parts.keyring, quotas, spend, guard, caller }
+    }
+
     /// Draws from the store, but for what the slices of this process still have.
-    async fn draw_from_store(&self, charges: &[Charge], now: Timestamp) -> Result<Drawn, StoreError> {
+    async fn draw_from_store(&self, charges: &[Charge], now: Timestamp) -> Result<Drew, StoreError> {
         let mut hold = self.quotas.slices.hold(now);
         let (mut places, mut draws) = (Vec::with_capacity(charges.len()), Vec::with_capacity(charges.len()));
         for (place, charge) in charges.iter().enumerate() {
-            let want = if charge.dimension.is_hot() { hold.take(charge.bucket, charge.rate) } else { charge.want };
-            if want > 0 {
+            let draw = if charge.dimension.is_hot() {
+                Draw::some(charge.bucket, charge.rate, hold.take(charge.bucket, charge.rate))
+            } else {
+                Draw { short: charge.short, ..Draw::whole(charge.bucket, charge.rate, charge.want) }
+            };
+            if draw.want > 0 {
                 places.push(place);
-                draws.push(Draw::some(charge.bucket, charge.rate, want));
+                draws.push(draw);
             }
         }
         if draws.is_empty() {
-            return Ok(Drawn::Taken(Vec::new()));
+            return Ok(Drew::Taken { passed_over: Vec::new() });
         }
         match self.parts.store.draw(&draws).await? {
             Drawn::Taken(counts) => {
                 draws.iter().zip(&counts).for_each(|(draw, count)| hold.fill(draw.bucket, *count));
-                Ok(Drawn::Taken(counts))
+                let passed_over = places.iter().zip(&counts).filter(|(_, count)| **count == 0);
+                Ok(Drew::Taken { passed_over: passed_over.map(|(place, _)| charges[*place].dimension).collect() })
             }
             Drawn::Refused { place, retry_after } => {
                 hold.put_back();
-                Ok(Drawn::Refused { place: places[place], retry_after })
+                Ok(Drew::Refused { quota: charges[places[place]].dimension, retry_after })
             }
         }
     }
 
     /// Draws from the limits of this process, because the store cannot be asked.
-    fn draw_from_here(&self, charges: &[Charge], now: Timestamp, error: StoreError) -> Result<Drawn, StoreError> {
+    /// The guard has no part in it: what comes back is known to the store alone.
+    fn draw_from_here(&self, charges: &[Charge], now: Timestamp, error: StoreError) -> Result<Drew, StoreError> {
         metrics::counter!("countersign_quota_fallbacks_total").increment(1);
         tracing::warn!(%error, "The quotas cannot be drawn; a message goes on under the limits of this process.");
-        self.quotas.fallback.draw(charges, now).ok_or(error)
+        let charges: Vec<Charge> = charges.iter().filter(|charge| !charge.dimension.is_guard()).copied().collect();
+        match self.quotas.fallback.draw(&charges, now).ok_or(error)? {
+            Drawn::Taken(_) => Ok(Drew::Taken { passed_over: Vec::new() }),
+            Drawn::Refused { place, retry_after } => Ok(Drew::Refused { quota: charges[place].dimension, retry_after }),
+        }
+    }
+}
+
+/// What came of drawing a message.
+enum Drew {
+    /// It may be sent, though these were used up.
+    Taken { passed_over: Vec<Dimension> },
+    /// It may not.
+    Refused { quota: Dimension, retry_after: Duration },
+}
+
+fn count_refusal(quota: Dimension, mode: Mode) {
+    let dimension = quota.as_str();
+    if quota.is_guard() {
+        metrics::counter!("countersign_guard_refusals_total", "dimension" => dimension, "mode" => mode.as_str()).increment(1);
+    } else {
+        metrics::counter!("countersign_quota_refusals_total", "dimension" => dimension).increment(1);
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         event::{Event, What},
         generation::Generation,
         ids::{SubjectKey, VerificationId},
+        quota::Dimension,
         subject::SubjectRecord,
         time::{Now, Timestamp},
     },
@@ -54,7 +55,7 @@ impl Call<'_> {
     /// The event of its refusal; none if it failed by no decision.
     fn refusal(&self, failure: &Failure, now: Now) -> Option<Event> {
         let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
-            ("QUOTA_EXCEEDED", Some(*quota))
+            (quota.reason(), Some(*quota))
         } else if let Failure::Refused(refusal) = failure {
             (refusal.reason(), None)
         } else if let Failure::Unfit { why, .. } = failure {
@@ -62,16 +63,20 @@ impl Call<'_> {
         } else {
             return None;
         };
-        let what = What::Refused { call: self.name, reason, quota };
+        Some(self.event(What::Refused { call: self.name, reason, quota }, now))
+    }
+
+    /// An event of the call.
+    fn event(&self, what: What, now: Now) -> Event {
         let contact = match self.occasion {
             Some(Occasion::Start { contact, .. }) => contact,
             Some(Occasion::Resend | Occasion::Plan) | None => None,
         };
-        Some(Event {
+        Event {
             agent: contact.and_then(|contact| contact.agent.clone()),
             contact: contact.map(|contact| contact.id.clone()),
             ..refused(&self.caller.name, self.verification, what, now.stamp())
-        })
+        }
     }
 }
 
@@ -133,7 +138,7 @@ impl Service {
         decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T>,
     ) -> Result<(T, Now), Failure> {
         self.bounded(async {
-            let (mut drawn, mut refused) = (None, None);
+            let (mut drawn, mut refused, mut suspect) = (None, None, Vec::new());
             let mut was_lost = false;
             for _ in 0..=CONFLICTS_MAX {
                 let mut loaded = match before.take() {
@@ -142,14 +147,16 @@ impl Service {
                 };
                 let cx = Context { refused: refused.as_ref(), ..self.context(&loaded) };
                 let now = cx.now;
-                let Decision { next, events, outgoing, reply } = decide(loaded.record.take(), &cx);
+                let Decision { next, mut events, outgoing, reply } = decide(loaded.record.take(), &cx);
                 let quota = self.draw_for(call, drawn.as_ref(), outgoing.as_ref()).await;
                 if let (None, Some(message), Some(reason)) = (call, &outgoing, refused_as(&quota)) {
                     // Nobody asked for this message: it is passed over, and the rest goes on.
                     refused = Some(RefusedMessage { message: message.clone(), reason });
                     continue;
                 }
-                if quota.is_ok() {
+                if let Ok(passed_over) = &quota {
+                    suspect.extend_from_slice(passed_over);
+                    events.extend(suspect.iter().map(|quota| would_refuse(call, outgoing.as_ref(), *quota, now)));
                     match self.write(&loaded, next, &events, now).await? {
                         Written::Done => {}
                         Written::Conflict => {
@@ -165,7 +172,7 @@ impl Service {
                         }
                     }
                 }
-                let reply = quota.and(reply.map_err(Failure::from));
+                let reply = quota.and_then(|_| reply.map_err(Failure::from));
                 if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &outgoing, call) {
                     let caller = call.caller.name.as_str().to_owned();
                     metrics::counter!("countersign_new_subjects_total", "caller" => caller).increment(1);
@@ -189,13 +196,13 @@ impl Service {
         call: Option<Call<'_>>,
         drawn: Option<&Outgoing>,
         message: Option<&Outgoing>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Dimension>, Failure> {
         let Some(message) = message.filter(|message| drawn.is_none_or(|drawn| drawn.recipient != message.recipient)) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         match call {
             Some(Call { caller, occasion: Some(occasion), .. }) => self.draw(caller, occasion, message).await,
-            Some(Call { occasion: None, .. }) => Ok(()),
+            Some(Call { occasion: None, .. }) => Ok(Vec::new()),
             None => {
                 let (name, tenant) = (message.caller.clone(), message.tenant.clone());
                 self.draw(&Caller { name, tenant, roles: Roles::default() }, Occasion::Plan, message).await
@@ -269,10 +276,20 @@ impl Service {
     }
 }
 
+/// The guard only records; this is what it records.
+fn would_refuse(call: Option<Call<'_>>, message: Option<&Outgoing>, quota: Dimension, now: Now) -> Event {
+    let (what, action) = (What::WouldRefuse { quota }, message.map(|message| message.action.clone()));
+    match call {
+        Some(call) => Event { action, ..call.event(what, now) },
+        None => Event { at: now.stamp(), caller: None, agent: None, contact: None, verification: None, action, what },
+    }
+}
+
 /// Why a message may not be sent, if the quotas say so, as a word for machines.
-fn refused_as(quota: &Result<(), Failure>) -> Option<&'static str> {
+fn refused_as<T>(quota: &Result<T, Failure>) -> Option<&'static str> {
     match quota {
+        Err(Failure::QuotaExceeded { quota, .. }) if quota.is_guard() => Some("guard_refused"),
         Err(Failure::QuotaExceeded { .. }) => Some("quota_exceeded"),
-        Ok(()) | Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }

@@ -22,7 +22,7 @@ pub fn binary() -> Command {
 
 /// Settings under which nothing is counted.
 pub fn no_quotas() -> impl Iterator<Item = (String, String)> {
-    let counted = Dimension::ALL.into_iter().filter(|dimension| !dimension.is_money());
+    let counted = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain());
     let names = counted.map(|dimension| dimension.as_str().to_uppercase());
     names.map(|name| (format!("QUOTAS__{name}__COUNT"), "0".to_owned()))
 }

@@ -13,13 +13,16 @@ use countersign::{
     app::Machine,
     domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
-    ports::store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    ports::{
+        sender::SendError,
+        store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    },
     store::embedded::memory::Memory,
     system::SystemEntropy,
 };
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, login, quota, reason, retry_after, shape, unique, wrong};
+use crate::harness::{Harness, PATIENCE, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong};
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -244,6 +247,35 @@ async fn store_16_a_start_whose_quotas_cannot_be_drawn_is_refused() {
 }
 
 #[tokio::test]
+async fn store_16_a_step_of_a_plan_waits_for_the_quotas() {
+    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__PLAN", "email 20s,sms");
+    let store = Flaky::new(&setup);
+    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    let service = setup.start_on(machine).await;
+    let recipients = [(v1::Channel::Email, "anna@example.org"), (v1::Channel::Sms, "+31612345678")];
+    let recipients = recipients.map(|(channel, address)| recipient(channel, address)).to_vec();
+    service.recorder.answer_with([SendError::GiveUp { reason: "refused".to_owned() }]);
+    let id = service.start(v1::StartVerificationRequest { recipients, ..login("s") }).await.unwrap().verification_id;
+    store.set(Fault::NoQuotas);
+    service.recorder.wait_for(1).await;
+    service.until(&id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Failed).await;
+    let draws = store.draws.load(Ordering::SeqCst);
+    let asked = async {
+        while store.draws.load(Ordering::SeqCst) < draws + 3 {
+            service.pass(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the step is asked for again and again");
+    assert_eq!(service.recorder.all().len(), 1, "and not sent undrawn");
+    store.set(Fault::None);
+    while service.recorder.all().len() < 2 {
+        service.pass(Duration::from_millis(100)).await;
+    }
+    let v = service.until(&id, |v| v.deliveries.last().unwrap().status() == v1::DeliveryStatus::Sent).await;
+    assert_eq!(v.deliveries.len(), 2, "one step, however often it was asked for");
+}
+
+#[tokio::test]
 async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
     let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
     let (service, store) = start(setup).await;
@@ -261,6 +293,19 @@ async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
     store.set(Fault::None);
     service.start(login("s")).await.expect("the fleet's quota holds again");
     assert_eq!(service.recorder.wait_for(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn send_06_what_costs_money_never_goes_on_under_the_limits_of_a_process() {
+    let setup = Setup::default().with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let setup = setup.file("[spend]\nhour = 100\n[spend.costs]\nsms = 0.08\n").quota(Dimension::Recipient, 20, 600);
+    let (service, store) = start(setup).await;
+    store.set(Fault::NoQuotas);
+    let recipients = vec![recipient(v1::Channel::Sms, "+31612345678")];
+    let paid = v1::StartVerificationRequest { recipients, ..login("s") };
+    assert_eq!(shape(service.start(paid).await), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    service.start(login("s")).await.expect("a mail costs nothing");
+    assert_eq!(service.recorder.wait_for(1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -320,4 +365,21 @@ async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
         }
     };
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+}
+
+#[tokio::test]
+async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_counts() {
+    use countersign::{pb::v1::DeliveryStatus, ports::callback::Scheme};
+
+    use crate::callbacks::{DELIVERED, SECRET, call, now, own, sign, taken};
+    let (service, store) = start(own(Setup::default())).await;
+    let (id, path) = taken(&service).await;
+    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
+    for (fault, status) in [(Fault::Down, 503), (Fault::NoQuotas, 503), (Fault::None, 204), (Fault::None, 409)] {
+        store.set(fault);
+        // Under the same id: what was not taken is no repeat.
+        let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""));
+    }
+    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Delivered);
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::{quota::Dimension, time::Timestamp},
+    domain::{ids::ProviderReference, quota::Dimension, recipient, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
-        sender::{Message, SendError, Sender, Sent},
+        sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
         system::Clock,
     },
     service::vault::Line,
@@ -50,6 +50,8 @@ pub struct Recorder {
     messages: Mutex<Vec<Message>>,
     answers: Mutex<VecDeque<SendError>>,
     count: watch::Sender<usize>,
+    silent_on: Mutex<Option<recipient::Channel>>,
+    by_reference: AtomicBool,
 }
 
 #[async_trait]
@@ -58,11 +60,36 @@ impl Sender for Recorder {
         let answer = self.answers.lock().unwrap().pop_front();
         self.messages.lock().unwrap().push(message.clone());
         self.count.send_modify(|count| *count += 1);
-        answer.map_or(Ok(Sent::default()), Err)
+        if *self.silent_on.lock().unwrap() == Some(message.recipient.channel()) {
+            std::future::pending::<()>().await;
+        }
+        let reference = self.by_reference.load(Ordering::Relaxed).then(|| reference(message));
+        answer.map_or(Ok(Sent { reference }), Err)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let by_reference = self.by_reference.load(Ordering::Relaxed);
+        let receipts = if by_reference { ReceiptRoad::ByReference } else { ReceiptRoad::ByToken };
+        Capabilities { receipts, ..Capabilities::default() }
     }
 }
 
+/// What a recorder calls a message.
+pub fn reference(message: &Message) -> ProviderReference {
+    ProviderReference::parse(&format!("their-{}", message.delivery)).unwrap()
+}
+
 impl Recorder {
+    /// Messages on this channel are taken and never answered.
+    pub fn fall_silent_on(&self, channel: recipient::Channel) {
+        *self.silent_on.lock().unwrap() = Some(channel);
+    }
+
+    /// Receipts name the message as this sender does, and bring no token back.
+    pub fn name_messages(&self) {
+        self.by_reference.store(true, Ordering::Relaxed);
+    }
+
     /// The next messages get these answers, the others are taken.
     pub fn answer_with(&self, answers: impl IntoIterator<Item = SendError>) {
         self.answers.lock().unwrap().extend(answers);

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
 mod binary;
+mod callbacks;
+mod calls;
 mod canary;
 mod codes;
 mod delivery;
@@ -12,20 +14,26 @@ mod failover;
 mod faults;
 mod guesses;
 mod harness;
+mod kills;
 mod link;
 mod numbers;
 mod operations;
+mod plan;
+mod postfix;
 mod process;
 mod provider;
 mod providers;
+mod pumping;
 mod push;
 mod quotas;
+mod receipts;
 mod redis;
 #[path = "../rig/rig.rs"]
 mod rig;
 mod secrecy;
 mod sink;
 mod size;
+mod spend;
 mod store;
 mod test_recipients;
 mod transport;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use countersign::pb::v1::{self, Channel, DeliveryStatus, Verdict};
+use countersign::{
+    domain::limits::TRIES_MAX,
+    pb::v1::{self, Channel, DeliveryStatus, Verdict},
+    ports::system::Clock as _,
+};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -247,4 +251,26 @@ async fn revoked_credentials_end_in_a_failure_that_says_so() {
     let service = two(&first, &second).await;
     let (_, delivery) = ends(&service, DeliveryStatus::Failed).await;
     assert_eq!(delivery.failure, "login_refused");
+}
+
+#[tokio::test]
+async fn hook_04_a_provider_that_is_always_busy_is_asked_a_bounded_number_of_times() {
+    let busy = ResponseTemplate::new(503)
+        .insert_header("date", "Fri, 31 Dec 2027 23:59:30 GMT")
+        .insert_header("retry-after", "Fri, 31 Dec 2027 23:59:31 GMT");
+    let server = answering(busy).await;
+    let file = format!("{}[routes.sms]\nsenders = [\"a\"]\n", own(&server, "a"));
+    let service = Setup::default().with("WORKER__POLL_MS", "10").file(&file).start().await;
+    let v = service.start(to(Channel::Sms)).await.unwrap();
+    let begun = service.clock.now();
+    let delivery = loop {
+        let v = service.get(&v.verification_id).await.unwrap();
+        if v.deliveries[0].status() == DeliveryStatus::Failed {
+            break v.deliveries[0].clone();
+        }
+        assert!(service.clock.now().since(begun) < Duration::from_secs(300), "it is given up while the code lives");
+        service.pass(Duration::from_millis(500)).await;
+    };
+    assert_eq!(delivery.failure, "too_many_tries");
+    assert_eq!(server.received_requests().await.unwrap().len(), usize::from(TRIES_MAX));
 }

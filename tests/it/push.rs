@@ -1,8 +1,10 @@
 //! Push messages: the whole road to an app, and what a locked screen may show.
 
-use countersign::pb::v1::{self, Channel, EntryMode, Method, Verdict};
+use countersign::pb::v1::{self, Channel, DeliveryStatus, EntryMode, Method, Verdict};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
-use crate::harness::{Harness, check_request, fields, login, recipient};
+use crate::harness::{A_BIT, Harness, Setup, check_request, fields, login, recipient};
 
 /// A registration token.
 const APP: &str = "fcm:dG9rZW4tb2YtdGhlLWFwcA:APA91bF-of_the_app_of_anna_4f2a";
@@ -45,4 +47,64 @@ async fn an_address_that_no_push_service_gives_is_refused_by_name() {
         let request = v1::StartVerificationRequest { recipients: vec![recipient(Channel::Push, address)], ..to_app() };
         assert_eq!(fields(&service.start(request).await.unwrap_err()), ["recipients[0].address"], "{address}");
     }
+}
+
+/// The service with Google on the channel push; Google gives a token and answers every message so.
+async fn by_google(answer: ResponseTemplate, more: &str) -> (Harness, MockServer) {
+    let (setup, google) = (Setup::default(), MockServer::start().await);
+    let token = json!({"access_token": "ya29.token", "expires_in": 3600});
+    Mock::given(path("/token")).respond_with(ResponseTemplate::new(200).set_body_json(token)).mount(&google).await;
+    Mock::given(path("/v1/projects/bank-1/messages:send")).respond_with(answer).mount(&google).await;
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let account = json!({
+        "type": "service_account",
+        "project_id": "bank-1",
+        "private_key": key.serialize_pem(),
+        "client_email": "codes@bank-1.example",
+        "token_uri": format!("{}/token", google.uri()),
+    });
+    let file = setup.dir.path().join("account.json");
+    std::fs::write(&file, account.to_string()).unwrap();
+    let section = format!(
+        "[senders.google]\nkind = \"fcm\"\nservice_account_file = \"{}\"\nbase_url = \"{}\"\nallow_hosts = [\"{}\"]\n\
+         [routes.push]\nsenders = [\"google\"]\n{more}",
+        file.display(),
+        google.uri(),
+        google.address()
+    );
+    (setup.file(&section).start().await, google)
+}
+
+#[tokio::test]
+async fn google_takes_a_message_and_the_customer_can_use_the_code_in_it() {
+    let name = json!({"name": "projects/bank-1/messages/0:15"});
+    let (service, google) = by_google(ResponseTemplate::new(200).set_body_json(name), "").await;
+    let v = service.start(to_app()).await.unwrap();
+    service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
+    let request = google.received_requests().await.unwrap().pop().unwrap();
+    let message = serde_json::from_slice::<Value>(&request.body).unwrap()["message"].take();
+    assert_eq!(message["token"], APP.trim_start_matches("fcm:"));
+    let code = message["data"]["code"].as_str().unwrap();
+    assert_eq!(service.check(&v.verification_id, code).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn an_app_that_is_gone_is_followed_by_the_next_road_of_the_plan() {
+    let gone = json!({"error": {"status": "NOT_FOUND", "details": [{"errorCode": "UNREGISTERED"}]}});
+    let plan = "[actions.login]\nplan = [\"push 60s\", \"sms\"]\n";
+    let (service, _google) = by_google(ResponseTemplate::new(404).set_body_json(gone), plan).await;
+    let mut request = to_app();
+    request.recipients.push(recipient(Channel::Sms, "+31612345678"));
+    let v = service.start(request).await.unwrap();
+    let id = &v.verification_id;
+    let seen = service.until(id, |v| v.deliveries[0].status() == DeliveryStatus::Failed).await;
+    let first = &seen.deliveries[0];
+    assert_eq!((first.failure.as_str(), first.sender.as_str()), ("unregistered", "google"));
+    // The worker looks for what is due every second.
+    while service.recorder.all().is_empty() {
+        service.pass(A_BIT).await;
+    }
+    let seen = service.get(id).await.unwrap();
+    assert_eq!(seen.deliveries[1].channel(), Channel::Sms);
+    assert_eq!(service.check(id, &service.code_of(id).await).await, Verdict::Approved);
 }

@@ -5,6 +5,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -20,11 +21,16 @@ use super::rig::PATIENCE;
 pub enum Pace {
     /// At once.
     Prompt,
+    /// The mail is taken at once, and acknowledged a little later.
+    Late,
     /// The mail is taken, the acknowledgement is withheld.
     WithholdReply,
     /// Not a word, not even a greeting.
     Silent,
 }
+
+/// Long beside all else that a mail takes here, so that a kill at any moment mostly cuts a hand-over.
+const LATE: Duration = Duration::from_millis(50);
 
 pub struct Sink {
     pub address: SocketAddr,
@@ -94,7 +100,10 @@ impl Sink {
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n").await?;
                     self.keep(&mut stream).await?;
-                    let _ = pace.wait_for(|pace| *pace == Pace::Prompt).await;
+                    let now = pace.wait_for(|pace| matches!(pace, Pace::Prompt | Pace::Late)).await.map(|pace| *pace);
+                    if now.is_ok_and(|pace| pace == Pace::Late) {
+                        tokio::time::sleep(LATE).await;
+                    }
                     b"250 kept\r\n"
                 }
                 "QUIT" => {

@@ -66,19 +66,21 @@ class Twilio(unittest.TestCase):
             "from": "+15005550006",
             "whatsapp_from": "+15005550006",
             "whatsapp_content_sid": CONTENT,
+            "voice_from": "+15005550006",
             "base_url": f"http://127.0.0.1:{self.prism.port}",
             **values,
         }
         # A list is written in TOML as in JSON.
         allowed = f"allow_hosts = {json.dumps([f'127.0.0.1:{self.prism.port}'])}\n"
-        routes = "".join(f'[routes.{channel}]\nsenders = ["twilio"]\n' for channel in ("sms", "whatsapp"))
-        service = Service(f"[senders.twilio]\n{toml(sender)}{allowed}{routes}")
+        routes = "".join(f'[routes.{channel}]\nsenders = ["twilio"]\n' for channel in ("sms", "whatsapp", "voice"))
+        public = 'http.public_url = "https://otp.bank.example"\n'
+        service = Service(f"{public}[senders.twilio]\n{toml(sender)}{allowed}{routes}")
         self.addCleanup(service.stop)
         return service
 
     def test_its_requests_are_what_twilio_describes(self):
         service = self.service()
-        for channel in (model.CHANNEL_SMS, model.CHANNEL_WHATSAPP):
+        for channel in (model.CHANNEL_SMS, model.CHANNEL_WHATSAPP, model.CHANNEL_VOICE):
             verification, _ = service.start(NUMBER, channel, locale="nl")
             delivery = service.delivered(verification)
             self.assertEqual(delivery.status, model.DELIVERY_STATUS_SENT, delivery.failure)

@@ -9,6 +9,7 @@
 //! - [`Replicated`]: a master, its replicas, and sentinels.
 //! - [`Cluster`]: three masters and three replicas.
 //! - [`Proxy`]: stands before a server; loses, delays, refuses and counts.
+//! - [`SmtpSink`]: a mail server, Postfix's for tests, which needs its program.
 //! - [`Client`] and [`Reply`]: one blocking connection, and what is said on it.
 #![allow(dead_code, unused_imports, reason = "each target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
@@ -23,6 +24,7 @@ mod proxy;
 mod replicated;
 mod resp;
 mod server;
+mod smtp_sink;
 mod watchdog;
 
 pub use client::Client;
@@ -34,3 +36,4 @@ pub use proxy::{ALWAYS, Fault, Proxy, command, command_with};
 pub use replicated::Replicated;
 pub use resp::{Reply, encode, parse};
 pub use server::RedisServer;
+pub use smtp_sink::SmtpSink;

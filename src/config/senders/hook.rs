@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{super::Table, http::Connection};
+use super::{super::Table, http::Connection, receipts::Receipts};
 use crate::domain::recipient::Channel;
 
 /// A service that gets signed webhooks.
@@ -16,6 +16,8 @@ pub struct WebhookSender {
     pub secret_files: Vec<PathBuf>,
     /// How it is reached.
     pub connection: Connection,
+    /// How it tells us what became of a message, if it does.
+    pub receipts: Option<Receipts>,
 }
 
 /// A process that is called over gRPC.
@@ -29,25 +31,30 @@ pub struct PluginSender {
     pub token_file: Option<PathBuf>,
     /// How it is reached.
     pub connection: Connection,
+    /// How it tells us what became of a message, if it does.
+    pub receipts: Option<Receipts>,
 }
 
 fn channels(row: &mut Table<'_>) -> Vec<Channel> {
     row.required_words("channels", &Channel::ALL.map(|channel| (channel.as_str(), channel)))
 }
 
-pub(super) fn webhook(row: &mut Table<'_>) -> Option<WebhookSender> {
+pub(super) fn webhook(row: &mut Table<'_>, public: bool) -> Option<WebhookSender> {
     let (channels, url, connection) = (channels(row), row.required("url"), Connection::read(row));
+    let receipts = Receipts::of_ours(row, public);
     let files: Vec<PathBuf> = row.list("secret_files").unwrap_or_default().into_iter().map(PathBuf::from).collect();
     if files.is_empty() {
         row.mistake("secret_files", "must name at least one file");
     }
-    Some(WebhookSender { channels, url: url?, secret_files: files, connection })
+    Some(WebhookSender { channels, url: url?, secret_files: files, connection, receipts })
 }
 
-pub(super) fn plugin(row: &mut Table<'_>) -> Option<PluginSender> {
+pub(super) fn plugin(row: &mut Table<'_>, public: bool) -> Option<PluginSender> {
     let (channels, address, connection) = (channels(row), row.required("address"), Connection::read(row));
+    let receipts = Receipts::of_ours(row, public);
     if !connection.allow_hosts.is_empty() {
         row.mistake("allow_hosts", "is of no use here: address says all");
     }
-    Some(PluginSender { channels, address: address?, token_file: row.text("token_file").map(PathBuf::from), connection })
+    let token_file = row.text("token_file").map(PathBuf::from);
+    Some(PluginSender { channels, address: address?, token_file, connection, receipts })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::super::Table;
+use super::{super::Table, receipts::Receipts};
 use crate::domain::recipient::Channel;
 
 /// The verb of a request.
@@ -57,6 +57,13 @@ pub enum HttpAuth {
         /// The file of the token.
         token_file: PathBuf,
     },
+    /// A JWT (RS256) of an application, made for each call. Of presets only.
+    Application {
+        /// The application's id.
+        id: String,
+        /// The file of its private key.
+        private_key_file: PathBuf,
+    },
 }
 
 /// What the answers mean.
@@ -95,6 +102,10 @@ pub struct HttpSender {
     pub answers: HttpAnswers,
     /// How it is reached.
     pub connection: Connection,
+    /// How it tells us what became of a message, if it does.
+    pub receipts: Option<Receipts>,
+    /// Channels of a preset that are not carried, each with what is missing.
+    pub lacks: BTreeMap<Channel, Vec<String>>,
 }
 
 /// How a provider is reached.
@@ -113,21 +124,24 @@ impl Connection {
         Self {
             allow_hosts: row.list("allow_hosts").unwrap_or_default(),
             ca_file: row.text("ca_file").map(PathBuf::from),
-            timeout: row.millis("timeout_ms", 10_000, &(100..=30_000)),
+            // A customer waits: whoever takes longer is not waited for.
+            timeout: row.millis("timeout_ms", 10_000, &(100..=15_000)),
         }
     }
 }
 
-pub(super) fn http(row: &mut Table<'_>) -> Option<HttpSender> {
+pub(super) fn http(row: &mut Table<'_>, public: bool) -> Option<HttpSender> {
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
     let channels = row.required_words("channels", &all);
     let url = row.required("url");
     let request = request(row, url.unwrap_or_default());
     // All is read before anything is given up, so that no key is taken for one that is not known.
     let (auth, answers, connection) = (auth(row), answers(row), Connection::read(row));
+    let receipts = Receipts::of_operator(row, public);
     let (auth, request) = (auth?, request?);
     let requests = channels.into_iter().map(|channel| (channel, request.clone())).collect();
-    Some(HttpSender { requests, parameters: BTreeMap::new(), auth, answers, connection })
+    let (parameters, lacks) = (BTreeMap::new(), BTreeMap::new());
+    Some(HttpSender { requests, parameters, auth, answers, connection, receipts, lacks })
 }
 
 /// All of a request but its URL.

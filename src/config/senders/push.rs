@@ -71,6 +71,14 @@ pub(super) fn apns(row: &mut Table<'_>) -> Option<ApnsSender> {
     Some(ApnsSender { key_file: key_file?, key_id: key_id?, team_id: team_id?, topic: topic?, base_url, connection })
 }
 
+/// A name in lower case, or `*.` and what the names of one service end in.
+fn is_host(entry: &str) -> bool {
+    let name = entry.strip_prefix("*.").unwrap_or(entry);
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    name.split('.').all(is_label) && (name.contains('.') || entry == name)
+}
+
 pub(super) fn webpush(row: &mut Table<'_>) -> Option<WebPushSender> {
     let key_file = row.required("key_file").map(PathBuf::from);
     let contact = row.parsed("contact", |text| {
@@ -83,6 +91,9 @@ pub(super) fn webpush(row: &mut Table<'_>) -> Option<WebPushSender> {
         row.note_list("hosts", &usual);
         usual
     });
+    if hosts.is_empty() || !hosts.iter().all(|host| is_host(host)) {
+        row.mistake("hosts", "must be names such as push.example.com, or *. and a name such as example.com");
+    }
     let connection = Connection::read(row);
     Some(WebPushSender { key_file: key_file?, contact: contact?, hosts, connection })
 }

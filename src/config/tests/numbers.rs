@@ -28,21 +28,21 @@ fn tenant(settings: &Settings, name: &str) -> TenantSettings {
 
 #[test]
 fn send_01_no_country_is_allowed_by_default_and_production_needs_one_for_numbers() {
-    assert!(with(PRODUCTION, &[]).unwrap().countries.is_empty(), "mail needs none");
+    assert!(with(PRODUCTION, &[]).unwrap().admission.countries.is_empty(), "mail needs none");
     assert_eq!(keys_of(with(&by_sms(), &[])), ["countries.allowed"]);
     assert_eq!(keys_of(with(&format!("{}[tenants.bank]\ncountries = []\n", by_sms()), &[])), ["countries.allowed"]);
     let one = with(&format!("{}[countries]\nallowed = [\"NL\"]\n", by_sms()), &[]).unwrap();
-    assert_eq!(one.countries, [country("NL")].into());
+    assert_eq!(one.admission.countries, [country("NL")].into());
     let own = with(&format!("{}[tenants.bank]\ncountries = [\"NL\", \"DE\"]\n", by_sms()), &[]).unwrap();
     assert_eq!(tenant(&own, "bank").countries, Some([country("DE"), country("NL")].into()));
     let by_environment = with(&by_sms(), &[("COUNTRIES__ALLOWED", "NL, BE"), ("TENANTS__BANK__COUNTRIES", "LU")]).unwrap();
-    assert_eq!(by_environment.countries, [country("BE"), country("NL")].into());
+    assert_eq!(by_environment.admission.countries, [country("BE"), country("NL")].into());
     assert_eq!(tenant(&by_environment, "bank").countries, Some([country("LU")].into()));
 }
 
 #[test]
 fn send_01_development_allows_countries_and_what_is_none_is_a_mistake() {
-    let development = with("", &[]).unwrap().countries;
+    let development = with("", &[]).unwrap().admission.countries;
     assert!(["NL", "DE", "GB", "US"].map(country).iter().all(|one| development.contains(one)));
     for wrong in ["nl", "NLD", "001", "+31", "XX", "882", ""] {
         assert_eq!(keys_of(with(&format!("[countries]\nallowed = [\"{wrong}\"]\n"), &[])), ["countries.allowed"], "{wrong:?}");
@@ -53,9 +53,9 @@ fn send_01_development_allows_countries_and_what_is_none_is_a_mistake() {
 
 #[test]
 fn send_02_types_are_allowed_by_name() {
-    let none = with("", &[]).unwrap().numbers;
+    let none = with("", &[]).unwrap().admission.numbers;
     assert!(none.types.is_empty() && !none.fixed_line_text);
-    let some = with("[numbers]\nvoip = true\ntoll_free = true\nfixed_line_sms = true\n", &[]).unwrap().numbers;
+    let some = with("[numbers]\nvoip = true\ntoll_free = true\nfixed_line_sms = true\n", &[]).unwrap().admission.numbers;
     assert_eq!(some.types, [NumberType::Voip, NumberType::TollFree].into());
     assert!(some.fixed_line_text);
     assert_eq!(keys_of(with("[numbers]\npremium = true\n", &[])), ["numbers.premium"], "no setting allows it");
@@ -66,16 +66,16 @@ fn send_06_amounts_are_read_to_the_last_decimal() {
     let text = "[spend]\nhour = 100.0\nday = \"1000\"\n[spend.costs]\nsms = 0.08\n\"sms.DE\" = 0.090001\nvoice = 1\nemail = 0\n\
                 [tenants.default.spend]\nday = 5.5\n";
     let settings = with(text, &[]).unwrap();
-    let spend = &settings.spend;
+    let spend = &settings.admission.spend;
     assert_eq!((spend.currency.as_str(), spend.budgets), ("EUR", Budgets { hour: money("100"), day: money("1000") }));
     assert_eq!(spend.costs[&(Channel::Sms, None)], money("0.08"));
     assert_eq!(spend.costs[&(Channel::Sms, Some(country("DE")))], money("0.090001"));
     assert_eq!((spend.costs[&(Channel::Voice, None)], spend.costs[&(Channel::Email, None)]), (money("1"), money("0")));
     assert_eq!(tenant(&settings, "default").spend, Some(Budgets { hour: money("0"), day: money("5.5") }));
     assert_eq!(with(settings.effective(), &[]).unwrap().effective(), settings.effective());
-    let off = with("", &[]).unwrap().spend;
+    let off = with("", &[]).unwrap().admission.spend;
     assert_eq!((off.budgets, off.costs.len()), (Budgets::default(), 0), "off by default");
-    let by_environment = with("", &[("SPEND__COSTS__SMS", "0.1"), ("SPEND__HOUR", "2.5")]).unwrap().spend;
+    let by_environment = with("", &[("SPEND__COSTS__SMS", "0.1"), ("SPEND__HOUR", "2.5")]).unwrap().admission.spend;
     assert_eq!((by_environment.costs[&(Channel::Sms, None)], by_environment.budgets.hour), (money("0.1"), money("2.5")));
 }
 

@@ -10,9 +10,10 @@ use crate::domain::{
     keyring::{Kid, Mark},
     limits::EntryMode,
     link::LinkSecret,
+    recipient::Recipient,
     refusal::Refusal,
     subject::SubjectRecord,
-    verification::{Answer, Judgement, Outcome, Pending, Status, Verification},
+    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
 };
 
 /// An approval after so many failures makes the customer be told.
@@ -58,6 +59,8 @@ pub struct Checked {
     pub standing: Standing,
     /// The record's salt, for the event of a guess that comes after the end.
     pub event_salt: [u8; 16],
+    /// With an approval: where its messages went, each once.
+    pub reached: Vec<Recipient>,
 }
 
 impl From<Judgement> for Verdict {
@@ -164,6 +167,7 @@ fn weigh(found: &Found, attempt: &Mark, command: &Asked<'_>, cx: &Context<'_>) -
 fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -> Decision<Checked> {
     let at = cx.now.stamp();
     let (id, origin) = (found.verification().id, found.verification().origin);
+    let reached = if answer.judgement == Judgement::Approved { found.verification().reached() } else { Vec::new() };
     let mut tell = |what| found.events.push(Event::of(&found.record.verifications[found.place], at, what));
     tell(What::Checked { judgement: answer.judgement });
     let (outcome, durability) = match answer.judgement {
@@ -189,13 +193,13 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
     if let Some(outcome) = outcome {
         found.record = found.record.close(&id, outcome, at, &mut found.events);
     }
-    let reply = found.say(answer.judgement.into());
+    let reply = Checked { reached, ..found.say(answer.judgement.into()) };
     found.write(durability, reply)
 }
 
 impl Found {
     fn say(&self, verdict: Verdict) -> Checked {
-        Checked { verdict, standing: self.standing(), event_salt: self.record.event_salt }
+        Checked { verdict, standing: self.standing(), event_salt: self.record.event_salt, reached: Vec::new() }
     }
 }
 
@@ -229,6 +233,13 @@ impl Given<'_> {
 }
 
 impl Verification {
+    /// Where its messages went, each once.
+    fn reached(&self) -> Vec<Recipient> {
+        let Phase::Pending(pending) = &self.phase else { return Vec::new() };
+        let is_reached = |at: usize| self.deliveries.iter().any(|delivery| delivery.recipient == at);
+        pending.recipients.iter().enumerate().filter(|(at, _)| is_reached(*at)).map(|(_, recipient)| recipient.clone()).collect()
+    }
+
     /// Guesses left while it is pending.
     #[must_use]
     pub fn attempts_left(&self, pending: &Pending) -> u8 {

@@ -1,11 +1,13 @@
-//! Takes the next step of a channel plan, when its moment has come.
+//! Finds the next step of a channel plan, and takes it when its moment has come.
 
 use super::{Context, Outgoing, Tick};
 use crate::domain::{
-    delivery::Delivery,
+    delivery::{Delivery, DeliveryStatus},
     event::{Event, What},
+    plan::NextStep,
+    recipient::Channel,
     subject::SubjectRecord,
-    verification::{Phase, Verification},
+    verification::{Pending, Phase, Verification},
 };
 
 /// Takes the first step that is due: a delivery of its own, waiting for a hand, and the message as the quotas count it.
@@ -52,4 +54,33 @@ fn refusal(record: &SubjectRecord, verification: &Verification, message: &Outgoi
     let by_quota = cx.refused.filter(|refused| same(&refused.message)).map(|refused| refused.reason);
     let is_disabled = record.failures.disabled(verification.origin, cx.rules.failure_limit);
     by_quota.or(is_disabled.then_some("method_disabled"))
+}
+
+impl Verification {
+    /// The next step of its plan: the first behind the road that was taken last, whoever asked for that, which was not
+    /// taken before. None that would come after the expiry, or beyond the sends.
+    #[must_use]
+    pub fn next_step(&self) -> Option<NextStep> {
+        let Phase::Pending(pending) = &self.phase else { return None };
+        if pending.limits.plan.is_empty() || self.sends_left(pending) == 0 {
+            return None;
+        }
+        let (plan, last) = (&pending.limits.plan, self.deliveries.last()?);
+        let stands_at =
+            self.deliveries.iter().rev().find_map(|made| plan.iter().position(|step| step.channel == made.channel))?;
+        let channel =
+            plan.iter().skip(stands_at + 1).map(|step| step.channel).find(|channel| self.may_step(pending, *channel))?;
+        let at = match &last.status {
+            DeliveryStatus::Failed { .. } | DeliveryStatus::Undelivered { .. } => last.updated_at,
+            DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Sent | DeliveryStatus::Delivered => {
+                last.made_at.plus(plan[stands_at].wait?)
+            }
+        };
+        (at < self.expires_at).then_some(NextStep { channel, at })
+    }
+
+    fn may_step(&self, pending: &Pending, channel: Channel) -> bool {
+        let is_taken = self.deliveries.iter().any(|made| made.channel == channel);
+        !is_taken && pending.recipient_on(channel).is_some()
+    }
 }

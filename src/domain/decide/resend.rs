@@ -60,7 +60,7 @@ fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(D
     if !cx.now.has_reached(pending.next_resend_at) {
         return Err(Refusal::ResendTooEarly { retry_after: cx.now.until(pending.next_resend_at) });
     }
-    let last = verification.deliveries.last().map(|delivery| delivery.channel);
+    let last = verification.last_road().map(|delivery| delivery.channel);
     let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
     let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
     let outgoing = Outgoing::again(verification, pending, recipient);

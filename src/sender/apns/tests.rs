@@ -80,7 +80,23 @@ async fn chan_07_apple_gets_the_alert_and_apart_from_it_the_code() {
 async fn apple_is_spoken_to_in_http_2_or_not_at_all() {
     let double = Double::start(&["http/1.1"], &[TAKEN]).await;
     let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
-    assert!(sender.send(&samples::push(&app())).await.is_err());
+    assert_eq!(sender.send(&samples::push(&app())).await, Err(next_sender("tls_failed")));
+    assert!(double.seen().is_empty());
+}
+
+#[tokio::test]
+async fn chan_08_nobody_else_is_taken_for_apple() {
+    let double = apple(&[TAKEN]).await;
+    let stranger = ApnsSettings { ca_file: None, ..settings(&double) };
+    let sent = Apns::new(stranger, Arc::new(Fixed)).unwrap().send(&samples::push(&app())).await;
+    assert_eq!(sent, Err(next_sender("tls_failed")));
+    let closed = ApnsSettings {
+        base_url: "https://localhost:1".to_owned(),
+        allow_hosts: vec!["localhost:1".to_owned()],
+        ..settings(&double)
+    };
+    let sent = Apns::new(closed, Arc::new(Fixed)).unwrap().send(&samples::push(&app())).await;
+    assert_eq!(sent, Err(again("unreachable", None)));
     assert!(double.seen().is_empty());
 }
 

@@ -61,7 +61,7 @@ impl Tokens {
         Ok(Self {
             email: field("client_email", "client_email is missing")?,
             kid: account["private_key_id"].as_str().map(str::to_owned),
-            signer: Signer::rs256(&key)?,
+            signer: Signer::rs256(&key).map_err(FcmError::Key)?,
             outgoing: outgoing(settings, &url)?,
             url,
             clock,

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     super::outgoing::{Call, give_up},
-    template::{Place, Template},
+    template::{Place, Template, Values},
 };
-use crate::ports::sender::{Message, SendError};
+use crate::ports::sender::SendError;
 
 /// The verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +67,22 @@ pub(super) struct Request {
 
 #[derive(Debug)]
 enum Parsed {
-    Form(Vec<(String, Template)>),
+    Form(Vec<(String, Text)>),
     Json(Json),
+}
+
+/// A text of the body. One that begins with `<` is XML, and its values are escaped for that.
+#[derive(Debug)]
+struct Text {
+    template: Template,
+    escape: fn(&str) -> String,
 }
 
 /// JSON with a template in the place of each text.
 #[derive(Debug)]
 enum Json {
     Fixed(Value),
-    Text(Template),
+    Text(Text),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
 }
@@ -112,61 +119,74 @@ impl Request {
         &self.sample_url
     }
 
-    /// Does it carry what is said before a key is pressed?
-    pub(super) fn has_greeting(&self) -> bool {
+    /// Does its body hold this place-holder?
+    pub(super) fn has(&self, place: Place) -> bool {
         match &self.body {
-            Parsed::Form(fields) => fields.iter().any(|(_, template)| template.has(Place::Greeting)),
-            Parsed::Json(json) => json.has_greeting(),
+            Parsed::Form(fields) => fields.iter().any(|(_, text)| text.template.has(place)),
+            Parsed::Json(json) => json.has(place),
         }
     }
 
     /// The call that carries this message.
-    pub(super) fn call(&self, message: &Message) -> Result<Call, SendError> {
+    pub(super) fn call(&self, values: &Values<'_>) -> Result<Call, SendError> {
         let mut headers = HeaderMap::new();
         for (name, template) in &self.headers {
-            let text = template.render(message, as_it_is);
+            let text = template.render(values, as_it_is);
             headers.insert(name, HeaderValue::from_str(&text).map_err(|_| give_up("bad_message"))?);
         }
         let (content_type, body) = match &self.body {
-            Parsed::Form(fields) => ("application/x-www-form-urlencoded", encode_form(fields, message)),
-            Parsed::Json(json) => ("application/json", json.render(message).to_string()),
+            Parsed::Form(fields) => ("application/x-www-form-urlencoded", encode_form(fields, values)),
+            Parsed::Json(json) => ("application/json", json.render(values).to_string()),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        let url = self.url.render(message, in_url);
+        let url = self.url.render(values, in_url);
         Ok(Call { method: self.method.clone(), url, headers, body: body.into_bytes() })
     }
 }
 
 impl Json {
-    fn has_greeting(&self) -> bool {
+    fn has(&self, place: Place) -> bool {
         match self {
             Self::Fixed(_) => false,
-            Self::Text(template) => template.has(Place::Greeting),
-            Self::List(items) => items.iter().any(Self::has_greeting),
-            Self::Object(fields) => fields.iter().any(|(_, field)| field.has_greeting()),
+            Self::Text(text) => text.template.has(place),
+            Self::List(items) => items.iter().any(|item| item.has(place)),
+            Self::Object(fields) => fields.iter().any(|(_, field)| field.has(place)),
         }
     }
 
     /// A value lands in a text and the whole is written by a JSON writer, so nothing can get out of its text.
-    fn render(&self, message: &Message) -> Value {
+    fn render(&self, values: &Values<'_>) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),
-            Self::Text(template) => Value::String(template.render(message, as_it_is)),
-            Self::List(items) => items.iter().map(|item| item.render(message)).collect(),
+            Self::Text(text) => Value::String(text.template.render(values, text.escape)),
+            Self::List(items) => items.iter().map(|item| item.render(values)).collect(),
             Self::Object(fields) => {
-                let fields = fields.iter().map(|(name, field)| (name.clone(), field.render(message)));
+                let fields = fields.iter().filter_map(|(name, field)| Some((name.clone(), field.render_field(values)?)));
                 Value::Object(fields.collect())
             }
         }
+    }
+
+    /// A field of an object; one of whose place-holders nothing comes is left out.
+    fn render_field(&self, values: &Values<'_>) -> Option<Value> {
+        match self {
+            Self::Text(text) => text.template.render_some(values, text.escape).map(Value::String),
+            Self::Fixed(_) | Self::List(_) | Self::Object(_) => Some(self.render(values)),
+        }
+    }
+}
+
+impl Text {
+    fn parse(source: &str, parameters: &Parameters) -> Result<Self, String> {
+        let escape = if source.trim_start().starts_with('<') { in_xml } else { as_it_is };
+        Ok(Self { template: Template::parse(source, parameters, escape)?, escape })
     }
 }
 
 fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
     Ok(match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Json::Fixed(value),
-        Value::String(text) => {
-            Json::Text(Template::parse(&text, parameters, as_it_is).map_err(|problem| error("json", problem))?)
-        }
+        Value::String(text) => Json::Text(Text::parse(&text, parameters).map_err(|problem| error("json", problem))?),
         Value::Array(items) => Json::List(items.into_iter().map(|item| json(item, parameters)).collect::<Result<_, _>>()?),
         Value::Object(fields) => {
             let field = |(name, field)| Ok((name, json(field, parameters)?));
@@ -175,10 +195,10 @@ fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
     })
 }
 
-fn form(fields: &[(String, String)], parameters: &Parameters) -> Result<Vec<(String, Template)>, RequestError> {
+fn form(fields: &[(String, String)], parameters: &Parameters) -> Result<Vec<(String, Text)>, RequestError> {
     let parse = |(name, text): &(String, String)| {
-        let template = Template::parse(text, parameters, as_it_is).map_err(|problem| error(&format!("form.{name}"), problem))?;
-        Ok((name.clone(), template))
+        let text = Text::parse(text, parameters).map_err(|problem| error(&format!("form.{name}"), problem))?;
+        Ok((name.clone(), text))
     };
     fields.iter().map(parse).collect()
 }
@@ -197,16 +217,36 @@ fn headers(headers: &[(String, String)], parameters: &Parameters) -> Result<Vec<
     headers.iter().map(parse).collect()
 }
 
-fn encode_form(fields: &[(String, Template)], message: &Message) -> String {
+fn encode_form(fields: &[(String, Text)], values: &Values<'_>) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
-    for (name, template) in fields {
-        form.append_pair(name, &template.render(message, as_it_is));
+    for (name, text) in fields {
+        if let Some(value) = text.template.render_some(values, text.escape) {
+            form.append_pair(name, &value);
+        }
     }
     form.finish()
 }
 
 fn as_it_is(value: &str) -> String {
     value.to_owned()
+}
+
+/// Writes the five characters that mean something in XML as references. What XML cannot hold at all becomes a space.
+fn in_xml(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\t' | '\n' | '\r' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that a value stays within its segment.

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::ports::sender::{Message, Speech};
+use super::super::addresses::Addresses;
+use crate::{
+    domain::receipt::ReceiptToken,
+    ports::sender::{Message, Speech},
+};
 
 /// A value of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +31,16 @@ pub(super) enum Place {
     Language,
     /// The channel: `sms`.
     Channel,
+    /// The language of a voice: `nl-NL`; empty but for voice.
+    VoiceLanguage,
+    /// Where the provider tells us what became of the message; empty: nowhere.
+    Callback,
+    /// Where it asks what a call says after a key press; empty: nowhere.
+    Call,
 }
 
 impl Place {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("address", Self::Address),
         ("address_digits", Self::AddressDigits),
         ("text", Self::Text),
@@ -41,20 +51,30 @@ impl Place {
         ("delivery", Self::Delivery),
         ("language", Self::Language),
         ("channel", Self::Channel),
+        ("voice_language", Self::VoiceLanguage),
+        ("callback", Self::Callback),
+        ("call", Self::Call),
     ];
 
-    fn value(self, message: &Message) -> String {
+    fn value(self, values: &Values<'_>) -> String {
+        let message = values.message;
+        let address = |of: fn(&Addresses, &ReceiptToken) -> String| {
+            values.addresses.map(|addresses| of(addresses, &message.receipt)).unwrap_or_default()
+        };
         match self {
             Self::Address => message.recipient.expose().to_owned(),
             Self::AddressDigits => message.recipient.expose().trim_start_matches('+').to_owned(),
             Self::Text => message.content.text.clone(),
             Self::Greeting => speech(message, |speech| &speech.greeting),
             Self::Ssml => speech(message, |speech| &speech.ssml),
+            Self::VoiceLanguage => speech(message, |speech| speech.voice),
             Self::Subject => message.content.subject.clone(),
             Self::Code => message.code.expose().to_owned(),
             Self::Delivery => message.delivery.to_string(),
             Self::Language => message.content.language.to_owned(),
             Self::Channel => message.recipient.channel().as_str().to_owned(),
+            Self::Callback => address(Addresses::callback),
+            Self::Call => address(Addresses::call),
         }
     }
 
@@ -62,13 +82,29 @@ impl Place {
     fn is_secret(self) -> bool {
         match self {
             Self::Text | Self::Ssml | Self::Subject | Self::Code => true,
-            Self::Address | Self::AddressDigits | Self::Greeting | Self::Delivery | Self::Language | Self::Channel => false,
+            Self::Address
+            | Self::AddressDigits
+            | Self::Greeting
+            | Self::Delivery
+            | Self::Language
+            | Self::Channel
+            | Self::VoiceLanguage
+            | Self::Callback
+            | Self::Call => false,
         }
     }
 }
 
-fn speech(message: &Message, part: fn(&Speech) -> &String) -> String {
-    message.content.speech.as_ref().map(part).cloned().unwrap_or_default()
+fn speech(message: &Message, part: fn(&Speech) -> &str) -> String {
+    message.content.speech.as_ref().map(part).unwrap_or_default().to_owned()
+}
+
+/// What is copied into templates.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) message: &'a Message,
+    /// Where the provider reaches us; `None`: nowhere.
+    pub(super) addresses: Option<&'a Addresses>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,8 +138,15 @@ impl Template {
     }
 
     /// Copies the values in, each `escape`d for where it stands.
-    pub(super) fn render(&self, message: &Message, escape: fn(&str) -> String) -> String {
-        self.fill(|place| escape(&place.value(message)))
+    pub(super) fn render(&self, values: &Values<'_>, escape: fn(&str) -> String) -> String {
+        self.fill(|place| escape(&place.value(values)))
+    }
+
+    /// The same, or `None` if it holds place-holders and nothing comes of them.
+    pub(super) fn render_some(&self, values: &Values<'_>, escape: fn(&str) -> String) -> Option<String> {
+        let text = self.render(values, escape);
+        let is_fixed = self.0.iter().all(|piece| matches!(piece, Piece::Text(_)));
+        Some(text).filter(|text| is_fixed || !text.is_empty())
     }
 
     /// With a letter in the place of each value.

@@ -32,6 +32,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
         parameters: [("account", "AC/1 2"), ("from", "Bank \"A\"")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         auth: Auth::None,
         answers: AnswerRules::default(),
+        addresses: None,
         allow_hosts: vec![host],
         plain: true,
         ca_file: None,
@@ -332,8 +333,72 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     let sender = voice(&server.uri(), r#"{"first": "{{ greeting }}", "then": ["{{ ssml }}"]}"#).unwrap();
     let mut message = message();
     message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
-    message.content.speech = Some(Speech { greeting: "Press a key.".to_owned(), ssml: "<speak>1 2</speak>".to_owned() });
+    message.content.speech =
+        Some(Speech { greeting: "Press a key.".to_owned(), ssml: "<speak>1 2</speak>".to_owned(), voice: "nl-NL" });
     sender.send(&message).await.unwrap();
     let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
     assert_eq!(body, json!({"first": "Press a key.", "then": ["<speak>1 2</speak>"]}));
+}
+
+fn addresses() -> Addresses {
+    let at = |what: &str| format!("https://otp.bank.example/{what}/p");
+    Addresses { callbacks: at("callbacks"), calls: Some(at("calls")) }
+}
+
+#[tokio::test]
+async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
+    let form = || {
+        let fields = [("To", "{{ address }}"), ("StatusCallback", "{{ callback }}"), ("Fixed", "")];
+        Body::Form(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+    };
+    let json = || Body::Json(r#"{"to": "{{ address }}", "webhook_url": "{{ callback }}", "fixed": ""}"#.to_owned());
+    let message = message();
+    let callback = format!("https://otp.bank.example/callbacks/p/{}", message.receipt.as_str());
+    for (addresses, expected) in [(Some(addresses()), Some(callback)), (None, None)] {
+        for body in [form(), json()] {
+            let server = provider(status(200)).await;
+            let addresses = addresses.clone();
+            let sender = Http::new(HttpSettings { addresses, ..settings(&server.uri(), body) }).unwrap();
+            let road = if expected.is_some() { ReceiptRoad::ByToken } else { ReceiptRoad::None };
+            assert_eq!(sender.capabilities().receipts, road);
+            sender.send(&message).await.unwrap();
+            let request = server.received_requests().await.unwrap().remove(0);
+            let form = || url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let fields: BTreeMap<String, String> = serde_json::from_slice(&request.body).unwrap_or_else(|_| form());
+            let find = |names: [&str; 2]| names.iter().find_map(|name| fields.get(*name).cloned());
+            let (found, fixed) = (find(["StatusCallback", "webhook_url"]), find(["Fixed", "fixed"]));
+            assert_eq!((found, fixed), (expected.clone(), Some(String::new())), "what is fixed stays");
+        }
+    }
+    let sender = Http::new(HttpSettings { addresses: Some(addresses()), ..settings("http://127.0.0.1:9", json_body()) }).unwrap();
+    assert_eq!(sender.capabilities().receipts, ReceiptRoad::ByReference, "it is told no address");
+}
+
+#[tokio::test]
+async fn text_07_values_in_xml_are_escaped_for_it() {
+    use crate::ports::sender::Speech;
+    let xml = "<Say language=\"{{ voice_language }}\" by='{{ from }}'>{{ greeting }}</Say><Go to=\"{{ call }}\"/>";
+    let server = provider(status(200)).await;
+    let body = Body::Form(vec![("Twiml".to_owned(), xml.to_owned()), ("Plain".to_owned(), "{{ greeting }}".to_owned())]);
+    let mut settings = settings(&server.uri(), body);
+    let request = settings.requests.remove(&Channel::Sms).unwrap();
+    settings.requests.insert(Channel::Voice, request);
+    for nobody_answers in [None, Some(Addresses { calls: None, ..addresses() })] {
+        settings.addresses = nobody_answers;
+        let error = Http::new(settings.clone()).unwrap_err().to_string();
+        assert!(error.contains("needs http.public_url and receipts of scheme twilio or vonage"), "{error}");
+    }
+    settings.addresses = Some(addresses());
+    let mut message = message();
+    message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
+    let greeting = "Tom & \"Co\" <b>\u{7}'x'".to_owned();
+    message.content.speech = Some(Speech { greeting: greeting.clone(), ssml: String::new(), voice: "nl-NL" });
+    Http::new(settings).unwrap().send(&message).await.unwrap();
+    let request = server.received_requests().await.unwrap().remove(0);
+    let form: BTreeMap<_, _> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    let call = format!("https://otp.bank.example/calls/p/{}", message.receipt.as_str());
+    let expected = format!(
+        "<Say language=\"nl-NL\" by='Bank &quot;A&quot;'>Tom &amp; &quot;Co&quot; &lt;b&gt; &apos;x&apos;</Say><Go to=\"{call}\"/>"
+    );
+    assert_eq!((form["Twiml"].as_str(), form["Plain"].as_str()), (expected.as_str(), greeting.as_str()));
 }

@@ -8,6 +8,8 @@ use std::{
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use reqwest::header::HeaderValue;
+
 use super::{target::host_of, *};
 
 fn vectors() -> Vec<Value> {
@@ -145,9 +147,68 @@ fn a_provider_cannot_ask_for_no_pause_or_for_one_beyond_the_code() {
         other => panic!("{other} is no retry"),
     };
     assert_eq!([wait(0), wait(7), wait(86_400)], [1, 7, 60]);
-    let header = |text| retry_after(Some(&HeaderValue::from_static(text)));
-    assert_eq!(header("7"), Some(Duration::from_secs(7)));
-    assert_eq!([header("-1"), header("Fri, 31 Dec 2027 23:59:59 GMT"), header("99999999999999999999")], [None; 3]);
+}
+
+#[test]
+fn hook_04_a_provider_may_ask_for_a_pause_in_seconds_or_until_a_date() {
+    let header = |asked: &str, date: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(asked).unwrap());
+        if !date.is_empty() {
+            headers.insert(DATE, HeaderValue::from_str(date).unwrap());
+        }
+        retry_after(&headers)
+    };
+    let now = "Fri, 31 Dec 2027 23:59:30 GMT";
+    assert_eq!(header("7", ""), Some(Duration::from_secs(7)));
+    assert_eq!(header("Fri, 31 Dec 2027 23:59:59 GMT", now), Some(Duration::from_secs(29)));
+    // The two older forms, too (RFC 9110 section 5.6.7).
+    assert_eq!(header("Saturday, 01-Jan-28 00:00:00 GMT", now), Some(Duration::from_secs(30)));
+    assert_eq!(header("Sat Jan  1 00:00:00 2028", now), Some(Duration::from_secs(30)));
+    assert_eq!(header("Fri, 31 Dec 2027 23:59:00 GMT", now), Some(Duration::ZERO), "the time has come");
+    assert_eq!(header("Fri, 31 Dec 2027 23:59:59 GMT", ""), None, "without its own time a date says nothing");
+    for bad in ["-1", "1.5", "soon", "Fri, 31 Dec 2027", "99999999999999999999"] {
+        assert_eq!(header(bad, now), None, "{bad}");
+    }
+    assert_eq!(retry_after(&HeaderMap::new()), None);
+}
+
+/// Says one byte of an answer after the other, for ever.
+async fn dribble(mut stream: tokio::net::TcpStream) -> std::io::Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut request = [0; 1024];
+    let _ = stream.read(&mut request).await?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n").await?;
+    loop {
+        stream.write_all(b"x").await?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
+    let timeout = Duration::from_millis(300);
+    for says_something in [true, false] {
+        let slow = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = slow.local_addr().unwrap();
+        let sink = tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = slow.accept().await {
+                if says_something {
+                    tokio::spawn(dribble(stream));
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        let url = format!("http://{address}/in");
+        let targets = Targets::of(&url, vec![address.to_string()], true).unwrap();
+        let outgoing = Outgoing::new(Settings { targets, ca_file: None, timeout }).unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(outgoing.call(call(&url)).await.map(|reply| reply.status), Err(again("timeout", None)));
+        assert!(begun.elapsed() >= timeout && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        sink.abort();
+    }
 }
 
 fn call(url: &str) -> Call {

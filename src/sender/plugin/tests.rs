@@ -25,7 +25,7 @@ impl SenderService for Answering {
 
 fn settings(address: &str) -> PluginSettings {
     let token = Some(SecretText::new("s3cret-word".to_owned()));
-    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5) }
+    PluginSettings { address: address.to_owned(), token, ca_file: None, timeout: Duration::from_secs(5), addresses: None }
 }
 
 type Asked = tokio::sync::mpsc::UnboundedReceiver<Request<v1::SendMessageRequest>>;
@@ -54,6 +54,19 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
     assert_eq!((request.delivery_id.as_str(), request.channel()), (message.delivery.to_string().as_str(), v1::Channel::Email));
     assert_eq!((request.address.as_str(), request.code.as_str()), ("anna@example.org", "123456"));
     assert_eq!((request.language.as_str(), request.subject), ("de", message.content.subject));
+    assert_eq!((request.receipt_url.as_str(), sender.capabilities().receipts), ("", ReceiptRoad::None));
+}
+
+#[tokio::test]
+async fn a_plugin_is_told_where_its_receipts_go() {
+    let (mut sender, mut asked) = plugin(|| Ok(Some(Outcome::Sent(Taken::default())))).await;
+    let callbacks = "https://otp.bank.example/callbacks/own".to_owned();
+    sender.addresses = Some(Addresses { callbacks, calls: None });
+    let message = samples::message();
+    sender.send(&message).await.unwrap();
+    let told = asked.recv().await.unwrap().into_inner().receipt_url;
+    assert_eq!(told, format!("https://otp.bank.example/callbacks/own/{}", message.receipt.as_str()));
+    assert_eq!(sender.capabilities().receipts, ReceiptRoad::ByToken);
 }
 
 #[tokio::test]

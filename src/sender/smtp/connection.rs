@@ -1,44 +1,28 @@
-//! Keeps connections to the server, and says at which step and why one failed.
-//!
-//! `lettre`'s own pool is not used: it tells a refused login from a refused recipient by the reply code
-//! alone, bounds no command in time, and leaves Nagle's algorithm on, which costs 40 ms a mail.
+//! Keeps connections to the server, hands mail over on them, and says at which step and why one failed.
 
 use std::{
-    error::Error as _,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use lettre::transport::smtp::{
-    Error,
-    authentication::{Credentials, Mechanism},
-    client::{AsyncSmtpConnection, TlsParameters},
-    commands::{Data, Mail as MailFrom, Rcpt},
-    extension::ClientId,
-};
-use tokio::{net::TcpStream, sync::Semaphore, time::Instant};
+use tokio::{sync::Semaphore, time::Instant};
 
-use super::{deferred, give_up, mail::Mail, next_sender, retry, unknown};
+use super::{
+    deferred, give_up,
+    mail::Mail,
+    next_sender, retry,
+    road::Road,
+    unknown,
+    wire::{Lost, Reply, Wire},
+};
 use crate::ports::sender::SendError;
 
 /// How long a connection is kept without use; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
 const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// How the connection is encrypted, with what that takes.
-pub(super) enum Encryption {
-    None,
-    StartTls(TlsParameters),
-    Implicit(TlsParameters),
-}
-
-/// Where the server is and how it is entered.
-pub(super) struct Road {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) encryption: Encryption,
-    pub(super) credentials: Option<Credentials>,
-    pub(super) hello: ClientId,
-}
+/// The server is about to close the connection.
+const CLOSING: u16 = 421;
+/// The server wants a login first (RFC 4954).
+const LOGIN_WANTED: u16 = 530;
 
 /// A bounded number of connections to one server.
 pub(super) struct Connections {
@@ -48,19 +32,31 @@ pub(super) struct Connections {
 }
 
 struct Idle {
-    connection: AsyncSmtpConnection,
+    connection: Connection,
     since: Instant,
+}
+
+/// A connection that takes mail.
+pub(super) struct Connection {
+    pub(super) wire: Wire,
+    /// May several commands be said before the first reply (RFC 2920)?
+    pub(super) pipelining: bool,
 }
 
 /// The step at which the server said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Connect,
-    Encrypt,
     Login,
     From,
     Recipient,
     Data,
+}
+
+/// Why a mail was not asked for.
+enum Stop {
+    Lost,
+    Refused(Step, Reply),
 }
 
 impl std::fmt::Debug for Connections {
@@ -78,114 +74,110 @@ impl Connections {
     /// Hands one mail over. A connection on which anything failed, or whose caller went away, is dropped.
     pub(super) async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let _slot = self.slots.acquire().await.map_err(|_| retry("closed"))?;
-        let mut connection = match self.take_idle().await {
+        let mut connection = match self.resume(mail).await? {
             Some(connection) => connection,
-            None => self.road.connect().await?,
+            None => self.begin(mail).await?,
         };
-        transmit(&mut connection, mail).await?;
+        connection.hand_over(mail).await?;
         self.park(connection);
         Ok(())
     }
 
-    /// A connection that was kept and still answers.
-    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+    /// Offers the mail on a connection that was kept. One that the server has closed meanwhile is no failure: nothing was
+    /// handed over yet.
+    async fn resume(&self, mail: &Mail) -> Result<Option<Connection>, SendError> {
         // Ends: each turn takes one away, and only holders of a slot put one back.
-        loop {
-            let mut kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if kept.since.elapsed() < IDLE_MAX && kept.connection.test_connected().await {
-                return Some(kept.connection);
+        while let Some(mut kept) = self.take_idle() {
+            match kept.offer(mail).await {
+                Ok(()) => return Ok(Some(kept)),
+                Err(Stop::Lost) => {}
+                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => {}
+                Err(Stop::Refused(step, reply)) => return Err(judge(step, &reply)),
             }
+        }
+        Ok(None)
+    }
+
+    async fn begin(&self, mail: &Mail) -> Result<Connection, SendError> {
+        let mut connection = self.road.connect().await?;
+        match connection.offer(mail).await {
+            Ok(()) => Ok(connection),
+            Err(Stop::Lost) => Err(retry("unreachable")),
+            Err(Stop::Refused(step, reply)) => Err(judge(step, &reply)),
         }
     }
 
-    fn park(&self, connection: AsyncSmtpConnection) {
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that was used last is the likeliest to be open still; if it is too old, so are all others.
+        idle.pop().filter(|kept| kept.since.elapsed() < IDLE_MAX).map(|kept| kept.connection)
+    }
+
+    fn park(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|kept| kept.since.elapsed() < IDLE_MAX);
         idle.push(Idle { connection, since: Instant::now() });
     }
 }
 
-impl Road {
-    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let mut connection = match &self.encryption {
-            Encryption::None => self.dial().await?,
-            Encryption::StartTls(tls) => {
-                let mut connection = self.dial().await?;
-                connection.starttls(tls.clone(), &self.hello).await.map_err(|error| judge(Step::Encrypt, &error))?;
-                connection
-            }
-            Encryption::Implicit(tls) => {
-                // Here lettre dials, because it takes no stream of ours.
-                let (server, tls) = ((self.host.as_str(), self.port), Some(tls.clone()));
-                let connection = AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None).await;
-                connection.map_err(|error| judge(Step::Connect, &error))?
-            }
-        };
-        if let Some(credentials) = &self.credentials {
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&mechanisms, credentials).await.map_err(|error| judge(Step::Login, &error))?;
+impl Connection {
+    /// Says who it is from and for whom, until the server asks for the mail: in one write if it takes that.
+    async fn offer(&mut self, mail: &Mail) -> Result<(), Stop> {
+        let commands = [
+            (Step::From, 2, format!("MAIL FROM:<{}>\r\n", mail.from)),
+            (Step::Recipient, 2, format!("RCPT TO:<{}>\r\n", mail.to)),
+            (Step::Data, 3, "DATA\r\n".to_owned()),
+        ];
+        if self.pipelining {
+            let all: String = commands.iter().map(|(_, _, command)| command.as_str()).collect();
+            self.wire.say(&all).await?;
         }
-        Ok(connection)
+        for (step, hundred, command) in commands {
+            if !self.pipelining {
+                self.wire.say(&command).await?;
+            }
+            let reply = self.wire.hear().await?;
+            if !reply.is(hundred) {
+                return Err(Stop::Refused(step, reply));
+            }
+        }
+        Ok(())
     }
 
-    async fn dial(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|_| retry("unreachable"))?;
-        stream.set_nodelay(true).map_err(|_| retry("unreachable"))?;
-        let connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await;
-        connection.map_err(|error| judge(Step::Connect, &error))
+    /// Hands the mail over. Whoever loses the connection here does not know whether it was taken.
+    async fn hand_over(&mut self, mail: &Mail) -> Result<(), SendError> {
+        let reply = self.wire.ask(&mail.data).await.map_err(|Lost| unknown("connection_lost"))?;
+        if reply.is(2) { Ok(()) } else { Err(judge(Step::Data, &reply)) }
     }
 }
 
-async fn transmit(connection: &mut AsyncSmtpConnection, mail: &Mail) -> Result<(), SendError> {
-    let from = MailFrom::new(Some(mail.from.clone()), Vec::new());
-    connection.command(from).await.map_err(|error| judge(Step::From, &error))?;
-    let to = Rcpt::new(mail.to.clone(), Vec::new());
-    connection.command(to).await.map_err(|error| judge(Step::Recipient, &error))?;
-    connection.command(Data).await.map_err(|error| judge(Step::Data, &error))?;
-    connection.message(&mail.bytes).await.map_err(|error| judge(Step::Data, &error))?;
-    Ok(())
+impl From<Lost> for Stop {
+    fn from(_: Lost) -> Self {
+        Self::Lost
+    }
 }
 
-/// What to do after a failure. The words of the server stay here: they tend to hold the address.
-fn judge(step: Step, error: &Error) -> SendError {
-    if step == Step::Encrypt || is_tls(error) {
-        return next_sender("tls_failed");
-    }
-    if error.is_transient() {
-        let is_recipients = matches!(step, Step::Recipient | Step::Data) && is_about_recipient(error);
-        return if is_recipients { deferred("busy") } else { retry("busy") };
-    }
+/// What to do after a refusal. The words of the server stay here: they tend to hold the address.
+pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
     match step {
-        // A client error is that the server offers no way to log in that we know.
-        Step::Login if error.is_permanent() || error.is_client() => next_sender("login_refused"),
-        Step::Connect | Step::From if error.is_permanent() => next_sender("sender_refused"),
-        Step::Recipient | Step::Data if is_about_us(error) => next_sender("sender_refused"),
-        Step::Recipient | Step::Data if error.is_permanent() => give_up("refused"),
-        // The mail may have been taken before the connection broke.
-        Step::Data => unknown("connection_lost"),
-        Step::Connect | Step::Encrypt | Step::Login | Step::From | Step::Recipient => retry("unreachable"),
+        Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => deferred("busy"),
+        _ if reply.is(4) => retry("busy"),
+        // Neither yes nor no: it does not speak as it should.
+        _ if !reply.is(5) => retry("unreachable"),
+        Step::Login => next_sender("login_refused"),
+        Step::Connect | Step::From => next_sender("sender_refused"),
+        Step::Recipient | Step::Data if is_about_us(reply) => next_sender("sender_refused"),
+        Step::Recipient | Step::Data => give_up("refused"),
     }
 }
 
 /// The address or its mailbox is what cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463); the server is well.
-fn is_about_recipient(error: &Error) -> bool {
-    let words = error.source().map(ToString::to_string).unwrap_or_default();
-    words.starts_with("4.1.") || words.starts_with("4.2.")
+fn is_about_recipient(reply: &Reply) -> bool {
+    ["4.1.", "4.2."].iter().any(|begin| reply.lines[0].starts_with(begin))
 }
 
-/// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing
-/// login (530, RFC 4954) is about us, not about the recipient.
-fn is_about_us(error: &Error) -> bool {
-    let words = error.source().map(ToString::to_string).unwrap_or_default();
-    error.is_permanent() && (words.starts_with("5.7.") || error.status().is_some_and(|code| code.to_string() == "530"))
-}
-
-/// `lettre` calls a failed handshake a failed connection; the cause tells them apart.
-fn is_tls(error: &Error) -> bool {
-    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
-    error.is_tls() || causes.any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(holds_tls))
-}
-
-fn holds_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+/// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing login is about
+/// us, not about the recipient.
+fn is_about_us(reply: &Reply) -> bool {
+    reply.code == LOGIN_WANTED || reply.lines[0].starts_with("5.7.")
 }

@@ -15,6 +15,10 @@ fn secrets(texts: &[&str]) -> Vec<SecretText> {
     texts.iter().map(|&text| SecretText::new(text.to_owned())).collect()
 }
 
+fn keys(texts: &[&str]) -> Result<WebhookKeys, WrongSecret> {
+    WebhookKeys::parse(texts.iter().copied())
+}
+
 fn settings(server: &str) -> WebhookSettings {
     WebhookSettings {
         url: format!("{server}/hook"),
@@ -23,6 +27,7 @@ fn settings(server: &str) -> WebhookSettings {
         plain: true,
         ca_file: None,
         timeout: Duration::from_secs(5),
+        addresses: None,
     }
 }
 
@@ -41,7 +46,7 @@ fn hook_01_signatures_are_those_of_the_vectors() {
         let (Some(id), Some(given)) = (header("webhook-id"), header("webhook-signature")) else { continue };
         let Some(seconds) = header("webhook-timestamp").and_then(|text| text.parse::<u64>().ok()) else { continue };
         let texts: Vec<&str> = case["secrets"].as_array().unwrap().iter().map(|secret| secret.as_str().unwrap()).collect();
-        let ours = Signer::new(&secrets(&texts)).unwrap().sign(id, seconds, case["body"].as_str().unwrap().as_bytes());
+        let ours = keys(&texts).unwrap().sign(id, seconds, case["body"].as_str().unwrap().as_bytes());
         let matches = ours.split(' ').any(|ours| given.split(' ').any(|given| given == ours));
         if case["expect"] == "accepted" {
             assert!(matches, "{}", case["name"]);
@@ -59,12 +64,12 @@ fn hook_01_signatures_are_those_of_the_vectors() {
 #[test]
 fn hook_01_a_secret_has_24_to_64_bytes() {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
-    let made = |bytes: usize| Signer::new(&secrets(&[&format!("whsec_{}", BASE64_STANDARD.encode(vec![7; bytes]))])).is_ok();
+    let made = |bytes: usize| keys(&[&format!("whsec_{}", BASE64_STANDARD.encode(vec![7; bytes]))]).is_ok();
     assert_eq!([23, 24, 64, 65].map(made), [false, true, true, false]);
     for bad in ["", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_not base64"] {
-        assert!(Signer::new(&secrets(&[bad])).is_err(), "{bad}");
+        assert!(keys(&[bad]).is_err(), "{bad}");
     }
-    assert!(Signer::new(&[]).is_err());
+    assert!(keys(&[]).is_err());
 }
 
 #[tokio::test]
@@ -81,7 +86,7 @@ async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id()
     let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
     assert_eq!(header("webhook-id"), message.delivery.to_string());
     assert_eq!(header("webhook-timestamp"), "1750000000");
-    let expected = Signer::new(&secrets(&[SECRET, second])).unwrap().sign(&header("webhook-id"), 1_750_000_000, &request.body);
+    let expected = keys(&[SECRET, second]).unwrap().sign(&header("webhook-id"), 1_750_000_000, &request.body);
     assert_eq!(header("webhook-signature"), expected);
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["type"], "message.send");
@@ -114,4 +119,19 @@ fn hook_03_a_webhook_leads_to_no_inner_network_by_itself() {
     };
     assert!(refused("https://169.254.169.254/hook", false) && refused("http://hooks.example.com/", false));
     assert!(!refused("https://hooks.example.com/", false));
+}
+
+#[tokio::test]
+async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
+    let addresses = || Addresses { callbacks: "https://otp.bank.example/callbacks/own".to_owned(), calls: None };
+    let message = samples::message();
+    let url = json!(format!("https://otp.bank.example/callbacks/own/{}", message.receipt.as_str()));
+    for (addresses, expected, road) in [(Some(addresses()), url, ReceiptRoad::ByToken), (None, Value::Null, ReceiptRoad::None)] {
+        let server = receiver(ResponseTemplate::new(204)).await;
+        let webhook = Webhook::new(WebhookSettings { addresses, ..settings(&server.uri()) }, Arc::new(Fixed)).unwrap();
+        assert_eq!(webhook.capabilities().receipts, road);
+        webhook.send(&message).await.unwrap();
+        let body: Value = serde_json::from_slice(&server.received_requests().await.unwrap()[0].body).unwrap();
+        assert_eq!(body["data"]["receipt_url"], expected);
+    }
 }

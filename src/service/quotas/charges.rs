@@ -1,14 +1,18 @@
 //! What one message counts against, tightest first.
 
-use crate::domain::{
-    caller::Caller,
-    decide::Outgoing,
-    gcra::Rate,
-    ids::Reference,
-    keyring::{Keyring, Mark},
-    quota::{Dimension, Network, Quotas},
-    spend::{Money, Spend},
-    verification::Contact,
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::Outgoing,
+        gcra::Rate,
+        guard::Guard,
+        ids::Reference,
+        keyring::{Keyring, Mark},
+        quota::{Dimension, Network, Quotas},
+        spend::{Money, Spend},
+        verification::Contact,
+    },
+    ports::store::Short,
 };
 
 /// One bucket that a message counts against.
@@ -19,6 +23,8 @@ pub(super) struct Charge {
     pub(super) rate: Rate,
     /// How many it takes of the bucket: one, or of a budget the parts that the message costs.
     pub(super) want: u32,
+    /// What becomes of the message if there are fewer.
+    pub(super) short: Short,
 }
 
 /// What brings the message about. Every message counts for where it goes, whom it is for and whose it is; a start counts
@@ -45,6 +51,7 @@ pub(super) struct Tariff<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) quotas: &'a Quotas,
     pub(super) spend: &'a Spend,
+    pub(super) guard: &'a Guard,
     pub(super) caller: &'a Caller,
 }
 
@@ -62,7 +69,7 @@ impl Tariff<'_> {
             add(Dimension::SubjectRecipients, &[subject]);
         }
         add(Dimension::Subject, &[subject]);
-        if let Some(numbering) = numbering {
+        if let Some(numbering) = &numbering {
             add(Dimension::Prefix, &[&numbering.block]);
             add(Dimension::Country, &[&numbering.country]);
         }
@@ -83,6 +90,9 @@ impl Tariff<'_> {
             }
             add(Dimension::Caller, &[caller]);
         }
+        if let Some(numbering) = &numbering {
+            charges.extend(self.guard_charges(numbering));
+        }
         self.add_cost(&mut charges, cost);
         charges.sort_by_key(|charge| charge.dimension);
         charges
@@ -93,7 +103,13 @@ impl Tariff<'_> {
         for share in self.spend.shares(&self.caller.tenant, cost) {
             let mut bucket = self.mark(share.dimension, &[]);
             bucket[0] = self.mark(Dimension::SpendHour, &[])[0];
-            charges.push(Charge { dimension: share.dimension, bucket, rate: share.rate, want: share.parts });
+            charges.push(Charge {
+                dimension: share.dimension,
+                bucket,
+                rate: share.rate,
+                want: share.parts,
+                short: Short::Refuse,
+            });
         }
     }
 
@@ -111,12 +127,12 @@ impl Tariff<'_> {
             bucket[0] = self.mark(first, value)[0];
         }
         if !charges.iter().any(|charge| charge.bucket == bucket) {
-            charges.push(Charge { dimension, bucket, rate, want: 1 });
+            charges.push(Charge { dimension, bucket, rate, want: 1, short: Short::Refuse });
         }
     }
 
     /// Names a bucket: a keyed hash, so that the store sees neither number, nor address, nor name.
-    fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
+    pub(super) fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
         let mut fields = vec![dimension.as_str().as_bytes(), self.caller.tenant.as_str().as_bytes()];
         fields.extend(value.iter().map(|part| part.as_bytes()));
         self.keyring.mark("quota", &fields)
@@ -130,8 +146,10 @@ mod tests {
     use super::*;
     use crate::domain::{
         caller::Roles,
+        guard::Mode,
         ids::{ActionName, CallerName, SubjectId, TenantId},
         keyring::tests::ring,
+        numbering::Country,
         recipient::{Channel, Recipient},
         spend::Budgets,
     };
@@ -154,7 +172,7 @@ mod tests {
     }
 
     fn quotas() -> Quotas {
-        let counted = Dimension::ALL.into_iter().filter(|dimension| !dimension.is_money());
+        let counted = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain());
         counted.map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600)))).collect()
     }
 
@@ -174,9 +192,14 @@ mod tests {
         Spend { costs: [((Channel::Sms, None), money("0.25"))].into(), budgets, ..Spend::default() }
     }
 
+    fn guard() -> Guard {
+        let (leak, exempt) = (Duration::from_secs(86_400), [Country::parse("BE").unwrap()].into());
+        Guard { mode: Mode::Enforce, budget: 50, reserve: 500, leak, exempt }
+    }
+
     fn bill(tenant: &str, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
-        let (keyring, quotas, spend, caller) = (ring(1, &["a"]), quotas(), spend(), caller(tenant));
-        let tariff = Tariff { keyring: &keyring, quotas: &quotas, spend: &spend, caller: &caller };
+        let (keyring, quotas, spend, guard, caller) = (ring(1, &["a"]), quotas(), spend(), guard(), caller(tenant));
+        let tariff = Tariff { keyring: &keyring, quotas: &quotas, spend: &spend, guard: &guard, caller: &caller };
         tariff.charges(occasion, outgoing, spend.cost(&outgoing.recipient))
     }
 
@@ -200,9 +223,12 @@ mod tests {
 
     #[test]
     fn a_resend_counts_for_where_it_goes_and_not_for_who_asks() {
-        use Dimension::{Country, Prefix, Recipient, RecipientLong, SpendDay, SpendHour, Subject, Tenant};
+        use Dimension::{
+            Country, GuardCountry, GuardPrefix, Prefix, Recipient, RecipientLong, SpendDay, SpendHour, Subject, Tenant,
+        };
         let known = Outgoing { new_subject: false, new_recipient: false, ..outgoing(Channel::Sms, "+31612345678") };
-        let expected = [Recipient, RecipientLong, Subject, Prefix, Country, Tenant, SpendHour, SpendDay];
+        let of_number = [Prefix, GuardPrefix, Country, GuardCountry];
+        let expected = [&[Recipient, RecipientLong, Subject][..], &of_number, &[Tenant, SpendHour, SpendDay]].concat();
         for occasion in [Occasion::Resend, Occasion::Plan] {
             assert_eq!(dimensions(&bill("bank", occasion, &known)), expected);
         }
@@ -224,8 +250,31 @@ mod tests {
     fn a_dimension_without_a_rate_is_not_counted() {
         let only: Quotas = [(Dimension::Tenant, Rate::per(1, Duration::from_secs(1)))].into_iter().collect();
         let outgoing = outgoing(Channel::Email, "a@example.org");
-        let tariff = Tariff { keyring: &ring(1, &["a"]), quotas: &only, spend: &Spend::default(), caller: &caller("bank") };
+        let (keyring, spend, guard, caller) = (ring(1, &["a"]), Spend::default(), guard(), caller("bank"));
+        let tariff = Tariff { keyring: &keyring, quotas: &only, spend: &spend, guard: &guard, caller: &caller };
         assert_eq!(dimensions(&tariff.charges(Occasion::Resend, &outgoing, Money::default())), [Dimension::Tenant]);
+    }
+
+    #[test]
+    fn send_04_a_message_to_a_number_counts_for_its_block_and_its_country_where_they_lie() {
+        let guarded = |address| {
+            let charges = bill("bank", Occasion::Resend, &outgoing(Channel::Sms, address));
+            let place = |of| charges.iter().find(|charge| charge.dimension == of).map(|charge| charge.bucket[0]);
+            let shared = [
+                place(Dimension::Prefix) == place(Dimension::GuardPrefix),
+                place(Dimension::Country) == place(Dimension::GuardCountry),
+            ];
+            let counted: Vec<_> = charges.into_iter().filter(|charge| charge.dimension.is_guard()).collect();
+            (counted, shared)
+        };
+        let (counted, shared) = guarded("+31612345678");
+        assert_eq!((dimensions(&counted), shared), (vec![Dimension::GuardPrefix, Dimension::GuardCountry], [true, true]));
+        assert!(counted.iter().all(|charge| charge.want == 3 && charge.short == Short::Refuse));
+        let buckets = |address| guarded(address).0.iter().map(|charge| charge.bucket).collect::<Vec<_>>();
+        assert_eq!(buckets("+31612345999"), buckets("+31612345678"), "a neighbour");
+        let far = buckets("+31612399678");
+        assert!(far[0] != counted[0].bucket && far[1] == counted[1].bucket, "of the same country");
+        assert_eq!(guarded("+32470123456").0, [], "an exempt country");
     }
 
     #[test]

@@ -60,12 +60,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::quota::Dimension;
+    use crate::{domain::quota::Dimension, ports::store::Short};
 
     fn charge(n: u32, count: u32) -> Charge {
         let mut bucket = [0; 16];
         bucket[..4].copy_from_slice(&n.to_be_bytes());
-        Charge { dimension: Dimension::Recipient, bucket, rate: Rate::per(count, Duration::from_secs(600)), want: 1 }
+        Charge {
+            dimension: Dimension::Recipient,
+            bucket,
+            rate: Rate::per(count, Duration::from_secs(600)),
+            want: 1,
+            short: Short::Refuse,
+        }
     }
 
     fn now() -> Timestamp {

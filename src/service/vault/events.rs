@@ -78,6 +78,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
             let details = [("call", (*call).to_owned()), ("reason", (*reason).to_owned())];
             ("refused", details.into_iter().chain(quota).collect())
         }
+        What::WouldRefuse { quota } => ("would_refuse", vec![("quota", quota.as_str().to_owned())]),
         What::Closed { outcome } => ("closed", vec![("outcome", outcome_word(*outcome).to_owned())]),
         What::Sent { channel, sender } => ("sent", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())]),
         What::SendFailed { channel, reason } => {

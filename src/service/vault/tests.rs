@@ -10,6 +10,7 @@ use crate::{
         binding::Binding,
         code::CodeLength,
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
+        delivery::DeliveryStatus,
         failures::Origin,
         generation::Generation,
         guess::{Guess, Separators},
@@ -17,11 +18,12 @@ use crate::{
         keyring::{Kid, SECRET_BYTES, Secret},
         limits::{EntryMode, Limits, SubjectRules},
         link::BrowserMark,
+        plan::Step,
         recipient::{Channel, Recipient},
         route::Refusals,
         test_recipients::TestRecipients,
         time::{Now, Timestamp},
-        verification::RequestMark,
+        verification::{Phase, RequestMark},
     },
     system::SystemEntropy,
 };
@@ -112,6 +114,13 @@ fn a_record_comes_back_as_it_went_in() {
     let (key, mut record, _) = a_record(&vault);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
+    record.verifications[0].deliveries[0].status = DeliveryStatus::Undelivered { reason: "30003".to_owned() };
+    if let Phase::Pending(pending) = &mut record.verifications[0].phase {
+        pending.limits.plan = vec![
+            Step { channel: Channel::Email, wait: Some(Duration::from_secs(20)) },
+            Step { channel: Channel::Sms, wait: None },
+        ];
+    }
     record.verifications[0].deliveries[0].reference = ProviderReference::parse(&"x".repeat(128)).ok();
     record.verifications[0].deliveries[0].refusals = Refusals::default().with(1).with(7);
     let blob = vault.close(&key, &record);

@@ -1,18 +1,19 @@
 //! Stories of codes: what kills one, and what it is right for.
 
 use super::{
-    fixtures::{MINUTE, SECOND, action, binding, contact, limits},
+    fixtures::{MAIL, MINUTE, SECOND, action, binding, contact, limits},
     world::World,
 };
 use crate::domain::{
     code::CodeLength,
     decide::{CancelReason, Check, Next, Start, Target, Verdict, check},
     failures::Origin,
-    guess::{Guess, Separators},
+    guess::{Digits, Guess, Separators},
     ids::{AttemptId, SubjectId, TenantId, VerificationId},
     limits::{CODE_LIFETIME_MAX, EntryMode, Limits},
     recipient::{Channel, Recipient},
     refusal::Refusal,
+    test_recipients::TestRecipients,
     verification::{CancelCause, Outcome, Status},
 };
 
@@ -52,6 +53,24 @@ fn a_resend_waits_for_its_cool_down_and_its_channel_must_be_permitted() {
     assert_eq!(world.resend(id, Some(Channel::Whatsapp)).unwrap_err(), Refusal::ChannelNotPermitted);
     assert_eq!(world.resend(id, Some(Channel::Sms)).unwrap_err(), Refusal::ChannelNotPermitted, "no such recipient");
     assert!(world.resend(id, None).is_ok());
+}
+
+#[test]
+fn the_code_of_a_test_recipient_is_in_the_settings_and_its_guesses_are_counted() {
+    let mut world = World::new();
+    let code = Digits::from_ascii(b"246810").unwrap();
+    world.tests = [(MAIL.clone(), code)].into_iter().collect();
+    let id = world.started(Origin::Vouched);
+    assert_eq!(world.code(id), "246810");
+    assert_eq!(world.check(id, "246811").unwrap(), Verdict::Wrong { left: 4 });
+    assert_eq!(world.check(id, "246810").unwrap(), Verdict::Approved);
+    let elsewhere = Recipient::parse(Channel::Email, "bert@example.org").unwrap();
+    let command = Start { recipients: vec![elsewhere, MAIL.clone()], ..world.a_start() };
+    let id = world.start(command).unwrap().verification.id;
+    world.tests = TestRecipients::default();
+    let derived = world.code(id);
+    world.tests = [(MAIL.clone(), Digits::from_ascii(b"246810").unwrap())].into_iter().collect();
+    assert_eq!(world.code(id), derived, "beside somebody else nothing is known beforehand");
 }
 
 /// A verification with the longest life, so many seconds and a millisecond or not after its start.

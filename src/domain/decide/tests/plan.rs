@@ -262,6 +262,21 @@ fn send_05_a_step_that_the_quotas_refuse_is_seen_as_failed_and_the_plan_goes_on(
 }
 
 #[test]
+fn a_resend_repeats_the_road_that_was_taken_and_not_one_that_was_passed_over() {
+    let mut world = World::new();
+    let id = started(&mut world);
+    bring(&mut world);
+    world.pass(EMAIL_WAIT);
+    world.quotas_refuse = true;
+    world.tick();
+    world.tick();
+    assert_eq!(world.find(id).last_road().unwrap().channel, Channel::Email);
+    world.pass(30 * SECOND);
+    world.resend(id, None).unwrap();
+    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice, Channel::Email]);
+}
+
+#[test]
 fn where_codes_are_disabled_no_step_is_sent() {
     let mut world = World::new();
     let id = started(&mut world);

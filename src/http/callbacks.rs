@@ -1,0 +1,246 @@
+//! Takes what providers tell us afterwards: receipts of messages, and key presses of calls.
+//!
+//! Each call is judged by its provider's signature before anything of it is read. What it says changes a delivery and
+//! never a verdict. A sender without a scheme has no address here, and whoever asks for one is told what everybody is
+//! told who asks for what does not exist.
+
+mod calls;
+mod read;
+mod verify;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Query, State},
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+
+pub use self::{
+    calls::Dialect,
+    verify::{TOLERANCE, Verifier},
+};
+use self::{
+    read::{Item, read},
+    verify::{Call, NotGenuine},
+};
+use crate::{
+    domain::{ids::ProviderReference, mac::SharedText},
+    ports::callback::{Place, Reading},
+    service::{Service, failure::Failure},
+};
+
+/// A batch of a hundred receipts has room in it.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Who tells us, how we know it is they, and how it is read.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Judges the calls.
+    pub verifier: Verifier,
+    /// Reads them.
+    pub reading: Reading,
+    /// What the provider must bring when it asks whether this address is ours (Meta); none: it is not told.
+    pub challenge: Option<SharedText>,
+    /// The language in which its calls are told what to say, if it makes calls.
+    pub dialect: Option<Dialect>,
+}
+
+/// All who tell us something.
+pub struct Callbacks {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The beginning of every URL that providers were given.
+    pub public_url: String,
+    /// By the name of the sender.
+    pub receivers: BTreeMap<String, Receiver>,
+}
+
+/// `/callbacks/{sender}/{token}`, the same without a token, and `/calls/{sender}/{token}`.
+pub fn router(callbacks: Callbacks) -> Router {
+    Router::new()
+        .route("/callbacks/{sender}", get(without_token).post(without_token))
+        .route("/callbacks/{sender}/{token}", get(with_token).post(with_token))
+        .route("/calls/{sender}/{token}", post(calls::pressed))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Arc::new(callbacks))
+}
+
+/// A call, with nothing of it read.
+struct Incoming {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> axum::extract::FromRequest<S> for Incoming {
+    type Rejection = Response;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Response> {
+        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        Ok(Self { method, uri, headers, body })
+    }
+}
+
+async fn with_token(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path((sender, token)): Path<(String, String)>,
+    incoming: Incoming,
+) -> StatusCode {
+    callbacks.receipts(&sender, Some(&token), &incoming).await
+}
+
+async fn without_token(State(callbacks): State<Arc<Callbacks>>, Path(sender): Path<String>, incoming: Incoming) -> Response {
+    let expected = callbacks.receivers.get(&sender).and_then(|receiver| receiver.challenge.as_ref());
+    match (expected, Query::try_from_uri(&incoming.uri)) {
+        (Some(expected), Ok(Query(challenge))) if incoming.method == Method::GET => Challenge::answer(challenge, expected),
+        _ => callbacks.receipts(&sender, None, &incoming).await.into_response(),
+    }
+}
+
+/// How Meta asks whether an address is ours.
+#[derive(Deserialize)]
+struct Challenge {
+    #[serde(rename = "hub.mode")]
+    mode: String,
+    #[serde(rename = "hub.verify_token")]
+    token: String,
+    #[serde(rename = "hub.challenge")]
+    number: String,
+}
+
+impl Challenge {
+    /// Gives the challenge back to who knows the token. It is digits; nothing else is given back to anybody.
+    fn answer(self, expected: &SharedText) -> Response {
+        let is_number = !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
+        if self.mode == "subscribe" && is_number && expected.is(&self.token) {
+            self.number.into_response()
+        } else {
+            StatusCode::FORBIDDEN.into_response()
+        }
+    }
+}
+
+/// What became of a call, in one word of the metrics and one status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It was taken, whether or not it changed anything.
+    Taken,
+    /// There is no such address.
+    Absent,
+    /// It is not from the provider, or not of now.
+    Refused(NotGenuine),
+    /// It was taken before.
+    Repeated,
+    /// It does not hold what it should.
+    Unreadable,
+    /// The store did not answer: the provider is to try again.
+    Unavailable,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Absent => "absent",
+            Self::Refused(why) => why.as_str(),
+            Self::Repeated => "repeated",
+            Self::Unreadable => "unreadable",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The same for all that is refused: nobody learns why.
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Taken => StatusCode::NO_CONTENT,
+            Self::Absent => StatusCode::NOT_FOUND,
+            Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::Repeated => StatusCode::CONFLICT,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        tracing::warn!(%failure, "A provider's callback could not be taken; the provider is asked to try again.");
+        Self::Unavailable
+    }
+}
+
+impl Callbacks {
+    async fn receipts(&self, sender: &str, token: Option<&str>, incoming: &Incoming) -> StatusCode {
+        let Some(receiver) = self.receivers.get(sender) else { return Outcome::Absent.status() };
+        let outcome = self.take(sender, receiver, token, incoming).await.map_or_else(|outcome| outcome, |()| Outcome::Taken);
+        count(sender, outcome.word());
+        outcome.status()
+    }
+
+    /// The effect comes before the id is taken, so that a call whose effect failed may come again under the same id. A
+    /// repeat has no effect either way: what was taken once is taken already.
+    async fn take(&self, sender: &str, receiver: &Receiver, token: Option<&str>, incoming: &Incoming) -> Result<(), Outcome> {
+        if token.is_some_and(|token| !self.service.knows_token(sender, token)) {
+            return Err(Outcome::Absent);
+        }
+        let is_get = incoming.method == Method::GET;
+        if is_get != (receiver.reading.place == Place::Query) {
+            return Err(Outcome::Unreadable);
+        }
+        let id = self.verify(receiver, incoming)?;
+        let query = incoming.uri.query().unwrap_or_default();
+        let items = read(&receiver.reading, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
+        for item in items {
+            self.note(sender, token, item).await?;
+        }
+        self.take_once(sender, id).await
+    }
+
+    /// Judges a call; gives its id.
+    fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
+        let path = incoming.uri.path_and_query().map_or("/", |path| path.as_str());
+        let call = Call { urls: urls(&self.public_url, path), headers: &incoming.headers, body: &incoming.body };
+        receiver.verifier.verify(&call, self.service.clock().now()).map_err(Outcome::Refused)
+    }
+
+    async fn note(&self, sender: &str, token: Option<&str>, item: Item) -> Result<(), Outcome> {
+        let Some(receipt) = item.receipt else { return Ok(()) };
+        match (token, item.reference.and_then(|reference| ProviderReference::parse(&reference).ok())) {
+            (Some(token), _) => drop(self.service.receipt(sender, token, receipt).await?),
+            (None, Some(reference)) => drop(self.service.receipt_by_reference(sender, &reference, receipt).await?),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    async fn take_once(&self, sender: &str, id: Option<String>) -> Result<(), Outcome> {
+        match id {
+            Some(id) if !self.service.take_once(sender, &id, 2 * TOLERANCE).await? => Err(Outcome::Repeated),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The URL that the provider was given; where it has a port also without it, as some sign.
+fn urls(public_url: &str, path: &str) -> Vec<String> {
+    let mut urls = vec![format!("{public_url}{path}")];
+    let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));
+    let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    urls.extend(port.map(|(host, _)| format!("{scheme}://{host}{prefix}{path}")));
+    urls
+}
+
+fn count(sender: &str, outcome: &'static str) {
+    metrics::counter!("countersign_callbacks_total", "sender" => sender.to_owned(), "outcome" => outcome).increment(1);
+}
+
+#[cfg(test)]
+mod tests;

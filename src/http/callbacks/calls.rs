@@ -1,0 +1,156 @@
+//! Answers a call in which a key was pressed: now the code is said. Without a key press nothing is said at all (TEXT-06).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use minijinja::HtmlEscape;
+use serde_json::{Value, json};
+
+use super::{Callbacks, Incoming, Outcome, Receiver, count};
+use crate::{domain::receipt::Receipt, service::receipt::Spoken};
+
+/// The language in which a provider is told what a call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Twilio's, in XML.
+    Twiml,
+    /// Vonage's, in JSON.
+    Ncco,
+}
+
+pub(super) async fn pressed(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path((sender, token)): Path<(String, String)>,
+    incoming: Incoming,
+) -> Response {
+    let known = callbacks.receivers.get(&sender).and_then(|receiver| Some((receiver, receiver.dialect?)));
+    let Some((receiver, dialect)) = known else { return Outcome::Absent.status().into_response() };
+    let answer = callbacks.answer(&sender, receiver, dialect, &token, &incoming).await;
+    count(&sender, answer.as_ref().map_or_else(|outcome| outcome.word(), |_| "call"));
+    match answer {
+        // It may hold the code.
+        Ok(answer) => {
+            ([(header::CACHE_CONTROL, "no-store"), (header::CONTENT_TYPE, dialect.content_type())], answer).into_response()
+        }
+        Err(outcome) => outcome.status().into_response(),
+    }
+}
+
+impl Callbacks {
+    async fn answer(
+        &self,
+        sender: &str,
+        receiver: &Receiver,
+        dialect: Dialect,
+        token: &str,
+        incoming: &Incoming,
+    ) -> Result<String, Outcome> {
+        if !self.service.knows_token(sender, token) {
+            return Err(Outcome::Absent);
+        }
+        let id = self.verify(receiver, incoming)?;
+        if !dialect.is_pressed(&incoming.body) {
+            return Ok(dialect.nothing());
+        }
+        let spoken = self.service.spoken(sender, token).await?.ok_or(Outcome::Absent)?;
+        self.take_once(sender, id).await?;
+        // Somebody waits on the telephone, so the code is said even if that cannot be noted.
+        if spoken.is_code
+            && let Err(failure) = self.service.receipt(sender, token, Receipt::Delivered).await
+        {
+            tracing::warn!(%failure, "A call says its code, and its delivery stays as it was.");
+        }
+        Ok(dialect.say(&spoken))
+    }
+}
+
+impl Dialect {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Twiml => "text/xml; charset=utf-8",
+            Self::Ncco => "application/json",
+        }
+    }
+
+    /// Was a key pressed? A provider that says nothing of keys says no.
+    fn is_pressed(self, body: &[u8]) -> bool {
+        match self {
+            Self::Twiml => url::form_urlencoded::parse(body).any(|(name, value)| name == "Digits" && !value.is_empty()),
+            Self::Ncco => {
+                let event: Value = serde_json::from_slice(body).unwrap_or_default();
+                // `{"dtmf": {"digits": "1"}}`, and in an older form of the event `{"dtmf": "1"}`.
+                let keys = event.pointer("/dtmf/digits").or_else(|| event.get("dtmf")).and_then(Value::as_str);
+                keys.is_some_and(|keys| !keys.is_empty())
+            }
+        }
+    }
+
+    /// The call ends.
+    fn nothing(self) -> String {
+        match self {
+            Self::Twiml => twiml("<Hangup/>"),
+            Self::Ncco => "[]".to_owned(),
+        }
+    }
+
+    /// Each line is a sentence, with a rest after it.
+    fn say(self, spoken: &Spoken) -> String {
+        let lines = spoken.text.lines().filter(|line| !line.trim().is_empty());
+        match self {
+            Self::Twiml => {
+                let say = |line| format!("<Say language=\"{}\">{}</Say>", spoken.voice, HtmlEscape(line));
+                twiml(&lines.map(say).collect::<Vec<_>>().join("<Pause length=\"1\"/>"))
+            }
+            Self::Ncco => {
+                lines.map(|line| json!({"action": "talk", "language": spoken.voice, "text": line})).collect::<Value>().to_string()
+            }
+        }
+    }
+}
+
+fn twiml(inside: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>{inside}</Response>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoken() -> Spoken {
+        let text = "Your code is: 1 2 3, 4 5 6.\n\nFor <Tom & \"Co\">.".to_owned();
+        Spoken { text, voice: "en-GB", is_code: true }
+    }
+
+    #[test]
+    fn text_06_only_a_key_counts_as_a_key_press() {
+        for (body, pressed) in
+            [("Digits=5", true), ("CallSid=CA1&Digits=%23", true), ("Digits=", false), ("digits=5", false), ("", false)]
+        {
+            assert_eq!(Dialect::Twiml.is_pressed(body.as_bytes()), pressed, "{body}");
+        }
+        for (body, pressed) in [
+            (r#"{"dtmf": {"digits": "1", "timed_out": false}}"#, true),
+            (r#"{"dtmf": "1"}"#, true),
+            (r#"{"dtmf": {"digits": "", "timed_out": true}}"#, false),
+            (r#"{"dtmf": ""}"#, false),
+            (r#"{"speech": {"results": []}}"#, false),
+            ("not json", false),
+        ] {
+            assert_eq!(Dialect::Ncco.is_pressed(body.as_bytes()), pressed, "{body}");
+        }
+    }
+
+    #[test]
+    fn text_06_each_sentence_is_said_with_nothing_getting_out_of_it() {
+        let twiml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say language=\"en-GB\">Your code is: 1 2 3, 4 5 6.</Say>\
+                     <Pause length=\"1\"/><Say language=\"en-GB\">For &lt;Tom &amp; &quot;Co&quot;&gt;.</Say></Response>";
+        assert_eq!(Dialect::Twiml.say(&spoken()), twiml);
+        let ncco: Value = serde_json::from_str(&Dialect::Ncco.say(&spoken())).unwrap();
+        let talk = |text: &str| json!({"action": "talk", "language": "en-GB", "text": text});
+        assert_eq!(ncco, json!([talk("Your code is: 1 2 3, 4 5 6."), talk("For <Tom & \"Co\">.")]));
+    }
+}
