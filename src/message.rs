@@ -9,7 +9,7 @@ mod mistake;
 mod sms;
 mod template;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 pub use self::{
     explain::Explanation,
@@ -86,6 +86,7 @@ pub struct Messages {
     /// For tenants that have none of their own.
     voice: Voice,
     voices: HashMap<TenantId, Voice>,
+    by_keypad: BTreeSet<ActionName>,
     /// Holds the general template of every language and form.
     templates: HashMap<Key, Template>,
 }
@@ -114,7 +115,7 @@ impl Messages {
                 html: Some(render(Form::EmailHtml)),
                 ..only_text(render(Form::EmailText))
             },
-            Channel::Sms => only_text(render(Form::Sms) + &self.voice(facts.tenant).sms.ending(facts.code.expose())),
+            Channel::Sms => only_text(render(Form::Sms) + &self.ending(facts)),
             Channel::Voice => {
                 let sentences = self.render_form(Form::Voice, Markup::Ssml, facts);
                 let speech = Speech {
@@ -176,6 +177,14 @@ impl Messages {
             link: facts.link.map(|Link(address)| address),
         };
         self.template(facts, language, form).render(&values, markup)
+    }
+
+    /// The lines for browsers and apps, where the answer is typed in one.
+    fn ending(&self, facts: &Facts<'_>) -> String {
+        if self.by_keypad.contains(facts.action) {
+            return String::new();
+        }
+        self.voice(facts.tenant).sms.ending(facts.code.expose())
     }
 
     fn voice(&self, tenant: &TenantId) -> &Voice {

@@ -11,7 +11,8 @@ use crate::{
     config::{self, Profile, Settings, TenantSettings},
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
-        ids::{CallerName, TenantId},
+        ids::{ActionName, CallerName, TenantId},
+        limits::EntryMode,
         number_rules::NumberRules,
         spend::Spend,
     },
@@ -127,6 +128,14 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+/// Is the code of an SMS never typed in a browser or an app? The link of a mail is no code.
+fn by_keypad((_, action): &(&ActionName, &config::ActionSettings)) -> bool {
+    action.limits.entry_modes.iter().all(|mode| match mode {
+        EntryMode::Portal | EntryMode::App => false,
+        EntryMode::IvrKeypad | EntryMode::Link => true,
+    })
+}
+
 fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
     TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
 }
@@ -165,6 +174,7 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
+        by_keypad: settings.actions.iter().filter(by_keypad).map(|(name, _)| name.clone()).collect(),
         tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {

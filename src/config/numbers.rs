@@ -14,7 +14,7 @@ use crate::domain::{
 /// Which types of numbers may get a message beside mobile ones, and beside fixed lines by voice.
 #[derive(Clone, Debug)]
 pub struct NumberSettings {
-    /// Of VoIP, personal and toll-free numbers.
+    /// Of personal, internet and toll-free numbers.
     pub types: BTreeSet<NumberType>,
     /// May a fixed line get a text message?
     pub fixed_line_text: bool,

@@ -108,7 +108,8 @@ fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &BTreeMap<
         match senders.get(name) {
             None => table.mistake(key, format!("{name:?} is none of the senders")),
             Some(settings) if !settings.carries(channel) => {
-                table.mistake(key, format!("{name:?} does not carry {}", channel.as_str()));
+                let lacks = settings.lacks(channel).map_or_else(String::new, |keys| format!(" without {keys}"));
+                table.mistake(key, format!("{name:?} does not carry {}{lacks}", channel.as_str()));
             }
             Some(_) if names[..at].contains(name) => table.mistake(key, format!("{name:?} comes twice")),
             Some(_) => {}

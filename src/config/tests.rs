@@ -6,7 +6,7 @@ mod receipts;
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension};
+use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {

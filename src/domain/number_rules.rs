@@ -51,7 +51,7 @@ pub struct NumberRules {
     pub countries: BTreeSet<Country>,
     /// The lists of tenants that have one.
     pub by_tenant: BTreeMap<TenantId, BTreeSet<Country>>,
-    /// Which of VoIP, personal and toll-free numbers may get a message.
+    /// Which of personal, internet and toll-free numbers may get a message.
     pub types: BTreeSet<NumberType>,
     /// May a fixed line get a text message?
     pub fixed_line_text: bool,

@@ -114,8 +114,8 @@ impl Plan {
 pub(super) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
     let digits = text.strip_prefix('+').ok_or(WRONG)?;
-    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
-    if text.len() > 32 || !digits.bytes().all(plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    let is_plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
+    if text.len() > 32 || !digits.bytes().all(is_plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(WRONG);
     }
     let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;

@@ -5,7 +5,7 @@
 //! tenant and action, tenant, action, every tenant and action; and this last one is built in for every language and form.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, DirEntry},
     path::Path,
 };
@@ -81,6 +81,8 @@ pub struct Wording<'a> {
     pub sms: SmsRules,
     /// What codes are for: the longest name counts for the length of an SMS.
     pub actions: Vec<ActionName>,
+    /// Those of them whose answer is given by a telephone's keypad alone: neither a browser nor an app is to fill it in.
+    pub by_keypad: BTreeSet<ActionName>,
     /// Every tenant that there is, with what it says otherwise.
     pub tenants: BTreeMap<TenantId, TenantWording<'a>>,
 }
@@ -113,7 +115,8 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     let voice = Voice { brand: brand.to_owned(), sms: wording.sms.clone() };
     let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| (tenant.clone(), voice.of(*own));
     let voices = wording.tenants.iter().map(own).collect();
-    let messages = Messages { default_language, voice, voices, templates: loader.templates };
+    let (templates, by_keypad) = (loader.templates, wording.by_keypad.clone());
+    let messages = Messages { default_language, voice, voices, by_keypad, templates };
     let mistakes = lint::sms(&messages, &wording.actions);
     if mistakes.is_empty() { Ok(messages) } else { Err(mistakes) }
 }

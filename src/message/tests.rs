@@ -432,6 +432,21 @@ fn text_01_every_sms_ends_with_the_bound_line_and_text_03_the_hash_before_it() {
 }
 
 #[test]
+fn text_04_an_answer_by_keypad_alone_is_offered_to_no_browser_and_no_app() {
+    let sms = SmsRules {
+        web_host: Some("bank.example".to_owned()),
+        android_hash: Some("FA+9qCX9VSu".to_owned()),
+        ..SmsRules::default()
+    };
+    let (by_phone, online) = (ActionName::parse("by_phone").unwrap(), ActionName::parse("online").unwrap());
+    let messages = Messages::load(&Wording { sms, by_keypad: [by_phone.clone()].into(), ..wording("en", "Bank") }).unwrap();
+    let code = Digits::from_ascii(b"123456").unwrap();
+    let text = |action| messages.render(&facts(&tenant("bank"), action, &code, &binding(&[]))).text;
+    assert!(text(&online).ends_with("FA+9qCX9VSu\n@bank.example #123456"), "{}", text(&online));
+    assert!(text(&by_phone).ends_with("Never share this code."), "{}", text(&by_phone));
+}
+
+#[test]
 fn text_06_a_voice_says_each_digit_twice_and_nothing_before_a_key_press() {
     let messages = messages();
     for language in Language::ALL {

@@ -3,6 +3,8 @@
 mod connection;
 mod dkim;
 mod mail;
+mod pool;
+mod refusal;
 mod road;
 mod wire;
 
@@ -13,9 +15,9 @@ use lettre::message::Mailbox;
 
 pub use self::dkim::{DkimError, DkimKey, DkimSettings};
 use self::{
-    connection::Connections,
     dkim::Signer,
     mail::Author,
+    pool::Connections,
     road::{Encryption, Road},
 };
 pub use super::tls::TlsError;
@@ -132,8 +134,7 @@ impl Smtp {
 impl Sender for Smtp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mail = self.author.compose(message, self.clock.now())?;
-        let sent = tokio::time::timeout(self.timeout, self.connections.send(&mail)).await;
-        sent.unwrap_or_else(|_| Err(unknown("timeout"))).map(|()| Sent::default())
+        self.connections.send(&mail, self.timeout).await.map(|()| Sent::default())
     }
 }
 

@@ -50,6 +50,7 @@ impl Policy {
         let agents_own = |recipient: &Recipient| request.agents_own.iter().any(|own| own.limit_form() == recipient.limit_form());
         let own: Vec<_> = (0..).zip(recipients).filter(|(_, recipient)| agents_own(recipient)).map(|(at, _)| at).collect();
         if !own.is_empty() {
+            note_unfit(Unfit::AgentsOwn);
             return Err(unfit(own.into_iter().map(|at| (at, Unfit::AgentsOwn)).collect()));
         }
         let misfits = (0..).zip(recipients).filter_map(|(at, recipient)| {
@@ -68,7 +69,7 @@ impl Policy {
             match self.numbers.judge(tenant, recipient) {
                 Ok(()) => fit.push(recipient.clone()),
                 Err(why) => {
-                    metrics::counter!("countersign_unfit_recipients_total", "reason" => why.reason()).increment(1);
+                    note_unfit(why);
                     passed_over.push((recipient.channel(), why));
                     barred.extend(permitted(recipient).then_some((at, why)));
                 }
@@ -83,6 +84,10 @@ fn unfit(barred: Vec<(usize, Unfit)>) -> Failure {
     let Some((_, why)) = barred.first().copied() else { return Failure::Internal };
     let fields = barred.into_iter().map(|(at, why)| violation(at, why.description().to_owned())).collect();
     Failure::Unfit { why, fields }
+}
+
+fn note_unfit(why: Unfit) {
+    metrics::counter!("countersign_unfit_recipients_total", "reason" => why.reason()).increment(1);
 }
 
 fn violation(at: usize, description: String) -> FieldViolation {

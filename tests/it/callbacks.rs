@@ -333,7 +333,7 @@ pub fn own(setup: Setup) -> Setup {
          secret_files = [\"{}\"]\nreceipts = {{ secret_files = {files:?} }}\n",
         files[0]
     );
-    let routes = ["sms", "voice", "whatsapp"].map(|channel| format!("[routes.{channel}]\nsenders = [\"screen\"]\n"));
+    let routes = ["sms", "voice", "whatsapp", "push"].map(|channel| format!("[routes.{channel}]\nsenders = [\"screen\"]\n"));
     setup.with("HTTP__PUBLIC_URL", PUBLIC).file(&format!("{file}[senders.screen]\nkind = \"outbox\"\n{}", routes.concat()))
 }
 

@@ -7,7 +7,7 @@ use countersign::{
 use tonic::{Code, Status};
 
 use crate::{
-    harness::{Harness, Setup, fields, login, reason, recipient, shape, unique},
+    harness::{A_BIT, Harness, Setup, fields, login, reason, recipient, shape, unique},
     transport::get,
 };
 
@@ -106,6 +106,21 @@ async fn send_01_another_recipient_takes_the_place_of_one_that_is_passed_over() 
         assert_eq!(shape(resent), (Code::FailedPrecondition, "CHANNEL_NOT_PERMITTED".to_owned()));
     }
     assert!(service.recorder.all().iter().all(|message| message.recipient.expose() == "anna@example.org"));
+}
+
+#[tokio::test]
+async fn send_01_no_step_of_a_plan_goes_to_a_number_that_was_passed_over() {
+    let file = "[countries]\nallowed = [\"NL\"]\n[actions.login]\nplan = [\"sms 40s\", \"voice 40s\", \"email\"]\n";
+    let service = Setup::default().file(file).start().await;
+    let all = [(Channel::Sms, "+31612345678"), (Channel::Voice, "+4930123456"), (Channel::Email, "anna@example.org")];
+    let id = service.start(to(&all)).await.unwrap().verification_id;
+    service.recorder.wait_for(1).await;
+    service.advance(40);
+    while service.recorder.all().len() < 2 {
+        service.pass(A_BIT).await;
+    }
+    let roads: Vec<_> = service.get(&id).await.unwrap().deliveries.iter().map(v1::Delivery::channel).collect();
+    assert_eq!(roads, [Channel::Sms, Channel::Email]);
 }
 
 #[tokio::test]

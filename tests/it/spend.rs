@@ -13,7 +13,7 @@ use countersign::{
 use tonic::{Code, Status};
 
 use crate::{
-    harness::{Setup, login, on_redis, quota, reason, recipient, retry_after, shape, unique, with_key},
+    harness::{A_BIT, Setup, login, on_redis, quota, reason, recipient, retry_after, shape, unique, with_key},
     transport::get,
 };
 
@@ -67,6 +67,24 @@ async fn send_06_a_resend_costs_as_much_and_a_repeat_nothing() {
     let status = service.try_resend(&v.verification_id, Channel::Sms).await.unwrap_err();
     // A third of the budget in 8 hours; a minute of them has passed since the first draw.
     assert_eq!(exceeded(&status, Dimension::SpendDay), Duration::from_secs(8 * 3600 - 60));
+}
+
+#[tokio::test]
+async fn send_06_a_step_of_a_plan_that_does_not_fit_is_passed_over() {
+    let plan = "[actions.login]\nplan = [\"email 40s\", \"sms 40s\", \"voice\"]\n";
+    let service = Setup::default().file(&format!("[spend]\nday = 0.5\n{COSTS}{plan}")).start().await;
+    let mut request = to(Channel::Email, "anna@example.org");
+    request.recipients.extend([(Channel::Sms, "+4915112345678"), (Channel::Voice, "+31612345678")].map(|(c, a)| recipient(c, a)));
+    let id = service.start(request).await.unwrap().verification_id;
+    service.start(sms()).await.unwrap();
+    service.recorder.wait_for(2).await;
+    service.advance(40);
+    while service.recorder.all().len() < 3 {
+        service.pass(A_BIT).await;
+    }
+    let deliveries = service.get(&id).await.unwrap().deliveries;
+    let roads: Vec<_> = deliveries.iter().map(|made| (made.channel(), made.failure.as_str())).collect();
+    assert_eq!(roads, [(Channel::Email, ""), (Channel::Sms, "quota_exceeded"), (Channel::Voice, "")]);
 }
 
 #[tokio::test]

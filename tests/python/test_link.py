@@ -2,13 +2,12 @@
 
 import hashlib
 import re
-import shutil
 import unittest
 
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from browser import browser
 from harness import PATIENCE_S, Mailbox, Service, calls, mail_settings, model
 
 PUBLIC = "https://otp.bank.example"
@@ -18,21 +17,6 @@ SETTINGS = f"""http.public_url = "{PUBLIC}"
 messages.brand = "Example Bank"
 actions.login.entry_modes = ["portal", "link"]
 """
-
-
-def browser(language="en"):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    # As root there is no sandbox to be had.
-    for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"]:
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"intl.accept_languages": language})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    chromium = webdriver.Chrome(options=options, service=service)
-    # Of a telephone: a window cannot be that narrow.
-    phone = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    return chromium
 
 
 class Link(unittest.TestCase):

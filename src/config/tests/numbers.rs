@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{
     ids::TenantId,
     numbering::NumberType,
-    recipient::Recipient,
+    recipient::{Channel, Recipient},
     spend::{Budgets, Money},
 };
 

@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{secret::SecretText, tls::Tls},
-    connection::{Connection, Step, judge},
-    next_sender, retry,
+    connection::Connection,
+    next_sender,
+    refusal::{Step, judge},
+    retry,
     wire::{Lost, Reply, Stream, Wire},
 };
 use crate::ports::sender::SendError;

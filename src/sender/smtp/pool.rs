@@ -1,0 +1,107 @@
+//! Keeps connections to the server, and hands mail over on them within a time limit.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    connection::{Connection, Stop},
+    mail::Mail,
+    refusal::judge,
+    retry,
+    road::Road,
+    unknown,
+};
+use crate::ports::sender::SendError;
+
+/// How long a connection is kept without use; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// The server is about to close the connection.
+const CLOSING: u16 = 421;
+
+/// A bounded number of connections to one server.
+pub(super) struct Connections {
+    road: Road,
+    slots: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connections({}:{})", self.road.host, self.road.port)
+    }
+}
+
+impl Connections {
+    pub(super) fn new(road: Road, max: u32) -> Self {
+        let slots = usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { road, slots: Semaphore::new(slots), idle: Mutex::default() }
+    }
+
+    /// Hands one mail over. A connection on which anything failed, or whose caller went away, is dropped.
+    pub(super) async fn send(&self, mail: &Mail, timeout: Duration) -> Result<(), SendError> {
+        let deadline = Instant::now() + timeout;
+        // Until here no server has the mail; from here on one may have it.
+        let (_slot, mut connection) = timeout_at(deadline, self.offer(mail)).await.unwrap_or_else(|_| Err(retry("timeout")))?;
+        timeout_at(deadline, connection.hand_over(mail)).await.unwrap_or_else(|_| Err(unknown("timeout")))?;
+        self.park(connection);
+        Ok(())
+    }
+
+    /// A connection on which the server waits for the mail.
+    async fn offer(&self, mail: &Mail) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
+        let slot = self.slots.acquire().await.map_err(|_| retry("closed"))?;
+        let connection = match self.resume(mail).await? {
+            Some(connection) => connection,
+            None => self.begin(mail).await?,
+        };
+        Ok((slot, connection))
+    }
+
+    /// Offers the mail on a connection that was kept. One that the server has closed meanwhile is no failure: nothing was
+    /// handed over yet.
+    async fn resume(&self, mail: &Mail) -> Result<Option<Connection>, SendError> {
+        // Ends: each turn takes one away, and only holders of a slot put one back.
+        while let Some(mut kept) = self.take_idle() {
+            match kept.offer(mail).await {
+                Ok(()) => return Ok(Some(kept)),
+                Err(Stop::Lost) => {}
+                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => {}
+                Err(Stop::Refused(step, reply)) => return Err(judge(step, &reply)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn begin(&self, mail: &Mail) -> Result<Connection, SendError> {
+        let mut connection = self.road.connect().await?;
+        match connection.offer(mail).await {
+            Ok(()) => Ok(connection),
+            Err(Stop::Lost) => Err(retry("unreachable")),
+            Err(Stop::Refused(step, reply)) => Err(judge(step, &reply)),
+        }
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that was used last is the likeliest to be open still; if it is too old, so are all others.
+        idle.pop().filter(|kept| kept.since.elapsed() < IDLE_MAX).map(|kept| kept.connection)
+    }
+
+    fn park(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|kept| kept.since.elapsed() < IDLE_MAX);
+        idle.push(Idle { connection, since: Instant::now() });
+    }
+}
