@@ -232,3 +232,6 @@ fn show(sender: &str, breaker: &Breaker) {
     };
     metrics::gauge!("countersign_sender_open", "sender" => sender.to_owned()).set(open);
 }
+
+#[cfg(test)]
+mod tests;
