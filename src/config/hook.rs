@@ -69,15 +69,11 @@ pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
         found.ok_or("must be allow or deny: what holds when the hook does not answer in time")
     };
     let default = table.parsed("default", find);
-    let settings = HookSettings {
-        kind: kind?,
-        channels: table.words("channels", &all, &all),
-        ca_file: table.text("ca_file").map(PathBuf::from),
-        timeout: table.millis("timeout_ms", 500, &(50..=3000)),
-        allow_without_answer: default?,
-    };
+    // All is read before anything is given up, so that every mistake is told.
+    let (channels, ca_file) = (table.words("channels", &all, &all), table.text("ca_file").map(PathBuf::from));
+    let timeout = table.millis("timeout_ms", 500, &(50..=3000));
     table.finish();
-    Some(settings)
+    Some(HookSettings { kind: kind?, channels, ca_file, timeout, allow_without_answer: default? })
 }
 
 fn http(table: &mut Table<'_>) -> Option<HookKind> {

@@ -1,5 +1,6 @@
 //! Settings as operators write them: right, wrong, and fighting.
 
+mod hook;
 mod numbers;
 mod receipts;
 

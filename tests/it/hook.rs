@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
-use countersign::pb::v1::{self, Channel, DeliveryStatus};
+use countersign::{
+    domain::{decide::Work, ids::VerificationId},
+    pb::v1::{
+        self, Channel, DeliveryStatus, SendDecision,
+        send_hook_service_server::{SendHookService, SendHookServiceServer},
+    },
+};
 use serde_json::json;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::harness::{Harness, Setup, login, recipient};
@@ -107,4 +115,38 @@ async fn chan_05_a_plan_goes_on_with_the_next_channel() {
     assert_eq!(v.deliveries[0].failure, "hook_denied:sim_swap");
     assert_eq!(v.deliveries[1].channel(), Channel::Email);
     assert_eq!(service.recorder.all().len(), 1);
+}
+
+#[tokio::test]
+async fn chan_05_who_lost_the_lease_asks_nobody() {
+    let (service, server) = hooked(allows(), "deny", "").await;
+    let (v, _) = service.start_and_read(by_sms("s")).await;
+    let delivery = service.recorder.all()[0].delivery;
+    let work = Work { verification: VerificationId::parse(&v.verification_id).unwrap(), delivery, token: [9; 16] };
+    service.reach.service.deliver(work).await.unwrap();
+    assert_eq!((server.received_requests().await.unwrap().len(), service.recorder.all().len()), (1, 1));
+}
+
+/// Denies each message, with its country as the reason.
+struct Denying;
+
+#[tonic::async_trait]
+impl SendHookService for Denying {
+    async fn judge_send(&self, request: Request<v1::JudgeSendRequest>) -> Result<Response<v1::JudgeSendResponse>, Status> {
+        let reason = format!("no_{}", request.into_inner().country.to_lowercase());
+        Ok(Response::new(v1::JudgeSendResponse { decision: SendDecision::Deny.into(), reason }))
+    }
+}
+
+#[tokio::test]
+async fn chan_05_a_process_is_asked_over_grpc() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hook = Server::builder().add_service(SendHookServiceServer::new(Denying));
+    tokio::spawn(hook.serve_with_incoming(TcpListenerStream::new(listener)));
+    let section = format!("[hook]\nkind = \"grpc\"\naddress = \"http://{address}\"\ndefault = \"allow\"\n");
+    let service = Setup::default().file(&section).start().await;
+    let v = service.start(by_sms("s")).await.unwrap();
+    assert_eq!(settled(&service, &v.verification_id).await.failure, "hook_denied:no_nl");
+    assert_eq!(service.recorder.all().len(), 0);
 }
