@@ -56,7 +56,7 @@ impl Road {
         // Ends: all of it has a time limit.
         loop {
             let answer = ear.hear().await.map_err(lost)?;
-            match (answer.id(), answer.status()) {
+            match (answer.id, answer.status) {
                 (CommandId::BindTransceiverResp, CommandStatus::EsmeRok) => return Ok((ear, mouth)),
                 (CommandId::BindTransceiverResp | CommandId::GenericNack, status) => return Err(judge_bind(status)),
                 _ => {}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rusmpp::{
-    Command, CommandId, CommandStatus, Pdu,
+    CommandId, CommandStatus, Pdu,
     pdus::{DeliverSm, DeliverSmResp, SubmitSm},
 };
 use tokio::{
@@ -26,7 +26,7 @@ use super::{
     receipt,
     road::BIND,
     status::{judge, unknown},
-    wire::{Ear, Lost, Mouth},
+    wire::{Ear, Heard, Lost, Mouth},
 };
 use crate::{
     domain::ids::ProviderReference,
@@ -168,16 +168,20 @@ impl Session<'_> {
         }
     }
 
-    async fn hear(&mut self, command: &Command) -> Result<(), Lost> {
+    async fn hear(&mut self, heard: &Heard) -> Result<(), Lost> {
         (self.heard_at, self.asked_at) = (Instant::now(), None);
-        let (id, sequence) = (command.id(), command.sequence_number());
-        match (id, command.pdu()) {
+        let sequence = heard.sequence;
+        match (heard.id, heard.pdu()) {
             (CommandId::SubmitSmResp | CommandId::GenericNack, pdu) => {
-                self.settle(sequence, command.status(), pdu);
+                self.settle(sequence, heard.status, pdu);
                 Ok(())
             }
-            (_, Some(Pdu::DeliverSm(deliver))) => {
-                let status = self.take(deliver);
+            (CommandId::DeliverSm, pdu) => {
+                let status = match pdu {
+                    Some(Pdu::DeliverSm(deliver)) => self.take(deliver),
+                    // It would be as little to read when it comes again.
+                    _ => CommandStatus::EsmeRxPAppn,
+                };
                 self.mouth.say(status, sequence, DeliverSmResp::default()).await
             }
             (CommandId::EnquireLink, _) => self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp).await,
@@ -187,7 +191,7 @@ impl Session<'_> {
             }
             // News that want no answer, and answers to what nobody waits for any more.
             (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
-            _ if u32::from(id) & ANSWER != 0 => Ok(()),
+            (id, _) if u32::from(id) & ANSWER != 0 => Ok(()),
             _ => self.mouth.say(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack).await,
         }
     }
@@ -237,7 +241,7 @@ impl Session<'_> {
         let sequence = self.next();
         self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::Unbind).await?;
         // Ends: it has a time limit.
-        while ear.hear().await?.id() != CommandId::UnbindResp {}
+        while ear.hear().await?.id != CommandId::UnbindResp {}
         Ok(())
     }
 }

@@ -304,10 +304,9 @@ async fn a_lost_session_leaves_what_was_written_unknown_and_the_next_one_carries
 #[tokio::test]
 async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
     for raw in [
-        // Longer than anything; shorter than a header; a text that never ends.
+        // Longer than anything, and shorter than a header.
         [[0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 5], [0; 4], [0; 4]].concat(),
         [[0, 0, 0, 15], [0, 0, 0, 5], [0; 4], [0; 4]].concat(),
-        [[0, 0, 0, 20], [0, 0, 0, 5], [0; 4], [0; 4], [0x41; 4]].concat(),
     ] {
         static RAW: Mutex<Vec<u8>> = Mutex::new(Vec::new());
         RAW.lock().unwrap().clone_from(&raw);
@@ -321,6 +320,27 @@ async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
         center.wait_for(CommandId::BindTransceiver, 2).await;
         assert!(sender.send(&sms("x")).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
+    let center = Center::start(|_, command| {
+        if command.id() != CommandId::SubmitSm {
+            return good(0, command);
+        }
+        let sequence = command.sequence_number().to_be_bytes();
+        // A text that never ends: in a receipt, in a question, and in the answer that says what the message is called.
+        let unread = |id: [u8; 4], sequence| [[0, 0, 0, 20], id, [0; 4], sequence, [0x41; 4]].concat();
+        let raw = [unread([0, 0, 0, 5], [0, 0, 0, 70]), unread([0, 0, 0, 3], [0, 0, 0, 71]), unread([0x80, 0, 0, 4], sequence)];
+        vec![Deed::Raw(raw.concat())]
+    });
+    let center = center.await;
+    let (sender, _receipts) = sender(settings(center.port));
+    assert_eq!(sender.send(&sms("x")).await, Ok(Sent::default()), "it was taken, whatever it is called");
+    let refused = &center.wait_for(CommandId::DeliverSmResp, 1).await[0].1;
+    assert_eq!((refused.sequence_number(), refused.status()), (70, CommandStatus::EsmeRxPAppn), "for good");
+    assert_eq!(center.wait_for(CommandId::GenericNack, 1).await[0].1.sequence_number(), 71);
+    assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
 }
 
 #[tokio::test]

@@ -1,17 +1,22 @@
 //! The two directions of SMPP: what we say, each time in one write within a time limit, and what is said to us, bounded.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures_util::StreamExt as _;
-use rusmpp::{Command, CommandStatus, Pdu, tokio_codec::CommandCodec};
+use rusmpp::{Command, CommandId, CommandStatus, Pdu, tokio_codec::CommandCodec};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     time::timeout,
 };
 use tokio_util::{
     bytes::BytesMut,
-    codec::{Encoder as _, FramedRead},
+    codec::{Decoder, Encoder as _, FramedRead},
 };
+
+/// Length, command, status and number, four octets each.
+const HEAD: usize = 16;
+/// The longest that anybody has to say: a message with all that may go with it is far shorter.
+const LENGTH_MAX: usize = 8192;
 
 /// What SMPP runs over: a socket, or TLS over one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -22,8 +27,44 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
-/// What is said to us. The codec refuses what is longer than 8 KiB.
-pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn Stream>>, CommandCodec>);
+/// What is said to us.
+pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn Stream>>, Frames>);
+
+/// A command that was said to us.
+pub(super) struct Heard {
+    pub(super) id: CommandId,
+    pub(super) status: CommandStatus,
+    pub(super) sequence: u32,
+    command: Option<Command>,
+}
+
+impl Heard {
+    /// What it says; `None` if that is nothing, or cannot be read.
+    pub(super) fn pdu(&self) -> Option<&Pdu> {
+        self.command.as_ref().and_then(|command| command.pdu())
+    }
+}
+
+/// Cuts commands apart by themselves: one that cannot be read would otherwise end the session, and come again with the next.
+struct Frames;
+
+impl Decoder for Frames {
+    type Item = Heard;
+    type Error = io::Error;
+
+    fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<Heard>> {
+        let Some(head) = from.first_chunk::<HEAD>() else { return Ok(None) };
+        let [length, id, status, sequence] =
+            [0, 4, 8, 12].map(|at| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let length = usize::try_from(length).ok().filter(|length| (HEAD..=LENGTH_MAX).contains(length));
+        let length = length.ok_or(io::ErrorKind::InvalidData)?;
+        if from.len() < length {
+            return Ok(None);
+        }
+        let command = CommandCodec::new().decode(&mut from.split_to(length)).ok().flatten();
+        Ok(Some(Heard { id: id.into(), status: status.into(), sequence, command }))
+    }
+}
 
 /// What we say.
 pub(super) struct Mouth {
@@ -35,12 +76,12 @@ pub(super) struct Mouth {
 /// Both directions of a stream; no single write takes longer than `patience`.
 pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) {
     let (from, to) = split(stream);
-    (Ear(FramedRead::new(from, CommandCodec::new())), Mouth { to, buffer: BytesMut::new(), patience })
+    (Ear(FramedRead::new(from, Frames)), Mouth { to, buffer: BytesMut::new(), patience })
 }
 
 impl Ear {
     /// The next that is said. Whoever stops waiting misses nothing.
-    pub(super) async fn hear(&mut self) -> Result<Command, Lost> {
+    pub(super) async fn hear(&mut self) -> Result<Heard, Lost> {
         self.0.next().await.and_then(Result::ok).ok_or(Lost)
     }
 }
@@ -56,5 +97,36 @@ impl Mouth {
             self.to.flush().await
         };
         timeout(self.patience, write).await.map_err(|_| Lost)?.map_err(|_| Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The numbers of all commands, and some of none.
+    fn id() -> impl Strategy<Value = u32> {
+        prop_oneof![0_u32..0x120, 0x8000_0000_u32..0x8000_0120, any::<u32>()]
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_is_too_strange_to_be_cut_off(id in id(), body in prop::collection::vec(any::<u8>(), 0..300), rest: [u8; 3]) {
+            let length = u32::try_from(HEAD + body.len()).unwrap();
+            let head = [length, id, 0, 7].map(u32::to_be_bytes).concat();
+            let mut bytes = BytesMut::from([&head, body.as_slice(), &rest].concat().as_slice());
+            let heard = Frames.decode(&mut bytes).unwrap().unwrap();
+            prop_assert_eq!((u32::from(heard.id), heard.sequence), (id, 7));
+            prop_assert_eq!(&bytes[..], &rest, "what follows is as it was");
+        }
+
+        #[test]
+        fn a_length_that_none_can_have_ends_it(length in prop_oneof![0_u32..9000, any::<u32>()], rest: [u8; 12]) {
+            let mut bytes = BytesMut::from([length.to_be_bytes().as_slice(), &rest].concat().as_slice());
+            let is_possible = (16..=8192).contains(&length);
+            prop_assert_eq!(Frames.decode(&mut bytes).is_ok(), is_possible);
+        }
     }
 }
