@@ -45,7 +45,7 @@ pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
     ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
-    PluginSender, Receipts, SenderSettings, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    PluginSender, Receipts, SenderSettings, SmppSender, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;

@@ -11,6 +11,7 @@ pub mod event;
 pub mod failures;
 pub mod gcra;
 pub mod generation;
+pub mod gsm7;
 pub mod guard;
 pub mod guess;
 pub mod ids;

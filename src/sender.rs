@@ -1,4 +1,4 @@
-//! Senders: SMTP, push services, providers' HTTP APIs, an operator's own service or process, and console and outbox for trying out.
+//! Senders: SMTP, SMPP, push services, providers' HTTP APIs, an operator's own service or process, and console and outbox for trying out.
 
 pub mod addresses;
 pub mod apns;
@@ -14,6 +14,7 @@ pub mod plugin;
 mod push;
 pub mod secret;
 pub mod signed;
+pub mod smpp;
 pub mod smtp;
 pub mod sns;
 mod tls;

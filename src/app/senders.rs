@@ -29,6 +29,7 @@ use crate::{
         outbox::OutboxSender,
         plugin::{PeerSettings, Plugin},
         secret::SecretText,
+        smpp::{Smpp, SmppMeans, SmppSettings},
         smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},
         webhook::{SignedSettings, Webhook},
@@ -76,7 +77,6 @@ pub(super) struct Means<'a> {
     /// Where providers reach us, if they do.
     pub(super) public_url: Option<&'a str>,
     /// Where a sender puts the receipts that come over its own connection.
-    #[expect(dead_code, reason = "the senders with a connection of their own come next")]
     pub(super) receipts: &'a Receipts,
     /// In development only.
     pub(super) outbox: Option<&'a Arc<Outbox>>,
@@ -91,6 +91,10 @@ pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> 
     });
     Ok(match settings {
         SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?, clock)?),
+        SenderSettings::Smpp(smpp) => {
+            let (entropy, receipts) = (means.entropy.clone(), means.receipts.clone());
+            Arc::new(Smpp::new(smpp_settings(name, smpp)?, SmppMeans { clock, entropy, receipts })?)
+        }
         SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings { addresses, ..http_settings(http, means)? })?),
         SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(signed_settings(webhook, plain)?, addresses, clock)?),
         SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&peer_settings(plugin)?, addresses)?),
@@ -158,6 +162,23 @@ fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings
         pool_max: settings.pool_max,
         hello_name: settings.hello_name.clone(),
         dkim: settings.dkim.as_ref().map(dkim_settings).transpose()?,
+    })
+}
+
+fn smpp_settings(name: &str, settings: &config::SmppSender) -> anyhow::Result<SmppSettings> {
+    Ok(SmppSettings {
+        name: name.to_owned(),
+        host: settings.host.clone(),
+        port: settings.port,
+        tls: settings.tls,
+        ca_file: settings.ca_file.clone(),
+        system_id: settings.system_id.clone(),
+        password: secret(&settings.password_file)?,
+        system_type: settings.system_type.clone(),
+        from: settings.from.clone(),
+        timeout: settings.timeout,
+        window: settings.window,
+        enquire_every: settings.enquire_every,
     })
 }
 

@@ -5,6 +5,7 @@ mod http;
 mod preset;
 mod push;
 mod receipts;
+mod smpp;
 mod smtp;
 mod sns;
 
@@ -15,6 +16,7 @@ pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, Ht
 use self::preset::{PRESETS, preset};
 pub use self::push::{ApnsSender, FcmSender, WebPushSender};
 pub use self::receipts::Receipts;
+pub use self::smpp::SmppSender;
 pub use self::smtp::{DkimSettings, SmtpSettings, SmtpTls};
 pub use self::sns::SnsSender;
 use super::{Profile, Table};
@@ -25,6 +27,8 @@ use crate::domain::recipient::Channel;
 pub enum SenderSettings {
     /// A mail server.
     Smtp(Box<SmtpSettings>),
+    /// A message centre.
+    Smpp(Box<SmppSender>),
     /// A provider's HTTP API.
     Http(Box<HttpSender>),
     /// A service of the operator's own.
@@ -53,7 +57,14 @@ impl SenderSettings {
             Self::Http(http) => http.receipts.as_ref(),
             Self::Webhook(webhook) => webhook.receipts.as_ref(),
             Self::Plugin(plugin) => plugin.receipts.as_ref(),
-            Self::Smtp(_) | Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) | Self::Sns(_) | Self::Console | Self::Outbox => None,
+            Self::Smtp(_)
+            | Self::Smpp(_)
+            | Self::Fcm(_)
+            | Self::Apns(_)
+            | Self::WebPush(_)
+            | Self::Sns(_)
+            | Self::Console
+            | Self::Outbox => None,
         }
     }
 
@@ -64,6 +75,7 @@ impl SenderSettings {
                 http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
             }
             Self::Smtp(_)
+            | Self::Smpp(_)
             | Self::Webhook(_)
             | Self::Plugin(_)
             | Self::Fcm(_)
@@ -83,7 +95,7 @@ impl SenderSettings {
             Self::Webhook(webhook) => webhook.channels.contains(&channel),
             Self::Plugin(plugin) => plugin.channels.contains(&channel),
             Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) => channel == Channel::Push,
-            Self::Sns(_) => channel == Channel::Sms,
+            Self::Smpp(_) | Self::Sns(_) => channel == Channel::Sms,
             Self::Console | Self::Outbox => true,
         }
     }
@@ -92,6 +104,7 @@ impl SenderSettings {
 #[derive(Clone, Copy)]
 enum Kind {
     Smtp,
+    Smpp,
     Http,
     Webhook,
     Plugin,
@@ -105,8 +118,9 @@ enum Kind {
     Outbox,
 }
 
-const KINDS: [(&str, Kind); 10] = [
+const KINDS: [(&str, Kind); 11] = [
     ("smtp", Kind::Smtp),
+    ("smpp", Kind::Smpp),
     ("http", Kind::Http),
     ("webhook", Kind::Webhook),
     ("plugin", Kind::Plugin),
@@ -134,6 +148,7 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> B
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
             Some(Kind::Smtp) => smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
+            Some(Kind::Smpp) => smpp::smpp(&mut row, profile).map(|smpp| SenderSettings::Smpp(Box::new(smpp))),
             Some(Kind::Http) => http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Preset(source)) => preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
             Some(Kind::Webhook) => hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook))),

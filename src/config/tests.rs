@@ -3,6 +3,7 @@
 mod hook;
 mod numbers;
 mod receipts;
+mod smpp;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,10 +1,7 @@
 //! How an SMS is counted, and the lines that browsers and apps look for at its end.
 
-/// The alphabet of GSM 03.38, one unit each.
-const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
-                   abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Its extension, two units each.
-const GSM_TWICE: &str = "^{}\\[~]|€\u{c}";
+use crate::domain::gsm7::septets;
+
 /// Longest message with the hash of an Android app, in bytes (SMS Retriever API).
 const WITH_HASH_BYTES_MAX: usize = 140;
 /// Characters of that hash.
@@ -69,7 +66,7 @@ impl SmsRules {
 
     /// Why a whole message must not be sent so, if it must not.
     pub(super) fn flaw(&self, text: &str) -> Option<String> {
-        let foreign = text.chars().find(|c| !GSM.contains(*c) && !GSM_TWICE.contains(*c));
+        let foreign = text.chars().find(|c| septets(*c).is_none());
         if let (Some(foreign), false) = (foreign, self.ucs2) {
             return Some(format!("holds {foreign:?}, which halves what fits into an SMS; change it, or set messages.sms_ucs2"));
         }
@@ -87,12 +84,13 @@ impl SmsRules {
 }
 
 fn is_gsm(text: &str) -> bool {
-    text.chars().all(|c| GSM.contains(c) || GSM_TWICE.contains(c))
+    text.chars().all(|c| septets(c).is_some())
 }
 
 /// The length as it is counted on the air.
 fn units(text: &str) -> usize {
-    if is_gsm(text) { text.chars().map(|c| if GSM_TWICE.contains(c) { 2 } else { 1 }).sum() } else { text.encode_utf16().count() }
+    let gsm: Option<usize> = text.chars().map(|c| septets(c).map(|septets| septets.as_slice().len())).sum();
+    gsm.unwrap_or_else(|| text.encode_utf16().count())
 }
 
 fn room(text: &str) -> usize {

@@ -49,7 +49,7 @@ FROM = "codes@example.org"
 
 def toml(values):
     """Keys and values in TOML; text and numbers are written there as in JSON."""
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
 
 
 def mail_settings(port, **more):
@@ -150,7 +150,7 @@ class Service:
         folder = pathlib.Path(self.folder.name)
         data_dir = folder / "data"
         config = folder / "countersign.toml"
-        config.write_text(SETTINGS.format(data_dir=json.dumps(str(data_dir))) + settings)
+        config.write_text(SETTINGS.format(data_dir=json.dumps(str(data_dir))) + settings, encoding="utf-8")
         self.log = folder / "stderr.log"
         with self.log.open("wb") as log:
             command = [BINARY, "serve", "--config", config]

@@ -101,6 +101,6 @@ fn dkim(row: &mut Table<'_>) -> Option<DkimSettings> {
     Some(DkimSettings { domain: domain?, keys })
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -5,7 +5,10 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{secret::SecretText, tls::Tls},
+    super::{
+        secret::SecretText,
+        tls::{Tls, is_refusal},
+    },
     connection::Connection,
     next_sender,
     refusal::{Step, judge},
@@ -86,8 +89,7 @@ impl Road {
 
 /// A failed handshake is for the next sender; a connection that broke in it may come about later.
 fn broken(error: &std::io::Error) -> SendError {
-    let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    if is_tls { next_sender("tls_failed") } else { retry("unreachable") }
+    if is_refusal(error) { next_sender("tls_failed") } else { retry("unreachable") }
 }
 
 /// None, whatever went wrong: who is in between can make a server seem not to offer it.

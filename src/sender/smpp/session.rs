@@ -1,0 +1,243 @@
+//! One session: messages out and their answers in, receipts in and our answers out, until it ends.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rusmpp::{
+    Command, CommandId, CommandStatus, Pdu,
+    pdus::{DeliverSm, DeliverSmResp, SubmitSm},
+};
+use tokio::{
+    sync::{
+        mpsc::{Receiver, error::TrySendError},
+        oneshot,
+    },
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    receipt,
+    road::BIND,
+    status::{judge, unknown},
+    wire::{Ear, Lost, Mouth},
+};
+use crate::{
+    domain::ids::ProviderReference,
+    ports::{
+        receipt::{About, ProviderReceipt, Receipts},
+        sender::{SendError, Sent},
+    },
+};
+
+/// The highest number of a PDU; then they begin again.
+const SEQUENCE_MAX: u32 = 0x7fff_ffff;
+/// The bit of answers in the number of a command.
+const ANSWER: u32 = 0x8000_0000;
+/// How often the session is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a message centre may take to say goodbye.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
+/// A message on its way to a session, and the way back.
+pub(super) struct Job {
+    pub(super) message: SubmitSm,
+    /// Who is first here decides: the session writes the message, or the sender gave up and it never goes out.
+    pub(super) claimed: Arc<AtomicBool>,
+    pub(super) answer: oneshot::Sender<Result<Sent, SendError>>,
+}
+
+impl Job {
+    fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::SeqCst) && !self.answer.is_closed()
+    }
+
+    /// It was not written.
+    pub(super) fn fail(self, error: SendError) {
+        if self.claim() {
+            let _ = self.answer.send(Err(error));
+        }
+    }
+}
+
+/// What a session needs to know.
+pub(super) struct Rules {
+    /// The sender's name in the settings, which is that of its receipts.
+    pub(super) name: String,
+    pub(super) receipts: Receipts,
+    /// Most messages that wait for their answers.
+    pub(super) window: usize,
+    /// How long an answer may take.
+    pub(super) timeout: Duration,
+    /// So much silence, and we ask whether anybody is there.
+    pub(super) enquire_every: Duration,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// We said goodbye: nobody sends any more.
+    Idle,
+    /// It broke, or the other side ended it.
+    Lost,
+}
+
+struct Waiting {
+    answer: oneshot::Sender<Result<Sent, SendError>>,
+    since: Instant,
+}
+
+struct Session<'a> {
+    rules: &'a Rules,
+    mouth: Mouth,
+    /// By the number of the message.
+    waiting: HashMap<u32, Waiting>,
+    sequence: u32,
+    heard_at: Instant,
+    /// We asked whether anybody is there, and nothing came yet.
+    asked_at: Option<Instant>,
+}
+
+/// Carries messages until the session ends. What was written and not answered by then may have been taken.
+pub(super) async fn run(rules: &Rules, (mut ear, mouth): (Ear, Mouth), first: Option<Job>, jobs: &mut Receiver<Job>) -> End {
+    let (waiting, heard_at) = (HashMap::new(), Instant::now());
+    let mut session = Session { rules, mouth, waiting, sequence: BIND, heard_at, asked_at: None };
+    let ended = session.carry(&mut ear, first, jobs).await;
+    for (_, waiting) in session.waiting.drain() {
+        let _ = waiting.answer.send(Err(unknown("connection_lost")));
+    }
+    match ended {
+        Ok(()) => {
+            // A message centre that does not answer has lost its chance.
+            let _ = timeout(GOODBYE_MAX, session.part(&mut ear)).await;
+            End::Idle
+        }
+        Err(Lost) => End::Lost,
+    }
+}
+
+impl Session<'_> {
+    async fn carry(&mut self, ear: &mut Ear, first: Option<Job>, jobs: &mut Receiver<Job>) -> Result<(), Lost> {
+        if let Some(job) = first {
+            self.submit(job).await?;
+        }
+        let mut look = pin!(sleep_until(Instant::now() + LOOK_EVERY));
+        let receipts = self.rules.receipts.clone();
+        loop {
+            let (has_room, is_idle) = (self.waiting.len() < self.rules.window, self.waiting.is_empty());
+            tokio::select! {
+                biased;
+                () = &mut look => {
+                    look.as_mut().reset(Instant::now() + LOOK_EVERY);
+                    self.look().await?;
+                }
+                job = jobs.recv(), if has_room => match job {
+                    Some(job) => self.submit(job).await?,
+                    None => return Ok(()),
+                },
+                heard = ear.hear() => self.hear(&heard?).await?,
+                // Nobody notes receipts any more: the service is about to end.
+                () = receipts.closed(), if is_idle => return Ok(()),
+            }
+        }
+    }
+
+    async fn submit(&mut self, job: Job) -> Result<(), Lost> {
+        if !job.claim() {
+            return Ok(());
+        }
+        let (sequence, since) = (self.next(), Instant::now());
+        self.waiting.insert(sequence, Waiting { answer: job.answer, since });
+        self.mouth.say(CommandStatus::EsmeRok, sequence, job.message).await
+    }
+
+    /// A number that no message waits under.
+    fn next(&mut self) -> u32 {
+        // Ends: far fewer wait than there are numbers.
+        loop {
+            self.sequence = if self.sequence >= SEQUENCE_MAX { BIND } else { self.sequence + 1 };
+            if !self.waiting.contains_key(&self.sequence) {
+                return self.sequence;
+            }
+        }
+    }
+
+    async fn hear(&mut self, command: &Command) -> Result<(), Lost> {
+        (self.heard_at, self.asked_at) = (Instant::now(), None);
+        let (id, sequence) = (command.id(), command.sequence_number());
+        match (id, command.pdu()) {
+            (CommandId::SubmitSmResp | CommandId::GenericNack, pdu) => {
+                self.settle(sequence, command.status(), pdu);
+                Ok(())
+            }
+            (_, Some(Pdu::DeliverSm(deliver))) => {
+                let status = self.take(deliver);
+                self.mouth.say(status, sequence, DeliverSmResp::default()).await
+            }
+            (CommandId::EnquireLink, _) => self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp).await,
+            (CommandId::Unbind, _) => {
+                self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp).await?;
+                Err(Lost)
+            }
+            // News that want no answer, and answers to what nobody waits for any more.
+            (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
+            _ if u32::from(id) & ANSWER != 0 => Ok(()),
+            _ => self.mouth.say(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack).await,
+        }
+    }
+
+    /// The answer to a message. One that comes too late finds nobody.
+    fn settle(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
+        let Some(waiting) = self.waiting.remove(&sequence) else { return };
+        let answer = match (status, pdu) {
+            (CommandStatus::EsmeRok, Some(Pdu::SubmitSmResp(taken))) => {
+                Ok(Sent { reference: ProviderReference::parse(taken.message_id().as_str()).ok() })
+            }
+            (CommandStatus::EsmeRok, _) => Ok(Sent::default()),
+            (status, _) => Err(judge(status)),
+        };
+        let _ = waiting.answer.send(answer);
+    }
+
+    /// Passes a receipt on; if nobody can take it now, the message centre is to bring it again. Other messages, such as what
+    /// customers write back, are for nobody here.
+    fn take(&self, deliver: &DeliverSm) -> CommandStatus {
+        let Some((reference, receipt)) = receipt::read(deliver) else { return CommandStatus::EsmeRok };
+        let came = ProviderReceipt { sender: self.rules.name.clone(), about: About::Reference(reference), receipt };
+        match self.rules.receipts.try_send(came) {
+            Ok(()) => CommandStatus::EsmeRok,
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => CommandStatus::EsmeRxTAppn,
+        }
+    }
+
+    /// Is anybody there? One answer may get lost; who says nothing at all for so long is gone.
+    async fn look(&mut self) -> Result<(), Lost> {
+        let late = |since: &Instant| since.elapsed() > self.rules.timeout;
+        let is_silent = |since: &Instant| late(since) && *since > self.heard_at;
+        if self.asked_at.as_ref().is_some_and(late) || self.waiting.values().any(|waiting| is_silent(&waiting.since)) {
+            return Err(Lost);
+        }
+        self.waiting.retain(|_, waiting| waiting.since.elapsed() <= self.rules.timeout);
+        if self.asked_at.is_none() && self.heard_at.elapsed() > self.rules.enquire_every {
+            self.asked_at = Some(Instant::now());
+            let sequence = self.next();
+            self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink).await?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, and waits for the answer.
+    async fn part(&mut self, ear: &mut Ear) -> Result<(), Lost> {
+        let sequence = self.next();
+        self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::Unbind).await?;
+        // Ends: it has a time limit.
+        while ear.hear().await?.id() != CommandId::UnbindResp {}
+        Ok(())
+    }
+}
