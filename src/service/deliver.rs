@@ -73,10 +73,7 @@ impl Service {
         let Handed { sender, outcome, rest } = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
             Some(Err(settled)) => settled,
-            Some(Ok(ready)) => match self.past_hook(loaded.record.as_ref(), ready).await {
-                Ok(ready) => self.hand_over(ready).await,
-                Err(reason) => Handed::by_nobody(HandOver::GivenUp { reason }),
-            },
+            Some(Ok(ready)) => self.hand_over(ready).await,
         };
         let command = Report { work, sender, outcome };
         let report = self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx));
@@ -103,7 +100,8 @@ impl Service {
         let ready = self.draft(verification, (pending, delivery), time_left).map(|draft| {
             let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
             let hedge_after = self.parts.routes.hedge_after(&verification.tenant, draft.recipient.channel());
-            Ready { draft, senders, stand, hedge_after, time_left, decoy }
+            let question = self.question(verification, &draft);
+            Ready { draft, senders, stand, hedge_after, time_left, question, decoy }
         });
         Some(ready.map_err(|reason| Handed::by_nobody(HandOver::GivenUp { reason: reason.to_owned() })))
     }

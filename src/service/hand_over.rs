@@ -24,6 +24,7 @@ use crate::{
         time::{Now, Timestamp},
     },
     ports::{
+        hook::Question,
         sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         system::fresh,
     },
@@ -54,6 +55,8 @@ pub(super) struct Ready {
     /// After how long without an answer the next sender gets it too; none: never.
     pub(super) hedge_after: Option<Duration>,
     pub(super) time_left: Duration,
+    /// What the hook is to be asked before anybody gets it.
+    pub(super) question: Option<Question>,
     /// Is there nobody to get it?
     pub(super) decoy: bool,
 }
@@ -108,18 +111,21 @@ impl Draft {
 
 impl Service {
     /// Hands the message to the first sender that may take it.
-    pub(super) async fn hand_over(&self, ready: Ready) -> Handed<'_> {
+    pub(super) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
             let passes: Vec<_> = ready.senders.iter().map(|sender| self.breakers.pass(&sender.name, now)).collect();
             match choose(&passes, ready.stand, now) {
                 Choice::Ask { place, as_probe } => {
-                    let name = &ready.senders[place].name;
                     if ready.decoy {
-                        return Handed::by(name, HandOver::Taken { reference: None });
+                        return Handed::by(&ready.senders[place].name, HandOver::Taken { reference: None });
                     }
-                    if !as_probe || self.breakers.probe(name).await {
+                    ready = match self.past_hook(ready).await {
+                        Ok(ready) => ready,
+                        Err(reason) => return Handed::by_nobody(HandOver::GivenUp { reason }),
+                    };
+                    if !as_probe || self.breakers.probe(&ready.senders[place].name).await {
                         return self.ask(&ready, place, as_probe).await;
                     }
                 }
@@ -232,7 +238,7 @@ async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError>
     }
 }
 
-fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
+pub(super) fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
     let (channel, labelled) = (channel.as_str(), sender.to_owned());
     metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
         .increment(1);
