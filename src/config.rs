@@ -183,15 +183,16 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let shield = ShieldSettings::read(root.table("shield"));
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
-    let routes = routes::routes(root.table("routes"), &senders, profile);
-    let usual = Usual { spend: &admission.spend, senders: &senders, routes: &routes };
+    let worker = WorkerSettings::read(root.table("worker"));
+    let means = routes::Means { senders: &senders, send_deadline: worker.send_deadline };
+    let routes = routes::routes(root.table("routes"), means, profile);
+    let usual = Usual { spend: &admission.spend, means, routes: &routes };
     let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), &usual);
     let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
     let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let hook = hook::hook(root.table("hook"));
-    let worker = WorkerSettings::read(root.table("worker"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
     if profile == Profile::Production {

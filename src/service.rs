@@ -10,6 +10,7 @@ mod explain;
 pub mod failure;
 mod hand_over;
 pub mod hands;
+mod hedge;
 pub mod hook;
 pub mod link;
 pub mod policy;

@@ -6,10 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::ids::SubjectKey,
-    ports::{
-        receipt::{About, ProviderReceipt, ReceiptQueue},
-        store::Due,
-    },
+    ports::receipt::{About, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
         hands::{Hands, Job, Jobs},
@@ -145,11 +142,22 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
     let work = async {
         let mut trimmed_at = None;
         loop {
-            let pause = match service.due(SWEEP_MAX).await {
-                Ok(due) => visit(&service, &hands, due, poll).await,
+            let looked_at = service.clock().now();
+            let next_look = match service.due(SWEEP_MAX).await {
+                Ok(due) => {
+                    let was_full = due.keys.len() == SWEEP_MAX;
+                    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
+                    let until_next = due.next.map_or(poll, |next| next.since(looked_at)).clamp(BREATH, poll.max(BREATH));
+                    match (visit(&service, &hands, due.keys).await, was_full) {
+                        (true, true) => looked_at,
+                        // Counted from the look: what came due during the visits is not slept over.
+                        (true, false) => looked_at.plus(until_next),
+                        (false, _) => service.clock().now().plus(PAUSE.min(poll)),
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "The due index could not be read.");
-                    poll
+                    service.clock().now().plus(poll)
                 }
             };
             let now = service.clock().now();
@@ -157,7 +165,7 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
                 trimmed_at = Some(now);
                 trim(&service).await;
             }
-            service.clock().sleep(pause).await;
+            service.clock().sleep(next_look.since(service.clock().now())).await;
         }
     };
     tokio::select! {
@@ -166,11 +174,10 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
     }
 }
 
-/// Does what is due; says how long to sleep after it.
-async fn visit(service: &Arc<Service>, hands: &Hands, due: Due, poll: Duration) -> Duration {
-    let was_full = due.keys.len() == SWEEP_MAX;
+/// Does what is due; says whether all of it could be done.
+async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> bool {
     let mut visits = tokio::task::JoinSet::new();
-    for key in due.keys {
+    for key in keys {
         // With no free hand nothing is due yet: whoever has one comes first.
         let Some(hand) = hands.wait().await else { break };
         let service = service.clone();
@@ -180,14 +187,7 @@ async fn visit(service: &Arc<Service>, hands: &Hands, due: Due, poll: Duration) 
     while let Some(visit) = visits.join_next().await {
         all_well &= visit.unwrap_or(false);
     }
-    let now = service.clock().now();
-    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
-    let until_next = due.next.map_or(poll, |next| next.since(now)).clamp(BREATH, poll.max(BREATH));
-    match (all_well, was_full) {
-        (true, true) => Duration::ZERO,
-        (true, false) => until_next,
-        (false, _) => PAUSE.min(poll),
-    }
+    all_well
 }
 
 async fn tick(service: &Service, key: &SubjectKey, hand: crate::service::hands::Hand) -> bool {

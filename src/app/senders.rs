@@ -64,6 +64,7 @@ fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc
         senders: list(&settings.senders),
         weights: settings.weights.clone(),
         countries: settings.countries.iter().map(|(country, names)| (*country, list(names))).collect(),
+        hedge_after: settings.hedge_after,
     };
     settings.iter().map(|(channel, settings)| (*channel, route(settings))).collect()
 }

@@ -7,6 +7,8 @@ use crate::domain::{ids::Invalid, numbering::Country, recipient::Channel, route:
 
 /// The most that a sender weighs.
 const WEIGHT_MAX: u16 = 1000;
+/// The shortest wait before a hedge: well within it most answers come, and each that does not costs a second message.
+const HEDGE_MIN: Duration = Duration::from_millis(500);
 
 /// The senders of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct RouteSettings {
     pub weights: Vec<u16>,
     /// Those for the numbers of a country.
     pub countries: BTreeMap<Country, Vec<String>>,
+    /// After how long without an answer the next sender gets the message too; none: never.
+    pub hedge_after: Option<Duration>,
 }
 
 /// The routes of one set of settings.
@@ -48,16 +52,23 @@ impl BreakerSettings {
     }
 }
 
-pub(super) fn routes(table: Table<'_>, senders: &BTreeMap<String, SenderSettings>, profile: Profile) -> ChannelRoutes {
+/// What a route may name, and how long its senders have.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) senders: &'a BTreeMap<String, SenderSettings>,
+    pub(super) send_deadline: Duration,
+}
+
+pub(super) fn routes(table: Table<'_>, means: Means<'_>, profile: Profile) -> ChannelRoutes {
     if profile == Profile::Production && table.keys().is_empty() {
         table.mistake_here("must have at least one route in production");
     }
-    channel_routes(table, senders)
+    channel_routes(table, means)
 }
 
 /// The routes of one tenant, for channels that all tenants have.
-pub(super) fn of_tenant(row: &mut Table<'_>, senders: &BTreeMap<String, SenderSettings>, usual: &ChannelRoutes) -> ChannelRoutes {
-    let routes = channel_routes(row.table("routes"), senders);
+pub(super) fn of_tenant(row: &mut Table<'_>, means: Means<'_>, usual: &ChannelRoutes) -> ChannelRoutes {
+    let routes = channel_routes(row.table("routes"), means);
     for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
         let channel = channel.as_str();
         row.mistake(&format!("routes.{channel}"), format!("needs [routes.{channel}] beside it, for the other tenants"));
@@ -65,7 +76,7 @@ pub(super) fn of_tenant(row: &mut Table<'_>, senders: &BTreeMap<String, SenderSe
     routes
 }
 
-fn channel_routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSettings>) -> ChannelRoutes {
+fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
     let mut routes = BTreeMap::new();
     for (name, mut row) in table.named() {
         let Some(channel) = Channel::from_name(&name) else {
@@ -73,16 +84,18 @@ fn channel_routes(mut table: Table<'_>, senders: &BTreeMap<String, SenderSetting
             row.mistake_here("is no channel: push, email, sms, voice, whatsapp");
             continue;
         };
-        routes.insert(channel, route(&mut row, channel, senders));
+        routes.insert(channel, route(&mut row, channel, means));
         row.finish();
     }
     table.finish();
     routes
 }
 
-fn route(row: &mut Table<'_>, channel: Channel, senders: &BTreeMap<String, SenderSettings>) -> RouteSettings {
+fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettings {
+    let Means { senders, send_deadline } = means;
     let names = names(row, "senders", channel, senders);
     let weights = weights(row, names.len());
+    let hedge_after = hedge_after(row, send_deadline);
     let mut table = row.table("countries");
     let mut countries = BTreeMap::new();
     for key in table.keys() {
@@ -95,7 +108,7 @@ fn route(row: &mut Table<'_>, channel: Channel, senders: &BTreeMap<String, Sende
         }
     }
     table.finish();
-    RouteSettings { senders: names, weights, countries }
+    RouteSettings { senders: names, weights, countries, hedge_after }
 }
 
 /// A list of senders that carry the channel.
@@ -129,4 +142,17 @@ fn weights(row: &mut Table<'_>, senders: usize) -> Vec<u16> {
         None => row.mistake("weights", format!("must be whole numbers within 0 to {WEIGHT_MAX}")),
     }
     Vec::new()
+}
+
+fn hedge_after(row: &mut Table<'_>, send_deadline: Duration) -> Option<Duration> {
+    let after = row.millis("hedge_ms", 0, &(0..=10_000));
+    if after.is_zero() {
+        return None;
+    }
+    if after < HEDGE_MIN {
+        row.mistake("hedge_ms", format!("must be 0, or {} or more", HEDGE_MIN.as_millis()));
+    } else if after >= send_deadline {
+        row.mistake("hedge_ms", "must be below worker.send_deadline_ms");
+    }
+    Some(after)
 }

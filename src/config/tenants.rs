@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CallerSettings, ChannelRoutes, Profile, SenderSettings, Table, access::DEVELOPMENT_TENANT, messages, numbers::countries,
-    routes, spend::budgets,
+    CallerSettings, ChannelRoutes, Profile, Table,
+    access::DEVELOPMENT_TENANT,
+    messages,
+    numbers::countries,
+    routes::{self, Means},
+    spend::budgets,
 };
 use crate::domain::{
     ids::{CallerName, Invalid, TenantId},
@@ -30,7 +34,7 @@ pub struct TenantSettings {
 /// What holds for a tenant that has nothing of its own, and what its own may name.
 pub(super) struct Usual<'a> {
     pub(super) spend: &'a Spend,
-    pub(super) senders: &'a BTreeMap<String, SenderSettings>,
+    pub(super) means: Means<'a>,
     pub(super) routes: &'a ChannelRoutes,
 }
 
@@ -71,7 +75,7 @@ fn tenant(row: &mut Table<'_>, usual: &Usual<'_>) -> TenantSettings {
         web_host: row.text("web_host"),
         countries: countries(row, "countries"),
         spend: row.optional_table("spend").map(|own| budgets(own, usual.spend)),
-        routes: routes::of_tenant(row, usual.senders, usual.routes),
+        routes: routes::of_tenant(row, usual.means, usual.routes),
     }
 }
 

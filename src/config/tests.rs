@@ -427,7 +427,7 @@ api_key_sha256 = "88888888888888888888888888888888888888888888888888888888888888
 #[test]
 fn routes_are_read_with_weights_countries_and_tenants() {
     let text = format!(
-        "{ROUTED}[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [3, 0]\n[routes.sms.countries]\nNL = [\"b\", \"outbox\"]\n\
+        "{ROUTED}[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [3, 0]\nhedge_ms = 500\n[routes.sms.countries]\nNL = [\"b\", \"outbox\"]\n\
          [tenants.shop.routes.sms]\nsenders = [\"b\"]\n[tenants.default.routes.email]\nsenders = [\"mail\"]\n\
          [breaker]\nfailures = 3\nopen_s = 7\n"
     );
@@ -435,6 +435,9 @@ fn routes_are_read_with_weights_countries_and_tenants() {
     let (sms, country) = (&settings.routes[&Channel::Sms], |name| Country::parse(name).unwrap());
     assert_eq!((&sms.senders[..], &sms.weights[..]), (&["a".to_owned(), "b".to_owned()][..], &[3, 0][..]));
     assert_eq!((sms.countries[&country("NL")].len(), sms.countries[&country("BE")].len()), (2, 1));
+    assert_eq!(sms.hedge_after.map(|after| after.as_millis()), Some(500));
+    let hedged = |routes: &ChannelRoutes| routes.values().filter(|route| route.hedge_after.is_some()).count();
+    assert_eq!((hedged(&settings.routes), settings.tenants.values().map(|own| hedged(&own.routes)).sum::<usize>()), (1, 0));
     let tenants: Vec<_> = settings.tenants.iter().map(|(name, own)| (name.as_str(), own.routes.len())).collect();
     assert_eq!(tenants, [("default", 1), ("shop", 1)]);
     assert_eq!((settings.breaker.failures, settings.breaker.open.as_secs(), settings.breaker.open_max.as_secs()), (3, 7, 120));
@@ -491,6 +494,10 @@ fn every_mistake_in_a_route_is_told() {
         ("[routes.sms.countries]\nNL = [\"nobody\"]", "routes.sms.countries.NL"),
         ("[routes.email.countries]\nNL = [\"a\"]", "routes.email.countries.NL"),
         ("[routes.sms]\norder = [\"a\"]", "routes.sms.order"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nhedge_ms = 499", "routes.sms.hedge_ms"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nhedge_ms = 10000", "routes.sms.hedge_ms"),
+        ("[routes.sms]\nsenders = [\"a\", \"b\"]\nhedge_ms = 1000\n[worker]\nsend_deadline_ms = 1000", "routes.sms.hedge_ms"),
+        ("[tenants.shop.routes.sms]\nsenders = [\"a\"]\nhedge_ms = 1", "tenants.shop.routes.sms.hedge_ms"),
         ("[tenants.nobody.routes.sms]\nsenders = [\"a\"]", "tenants.nobody"),
         ("[tenants.shop.routes.sms]\nsenders = [\"nobody\"]", "tenants.shop.routes.sms.senders"),
         ("[tenants.shop]\nroute = 1", "tenants.shop.route"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Service,
     failure::Failure,
-    hand_over::{Draft, Ready},
+    hand_over::{Draft, Handed, Ready},
     hands::Hand,
     side::may_be_side,
 };
@@ -70,21 +70,21 @@ impl Service {
         let key = work.verification.subject;
         let loaded = self.bounded(self.load(&key)).await?;
         let cx = self.context(&loaded);
-        let (sender, outcome) = match self.ready(loaded.record.as_ref(), &work, &cx) {
+        let Handed { sender, outcome, rest } = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
             Some(Err(settled)) => settled,
-            Some(Ok(ready)) => match self.past_hook(loaded.record.as_ref(), ready).await {
-                Ok(ready) => self.hand_over(ready).await,
-                Err(reason) => (String::new(), HandOver::GivenUp { reason }),
-            },
+            Some(Ok(ready)) => self.hand_over(ready).await,
         };
         let command = Report { work, sender, outcome };
-        self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx)).await?;
+        let report = self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx));
+        // A hedge that lost its race ends in the same hand, so that no more is under way than there are hands for.
+        let (reported, _) = tokio::join!(report, rest);
+        reported?;
         Ok(())
     }
 
     /// The message, if it may go out, or how it ends without; `None` if somebody else has the lease or the verification is over.
-    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, (String, HandOver)>> {
+    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, Handed<'static>>> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
         let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
@@ -92,16 +92,18 @@ impl Service {
             return None;
         }
         if pending.recipients.get(delivery.recipient).is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some()) {
-            return Some(Err((TEST_SENDER.to_owned(), HandOver::Taken { reference: None })));
+            return Some(Err(Handed::by(TEST_SENDER, HandOver::Taken { reference: None })));
         }
         let time_left = cx.now.until(verification.expires_at);
         let decoy = pending.decoy;
         let stand = Stand { position: delivery.position, refusals: delivery.refusals, tries: delivery.tries };
         let ready = self.draft(verification, (pending, delivery), time_left).map(|draft| {
             let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
-            Ready { draft, senders, stand, time_left, decoy }
+            let hedge_after = self.parts.routes.hedge_after(&verification.tenant, draft.recipient.channel());
+            let question = self.question(verification, &draft);
+            Ready { draft, senders, stand, hedge_after, time_left, question, decoy }
         });
-        Some(ready.map_err(|reason| (String::new(), HandOver::GivenUp { reason: reason.to_owned() })))
+        Some(ready.map_err(|reason| Handed::by_nobody(HandOver::GivenUp { reason: reason.to_owned() })))
     }
 
     fn draft(

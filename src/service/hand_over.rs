@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, OptionFuture},
+};
+use tokio::time::Instant;
+
 use super::{Service, routes::NamedSender};
 use crate::{
     domain::{
@@ -18,6 +24,7 @@ use crate::{
         time::{Now, Timestamp},
     },
     ports::{
+        hook::Question,
         sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         system::fresh,
     },
@@ -29,6 +36,7 @@ const UNSETTLED: Duration = Duration::from_secs(1);
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A message, but for what its sender alone is told.
+#[derive(Clone)]
 pub(super) struct Draft {
     pub(super) delivery: DeliveryId,
     pub(super) verification: VerificationId,
@@ -44,42 +52,88 @@ pub(super) struct Ready {
     /// In the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
     pub(super) stand: Stand,
+    /// After how long without an answer the next sender gets it too; none: never.
+    pub(super) hedge_after: Option<Duration>,
     pub(super) time_left: Duration,
+    /// What the hook is to be asked before anybody gets it.
+    pub(super) question: Option<Question>,
     /// Is there nobody to get it?
     pub(super) decoy: bool,
 }
 
+/// A sender is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    /// Its place in the order.
+    pub(super) place: usize,
+    /// Is the message the probe of its breaker?
+    pub(super) as_probe: bool,
+    /// It is not waited for any longer.
+    pub(super) deadline: Instant,
+}
+
+/// What a sender said.
+pub(super) struct Answer {
+    /// Its place in the order.
+    pub(super) place: usize,
+    pub(super) sent: Result<Sent, SendError>,
+}
+
+/// What of a hand-over is still under way after it was decided: the sender that lost the race. Ends by the deadline.
+pub(super) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
+
+/// How a hand-over ended.
+pub(super) struct Handed<'a> {
+    /// By whom; empty if nobody was asked.
+    pub(super) sender: String,
+    pub(super) outcome: HandOver,
+    pub(super) rest: Rest<'a>,
+}
+
+impl Handed<'_> {
+    pub(super) fn by(sender: &str, outcome: HandOver) -> Self {
+        Self { sender: sender.to_owned(), outcome, rest: None.into() }
+    }
+
+    pub(super) fn by_nobody(outcome: HandOver) -> Self {
+        Self::by("", outcome)
+    }
+}
+
 impl Draft {
     /// The message as one sender gets it.
-    fn to(self, sender: &str, keyring: &Keyring) -> Message {
-        let Self { delivery, verification, recipient, content, code, expires_at } = self;
+    fn to(&self, sender: &str, keyring: &Keyring) -> Message {
+        let Self { delivery, verification, recipient, content, code, expires_at } = self.clone();
         let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
         Message { delivery, verification, receipt, recipient, content, code, expires_at }
     }
 }
 
 impl Service {
-    /// Hands the message to the first sender that may take it; gives that sender's name, and how it ended.
-    pub(super) async fn hand_over(&self, ready: Ready) -> (String, HandOver) {
+    /// Hands the message to the first sender that may take it.
+    pub(super) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
             let passes: Vec<_> = ready.senders.iter().map(|sender| self.breakers.pass(&sender.name, now)).collect();
             match choose(&passes, ready.stand, now) {
                 Choice::Ask { place, as_probe } => {
-                    let name = &ready.senders[place].name;
                     if ready.decoy {
-                        return (name.clone(), HandOver::Taken { reference: None });
+                        return Handed::by(&ready.senders[place].name, HandOver::Taken { reference: None });
                     }
-                    if !as_probe || self.breakers.probe(name).await {
-                        return (name.clone(), self.ask(ready, place, as_probe).await);
+                    ready = match self.past_hook(ready).await {
+                        Ok(ready) => ready,
+                        Err(reason) => return Handed::by_nobody(HandOver::GivenUp { reason }),
+                    };
+                    if !as_probe || self.breakers.probe(&ready.senders[place].name).await {
+                        return self.ask(&ready, place, as_probe).await;
                     }
                 }
-                Choice::Hold { until } => return (String::new(), self.held(&ready, now.until(until))),
-                Choice::Nobody => return (String::new(), HandOver::GivenUp { reason: "no_sender".to_owned() }),
+                Choice::Hold { until } => return Handed::by_nobody(self.held(&ready, now.until(until))),
+                Choice::Nobody => return Handed::by_nobody(HandOver::GivenUp { reason: "no_sender".to_owned() }),
             }
         }
-        (String::new(), self.held(&ready, UNSETTLED))
+        Handed::by_nobody(self.held(&ready, UNSETTLED))
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
@@ -88,38 +142,48 @@ impl Service {
     }
 
     /// Never longer than the code lives, and never longer than the lease.
-    async fn ask(&self, ready: Ready, place: usize, as_probe: bool) -> HandOver {
-        let Ready { draft, senders, stand, time_left, decoy: _ } = ready;
-        let NamedSender { name, sender } = &senders[place];
-        let message = draft.to(name, &self.parts.keyring);
-        let limit = self.parts.send_deadline.min(time_left);
-        let sent = tokio::time::timeout(limit, send(&**sender, &message)).await;
-        let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
-        let sent = sent.unwrap_or(Err(late));
-        let passed = Passed { delivery: message.delivery, as_probe };
-        self.breakers.note(name, passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
+    async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> Handed<'_> {
+        let deadline = Instant::now() + self.parts.send_deadline.min(ready.time_left);
+        let (Answer { place, sent }, rest) = self.answer(ready, Turn { place, as_probe, deadline }).await;
         let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
         let (outcome, hand_over) = match sent {
-            Ok(Sent { reference }) => {
-                let reference = storable(reference, &message.code);
-                if sender.capabilities().receipts == ReceiptRoad::ByReference {
-                    self.expect_receipts(name, &message, reference.as_ref(), time_left).await;
-                }
-                ("sent", HandOver::Taken { reference })
-            }
-            Err(error) => self.after(senders.len(), Stand { position: place, ..stand }, error),
+            Ok(Sent { reference }) => ("sent", HandOver::Taken { reference }),
+            Err(error) => self.after(ready.senders.len(), Stand { position: place, ..ready.stand }, error),
         };
-        note_hand_over(&message.delivery, message.recipient.channel(), name, (outcome, &reason));
-        hand_over
+        let name = &ready.senders[place].name;
+        note_hand_over(&ready.draft.delivery, ready.draft.recipient.channel(), name, (outcome, &reason));
+        Handed { rest, ..Handed::by(name, hand_over) }
+    }
+
+    /// Asks one sender, and writes down what its answer says of it and where its receipts lead.
+    pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
+        let NamedSender { name, sender } = ready.senders[turn.place].clone();
+        let message = ready.draft.to(&name, &self.parts.keyring);
+        let Turn { place, as_probe, deadline } = turn;
+        let attempt = async move {
+            let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
+            let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
+            let mut sent = sent.unwrap_or(Err(late));
+            let passed = Passed { delivery: message.delivery, as_probe };
+            self.breakers.note(&name, passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
+            if let Ok(Sent { reference }) = &mut sent {
+                *reference = storable(reference.take(), &message.code);
+                if sender.capabilities().receipts == ReceiptRoad::ByReference {
+                    self.expect_receipts(&name, &message, reference.as_ref()).await;
+                }
+            }
+            Answer { place, sent }
+        };
+        attempt.boxed()
     }
 
     /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
     /// that a receipt is seldom faster.
-    async fn expect_receipts(&self, sender: &str, message: &Message, reference: Option<&ProviderReference>, time_left: Duration) {
+    async fn expect_receipts(&self, sender: &str, message: &Message, reference: Option<&ProviderReference>) {
         let Some(reference) = reference else { return };
         let kept = self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN);
         let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
-        let until = self.parts.clock.now().plus(time_left + kept);
+        let until = message.expires_at.plus(kept);
         let place = self.place_of(sender, reference);
         let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
         if let Err(error) = put.await {
@@ -154,7 +218,7 @@ impl Service {
     }
 
     /// By the clock of this process alone.
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let now = self.parts.clock.now();
         Now::new(now, now)
     }
@@ -165,7 +229,8 @@ fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<Provi
     reference.filter(|reference| !reference.as_str().contains(code.expose()))
 }
 
-/// Sends it; once more to a sender that knows a repeat by the delivery's id, if it fell silent after it had the message.
+/// Sends it; once more to a sender that knows a repeat by the delivery's id, if it fell silent after it had the message. Not
+/// if the deadline of the whole hand-over cut it off: then no time is left to ask again, and the next sender gets it.
 async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
     match sender.send(message).await {
         Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => sender.send(message).await,
@@ -173,7 +238,7 @@ async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError>
     }
 }
 
-fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
+pub(super) fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
     let (channel, labelled) = (channel.as_str(), sender.to_owned());
     metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
         .increment(1);

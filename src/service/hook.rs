@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Service, hand_over::Ready};
+use super::{
+    Service,
+    hand_over::{Draft, Ready, note_hand_over},
+};
 use crate::{
-    domain::{recipient::Channel, subject::SubjectRecord},
+    domain::{recipient::Channel, verification::Verification},
     ports::hook::{Answer, Hook, NoAnswer, Question},
 };
 
@@ -27,20 +30,24 @@ impl Service {
         self.parts.hook.as_ref().map_or(Duration::ZERO, |rule| rule.timeout)
     }
 
-    /// The message, with the time that is left of it, if the hook lets it go; else why not, as a word for machines. For a
-    /// decoy nobody is asked: there is no message.
-    pub(super) async fn past_hook(&self, record: Option<&SubjectRecord>, ready: Ready) -> Result<Ready, String> {
-        let verification = record.and_then(|record| record.find(&ready.draft.verification));
-        let (Some(rule), Some(verification), false) = (&self.parts.hook, verification, ready.decoy) else { return Ok(ready) };
-        let question = Question {
-            delivery: ready.draft.delivery,
+    /// What the hook is to be asked of a message, if there is one that wants to be.
+    pub(super) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
+        let rule = self.parts.hook.as_ref()?;
+        rule.channels.contains(&draft.recipient.channel()).then(|| Question {
+            delivery: draft.delivery,
             verification: verification.id,
             tenant: verification.tenant.clone(),
             action: verification.action.clone(),
-            recipient: ready.draft.recipient.clone(),
-        };
+            recipient: draft.recipient.clone(),
+        })
+    }
+
+    /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
+    pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
+        let (Some(rule), Some(question)) = (&self.parts.hook, ready.question.take()) else { return Ok(ready) };
         let asked_at = self.parts.clock.now();
         if let Some(objection) = rule.objection(&question).await {
+            note_hand_over(&question.delivery, question.recipient.channel(), "", ("failed", &objection));
             return Err(objection);
         }
         let time_left = ready.time_left.saturating_sub(self.parts.clock.now().since(asked_at));
@@ -51,9 +58,6 @@ impl Service {
 impl HookRule {
     /// Why a message may not go out, as a word for machines; `None`: it may.
     pub(super) async fn objection(&self, question: &Question) -> Option<String> {
-        if !self.channels.contains(&question.recipient.channel()) {
-            return None;
-        }
         let late = |_| Err(NoAnswer("timeout".to_owned()));
         let answer = tokio::time::timeout(self.timeout, self.hook.judge(question)).await.unwrap_or_else(late);
         let (outcome, objection) = match answer {

@@ -1,6 +1,6 @@
 //! The routes: which senders take the messages of a channel, for a tenant and for the numbers of a country.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
@@ -30,6 +30,8 @@ pub struct Route {
     pub weights: Vec<u16>,
     /// Those for the numbers of a country, in failover order.
     pub countries: BTreeMap<Country, Vec<NamedSender>>,
+    /// After how long without an answer the next sender gets the message too; none: never.
+    pub hedge_after: Option<Duration>,
 }
 
 /// All routes.
@@ -44,9 +46,17 @@ pub struct Routes {
 impl Routes {
     /// The senders that may take a delivery, in the order in which they are asked: the same for every try.
     pub(super) fn order(&self, tenant: &TenantId, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
-        let channel = recipient.channel();
+        self.of(tenant, recipient.channel()).map(|route| route.order(recipient, delivery)).unwrap_or_default()
+    }
+
+    /// After how long without an answer the next sender of the order gets a message too; `None`: never.
+    pub(super) fn hedge_after(&self, tenant: &TenantId, channel: Channel) -> Option<Duration> {
+        self.of(tenant, channel)?.hedge_after
+    }
+
+    fn of(&self, tenant: &TenantId, channel: Channel) -> Option<&Route> {
         let own = self.tenants.get(tenant).and_then(|routes| routes.get(&channel));
-        own.or_else(|| self.usual.get(&channel)).map(|route| route.order(recipient, delivery)).unwrap_or_default()
+        own.or_else(|| self.usual.get(&channel))
     }
 
     /// The names of all senders that have a route, some more than once.
@@ -92,7 +102,12 @@ mod tests {
     #[test]
     fn the_route_of_the_tenant_and_of_the_country_comes_first() {
         let countries = |country: &str, names: &[&str]| [(Country::parse(country).unwrap(), senders(names))].into();
-        let usual = Route { senders: senders(&["a", "b"]), weights: vec![0, 1], countries: countries("NL", &["c", "a"]) };
+        let usual = Route {
+            senders: senders(&["a", "b"]),
+            weights: vec![0, 1],
+            countries: countries("NL", &["c", "a"]),
+            ..Route::default()
+        };
         let own = Route { senders: senders(&["d"]), countries: countries("DE", &["e"]), ..Route::default() };
         let tenant = |name| TenantId::parse(name).unwrap();
         let routes = Routes {

@@ -73,6 +73,8 @@ async fn settle(fleet: &[Harness], ids: &[String], fits: impl Fn(&v1::Delivery) 
                     return v.deliveries[0].clone();
                 }
                 fleet[0].pass(A_BIT).await;
+                // What is on its way takes real time, and must not outlive its lease.
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let Ok(found) = tokio::time::timeout(PATIENCE, find).await else {
@@ -136,9 +138,10 @@ async fn rf18_a_provider_that_is_killed_loses_no_message_and_comes_back_by_itsel
     let taken: HashSet<_> = b.got().into_iter().map(|got| got.delivery).collect();
     assert!(by(&deliveries, "b").all(|delivery| taken.contains(&delivery.delivery_id)), "what is sent by b, b has");
     // Each hand writes down what a message did to the breaker before it takes another. So those that open it are counted,
-    // and each hand can have one more on its way to a provider of which it has not heard yet.
+    // and each hand can have one more on its way to a provider of which it has not heard yet, or one that was taken before
+    // the kill: told late, it begins the count anew.
     let failed: u32 = by(&deliveries, "b").map(|delivery| delivery.tries - 1).sum();
-    let bound = FAILURES + HANDS * fleet.len();
+    let bound = FAILURES * (1 + HANDS * fleet.len());
     assert!((FAILURES..=bound).contains(&usize::try_from(failed).unwrap()), "{failed} failed, and {bound} are the most");
 
     until_open(&fleet, "a", true).await;
@@ -202,6 +205,7 @@ async fn a_poison_message_opens_no_breaker() {
     let failed = async {
         while fleet[0].get(&poison[0]).await.unwrap().deliveries[0].status() != DeliveryStatus::Failed {
             fleet[0].pass(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(PATIENCE, failed).await.expect("it ends");

@@ -18,7 +18,7 @@ use countersign::{
         store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
     },
     store::embedded::memory::Memory,
-    system::SystemEntropy,
+    system::{ManualClock, SystemEntropy},
 };
 use tonic::Code;
 
@@ -43,10 +43,13 @@ enum Fault {
     NoQuotas,
     /// The part that holds the quotas never answers; the records work.
     QuotasHang,
+    /// It tells once what is due, and so late that a verification has ended since.
+    Dawdles,
 }
 
 struct Flaky {
     inner: Memory,
+    clock: Arc<ManualClock>,
     fault: AtomicU8,
     draws: AtomicUsize,
 }
@@ -54,7 +57,8 @@ struct Flaky {
 impl Flaky {
     fn new(setup: &Setup) -> Arc<Self> {
         let inner = Memory::new(setup.clock.clone(), &SystemEntropy::default());
-        Arc::new(Self { inner, fault: AtomicU8::new(Fault::None as u8), draws: AtomicUsize::new(0) })
+        let clock = setup.clock.clone();
+        Arc::new(Self { inner, clock, fault: AtomicU8::new(Fault::None as u8), draws: AtomicUsize::new(0) })
     }
 
     fn set(&self, fault: Fault) {
@@ -99,7 +103,12 @@ impl Store for Flaky {
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         self.gate().await?;
-        self.inner.due(limit).await
+        let due = self.inner.due(limit).await;
+        if self.has(Fault::Dawdles) {
+            self.set(Fault::None);
+            self.clock.advance(Duration::from_secs(303));
+        }
+        due
     }
 
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
@@ -164,6 +173,23 @@ async fn store_16_a_store_that_is_down_gives_no_verdict_and_comes_back() {
     assert!(crate::transport::get(service.reach.admin, "/readyz").await.starts_with("HTTP/1.1 503"));
     store.set(Fault::None);
     assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn what_comes_due_during_a_sweep_is_not_slept_over() {
+    let (service, store) = start(Setup::default()).await;
+    settled(&service).await;
+    store.set(Fault::Dawdles);
+    while store.has(Fault::Dawdles) {
+        service.pass(Duration::from_secs(1)).await;
+    }
+    // From here on the clock stands.
+    let closed = async {
+        while !service.audit().await.iter().any(|line| line.what == "closed") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("the sweep closes it");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Starts the whole service in this process and talks to it as a caller does.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -222,7 +222,8 @@ impl Setup {
     /// On a machine as it is: without a clock for the store its servers tell the time.
     pub async fn try_start_on(&self, machine: Machine) -> anyhow::Result<Harness> {
         let recorder = Arc::new(Recorder::default());
-        let senders = BTreeMap::from([("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>)]);
+        let mut senders = machine.senders.clone();
+        senders.insert("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>);
         let entropy = Arc::new(SystemEntropy::default());
         let machine = Machine { senders, entropy, ..machine };
         let app = App::build(self.settings(), machine).await?;

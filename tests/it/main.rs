@@ -14,6 +14,7 @@ mod failover;
 mod faults;
 mod guesses;
 mod harness;
+mod hedge;
 mod hook;
 mod kills;
 mod link;
