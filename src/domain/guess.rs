@@ -24,7 +24,8 @@ pub struct Separators {
 /// A string of 6 to 8 digits that prints nowhere and is wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Digits {
-    buffer: [u8; DIGITS_MAX as usize],
+    /// On the heap: what moves through calls and futures leaves copies on the stack that nobody wipes.
+    buffer: Box<[u8; DIGITS_MAX as usize]>,
     len: u8,
 }
 
@@ -33,7 +34,7 @@ impl Digits {
     #[must_use]
     pub fn from_ascii(text: &[u8]) -> Option<Self> {
         let len = u8::try_from(text.len()).ok().filter(|len| (DIGITS_MIN..=DIGITS_MAX).contains(len))?;
-        let mut buffer = [0; DIGITS_MAX as usize];
+        let mut buffer = Box::new([0; DIGITS_MAX as usize]);
         buffer.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
         text.iter().all(u8::is_ascii_digit).then_some(Self { buffer, len })
     }
@@ -61,7 +62,7 @@ impl Digits {
 impl PartialEq for Digits {
     /// Over the whole buffer and in constant time, whatever the lengths.
     fn eq(&self, other: &Self) -> bool {
-        (self.buffer.ct_eq(&other.buffer) & self.len.ct_eq(&other.len)).into()
+        (self.buffer.as_slice().ct_eq(other.buffer.as_slice()) & self.len.ct_eq(&other.len)).into()
     }
 }
 
