@@ -45,7 +45,7 @@ pub fn settings(dir: &std::path::Path, store_url: &str, connections: u8) -> anyh
     ];
     let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
     // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
-    let quotas = Dimension::ALL.into_iter().flat_map(|dimension| {
+    let quotas = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()).flat_map(|dimension| {
         let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
         let count = if dimension.is_hot() { "1000000" } else { "5" };
         [(format!("{name}__COUNT"), count.to_owned()), (format!("{name}__PERIOD_S"), "1".to_owned())]
