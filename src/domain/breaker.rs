@@ -63,12 +63,14 @@ pub enum Pass {
 }
 
 /// A message that was handed to the sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// Which.
     pub delivery: DeliveryId,
     /// Was it the probe?
     pub as_probe: bool,
+    /// The messages that had failed when it was handed over: its success says nothing of what failed later.
+    pub seen: Vec<DeliveryId>,
 }
 
 impl Default for Breaker {
@@ -78,6 +80,15 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// The messages that failed so far, while it is closed.
+    #[must_use]
+    pub fn failures(&self) -> &[DeliveryId] {
+        match self {
+            Self::Closed { failed } => failed,
+            Self::Open { .. } | Self::HalfOpen { .. } => &[],
+        }
+    }
+
     /// May a message go through?
     #[must_use]
     pub fn pass(&self, now: Now) -> Pass {
@@ -102,7 +113,7 @@ impl Breaker {
 
     /// The breaker after a message failed by the sender's fault. What was on its way when it opened changes nothing.
     #[must_use]
-    pub fn failed(&self, passed: Passed, rules: &BreakerRules, now: Now) -> Self {
+    pub fn failed(&self, passed: &Passed, rules: &BreakerRules, now: Now) -> Self {
         match self {
             Self::Closed { failed } if failed.contains(&passed.delivery) => self.clone(),
             Self::Closed { failed } if failed.len() + 1 < usize::from(rules.failures) => {
@@ -114,13 +125,16 @@ impl Breaker {
         }
     }
 
-    /// The breaker after the sender did its part. Only the probe closes it: what was on its way when it opened may have
-    /// been the last that got through.
+    /// The breaker after the sender did its part: what failed before the message went out is forgotten. Only the probe
+    /// closes it: what was on its way when it opened may have been the last that got through.
     #[must_use]
-    pub fn succeeded(&self, passed: Passed) -> Self {
+    pub fn succeeded(&self, passed: &Passed) -> Self {
         match self {
-            Self::Open { .. } | Self::HalfOpen { .. } if !passed.as_probe => self.clone(),
-            Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. } => Self::default(),
+            Self::Closed { failed } => {
+                Self::Closed { failed: failed.iter().filter(|id| !passed.seen.contains(id)).copied().collect() }
+            }
+            Self::Open { .. } | Self::HalfOpen { .. } if passed.as_probe => Self::default(),
+            Self::Open { .. } | Self::HalfOpen { .. } => self.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use super::{failure::Failure, side::Sides};
 use crate::{
     domain::{
         breaker::{Breaker, BreakerRules, Pass, Passed},
-        ids::SubjectKey,
+        ids::{DeliveryId, SubjectKey},
         keyring::Keyring,
         side::Side,
         time::{Now, Timestamp},
@@ -77,8 +77,14 @@ impl Breakers {
         self.change(sender, local, |breaker, now| breaker.probe(&self.rules, now)).await
     }
 
+    /// A message is handed to this sender now.
+    pub(super) fn passed(&self, sender: &str, delivery: DeliveryId, as_probe: bool) -> Passed {
+        let seen = self.each.get(sender).map(|local| local.copy().failures().to_vec()).unwrap_or_default();
+        Passed { delivery, as_probe, seen }
+    }
+
     /// Notes what became of a message that was handed to a sender. Where nothing changes nothing is written.
-    pub(super) async fn note(&self, sender: &str, passed: Passed, failed: bool) {
+    pub(super) async fn note(&self, sender: &str, passed: &Passed, failed: bool) {
         let Some(local) = self.each.get(sender) else { return };
         let next = |breaker: &Breaker, now| {
             let next = if failed { breaker.failed(passed, &self.rules, now) } else { breaker.succeeded(passed) };

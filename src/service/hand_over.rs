@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::{Service, routes::NamedSender};
 use crate::{
     domain::{
-        breaker::Passed,
         delivery::HandOver,
         guess::Digits,
         ids::{DeliveryId, ProviderReference, VerificationId},
@@ -161,11 +160,11 @@ impl Service {
         let message = ready.draft.to(&name, &self.parts.keyring);
         let Turn { place, as_probe, deadline } = turn;
         let attempt = async move {
+            let passed = self.breakers.passed(&name, message.delivery, as_probe);
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
             let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
             let mut sent = sent.unwrap_or(Err(late));
-            let passed = Passed { delivery: message.delivery, as_probe };
-            self.breakers.note(&name, passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
+            self.breakers.note(&name, &passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
             if let Ok(Sent { reference }) = &mut sent {
                 *reference = storable(reference.take(), &message.code);
                 if sender.capabilities().receipts == ReceiptRoad::ByReference {

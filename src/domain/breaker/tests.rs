@@ -18,7 +18,7 @@ fn at(seconds: u64) -> Now {
 }
 
 fn usual(n: u8) -> Passed {
-    Passed { delivery: DeliveryId([n; 16]), as_probe: false }
+    Passed { delivery: DeliveryId([n; 16]), as_probe: false, seen: Vec::new() }
 }
 
 fn probe(n: u8) -> Passed {
@@ -26,25 +26,26 @@ fn probe(n: u8) -> Passed {
 }
 
 fn opened(seconds: u64) -> Breaker {
-    (0..5).fold(Breaker::default(), |breaker, n| breaker.failed(usual(n), &RULES, at(seconds)))
+    (0..5).fold(Breaker::default(), |breaker, n| breaker.failed(&usual(n), &RULES, at(seconds)))
 }
 
 #[test]
 fn the_fifth_failure_in_a_row_opens_it() {
-    let four = (0..4).fold(Breaker::default(), |breaker, n| breaker.failed(usual(n), &RULES, at(1)));
+    let four = (0..4).fold(Breaker::default(), |breaker, n| breaker.failed(&usual(n), &RULES, at(1)));
     assert_eq!(four.pass(at(1)), Pass::Free);
-    let Pass::Shut { until } = four.failed(usual(4), &RULES, at(1)).pass(at(1)) else { panic!("it is open") };
+    let Pass::Shut { until } = four.failed(&usual(4), &RULES, at(1)).pass(at(1)) else { panic!("it is open") };
     assert_eq!(until, at(11).stamp());
-    let reset = four.succeeded(usual(5));
+    assert_eq!(four.succeeded(&usual(5)), four, "what went out before they failed says nothing of them");
+    let reset = four.succeeded(&Passed { seen: four.failures().to_vec(), ..usual(5) });
     assert_eq!(reset, Breaker::default());
-    assert_eq!(reset.failed(usual(6), &RULES, at(2)).pass(at(2)), Pass::Free, "the row begins anew");
+    assert_eq!(reset.failed(&usual(6), &RULES, at(2)).pass(at(2)), Pass::Free, "the row begins anew");
 }
 
 #[test]
 fn one_message_that_fails_again_and_again_opens_nothing() {
-    let poisoned = (0..100).fold(Breaker::default(), |breaker, _| breaker.failed(usual(1), &RULES, at(1)));
+    let poisoned = (0..100).fold(Breaker::default(), |breaker, _| breaker.failed(&usual(1), &RULES, at(1)));
     assert_eq!(poisoned, Breaker::Closed { failed: vec![usual(1).delivery] });
-    let two = (0..100).fold(Breaker::default(), |breaker, n| breaker.failed(usual(n % 4), &RULES, at(1)));
+    let two = (0..100).fold(Breaker::default(), |breaker, n| breaker.failed(&usual(n % 4), &RULES, at(1)));
     assert_eq!(two.pass(at(1)), Pass::Free, "nor do four of them");
 }
 
@@ -62,8 +63,8 @@ fn after_its_time_one_message_probes_and_no_other() {
 #[test]
 fn a_probe_that_gets_through_closes_it() {
     let half = opened(0).probe(&RULES, at(10)).unwrap();
-    assert_eq!(half.succeeded(usual(9)), half, "a straggler says nothing of now");
-    assert_eq!(half.succeeded(probe(9)), Breaker::default());
+    assert_eq!(half.succeeded(&usual(9)), half, "a straggler says nothing of now");
+    assert_eq!(half.succeeded(&probe(9)), Breaker::default());
 }
 
 #[test]
@@ -73,19 +74,19 @@ fn each_probe_that_fails_opens_it_for_twice_as_long() {
         let Breaker::Open { until, .. } = breaker else { panic!("it is open") };
         spans.push(until.since(now.stamp()).as_secs());
         now = Now::new(until, until);
-        breaker = breaker.probe(&RULES, now).unwrap().failed(probe(9), &RULES, now);
+        breaker = breaker.probe(&RULES, now).unwrap().failed(&probe(9), &RULES, now);
     }
     assert_eq!(spans, [10, 20, 40, 80, 120, 120]);
-    let closed = breaker.probe(&RULES, at(10_000)).unwrap().succeeded(probe(9));
-    let again = (0..5).fold(closed, |breaker, n| breaker.failed(usual(n), &RULES, at(0)));
+    let closed = breaker.probe(&RULES, at(10_000)).unwrap().succeeded(&probe(9));
+    let again = (0..5).fold(closed, |breaker, n| breaker.failed(&usual(n), &RULES, at(0)));
     assert_eq!(again.pass(at(0)), Pass::Shut { until: at(10).stamp() }, "a closed one forgets");
 }
 
 #[test]
 fn stragglers_do_not_prolong_it() {
     let open = opened(0);
-    assert_eq!(open.failed(usual(7), &RULES, at(5)), open);
-    assert_eq!(open.succeeded(usual(7)), open);
+    assert_eq!(open.failed(&usual(7), &RULES, at(5)), open);
+    assert_eq!(open.succeeded(&usual(7)), open);
 }
 
 #[test]
@@ -102,9 +103,9 @@ proptest! {
         for (step, n, passed) in steps {
             seconds += passed;
             breaker = match step {
-                0 => breaker.failed(usual(n), &RULES, at(seconds)),
-                1 => breaker.failed(probe(n), &RULES, at(seconds)),
-                2 => breaker.succeeded(if n % 2 == 0 { usual(n) } else { probe(n) }),
+                0 => breaker.failed(&usual(n), &RULES, at(seconds)),
+                1 => breaker.failed(&probe(n), &RULES, at(seconds)),
+                2 => breaker.succeeded(&if n % 2 == 0 { usual(n) } else { probe(n) }),
                 _ => breaker.probe(&RULES, at(seconds)).unwrap_or(breaker),
             };
             match &breaker {

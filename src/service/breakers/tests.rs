@@ -97,12 +97,12 @@ impl Fleet {
     }
 
     async fn fail(&self, process: usize, message: u8) {
-        self.processes[process].note("a", usual(message), true).await;
+        self.processes[process].note("a", &usual(message), true).await;
     }
 }
 
 fn usual(message: u8) -> Passed {
-    Passed { delivery: DeliveryId([message; 16]), as_probe: false }
+    Passed { delivery: DeliveryId([message; 16]), as_probe: false, seen: Vec::new() }
 }
 
 fn probe(message: u8) -> Passed {
@@ -126,13 +126,13 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
     assert!(one ^ other, "exactly one of them probes");
     let prober = usize::from(other);
     assert!(matches!(fleet.pass(1 - prober, "a"), Pass::Shut { .. }), "and the other heard so by losing");
-    fleet.processes[prober].note("a", probe(9), true).await;
+    fleet.processes[prober].note("a", &probe(9), true).await;
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(matches!(fleet.pass(prober, "a"), Pass::Shut { .. }), "this time for twice as long");
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(fleet.processes[prober].probe("a").await);
     assert_eq!(fleet.processes[prober].complaints().len(), 1);
-    fleet.processes[prober].note("a", probe(9), false).await;
+    fleet.processes[prober].note("a", &probe(9), false).await;
     assert_eq!((fleet.pass(prober, "a"), fleet.processes[prober].complaints()), (Pass::Free, Vec::new()));
 }
 
@@ -158,7 +158,7 @@ async fn a_process_hears_of_what_the_others_see() {
         }
         fleet.bed.clock.advance(Duration::from_secs(10));
         assert!(fleet.processes[1].probe("a").await);
-        fleet.processes[1].note("a", probe(9), false).await;
+        fleet.processes[1].note("a", &probe(9), false).await;
         while fleet.pass(0, "a") != Pass::Free {
             tokio::task::yield_now().await;
         }
@@ -175,13 +175,16 @@ async fn a_well_sender_costs_no_trip_to_the_store() {
     let fleet = Fleet::new(Bed::memory());
     for message in 0..100 {
         assert_eq!(fleet.pass(0, "a"), Pass::Free);
-        fleet.processes[0].note("a", usual(message), false).await;
+        fleet.processes[0].note("a", &usual(message), false).await;
     }
     assert_eq!(fleet.cut.asked.load(Ordering::Relaxed), 0);
     fleet.fail(0, 1).await;
-    fleet.processes[0].note("a", usual(2), false).await;
+    let late = usual(4);
+    let next = fleet.processes[0].passed("a", usual(2).delivery, false);
+    fleet.processes[0].note("a", &late, false).await;
+    fleet.processes[0].note("a", &next, false).await;
     let asked = fleet.cut.asked.load(Ordering::Relaxed);
-    fleet.processes[0].note("a", usual(3), false).await;
+    fleet.processes[0].note("a", &usual(3), false).await;
     assert_eq!((asked, fleet.cut.asked.load(Ordering::Relaxed)), (4, 4), "a failure and the success after it, and no more");
     assert_eq!(fleet.bed.store.load(&fleet.processes[0].each["a"].key).await.unwrap().blob, None, "nothing is left of it");
 }
@@ -196,7 +199,7 @@ async fn without_the_store_each_process_goes_by_its_own() {
     assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }) && fleet.pass(1, "a") == Pass::Free);
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(fleet.processes[0].probe("a").await);
-    fleet.processes[0].note("a", probe(9), false).await;
+    fleet.processes[0].note("a", &probe(9), false).await;
     assert_eq!(fleet.pass(0, "a"), Pass::Free);
     // Once the store is back it has the truth again.
     fleet.cut.off.store(false, Ordering::Relaxed);
