@@ -92,4 +92,6 @@ impl Vault {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

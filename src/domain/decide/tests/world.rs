@@ -14,6 +14,7 @@ use crate::domain::{
     generation::Generation,
     guess::Guess,
     ids::{AttemptId, DeliveryId, VerificationId},
+    keyring::Keyring,
     limits::{EntryMode, SubjectRules},
     receipt::Receipt,
     recipient::Channel,
@@ -26,6 +27,9 @@ use crate::domain::{
 
 pub(super) struct World {
     pub(super) at: Timestamp,
+    /// So far the store's clock is ahead.
+    pub(super) store_ahead: Duration,
+    pub(super) keyring: &'static Keyring,
     pub(super) generation: Generation,
     pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
@@ -44,6 +48,8 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             at: Timestamp::from_micros(1_700_000_000_000_000),
+            store_ahead: Duration::ZERO,
+            keyring: &KEYRING,
             generation: Generation([1; 16]),
             forgot_at: None,
             rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
@@ -56,12 +62,17 @@ impl World {
         }
     }
 
+    /// With other keys.
+    pub(super) fn under(keyring: &'static Keyring) -> Self {
+        Self { keyring, ..Self::new() }
+    }
+
     pub(super) fn cx(&self) -> Context<'_> {
         Context {
             now: self.now(),
             generation: self.generation,
             forgot_at: self.forgot_at,
-            keyring: &KEYRING,
+            keyring: self.keyring,
             rules: &self.rules,
             refused: None,
             tests: &self.tests,
@@ -69,7 +80,7 @@ impl World {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now::new(self.at, self.at)
+        Now::new(self.at, self.at.plus(self.store_ahead))
     }
 
     pub(super) fn pass(&mut self, span: Duration) {
@@ -146,7 +157,7 @@ impl World {
     }
 
     pub(super) fn code(&self, id: VerificationId) -> String {
-        self.find(id).code(&KEYRING, &self.tests).expect("it is pending").expose().to_owned()
+        self.find(id).code(self.keyring, &self.tests).expect("it is pending").expose().to_owned()
     }
 
     pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {
