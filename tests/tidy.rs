@@ -8,6 +8,8 @@ mod files;
 mod layers;
 #[path = "tidy/protos.rs"]
 mod protos;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -90,4 +92,11 @@ fn conf_03_every_package_is_locked_to_the_registry() {
     let lock = read("Cargo.lock");
     assert!(lock.len() > 10_000, "the lock file was read");
     tell(&files::locked(&lock));
+}
+
+#[test]
+fn seal_08_secrets_are_compared_in_constant_time() {
+    let shipped = rust().1;
+    tell(&secrets::found(&shipped));
+    hold(&shipped, secrets::comparisons);
 }

@@ -124,4 +124,6 @@ pub(super) fn may_be_side(failure: &Failure) -> bool {
 }
 
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@
 mod due;
 mod events;
 mod fault;
+#[cfg(test)]
+mod golden;
 mod guards;
 mod identity;
 mod keys;

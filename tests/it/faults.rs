@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
+    domain::{generation::Generation, ids::SubjectKey, quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
@@ -45,7 +45,13 @@ enum Fault {
     QuotasHang,
     /// It tells once what is due, and so late that a verification has ended since.
     Dawdles,
+    /// It fails over as soon as something is committed, and is another generation from then on.
+    FailsOverNext,
+    FailedOver,
 }
+
+/// What it is after it failed over.
+const ANOTHER: Generation = Generation([0xfa; 16]);
 
 struct Flaky {
     inner: Memory,
@@ -81,7 +87,9 @@ impl Flaky {
 impl Store for Flaky {
     async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
         self.gate().await?;
-        self.inner.load(key).await
+        let loaded = self.inner.load(key).await?;
+        let generation = if self.has(Fault::FailedOver) { ANOTHER } else { loaded.generation };
+        Ok(Loaded { generation, ..loaded })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -92,7 +100,11 @@ impl Store for Flaky {
         if self.has(Fault::Full) {
             return Err(StoreError::Full);
         }
-        let committed = self.inner.commit(commit).await?;
+        let generation = self.inner.load(&commit.key).await?.generation;
+        let committed = self.inner.commit(Commit { generation, ..commit }).await?;
+        if self.has(Fault::FailsOverNext) {
+            self.set(Fault::FailedOver);
+        }
         if self.has(Fault::LosesReplies) {
             // From here on the connection is gone: the load that would tell finds nobody.
             self.set(Fault::Down);
@@ -173,6 +185,22 @@ async fn store_16_a_store_that_is_down_gives_no_verdict_and_comes_back() {
     assert!(crate::transport::get(service.reach.admin, "/readyz").await.starts_with("HTTP/1.1 503"));
     store.set(Fault::None);
     assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn store_05_after_a_failover_a_leased_message_whose_code_is_dead_does_not_go_out() {
+    let (service, store) = start(Setup::default()).await;
+    store.set(Fault::FailsOverNext);
+    let v = service.start(login("s")).await.unwrap();
+    // The hands are done with it when they take another.
+    store.set(Fault::FailedOver);
+    let next = service.start(login("t")).await.unwrap();
+    service.code_of(&next.verification_id).await;
+    while service.get(&v.verification_id).await.unwrap().status() == VerificationStatus::Pending {
+        service.pass(Duration::from_secs(1)).await;
+    }
+    assert_eq!(service.get(&v.verification_id).await.unwrap().status(), VerificationStatus::Canceled);
+    assert_eq!(service.recorder.find_code(&v.verification_id), None, "no message with a dead code");
 }
 
 #[tokio::test]

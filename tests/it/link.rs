@@ -228,3 +228,20 @@ async fn mail_07_a_decoy_looks_like_a_start_and_sends_nothing() {
     assert_eq!((verdicts[0].verdict(), verdicts[0].attempts_left), (Verdict::Wrong, 4));
     assert_eq!((verdicts[0].verdict, verdicts[0].attempts_left), (verdicts[1].verdict, verdicts[1].attempts_left));
 }
+
+#[tokio::test]
+async fn seal_06_a_link_that_is_on_its_way_works_after_another_key_became_current() {
+    let setup = setup().durable();
+    let old = setup.start().await;
+    let v = old.start(with_browser("s")).await.unwrap();
+    let token = token_of(&old, &v.verification_id).await;
+    old.stop().await;
+
+    let keys = setup.dir.path().join("data/keys");
+    let entry = |kid: &str| format!("{{ kid = {kid:?}, file = {:?} }}", keys.join(format!("{kid}.key")).display().to_string());
+    let setup = setup.file(&format!("[keys]\nring = [{}, {}]\n", entry("new"), entry("dev")));
+    let service = setup.start().await;
+    let page = Visitor::of(&service).press(&token, Some(BROWSER)).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(status(&service, &v.verification_id).await, VerificationStatus::Approved);
+}

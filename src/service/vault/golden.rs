@@ -106,21 +106,28 @@ fn wrong<'a>(kind: &str, names: impl Iterator<Item = &'a str>, is_right: impl Fn
     let file: Value = serde_json::from_str(FILE).unwrap_or_default();
     let known = file[kind].as_object().map_or(0, Map::len);
     assert!(known == names.len() || known == 0, "each {kind} of the file has its expectation");
-    names.into_iter().filter(|name| !stored(kind, name).contains_key("sealed") || !is_right(name, &bytes(&stored(kind, name), "sealed"))).collect()
+    names
+        .into_iter()
+        .filter(|name| !stored(kind, name).contains_key("sealed") || !is_right(name, &bytes(&stored(kind, name), "sealed")))
+        .collect()
 }
 
 #[test]
 fn golden_every_stored_record_opens_with_each_of_its_fields() {
     let all = plain::records();
     let expected = |name: &str| all.iter().find(|(known, _)| *known == name).map(|(_, record)| record.clone());
-    tell(&wrong("records", all.iter().map(|(name, _)| *name), |name, sealed| later().open(&KEY, &blob(sealed)).ok() == expected(name)));
+    tell(&wrong("records", all.iter().map(|(name, _)| *name), |name, sealed| {
+        later().open(&KEY, &blob(sealed)).ok() == expected(name)
+    }));
 }
 
 #[test]
 fn golden_every_stored_side_record_opens_with_each_of_its_fields() {
     let all = plain::sides();
     let expected = |name: &str| all.iter().find(|(known, _)| *known == name).map(|(_, record)| record.clone());
-    tell(&wrong("sides", all.iter().map(|(name, _)| *name), |name, sealed| later().open_side(&KEY, &blob(sealed)).ok() == expected(name)));
+    tell(&wrong("sides", all.iter().map(|(name, _)| *name), |name, sealed| {
+        later().open_side(&KEY, &blob(sealed)).ok() == expected(name)
+    }));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     domain::{
         binding::Binding,
+        breaker::Breaker,
         code::CodeLength,
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
         delivery::DeliveryStatus,
@@ -21,6 +22,7 @@ use crate::{
         plan::Step,
         recipient::{Channel, Recipient},
         route::Refusals,
+        side::{Side, SideRecord},
         test_recipients::TestRecipients,
         time::{Now, Timestamp},
         verification::{Phase, RequestMark},
@@ -208,4 +210,26 @@ fn an_event_cannot_be_read_without_its_record() {
     assert_eq!(vault.open_event(&key, Some(&record.event_salt), &sealed).unwrap().what, "started");
     assert!(vault.open_event(&key, None, &sealed).is_err());
     assert!(vault.open_event(&key, Some(&[0; 16]), &sealed).is_err());
+}
+
+#[test]
+fn seal_03_two_seals_of_one_event_have_two_nonces() {
+    let vault = vault();
+    let (key, record, _) = a_record(&vault);
+    let event = Event::of(
+        &record.verifications[0],
+        Timestamp::from_micros(7),
+        crate::domain::event::What::Started { channel: Channel::Email },
+    );
+    let mut nonces = HashSet::new();
+    for salt in [Some(&record.event_salt), None] {
+        for _ in 0..1000 {
+            let nonce_at = 2 + "k1".len() + 8;
+            nonces.insert(vault.close_event(&key, salt, &event)[nonce_at..nonce_at + 12].to_vec());
+        }
+    }
+    assert_eq!(nonces.len(), 2000);
+    let side =
+        SideRecord { version: 1, until: Timestamp::from_micros(1), side: Side::Breaker(Breaker::Closed { failed: Vec::new() }) };
+    assert_ne!(vault.close_side(&key, &side).token, vault.close_side(&key, &side).token);
 }

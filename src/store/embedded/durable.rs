@@ -30,6 +30,8 @@ mod tables;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 /// A store in one file, for one process. Quotas live in memory: a restart refills them, failure counts it does not.

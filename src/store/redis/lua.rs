@@ -65,3 +65,6 @@ impl Lua {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,8 @@ fn seal_06_a_repeated_answer_is_recognised_after_a_rotation() {
     let first = world.check_as(id, "a", &guess).unwrap().verdict;
     world.keyring = &AFTER;
     assert_eq!(world.check_as(id, "a", &guess).unwrap().verdict, first, "no second attempt is taken");
+    let second = world.check_as(id, "b", &guess).unwrap().verdict;
+    assert_eq!(world.check_as(id, "b", &guess).unwrap().verdict, second, "nor for one that was given since");
     let code = world.code(id);
     assert_eq!(world.check_as(id, "a", &code).unwrap_err(), Refusal::AttemptIdReused);
 }

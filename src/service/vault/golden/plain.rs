@@ -58,8 +58,7 @@ fn with(version: u64, verifications: Vec<Verification>) -> SubjectRecord {
 }
 
 fn counts() -> SubjectRecord {
-    let anonymous =
-        Tally { since_unlock: 1, since_success: 2, verifications: 3, waits: 4, next_attempt_at: at(5), rate: at(6) };
+    let anonymous = Tally { since_unlock: 1, since_success: 2, verifications: 3, waits: 4, next_attempt_at: at(5), rate: at(6) };
     let vouched =
         Tally { since_unlock: 25, since_success: 100, verifications: 40, waits: 17, next_attempt_at: at(7), rate: at(8) };
     let reached = vec![Known { mark: [0x21; 16], since: at(10) }, Known { mark: [0x22; 16], since: at(11) }];
@@ -156,10 +155,7 @@ fn pending() -> Verification {
             agent: Some(reference("agent-19")),
         }),
         locale: Some(Locale::parse("de-AT").unwrap()),
-        requests: vec![
-            RequestMark { id: [0x31; 16], body: [0x32; 16] },
-            RequestMark { id: [0x33; 16], body: [0x34; 16] },
-        ],
+        requests: vec![RequestMark { id: [0x31; 16], body: [0x32; 16] }, RequestMark { id: [0x33; 16], body: [0x34; 16] }],
         answers: vec![
             Answer { id: [0x35; 16], fingerprint: [0x36; 16], judgement: Judgement::Wrong { left: 3 } },
             Answer { id: [0x37; 16], fingerprint: [0x38; 16], judgement: Judgement::Wrong { left: 2 } },
