@@ -204,6 +204,19 @@ async fn store_05_after_a_failover_a_leased_message_whose_code_is_dead_does_not_
 }
 
 #[tokio::test]
+async fn store_05_after_a_failover_an_answered_call_is_told_no_dead_code() {
+    let (service, store) = start(Setup::default()).await;
+    let recipients = vec![recipient(v1::Channel::Voice, "+31612345678")];
+    let v = service.start(v1::StartVerificationRequest { recipients, ..login("s") }).await.unwrap();
+    let message = service.recorder.wait_for(1).await.remove(0);
+    service.until(&v.verification_id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Sent).await;
+    let spoken = async || service.reach.service.spoken("outbox", message.receipt.as_str()).await.unwrap().unwrap().is_code;
+    assert!(spoken().await);
+    store.set(Fault::FailedOver);
+    assert!(!spoken().await);
+}
+
+#[tokio::test]
 async fn what_comes_due_during_a_sweep_is_not_slept_over() {
     let (service, store) = start(Setup::default()).await;
     settled(&service).await;

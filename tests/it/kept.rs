@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign::{
     app::Machine,
-    domain::verification::Phase,
+    domain::{delivery::DeliveryStatus, ids::VerificationId, recipient::Channel, verification::Phase},
     keys,
     ports::{
         store::{Store, StoredEvent},
@@ -96,4 +96,16 @@ async fn priv_01_events_are_dropped_when_the_days_of_the_settings_are_over_and_n
     tokio::time::timeout(PATIENCE, dropped).await.expect("they are dropped");
     let kept = clock.now().since(started_at);
     assert!(kept <= 60 * HOUR, "and soon after: {kept:?}");
+}
+
+#[tokio::test]
+async fn store_08_a_lease_outlives_the_longest_hand_over() {
+    let (service, store, vault) = opened(Setup::default().with("WORKER__SEND_DEADLINE_MS", "20000")).await;
+    service.recorder.fall_silent_on(Channel::Email);
+    let v = service.start(login("s")).await.unwrap();
+    let key = VerificationId::parse(&v.verification_id).unwrap().subject;
+    let blob = store.load(&key).await.unwrap().blob.unwrap();
+    let record = vault.open(&key, &blob).unwrap();
+    let DeliveryStatus::Leased(lease) = &record.verifications[0].deliveries[0].status else { panic!("it is under way") };
+    assert_eq!(lease.until.since(service.clock.now()), Duration::from_secs(20 + 5));
 }

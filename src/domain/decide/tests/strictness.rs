@@ -5,14 +5,17 @@ use super::{
     world::World,
 };
 use crate::domain::{
+    breaker::{Breaker, Pass},
     decide::{Resend, Start, Verdict, resend},
+    delivery::HandOver,
     failures::Origin,
     ids::{CallerName, DeliveryId, VerificationId},
     limits::{CLOSED_MARGIN, WAIT_FIRST},
+    reached::Reached,
     recipient::Channel,
     refusal::Refusal,
     time::{Now, Timestamp},
-    verification::{RequestMark, Status},
+    verification::{Phase, RequestMark, Status},
 };
 
 /// The third verification with a miss: a wait has begun.
@@ -175,4 +178,40 @@ fn time_01_a_span_to_wait_is_told_by_the_stricter_clock() {
         assert_eq!((now.stamp(), now.until(late), now.apart()), (early, 4 * SECOND, 4 * SECOND));
         assert!(now.is_past(late) && !now.has_reached(late));
     }
+}
+
+#[test]
+fn time_01_a_store_that_is_ahead_lets_the_sweep_close_nothing_and_hand_nothing_over() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let work = world.tick().remove(0);
+    world.report(work, HandOver::Again { after: MINUTE, position: 0 });
+    world.store_ahead = 2 * MINUTE;
+    assert_eq!(world.tick(), [], "a pause is over when both say so");
+    world.pass(MINUTE);
+    assert_eq!(world.tick().len(), 1);
+    world.store_ahead = HOUR;
+    world.tick();
+    assert!(matches!(world.find(id).phase, Phase::Pending(_)), "readers say expired; the record waits for the other clock");
+}
+
+#[test]
+fn time_01_a_store_that_is_ahead_ends_no_day_of_half_spent_counts() {
+    let mut world = World::new();
+    world.forgot_at = Some(world.at);
+    world.store_ahead = 2 * DAY;
+    world.started(Origin::Vouched);
+    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 12);
+}
+
+#[test]
+fn time_01_a_clock_that_is_ahead_closes_no_breaker_and_makes_no_recipient_new() {
+    let (early, late) = (Timestamp::from_micros(1), Timestamp::from_micros(1).plus(2 * DAY));
+    let until = Timestamp::from_micros(1).plus(DAY);
+    let apart = Now::new(early, late);
+    assert_eq!(Breaker::Open { until, times: 1 }.pass(apart), Pass::Shut { until });
+    assert_ne!(Breaker::HalfOpen { until, times: 1 }.pass(apart), Pass::AsProbe);
+    let mut reached = Reached::default();
+    assert!(reached.meet([1; 16], Now::new(early, early)));
+    assert!(!reached.meet([1; 16], apart), "a day has not passed by both");
 }
