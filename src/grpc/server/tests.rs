@@ -27,7 +27,9 @@ async fn connected() -> DuplexStream {
 /// The kind of the next frame, which is answered if it asks for it; `None` if the connection ends.
 async fn next_frame(stream: &mut DuplexStream, answer: bool) -> Option<u8> {
     let mut header = [0; 9];
-    stream.read_exact(&mut header).await.ok()?;
+    // On this clock patience costs nothing, and a server that says nothing for ever fails the test.
+    let read = tokio::time::timeout(Duration::from_secs(24 * 3600), stream.read_exact(&mut header)).await;
+    read.expect("the connection ends").ok()?;
     let mut payload = vec![0; usize::from(header[1]) * 256 + usize::from(header[2])];
     stream.read_exact(&mut payload).await.ok()?;
     if answer && header[3] == PING && header[4] == 0 {
