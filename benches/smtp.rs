@@ -31,12 +31,10 @@ use countersign::{
         recipient::{Channel, Recipient},
         time::Timestamp,
     },
+    format::secret::SecretText,
     message::{Facts, Messages, Wording},
     ports::sender::{Message, Sender},
-    sender::{
-        secret::SecretText,
-        smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls, TIMEOUT_DEFAULT},
-    },
+    sender::smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls, TIMEOUT_DEFAULT},
     system::SystemClock,
 };
 use zeroizing_alloc::ZeroAlloc;

@@ -1,6 +1,5 @@
 //! The pure middle: what a verification is and what may happen to it. Sees no clock, no network, no store.
 
-mod base58;
 pub mod binding;
 pub mod breaker;
 pub mod caller;
@@ -11,14 +10,12 @@ pub mod event;
 pub mod failures;
 pub mod gcra;
 pub mod generation;
-pub mod gsm7;
 pub mod guard;
 pub mod guess;
 pub mod ids;
 pub mod keyring;
 pub mod limits;
 pub mod link;
-pub mod mac;
 pub mod number_rules;
 pub mod numbering;
 pub mod plan;
@@ -36,4 +33,3 @@ pub mod subject;
 pub mod test_recipients;
 pub mod time;
 pub mod verification;
-pub mod webhook_key;

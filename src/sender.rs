@@ -12,7 +12,6 @@ pub mod outgoing;
 pub mod peer;
 pub mod plugin;
 mod push;
-pub mod secret;
 pub mod signed;
 pub mod smpp;
 pub mod smtp;

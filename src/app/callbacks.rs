@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::App;
 use crate::{
     config::{self, SenderSettings, Settings},
-    domain::{mac::SharedText, recipient::Channel},
+    domain::recipient::Channel,
+    format::mac::SharedText,
     http::callbacks::{self, Callbacks, Dialect, Receiver, Verifier},
     ports::callback::Scheme,
 };

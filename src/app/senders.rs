@@ -14,6 +14,7 @@ use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     domain::recipient::Channel,
+    format::secret::SecretText,
     ports::{
         outbox::Outbox,
         receipt::Receipts,
@@ -28,7 +29,6 @@ use crate::{
         http::{AnswerRules, Application, Auth, Body, Http, HttpSettings, Method, RequestSettings},
         outbox::OutboxSender,
         plugin::{PeerSettings, Plugin},
-        secret::SecretText,
         smpp::{Smpp, SmppMeans, SmppSettings},
         smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},

@@ -6,10 +6,8 @@ use aws_lc_rs::digest;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{
-    base58,
-    ids::{Invalid, VerificationId},
-};
+use super::ids::{Invalid, VerificationId};
+use crate::format::base58;
 
 const VERIFICATION_CHARS: usize = 44;
 const SECRET_CHARS: usize = 22;

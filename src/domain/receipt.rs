@@ -5,10 +5,10 @@ use std::fmt;
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    base58,
     ids::{DeliveryId, SubjectKey},
     keyring::Keyring,
 };
+use crate::format::base58;
 
 /// Longest reason that is kept.
 const REASON_CHARS_MAX: usize = 40;

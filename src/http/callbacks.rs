@@ -29,7 +29,8 @@ use self::{
     verify::{Call, NotGenuine},
 };
 use crate::{
-    domain::{ids::ProviderReference, mac::SharedText},
+    domain::ids::ProviderReference,
+    format::mac::SharedText,
     ports::callback::{Place, Reading},
     service::{Service, failure::Failure},
 };

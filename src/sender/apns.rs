@@ -18,8 +18,8 @@ use super::{
     jws::{Signer, WrongKey},
     outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender},
     push::{data, expires_at, installation},
-    secret::SecretText,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::{ids::ProviderReference, push::PushKind, time::Timestamp},
     ports::{

@@ -17,8 +17,8 @@ use super::{
     jws::WrongKey,
     outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender, unfit},
     push::{data, expires_at, installation, time_left},
-    secret::SecretText,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::{ids::ProviderReference, push::PushKind},
     ports::{

@@ -23,8 +23,8 @@ use self::{
 use super::{
     addresses::Addresses,
     outgoing::{Outgoing, OutgoingError, Settings, Targets, give_up, next_sender},
-    secret::SecretText,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::recipient::Channel,
     ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},

@@ -8,10 +8,8 @@ use tonic::{
     transport::{Certificate, Channel as Connection, ClientTlsConfig, Endpoint},
 };
 
-use super::{
-    outgoing::{again, next_sender, unfit, unknown},
-    secret::SecretText,
-};
+use super::outgoing::{again, next_sender, unfit, unknown};
+use crate::format::secret::SecretText;
 use crate::{domain::recipient::Channel, pb::v1, ports::sender::SendError};
 
 /// Where the process is, and how it knows us.

@@ -8,12 +8,10 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::{
-    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, give_up},
-    secret::SecretText,
-};
+use super::outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, give_up};
+use crate::format::secret::SecretText;
 use crate::{
-    domain::webhook_key::{WebhookKeys, WrongSecret},
+    format::standard_webhooks::{WebhookKeys, WrongSecret},
     ports::{sender::SendError, system::Clock},
 };
 

@@ -32,8 +32,9 @@ use self::{
     status::{retry, unknown},
     submission::{Address, submissions},
 };
+use super::tls::Tls;
 pub use super::tls::TlsError;
-use super::{secret::SecretText, tls::Tls};
+use crate::format::secret::SecretText;
 use crate::ports::{
     receipt::Receipts,
     sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},

@@ -20,8 +20,9 @@ use self::{
     pool::Connections,
     road::{Encryption, Road},
 };
+use super::tls::Tls;
 pub use super::tls::TlsError;
-use super::{secret::SecretText, tls::Tls};
+use crate::format::secret::SecretText;
 use crate::ports::{
     sender::{Message, SendError, Sender, Sent},
     system::Clock,

@@ -15,8 +15,8 @@ use self::signature::{Credentials, date};
 use super::{
     http::{is_busy, refusal},
     outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port, next_sender},
-    secret::SecretText,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::{ids::ProviderReference, recipient::Channel},
     ports::{

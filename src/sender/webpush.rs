@@ -20,8 +20,8 @@ use super::{
     jws::{Signer, WrongKey},
     outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, unfit},
     push::{data, installation, time_left},
-    secret::SecretText,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::push::{PushKind, Subscription},
     ports::{

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use countersign::{
-    domain::{
+    format::{
         mac::{MacKey, sha_256},
-        webhook_key::WebhookKeys,
+        standard_webhooks::WebhookKeys,
     },
     pb::v1::{self, Channel, DeliveryStatus, Verdict, VerificationStatus},
     ports::callback::Scheme,

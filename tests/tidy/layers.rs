@@ -20,9 +20,11 @@ const fn composes(name: &'static str) -> Layer {
 
 /// The picture of the crate's documentation as a table. An arrow more is a decision: take it here, and say why.
 const LAYERS: &[Layer] = &[
+    // Published formats: the ground floor.
+    layer("format", &[], &["aws_lc_rs", "base64", "bs58", "hex", "subtle", "thiserror", "zeroize"]),
     layer(
         "domain",
-        &[],
+        &["format"],
         // JSON and base64 are what the address of a browser is made of.
         &[
             "aws_lc_rs",
@@ -38,16 +40,16 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
+    layer("ports", &["format", "domain"], &["async_trait", "thiserror", "tokio"]),
     layer(
         "service",
-        &["domain", "ports", "message"],
+        &["format", "domain", "ports", "message"],
         &["async_trait", "futures_util", "metrics", "prost", "thiserror", "tokio", "tracing"],
     ),
-    layer("message", &["domain", "ports"], &["minijinja", "thiserror"]),
+    layer("message", &["format", "domain", "ports"], &["minijinja", "thiserror"]),
     layer(
         "grpc",
-        &["domain", "ports", "service", "pb"],
+        &["format", "domain", "ports", "service", "pb"],
         &[
             "aws_lc_rs",
             "futures_util",
@@ -67,13 +69,13 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "http",
-        &["domain", "ports", "service"],
+        &["format", "domain", "ports", "service"],
         &["axum", "base64", "hex", "jiff", "metrics", "minijinja", "serde", "serde_json", "tokio_util", "tracing", "url"],
     ),
-    layer("worker", &["domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
+    layer("worker", &["format", "domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
     layer(
         "store",
-        &["domain", "ports"],
+        &["format", "domain", "ports"],
         &[
             "arc_swap",
             "async_trait",
@@ -94,7 +96,7 @@ const LAYERS: &[Layer] = &[
     // Plug-ins are called by the public protos.
     layer(
         "sender",
-        &["domain", "ports", "pb"],
+        &["format", "domain", "ports", "pb"],
         &[
             "async_trait",
             "aws_lc_rs",
@@ -119,9 +121,9 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("system", &["domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
-    layer("config", &["domain", "ports"], &["config", "hex", "tracing_subscriber"]),
-    layer("keys", &["domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
+    layer("system", &["format", "domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
+    layer("config", &["format", "domain", "ports"], &["config", "hex", "tracing_subscriber"]),
+    layer("keys", &["format", "domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
     layer("telemetry", &["config"], &["anyhow", "metrics_exporter_prometheus", "tracing_subscriber"]),
     // Generated code.
     Layer { name: "pb", sees: Some(&[]), crates: None },

@@ -11,10 +11,10 @@ use axum::http::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::{
-    domain::{
+    domain::time::Timestamp,
+    format::{
         mac::{MacKey, SharedText},
-        time::Timestamp,
-        webhook_key::{WebhookKeys, WrongSecret},
+        standard_webhooks::{WebhookKeys, WrongSecret},
     },
     ports::callback::Scheme,
 };

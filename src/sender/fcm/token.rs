@@ -16,10 +16,10 @@ use super::{
         http::{is_busy, refusal},
         jws::Signer,
         outgoing::{Call, Outgoing, Reply, again, next_sender},
-        secret::SecretText,
     },
     FcmError, FcmSettings, outgoing,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::time::Timestamp,
     ports::{sender::SendError, system::Clock},

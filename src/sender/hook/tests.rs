@@ -8,9 +8,10 @@ use tonic::{Request, Response, Status, transport::Server};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
-    super::{peer::PeerSettings, samples::Fixed, secret::SecretText, signed::SignedSettings},
+    super::{peer::PeerSettings, samples::Fixed, signed::SignedSettings},
     *,
 };
+use crate::format::secret::SecretText;
 use crate::{
     domain::{
         ids::{ActionName, DeliveryId, SubjectKey, TenantId, VerificationId},

@@ -7,9 +7,10 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 use super::{
-    super::{outgoing::unknown, samples, secret::SecretText},
+    super::{outgoing::unknown, samples},
     *,
 };
+use crate::format::secret::SecretText;
 use crate::pb::v1::{
     send_message_response::{GiveUp, NextSender, Retry, Sent as Taken},
     sender_service_server::{SenderService, SenderServiceServer},

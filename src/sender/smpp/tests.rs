@@ -28,10 +28,10 @@ use super::{
 };
 use crate::{
     domain::{
-        gsm7::tests::decode,
         receipt::Receipt,
         recipient::{Channel, Recipient},
     },
+    format::gsm7::tests::decode,
     ports::{
         receipt::{About, ReceiptQueue, queue},
         sender::Content,

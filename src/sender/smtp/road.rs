@@ -5,16 +5,14 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{
-        secret::SecretText,
-        tls::{Tls, is_refusal},
-    },
+    super::tls::{Tls, is_refusal},
     connection::Connection,
     next_sender,
     refusal::{Step, judge},
     retry,
     wire::{Lost, Reply, Stream, Wire},
 };
+use crate::format::secret::SecretText;
 use crate::ports::sender::SendError;
 
 /// How the connection is encrypted, with what that takes.

@@ -8,11 +8,11 @@ use super::{
     super::{
         outgoing::{again, give_up, next_sender, unfit},
         samples::{self, Fixed},
-        secret::SecretText,
     },
     *,
 };
-use crate::domain::webhook_key::{WebhookKeys, WrongSecret};
+use crate::format::secret::SecretText;
+use crate::format::standard_webhooks::{WebhookKeys, WrongSecret};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -14,7 +14,7 @@ impl SecretText {
     }
 
     /// The text, for the provider alone.
-    pub(super) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -23,7 +23,7 @@ const fn values() -> [u8; 256] {
 }
 
 /// Writes up to 40 bytes, a multiple of four, in so many digits; what has no room there is lost.
-pub(super) fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
+pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
     let (bytes, _) = raw.as_chunks();
     let mut left = &mut words[..bytes.len()];
@@ -43,7 +43,7 @@ pub(super) fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
 }
 
 /// Reads digits; `None` if there is another character, or if the number does not fit.
-pub(super) fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
+pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut words = [0; WORDS_MAX];
     let words = &mut words[..BYTES / 4];
     for step in digits.chunks(STEP) {
