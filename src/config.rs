@@ -28,9 +28,8 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::{EntryMode, SubjectRules},
-    numbering::Country,
-    test_recipients::TestRecipients,
+    recipient::{number::Country, test_recipients::TestRecipients},
+    verification::rules::{EntryMode, SubjectRules},
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};

@@ -1,6 +1,5 @@
 //! What the service needs of the world, as small traits with typed errors.
 
-pub mod callback;
 pub mod hook;
 pub mod outbox;
 pub mod receipt;

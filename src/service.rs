@@ -29,11 +29,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::{
-        breaker::BreakerRules,
         caller::Caller,
+        crypto::keyring::Keyring,
         decide::{Standing, Target, get},
+        delivery::breaker::BreakerRules,
         ids::VerificationId,
-        keyring::Keyring,
         time::Timestamp,
     },
     message::Messages,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use countersign::{
     app::{App, Machine, Reach},
     config::{self, Settings},
-    domain::quota::Dimension,
+    domain::limit::quota::Dimension,
     ports::{sender::Sender, store::Store, store_url::StoreUrl},
     store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
     system::{SystemClock, SystemEntropy},

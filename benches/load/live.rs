@@ -9,14 +9,13 @@ use std::{
 use countersign::{
     config::Settings,
     domain::{
-        binding::Binding,
+        crypto::keyring::Keyring,
         decide::{Context, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
-        failures::Origin,
         ids::{ActionName, CallerName, DeliveryId, RequestId, SubjectId, TenantId, VerificationId},
-        keyring::Keyring,
         recipient::{Channel, Recipient},
         time::Now,
+        verification::{binding::Binding, rules::Origin},
     },
     keys,
     ports::{

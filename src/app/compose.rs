@@ -12,9 +12,9 @@ use crate::{
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
         ids::{ActionName, CallerName, TenantId},
-        limits::EntryMode,
-        number_rules::NumberRules,
-        spend::Spend,
+        limit::spend::Spend,
+        recipient::rules::NumberRules,
+        verification::rules::EntryMode,
     },
     grpc::auth::{Credential, ShieldRate},
     keys,

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{NumberSettings, Table, guard, numbers, quotas};
-use crate::domain::{guard::Guard, numbering::Country, quota::Quotas, spend::Spend};
+use crate::domain::{
+    limit::{pumping::Guard, quota::Quotas, spend::Spend},
+    recipient::number::Country,
+};
 
 /// What decides whether a message may be sent at all.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Table;
 use crate::domain::{
-    guard::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
     ids::Invalid,
-    numbering::Country,
+    limit::pumping::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
+    recipient::number::Country,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);

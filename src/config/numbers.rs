@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ActionSettings, Profile, Table};
 use crate::domain::{
-    guess::Digits,
+    code::guess::Digits,
     ids::{ActionName, Invalid},
-    numbering::{Country, NumberType},
-    recipient::{Channel, Recipient},
-    test_recipients::TestRecipients,
+    recipient::{
+        Channel, Recipient,
+        number::{Country, NumberType},
+        test_recipients::TestRecipients,
+    },
 };
 
 /// Which types of numbers may get a message beside mobile ones, and beside fixed lines by voice.

@@ -1,9 +1,9 @@
 //! `[quotas]`: how many messages and starts there may be, over all processes.
 
 use super::Table;
-use crate::domain::{
-    gcra::Rate,
+use crate::domain::limit::{
     quota::{Dimension, Quotas},
+    rate::Rate,
 };
 
 /// The most of a period; with the shortest period one in a microsecond, which is as fine as quotas count.

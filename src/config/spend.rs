@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::Table;
 use crate::domain::{
     ids::Invalid,
-    numbering::Country,
-    recipient::Channel,
-    spend::{Budgets, Money, Spend},
+    limit::spend::{Budgets, Money, Spend},
+    recipient::{Channel, number::Country},
 };
 
 impl Spend {

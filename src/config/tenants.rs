@@ -12,8 +12,8 @@ use super::{
 };
 use crate::domain::{
     ids::{CallerName, Invalid, TenantId},
-    numbering::Country,
-    spend::{Budgets, Spend},
+    limit::spend::{Budgets, Spend},
+    recipient::number::Country,
 };
 
 /// What one tenant has of its own; all else it shares.

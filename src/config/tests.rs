@@ -8,7 +8,10 @@ mod smpp;
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
+use crate::domain::{
+    limit::{quota::Dimension, rate::Rate},
+    recipient::Channel,
+};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {

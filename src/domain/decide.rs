@@ -21,17 +21,17 @@ pub use start::{Start, start};
 pub use tick::{Report, Tick, Work, report, tick};
 
 use super::{
-    event::{Event, What},
-    generation::Generation,
+    audit::event::{Event, What},
+    crypto::keyring::Keyring,
     ids::{ActionName, CallerName, SubjectId, TenantId, VerificationId},
-    keyring::Keyring,
-    limits::{FORGOTTEN_PERIOD, SubjectRules},
-    recipient::Recipient,
+    recipient::{Recipient, test_recipients::TestRecipients},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
-    test_recipients::TestRecipients,
-    time::{Now, Timestamp},
-    verification::{CancelCause, Outcome, Pending, Phase, Verification},
+    time::{Generation, Now, Timestamp},
+    verification::{
+        CancelCause, Outcome, Pending, Phase, Verification,
+        rules::{FORGOTTEN_PERIOD, SubjectRules},
+    },
 };
 
 /// What every decision may look at beside the record and the command.

@@ -5,15 +5,16 @@ use prost::Message;
 
 use crate::{
     domain::{
-        binding::Binding,
+        code::{guess::Guess, link::BrowserMark},
         decide::CancelReason,
-        guess::Guess,
         ids::{Acr, ActionName, AttemptId, Invalid, Locale, Reference, RequestId, SubjectId, VerificationId},
-        limits::{EntryMode, RECIPIENTS_MAX},
-        link::BrowserMark,
-        quota::Network,
+        limit::quota::Network,
         recipient::{Channel, Recipient},
-        verification::Contact,
+        verification::{
+            Contact,
+            binding::Binding,
+            rules::{EntryMode, RECIPIENTS_MAX},
+        },
     },
     pb::v1,
     service::{

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
+    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     pb::v1::ErrorReason,
     service::failure::{Failure, FieldViolation},
 };

@@ -29,9 +29,11 @@ use self::{
     verify::{Call, NotGenuine},
 };
 use crate::{
-    domain::ids::ProviderReference,
+    domain::{
+        delivery::callback::{Place, Reading},
+        ids::ProviderReference,
+    },
     format::mac::SharedText,
-    ports::callback::{Place, Reading},
     service::{Service, failure::Failure},
 };
 

@@ -130,10 +130,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            guess::Digits,
+            code::guess::Digits,
+            crypto::keyring::tests::ring,
+            delivery::receipt::ReceiptToken,
             ids::{DeliveryId, SubjectKey, VerificationId},
-            keyring::tests::ring,
-            receipt::ReceiptToken,
             recipient::{Channel, Recipient},
         },
         ports::sender::{Content, Message},

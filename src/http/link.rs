@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use self::words::{Words, words};
 use crate::{
-    domain::link::{BrowserMark, LinkToken},
+    domain::code::link::{BrowserMark, LinkToken},
     service::{Service, link::Press},
 };
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{ids::ProviderReference, receipt::Receipt};
+use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
 
 /// As many receipts wait at most; a sender that finds the queue full answers its provider "later".
 pub const RECEIPTS_MAX: usize = 1024;
@@ -10,7 +10,7 @@ pub const RECEIPTS_MAX: usize = 1024;
 /// Which message a receipt is about.
 #[derive(Clone, PartialEq, Eq)]
 pub enum About {
-    /// The message that went out with this [`ReceiptToken`](crate::domain::receipt::ReceiptToken).
+    /// The message that went out with this [`ReceiptToken`](crate::domain::delivery::receipt::ReceiptToken).
     Token(String),
     /// The message that the provider called so when it took it.
     Reference(ProviderReference),

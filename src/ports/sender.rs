@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    guess::Digits,
+    code::guess::Digits,
+    delivery::receipt::ReceiptToken,
     ids::{DeliveryId, ProviderReference, VerificationId},
-    receipt::ReceiptToken,
     recipient::Recipient,
     time::Timestamp,
 };

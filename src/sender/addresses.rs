@@ -1,6 +1,6 @@
 //! Where a provider reaches us: each message has addresses of its own, by its token.
 
-use crate::domain::receipt::ReceiptToken;
+use crate::domain::delivery::receipt::ReceiptToken;
 
 /// What the addresses of a sender's messages begin with.
 #[derive(Clone, Debug)]

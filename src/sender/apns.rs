@@ -21,7 +21,7 @@ use super::{
 };
 use crate::format::secret::SecretText;
 use crate::{
-    domain::{ids::ProviderReference, push::PushKind, time::Timestamp},
+    domain::{ids::ProviderReference, recipient::app::PushKind, time::Timestamp},
     ports::{
         sender::{Message, SendError, Sender, Sent},
         system::Clock,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::format::secret::SecretText;
 use crate::{
-    domain::{ids::ProviderReference, push::PushKind},
+    domain::{ids::ProviderReference, recipient::app::PushKind},
     ports::{
         sender::{Message, SendError, Sender, Sent},
         system::Clock,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::outgoing::unfit;
 use crate::{
-    domain::{push::PushKind, time::Timestamp},
+    domain::{recipient::app::PushKind, time::Timestamp},
     ports::sender::{Message, SendError},
 };
 

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use crate::{
     domain::{
-        guess::Digits,
+        code::guess::Digits,
+        crypto::keyring::tests::ring,
+        delivery::receipt::ReceiptToken,
         ids::{DeliveryId, SubjectKey, VerificationId},
-        keyring::tests::ring,
-        receipt::ReceiptToken,
         recipient::{Channel, Recipient},
         time::Timestamp,
     },

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::format::secret::SecretText;
 use crate::{
-    domain::push::{PushKind, Subscription},
+    domain::recipient::app::{PushKind, Subscription},
     ports::{
         sender::{Message, SendError, Sender, Sent},
         system::{Clock, Entropy, fresh},

@@ -17,10 +17,10 @@ use tokio::sync;
 use super::{failure::Failure, side::Sides};
 use crate::{
     domain::{
-        breaker::{Breaker, BreakerRules, Pass, Passed},
+        crypto::keyring::Keyring,
+        delivery::breaker::{Breaker, BreakerRules, Pass, Passed},
         ids::{DeliveryId, SubjectKey},
-        keyring::Keyring,
-        side::Side,
+        record::side::Side,
         time::{Now, Timestamp},
     },
     ports::store::{Committed, Complaint},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Service, failure::Failure};
 use crate::{
-    domain::{gcra::Rate, receipt::ReceiptToken},
+    domain::{delivery::receipt::ReceiptToken, limit::rate::Rate},
     ports::store::{Draw, Drawn},
 };
 

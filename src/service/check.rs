@@ -3,13 +3,14 @@
 use super::{Reading, Service, failure::Failure, target, transact::Call};
 use crate::{
     domain::{
+        audit::event::What,
         caller::Caller,
+        code::guess::{Guess, Malformed},
         decide::{Check, Verdict, check, refused},
-        event::What,
-        guess::{Guess, Malformed},
         ids::{AttemptId, VerificationId},
-        limits::{EntryMode, MALFORMED_RATE},
+        limit::failures::MALFORMED_RATE,
         refusal::Refusal,
+        verification::rules::EntryMode,
     },
     ports::store::{Draw, Drawn},
 };

@@ -11,13 +11,12 @@ use super::{
 };
 use crate::{
     domain::{
+        code::guess::Digits,
         decide::{Context, Report, Tick, Work, report, tick},
-        delivery::{Delivery, HandOver, Lease},
-        guess::Digits,
+        delivery::{Delivery, HandOver, Lease, route::Stand},
         ids::{DeliveryId, SubjectKey},
         recipient::Channel,
-        route::Stand,
-        subject::SubjectRecord,
+        record::subject::SubjectRecord,
         verification::{Pending, Verification},
     },
     message::{Facts, Link},

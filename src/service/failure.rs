@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::vault::VaultError;
 use crate::{
-    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
+    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     ports::store::StoreError,
 };
 

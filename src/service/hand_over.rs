@@ -11,16 +11,18 @@ use tokio::time::Instant;
 use super::{Service, routes::NamedSender};
 use crate::{
     domain::{
-        delivery::HandOver,
-        guess::Digits,
+        code::guess::Digits,
+        crypto::keyring::Keyring,
+        delivery::{
+            HandOver,
+            receipt::ReceiptToken,
+            route::{Choice, Onward, Stand, choose, onward, spread},
+        },
         ids::{DeliveryId, ProviderReference, VerificationId},
-        keyring::Keyring,
-        limits::CLOSED_MARGIN,
-        receipt::ReceiptToken,
         recipient::{Channel, Recipient},
-        route::{Choice, Onward, Stand, choose, onward, spread},
-        side::Side,
+        record::side::Side,
         time::{Now, Timestamp},
+        verification::rules::CLOSED_MARGIN,
     },
     ports::{
         hook::Question,

@@ -11,7 +11,7 @@ use super::{
     Service,
     hand_over::{Answer, Ready, Rest, Turn},
 };
-use crate::domain::{breaker::Pass, recipient::Channel};
+use crate::domain::{delivery::breaker::Pass, recipient::Channel};
 
 impl Service {
     /// Asks the sender whose turn it is, and the next one beside it if that is slow and the route is hedged. The answer is

@@ -2,9 +2,9 @@
 
 use super::{Service, failure::Failure};
 use crate::domain::{
+    code::link::{BrowserMark, LinkToken},
     decide::{Follow, Pressed, Verdict, follow},
     ids::AttemptId,
-    link::{BrowserMark, LinkToken},
     refusal::Refusal,
 };
 

@@ -9,7 +9,12 @@ use std::time::Duration;
 
 use super::{Service, failure::Failure, policy::Policy};
 use crate::{
-    domain::{caller::Caller, decide::Outgoing, guard::Mode, quota::Dimension, time::Timestamp},
+    domain::{
+        caller::Caller,
+        decide::Outgoing,
+        limit::{pumping::Mode, quota::Dimension},
+        time::Timestamp,
+    },
     ports::store::{Draw, Drawn, StoreError},
 };
 

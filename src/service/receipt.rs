@@ -3,9 +3,9 @@
 use super::{Service, failure::Failure};
 use crate::domain::{
     decide::{NoteReceipt, receipt},
+    delivery::receipt::{Receipt, ReceiptToken},
     ids::{DeliveryId, ProviderReference, SubjectKey},
-    receipt::{Receipt, ReceiptToken},
-    side::Side,
+    record::side::Side,
 };
 
 pub use crate::domain::decide::Noted;

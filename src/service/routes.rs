@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
+        delivery::route::order,
         ids::{DeliveryId, TenantId},
-        numbering::Country,
-        recipient::{Channel, Recipient},
-        route::order,
+        recipient::{Channel, Recipient, number::Country},
     },
     ports::sender::Sender,
 };

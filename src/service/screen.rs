@@ -11,9 +11,8 @@ use super::{
 use crate::domain::{
     caller::Caller,
     ids::TenantId,
-    limits::Limits,
-    number_rules::Unfit,
-    recipient::{Channel, Recipient},
+    recipient::{Channel, Recipient, rules::Unfit},
+    verification::rules::Limits,
 };
 
 /// The recipients of a start, told apart.

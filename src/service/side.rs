@@ -8,12 +8,11 @@ use super::{
 };
 use crate::{
     domain::{
+        crypto::seal::SealError,
         decide::Durability,
-        generation::Generation,
         ids::SubjectKey,
-        seal::SealError,
-        side::{Side, SideRecord},
-        time::{Now, Timestamp},
+        record::side::{Side, SideRecord},
+        time::{Generation, Now, Timestamp},
     },
     ports::{
         store::{Commit, Committed, News, Store, StoreError, Token, Write},

@@ -3,15 +3,13 @@
 use super::{Reading, Service, failure::Failure, quotas::Occasion, transact::Call};
 use crate::{
     domain::{
-        binding::Binding,
         caller::{Caller, Role},
+        code::link::BrowserMark,
         decide::{Start, Work, start},
-        failures::Origin,
         ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
-        link::BrowserMark,
-        quota::Network,
+        limit::quota::Network,
         recipient::{Channel, Recipient},
-        verification::{Contact, RequestMark},
+        verification::{Contact, RequestMark, binding::Binding, rules::Origin},
     },
     ports::system::fresh,
 };

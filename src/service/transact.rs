@@ -3,14 +3,13 @@
 use super::{Service, failure::Failure, quotas::Occasion};
 use crate::{
     domain::{
+        audit::event::{Event, What},
         caller::{Caller, Roles},
         decide::{Context, Decision, Durability, Next, Outgoing, RefusedMessage, refused},
-        event::{Event, What},
-        generation::Generation,
         ids::{SubjectKey, VerificationId},
-        quota::Dimension,
-        subject::SubjectRecord,
-        time::{Now, Timestamp},
+        limit::quota::Dimension,
+        record::subject::SubjectRecord,
+        time::{Generation, Now, Timestamp},
     },
     ports::store::{Commit, Committed, StoreError, Token, Write},
 };

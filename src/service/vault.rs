@@ -11,11 +11,13 @@ use prost::Message as _;
 
 use crate::{
     domain::{
-        event::Event,
+        audit::event::Event,
+        crypto::{
+            keyring::Keyring,
+            seal::{self, Context, SealError},
+        },
         ids::SubjectKey,
-        keyring::Keyring,
-        seal::{self, Context, SealError},
-        subject::SubjectRecord,
+        record::subject::SubjectRecord,
     },
     pb::store as pb,
     ports::{

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use countersign::{domain::quota::Dimension, pb::v1::verification_service_client::VerificationServiceClient};
+use countersign::{domain::limit::quota::Dimension, pb::v1::verification_service_client::VerificationServiceClient};
 use tonic::transport::Channel;
 
 use super::sink::Sink;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use countersign::{
+    domain::delivery::callback::Scheme,
     format::{
         mac::{MacKey, sha_256},
         standard_webhooks::WebhookKeys,
     },
     pb::v1::{self, Channel, DeliveryStatus, Verdict, VerificationStatus},
-    ports::callback::Scheme,
 };
 use serde_json::{Value, json};
 use tokio::{

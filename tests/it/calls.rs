@@ -1,8 +1,8 @@
 //! Calls: a greeting at once, the code after a key press, and nothing for who presses none.
 
 use countersign::{
+    domain::delivery::callback::Scheme,
     pb::v1::{Channel, DeliveryStatus, Verdict},
-    ports::callback::Scheme,
 };
 use serde_json::{Value, json};
 

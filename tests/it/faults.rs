@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::{ids::SubjectKey, quota::Dimension, time::Timestamp},
+    domain::{ids::SubjectKey, limit::quota::Dimension, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
@@ -395,7 +395,7 @@ async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
 
 #[tokio::test]
 async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_counts() {
-    use countersign::{pb::v1::DeliveryStatus, ports::callback::Scheme};
+    use countersign::{domain::delivery::callback::Scheme, pb::v1::DeliveryStatus};
 
     use crate::callbacks::{DELIVERED, SECRET, call, now, own, sign, taken};
     let (service, store) = start(own(Setup::default())).await;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::{ids::ProviderReference, quota::Dimension, recipient, time::Timestamp},
+    domain::{ids::ProviderReference, limit::quota::Dimension, recipient, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
         sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::receipt::Receipt,
+    domain::delivery::receipt::Receipt,
     pb::v1::{self, Channel, DeliveryStatus, StartVerificationRequest, Verdict},
     ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
     service::receipt::Noted,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use countersign::{
-    domain::link::{BrowserMark, LinkToken},
+    domain::code::link::{BrowserMark, LinkToken},
     pb::v1::{self, CheckCodeRequest, Verdict, VerificationStatus},
 };
 

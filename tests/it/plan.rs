@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use countersign::{
     app::Machine,
-    domain::{quota::Dimension, receipt::Receipt, recipient},
+    domain::{delivery::receipt::Receipt, limit::quota::Dimension, recipient},
     pb::v1::{Channel, DeliveryStatus, StartVerificationRequest, Verdict, Verification, VerificationStatus},
     ports::{
         sender::{Message, SendError},

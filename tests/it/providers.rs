@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign::{
-    domain::limits::TRIES_MAX,
+    domain::delivery::TRIES_MAX,
     pb::v1::{self, Channel, DeliveryStatus, Verdict},
     ports::system::Clock as _,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign::{
-    domain::{receipt::Receipt, recipient},
+    domain::{delivery::receipt::Receipt, recipient},
     pb::v1::{CancelReason, Channel, DeliveryStatus, StartVerificationRequest, Verdict, Verification, VerificationStatus},
     ports::{
         receipt::{About, ProviderReceipt},

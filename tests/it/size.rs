@@ -10,21 +10,19 @@ use std::{
 
 use countersign::{
     domain::{
-        binding::Binding,
-        code::CodeLength,
+        code::{CodeLength, guess::Separators},
+        crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
         decide::{Context, Durability, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
-        failures::Origin,
-        generation::Generation,
-        guess::Separators,
         ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, SubjectKey, TenantId, VerificationId},
-        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-        limits::{EntryMode, Limits, SubjectRules},
-        recipient::{Channel, Recipient},
-        subject::SubjectRecord,
-        test_recipients::TestRecipients,
-        time::{Now, Timestamp},
-        verification::{RequestMark, Status},
+        recipient::{Channel, Recipient, test_recipients::TestRecipients},
+        record::subject::SubjectRecord,
+        time::{Generation, Now, Timestamp},
+        verification::{
+            RequestMark, Status,
+            binding::Binding,
+            rules::{EntryMode, Limits, Origin, SubjectRules},
+        },
     },
     ports::{
         store::{Commit, Committed, Store as _, Write},

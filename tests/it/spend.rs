@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use countersign::{
     app::Machine,
-    domain::{caller::api_key_hash, quota::Dimension},
+    domain::{caller::api_key_hash, limit::quota::Dimension},
     pb::v1::{Channel, StartVerificationRequest},
     ports::store::Store,
     store::embedded::memory::Memory,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign::{
-    domain::quota::Dimension,
+    domain::limit::quota::Dimension,
     pb::v1::{self, Channel, StartVerificationRequest, Verdict},
 };
 use tonic::Code;

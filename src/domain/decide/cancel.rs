@@ -2,8 +2,8 @@
 
 use super::{Context, Decision, Durability, Standing, Target, find};
 use crate::domain::{
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
     verification::{CancelCause, Outcome, Status},
 };
 

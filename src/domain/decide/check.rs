@@ -2,18 +2,19 @@
 
 use super::{Context, Decision, Durability, Found, Standing, Target, find};
 use crate::domain::{
-    code::fingerprint,
-    event::{Event, What},
-    failures::Tally,
-    guess::{Guess, Malformed},
+    audit::event::{Event, What},
+    code::{
+        fingerprint,
+        guess::{Guess, Malformed},
+        link::LinkSecret,
+    },
+    crypto::keyring::{Kid, Mark},
     ids::AttemptId,
-    keyring::{Kid, Mark},
-    limits::EntryMode,
-    link::LinkSecret,
+    limit::failures::Tally,
     recipient::Recipient,
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
-    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
+    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification, rules::EntryMode},
 };
 
 /// An approval after so many failures makes the customer be told.

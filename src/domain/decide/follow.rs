@@ -5,10 +5,10 @@ use super::{
     check::{Asked, Given, judge},
 };
 use crate::domain::{
+    code::link::{BrowserMark, LinkToken},
     ids::AttemptId,
-    link::{BrowserMark, LinkToken},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
 };
 
 /// Judge a press.

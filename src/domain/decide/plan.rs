@@ -2,11 +2,10 @@
 
 use super::{Context, Outgoing, Tick};
 use crate::domain::{
-    delivery::{Delivery, DeliveryStatus},
-    event::{Event, What},
-    plan::NextStep,
+    audit::event::{Event, What},
+    delivery::{Delivery, DeliveryStatus, plan::NextStep},
     recipient::Channel,
-    subject::SubjectRecord,
+    record::subject::SubjectRecord,
     verification::{Pending, Phase, Verification},
 };
 

@@ -2,10 +2,10 @@
 
 use super::{Context, Decision, Durability, Next, tick::event_of};
 use crate::domain::{
-    event::Event,
+    audit::event::Event,
+    delivery::receipt::{NO_REASON, Receipt, reason_word},
     ids::DeliveryId,
-    receipt::{NO_REASON, Receipt, reason_word},
-    subject::SubjectRecord,
+    record::subject::SubjectRecord,
     verification::Verification,
 };
 

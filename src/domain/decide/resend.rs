@@ -2,12 +2,12 @@
 
 use super::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find};
 use crate::domain::{
+    audit::event::{Event, What},
     delivery::{Delivery, Lease},
-    event::{Event, What},
     ids::DeliveryId,
     recipient::Channel,
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
     verification::{Pending, Phase, RequestMark, Verification},
 };
 

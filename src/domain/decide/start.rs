@@ -2,19 +2,18 @@
 
 use super::{Context, Decision, Durability, Next, Outgoing, Standing};
 use crate::domain::{
-    binding::Binding,
-    delivery::{Delivery, Lease},
-    event::{Event, What},
-    failures::Origin,
+    audit::event::{Event, What},
+    code::link::BrowserMark,
+    delivery::{Delivery, Lease, plan::resolve},
     ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
-    limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits},
-    link::BrowserMark,
-    number_rules::Unfit,
-    plan::resolve,
-    recipient::{Channel, Recipient},
+    recipient::{Channel, Recipient, rules::Unfit},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
-    verification::{CancelCause, Contact, Outcome, Pending, Phase, RequestMark, Verification},
+    verification::{
+        CancelCause, Contact, Outcome, Pending, Phase, RequestMark, Verification,
+        binding::Binding,
+        rules::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits, Origin},
+    },
 };
 
 /// Start a verification.

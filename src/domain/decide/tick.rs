@@ -2,12 +2,11 @@
 
 use super::{Context, Decision, Durability, Next, plan::take_step};
 use crate::domain::{
+    audit::event::{Event, What},
     delivery::{Delivery, DeliveryStatus, HandOver, Lease},
-    event::{Event, What},
     ids::{DeliveryId, VerificationId},
-    limits::EXPIRY_GRACE,
-    subject::SubjectRecord,
-    verification::{Outcome, Phase, Verification},
+    record::subject::SubjectRecord,
+    verification::{Outcome, Phase, Verification, rules::EXPIRY_GRACE},
 };
 
 /// Do what is due.

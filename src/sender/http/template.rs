@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::addresses::Addresses;
 use crate::{
-    domain::receipt::ReceiptToken,
+    domain::delivery::receipt::ReceiptToken,
     ports::sender::{Message, Speech},
 };
 

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     domain::{
-        receipt::Receipt,
+        delivery::receipt::Receipt,
         recipient::{Channel, Recipient},
     },
     format::gsm7::tests::decode,

@@ -7,7 +7,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, KeyType, Salt},
 };
 
-use crate::domain::push::Subscription;
+use crate::domain::recipient::app::Subscription;
 
 /// One record, as large as push services must take.
 const RECORD_BYTES: u32 = 4096;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use super::{super::vault::Vault, *};
 use crate::{
     domain::{
+        crypto::keyring::{Kid, SECRET_BYTES, Secret},
         ids::DeliveryId,
-        keyring::{Kid, SECRET_BYTES, Secret},
     },
     ports::store::{Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
     store::contract::bed::Bed,

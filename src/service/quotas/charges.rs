@@ -3,13 +3,15 @@
 use crate::{
     domain::{
         caller::Caller,
+        crypto::keyring::{Keyring, Mark},
         decide::Outgoing,
-        gcra::Rate,
-        guard::Guard,
         ids::Reference,
-        keyring::{Keyring, Mark},
-        quota::{Dimension, Network, Quotas},
-        spend::{Money, Spend},
+        limit::{
+            pumping::Guard,
+            quota::{Dimension, Network, Quotas},
+            rate::Rate,
+            spend::{Money, Spend},
+        },
         verification::Contact,
     },
     ports::store::Short,
@@ -146,12 +148,10 @@ mod tests {
     use super::*;
     use crate::domain::{
         caller::Roles,
-        guard::Mode,
+        crypto::keyring::tests::ring,
         ids::{ActionName, CallerName, SubjectId, TenantId},
-        keyring::tests::ring,
-        numbering::Country,
-        recipient::{Channel, Recipient},
-        spend::Budgets,
+        limit::{pumping::Mode, spend::Budgets},
+        recipient::{Channel, Recipient, number::Country},
     };
 
     fn caller(tenant: &str) -> Caller {

@@ -8,8 +8,8 @@ use std::{
 use super::charges::Charge;
 use crate::{
     domain::{
-        gcra::{Level, Rate},
-        keyring::Mark,
+        crypto::keyring::Mark,
+        limit::rate::{Level, Rate},
         time::Timestamp,
     },
     ports::store::Drawn,
@@ -60,7 +60,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{domain::quota::Dimension, ports::store::Short};
+    use crate::{domain::limit::quota::Dimension, ports::store::Short};
 
     fn charge(n: u32, count: u32) -> Charge {
         let mut bucket = [0; 16];

@@ -6,8 +6,10 @@ use super::charges::{Charge, Tariff};
 use crate::{
     domain::{
         caller::Caller,
-        guard::{APPROVAL_PARTS, MESSAGE_PARTS, Mode},
-        quota::Dimension,
+        limit::{
+            pumping::{APPROVAL_PARTS, MESSAGE_PARTS, Mode},
+            quota::Dimension,
+        },
         recipient::{Numbering, Recipient},
     },
     ports::store::{Return, Short},

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::domain::{
-    gcra::Rate,
-    keyring::Mark,
+    crypto::keyring::Mark,
+    limit::rate::Rate,
     time::{Timestamp, micros},
 };
 

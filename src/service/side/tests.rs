@@ -3,11 +3,11 @@
 use super::*;
 use crate::{
     domain::{
-        breaker::Breaker,
-        generation::Generation,
+        crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+        delivery::breaker::Breaker,
         ids::{DeliveryId, VerificationId},
-        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-        subject::SubjectRecord,
+        record::subject::SubjectRecord,
+        time::Generation,
     },
     ports::store::Blob,
     store::contract::bed::Bed,

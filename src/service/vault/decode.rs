@@ -5,26 +5,25 @@ use std::time::Duration;
 use super::VaultError;
 use crate::{
     domain::{
-        binding::Binding,
-        code::CodeLength,
-        delivery::{Delivery, DeliveryStatus, Lease},
-        failures::{Failures, Origin, Tally},
-        generation::Generation,
-        guess::Separators,
+        code::{CodeLength, guess::Separators, link::BrowserMark},
+        crypto::keyring::{Keyring, Kid},
+        delivery::{Delivery, DeliveryStatus, Lease, plan::Step, route::Refusals},
         ids::{
             ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference, SubjectId, SubjectKey, TenantId,
             VerificationId,
         },
-        keyring::{Keyring, Kid},
-        limits::{EntryMode, Limits},
-        link::BrowserMark,
-        plan::Step,
-        reached::{KNOWN_MAX, Known, Reached},
-        recipient::{Channel, Recipient},
-        route::Refusals,
-        subject::SubjectRecord,
-        time::Timestamp,
-        verification::{Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification},
+        limit::failures::{Failures, Tally},
+        recipient::{
+            Channel, Recipient,
+            known::{KNOWN_MAX, Known, Reached},
+        },
+        record::subject::SubjectRecord,
+        time::{Generation, Timestamp},
+        verification::{
+            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification,
+            binding::Binding,
+            rules::{EntryMode, Limits, Origin},
+        },
     },
     pb::store as pb,
 };

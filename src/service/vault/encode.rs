@@ -2,16 +2,16 @@
 
 use crate::{
     domain::{
-        delivery::{Delivery, DeliveryStatus},
-        failures::{Origin, Tally},
-        guess::Separators,
-        limits::{EntryMode, Limits},
-        plan::Step,
-        reached::Known,
-        recipient::{Channel, Recipient},
-        subject::SubjectRecord,
+        code::guess::Separators,
+        delivery::{Delivery, DeliveryStatus, plan::Step},
+        limit::failures::Tally,
+        recipient::{Channel, Recipient, known::Known},
+        record::subject::SubjectRecord,
         time::micros,
-        verification::{Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification},
+        verification::{
+            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification,
+            rules::{EntryMode, Limits, Origin},
+        },
     },
     pb::store as pb,
 };

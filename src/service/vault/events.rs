@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     domain::{
-        event::{Event, What},
-        failures::Origin,
+        audit::event::{Event, What},
         time::Timestamp,
-        verification::{CancelCause, Judgement, Outcome},
+        verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
     pb::store as pb,
 };

@@ -5,10 +5,10 @@ use prost::Message as _;
 use super::{Vault, VaultError};
 use crate::{
     domain::{
-        breaker::Breaker,
+        crypto::seal::{self, Context},
+        delivery::breaker::Breaker,
         ids::{DeliveryId, SubjectKey, VerificationId},
-        seal::{self, Context},
-        side::{Side, SideRecord},
+        record::side::{Side, SideRecord},
         time::Timestamp,
     },
     pb::store as pb,

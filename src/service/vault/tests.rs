@@ -7,23 +7,22 @@ use aws_lc_rs::{digest, hmac};
 use super::*;
 use crate::{
     domain::{
-        binding::Binding,
-        code::CodeLength,
+        code::{
+            CodeLength,
+            guess::{Guess, Separators},
+            link::BrowserMark,
+        },
+        crypto::keyring::{Kid, SECRET_BYTES, Secret},
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
-        delivery::DeliveryStatus,
-        failures::Origin,
-        generation::Generation,
-        guess::{Guess, Separators},
+        delivery::{DeliveryStatus, plan::Step, route::Refusals},
         ids::{ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId, VerificationId},
-        keyring::{Kid, SECRET_BYTES, Secret},
-        limits::{EntryMode, Limits, SubjectRules},
-        link::BrowserMark,
-        plan::Step,
-        recipient::{Channel, Recipient},
-        route::Refusals,
-        test_recipients::TestRecipients,
-        time::{Now, Timestamp},
-        verification::{Phase, RequestMark},
+        recipient::{Channel, Recipient, test_recipients::TestRecipients},
+        time::{Generation, Now, Timestamp},
+        verification::{
+            Phase, RequestMark,
+            binding::Binding,
+            rules::{EntryMode, Limits, Origin, SubjectRules},
+        },
     },
     system::SystemEntropy,
 };
@@ -202,7 +201,7 @@ fn an_event_cannot_be_read_without_its_record() {
     let event = Event::of(
         &record.verifications[0],
         Timestamp::from_micros(7),
-        crate::domain::event::What::Started { channel: Channel::Email },
+        crate::domain::audit::event::What::Started { channel: Channel::Email },
     );
     let sealed = vault.close_event(&key, Some(&record.event_salt), &event);
     assert_eq!(vault.open_event(&key, Some(&record.event_salt), &sealed).unwrap().what, "started");

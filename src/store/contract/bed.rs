@@ -19,13 +19,13 @@ use rig::RedisServer;
 use crate::{
     domain::{
         decide::Durability,
-        gcra::Rate,
         ids::SubjectKey,
+        limit::rate::Rate,
         time::{Timestamp, micros},
     },
-    ports::store_url::StoreUrl,
     ports::{
         store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
+        store_url::StoreUrl,
         system::{Clock, Entropy},
     },
     store::{

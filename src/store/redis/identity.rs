@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use redis::{Cmd, RedisError, Value, cmd, from_redis_value};
 
-use crate::domain::{
-    generation::Generation,
-    time::{Now, Timestamp},
-};
+use crate::domain::time::{Generation, Now, Timestamp};
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

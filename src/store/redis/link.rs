@@ -8,7 +8,7 @@ use std::sync::{
 use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::generation::Generation;
+use crate::domain::time::Generation;
 
 /// So many calls in a row without an answer, and the connection counts as dead.
 const STRIKES_MAX: u32 = 3;

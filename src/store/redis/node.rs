@@ -221,7 +221,7 @@ impl Keeper {
             let connection = settings.dial(&at, AsyncConnectionConfig::new()).await;
             let connection = connection.map_err(|error| format!("{at}: {error}"))?;
             // The first question on every connection is who is there.
-            let nobody = crate::domain::generation::Generation([0; 16]);
+            let nobody = crate::domain::time::Generation([0; 16]);
             let identity =
                 ask(&Link::new(connection.clone(), nobody, trust.clone())).await.map_err(|why| format!("{at}: {why}"))?;
             identity.serves().map_err(|why| format!("{at}: {why}"))?;

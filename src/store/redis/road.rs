@@ -10,7 +10,7 @@ use super::{
     node::Lane,
     topology::Topology,
 };
-use crate::{domain::generation::Generation, ports::store::StoreError};
+use crate::{domain::time::Generation, ports::store::StoreError};
 
 /// A call is repeated so often after an error that says that nothing was done.
 const REPEATS_MAX: usize = 2;

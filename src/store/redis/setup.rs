@@ -10,7 +10,7 @@ use super::{
     road::{Trip, go},
 };
 use crate::{
-    domain::{limits::FORGOTTEN_PERIOD, time::Timestamp},
+    domain::{time::Timestamp, verification::rules::FORGOTTEN_PERIOD},
     ports::store::StoreError,
 };
 

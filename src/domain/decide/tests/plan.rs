@@ -7,16 +7,13 @@ use super::{
     world::World,
 };
 use crate::domain::{
+    audit::event::What,
     decide::{CancelReason, Noted, Start, Verdict, Work, start},
-    delivery::{DeliveryStatus, HandOver},
-    event::What,
-    failures::Origin,
+    delivery::{DeliveryStatus, HandOver, plan::Step, receipt::Receipt},
     ids::VerificationId,
-    limits::Limits,
-    plan::Step,
-    receipt::Receipt,
     recipient::{Channel, Recipient},
     refusal::Refusal,
+    verification::rules::{Limits, Origin},
 };
 
 const EMAIL_WAIT: Duration = Duration::from_secs(20);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ids::TenantId,
-    numbering::{Country, NumberType},
-    recipient::{Channel, Recipient},
+    Channel, Recipient,
+    number::{Country, NumberType},
 };
+use crate::domain::ids::TenantId;
 
 /// Why a recipient gets no message, whatever the channel's senders could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ mod tests {
 
     /// The numbers of the vectors, with their type and country.
     fn vectors() -> Vec<(String, String, String)> {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/number_types.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
         let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
         let rows = vectors["numbers"].as_array().unwrap();
         rows.iter().map(|row| (text(row, "number"), text(row, "type"), text(row, "region"))).collect()

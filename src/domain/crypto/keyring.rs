@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
 
-use super::ids::{Invalid, SubjectId, SubjectKey, TenantId};
+use crate::domain::ids::{Invalid, SubjectId, SubjectKey, TenantId};
 
 /// Length of every secret: 256 bits.
 pub const SECRET_BYTES: usize = 32;
@@ -45,9 +45,9 @@ impl fmt::Debug for Kid {
 pub type Mark = [u8; 16];
 
 /// The subkeys of one master secret, each for one use.
-pub(super) struct Subkeys {
-    pub(super) code: hmac::Key,
-    pub(super) seal: SealKey,
+pub(in crate::domain) struct Subkeys {
+    pub(in crate::domain) code: hmac::Key,
+    pub(in crate::domain) seal: SealKey,
 }
 
 /// All keys of the process.
@@ -94,7 +94,7 @@ impl Keyring {
         &self.ring[0].0
     }
 
-    pub(super) fn subkeys(&self, kid: &Kid) -> Option<&Subkeys> {
+    pub(in crate::domain) fn subkeys(&self, kid: &Kid) -> Option<&Subkeys> {
         self.ring.iter().find(|(k, _)| k == kid).map(|(_, subkeys)| subkeys)
     }
 
@@ -146,7 +146,7 @@ impl Subkeys {
 
 /// Expands to the data keys of seals. It is HKDF-SHA256, whose steps are HMACs (RFC 5869, section 2), on a key that is
 /// made ready once: HKDF of the library would begin with the extraction, each time.
-pub(super) struct SealKey(hmac::Key);
+pub(in crate::domain) struct SealKey(hmac::Key);
 
 impl SealKey {
     fn extract(salt: &[u8], secret: &Secret) -> Self {
@@ -155,7 +155,7 @@ impl SealKey {
     }
 
     /// 32 bytes for one use: the first block of the expansion, which is the only one.
-    pub(super) fn expand(&self, label: &[u8]) -> Secret {
+    pub(in crate::domain) fn expand(&self, label: &[u8]) -> Secret {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(label);
         context.update(&[1]);
@@ -182,12 +182,12 @@ fn hmac_subkey(key: &hkdf::Prk, label: &[u8]) -> hmac::Key {
 }
 
 /// Feeds one field with its length before it, so that no two lists of fields look alike.
-pub(super) fn update_field(context: &mut hmac::Context, field: &[u8]) {
+pub(in crate::domain) fn update_field(context: &mut hmac::Context, field: &[u8]) {
     context.update(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
     context.update(field);
 }
 
-pub(super) fn sign_fields(key: &hmac::Key, fields: &[&[u8]]) -> [u8; 16] {
+pub(in crate::domain) fn sign_fields(key: &hmac::Key, fields: &[&[u8]]) -> [u8; 16] {
     let mut context = hmac::Context::with_key(key);
     for field in fields {
         update_field(&mut context, field);

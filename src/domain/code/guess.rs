@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn code_13_unicode_digits_are_malformed() {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/unicode_digits.json")).unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/unicode_digits.json")).unwrap();
         let cases = vectors["cases"].as_array().unwrap();
         assert!(cases.len() > 50, "the vectors were read");
         for case in cases {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::domain::{
     ids::DeliveryId,
     time::{Now, Timestamp},
 };

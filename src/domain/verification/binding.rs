@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::digest;
 
-use super::ids::{Invalid, is_printable};
+use crate::domain::ids::{Invalid, is_printable};
 
 /// Largest canonical form.
 pub const CANONICAL_BYTES_MAX: usize = 4096;

@@ -2,10 +2,8 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::{
-    ids::SubjectKey,
-    keyring::{Keyring, Kid},
-};
+use super::keyring::{Keyring, Kid};
+use crate::domain::ids::SubjectKey;
 
 /// The random part of a seal, and the compare token of the stored blob.
 pub type SealNonce = [u8; 12];

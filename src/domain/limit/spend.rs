@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    gcra::Rate,
+use super::{quota::Dimension, rate::Rate};
+use crate::domain::{
     ids::{Invalid, TenantId},
-    numbering::Country,
-    quota::Dimension,
-    recipient::{Channel, Recipient},
+    recipient::{Channel, Recipient, number::Country},
 };
 
 /// An amount of the settings' currency, in millionths.
@@ -111,7 +109,7 @@ impl Spend {
 mod tests {
     use super::*;
     use crate::domain::{
-        gcra::Draw,
+        limit::rate::Draw,
         time::{Timestamp, micros},
     };
 

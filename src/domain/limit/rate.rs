@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{Timestamp, micros};
+use crate::domain::time::{Timestamp, micros};
 
 /// A rate: one per `interval`, and `burst` more than one at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn send_09_the_published_table_and_its_neighbours_hold() {
-        let vectors: Value = serde_json::from_str(include_str!("../../tests/vectors/gcra.json")).unwrap();
+        let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/gcra.json")).unwrap();
         let mut steps_seen = 0;
         for case in vectors["cases"].as_array().unwrap() {
             let interval = Duration::from_micros(case["emission_interval_us"].as_u64().unwrap());

@@ -4,9 +4,9 @@ use std::fmt;
 
 use subtle::ConstantTimeEq as _;
 
-use super::{
+use crate::domain::{
+    crypto::keyring::Keyring,
     ids::{DeliveryId, SubjectKey},
-    keyring::Keyring,
 };
 use crate::format::base58;
 
@@ -107,7 +107,8 @@ fn tag(keyring: &Keyring, sender: &str, key: &SubjectKey, delivery: &DeliveryId)
 
 #[cfg(test)]
 mod tests {
-    use super::{super::keyring::tests::ring, *};
+    use super::*;
+    use crate::domain::crypto::keyring::tests::ring;
 
     const KEY: SubjectKey = SubjectKey([3; 16]);
     const DELIVERY: DeliveryId = DeliveryId([4; 16]);

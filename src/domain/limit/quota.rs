@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{gcra::Rate, ids::Invalid};
+use super::rate::Rate;
+use crate::domain::ids::Invalid;
 
 /// What is limited. The order is that of drawing: what is about one person first, what many share last, so that a
 /// refusal by the one takes nothing from the others. It is also the order in which a refusal names one of several.

@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
-use super::{
-    gcra::Draw,
-    limits::{ATTEMPT_RATE, FAILURES_CAP, GENERATION_PENALTY, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX},
+use super::rate::{Draw, Rate};
+use crate::domain::{
     time::{Now, Timestamp},
+    verification::rules::{FAILURES_CAP, GENERATION_PENALTY, Origin, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX},
 };
 
-/// Who could have started a verification. Limits are kept once for each, so that a stranger who uses up
-/// the one cannot lock the customer out of the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// Anybody: the start came without prior authentication.
-    Anonymous,
-    /// Somebody who was authenticated before, or an agent.
-    Vouched,
-}
+/// Guesses per subject and origin, whichever verification they aim at (RFC 4226 §7.3).
+pub const ATTEMPT_RATE: Rate = Rate { interval: Duration::from_secs(2), burst: 4 };
+/// Malformed guesses per verification: 20 at once, then one per 15 s.
+pub const MALFORMED_RATE: Rate = Rate { interval: Duration::from_secs(15), burst: 19 };
 
 /// The failures of one origin since its last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! The subject record: the aggregate of all that must change together.
 
-use super::{
-    event::{Event, What},
-    failures::{Failures, Origin},
-    generation::Generation,
+use crate::domain::{
+    audit::event::{Event, What},
+    crypto::keyring::Mark,
     ids::VerificationId,
-    keyring::Mark,
-    limits::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, SubjectRules},
-    reached::Reached,
-    time::{Now, Timestamp},
-    verification::{CancelCause, Outcome, Phase, Verification},
+    limit::failures::Failures,
+    recipient::known::Reached,
+    time::{Generation, Now, Timestamp},
+    verification::{
+        CancelCause, Outcome, Phase, Verification,
+        rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, Origin, SubjectRules},
+    },
 };
 
 /// All that is remembered of one subject.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    keyring::Mark,
+use crate::domain::{
+    crypto::keyring::Mark,
     time::{Now, Timestamp},
 };
 

@@ -7,7 +7,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{gcra::Rate, numbering::Country};
+use super::rate::Rate;
+use crate::domain::recipient::number::Country;
 
 /// A message counts so many parts, and an approval takes so many back: three in twenty are the 15 % that stay open.
 pub const MESSAGE_PARTS: u32 = 3;
@@ -83,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{gcra::Level, time::Timestamp};
+    use crate::domain::{limit::rate::Level, time::Timestamp};
 
     fn guard() -> Guard {
         Guard { mode: Mode::Enforce, budget: 50, reserve: 5000, leak: Duration::from_secs(86_400), exempt: BTreeSet::new() }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    breaker::Pass,
+use super::breaker::Pass;
+use crate::domain::{
     ids::DeliveryId,
     time::{Now, Timestamp},
 };

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{recipient::Channel, time::Timestamp};
+use crate::domain::{recipient::Channel, time::Timestamp};
 
 /// One step: a road, and how long the customer has before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

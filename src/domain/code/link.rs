@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::ids::{Invalid, VerificationId};
+use crate::domain::ids::{Invalid, VerificationId};
 use crate::format::base58;
 
 const VERIFICATION_CHARS: usize = 44;
@@ -19,7 +19,7 @@ pub struct LinkSecret([u8; 16]);
 impl LinkSecret {
     /// From derived bits.
     #[must_use]
-    pub(super) fn new(bits: [u8; 16]) -> Self {
+    pub(in crate::domain) fn new(bits: [u8; 16]) -> Self {
         Self(bits)
     }
 
@@ -118,7 +118,8 @@ fn text(digits: &[u8]) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::ids::SubjectKey, *};
+    use super::*;
+    use crate::domain::ids::SubjectKey;
 
     proptest! {
         #[test]

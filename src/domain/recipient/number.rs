@@ -2,7 +2,7 @@
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 
-use super::ids::Invalid;
+use crate::domain::ids::Invalid;
 
 /// A country that has a numbering plan, by the two letters of ISO 3166. Networks of the whole world, such as +882 and
 /// +979, belong to none.
@@ -111,7 +111,7 @@ impl Plan {
 ///
 /// # Errors
 /// Says what it must be.
-pub(super) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
+pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
     let digits = text.strip_prefix('+').ok_or(WRONG)?;
     let is_plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn send_02_each_number_is_what_the_oracle_says() {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/number_types.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
         let mut seen = std::collections::BTreeMap::new();
         for row in vectors["numbers"].as_array().unwrap() {
             let text = |name: &str| row[name].as_str().unwrap();

@@ -4,7 +4,7 @@ use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, UnparsedPublicKey};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::Value;
 
-use super::ids::Invalid;
+use crate::domain::ids::Invalid;
 
 /// Longest address, with its prefix. What browsers give for an endpoint has 150 to 500 characters.
 const ADDRESS_BYTES_MAX: usize = 1024;
@@ -92,7 +92,7 @@ impl Subscription {
 }
 
 /// The one form of an address: its prefix, and what follows in the form of its push service.
-pub(super) fn canonical(address: &str) -> Result<String, Invalid> {
+pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
     if address.len() > ADDRESS_BYTES_MAX {
         return Err(Invalid("must be at most 1024 bytes"));
     }
@@ -114,7 +114,7 @@ pub(super) fn canonical(address: &str) -> Result<String, Invalid> {
 }
 
 /// `app •••• 4f2a`: the end of the token; of a browser, the end of its endpoint.
-pub(super) fn mask(address: &str) -> String {
+pub(in crate::domain) fn mask(address: &str) -> String {
     let (kind, rest) = PushKind::split(address).unwrap_or((PushKind::Fcm, ""));
     let end = |text: &str| text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
     let end = match kind {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{guess::Digits, recipient::Recipient};
+use super::Recipient;
+use crate::domain::code::guess::Digits;
 
 /// The test recipients of this process, each with its code. They are in its settings alone: no record knows of them.
 #[derive(Clone, Debug, Default)]

@@ -1,13 +1,11 @@
 //! What is written down of each decision: who, when, where, what, with which outcome.
 
-use super::{
-    failures::Origin,
+use crate::domain::{
     ids::{ActionName, CallerName, Reference, VerificationId},
-    number_rules::Unfit,
-    quota::Dimension,
-    recipient::Channel,
+    limit::quota::Dimension,
+    recipient::{Channel, rules::Unfit},
     time::Timestamp,
-    verification::{Judgement, Outcome, Verification},
+    verification::{Judgement, Outcome, Verification, rules::Origin},
 };
 
 /// One line of the audit trail. It holds no address, no code and no subject id.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{code::CodeLength, gcra::Rate, guess::Separators, plan::Step, recipient::Channel};
+use crate::domain::{
+    code::{CodeLength, guess::Separators},
+    delivery::plan::Step,
+    recipient::Channel,
+};
 
 /// Ten minutes: the longest life NIST SP 800-63B-4 §3.1.3.2 gives an out-of-band code.
 pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(600);
@@ -38,12 +42,7 @@ pub const STEP_WAIT_MIN: Duration = Duration::from_secs(5);
 pub const STEP_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Recipients of one verification.
 pub const RECIPIENTS_MAX: usize = 4;
-/// Hand-overs of one delivery, over all senders.
-pub const TRIES_MAX: u8 = 8;
-/// Guesses per subject and origin, whichever verification they aim at (RFC 4226 §7.3).
-pub const ATTEMPT_RATE: Rate = Rate { interval: Duration::from_secs(2), burst: 4 };
-/// Malformed guesses per verification: 20 at once, then one per 15 s.
-pub const MALFORMED_RATE: Rate = Rate { interval: Duration::from_secs(15), burst: 19 };
+
 /// From this verification without success on, the wait between guesses rises.
 pub const WAIT_FROM_VERIFICATION: u32 = 3;
 /// The first of the rising waits.
@@ -55,6 +54,16 @@ pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 pub const GENERATION_PENALTY: u32 = 10;
 /// For so long after a store forgot what it held, the counts of new records begin half spent.
 pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
+
+/// Who could have started a verification. Limits are kept once for each, so that a stranger who uses up
+/// the one cannot lock the customer out of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Anybody: the start came without prior authentication.
+    Anonymous,
+    /// Somebody who was authenticated before, or an agent.
+    Vouched,
+}
 
 /// The rules that a verification copies when it starts, so that no later change of the settings reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]

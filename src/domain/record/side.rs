@@ -1,7 +1,7 @@
 //! Side records: small facts of the fleet that stand beside the subject records, each for a limited time.
 
-use super::{
-    breaker::Breaker,
+use crate::domain::{
+    delivery::breaker::Breaker,
     ids::{DeliveryId, VerificationId},
     time::Timestamp,
 };
