@@ -14,7 +14,10 @@ use countersign::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
             seal::{self, Context as SealContext},
         },
-        decide::{Check, Context, Next, Start, Target, check, start},
+        decide::{
+            Check, Context, Next, Start, Target,
+            verification::{check, start},
+        },
         ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         record::subject::SubjectRecord,

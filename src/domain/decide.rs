@@ -1,24 +1,15 @@
 //! The pure state machine: a record, a command and the time in, a decision out.
 
-mod cancel;
-mod check;
-mod follow;
-mod plan;
-mod receipt;
-mod resend;
-mod start;
-mod tick;
+mod delivery;
+mod verification;
 
 #[cfg(test)]
 mod tests;
 
-pub use cancel::{Cancel, CancelReason, cancel};
-pub use check::{Check, Checked, Verdict, check};
-pub use follow::{Follow, Pressed, follow};
-pub use receipt::{NoteReceipt, Noted, receipt};
-pub use resend::{Resend, resend};
-pub use start::{Start, start};
-pub use tick::{Report, Tick, Work, report, tick};
+pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick};
+pub use verification::{
+    Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check, follow, resend, start,
+};
 
 use super::{
     audit::event::{Event, What},

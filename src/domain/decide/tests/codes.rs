@@ -9,7 +9,7 @@ use crate::domain::{
         CodeLength,
         guess::{Digits, Guess, Separators},
     },
-    decide::{CancelReason, Check, Next, Start, Target, Verdict, check},
+    decide::{CancelReason, Check, Next, Start, Target, Verdict, verification::check},
     ids::{AttemptId, SubjectId, TenantId, VerificationId},
     recipient::{Channel, Recipient, test_recipients::TestRecipients},
     refusal::Refusal,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     audit::event::What,
-    decide::{CancelReason, Next, Report, Start, Tick, Work, report, tick},
+    decide::{CancelReason, Next, Report, Start, Tick, Work, delivery::tick, report},
     delivery::{DeliveryStatus, HandOver, TRIES_MAX},
     ids::{DeliveryId, ProviderReference, VerificationId},
     verification::{CancelCause, Outcome, rules::Origin},

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{
     audit::event::What,
-    decide::{CancelReason, Start, Target, cancel, refused},
+    decide::{CancelReason, Start, Target, refused, verification::cancel},
     ids::CallerName,
     refusal::Refusal,
     verification::{CancelCause, Judgement, Outcome, rules::Origin},

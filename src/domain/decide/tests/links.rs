@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{
     code::link::{BrowserMark, LinkToken},
-    decide::{CancelReason, Follow, Pressed, Start, Verdict, follow},
+    decide::{CancelReason, Follow, Pressed, Start, Verdict, verification::follow},
     ids::{AttemptId, VerificationId},
     refusal::Refusal,
     verification::rules::{EntryMode, Limits, Origin},

@@ -5,7 +5,10 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{Outgoing, Resend, Start, resend, start},
+    decide::{
+        Outgoing, Resend, Start,
+        verification::{resend, start},
+    },
     ids::{DeliveryId, VerificationId},
     recipient::{Channel, Recipient, known::KNOWN_MAX},
     verification::{

@@ -8,7 +8,10 @@ use crate::domain::{
     code::guess::Guess,
     decide::{
         Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, RefusedMessage, Report,
-        Resend, Standing, Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
+        Resend, Standing, Start, Target, Tick, Verdict, Work,
+        delivery::{receipt, tick},
+        report,
+        verification::{cancel, check, resend, start},
     },
     delivery::{HandOver, Lease, receipt::Receipt},
     ids::{AttemptId, DeliveryId, VerificationId},

@@ -1,8 +1,8 @@
 //! Sends the same code once more.
 
-use super::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find};
 use crate::domain::{
     audit::event::{Event, What},
+    decide::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find},
     delivery::{Delivery, Lease},
     ids::DeliveryId,
     recipient::Channel,

@@ -1,7 +1,7 @@
 //! Ends a verification on request.
 
-use super::{Context, Decision, Durability, Standing, Target, find};
 use crate::domain::{
+    decide::{Context, Decision, Durability, Standing, Target, find},
     record::subject::SubjectRecord,
     refusal::Refusal,
     verification::{CancelCause, Outcome, Status},

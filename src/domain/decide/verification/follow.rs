@@ -1,11 +1,12 @@
 //! Judges a press on the page that the link of a mail opens.
 
 use super::{
-    Context, Decision, Target, Verdict,
-    check::{Asked, Given, judge},
+    given::{Asked, Given},
+    judge::{Verdict, judge},
 };
 use crate::domain::{
     code::link::{BrowserMark, LinkToken},
+    decide::{Context, Decision, Target},
     ids::AttemptId,
     record::subject::SubjectRecord,
     refusal::Refusal,

@@ -1,37 +1,20 @@
-//! Judges guesses against a pending verification.
+//! Judges an answer, however it came: may it be judged, is it right, and what follows.
 
-use super::{Context, Decision, Durability, Found, Standing, Target, find};
+use super::given::{Asked, Given};
 use crate::domain::{
     audit::event::{Event, What},
-    code::{
-        fingerprint,
-        guess::{Guess, Malformed},
-        link::LinkSecret,
-    },
-    crypto::keyring::{Kid, Mark},
-    ids::AttemptId,
+    code::guess::Malformed,
+    crypto::keyring::Mark,
+    decide::{Context, Decision, Durability, Found, Standing, find},
     limit::failures::Tally,
     recipient::Recipient,
     record::subject::SubjectRecord,
     refusal::Refusal,
-    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification, rules::EntryMode},
+    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
 };
 
 /// An approval after so many failures makes the customer be told.
 const NOTIFY_AFTER_FAILURES: u32 = 3;
-
-/// Judge a guess.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// Whose, by whom, of which verification.
-    pub target: Target,
-    /// Recognises a repeat.
-    pub attempt: AttemptId,
-    /// The answer as received.
-    pub guess: Guess,
-    /// Where it was given.
-    pub entry_mode: EntryMode,
-}
 
 /// What is said of a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,28 +55,6 @@ impl From<Judgement> for Verdict {
             Judgement::Wrong { left } => Self::Wrong { left },
         }
     }
-}
-
-/// An answer, however it came.
-pub(super) struct Asked<'a> {
-    pub(super) target: &'a Target,
-    pub(super) attempt: &'a AttemptId,
-    pub(super) given: Given<'a>,
-}
-
-/// What was given as the answer.
-pub(super) enum Given<'a> {
-    /// A guess of the code.
-    Code { guess: &'a Guess, entry_mode: EntryMode },
-    /// The secret of the link.
-    Link { secret: &'a LinkSecret },
-}
-
-/// Decides [`Check`].
-#[must_use]
-pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -> Decision<Checked> {
-    let given = Given::Code { guess: &command.guess, entry_mode: command.entry_mode };
-    judge(record, &Asked { target: &command.target, attempt: &command.attempt, given }, cx)
 }
 
 /// Judges an answer.
@@ -201,35 +162,6 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
 impl Found {
     fn say(&self, verdict: Verdict) -> Checked {
         Checked { verdict, standing: self.standing(), event_salt: self.record.event_salt, reached: Vec::new() }
-    }
-}
-
-impl Asked<'_> {
-    /// The trace that a counted answer leaves.
-    fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {
-        let mode = self.given.entry_mode().as_str();
-        let of = |answer: &str| fingerprint(cx.keyring, kid, &self.target.id, self.attempt, answer, mode);
-        match &self.given {
-            Given::Code { guess, .. } => of(guess.digits().expose()),
-            Given::Link { secret } => of(&secret.expose()),
-        }
-    }
-}
-
-impl Given<'_> {
-    fn entry_mode(&self) -> EntryMode {
-        match self {
-            Self::Code { entry_mode, .. } => *entry_mode,
-            Self::Link { .. } => EntryMode::Link,
-        }
-    }
-
-    /// Is it the verification's own? None if its key left the ring.
-    fn is_right(&self, verification: &Verification, cx: &Context<'_>) -> Option<bool> {
-        match self {
-            Self::Code { guess, .. } => Some(verification.code(cx.keyring, cx.tests)? == *guess.digits()),
-            Self::Link { secret } => Some(verification.link(cx.keyring)?.secret == **secret),
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Takes what a provider says of a message after it took it: it changes a delivery, never a verdict.
 
-use super::{Context, Decision, Durability, Next, tick::event_of};
+use super::report::event_of;
 use crate::domain::{
     audit::event::Event,
+    decide::{Context, Decision, Durability, Next},
     delivery::receipt::{NO_REASON, Receipt, reason_word},
     ids::DeliveryId,
     record::subject::SubjectRecord,

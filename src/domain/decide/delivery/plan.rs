@@ -1,8 +1,8 @@
 //! Finds the next step of a channel plan, and takes it when its moment has come.
 
-use super::{Context, Outgoing, Tick};
 use crate::domain::{
     audit::event::{Event, What},
+    decide::{Context, Outgoing, Tick},
     delivery::{Delivery, DeliveryStatus, plan::NextStep},
     recipient::Channel,
     record::subject::SubjectRecord,

@@ -1,9 +1,9 @@
 //! Starts a verification.
 
-use super::{Context, Decision, Durability, Next, Outgoing, Standing};
 use crate::domain::{
     audit::event::{Event, What},
     code::link::BrowserMark,
+    decide::{Context, Decision, Durability, Next, Outgoing, Standing},
     delivery::{Delivery, Lease, plan::resolve},
     ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
     recipient::{Channel, Recipient, rules::Unfit},
