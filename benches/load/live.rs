@@ -22,7 +22,7 @@ use countersign::{
         store::{Commit, Committed, Store, Write},
         system::{Clock as _, fresh},
     },
-    service::vault::Vault,
+    service::record::vault::Vault,
     system::{SystemClock, SystemEntropy},
 };
 use tokio::{runtime::Runtime, task::JoinSet};

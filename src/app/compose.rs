@@ -21,11 +21,10 @@ use crate::{
     message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},
     service::{
-        BreakerSettings, Parts, Service,
-        hands::Hands,
-        hook::HookRule,
+        Parts, Service,
+        delivery::{breakers::BreakerSettings, hands::Hands, hook::HookRule},
+        limit,
         policy::{Action, Policy},
-        quotas,
     },
     telemetry,
     worker::Worker,
@@ -49,7 +48,7 @@ impl App {
         let (receipts, receipt_queue) = receipt::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
-        let (drains, approvals) = quotas::drains();
+        let (drains, approvals) = limit::drains();
         let parts = Parts {
             store,
             clock,

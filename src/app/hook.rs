@@ -11,7 +11,7 @@ use crate::{
         peer::PeerSettings,
         signed::SignedSettings,
     },
-    service::hook::HookRule,
+    service::delivery::hook::HookRule,
 };
 
 /// The hook, and what holds when it does not answer.

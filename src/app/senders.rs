@@ -35,7 +35,7 @@ use crate::{
         webhook::{SignedSettings, Webhook},
         webpush::WebPush,
     },
-    service::routes::{NamedSender, Route, Routes},
+    service::delivery::routes::{NamedSender, Route, Routes},
 };
 
 /// Makes the senders, and the routes that lead to them.

@@ -18,10 +18,8 @@ use crate::{
     },
     pb::v1,
     service::{
-        check::CheckRequest,
         failure::{Failure, FieldViolation},
-        resend::ResendRequest,
-        start::StartRequest,
+        verification::{check::CheckRequest, resend::ResendRequest, start::StartRequest},
     },
 };
 

@@ -170,6 +170,9 @@ mod tests {
         let failure =
             Failure::Store(crate::ports::store::StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
         assert_eq!(status(&failure).message(), "the store is unavailable");
-        assert_eq!(status(&Failure::Vault(crate::service::vault::VaultError::Content("record"))).message(), "internal error");
+        assert_eq!(
+            status(&Failure::Vault(crate::service::record::vault::VaultError::Content("record"))).message(),
+            "internal error"
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         decide::CancelReason,
     },
     pb::v1::{self, verification_service_server::VerificationService},
-    service::{Reading, Service, failure::Failure},
+    service::{Service, failure::Failure, verification::Reading},
 };
 
 /// Answers the calls of `VerificationService`.

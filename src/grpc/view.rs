@@ -9,7 +9,7 @@ use crate::{
         verification::{Outcome, Pending, Status},
     },
     pb::v1,
-    service::Reading,
+    service::verification::Reading,
 };
 
 /// A verification as it stood when it was read.

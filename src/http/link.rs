@@ -26,7 +26,7 @@ use serde::Deserialize;
 use self::words::{Words, words};
 use crate::{
     domain::code::link::{BrowserMark, LinkToken},
-    service::{Service, link::Press},
+    service::{Service, verification::link::Press},
 };
 
 const STYLE: &str = include_str!("link/style.css");

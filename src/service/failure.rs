@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::vault::VaultError;
+use super::record::vault::VaultError;
 use crate::{
     domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     ports::store::StoreError,

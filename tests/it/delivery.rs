@@ -120,7 +120,7 @@ async fn send_12_every_start_ends_in_exactly_one_event() {
     let expired = service.start(login("superseded")).await.unwrap();
     service.advance(303);
     // The sweep commits the closing by itself.
-    let ended = |lines: &[countersign::service::vault::Line], id: &str| {
+    let ended = |lines: &[countersign::service::record::vault::Line], id: &str| {
         let of = lines.iter().filter(|line| line.what == "closed" && line.verification == id);
         of.map(|line| line.details["outcome"].clone()).collect::<Vec<_>>()
     };

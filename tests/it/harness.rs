@@ -19,7 +19,7 @@ use countersign::{
         sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
         system::Clock,
     },
-    service::vault::Line,
+    service::record::vault::Line,
     system::{ManualClock, SystemEntropy},
 };
 use tokio::sync::watch;

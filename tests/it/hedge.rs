@@ -12,7 +12,7 @@ use countersign::{
     domain::delivery::receipt::Receipt,
     pb::v1::{self, Channel, DeliveryStatus, StartVerificationRequest, Verdict},
     ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
-    service::receipt::Noted,
+    service::delivery::receipt::Noted,
 };
 use tokio::sync::watch;
 

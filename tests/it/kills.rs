@@ -65,7 +65,7 @@ async fn trail(dir: tempfile::TempDir) -> Vec<(String, String, String)> {
     let setup = Setup { dir: std::sync::Arc::new(dir), ..Setup::default() }.durable();
     let service = setup.try_start_on(Machine::default()).await.unwrap();
     let lines = service.audit().await;
-    let outcome = |line: &countersign::service::vault::Line| line.details.get("outcome").cloned().unwrap_or_default();
+    let outcome = |line: &countersign::service::record::vault::Line| line.details.get("outcome").cloned().unwrap_or_default();
     let lines = lines.iter().map(|line| (line.what.clone(), line.verification.clone(), outcome(line))).collect();
     assert!(service.recorder.all().is_empty(), "nothing is left to send");
     service.stop().await;

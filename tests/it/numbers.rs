@@ -2,7 +2,7 @@
 
 use countersign::{
     pb::v1::{self, Channel, Contact, StartVerificationRequest},
-    service::vault::Line,
+    service::record::vault::Line,
 };
 use tonic::{Code, Status};
 

@@ -9,7 +9,7 @@ use countersign::{
         receipt::{About, ProviderReceipt},
         sender::Message,
     },
-    service::receipt::Noted,
+    service::delivery::receipt::Noted,
 };
 
 use crate::{

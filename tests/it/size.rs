@@ -29,7 +29,7 @@ use countersign::{
         store_url::StoreUrl,
         system::{Clock as _, fresh},
     },
-    service::vault::Vault,
+    service::record::vault::Vault,
     store::redis::{Certificates, FirstUse, Redis, RedisMachine, RedisSettings},
     system::{SystemClock, SystemEntropy},
 };

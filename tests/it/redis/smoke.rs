@@ -33,7 +33,7 @@ async fn conversation(service: &Harness) {
     }
     // The sweep closes what expires, without being asked.
     let (v, _) = settled(service, "expires").await;
-    let ends = |lines: &[countersign::service::vault::Line]| lines.iter().filter(|line| line.what == "closed").count();
+    let ends = |lines: &[countersign::service::record::vault::Line]| lines.iter().filter(|line| line.what == "closed").count();
     let before = ends(&service.audit().await);
     service.advance(310);
     eventually("the sweep", async || ends(&service.audit().await) > before).await;

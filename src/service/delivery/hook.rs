@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    Service,
-    hand_over::{Draft, Ready, note_hand_over},
-};
+use super::hand_over::{Draft, Ready, note_hand_over};
 use crate::{
     domain::{recipient::Channel, verification::Verification},
     ports::hook::{Answer, Hook, NoAnswer, Question},
+    service::Service,
 };
 
 /// The hook, and what holds when it does not answer.
@@ -26,12 +24,12 @@ pub struct HookRule {
 
 impl Service {
     /// How long the hook may take.
-    pub(super) fn hook_time(&self) -> Duration {
+    pub(in crate::service) fn hook_time(&self) -> Duration {
         self.parts.hook.as_ref().map_or(Duration::ZERO, |rule| rule.timeout)
     }
 
     /// What the hook is to be asked of a message, if there is one that wants to be.
-    pub(super) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
+    pub(in crate::service) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
         let rule = self.parts.hook.as_ref()?;
         rule.channels.contains(&draft.recipient.channel()).then(|| Question {
             delivery: draft.delivery,
@@ -43,7 +41,7 @@ impl Service {
     }
 
     /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
-    pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
+    pub(in crate::service) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
         let (Some(rule), Some(question)) = (&self.parts.hook, ready.question.take()) else { return Ok(ready) };
         let asked_at = self.parts.clock.now();
         if let Some(objection) = rule.objection(&question).await {
@@ -57,7 +55,7 @@ impl Service {
 
 impl HookRule {
     /// Why a message may not go out, as a word for machines; `None`: it may.
-    pub(super) async fn objection(&self, question: &Question) -> Option<String> {
+    pub(in crate::service) async fn objection(&self, question: &Question) -> Option<String> {
         let late = |_| Err(NoAnswer("timeout".to_owned()));
         let answer = tokio::time::timeout(self.timeout, self.hook.judge(question)).await.unwrap_or_else(late);
         let (outcome, objection) = match answer {

@@ -1,6 +1,5 @@
 //! The one road of a change: load, decide, compare and swap, and only then the answer.
 
-use super::{Service, failure::Failure, quotas::Occasion};
 use crate::{
     domain::{
         audit::event::{Event, What},
@@ -12,14 +11,15 @@ use crate::{
         time::{Generation, Now, Timestamp},
     },
     ports::store::{Commit, Committed, StoreError, Token, Write},
+    service::{Service, failure::Failure, limit::Occasion},
 };
 
 /// How often a decision is taken again on fresh state, before the call gives up.
 const CONFLICTS_MAX: usize = 4;
 
 /// A record as loaded, and where and when.
-pub(super) struct LoadedRecord {
-    pub(super) record: Option<SubjectRecord>,
+pub(in crate::service) struct LoadedRecord {
+    pub(in crate::service) record: Option<SubjectRecord>,
     key: SubjectKey,
     salt: Option<[u8; 16]>,
     token: Option<Token>,
@@ -42,12 +42,12 @@ enum Written {
 
 /// Who calls what: what the event of a refusal names.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) name: &'static str,
-    pub(super) caller: &'a Caller,
-    pub(super) verification: Option<VerificationId>,
+pub(in crate::service) struct Call<'a> {
+    pub(in crate::service) name: &'static str,
+    pub(in crate::service) caller: &'a Caller,
+    pub(in crate::service) verification: Option<VerificationId>,
     /// For a call that sends: what its message counts against beside what the decision names.
-    pub(super) occasion: Option<Occasion<'a>>,
+    pub(in crate::service) occasion: Option<Occasion<'a>>,
 }
 
 impl Call<'_> {
@@ -81,12 +81,12 @@ impl Call<'_> {
 
 impl Service {
     /// All store work of a command has one deadline; past it the answer is that the store is unavailable.
-    pub(super) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(in crate::service) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let late = |_| Failure::Store(StoreError::Unavailable("no answer within the deadline".to_owned()));
         tokio::time::timeout(self.parts.store_deadline, work).await.map_err(late)?
     }
 
-    pub(super) async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
+    pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.parts.store.load(key).await?;
         let record = loaded.blob.as_ref().map(|blob| self.vault.open(key, blob)).transpose()?;
         let token = loaded.blob.map(|blob| blob.token);
@@ -104,7 +104,7 @@ impl Service {
     }
 
     /// The store's clock goes on since the load.
-    pub(super) fn context(&self, loaded: &LoadedRecord) -> Context<'_> {
+    pub(in crate::service) fn context(&self, loaded: &LoadedRecord) -> Context<'_> {
         let now = self.parts.clock.now();
         Context {
             now: Now::new(now, loaded.store_now.plus(now.since(loaded.loaded_at))),
@@ -119,7 +119,7 @@ impl Service {
 
     /// Decides on fresh state and commits, again and again while others are faster, a bounded number of times. A message
     /// that the decision would send is drawn from the quotas before, once for all repetitions.
-    pub(super) async fn transact<T>(
+    pub(in crate::service) async fn transact<T>(
         &self,
         key: &SubjectKey,
         call: Option<Call<'_>>,
@@ -129,7 +129,7 @@ impl Service {
     }
 
     /// The same, first on a state that was loaded before: it is fresh if the commit says so.
-    pub(super) async fn transact_on<T>(
+    pub(in crate::service) async fn transact_on<T>(
         &self,
         key: &SubjectKey,
         mut before: Option<LoadedRecord>,
@@ -258,7 +258,7 @@ impl Service {
     }
 
     /// Writes down that a call was refused before anything was loaded.
-    pub(super) async fn note_refusal(&self, key: &SubjectKey, call: Call<'_>, failure: &Failure) {
+    pub(in crate::service) async fn note_refusal(&self, key: &SubjectKey, call: Call<'_>, failure: &Failure) {
         let now = self.parts.clock.now();
         if let Some(event) = call.refusal(failure, Now::new(now, now)) {
             self.note(key, None, &event).await;
@@ -266,7 +266,7 @@ impl Service {
     }
 
     /// Writes down an event that comes with no change. It is not worth failing a call for.
-    pub(super) async fn note(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
+    pub(in crate::service) async fn note(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
         if let Err(error) = self.parts.store.append(key, sealed).await {
             metrics::counter!("countersign_events_lost_total").increment(1);

@@ -44,12 +44,12 @@ pub struct Routes {
 
 impl Routes {
     /// The senders that may take a delivery, in the order in which they are asked: the same for every try.
-    pub(super) fn order(&self, tenant: &TenantId, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
+    pub(in crate::service) fn order(&self, tenant: &TenantId, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
         self.of(tenant, recipient.channel()).map(|route| route.order(recipient, delivery)).unwrap_or_default()
     }
 
     /// After how long without an answer the next sender of the order gets a message too; `None`: never.
-    pub(super) fn hedge_after(&self, tenant: &TenantId, channel: Channel) -> Option<Duration> {
+    pub(in crate::service) fn hedge_after(&self, tenant: &TenantId, channel: Channel) -> Option<Duration> {
         self.of(tenant, channel)?.hedge_after
     }
 
@@ -59,7 +59,7 @@ impl Routes {
     }
 
     /// The names of all senders that have a route, some more than once.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::service) fn names(&self) -> impl Iterator<Item = &str> {
         let routes = self.usual.values().chain(self.tenants.values().flat_map(BTreeMap::values));
         routes.flat_map(|route| route.senders.iter().chain(route.countries.values().flatten())).map(|sender| sender.name.as_str())
     }

@@ -1,12 +1,13 @@
 //! What the customer is told about a verification.
 
-use super::{Reading, Service};
+use super::Reading;
 use crate::{
     domain::{
         recipient::Channel,
         verification::{CancelCause, Outcome, Status},
     },
     message::Explanation,
+    service::Service,
 };
 
 impl Service {

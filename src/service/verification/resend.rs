@@ -1,6 +1,6 @@
 //! Sends the code of a verification once more.
 
-use super::{Reading, Service, failure::Failure, quotas::Occasion, target, transact::Call};
+use super::{Reading, target};
 use crate::{
     domain::{
         caller::Caller,
@@ -9,6 +9,7 @@ use crate::{
         recipient::Channel,
     },
     ports::system::fresh,
+    service::{Service, failure::Failure, limit::Occasion, record::transact::Call},
 };
 
 /// A resend as the caller asks for it.

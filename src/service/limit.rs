@@ -2,7 +2,7 @@
 
 mod charges;
 mod fallback;
-mod guard;
+pub(super) mod pumping;
 mod slices;
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use fallback::Fallback;
 use slices::Slices;
 
 pub(super) use charges::Occasion;
-pub use guard::{DrainQueue, Drains, drains};
+pub use pumping::{DrainQueue, Drains, drains};
 
 /// The part of the quotas that lives in this process.
 #[derive(Default)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Service, failure::Failure};
 use crate::{
     domain::{delivery::receipt::ReceiptToken, limit::rate::Rate},
     ports::store::{Draw, Drawn},
+    service::{Service, failure::Failure},
 };
 
 impl Service {

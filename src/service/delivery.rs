@@ -1,14 +1,22 @@
 //! Does what is due on a record, and hands messages over under a lease.
 
+pub mod breakers;
+pub mod callback;
+pub(super) mod hand_over;
+pub mod hands;
+pub(super) mod hedge;
+pub mod hook;
+pub mod receipt;
+pub mod routes;
+pub mod spoken;
+
 use std::time::Duration;
 
-use super::{
-    Service,
-    failure::Failure,
+use self::{
     hand_over::{Draft, Handed, Ready},
     hands::Hand,
-    side::may_be_side,
 };
+use super::{Service, failure::Failure, record::side::may_be_side};
 use crate::{
     domain::{
         code::guess::Digits,

@@ -1,11 +1,13 @@
 //! Takes a press on the page that the link of a mail opens.
 
-use super::{Service, failure::Failure};
-use crate::domain::{
-    code::link::{BrowserMark, LinkToken},
-    decide::{Follow, Pressed, Verdict, follow},
-    ids::AttemptId,
-    refusal::Refusal,
+use crate::{
+    domain::{
+        code::link::{BrowserMark, LinkToken},
+        decide::{Follow, Pressed, Verdict, follow},
+        ids::AttemptId,
+        refusal::Refusal,
+    },
+    service::{Service, failure::Failure},
 };
 
 /// What is said to whoever pressed.

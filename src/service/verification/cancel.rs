@@ -1,10 +1,13 @@
 //! Ends a verification on request.
 
-use super::{Reading, Service, failure::Failure, target, transact::Call};
-use crate::domain::{
-    caller::Caller,
-    decide::{Cancel, CancelReason, cancel},
-    ids::VerificationId,
+use super::{Reading, target};
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::{Cancel, CancelReason, cancel},
+        ids::VerificationId,
+    },
+    service::{Service, failure::Failure, record::transact::Call},
 };
 
 impl Service {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Reading, Service, failure::Failure};
+use super::Reading;
 use crate::{
     domain::{caller::Caller, ids::VerificationId, verification::Status},
     ports::store::News,
+    service::{Service, failure::Failure},
 };
 
 /// News may be lost, so a watcher also looks by itself this often.

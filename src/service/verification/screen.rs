@@ -1,32 +1,39 @@
 //! Screens the recipients of a start, before anything is loaded: who may get a message at all.
 
-use super::{
-    Service,
-    failure::{Failure, FieldViolation},
-    policy::Policy,
-    quotas::Occasion,
-    start::StartRequest,
-    transact::Call,
-};
-use crate::domain::{
-    caller::Caller,
-    ids::TenantId,
-    recipient::{Channel, Recipient, rules::Unfit},
-    verification::rules::Limits,
+use super::start::StartRequest;
+use crate::{
+    domain::{
+        caller::Caller,
+        ids::TenantId,
+        recipient::{Channel, Recipient, rules::Unfit},
+        verification::rules::Limits,
+    },
+    service::{
+        Service,
+        failure::{Failure, FieldViolation},
+        limit::Occasion,
+        policy::Policy,
+        record::transact::Call,
+    },
 };
 
 /// The recipients of a start, told apart.
 #[derive(Debug)]
-pub(super) struct Screened {
+pub(in crate::service) struct Screened {
     /// Who may get a message, in the caller's order.
-    pub(super) fit: Vec<Recipient>,
+    pub(in crate::service) fit: Vec<Recipient>,
     /// The roads to those who may not, and why.
-    pub(super) passed_over: Vec<(Channel, Unfit)>,
+    pub(in crate::service) passed_over: Vec<(Channel, Unfit)>,
 }
 
 impl Service {
     /// Tells the recipients of a start apart. That none of them may get a message is an event.
-    pub(super) async fn screen(&self, caller: &Caller, request: &StartRequest, limits: &Limits) -> Result<Screened, Failure> {
+    pub(in crate::service) async fn screen(
+        &self,
+        caller: &Caller,
+        request: &StartRequest,
+        limits: &Limits,
+    ) -> Result<Screened, Failure> {
         let screened = self.parts.policy.screen(&caller.tenant, request, limits);
         if let Err(failure) = &screened {
             let occasion = Occasion::Start { contact: request.contact.as_ref(), network: None, keys: &[] };

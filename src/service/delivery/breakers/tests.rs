@@ -7,13 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 
-use super::{super::vault::Vault, *};
+use super::*;
 use crate::{
     domain::{
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         ids::DeliveryId,
     },
     ports::store::{Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    service::record::vault::Vault,
     store::contract::bed::Bed,
     system::SystemEntropy,
 };

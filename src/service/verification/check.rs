@@ -1,6 +1,6 @@
 //! Judges a guess; the verdict leaves only after its commit.
 
-use super::{Reading, Service, failure::Failure, target, transact::Call};
+use super::{Reading, target};
 use crate::{
     domain::{
         audit::event::What,
@@ -13,6 +13,7 @@ use crate::{
         verification::rules::EntryMode,
     },
     ports::store::{Draw, Drawn},
+    service::{Service, failure::Failure, record::transact::Call},
 };
 
 /// A check as the caller asks for it.

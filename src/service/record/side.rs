@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    failure::Failure,
-    vault::{Vault, VaultError},
-};
+use super::vault::{Vault, VaultError};
 use crate::{
     domain::{
         crypto::seal::SealError,
@@ -18,24 +15,25 @@ use crate::{
         store::{Commit, Committed, News, Store, StoreError, Token, Write},
         system::Clock,
     },
+    service::failure::Failure,
 };
 
 /// Reads and writes side records.
 #[derive(Clone)]
-pub(super) struct Sides {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) vault: Vault,
+pub(in crate::service) struct Sides {
+    pub(in crate::service) store: Arc<dyn Store>,
+    pub(in crate::service) clock: Arc<dyn Clock>,
+    pub(in crate::service) vault: Vault,
     /// The time that the work of one call may take.
-    pub(super) deadline: Duration,
+    pub(in crate::service) deadline: Duration,
 }
 
 /// What stood where a side record is looked for.
-pub(super) struct Stood {
+pub(in crate::service) struct Stood {
     /// What it says; none if there is none, or if its time is over.
-    pub(super) side: Option<Side>,
+    pub(in crate::service) side: Option<Side>,
     /// When it was read.
-    pub(super) now: Now,
+    pub(in crate::service) now: Now,
     key: SubjectKey,
     version: u64,
     until: Timestamp,
@@ -48,7 +46,7 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`]; then nothing is known.
-    pub(super) async fn load(&self, key: &SubjectKey) -> Result<Stood, Failure> {
+    pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<Stood, Failure> {
         let loaded = self.bounded(self.store.load(key)).await?;
         let now = Now::new(self.clock.now(), loaded.now);
         let record = loaded.blob.as_ref().map(|blob| self.vault.open_side(key, blob)).transpose()?;
@@ -68,7 +66,7 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`]; then it may or may not be written, and a load tells.
-    pub(super) async fn put(&self, stood: &Stood, side: Side, until: Timestamp) -> Result<Committed, Failure> {
+    pub(in crate::service) async fn put(&self, stood: &Stood, side: Side, until: Timestamp) -> Result<Committed, Failure> {
         let blob = self.vault.close_side(&stood.key, &SideRecord { version: stood.version + 1, until, side });
         self.commit(stood, Write::Put { blob, wake_at: Some(until), keep_until: Some(until) }).await
     }
@@ -77,7 +75,7 @@ impl Sides {
     ///
     /// # Errors
     /// As of [`Self::put`].
-    pub(super) async fn delete(&self, stood: &Stood) -> Result<Committed, Failure> {
+    pub(in crate::service) async fn delete(&self, stood: &Stood) -> Result<Committed, Failure> {
         match stood.token {
             Some(_) => self.commit(stood, Write::Delete).await,
             None => Ok(Committed::Done),
@@ -88,7 +86,7 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(super) async fn watch(&self, key: &SubjectKey) -> Result<News, Failure> {
+    pub(in crate::service) async fn watch(&self, key: &SubjectKey) -> Result<News, Failure> {
         self.bounded(self.store.watch(key)).await
     }
 
@@ -96,7 +94,7 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`]; also if it is none.
-    pub(super) async fn sweep(&self, key: &SubjectKey) -> Result<(), Failure> {
+    pub(in crate::service) async fn sweep(&self, key: &SubjectKey) -> Result<(), Failure> {
         let stood = self.load(key).await?;
         if stood.now.has_reached(stood.until) {
             // A conflict: somebody gave it more time, or deleted it.
@@ -118,7 +116,7 @@ impl Sides {
 }
 
 /// May what is stored be a side record, where a subject record was looked for?
-pub(super) fn may_be_side(failure: &Failure) -> bool {
+pub(in crate::service) fn may_be_side(failure: &Failure) -> bool {
     matches!(failure, Failure::Vault(VaultError::Seal(SealError::Broken)))
 }
 

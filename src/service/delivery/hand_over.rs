@@ -8,7 +8,7 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-use super::{Service, routes::NamedSender};
+use super::routes::NamedSender;
 use crate::{
     domain::{
         code::guess::Digits,
@@ -29,6 +29,7 @@ use crate::{
         sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
         system::fresh,
     },
+    service::Service,
 };
 
 /// How long to wait while the breakers move so fast that no choice holds.
@@ -38,65 +39,65 @@ const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A message, but for what its sender alone is told.
 #[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) delivery: DeliveryId,
-    pub(super) verification: VerificationId,
-    pub(super) recipient: Recipient,
-    pub(super) content: Content,
-    pub(super) code: Digits,
-    pub(super) expires_at: Timestamp,
+pub(in crate::service) struct Draft {
+    pub(in crate::service) delivery: DeliveryId,
+    pub(in crate::service) verification: VerificationId,
+    pub(in crate::service) recipient: Recipient,
+    pub(in crate::service) content: Content,
+    pub(in crate::service) code: Digits,
+    pub(in crate::service) expires_at: Timestamp,
 }
 
 /// A message made ready under a lease, and who may take it.
-pub(super) struct Ready {
-    pub(super) draft: Draft,
+pub(in crate::service) struct Ready {
+    pub(in crate::service) draft: Draft,
     /// In the order in which they are asked.
-    pub(super) senders: Vec<NamedSender>,
-    pub(super) stand: Stand,
+    pub(in crate::service) senders: Vec<NamedSender>,
+    pub(in crate::service) stand: Stand,
     /// After how long without an answer the next sender gets it too; none: never.
-    pub(super) hedge_after: Option<Duration>,
-    pub(super) time_left: Duration,
+    pub(in crate::service) hedge_after: Option<Duration>,
+    pub(in crate::service) time_left: Duration,
     /// What the hook is to be asked before anybody gets it.
-    pub(super) question: Option<Question>,
+    pub(in crate::service) question: Option<Question>,
     /// Is there nobody to get it?
-    pub(super) decoy: bool,
+    pub(in crate::service) decoy: bool,
 }
 
 /// A sender is asked.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
+pub(in crate::service) struct Turn {
     /// Its place in the order.
-    pub(super) place: usize,
+    pub(in crate::service) place: usize,
     /// Is the message the probe of its breaker?
-    pub(super) as_probe: bool,
+    pub(in crate::service) as_probe: bool,
     /// It is not waited for any longer.
-    pub(super) deadline: Instant,
+    pub(in crate::service) deadline: Instant,
 }
 
 /// What a sender said.
-pub(super) struct Answer {
+pub(in crate::service) struct Answer {
     /// Its place in the order.
-    pub(super) place: usize,
-    pub(super) sent: Result<Sent, SendError>,
+    pub(in crate::service) place: usize,
+    pub(in crate::service) sent: Result<Sent, SendError>,
 }
 
 /// What of a hand-over is still under way after it was decided: the sender that lost the race. Ends by the deadline.
-pub(super) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
+pub(in crate::service) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
 
 /// How a hand-over ended.
-pub(super) struct Handed<'a> {
+pub(in crate::service) struct Handed<'a> {
     /// By whom; empty if nobody was asked.
-    pub(super) sender: String,
-    pub(super) outcome: HandOver,
-    pub(super) rest: Rest<'a>,
+    pub(in crate::service) sender: String,
+    pub(in crate::service) outcome: HandOver,
+    pub(in crate::service) rest: Rest<'a>,
 }
 
 impl Handed<'_> {
-    pub(super) fn by(sender: &str, outcome: HandOver) -> Self {
+    pub(in crate::service) fn by(sender: &str, outcome: HandOver) -> Self {
         Self { sender: sender.to_owned(), outcome, rest: None.into() }
     }
 
-    pub(super) fn by_nobody(outcome: HandOver) -> Self {
+    pub(in crate::service) fn by_nobody(outcome: HandOver) -> Self {
         Self::by("", outcome)
     }
 }
@@ -112,7 +113,7 @@ impl Draft {
 
 impl Service {
     /// Hands the message to the first sender that may take it.
-    pub(super) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
+    pub(in crate::service) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
@@ -157,7 +158,7 @@ impl Service {
     }
 
     /// Asks one sender, and writes down what its answer says of it and where its receipts lead.
-    pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
+    pub(in crate::service) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
         let message = ready.draft.to(&name, &self.parts.keyring);
         let Turn { place, as_probe, deadline } = turn;
@@ -219,7 +220,7 @@ impl Service {
     }
 
     /// By the clock of this process alone.
-    pub(super) fn now(&self) -> Now {
+    pub(in crate::service) fn now(&self) -> Now {
         let now = self.parts.clock.now();
         Now::new(now, now)
     }
@@ -239,7 +240,12 @@ async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError>
     }
 }
 
-pub(super) fn note_hand_over(delivery: &DeliveryId, channel: Channel, sender: &str, (outcome, reason): (&'static str, &str)) {
+pub(in crate::service) fn note_hand_over(
+    delivery: &DeliveryId,
+    channel: Channel,
+    sender: &str,
+    (outcome, reason): (&'static str, &str),
+) {
     let (channel, labelled) = (channel.as_str(), sender.to_owned());
     metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
         .increment(1);

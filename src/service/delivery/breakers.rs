@@ -14,7 +14,6 @@ use std::{
 use futures_util::future::join_all;
 use tokio::sync;
 
-use super::{failure::Failure, side::Sides};
 use crate::{
     domain::{
         crypto::keyring::Keyring,
@@ -24,6 +23,7 @@ use crate::{
         time::{Now, Timestamp},
     },
     ports::store::{Committed, Complaint},
+    service::{Service, failure::Failure, record::side::Sides},
 };
 
 /// News may be lost, so a process also looks by itself this often.
@@ -33,8 +33,19 @@ const MEMORY: Duration = Duration::from_secs(3600);
 /// How often a change is tried anew because others changed the record first.
 const CONFLICTS_MAX: usize = 8;
 
+/// When a sender is left alone for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerSettings {
+    /// Messages that fail in a row, after which it is.
+    pub failures: u8,
+    /// How long, the first time.
+    pub open: Duration,
+    /// The longest.
+    pub open_max: Duration,
+}
+
 /// The breakers of all senders that have a route.
-pub(super) struct Breakers {
+pub(in crate::service) struct Breakers {
     sides: Sides,
     rules: BreakerRules,
     each: BTreeMap<String, Local>,
@@ -49,7 +60,7 @@ struct Local {
 }
 
 impl Breakers {
-    pub(super) fn new<'a>(
+    pub(in crate::service) fn new<'a>(
         sides: Sides,
         rules: BreakerRules,
         keyring: &Keyring,
@@ -66,25 +77,25 @@ impl Breakers {
     }
 
     /// May a message go to this sender?
-    pub(super) fn pass(&self, sender: &str, now: Now) -> Pass {
+    pub(in crate::service) fn pass(&self, sender: &str, now: Now) -> Pass {
         self.each.get(sender).map_or(Pass::Free, |local| local.copy().pass(now))
     }
 
     /// Takes the right to probe a sender, which one process of the fleet gets; says whether this one did.
-    pub(super) async fn probe(&self, sender: &str) -> bool {
+    pub(in crate::service) async fn probe(&self, sender: &str) -> bool {
         let Some(local) = self.each.get(sender) else { return true };
         let _turn = local.turn.lock().await;
         self.change(sender, local, |breaker, now| breaker.probe(&self.rules, now)).await
     }
 
     /// A message is handed to this sender now.
-    pub(super) fn passed(&self, sender: &str, delivery: DeliveryId, as_probe: bool) -> Passed {
+    pub(in crate::service) fn passed(&self, sender: &str, delivery: DeliveryId, as_probe: bool) -> Passed {
         let seen = self.each.get(sender).map(|local| local.copy().failures().to_vec()).unwrap_or_default();
         Passed { delivery, as_probe, seen }
     }
 
     /// Notes what became of a message that was handed to a sender. Where nothing changes nothing is written.
-    pub(super) async fn note(&self, sender: &str, passed: &Passed, failed: bool) {
+    pub(in crate::service) async fn note(&self, sender: &str, passed: &Passed, failed: bool) {
         let Some(local) = self.each.get(sender) else { return };
         let next = |breaker: &Breaker, now| {
             let next = if failed { breaker.failed(passed, &self.rules, now) } else { breaker.succeeded(passed) };
@@ -101,7 +112,7 @@ impl Breakers {
     }
 
     /// What is not as it should be.
-    pub(super) fn complaints(&self) -> Vec<Complaint> {
+    pub(in crate::service) fn complaints(&self) -> Vec<Complaint> {
         let now = self.local_now();
         let tell = |(sender, local): (&String, &Local)| {
             let until = match &*local.copy() {
@@ -119,7 +130,7 @@ impl Breakers {
     }
 
     /// Follows the records, for ever.
-    pub(super) async fn follow(&self) {
+    pub(in crate::service) async fn follow(&self) {
         join_all(self.each.iter().map(|(sender, local)| self.follow_one(sender, local))).await;
     }
 
@@ -237,6 +248,21 @@ fn show(sender: &str, breaker: &Breaker) {
         Breaker::Open { .. } | Breaker::HalfOpen { .. } => 1.0,
     };
     metrics::gauge!("countersign_sender_open", "sender" => sender.to_owned()).set(open);
+}
+
+impl Service {
+    /// What is not as it should be, while the service still serves.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<Complaint> {
+        let mut complaints = self.parts.store.complaints();
+        complaints.extend(self.breakers.complaints());
+        complaints
+    }
+
+    /// Follows what the fleet knows of the senders, for ever.
+    pub async fn follow_senders(&self) {
+        self.breakers.follow().await;
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Reads the audit trail back.
 
-use super::{Service, failure::Failure, vault::Line};
+use super::vault::Line;
+use crate::{
+    domain::time::{Timestamp, micros},
+    service::{Service, failure::Failure},
+};
 
 /// An event as read: its place, and its line, if its subject's record is still there to open it with.
 pub type AuditLine = (u64, Option<Line>);
@@ -27,5 +31,15 @@ impl Service {
             lines.push((event.cursor, line.ok()));
         }
         Ok(lines)
+    }
+
+    /// Drops events that are older than the settings keep them.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn trim_events(&self) -> Result<u64, Failure> {
+        let kept = self.parts.policy.subject.event_retention;
+        let end = Timestamp::from_micros(self.parts.clock.now().as_micros().saturating_sub(micros(kept)));
+        Ok(self.parts.store.trim_events(end).await?)
     }
 }

@@ -1,6 +1,6 @@
 //! Starts a verification and puts its message into the nearest hands.
 
-use super::{Reading, Service, failure::Failure, quotas::Occasion, transact::Call};
+use super::Reading;
 use crate::{
     domain::{
         caller::{Caller, Role},
@@ -12,6 +12,7 @@ use crate::{
         verification::{Contact, RequestMark, binding::Binding, rules::Origin},
     },
     ports::system::fresh,
+    service::{Service, failure::Failure, limit::Occasion, record::transact::Call},
 };
 
 /// A start as the caller asks for it.
@@ -100,7 +101,7 @@ impl Service {
     }
 
     /// Recognises a repeat of a request of this caller.
-    pub(super) fn request_mark(&self, caller: &Caller, id: &RequestId, body: &[u8; 32]) -> RequestMark {
+    pub(in crate::service) fn request_mark(&self, caller: &Caller, id: &RequestId, body: &[u8; 32]) -> RequestMark {
         let keyring = &self.parts.keyring;
         RequestMark {
             id: keyring.mark("request", &[caller.name.as_str().as_bytes(), id.as_str().as_bytes()]),
