@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
-    grpc::auth::Credential,
+    grpc::entrance::callers::Credential,
     http::callbacks::Receiver,
     ports::{
         outbox::Outbox,

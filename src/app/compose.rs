@@ -16,7 +16,7 @@ use crate::{
         recipient::rules::NumberRules,
         verification::rules::EntryMode,
     },
-    grpc::auth::{Credential, ShieldRate},
+    grpc::entrance::callers::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, TenantWording, Wording},
     ports::{outbox::Outbox, receipt},

@@ -1,5 +1,8 @@
 //! The handlers of `VerificationService`: who, convert, call, convert.
 
+mod convert;
+mod view;
+
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, stream};
@@ -7,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{convert, status::status, view};
+use super::status::status;
 use crate::{
     domain::{
         caller::{Caller, Role},

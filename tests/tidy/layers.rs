@@ -236,7 +236,7 @@ fn an_edge_that_the_picture_has_not_is_refused() {
         ("src/domain/subject.rs", "use crate::ports::store::Store;"),
         ("src/domain/subject.rs", "use crate::{domain::time::Now, ports::store::Store};"),
         ("src/domain/subject.rs", "use super::super::ports::store::Store;"),
-        ("src/grpc/watch.rs", "fn f(x: crate::store::Embedded) {}"),
+        ("src/grpc/verification/watch.rs", "fn f(x: crate::store::Embedded) {}"),
         ("src/store/redis.rs", "use crate::sender::Smtp;"),
         ("src/service/check.rs", "use crate::pb::store::Record;"),
         ("src/util.rs", ""),
@@ -258,7 +258,10 @@ fn a_status_made_elsewhere_is_refused() {
     let text = "use tonic::Status;\nfn f() -> Status { Status::internal(\"x\") }";
     assert_eq!(statuses("src/grpc/check.rs", text).len(), 1);
     assert_eq!(statuses("src/grpc/status.rs", text), Vec::<String>::new());
-    assert_eq!(statuses("src/grpc/convert.rs", "use tonic::Request;\nfn f() { Status::Pending }"), Vec::<String>::new());
+    assert_eq!(
+        statuses("src/grpc/verification/convert.rs", "use tonic::Request;\nfn f() { Status::Pending }"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The layer in front of every handler: limits, caller, role, deadline, panic, log line, metrics.
 
+pub mod callers;
+
 use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
@@ -15,10 +17,7 @@ use tonic::{Code, body::Body, server::NamedService};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::{
-    auth::{Call, Callers},
-    status::status,
-};
+use super::{calls::Call, entrance::callers::Callers, status::status};
 use crate::{
     domain::caller::Caller,
     ports::system::{Entropy, fresh},
@@ -193,7 +192,7 @@ mod tests {
             caller::{Role, Roles, api_key_hash},
             ids::{CallerName, TenantId},
         },
-        grpc::auth::{Credential, ShieldRate},
+        grpc::entrance::callers::{Credential, ShieldRate},
         system::SystemEntropy,
     };
 

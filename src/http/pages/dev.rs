@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{
-        HeaderName, HeaderValue, StatusCode,
+        HeaderName, StatusCode,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::map_response,
@@ -16,6 +16,7 @@ use axum::{
 use minijinja::{Environment, context, value::Value};
 use serde::Serialize;
 
+use super::harden::harden;
 use crate::{
     domain::time::Timestamp,
     ports::outbox::{Letter, Outbox},
@@ -41,7 +42,11 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// `GET /dev/outbox` and `GET /dev`. For the development profile only: every message is shown with its code.
 pub fn router(outbox: Arc<Outbox>) -> Router {
-    Router::new().route("/dev/outbox", get(list)).route("/dev", get(page)).layer(map_response(harden)).with_state(outbox)
+    Router::new()
+        .route("/dev/outbox", get(list))
+        .route("/dev", get(page))
+        .layer(map_response(|response| async { harden(response, &HEADERS) }))
+        .with_state(outbox)
 }
 
 /// One message as it is shown. It holds the code, so it has no `Debug`.
@@ -101,13 +106,6 @@ fn render(letters: &[Shown]) -> Result<String, minijinja::Error> {
         .collect();
     let own = |text: &str| Value::from_safe_string(text.to_owned());
     Environment::new().render_named_str("page.html", PAGE, context! { letters, style => own(STYLE), script => own(SCRIPT) })
-}
-
-async fn harden(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// `2026-11-24T09:30:00.5Z`; times beyond the year 9999 are shown as its end.

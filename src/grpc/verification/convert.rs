@@ -7,7 +7,7 @@ use crate::{
     domain::{
         code::{guess::Guess, link::BrowserMark},
         decide::CancelReason,
-        ids::{Acr, ActionName, AttemptId, Invalid, Locale, Reference, RequestId, SubjectId, VerificationId},
+        ids::{Acr, ActionName, AttemptId, Locale, Reference, RequestId, SubjectId, VerificationId},
         limit::quota::Network,
         recipient::{Channel, Recipient},
         verification::{
@@ -16,9 +16,10 @@ use crate::{
             rules::{EntryMode, RECIPIENTS_MAX},
         },
     },
+    grpc::fields::Fields,
     pb::v1,
     service::{
-        failure::{Failure, FieldViolation},
+        failure::Failure,
         verification::{check::CheckRequest, resend::ResendRequest, start::StartRequest},
     },
 };
@@ -28,33 +29,6 @@ const QUOTA_KEYS_MAX: usize = 8;
 
 /// Most addresses of an agent.
 const AGENT_RECIPIENTS_MAX: usize = 4;
-
-/// Collects violations while fields are parsed.
-#[derive(Default)]
-struct Fields(Vec<FieldViolation>);
-
-impl Fields {
-    fn wrong(&mut self, field: &str, description: &str) {
-        self.0.push(FieldViolation { field: field.to_owned(), description: description.to_owned() });
-    }
-
-    fn take<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|invalid| self.wrong(field, invalid.0)).ok()
-    }
-
-    /// An absent text is no violation.
-    fn optional<T>(&mut self, field: &str, text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Option<T> {
-        if text.is_empty() { None } else { self.take(field, parse(text)) }
-    }
-
-    /// What was parsed, if nothing was wrong.
-    fn finish<T>(self, parsed: Option<T>) -> Result<T, Failure> {
-        match parsed {
-            Some(parsed) if self.0.is_empty() => Ok(parsed),
-            _ => Err(Failure::Fields(self.0)),
-        }
-    }
-}
 
 /// SHA-256 of a request without the id that marks its repeats.
 fn body(request: &impl Message) -> [u8; 32] {

@@ -11,7 +11,7 @@ use axum::{
     Form, Router,
     extract::{DefaultBodyLimit, State, rejection::FormRejection},
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        HeaderMap, HeaderName, StatusCode,
         header::{
             ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
         },
@@ -24,6 +24,7 @@ use minijinja::{Environment, context, value::Value};
 use serde::Deserialize;
 
 use self::words::{Words, words};
+use super::harden::harden;
 use crate::{
     domain::code::link::{BrowserMark, LinkToken},
     service::{Service, verification::link::Press},
@@ -62,7 +63,11 @@ pub struct LinkPage {
 /// `GET /link` and `POST /link`.
 pub fn router(page: LinkPage) -> Router {
     let limited = DefaultBodyLimit::max(BODY_BYTES_MAX);
-    Router::new().route("/link", get(show).post(press)).layer(limited).layer(map_response(harden)).with_state(Arc::new(page))
+    Router::new()
+        .route("/link", get(show).post(press))
+        .layer(limited)
+        .layer(map_response(|response| async { harden(response, &HEADERS) }))
+        .with_state(Arc::new(page))
 }
 
 /// What the form sends. It holds the secret, so it has no `Debug`.
@@ -133,15 +138,9 @@ impl LinkPage {
     }
 }
 
-async fn harden(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
     use base64::{Engine as _, engine::general_purpose::STANDARD};
 
     use super::*;
