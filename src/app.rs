@@ -22,9 +22,7 @@ use crate::{
     grpc::entrance::callers::Credential,
     http::callbacks::Receiver,
     ports::{
-        outbox::Outbox,
-        receipt::Receipts,
-        sender::Sender,
+        sender::{Sender, outbox::Outbox, receipts::Receipts},
         store::Store,
         system::{Clock, Entropy},
     },

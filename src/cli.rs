@@ -14,7 +14,7 @@ use crate::{
     app,
     config::{self, Settings},
     keys,
-    ports::store_url::StoreUrl,
+    ports::store::url::StoreUrl,
 };
 
 /// Settings that cannot be used.

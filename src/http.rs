@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing::get};
 
-use crate::ports::outbox::Outbox;
+use crate::ports::sender::outbox::Outbox;
 
 /// All routes. With an outbox, which only the development profile has, also those that show its messages, and with a page
 /// for links also that; without them these paths do not exist.

@@ -6,7 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::ids::SubjectKey,
-    ports::receipt::{About, ProviderReceipt, ReceiptQueue},
+    ports::sender::receipts::{About, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
         delivery::{

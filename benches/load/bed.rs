@@ -6,7 +6,10 @@ use countersign::{
     app::{App, Machine, Reach},
     config::{self, Settings},
     domain::limit::quota::Dimension,
-    ports::{sender::Sender, store::Store, store_url::StoreUrl},
+    ports::{
+        sender::Sender,
+        store::{Store, url::StoreUrl},
+    },
     store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
     system::{SystemClock, SystemEntropy},
 };

@@ -19,7 +19,7 @@ use crate::{
     grpc::entrance::callers::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, TenantWording, Wording},
-    ports::{outbox::Outbox, receipt},
+    ports::sender::{outbox::Outbox, receipts},
     service::{
         Parts, Service,
         delivery::{breakers::BreakerSettings, hands::Hands, hook::HookRule},
@@ -45,7 +45,7 @@ impl App {
             None => stores::open(&settings, &machine).await?,
         };
         let outbox = development.then(Arc::<Outbox>::default);
-        let (receipts, receipt_queue) = receipt::queue();
+        let (receipts, receipt_queue) = receipts::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
         let (drains, approvals) = limit::drains();

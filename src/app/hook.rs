@@ -7,9 +7,8 @@ use crate::{
     config::{HookKind, HookSettings, Profile},
     ports::{hook::Hook, system::Clock},
     sender::{
-        hook::{GrpcHook, HttpHook},
-        peer::PeerSettings,
-        signed::SignedSettings,
+        operator::hook::{GrpcHook, HttpHook},
+        transport::{peer::PeerSettings, signed::SignedSettings},
     },
     service::delivery::hook::HookRule,
 };

@@ -1,5 +1,7 @@
 //! The store: opaque sealed records, an index of what is due, quotas, events, and news of changes.
 
+pub mod url;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -16,7 +16,7 @@ use countersign::{
     domain::{ids::ProviderReference, limit::quota::Dimension, recipient, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
-        sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
+        sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
         system::Clock,
     },
     service::record::vault::Line,
@@ -69,7 +69,7 @@ impl Sender for Recorder {
 
     fn capabilities(&self) -> Capabilities {
         let by_reference = self.by_reference.load(Ordering::Relaxed);
-        let receipts = if by_reference { ReceiptRoad::ByReference } else { ReceiptRoad::ByToken };
+        let receipts = if by_reference { ReceiptPath::ByReference } else { ReceiptPath::ByToken };
         Capabilities { receipts, ..Capabilities::default() }
     }
 }

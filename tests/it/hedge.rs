@@ -11,7 +11,7 @@ use countersign::{
     app::Machine,
     domain::delivery::receipt::Receipt,
     pb::v1::{self, Channel, DeliveryStatus, StartVerificationRequest, Verdict},
-    ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
+    ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
     service::delivery::receipt::Noted,
 };
 use tokio::sync::watch;
@@ -56,7 +56,7 @@ impl Gate {
     }
 
     fn slow() -> Arc<Self> {
-        Self::able_to(Capabilities { idempotent: false, receipts: ReceiptRoad::ByToken })
+        Self::able_to(Capabilities { idempotent: false, receipts: ReceiptPath::ByToken })
     }
 
     fn quick(answer: Answer) -> Arc<Self> {
@@ -256,7 +256,7 @@ async fn hook_05_a_receipt_of_either_is_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hook_05_both_are_found_by_their_own_names_for_the_message() {
-    let by_name = Capabilities { idempotent: false, receipts: ReceiptRoad::ByReference };
+    let by_name = Capabilities { idempotent: false, receipts: ReceiptPath::ByReference };
     let (a, b) = (Gate::able_to(by_name), Gate::able_to(by_name));
     b.says(TAKEN);
     let service = service(&[("a", &a), ("b", &b)], HEDGED).await;
@@ -318,7 +318,7 @@ async fn who_refused_a_message_does_not_get_it_as_a_hedge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn send_11_who_knows_repeats_is_asked_once_more_when_it_does_not_know() {
-    let idempotent = Capabilities { idempotent: true, receipts: ReceiptRoad::ByToken };
+    let idempotent = Capabilities { idempotent: true, receipts: ReceiptPath::ByToken };
     for (can, asked) in [(idempotent, 2), (Capabilities { idempotent: false, ..idempotent }, 1)] {
         let (a, b) = (Gate::able_to(can), Gate::quick(TAKEN));
         a.says(Err(lost()));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use countersign::{
     domain::{delivery::receipt::Receipt, recipient},
     pb::v1::{CancelReason, Channel, DeliveryStatus, StartVerificationRequest, Verdict, Verification, VerificationStatus},
-    ports::{
-        receipt::{About, ProviderReceipt},
-        sender::Message,
+    ports::sender::{
+        Message,
+        receipts::{About, ProviderReceipt},
     },
     service::delivery::receipt::Noted,
 };

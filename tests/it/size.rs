@@ -25,8 +25,7 @@ use countersign::{
         },
     },
     ports::{
-        store::{Commit, Committed, Store as _, Write},
-        store_url::StoreUrl,
+        store::{Commit, Committed, Store as _, Write, url::StoreUrl},
         system::{Clock as _, fresh},
     },
     service::record::vault::Vault,

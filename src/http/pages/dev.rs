@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::harden::harden;
 use crate::{
     domain::time::Timestamp,
-    ports::outbox::{Letter, Outbox},
+    ports::sender::outbox::{Letter, Outbox},
 };
 
 const STYLE: &str = include_str!("dev/style.css");

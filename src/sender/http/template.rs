@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::addresses::Addresses;
+use super::super::transport::addresses::Addresses;
 use crate::{
     domain::delivery::receipt::ReceiptToken,
     ports::sender::{Message, Speech},

@@ -19,7 +19,7 @@ use tokio_util::{
 };
 
 use super::{
-    super::{
+    super::doubles::{
         samples::{Fixed, message},
         tls_sink,
     },
@@ -32,9 +32,9 @@ use crate::{
         recipient::{Channel, Recipient},
     },
     format::gsm7::tests::decode,
-    ports::{
-        receipt::{About, ReceiptQueue, queue},
-        sender::Content,
+    ports::sender::{
+        Content,
+        receipts::{About, ReceiptQueue, queue},
     },
 };
 

@@ -26,7 +26,7 @@ use crate::{
     },
     ports::{
         hook::Question,
-        sender::{Content, Message, ReceiptRoad, SendError, Sender, Sent},
+        sender::{Content, Message, ReceiptPath, SendError, Sender, Sent},
         system::fresh,
     },
     service::Service,
@@ -170,7 +170,7 @@ impl Service {
             self.breakers.note(&name, &passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
             if let Ok(Sent { reference }) = &mut sent {
                 *reference = storable(reference.take(), &message.code);
-                if sender.capabilities().receipts == ReceiptRoad::ByReference {
+                if sender.capabilities().receipts == ReceiptPath::ByReference {
                     self.expect_receipts(&name, &message, reference.as_ref()).await;
                 }
             }

@@ -24,8 +24,7 @@ use crate::{
         time::{Timestamp, micros},
     },
     ports::{
-        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
-        store_url::StoreUrl,
+        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write, url::StoreUrl},
         system::{Clock, Entropy},
     },
     store::{

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::identity::Identity;
 use crate::{
     domain::time::Timestamp,
-    ports::{store::Complaint, store_url::Endpoint},
+    ports::store::{Complaint, url::Endpoint},
 };
 
 /// Clocks further apart are complained of. No limit is relaxed by it: the stricter clock decides.

@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     domain::ids::SubjectKey,
-    ports::{
-        store::{News, StoreError},
-        store_url::Endpoint,
-    },
+    ports::store::{News, StoreError, url::Endpoint},
 };
 
 /// Between two looks for records that nobody watches any more, and for servers that came or went.

@@ -20,8 +20,7 @@ use super::{
     settings::RedisSettings,
 };
 use crate::ports::{
-    store::StoreError,
-    store_url::Endpoint,
+    store::{StoreError, url::Endpoint},
     system::{Clock, Entropy, fresh},
 };
 

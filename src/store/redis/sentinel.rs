@@ -9,7 +9,7 @@ use redis::{aio::MultiplexedConnection, cmd};
 use tokio::sync::Mutex;
 
 use super::settings::RedisSettings;
-use crate::ports::store_url::Endpoint;
+use crate::ports::store::url::Endpoint;
 
 /// A sentinel that does not answer by then is passed over.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);

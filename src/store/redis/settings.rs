@@ -8,7 +8,7 @@ use redis::{
 };
 use zeroize::Zeroizing;
 
-use crate::ports::store_url::{Endpoint, RedisUrl};
+use crate::ports::store::url::{Endpoint, RedisUrl};
 
 /// A connection that is not made by then is none. It must not take longer than a failover.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -15,9 +15,9 @@ use super::{
     node::{Common, Lane, Node, Target},
     sentinel::Sentinels,
 };
-use crate::ports::{
-    store::StoreError,
-    store_url::{Endpoint, RedisKind},
+use crate::ports::store::{
+    StoreError,
+    url::{Endpoint, RedisKind},
 };
 
 /// Between two looks at a cluster's map.
