@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     CallerSettings, ChannelRoutes, Profile, Table,
     access::DEVELOPMENT_TENANT,
+    admission::{numbers::countries, spend::budgets},
     messages,
-    numbers::countries,
     routes::{self, Means},
-    spend::budgets,
 };
 use crate::domain::{
     ids::{CallerName, Invalid, TenantId},

@@ -2,7 +2,7 @@
 
 use config::{Value, ValueKind};
 
-use super::{super::spelling::literal, Table};
+use super::{Table, spelling::literal};
 use crate::domain::{ids::Invalid, limit::spend::Money};
 
 /// A text or a number as it was written. TOML makes a binary number of a decimal one; its shortest form is the decimal again.

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Core,
+    connection::node::{Node, State},
     keys::slot,
-    node::{Node, State},
 };
 use crate::{
     domain::ids::SubjectKey,

@@ -6,7 +6,7 @@ use crate::ports::store::StoreError;
 
 /// What to do about an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::store::redis) enum Fault {
     /// The connection is gone; whether the call was carried out is not known.
     Dropped,
     /// A server that cannot serve now; nothing was done. The generation is learned anew.
@@ -25,7 +25,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// A word for metrics.
-    pub(super) fn word(&self) -> &'static str {
+    pub(in crate::store::redis) fn word(&self) -> &'static str {
         match self {
             Self::Dropped => "dropped",
             Self::Elsewhere => "elsewhere",
@@ -37,7 +37,7 @@ impl Fault {
         }
     }
 
-    pub(super) fn of(error: &RedisError) -> Self {
+    pub(in crate::store::redis) fn of(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(
                 ServerErrorKind::ReadOnly
@@ -61,7 +61,7 @@ fn redirect(error: &RedisError) -> Option<String> {
 }
 
 /// The error as the port has it. The server's text names no key of a person: names are keyed hashes.
-pub(super) fn store_error(error: &RedisError) -> StoreError {
+pub(in crate::store::redis) fn store_error(error: &RedisError) -> StoreError {
     match Fault::of(error) {
         Fault::Full => StoreError::Full,
         _ => StoreError::Unavailable(error.to_string()),

@@ -62,18 +62,22 @@ pub struct RedisSettings {
 
 impl RedisSettings {
     /// Do durable commits wait for anything?
-    pub(super) fn waits(&self) -> bool {
+    pub(in crate::store::redis) fn waits(&self) -> bool {
         self.wait_replicas > 0 || self.wait_aof
     }
 
     /// A connection to one server, without any promise of what it is.
-    pub(super) async fn dial(&self, to: &Endpoint, config: AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
+    pub(in crate::store::redis) async fn dial(
+        &self,
+        to: &Endpoint,
+        config: AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
         let resp3 = RedisConnectionInfo::default().set_db(self.url.db).set_protocol(ProtocolVersion::RESP3);
         self.connect(to, with_login(resp3, self.login.as_ref()), config).await
     }
 
     /// A connection to a sentinel.
-    pub(super) async fn dial_sentinel(&self, to: &Endpoint) -> Result<MultiplexedConnection, RedisError> {
+    pub(in crate::store::redis) async fn dial_sentinel(&self, to: &Endpoint) -> Result<MultiplexedConnection, RedisError> {
         let plain = RedisConnectionInfo::default();
         self.connect(to, with_login(plain, self.sentinel_login.as_ref()), AsyncConnectionConfig::new()).await
     }

@@ -13,15 +13,17 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    guards::Guards,
     identity::Identity,
     link::{Link, Trust},
     sentinel::Sentinels,
     settings::RedisSettings,
 };
-use crate::ports::{
-    store::{StoreError, url::Endpoint},
-    system::{Clock, Entropy, fresh},
+use crate::{
+    ports::{
+        store::{StoreError, url::Endpoint},
+        system::{Clock, Entropy, fresh},
+    },
+    store::redis::upkeep::health::Guards,
 };
 
 /// Between two looks at who a server is; REQUIREMENTS asks for one a second.
@@ -40,7 +42,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const WAITING_MAX: usize = 64;
 
 /// Where a server is.
-pub(super) enum Target {
+pub(in crate::store::redis) enum Target {
     /// Here.
     Fixed(Endpoint),
     /// Where the sentinels say.
@@ -48,16 +50,16 @@ pub(super) enum Target {
 }
 
 /// What all nodes share.
-pub(super) struct Common {
-    pub(super) settings: RedisSettings,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) guards: Guards,
+pub(in crate::store::redis) struct Common {
+    pub(in crate::store::redis) settings: RedisSettings,
+    pub(in crate::store::redis) clock: Arc<dyn Clock>,
+    pub(in crate::store::redis) entropy: Arc<dyn Entropy>,
+    pub(in crate::store::redis) guards: Guards,
 }
 
 /// Which connection a call goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(in crate::store::redis) enum Lane {
     /// One that never waits for replicas.
     Plain,
     /// One that may.
@@ -65,19 +67,19 @@ pub(super) enum Lane {
 }
 
 /// The connections to one server of one generation.
-pub(super) struct Links {
+pub(in crate::store::redis) struct Links {
     plain: Vec<Link>,
     durable: Vec<Link>,
     next: AtomicUsize,
-    pub(super) at: Endpoint,
-    pub(super) trust: Arc<Trust>,
+    pub(in crate::store::redis) at: Endpoint,
+    pub(in crate::store::redis) trust: Arc<Trust>,
 }
 
 impl Links {
     /// One of a lane. What comes at the same time over one connection goes in one piece and is answered in one, so the
     /// first one is used as long as it keeps up. Behind a call that waits for replicas nothing should stand: those take
     /// turns.
-    pub(super) fn pick(&self, lane: Lane) -> Link {
+    pub(in crate::store::redis) fn pick(&self, lane: Lane) -> Link {
         if lane == Lane::Durable && !self.durable.is_empty() {
             return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()].clone();
         }
@@ -89,13 +91,13 @@ impl Links {
 
 /// Up with connections, or down since when and why.
 #[derive(Clone)]
-pub(super) enum State {
+pub(in crate::store::redis) enum State {
     Up(Arc<Links>),
     Down { since: Instant, why: String },
 }
 
 /// One server and whoever keeps its connections.
-pub(super) struct Node {
+pub(in crate::store::redis) struct Node {
     state: watch::Receiver<State>,
     stop: CancellationToken,
 }
@@ -108,7 +110,7 @@ impl Drop for Node {
 
 impl Node {
     /// Begins to keep connections to a server.
-    pub(super) fn start(target: Target, common: Arc<Common>) -> Self {
+    pub(in crate::store::redis) fn start(target: Target, common: Arc<Common>) -> Self {
         let (tell, state) = watch::channel(State::Down { since: Instant::now(), why: "it is not reached yet".to_owned() });
         let stop = CancellationToken::new();
         let keeper = Keeper { target, common, tell };
@@ -126,7 +128,7 @@ impl Node {
     ///
     /// # Errors
     /// There is none.
-    pub(super) async fn link(&self, lane: Lane) -> Result<Link, StoreError> {
+    pub(in crate::store::redis) async fn link(&self, lane: Lane) -> Result<Link, StoreError> {
         let mut states = self.state.clone();
         loop {
             let patience = match &*states.borrow_and_update() {
@@ -144,12 +146,12 @@ impl Node {
     }
 
     /// The changes of its state.
-    pub(super) fn states(&self) -> watch::Receiver<State> {
+    pub(in crate::store::redis) fn states(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
     /// Why it is down, if it is.
-    pub(super) fn down(&self) -> Option<String> {
+    pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match &*self.state.borrow() {
             State::Up(_) => None,
             State::Down { why, .. } => Some(why.clone()),
@@ -157,7 +159,7 @@ impl Node {
     }
 
     /// Connections to a server that is up.
-    pub(super) fn links(&self) -> Option<Arc<Links>> {
+    pub(in crate::store::redis) fn links(&self) -> Option<Arc<Links>> {
         match &*self.state.borrow() {
             State::Up(links) => Some(links.clone()),
             State::Down { .. } => None,

@@ -15,7 +15,7 @@ const STRIKES_MAX: u32 = 3;
 
 /// Whether the connections to a server still work, as their users see it.
 #[derive(Debug, Default)]
-pub(super) struct Trust {
+pub(in crate::store::redis) struct Trust {
     answered: AtomicU64,
     strikes: AtomicU32,
     lost: CancellationToken,
@@ -23,23 +23,23 @@ pub(super) struct Trust {
 
 impl Trust {
     /// Gives the connections up: whoever keeps them makes new ones.
-    pub(super) fn lose(&self) {
+    pub(in crate::store::redis) fn lose(&self) {
         self.lost.cancel();
     }
 
     /// How many calls were answered so far.
-    pub(super) fn answered(&self) -> u64 {
+    pub(in crate::store::redis) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
 
-    pub(super) fn lost(&self) -> &CancellationToken {
+    pub(in crate::store::redis) fn lost(&self) -> &CancellationToken {
         &self.lost
     }
 }
 
 /// One connection; clones share it.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(in crate::store::redis) struct Link {
     connection: MultiplexedConnection,
     generation: Generation,
     trust: Arc<Trust>,
@@ -49,26 +49,26 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
+    pub(in crate::store::redis) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
         Self { connection, generation, trust, waiting: Arc::default(), asking: false }
     }
 
     /// The generation of the server at the other end.
-    pub(super) fn generation(&self) -> Generation {
+    pub(in crate::store::redis) fn generation(&self) -> Generation {
         self.generation
     }
 
-    pub(super) fn trust(&self) -> &Trust {
+    pub(in crate::store::redis) fn trust(&self) -> &Trust {
         &self.trust
     }
 
     /// How many calls wait for their answer.
-    pub(super) fn waiting(&self) -> usize {
+    pub(in crate::store::redis) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
     /// The same, for a slot that is on its way to this server.
-    pub(super) fn asking(mut self) -> Self {
+    pub(in crate::store::redis) fn asking(mut self) -> Self {
         self.asking = true;
         self
     }
@@ -77,7 +77,7 @@ impl Link {
     ///
     /// # Errors
     /// The first error among them, or that of the connection.
-    pub(super) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+    pub(in crate::store::redis) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
         let _waits = Waits::on(&self.waiting);
         let strike = Strike(&self.trust);
         let mut connection = self.connection.clone();

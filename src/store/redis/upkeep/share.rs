@@ -9,11 +9,13 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::store::redis::{
     Core,
+    connection::{
+        lua::BEAT,
+        trip::{Trip, go},
+    },
     keys::slot,
-    lua::BEAT,
-    road::{Trip, go},
 };
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -24,7 +26,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// The shards of this process.
-pub(super) struct Share {
+pub(in crate::store::redis) struct Share {
     process: [u8; 16],
     own: ArcSwap<Vec<u16>>,
     processes: AtomicU16,
@@ -32,11 +34,11 @@ pub(super) struct Share {
 
 impl Share {
     /// All of them, as long as no other process is known.
-    pub(super) fn all(process: [u8; 16], shards: u16) -> Self {
+    pub(in crate::store::redis) fn all(process: [u8; 16], shards: u16) -> Self {
         Self { process, own: ArcSwap::from_pointee((0..shards).collect()), processes: AtomicU16::new(1) }
     }
 
-    pub(super) fn own(&self) -> Arc<Vec<u16>> {
+    pub(in crate::store::redis) fn own(&self) -> Arc<Vec<u16>> {
         self.own.load_full()
     }
 
@@ -59,7 +61,7 @@ fn winner(processes: &[Vec<u8>], shard: u16) -> Option<&[u8]> {
 
 impl Core {
     /// Gives signs of life, and takes the share that follows from those of all. Without an answer the share stays.
-    pub(super) async fn keep_share(&self) {
+    pub(in crate::store::redis) async fn keep_share(&self) {
         let key = self.keys.processes();
         let mut call = BEAT.on(std::slice::from_ref(&key));
         call.arg(&self.share.process[..]).arg(GONE_AFTER.as_micros().to_string());

@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::identity::Identity;
 use crate::{
     domain::time::Timestamp,
     ports::store::{Complaint, url::Endpoint},
+    store::redis::connection::identity::Identity,
 };
 
 /// Clocks further apart are complained of. No limit is relaxed by it: the stricter clock decides.
@@ -25,10 +25,10 @@ const LAG_MAX_S: u64 = 5;
 
 /// What is wrong now.
 #[derive(Default)]
-pub(super) struct Guards {
+pub(in crate::store::redis) struct Guards {
     found: Mutex<Found>,
     /// Told when a server threw away what it was given.
-    pub(super) evicted: Notify,
+    pub(in crate::store::redis) evicted: Notify,
 }
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Guards {
     }
 
     /// Takes note of what a server says of itself.
-    pub(super) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
+    pub(in crate::store::redis) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
         let skew = identity.skew(ours);
         metrics::gauge!("countersign_redis_clock_skew_seconds").set(skew.as_secs_f64());
         let late = (skew > SKEW_MAX).then(|| format!("the clock of {at} is {} ms from ours; set both by NTP", skew.as_millis()));
@@ -72,7 +72,7 @@ impl Guards {
     }
 
     /// Begins or ends a complaint. What begins is an alarm in the log.
-    pub(super) fn complain(&self, word: &'static str, about: &dyn std::fmt::Display, text: Option<String>) {
+    pub(in crate::store::redis) fn complain(&self, word: &'static str, about: &dyn std::fmt::Display, text: Option<String>) {
         let key = (word, about.to_string());
         let mut found = self.found();
         let begins = text.clone().filter(|_| !found.complaints.contains_key(&key));
@@ -89,13 +89,13 @@ impl Guards {
     }
 
     /// All complaints.
-    pub(super) fn complaints(&self) -> Vec<Complaint> {
+    pub(in crate::store::redis) fn complaints(&self) -> Vec<Complaint> {
         let found = self.found();
         found.complaints.iter().map(|((word, _), text)| Complaint { word, text: text.clone() }).collect()
     }
 
     /// Why nothing may be written or judged now, if so.
-    pub(super) fn closed(&self) -> Option<String> {
+    pub(in crate::store::redis) fn closed(&self) -> Option<String> {
         let found = self.found();
         let server = found.evicting.first()?;
         Some(format!("{server} may throw keys away"))
@@ -108,7 +108,7 @@ fn may_evict(identity: &Identity) -> bool {
 }
 
 /// What makes a server unfit; the start is refused.
-pub(super) fn unfit(identity: &Identity) -> Vec<String> {
+pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
     let mut unfit = Vec::new();
     if may_evict(identity) {
         let policy = identity.get("maxmemory_policy");
@@ -121,7 +121,7 @@ pub(super) fn unfit(identity: &Identity) -> Vec<String> {
 }
 
 /// What an operator should know of a server that is fit; the start goes on.
-pub(super) fn advice(identity: &Identity) -> Vec<Complaint> {
+pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
     let mut advice = Vec::new();
     let mut say = |word, text: String| advice.push(Complaint { word, text });
     if version(identity) < VERSION_SAFE {
@@ -157,7 +157,7 @@ pub(super) fn advice(identity: &Identity) -> Vec<Complaint> {
 }
 
 /// The version, as three numbers.
-pub(super) fn version(identity: &Identity) -> (u64, u64, u64) {
+pub(in crate::store::redis) fn version(identity: &Identity) -> (u64, u64, u64) {
     let mut parts = identity.get("redis_version").split('.').map(|part| part.parse().unwrap_or_default());
     let mut part = || parts.next().unwrap_or_default();
     (part(), part(), part())

@@ -15,7 +15,7 @@ use crate::ports::store::url::Endpoint;
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The sentinels, and the one that answered last.
-pub(super) struct Sentinels {
+pub(in crate::store::redis) struct Sentinels {
     all: Vec<Endpoint>,
     master: String,
     last: AtomicUsize,
@@ -23,7 +23,7 @@ pub(super) struct Sentinels {
 }
 
 impl Sentinels {
-    pub(super) fn new(all: Vec<Endpoint>, master: String) -> Self {
+    pub(in crate::store::redis) fn new(all: Vec<Endpoint>, master: String) -> Self {
         Self { all, master, last: AtomicUsize::new(0), connection: Mutex::new(None) }
     }
 
@@ -31,7 +31,7 @@ impl Sentinels {
     ///
     /// # Errors
     /// None answers, or none knows it.
-    pub(super) async fn master(&self, settings: &RedisSettings) -> Result<Endpoint, String> {
+    pub(in crate::store::redis) async fn master(&self, settings: &RedisSettings) -> Result<Endpoint, String> {
         let mut connection = self.connection.lock().await;
         let mut why = "there are no sentinels".to_owned();
         for turn in 0..self.all.len() {

@@ -31,36 +31,36 @@ impl Display for Mistakes {
 
 /// What was read so far: mistakes, and each key with the value that holds.
 #[derive(Default)]
-pub(super) struct Book {
+pub(in crate::config) struct Book {
     mistakes: RefCell<Vec<Mistake>>,
     effective: RefCell<BTreeMap<String, Vec<(String, String)>>>,
 }
 
 impl Book {
-    pub(super) fn mistake(&self, key: &str, what: impl Display) {
+    pub(in crate::config) fn mistake(&self, key: &str, what: impl Display) {
         self.mistakes.borrow_mut().push(Mistake { key: key.to_owned(), what: what.to_string() });
     }
 
-    pub(super) fn is_mistaken(&self, key: &str) -> bool {
+    pub(in crate::config) fn is_mistaken(&self, key: &str) -> bool {
         self.mistakes.borrow().iter().any(|mistake| mistake.key == key)
     }
 
     /// A table was read, with or without keys.
-    pub(super) fn note_table(&self, table: &str) {
+    pub(in crate::config) fn note_table(&self, table: &str) {
         self.effective.borrow_mut().entry(table.to_owned()).or_default();
     }
 
     /// A key was read, and this holds.
-    pub(super) fn note(&self, table: &str, key: &str, literal: String) {
+    pub(in crate::config) fn note(&self, table: &str, key: &str, literal: String) {
         self.effective.borrow_mut().entry(table.to_owned()).or_default().push((key.to_owned(), literal));
     }
 
-    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
+    pub(in crate::config) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes.into_inner()
     }
 
     /// Everything that was read, as TOML.
-    pub(super) fn effective(&self) -> String {
+    pub(in crate::config) fn effective(&self) -> String {
         let mut text = String::new();
         for (table, keys) in self.effective.borrow().iter() {
             let gap = if text.is_empty() { "" } else { "\n" };

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Table;
-use crate::domain::{
-    ids::Invalid,
-    limit::spend::{Budgets, Money, Spend},
-    recipient::{Channel, number::Country},
+use crate::{
+    config::Table,
+    domain::{
+        ids::Invalid,
+        limit::spend::{Budgets, Money, Spend},
+        recipient::{Channel, number::Country},
+    },
 };
 
 impl Spend {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    pub(in crate::config) fn read(mut table: Table<'_>) -> Self {
         let currency = table.parsed("currency", |text| {
             let fits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
             if fits { Ok(text.to_owned()) } else { Err("must be the three capital letters of a currency, such as EUR") }
@@ -23,7 +25,7 @@ impl Spend {
 }
 
 /// The budgets of one tenant.
-pub(super) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets {
+pub(in crate::config) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets {
     let budgets = budgets_of(&mut table, spend);
     table.finish();
     budgets

@@ -11,19 +11,19 @@ const ARGS_USUAL: usize = 20;
 const BYTES_USUAL: usize = 1536;
 
 /// A script and its hash.
-pub(super) struct Lua {
+pub(in crate::store::redis) struct Lua {
     source: &'static str,
     hash: String,
 }
 
 /// Writes one change of one record.
-pub(super) static COMMIT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("commit.lua")));
+pub(in crate::store::redis) static COMMIT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../commit.lua")));
 /// Draws from quotas.
-pub(super) static DRAW: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("draw.lua")));
+pub(in crate::store::redis) static DRAW: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
 /// Gives back to quotas.
-pub(super) static GIVE_BACK: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("give_back.lua")));
+pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../give_back.lua")));
 /// Says that this process lives, and who else does.
-pub(super) static BEAT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("beat.lua")));
+pub(in crate::store::redis) static BEAT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../beat.lua")));
 
 impl Lua {
     fn new(source: &'static str) -> Self {
@@ -31,7 +31,7 @@ impl Lua {
     }
 
     /// The call; arguments are added to it after the keys.
-    pub(super) fn on(&self, keys: &[Vec<u8>]) -> Cmd {
+    pub(in crate::store::redis) fn on(&self, keys: &[Vec<u8>]) -> Cmd {
         // Room for a usual commit, so that it does not grow and move step by step.
         let mut call = Cmd::with_capacity(ARGS_USUAL, BYTES_USUAL);
         call.arg("EVALSHA").arg(&self.hash).arg(keys.len()).arg(keys);
@@ -42,7 +42,7 @@ impl Lua {
     ///
     /// # Errors
     /// That of the first call that failed. A script that is missing again after it was loaded is one.
-    pub(super) async fn run(&self, link: &Link, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+    pub(in crate::store::redis) async fn run(&self, link: &Link, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
         match link.send(calls).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.load(link).await?;

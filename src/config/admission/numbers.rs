@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ActionSettings, Profile, Table};
-use crate::domain::{
-    code::guess::Digits,
-    ids::{ActionName, Invalid},
-    recipient::{
-        Channel, Recipient,
-        number::{Country, NumberType},
-        test_recipients::TestRecipients,
+use crate::{
+    config::{ActionSettings, Profile, Table},
+    domain::{
+        code::guess::Digits,
+        ids::{ActionName, Invalid},
+        recipient::{
+            Channel, Recipient,
+            number::{Country, NumberType},
+            test_recipients::TestRecipients,
+        },
     },
 };
 
@@ -23,7 +25,7 @@ pub struct NumberSettings {
 }
 
 impl NumberSettings {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    pub(in crate::config) fn read(mut table: Table<'_>) -> Self {
         let by_policy = [("voip", NumberType::Voip), ("personal", NumberType::Personal), ("toll_free", NumberType::TollFree)];
         let types = by_policy.into_iter().filter(|(key, _)| table.switch(key, false)).map(|(_, kind)| kind).collect();
         let settings = Self { types, fixed_line_text: table.switch("fixed_line_sms", false) };
@@ -33,14 +35,14 @@ impl NumberSettings {
 }
 
 /// `[countries]`: the list for every tenant that has none of its own.
-pub(super) fn allowed(mut table: Table<'_>) -> BTreeSet<Country> {
+pub(in crate::config) fn allowed(mut table: Table<'_>) -> BTreeSet<Country> {
     let allowed = countries(&mut table, "allowed").unwrap_or_default();
     table.finish();
     allowed
 }
 
 /// The countries that a list names; none where there is no list.
-pub(super) fn countries(table: &mut Table<'_>, key: &str) -> Option<BTreeSet<Country>> {
+pub(in crate::config) fn countries(table: &mut Table<'_>, key: &str) -> Option<BTreeSet<Country>> {
     let names = table.list(key)?;
     let country = |name: &String| match Country::parse(name) {
         Ok(country) => Some(country),
@@ -53,7 +55,7 @@ pub(super) fn countries(table: &mut Table<'_>, key: &str) -> Option<BTreeSet<Cou
 }
 
 /// The recipients of `[test_recipients]`, each with its code.
-pub(super) fn test_recipients(
+pub(in crate::config) fn test_recipients(
     mut table: Table<'_>,
     actions: &BTreeMap<ActionName, ActionSettings>,
     profile: Profile,

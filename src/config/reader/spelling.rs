@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A text as TOML.
-pub(super) fn literal(text: &str) -> String {
+pub(in crate::config) fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -20,7 +20,7 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// One character more, less or other.
-pub(super) fn is_near(known: &str, given: &str) -> bool {
+pub(in crate::config) fn is_near(known: &str, given: &str) -> bool {
     let (short, long) = if known.len() <= given.len() { (known, given) } else { (given, known) };
     let same = short.bytes().zip(long.bytes()).take_while(|(a, b)| a == b).count();
     let tail = |text: &str, skip: usize| text.bytes().skip(skip).collect::<Vec<_>>();

@@ -6,21 +6,27 @@ use redis::{Cmd, cmd};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Core, Redis,
-    due::Looks,
-    guards::{Guards, advice, unfit, version},
-    identity::Identity,
-    keys::Keys,
-    lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua},
-    news::Hub,
-    node::{Common, Lane},
-    settings::RedisSettings,
+    health::{Guards, advice, unfit, version},
     share::Share,
-    topology::Topology,
 };
-use crate::ports::{
-    store::{Complaint, StoreError},
-    system::{Clock, Entropy, fresh},
+use crate::{
+    ports::{
+        store::{Complaint, StoreError},
+        system::{Clock, Entropy, fresh},
+    },
+    store::redis::{
+        Core, Redis,
+        connection::{
+            identity::Identity,
+            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua},
+            node::{Common, Lane},
+            settings::RedisSettings,
+            topology::Topology,
+        },
+        due::Looks,
+        keys::Keys,
+        news::Hub,
+    },
 };
 
 /// A store that cannot be reached by then is not there.
@@ -178,7 +184,8 @@ impl Redis {
         let (mut wrong, mut told) = (Vec::new(), Vec::new());
         for links in self.core.topology.nodes().iter().filter_map(|node| node.links()) {
             let answers = links.pick(Lane::Plain).send(&Identity::questions()).await;
-            let identity = answers.and_then(Identity::read).map_err(|error| super::fault::store_error(&error))?;
+            let identity =
+                answers.and_then(Identity::read).map_err(|error| crate::store::redis::connection::fault::store_error(&error))?;
             wrong.extend(unfit(&identity).into_iter().map(|text| format!("{}: {text}", links.at)));
             told.extend(
                 advice(&identity)
@@ -199,15 +206,15 @@ impl Redis {
 }
 
 /// A call that shows whether its right is given.
-pub(super) struct Probe {
-    pub(super) name: &'static str,
-    pub(super) script: Option<&'static Lua>,
-    pub(super) call: Cmd,
+pub(in crate::store::redis) struct Probe {
+    pub(in crate::store::redis) name: &'static str,
+    pub(in crate::store::redis) script: Option<&'static Lua>,
+    pub(in crate::store::redis) call: Cmd,
 }
 
 impl Core {
     /// Calls that need every right of the service, on keys of their own that are gone at the end.
-    pub(super) fn probes(&self, shard: u16) -> Vec<Probe> {
+    pub(in crate::store::redis) fn probes(&self, shard: u16) -> Vec<Probe> {
         let key = |kind| self.keys.probe(shard, kind);
         let all = [key("record"), key("due"), key("events"), key("news")];
         let mut commit = COMMIT.on(&all);

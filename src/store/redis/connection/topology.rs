@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The servers.
-pub(super) enum Topology {
+pub(in crate::store::redis) enum Topology {
     /// One has all slots.
     One(Arc<Node>),
     /// Each has some.
@@ -36,7 +36,7 @@ pub(super) enum Topology {
 }
 
 /// Masters of a cluster and their slots.
-pub(super) struct Cluster {
+pub(in crate::store::redis) struct Cluster {
     seeds: Vec<Endpoint>,
     common: Arc<Common>,
     map: RwLock<Map>,
@@ -63,7 +63,7 @@ impl Drop for Topology {
 
 impl Topology {
     /// Begins to keep connections.
-    pub(super) fn start(common: Arc<Common>) -> Self {
+    pub(in crate::store::redis) fn start(common: Arc<Common>) -> Self {
         match common.settings.url.kind.clone() {
             RedisKind::Single(endpoint) => Self::One(Arc::new(Node::start(Target::Fixed(endpoint), common))),
             RedisKind::Sentinel { sentinels, master } => {
@@ -78,7 +78,7 @@ impl Topology {
     ///
     /// # Errors
     /// There is none.
-    pub(super) async fn link(&self, slot: u16, lane: Lane) -> Result<Link, StoreError> {
+    pub(in crate::store::redis) async fn link(&self, slot: u16, lane: Lane) -> Result<Link, StoreError> {
         match self {
             Self::One(node) => node.link(lane).await,
             Self::Cluster(cluster) => {
@@ -92,7 +92,7 @@ impl Topology {
     ///
     /// # Errors
     /// It is no server of ours.
-    pub(super) async fn link_at(&self, address: &str, lane: Lane) -> Result<Link, StoreError> {
+    pub(in crate::store::redis) async fn link_at(&self, address: &str, lane: Lane) -> Result<Link, StoreError> {
         let unknown = || StoreError::Unavailable(format!("{address} is no known master"));
         let Self::Cluster(cluster) = self else { return Err(unknown()) };
         let endpoint = Endpoint::parse(address, 0).map_err(|_| unknown())?;
@@ -101,7 +101,7 @@ impl Topology {
     }
 
     /// The node that serves a slot.
-    pub(super) fn node_of(&self, slot: u16) -> Option<Arc<Node>> {
+    pub(in crate::store::redis) fn node_of(&self, slot: u16) -> Option<Arc<Node>> {
         match self {
             Self::One(node) => Some(node.clone()),
             Self::Cluster(cluster) => cluster.node_of(slot),
@@ -109,7 +109,7 @@ impl Topology {
     }
 
     /// All masters.
-    pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
+    pub(in crate::store::redis) fn nodes(&self) -> Vec<Arc<Node>> {
         match self {
             Self::One(node) => vec![node.clone()],
             Self::Cluster(cluster) => cluster.map().nodes.values().cloned().collect(),
@@ -117,19 +117,19 @@ impl Topology {
     }
 
     /// Is it a cluster, where one call reaches one slot only?
-    pub(super) fn is_cluster(&self) -> bool {
+    pub(in crate::store::redis) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
 
     /// Looks soon where the slots are: a call went to the wrong place.
-    pub(super) fn look(&self) {
+    pub(in crate::store::redis) fn look(&self) {
         if let Self::Cluster(cluster) = self {
             cluster.look.notify_one();
         }
     }
 
     /// Why it does not serve, if some of it does not.
-    pub(super) fn down(&self) -> Option<String> {
+    pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match self {
             Self::One(node) => node.down(),
             Self::Cluster(cluster) => {

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use super::Table;
-use crate::domain::{
-    ids::Invalid,
-    limit::pumping::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
-    recipient::number::Country,
+use crate::{
+    config::Table,
+    domain::{
+        ids::Invalid,
+        limit::pumping::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
+        recipient::number::Country,
+    },
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A week.
 const LEAK_H_MAX: u64 = 168;
 
-pub(super) fn guard(mut table: Table<'_>) -> Guard {
+pub(in crate::config) fn guard(mut table: Table<'_>) -> Guard {
     let modes = [Mode::Off, Mode::RecordOnly, Mode::Enforce].map(|mode| (mode.as_str(), mode));
     let mut exempt = std::collections::BTreeSet::new();
     for name in table.list("exempt").unwrap_or_default() {

@@ -9,15 +9,15 @@ use crate::domain::time::{Generation, Now, Timestamp};
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(in crate::store::redis) struct Identity {
     fields: HashMap<String, String>,
     /// Its clock.
-    pub(super) time: Timestamp,
+    pub(in crate::store::redis) time: Timestamp,
 }
 
 impl Identity {
     /// What to ask.
-    pub(super) fn questions() -> Vec<Cmd> {
+    pub(in crate::store::redis) fn questions() -> Vec<Cmd> {
         let mut calls: Vec<Cmd> = Vec::new();
         for section in ["server", "replication", "memory", "stats", "persistence", "modules"] {
             let mut call = cmd("INFO");
@@ -32,7 +32,7 @@ impl Identity {
     ///
     /// # Errors
     /// They are none of these.
-    pub(super) fn read(mut answers: Vec<Value>) -> Result<Self, RedisError> {
+    pub(in crate::store::redis) fn read(mut answers: Vec<Value>) -> Result<Self, RedisError> {
         let time = read_time(answers.pop().unwrap_or_default())?;
         let mut fields = HashMap::new();
         for answer in answers {
@@ -43,17 +43,17 @@ impl Identity {
         Ok(Self { fields, time })
     }
 
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(in crate::store::redis) fn get(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    pub(super) fn number(&self, name: &str) -> u64 {
+    pub(in crate::store::redis) fn number(&self, name: &str) -> u64 {
         self.get(name).parse().unwrap_or_default()
     }
 
     /// Both `run_id` and `master_replid`: a master that comes back and is promoted again has its old `run_id`, and the
     /// other server's older data.
-    pub(super) fn generation(&self) -> Generation {
+    pub(in crate::store::redis) fn generation(&self) -> Generation {
         let both = format!("{} {}", self.get("run_id"), self.get("master_replid"));
         let mut short = [0; 16];
         short.copy_from_slice(&digest(&SHA256, both.as_bytes()).as_ref()[..16]);
@@ -61,7 +61,7 @@ impl Identity {
     }
 
     /// May it be written to, and does it have its data?
-    pub(super) fn serves(&self) -> Result<(), String> {
+    pub(in crate::store::redis) fn serves(&self) -> Result<(), String> {
         match (self.get("role"), self.get("loading")) {
             ("master", "0" | "") => Ok(()),
             ("master", _) => Err("it is loading its data".to_owned()),
@@ -70,7 +70,7 @@ impl Identity {
     }
 
     /// How far its clock is from ours.
-    pub(super) fn skew(&self, ours: Timestamp) -> std::time::Duration {
+    pub(in crate::store::redis) fn skew(&self, ours: Timestamp) -> std::time::Duration {
         Now::new(ours, self.time).apart()
     }
 }
@@ -79,7 +79,7 @@ impl Identity {
 ///
 /// # Errors
 /// It is none.
-pub(super) fn read_time(answer: Value) -> Result<Timestamp, RedisError> {
+pub(in crate::store::redis) fn read_time(answer: Value) -> Result<Timestamp, RedisError> {
     let (seconds, micros): (u64, u64) = from_redis_value(answer)?;
     Ok(Timestamp::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros)))
 }
@@ -87,7 +87,7 @@ pub(super) fn read_time(answer: Value) -> Result<Timestamp, RedisError> {
 #[cfg(test)]
 impl Identity {
     /// Of these fields.
-    pub(super) fn of(fields: &[(&str, &str)], time: Timestamp) -> Self {
+    pub(in crate::store::redis) fn of(fields: &[(&str, &str)], time: Timestamp) -> Self {
         Self { fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(), time }
     }
 }

@@ -19,43 +19,43 @@ const MOVING_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is called, as far as its road goes.
 #[derive(Clone, Copy)]
-pub(super) struct Trip {
+pub(in crate::store::redis) struct Trip {
     /// The slot of its keys.
-    pub(super) slot: u16,
+    pub(in crate::store::redis) slot: u16,
     /// May it wait for replicas?
-    pub(super) lane: Lane,
+    pub(in crate::store::redis) lane: Lane,
     /// Is it harmless if it is carried out twice? Then it is repeated after a lost connection too.
-    pub(super) repeatable: bool,
+    pub(in crate::store::redis) repeatable: bool,
     /// The script of the first call, if it is one.
-    pub(super) script: Option<&'static Lua>,
+    pub(in crate::store::redis) script: Option<&'static Lua>,
     /// The only generation of a server on which it may be carried out, if it matters.
-    pub(super) only: Option<Generation>,
+    pub(in crate::store::redis) only: Option<Generation>,
 }
 
 impl Trip {
     /// A call that may be carried out twice, on any server.
-    pub(super) fn repeatable(slot: u16) -> Self {
+    pub(in crate::store::redis) fn repeatable(slot: u16) -> Self {
         Self { slot, lane: Lane::Plain, repeatable: true, script: None, only: None }
     }
 
     /// A call that must not be carried out twice.
-    pub(super) fn once(slot: u16, lane: Lane) -> Self {
+    pub(in crate::store::redis) fn once(slot: u16, lane: Lane) -> Self {
         Self { lane, repeatable: false, ..Self::repeatable(slot) }
     }
 
-    pub(super) fn script(self, script: &'static Lua) -> Self {
+    pub(in crate::store::redis) fn script(self, script: &'static Lua) -> Self {
         Self { script: Some(script), ..self }
     }
 
-    pub(super) fn only(self, generation: Generation) -> Self {
+    pub(in crate::store::redis) fn only(self, generation: Generation) -> Self {
         Self { only: Some(generation), ..self }
     }
 }
 
 /// The answers, and the generation of the server that gave them.
-pub(super) struct Answered {
-    pub(super) generation: Generation,
-    pub(super) answers: Vec<Value>,
+pub(in crate::store::redis) struct Answered {
+    pub(in crate::store::redis) generation: Generation,
+    pub(in crate::store::redis) answers: Vec<Value>,
 }
 
 impl Answered {
@@ -63,7 +63,7 @@ impl Answered {
     ///
     /// # Errors
     /// It says something else.
-    pub(super) fn one<T: FromRedisValue>(mut self) -> Result<T, StoreError> {
+    pub(in crate::store::redis) fn one<T: FromRedisValue>(mut self) -> Result<T, StoreError> {
         from_redis_value(self.answers.pop().unwrap_or_default()).map_err(|error| store_error(&error.into()))
     }
 }
@@ -72,7 +72,11 @@ impl Answered {
 ///
 /// # Errors
 /// [`StoreError`]; the caller's deadline bounds all of it.
-pub(super) async fn go_if(topology: &Topology, trip: Trip, calls: &[Cmd]) -> Result<Option<Answered>, StoreError> {
+pub(in crate::store::redis) async fn go_if(
+    topology: &Topology,
+    trip: Trip,
+    calls: &[Cmd],
+) -> Result<Option<Answered>, StoreError> {
     let mut link = topology.link(trip.slot, trip.lane).await?;
     let mut repeats = 0;
     loop {
@@ -114,7 +118,7 @@ pub(super) async fn go_if(topology: &Topology, trip: Trip, calls: &[Cmd]) -> Res
 ///
 /// # Errors
 /// As [`go_if`].
-pub(super) async fn go(topology: &Topology, trip: Trip, calls: &[Cmd]) -> Result<Answered, StoreError> {
+pub(in crate::store::redis) async fn go(topology: &Topology, trip: Trip, calls: &[Cmd]) -> Result<Answered, StoreError> {
     let answered = go_if(topology, trip, calls).await?;
     answered.ok_or_else(|| StoreError::Unavailable("the server is another".to_owned()))
 }

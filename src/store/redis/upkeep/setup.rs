@@ -2,16 +2,18 @@
 
 use redis::{Cmd, cmd};
 
-use super::{
-    Core,
-    keys::slot,
-    node::Lane,
-    open::Probe,
-    road::{Trip, go},
-};
+use super::open::Probe;
 use crate::{
     domain::{time::Timestamp, verification::rules::FORGOTTEN_PERIOD},
     ports::store::StoreError,
+    store::redis::{
+        Core,
+        connection::{
+            node::Lane,
+            trip::{Trip, go},
+        },
+        keys::slot,
+    },
 };
 
 /// The value of an epoch while nothing was lost.
@@ -21,7 +23,7 @@ const LOST: &str = "lost:";
 
 /// What an epoch says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Epoch {
+pub(in crate::store::redis) enum Epoch {
     /// The shard holds what was put there.
     Whole,
     /// It was found empty then.
@@ -31,7 +33,7 @@ pub(super) enum Epoch {
 }
 
 impl Epoch {
-    pub(super) fn read(value: Option<&[u8]>) -> Self {
+    pub(in crate::store::redis) fn read(value: Option<&[u8]>) -> Self {
         let Some(value) = value else { return Self::Missing };
         let lost = std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix(LOST)?.parse().ok());
         lost.map_or(Self::Whole, |micros| Self::Lost(Timestamp::from_micros(micros)))
@@ -47,7 +49,7 @@ impl Epoch {
 
 impl Core {
     /// The number of shards that the store was set up with; `None` if it was not.
-    pub(super) async fn shard_count(&self) -> Result<Option<u16>, StoreError> {
+    pub(in crate::store::redis) async fn shard_count(&self) -> Result<Option<u16>, StoreError> {
         let key = self.keys.shard_count();
         let mut get = cmd("GET");
         get.arg(&key);
@@ -55,7 +57,7 @@ impl Core {
     }
 
     /// Sets an empty store up. What is there already stays. `lost` if it is empty because it lost what it held.
-    pub(super) async fn set_up(&self, lost: bool) -> Result<(), StoreError> {
+    pub(in crate::store::redis) async fn set_up(&self, lost: bool) -> Result<(), StoreError> {
         let epoch = if lost { Epoch::Lost(self.common.clock.now()) } else { Epoch::Whole };
         for shard in 0..self.keys.shards() {
             self.put_epoch(shard, epoch, true).await?;
@@ -67,7 +69,12 @@ impl Core {
     }
 
     /// When a shard lost what it held, if it did so lately; a loss that is found now is written down first.
-    pub(super) async fn forgot_at(&self, shard: u16, epoch: Epoch, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pub(in crate::store::redis) async fn forgot_at(
+        &self,
+        shard: u16,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let at = match epoch {
             Epoch::Whole => return Ok(None),
             Epoch::Lost(at) => at,
@@ -103,7 +110,7 @@ impl Core {
     }
 
     /// Marks all shards once a server threw keys away.
-    pub(super) async fn mark_evictions(&self) {
+    pub(in crate::store::redis) async fn mark_evictions(&self) {
         loop {
             self.common.guards.evicted.notified().await;
             for shard in 0..self.keys.shards() {
@@ -118,7 +125,7 @@ impl Core {
     ///
     /// # Errors
     /// The first call that is refused, by name.
-    pub(super) async fn try_rights(&self) -> Result<(), String> {
+    pub(in crate::store::redis) async fn try_rights(&self) -> Result<(), String> {
         for node in self.topology.nodes() {
             let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard)) else { continue };
             let Some(links) = node.links() else { continue };
@@ -134,7 +141,7 @@ impl Core {
         Ok(())
     }
 
-    fn serves(&self, node: &std::sync::Arc<super::node::Node>, shard: u16) -> bool {
+    fn serves(&self, node: &std::sync::Arc<crate::store::redis::connection::node::Node>, shard: u16) -> bool {
         let served_by = self.topology.node_of(slot(&self.keys.due(shard)));
         served_by.is_some_and(|other| std::sync::Arc::ptr_eq(&other, node))
     }

@@ -1,9 +1,11 @@
 //! `[quotas]`: how many messages and starts there may be, over all processes.
 
-use super::Table;
-use crate::domain::limit::{
-    quota::{Dimension, Quotas},
-    rate::Rate,
+use crate::{
+    config::Table,
+    domain::limit::{
+        quota::{Dimension, Quotas},
+        rate::Rate,
+    },
 };
 
 /// The most of a period; with the shortest period one in a microsecond, which is as fine as quotas count.
@@ -12,7 +14,7 @@ const COUNT_MAX: u64 = 1_000_000;
 const PERIOD_S_MAX: u64 = 7 * 86_400;
 
 /// Count and period in seconds; none of money, which has budgets of its own. Why these: `default.toml`.
-pub(super) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
+pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
     Some(match dimension {
         Dimension::Recipient => (5, 600),
         Dimension::RecipientLong => (10, 6000),
@@ -30,7 +32,7 @@ pub(super) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
     })
 }
 
-pub(super) fn quotas(mut table: Table<'_>) -> Quotas {
+pub(in crate::config) fn quotas(mut table: Table<'_>) -> Quotas {
     let quotas = Dimension::ALL.into_iter().filter_map(|dimension| {
         let (count, period_s) = default(dimension)?;
         let mut row = table.table(dimension.as_str());
