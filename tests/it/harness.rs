@@ -1,5 +1,11 @@
 //! Starts the whole service in this process and talks to it as a caller does.
 
+pub(super) mod binary;
+pub(super) mod canary;
+pub(super) mod http;
+pub(super) mod provider;
+pub(super) mod sink;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -27,7 +33,7 @@ use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt;
 
 use crate::{
-    binary::no_quotas,
+    harness::binary::no_quotas,
     rig::{self, RedisServer},
 };
 
