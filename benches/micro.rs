@@ -6,21 +6,27 @@ use std::{hint::black_box, time::Duration};
 
 use countersign::{
     domain::{
-        binding::Binding,
-        code::{CodeFields, CodeLength, derive},
-        decide::{Check, Context, Next, Start, Target, check, start},
-        failures::Origin,
-        generation::Generation,
-        guess::{Guess, Separators},
+        code::{
+            CodeFields, CodeLength, derive,
+            guess::{Guess, Separators},
+        },
+        crypto::{
+            keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+            seal::{self, Context as SealContext},
+        },
+        decide::{
+            Check, Context, Next, Start, Target,
+            verification::{check, start},
+        },
         ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
-        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-        limits::{EntryMode, Limits, SubjectRules},
-        recipient::{Channel, Recipient},
-        seal::{self, Context as SealContext},
-        subject::SubjectRecord,
-        test_recipients::TestRecipients,
-        time::{Now, Timestamp},
-        verification::RequestMark,
+        recipient::{Channel, Recipient, test_recipients::TestRecipients},
+        record::subject::SubjectRecord,
+        time::{Generation, Now, Timestamp},
+        verification::{
+            RequestMark,
+            binding::Binding,
+            rules::{EntryMode, Limits, Origin, SubjectRules},
+        },
     },
     ports::system::fresh,
     system::SystemEntropy,

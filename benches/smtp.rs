@@ -23,20 +23,18 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use countersign::{
     domain::{
-        binding::Binding,
-        guess::Digits,
+        code::guess::Digits,
+        crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+        delivery::receipt::ReceiptToken,
         ids::{ActionName, DeliveryId, SubjectKey, TenantId, VerificationId},
-        keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-        receipt::ReceiptToken,
         recipient::{Channel, Recipient},
         time::Timestamp,
+        verification::binding::Binding,
     },
+    format::secret::SecretText,
     message::{Facts, Messages, Wording},
     ports::sender::{Message, Sender},
-    sender::{
-        secret::SecretText,
-        smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls, TIMEOUT_DEFAULT},
-    },
+    sender::smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls, TIMEOUT_DEFAULT},
     system::SystemClock,
 };
 use zeroizing_alloc::ZeroAlloc;

@@ -19,12 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
-    grpc::auth::Credential,
+    grpc::entrance::callers::Credential,
     http::callbacks::Receiver,
     ports::{
-        outbox::Outbox,
-        receipt::Receipts,
-        sender::Sender,
+        sender::{Sender, outbox::Outbox, receipts::Receipts},
         store::Store,
         system::{Clock, Entropy},
     },

@@ -14,7 +14,7 @@ use crate::{
     app,
     config::{self, Settings},
     keys,
-    ports::store_url::StoreUrl,
+    ports::store::url::StoreUrl,
 };
 
 /// Settings that cannot be used.
@@ -168,7 +168,7 @@ fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::Generate { out, kid } => {
-            let kid = crate::domain::keyring::Kid::parse(&kid).map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
+            let kid = crate::domain::crypto::keyring::Kid::parse(&kid).map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
             for file in keys::generate(&out, &kid)? {
                 say(&format!("made {}", file.display()));
             }

@@ -3,19 +3,13 @@
 mod access;
 mod actions;
 mod admission;
-mod book;
-mod guard;
 mod hook;
 mod listeners;
 mod messages;
-mod numbers;
-mod quotas;
 mod reader;
 mod routes;
 mod running;
 mod senders;
-mod spelling;
-mod spend;
 mod store;
 mod tenants;
 
@@ -28,19 +22,18 @@ use config::{Config, Environment, File, FileFormat, Map, Value};
 
 use crate::domain::{
     ids::{ActionName, CallerName, TenantId},
-    limits::{EntryMode, SubjectRules},
-    numbering::Country,
-    test_recipients::TestRecipients,
+    recipient::{number::Country, test_recipients::TestRecipients},
+    verification::rules::{EntryMode, SubjectRules},
 };
 
 pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
 pub use actions::ActionSettings;
 pub use admission::AdmissionSettings;
-pub use book::{Mistake, Mistakes};
+pub use admission::numbers::NumberSettings;
 pub use hook::{HookKind, HookSettings};
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
 pub use messages::MessageSettings;
-pub use numbers::NumberSettings;
+pub use reader::book::{Mistake, Mistakes};
 pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
@@ -50,8 +43,8 @@ pub use senders::{
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
 
-use book::Book;
 use reader::Table;
+use reader::book::Book;
 use tenants::Usual;
 
 const DEFAULT: &str = include_str!("config/default.toml");
@@ -191,7 +184,7 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let test_recipients = numbers::test_recipients(root.table("test_recipients"), &actions, profile);
+    let test_recipients = admission::numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let hook = hook::hook(root.table("hook"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));

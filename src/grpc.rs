@@ -1,12 +1,10 @@
 //! The gRPC front: who, convert, call, convert.
 
-pub mod auth;
-mod convert;
-pub mod guard;
-pub mod listen;
-pub mod server;
+mod calls;
+pub mod entrance;
+mod fields;
 mod status;
+pub mod transport;
 mod verification;
-mod view;
 
 pub use verification::VerificationHandler;

@@ -2,19 +2,18 @@
 
 pub mod admin;
 pub mod callbacks;
-pub mod dev;
-pub mod link;
+pub mod pages;
 
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
 
-use crate::ports::outbox::Outbox;
+use crate::ports::sender::outbox::Outbox;
 
 /// All routes. With an outbox, which only the development profile has, also those that show its messages, and with a page
 /// for links also that; without them these paths do not exist.
-pub fn router(outbox: Option<Arc<Outbox>>, page: Option<link::LinkPage>) -> Router {
-    let parts = [outbox.map(dev::router), page.map(link::router)];
+pub fn router(outbox: Option<Arc<Outbox>>, page: Option<pages::link::LinkPage>) -> Router {
+    let parts = [outbox.map(pages::dev::router), page.map(pages::link::router)];
     parts.into_iter().flatten().fold(Router::new().route("/", get(root)), Router::merge)
 }
 

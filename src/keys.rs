@@ -14,7 +14,7 @@ use crate::{
     config::{Profile, Settings},
     domain::{
         caller::api_key_hash,
-        keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
+        crypto::keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
     },
 };
 

@@ -81,6 +81,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod format;
 pub mod grpc;
 pub mod http;
 pub mod keys;

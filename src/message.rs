@@ -24,10 +24,10 @@ use self::{
 };
 use crate::{
     domain::{
-        binding::Binding,
-        guess::Digits,
+        code::guess::Digits,
         ids::{ActionName, Locale, TenantId},
         recipient::Channel,
+        verification::binding::Binding,
     },
     ports::sender::{Content, Speech},
 };

@@ -1,10 +1,6 @@
 //! What the service needs of the world, as small traits with typed errors.
 
-pub mod callback;
 pub mod hook;
-pub mod outbox;
-pub mod receipt;
 pub mod sender;
 pub mod store;
-pub mod store_url;
 pub mod system;

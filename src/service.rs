@@ -1,58 +1,34 @@
 //! The use cases: load, decide, commit once, answer after.
 
-pub mod audit;
-mod breakers;
-pub mod callback;
-pub mod cancel;
-pub mod check;
-pub mod deliver;
-mod explain;
+pub mod delivery;
 pub mod failure;
-mod hand_over;
-pub mod hands;
-mod hedge;
-pub mod hook;
-pub mod link;
+pub mod limit;
 pub mod policy;
-pub mod quotas;
-pub mod receipt;
-pub mod resend;
-pub mod routes;
-mod screen;
-mod side;
-pub mod start;
-mod transact;
-pub mod vault;
-pub mod watch;
+pub mod record;
+pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::{
-        breaker::BreakerRules,
-        caller::Caller,
-        decide::{Standing, Target, get},
-        ids::VerificationId,
-        keyring::Keyring,
-        time::Timestamp,
-    },
+    domain::{crypto::keyring::Keyring, delivery::breaker::BreakerRules},
     message::Messages,
     ports::{
-        store::{Complaint, Store},
+        store::Store,
         system::{Clock, Entropy},
     },
 };
 
-use breakers::Breakers;
-use deliver::LEASE_MARGIN;
+use delivery::{
+    LEASE_MARGIN,
+    breakers::{BreakerSettings, Breakers},
+    hands::Hands,
+    hook::HookRule,
+    routes::Routes,
+};
 use failure::Failure;
-use hands::Hands;
-use hook::HookRule;
+use limit::{Drains, LocalQuotas};
 use policy::Policy;
-use quotas::{Drains, LocalQuotas};
-use routes::Routes;
-use side::Sides;
-use vault::Vault;
+use record::{side::Sides, vault::Vault};
 
 /// What a service is made of.
 pub struct Parts {
@@ -95,26 +71,6 @@ pub struct Service {
     breakers: Breakers,
 }
 
-/// When a sender is left alone for a while.
-#[derive(Clone, Copy, Debug)]
-pub struct BreakerSettings {
-    /// Messages that fail in a row, after which it is.
-    pub failures: u8,
-    /// How long, the first time.
-    pub open: Duration,
-    /// The longest.
-    pub open_max: Duration,
-}
-
-/// A verification as it stands, and the time at which it was read.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    /// How it stands.
-    pub standing: Standing,
-    /// When it was read: expiry is judged by it.
-    pub now: crate::domain::time::Now,
-}
-
 impl Service {
     /// Puts the parts together.
     #[must_use]
@@ -134,18 +90,6 @@ impl Service {
         &self.parts.clock
     }
 
-    /// Reads a verification.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub async fn get(&self, caller: &Caller, id: VerificationId) -> Result<Reading, Failure> {
-        let target = target(caller, id);
-        let loaded = self.bounded(self.load(&id.subject)).await?;
-        let cx = self.context(&loaded);
-        let standing = get(loaded.record, &target, &cx)?;
-        Ok(Reading { standing, now: cx.now })
-    }
-
     /// Does the store serve?
     ///
     /// # Errors
@@ -153,32 +97,4 @@ impl Service {
     pub async fn serves(&self) -> Result<(), Failure> {
         self.bounded(async { Ok(self.parts.store.ready().await?) }).await
     }
-
-    /// What is not as it should be, while the service still serves.
-    #[must_use]
-    pub fn complaints(&self) -> Vec<Complaint> {
-        let mut complaints = self.parts.store.complaints();
-        complaints.extend(self.breakers.complaints());
-        complaints
-    }
-
-    /// Follows what the fleet knows of the senders, for ever.
-    pub async fn follow_senders(&self) {
-        self.breakers.follow().await;
-    }
-
-    /// Drops events that are older than the settings keep them.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub async fn trim_events(&self) -> Result<u64, Failure> {
-        let kept = self.parts.policy.subject.event_retention;
-        let end = Timestamp::from_micros(self.parts.clock.now().as_micros().saturating_sub(crate::domain::time::micros(kept)));
-        Ok(self.parts.store.trim_events(end).await?)
-    }
-}
-
-/// Whose verification, by whom.
-fn target(caller: &Caller, id: VerificationId) -> Target {
-    Target { tenant: caller.tenant.clone(), caller: caller.name.clone(), id }
 }

@@ -6,12 +6,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     domain::ids::SubjectKey,
-    ports::receipt::{About, ProviderReceipt, ReceiptQueue},
+    ports::sender::receipts::{About, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
-        hands::{Hands, Job, Jobs},
-        quotas::DrainQueue,
-        receipt::Noted,
+        delivery::{
+            hands::{Hands, Job, Jobs},
+            receipt::Noted,
+        },
+        limit::DrainQueue,
     },
 };
 
@@ -190,7 +192,7 @@ async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> 
     all_well
 }
 
-async fn tick(service: &Service, key: &SubjectKey, hand: crate::service::hands::Hand) -> bool {
+async fn tick(service: &Service, key: &SubjectKey, hand: crate::service::delivery::hands::Hand) -> bool {
     match service.tick(key, hand).await {
         Ok(()) => true,
         Err(error) => {

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use countersign::{
     app::{App, Machine, Reach},
     config::{self, Settings},
-    domain::quota::Dimension,
-    ports::{sender::Sender, store::Store, store_url::StoreUrl},
+    domain::limit::quota::Dimension,
+    ports::{
+        sender::Sender,
+        store::{Store, url::StoreUrl},
+    },
     store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
     system::{SystemClock, SystemEntropy},
 };

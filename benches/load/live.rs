@@ -9,21 +9,20 @@ use std::{
 use countersign::{
     config::Settings,
     domain::{
-        binding::Binding,
-        decide::{Context, Next, Report, Start, Work, report, start},
+        crypto::keyring::Keyring,
+        decide::{Context, Next, Report, Start, Work, report, verification::start},
         delivery::{HandOver, Lease},
-        failures::Origin,
         ids::{ActionName, CallerName, DeliveryId, RequestId, SubjectId, TenantId, VerificationId},
-        keyring::Keyring,
         recipient::{Channel, Recipient},
         time::Now,
+        verification::{binding::Binding, rules::Origin},
     },
     keys,
     ports::{
         store::{Commit, Committed, Store, Write},
         system::{Clock as _, fresh},
     },
-    service::vault::Vault,
+    service::record::vault::Vault,
     system::{SystemClock, SystemEntropy},
 };
 use tokio::{runtime::Runtime, task::JoinSet};

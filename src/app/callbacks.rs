@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::App;
 use crate::{
     config::{self, SenderSettings, Settings},
-    domain::{mac::SharedText, recipient::Channel},
+    domain::{delivery::callback::Scheme, recipient::Channel},
+    format::mac::SharedText,
     http::callbacks::{self, Callbacks, Dialect, Receiver, Verifier},
-    ports::callback::Scheme,
 };
 
 /// What every sender with receipts is received with, by its name.

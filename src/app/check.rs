@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::Settings,
     keys,
-    ports::{receipt, store_url::StoreUrl},
+    ports::{sender::receipts, store::url::StoreUrl},
 };
 
 /// Everything that is wrong with the files that the settings name, each with its key.
@@ -41,7 +41,7 @@ pub fn problems(settings: &Settings) -> Vec<String> {
 }
 
 fn sender_problems(settings: &Settings) -> Vec<String> {
-    let (outbox, machine, (receipts, _)) = (Arc::default(), Machine::default(), receipt::queue());
+    let (outbox, machine, (receipts, _)) = (Arc::default(), Machine::default(), receipts::queue());
     let means = Means {
         profile: settings.profile,
         clock: &machine.clock,

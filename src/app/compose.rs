@@ -12,20 +12,19 @@ use crate::{
     domain::{
         caller::{Caller, Role, Roles, api_key_hash},
         ids::{ActionName, CallerName, TenantId},
-        limits::EntryMode,
-        number_rules::NumberRules,
-        spend::Spend,
+        limit::spend::Spend,
+        recipient::rules::NumberRules,
+        verification::rules::EntryMode,
     },
-    grpc::auth::{Credential, ShieldRate},
+    grpc::entrance::callers::{Credential, ShieldRate},
     keys,
     message::{Messages, SmsRules, TenantWording, Wording},
-    ports::{outbox::Outbox, receipt},
+    ports::sender::{outbox::Outbox, receipts},
     service::{
-        BreakerSettings, Parts, Service,
-        hands::Hands,
-        hook::HookRule,
+        Parts, Service,
+        delivery::{breakers::BreakerSettings, hands::Hands, hook::HookRule},
+        limit,
         policy::{Action, Policy},
-        quotas,
     },
     telemetry,
     worker::Worker,
@@ -46,10 +45,10 @@ impl App {
             None => stores::open(&settings, &machine).await?,
         };
         let outbox = development.then(Arc::<Outbox>::default);
-        let (receipts, receipt_queue) = receipt::queue();
+        let (receipts, receipt_queue) = receipts::queue();
         let routes = routes(&settings, &machine, (outbox.as_ref(), &receipts))?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
-        let (drains, approvals) = quotas::drains();
+        let (drains, approvals) = limit::drains();
         let parts = Parts {
             store,
             clock,

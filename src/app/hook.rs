@@ -7,11 +7,10 @@ use crate::{
     config::{HookKind, HookSettings, Profile},
     ports::{hook::Hook, system::Clock},
     sender::{
-        hook::{GrpcHook, HttpHook},
-        peer::PeerSettings,
-        signed::SignedSettings,
+        operator::hook::{GrpcHook, HttpHook},
+        transport::{peer::PeerSettings, signed::SignedSettings},
     },
-    service::hook::HookRule,
+    service::delivery::hook::HookRule,
 };
 
 /// The hook, and what holds when it does not answer.

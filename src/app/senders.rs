@@ -14,28 +14,25 @@ use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
     domain::recipient::Channel,
+    format::secret::SecretText,
     ports::{
-        outbox::Outbox,
-        receipt::Receipts,
-        sender::Sender,
+        sender::{Sender, outbox::Outbox, receipts::Receipts},
         system::{Clock, Entropy},
     },
     sender::{
-        addresses::Addresses,
-        apns::Apns,
-        console::Console,
-        fcm::Fcm,
+        development::{console::Console, outbox::OutboxSender},
         http::{AnswerRules, Application, Auth, Body, Http, HttpSettings, Method, RequestSettings},
-        outbox::OutboxSender,
-        plugin::{PeerSettings, Plugin},
-        secret::SecretText,
+        operator::{
+            plugin::{PeerSettings, Plugin},
+            webhook::{SignedSettings, Webhook},
+        },
+        push::{apns::Apns, fcm::Fcm, webpush::WebPush},
         smpp::{Smpp, SmppMeans, SmppSettings},
         smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
         sns::{Sns, SnsSettings},
-        webhook::{SignedSettings, Webhook},
-        webpush::WebPush,
+        transport::addresses::Addresses,
     },
-    service::routes::{NamedSender, Route, Routes},
+    service::delivery::routes::{NamedSender, Route, Routes},
 };
 
 /// Makes the senders, and the routes that lead to them.

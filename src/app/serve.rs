@@ -14,12 +14,13 @@ use crate::{
     config::Profile,
     grpc::{
         VerificationHandler,
-        auth::Callers,
-        guard::{GuardLayer, GuardParts},
-        listen::accept,
-        server::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
+        entrance::{GuardLayer, GuardParts, callers::Callers},
+        transport::{
+            bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
+            listen::accept,
+        },
     },
-    http::{self, link::LinkPage},
+    http::{self, pages::link::LinkPage},
     pb::{self, v1::verification_service_server::VerificationServiceServer},
     service::Service,
 };

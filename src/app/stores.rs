@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use super::Machine;
 use crate::{
     config::{Profile, Settings},
-    ports::{
-        store::{Complaint, Store},
-        store_url::{RedisUrl, StoreUrl},
+    ports::store::{
+        Complaint, Store,
+        url::{RedisUrl, StoreUrl},
     },
     store::{
         open_embedded,

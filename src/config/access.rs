@@ -8,8 +8,8 @@ use std::{
 use super::{Profile, Table};
 use crate::domain::{
     caller::{Role, Roles, api_key_hash},
+    crypto::keyring::Kid,
     ids::{CallerName, Invalid, TenantId},
-    keyring::Kid,
 };
 
 /// A master secret of the ring.

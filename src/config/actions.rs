@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{ChannelRoutes, Table};
 use crate::domain::{
-    code::CodeLength,
-    guess::{DIGITS_MAX, DIGITS_MIN, Separators},
+    code::{
+        CodeLength,
+        guess::{DIGITS_MAX, DIGITS_MIN, Separators},
+    },
+    delivery::plan::Step,
     ids::{ActionName, Invalid},
-    limits::{
+    recipient::Channel,
+    verification::rules::{
         ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX, STEP_WAIT_MAX,
         STEP_WAIT_MIN,
     },
-    plan::Step,
-    recipient::Channel,
 };
 
 /// The channels in the order in which an action takes them that names none.

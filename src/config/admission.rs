@@ -1,9 +1,17 @@
 //! What decides whether a message may be sent at all: `[quotas]`, `[guard]`, `[countries]`, `[numbers]` and `[spend]`.
 
+pub(super) mod numbers;
+pub(super) mod pumping;
+pub(super) mod quotas;
+pub(super) mod spend;
+
 use std::collections::BTreeSet;
 
-use super::{NumberSettings, Table, guard, numbers, quotas};
-use crate::domain::{guard::Guard, numbering::Country, quota::Quotas, spend::Spend};
+use super::{NumberSettings, Table};
+use crate::domain::{
+    limit::{pumping::Guard, quota::Quotas, spend::Spend},
+    recipient::number::Country,
+};
 
 /// What decides whether a message may be sent at all.
 #[derive(Clone, Debug)]
@@ -24,7 +32,7 @@ impl AdmissionSettings {
     pub(super) fn read(root: &mut Table<'_>) -> Self {
         Self {
             quotas: quotas::quotas(root.table("quotas")),
-            guard: guard::guard(root.table("guard")),
+            guard: pumping::guard(root.table("guard")),
             countries: numbers::allowed(root.table("countries")),
             numbers: NumberSettings::read(root.table("numbers")),
             spend: Spend::read(root.table("spend")),

@@ -1,12 +1,14 @@
 //! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
 
+pub(super) mod book;
 mod pairs;
+pub(super) mod spelling;
 
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
 
 use config::{Value, ValueKind};
 
-use super::{
+use super::reader::{
     book::Book,
     spelling::{is_near, literal},
 };

@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Profile, SenderSettings, Table};
-use crate::domain::{ids::Invalid, numbering::Country, recipient::Channel, route::SENDERS_MAX};
+use crate::domain::{
+    delivery::route::SENDERS_MAX,
+    ids::Invalid,
+    recipient::{Channel, number::Country},
+};
 
 /// The most that a sender weighs.
 const WEIGHT_MAX: u16 = 1000;

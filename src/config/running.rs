@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::Table;
-use crate::domain::limits::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
+use crate::domain::verification::rules::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Profile, Table};
-use crate::ports::store_url::{RedisUrl, StoreUrl};
+use crate::ports::store::url::{RedisUrl, StoreUrl};
 
 const DATABASE: &str = "countersign.redb";
 

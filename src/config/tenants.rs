@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     CallerSettings, ChannelRoutes, Profile, Table,
     access::DEVELOPMENT_TENANT,
+    admission::{numbers::countries, spend::budgets},
     messages,
-    numbers::countries,
     routes::{self, Means},
-    spend::budgets,
 };
 use crate::domain::{
     ids::{CallerName, Invalid, TenantId},
-    numbering::Country,
-    spend::{Budgets, Spend},
+    limit::spend::{Budgets, Spend},
+    recipient::number::Country,
 };
 
 /// What one tenant has of its own; all else it shares.

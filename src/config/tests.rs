@@ -8,7 +8,10 @@ mod smpp;
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::domain::{gcra::Rate, quota::Dimension, recipient::Channel};
+use crate::domain::{
+    limit::{quota::Dimension, rate::Rate},
+    recipient::Channel,
+};
 
 /// Loads a file's text and variables without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
@@ -138,7 +141,7 @@ fn code_05_no_cap_can_be_passed() {
 fn send_05_the_quotas_are_those_of_the_default_file() {
     let settings = with("", &[]).unwrap();
     for dimension in Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()) {
-        let (count, period_s) = quotas::default(dimension).unwrap();
+        let (count, period_s) = admission::quotas::default(dimension).unwrap();
         let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
         assert_eq!(settings.admission.quotas.rate(dimension), Some(rate), "{}", dimension.as_str());
     }

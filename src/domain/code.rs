@@ -1,12 +1,17 @@
 //! Derives codes: they are computed when needed and never stored.
 
+pub mod guess;
+pub mod link;
+
 use aws_lc_rs::hmac;
 
 use super::{
-    guess::{DIGITS_MAX, DIGITS_MIN, Digits},
+    code::{
+        guess::{DIGITS_MAX, DIGITS_MIN, Digits},
+        link::LinkSecret,
+    },
+    crypto::keyring::{Keyring, Kid, Mark, sign_fields, update_field},
     ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
-    keyring::{Keyring, Kid, Mark, sign_fields, update_field},
-    link::LinkSecret,
 };
 
 /// The version of the derivation; part of what is derived from.
@@ -130,7 +135,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{
-        super::{ids::SubjectKey, keyring::tests::ring},
+        super::{crypto::keyring::tests::ring, ids::SubjectKey},
         *,
     };
 

@@ -1,37 +1,28 @@
 //! The pure state machine: a record, a command and the time in, a decision out.
 
-mod cancel;
-mod check;
-mod follow;
-mod plan;
-mod receipt;
-mod resend;
-mod start;
-mod tick;
+mod delivery;
+mod verification;
 
 #[cfg(test)]
 mod tests;
 
-pub use cancel::{Cancel, CancelReason, cancel};
-pub use check::{Check, Checked, Verdict, check};
-pub use follow::{Follow, Pressed, follow};
-pub use receipt::{NoteReceipt, Noted, receipt};
-pub use resend::{Resend, resend};
-pub use start::{Start, start};
-pub use tick::{Report, Tick, Work, report, tick};
+pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick};
+pub use verification::{
+    Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check, follow, resend, start,
+};
 
 use super::{
-    event::{Event, What},
-    generation::Generation,
+    audit::event::{Event, What},
+    crypto::keyring::Keyring,
     ids::{ActionName, CallerName, SubjectId, TenantId, VerificationId},
-    keyring::Keyring,
-    limits::{FORGOTTEN_PERIOD, SubjectRules},
-    recipient::Recipient,
+    recipient::{Recipient, test_recipients::TestRecipients},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
-    test_recipients::TestRecipients,
-    time::{Now, Timestamp},
-    verification::{CancelCause, Outcome, Pending, Phase, Verification},
+    time::{Generation, Now, Timestamp},
+    verification::{
+        CancelCause, Outcome, Pending, Phase, Verification,
+        rules::{FORGOTTEN_PERIOD, SubjectRules},
+    },
 };
 
 /// What every decision may look at beside the record and the command.

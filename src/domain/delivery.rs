@@ -1,15 +1,22 @@
 //! One effort to bring one message to one recipient: queued, leased, handed over, or given up.
 
+pub mod breaker;
+pub mod callback;
+pub mod plan;
+pub mod receipt;
+pub mod route;
+
 use std::time::Duration;
 
+use self::{receipt::Receipt, route::Refusals};
 use super::{
     ids::{DeliveryId, ProviderReference},
-    limits::TRIES_MAX,
-    receipt::Receipt,
     recipient::{Channel, Recipient},
-    route::Refusals,
     time::{Now, Timestamp},
 };
+
+/// Hand-overs of one delivery, over all senders.
+pub const TRIES_MAX: u8 = 8;
 
 /// The right to hand a delivery over, until it ends or is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

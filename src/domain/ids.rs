@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::base58;
+use crate::format::base58;
 
 /// Why a text is not what it should be, as the end of a sentence that begins with the field's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

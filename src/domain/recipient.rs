@@ -1,61 +1,20 @@
 //! Addresses in one canonical form, and how they may be shown.
 
+pub mod app;
+mod channel;
+mod email;
+pub mod known;
+pub mod number;
+pub mod rules;
+pub mod test_recipients;
+
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
-use email_address::{EmailAddress, Options};
+pub use channel::Channel;
 
-use super::{
-    ids::Invalid,
-    numbering::{self, Plan},
-    push,
-};
-
-/// The road a message takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Channel {
-    /// Text message.
-    Sms,
-    /// E-mail.
-    Email,
-    /// Telephone call.
-    Voice,
-    /// WhatsApp.
-    Whatsapp,
-    /// Push message to an app.
-    Push,
-}
-
-impl Channel {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp, Self::Push];
-
-    /// The name used in settings, logs and records.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Email => "email",
-            Self::Voice => "voice",
-            Self::Whatsapp => "whatsapp",
-            Self::Push => "push",
-        }
-    }
-
-    /// Are its addresses telephone numbers?
-    #[must_use]
-    pub const fn reaches_numbers(self) -> bool {
-        match self {
-            Self::Sms | Self::Voice | Self::Whatsapp => true,
-            Self::Email | Self::Push => false,
-        }
-    }
-
-    /// The channel of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|channel| channel.as_str() == name)
-    }
-}
+use super::ids::Invalid;
+use email::{canonical_email, mask_email};
+use number::Plan;
 
 /// An address at the end of a channel.
 #[derive(Clone)]
@@ -84,9 +43,9 @@ impl Recipient {
         let (address, plan) = match channel {
             Channel::Email => (canonical_email(address)?, None),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
-                numbering::parse(address).map(|(address, plan)| (address, Some(plan)))?
+                number::parse(address).map(|(address, plan)| (address, Some(plan)))?
             }
-            Channel::Push => (push::canonical(address)?, None),
+            Channel::Push => (app::canonical(address)?, None),
         };
         Ok(Self { channel, address, plan: OnceLock::from(plan) })
     }
@@ -99,7 +58,7 @@ impl Recipient {
         let fits = match channel {
             Channel::Email => address.contains('@'),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => address.starts_with('+'),
-            Channel::Push => push::PushKind::split(address).is_some(),
+            Channel::Push => app::PushKind::split(address).is_some(),
         };
         let recipient = Self { channel, address: address.to_owned(), plan: OnceLock::new() };
         if fits { Ok(recipient) } else { Err(Invalid("is not a canonical address")) }
@@ -119,8 +78,8 @@ impl Recipient {
 
     /// The push service of the address, and what the service calls the installation; `None` but for apps.
     #[must_use]
-    pub fn installation(&self) -> Option<(push::PushKind, &str)> {
-        if self.channel == Channel::Push { push::PushKind::split(&self.address) } else { None }
+    pub fn installation(&self) -> Option<(app::PushKind, &str)> {
+        if self.channel == Channel::Push { app::PushKind::split(&self.address) } else { None }
     }
 
     /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`, `app •••• 4f2a`.
@@ -131,7 +90,7 @@ impl Recipient {
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
                 mask_number(&self.address, self.plan().map_or(0, |plan| plan.calling_code))
             }
-            Channel::Push => push::mask(&self.address),
+            Channel::Push => app::mask(&self.address),
         }
     }
 
@@ -186,27 +145,6 @@ impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.channel.as_str(), self.masked())
     }
-}
-
-fn canonical_email(text: &str) -> Result<String, Invalid> {
-    const WRONG: Invalid = Invalid("must be an e-mail address such as name@example.org");
-    if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"') {
-        return Err(WRONG);
-    }
-    let (local, domain) = text.rsplit_once('@').ok_or(WRONG)?;
-    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| WRONG)?;
-    let canonical = format!("{local}@{domain}");
-    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    // SMTP without SMTPUTF8, which few servers speak, carries ASCII only.
-    let fits = canonical.is_ascii() && EmailAddress::parse_with_options(&canonical, options).is_ok();
-    if fits { Ok(canonical) } else { Err(WRONG) }
-}
-
-fn mask_email(address: &str) -> String {
-    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
-    let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
-    let top = domain.rsplit_once('.').map_or("", |(_, top)| top);
-    format!("{}•••@{}•••.{top}", first(local), first(domain))
 }
 
 fn mask_number(number: &str, calling_code: u16) -> String {

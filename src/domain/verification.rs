@@ -1,19 +1,23 @@
 //! One bounded effort to prove, from start to closed.
 
+pub mod binding;
+pub mod rules;
+
 use super::{
-    binding::Binding,
-    code::{CodeFields, derive, derive_link},
+    code::{
+        CodeFields, derive, derive_link,
+        guess::Digits,
+        link::{BrowserMark, LinkToken},
+    },
+    crypto::keyring::{Keyring, Kid, Mark},
     delivery::{Delivery, DeliveryStatus},
-    failures::Origin,
-    generation::Generation,
-    guess::Digits,
     ids::{ActionName, CallerName, Locale, Reference, SubjectId, TenantId, VerificationId},
-    keyring::{Keyring, Kid, Mark},
-    limits::{CLOSED_MARGIN, EXPIRY_GRACE, EntryMode, Limits, SubjectRules},
-    link::{BrowserMark, LinkToken},
-    recipient::{Channel, Recipient},
-    test_recipients::TestRecipients,
-    time::{Now, Timestamp},
+    recipient::{Channel, Recipient, test_recipients::TestRecipients},
+    time::{Generation, Now, Timestamp},
+    verification::{
+        binding::Binding,
+        rules::{CLOSED_MARGIN, EXPIRY_GRACE, EntryMode, Limits, Origin, SubjectRules},
+    },
 };
 
 /// The contact that asks for the proof.

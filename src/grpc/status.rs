@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
+    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     pb::v1::ErrorReason,
     service::failure::{Failure, FieldViolation},
 };
@@ -170,6 +170,9 @@ mod tests {
         let failure =
             Failure::Store(crate::ports::store::StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
         assert_eq!(status(&failure).message(), "the store is unavailable");
-        assert_eq!(status(&Failure::Vault(crate::service::vault::VaultError::Content("record"))).message(), "internal error");
+        assert_eq!(
+            status(&Failure::Vault(crate::service::record::vault::VaultError::Content("record"))).message(),
+            "internal error"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! The handlers of `VerificationService`: who, convert, call, convert.
 
+mod convert;
+mod view;
+
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, stream};
@@ -7,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{convert, status::status, view};
+use super::status::status;
 use crate::{
     domain::{
         caller::{Caller, Role},
         decide::CancelReason,
     },
     pb::v1::{self, verification_service_server::VerificationService},
-    service::{Reading, Service, failure::Failure},
+    service::{Service, failure::Failure, verification::Reading},
 };
 
 /// Answers the calls of `VerificationService`.

@@ -29,8 +29,11 @@ use self::{
     verify::{Call, NotGenuine},
 };
 use crate::{
-    domain::{ids::ProviderReference, mac::SharedText},
-    ports::callback::{Place, Reading},
+    domain::{
+        delivery::callback::{Place, Reading},
+        ids::ProviderReference,
+    },
+    format::mac::SharedText,
     service::{Service, failure::Failure},
 };
 

@@ -5,10 +5,10 @@
 
 use super::{Facts, Key, Messages, form::Form, language::Language, mistake::TemplateMistake};
 use crate::domain::{
-    binding::Binding,
-    guess::Digits,
+    code::guess::Digits,
     ids::{ActionName, Locale, TenantId},
     recipient::Channel,
+    verification::binding::Binding,
 };
 
 /// The longest life of a code.

@@ -1,6 +1,6 @@
 //! How an SMS is counted, and the lines that browsers and apps look for at its end.
 
-use crate::domain::gsm7::septets;
+use crate::format::gsm7::septets;
 
 /// Longest message with the hash of an Android app, in bytes (SMS Retriever API).
 const WITH_HASH_BYTES_MAX: usize = 140;

@@ -1,13 +1,16 @@
 //! A sender: our adapter to the company or machine that brings messages.
 
+pub mod outbox;
+pub mod receipts;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    guess::Digits,
+    code::guess::Digits,
+    delivery::receipt::ReceiptToken,
     ids::{DeliveryId, ProviderReference, VerificationId},
-    receipt::ReceiptToken,
     recipient::Recipient,
     time::Timestamp,
 };
@@ -145,7 +148,7 @@ impl SendError {
 
 /// How the receipts of a provider find the delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReceiptRoad {
+pub enum ReceiptPath {
     /// It sends none.
     #[default]
     None,
@@ -161,7 +164,7 @@ pub struct Capabilities {
     /// Does the provider take the delivery's id as a key, so that the same message handed over twice goes out once?
     pub idempotent: bool,
     /// How its receipts find the delivery.
-    pub receipts: ReceiptRoad,
+    pub receipts: ReceiptPath,
 }
 
 /// Hands messages over.

@@ -1,11 +1,18 @@
 //! The store: opaque sealed records, an index of what is due, quotas, events, and news of changes.
 
+pub mod url;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::domain::{decide::Durability, gcra::Rate, generation::Generation, ids::SubjectKey, time::Timestamp};
+use crate::domain::{
+    decide::Durability,
+    ids::SubjectKey,
+    limit::rate::Rate,
+    time::{Generation, Timestamp},
+};
 
 /// The compare token of a stored blob: the random nonce of its seal.
 pub type Token = [u8; 12];

@@ -20,14 +20,14 @@ use self::{
     request::Request,
     template::{Place, Values},
 };
-use super::{
+use super::transport::{
     addresses::Addresses,
-    outgoing::{Outgoing, OutgoingError, Settings, Targets, give_up, next_sender},
-    secret::SecretText,
+    http::{Outgoing, OutgoingError, Settings, Targets, give_up, next_sender},
 };
 use crate::{
     domain::recipient::Channel,
-    ports::sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
+    format::secret::SecretText,
+    ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
 };
 
 /// How the provider knows us.
@@ -104,7 +104,7 @@ pub enum HttpError {
 /// Sends over a provider's API.
 #[derive(Debug)]
 pub struct Http {
-    roads: BTreeMap<Channel, Road>,
+    endpoints: BTreeMap<Channel, Endpoint>,
     credentials: Credentials,
     answers: AnswerRules,
     addresses: Option<Addresses>,
@@ -120,7 +120,7 @@ enum Credentials {
 
 /// The request of a channel, and the client that may call its host and no other.
 #[derive(Debug)]
-struct Road {
+struct Endpoint {
     request: Request,
     outgoing: Outgoing,
 }
@@ -131,7 +131,7 @@ impl Http {
     /// # Errors
     /// What is wrong with the settings.
     pub fn new(settings: HttpSettings) -> Result<Self, HttpError> {
-        let mut roads = BTreeMap::new();
+        let mut endpoints = BTreeMap::new();
         for (channel, request) in &settings.requests {
             let request = Request::new(request, &settings.parameters)?;
             if *channel == Channel::Voice && !request.has(Place::Greeting) {
@@ -146,18 +146,18 @@ impl Http {
             let targets = Targets::of(request.sample_url(), settings.allow_hosts.clone(), settings.plain);
             let (targets, ca_file) = (targets.map_err(OutgoingError::Url)?, settings.ca_file.clone());
             let outgoing = Outgoing::new(Settings { targets, ca_file, timeout: settings.timeout })?;
-            roads.insert(*channel, Road { request, outgoing });
+            endpoints.insert(*channel, Endpoint { request, outgoing });
         }
         let credentials = credentials(settings.auth)?;
-        Ok(Self { roads, credentials, answers: settings.answers, addresses: settings.addresses })
+        Ok(Self { endpoints, credentials, answers: settings.answers, addresses: settings.addresses })
     }
 }
 
 #[async_trait]
 impl Sender for Http {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let road = self.roads.get(&message.recipient.channel()).ok_or_else(|| give_up("wrong_channel"))?;
-        let mut call = road.request.call(&Values { message, addresses: self.addresses.as_ref() })?;
+        let endpoint = self.endpoints.get(&message.recipient.channel()).ok_or_else(|| give_up("wrong_channel"))?;
+        let mut call = endpoint.request.call(&Values { message, addresses: self.addresses.as_ref() })?;
         match &self.credentials {
             Credentials::None => {}
             Credentials::Fixed(name, value) => drop(call.headers.insert(name, value.clone())),
@@ -166,15 +166,15 @@ impl Sender for Http {
                 call.headers.insert(AUTHORIZATION, value);
             }
         }
-        judge(&self.answers, &road.outgoing.call(call).await?)
+        judge(&self.answers, &endpoint.outgoing.call(call).await?)
     }
 
     fn capabilities(&self) -> Capabilities {
-        let brings_token = self.roads.values().any(|road| road.request.has(Place::Callback));
+        let brings_token = self.endpoints.values().any(|endpoint| endpoint.request.has(Place::Callback));
         let receipts = match (&self.addresses, brings_token) {
-            (None, _) => ReceiptRoad::None,
-            (Some(_), true) => ReceiptRoad::ByToken,
-            (Some(_), false) => ReceiptRoad::ByReference,
+            (None, _) => ReceiptPath::None,
+            (Some(_), true) => ReceiptPath::ByToken,
+            (Some(_), false) => ReceiptPath::ByReference,
         };
         Capabilities { receipts, ..Capabilities::default() }
     }

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 
-use super::secret::SecretText;
+use crate::format::secret::SecretText;
 
 /// A key has another form, as the end of a sentence that begins with the name of its file.
 #[derive(Debug, thiserror::Error)]

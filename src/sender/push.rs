@@ -1,12 +1,16 @@
 //! What all push services get: the alert for a locked screen, and apart from it what the opened app shows.
 
+pub mod apns;
+pub mod fcm;
+pub mod webpush;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::outgoing::unfit;
+use super::transport::http::unfit;
 use crate::{
-    domain::{push::PushKind, time::Timestamp},
+    domain::{recipient::app::PushKind, time::Timestamp},
     ports::sender::{Message, SendError},
 };
 

@@ -1,8 +1,8 @@
 //! Sends text messages to a message centre over SMPP 3.4, and takes its receipts.
 
+mod centre;
 mod keeper;
 mod receipt;
-mod road;
 mod session;
 mod status;
 mod submission;
@@ -26,18 +26,20 @@ use tokio::{
 };
 
 use self::{
+    centre::Centre,
     keeper::Keeper,
-    road::Road,
     session::{Job, Rules},
     status::{retry, unknown},
     submission::{Address, submissions},
 };
-pub use super::tls::TlsError;
-use super::{secret::SecretText, tls::Tls};
-use crate::ports::{
-    receipt::Receipts,
-    sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
-    system::{Clock, Entropy},
+use super::transport::tls::Tls;
+pub use super::transport::tls::TlsError;
+use crate::{
+    format::secret::SecretText,
+    ports::{
+        sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent, receipts::Receipts},
+        system::{Clock, Entropy},
+    },
 };
 
 /// As many messages wait for room in the window at most; others wait outside, each in its time limit.
@@ -101,7 +103,7 @@ pub struct SmppMeans {
 
 /// Sends over one session that it keeps.
 pub struct Smpp {
-    road: Arc<Road>,
+    centre: Arc<Centre>,
     rules: Arc<Rules>,
     from: Address,
     clock: Arc<dyn Clock>,
@@ -112,7 +114,7 @@ pub struct Smpp {
 
 impl std::fmt::Debug for Smpp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Smpp({}:{})", self.road.host, self.road.port)
+        write!(f, "Smpp({}:{})", self.centre.host, self.centre.port)
     }
 }
 
@@ -125,7 +127,7 @@ impl Smpp {
         if settings.window == 0 {
             return Err(SmppError::Window);
         }
-        let road = Road {
+        let centre = Centre {
             tls: settings.tls.then(|| Tls::new(&settings.host, settings.ca_file.as_deref())).transpose()?,
             system_id: login("system_id", &settings.system_id)?,
             password: login("the password", settings.password.expose())?,
@@ -142,7 +144,7 @@ impl Smpp {
             enquire_every: settings.enquire_every,
         };
         Ok(Self {
-            road: Arc::new(road),
+            centre: Arc::new(centre),
             rules: Arc::new(rules),
             from: Address::parse(&settings.from).ok_or(SmppError::From)?,
             clock: means.clock,
@@ -154,9 +156,9 @@ impl Smpp {
     fn jobs(&self) -> &mpsc::Sender<Job> {
         self.jobs.get_or_init(|| {
             let (jobs, queue) = mpsc::channel(JOBS_MAX);
-            let (road, rules, entropy) = (self.road.clone(), self.rules.clone(), self.entropy.clone());
+            let (centre, rules, entropy) = (self.centre.clone(), self.rules.clone(), self.entropy.clone());
             // Ends with this sender, which holds the other end of the queue.
-            tokio::spawn(Keeper { road, rules, entropy }.keep(queue));
+            tokio::spawn(Keeper { centre, rules, entropy }.keep(queue));
             jobs
         })
     }
@@ -193,7 +195,7 @@ impl Sender for Smpp {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { idempotent: false, receipts: ReceiptRoad::ByReference }
+        Capabilities { idempotent: false, receipts: ReceiptPath::ByReference }
     }
 }
 

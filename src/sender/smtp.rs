@@ -5,7 +5,7 @@ mod dkim;
 mod mail;
 mod pool;
 mod refusal;
-mod road;
+mod server;
 mod wire;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -18,13 +18,16 @@ use self::{
     dkim::Signer,
     mail::Author,
     pool::Connections,
-    road::{Encryption, Road},
+    server::{Encryption, Server},
 };
-pub use super::tls::TlsError;
-use super::{secret::SecretText, tls::Tls};
-use crate::ports::{
-    sender::{Message, SendError, Sender, Sent},
-    system::Clock,
+use super::transport::tls::Tls;
+pub use super::transport::tls::TlsError;
+use crate::{
+    format::secret::SecretText,
+    ports::{
+        sender::{Message, SendError, Sender, Sent},
+        system::Clock,
+    },
 };
 
 /// The usual deadline of one hand-over, from dialling to the server's last word.
@@ -114,7 +117,7 @@ impl Smtp {
         }
         let signer = settings.dkim.map(|dkim| Signer::new(dkim, from.email.domain())).transpose()?;
         let tls = || Tls::new(&settings.host, settings.ca_file.as_deref());
-        let road = Road {
+        let server = Server {
             encryption: match settings.tls {
                 SmtpTls::None => Encryption::None,
                 SmtpTls::StartTls => Encryption::StartTls(tls()?),
@@ -125,7 +128,7 @@ impl Smtp {
             host: settings.host,
             port: settings.port,
         };
-        let connections = Connections::new(road, settings.pool_max);
+        let connections = Connections::new(server, settings.pool_max);
         Ok(Self { author: Author { from, signer }, connections, timeout: settings.timeout, clock })
     }
 }

@@ -14,11 +14,11 @@ use url::form_urlencoded::Serializer;
 use self::signature::{Credentials, date};
 use super::{
     http::{is_busy, refusal},
-    outgoing::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port, next_sender},
-    secret::SecretText,
+    transport::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port, next_sender},
 };
 use crate::{
     domain::{ids::ProviderReference, recipient::Channel},
+    format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
         system::Clock,

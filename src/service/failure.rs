@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::vault::VaultError;
+use super::record::vault::VaultError;
 use crate::{
-    domain::{number_rules::Unfit, quota::Dimension, refusal::Refusal},
+    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     ports::store::StoreError,
 };
 

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use super::failure::{Failure, FieldViolation};
 use crate::domain::{
-    binding::Binding,
     caller::Caller,
-    guard::Guard,
     ids::ActionName,
-    limits::{Limits, SubjectRules},
-    number_rules::NumberRules,
-    quota::Quotas,
-    spend::{Money, Spend},
-    test_recipients::TestRecipients,
+    limit::{
+        pumping::Guard,
+        quota::Quotas,
+        spend::{Money, Spend},
+    },
+    recipient::{rules::NumberRules, test_recipients::TestRecipients},
+    verification::{
+        binding::Binding,
+        rules::{Limits, SubjectRules},
+    },
 };
 
 /// The rules of one action.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::bed::{Bed, RATE, key, token};
 use crate::{
-    domain::generation::Generation,
+    domain::time::Generation,
     ports::store::{Blob, Commit, Committed, Draw, Drawn, Due, News, Return, Short, StoreError, Write},
     store::bounds::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };

@@ -8,26 +8,15 @@
 //! a connection of the generation of its load: after a failover it is a conflict, and what is decided anew sees the new
 //! generation. Replication loses what it loses; by this nothing that was lost is answered twice.
 
+mod connection;
 mod due;
 mod events;
-mod fault;
 #[cfg(test)]
 mod golden;
-mod guards;
-mod identity;
 mod keys;
-mod link;
-mod lua;
 mod news;
-mod node;
-mod open;
 mod quotas;
-mod road;
-mod sentinel;
-mod settings;
-mod setup;
-mod share;
-mod topology;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -36,17 +25,18 @@ use redis::{Cmd, Value, cmd, from_redis_value};
 use tokio_util::sync::DropGuard;
 
 use self::{
+    connection::{
+        fault::store_error,
+        identity::read_time,
+        lua::COMMIT,
+        node::{Common, Lane},
+        topology::Topology,
+        trip::{Answered, Trip, go, go_if},
+    },
     due::Looks,
-    fault::store_error,
-    identity::read_time,
     keys::{Keys, slot},
-    lua::COMMIT,
     news::Hub,
-    node::{Common, Lane},
-    road::{Answered, Trip, go, go_if},
-    setup::Epoch,
-    share::Share,
-    topology::Topology,
+    upkeep::{setup::Epoch, share::Share},
 };
 use super::bounds::{EVENTS_LOST, check_commit, check_event};
 use crate::{
@@ -60,8 +50,8 @@ use crate::{
     },
 };
 
-pub use open::{FirstUse, RedisMachine, RedisOpenError};
-pub use settings::{Certificates, Login, RedisSettings};
+pub use connection::settings::{Certificates, Login, RedisSettings};
+pub use upkeep::open::{FirstUse, RedisMachine, RedisOpenError};
 
 /// Length of the compare token at the front of a record.
 const TOKEN_BYTES: usize = 12;

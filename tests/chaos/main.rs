@@ -4,7 +4,7 @@
 //! third on a single server with a proxy before each process. What is chosen follows from the seed; what meets what does
 //! not. Ends with a table, and with an error if anything happened that must not.
 
-#[path = "../it/binary.rs"]
+#[path = "../it/harness/binary.rs"]
 mod binary;
 mod case;
 mod dice;
@@ -15,7 +15,7 @@ mod load;
 mod post;
 #[path = "../rig/rig.rs"]
 mod rig;
-#[path = "../it/sink.rs"]
+#[path = "../it/harness/sink.rs"]
 mod sink;
 mod world;
 

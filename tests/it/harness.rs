@@ -1,5 +1,11 @@
 //! Starts the whole service in this process and talks to it as a caller does.
 
+pub(super) mod binary;
+pub(super) mod canary;
+pub(super) mod http;
+pub(super) mod provider;
+pub(super) mod sink;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -13,13 +19,13 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::{ids::ProviderReference, quota::Dimension, recipient, time::Timestamp},
+    domain::{ids::ProviderReference, limit::quota::Dimension, recipient, time::Timestamp},
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
-        sender::{Capabilities, Message, ReceiptRoad, SendError, Sender, Sent},
+        sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
         system::Clock,
     },
-    service::vault::Line,
+    service::record::vault::Line,
     system::{ManualClock, SystemEntropy},
 };
 use tokio::sync::watch;
@@ -27,7 +33,7 @@ use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt;
 
 use crate::{
-    binary::no_quotas,
+    harness::binary::no_quotas,
     rig::{self, RedisServer},
 };
 
@@ -69,7 +75,7 @@ impl Sender for Recorder {
 
     fn capabilities(&self) -> Capabilities {
         let by_reference = self.by_reference.load(Ordering::Relaxed);
-        let receipts = if by_reference { ReceiptRoad::ByReference } else { ReceiptRoad::ByToken };
+        let receipts = if by_reference { ReceiptPath::ByReference } else { ReceiptPath::ByToken };
         Capabilities { receipts, ..Capabilities::default() }
     }
 }

@@ -20,9 +20,11 @@ const fn composes(name: &'static str) -> Layer {
 
 /// The picture of the crate's documentation as a table. An arrow more is a decision: take it here, and say why.
 const LAYERS: &[Layer] = &[
+    // Published formats: the ground floor.
+    layer("format", &[], &["aws_lc_rs", "base64", "bs58", "hex", "subtle", "thiserror", "zeroize"]),
     layer(
         "domain",
-        &[],
+        &["format"],
         // JSON and base64 are what the address of a browser is made of.
         &[
             "aws_lc_rs",
@@ -38,16 +40,16 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("ports", &["domain"], &["async_trait", "thiserror", "tokio"]),
+    layer("ports", &["format", "domain"], &["async_trait", "thiserror", "tokio"]),
     layer(
         "service",
-        &["domain", "ports", "message"],
+        &["format", "domain", "ports", "message"],
         &["async_trait", "futures_util", "metrics", "prost", "thiserror", "tokio", "tracing"],
     ),
-    layer("message", &["domain", "ports"], &["minijinja", "thiserror"]),
+    layer("message", &["format", "domain", "ports"], &["minijinja", "thiserror"]),
     layer(
         "grpc",
-        &["domain", "ports", "service", "pb"],
+        &["format", "domain", "ports", "service", "pb"],
         &[
             "aws_lc_rs",
             "futures_util",
@@ -67,13 +69,13 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "http",
-        &["domain", "ports", "service"],
+        &["format", "domain", "ports", "service"],
         &["axum", "base64", "hex", "jiff", "metrics", "minijinja", "serde", "serde_json", "tokio_util", "tracing", "url"],
     ),
-    layer("worker", &["domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
+    layer("worker", &["format", "domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
     layer(
         "store",
-        &["domain", "ports"],
+        &["format", "domain", "ports"],
         &[
             "arc_swap",
             "async_trait",
@@ -94,7 +96,7 @@ const LAYERS: &[Layer] = &[
     // Plug-ins are called by the public protos.
     layer(
         "sender",
-        &["domain", "ports", "pb"],
+        &["format", "domain", "ports", "pb"],
         &[
             "async_trait",
             "aws_lc_rs",
@@ -119,9 +121,9 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("system", &["domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
-    layer("config", &["domain", "ports"], &["config", "hex", "tracing_subscriber"]),
-    layer("keys", &["domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
+    layer("system", &["format", "domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
+    layer("config", &["format", "domain", "ports"], &["config", "hex", "tracing_subscriber"]),
+    layer("keys", &["format", "domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
     layer("telemetry", &["config"], &["anyhow", "metrics_exporter_prometheus", "tracing_subscriber"]),
     // Generated code.
     Layer { name: "pb", sees: Some(&[]), crates: None },
@@ -156,7 +158,7 @@ pub fn edges(path: &str, text: &str) -> Vec<String> {
         let from_root = matches!(seen.first().map(String::as_str), Some("crate" | "countersign"));
         let Some(other) = seen.get(1).filter(|other| from_root && *other != name && find(other).is_some()) else { continue };
         // Only the vault knows the stored form.
-        let is_vault = path.starts_with("src/service/vault") && other == "pb";
+        let is_vault = path.starts_with("src/service/record/vault") && other == "pb";
         if !sees.contains(&other.as_str()) && !is_vault {
             wrong.push(format!(
                 "{path}: `{name}` must not see `{other}` (`{}`); move the code, or go through a port",
@@ -234,7 +236,7 @@ fn an_edge_that_the_picture_has_not_is_refused() {
         ("src/domain/subject.rs", "use crate::ports::store::Store;"),
         ("src/domain/subject.rs", "use crate::{domain::time::Now, ports::store::Store};"),
         ("src/domain/subject.rs", "use super::super::ports::store::Store;"),
-        ("src/grpc/watch.rs", "fn f(x: crate::store::Embedded) {}"),
+        ("src/grpc/verification/watch.rs", "fn f(x: crate::store::Embedded) {}"),
         ("src/store/redis.rs", "use crate::sender::Smtp;"),
         ("src/service/check.rs", "use crate::pb::store::Record;"),
         ("src/util.rs", ""),
@@ -242,7 +244,7 @@ fn an_edge_that_the_picture_has_not_is_refused() {
         assert_eq!(edges(path, text).len(), 1, "{path}: {text}");
     }
     for (path, text) in [
-        ("src/service/vault/encode.rs", "use crate::pb::store::Record;"),
+        ("src/service/record/vault/encode.rs", "use crate::pb::store::Record;"),
         ("src/service/check.rs", "use crate::{domain::time::Now, ports::store::Store};"),
         ("src/domain/decide/check.rs", "use super::super::time::Now;"),
         ("src/app.rs", "use crate::store::Embedded;"),
@@ -256,7 +258,10 @@ fn a_status_made_elsewhere_is_refused() {
     let text = "use tonic::Status;\nfn f() -> Status { Status::internal(\"x\") }";
     assert_eq!(statuses("src/grpc/check.rs", text).len(), 1);
     assert_eq!(statuses("src/grpc/status.rs", text), Vec::<String>::new());
-    assert_eq!(statuses("src/grpc/convert.rs", "use tonic::Request;\nfn f() { Status::Pending }"), Vec::<String>::new());
+    assert_eq!(
+        statuses("src/grpc/verification/convert.rs", "use tonic::Request;\nfn f() { Status::Pending }"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::secret;
 use crate::{
     config::{self, Connection},
-    sender::{apns::ApnsSettings, fcm::FcmSettings, webpush::WebPushSettings},
+    sender::push::{apns::ApnsSettings, fcm::FcmSettings, webpush::WebPushSettings},
 };
 
 pub(super) fn fcm(settings: &config::FcmSender, plain: bool) -> anyhow::Result<FcmSettings> {

@@ -2,8 +2,8 @@
 
 use config::{Value, ValueKind};
 
-use super::{super::spelling::literal, Table};
-use crate::domain::{ids::Invalid, spend::Money};
+use super::{Table, spelling::literal};
+use crate::domain::{ids::Invalid, limit::spend::Money};
 
 /// A text or a number as it was written. TOML makes a binary number of a decimal one; its shortest form is the decimal again.
 fn written(value: &Value) -> Option<String> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, File, FileFormat};
 
 use super::{
-    super::{Table, book::Book},
+    super::{Table, reader::book::Book},
     http::{Connection, HttpAuth, HttpRequest, HttpSender, answers, request},
     receipts::Receipts,
 };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::Table;
-use crate::ports::callback::{Place, Reading, Scheme};
+use crate::domain::delivery::callback::{Place, Reading, Scheme};
 
 /// The receipts of a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use super::*;
 use crate::domain::{
     ids::TenantId,
-    numbering::NumberType,
-    recipient::{Channel, Recipient},
-    spend::{Budgets, Money},
+    limit::spend::{Budgets, Money},
+    recipient::{Channel, Recipient, number::NumberType},
 };
 
 /// A production file with a road to numbers, and no country.

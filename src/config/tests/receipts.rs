@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{PRODUCTION, keys_of, preset_section, with};
 use crate::{
     config::Settings,
-    ports::callback::{Place, Scheme},
+    domain::delivery::callback::{Place, Scheme},
 };
 
 #[test]

@@ -11,7 +11,7 @@ use minijinja::HtmlEscape;
 use serde_json::{Value, json};
 
 use super::{Callbacks, Incoming, Outcome, Receiver, count};
-use crate::{domain::receipt::Receipt, service::receipt::Spoken};
+use crate::{domain::delivery::receipt::Receipt, service::delivery::spoken::Spoken};
 
 /// The language in which a provider is told what a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
-    domain::receipt::Receipt,
-    ports::callback::{Place, Reading},
+use crate::domain::delivery::{
+    callback::{Place, Reading},
+    receipt::Receipt,
 };
 
 /// Longest reason that is kept.

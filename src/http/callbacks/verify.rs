@@ -11,12 +11,11 @@ use axum::http::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::{
-    domain::{
+    domain::{delivery::callback::Scheme, time::Timestamp},
+    format::{
         mac::{MacKey, SharedText},
-        time::Timestamp,
-        webhook_key::{WebhookKeys, WrongSecret},
+        standard_webhooks::{WebhookKeys, WrongSecret},
     },
-    ports::callback::Scheme,
 };
 
 /// How far the time of a call may be off, either way (HOOK-02; the tolerance of Standard Webhooks).

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::super::outgoing::{Reply, again, give_up, next_sender, unfit};
+use super::super::transport::http::{Reply, again, give_up, next_sender, unfit};
 use crate::{
     domain::ids::ProviderReference,
     ports::sender::{SendError, Sent},

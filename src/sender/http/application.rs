@@ -6,10 +6,8 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use super::super::{
-    jws::{Signer, WrongKey},
-    secret::SecretText,
-};
+use super::super::jws::{Signer, WrongKey};
+use crate::format::secret::SecretText;
 use crate::ports::system::{Clock, Entropy, fresh};
 
 /// Longer than any call takes.

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::{
-    super::outgoing::{Call, give_up},
+    super::transport::http::{Call, give_up},
     template::{Place, Template, Values},
 };
 use crate::ports::sender::SendError;

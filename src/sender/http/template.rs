@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::addresses::Addresses;
+use super::super::transport::addresses::Addresses;
 use crate::{
-    domain::receipt::ReceiptToken,
+    domain::delivery::receipt::ReceiptToken,
     ports::sender::{Message, Speech},
 };
 

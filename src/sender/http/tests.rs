@@ -6,8 +6,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::{again, next_sender, unfit, unknown},
-        samples,
+        doubles::samples,
+        transport::http::{again, next_sender, unfit, unknown},
     },
     *,
 };
@@ -249,7 +249,7 @@ async fn chan_08_a_provider_without_right_tls_gets_nothing() {
     // One that speaks in the clear.
     let plain = format!("https://{}", listener(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await);
     // One whose certificate nobody vouches for.
-    let (port, seen) = super::super::tls_sink::start().await;
+    let (port, seen) = super::super::doubles::tls_sink::start().await;
     for base in [plain, format!("https://127.0.0.1:{port}")] {
         let sender = Http::new(settings(&base, json_body())).unwrap();
         assert_eq!(sender.send(&message()).await, Err(next_sender("tls_failed")), "{base}");
@@ -376,8 +376,8 @@ async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
             let server = provider(status(200)).await;
             let addresses = addresses.clone();
             let sender = Http::new(HttpSettings { addresses, ..settings(&server.uri(), body) }).unwrap();
-            let road = if expected.is_some() { ReceiptRoad::ByToken } else { ReceiptRoad::None };
-            assert_eq!(sender.capabilities().receipts, road);
+            let path = if expected.is_some() { ReceiptPath::ByToken } else { ReceiptPath::None };
+            assert_eq!(sender.capabilities().receipts, path);
             sender.send(&message).await.unwrap();
             let request = server.received_requests().await.unwrap().remove(0);
             let form = || url::form_urlencoded::parse(&request.body).into_owned().collect();
@@ -388,7 +388,7 @@ async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
         }
     }
     let sender = Http::new(HttpSettings { addresses: Some(addresses()), ..settings("http://127.0.0.1:9", json_body()) }).unwrap();
-    assert_eq!(sender.capabilities().receipts, ReceiptRoad::ByReference, "it is told no address");
+    assert_eq!(sender.capabilities().receipts, ReceiptPath::ByReference, "it is told no address");
 }
 
 #[tokio::test]

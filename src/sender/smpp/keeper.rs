@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    road::Road,
+    centre::Centre,
     session::{End, Job, Rules, run},
     status::retry,
 };
@@ -26,7 +26,7 @@ const STABLE: Duration = Duration::from_secs(10);
 
 /// Keeps the session.
 pub(super) struct Keeper {
-    pub(super) road: Arc<Road>,
+    pub(super) centre: Arc<Centre>,
     pub(super) rules: Arc<Rules>,
     pub(super) entropy: Arc<dyn Entropy>,
 }
@@ -37,7 +37,7 @@ impl Keeper {
         let mut first = jobs.recv().await;
         let (mut failures, mut is_over) = (0, first.is_none());
         while !is_over {
-            match self.road.connect().await {
+            match self.centre.connect().await {
                 Ok(wire) => {
                     let began = Instant::now();
                     let end = run(&self.rules, wire, first.take(), &mut jobs).await;

@@ -2,7 +2,7 @@
 
 use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
 
-use crate::domain::{ids::ProviderReference, receipt::Receipt};
+use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
 
 /// The bits of `esm_class` that say what kind of message it is.
 const KIND: u8 = 0b0011_1100;

@@ -23,16 +23,16 @@ use tokio::{
 };
 
 use super::{
+    centre::BIND,
     receipt,
-    road::BIND,
     status::{judge, unknown},
     wire::{Ear, Heard, Lost, Mouth},
 };
 use crate::{
     domain::ids::ProviderReference,
-    ports::{
-        receipt::{About, ProviderReceipt, Receipts},
-        sender::{SendError, Sent},
+    ports::sender::{
+        SendError, Sent,
+        receipts::{About, ProviderReceipt, Receipts},
     },
 };
 

@@ -19,7 +19,7 @@ use tokio_util::{
 };
 
 use super::{
-    super::{
+    super::doubles::{
         samples::{Fixed, message},
         tls_sink,
     },
@@ -28,13 +28,13 @@ use super::{
 };
 use crate::{
     domain::{
-        gsm7::tests::decode,
-        receipt::Receipt,
+        delivery::receipt::Receipt,
         recipient::{Channel, Recipient},
     },
-    ports::{
-        receipt::{About, ReceiptQueue, queue},
-        sender::Content,
+    format::gsm7::tests::decode,
+    ports::sender::{
+        Content,
+        receipts::{About, ReceiptQueue, queue},
     },
 };
 

@@ -2,7 +2,7 @@
 
 use rusmpp::values::DataCoding;
 
-use crate::domain::gsm7::septets;
+use crate::format::gsm7::septets;
 
 /// Most octets of one message: 160 characters, which the message centre packs.
 const GSM_ONE: usize = 160;
@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::gsm7::tests::decode;
+    use crate::format::gsm7::tests::decode;
 
     /// The text, as a telephone puts it together.
     fn read(coded: &Coded) -> String {

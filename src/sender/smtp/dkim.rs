@@ -10,8 +10,8 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 
-use super::super::secret::SecretText;
 use crate::domain::time::Timestamp;
+use crate::format::secret::SecretText;
 
 /// Most keys of one sender: an old and a new one of each algorithm.
 pub const KEYS_MAX: usize = 4;

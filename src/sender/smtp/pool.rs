@@ -15,7 +15,7 @@ use super::{
     mail::Mail,
     refusal::judge,
     retry,
-    road::Road,
+    server::Server,
     unknown,
 };
 use crate::ports::sender::SendError;
@@ -27,7 +27,7 @@ const CLOSING: u16 = 421;
 
 /// A bounded number of connections to one server.
 pub(super) struct Connections {
-    road: Road,
+    server: Server,
     slots: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
@@ -39,14 +39,14 @@ struct Idle {
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Connections({}:{})", self.road.host, self.road.port)
+        write!(f, "Connections({}:{})", self.server.host, self.server.port)
     }
 }
 
 impl Connections {
-    pub(super) fn new(road: Road, max: u32) -> Self {
+    pub(super) fn new(server: Server, max: u32) -> Self {
         let slots = usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { road, slots: Semaphore::new(slots), idle: Mutex::default() }
+        Self { server, slots: Semaphore::new(slots), idle: Mutex::default() }
     }
 
     /// Hands one mail over. A connection on which anything failed, or whose caller went away, is dropped.
@@ -85,7 +85,7 @@ impl Connections {
     }
 
     async fn begin(&self, mail: &Mail) -> Result<Connection, SendError> {
-        let mut connection = self.road.connect().await?;
+        let mut connection = self.server.connect().await?;
         match connection.offer(mail).await {
             Ok(()) => Ok(connection),
             Err(Stop::Lost) => Err(retry("unreachable")),

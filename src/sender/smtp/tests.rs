@@ -1,7 +1,7 @@
 //! Mail as it arrives at an SMTP server, and what follows from what the server says.
 
 use super::{
-    super::{samples, sink::Sink},
+    super::doubles::{samples, sink::Sink},
     *,
 };
 use crate::{domain::time::Timestamp, system::ManualClock};

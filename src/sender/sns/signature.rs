@@ -6,8 +6,8 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use super::super::secret::SecretText;
 use crate::domain::time::Timestamp;
+use crate::format::secret::SecretText;
 
 /// Who signs, for which service of which region.
 pub(super) struct Credentials {

@@ -4,8 +4,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
     super::{
-        outgoing::unfit,
-        samples::{self, Fixed},
+        doubles::samples::{self, Fixed},
+        transport::http::unfit,
     },
     *,
 };

@@ -19,13 +19,12 @@ use rig::RedisServer;
 use crate::{
     domain::{
         decide::Durability,
-        gcra::Rate,
         ids::SubjectKey,
+        limit::rate::Rate,
         time::{Timestamp, micros},
     },
-    ports::store_url::StoreUrl,
     ports::{
-        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write},
+        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write, url::StoreUrl},
         system::{Clock, Entropy},
     },
     store::{

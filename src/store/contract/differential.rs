@@ -14,7 +14,7 @@ use redb::{Database, backends::InMemoryBackend};
 
 use super::bed::{Counter, ManualClock, RATE, key, open_redis, redis_settings, server, token};
 use crate::{
-    domain::{decide::Durability, generation::Generation},
+    domain::{decide::Durability, time::Generation},
     ports::{
         store::{Blob, Commit, Draw, Return, Short, Store, StoredEvent, Write},
         system::Clock,

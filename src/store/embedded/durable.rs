@@ -11,7 +11,10 @@ use self::{
 };
 use super::{quotas::Quotas, watchers::Watchers};
 use crate::{
-    domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
+    domain::{
+        ids::SubjectKey,
+        time::{Generation, Timestamp},
+    },
     ports::{
         store::{Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
         system::{Clock, Entropy},

@@ -13,7 +13,10 @@ use super::{
     watchers::Watchers,
 };
 use crate::{
-    domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
+    domain::{
+        ids::SubjectKey,
+        time::{Generation, Timestamp},
+    },
     ports::{
         store::{
             Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent, Token,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::shards::Shards;
 use crate::{
-    domain::{gcra::Level, time::Timestamp},
+    domain::{limit::rate::Level, time::Timestamp},
     ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
@@ -112,7 +112,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gcra::Rate;
+    use crate::domain::limit::rate::Rate;
 
     fn draw(n: u32) -> Draw {
         let mut bucket = [0; 16];

@@ -9,9 +9,12 @@ use redis::{Value, cmd, from_redis_value};
 use tokio::time::Instant;
 
 use super::{
-    Core, identity,
+    Core,
+    connection::{
+        identity,
+        node::{Lane, Node},
+    },
     keys::slot,
-    node::{Lane, Node},
 };
 use crate::{
     domain::{ids::SubjectKey, time::Timestamp},
@@ -143,7 +146,7 @@ impl Core {
         sent.map_err(|error| {
             link.trust().lose();
             self.topology.look();
-            super::fault::store_error(&error)
+            super::connection::fault::store_error(&error)
         })
     }
 

@@ -4,9 +4,11 @@ use redis::cmd;
 
 use super::{
     Core,
+    connection::{
+        node::Lane,
+        trip::{Trip, go},
+    },
     keys::slot,
-    node::Lane,
-    road::{Trip, go},
 };
 use crate::{
     domain::{ids::SubjectKey, time::Timestamp},

@@ -11,15 +11,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Core,
+    connection::node::{Node, State},
     keys::slot,
-    node::{Node, State},
 };
 use crate::{
     domain::ids::SubjectKey,
-    ports::{
-        store::{News, StoreError},
-        store_url::Endpoint,
-    },
+    ports::store::{News, StoreError, url::Endpoint},
 };
 
 /// Between two looks for records that nobody watches any more, and for servers that came or went.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{
     Core,
-    fault::store_error,
+    connection::{
+        fault::store_error,
+        lua::{DRAW, GIVE_BACK},
+        trip::{Trip, go},
+    },
     keys::{Keys, slot},
-    lua::{DRAW, GIVE_BACK},
-    road::{Trip, go},
 };
 use crate::{
     domain::time::micros,

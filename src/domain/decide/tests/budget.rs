@@ -6,11 +6,12 @@ use super::{
 };
 use crate::domain::{
     decide::{Durability, Start, Verdict},
-    failures::Origin,
-    limits::{ATTEMPTS_MAX, FAILURE_LIMIT_MAX, FAILURES_CAP},
     recipient::{Channel, Recipient},
     refusal::Refusal,
-    verification::{Outcome, Status},
+    verification::{
+        Outcome, Status,
+        rules::{ATTEMPTS_MAX, FAILURE_LIMIT_MAX, FAILURES_CAP, Origin},
+    },
 };
 
 #[test]

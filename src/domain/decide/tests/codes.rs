@@ -5,16 +5,18 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    code::CodeLength,
-    decide::{CancelReason, Check, Next, Start, Target, Verdict, check},
-    failures::Origin,
-    guess::{Digits, Guess, Separators},
+    code::{
+        CodeLength,
+        guess::{Digits, Guess, Separators},
+    },
+    decide::{CancelReason, Check, Next, Start, Target, Verdict, verification::check},
     ids::{AttemptId, SubjectId, TenantId, VerificationId},
-    limits::{CODE_LIFETIME_MAX, EntryMode, Limits},
-    recipient::{Channel, Recipient},
+    recipient::{Channel, Recipient, test_recipients::TestRecipients},
     refusal::Refusal,
-    test_recipients::TestRecipients,
-    verification::{CancelCause, Outcome, Status},
+    verification::{
+        CancelCause, Outcome, Status,
+        rules::{CODE_LIFETIME_MAX, EntryMode, Limits, Origin},
+    },
 };
 
 /// CODE-06 asks for 1 000 at once; rounds are scaled down from 1 000.

@@ -7,13 +7,11 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Next, Report, Start, Tick, Work, report, tick},
-    delivery::{DeliveryStatus, HandOver},
-    event::What,
-    failures::Origin,
+    audit::event::What,
+    decide::{CancelReason, Next, Report, Start, Tick, Work, delivery::tick, report},
+    delivery::{DeliveryStatus, HandOver, TRIES_MAX},
     ids::{DeliveryId, ProviderReference, VerificationId},
-    limits::TRIES_MAX,
-    verification::{CancelCause, Outcome},
+    verification::{CancelCause, Outcome, rules::Origin},
 };
 
 fn status(world: &World, id: VerificationId) -> &DeliveryStatus {

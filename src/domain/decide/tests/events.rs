@@ -5,12 +5,11 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Start, Target, cancel, refused},
-    event::What,
-    failures::Origin,
+    audit::event::What,
+    decide::{CancelReason, Start, Target, refused, verification::cancel},
     ids::CallerName,
     refusal::Refusal,
-    verification::{CancelCause, Judgement, Outcome},
+    verification::{CancelCause, Judgement, Outcome, rules::Origin},
 };
 
 fn story(world: &World) -> Vec<What> {

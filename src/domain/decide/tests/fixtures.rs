@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use crate::domain::{
-    binding::Binding,
-    code::CodeLength,
-    guess::Separators,
+    code::{CodeLength, guess::Separators},
+    crypto::keyring::{Keyring, tests::ring},
     ids::{ActionName, CallerName, Reference, SubjectId, TenantId},
-    keyring::{Keyring, tests::ring},
-    limits::{EntryMode, Limits},
     recipient::{Channel, Recipient},
     refusal::Refusal,
-    verification::Contact,
+    verification::{
+        Contact,
+        binding::Binding,
+        rules::{EntryMode, Limits},
+    },
 };
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);

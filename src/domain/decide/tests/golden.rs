@@ -6,13 +6,12 @@ use serde_json::Value;
 
 use super::{fixtures::CALLER, world::World};
 use crate::domain::{
-    binding::Binding,
-    code::{CodeFields, CodeLength, derive, derive_link, fingerprint},
+    code::{CodeFields, CodeLength, derive, derive_link, fingerprint, link::LinkToken},
+    crypto::keyring::{Keyring, Kid, Mark, SECRET_BYTES, Secret},
     decide::Start,
+    delivery::receipt::ReceiptToken,
     ids::{ActionName, AttemptId, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
-    keyring::{Keyring, Kid, Mark, SECRET_BYTES, Secret},
-    link::LinkToken,
-    receipt::ReceiptToken,
+    verification::binding::Binding,
 };
 
 const FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/derived.json"));

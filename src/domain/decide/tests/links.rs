@@ -5,12 +5,11 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Follow, Pressed, Start, Verdict, follow},
-    failures::Origin,
+    code::link::{BrowserMark, LinkToken},
+    decide::{CancelReason, Follow, Pressed, Start, Verdict, verification::follow},
     ids::{AttemptId, VerificationId},
-    limits::{EntryMode, Limits},
-    link::{BrowserMark, LinkToken},
     refusal::Refusal,
+    verification::rules::{EntryMode, Limits, Origin},
 };
 
 const BROWSER: &str = "a random value of the browser";

@@ -6,13 +6,13 @@ use super::world::World;
 use crate::domain::{
     decide::Verdict,
     delivery::{Delivery, DeliveryStatus},
-    failures::Origin,
-    generation::Generation,
     ids::{DeliveryId, VerificationId},
-    limits::{ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, SENDS_MAX},
-    subject::SubjectRecord,
-    time::Timestamp,
-    verification::{Outcome, Pending, Phase, Status, Verification},
+    record::subject::SubjectRecord,
+    time::{Generation, Timestamp},
+    verification::{
+        Outcome, Pending, Phase, Status, Verification,
+        rules::{ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin, SENDS_MAX},
+    },
 };
 
 /// What was seen of one start.
@@ -98,7 +98,7 @@ impl Model {
 
     fn read_events(&mut self, world: &World) {
         for event in &world.events[self.events_read..] {
-            if let (crate::domain::event::What::Closed { outcome }, Some(id)) = (&event.what, event.verification) {
+            if let (crate::domain::audit::event::What::Closed { outcome }, Some(id)) = (&event.what, event.verification) {
                 assert_eq!(self.closed.insert(id, *outcome), None, "two ends");
             }
         }

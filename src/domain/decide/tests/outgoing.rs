@@ -5,13 +5,16 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{Outgoing, Resend, Start, resend, start},
-    failures::Origin,
+    decide::{
+        Outgoing, Resend, Start,
+        verification::{resend, start},
+    },
     ids::{DeliveryId, VerificationId},
-    limits::SENDS_MAX,
-    reached::KNOWN_MAX,
-    recipient::{Channel, Recipient},
-    verification::RequestMark,
+    recipient::{Channel, Recipient, known::KNOWN_MAX},
+    verification::{
+        RequestMark,
+        rules::{Origin, SENDS_MAX},
+    },
 };
 
 fn of_start(world: &mut World, command: Start) -> Option<Outgoing> {

@@ -7,16 +7,13 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    decide::{CancelReason, Noted, Start, Verdict, Work, start},
-    delivery::{DeliveryStatus, HandOver},
-    event::What,
-    failures::Origin,
+    audit::event::What,
+    decide::{CancelReason, Noted, Start, Verdict, Work, verification::start},
+    delivery::{DeliveryStatus, HandOver, plan::Step, receipt::Receipt},
     ids::VerificationId,
-    limits::Limits,
-    plan::Step,
-    receipt::Receipt,
     recipient::{Channel, Recipient},
     refusal::Refusal,
+    verification::rules::{Limits, Origin},
 };
 
 const EMAIL_WAIT: Duration = Duration::from_secs(20);
@@ -302,7 +299,7 @@ fn a_step_says_whom_it_would_reach() {
     world.pass(EMAIL_WAIT);
     let command =
         crate::domain::decide::Tick { lease: world.lease(), hands: 1, delivery: crate::domain::ids::DeliveryId([9; 16]) };
-    let outgoing = crate::domain::decide::tick(world.record.clone(), &command, &world.cx()).outgoing.unwrap();
+    let outgoing = crate::domain::decide::delivery::tick(world.record.clone(), &command, &world.cx()).outgoing.unwrap();
     assert_eq!((&outgoing.tenant, &outgoing.caller, &outgoing.subject), (&first.tenant, &first.caller, &first.subject));
     assert_eq!(outgoing.recipient, number(Channel::Sms));
     assert!(outgoing.new_recipient && !outgoing.new_subject);

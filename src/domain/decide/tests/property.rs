@@ -15,15 +15,15 @@ use super::{
 };
 use crate::domain::{
     decide::{CancelReason, Checked, Start, Verdict, Work},
-    delivery::HandOver,
-    failures::Origin,
+    delivery::{HandOver, receipt::Receipt},
     ids::VerificationId,
-    limits::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, SENDS_MAX},
-    receipt::Receipt,
     recipient::Channel,
     refusal::Refusal,
     time::Timestamp,
-    verification::Status,
+    verification::{
+        Status,
+        rules::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin, SENDS_MAX},
+    },
 };
 
 /// As many sequences, each of so many commands.

@@ -5,13 +5,11 @@ use super::{
     world::World,
 };
 use crate::domain::{
+    audit::event::What,
     decide::{CancelReason, Noted, Verdict, Work},
-    delivery::{DeliveryStatus, HandOver},
-    event::What,
-    failures::Origin,
+    delivery::{DeliveryStatus, HandOver, receipt::Receipt},
     ids::{DeliveryId, ProviderReference, VerificationId},
-    receipt::Receipt,
-    verification::{Outcome, Status},
+    verification::{Outcome, Status, rules::Origin},
 };
 
 fn undelivered(reason: &str) -> Receipt {

@@ -8,12 +8,13 @@ use super::{
 };
 use crate::domain::{
     decide::{CancelReason, Durability, Start, Verdict, get},
-    failures::Origin,
-    limits::{CLOSED_MARGIN, CLOSED_MAX, FAILURES_CAP, GENERATION_PENALTY},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
     time::{Now, Timestamp},
-    verification::{CancelCause, Outcome, Status},
+    verification::{
+        CancelCause, Outcome, Status,
+        rules::{CLOSED_MARGIN, CLOSED_MAX, FAILURES_CAP, GENERATION_PENALTY, Origin},
+    },
 };
 
 #[test]

@@ -7,12 +7,12 @@ use super::{
     world::World,
 };
 use crate::domain::{
+    code::link::BrowserMark,
+    crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
     decide::{Follow, Pressed, Start, Verdict, follow},
-    failures::Origin,
     ids::AttemptId,
-    keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-    link::BrowserMark,
     refusal::Refusal,
+    verification::rules::Origin,
 };
 
 const BROWSER: &str = "a random value of the browser";

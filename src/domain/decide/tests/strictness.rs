@@ -5,17 +5,19 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    breaker::{Breaker, Pass},
     decide::{Resend, Start, Verdict, resend},
-    delivery::HandOver,
-    failures::Origin,
+    delivery::{
+        HandOver,
+        breaker::{Breaker, Pass},
+    },
     ids::{CallerName, DeliveryId, VerificationId},
-    limits::{CLOSED_MARGIN, WAIT_FIRST},
-    reached::Reached,
-    recipient::Channel,
+    recipient::{Channel, known::Reached},
     refusal::Refusal,
     time::{Now, Timestamp},
-    verification::{Phase, RequestMark, Status},
+    verification::{
+        Phase, RequestMark, Status,
+        rules::{CLOSED_MARGIN, Origin, WAIT_FIRST},
+    },
 };
 
 /// The third verification with a miss: a wait has begun.
@@ -94,7 +96,7 @@ fn time_01_a_store_that_is_ahead_hands_nothing_over_early_and_ends_its_lease_at_
 #[test]
 fn time_01_room_is_made_only_when_both_clocks_say_so() {
     let mut world = World::new();
-    for _ in 0..crate::domain::limits::CLOSED_MAX {
+    for _ in 0..crate::domain::verification::rules::CLOSED_MAX {
         world.started(Origin::Vouched);
     }
     world.store_ahead = 4 * MINUTE;

@@ -8,10 +8,9 @@ use super::{
 };
 use crate::domain::{
     decide::{Start, Verdict},
-    failures::Origin,
-    limits::{WAIT_FIRST, WAIT_MAX},
     refusal::Refusal,
     time::Timestamp,
+    verification::rules::{Origin, WAIT_FIRST, WAIT_MAX},
 };
 
 #[test]

@@ -4,25 +4,26 @@ use std::time::Duration;
 
 use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
 use crate::domain::{
+    audit::event::{Event, What},
+    code::guess::Guess,
+    crypto::keyring::Keyring,
     decide::{
         Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, RefusedMessage, Report,
-        Resend, Standing, Start, Target, Tick, Verdict, Work, cancel, check, receipt, report, resend, start, tick,
+        Resend, Standing, Start, Target, Tick, Verdict, Work,
+        delivery::{receipt, tick},
+        report,
+        verification::{cancel, check, resend, start},
     },
-    delivery::{HandOver, Lease},
-    event::{Event, What},
-    failures::Origin,
-    generation::Generation,
-    guess::Guess,
+    delivery::{HandOver, Lease, receipt::Receipt},
     ids::{AttemptId, DeliveryId, VerificationId},
-    keyring::Keyring,
-    limits::{EntryMode, SubjectRules},
-    receipt::Receipt,
-    recipient::Channel,
+    recipient::{Channel, test_recipients::TestRecipients},
+    record::subject::SubjectRecord,
     refusal::Refusal,
-    subject::SubjectRecord,
-    test_recipients::TestRecipients,
-    time::{Now, Timestamp},
-    verification::{Outcome, RequestMark, Verification},
+    time::{Generation, Now, Timestamp},
+    verification::{
+        Outcome, RequestMark, Verification,
+        rules::{EntryMode, Origin, SubjectRules},
+    },
 };
 
 pub(super) struct World {

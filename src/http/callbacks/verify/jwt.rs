@@ -5,9 +5,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::Deserialize;
 
 use super::{Call, NotGenuine, fresh, genuine, usable};
-use crate::domain::{
-    mac::{MacKey, sha_256},
-    time::Timestamp,
+use crate::{
+    domain::time::Timestamp,
+    format::mac::{MacKey, sha_256},
 };
 
 #[derive(Deserialize)]

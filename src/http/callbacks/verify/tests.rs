@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::mac::sha_256;
+use crate::format::mac::sha_256;
 
 const NOW: u64 = 1_800_000_000;
 const URL: &str = "https://otp.bank.example/callbacks/p/token?a=1";

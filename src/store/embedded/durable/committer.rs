@@ -7,7 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{super::watchers::Watchers, tables::Tables};
 use crate::{
-    domain::{generation::Generation, ids::SubjectKey, time::Timestamp},
+    domain::{
+        ids::SubjectKey,
+        time::{Generation, Timestamp},
+    },
     ports::store::{Commit, Committed, SealedEvent, StoreError},
     store::bounds::{EVENTS_LOST, EVENTS_MAX},
 };

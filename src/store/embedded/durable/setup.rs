@@ -9,7 +9,7 @@ use super::{
     tables::{FORMAT, FORMAT_KEY, GENERATION_KEY, IDS, NUMBERS, Tables},
 };
 use crate::{
-    domain::generation::Generation,
+    domain::time::Generation,
     ports::system::{Entropy, fresh},
     store::open_error::OpenCause,
 };

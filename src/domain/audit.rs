@@ -1,0 +1,3 @@
+//! What is written down of every decision.
+
+pub mod event;

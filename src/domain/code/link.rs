@@ -1,0 +1,156 @@
+//! The link of a mail: it opens a page, and a press there in the browser that asked is an answer like the code.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::domain::ids::{Invalid, VerificationId};
+use crate::format::base58;
+
+const VERIFICATION_CHARS: usize = 44;
+const SECRET_CHARS: usize = 22;
+
+/// What only the mail tells: 128 bits, derived like the code and never stored (OWASP ASVS 6.6.3).
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct LinkSecret([u8; 16]);
+
+impl LinkSecret {
+    /// From derived bits.
+    #[must_use]
+    pub(in crate::domain) fn new(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+
+    /// The secret as text, for the mail and for a keyed fingerprint; for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        text(&base58::encode::<SECRET_CHARS>(&self.0))
+    }
+}
+
+impl PartialEq for LinkSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for LinkSecret {}
+
+impl fmt::Debug for LinkSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkSecret(hidden)")
+    }
+}
+
+/// What stands behind the `#` of a link: it names the verification and holds the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkToken {
+    /// Which verification.
+    pub verification: VerificationId,
+    /// What only its mail tells.
+    pub secret: LinkSecret,
+}
+
+impl LinkToken {
+    /// Reads a token; only the one canonical spelling is taken.
+    ///
+    /// # Errors
+    /// Says what the form is.
+    pub fn parse(token: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid("must be the 66 base58 characters of a link");
+        let (verification, secret) = token.split_at_checked(VERIFICATION_CHARS).ok_or_else(wrong)?;
+        let verification = VerificationId::parse(&format!("vrf_{verification}")).map_err(|_| wrong())?;
+        let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS);
+        let secret = secret.and_then(|secret| base58::decode(secret.as_bytes())).ok_or_else(wrong)?;
+        Ok(Self { verification, secret: LinkSecret(secret) })
+    }
+
+    /// The token as text, for the mail alone.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        text(&base58::encode::<VERIFICATION_CHARS>(&self.verification.to_bytes())) + &self.secret.expose()
+    }
+}
+
+/// Recognises the browser that asked: SHA-256 of a random value that the caller keeps in it.
+#[derive(Clone, Copy, Eq)]
+pub struct BrowserMark(pub [u8; 32]);
+
+impl BrowserMark {
+    /// The mark of a browser's value.
+    #[must_use]
+    pub fn of(value: &str) -> Self {
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest::digest(&digest::SHA256, value.as_bytes()).as_ref());
+        Self(mark)
+    }
+
+    /// Reads it as a caller gives it.
+    ///
+    /// # Errors
+    /// Says what the form is.
+    pub fn parse(digits: &str) -> Result<Self, Invalid> {
+        let mut mark = [0; 32];
+        hex::decode_to_slice(digits, &mut mark).map_err(|_| Invalid("must be a SHA-256 of 64 hex digits"))?;
+        Ok(Self(mark))
+    }
+}
+
+impl PartialEq for BrowserMark {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for BrowserMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BrowserMark(hidden)")
+    }
+}
+
+fn text(digits: &[u8]) -> String {
+    digits.iter().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::SubjectKey;
+
+    proptest! {
+        #[test]
+        fn code_16_a_link_token_has_one_spelling_and_a_secret_of_128_bits(subject: [u8; 16], random: [u8; 16], secret: [u8; 16]) {
+            let verification = VerificationId { subject: SubjectKey(subject), random };
+            let token = LinkToken { verification, secret: LinkSecret::new(secret) };
+            let text = token.expose();
+            prop_assert_eq!(text.len(), 66);
+            prop_assert_eq!(LinkToken::parse(&text), Ok(token));
+        }
+
+        #[test]
+        fn what_is_no_token_is_refused(text in "\\PC*") {
+            prop_assert!(LinkToken::parse(&text).is_err() || text.len() == 66);
+        }
+    }
+
+    #[test]
+    fn a_browser_is_known_by_the_hash_of_its_value() {
+        // FIPS 180-2, B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(BrowserMark::parse(abc), Ok(BrowserMark::of("abc")));
+        assert_ne!(BrowserMark::of("abc"), BrowserMark::of("abd"));
+        for bad in ["", "abc", &abc[1..], &format!("{abc}00")] {
+            assert!(BrowserMark::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let token = LinkToken::parse(&"2".repeat(66)).unwrap();
+        assert!(!format!("{token:?}").contains(&"2".repeat(22)[..]) || !format!("{:?}", token.secret).contains('2'));
+    }
+}

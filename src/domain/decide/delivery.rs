@@ -1,0 +1,10 @@
+//! Commands on deliveries: what is due, how a hand-over ended, what a provider reported.
+
+mod plan;
+mod receipt;
+mod report;
+mod tick;
+
+pub use receipt::{NoteReceipt, Noted, receipt};
+pub use report::{Report, report};
+pub use tick::{Tick, Work, tick};

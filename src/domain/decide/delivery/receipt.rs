@@ -1,0 +1,69 @@
+//! Takes what a provider says of a message after it took it: it changes a delivery, never a verdict.
+
+use super::report::event_of;
+use crate::domain::{
+    audit::event::Event,
+    decide::{Context, Decision, Durability, Next},
+    delivery::receipt::{NO_REASON, Receipt, reason_word},
+    ids::DeliveryId,
+    record::subject::SubjectRecord,
+    verification::Verification,
+};
+
+/// Note a receipt.
+#[derive(Clone, Debug)]
+pub struct NoteReceipt {
+    /// Of which delivery of the record.
+    pub delivery: DeliveryId,
+    /// The sender of the settings that it came to.
+    pub sender: String,
+    /// What is said.
+    pub receipt: Receipt,
+}
+
+/// What a receipt did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// The delivery has another status.
+    Changed,
+    /// The delivery stays as it is: the receipt says nothing new, or comes too late.
+    Unchanged,
+    /// There is no such delivery, or not any more.
+    Unknown,
+}
+
+/// Decides [`NoteReceipt`]. What came too late for the verification still tells its readers where the message is.
+#[must_use]
+pub fn receipt(record: Option<SubjectRecord>, command: &NoteReceipt, cx: &Context<'_>) -> Decision<Noted> {
+    let mut record = record;
+    let found = record.as_mut().and_then(|record| find(record, &command.delivery));
+    let Some((verification, place)) = found else { return Decision::same(Ok(Noted::Unknown)) };
+    let at = cx.now.stamp();
+    let said = kept(verification, &command.receipt, cx);
+    let Some(delivery) = verification.deliveries[place].clone().receive(&command.sender, said, at) else {
+        return Decision::same(Ok(Noted::Unchanged));
+    };
+    let events = event_of(&delivery, &command.sender).map(|what| Event::of(verification, at, what)).into_iter().collect();
+    verification.deliveries[place] = delivery;
+    let next = record.map_or(Next::Same, |record| Next::Write(Box::new(record), Durability::Plain));
+    Decision { next, events, outgoing: None, reply: Ok(Noted::Changed) }
+}
+
+fn find<'a>(record: &'a mut SubjectRecord, id: &DeliveryId) -> Option<(&'a mut Verification, usize)> {
+    record.verifications.iter_mut().find_map(|verification| {
+        let place = verification.deliveries.iter().position(|delivery| delivery.id == *id)?;
+        Some((verification, place))
+    })
+}
+
+/// The receipt with a reason that may be stored: a provider that gives the code back must not get it kept.
+fn kept(verification: &Verification, receipt: &Receipt, cx: &Context<'_>) -> Receipt {
+    match receipt {
+        Receipt::Undelivered { reason } => {
+            let word = reason_word(reason);
+            let tells = verification.code(cx.keyring, cx.tests).is_some_and(|code| word.contains(code.expose()));
+            Receipt::Undelivered { reason: if tells { NO_REASON.to_owned() } else { word } }
+        }
+        Receipt::Sent | Receipt::Delivered => receipt.clone(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Ends a verification on request.
+
+use crate::domain::{
+    decide::{Context, Decision, Durability, Standing, Target, find},
+    record::subject::SubjectRecord,
+    refusal::Refusal,
+    verification::{CancelCause, Outcome, Status},
+};
+
+/// End a verification.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    /// Whose, by whom, of which verification.
+    pub target: Target,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// Why a verification is ended on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelReason {
+    /// The caller needs it no longer.
+    Requested,
+    /// The customer says that they asked for nothing.
+    NotMe,
+}
+
+/// Decides [`Cancel`]. Ending again what was ended so is no error.
+#[must_use]
+pub fn cancel(record: Option<SubjectRecord>, command: &Cancel, cx: &Context<'_>) -> Decision<Standing> {
+    let found = match find(record, &command.target, cx) {
+        Ok(found) => found,
+        Err(refusal) => return Decision::refuse(refusal),
+    };
+    let wanted = match command.reason {
+        CancelReason::Requested => Outcome::Canceled(CancelCause::Requested),
+        CancelReason::NotMe => Outcome::Denied,
+    };
+    match found.verification().status(cx.now) {
+        Status::Pending => {}
+        Status::Closed(outcome) => {
+            let reply = if outcome == wanted { Ok(found.standing()) } else { Err(Refusal::Closed) };
+            return found.answer(reply);
+        }
+    }
+    let mut found = found;
+    found.record = found.record.close(&command.target.id, wanted, cx.now.stamp(), &mut found.events);
+    let reply = found.standing();
+    found.write(Durability::Plain, reply)
+}

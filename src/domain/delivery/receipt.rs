@@ -1,0 +1,151 @@
+//! What a provider says of a message after it took it, and the token by which its word finds the delivery.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq as _;
+
+use crate::domain::{
+    crypto::keyring::Keyring,
+    ids::{DeliveryId, SubjectKey},
+};
+use crate::format::base58;
+
+/// Longest reason that is kept.
+const REASON_CHARS_MAX: usize = 40;
+/// So many digits in a row may be part of an address; no provider counts its errors so far.
+const DIGITS_MAX: usize = 6;
+/// The reason of a provider that gives none, or one that cannot be kept.
+pub const NO_REASON: &str = "not_said";
+
+/// What a provider says of a message after it took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is on its way.
+    Sent,
+    /// It arrived.
+    Delivered,
+    /// It will not arrive.
+    Undelivered {
+        /// Why, as a word for machines; [`reason_word`] says which are kept.
+        reason: String,
+    },
+}
+
+impl Receipt {
+    /// The word of metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Undelivered { .. } => "undelivered",
+        }
+    }
+}
+
+/// A reason as it is kept and shown: one short word in lower case, which cannot hold an address.
+#[must_use]
+pub fn reason_word(reason: &str) -> String {
+    let word = reason.to_ascii_lowercase();
+    let fits = (1..=REASON_CHARS_MAX).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b':'))
+        && word.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() <= DIGITS_MAX);
+    if fits { word } else { NO_REASON.to_owned() }
+}
+
+const ID_BYTES: usize = 16;
+const TAG_BYTES: usize = 8;
+const TOKEN_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
+/// The fewest digits that hold 320 bits.
+const TOKEN_CHARS: usize = 55;
+
+/// Goes to a provider with a message and comes back with its receipts: 55 base58 characters that name the record and the
+/// delivery, and a tag that only the service can make, for one sender.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceiptToken(String);
+
+impl ReceiptToken {
+    /// The token of a delivery for a sender of the settings.
+    #[must_use]
+    pub fn new(keyring: &Keyring, sender: &str, key: &SubjectKey, delivery: &DeliveryId) -> Self {
+        let raw = [key.0.as_slice(), &delivery.0, &tag(keyring, sender, key, delivery)].concat();
+        let digits: [u8; TOKEN_CHARS] = base58::encode(&raw);
+        Self(digits.iter().copied().map(char::from).collect())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What a token names; `None` if it was not made here for this sender.
+    #[must_use]
+    pub fn open(keyring: &Keyring, sender: &str, text: &str) -> Option<(SubjectKey, DeliveryId)> {
+        let digits = Some(text.as_bytes()).filter(|digits| digits.len() == TOKEN_CHARS)?;
+        let raw: [u8; TOKEN_BYTES] = base58::decode(digits)?;
+        let (key, rest) = raw.split_first_chunk::<ID_BYTES>()?;
+        let (delivery, said) = rest.split_first_chunk::<ID_BYTES>()?;
+        let (key, delivery) = (SubjectKey(*key), DeliveryId(*delivery));
+        bool::from(tag(keyring, sender, &key, &delivery).ct_eq(said)).then_some((key, delivery))
+    }
+}
+
+impl fmt::Debug for ReceiptToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReceiptToken(hidden)")
+    }
+}
+
+/// 64 bits: a forger has one chance in 2^64 per call, and wins no more than a wrong status.
+fn tag(keyring: &Keyring, sender: &str, key: &SubjectKey, delivery: &DeliveryId) -> [u8; TAG_BYTES] {
+    let mark = keyring.mark("receipt", &[sender.as_bytes(), &key.0, &delivery.0]);
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&mark[..TAG_BYTES]);
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::crypto::keyring::tests::ring;
+
+    const KEY: SubjectKey = SubjectKey([3; 16]);
+    const DELIVERY: DeliveryId = DeliveryId([4; 16]);
+
+    #[test]
+    fn a_token_finds_its_delivery_for_its_sender_only() {
+        let keyring = ring(1, &["a"]);
+        let token = ReceiptToken::new(&keyring, "twilio", &KEY, &DELIVERY);
+        assert_eq!(token.as_str().len(), TOKEN_CHARS);
+        assert_eq!(ReceiptToken::open(&keyring, "twilio", token.as_str()), Some((KEY, DELIVERY)));
+        assert_eq!(ReceiptToken::open(&keyring, "vonage", token.as_str()), None, "of another provider");
+        assert_eq!(ReceiptToken::open(&ring(2, &["a"]), "twilio", token.as_str()), None, "of another service");
+        assert_eq!(format!("{token:?}"), "ReceiptToken(hidden)");
+    }
+
+    #[test]
+    fn a_changed_token_is_none() {
+        let keyring = ring(1, &["a"]);
+        let token = ReceiptToken::new(&keyring, "twilio", &KEY, &DELIVERY).as_str().to_owned();
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'2' { b'3' } else { b'2' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(ReceiptToken::open(&keyring, "twilio", &changed), None, "{changed}");
+        }
+        for other in ["", "1", &token[1..], &format!("{token}1"), &"z".repeat(TOKEN_CHARS), &"é".repeat(TOKEN_CHARS)] {
+            assert_eq!(ReceiptToken::open(&keyring, "twilio", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_short_word_and_never_an_address() {
+        for (said, kept) in [("30003", "30003"), ("Rejected_By_Carrier", "rejected_by_carrier"), ("131026", "131026")] {
+            assert_eq!(reason_word(said), kept);
+        }
+        for said in ["", "no such user", "a@example.org", "+31612345678", "31612345678", "err:1234567", &"x".repeat(41), "é"] {
+            assert_eq!(reason_word(said), NO_REASON, "{said}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The guard against messages that are sent for their own sake: where few codes come back, sending stops.
+//!
+//! Each message to a number counts for its country and for its block of a thousand neighbours, and each approval takes the
+//! count of several messages back. As long as one code in about seven comes back the count stays near nothing, however many
+//! messages there are; where none comes back it is used up after a fixed number of them. What comes back beyond that builds
+//! up a reserve, so that the many messages of a busy hour, whose codes are still to come back, do not look like fraud.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::rate::Rate;
+use crate::domain::recipient::number::Country;
+
+/// A message counts so many parts, and an approval takes so many back: three in twenty are the 15 % that stay open.
+pub const MESSAGE_PARTS: u32 = 3;
+/// See [`MESSAGE_PARTS`].
+pub const APPROVAL_PARTS: u32 = 20;
+/// The most that the budget may be set to.
+pub const BUDGET_MAX: u32 = 100_000;
+/// The most that the reserve may be set to.
+pub const RESERVE_MAX: u32 = 10_000_000;
+
+/// What becomes of a message that is one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is counted.
+    Off,
+    /// It is sent, and what would have been decided is written down.
+    RecordOnly,
+    /// It is refused.
+    Enforce,
+}
+
+impl Mode {
+    /// The name in settings, events and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::RecordOnly => "record_only",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// The guard, as the settings have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// What becomes of a message that is one too many.
+    pub mode: Mode,
+    /// Messages of one country or block that may stay without an approval.
+    pub budget: u32,
+    /// Messages beyond the budget that earlier approvals pay for.
+    pub reserve: u32,
+    /// In this time a used budget comes back by itself.
+    pub leak: Duration,
+    /// Countries in which nothing is counted.
+    pub exempt: BTreeSet<Country>,
+}
+
+impl Guard {
+    /// The rate of a bucket, in parts of a message.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        Rate::per(self.budget.saturating_mul(MESSAGE_PARTS), self.leak)
+    }
+
+    /// What a bucket may hold beyond its budget, in parts of a message.
+    #[must_use]
+    pub fn reserve_parts(&self) -> u32 {
+        self.reserve.saturating_mul(MESSAGE_PARTS)
+    }
+
+    /// Are messages to the numbers of this country counted?
+    #[must_use]
+    pub fn counts(&self, country: &str) -> bool {
+        self.mode != Mode::Off && !self.exempt.iter().any(|exempt| exempt.as_str() == country)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{limit::rate::Level, time::Timestamp};
+
+    fn guard() -> Guard {
+        Guard { mode: Mode::Enforce, budget: 50, reserve: 5000, leak: Duration::from_secs(86_400), exempt: BTreeSet::new() }
+    }
+
+    /// One message a second, of which a customer answers so many in a thousand after a minute; how many go out.
+    fn sent(messages: u32, per_mille: u64, seed: u64) -> u32 {
+        let (guard, mut level, mut sent) = (guard(), Level::default(), 0);
+        let (mut state, mut answers) = (seed, VecDeque::new());
+        for second in 0..messages {
+            let now = Timestamp::from_micros(1_800_000_000_000_000).plus(Duration::from_secs(second.into()));
+            while answers.front().is_some_and(|at| now >= *at) {
+                answers.pop_front();
+                level = guard.rate().give_back(level, APPROVAL_PARTS, guard.reserve_parts(), now);
+            }
+            if let Ok((after, _)) = guard.rate().take(level, MESSAGE_PARTS, MESSAGE_PARTS, now) {
+                (level, sent) = (after, sent + 1);
+                // A linear congruential generator: the spread of its upper bits is even enough.
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                if (state >> 33) % 1000 < per_mille {
+                    answers.push_back(now.plus(Duration::from_secs(10)));
+                }
+            }
+        }
+        sent
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn send_04_a_stream_that_comes_back_is_never_stopped(seed: u64, per_mille in 300_u64..1000) {
+            prop_assert_eq!(sent(5000, per_mille, seed), 5000);
+        }
+
+        #[test]
+        fn send_04_a_stream_that_does_not_come_back_is_stopped_at_the_budget(seed: u64) {
+            // In 1,000 seconds the leak gives less than one.
+            prop_assert!((50..=51).contains(&sent(1000, 0, seed)));
+        }
+
+        #[test]
+        fn send_04_a_stream_of_which_too_few_come_back_is_slowed_down(seed: u64, per_mille in 1_u64..50) {
+            // Each approval pays for less than seven, so of a thousand the budget and these go out, and a few by chance.
+            let most = 50 + per_mille * 7 + 150;
+            prop_assert!(u64::from(sent(1000, per_mille, seed)) < most.min(1000));
+        }
+    }
+
+    #[test]
+    fn an_exempt_country_and_a_guard_that_is_off_count_nothing() {
+        let guard = Guard { exempt: BTreeSet::from([Country::parse("NL").unwrap()]), ..guard() };
+        assert!(!guard.counts("NL") && guard.counts("DE") && guard.counts("882"));
+        assert!(!Guard { mode: Mode::Off, ..guard }.counts("DE"));
+    }
+}

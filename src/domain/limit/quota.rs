@@ -1,0 +1,200 @@
+//! What messages are counted against, whichever process sends them: the dimensions, and the rate of each.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::rate::Rate;
+use crate::domain::ids::Invalid;
+
+/// What is limited. The order is that of drawing: what is about one person first, what many share last, so that a
+/// refusal by the one takes nothing from the others. It is also the order in which a refusal names one of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// Messages to one recipient, whichever channel carries them.
+    Recipient,
+    /// The same over a longer time, so that the pause between messages rises.
+    RecipientLong,
+    /// Subjects that are new to one recipient.
+    RecipientSubjects,
+    /// Recipients that are new to one subject.
+    SubjectRecipients,
+    /// Messages for one subject.
+    Subject,
+    /// Starts on one contact.
+    Contact,
+    /// Starts under one of the caller's own keys.
+    QuotaKeys,
+    /// Messages to a block of a thousand neighbouring numbers.
+    Prefix,
+    /// Messages to such a block without an approval: the guard's.
+    GuardPrefix,
+    /// Starts from one network of a customer.
+    SourceIp,
+    /// Starts by one agent.
+    Agent,
+    /// Starts by one caller for subjects that nothing is known of.
+    NewSubjects,
+    /// Messages to the numbers of one country.
+    Country,
+    /// Messages to those without an approval: the guard's.
+    GuardCountry,
+    /// Starts by one caller.
+    Caller,
+    /// Messages of one tenant.
+    Tenant,
+    /// What a tenant spends in an hour.
+    SpendHour,
+    /// What a tenant spends in a day.
+    SpendDay,
+}
+
+impl Dimension {
+    /// All of them, in their order.
+    pub const ALL: [Self; 18] = [
+        Self::Recipient,
+        Self::RecipientLong,
+        Self::RecipientSubjects,
+        Self::SubjectRecipients,
+        Self::Subject,
+        Self::Contact,
+        Self::QuotaKeys,
+        Self::Prefix,
+        Self::GuardPrefix,
+        Self::SourceIp,
+        Self::Agent,
+        Self::NewSubjects,
+        Self::Country,
+        Self::GuardCountry,
+        Self::Caller,
+        Self::Tenant,
+        Self::SpendHour,
+        Self::SpendDay,
+    ];
+
+    /// The name in settings, errors, events and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::RecipientLong => "recipient_long",
+            Self::RecipientSubjects => "recipient_subjects",
+            Self::SubjectRecipients => "subject_recipients",
+            Self::Subject => "subject",
+            Self::Contact => "contact",
+            Self::QuotaKeys => "quota_keys",
+            Self::Prefix => "prefix",
+            Self::GuardPrefix => "guard_prefix",
+            Self::SourceIp => "source_ip",
+            Self::Agent => "agent",
+            Self::NewSubjects => "new_subjects",
+            Self::Country => "country",
+            Self::GuardCountry => "guard_country",
+            Self::Caller => "caller",
+            Self::Tenant => "tenant",
+            Self::SpendHour => "spend_hour",
+            Self::SpendDay => "spend_day",
+        }
+    }
+
+    /// Does it count money instead of messages or starts? Its budgets are in `[spend]`.
+    #[must_use]
+    pub const fn is_money(self) -> bool {
+        matches!(self, Self::SpendHour | Self::SpendDay)
+    }
+
+    /// Is it the guard's, which counts what does not come back? Its budgets are in `[guard]`.
+    #[must_use]
+    pub const fn is_guard(self) -> bool {
+        matches!(self, Self::GuardPrefix | Self::GuardCountry)
+    }
+
+    /// Is it a plain count, with a rate of its own in `[quotas]`?
+    #[must_use]
+    pub const fn is_plain(self) -> bool {
+        !self.is_money() && !self.is_guard()
+    }
+
+    /// The reason of a refusal, as in the API's `ErrorReason`.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        if self.is_guard() { "GUARD_REFUSED" } else { "QUOTA_EXCEEDED" }
+    }
+
+    /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices. Of money there
+    /// are none: a budget is spent to the last message that fits.
+    #[must_use]
+    pub const fn is_hot(self) -> bool {
+        matches!(self, Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant)
+    }
+}
+
+/// The rate of each dimension; one without a rate is switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quotas(BTreeMap<Dimension, Rate>);
+
+impl Quotas {
+    /// The rate of a dimension, if it is limited.
+    #[must_use]
+    pub fn rate(&self, dimension: Dimension) -> Option<Rate> {
+        self.0.get(&dimension).copied()
+    }
+}
+
+impl FromIterator<(Dimension, Rate)> for Quotas {
+    fn from_iter<T: IntoIterator<Item = (Dimension, Rate)>>(rates: T) -> Self {
+        Self(rates.into_iter().collect())
+    }
+}
+
+/// The network of a customer: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// Reads an address in any of its spellings.
+    ///
+    /// # Errors
+    /// Says what it must be.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let address: IpAddr = text.parse().map_err(|_| Invalid("must be an IPv4 or IPv6 address"))?;
+        Ok(Self(match address.to_canonical() {
+            IpAddr::V6(long) => IpAddr::V6((u128::from(long) & !u128::from(u64::MAX)).into()),
+            short @ IpAddr::V4(_) => short,
+        }))
+    }
+
+    /// The one form under which it is counted.
+    #[must_use]
+    pub fn limit_form(self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_the_order_of_drawing_and_complete() {
+        assert!(Dimension::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(Dimension::ALL.last(), Some(&Dimension::SpendDay));
+        assert_eq!(Dimension::ALL.len(), Dimension::SpendDay as usize + 1);
+    }
+
+    #[test]
+    fn a_network_has_one_form() {
+        let form = |text: &str| Network::parse(text).map(Network::limit_form).unwrap();
+        assert_eq!(form("192.0.2.7"), form("::ffff:192.0.2.7"));
+        assert_eq!(form("2001:db8:1:2::1"), form("2001:0DB8:1:2:ffff:eeee:dddd:cccc"));
+        assert_ne!(form("2001:db8:1:2::1"), form("2001:db8:1:3::1"));
+        assert_ne!(form("192.0.2.7"), form("192.0.2.8"));
+        for text in ["", "192.0.2", "192.0.2.7:80", "host", "192.0.2.7, 192.0.2.8"] {
+            assert!(Network::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What messages cost, and how much a tenant may spend in an hour and in a day.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{quota::Dimension, rate::Rate};
+use crate::domain::{
+    ids::{Invalid, TenantId},
+    recipient::{Channel, Recipient, number::Country},
+};
+
+/// An amount of the settings' currency, in millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money(u64);
+
+/// Decimals of a millionth.
+const DECIMALS: usize = 6;
+/// Digits before the point: more is no budget of messages.
+const WHOLE_DIGITS_MAX: usize = 9;
+
+impl Money {
+    /// Reads a decimal number such as `0.08`, without any rounding.
+    ///
+    /// # Errors
+    /// Says what it must be.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        const WRONG: Invalid = Invalid("must be an amount from 0 to 999999999.999999, with at most 6 decimals");
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !are_digits(whole) || !are_digits(decimals) || whole.len() > WHOLE_DIGITS_MAX || decimals.len() > DECIMALS {
+            return Err(WRONG);
+        }
+        format!("{whole}{decimals:0<DECIMALS$}").parse().map(Self).map_err(|_| WRONG)
+    }
+
+    /// In millionths.
+    #[must_use]
+    pub fn micros(self) -> u64 {
+        self.0
+    }
+}
+
+/// How much may be spent; an amount of 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// In an hour.
+    pub hour: Money,
+    /// In a day.
+    pub day: Money,
+}
+
+/// What a message takes out of one budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which budget.
+    pub dimension: Dimension,
+    /// How fast it comes back.
+    pub rate: Rate,
+    /// How many of its parts the message takes: all of them or none.
+    pub parts: u32,
+}
+
+/// A whole budget has so many parts: in an hour one comes back in each microsecond, which is as fine as quotas count.
+const PARTS: u32 = 3_600_000_000;
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What messages cost, and who may spend how much.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spend {
+    /// The currency of all amounts, by its three letters.
+    pub currency: String,
+    /// By channel, and by the country of a number where it costs another amount there. What is not named costs nothing.
+    pub costs: BTreeMap<(Channel, Option<Country>), Money>,
+    /// Of every tenant that has none of its own.
+    pub budgets: Budgets,
+    /// Of tenants that have their own.
+    pub by_tenant: BTreeMap<TenantId, Budgets>,
+}
+
+impl Spend {
+    /// What a message costs.
+    #[must_use]
+    pub fn cost(&self, recipient: &Recipient) -> Money {
+        if self.costs.is_empty() {
+            return Money::default();
+        }
+        let channel = recipient.channel();
+        let country = recipient.plan().and_then(|plan| plan.country);
+        let there = country.and_then(|country| self.costs.get(&(channel, Some(country))));
+        there.or_else(|| self.costs.get(&(channel, None))).copied().unwrap_or_default()
+    }
+
+    /// What a message of this cost takes out of the budgets of a tenant; nothing if it costs nothing.
+    pub fn shares(&self, tenant: &TenantId, cost: Money) -> impl Iterator<Item = Share> {
+        let budgets = *self.by_tenant.get(tenant).unwrap_or(&self.budgets);
+        let all = [(Dimension::SpendHour, budgets.hour, HOUR), (Dimension::SpendDay, budgets.day, DAY)];
+        let limited = all.into_iter().filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
+        limited.map(move |(dimension, budget, period)| {
+            // Rounded down, by less than a part: a budget that the cost divides is spent to its end. For up to 60,000 messages
+            // in a budget that is exact; for a million it is too much by a three-thousandth at most.
+            let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
+            let rate = Rate { interval: period / PARTS, burst: PARTS - 1 };
+            Share { dimension, rate, parts: u32::try_from(parts).unwrap_or(u32::MAX).max(1) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        limit::rate::Draw,
+        time::{Timestamp, micros},
+    };
+
+    fn money(text: &str) -> Money {
+        Money::parse(text).unwrap()
+    }
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
+    }
+
+    fn to(channel: Channel, address: &str) -> Recipient {
+        Recipient::parse(channel, address).unwrap()
+    }
+
+    fn spend(hour: &str, day: &str) -> Spend {
+        let nl = Country::parse("NL").ok();
+        Spend {
+            currency: "EUR".to_owned(),
+            costs: [
+                ((Channel::Sms, None), money("0.08")),
+                ((Channel::Sms, nl), money("0.09")),
+                ((Channel::Email, None), money("0")),
+            ]
+            .into(),
+            budgets: Budgets { hour: money(hour), day: money(day) },
+            by_tenant: [(tenant("small"), Budgets { hour: money("1"), day: money("0") })].into(),
+        }
+    }
+
+    #[test]
+    fn an_amount_is_read_to_the_last_decimal_or_refused() {
+        for (text, micros) in [
+            ("0", 0),
+            ("0.08", 80_000),
+            ("100", 100_000_000),
+            ("0.000001", 1),
+            ("00.10", 100_000),
+            ("999999999.999999", 999_999_999_999_999),
+        ] {
+            assert_eq!(money(text).micros(), micros, "{text}");
+        }
+        for text in ["", ".", ".5", "1.", "-1", "+1", "1e3", "0.0000001", "1000000000", "0,08", "NaN", "inf", "1.2.3", " 1", "١"]
+        {
+            assert!(Money::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn send_06_a_message_costs_what_its_channel_costs_there() {
+        let spend = spend("100", "1000");
+        let cost = |channel, address| spend.cost(&to(channel, address)).micros();
+        assert_eq!((cost(Channel::Sms, "+31612345678"), cost(Channel::Sms, "+4915112345678")), (90_000, 80_000));
+        assert_eq!((cost(Channel::Voice, "+31612345678"), cost(Channel::Email, "a@example.org")), (0, 0));
+    }
+
+    #[test]
+    fn send_06_what_costs_nothing_and_what_has_no_budget_draws_nothing() {
+        let shares = |spend: &Spend, name: &str, cost: &str| spend.shares(&tenant(name), money(cost)).collect::<Vec<_>>();
+        assert_eq!(shares(&spend("100", "1000"), "bank", "0"), []);
+        assert_eq!(shares(&spend("0", "0"), "bank", "0.08"), []);
+        let both: Vec<_> = shares(&spend("100", "1000"), "bank", "0.08").into_iter().map(|share| share.dimension).collect();
+        assert_eq!(both, [Dimension::SpendHour, Dimension::SpendDay]);
+        let own: Vec<_> = shares(&spend("100", "1000"), "small", "0.08").into_iter().map(|share| share.dimension).collect();
+        assert_eq!(own, [Dimension::SpendHour], "a tenant's own budgets take the place of the common ones");
+    }
+
+    #[test]
+    fn send_06_no_more_is_spent_at_once_than_the_budget_and_a_period_brings_it_back() {
+        for (hour, day, cost, fit) in [
+            ("1", "3", "0.08", 12_u64),
+            ("0.3", "0.7", "0.1", 3),
+            ("7", "7", "7", 1),
+            ("100000", "100000", "33333", 3),
+            ("999", "4000", "0.07", 14271),
+        ] {
+            for share in spend(hour, day).shares(&tenant("bank"), money(cost)) {
+                let (period, fit) = match share.dimension {
+                    Dimension::SpendHour => (HOUR, fit),
+                    _ => (DAY, u64::MAX),
+                };
+                let mut now = Timestamp::from_micros(1_800_000_000_000_000);
+                let (mut tat, mut taken) = (Timestamp::default(), 0_u64);
+                let mut draw = |now| match share.rate.draw(tat, share.parts, now) {
+                    Draw::Taken { tat: new } => {
+                        tat = new;
+                        None
+                    }
+                    Draw::Refused { retry_after } => Some(retry_after.expect("it fits some time")),
+                };
+                let mut wait = draw(now);
+                while wait.is_none() {
+                    taken += 1;
+                    wait = draw(now);
+                }
+                let budget = if share.dimension == Dimension::SpendHour { money(hour) } else { money(day) };
+                assert_eq!(taken, budget.micros() / money(cost).micros(), "{share:?}");
+                assert!(taken == fit || fit == u64::MAX);
+                // The wait is exact: that long, and not a microsecond less.
+                let wait = wait.unwrap();
+                assert!(wait <= period);
+                assert!(draw(now.plus(wait.saturating_sub(Duration::from_micros(1)))).is_some());
+                now = now.plus(wait);
+                assert!(draw(now).is_none());
+                assert!(micros(share.rate.interval) > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Where a push message goes: the name of one installation of an app, as its push service gave it to the app.
+
+use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, UnparsedPublicKey};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::Value;
+
+use crate::domain::ids::Invalid;
+
+/// Longest address, with its prefix. What browsers give for an endpoint has 150 to 500 characters.
+const ADDRESS_BYTES_MAX: usize = 1024;
+/// An uncompressed point of P-256, and the shared secret of RFC 8291.
+const P256DH_BYTES: usize = 65;
+const AUTH_BYTES: usize = 16;
+
+/// The address of an installation, by the push service that reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushKind {
+    /// Firebase Cloud Messaging.
+    Fcm,
+    /// Apple's push service.
+    Apns,
+    /// A browser, by RFC 8030.
+    WebPush,
+}
+
+impl PushKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fcm, Self::Apns, Self::WebPush];
+
+    /// What its addresses begin with, before a colon.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fcm => "fcm",
+            Self::Apns => "apns",
+            Self::WebPush => "webpush",
+        }
+    }
+
+    /// The kind of an address and what follows its prefix.
+    #[must_use]
+    pub fn split(address: &str) -> Option<(Self, &str)> {
+        let (prefix, rest) = address.split_once(':')?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == prefix).map(|kind| (kind, rest))
+    }
+}
+
+/// What a browser gives to the page that asks for push messages. It lets whoever has it send some, so it prints nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Where messages go: an `https` URL.
+    pub endpoint: String,
+    /// The browser's public key: an uncompressed point of P-256.
+    pub p256dh: [u8; P256DH_BYTES],
+    /// The browser's secret.
+    pub auth: [u8; AUTH_BYTES],
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Subscription(hidden)")
+    }
+}
+
+impl Subscription {
+    /// Reads base64url of the browser's JSON; other members than the endpoint and the keys are passed over.
+    ///
+    /// # Errors
+    /// Says which part is wrong.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        const FORM: Invalid = Invalid("must be webpush: and base64url, without padding, of the browser's subscription in JSON");
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| FORM)?;
+        let json: Value = serde_json::from_slice(&json).map_err(|_| FORM)?;
+        let endpoint = json["endpoint"].as_str().filter(|endpoint| is_endpoint(endpoint));
+        let endpoint = endpoint.ok_or(Invalid("must hold an endpoint that is a plain https URL"))?;
+        let p256dh = key(&json["keys"]["p256dh"]).filter(is_on_curve);
+        let auth = key(&json["keys"]["auth"]);
+        Ok(Self {
+            endpoint: endpoint.to_owned(),
+            p256dh: p256dh.ok_or(Invalid("must hold keys.p256dh, base64url of a point of P-256 in 65 bytes"))?,
+            auth: auth.ok_or(Invalid("must hold keys.auth, base64url of 16 bytes"))?,
+        })
+    }
+
+    /// Base64url of the JSON that has these members, sorted, and no other.
+    fn canonical(&self) -> String {
+        let (auth, p256dh) = (BASE64_URL_SAFE_NO_PAD.encode(self.auth), BASE64_URL_SAFE_NO_PAD.encode(self.p256dh));
+        // An endpoint holds nothing that JSON would escape.
+        let json = format!(r#"{{"endpoint":"{}","keys":{{"auth":"{auth}","p256dh":"{p256dh}"}}}}"#, self.endpoint);
+        BASE64_URL_SAFE_NO_PAD.encode(json)
+    }
+}
+
+/// The one form of an address: its prefix, and what follows in the form of its push service.
+pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
+    if address.len() > ADDRESS_BYTES_MAX {
+        return Err(Invalid("must be at most 1024 bytes"));
+    }
+    let unknown = Invalid("must begin with fcm:, apns: or webpush:");
+    let (kind, rest) = PushKind::split(address).ok_or(unknown)?;
+    let all = |fits: fn(u8) -> bool| rest.bytes().all(fits);
+    let rest = match kind {
+        PushKind::Fcm if (32..=512).contains(&rest.len()) && all(is_token) => rest.to_owned(),
+        PushKind::Fcm => return Err(Invalid("must be fcm: and a registration token, 32 to 512 of A-Z, a-z, 0-9, _, - and :")),
+        // Apple says that the length may change; it has been 32 bytes for long.
+        PushKind::Apns if (64..=200).contains(&rest.len()) && rest.len().is_multiple_of(2) && all(|b| b.is_ascii_hexdigit()) => {
+            rest.to_ascii_lowercase()
+        }
+        PushKind::Apns => return Err(Invalid("must be apns: and a device token, 64 to 200 hexadecimal digits")),
+        PushKind::WebPush => Subscription::parse(rest)?.canonical(),
+    };
+    let canonical = format!("{}:{rest}", kind.as_str());
+    if canonical.len() > ADDRESS_BYTES_MAX { Err(Invalid("must be at most 1024 bytes")) } else { Ok(canonical) }
+}
+
+/// `app •••• 4f2a`: the end of the token; of a browser, the end of its endpoint.
+pub(in crate::domain) fn mask(address: &str) -> String {
+    let (kind, rest) = PushKind::split(address).unwrap_or((PushKind::Fcm, ""));
+    let end = |text: &str| text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
+    let end = match kind {
+        PushKind::Fcm | PushKind::Apns => end(rest),
+        PushKind::WebPush => Subscription::parse(rest).map_or_else(|_| String::new(), |subscription| end(&subscription.endpoint)),
+    };
+    format!("app •••• {end}")
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':')
+}
+
+/// The sender judges it once more, and more strictly, before anything goes there.
+fn is_endpoint(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'#'));
+    let authority = text.strip_prefix("https://").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    plain && authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', '%']))
+}
+
+fn key<const N: usize>(value: &Value) -> Option<[u8; N]> {
+    BASE64_URL_SAFE_NO_PAD.decode(value.as_str()?).ok()?.try_into().ok()
+}
+
+fn is_on_curve(point: &[u8; P256DH_BYTES]) -> bool {
+    point[0] == 4 && ParsedPublicKey::try_from(UnparsedPublicKey::new(&ECDH_P256, point)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The example of RFC 8291, section 5.
+    const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+    const ENDPOINT: &str = "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV";
+
+    fn browser(endpoint: &str, p256dh: &str, auth: &str) -> String {
+        let json = format!(
+            r#"{{ "keys": {{"p256dh": "{p256dh}", "auth": "{auth}"}}, "expirationTime": null, "endpoint": "{endpoint}" }}"#
+        );
+        format!("webpush:{}", BASE64_URL_SAFE_NO_PAD.encode(json))
+    }
+
+    #[test]
+    fn an_address_of_an_app_has_one_form() {
+        let token = "dG9rZW4_-:".repeat(4);
+        for (given, form) in [
+            (format!("fcm:{token}"), format!("fcm:{token}")),
+            (format!("apns:{}", "AbCd".repeat(16)), format!("apns:{}", "abcd".repeat(16))),
+        ] {
+            assert_eq!(canonical(&given).as_ref(), Ok(&form));
+            assert_eq!(canonical(&form).as_ref(), Ok(&form), "and its own form is itself");
+        }
+    }
+
+    #[test]
+    fn a_subscription_is_the_same_however_its_json_is_written() {
+        let form = canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap();
+        assert_eq!(canonical(&form).as_ref(), Ok(&form));
+        let (kind, rest) = PushKind::split(&form).unwrap();
+        let subscription = Subscription::parse(rest).unwrap();
+        assert_eq!((kind, subscription.endpoint.as_str()), (PushKind::WebPush, ENDPOINT));
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(subscription.p256dh), P256DH);
+        assert!(!format!("{subscription:?}").contains("push.example"));
+    }
+
+    #[test]
+    fn what_cannot_be_an_address_is_refused_with_its_reason() {
+        let off_curve = BASE64_URL_SAFE_NO_PAD.encode([4; 65]);
+        let json = |text: &str| format!("webpush:{}", BASE64_URL_SAFE_NO_PAD.encode(text));
+        for (given, reason) in [
+            (String::new(), "must begin with"),
+            ("gcm:x".to_owned(), "must begin with"),
+            (format!("FCM:{}", "a".repeat(40)), "must begin with"),
+            ("fcm:short".to_owned(), "registration token"),
+            (format!("fcm:{} b", "a".repeat(40)), "registration token"),
+            (format!("fcm:{}", "a".repeat(513)), "registration token"),
+            (format!("apns:{}", "a".repeat(65)), "hexadecimal"),
+            (format!("apns:{}", "g".repeat(64)), "hexadecimal"),
+            ("webpush:{}".to_owned(), "base64url"),
+            (format!("{}=", browser(ENDPOINT, P256DH, AUTH)), "base64url"),
+            (json("[]"), "endpoint"),
+            (browser("http://push.example.net/x", P256DH, AUTH), "https"),
+            (browser("https://u@push.example.net/x", P256DH, AUTH), "https"),
+            (browser("https:///x", P256DH, AUTH), "https"),
+            (browser(ENDPOINT, &P256DH[1..], AUTH), "p256dh"),
+            (browser(ENDPOINT, &off_curve, AUTH), "p256dh"),
+            (browser(ENDPOINT, P256DH, "BTBZ"), "auth"),
+            (browser(&format!("https://x.example/{}", "a".repeat(800)), P256DH, AUTH), "at most 1024"),
+        ] {
+            let refused = canonical(&given).unwrap_err();
+            assert!(refused.0.contains(reason), "{given}: {}", refused.0);
+        }
+    }
+
+    #[test]
+    fn log_03_an_address_shows_its_end_alone() {
+        assert_eq!(mask(&format!("apns:{}4f2a", "0".repeat(60))), "app •••• 4f2a");
+        assert_eq!(mask(&canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap()), "app •••• JUsV");
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_a_canonical_address_is_its_own_form(
+            kind in 0..4_usize,
+            rest in "[A-Za-z0-9_:{}\"-]{0,90}",
+            json in any::<bool>(),
+        ) {
+            let prefix = ["fcm:", "apns:", "webpush:", ""][kind];
+            let rest = if json { BASE64_URL_SAFE_NO_PAD.encode(&rest) } else { rest };
+            if let Ok(canonical) = canonical(&format!("{prefix}{rest}")) {
+                prop_assert!(mask(&canonical).starts_with("app •••• "));
+                prop_assert_eq!(super::canonical(&canonical), Ok(canonical.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The channels that a message can take.
+
+/// The road a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Channel {
+    /// Text message.
+    Sms,
+    /// E-mail.
+    Email,
+    /// Telephone call.
+    Voice,
+    /// WhatsApp.
+    Whatsapp,
+    /// Push message to an app.
+    Push,
+}
+
+impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp, Self::Push];
+
+    /// The name used in settings, logs and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Voice => "voice",
+            Self::Whatsapp => "whatsapp",
+            Self::Push => "push",
+        }
+    }
+
+    /// Are its addresses telephone numbers?
+    #[must_use]
+    pub const fn reaches_numbers(self) -> bool {
+        match self {
+            Self::Sms | Self::Voice | Self::Whatsapp => true,
+            Self::Email | Self::Push => false,
+        }
+    }
+
+    /// The channel of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.as_str() == name)
+    }
+}

@@ -1,0 +1,181 @@
+//! What the numbering plans say of a telephone number: its one form, where it belongs, and what it is.
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
+
+use crate::domain::ids::Invalid;
+
+/// A country that has a numbering plan, by the two letters of ISO 3166. Networks of the whole world, such as +882 and
+/// +979, belong to none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Country([u8; 2]);
+
+impl Country {
+    /// Reads two capital letters.
+    ///
+    /// # Errors
+    /// Says what it must be.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let known = PHONE_NUMBER_UTIL.get_supported_regions().filter_map(Self::of).find(|country| country.as_str() == text);
+        known.ok_or(Invalid("must be the two capital letters of a country, such as NL"))
+    }
+
+    /// `NL`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII letters get in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The world's own region has three digits.
+    fn of(region: Region) -> Option<Self> {
+        region.as_region_str().as_bytes().try_into().ok().map(Self)
+    }
+}
+
+/// What a number is, by its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NumberType {
+    /// Of a telephone at a place.
+    FixedLine,
+    /// Of a telephone that is carried about.
+    Mobile,
+    /// One of both: the plan does not tell them apart.
+    FixedLineOrMobile,
+    /// Free for who calls; who is called pays.
+    TollFree,
+    /// Dear for who calls, and who is called earns.
+    PremiumRate,
+    /// Paid by both.
+    SharedCost,
+    /// Of a telephone at the internet.
+    Voip,
+    /// Follows its owner to other numbers, at a price of its own.
+    Personal,
+    /// Of a pager.
+    Pager,
+    /// One number of a whole company.
+    UniversalAccess,
+    /// Of a voice mailbox.
+    Voicemail,
+    /// The plan knows no such number: not valid.
+    Unknown,
+}
+
+impl From<PhoneNumberType> for NumberType {
+    fn from(kind: PhoneNumberType) -> Self {
+        match kind {
+            PhoneNumberType::FixedLine => Self::FixedLine,
+            PhoneNumberType::Mobile => Self::Mobile,
+            PhoneNumberType::FixedLineOrMobile => Self::FixedLineOrMobile,
+            PhoneNumberType::TollFree => Self::TollFree,
+            PhoneNumberType::PremiumRate => Self::PremiumRate,
+            PhoneNumberType::SharedCost => Self::SharedCost,
+            PhoneNumberType::VoIP => Self::Voip,
+            PhoneNumberType::PersonalNumber => Self::Personal,
+            PhoneNumberType::Pager => Self::Pager,
+            PhoneNumberType::UAN => Self::UniversalAccess,
+            PhoneNumberType::VoiceMail => Self::Voicemail,
+            PhoneNumberType::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// What its plan says of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Where it belongs; none for a network of the whole world.
+    pub country: Option<Country>,
+    /// The digits behind the plus that lead to the plan.
+    pub calling_code: u16,
+    /// What it is.
+    pub kind: NumberType,
+}
+
+impl Plan {
+    /// Of a number in its canonical form; none if no plan can have it.
+    #[must_use]
+    pub fn of(canonical: &str) -> Option<Self> {
+        PHONE_NUMBER_UTIL.parse(canonical, None).ok().as_ref().and_then(Self::read)
+    }
+
+    fn read(number: &PhoneNumber) -> Option<Self> {
+        Some(Self {
+            country: number.get_region_code().and_then(Country::of),
+            calling_code: number.country_code.try_into().ok()?,
+            kind: number.get_type().into(),
+        })
+    }
+}
+
+/// Reads a number as people write it: its canonical form, E.164, and its plan.
+///
+/// # Errors
+/// Says what it must be.
+pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
+    const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
+    let digits = text.strip_prefix('+').ok_or(WRONG)?;
+    let is_plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
+    if text.len() > 32 || !digits.bytes().all(is_plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(WRONG);
+    }
+    let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
+    let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
+    let read = Plan::read(&number).filter(|plan| plan.kind != NumberType::Unknown).ok_or(WRONG)?;
+    // E.164 allows 15 digits and the plus.
+    if canonical.len() <= 16 { Ok((canonical, read)) } else { Err(WRONG) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn send_01_a_country_is_two_letters_with_a_plan() {
+        for text in ["NL", "DE", "US", "GB"] {
+            assert_eq!(Country::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "nl", "NLD", "001", "XX", "N", "31", "+31", "ZZ"] {
+            assert!(Country::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn send_01_a_network_of_the_whole_world_is_of_no_country() {
+        for number in ["+8823421234", "+979123456789", "+870301234567", "+881612345678", "+80012345678", "+88812345678901"] {
+            let (canonical, plan) = parse(number).unwrap_or_else(|_| panic!("{number} is valid"));
+            assert_eq!((canonical.as_str(), plan.country), (number, None));
+            assert!(number[1..].starts_with(&plan.calling_code.to_string()), "{number}");
+        }
+        let of = |number| parse(number).unwrap().1;
+        assert_eq!(of("+31612345678").country, Country::parse("NL").ok());
+        assert_eq!(
+            (of("+12125550123").country, of("+14165550123").country),
+            (Country::parse("US").ok(), Country::parse("CA").ok())
+        );
+    }
+
+    #[test]
+    fn send_02_each_number_is_what_the_oracle_says() {
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
+        let mut seen = std::collections::BTreeMap::new();
+        for row in vectors["numbers"].as_array().unwrap() {
+            let text = |name: &str| row[name].as_str().unwrap();
+            let (canonical, plan) = parse(text("number")).unwrap_or_else(|_| panic!("{row}"));
+            assert_eq!(canonical, text("number"), "{row}");
+            assert_eq!(format!("{:?}", plan.kind), text("type"), "{row}");
+            assert_eq!(
+                plan.country.map_or_else(|| "001".to_owned(), |country| country.as_str().to_owned()),
+                text("region"),
+                "{row}"
+            );
+            *seen.entry(plan.kind).or_insert(0) += 1;
+        }
+        for kind in [NumberType::SharedCost, NumberType::Pager, NumberType::Voicemail] {
+            assert!(seen[&kind] >= 3, "{kind:?}: several regions of each");
+        }
+        assert_eq!(seen.len(), 11, "every type but unknown");
+        for row in vectors["unknown"].as_array().unwrap() {
+            assert!(parse(row["number"].as_str().unwrap()).is_err(), "{row}");
+        }
+    }
+}

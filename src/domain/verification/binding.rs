@@ -1,0 +1,109 @@
+//! The canonical details of what is approved.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lc_rs::digest;
+
+use crate::domain::ids::{Invalid, is_printable};
+
+/// Largest canonical form.
+pub const CANONICAL_BYTES_MAX: usize = 4096;
+/// Most characters of one value.
+pub const VALUE_CHARS_MAX: usize = 512;
+
+/// Names and values, sorted by name; nothing in it is ever changed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Binding(BTreeMap<String, String>);
+
+impl Binding {
+    /// From names and values that each fit their grammar and together fit 4 KiB.
+    ///
+    /// # Errors
+    /// Each violation with the name that it belongs to; the empty name stands for the whole.
+    pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
+        let mut wrong = Vec::new();
+        for (name, value) in &values {
+            let name_fits =
+                (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            if !name_fits {
+                wrong.push((name.clone(), Invalid("must have a name of 1 to 32 of a-z, 0-9 and _")));
+            } else if !is_printable(value, VALUE_CHARS_MAX) {
+                wrong.push((name.clone(), Invalid("must be 1 to 512 printable characters, without spaces at either end")));
+            }
+        }
+        let binding = Self(values);
+        if binding.canonical().len() > CANONICAL_BYTES_MAX {
+            wrong.push((String::new(), Invalid("must be at most 4096 bytes in canonical form")));
+        }
+        if wrong.is_empty() { Ok(binding) } else { Err(wrong) }
+    }
+
+    /// Each name and value, sorted by the bytes of the names, each with its length in four big-endian bytes before it.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in self.0.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes
+    }
+
+    /// SHA-256 over the canonical form.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest::digest(&digest::SHA256, &self.canonical()).as_ref());
+        out
+    }
+
+    /// Is there a value of this name?
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The names and values, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Binding({} values, hidden)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binding(values: &[(&str, &str)]) -> Result<Binding, Vec<(String, Invalid)>> {
+        Binding::parse(values.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn bind_04_order_does_not_matter_and_bytes_do() {
+        let digest = |values| binding(values).unwrap().digest();
+        assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
+        assert_ne!(digest(&[("a", "1")]), digest(&[("a", "1.0")]));
+        assert_ne!(digest(&[("a", "b")]), digest(&[("b", "a")]));
+    }
+
+    #[test]
+    fn bind_05_the_digest_is_sha_256_of_the_documented_form() {
+        // Computed independently with Python: hashlib.sha256(b'\0\0\0\x06amount\0\0\0\x05100.0')
+        let expected = "b3ae6e6e40584b8a1747029a3abbdbcaeab6f4bec41a942108df7c9c6895789b";
+        assert_eq!(hex::encode(binding(&[("amount", "100.0")]).unwrap().digest()), expected);
+    }
+
+    #[test]
+    fn every_violation_is_reported() {
+        let wrong = binding(&[("Amount", "1"), ("payee", " x"), ("ok", "1"), ("control", "a\u{0}")]).unwrap_err();
+        assert_eq!(wrong.len(), 3);
+        let long = "x".repeat(512);
+        let many: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|n| (n, long.as_str())).to_vec();
+        assert_eq!(binding(&many).unwrap_err()[0].0, "");
+    }
+}

@@ -1,0 +1,7 @@
+//! Published formats, each with its source and its test vectors. Knows nothing of ours.
+
+pub mod base58;
+pub mod gsm7;
+pub mod mac;
+pub mod secret;
+pub mod standard_webhooks;

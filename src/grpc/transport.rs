@@ -1,0 +1,4 @@
+//! Connections of callers: accepting them, and their bounds.
+
+pub mod bounds;
+pub mod listen;

@@ -1,0 +1,224 @@
+//! Proto to domain: every field parsed once, every violation reported at once.
+
+use aws_lc_rs::digest;
+use prost::Message;
+
+use crate::{
+    domain::{
+        code::{guess::Guess, link::BrowserMark},
+        decide::CancelReason,
+        ids::{Acr, ActionName, AttemptId, Locale, Reference, RequestId, SubjectId, VerificationId},
+        limit::quota::Network,
+        recipient::{Channel, Recipient},
+        verification::{
+            Contact,
+            binding::Binding,
+            rules::{EntryMode, RECIPIENTS_MAX},
+        },
+    },
+    grpc::fields::Fields,
+    pb::v1,
+    service::{
+        failure::Failure,
+        verification::{check::CheckRequest, resend::ResendRequest, start::StartRequest},
+    },
+};
+
+/// Most `quota_keys` of a start.
+const QUOTA_KEYS_MAX: usize = 8;
+
+/// Most addresses of an agent.
+const AGENT_RECIPIENTS_MAX: usize = 4;
+
+/// SHA-256 of a request without the id that marks its repeats.
+fn body(request: &impl Message) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, &request.encode_to_vec()).as_ref());
+    out
+}
+
+pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRequest, Failure> {
+    let mut fields = Fields::default();
+    let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
+    request.request_id.clear();
+    let body = body(&request);
+    // Nothing uses it yet; it is checked all the same, so that what is stored later was never wrong.
+    fields.optional("audience", &request.audience, Acr::parse);
+    let network = fields.optional("source_ip", &request.source_ip, Network::parse);
+    let quota_keys = quota_keys(&mut fields, &request.quota_keys);
+    let browser = fields.optional("browser_sha256", &request.browser_sha256, BrowserMark::parse);
+    let subject = fields.take("subject", SubjectId::parse(&request.subject));
+    let action = fields.take("action", ActionName::parse(&request.action));
+    let recipients = recipients(&mut fields, &request.recipients);
+    let locale = fields.optional("locale", &request.locale, Locale::parse);
+    let agents_own = request.contact.as_ref().map(|given| agents_own(&mut fields, given)).unwrap_or_default();
+    let contact = request.contact.as_ref().and_then(|given| contact(&mut fields, given));
+    let preferred = preferred(&mut fields, "preferred_channel", request.preferred_channel);
+    let acr = fields.optional("prior_acr", &request.prior_acr, Acr::parse);
+    let binding = binding(&mut fields, std::mem::take(&mut request.binding));
+    let parsed = (|| {
+        Some(StartRequest {
+            subject: subject?,
+            action: action?,
+            recipients,
+            locale,
+            binding: binding?,
+            contact,
+            agents_own,
+            request_id: request_id?,
+            preferred,
+            authenticated: acr.is_some(),
+            network,
+            quota_keys,
+            browser,
+            decoy: request.decoy,
+            body,
+        })
+    })();
+    fields.finish(parsed)
+}
+
+fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
+    if given.len() > QUOTA_KEYS_MAX {
+        fields.wrong("quota_keys", "must be at most 8");
+    }
+    let each = given.iter().enumerate().take(QUOTA_KEYS_MAX);
+    each.filter_map(|(at, key)| fields.take(&format!("quota_keys[{at}]"), Reference::parse(key))).collect()
+}
+
+fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
+    if given.is_empty() || given.len() > RECIPIENTS_MAX {
+        fields.wrong("recipients", "must be 1 to 4");
+    }
+    let mut parsed = Vec::with_capacity(given.len().min(RECIPIENTS_MAX));
+    for (at, recipient) in given.iter().enumerate().take(RECIPIENTS_MAX) {
+        if recipient.registered_at.is_some_and(|at| !(0..1_000_000_000).contains(&at.nanos) || at.seconds < 0) {
+            fields.wrong(&format!("recipients[{at}].registered_at"), "must be an instant after 1970");
+        }
+        match channel(recipient.channel()) {
+            Some(channel) => {
+                parsed.extend(fields.take(&format!("recipients[{at}].address"), Recipient::parse(channel, &recipient.address)));
+            }
+            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice, whatsapp or push"),
+        }
+    }
+    parsed
+}
+
+fn channel(given: v1::Channel) -> Option<Channel> {
+    match given {
+        v1::Channel::Sms => Some(Channel::Sms),
+        v1::Channel::Email => Some(Channel::Email),
+        v1::Channel::Voice => Some(Channel::Voice),
+        v1::Channel::Whatsapp => Some(Channel::Whatsapp),
+        v1::Channel::Push => Some(Channel::Push),
+        v1::Channel::Unspecified => None,
+    }
+}
+
+fn preferred(fields: &mut Fields, field: &str, number: i32) -> Option<Channel> {
+    let known = v1::Channel::try_from(number);
+    if known.is_err() {
+        fields.wrong(field, "must be a known channel");
+    }
+    known.ok().and_then(channel)
+}
+
+fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
+    let id = fields.take("contact.contact_id", Reference::parse(&given.contact_id));
+    let case = fields.optional("contact.case_id", &given.case_id, Reference::parse);
+    let agent = fields.optional("contact.agent_id", &given.agent_id, Reference::parse);
+    let Ok(channel) = v1::ContactChannel::try_from(given.channel) else {
+        fields.wrong("contact.channel", "must be a known contact channel");
+        return None;
+    };
+    let name = channel.as_str_name().trim_start_matches("CONTACT_CHANNEL_").to_ascii_lowercase();
+    let channel = (channel != v1::ContactChannel::Unspecified).then_some(name);
+    Some(Contact { id: id?, case, channel, agent })
+}
+
+/// The addresses of the agent. They are compared and not kept.
+fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
+    if given.agent_recipients.len() > AGENT_RECIPIENTS_MAX {
+        fields.wrong("contact.agent_recipients", "must be at most 4");
+    }
+    if !given.agent_recipients.is_empty() && given.agent_id.is_empty() {
+        fields.wrong("contact.agent_id", "is required with agent_recipients");
+    }
+    let each = given.agent_recipients.iter().enumerate().take(AGENT_RECIPIENTS_MAX);
+    let parse = |text: &str| Recipient::parse(if text.contains('@') { Channel::Email } else { Channel::Voice }, text);
+    each.filter_map(|(at, text)| fields.take(&format!("contact.agent_recipients[{at}]"), parse(text))).collect()
+}
+
+fn binding(fields: &mut Fields, given: std::collections::BTreeMap<String, String>) -> Option<Binding> {
+    let refused = match Binding::parse(given) {
+        Ok(binding) => return Some(binding),
+        Err(refused) => refused,
+    };
+    for (name, invalid) in refused {
+        // The name itself is the caller's text: it is shown cut, and only as far as it can be printed.
+        let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(32).collect();
+        fields.wrong(&if name.is_empty() { "binding".to_owned() } else { format!("binding.{name}") }, invalid.0);
+    }
+    None
+}
+
+pub(super) fn id(text: &str) -> Result<VerificationId, Failure> {
+    let mut fields = Fields::default();
+    let parsed = fields.take("verification_id", VerificationId::parse(text));
+    fields.finish(parsed)
+}
+
+pub(super) fn check(request: &v1::CheckCodeRequest) -> Result<CheckRequest, Failure> {
+    let mut fields = Fields::default();
+    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let attempt = fields.take("attempt_id", AttemptId::parse(&request.attempt_id));
+    let entry_mode = entry_mode(&mut fields, request.entry_mode);
+    if !request.transcript.is_empty() {
+        fields.wrong("transcript", "must be absent: speech is not built yet");
+    }
+    if request.code.is_empty() {
+        fields.wrong("code", "is required");
+    }
+    let guess = Guess::parse(&request.code);
+    let parsed = (|| Some(CheckRequest { id: id?, attempt: attempt?, guess, entry_mode: entry_mode? }))();
+    fields.finish(parsed)
+}
+
+fn entry_mode(fields: &mut Fields, number: i32) -> Option<EntryMode> {
+    match v1::EntryMode::try_from(number) {
+        Ok(v1::EntryMode::Portal) => Some(EntryMode::Portal),
+        Ok(v1::EntryMode::IvrKeypad) => Some(EntryMode::IvrKeypad),
+        Ok(v1::EntryMode::App) => Some(EntryMode::App),
+        Ok(v1::EntryMode::Unspecified | v1::EntryMode::IvrSpeech | v1::EntryMode::Link | v1::EntryMode::AgentRelay) | Err(_) => {
+            fields.wrong("entry_mode", "must be PORTAL, IVR_KEYPAD or APP");
+            None
+        }
+    }
+}
+
+pub(super) fn resend(mut request: v1::ResendCodeRequest) -> Result<ResendRequest, Failure> {
+    let mut fields = Fields::default();
+    let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
+    request.request_id.clear();
+    let body = body(&request);
+    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let wanted = preferred(&mut fields, "channel", request.channel);
+    let parsed = (|| Some(ResendRequest { id: id?, request_id: request_id?, channel: wanted, body }))();
+    fields.finish(parsed)
+}
+
+pub(super) fn cancel(request: &v1::CancelVerificationRequest) -> Result<(VerificationId, CancelReason), Failure> {
+    let mut fields = Fields::default();
+    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let reason = match v1::CancelReason::try_from(request.reason) {
+        Ok(v1::CancelReason::Requested) => Some(CancelReason::Requested),
+        Ok(v1::CancelReason::NotMe) => Some(CancelReason::NotMe),
+        Ok(v1::CancelReason::Unspecified) | Err(_) => {
+            fields.wrong("reason", "must be REQUESTED or NOT_ME");
+            None
+        }
+    };
+    let parsed = (|| Some((id?, reason?)))();
+    fields.finish(parsed)
+}

@@ -1,0 +1,5 @@
+//! The pages of the public listener.
+
+pub mod dev;
+mod harden;
+pub mod link;

@@ -1,0 +1,224 @@
+//! Shows the development outbox: a JSON list for tests and a page for people.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{
+        HeaderName, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::map_response,
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use minijinja::{Environment, context, value::Value};
+use serde::Serialize;
+
+use super::harden::harden;
+use crate::{
+    domain::time::Timestamp,
+    ports::sender::outbox::{Letter, Outbox},
+};
+
+const STYLE: &str = include_str!("dev/style.css");
+const SCRIPT: &str = include_str!("dev/refresh.js");
+const PAGE: &str = include_str!("dev/page.html");
+/// A browser keeps up with this many messages; the JSON list has all.
+const PAGE_LETTERS_MAX: usize = 50;
+
+/// The page may use its own style and script, named by their SHA-256, ask this server again, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'sha256-P4GxFMt6PXiOyvE04gWhOnnpgvkjDluKYn9qysEGZ5U='; script-src 'sha256-9SiRutqrd7ZyaxHBHYhu7vnSAOT/QYEIPcjO6Tf5i2I='; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What is shown, to whoever may read the page.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
+
+/// `GET /dev/outbox` and `GET /dev`. For the development profile only: every message is shown with its code.
+pub fn router(outbox: Arc<Outbox>) -> Router {
+    Router::new()
+        .route("/dev/outbox", get(list))
+        .route("/dev", get(page))
+        .layer(map_response(|response| async { harden(response, &HEADERS) }))
+        .with_state(outbox)
+}
+
+/// One message as it is shown. It holds the code, so it has no `Debug`.
+#[derive(Serialize)]
+struct Shown {
+    verification_id: String,
+    channel: &'static str,
+    address: String,
+    subject: String,
+    text: String,
+    code: String,
+    sent_at: String,
+}
+
+impl From<Letter> for Shown {
+    fn from(letter: Letter) -> Self {
+        let Letter { message, sent_at } = letter;
+        Self {
+            verification_id: message.verification.to_string(),
+            channel: message.recipient.channel().as_str(),
+            address: message.recipient.expose().to_owned(),
+            subject: message.content.subject,
+            text: message.content.text,
+            code: message.code.expose().to_owned(),
+            sent_at: rfc_3339(sent_at),
+        }
+    }
+}
+
+async fn list(State(outbox): State<Arc<Outbox>>) -> Json<Vec<Shown>> {
+    Json(outbox.list().into_iter().map(Shown::from).collect())
+}
+
+async fn page(State(outbox): State<Arc<Outbox>>) -> Response {
+    let letters: Vec<Shown> = outbox.list().into_iter().take(PAGE_LETTERS_MAX).map(Shown::from).collect();
+    match render(&letters) {
+        Ok(page) => Html(page).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Fills the page in; its name ends in `.html`, so every value is escaped.
+fn render(letters: &[Shown]) -> Result<String, minijinja::Error> {
+    let letters: Vec<Value> = letters
+        .iter()
+        .map(|letter| {
+            context! {
+                channel => letter.channel,
+                address => &*letter.address,
+                subject => &*letter.subject,
+                text => &*letter.text,
+                code => &*letter.code,
+                sent_at => &*letter.sent_at,
+                verification_id => &*letter.verification_id,
+            }
+        })
+        .collect();
+    let own = |text: &str| Value::from_safe_string(text.to_owned());
+    Environment::new().render_named_str("page.html", PAGE, context! { letters, style => own(STYLE), script => own(SCRIPT) })
+}
+
+/// `2026-11-24T09:30:00.5Z`; times beyond the year 9999 are shown as its end.
+fn rfc_3339(at: Timestamp) -> String {
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{
+        domain::{
+            code::guess::Digits,
+            crypto::keyring::tests::ring,
+            delivery::receipt::ReceiptToken,
+            ids::{DeliveryId, SubjectKey, VerificationId},
+            recipient::{Channel, Recipient},
+        },
+        ports::sender::{Content, Message},
+    };
+
+    fn letter(number: u8, text: &str) -> Letter {
+        Letter {
+            message: Message {
+                delivery: DeliveryId([number; 16]),
+                verification: VerificationId { subject: SubjectKey([1; 16]), random: [number; 16] },
+                receipt: ReceiptToken::new(&ring(1, &["a"]), "mail", &SubjectKey([1; 16]), &DeliveryId([number; 16])),
+                recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
+                content: Content {
+                    subject: "Your <code>".to_owned(),
+                    text: text.to_owned(),
+                    html: None,
+                    speech: None,
+                    opened: None,
+                    language: "en",
+                },
+                code: Digits::from_ascii(b"123456").unwrap(),
+                expires_at: Timestamp::from_micros(1_795_512_900_000_000),
+            },
+            sent_at: Timestamp::from_micros(1_795_512_600_500_000),
+        }
+    }
+
+    async fn get(outbox: &Arc<Outbox>, path: &str) -> Response {
+        router(Arc::clone(outbox)).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    async fn body(response: Response) -> String {
+        String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_list_has_the_newest_message_first() {
+        let outbox = Arc::<Outbox>::default();
+        outbox.put(letter(1, "first"));
+        outbox.put(letter(2, "second"));
+        let list: Vec<BTreeMap<String, String>> = serde_json::from_str(&body(get(&outbox, "/dev/outbox").await).await).unwrap();
+        assert_eq!(list.iter().map(|letter| letter["text"].as_str()).collect::<Vec<_>>(), ["second", "first"]);
+        let expected = [
+            ("address", "anna@example.org"),
+            ("channel", "email"),
+            ("code", "123456"),
+            ("sent_at", "2026-11-24T09:30:00.5Z"),
+            ("subject", "Your <code>"),
+            ("text", "second"),
+            ("verification_id", &letter(2, "").message.verification.to_string()),
+        ];
+        assert_eq!(list[0], expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    }
+
+    #[tokio::test]
+    async fn an_empty_page_says_what_to_do_next() {
+        let page = body(get(&Arc::default(), "/dev").await).await;
+        assert!(page.contains("grpcurl") && page.contains("StartVerification"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn hostile_text_is_escaped_on_the_page() {
+        let outbox = Arc::<Outbox>::default();
+        outbox.put(letter(1, "<script>alert(1)</script>{{7*7}}\"'&"));
+        let page = body(get(&outbox, "/dev").await).await;
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;{{7*7}}&quot;&#x27;&amp;"), "{page}");
+        assert!(page.contains("Your &lt;code&gt;") && page.contains(">123456<"), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "our own");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_leaked_or_loaded() {
+        for path in ["/dev", "/dev/outbox"] {
+            let response = get(&Arc::default(), path).await;
+            for (name, value) in HEADERS {
+                assert_eq!(response.headers()[&name], value, "{path} {name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_policy_names_the_style_and_the_script_of_the_page() {
+        let page = body(get(&Arc::default(), "/dev").await).await;
+        for (tag, source) in [("style", STYLE), ("script", SCRIPT)] {
+            assert!(page.contains(&format!("<{tag}>{source}</{tag}>")));
+            let hash = STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.as_bytes()));
+            assert!(POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")), "{tag}-src 'sha256-{hash}'");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A hook that is called over gRPC.
+
+use async_trait::async_trait;
+
+use crate::{
+    pb::v1::{self, send_hook_service_client::SendHookServiceClient},
+    ports::hook::{Answer, Hook, NoAnswer, Question},
+    sender::transport::peer::{Peer, PeerError, PeerSettings, channel},
+};
+
+/// Asks by `SendHookService`.
+pub struct GrpcHook(Peer);
+
+impl GrpcHook {
+    /// A hook with these settings. Reads `ca_file`, so it blocks; connects only when there is something to ask.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: &PeerSettings) -> Result<Self, PeerError> {
+        Peer::new(settings).map(Self)
+    }
+}
+
+#[async_trait]
+impl Hook for GrpcHook {
+    async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
+        let request = v1::JudgeSendRequest {
+            delivery_id: question.delivery.to_string(),
+            verification_id: question.verification.to_string(),
+            tenant: question.tenant.as_str().to_owned(),
+            action: question.action.as_str().to_owned(),
+            channel: channel(question.recipient.channel()).into(),
+            address: question.recipient.expose().to_owned(),
+            country: question.recipient.plan().and_then(|plan| plan.country).map_or_else(String::new, |c| c.as_str().to_owned()),
+        };
+        let mut client = SendHookServiceClient::new(self.0.connection());
+        let answer = self.0.bounded(client.judge_send(self.0.request(request))).await;
+        let answer = answer.map_err(|error| NoAnswer(error.reason().to_owned()))?;
+        match answer.decision() {
+            v1::SendDecision::Allow => Ok(Answer::Allow),
+            v1::SendDecision::Deny => Ok(Answer::deny(&answer.reason)),
+            v1::SendDecision::Unspecified => Err(NoAnswer("malformed_reply".to_owned())),
+        }
+    }
+}

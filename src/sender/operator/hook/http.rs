@@ -1,0 +1,61 @@
+//! A hook that gets signed webhooks and answers with JSON.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    ports::{
+        hook::{Answer, Hook, NoAnswer, Question},
+        system::Clock,
+    },
+    sender::transport::signed::{Signed, SignedError, SignedSettings},
+};
+
+/// Asks by `send.judge` webhooks.
+pub struct HttpHook(Signed);
+
+impl HttpHook {
+    /// A hook with these settings. Reads `ca_file`, so it blocks; connects only when there is something to ask.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: SignedSettings, clock: Arc<dyn Clock>) -> Result<Self, SignedError> {
+        Signed::new(settings, clock).map(Self)
+    }
+}
+
+#[async_trait]
+impl Hook for HttpHook {
+    async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
+        let no_answer = |reason: &str| NoAnswer(reason.to_owned());
+        let reply = self.0.post(&question.delivery.to_string(), &payload(question)).await;
+        let reply = reply.map_err(|error| no_answer(error.reason()))?;
+        if reply.status != StatusCode::OK {
+            return Err(no_answer("unknown_answer"));
+        }
+        let answer: Value = reply.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        match answer["decision"].as_str() {
+            Some("allow") => Ok(Answer::Allow),
+            Some("deny") => Ok(Answer::deny(answer["reason"].as_str().unwrap_or_default())),
+            Some(_) | None => Err(no_answer("malformed_reply")),
+        }
+    }
+}
+
+fn payload(question: &Question) -> Value {
+    json!({
+        "type": "send.judge",
+        "data": {
+            "delivery_id": question.delivery.to_string(),
+            "verification_id": question.verification.to_string(),
+            "tenant": question.tenant.as_str(),
+            "action": question.action.as_str(),
+            "channel": question.recipient.channel().as_str(),
+            "address": question.recipient.expose(),
+            "country": question.recipient.plan().and_then(|plan| plan.country).map(|country| country.as_str().to_owned()),
+        },
+    })
+}

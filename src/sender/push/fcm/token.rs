@@ -1,0 +1,111 @@
+//! Access tokens of Google for a service account, by RFC 7523; one is held until shortly before its end.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use url::form_urlencoded::Serializer;
+use zeroize::Zeroizing;
+
+use super::{FcmError, FcmSettings, outgoing};
+use crate::{
+    domain::time::Timestamp,
+    format::secret::SecretText,
+    ports::{sender::SendError, system::Clock},
+    sender::{
+        http::{is_busy, refusal},
+        jws::Signer,
+        transport::http::{Call, Outgoing, Reply, again, next_sender},
+    },
+};
+
+const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+/// The grant type of RFC 7523.
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The longest life of an assertion that Google takes.
+const ASSERTION_LIFE_S: u64 = 3600;
+/// A token is not used any more when it ends within this span: the call that carries it takes its time.
+const SPARE: Duration = Duration::from_secs(60);
+
+struct Held {
+    header: HeaderValue,
+    until: Timestamp,
+}
+
+/// Gets tokens for one service account.
+pub(super) struct Tokens {
+    url: String,
+    email: String,
+    kid: Option<String>,
+    signer: Signer,
+    outgoing: Outgoing,
+    clock: Arc<dyn Clock>,
+    /// Locked while one is fetched: who comes meanwhile waits for the same one.
+    held: Mutex<Option<Held>>,
+}
+
+impl Tokens {
+    pub(super) fn new(account: &Value, settings: &FcmSettings, clock: Arc<dyn Clock>) -> Result<Self, FcmError> {
+        let field = |name: &str, problem| account[name].as_str().map(str::to_owned).ok_or(FcmError::Account(problem));
+        if account["type"] != "service_account" {
+            return Err(FcmError::Account("type is not service_account"));
+        }
+        let url = field("token_uri", "token_uri is missing")?;
+        let key = SecretText::new(field("private_key", "private_key is missing")?);
+        Ok(Self {
+            email: field("client_email", "client_email is missing")?,
+            kid: account["private_key_id"].as_str().map(str::to_owned),
+            signer: Signer::rs256(&key).map_err(FcmError::Key)?,
+            outgoing: outgoing(settings, &url)?,
+            url,
+            clock,
+            held: Mutex::default(),
+        })
+    }
+
+    /// The value of an `authorization` header; another one than `refused`.
+    pub(super) async fn token(&self, refused: Option<&HeaderValue>) -> Result<HeaderValue, SendError> {
+        let mut held = self.held.lock().await;
+        let now = self.clock.now();
+        match &*held {
+            Some(token) if refused != Some(&token.header) && now < token.until => Ok(token.header.clone()),
+            Some(_) | None => {
+                let fresh = self.fetch(now).await?;
+                Ok(held.insert(fresh).header.clone())
+            }
+        }
+    }
+
+    async fn fetch(&self, now: Timestamp) -> Result<Held, SendError> {
+        let at = now.as_micros() / 1_000_000;
+        let claims = json!({"iss": self.email, "scope": SCOPE, "aud": self.url, "iat": at, "exp": at + ASSERTION_LIFE_S});
+        let assertion = self.signer.sign(self.kid.as_deref(), &claims);
+        let form = Serializer::new(String::new()).append_pair("grant_type", GRANT).append_pair("assertion", &assertion).finish();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let call = Call { method: Method::POST, url: self.url.clone(), headers, body: form.into_bytes() };
+        read(&self.outgoing.call(call).await?, now)
+    }
+}
+
+fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
+    if is_busy(reply.status) {
+        return Err(again("login_unavailable", reply.retry_after));
+    }
+    if !reply.status.is_success() {
+        // A key that was deleted, or an account without the right.
+        return Err(if reply.status.is_client_error() { next_sender("login_refused") } else { refusal(reply.status) });
+    }
+    let malformed = || next_sender("malformed_reply");
+    let json: Value = serde_json::from_slice(reply.body.as_ref().ok_or_else(malformed)?).map_err(|_| malformed())?;
+    let token = json["access_token"].as_str().ok_or_else(malformed)?;
+    let life = Duration::from_secs(json["expires_in"].as_u64().ok_or_else(malformed)?);
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    let mut header = HeaderValue::from_str(&text).map_err(|_| malformed())?;
+    header.set_sensitive(true);
+    Ok(Held { header, until: now.plus(life.saturating_sub(SPARE)) })
+}

@@ -1,0 +1,73 @@
+//! Opens a session: dials, encrypts and logs in.
+
+use std::time::Duration;
+
+use rusmpp::{CommandId, CommandStatus, pdus::BindTransceiver, types::COctetString, values::InterfaceVersion};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    super::transport::tls::{Tls, is_refusal},
+    status::{judge_bind, next_sender, retry},
+    wire::{Ear, Lost, Mouth, Stream, open},
+};
+use crate::ports::sender::SendError;
+
+/// The number of the login; what follows counts on from it.
+pub(super) const BIND: u32 = 1;
+
+/// Where the message centre is and how it is entered.
+pub(super) struct Centre {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// `None`: in the clear.
+    pub(super) tls: Option<Tls>,
+    pub(super) system_id: COctetString<1, 16>,
+    pub(super) password: COctetString<1, 9>,
+    pub(super) system_type: COctetString<1, 13>,
+    /// Of all of it, and of each write after it.
+    pub(super) timeout: Duration,
+}
+
+impl Centre {
+    /// A session that takes messages and brings receipts.
+    pub(super) async fn connect(&self) -> Result<(Ear, Mouth), SendError> {
+        timeout(self.timeout, self.open()).await.unwrap_or_else(|_| Err(retry("timeout")))
+    }
+
+    async fn open(&self) -> Result<(Ear, Mouth), SendError> {
+        let stream = self.dial().await.map_err(|_| retry("unreachable"))?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => match tls.encrypt(stream).await {
+                Ok(stream) => Box::new(stream),
+                Err(error) if is_refusal(&error) => return Err(next_sender("tls_failed")),
+                Err(_) => return Err(retry("unreachable")),
+            },
+        };
+        let (mut ear, mut mouth) = open(stream, self.timeout);
+        let bind = BindTransceiver::builder()
+            .system_id(self.system_id.clone())
+            .password(self.password.clone())
+            .system_type(self.system_type.clone())
+            .interface_version(InterfaceVersion::Smpp3_4)
+            .build();
+        let lost = |Lost| retry("unreachable");
+        mouth.say(CommandStatus::EsmeRok, BIND, bind).await.map_err(lost)?;
+        // Ends: all of it has a time limit.
+        loop {
+            let answer = ear.hear().await.map_err(lost)?;
+            match (answer.id, answer.status) {
+                (CommandId::BindTransceiverResp, CommandStatus::EsmeRok) => return Ok((ear, mouth)),
+                (CommandId::BindTransceiverResp | CommandId::GenericNack, status) => return Err(judge_bind(status)),
+                _ => {}
+            }
+        }
+    }
+
+    async fn dial(&self) -> std::io::Result<TcpStream> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        // With Nagle's algorithm each message waits for the acknowledgement of the one before it.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}

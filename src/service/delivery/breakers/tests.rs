@@ -1,0 +1,212 @@
+//! Breakers of two processes on one store: one state, one probe, and what each does without the store.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::{
+    domain::{
+        crypto::keyring::{Kid, SECRET_BYTES, Secret},
+        ids::DeliveryId,
+    },
+    ports::store::{Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    service::record::vault::Vault,
+    store::contract::bed::Bed,
+    system::SystemEntropy,
+};
+
+const RULES: BreakerRules = BreakerRules {
+    failures: 5,
+    open: Duration::from_secs(10),
+    open_max: Duration::from_secs(120),
+    probe: Duration::from_secs(15),
+};
+
+/// A store that can be cut off, and counts how often it is asked.
+struct Cut {
+    inner: Arc<dyn Store>,
+    off: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Cut {
+    fn ask(&self) -> Result<&Arc<dyn Store>, StoreError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.off.load(Ordering::Relaxed) { Err(StoreError::Unavailable("cut off".to_owned())) } else { Ok(&self.inner) }
+    }
+}
+
+#[async_trait]
+impl Store for Cut {
+    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+        self.ask()?.load(key).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.ask()?.commit(commit).await
+    }
+    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        self.ask()?.due(limit).await
+    }
+    async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
+        self.ask()?.draw(draws).await
+    }
+    async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
+        self.ask()?.give_back(returns).await
+    }
+    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+        self.ask()?.watch(key).await
+    }
+    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+        self.ask()?.append(key, event).await
+    }
+    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.ask()?.events(shard, after, limit).await
+    }
+    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
+        self.ask()?.trim_events(end).await
+    }
+}
+
+struct Fleet {
+    bed: Bed,
+    cut: Arc<Cut>,
+    /// The store of the first can be cut off, that of the second not.
+    processes: [Breakers; 2],
+}
+
+impl Fleet {
+    fn new(bed: Bed) -> Self {
+        let ring = [(Kid::parse("k1").unwrap(), Secret::new([2; SECRET_BYTES]))];
+        let keyring = Arc::new(Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).unwrap());
+        let vault = Vault::new(keyring.clone(), Arc::new(SystemEntropy::default()));
+        let cut = Arc::new(Cut { inner: bed.store.clone(), off: AtomicBool::new(false), asked: AtomicU64::new(0) });
+        let breakers = |store: Arc<dyn Store>| {
+            let sides = Sides { store, clock: bed.clock.clone(), vault: vault.clone(), deadline: Duration::from_secs(10) };
+            Breakers::new(sides, RULES, &keyring, ["a", "b"])
+        };
+        let processes = [breakers(cut.clone()), breakers(bed.store.clone())];
+        Self { bed, cut, processes }
+    }
+
+    fn pass(&self, process: usize, sender: &str) -> Pass {
+        let now = self.bed.now();
+        self.processes[process].pass(sender, Now::new(now, now))
+    }
+
+    async fn fail(&self, process: usize, message: u8) {
+        self.processes[process].note("a", &usual(message), true).await;
+    }
+}
+
+fn usual(message: u8) -> Passed {
+    Passed { delivery: DeliveryId([message; 16]), as_probe: false, seen: Vec::new() }
+}
+
+fn probe(message: u8) -> Passed {
+    Passed { as_probe: true, ..usual(message) }
+}
+
+async fn failures_everywhere_count_as_one_row(bed: Bed) {
+    let fleet = Fleet::new(bed);
+    for message in 0..5 {
+        assert_eq!(fleet.pass(usize::from(message) % 2, "a"), Pass::Free);
+        fleet.fail(usize::from(message) % 2, message).await;
+    }
+    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }), "the fifth was here");
+    assert_eq!((fleet.pass(0, "b"), fleet.pass(1, "b")), (Pass::Free, Pass::Free), "the other sender is well");
+    // The other process has not heard of it yet: its next failure tells it, and is one that does not count.
+    fleet.fail(1, 9).await;
+    assert_eq!(fleet.pass(1, "a"), fleet.pass(0, "a"));
+
+    fleet.bed.clock.advance(Duration::from_secs(10));
+    let (one, other) = tokio::join!(fleet.processes[0].probe("a"), fleet.processes[1].probe("a"));
+    assert!(one ^ other, "exactly one of them probes");
+    let prober = usize::from(other);
+    assert!(matches!(fleet.pass(1 - prober, "a"), Pass::Shut { .. }), "and the other heard so by losing");
+    fleet.processes[prober].note("a", &probe(9), true).await;
+    fleet.bed.clock.advance(Duration::from_secs(10));
+    assert!(matches!(fleet.pass(prober, "a"), Pass::Shut { .. }), "this time for twice as long");
+    fleet.bed.clock.advance(Duration::from_secs(10));
+    assert!(fleet.processes[prober].probe("a").await);
+    assert_eq!(fleet.processes[prober].complaints().len(), 1);
+    fleet.processes[prober].note("a", &probe(9), false).await;
+    assert_eq!((fleet.pass(prober, "a"), fleet.processes[prober].complaints()), (Pass::Free, Vec::new()));
+}
+
+#[tokio::test]
+async fn failures_everywhere_count_as_one_row_in_memory() {
+    failures_everywhere_count_as_one_row(Bed::memory()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_everywhere_count_as_one_row_on_redis() {
+    failures_everywhere_count_as_one_row(Bed::redis().await).await;
+}
+
+#[tokio::test]
+async fn a_process_hears_of_what_the_others_see() {
+    let fleet = Fleet::new(Bed::memory());
+    let heard = async {
+        for message in 0..5 {
+            fleet.fail(1, message).await;
+        }
+        while fleet.pass(0, "a") == Pass::Free {
+            tokio::task::yield_now().await;
+        }
+        fleet.bed.clock.advance(Duration::from_secs(10));
+        assert!(fleet.processes[1].probe("a").await);
+        fleet.processes[1].note("a", &probe(9), false).await;
+        while fleet.pass(0, "a") != Pass::Free {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = fleet.processes[0].follow() => panic!("it follows for ever"),
+        () = heard => {}
+        () = tokio::time::sleep(LOOK_EVERY) => panic!("it comes as news, not by a look"),
+    }
+}
+
+#[tokio::test]
+async fn a_well_sender_costs_no_trip_to_the_store() {
+    let fleet = Fleet::new(Bed::memory());
+    for message in 0..100 {
+        assert_eq!(fleet.pass(0, "a"), Pass::Free);
+        fleet.processes[0].note("a", &usual(message), false).await;
+    }
+    assert_eq!(fleet.cut.asked.load(Ordering::Relaxed), 0);
+    fleet.fail(0, 1).await;
+    let late = usual(4);
+    let next = fleet.processes[0].passed("a", usual(2).delivery, false);
+    fleet.processes[0].note("a", &late, false).await;
+    fleet.processes[0].note("a", &next, false).await;
+    let asked = fleet.cut.asked.load(Ordering::Relaxed);
+    fleet.processes[0].note("a", &usual(3), false).await;
+    assert_eq!((asked, fleet.cut.asked.load(Ordering::Relaxed)), (4, 4), "a failure and the success after it, and no more");
+    assert_eq!(fleet.bed.store.load(&fleet.processes[0].each["a"].key).await.unwrap().blob, None, "nothing is left of it");
+}
+
+#[tokio::test]
+async fn without_the_store_each_process_goes_by_its_own() {
+    let fleet = Fleet::new(Bed::memory());
+    fleet.cut.off.store(true, Ordering::Relaxed);
+    for message in 0..5 {
+        fleet.fail(0, message).await;
+    }
+    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }) && fleet.pass(1, "a") == Pass::Free);
+    fleet.bed.clock.advance(Duration::from_secs(10));
+    assert!(fleet.processes[0].probe("a").await);
+    fleet.processes[0].note("a", &probe(9), false).await;
+    assert_eq!(fleet.pass(0, "a"), Pass::Free);
+    // Once the store is back it has the truth again.
+    fleet.cut.off.store(false, Ordering::Relaxed);
+    for message in 0..5 {
+        fleet.fail(1, message).await;
+    }
+    fleet.fail(0, 9).await;
+    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }));
+}

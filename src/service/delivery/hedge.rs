@@ -1,0 +1,62 @@
+//! Hedges: a message whose sender is slow to answer goes to the next sender of its route too, and the first to take it wins.
+
+use std::time::Duration;
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, select},
+};
+
+use super::hand_over::{Answer, Ready, Rest, Turn};
+use crate::{
+    domain::{delivery::breaker::Pass, recipient::Channel},
+    service::Service,
+};
+
+impl Service {
+    /// Asks the sender whose turn it is, and the next one beside it if that is slow and the route is hedged. The answer is
+    /// the first success; without one that of the sender asked last.
+    pub(in crate::service) async fn answer(&self, ready: &Ready, turn: Turn) -> (Answer, Rest<'_>) {
+        let first = self.attempt(ready, turn);
+        let Some(after) = ready.hedge_after else { return (first.await, None.into()) };
+        let first = match answer_within(after, first).await {
+            Ok(answer) => return (answer, None.into()),
+            Err(first) => first,
+        };
+        let Some(place) = self.next_free(ready, turn.place) else { return (first.await, None.into()) };
+        let second = self.attempt(ready, Turn { place, as_probe: false, ..turn });
+        let channel = ready.draft.recipient.channel();
+        let (early, other) = select(first, second).await.into_inner();
+        if early.sent.is_ok() {
+            let winner = if early.place == place { "second" } else { "first" };
+            let rest = other.map(move |late| count(channel, if late.sent.is_ok() { "both" } else { winner }));
+            return (early, Some(rest.boxed()).into());
+        }
+        let late = other.await;
+        let by_second = late.place == place;
+        match (late.sent.is_ok(), by_second) {
+            (true, true) => count(channel, "second"),
+            (true, false) => count(channel, "first"),
+            (false, _) => count(channel, "none"),
+        }
+        (if late.sent.is_ok() || by_second { late } else { early }, None.into())
+    }
+
+    /// The next in the order that may get a message as any other: one that is to be tried first is no help now.
+    fn next_free(&self, ready: &Ready, place: usize) -> Option<usize> {
+        let now = self.now();
+        let is_free =
+            |at: &usize| ready.stand.refusals.allow(*at) && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free;
+        (place + 1..ready.senders.len()).find(is_free)
+    }
+}
+
+/// The answer if it comes in time, else what still waits for it.
+async fn answer_within(span: Duration, mut attempt: BoxFuture<'_, Answer>) -> Result<Answer, BoxFuture<'_, Answer>> {
+    tokio::time::timeout(span, &mut attempt).await.map_err(|_| attempt)
+}
+
+/// Once for each hedged message: who took it.
+fn count(channel: Channel, outcome: &'static str) {
+    metrics::counter!("countersign_hedges_total", "channel" => channel.as_str(), "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,99 @@
+//! Turns records and events into sealed bytes and back: the store never sees what it keeps.
+
+mod decode;
+mod encode;
+mod events;
+mod side;
+
+use std::sync::Arc;
+
+use prost::Message as _;
+
+use crate::{
+    domain::{
+        audit::event::Event,
+        crypto::{
+            keyring::Keyring,
+            seal::{self, Context, SealError},
+        },
+        ids::SubjectKey,
+        record::subject::SubjectRecord,
+    },
+    pb::store as pb,
+    ports::{
+        store::{Blob, SealedEvent},
+        system::{Entropy, fresh},
+    },
+};
+
+pub use events::Line;
+
+/// Seals events of records that do not exist: a refusal about an unknown subject.
+const NO_SALT: [u8; 16] = [0; 16];
+
+/// Stored bytes cannot be used. What is wrong with them is not told to callers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The seal does not open.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// It opens, but its content is none of ours.
+    #[error("a stored {0} has no meaning")]
+    Content(&'static str),
+}
+
+/// Seals and opens.
+#[derive(Clone)]
+pub struct Vault {
+    keyring: Arc<Keyring>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Vault {
+    /// With these keys.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { keyring, entropy }
+    }
+
+    /// Seals a record under its version and a fresh nonce, which becomes its compare token.
+    #[must_use]
+    pub fn close(&self, key: &SubjectKey, record: &SubjectRecord) -> Blob {
+        let token = fresh(&*self.entropy);
+        let plain = encode::record(record).encode_to_vec();
+        let bytes = seal::seal(&self.keyring, Context::Record(key), record.version, token, plain);
+        Blob { token, bytes: bytes.into() }
+    }
+
+    /// Opens a record.
+    ///
+    /// # Errors
+    /// [`VaultError`]; then nothing is known of the subject, and nothing may be approved.
+    pub fn open(&self, key: &SubjectKey, blob: &Blob) -> Result<SubjectRecord, VaultError> {
+        let (version, plain) = seal::open(&self.keyring, Context::Record(key), &blob.bytes)?;
+        let stored = pb::SubjectRecord::decode(plain.as_slice()).map_err(|_| VaultError::Content("record"))?;
+        decode::record(stored, version, key, &self.keyring)
+    }
+
+    /// Seals an event under its record's salt, if there is a record.
+    #[must_use]
+    pub fn close_event(&self, key: &SubjectKey, salt: Option<&[u8; 16]>, event: &Event) -> SealedEvent {
+        let plain = events::encode(event).encode_to_vec();
+        seal::seal(&self.keyring, Context::Event(key, salt.unwrap_or(&NO_SALT)), 0, fresh(&*self.entropy), plain)
+    }
+
+    /// Opens an event.
+    ///
+    /// # Errors
+    /// [`VaultError`]: after the record is gone, its events cannot be read.
+    pub fn open_event(&self, key: &SubjectKey, salt: Option<&[u8; 16]>, sealed: &SealedEvent) -> Result<Line, VaultError> {
+        let (_, plain) = seal::open(&self.keyring, Context::Event(key, salt.unwrap_or(&NO_SALT)), sealed)?;
+        let stored = pb::Event::decode(plain.as_slice()).map_err(|_| VaultError::Content("event"))?;
+        Ok(events::line(stored))
+    }
+}
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Ends a verification on request.
+
+use super::{Reading, target};
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::{Cancel, CancelReason, cancel},
+        ids::VerificationId,
+    },
+    service::{Service, failure::Failure, record::transact::Call},
+};
+
+impl Service {
+    /// Ends a verification.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn cancel(&self, caller: &Caller, id: VerificationId, reason: CancelReason) -> Result<Reading, Failure> {
+        let command = Cancel { target: target(caller, id), reason };
+        let call = Call { name: "cancel", caller, verification: Some(id), occasion: None };
+        let (standing, now) = self.transact(&id.subject, Some(call), |record, cx| cancel(record, &command, cx)).await?;
+        Ok(Reading { standing, now })
+    }
+}

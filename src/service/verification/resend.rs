@@ -1,0 +1,53 @@
+//! Sends the code of a verification once more.
+
+use super::{Reading, target};
+use crate::{
+    domain::{
+        caller::Caller,
+        decide::{Resend, Work, resend},
+        ids::{DeliveryId, RequestId, VerificationId},
+        recipient::Channel,
+    },
+    ports::system::fresh,
+    service::{Service, failure::Failure, limit::Occasion, record::transact::Call},
+};
+
+/// A resend as the caller asks for it.
+#[derive(Clone, Debug)]
+pub struct ResendRequest {
+    /// Of which verification.
+    pub id: VerificationId,
+    /// Makes a repeat harmless.
+    pub request_id: RequestId,
+    /// The road to use now; none for the one used last.
+    pub channel: Option<Channel>,
+    /// Digest of the whole request.
+    pub body: [u8; 32],
+}
+
+impl Service {
+    /// Sends the code again.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn resend(&self, caller: &Caller, request: ResendRequest) -> Result<Reading, Failure> {
+        let hand = self.parts.hands.reserve();
+        let lease = hand.as_ref().map(|_| self.lease());
+        let delivery = DeliveryId(fresh(&*self.parts.entropy));
+        let command = Resend {
+            target: target(caller, request.id),
+            request: self.request_mark(caller, &request.request_id, &request.body),
+            channel: request.channel,
+            delivery,
+            lease,
+        };
+        let call = Call { name: "resend", caller, verification: Some(request.id), occasion: Some(Occasion::Resend) };
+        let resent = self.transact(&request.id.subject, Some(call), |record, cx| resend(record, &command, cx)).await;
+        let (standing, now) = resent.map_err(Failure::of_new)?;
+        let is_new = standing.verification.deliveries.iter().any(|made| made.id == delivery);
+        if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
+            hand.take(Work { verification: request.id, delivery, token: lease.token });
+        }
+        Ok(Reading { standing, now })
+    }
+}

@@ -1,0 +1,69 @@
+//! Follows a verification until it is closed.
+
+use std::time::Duration;
+
+use super::Reading;
+use crate::{
+    domain::{caller::Caller, ids::VerificationId, verification::Status},
+    ports::store::News,
+    service::{Service, failure::Failure},
+};
+
+/// News may be lost, so a watcher also looks by itself this often.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A verification being followed.
+pub struct Watch {
+    id: VerificationId,
+    caller: Caller,
+    news: News,
+    last: Option<Reading>,
+}
+
+impl Service {
+    /// Begins to follow a verification: subscribes first and loads after, so that nothing falls between.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn watch(&self, caller: &Caller, id: VerificationId) -> Result<Watch, Failure> {
+        let news = self.bounded(async { Ok(self.parts.store.watch(&id.subject).await?) }).await?;
+        // An unknown verification is refused at once, not in the stream.
+        self.get(caller, id).await?;
+        Ok(Watch { id, caller: caller.clone(), news, last: None })
+    }
+
+    /// The next state that differs from the last one; `None` after a closed one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn next(&self, watch: &mut Watch) -> Result<Option<Reading>, Failure> {
+        if watch.last.as_ref().is_some_and(|last| status(last) != Status::Pending) {
+            return Ok(None);
+        }
+        loop {
+            watch.news.mark_unchanged();
+            let reading = self.get(&watch.caller, watch.id).await?;
+            let Some(last) = &watch.last else { return Ok(Some(watch.see(reading))) };
+            if last.standing != reading.standing || status(last) != status(&reading) {
+                return Ok(Some(watch.see(reading)));
+            }
+            let expiry = reading.now.until(reading.standing.verification.expires_at).max(Duration::from_millis(1));
+            tokio::select! {
+                changed = watch.news.changed() => if changed.is_err() { return Err(Failure::ShuttingDown) },
+                () = self.parts.clock.sleep(expiry) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn see(&mut self, reading: Reading) -> Reading {
+        self.last = Some(reading.clone());
+        reading
+    }
+}
+
+fn status(reading: &Reading) -> Status {
+    reading.standing.verification.status(reading.now)
+}

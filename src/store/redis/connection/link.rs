@@ -1,0 +1,154 @@
+//! One connection to one server whose generation was learned before anything else was asked.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};
+
+use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::time::Generation;
+
+/// So many calls in a row without an answer, and the connection counts as dead.
+const STRIKES_MAX: u32 = 3;
+
+/// Whether the connections to a server still work, as their users see it.
+#[derive(Debug, Default)]
+pub(in crate::store::redis) struct Trust {
+    answered: AtomicU64,
+    strikes: AtomicU32,
+    lost: CancellationToken,
+}
+
+impl Trust {
+    /// Gives the connections up: whoever keeps them makes new ones.
+    pub(in crate::store::redis) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// How many calls were answered so far.
+    pub(in crate::store::redis) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::store::redis) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}
+
+/// One connection; clones share it.
+#[derive(Clone)]
+pub(in crate::store::redis) struct Link {
+    connection: MultiplexedConnection,
+    generation: Generation,
+    trust: Arc<Trust>,
+    /// Calls on it that wait for their answer.
+    waiting: Arc<AtomicUsize>,
+    asking: bool,
+}
+
+impl Link {
+    pub(in crate::store::redis) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
+        Self { connection, generation, trust, waiting: Arc::default(), asking: false }
+    }
+
+    /// The generation of the server at the other end.
+    pub(in crate::store::redis) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(in crate::store::redis) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// How many calls wait for their answer.
+    pub(in crate::store::redis) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The same, for a slot that is on its way to this server.
+    pub(in crate::store::redis) fn asking(mut self) -> Self {
+        self.asking = true;
+        self
+    }
+
+    /// Sends calls in one go; the answers, in order.
+    ///
+    /// # Errors
+    /// The first error among them, or that of the connection.
+    pub(in crate::store::redis) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+        let _waits = Waits::on(&self.waiting);
+        let strike = Strike(&self.trust);
+        let mut connection = self.connection.clone();
+        let answers = match calls {
+            // Most calls are alone: they need no pipeline.
+            [call] if !self.asking => connection.send_packed_command(call).await.map(|answer| vec![answer]),
+            _ => connection.send_packed_commands(&self.pipeline(calls), 0, calls.len() * self.step()).await,
+        };
+        strike.answered(&answers);
+        let step = self.step();
+        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+    }
+
+    fn pipeline(&self, calls: &[Cmd]) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(calls.len() * self.step());
+        for call in calls {
+            if self.asking {
+                pipeline.add_command(cmd("ASKING"));
+            }
+            pipeline.add_command(call.clone());
+        }
+        pipeline
+    }
+
+    /// Commands for each call.
+    fn step(&self) -> usize {
+        if self.asking { 2 } else { 1 }
+    }
+}
+
+/// Counts a call for as long as it waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn on(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a call that is given up before its answer came.
+struct Strike<'a>(&'a Trust);
+
+impl Strike<'_> {
+    fn answered(self, answers: &Result<Vec<Value>, RedisError>) {
+        match answers {
+            Ok(_) => {
+                self.0.answered.fetch_add(1, Ordering::Relaxed);
+                self.0.strikes.store(0, Ordering::Relaxed);
+            }
+            Err(error) if error.is_timeout() => self.count(),
+            Err(_) => self.0.lose(),
+        }
+        std::mem::forget(self);
+    }
+
+    fn count(&self) {
+        if self.0.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES_MAX {
+            self.0.lose();
+        }
+    }
+}
+
+impl Drop for Strike<'_> {
+    fn drop(&mut self) {
+        self.count();
+    }
+}

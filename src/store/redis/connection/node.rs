@@ -1,0 +1,292 @@
+//! One server: a small pool of connections, made anew whenever one of them fails or the server is another than it was.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::AsyncConnectionConfig;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    identity::Identity,
+    link::{Link, Trust},
+    sentinel::Sentinels,
+    settings::RedisSettings,
+};
+use crate::{
+    ports::{
+        store::{StoreError, url::Endpoint},
+        system::{Clock, Entropy, fresh},
+    },
+    store::redis::upkeep::health::Guards,
+};
+
+/// Between two looks at who a server is; REQUIREMENTS asks for one a second.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// A server that does not answer a look by then is not there.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// A server that answers other calls may take so many times as long.
+const BUSY_ROUNDS: usize = 6;
+/// The first pause after a server could not be reached, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// For so long after a connection broke calls wait for the next one; after it they fail at once.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A connection with so many calls that wait does not keep up: the next one helps.
+const WAITING_MAX: usize = 64;
+
+/// Where a server is.
+pub(in crate::store::redis) enum Target {
+    /// Here.
+    Fixed(Endpoint),
+    /// Where the sentinels say.
+    Watched(Sentinels),
+}
+
+/// What all nodes share.
+pub(in crate::store::redis) struct Common {
+    pub(in crate::store::redis) settings: RedisSettings,
+    pub(in crate::store::redis) clock: Arc<dyn Clock>,
+    pub(in crate::store::redis) entropy: Arc<dyn Entropy>,
+    pub(in crate::store::redis) guards: Guards,
+}
+
+/// Which connection a call goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::redis) enum Lane {
+    /// One that never waits for replicas.
+    Plain,
+    /// One that may.
+    Durable,
+}
+
+/// The connections to one server of one generation.
+pub(in crate::store::redis) struct Links {
+    plain: Vec<Link>,
+    durable: Vec<Link>,
+    next: AtomicUsize,
+    pub(in crate::store::redis) at: Endpoint,
+    pub(in crate::store::redis) trust: Arc<Trust>,
+}
+
+impl Links {
+    /// One of a lane. What comes at the same time over one connection goes in one piece and is answered in one, so the
+    /// first one is used as long as it keeps up. Behind a call that waits for replicas nothing should stand: those take
+    /// turns.
+    pub(in crate::store::redis) fn pick(&self, lane: Lane) -> Link {
+        if lane == Lane::Durable && !self.durable.is_empty() {
+            return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()].clone();
+        }
+        let keeps_up = self.plain.iter().find(|link| link.waiting() < WAITING_MAX);
+        let link = keeps_up.or_else(|| self.plain.iter().min_by_key(|link| link.waiting()));
+        link.unwrap_or(&self.plain[0]).clone()
+    }
+}
+
+/// Up with connections, or down since when and why.
+#[derive(Clone)]
+pub(in crate::store::redis) enum State {
+    Up(Arc<Links>),
+    Down { since: Instant, why: String },
+}
+
+/// One server and whoever keeps its connections.
+pub(in crate::store::redis) struct Node {
+    state: watch::Receiver<State>,
+    stop: CancellationToken,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Node {
+    /// Begins to keep connections to a server.
+    pub(in crate::store::redis) fn start(target: Target, common: Arc<Common>) -> Self {
+        let (tell, state) = watch::channel(State::Down { since: Instant::now(), why: "it is not reached yet".to_owned() });
+        let stop = CancellationToken::new();
+        let keeper = Keeper { target, common, tell };
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = keeper.keep() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Self { state, stop }
+    }
+
+    /// A connection; waits a little for one that is just being made.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(in crate::store::redis) async fn link(&self, lane: Lane) -> Result<Link, StoreError> {
+        let mut states = self.state.clone();
+        loop {
+            let patience = match &*states.borrow_and_update() {
+                State::Up(links) if !links.trust.lost().is_cancelled() => return Ok(links.pick(lane)),
+                // Whoever keeps them has not taken notice yet.
+                State::Up(_) => PATIENCE,
+                State::Down { since, why } => match PATIENCE.checked_sub(since.elapsed()) {
+                    Some(left) => left,
+                    None => return Err(StoreError::Unavailable(why.clone())),
+                },
+            };
+            // Either it changed or the patience is over: the next round tells.
+            let _ = tokio::time::timeout(patience, states.changed()).await;
+        }
+    }
+
+    /// The changes of its state.
+    pub(in crate::store::redis) fn states(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Why it is down, if it is.
+    pub(in crate::store::redis) fn down(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Up(_) => None,
+            State::Down { why, .. } => Some(why.clone()),
+        }
+    }
+
+    /// Connections to a server that is up.
+    pub(in crate::store::redis) fn links(&self) -> Option<Arc<Links>> {
+        match &*self.state.borrow() {
+            State::Up(links) => Some(links.clone()),
+            State::Down { .. } => None,
+        }
+    }
+}
+
+struct Keeper {
+    target: Target,
+    common: Arc<Common>,
+    tell: watch::Sender<State>,
+}
+
+impl Keeper {
+    /// Connects, watches, and connects again; with pauses that double and have a random part, so that a fleet does
+    /// not come all at once.
+    async fn keep(self) {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let why = match self.connect().await {
+                Ok((links, first)) => {
+                    pause = PAUSE_FIRST;
+                    tracing::info!(server = %links.at, "Connected to Redis.");
+                    self.tell.send_replace(State::Up(links.clone()));
+                    let why = self.watch(&links, first).await;
+                    tracing::warn!(server = %links.at, %why, "The connection to Redis is given up.");
+                    links.trust.lose();
+                    why
+                }
+                Err(why) => {
+                    let [random] = fresh::<1>(&*self.common.entropy);
+                    tokio::time::sleep(pause + pause.mul_f64(f64::from(random) / 512.0)).await;
+                    pause = (2 * pause).min(PAUSE_MAX);
+                    why
+                }
+            };
+            metrics::counter!("countersign_redis_connects_total").increment(1);
+            self.tell.send_modify(|state| {
+                let since = match state {
+                    State::Up(_) => Instant::now(),
+                    State::Down { since, .. } => *since,
+                };
+                *state = State::Down { since, why };
+            });
+        }
+    }
+
+    /// All connections, of one generation; the server must be a master that has its data.
+    async fn connect(&self) -> Result<(Arc<Links>, Identity), String> {
+        let at = match &self.target {
+            Target::Fixed(endpoint) => endpoint.clone(),
+            Target::Watched(sentinels) => sentinels.master(&self.common.settings).await?,
+        };
+        let settings = &self.common.settings;
+        let trust = Arc::new(Trust::default());
+        let durable = if settings.waits() { settings.durable_connections } else { 0 };
+        let mut links = Vec::new();
+        let mut first: Option<Identity> = None;
+        for _ in 0..settings.connections + durable {
+            let connection = settings.dial(&at, AsyncConnectionConfig::new()).await;
+            let connection = connection.map_err(|error| format!("{at}: {error}"))?;
+            // The first question on every connection is who is there.
+            let nobody = crate::domain::time::Generation([0; 16]);
+            let identity =
+                ask(&Link::new(connection.clone(), nobody, trust.clone())).await.map_err(|why| format!("{at}: {why}"))?;
+            identity.serves().map_err(|why| format!("{at}: {why}"))?;
+            let generation = identity.generation();
+            if first.as_ref().is_some_and(|first| first.generation() != generation) {
+                return Err(format!(
+                    "{at}: two connections lead to two servers; a proxy that spreads connections is not supported"
+                ));
+            }
+            first.get_or_insert(identity);
+            links.push(Link::new(connection, generation, trust.clone()));
+        }
+        let first = first.ok_or("no connections are configured")?;
+        let durable = links.split_off(settings.connections);
+        Ok((Arc::new(Links { plain: links, durable, next: AtomicUsize::new(0), at, trust }), first))
+    }
+
+    /// Looks again and again at who is there, until the connections are of no use any more; says why.
+    async fn watch(&self, links: &Links, first: Identity) -> String {
+        let generation = first.generation();
+        let mut identity = first;
+        loop {
+            self.common.guards.see(&links.at, &identity, self.common.clock.now());
+            tokio::select! {
+                () = tokio::time::sleep(PROBE_EVERY) => {}
+                () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),
+            }
+            let (asked, moved) = tokio::join!(ask(&links.plain[0]), self.moved_from(&links.at));
+            if let Some(master) = moved {
+                return format!("the sentinels say that {master} is the master");
+            }
+            identity = match asked {
+                Ok(identity) => identity,
+                Err(why) => return format!("{}: {why}", links.at),
+            };
+            if let Err(why) = identity.serves() {
+                return format!("{}: {why}", links.at);
+            }
+            if identity.generation() != generation {
+                return format!("{}: it has another generation", links.at);
+            }
+        }
+    }
+
+    /// Where the master is now, if the sentinels say in time that it is elsewhere.
+    async fn moved_from(&self, at: &Endpoint) -> Option<Endpoint> {
+        let Target::Watched(sentinels) = &self.target else { return None };
+        let said = tokio::time::timeout(PROBE_TIMEOUT, sentinels.master(&self.common.settings)).await;
+        said.ok()?.ok().filter(|master| master != at)
+    }
+}
+
+/// Asks a server who it is. One that answers others meanwhile is busy and not gone, and gets more time.
+async fn ask(link: &Link) -> Result<Identity, String> {
+    let questions = Identity::questions();
+    let asked = link.send(&questions);
+    tokio::pin!(asked);
+    for _ in 0..BUSY_ROUNDS {
+        let before = link.trust().answered();
+        match tokio::time::timeout(PROBE_TIMEOUT, &mut asked).await {
+            Ok(answers) => return answers.and_then(Identity::read).map_err(|error| error.to_string()),
+            Err(_late) if link.trust().answered() == before => break,
+            Err(_late) => {}
+        }
+    }
+    Err("it does not answer".to_owned())
+}

@@ -1,0 +1,6 @@
+//! Opening, setting up and watching the servers, and sharing the work of a fleet.
+
+pub(super) mod health;
+pub(super) mod open;
+pub(super) mod setup;
+pub(super) mod share;

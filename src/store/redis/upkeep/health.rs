@@ -1,0 +1,242 @@
+//! Watches that the servers keep what they were given and tell the right time; fails closed where they do not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    domain::time::Timestamp,
+    ports::store::{Complaint, url::Endpoint},
+    store::redis::connection::identity::Identity,
+};
+
+/// Clocks further apart are complained of. No limit is relaxed by it: the stricter clock decides.
+const SKEW_MAX: Duration = Duration::from_secs(2);
+/// The oldest server that has what the scripts need: sharded publish, flags of scripts.
+const VERSION_MIN: (u64, u64, u64) = (7, 0, 0);
+/// Below this, holes are known that let a user of scripts into the server, unless the distributor mended them.
+const VERSION_SAFE: (u64, u64, u64) = (8, 6, 3);
+/// A replica that lags more is no help against a lost master.
+const LAG_MAX_S: u64 = 5;
+
+/// What is wrong now.
+#[derive(Default)]
+pub(in crate::store::redis) struct Guards {
+    found: Mutex<Found>,
+    /// Told when a server threw away what it was given.
+    pub(in crate::store::redis) evicted: Notify,
+}
+
+#[derive(Default)]
+struct Found {
+    /// By word and server.
+    complaints: BTreeMap<(&'static str, String), String>,
+    /// Servers that may throw keys away.
+    evicting: BTreeSet<String>,
+    /// Keys that each life of a server threw away so far.
+    thrown: BTreeMap<String, u64>,
+}
+
+impl Guards {
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of what a server says of itself.
+    pub(in crate::store::redis) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
+        let skew = identity.skew(ours);
+        metrics::gauge!("countersign_redis_clock_skew_seconds").set(skew.as_secs_f64());
+        let late = (skew > SKEW_MAX).then(|| format!("the clock of {at} is {} ms from ours; set both by NTP", skew.as_millis()));
+        self.complain("clock_skew", at, late);
+        let may_evict = may_evict(identity);
+        let policy =
+            may_evict.then(|| format!("{at} has maxmemory-policy {}; it must be noeviction", identity.get("maxmemory_policy")));
+        self.complain("eviction_policy", at, policy);
+        let (mut found, thrown) = (self.found(), identity.number("evicted_keys"));
+        if may_evict {
+            found.evicting.insert(at.to_string());
+        } else {
+            found.evicting.remove(&at.to_string());
+        }
+        let before = found.thrown.insert(identity.get("run_id").to_owned(), thrown);
+        drop(found);
+        if before.is_some_and(|before| thrown > before) {
+            tracing::error!(server = %at, evicted_keys = thrown, "Redis threw keys away: counts may be lost.");
+            self.complain("evicted", at, Some(format!("{at} threw keys away; failure counts begin half spent for a day")));
+            self.evicted.notify_one();
+        }
+    }
+
+    /// Begins or ends a complaint. What begins is an alarm in the log.
+    pub(in crate::store::redis) fn complain(&self, word: &'static str, about: &dyn std::fmt::Display, text: Option<String>) {
+        let key = (word, about.to_string());
+        let mut found = self.found();
+        let begins = text.clone().filter(|_| !found.complaints.contains_key(&key));
+        match text {
+            Some(text) => drop(found.complaints.insert(key, text)),
+            None => drop(found.complaints.remove(&key)),
+        }
+        let count = found.complaints.keys().filter(|(w, _)| *w == word).count();
+        drop(found);
+        metrics::gauge!("countersign_store_complaints", "word" => word).set(count as f64);
+        if let Some(text) = begins {
+            tracing::error!(word, "{text}");
+        }
+    }
+
+    /// All complaints.
+    pub(in crate::store::redis) fn complaints(&self) -> Vec<Complaint> {
+        let found = self.found();
+        found.complaints.iter().map(|((word, _), text)| Complaint { word, text: text.clone() }).collect()
+    }
+
+    /// Why nothing may be written or judged now, if so.
+    pub(in crate::store::redis) fn closed(&self) -> Option<String> {
+        let found = self.found();
+        let server = found.evicting.first()?;
+        Some(format!("{server} may throw keys away"))
+    }
+}
+
+/// With a memory limit and another policy than `noeviction`, counters vanish when memory is short.
+fn may_evict(identity: &Identity) -> bool {
+    !matches!(identity.get("maxmemory_policy"), "noeviction" | "")
+}
+
+/// What makes a server unfit; the start is refused.
+pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
+    let mut unfit = Vec::new();
+    if may_evict(identity) {
+        let policy = identity.get("maxmemory_policy");
+        unfit.push(format!("maxmemory-policy is {policy}: set it to noeviction, or counters vanish when memory is short"));
+    }
+    if version(identity) < VERSION_MIN {
+        unfit.push(format!("version {} is too old: it must be 7.0 or newer", identity.get("redis_version")));
+    }
+    unfit
+}
+
+/// What an operator should know of a server that is fit; the start goes on.
+pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
+    let mut advice = Vec::new();
+    let mut say = |word, text: String| advice.push(Complaint { word, text });
+    if version(identity) < VERSION_SAFE {
+        let version = identity.get("redis_version");
+        say(
+            "old_version",
+            format!("version {version} has known holes unless your distributor mended them; 8.6.3 or newer has not"),
+        );
+    }
+    let modules: Vec<&str> = identity.get("module").split(',').filter_map(|part| part.strip_prefix("name=")).collect();
+    if !modules.is_empty() {
+        say(
+            "modules",
+            format!("a module is loaded ({}); none is needed, and each widens what an attacker can reach", modules.join(", ")),
+        );
+    }
+    if identity.get("aof_enabled") != "1" {
+        say("no_aof", "appendonly is off: a restart forgets failure counts since the last snapshot, or all of them".to_owned());
+    }
+    let min_replicas = identity.get("min_slaves_good_slaves");
+    if min_replicas.is_empty() && identity.get("redis_mode") != "cluster" {
+        say(
+            "no_min_replicas",
+            "min-replicas-to-write is 0: a master that is cut off goes on alone until it is noticed".to_owned(),
+        );
+    }
+    let lags = (0..16).map(|n| identity.get(&format!("slave{n}"))).filter(|line| !line.is_empty());
+    let worst = lags.filter_map(|line| line.split(',').find_map(|part| part.strip_prefix("lag="))?.parse().ok()).max();
+    if worst > Some(LAG_MAX_S) {
+        say("lag", format!("a replica lags {} s; at most {LAG_MAX_S} s may be lost in a failover", worst.unwrap_or_default()));
+    }
+    advice
+}
+
+/// The version, as three numbers.
+pub(in crate::store::redis) fn version(identity: &Identity) -> (u64, u64, u64) {
+    let mut parts = identity.get("redis_version").split('.').map(|part| part.parse().unwrap_or_default());
+    let mut part = || parts.next().unwrap_or_default();
+    (part(), part(), part())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> Endpoint {
+        Endpoint { host: "redis".to_owned(), port: 1 }
+    }
+
+    fn identity(policy: &str, evicted: &str) -> Identity {
+        let fields = [("run_id", "r"), ("maxmemory_policy", policy), ("evicted_keys", evicted), ("redis_version", "7.0.15")];
+        Identity::of(&fields, Timestamp::from_micros(10_000_000))
+    }
+
+    fn words(guards: &Guards) -> Vec<&'static str> {
+        guards.complaints().into_iter().map(|complaint| complaint.word).collect()
+    }
+
+    #[test]
+    fn rf07_a_policy_that_evicts_is_unfit_and_closes_at_run_time() {
+        assert!(unfit(&identity("allkeys-lru", "0"))[0].contains("noeviction"));
+        assert_eq!(unfit(&identity("noeviction", "0")), Vec::<String>::new());
+        let guards = Guards::default();
+        let now = Timestamp::from_micros(10_000_000);
+        guards.see(&at(), &identity("noeviction", "0"), now);
+        assert_eq!((guards.closed(), words(&guards)), (None, vec![]));
+        guards.see(&at(), &identity("volatile-ttl", "0"), now);
+        assert!(guards.closed().is_some());
+        assert_eq!(words(&guards), ["eviction_policy"]);
+        guards.see(&at(), &identity("noeviction", "0"), now);
+        assert_eq!((guards.closed(), words(&guards)), (None, vec![]));
+    }
+
+    #[tokio::test]
+    async fn store_10_keys_thrown_away_are_noticed_once_they_are_more() {
+        let guards = Guards::default();
+        let now = Timestamp::from_micros(10_000_000);
+        guards.see(&at(), &identity("noeviction", "5"), now);
+        assert_eq!(words(&guards), Vec::<&str>::new(), "what was before us cannot be told");
+        guards.see(&at(), &identity("noeviction", "6"), now);
+        assert_eq!(words(&guards), ["evicted"]);
+        guards.evicted.notified().await;
+    }
+
+    #[test]
+    fn time_02_clocks_more_than_two_seconds_apart_are_complained_of() {
+        let guards = Guards::default();
+        for (ours_us, complained) in [(12_000_000, false), (12_000_001, true), (7_000_000, true), (10_000_000, false)] {
+            guards.see(&at(), &identity("noeviction", "0"), Timestamp::from_micros(ours_us));
+            assert_eq!(words(&guards).contains(&"clock_skew"), complained, "{ours_us}");
+        }
+    }
+
+    #[test]
+    fn store_15_and_rf21_old_versions_are_named() {
+        let of = |version| Identity::of(&[("redis_version", version), ("aof_enabled", "1")], Timestamp::default());
+        let warned = |version| advice(&of(version)).iter().any(|complaint| complaint.word == "old_version");
+        assert!(warned("7.0.15") && warned("8.6.2") && !warned("8.6.3") && !warned("8.10.0"));
+        assert!(!unfit(&of("6.2.14")).is_empty() && unfit(&of("7.0.0")).is_empty());
+    }
+
+    #[test]
+    fn store_12_what_a_failover_or_restart_may_lose_is_named() {
+        let bare = Identity::of(&[("redis_version", "8.6.3"), ("aof_enabled", "0")], Timestamp::default());
+        let words: Vec<_> = advice(&bare).into_iter().map(|complaint| complaint.word).collect();
+        assert_eq!(words, ["no_aof", "no_min_replicas"]);
+        let slow = [
+            ("redis_version", "8.6.3"),
+            ("aof_enabled", "1"),
+            ("min_slaves_good_slaves", "1"),
+            ("slave0", "ip=1,port=2,state=online,offset=3,lag=9"),
+            ("module", "name=x,ver=1"),
+        ];
+        let words: Vec<_> =
+            advice(&Identity::of(&slow, Timestamp::default())).into_iter().map(|complaint| complaint.word).collect();
+        assert_eq!(words, ["modules", "lag"]);
+    }
+}

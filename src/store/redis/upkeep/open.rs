@@ -1,0 +1,257 @@
+//! Opens the store: reaches the servers, refuses what is unfit, and sets it up where that is allowed.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Cmd, cmd};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    health::{Guards, advice, unfit, version},
+    share::Share,
+};
+use crate::{
+    ports::{
+        store::{Complaint, StoreError},
+        system::{Clock, Entropy, fresh},
+    },
+    store::redis::{
+        Core, Redis,
+        connection::{
+            identity::Identity,
+            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua},
+            node::{Common, Lane},
+            settings::RedisSettings,
+            topology::Topology,
+        },
+        due::Looks,
+        keys::Keys,
+        news::Hub,
+    },
+};
+
+/// A store that cannot be reached by then is not there.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks whether it is.
+const REACH_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisOpenError {
+    /// No answer.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// A server is not fit to keep counts and records.
+    #[error("{}", .0.join("; "))]
+    Unfit(Vec<String>),
+    /// The user lacks a right.
+    #[error("{0}")]
+    Rights(String),
+    /// It is empty, and may not be set up unseen.
+    #[error("it is not set up: run `countersign store init` with these settings once")]
+    NotSetUp,
+    /// It was set up otherwise.
+    #[error("it was set up with {found} shards, and store.shards is {wanted}")]
+    Shards {
+        /// As it was set up.
+        found: u16,
+        /// As the settings say.
+        wanted: u16,
+    },
+    /// It broke off.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What happens to a store that is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstUse {
+    /// It is set up silently.
+    SetUp,
+    /// The start is refused: it may have lost what it held.
+    Refuse,
+}
+
+/// What the store takes from the machine.
+pub struct RedisMachine {
+    /// The service's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for pauses and for the name of this process.
+    pub entropy: Arc<dyn Entropy>,
+    /// For tests: a clock that takes the place of that of the servers.
+    pub frozen: Option<Arc<dyn Clock>>,
+}
+
+impl Redis {
+    /// Reaches the servers and looks at them, without using them.
+    ///
+    /// # Errors
+    /// [`RedisOpenError`].
+    pub async fn reach(settings: RedisSettings, machine: RedisMachine) -> Result<Self, RedisOpenError> {
+        let common = Arc::new(Common { settings, clock: machine.clock, entropy: machine.entropy, guards: Guards::default() });
+        let keys = Keys::new(&common.settings.prefix, common.settings.shards);
+        let core = Arc::new(Core {
+            topology: Arc::new(Topology::start(common.clone())),
+            looks: Looks::new(keys.shards()),
+            share: Share::all(fresh(&*common.entropy), keys.shards()),
+            hub: Hub::default(),
+            frozen: machine.frozen,
+            keys,
+            common,
+        });
+        let waited = tokio::time::timeout(REACH_TIMEOUT, async {
+            while core.topology.down().is_some() {
+                tokio::time::sleep(REACH_PAUSE).await;
+            }
+        });
+        if waited.await.is_err() {
+            return Err(RedisOpenError::Unreachable(core.topology.down().unwrap_or_default()));
+        }
+        Ok(Self { core, stop: CancellationToken::new().drop_guard() })
+    }
+
+    /// Reaches the servers, refuses what is unfit, and begins to serve.
+    ///
+    /// # Errors
+    /// [`RedisOpenError`].
+    pub async fn open(settings: RedisSettings, machine: RedisMachine, first_use: FirstUse) -> Result<Self, RedisOpenError> {
+        let mut store = Self::reach(settings, machine).await?;
+        for complaint in store.preflight().await? {
+            tracing::warn!(word = complaint.word, "{}", complaint.text);
+        }
+        let wanted = store.core.keys.shards();
+        match store.core.shard_count().await? {
+            Some(found) if found == wanted => {}
+            Some(found) => return Err(RedisOpenError::Shards { found, wanted }),
+            None if first_use == FirstUse::Refuse => return Err(RedisOpenError::NotSetUp),
+            None => store.core.set_up(false).await?,
+        }
+        let stop = CancellationToken::new();
+        let core = store.core.clone();
+        let (share, listen, evictions) = (core.clone(), core.clone(), core);
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = share.keep_share() => {}
+                () = listen.keep_listening() => {}
+                () = evictions.mark_evictions() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        store.stop = stop.drop_guard();
+        Ok(store)
+    }
+
+    /// Sets an empty store up; `after_loss` if it is empty because it lost what it held. Says whether it was empty.
+    ///
+    /// # Errors
+    /// [`RedisOpenError`].
+    pub async fn init(&self, after_loss: bool) -> Result<bool, RedisOpenError> {
+        self.preflight().await?;
+        let wanted = self.core.keys.shards();
+        match self.core.shard_count().await? {
+            Some(found) if found != wanted => Err(RedisOpenError::Shards { found, wanted }),
+            Some(_) => Ok(false),
+            None => {
+                self.core.set_up(after_loss).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The same servers under another prefix, set up, without what runs beside the calls.
+    #[cfg(test)]
+    pub(in crate::store) async fn under(&self, prefix: &str) -> Self {
+        let core = &self.core;
+        let keys = Keys::new(prefix, core.keys.shards());
+        let core = Arc::new(Core {
+            topology: core.topology.clone(),
+            looks: Looks::new(keys.shards()),
+            share: Share::all([0; 16], keys.shards()),
+            hub: Hub::default(),
+            frozen: core.frozen.clone(),
+            keys,
+            common: core.common.clone(),
+        });
+        core.set_up(false).await.expect("an empty prefix is set up");
+        Self { core, stop: CancellationToken::new().drop_guard() }
+    }
+
+    /// Looks at every server: what makes it unfit is an error, what an operator should know is told.
+    ///
+    /// # Errors
+    /// [`RedisOpenError`].
+    pub async fn preflight(&self) -> Result<Vec<Complaint>, RedisOpenError> {
+        let (mut wrong, mut told) = (Vec::new(), Vec::new());
+        for links in self.core.topology.nodes().iter().filter_map(|node| node.links()) {
+            let answers = links.pick(Lane::Plain).send(&Identity::questions()).await;
+            let identity =
+                answers.and_then(Identity::read).map_err(|error| crate::store::redis::connection::fault::store_error(&error))?;
+            wrong.extend(unfit(&identity).into_iter().map(|text| format!("{}: {text}", links.at)));
+            told.extend(
+                advice(&identity)
+                    .into_iter()
+                    .map(|Complaint { word, text }| Complaint { word, text: format!("{}: {text}", links.at) }),
+            );
+            if self.core.common.settings.wait_aof && version(&identity) < (7, 2, 0) {
+                wrong.push(format!("{}: store.wait_aof needs version 7.2 or newer", links.at));
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(RedisOpenError::Unfit(wrong));
+        }
+        self.core.try_rights().await.map_err(RedisOpenError::Rights)?;
+        told.extend(self.core.common.guards.complaints());
+        Ok(told)
+    }
+}
+
+/// A call that shows whether its right is given.
+pub(in crate::store::redis) struct Probe {
+    pub(in crate::store::redis) name: &'static str,
+    pub(in crate::store::redis) script: Option<&'static Lua>,
+    pub(in crate::store::redis) call: Cmd,
+}
+
+impl Core {
+    /// Calls that need every right of the service, on keys of their own that are gone at the end.
+    pub(in crate::store::redis) fn probes(&self, shard: u16) -> Vec<Probe> {
+        let key = |kind| self.keys.probe(shard, kind);
+        let all = [key("record"), key("due"), key("events"), key("news")];
+        let mut commit = COMMIT.on(&all);
+        commit.arg("").arg("x").arg("PX").arg(1000).arg("1").arg("m").arg("*").arg(1).arg("e");
+        let mut draw = DRAW.on(&[key("quota")]);
+        draw.arg("").arg(1_000_000).arg(1_000_000).arg(1).arg(1).arg(0);
+        let mut give_back = GIVE_BACK.on(&[key("quota")]);
+        give_back.arg("").arg(1000).arg(1_000_000).arg(0);
+        let mut beat = BEAT.on(&[key("processes")]);
+        beat.arg("p").arg(1);
+        let scripts = [
+            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)", &*COMMIT, commit),
+            ("the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)", &*DRAW, draw),
+            ("the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)", &*GIVE_BACK, give_back),
+            ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
+        ];
+        let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
+        let plain = |name: &'static str, args: &[&[u8]]| {
+            let mut call = cmd(name);
+            call.arg(args);
+            Probe { name, script: None, call }
+        };
+        let mut probes: Vec<_> =
+            scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
+        probes.extend([
+            plain("GET", &[&record]),
+            plain("MGET", &[&record, &quota]),
+            plain("TIME", &[]),
+            plain("SET", &[&record, b"x"]),
+            plain("ZRANGE", &[&due, b"0", b"0"]),
+            plain("ZREM", &[&due, b"m"]),
+            plain("XADD", &[&events, b"*", b"k", b"v"]),
+            plain("XRANGE", &[&events, b"-", b"+", b"COUNT", b"1"]),
+            plain("XTRIM", &[&events, b"MAXLEN", b"0"]),
+            plain("DEL", &[&record, &due, &events, &quota, &processes]),
+        ]);
+        probes.extend(self.waits().into_iter().map(|call| Probe { name: "WAIT or WAITAOF", script: None, call }));
+        probes
+    }
+}

@@ -1,0 +1,4 @@
+//! What operators see, and what nobody may see.
+
+mod operations;
+mod secrecy;

@@ -1,0 +1,4 @@
+//! Callers and their connections: bad input, bounds, credentials.
+
+mod errors;
+mod transport;

@@ -1,0 +1,5 @@
+//! Quotas, the pumping guard and budgets.
+
+mod pumping;
+mod quotas;
+mod spend;

@@ -1,0 +1,3 @@
+//! The pages of the public listener.
+
+mod link;

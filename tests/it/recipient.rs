@@ -1,0 +1,4 @@
+//! Who gets a message at all.
+
+mod numbers;
+mod test_recipients;

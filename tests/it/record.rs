@@ -1,0 +1,13 @@
+//! What is stored, on engines that fail.
+
+mod dump;
+mod faults;
+mod golden;
+mod kept;
+mod kills;
+mod process;
+mod redis;
+mod rotation;
+mod size;
+mod store;
+mod two;

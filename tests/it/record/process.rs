@@ -1,0 +1,328 @@
+//! The real binary as a real process: settings, signals, kill -9, and what others on the machine can see of it.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use countersign::pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient};
+use tonic::{Code, transport::Channel};
+
+use crate::{
+    harness::http::get,
+    harness::{
+        PATIENCE,
+        binary::{Process, binary, borrowed, mail_settings},
+        check_request, login, scaled,
+        sink::{Pace, Sink, code, header},
+        unique, with_key, wrong,
+    },
+};
+
+/// Kills in the loop.
+const KILLS: usize = scaled(10, 1000);
+
+async fn start(process: &Process, subject: &str) -> String {
+    let answer = process.client().await.start_verification(with_key(&process.key, login(subject))).await.unwrap();
+    answer.into_inner().verification.unwrap().verification_id
+}
+
+async fn check(process: &Process, id: &str, code: &str, attempt: &str) -> v1::CheckCodeResponse {
+    let request = with_key(&process.key, check_request(id, code, attempt));
+    process.client().await.check_code(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_killed_between_commit_and_send_the_message_goes_out_after_the_restart() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    sink.set(Pace::Silent);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let id = start(&process, "s").await;
+    process.kill();
+    assert!(sink.mails().is_empty());
+
+    sink.set(Pace::Prompt);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mails = sink.wait_for(1).await;
+    assert_eq!(check(&process, &id, &code(&mails[0]), "a").await.verdict(), Verdict::Approved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_killed_between_send_and_report_there_is_at_most_one_duplicate_with_the_same_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    sink.set(Pace::WithholdReply);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let id = start(&process, "s").await;
+    sink.wait_for(1).await;
+    process.kill();
+
+    sink.set(Pace::Prompt);
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mails = sink.wait_for(2).await;
+    assert_eq!(code(&mails[0]), code(&mails[1]));
+    assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"), "the idempotency id");
+    assert_eq!(check(&process, &id, &code(&mails[1]), "a").await.verdict(), Verdict::Approved);
+    assert_eq!(sink.mails().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let settings = mail_settings(&sink);
+    let mut started: Vec<String> = Vec::new();
+    let mut judged: Vec<(String, String, String, u32)> = Vec::new();
+    for round in 0..KILLS {
+        let process = Process::start(dir.path(), &borrowed(&settings));
+        for (id, guess, attempt, left) in &judged {
+            let again = check(&process, id, guess, attempt).await;
+            assert_eq!(again.attempts_left, *left, "round {round}: a verdict that left is committed");
+        }
+        judged.clear();
+        for n in 0..4 {
+            started.push(start(&process, &format!("s-{round}-{n}")).await);
+        }
+        let id = started.last().unwrap().clone();
+        // Without its mail the right code is not known; one chance in a million that this is it.
+        let answer = check(&process, &id, "271828", "guess").await;
+        judged.push((id, "271828".to_owned(), "guess".to_owned(), answer.attempts_left));
+        process.kill();
+    }
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mut codes = std::collections::HashMap::new();
+    let mut client = process.client().await;
+    let all_sent = async {
+        for id in &started {
+            let request = v1::WatchVerificationRequest { verification_id: id.clone() };
+            let mut stream = client.watch_verification(with_key(&process.key, request)).await.unwrap().into_inner();
+            while let Some(seen) = stream.message().await.unwrap() {
+                let v = seen.verification.unwrap();
+                if v.deliveries[0].status() == v1::DeliveryStatus::Sent {
+                    codes.insert(v.deliveries[0].delivery_id.clone(), id.clone());
+                    break;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(2 * PATIENCE, all_sent).await.expect("every message goes out");
+    let mails = sink.mails();
+    assert!(mails.len() <= started.len() + 4 * KILLS, "at most one duplicate for each hand-over that a kill cut");
+    let mut seen = std::collections::HashMap::new();
+    for mail in &mails {
+        let delivery = header(mail, "Message-ID");
+        let first = seen.entry(delivery.clone()).or_insert_with(|| code(mail));
+        assert_eq!(*first, code(mail), "{delivery} has one code");
+    }
+    assert_eq!(seen.len(), started.len(), "nothing is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn net_06_running_out_of_files_is_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    // Now, so that what it has open stays open: at most 64 files from here on.
+    let (id, limit) = (process.id().to_string(), "--nofile=64:64");
+    assert!(Command::new("prlimit").args(["--pid", &id, limit]).status().unwrap().success());
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        flood.push(tokio::net::TcpStream::connect(&process.grpc).await.unwrap());
+    }
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let seen = async {
+        while !log().contains("could not be accepted") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the limit was met");
+    drop(flood);
+    start(&process, "after the flood").await;
+}
+
+#[test]
+fn net_14_sigterm_drains_and_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    assert_eq!(process.terminate(), 0);
+}
+
+#[test]
+fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("broken.toml");
+    std::fs::write(
+        &file,
+        "profil = \"x\"\n[grpc]\nlisten = \"nowhere\"\nmax_streams = 0\n[store]\nurl = \"mysql://x\"\n[subject]\nfailure_limit = 51\n\
+         [actions.a]\ncode_digits = 5\ncode_lifetime_s = 601\nattempts = 6\nchannels = [\"pigeon\"]\n[routes.email]\nsenders = [\"nobody\"]\n",
+    )
+    .unwrap();
+    for command in [vec!["check-config"], vec![]] {
+        let output: Output = binary().args(command).arg("--config").arg(&file).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let report = String::from_utf8(output.stderr).unwrap();
+        for key in [
+            "profil",
+            "grpc.listen",
+            "grpc.max_streams",
+            "store.url",
+            "subject.failure_limit",
+            "actions.a.code_digits",
+            "actions.a.code_lifetime_s",
+            "actions.a.attempts",
+            "actions.a.channels",
+            "routes.email.senders",
+        ] {
+            assert!(report.contains(key), "{key} is missing in:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    std::fs::write(dir.path().join("keys/k1.key"), "00".repeat(32)).unwrap();
+    let nowhere = dir.path().join("nowhere").display().to_string();
+    let mut command = binary();
+    for (key, value) in [
+        ("GRPC__TLS_CERT_FILE", nowhere.as_str()),
+        ("GRPC__TLS_KEY_FILE", &nowhere),
+        ("MESSAGES__TEMPLATES_DIR", &nowhere),
+        ("SENDERS__MAIL__FROM", "nobody"),
+    ] {
+        command.env(format!("COUNTERSIGN__{key}"), value);
+    }
+    let output = command.args(["check-config", "--config", &file]).output().unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    for key in ["keys: ", "sample key", "grpc.tls_cert_file", "grpc.tls_key_file", "messages: ", "senders.mail"] {
+        assert!(report.contains(key), "{key} is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn chan_08_and_hook_03_production_refuses_providers_that_are_open_or_inner() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    let sender = |name: &str, url: &str| {
+        let json = "json = '{\"to\": \"{{ address }}\", \"text\": \"{{ text }}\"}'";
+        format!("\n[senders.{name}]\nkind = \"http\"\nchannels = [\"sms\"]\nurl = \"{url}\"\n{json}\n")
+    };
+    text.push_str(&sender("open", "http://api.example.org/send"));
+    text.push_str(&sender("inner", "https://169.254.169.254/send"));
+    text.push_str(&sender("secret", "https://api.example.org/send?text={{ text }}"));
+    text.push_str(
+        "[senders.hook]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"http://h.example/\"\nsecret_files = [\"/nowhere\"]\n",
+    );
+    text.push_str("[senders.plugin]\nkind = \"plugin\"\nchannels = [\"sms\"]\naddress = \"http://10.0.0.5:1\"\n");
+    text.push_str(&sender("good", "https://api.example.org/send"));
+    std::fs::write(&file, text).unwrap();
+    let output = binary().args(["check-config", "--config", &file]).output().unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    for sender in ["open: url", "inner: url", "secret: url", "hook: ", "plugin: address"] {
+        assert!(report.contains(&format!("senders.{sender}")), "{sender} is missing in:\n{report}");
+    }
+    assert!(!report.contains("senders.good") && !report.contains("senders.mail"), "{report}");
+}
+
+#[test]
+fn code_05_a_life_above_the_cap_is_refused_by_name() {
+    let output = binary().env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601").arg("check-config").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("actions.login.code_lifetime_s"));
+}
+
+/// Key files, a caller, and settings as they run for real; plain on loopback.
+pub fn production(dir: &Path, api_key: &str) -> String {
+    let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let hash = hex::encode(countersign::domain::caller::api_key_hash(api_key));
+    let file = dir.join("production.toml");
+    let keys = dir.join("keys").display().to_string();
+    let text = format!(
+        "profile = \"production\"\n[keys]\nnames_file = \"{keys}/names.key\"\nring = [{{ kid = \"k1\", file = \"{keys}/k1.key\" }}]\n\
+         [callers.payments]\ntenant = \"bank\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{hash}\"\n\
+         [senders.mail]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nfrom = \"noreply@example.org\"\n\
+         [routes.email]\nsenders = [\"mail\"]\n[actions.login]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conf_02_production_has_nothing_of_development() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let process = Process::start_with(dir.path(), &[], &["--config", &file]);
+    for path in ["/dev", "/dev/", "/dev/outbox"] {
+        assert!(get(process.http.parse().unwrap(), path).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+    assert!(!dir.path().join("data/development.key").exists());
+    let channel = Channel::from_shared(format!("http://{}", process.grpc)).unwrap().connect().await.unwrap();
+    // NET-07: neither reflection nor health on the callers' listener.
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    let mut reflection = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    let ask = tokio_stream::iter([tonic_reflection::pb::v1::ServerReflectionRequest::default()]);
+    assert_eq!(reflection.server_reflection_info(ask).await.unwrap_err().code(), Code::Unimplemented);
+    let started = VerificationServiceClient::new(channel).start_verification(with_key("a-real-key", login("s"))).await;
+    assert_eq!(started.unwrap().into_inner().verification.unwrap().status(), v1::VerificationStatus::Pending);
+}
+
+#[test]
+fn seal_05_no_key_is_in_the_environment_or_the_arguments() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    let mut secrets = vec![process.key.clone()];
+    for file in ["names.key", "dev.key"] {
+        secrets.push(std::fs::read_to_string(dir.path().join("data/keys").join(file)).unwrap().trim().to_owned());
+    }
+    assert!(secrets.iter().all(|secret| secret.len() >= 32));
+    for file in ["environ", "cmdline"] {
+        let seen = std::fs::read(format!("/proc/{}/{file}", process.id())).unwrap();
+        let seen = String::from_utf8_lossy(&seen);
+        assert!(secrets.iter().all(|secret| !seen.contains(secret.as_str())), "{file}");
+    }
+}
+
+#[test]
+fn the_demo_plays_to_its_end() {
+    let output = binary().arg("demo").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let verdicts = ["Wrong", "Wrong", "Approved", "Closed"];
+    let places: Vec<_> =
+        said.lines().filter(|line| verdicts.iter().any(|verdict| line.contains(&format!("-> {verdict}")))).collect();
+    assert_eq!(places.len(), 4, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_never_share_a_database_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Process::start(dir.path(), &[]);
+    let mut command = binary();
+    for listener in ["GRPC", "HTTP", "ADMIN"] {
+        command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
+    }
+    let second = command.env("COUNTERSIGN__DATA_DIR", dir.path().join("data")).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process"), "{second:?}");
+    assert!(get(first.admin.parse().unwrap(), "/readyz").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_mail_brings_a_real_code() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let process = Process::start(dir.path(), &borrowed(&mail_settings(&sink)));
+    let id = start(&process, "s").await;
+    let mails = sink.wait_for(1).await;
+    let code = code(&mails[0]);
+    let answer = check(&process, &id, &wrong(&code), &unique("a")).await;
+    assert_eq!((answer.verdict(), answer.attempts_left), (Verdict::Wrong, 4));
+    assert_eq!(check(&process, &id, &code, "right").await.verdict(), Verdict::Approved);
+    assert_eq!(check(&process, &id, &code, "again").await.verdict(), Verdict::Closed);
+    assert_eq!(header(&mails[0], "Auto-Submitted"), "auto-generated");
+}

@@ -1,0 +1,4 @@
+//! Verifications over the API: codes and guesses.
+
+mod codes;
+pub(super) mod guesses;
