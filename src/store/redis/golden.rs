@@ -7,11 +7,16 @@ use serde_json::{Map, Value, json};
 use super::{keys::Keys, *};
 use crate::{
     domain::decide::Durability,
-    store::contract::bed::{ManualClock, RATE, open_redis, redis_settings, rig::Reply, server, token},
+    store::contract::bed::{
+        ManualClock, RATE, open_redis, redis_settings, rig::Reply, server, token,
+    },
 };
 
 /// Made once, and never again: see the page beside it.
-const FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/redis.json"));
+const FILE: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/redis.json"
+));
 
 const SHARDS: u16 = 4;
 /// A record that is due, with two events.
@@ -29,7 +34,11 @@ fn stored() -> Value {
 
 async fn open(prefix: &str) -> (Arc<Redis>, Arc<ManualClock>) {
     let clock = ManualClock::start();
-    let settings = RedisSettings { prefix: prefix.to_owned(), shards: SHARDS, ..redis_settings(&server().url()) };
+    let settings = RedisSettings {
+        prefix: prefix.to_owned(),
+        shards: SHARDS,
+        ..redis_settings(&server().url())
+    };
     (open_redis(settings, &clock).await, clock)
 }
 
@@ -94,7 +103,10 @@ async fn fill(store: &Redis, clock: &ManualClock) {
         expect: None,
         generation,
         write: Write::Put {
-            blob: Blob { token: token(n), bytes: b"sealed record".as_slice().into() },
+            blob: Blob {
+                token: token(n),
+                bytes: b"sealed record".as_slice().into(),
+            },
             wake_at,
             keep_until: None,
         },
@@ -103,11 +115,39 @@ async fn fill(store: &Redis, clock: &ManualClock) {
     };
     let events = vec![b"sealed event 1".to_vec(), b"sealed event 2".to_vec()];
     let done = Committed::Done;
-    assert_eq!(store.commit(commit(DUE, 1, Some(clock.now().plus(Duration::from_micros(1))), events)).await.unwrap(), done);
-    assert_eq!(store.commit(commit(BARE, 2, None, Vec::new())).await.unwrap(), done);
-    store.append(&BARE, b"sealed event 3".to_vec()).await.unwrap();
+    assert_eq!(
+        store
+            .commit(commit(
+                DUE,
+                1,
+                Some(clock.now().plus(Duration::from_micros(1))),
+                events
+            ))
+            .await
+            .unwrap(),
+        done
+    );
+    assert_eq!(
+        store
+            .commit(commit(BARE, 2, None, Vec::new()))
+            .await
+            .unwrap(),
+        done
+    );
+    store
+        .append(&BARE, b"sealed event 3".to_vec())
+        .await
+        .unwrap();
     assert_eq!(store.draw(&draw(10)).await.unwrap(), Drawn::Taken(vec![10]));
-    store.give_back(&[Return { bucket: BEYOND, rate: RATE, count: 3, reserve: 9 }]).await.unwrap();
+    store
+        .give_back(&[Return {
+            bucket: BEYOND,
+            rate: RATE,
+            count: 3,
+            reserve: 9,
+        }])
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,10 +157,17 @@ async fn golden_what_is_left_in_redis_is_what_version_0_1_left() {
     let keys = Keys::new("goldenw", SHARDS);
     for (bucket, millis) in [(DRAWN, 150_000), (BEYOND, 24 * 3_600_000)] {
         let left = server().cmd(&[&b"PTTL"[..], &keys.quota(&bucket)]).int();
-        assert!(left <= millis && left > millis - 60_000, "it is kept for {left} ms, and {millis} are wanted");
+        assert!(
+            left <= millis && left > millis - 60_000,
+            "it is kept for {left} ms, and {millis} are wanted"
+        );
     }
     let now = dump("goldenw");
-    assert!(now == stored(), "other bytes; now they are:\n{}", serde_json::to_string_pretty(&now).unwrap());
+    assert!(
+        now == stored(),
+        "other bytes; now they are:\n{}",
+        serde_json::to_string_pretty(&now).unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +179,9 @@ async fn golden_what_version_0_1_left_in_redis_is_read() {
         let list = |value: &Value| value.as_array().unwrap().clone();
         match entry["type"].as_str().unwrap() {
             "string" => put(&[b"SET", &key, &text(&entry["holds"])]),
-            "zset" => list(&entry["holds"]).chunks(2).for_each(|pair| put(&[b"ZADD", &key, &text(&pair[1]), &text(&pair[0])])),
+            "zset" => list(&entry["holds"])
+                .chunks(2)
+                .for_each(|pair| put(&[b"ZADD", &key, &text(&pair[1]), &text(&pair[0])])),
             _ => list(&entry["holds"]).iter().for_each(|row| {
                 let fields: Vec<_> = list(&row[1]).iter().map(text).collect();
                 let words = [&[b"XADD".to_vec(), key.clone(), text(&row[0])][..], &fields].concat();
@@ -143,19 +192,44 @@ async fn golden_what_version_0_1_left_in_redis_is_read() {
     let (store, clock) = open("goldenr").await;
     let loaded = store.load(&DUE).await.unwrap();
     assert_eq!(loaded.forgot_at, None, "nothing was lost");
-    assert_eq!(loaded.blob, Some(Blob { token: token(1), bytes: b"sealed record".as_slice().into() }));
-    assert_eq!(store.load(&BARE).await.unwrap().blob.unwrap().token, token(2));
+    assert_eq!(
+        loaded.blob,
+        Some(Blob {
+            token: token(1),
+            bytes: b"sealed record".as_slice().into()
+        })
+    );
+    assert_eq!(
+        store.load(&BARE).await.unwrap().blob.unwrap().token,
+        token(2)
+    );
     clock.advance(Duration::from_secs(1));
     assert_eq!(store.due(10).await.unwrap().keys, [DUE]);
     let mut events = Vec::new();
     for shard in 0..SHARDS {
-        events.extend(store.events(shard, 0, 10).await.unwrap().into_iter().map(|event| (event.key, event.sealed)));
+        events.extend(
+            store
+                .events(shard, 0, 10)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|event| (event.key, event.sealed)),
+        );
     }
     events.sort_by(|one, other| one.1.cmp(&other.1));
     let sealed = |n| format!("sealed event {n}").into_bytes();
-    assert_eq!(events, [(DUE, sealed(1)), (DUE, sealed(2)), (BARE, sealed(3))]);
-    assert_eq!(store.draw(&draw(100)).await.unwrap(), Drawn::Taken(vec![10]));
-    assert_eq!(store.draw(&[Draw::some(BEYOND, RATE, 100)]).await.unwrap(), Drawn::Taken(vec![23]));
+    assert_eq!(
+        events,
+        [(DUE, sealed(1)), (DUE, sealed(2)), (BARE, sealed(3))]
+    );
+    assert_eq!(
+        store.draw(&draw(100)).await.unwrap(),
+        Drawn::Taken(vec![10])
+    );
+    assert_eq!(
+        store.draw(&[Draw::some(BEYOND, RATE, 100)]).await.unwrap(),
+        Drawn::Taken(vec![23])
+    );
 }
 
 #[test]
@@ -171,10 +245,16 @@ fn golden_names_of_redis_are_those_of_version_0_1() {
     assert_eq!(of(&keys.mark(17)), "cs:v1:{s17}:mark");
     assert_eq!(of(&keys.epoch(17)), "cs:v1:{s17}:epoch");
     assert_eq!(of(&keys.probe(17, "r")), "cs:v1:{s17}:probe:r");
-    assert_eq!(of(&keys.quota(&DRAWN)), format!("cs:v1:{{q33}}:{}", shown(&DRAWN)));
+    assert_eq!(
+        of(&keys.quota(&DRAWN)),
+        format!("cs:v1:{{q33}}:{}", shown(&DRAWN))
+    );
     assert_eq!(of(&keys.quota(&BEYOND)), "cs:v1:{q59}:{{{{{{{{{{{{{{{{");
     assert_eq!(of(&keys.processes()), "cs:v1:{all}:processes");
     assert_eq!(of(&keys.shard_count()), "cs:v1:{all}:shards");
     assert_eq!(keys.shard(&SubjectKey([0xff; 16])), 63);
-    assert_eq!(Keys::new("cs", 1000).shard(&SubjectKey([0xab; 16])), 0xabab % 1000);
+    assert_eq!(
+        Keys::new("cs", 1000).shard(&SubjectKey([0xab; 16])),
+        0xabab % 1000
+    );
 }

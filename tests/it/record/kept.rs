@@ -4,7 +4,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign::{
     app::Machine,
-    domain::{delivery::DeliveryStatus, ids::VerificationId, recipient::Channel, verification::Phase},
+    domain::{
+        delivery::DeliveryStatus, ids::VerificationId, recipient::Channel, verification::Phase,
+    },
     keys,
     ports::{
         store::{Store, StoredEvent},
@@ -22,10 +24,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A service, the store that it writes to, and its vault.
 async fn opened(setup: Setup) -> (Harness, Arc<Memory>, Vault) {
     let store = Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
-    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    let machine = Machine {
+        clock: setup.clock.clone(),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
     let service = setup.start_on(machine).await;
     let keyring = keys::load(&setup.settings()).unwrap();
-    (service, store, Vault::new(Arc::new(keyring), Arc::new(SystemEntropy::default())))
+    (
+        service,
+        store,
+        Vault::new(Arc::new(keyring), Arc::new(SystemEntropy::default())),
+    )
 }
 
 async fn events(store: &Memory) -> Vec<StoredEvent> {
@@ -40,17 +50,35 @@ async fn priv_01_each_subject_has_a_salt_of_its_own_and_without_it_no_event_of_i
     }
     let (mut salts, mut nonces, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
     for event in events(&store).await {
-        let blob = store.load(&event.key).await.unwrap().blob.expect("the record is there");
+        let blob = store
+            .load(&event.key)
+            .await
+            .unwrap()
+            .blob
+            .expect("the record is there");
         let record = vault.open(&event.key, &blob).unwrap();
         let salt = record.event_salt;
-        let Phase::Pending(pending) = &record.verifications[0].phase else { panic!("it waits for its code") };
+        let Phase::Pending(pending) = &record.verifications[0].phase else {
+            panic!("it waits for its code")
+        };
         nonces.insert(pending.nonce);
-        assert!(vault.open_event(&event.key, Some(&salt), &event.sealed).is_ok());
-        assert!(vault.open_event(&event.key, None, &event.sealed).is_err(), "what is left without the record says nothing");
+        assert!(
+            vault
+                .open_event(&event.key, Some(&salt), &event.sealed)
+                .is_ok()
+        );
+        assert!(
+            vault.open_event(&event.key, None, &event.sealed).is_err(),
+            "what is left without the record says nothing"
+        );
         salts.insert(salt);
         keys.insert(event.key);
     }
-    assert_eq!((salts.len(), nonces.len(), keys.len()), (10, 10, 10), "and each code a nonce of its own");
+    assert_eq!(
+        (salts.len(), nonces.len(), keys.len()),
+        (10, 10, 10),
+        "and each code a nonce of its own"
+    );
 }
 
 #[tokio::test]
@@ -74,12 +102,22 @@ async fn seal_03_no_two_seals_of_the_store_have_one_nonce() {
 
 #[tokio::test]
 async fn priv_01_events_are_dropped_when_the_days_of_the_settings_are_over_and_not_before() {
-    let (service, store, _) = opened(Setup::default().with("SUBJECT__EVENT_RETENTION_DAYS", "2")).await;
+    let (service, store, _) =
+        opened(Setup::default().with("SUBJECT__EVENT_RETENTION_DAYS", "2")).await;
     let clock = service.clock.clone();
     let started_at = clock.now();
     service.start_and_read(login("old")).await;
-    let old: HashSet<_> = events(&store).await.iter().map(|event| event.cursor).collect();
-    let are_there = async |cursors: &HashSet<u64>| events(&store).await.iter().any(|event| cursors.contains(&event.cursor));
+    let old: HashSet<_> = events(&store)
+        .await
+        .iter()
+        .map(|event| event.cursor)
+        .collect();
+    let are_there = async |cursors: &HashSet<u64>| {
+        events(&store)
+            .await
+            .iter()
+            .any(|event| cursors.contains(&event.cursor))
+    };
     for _ in 0..47 {
         service.pass(HOUR).await;
         // The sweep had its turn when what it looks at has been looked at.
@@ -93,19 +131,27 @@ async fn priv_01_events_are_dropped_when_the_days_of_the_settings_are_over_and_n
             service.pass(HOUR).await;
         }
     };
-    tokio::time::timeout(PATIENCE, dropped).await.expect("they are dropped");
+    tokio::time::timeout(PATIENCE, dropped)
+        .await
+        .expect("they are dropped");
     let kept = clock.now().since(started_at);
     assert!(kept <= 60 * HOUR, "and soon after: {kept:?}");
 }
 
 #[tokio::test]
 async fn store_08_a_lease_outlives_the_longest_hand_over() {
-    let (service, store, vault) = opened(Setup::default().with("WORKER__SEND_DEADLINE_MS", "20000")).await;
+    let (service, store, vault) =
+        opened(Setup::default().with("WORKER__SEND_DEADLINE_MS", "20000")).await;
     service.recorder.fall_silent_on(Channel::Email);
     let v = service.start(login("s")).await.unwrap();
     let key = VerificationId::parse(&v.verification_id).unwrap().subject;
     let blob = store.load(&key).await.unwrap().blob.unwrap();
     let record = vault.open(&key, &blob).unwrap();
-    let DeliveryStatus::Leased(lease) = &record.verifications[0].deliveries[0].status else { panic!("it is under way") };
-    assert_eq!(lease.until.since(service.clock.now()), Duration::from_secs(20 + 5));
+    let DeliveryStatus::Leased(lease) = &record.verifications[0].deliveries[0].status else {
+        panic!("it is under way")
+    };
+    assert_eq!(
+        lease.until.since(service.clock.now()),
+        Duration::from_secs(20 + 5)
+    );
 }

@@ -38,7 +38,12 @@ fn time_01_a_store_that_is_an_hour_ahead_ends_no_wait_between_guesses() {
     // Its code must still live by the clock that is ahead.
     let code = world.code(id);
     world.store_ahead = 4 * MINUTE;
-    assert_eq!(world.check(id, &code), Err(Refusal::AttemptTooEarly { retry_after: WAIT_FIRST }));
+    assert_eq!(
+        world.check(id, &code),
+        Err(Refusal::AttemptTooEarly {
+            retry_after: WAIT_FIRST
+        })
+    );
     world.pass(WAIT_FIRST);
     assert_eq!(world.check(id, &code), Ok(Verdict::Approved));
 }
@@ -47,14 +52,22 @@ fn time_01_a_store_that_is_an_hour_ahead_ends_no_wait_between_guesses() {
 fn time_01_a_store_that_is_ahead_refills_no_attempt_rate() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let other = Start { contact: Some(contact("call-2")), ..world.a_start() };
+    let other = Start {
+        contact: Some(contact("call-2")),
+        ..world.a_start()
+    };
     let other = world.start(other).unwrap().verification.id;
     for _ in 0..4 {
         world.miss(id).unwrap();
     }
     world.miss(other).unwrap();
     world.store_ahead = MINUTE;
-    assert_eq!(world.miss(other), Err(Refusal::AttemptTooEarly { retry_after: 2 * SECOND }));
+    assert_eq!(
+        world.miss(other),
+        Err(Refusal::AttemptTooEarly {
+            retry_after: 2 * SECOND
+        })
+    );
 }
 
 #[test]
@@ -62,7 +75,12 @@ fn time_01_a_store_that_is_ahead_ends_no_pause_between_sends() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     world.store_ahead = MINUTE;
-    assert_eq!(world.resend(id, None).unwrap_err(), Refusal::ResendTooEarly { retry_after: 30 * SECOND });
+    assert_eq!(
+        world.resend(id, None).unwrap_err(),
+        Refusal::ResendTooEarly {
+            retry_after: 30 * SECOND
+        }
+    );
     world.pass(30 * SECOND);
     world.resend(id, None).unwrap();
 }
@@ -75,10 +93,17 @@ fn time_01_a_store_that_is_ahead_forgets_nothing_early() {
     world.check(id, &code).unwrap();
     world.store_ahead = 365 * DAY;
     world.tick();
-    assert_eq!(world.check(id, &code), Ok(Verdict::Closed), "a spent code is remembered");
+    assert_eq!(
+        world.check(id, &code),
+        Ok(Verdict::Closed),
+        "a spent code is remembered"
+    );
     world.pass(2 * HOUR);
     world.tick();
-    assert!(world.record.is_some(), "and the record keeps the salt of its events");
+    assert!(
+        world.record.is_some(),
+        "and the record keeps the salt of its events"
+    );
 }
 
 #[test]
@@ -89,8 +114,15 @@ fn time_01_a_store_that_is_ahead_hands_nothing_over_early_and_ends_its_lease_at_
     let delivery = &world.find(id).deliveries[0];
     assert!(delivery.is_held_by(&work.token, world.now()));
     world.store_ahead = MINUTE;
-    assert!(!world.find(id).deliveries[0].is_held_by(&work.token, world.now()), "who holds it may be late by that clock");
-    assert_eq!(world.tick(), [], "but nobody else takes it before both say so");
+    assert!(
+        !world.find(id).deliveries[0].is_held_by(&work.token, world.now()),
+        "who holds it may be late by that clock"
+    );
+    assert_eq!(
+        world.tick(),
+        [],
+        "but nobody else takes it before both say so"
+    );
 }
 
 #[test]
@@ -102,7 +134,12 @@ fn time_01_room_is_made_only_when_both_clocks_say_so() {
     world.store_ahead = 4 * MINUTE;
     world.pass(5 * MINUTE + CLOSED_MARGIN - 3 * MINUTE);
     let command = world.a_start();
-    assert_eq!(world.start(command).unwrap_err(), Refusal::TooManyRecent { retry_after: 3 * MINUTE });
+    assert_eq!(
+        world.start(command).unwrap_err(),
+        Refusal::TooManyRecent {
+            retry_after: 3 * MINUTE
+        }
+    );
 }
 
 #[test]
@@ -110,12 +147,22 @@ fn code_09_a_start_of_another_caller_ends_nothing() {
     let mut world = World::new();
     let first = world.started(Origin::Vouched);
     let caller = CallerName::parse("desk").unwrap();
-    let command = Start { caller: caller.clone(), ..world.a_start() };
+    let command = Start {
+        caller: caller.clone(),
+        ..world.a_start()
+    };
     let second = world.start(command).unwrap().verification.id;
     assert_eq!(world.find(first).status(world.now()), Status::Pending);
-    let command = Start { caller, ..world.a_start() };
+    let command = Start {
+        caller,
+        ..world.a_start()
+    };
     world.start(command).unwrap();
-    assert_ne!(world.find(second).status(world.now()), Status::Pending, "its own it does");
+    assert_ne!(
+        world.find(second).status(world.now()),
+        Status::Pending,
+        "its own it does"
+    );
     assert_eq!(world.find(first).status(world.now()), Status::Pending);
 }
 
@@ -130,7 +177,11 @@ fn priv_01_a_record_and_with_it_its_events_can_be_read_for_as_long_as_the_settin
     world.pass(HOUR);
     while world.at.since(last_event_at) < 7 * DAY {
         world.tick();
-        assert!(world.record.is_some(), "after {:?} the salt of its events is there", world.at.since(last_event_at));
+        assert!(
+            world.record.is_some(),
+            "after {:?} the salt of its events is there",
+            world.at.since(last_event_at)
+        );
         world.pass(HOUR);
     }
     world.sweep();
@@ -143,11 +194,27 @@ fn store_17_a_store_may_drop_a_record_only_after_its_events_and_its_rules_had_th
     let id = world.started(Origin::Vouched);
     let started_at = world.at;
     let record = world.record.as_ref().unwrap();
-    let longest = started_at.plus(7 * DAY).max(record.find(&id).unwrap().expires_at.plus(CLOSED_MARGIN + HOUR));
-    assert_eq!(record.keep_until(&world.rules), Some(longest.plus(CLOSED_MARGIN)));
+    let longest = started_at.plus(7 * DAY).max(
+        record
+            .find(&id)
+            .unwrap()
+            .expires_at
+            .plus(CLOSED_MARGIN + HOUR),
+    );
+    assert_eq!(
+        record.keep_until(&world.rules),
+        Some(longest.plus(CLOSED_MARGIN))
+    );
     world.rules.event_retention = SECOND;
-    let verification = record.find(&id).unwrap().expires_at.plus(CLOSED_MARGIN + HOUR);
-    assert_eq!(record.keep_until(&world.rules), Some(verification.plus(CLOSED_MARGIN)));
+    let verification = record
+        .find(&id)
+        .unwrap()
+        .expires_at
+        .plus(CLOSED_MARGIN + HOUR);
+    assert_eq!(
+        record.keep_until(&world.rules),
+        Some(verification.plus(CLOSED_MARGIN))
+    );
 }
 
 #[test]
@@ -155,10 +222,16 @@ fn store_18_a_resend_is_repeated_only_by_its_own_body() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     world.pass(MINUTE);
-    let request = RequestMark { id: [9; 16], body: [1; 16] };
+    let request = RequestMark {
+        id: [9; 16],
+        body: [1; 16],
+    };
     let command = |body: u8| Resend {
         target: World::target(id),
-        request: RequestMark { body: [body; 16], ..request },
+        request: RequestMark {
+            body: [body; 16],
+            ..request
+        },
         channel: Some(Channel::Email),
         delivery: DeliveryId([7; 16]),
         lease: None,
@@ -168,16 +241,29 @@ fn store_18_a_resend_is_repeated_only_by_its_own_body() {
     let sends = world.find(id).deliveries.len();
     let decision = resend(world.record.clone(), &command(1), &world.cx());
     world.commit(decision).unwrap();
-    assert_eq!(world.find(id).deliveries.len(), sends, "a repeat sends nothing");
+    assert_eq!(
+        world.find(id).deliveries.len(),
+        sends,
+        "a repeat sends nothing"
+    );
     let decision = resend(world.record.clone(), &command(2), &world.cx());
-    assert_eq!(world.commit(decision).unwrap_err(), Refusal::RequestIdReused);
+    assert_eq!(
+        world.commit(decision).unwrap_err(),
+        Refusal::RequestIdReused
+    );
 }
 
 #[test]
 fn time_01_a_span_to_wait_is_told_by_the_stricter_clock() {
-    let (early, late) = (Timestamp::from_micros(1_000_000), Timestamp::from_micros(5_000_000));
+    let (early, late) = (
+        Timestamp::from_micros(1_000_000),
+        Timestamp::from_micros(5_000_000),
+    );
     for now in [Now::new(early, late), Now::new(late, early)] {
-        assert_eq!((now.stamp(), now.until(late), now.apart()), (early, 4 * SECOND, 4 * SECOND));
+        assert_eq!(
+            (now.stamp(), now.until(late), now.apart()),
+            (early, 4 * SECOND, 4 * SECOND)
+        );
         assert!(now.is_past(late) && !now.has_reached(late));
     }
 }
@@ -187,14 +273,23 @@ fn time_01_a_store_that_is_ahead_lets_the_sweep_close_nothing_and_hand_nothing_o
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     let work = world.tick().remove(0);
-    world.report(work, HandOver::Again { after: MINUTE, position: 0 });
+    world.report(
+        work,
+        HandOver::Again {
+            after: MINUTE,
+            position: 0,
+        },
+    );
     world.store_ahead = 2 * MINUTE;
     assert_eq!(world.tick(), [], "a pause is over when both say so");
     world.pass(MINUTE);
     assert_eq!(world.tick().len(), 1);
     world.store_ahead = HOUR;
     world.tick();
-    assert!(matches!(world.find(id).phase, Phase::Pending(_)), "readers say expired; the record waits for the other clock");
+    assert!(
+        matches!(world.find(id).phase, Phase::Pending(_)),
+        "readers say expired; the record waits for the other clock"
+    );
 }
 
 #[test]
@@ -203,17 +298,32 @@ fn time_01_a_store_that_is_ahead_ends_no_day_of_half_spent_counts() {
     world.forgot_at = Some(world.at);
     world.store_ahead = 2 * DAY;
     world.started(Origin::Vouched);
-    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 12);
+    assert_eq!(
+        world.record.as_ref().unwrap().failures.vouched.since_unlock,
+        12
+    );
 }
 
 #[test]
 fn time_01_a_clock_that_is_ahead_closes_no_breaker_and_makes_no_recipient_new() {
-    let (early, late) = (Timestamp::from_micros(1), Timestamp::from_micros(1).plus(2 * DAY));
+    let (early, late) = (
+        Timestamp::from_micros(1),
+        Timestamp::from_micros(1).plus(2 * DAY),
+    );
     let until = Timestamp::from_micros(1).plus(DAY);
     let apart = Now::new(early, late);
-    assert_eq!(Breaker::Open { until, times: 1 }.pass(apart), Pass::Shut { until });
-    assert_ne!(Breaker::HalfOpen { until, times: 1 }.pass(apart), Pass::AsProbe);
+    assert_eq!(
+        Breaker::Open { until, times: 1 }.pass(apart),
+        Pass::Shut { until }
+    );
+    assert_ne!(
+        Breaker::HalfOpen { until, times: 1 }.pass(apart),
+        Pass::AsProbe
+    );
     let mut reached = Reached::default();
     assert!(reached.meet([1; 16], Now::new(early, early)));
-    assert!(!reached.meet([1; 16], apart), "a day has not passed by both");
+    assert!(
+        !reached.meet([1; 16], apart),
+        "a day has not passed by both"
+    );
 }

@@ -20,7 +20,9 @@ async fn connected() -> DuplexStream {
     let server = bounded(128, Duration::from_secs(30)).add_service(health);
     let incoming = stream::once(async { Ok::<_, io::Error>(theirs) }).chain(stream::pending());
     tokio::spawn(server.serve_with_incoming(incoming));
-    ours.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    ours.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
     ours
 }
 
@@ -28,13 +30,20 @@ async fn connected() -> DuplexStream {
 async fn next_frame(stream: &mut DuplexStream, answer: bool) -> Option<u8> {
     let mut header = [0; 9];
     // On this clock patience costs nothing, and a server that says nothing for ever fails the test.
-    let read = tokio::time::timeout(Duration::from_secs(24 * 3600), stream.read_exact(&mut header)).await;
+    let read = tokio::time::timeout(
+        Duration::from_secs(24 * 3600),
+        stream.read_exact(&mut header),
+    )
+    .await;
     read.expect("the connection ends").ok()?;
     let mut payload = vec![0; usize::from(header[1]) * 256 + usize::from(header[2])];
     stream.read_exact(&mut payload).await.ok()?;
     if answer && header[3] == PING && header[4] == 0 {
         header[4] = 1;
-        stream.write_all(&[&header[..], &payload].concat()).await.ok()?;
+        stream
+            .write_all(&[&header[..], &payload].concat())
+            .await
+            .ok()?;
     }
     Some(header[3])
 }
@@ -66,5 +75,9 @@ async fn net_05_a_peer_that_answers_is_told_to_go_after_half_an_hour() {
     assert_eq!(begun.elapsed().as_secs(), 30 * 60, "then it is told to go");
     assert!(asked > 80, "{asked}");
     while next_frame(&mut stream, true).await.is_some() {}
-    assert_eq!(begun.elapsed(), CONNECTION_AGE_MAX, "with nothing in flight it goes at once");
+    assert_eq!(
+        begun.elapsed(),
+        CONNECTION_AGE_MAX,
+        "with nothing in flight it goes at once"
+    );
 }

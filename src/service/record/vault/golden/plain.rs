@@ -9,7 +9,8 @@ use crate::domain::{
     crypto::keyring::Kid,
     delivery::{Delivery, DeliveryStatus, Lease, breaker::Breaker, plan::Step, route::Refusals},
     ids::{
-        ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SubjectId, SubjectKey, TenantId, VerificationId,
+        ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SubjectId,
+        SubjectKey, TenantId, VerificationId,
     },
     limit::{
         failures::{Failures, Tally},
@@ -23,7 +24,8 @@ use crate::domain::{
     record::side::Side,
     time::{Generation, Timestamp},
     verification::{
-        Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification,
+        Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark,
+        Verification,
         binding::Binding,
         rules::{EntryMode, Limits, Origin},
     },
@@ -43,7 +45,13 @@ fn reference(text: &str) -> Reference {
 /// The records.
 pub(super) fn records() -> Vec<(&'static str, SubjectRecord)> {
     vec![
-        ("bare", SubjectRecord { version: 1, ..SubjectRecord::new([0x11; 16], Generation([0x12; 16])) }),
+        (
+            "bare",
+            SubjectRecord {
+                version: 1,
+                ..SubjectRecord::new([0x11; 16], Generation([0x12; 16]))
+            },
+        ),
         ("counts", counts()),
         ("pending", with(3, vec![pending()])),
         ("pending_of_anybody", with(4, vec![pending_of_anybody()])),
@@ -53,14 +61,41 @@ pub(super) fn records() -> Vec<(&'static str, SubjectRecord)> {
 }
 
 fn with(version: u64, verifications: Vec<Verification>) -> SubjectRecord {
-    SubjectRecord { version, last_event_at: at(9), verifications, ..SubjectRecord::new([0x13; 16], Generation([0x14; 16])) }
+    SubjectRecord {
+        version,
+        last_event_at: at(9),
+        verifications,
+        ..SubjectRecord::new([0x13; 16], Generation([0x14; 16]))
+    }
 }
 
 fn counts() -> SubjectRecord {
-    let anonymous = Tally { since_unlock: 1, since_success: 2, verifications: 3, waits: 4, next_attempt_at: at(5), rate: at(6) };
-    let vouched =
-        Tally { since_unlock: 25, since_success: 100, verifications: 40, waits: 17, next_attempt_at: at(7), rate: at(8) };
-    let reached = vec![Known { mark: [0x21; 16], since: at(10) }, Known { mark: [0x22; 16], since: at(11) }];
+    let anonymous = Tally {
+        since_unlock: 1,
+        since_success: 2,
+        verifications: 3,
+        waits: 4,
+        next_attempt_at: at(5),
+        rate: at(6),
+    };
+    let vouched = Tally {
+        since_unlock: 25,
+        since_success: 100,
+        verifications: 40,
+        waits: 17,
+        next_attempt_at: at(7),
+        rate: at(8),
+    };
+    let reached = vec![
+        Known {
+            mark: [0x21; 16],
+            since: at(10),
+        },
+        Known {
+            mark: [0x22; 16],
+            since: at(11),
+        },
+    ];
     SubjectRecord {
         version: 2,
         last_event_at: at(12),
@@ -72,7 +107,10 @@ fn counts() -> SubjectRecord {
 
 fn verification(random: u8, phase: Phase) -> Verification {
     Verification {
-        id: VerificationId { subject: SubjectKey([0x5c; 16]), random: [random; 16] },
+        id: VerificationId {
+            subject: SubjectKey([0x5c; 16]),
+            random: [random; 16],
+        },
         tenant: TenantId::parse("bank").unwrap(),
         caller: CallerName::parse("portal-1").unwrap(),
         action: ActionName::parse("change_address").unwrap(),
@@ -83,7 +121,10 @@ fn verification(random: u8, phase: Phase) -> Verification {
         generation: Generation([0x17; 16]),
         created_at: at(20),
         expires_at: at(300_000_020),
-        requests: vec![RequestMark { id: [0x31; 16], body: [0x32; 16] }],
+        requests: vec![RequestMark {
+            id: [0x31; 16],
+            body: [0x32; 16],
+        }],
         answers: Vec::new(),
         deliveries: Vec::new(),
         phase,
@@ -133,19 +174,42 @@ fn pending() -> Verification {
             attempts: 4,
             sends: 3,
             resend_cooldown: Duration::from_millis(29_500),
-            separators: Separators { space: true, hyphen: false },
-            entry_modes: vec![EntryMode::Link, EntryMode::App, EntryMode::IvrKeypad, EntryMode::Portal],
-            channels: vec![Channel::Push, Channel::Whatsapp, Channel::Voice, Channel::Sms, Channel::Email],
+            separators: Separators {
+                space: true,
+                hyphen: false,
+            },
+            entry_modes: vec![
+                EntryMode::Link,
+                EntryMode::App,
+                EntryMode::IvrKeypad,
+                EntryMode::Portal,
+            ],
+            channels: vec![
+                Channel::Push,
+                Channel::Whatsapp,
+                Channel::Voice,
+                Channel::Sms,
+                Channel::Email,
+            ],
             plan: vec![
-                Step { channel: Channel::Email, wait: Some(Duration::from_secs(20)) },
-                Step { channel: Channel::Sms, wait: None },
+                Step {
+                    channel: Channel::Email,
+                    wait: Some(Duration::from_secs(20)),
+                },
+                Step {
+                    channel: Channel::Sms,
+                    wait: None,
+                },
             ],
         },
         next_resend_at: at(29_500_020),
         browser: Some(BrowserMark([0x42; 32])),
         decoy: false,
     }));
-    let lease = Lease { token: [0x43; 16], until: at(15_000_000) };
+    let lease = Lease {
+        token: [0x43; 16],
+        until: at(15_000_000),
+    };
     Verification {
         contact: Some(Contact {
             id: reference("call-17"),
@@ -154,10 +218,27 @@ fn pending() -> Verification {
             agent: Some(reference("agent-19")),
         }),
         locale: Some(Locale::parse("de-AT").unwrap()),
-        requests: vec![RequestMark { id: [0x31; 16], body: [0x32; 16] }, RequestMark { id: [0x33; 16], body: [0x34; 16] }],
+        requests: vec![
+            RequestMark {
+                id: [0x31; 16],
+                body: [0x32; 16],
+            },
+            RequestMark {
+                id: [0x33; 16],
+                body: [0x34; 16],
+            },
+        ],
         answers: vec![
-            Answer { id: [0x35; 16], fingerprint: [0x36; 16], judgement: Judgement::Wrong { left: 3 } },
-            Answer { id: [0x37; 16], fingerprint: [0x38; 16], judgement: Judgement::Wrong { left: 2 } },
+            Answer {
+                id: [0x35; 16],
+                fingerprint: [0x36; 16],
+                judgement: Judgement::Wrong { left: 3 },
+            },
+            Answer {
+                id: [0x37; 16],
+                fingerprint: [0x38; 16],
+                judgement: Judgement::Wrong { left: 2 },
+            },
         ],
         deliveries: vec![
             Delivery {
@@ -165,7 +246,13 @@ fn pending() -> Verification {
                 position: 1,
                 refusals: Refusals::default().with(0).with(7),
                 sender: Some("first".to_owned()),
-                ..delivery(0x51, Channel::Email, DeliveryStatus::Queued { not_before: at(2_000_000) })
+                ..delivery(
+                    0x51,
+                    Channel::Email,
+                    DeliveryStatus::Queued {
+                        not_before: at(2_000_000),
+                    },
+                )
             },
             Delivery {
                 recipient: 1,
@@ -191,7 +278,10 @@ fn pending_of_anybody() -> Verification {
             attempts: 5,
             sends: 4,
             resend_cooldown: Duration::from_secs(30),
-            separators: Separators { space: false, hyphen: false },
+            separators: Separators {
+                space: false,
+                hyphen: false,
+            },
             entry_modes: vec![EntryMode::Portal],
             channels: vec![Channel::Email],
             plan: Vec::new(),
@@ -202,41 +292,105 @@ fn pending_of_anybody() -> Verification {
     }));
     let queued = DeliveryStatus::Queued { not_before: at(20) };
     let deliveries = vec![delivery(0x53, Channel::Email, queued)];
-    Verification { origin: Origin::Anonymous, deliveries, ..verification(0x62, phase) }
+    Verification {
+        origin: Origin::Anonymous,
+        deliveries,
+        ..verification(0x62, phase)
+    }
 }
 
 fn decoy() -> Verification {
-    let Verification { phase: Phase::Pending(pending), deliveries, .. } = pending_of_anybody() else { unreachable!() };
+    let Verification {
+        phase: Phase::Pending(pending),
+        deliveries,
+        ..
+    } = pending_of_anybody()
+    else {
+        unreachable!()
+    };
     let browser = Some(BrowserMark([0x45; 32]));
-    let separators = Separators { space: false, hyphen: true };
-    let limits = Limits { separators, entry_modes: vec![EntryMode::Link], ..pending.limits.clone() };
-    let phase = Phase::Pending(Box::new(Pending { browser, decoy: true, limits, ..*pending }));
-    let contact = Contact { id: reference("chat-20"), case: None, channel: None, agent: None };
-    Verification { deliveries, contact: Some(contact), ..verification(0x63, phase) }
+    let separators = Separators {
+        space: false,
+        hyphen: true,
+    };
+    let limits = Limits {
+        separators,
+        entry_modes: vec![EntryMode::Link],
+        ..pending.limits.clone()
+    };
+    let phase = Phase::Pending(Box::new(Pending {
+        browser,
+        decoy: true,
+        limits,
+        ..*pending
+    }));
+    let contact = Contact {
+        id: reference("chat-20"),
+        case: None,
+        channel: None,
+        agent: None,
+    };
+    Verification {
+        deliveries,
+        contact: Some(contact),
+        ..verification(0x63, phase)
+    }
 }
 
 /// One of each outcome, with one delivery of each end.
 fn closed() -> Vec<Verification> {
-    let of = |random, outcome, micros| verification(random, Phase::Closed { outcome, at: at(micros) });
-    let wrong = |n: u8, left| Answer { id: [n; 16], fingerprint: [n + 1; 16], judgement: Judgement::Wrong { left } };
-    let right = Answer { id: [0x39; 16], fingerprint: [0x3a; 16], judgement: Judgement::Approved };
+    let of = |random, outcome, micros| {
+        verification(
+            random,
+            Phase::Closed {
+                outcome,
+                at: at(micros),
+            },
+        )
+    };
+    let wrong = |n: u8, left| Answer {
+        id: [n; 16],
+        fingerprint: [n + 1; 16],
+        judgement: Judgement::Wrong { left },
+    };
+    let right = Answer {
+        id: [0x39; 16],
+        fingerprint: [0x3a; 16],
+        judgement: Judgement::Approved,
+    };
     let sent = Delivery {
         tries: 8,
         sender: Some("twilio".to_owned()),
         reference: Some(ProviderReference::parse("SM0123456789abcdef").unwrap()),
         ..delivery(0x54, Channel::Sms, DeliveryStatus::Sent)
     };
-    let undelivered = DeliveryStatus::Undelivered { reason: "30003".to_owned() };
-    let failed = DeliveryStatus::Failed { reason: "verification_closed".to_owned() };
+    let undelivered = DeliveryStatus::Undelivered {
+        reason: "30003".to_owned(),
+    };
+    let failed = DeliveryStatus::Failed {
+        reason: "verification_closed".to_owned(),
+    };
     vec![
-        Verification { answers: vec![wrong(0x3b, 4), right], deliveries: vec![sent.clone()], ..of(0x71, Outcome::Approved, 41) },
+        Verification {
+            answers: vec![wrong(0x3b, 4), right],
+            deliveries: vec![sent.clone()],
+            ..of(0x71, Outcome::Approved, 41)
+        },
         Verification {
             answers: vec![wrong(0x3d, 1), wrong(0x3f, 0)],
-            deliveries: vec![Delivery { id: DeliveryId([0x55; 16]), status: DeliveryStatus::Delivered, ..sent.clone() }],
+            deliveries: vec![Delivery {
+                id: DeliveryId([0x55; 16]),
+                status: DeliveryStatus::Delivered,
+                ..sent.clone()
+            }],
             ..of(0x72, Outcome::Rejected, 42)
         },
         Verification {
-            deliveries: vec![Delivery { id: DeliveryId([0x56; 16]), status: undelivered, ..sent }],
+            deliveries: vec![Delivery {
+                id: DeliveryId([0x56; 16]),
+                status: undelivered,
+                ..sent
+            }],
             ..of(0x73, Outcome::Denied, 43)
         },
         Verification {
@@ -251,15 +405,55 @@ fn closed() -> Vec<Verification> {
 
 /// The side records.
 pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
-    let of = |version, side| SideRecord { version, until: at(50 + version), side };
+    let of = |version, side| SideRecord {
+        version,
+        until: at(50 + version),
+        side,
+    };
     let failed = vec![DeliveryId([0x81; 16]), DeliveryId([0x82; 16])];
-    let verification = VerificationId { subject: SubjectKey([0x83; 16]), random: [0x84; 16] };
+    let verification = VerificationId {
+        subject: SubjectKey([0x83; 16]),
+        random: [0x84; 16],
+    };
     vec![
-        ("breaker_closed_and_well", of(1, Side::Breaker(Breaker::Closed { failed: Vec::new() }))),
-        ("breaker_closed", of(2, Side::Breaker(Breaker::Closed { failed }))),
-        ("breaker_open", of(3, Side::Breaker(Breaker::Open { until: at(61), times: 3 }))),
-        ("breaker_half_open", of(4, Side::Breaker(Breaker::HalfOpen { until: at(62), times: 4 }))),
-        ("delivery", of(5, Side::Delivery { verification, delivery: DeliveryId([0x85; 16]) })),
+        (
+            "breaker_closed_and_well",
+            of(1, Side::Breaker(Breaker::Closed { failed: Vec::new() })),
+        ),
+        (
+            "breaker_closed",
+            of(2, Side::Breaker(Breaker::Closed { failed })),
+        ),
+        (
+            "breaker_open",
+            of(
+                3,
+                Side::Breaker(Breaker::Open {
+                    until: at(61),
+                    times: 3,
+                }),
+            ),
+        ),
+        (
+            "breaker_half_open",
+            of(
+                4,
+                Side::Breaker(Breaker::HalfOpen {
+                    until: at(62),
+                    times: 4,
+                }),
+            ),
+        ),
+        (
+            "delivery",
+            of(
+                5,
+                Side::Delivery {
+                    verification,
+                    delivery: DeliveryId([0x85; 16]),
+                },
+            ),
+        ),
     ]
 }
 
@@ -267,7 +461,10 @@ type Sample = (&'static str, Option<[u8; 16]>, Event, Line);
 
 /// An event by a caller on a contact, and its line.
 fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) -> Sample {
-    let id = VerificationId { subject: SubjectKey([0x5c; 16]), random: [0x61; 16] };
+    let id = VerificationId {
+        subject: SubjectKey([0x5c; 16]),
+        random: [0x61; 16],
+    };
     let event = Event {
         at: at(70),
         caller: Some(CallerName::parse("portal-1").unwrap()),
@@ -285,7 +482,10 @@ fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) ->
         verification: "vrf_7DYCAhqwQSKqqL1h8V1XmY1oQm5YxB2ai6A69YxA3iWC".to_owned(),
         action: "change_address".to_owned(),
         what: word.to_owned(),
-        details: details.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        details: details
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
     };
     (name, Some([0x18; 16]), event, line)
 }
@@ -295,7 +495,14 @@ pub(super) fn events() -> Vec<Sample> {
     let (channel, sender) = (Channel::Sms, "twilio".to_owned());
     let by = || sender.clone();
     let reason = || "30003".to_owned();
-    let nobody = |event: Event| Event { caller: None, agent: None, contact: None, verification: None, action: None, ..event };
+    let nobody = |event: Event| Event {
+        caller: None,
+        agent: None,
+        contact: None,
+        verification: None,
+        action: None,
+        ..event
+    };
     let no_line = |line: Line| Line {
         caller: String::new(),
         agent: String::new(),
@@ -305,49 +512,132 @@ pub(super) fn events() -> Vec<Sample> {
         ..line
     };
     let sms = ("channel", "sms");
-    let (name, _, event, line) =
-        told("disabled", What::Disabled { origin: Origin::Anonymous }, "disabled", &[("origin", "anonymous")]);
+    let (name, _, event, line) = told(
+        "disabled",
+        What::Disabled {
+            origin: Origin::Anonymous,
+        },
+        "disabled",
+        &[("origin", "anonymous")],
+    );
     let of_nobody = (name, None, nobody(event), no_line(line));
-    let closed = |name, outcome, word| told(name, What::Closed { outcome }, "closed", &[("outcome", word)]);
+    let closed = |name, outcome, word| {
+        told(
+            name,
+            What::Closed { outcome },
+            "closed",
+            &[("outcome", word)],
+        )
+    };
     let quota = Some(Dimension::GuardPrefix);
     vec![
         of_nobody,
         told("started", What::Started { channel }, "started", &[sms]),
         told(
             "passed_over",
-            What::PassedOver { channel, why: Unfit::NumberType },
+            What::PassedOver {
+                channel,
+                why: Unfit::NumberType,
+            },
             "passed_over",
             &[sms, ("reason", "NUMBER_TYPE_NOT_ALLOWED")],
         ),
         told("resent", What::Resent { channel }, "resent", &[sms]),
-        told("moved_on", What::MovedOn { channel: Channel::Voice }, "moved_on", &[("channel", "voice")]),
-        told("right", What::Checked { judgement: Judgement::Approved }, "checked", &[("verdict", "approved")]),
+        told(
+            "moved_on",
+            What::MovedOn {
+                channel: Channel::Voice,
+            },
+            "moved_on",
+            &[("channel", "voice")],
+        ),
+        told(
+            "right",
+            What::Checked {
+                judgement: Judgement::Approved,
+            },
+            "checked",
+            &[("verdict", "approved")],
+        ),
         told(
             "wrong",
-            What::Checked { judgement: Judgement::Wrong { left: 3 } },
+            What::Checked {
+                judgement: Judgement::Wrong { left: 3 },
+            },
             "checked",
             &[("verdict", "wrong"), ("left", "3")],
         ),
         told(
             "refused",
-            What::Refused { call: "start", reason: "GUARD_REFUSED", quota },
+            What::Refused {
+                call: "start",
+                reason: "GUARD_REFUSED",
+                quota,
+            },
             "refused",
-            &[("call", "start"), ("reason", "GUARD_REFUSED"), ("quota", "guard_prefix")],
+            &[
+                ("call", "start"),
+                ("reason", "GUARD_REFUSED"),
+                ("quota", "guard_prefix"),
+            ],
         ),
-        told("would_refuse", What::WouldRefuse { quota: Dimension::GuardCountry }, "would_refuse", &[("quota", "guard_country")]),
+        told(
+            "would_refuse",
+            What::WouldRefuse {
+                quota: Dimension::GuardCountry,
+            },
+            "would_refuse",
+            &[("quota", "guard_country")],
+        ),
         closed("approved", Outcome::Approved, "approved"),
         closed("rejected", Outcome::Rejected, "rejected"),
         closed("denied", Outcome::Denied, "denied"),
-        closed("canceled", Outcome::Canceled(CancelCause::Requested), "canceled"),
-        closed("superseded", Outcome::Canceled(CancelCause::Superseded), "superseded"),
+        closed(
+            "canceled",
+            Outcome::Canceled(CancelCause::Requested),
+            "canceled",
+        ),
+        closed(
+            "superseded",
+            Outcome::Canceled(CancelCause::Superseded),
+            "superseded",
+        ),
         closed("lost", Outcome::Canceled(CancelCause::Generation), "lost"),
         closed("expired", Outcome::Expired, "expired"),
-        told("sent", What::Sent { channel, sender: by() }, "sent", &[sms, ("sender", "twilio")]),
-        told("send_failed", What::SendFailed { channel, reason: reason() }, "send_failed", &[sms, ("reason", "30003")]),
-        told("delivered", What::Delivered { channel, sender: by() }, "delivered", &[sms, ("sender", "twilio")]),
+        told(
+            "sent",
+            What::Sent {
+                channel,
+                sender: by(),
+            },
+            "sent",
+            &[sms, ("sender", "twilio")],
+        ),
+        told(
+            "send_failed",
+            What::SendFailed {
+                channel,
+                reason: reason(),
+            },
+            "send_failed",
+            &[sms, ("reason", "30003")],
+        ),
+        told(
+            "delivered",
+            What::Delivered {
+                channel,
+                sender: by(),
+            },
+            "delivered",
+            &[sms, ("sender", "twilio")],
+        ),
         told(
             "undelivered",
-            What::Undelivered { channel, sender: by(), reason: reason() },
+            What::Undelivered {
+                channel,
+                sender: by(),
+                reason: reason(),
+            },
             "undelivered",
             &[sms, ("sender", "twilio"), ("reason", "30003")],
         ),
