@@ -16,7 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "countersign/store/v1/event.proto",
         "countersign/store/v1/side.proto",
     ])?;
-    fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(
+        out.join("descriptor.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
     tonic_prost_build::configure()
         // Sorted maps make the encoding of a request one and the same for the same content.
         .btree_map(".")

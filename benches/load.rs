@@ -74,11 +74,21 @@ struct Plan {
 
 impl Plan {
     fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut plan =
-            Self { on_redis: false, instances: 1, connections: 2, live: None, span: Duration::from_secs(10), clients: 32 };
+        let mut plan = Self {
+            on_redis: false,
+            instances: 1,
+            connections: 2,
+            live: None,
+            span: Duration::from_secs(10),
+            clients: 32,
+        };
         let mut numbers = Vec::new();
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().with_context(|| format!("{argument} has a value"));
+            let mut value = || {
+                arguments
+                    .next()
+                    .with_context(|| format!("{argument} has a value"))
+            };
             match argument.as_str() {
                 // Cargo says so to every bench.
                 "--bench" => {}
@@ -86,7 +96,11 @@ impl Plan {
                 "--instances" => plan.instances = value()?.parse()?,
                 "--connections" => plan.connections = value()?.parse()?,
                 "--live" => plan.live = Some(value()?.parse()?),
-                number => numbers.push(number.parse::<u32>().with_context(|| format!("{number} is no number"))?),
+                number => numbers.push(
+                    number
+                        .parse::<u32>()
+                        .with_context(|| format!("{number} is no number"))?,
+                ),
             }
         }
         if let Some(seconds) = numbers.first() {
@@ -105,13 +119,20 @@ impl Plan {
 
 fn embedded(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
     let post = Arc::new(Post::default());
-    let instance = Instance::start("server1", settings(dir, "embedded:", plan.connections)?, &post)?;
+    let instance = Instance::start(
+        "server1",
+        settings(dir, "embedded:", plan.connections)?,
+        &post,
+    )?;
     let reaches = [instance.reach.clone()];
     load.block_on(drive(&reaches, &post, plan.clients, Duration::from_secs(1)))?; // warm
     let cpu_before = cpu_of_threads("server")?;
     let begun = Instant::now();
     let mut took = load.block_on(drive(&reaches, &post, plan.clients, plan.span))?;
-    let (elapsed, cpu) = (begun.elapsed(), cpu_of_threads("server")?.saturating_sub(cpu_before));
+    let (elapsed, cpu) = (
+        begun.elapsed(),
+        cpu_of_threads("server")?.saturating_sub(cpu_before),
+    );
     report(&mut took, elapsed, cpu, plan.clients);
     instance.stop()
 }
@@ -123,12 +144,22 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     let post = Arc::new(Post::default());
     let settings = settings(dir, &server.url(), plan.connections)?;
     let names = (1..=plan.instances).map(|number| format!("server{number}"));
-    let instances: Vec<_> = names.map(|name| Instance::start(&name, settings.clone(), &post)).collect::<anyhow::Result<_>>()?;
-    let reaches: Vec<Reach> = instances.iter().map(|instance| instance.reach.clone()).collect();
+    let instances: Vec<_> = names
+        .map(|name| Instance::start(&name, settings.clone(), &post))
+        .collect::<anyhow::Result<_>>()?;
+    let reaches: Vec<Reach> = instances
+        .iter()
+        .map(|instance| instance.reach.clone())
+        .collect();
     let bare = Bare::start(&server.url(), runtime("bare")?)?;
     load.block_on(drive(&reaches, &post, plan.clients, TURN))?; // warm
     load.block_on(bare::drive(bare.at, plan.clients, TURN))?;
-    let (mut took, mut elapsed, mut cpu, mut redis_cpu) = (Took::default(), Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut took, mut elapsed, mut cpu, mut redis_cpu) = (
+        Took::default(),
+        Duration::ZERO,
+        Duration::ZERO,
+        Duration::ZERO,
+    );
     let (mut commands, mut ratios) = (Commands::default(), Vec::new());
     let (mut bare_pairs, mut bare_cpu, mut bare_redis_cpu) = (0, Duration::ZERO, Duration::ZERO);
     for _ in 0..plan.turns() {
@@ -137,7 +168,11 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
         bare_pairs += bare_now;
         bare_cpu += cpu_of_threads("bare")?.saturating_sub(before.0);
         bare_redis_cpu += cpu_of_process(&redis_id)?.saturating_sub(before.1);
-        let before = (cpu_of_threads("server")?, cpu_of_process(&redis_id)?, Commands::of(&server));
+        let before = (
+            cpu_of_threads("server")?,
+            cpu_of_process(&redis_id)?,
+            Commands::of(&server),
+        );
         let begun = Instant::now();
         let took_now = load.block_on(drive(&reaches, &post, plan.clients, TURN))?;
         elapsed += begun.elapsed();
@@ -149,22 +184,43 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     }
     let pairs = took.checks.len() as f64;
     report(&mut took, elapsed, cpu, plan.clients);
-    println!("  Redis CPU a pair     {:>10.1} us", redis_cpu.as_secs_f64() * 1e6 / pairs);
+    println!(
+        "  Redis CPU a pair     {:>10.1} us",
+        redis_cpu.as_secs_f64() * 1e6 / pairs
+    );
     println!(
         "  store trips a pair   {:>10.2} loads, {:.2} draws, {:.2} commits",
         commands.loads() / pairs,
         commands.draws() / pairs,
         commands.commits() / pairs
     );
-    println!("  looks at due shards  {:>10.0} a second", commands.looks() / elapsed.as_secs_f64());
+    println!(
+        "  looks at due shards  {:>10.0} a second",
+        commands.looks() / elapsed.as_secs_f64()
+    );
     commands.print(pairs);
     let bare_pairs = bare_pairs as f64;
-    println!("bare limit: an echo with one EVALSHA a call, two calls a pair, in turns with the above");
-    println!("  pairs/s              {:>10.0}", bare_pairs / (TURN.as_secs_f64() * plan.turns() as f64));
-    println!("  server CPU a pair    {:>10.1} us", bare_cpu.as_secs_f64() * 1e6 / bare_pairs);
-    println!("  Redis CPU a pair     {:>10.1} us", bare_redis_cpu.as_secs_f64() * 1e6 / bare_pairs);
+    println!(
+        "bare limit: an echo with one EVALSHA a call, two calls a pair, in turns with the above"
+    );
+    println!(
+        "  pairs/s              {:>10.0}",
+        bare_pairs / (TURN.as_secs_f64() * plan.turns() as f64)
+    );
+    println!(
+        "  server CPU a pair    {:>10.1} us",
+        bare_cpu.as_secs_f64() * 1e6 / bare_pairs
+    );
+    println!(
+        "  Redis CPU a pair     {:>10.1} us",
+        bare_redis_cpu.as_secs_f64() * 1e6 / bare_pairs
+    );
     ratios.sort_by(f64::total_cmp);
-    let (least, middle, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
+    let (least, middle, most) = (
+        ratios[0],
+        ratios[ratios.len() / 2],
+        ratios[ratios.len() - 1],
+    );
     println!("service / bare limit   {middle:>10.3} in the middle, {least:.3} to {most:.3}");
     load.block_on(count_trips(&server, &reaches, &post))?;
     instances.into_iter().try_for_each(Instance::stop)
@@ -187,21 +243,44 @@ async fn count_trips(server: &RedisServer, reaches: &[Reach], post: &Post) -> an
     }
     let after = Commands::of(server);
     println!("store trips, of {COUNTED} each");
-    for (name, commands) in [("start and delivery", between.since(&before)), ("check", after.since(&between))] {
-        let each = [commands.loads(), commands.draws(), commands.commits()].map(|count| count / f64::from(COUNTED));
-        println!("  {name:<20} {:>10.2} loads, {:.2} draws, {:.2} commits", each[0], each[1], each[2]);
+    for (name, commands) in [
+        ("start and delivery", between.since(&before)),
+        ("check", after.since(&between)),
+    ] {
+        let each = [commands.loads(), commands.draws(), commands.commits()]
+            .map(|count| count / f64::from(COUNTED));
+        println!(
+            "  {name:<20} {:>10.2} loads, {:.2} draws, {:.2} commits",
+            each[0], each[1], each[2]
+        );
     }
     Ok(())
 }
 
 fn report(took: &mut Took, elapsed: Duration, cpu: Duration, clients: usize) {
     let pairs = took.checks.len();
-    println!("{clients} clients, {:.1} s, {pairs} pairs of start and check", elapsed.as_secs_f64());
-    println!("  pairs/s              {:>10.0}", pairs as f64 / elapsed.as_secs_f64());
+    println!(
+        "{clients} clients, {:.1} s, {pairs} pairs of start and check",
+        elapsed.as_secs_f64()
+    );
+    println!(
+        "  pairs/s              {:>10.0}",
+        pairs as f64 / elapsed.as_secs_f64()
+    );
     for (name, times) in [("start", &mut took.starts), ("check", &mut took.checks)] {
-        println!("  {name} p50, p99      {:>10.2} {:>10.2} ms", percentile(times, 50), percentile(times, 99));
+        println!(
+            "  {name} p50, p99      {:>10.2} {:>10.2} ms",
+            percentile(times, 50),
+            percentile(times, 99)
+        );
     }
     let calls = 2 * pairs;
-    println!("  server CPU a call    {:>10.1} us (the delivery of each start included)", cpu.as_secs_f64() * 1e6 / calls as f64);
-    println!("  server CPU a pair    {:>10.1} us", cpu.as_secs_f64() * 1e6 / pairs as f64);
+    println!(
+        "  server CPU a call    {:>10.1} us (the delivery of each start included)",
+        cpu.as_secs_f64() * 1e6 / calls as f64
+    );
+    println!(
+        "  server CPU a pair    {:>10.1} us",
+        cpu.as_secs_f64() * 1e6 / pairs as f64
+    );
 }

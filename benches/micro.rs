@@ -1,6 +1,9 @@
 //! What one decision, one code and one seal cost.
 
-#![allow(clippy::unwrap_used, reason = "a bench that cannot be set up is to fail")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench that cannot be set up is to fail"
+)]
 
 use std::{hint::black_box, time::Duration};
 
@@ -18,7 +21,10 @@ use countersign::{
             Check, Context, Next, Start, Target,
             verification::{check, start},
         },
-        ids::{ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId},
+        ids::{
+            ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId,
+            VerificationId,
+        },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         record::subject::SubjectRecord,
         time::{Generation, Now, Timestamp},
@@ -56,7 +62,10 @@ impl World {
             keyring,
             rules,
             tests: TestRecipients::default(),
-            id: VerificationId { subject: SubjectKey([3; 16]), random: [4; 16] },
+            id: VerificationId {
+                subject: SubjectKey([3; 16]),
+                random: [4; 16],
+            },
         }
     }
 
@@ -94,12 +103,18 @@ impl World {
                 attempts: 5,
                 sends: 4,
                 resend_cooldown: Duration::from_secs(30),
-                separators: Separators { space: true, hyphen: true },
+                separators: Separators {
+                    space: true,
+                    hyphen: true,
+                },
                 entry_modes: EntryMode::ALL.to_vec(),
                 channels: Channel::ALL.to_vec(),
                 plan: Vec::new(),
             },
-            request: RequestMark { id: [6; 16], body: [7; 16] },
+            request: RequestMark {
+                id: [6; 16],
+                body: [7; 16],
+            },
             id: self.id,
             delivery: DeliveryId([8; 16]),
             nonce: [9; 16],
@@ -116,9 +131,18 @@ impl World {
     }
 
     fn check(&self, code: &str) -> Check {
-        let target = Target { tenant: self.start().tenant, caller: self.start().caller, id: self.id };
+        let target = Target {
+            tenant: self.start().tenant,
+            caller: self.start().caller,
+            id: self.id,
+        };
         let (attempt, guess) = (AttemptId::parse("a1").unwrap(), Guess::parse(code).unwrap());
-        Check { target, attempt, guess, entry_mode: EntryMode::Portal }
+        Check {
+            target,
+            attempt,
+            guess,
+            entry_mode: EntryMode::Portal,
+        }
     }
 }
 
@@ -126,23 +150,31 @@ impl World {
 fn decide_start(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let command = world.start();
-    bencher.with_inputs(|| command.clone()).bench_values(|command| start(None, command, &world.context()));
+    bencher
+        .with_inputs(|| command.clone())
+        .bench_values(|command| start(None, command, &world.context()));
 }
 
 #[divan::bench]
 fn decide_check_wrong(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let (record, command) = (world.record(), world.check("000000"));
-    bencher.with_inputs(|| Some(record.clone())).bench_values(|record| check(record, &command, &world.context()));
+    bencher
+        .with_inputs(|| Some(record.clone()))
+        .bench_values(|record| check(record, &command, &world.context()));
 }
 
 #[divan::bench]
 fn decide_check_right(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let record = world.record();
-    let code = record.verifications[0].code(&world.keyring, &world.tests).unwrap();
+    let code = record.verifications[0]
+        .code(&world.keyring, &world.tests)
+        .unwrap();
     let command = world.check(code.expose());
-    bencher.with_inputs(|| Some(record.clone())).bench_values(|record| check(record, &command, &world.context()));
+    bencher
+        .with_inputs(|| Some(record.clone()))
+        .bench_values(|record| check(record, &command, &world.context()));
 }
 
 #[divan::bench]
@@ -170,14 +202,22 @@ fn seal_record(bencher: divan::Bencher<'_, '_>) {
     let key = SubjectKey([3; 16]);
     bencher
         .with_inputs(|| vec![7; RECORD_BYTES])
-        .bench_values(|plain| seal::seal(&world.keyring, SealContext::Record(&key), 1, [0; 12], plain));
+        .bench_values(|plain| {
+            seal::seal(&world.keyring, SealContext::Record(&key), 1, [0; 12], plain)
+        });
 }
 
 #[divan::bench]
 fn unseal_record(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let key = SubjectKey([3; 16]);
-    let blob = seal::seal(&world.keyring, SealContext::Record(&key), 1, [0; 12], vec![7; RECORD_BYTES]);
+    let blob = seal::seal(
+        &world.keyring,
+        SealContext::Record(&key),
+        1,
+        [0; 12],
+        vec![7; RECORD_BYTES],
+    );
     bencher.bench(|| seal::open(&world.keyring, SealContext::Record(&key), black_box(&blob)));
 }
 

@@ -55,16 +55,35 @@ struct Plan {
 }
 
 fn main() -> anyhow::Result<()> {
-    let numbers: Vec<u32> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let numbers: Vec<u32> = std::env::args()
+        .skip(1)
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
     let number = |at: usize, usual| numbers.get(at).copied().unwrap_or(usual);
-    let plan = Plan { connections: number(0, 16), mails: number(1, 10_000), turns: number(2, 5) };
+    let plan = Plan {
+        connections: number(0, 16),
+        mails: number(1, 10_000),
+        turns: number(2, 5),
+    };
     let sink = SmtpSink::start(&["-m", "1000"]);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let message = Arc::new(message()?);
-    let size = message.content.text.len() + message.content.html.as_ref().map_or(0, String::len) + HEADERS;
-    let unsigned = Arc::new(Smtp::new(settings(&plan, sink.port, None), Arc::new(SystemClock::new()))?);
-    let signed = Arc::new(Smtp::new(settings(&plan, sink.port, Some(dkim()?)), Arc::new(SystemClock::new()))?);
-    println!("{} mails of about {size} bytes over {} connections, {} turns", plan.mails, plan.connections, plan.turns);
+    let size =
+        message.content.text.len() + message.content.html.as_ref().map_or(0, String::len) + HEADERS;
+    let unsigned = Arc::new(Smtp::new(
+        settings(&plan, sink.port, None),
+        Arc::new(SystemClock::new()),
+    )?);
+    let signed = Arc::new(Smtp::new(
+        settings(&plan, sink.port, Some(dkim()?)),
+        Arc::new(SystemClock::new()),
+    )?);
+    println!(
+        "{} mails of about {size} bytes over {} connections, {} turns",
+        plan.mails, plan.connections, plan.turns
+    );
     runtime.block_on(ours(&plan, &unsigned, &message))?; // warm
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..plan.turns {
@@ -93,21 +112,51 @@ struct Spread {
 impl Spread {
     fn of(mut rates: Vec<f64>) -> Self {
         rates.sort_by(f64::total_cmp);
-        Self { least: rates[0], middle: rates[rates.len() / 2], most: rates[rates.len() - 1] }
+        Self {
+            least: rates[0],
+            middle: rates[rates.len() / 2],
+            most: rates[rates.len() - 1],
+        }
     }
 
     fn print(&self, name: &str, beside: &Self) {
-        let Self { least, middle, most } = self;
-        println!("  {name:<42} {middle:>8.0} a second ({least:.0} to {most:.0}), ratio {:.2}", middle / beside.middle);
+        let Self {
+            least,
+            middle,
+            most,
+        } = self;
+        println!(
+            "  {name:<42} {middle:>8.0} a second ({least:.0} to {most:.0}), ratio {:.2}",
+            middle / beside.middle
+        );
     }
 }
 
 fn theirs(plan: &Plan, port: u16, size: usize) -> anyhow::Result<Duration> {
-    let (connections, mails, size) = (plan.connections.to_string(), plan.mails.to_string(), size.to_string());
+    let (connections, mails, size) = (
+        plan.connections.to_string(),
+        plan.mails.to_string(),
+        size.to_string(),
+    );
     let mut command = Command::new("/usr/sbin/smtp-source");
-    command.args(["-d", "-s", &connections, "-m", &mails, "-l", &size, "-f", "a@bank.example", "-t", "b@example.org"]);
+    command.args([
+        "-d",
+        "-s",
+        &connections,
+        "-m",
+        &mails,
+        "-l",
+        &size,
+        "-f",
+        "a@bank.example",
+        "-t",
+        "b@example.org",
+    ]);
     let begun = Instant::now();
-    let ended = command.arg(format!("inet:127.0.0.1:{port}")).status().context("smtp-source is missing")?;
+    let ended = command
+        .arg(format!("inet:127.0.0.1:{port}"))
+        .status()
+        .context("smtp-source is missing")?;
     anyhow::ensure!(ended.success(), "smtp-source failed");
     Ok(begun.elapsed())
 }
@@ -133,20 +182,41 @@ async fn ours(plan: &Plan, smtp: &Arc<Smtp>, message: &Arc<Message>) -> anyhow::
 
 fn message() -> anyhow::Result<Message> {
     let (tenant, action) = (TenantId::parse("bank")?, ActionName::parse("payment")?);
-    let wording = Wording { default_language: "en", brand: "Voorbeeld Bank", ..Wording::default() };
-    let messages = Messages::load(&wording).map_err(|_| anyhow::anyhow!("the built-in texts are right"))?;
-    let (code, binding) = (Digits::from_ascii(b"123456").context("it is six digits")?, Binding::default());
+    let wording = Wording {
+        default_language: "en",
+        brand: "Voorbeeld Bank",
+        ..Wording::default()
+    };
+    let messages =
+        Messages::load(&wording).map_err(|_| anyhow::anyhow!("the built-in texts are right"))?;
+    let (code, binding) = (
+        Digits::from_ascii(b"123456").context("it is six digits")?,
+        Binding::default(),
+    );
     let channel = Channel::Email;
-    let facts =
-        Facts { tenant: &tenant, channel, locale: None, action: &action, code: &code, binding: &binding, minutes: 5, link: None };
+    let facts = Facts {
+        tenant: &tenant,
+        channel,
+        locale: None,
+        action: &action,
+        code: &code,
+        binding: &binding,
+        minutes: 5,
+        link: None,
+    };
     let (delivery, subject) = (DeliveryId([7; 16]), SubjectKey([1; 16]));
     let ring = [(Kid::parse("k1")?, Secret::new([2; SECRET_BYTES]))];
-    let keyring = Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).map_err(|_| anyhow::anyhow!("it is a ring"))?;
+    let keyring = Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring)
+        .map_err(|_| anyhow::anyhow!("it is a ring"))?;
     Ok(Message {
         delivery,
-        verification: VerificationId { subject, random: [2; 16] },
+        verification: VerificationId {
+            subject,
+            random: [2; 16],
+        },
         receipt: ReceiptToken::new(&keyring, "mail", &subject, &delivery),
-        recipient: Recipient::parse(channel, "anna@example.org").map_err(|_| anyhow::anyhow!("it is an address"))?,
+        recipient: Recipient::parse(channel, "anna@example.org")
+            .map_err(|_| anyhow::anyhow!("it is an address"))?,
         content: messages.render(&facts),
         code,
         expires_at: Timestamp::from_micros(u64::MAX),
@@ -169,12 +239,22 @@ fn settings(plan: &Plan, port: u16, dkim: Option<DkimSettings>) -> SmtpSettings 
 }
 
 fn dkim() -> anyhow::Result<DkimSettings> {
-    let rsa: aws_lc_rs::encoding::Pkcs8V1Der<'_> = RsaKeyPair::generate(KeySize::Rsa2048)?.as_der()?;
+    let rsa: aws_lc_rs::encoding::Pkcs8V1Der<'_> =
+        RsaKeyPair::generate(KeySize::Rsa2048)?.as_der()?;
     let ed25519: aws_lc_rs::encoding::Pkcs8V1Der<'_> = Ed25519KeyPair::generate()?.as_der()?;
     let key = |selector: &str, der: &[u8]| {
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(der));
-        DkimKey { selector: selector.to_owned(), pem: SecretText::new(pem) }
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            BASE64_STANDARD.encode(der)
+        );
+        DkimKey {
+            selector: selector.to_owned(),
+            pem: SecretText::new(pem),
+        }
     };
     let keys = vec![key("rsa", rsa.as_ref()), key("ed25519", ed25519.as_ref())];
-    Ok(DkimSettings { domain: "bank.example".to_owned(), keys })
+    Ok(DkimSettings {
+        domain: "bank.example".to_owned(),
+        keys,
+    })
 }

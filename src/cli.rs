@@ -90,11 +90,16 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let file = arguments.config.as_deref();
     let done = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error))),
-        Command::CheckConfig { store } => load(file).and_then(|settings| check_config(&settings, store)),
-        Command::Store { command: StoreCommand::Init { after_loss } } => {
-            load(file).and_then(|settings| store_init(&settings, after_loss).map_err(|error| failed(&error)))
+        Command::Serve => {
+            load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error)))
         }
+        Command::CheckConfig { store } => {
+            load(file).and_then(|settings| check_config(&settings, store))
+        }
+        Command::Store {
+            command: StoreCommand::Init { after_loss },
+        } => load(file)
+            .and_then(|settings| store_init(&settings, after_loss).map_err(|error| failed(&error))),
         Command::Demo => demo::run().map_err(|error| failed(&error)),
         Command::Keys { command } => make_keys(command).map_err(|error| failed(&error)),
         Command::Version => {
@@ -131,7 +136,11 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
     if problems.is_empty() {
         return Ok(settings);
     }
-    complain(&format!("{} problem(s) with the files of the settings:\n  {}", problems.len(), problems.join("\n  ")));
+    complain(&format!(
+        "{} problem(s) with the files of the settings:\n  {}",
+        problems.len(),
+        problems.join("\n  ")
+    ));
     Err(EXIT_SETTINGS)
 }
 
@@ -147,35 +156,53 @@ fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     }
     let told = on_runtime(app::look_at_store(settings)).map_err(|error| failed(&error))?;
     for complaint in &told {
-        complain(&format!("warning: store: {}: {}", complaint.word, complaint.text));
+        complain(&format!(
+            "warning: store: {}: {}",
+            complaint.word, complaint.text
+        ));
     }
-    complain(&format!("the store can be used, with {} warning(s)", told.len()));
+    complain(&format!(
+        "the store can be used, with {} warning(s)",
+        told.len()
+    ));
     Ok(())
 }
 
 fn store_init(settings: &Settings, after_loss: bool) -> anyhow::Result<()> {
     let was_empty = on_runtime(app::init_store(settings, after_loss))?;
-    say(if was_empty { "the store is set up" } else { "the store was set up before; nothing was changed" });
+    say(if was_empty {
+        "the store is set up"
+    } else {
+        "the store was set up before; nothing was changed"
+    });
     Ok(())
 }
 
 /// Runs what needs connections.
 fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::Generate { out, kid } => {
-            let kid = crate::domain::crypto::keyring::Kid::parse(&kid).map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
+            let kid = crate::domain::crypto::keyring::Kid::parse(&kid)
+                .map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
             for file in keys::generate(&out, &kid)? {
                 say(&format!("made {}", file.display()));
             }
         }
         KeysCommand::ApiKey => {
             let (key, hash) = keys::api_key();
-            say(&format!("key (for the caller, shown once):    {key}\napi_key_sha256 (for the settings):   {hash}"));
+            say(&format!(
+                "key (for the caller, shown once):    {key}\napi_key_sha256 (for the settings):   {hash}"
+            ));
         }
     }
     Ok(())

@@ -26,7 +26,9 @@ use crate::domain::{
     verification::rules::{EntryMode, SubjectRules},
 };
 
-pub use access::{CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings};
+pub use access::{
+    CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings,
+};
 pub use actions::ActionSettings;
 pub use admission::AdmissionSettings;
 pub use admission::numbers::NumberSettings;
@@ -37,8 +39,9 @@ pub use reader::book::{Mistake, Mistakes};
 pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
 pub use senders::{
-    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
-    PluginSender, Receipts, SenderSettings, SmppSender, SmtpSettings, SmtpTls, SnsSender, WebPushSender, WebhookSender,
+    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod,
+    HttpRequest, HttpSender, PluginSender, Receipts, SenderSettings, SmppSender, SmtpSettings,
+    SmtpTls, SnsSender, WebPushSender, WebhookSender,
 };
 pub use store::{RedisKeys, StoreSettings};
 pub use tenants::TenantSettings;
@@ -117,8 +120,15 @@ impl Settings {
     /// The address of the page that links of mails open; none if no action has links.
     #[must_use]
     pub fn link_page(&self) -> Option<String> {
-        let has_links = self.actions.values().any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
-        self.http.public_url.as_ref().filter(|_| has_links).map(|url| format!("{url}/link"))
+        let has_links = self
+            .actions
+            .values()
+            .any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
+        self.http
+            .public_url
+            .as_ref()
+            .filter(|_| has_links)
+            .map(|url| format!("{url}/link"))
     }
 }
 
@@ -126,15 +136,28 @@ impl Settings {
 ///
 /// # Errors
 /// Every mistake, with the path of its key.
-pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Settings, Mistakes> {
-    let env: Map<String, String> = env.filter(|(key, _)| key.starts_with("COUNTERSIGN__")).collect();
-    let values = layered(file, &env).map_err(|error| Mistakes(vec![Mistake { key: String::new(), what: error.to_string() }]))?;
+pub fn load(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Settings, Mistakes> {
+    let env: Map<String, String> = env
+        .filter(|(key, _)| key.starts_with("COUNTERSIGN__"))
+        .collect();
+    let values = layered(file, &env).map_err(|error| {
+        Mistakes(vec![Mistake {
+            key: String::new(),
+            what: error.to_string(),
+        }])
+    })?;
     let book = Book::default();
     let settings = read(Table::root(values, &book), &book);
     let effective = book.effective();
     let mut mistakes = book.into_mistakes();
     match settings {
-        Some(settings) if mistakes.is_empty() => Ok(Settings { effective, ..settings }),
+        Some(settings) if mistakes.is_empty() => Ok(Settings {
+            effective,
+            ..settings
+        }),
         _ => {
             mistakes.sort_by(|one, other| one.key.cmp(&other.key));
             Err(Mistakes(mistakes))
@@ -143,7 +166,10 @@ pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
 }
 
 /// The layers in one table. The development profile has a layer of its own between the defaults and the file.
-fn layered(file: Option<&Path>, env: &Map<String, String>) -> Result<Map<String, Value>, config::ConfigError> {
+fn layered(
+    file: Option<&Path>,
+    env: &Map<String, String>,
+) -> Result<Map<String, Value>, config::ConfigError> {
     let merged = |development: bool| {
         let mut builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
         if development {
@@ -152,18 +178,29 @@ fn layered(file: Option<&Path>, env: &Map<String, String>) -> Result<Map<String,
         if let Some(file) = file {
             builder = builder.add_source(File::from(file).format(FileFormat::Toml));
         }
-        let source = Environment::with_prefix("COUNTERSIGN").prefix_separator("__").separator("__").source(Some(env.clone()));
+        let source = Environment::with_prefix("COUNTERSIGN")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(env.clone()));
         builder.add_source(source).build()
     };
     let plain = merged(false)?;
-    let is_development = plain.get_string("profile").is_ok_and(|profile| profile == "development");
+    let is_development = plain
+        .get_string("profile")
+        .is_ok_and(|profile| profile == "development");
     let config = if is_development { merged(true)? } else { plain };
     config.cache.into_table()
 }
 
 fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
-    let profile =
-        root.word("profile", &[("development", Profile::Development), ("production", Profile::Production)], Profile::Production);
+    let profile = root.word(
+        "profile",
+        &[
+            ("development", Profile::Development),
+            ("production", Profile::Production),
+        ],
+        Profile::Production,
+    );
     let data_dir = root.parsed("data_dir", |text| Ok::<_, String>(PathBuf::from(text)));
     let grpc = GrpcSettings::read(root.table("grpc"), profile);
     let http = HttpSettings::read(root.table("http"), profile);
@@ -177,14 +214,22 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
     let senders = senders::senders(root.table("senders"), profile, public);
     let worker = WorkerSettings::read(root.table("worker"));
-    let means = routes::Means { senders: &senders, send_deadline: worker.send_deadline };
+    let means = routes::Means {
+        senders: &senders,
+        send_deadline: worker.send_deadline,
+    };
     let routes = routes::routes(root.table("routes"), means, profile);
-    let usual = Usual { spend: &admission.spend, means, routes: &routes };
+    let usual = Usual {
+        spend: &admission.spend,
+        means,
+        routes: &routes,
+    };
     let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), &usual);
     let breaker = BreakerSettings::read(root.table("breaker"));
     let actions = actions::actions(root.table("actions"), &routes, public);
     let subject = running::subject(root.table("subject"));
-    let test_recipients = admission::numbers::test_recipients(root.table("test_recipients"), &actions, profile);
+    let test_recipients =
+        admission::numbers::test_recipients(root.table("test_recipients"), &actions, profile);
     let hook = hook::hook(root.table("hook"));
     let messages = MessageSettings::read(root.table("messages"));
     let log = LogSettings::read(root.table("log"));
@@ -192,8 +237,13 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
         if callers.is_empty() {
             book.mistake("callers", "must name at least one caller in production");
         }
-        if no_number_gets_a_message(&admission.countries, &tenants) && routes.keys().any(|channel| channel.reaches_numbers()) {
-            book.mistake("countries.allowed", "must name a country in production: without one no number gets a message");
+        if no_number_gets_a_message(&admission.countries, &tenants)
+            && routes.keys().any(|channel| channel.reaches_numbers())
+        {
+            book.mistake(
+                "countries.allowed",
+                "must name a country in production: without one no number gets a message",
+            );
         }
     }
     root.finish();
@@ -223,8 +273,14 @@ fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
     })
 }
 
-fn no_number_gets_a_message(countries: &BTreeSet<Country>, tenants: &BTreeMap<TenantId, TenantSettings>) -> bool {
-    countries.is_empty() && tenants.values().all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
+fn no_number_gets_a_message(
+    countries: &BTreeSet<Country>,
+    tenants: &BTreeMap<TenantId, TenantSettings>,
+) -> bool {
+    countries.is_empty()
+        && tenants
+            .values()
+            .all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
 }
 
 #[cfg(test)]

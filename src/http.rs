@@ -13,8 +13,14 @@ use crate::ports::sender::outbox::Outbox;
 /// All routes. With an outbox, which only the development profile has, also those that show its messages, and with a page
 /// for links also that; without them these paths do not exist.
 pub fn router(outbox: Option<Arc<Outbox>>, page: Option<pages::link::LinkPage>) -> Router {
-    let parts = [outbox.map(pages::dev::router), page.map(pages::link::router)];
-    parts.into_iter().flatten().fold(Router::new().route("/", get(root)), Router::merge)
+    let parts = [
+        outbox.map(pages::dev::router),
+        page.map(pages::link::router),
+    ];
+    parts
+        .into_iter()
+        .flatten()
+        .fold(Router::new().route("/", get(root)), Router::merge)
 }
 
 async fn root() -> &'static str {
@@ -32,7 +38,10 @@ mod tests {
     use super::*;
 
     async fn get(router: Router, path: &str) -> (StatusCode, String) {
-        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response = router
+            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -41,9 +50,16 @@ mod tests {
     #[tokio::test]
     async fn conf_02_without_an_outbox_its_paths_do_not_exist() {
         for path in ["/dev", "/dev/", "/dev/outbox", "/dev/x"] {
-            assert_eq!(get(router(None, None), path).await, (StatusCode::NOT_FOUND, String::new()), "{path}");
+            assert_eq!(
+                get(router(None, None), path).await,
+                (StatusCode::NOT_FOUND, String::new()),
+                "{path}"
+            );
         }
-        assert_eq!(get(router(Some(Arc::default()), None), "/dev/outbox").await, (StatusCode::OK, "[]".to_owned()));
+        assert_eq!(
+            get(router(Some(Arc::default()), None), "/dev/outbox").await,
+            (StatusCode::OK, "[]".to_owned())
+        );
     }
 
     #[tokio::test]

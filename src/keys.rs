@@ -59,7 +59,11 @@ pub fn load(settings: &Settings) -> Result<Keyring, KeyError> {
         read_secret(path, settings.profile)
     };
     let names = read(&keys.names_file)?;
-    let ring: Result<Vec<_>, KeyError> = keys.ring.iter().map(|entry| Ok((entry.kid.clone(), read(&entry.file)?))).collect();
+    let ring: Result<Vec<_>, KeyError> = keys
+        .ring
+        .iter()
+        .map(|entry| Ok((entry.kid.clone(), read(&entry.file)?)))
+        .collect();
     Ok(Keyring::new(&names, &ring?)?)
 }
 
@@ -68,9 +72,15 @@ pub fn load(settings: &Settings) -> Result<Keyring, KeyError> {
 /// # Errors
 /// A file exists already, or cannot be written.
 pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
-    let files = [dir.join("names.key"), dir.join(format!("{}.key", kid.as_str()))];
+    let files = [
+        dir.join("names.key"),
+        dir.join(format!("{}.key", kid.as_str())),
+    ];
     if let Some(existing) = files.iter().find(|file| file.exists()) {
-        return Err(KeyError::Io { path: existing.clone(), error: io::ErrorKind::AlreadyExists.into() });
+        return Err(KeyError::Io {
+            path: existing.clone(),
+            error: io::ErrorKind::AlreadyExists.into(),
+        });
     }
     for file in &files {
         make_secret(file)?;
@@ -93,7 +103,10 @@ pub fn api_key() -> (String, String) {
 pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
     let path = data_dir.join(DEVELOPMENT_KEY_FILE);
     if !path.exists() {
-        let key = format!("csk_dev_{}", bs58::encode(random().as_slice()).into_string());
+        let key = format!(
+            "csk_dev_{}",
+            bs58::encode(random().as_slice()).into_string()
+        );
         write_new(&path, &key)?;
     }
     let text = fs::read_to_string(&path).map_err(|error| KeyError::Io { path, error })?;
@@ -101,10 +114,14 @@ pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
 }
 
 fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
-    let io = |error| KeyError::Io { path: path.to_owned(), error };
+    let io = |error| KeyError::Io {
+        path: path.to_owned(),
+        error,
+    };
     let text = Zeroizing::new(fs::read_to_string(path).map_err(io)?);
     let mut secret = Secret::new([0; SECRET_BYTES]);
-    hex::decode_to_slice(text.trim_end(), &mut *secret).map_err(|_| KeyError::Form(path.to_owned()))?;
+    hex::decode_to_slice(text.trim_end(), &mut *secret)
+        .map_err(|_| KeyError::Form(path.to_owned()))?;
     if profile == Profile::Production {
         if fs::metadata(path).map_err(io)?.permissions().mode() & 0o077 != 0 {
             return Err(KeyError::Open(path.to_owned()));
@@ -119,7 +136,10 @@ fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
 /// All bytes equal, or each one more than the one before: what people type into examples.
 fn is_sample(secret: &Secret) -> bool {
     let step = secret[1].wrapping_sub(secret[0]);
-    step <= 1 && secret.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+    step <= 1
+        && secret
+            .windows(2)
+            .all(|pair| pair[1].wrapping_sub(pair[0]) == step)
 }
 
 fn make_secret(path: &Path) -> Result<(), KeyError> {
@@ -136,13 +156,23 @@ fn random() -> Zeroizing<[u8; SECRET_BYTES]> {
 fn write_new(path: &Path, text: &str) -> Result<(), KeyError> {
     let write = || {
         if let Some(dir) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         writeln!(file, "{text}")?;
         file.sync_all()
     };
-    write().map_err(|error| KeyError::Io { path: path.to_owned(), error })
+    write().map_err(|error| KeyError::Io {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +192,10 @@ mod tests {
         let kid = Kid::parse("k1").unwrap();
         let files = generate(&dir.path().join("keys"), &kid).unwrap();
         for file in &files {
-            assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(file).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
             assert!(read_secret(file, Profile::Production).is_ok());
         }
         assert_ne!(fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
@@ -175,12 +208,18 @@ mod tests {
         let sequence = hex::encode((0..32).collect::<Vec<u8>>());
         for sample in ["00".repeat(32), "ab".repeat(32), sequence] {
             let path = file(dir.path(), &sample, 0o600);
-            assert!(matches!(read_secret(&path, Profile::Production), Err(KeyError::Sample(_))));
+            assert!(matches!(
+                read_secret(&path, Profile::Production),
+                Err(KeyError::Sample(_))
+            ));
             assert!(read_secret(&path, Profile::Development).is_ok());
         }
         let real = hex::encode(random());
         let path = file(dir.path(), &format!("{real}\n"), 0o640);
-        assert!(matches!(read_secret(&path, Profile::Production), Err(KeyError::Open(_))));
+        assert!(matches!(
+            read_secret(&path, Profile::Production),
+            Err(KeyError::Open(_))
+        ));
         let path = file(dir.path(), &real, 0o600);
         assert!(read_secret(&path, Profile::Production).is_ok());
     }
@@ -189,8 +228,12 @@ mod tests {
     fn a_key_file_holds_sixty_four_hex_digits() {
         let dir = tempfile::tempdir().unwrap();
         for wrong in ["", "00", &"0".repeat(63), &"0".repeat(66), &"x".repeat(64)] {
-            let error = read_secret(&file(dir.path(), wrong, 0o600), Profile::Development).unwrap_err();
-            assert!(matches!(error, KeyError::Form(_)) && (wrong.is_empty() || !error.to_string().contains(wrong)));
+            let error =
+                read_secret(&file(dir.path(), wrong, 0o600), Profile::Development).unwrap_err();
+            assert!(
+                matches!(error, KeyError::Form(_))
+                    && (wrong.is_empty() || !error.to_string().contains(wrong))
+            );
         }
     }
 

@@ -107,8 +107,14 @@ impl Messages {
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form: Form| self.render_form(form, form.markup(), facts);
         let language = self.language(facts.locale);
-        let only_text =
-            |text| Content { subject: String::new(), text, html: None, speech: None, opened: None, language: language.tag() };
+        let only_text = |text| Content {
+            subject: String::new(),
+            text,
+            html: None,
+            speech: None,
+            opened: None,
+            language: language.tag(),
+        };
         match facts.channel {
             Channel::Email => Content {
                 subject: render(Form::EmailSubject),
@@ -123,7 +129,10 @@ impl Messages {
                     ssml: ssml(language, &sentences),
                     voice: language.voice_tag(),
                 };
-                Content { speech: Some(speech), ..only_text(render(Form::Voice)) }
+                Content {
+                    speech: Some(speech),
+                    ..only_text(render(Form::Voice))
+                }
             }
             Channel::Whatsapp => only_text(render(Form::Whatsapp)),
             Channel::Push => Content {
@@ -148,7 +157,9 @@ impl Messages {
     }
 
     fn language(&self, locale: Option<&Locale>) -> Language {
-        locale.and_then(|locale| Language::from_tag(&locale.language())).unwrap_or(self.default_language)
+        locale
+            .and_then(|locale| Language::from_tag(&locale.language()))
+            .unwrap_or(self.default_language)
     }
 
     fn render_form(&self, form: Form, markup: Markup, facts: &Facts<'_>) -> String {
@@ -165,14 +176,22 @@ impl Messages {
             | Form::PushAlert
             | Form::Push => grouped(facts.code.expose()),
         };
-        let never_share = if form == Form::Sms { language.never_share_in_sms() } else { language.never_share() };
+        let never_share = if form == Form::Sms {
+            language.never_share_in_sms()
+        } else {
+            language.never_share()
+        };
         let values = Values {
             code,
             code_plain: facts.code.expose(),
             brand: &self.voice(facts.tenant).brand,
             action: facts.action.as_str().replace('_', " "),
             minutes: language.minutes(facts.minutes.max(1)),
-            details: facts.binding.iter().map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect(),
+            details: facts
+                .binding
+                .iter()
+                .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")))
+                .collect(),
             never_share,
             link: facts.link.map(|Link(address)| address),
         };
@@ -195,11 +214,24 @@ impl Messages {
     /// and its own name for things.
     fn template(&self, facts: &Facts<'_>, language: Language, form: Form) -> &Template {
         let (tenant, action) = (Some(facts.tenant), Some(facts.action));
-        let chain = [(tenant, action), (tenant, None), (None, action), (None, None)];
+        let chain = [
+            (tenant, action),
+            (tenant, None),
+            (None, action),
+            (None, None),
+        ];
         let find = |(tenant, action): (Option<&TenantId>, Option<&ActionName>)| {
-            self.templates.get(&Key { tenant: tenant.cloned(), language, action: action.cloned(), form })
+            self.templates.get(&Key {
+                tenant: tenant.cloned(),
+                language,
+                action: action.cloned(),
+                form,
+            })
         };
-        chain.into_iter().find_map(find).expect("the built-in templates hold every language and form")
+        chain
+            .into_iter()
+            .find_map(find)
+            .expect("the built-in templates hold every language and form")
     }
 }
 

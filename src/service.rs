@@ -76,12 +76,36 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
-        let (store, clock, deadline) = (parts.store.clone(), parts.clock.clone(), parts.store_deadline);
-        let sides = Sides { store, clock, vault: vault.clone(), deadline };
-        let BreakerSettings { failures, open, open_max } = parts.breaker;
-        let rules = BreakerRules { failures, open, open_max, probe: parts.send_deadline + LEASE_MARGIN };
+        let (store, clock, deadline) = (
+            parts.store.clone(),
+            parts.clock.clone(),
+            parts.store_deadline,
+        );
+        let sides = Sides {
+            store,
+            clock,
+            vault: vault.clone(),
+            deadline,
+        };
+        let BreakerSettings {
+            failures,
+            open,
+            open_max,
+        } = parts.breaker;
+        let rules = BreakerRules {
+            failures,
+            open,
+            open_max,
+            probe: parts.send_deadline + LEASE_MARGIN,
+        };
         let breakers = Breakers::new(sides.clone(), rules, &parts.keyring, parts.routes.names());
-        Self { parts, vault, quotas: LocalQuotas::default(), sides, breakers }
+        Self {
+            parts,
+            vault,
+            quotas: LocalQuotas::default(),
+            sides,
+            breakers,
+        }
     }
 
     /// The clock.
@@ -95,6 +119,7 @@ impl Service {
     /// # Errors
     /// [`Failure`] says why not.
     pub async fn serves(&self) -> Result<(), Failure> {
-        self.bounded(async { Ok(self.parts.store.ready().await?) }).await
+        self.bounded(async { Ok(self.parts.store.ready().await?) })
+            .await
     }
 }

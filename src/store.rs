@@ -33,8 +33,13 @@ pub fn open_embedded(
     match path {
         None => Ok(Arc::new(embedded::memory::Memory::new(clock, entropy))),
         Some(path) => {
-            let cause = |cause| OpenError { path: path.to_owned(), cause };
-            Ok(Arc::new(embedded::durable::Durable::open(path, data_dir, clock, entropy).map_err(cause)?))
+            let cause = |cause| OpenError {
+                path: path.to_owned(),
+                cause,
+            };
+            Ok(Arc::new(
+                embedded::durable::Durable::open(path, data_dir, clock, entropy).map_err(cause)?,
+            ))
         }
     }
 }

@@ -27,8 +27,13 @@ impl SystemClock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn new() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { base: Timestamp::from_micros(micros(since_epoch)), start: Instant::now() }
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            base: Timestamp::from_micros(micros(since_epoch)),
+            start: Instant::now(),
+        }
     }
 }
 
@@ -100,7 +105,9 @@ pub struct SystemEntropy(SystemRandom);
 
 impl SystemEntropy {
     fn draw(&self, bytes: &mut [u8]) {
-        self.0.fill(bytes).expect("the system's random generator works");
+        self.0
+            .fill(bytes)
+            .expect("the system's random generator works");
     }
 }
 
@@ -133,10 +140,20 @@ mod tests {
     fn no_random_bytes_are_handed_out_twice() {
         let draw = || {
             let entropy = SystemEntropy::default();
-            (0..10_000).flat_map(|_| [fresh::<12>(&entropy).to_vec(), fresh::<16>(&entropy).to_vec()]).collect::<Vec<_>>()
+            (0..10_000)
+                .flat_map(|_| {
+                    [
+                        fresh::<12>(&entropy).to_vec(),
+                        fresh::<16>(&entropy).to_vec(),
+                    ]
+                })
+                .collect::<Vec<_>>()
         };
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw)).collect();
-        let drawn: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let drawn: Vec<_> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect();
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), drawn.len());
         // As parts of longer ones neither: eight bytes collide by chance once in 10^9 runs.
         let parts: HashSet<_> = drawn.iter().map(|bytes| &bytes[..8]).collect();
@@ -146,10 +163,17 @@ mod tests {
     #[test]
     fn what_was_handed_out_is_wiped_and_long_draws_go_past() {
         let entropy = SystemEntropy::default();
-        let _ = (fresh::<100>(&entropy), fresh::<300>(&entropy), fresh::<28>(&entropy));
+        let _ = (
+            fresh::<100>(&entropy),
+            fresh::<300>(&entropy),
+            fresh::<28>(&entropy),
+        );
         AHEAD.with_borrow(|ahead| {
             assert_eq!(ahead.used, 128);
-            assert!(ahead.bytes[..128].iter().all(|byte| *byte == 0) && ahead.bytes[128..].iter().any(|byte| *byte != 0));
+            assert!(
+                ahead.bytes[..128].iter().all(|byte| *byte == 0)
+                    && ahead.bytes[128..].iter().any(|byte| *byte != 0)
+            );
         });
     }
 }

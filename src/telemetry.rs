@@ -12,7 +12,9 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use crate::config::{LogFormat, LogSettings};
 
 /// Bounds of call durations in seconds.
-const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const DURATION_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
 
 /// Sends log lines to standard error, as the settings say.
 ///
@@ -20,7 +22,10 @@ const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 /// The level is no directive, or something logs already.
 pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine(io::stderr)).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(OneLine(io::stderr))
+        .with_ansi(false);
     let installed = match (settings.format, settings.timestamps) {
         (LogFormat::Text, true) => builder.try_init(),
         (LogFormat::Text, false) => builder.without_time().try_init(),
@@ -83,7 +88,11 @@ impl<W: Write> Write for OneLineWriter<W> {
 
 /// The escape is that of JSON, so that a line of JSON stays one.
 fn escaped(c: char) -> String {
-    if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+    if c.is_control() {
+        format!("\\u{:04x}", u32::from(c))
+    } else {
+        c.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +118,9 @@ mod tests {
     fn logged(json: bool, value: &str) -> String {
         let memory = Memory::default();
         let sink = memory.clone();
-        let builder = tracing_subscriber::fmt().with_writer(OneLine(move || sink.clone())).with_ansi(false);
+        let builder = tracing_subscriber::fmt()
+            .with_writer(OneLine(move || sink.clone()))
+            .with_ansi(false);
         let log = || tracing::info!(display = %value, debug = ?value, plain = value, "The value is {value}.");
         if json {
             tracing::subscriber::with_default(builder.json().finish(), log);
@@ -121,11 +132,21 @@ mod tests {
 
     #[test]
     fn log_02_no_value_breaks_a_line() {
-        for value in ["a\nINFO forged", "a\r\nb", "\u{1b}[31mred\u{1b}[0m", "\u{7f}\u{0}", "quote \" and \\", "\u{9b}31m"] {
+        for value in [
+            "a\nINFO forged",
+            "a\r\nb",
+            "\u{1b}[31mred\u{1b}[0m",
+            "\u{7f}\u{0}",
+            "quote \" and \\",
+            "\u{9b}31m",
+        ] {
             for json in [false, true] {
                 let line = logged(json, value);
                 assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-                assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+                assert!(
+                    line.ends_with('\n') && !line.trim_end_matches('\n').contains(char::is_control),
+                    "{line:?}"
+                );
             }
             let parsed: serde_json::Value = serde_json::from_str(&logged(true, value)).unwrap();
             assert_eq!(parsed["fields"]["plain"], value, "JSON keeps the value");

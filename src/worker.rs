@@ -50,10 +50,23 @@ impl Worker {
     /// Works until `shutdown`, then finishes what is in hand.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
-        let sweeper = tokio::spawn(sweep(self.service.clone(), self.hands.clone(), self.poll, shutdown.clone()));
+        let sweeper = tokio::spawn(sweep(
+            self.service.clone(),
+            self.hands.clone(),
+            self.poll,
+            shutdown.clone(),
+        ));
         let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
-        let noter = tokio::spawn(note_all(self.service.clone(), self.receipts, shutdown.clone()));
-        let drainer = tokio::spawn(drain(self.service.clone(), self.approvals, shutdown.clone()));
+        let noter = tokio::spawn(note_all(
+            self.service.clone(),
+            self.receipts,
+            shutdown.clone(),
+        ));
+        let drainer = tokio::spawn(drain(
+            self.service.clone(),
+            self.approvals,
+            shutdown.clone(),
+        ));
         loop {
             tokio::select! {
                 job = self.jobs.recv() => match job {
@@ -71,7 +84,9 @@ impl Worker {
         tasks.close();
         tasks.wait().await;
         if sweeper.await.is_err() || noter.await.is_err() || drainer.await.is_err() {
-            tracing::error!("The sweep, the noting of receipts or the drain of the guard ended with a panic.");
+            tracing::error!(
+                "The sweep, the noting of receipts or the drain of the guard ended with a panic."
+            );
         }
         if follower.await.is_err() {
             tracing::error!("The look at the senders ended with a panic.");
@@ -122,18 +137,28 @@ async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: Canc
 /// Notes one; what was taken off a provider's hands does not come again, so a store that stumbles is asked again. So it is
 /// about a name that it does not know yet: the receipt may be faster than the report of the hand-over.
 async fn note(service: Arc<Service>, came: ProviderReceipt) {
-    let ProviderReceipt { sender, about, receipt } = came;
+    let ProviderReceipt {
+        sender,
+        about,
+        receipt,
+    } = came;
     for tries_left in (0..NOTE_TRIES).rev() {
         let noted = match &about {
             About::Token(token) => service.receipt(&sender, token, receipt.clone()).await,
-            About::Reference(reference) => service.receipt_by_reference(&sender, reference, receipt.clone()).await,
+            About::Reference(reference) => {
+                service
+                    .receipt_by_reference(&sender, reference, receipt.clone())
+                    .await
+            }
         };
         match noted {
             Ok(Noted::Unknown) if matches!(about, About::Reference(_)) && tries_left > 0 => {
                 service.clock().sleep(PAUSE).await;
             }
             Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,
-            Err(error) if tries_left == 0 => tracing::warn!(%error, sender, "A receipt was not noted."),
+            Err(error) if tries_left == 0 => {
+                tracing::warn!(%error, sender, "A receipt was not noted.")
+            }
             Err(_) => service.clock().sleep(PAUSE).await,
         }
     }
@@ -149,7 +174,10 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
                 Ok(due) => {
                     let was_full = due.keys.len() == SWEEP_MAX;
                     // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
-                    let until_next = due.next.map_or(poll, |next| next.since(looked_at)).clamp(BREATH, poll.max(BREATH));
+                    let until_next = due
+                        .next
+                        .map_or(poll, |next| next.since(looked_at))
+                        .clamp(BREATH, poll.max(BREATH));
                     match (visit(&service, &hands, due.keys).await, was_full) {
                         (true, true) => looked_at,
                         // Counted from the look: what came due during the visits is not slept over.
@@ -167,7 +195,10 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
                 trimmed_at = Some(now);
                 trim(&service).await;
             }
-            service.clock().sleep(next_look.since(service.clock().now())).await;
+            service
+                .clock()
+                .sleep(next_look.since(service.clock().now()))
+                .await;
         }
     };
     tokio::select! {
@@ -181,7 +212,9 @@ async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> 
     let mut visits = tokio::task::JoinSet::new();
     for key in keys {
         // With no free hand nothing is due yet: whoever has one comes first.
-        let Some(hand) = hands.wait().await else { break };
+        let Some(hand) = hands.wait().await else {
+            break;
+        };
         let service = service.clone();
         visits.spawn(async move { tick(&service, &key, hand).await });
     }
@@ -192,7 +225,11 @@ async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> 
     all_well
 }
 
-async fn tick(service: &Service, key: &SubjectKey, hand: crate::service::delivery::hands::Hand) -> bool {
+async fn tick(
+    service: &Service,
+    key: &SubjectKey,
+    hand: crate::service::delivery::hands::Hand,
+) -> bool {
     match service.tick(key, hand).await {
         Ok(()) => true,
         Err(error) => {

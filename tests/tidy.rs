@@ -17,13 +17,22 @@ use source::{Source, is_test, tree};
 fn rust() -> (Vec<Source>, Vec<Source>) {
     let all = tree(&["src"], ".rs");
     assert!(all.len() > 20, "the tree was read");
-    let shipped = all.iter().filter(|source| !is_test(&source.path, &all)).cloned().collect();
+    let shipped = all
+        .iter()
+        .filter(|source| !is_test(&source.path, &all))
+        .cloned()
+        .collect();
     (all, shipped)
 }
 
 /// Applies a rule to each file, and fails with all that is wrong.
 fn hold(sources: &[Source], rule: impl Fn(&str, &str) -> Vec<String>) {
-    tell(&sources.iter().flat_map(|source| rule(&source.path, &source.text)).collect::<Vec<_>>());
+    tell(
+        &sources
+            .iter()
+            .flat_map(|source| rule(&source.path, &source.text))
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn tell(wrong: &[String]) {
@@ -43,7 +52,9 @@ fn layers_see_only_what_they_may() {
 fn layers_name_only_their_crates() {
     let dependencies = layers::dependencies(&read("Cargo.toml"));
     assert!(dependencies.len() > 20, "the manifest was read");
-    hold(&rust().1, |path, text| layers::crates(path, text, &dependencies));
+    hold(&rust().1, |path, text| {
+        layers::crates(path, text, &dependencies)
+    });
 }
 
 #[test]
@@ -58,7 +69,10 @@ fn no_files_name_each_other_in_a_ring() {
 
 #[test]
 fn every_file_opens_with_its_sentence() {
-    hold(&tree(&["src", "tests", "benches", "build.rs"], ".rs"), files::first_line);
+    hold(
+        &tree(&["src", "tests", "benches", "build.rs"], ".rs"),
+        files::first_line,
+    );
 }
 
 #[test]
@@ -69,7 +83,9 @@ fn no_file_is_too_long_before_its_tests() {
 
 #[test]
 fn no_module_hides_in_a_mod_rs() {
-    hold(&tree(&["src", "tests", "benches"], ".rs"), |path, _| files::no_mod_rs(path));
+    hold(&tree(&["src", "tests", "benches"], ".rs"), |path, _| {
+        files::no_mod_rs(path)
+    });
 }
 
 #[test]
@@ -82,7 +98,10 @@ fn every_name_of_the_protos_has_a_comment() {
 #[test]
 fn every_error_reason_has_a_test() {
     let all = tree(&["src", "tests"], ".rs");
-    tell(&protos::untested(&read("proto/countersign/v1/errors.proto"), &all));
+    tell(&protos::untested(
+        &read("proto/countersign/v1/errors.proto"),
+        &all,
+    ));
 }
 
 #[test]

@@ -34,20 +34,31 @@ impl Bare {
     /// Starts it on this Redis.
     pub fn start(url: &str, runtime: Runtime) -> anyhow::Result<Self> {
         let at = runtime.block_on(async {
-            let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            let mut connection = redis::Client::open(url)?
+                .get_multiplexed_async_connection()
+                .await?;
             let script = Script::new(SCRIPT);
             script.load_async(&mut connection).await?;
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let at = listener.local_addr()?;
-            let echo = HealthServer::new(Echo { connection, hash: script.get_hash().to_owned() });
+            let echo = HealthServer::new(Echo {
+                connection,
+                hash: script.get_hash().to_owned(),
+            });
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             tokio::spawn(async move {
-                let served = Server::builder().add_service(echo).serve_with_incoming(incoming).await;
+                let served = Server::builder()
+                    .add_service(echo)
+                    .serve_with_incoming(incoming)
+                    .await;
                 served.expect("the echo serves as long as its runtime lives");
             });
             anyhow::Ok(at)
         })?;
-        Ok(Self { at, _runtime: runtime })
+        Ok(Self {
+            at,
+            _runtime: runtime,
+        })
     }
 }
 
@@ -66,7 +77,10 @@ impl Echo {
 
 #[tonic::async_trait]
 impl Health for Echo {
-    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
         let call = self.call(&request.get_ref().service);
         let answer: redis::RedisResult<i32> = call.query_async(&mut self.connection.clone()).await;
         let status = answer.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -75,7 +89,10 @@ impl Health for Echo {
 
     type WatchStream = tokio_stream::Empty<Result<HealthCheckResponse, Status>>;
 
-    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("it only echoes"))
     }
 }
@@ -86,12 +103,19 @@ pub async fn drive(at: SocketAddr, clients: usize, span: Duration) -> anyhow::Re
     let mut tasks = JoinSet::new();
     for place in 0..clients {
         tasks.spawn(async move {
-            let mut stub = HealthClient::new(Channel::from_shared(format!("http://{at}"))?.connect().await?);
+            let mut stub = HealthClient::new(
+                Channel::from_shared(format!("http://{at}"))?
+                    .connect()
+                    .await?,
+            );
             let mut pairs = 0;
             while Instant::now() < end {
                 // A key of its own each time, of a bounded number: nothing else is measured here.
                 let service = format!("bare:{place}:{}", pairs % 1000);
-                stub.check(HealthCheckRequest { service: service.clone() }).await?;
+                stub.check(HealthCheckRequest {
+                    service: service.clone(),
+                })
+                .await?;
                 stub.check(HealthCheckRequest { service }).await?;
                 pairs += 1;
             }

@@ -22,7 +22,10 @@ use super::{
 
 /// A runtime whose threads are named, so that their CPU time is told apart.
 pub fn runtime(name: &str) -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name(name)
+        .enable_all()
+        .build()
 }
 
 /// A Redis server as it is run for real, but that nothing is written to disk.
@@ -31,7 +34,11 @@ pub fn redis() -> RedisServer {
 }
 
 /// The settings of all instances: they share their keys, as a fleet does.
-pub fn settings(dir: &std::path::Path, store_url: &str, connections: u8) -> anyhow::Result<Settings> {
+pub fn settings(
+    dir: &std::path::Path,
+    store_url: &str,
+    connections: u8,
+) -> anyhow::Result<Settings> {
     let (dir, connections) = (dir.display().to_string(), connections.to_string());
     let own = [
         ("DATA_DIR", dir.as_str()),
@@ -48,12 +55,21 @@ pub fn settings(dir: &std::path::Path, store_url: &str, connections: u8) -> anyh
     ];
     let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
     // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
-    let quotas = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain()).flat_map(|dimension| {
-        let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
-        let count = if dimension.is_hot() { "1000000" } else { "5" };
-        [(format!("{name}__COUNT"), count.to_owned()), (format!("{name}__PERIOD_S"), "1".to_owned())]
-    });
-    let env = own.into_iter().chain(quotas).map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
+    let quotas = Dimension::ALL
+        .into_iter()
+        .filter(|dimension| dimension.is_plain())
+        .flat_map(|dimension| {
+            let name = format!("QUOTAS__{}", dimension.as_str().to_uppercase());
+            let count = if dimension.is_hot() { "1000000" } else { "5" };
+            [
+                (format!("{name}__COUNT"), count.to_owned()),
+                (format!("{name}__PERIOD_S"), "1".to_owned()),
+            ]
+        });
+    let env = own
+        .into_iter()
+        .chain(quotas)
+        .map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
     config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 
@@ -69,10 +85,20 @@ impl Instance {
     pub fn start(name: &str, settings: Settings, post: &Arc<Post>) -> anyhow::Result<Self> {
         let runtime = runtime(name)?;
         let senders = BTreeMap::from([("outbox".to_owned(), post.clone() as Arc<dyn Sender>)]);
-        let app = runtime.block_on(App::build(settings, Machine { senders, ..Machine::default() }))?;
+        let app = runtime.block_on(App::build(
+            settings,
+            Machine {
+                senders,
+                ..Machine::default()
+            },
+        ))?;
         let reach = app.reach()?;
         let serving = runtime.spawn(app.serve());
-        Ok(Self { reach, runtime, serving })
+        Ok(Self {
+            reach,
+            runtime,
+            serving,
+        })
     }
 
     /// Drains it.
@@ -84,7 +110,9 @@ impl Instance {
 
 /// The store that an instance with these settings opens, beside it.
 pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
-    let StoreUrl::Redis(url) = &settings.store.url else { anyhow::bail!("the store is on Redis") };
+    let StoreUrl::Redis(url) = &settings.store.url else {
+        anyhow::bail!("the store is on Redis")
+    };
     let keys = &settings.store.redis;
     let redis = RedisSettings {
         url: url.clone(),
@@ -100,6 +128,12 @@ pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
         wait: Duration::ZERO,
         deadline: settings.store.deadline,
     };
-    let machine = RedisMachine { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy::default()), frozen: None };
-    Ok(Arc::new(Redis::open(redis, machine, FirstUse::SetUp).await?))
+    let machine = RedisMachine {
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy::default()),
+        frozen: None,
+    };
+    Ok(Arc::new(
+        Redis::open(redis, machine, FirstUse::SetUp).await?,
+    ))
 }

@@ -37,7 +37,12 @@ impl Took {
 }
 
 /// Starts and checks as fast as it goes, for this long.
-pub async fn drive(reaches: &[Reach], post: &Arc<Post>, clients: usize, span: Duration) -> anyhow::Result<Took> {
+pub async fn drive(
+    reaches: &[Reach],
+    post: &Arc<Post>,
+    clients: usize,
+    span: Duration,
+) -> anyhow::Result<Took> {
     let end = Instant::now() + span;
     let mut tasks = tokio::task::JoinSet::new();
     for place in 0..clients {
@@ -51,14 +56,21 @@ pub async fn drive(reaches: &[Reach], post: &Arc<Post>, clients: usize, span: Du
     Ok(all)
 }
 
-async fn one_client(reaches: &[Reach], post: &Post, place: usize, end: Instant) -> anyhow::Result<Took> {
+async fn one_client(
+    reaches: &[Reach],
+    post: &Post,
+    place: usize,
+    end: Instant,
+) -> anyhow::Result<Took> {
     let mut caller = Caller::connect(reaches, place).await?;
     let mut took = Took::default();
     while Instant::now() < end {
         let begun = Instant::now();
         let (id, told) = caller.start(post).await?;
         took.starts.push(begun.elapsed());
-        let code = tokio::time::timeout(PATIENCE, told).await.context("no message came")??;
+        let code = tokio::time::timeout(PATIENCE, told)
+            .await
+            .context("no message came")??;
         let begun = Instant::now();
         caller.check(id, code).await?;
         took.checks.push(begun.elapsed());
@@ -77,7 +89,11 @@ impl Caller {
         let mut stubs = Vec::new();
         for reach in reaches {
             let stub = VerificationServiceClient::connect(format!("http://{}", reach.grpc)).await?;
-            let bearer = format!("Bearer {}", reach.development_key.as_deref().unwrap_or_default()).parse()?;
+            let bearer = format!(
+                "Bearer {}",
+                reach.development_key.as_deref().unwrap_or_default()
+            )
+            .parse()?;
             stubs.push((stub, bearer));
         }
         Ok(Self { stubs, turn })
@@ -89,12 +105,17 @@ impl Caller {
         let place = self.turn % self.stubs.len();
         let (stub, bearer) = &mut self.stubs[place];
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", bearer.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.clone());
         (stub, request)
     }
 
     /// A new subject each time: a repeat would get the first answer and no message.
-    pub async fn start(&mut self, post: &Post) -> anyhow::Result<(String, tokio::sync::oneshot::Receiver<String>)> {
+    pub async fn start(
+        &mut self,
+        post: &Post,
+    ) -> anyhow::Result<(String, tokio::sync::oneshot::Receiver<String>)> {
         let name = NEXT.fetch_add(1, Ordering::Relaxed);
         let address = format!("c{name}@example.org");
         let told = post.expect(address.clone());
@@ -103,11 +124,18 @@ impl Caller {
             action: "login".to_owned(),
             request_id: "r".to_owned(),
             prior_acr: "password".to_owned(),
-            recipients: vec![v1::Recipient { channel: v1::Channel::Email.into(), address, registered_at: None }],
+            recipients: vec![v1::Recipient {
+                channel: v1::Channel::Email.into(),
+                address,
+                registered_at: None,
+            }],
             ..Default::default()
         });
         let answer = stub.start_verification(request).await?.into_inner();
-        Ok((answer.verification.unwrap_or_default().verification_id, told))
+        Ok((
+            answer.verification.unwrap_or_default().verification_id,
+            told,
+        ))
     }
 
     pub async fn check(&mut self, verification_id: String, code: String) -> anyhow::Result<()> {
@@ -119,7 +147,10 @@ impl Caller {
             ..Default::default()
         });
         let answer = stub.check_code(request).await?.into_inner();
-        anyhow::ensure!(answer.verdict() == Verdict::Approved, "the right code is approved");
+        anyhow::ensure!(
+            answer.verdict() == Verdict::Approved,
+            "the right code is approved"
+        );
         Ok(())
     }
 }

@@ -68,15 +68,30 @@ pub fn run(load: &Runtime, dir: &Path, many: u64, plan: &Plan) -> anyhow::Result
             begun.elapsed().as_secs_f64(),
             bytes / live
         );
-        beds.push(Bed { name: live.to_string(), server, instance, took: Took::default() });
+        beds.push(Bed {
+            name: live.to_string(),
+            server,
+            instance,
+            took: Took::default(),
+        });
     }
     for bed in &beds {
-        load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, plan.clients, TURN))?; // warm
+        load.block_on(drive(
+            std::slice::from_ref(&bed.instance.reach),
+            &post,
+            plan.clients,
+            TURN,
+        ))?; // warm
     }
     let turns = (plan.span.as_secs() / TURN.as_secs()).max(1);
     for _ in 0..turns {
         for bed in &mut beds {
-            let took = load.block_on(drive(std::slice::from_ref(&bed.instance.reach), &post, plan.clients, TURN))?;
+            let took = load.block_on(drive(
+                std::slice::from_ref(&bed.instance.reach),
+                &post,
+                plan.clients,
+                TURN,
+            ))?;
             bed.took.add(took);
         }
     }
@@ -90,21 +105,35 @@ pub fn run(load: &Runtime, dir: &Path, many: u64, plan: &Plan) -> anyhow::Result
 
 fn tell(beds: &mut [Bed], clients: usize, seconds: f64) {
     println!("{clients} clients, {seconds} s each");
-    println!("  {:>10} {:>10} {:>24} {:>24}", "live", "pairs/s", "start p50, p99 (ms)", "check p50, p99 (ms)");
+    println!(
+        "  {:>10} {:>10} {:>24} {:>24}",
+        "live", "pairs/s", "start p50, p99 (ms)", "check p50, p99 (ms)"
+    );
     let mut p99s = Vec::new();
     for bed in beds {
         let rate = bed.took.checks.len() as f64 / seconds;
-        let at = [&mut bed.took.starts, &mut bed.took.checks].map(|times| [percentile(times, 50), percentile(times, 99)]);
-        println!("  {:>10} {rate:>10.0} {:>12.2} {:>11.2} {:>12.2} {:>11.2}", bed.name, at[0][0], at[0][1], at[1][0], at[1][1]);
+        let at = [&mut bed.took.starts, &mut bed.took.checks]
+            .map(|times| [percentile(times, 50), percentile(times, 99)]);
+        println!(
+            "  {:>10} {rate:>10.0} {:>12.2} {:>11.2} {:>12.2} {:>11.2}",
+            bed.name, at[0][0], at[0][1], at[1][0], at[1][1]
+        );
         p99s.push([at[0][1], at[1][1]]);
     }
     if let [few, many] = &p99s[..] {
-        println!("  p99 of start {:.2} times, of check {:.2} times that of the few", many[0] / few[0], many[1] / few[1]);
+        println!(
+            "  p99 of start {:.2} times, of check {:.2} times that of the few",
+            many[0] / few[0],
+            many[1] / few[1]
+        );
     }
 }
 
 fn used(server: &RedisServer) -> u64 {
-    server.info("used_memory").and_then(|bytes| bytes.parse().ok()).unwrap_or_default()
+    server
+        .info("used_memory")
+        .and_then(|bytes| bytes.parse().ok())
+        .unwrap_or_default()
 }
 
 /// Writes live verifications whose message is sent, as the service writes them, but that nobody asked for over gRPC.
@@ -161,22 +190,57 @@ impl Filler {
         };
         let command = self.command(tenant, subject, key, &cx)?;
         let lease = command.lease.map(|lease| lease.token).unwrap_or_default();
-        let work = Work { verification: command.id, delivery: command.delivery, token: lease };
+        let work = Work {
+            verification: command.id,
+            delivery: command.delivery,
+            token: lease,
+        };
         let started = start(None, command, &cx);
-        let Next::Write(record, durability) = started.next else { anyhow::bail!("it starts") };
+        let Next::Write(record, durability) = started.next else {
+            anyhow::bail!("it starts")
+        };
         let sent = report(
             Some(*record),
-            &Report { work, sender: "outbox".to_owned(), outcome: HandOver::Taken { reference: None } },
+            &Report {
+                work,
+                sender: "outbox".to_owned(),
+                outcome: HandOver::Taken { reference: None },
+            },
             &cx,
         );
-        let Next::Write(record, _) = sent.next else { anyhow::bail!("it is sent") };
+        let Next::Write(record, _) = sent.next else {
+            anyhow::bail!("it is sent")
+        };
         let events = [started.events, sent.events].concat();
         let record = record.stamped(&events, cx.now.stamp());
-        let (wake_at, keep_until) = (record.wake_at(cx.now, cx.rules), record.keep_until(cx.rules));
-        let write = Write::Put { blob: self.vault.close(&key, &record), wake_at, keep_until };
-        let events = events.iter().map(|event| self.vault.close_event(&key, Some(&record.event_salt), event)).collect();
-        let commit = Commit { key, expect: None, generation: loaded.generation, write, events, durability };
-        anyhow::ensure!(self.store.commit(commit).await? == Committed::Done, "it is new");
+        let (wake_at, keep_until) = (
+            record.wake_at(cx.now, cx.rules),
+            record.keep_until(cx.rules),
+        );
+        let write = Write::Put {
+            blob: self.vault.close(&key, &record),
+            wake_at,
+            keep_until,
+        };
+        let events = events
+            .iter()
+            .map(|event| {
+                self.vault
+                    .close_event(&key, Some(&record.event_salt), event)
+            })
+            .collect();
+        let commit = Commit {
+            key,
+            expect: None,
+            generation: loaded.generation,
+            write,
+            events,
+            durability,
+        };
+        anyhow::ensure!(
+            self.store.commit(commit).await? == Committed::Done,
+            "it is new"
+        );
         Ok(())
     }
 
@@ -188,13 +252,20 @@ impl Filler {
         cx: &Context<'_>,
     ) -> anyhow::Result<Start> {
         let action = ActionName::parse("login")?;
-        let limits = self.settings.actions.get(&action).map(|action| action.limits.clone());
+        let limits = self
+            .settings
+            .actions
+            .get(&action)
+            .map(|action| action.limits.clone());
         let caller = CallerName::parse("development")?;
         let request = RequestId::parse("r")?;
         let email = Recipient::parse(Channel::Email, "somebody.with.a.name@example.org")?;
         Ok(Start {
             request: countersign::domain::verification::RequestMark {
-                id: self.keyring.mark("request", &[caller.as_str().as_bytes(), request.as_str().as_bytes()]),
+                id: self.keyring.mark(
+                    "request",
+                    &[caller.as_str().as_bytes(), request.as_str().as_bytes()],
+                ),
                 body: [0; 16],
             },
             tenant,
@@ -211,11 +282,17 @@ impl Filler {
             browser: None,
             decoy: false,
             limits: limits.ok_or_else(|| anyhow::anyhow!("the settings have an action login"))?,
-            id: VerificationId { subject: key, random: fresh(&*self.entropy) },
+            id: VerificationId {
+                subject: key,
+                random: fresh(&*self.entropy),
+            },
             delivery: DeliveryId(fresh(&*self.entropy)),
             nonce: fresh(&*self.entropy),
             event_salt: fresh(&*self.entropy),
-            lease: Some(Lease { token: fresh(&*self.entropy), until: cx.now.stamp().plus(Duration::from_secs(15)) }),
+            lease: Some(Lease {
+                token: fresh(&*self.entropy),
+                until: cx.now.stamp().plus(Duration::from_secs(15)),
+            }),
         })
     }
 }

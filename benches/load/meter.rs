@@ -25,7 +25,11 @@ pub fn cpu_of_process(id: &str) -> anyhow::Result<Duration> {
 }
 
 fn cpu(stat: &str) -> anyhow::Result<Duration> {
-    let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, tail)| tail).split(' ').collect();
+    let fields: Vec<&str> = stat
+        .rsplit_once(") ")
+        .map_or("", |(_, tail)| tail)
+        .split(' ')
+        .collect();
     anyhow::ensure!(fields.len() > 12, "it is a line of proc");
     Ok(TICK * (fields[11].parse::<u32>()? + fields[12].parse::<u32>()?))
 }
@@ -41,8 +45,12 @@ impl Commands {
         let read = |line: &str| {
             let (name, fields) = line.strip_prefix("cmdstat_")?.split_once(':')?;
             let field = |wanted: &str| {
-                let field = fields.split(',').find_map(|field| field.strip_prefix(wanted)?.strip_prefix('='));
-                field.and_then(|number| number.trim().parse().ok()).unwrap_or_default()
+                let field = fields
+                    .split(',')
+                    .find_map(|field| field.strip_prefix(wanted)?.strip_prefix('='));
+                field
+                    .and_then(|number| number.trim().parse().ok())
+                    .unwrap_or_default()
             };
             Some((name.to_lowercase(), (field("calls"), field("usec"))))
         };
@@ -55,7 +63,12 @@ impl Commands {
             let (calls_before, usec_before) = before.0.get(name).copied().unwrap_or_default();
             (calls - calls_before, usec - usec_before)
         };
-        Self(self.0.iter().map(|(name, count)| (name.clone(), less(name, *count))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|(name, count)| (name.clone(), less(name, *count)))
+                .collect(),
+        )
     }
 
     pub fn add(&mut self, more: &Self) {
@@ -91,10 +104,18 @@ impl Commands {
 
     /// A line for each command that is called often. What a script calls is part of its time too.
     pub fn print(&self, pairs: f64) {
-        let mut rows: Vec<_> = self.0.iter().filter(|(_, (calls, _))| *calls >= pairs / 100.0).collect();
+        let mut rows: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, (calls, _))| *calls >= pairs / 100.0)
+            .collect();
         rows.sort_by(|(_, one), (_, other)| other.1.total_cmp(&one.1));
         for (name, (calls, usec)) in rows {
-            println!("    {name:<12} {:>8.2} a pair {:>8.2} us each", calls / pairs, usec / calls);
+            println!(
+                "    {name:<12} {:>8.2} a pair {:>8.2} us each",
+                calls / pairs,
+                usec / calls
+            );
         }
     }
 }
@@ -102,5 +123,10 @@ impl Commands {
 /// What so many percent of the times are not above, in milliseconds.
 pub fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
-    times.get(times.len() * percent / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
+    times
+        .get(times.len() * percent / 100)
+        .copied()
+        .unwrap_or_default()
+        .as_secs_f64()
+        * 1e3
 }

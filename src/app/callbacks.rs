@@ -16,9 +16,17 @@ use crate::{
 
 /// What every sender with receipts is received with, by its name.
 pub(super) fn receivers(settings: &Settings) -> anyhow::Result<BTreeMap<String, Receiver>> {
-    let with_receipts = settings.senders.iter().filter_map(|(name, sender)| Some((name, receiver(sender)?)));
+    let with_receipts = settings
+        .senders
+        .iter()
+        .filter_map(|(name, sender)| Some((name, receiver(sender)?)));
     with_receipts
-        .map(|(name, made)| Ok((name.clone(), made.with_context(|| format!("cannot receive for senders.{name}"))?)))
+        .map(|(name, made)| {
+            Ok((
+                name.clone(),
+                made.with_context(|| format!("cannot receive for senders.{name}"))?,
+            ))
+        })
         .collect()
 }
 
@@ -26,7 +34,11 @@ pub(super) fn receivers(settings: &Settings) -> anyhow::Result<BTreeMap<String, 
 pub(super) fn receiver(sender: &SenderSettings) -> Option<anyhow::Result<Receiver>> {
     let receipts = sender.receipts()?;
     Some(verifier(receipts).and_then(|verifier| {
-        let challenge = receipts.verify_token_file.as_deref().map(shared_secret).transpose()?;
+        let challenge = receipts
+            .verify_token_file
+            .as_deref()
+            .map(shared_secret)
+            .transpose()?;
         Ok(Receiver {
             verifier,
             reading: receipts.reading.clone(),
@@ -37,7 +49,11 @@ pub(super) fn receiver(sender: &SenderSettings) -> Option<anyhow::Result<Receive
 }
 
 fn verifier(receipts: &config::Receipts) -> anyhow::Result<Verifier> {
-    let secrets: Vec<_> = receipts.secret_files.iter().map(|file| shared_secret(file)).collect::<anyhow::Result<_>>()?;
+    let secrets: Vec<_> = receipts
+        .secret_files
+        .iter()
+        .map(|file| shared_secret(file))
+        .collect::<anyhow::Result<_>>()?;
     let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
     let username = receipts.username.as_deref().unwrap_or_default();
     Verifier::new(receipts.scheme, username, &secrets).context("receipts.secret_files")
@@ -45,7 +61,9 @@ fn verifier(receipts: &config::Receipts) -> anyhow::Result<Verifier> {
 
 /// A secret without the line break that editors leave. An empty one would let everybody sign.
 fn shared_secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text = Zeroizing::new(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?);
+    let text = Zeroizing::new(
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    );
     let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
     ensure!(!text.is_empty(), "{} is empty", file.display());
     Ok(text)
@@ -58,7 +76,9 @@ pub(super) fn makes_calls(sender: &SenderSettings) -> bool {
 
 /// The language of the provider's calls, if the sender makes calls.
 fn dialect(sender: &SenderSettings) -> Option<Dialect> {
-    let SenderSettings::Http(http) = sender else { return None };
+    let SenderSettings::Http(http) = sender else {
+        return None;
+    };
     http.requests.get(&Channel::Voice)?;
     match http.receipts.as_ref()?.scheme {
         Scheme::Twilio => Some(Dialect::Twiml),
@@ -70,8 +90,14 @@ fn dialect(sender: &SenderSettings) -> Option<Dialect> {
 impl App {
     /// The paths that providers call; without a public address there are none.
     pub(super) fn callbacks(&self) -> Router {
-        let Some(public_url) = self.settings.http.public_url.clone() else { return Router::new() };
+        let Some(public_url) = self.settings.http.public_url.clone() else {
+            return Router::new();
+        };
         let (service, receivers) = (self.service.clone(), self.receivers.clone());
-        callbacks::router(Callbacks { service, public_url, receivers })
+        callbacks::router(Callbacks {
+            service,
+            public_url,
+            receivers,
+        })
     }
 }

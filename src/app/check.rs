@@ -30,12 +30,24 @@ pub fn problems(settings: &Settings) -> Vec<String> {
     }
     problems.extend(sender_problems(settings));
     if let StoreUrl::Redis(url) = &settings.store.url {
-        problems.extend(redis_settings(settings, url).err().map(|error| format!("store: {error:#}")));
+        problems.extend(
+            redis_settings(settings, url)
+                .err()
+                .map(|error| format!("store: {error:#}")),
+        );
     }
     if let Some(tls) = &settings.grpc.tls {
-        let unreadable = |path: &Path| std::fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
-        problems.extend(unreadable(&tls.cert_file).map(|problem| format!("grpc.tls_cert_file: {problem}")));
-        problems.extend(unreadable(&tls.key_file).map(|problem| format!("grpc.tls_key_file: {problem}")));
+        let unreadable = |path: &Path| {
+            std::fs::read(path)
+                .err()
+                .map(|error| format!("{}: {error}", path.display()))
+        };
+        problems.extend(
+            unreadable(&tls.cert_file).map(|problem| format!("grpc.tls_cert_file: {problem}")),
+        );
+        problems.extend(
+            unreadable(&tls.key_file).map(|problem| format!("grpc.tls_key_file: {problem}")),
+        );
     }
     problems
 }
@@ -51,9 +63,20 @@ fn sender_problems(settings: &Settings) -> Vec<String> {
         outbox: Some(&outbox),
     };
     let problems = settings.senders.iter().flat_map(|(name, sender)| {
-        let problems = [make(name, sender, &means).err(), receiver(sender).and_then(Result::err)];
-        problems.into_iter().flatten().map(move |error| format!("senders.{name}: {error:#}"))
+        let problems = [
+            make(name, sender, &means).err(),
+            receiver(sender).and_then(Result::err),
+        ];
+        problems
+            .into_iter()
+            .flatten()
+            .map(move |error| format!("senders.{name}: {error:#}"))
     });
-    let hook = settings.hook.as_ref().and_then(|hook| super::hook::hook(hook, settings.profile, &machine.clock).err());
-    problems.chain(hook.map(|error| format!("hook: {error:#}"))).collect()
+    let hook = settings
+        .hook
+        .as_ref()
+        .and_then(|hook| super::hook::hook(hook, settings.profile, &machine.clock).err());
+    problems
+        .chain(hook.map(|error| format!("hook: {error:#}")))
+        .collect()
 }

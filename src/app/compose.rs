@@ -66,8 +66,14 @@ impl App {
             link_page: settings.link_page(),
         };
         let service = Arc::new(Service::new(parts));
-        let worker =
-            Worker { service: service.clone(), hands, jobs, receipts: receipt_queue, approvals, poll: settings.worker.poll };
+        let worker = Worker {
+            service: service.clone(),
+            hands,
+            jobs,
+            receipts: receipt_queue,
+            approvals,
+            poll: settings.worker.poll,
+        };
         let (credentials, development_key) = credentials(&settings)?;
         let listeners = Listeners {
             grpc: bind(settings.grpc.listen, "grpc.listen").await?,
@@ -76,7 +82,10 @@ impl App {
         };
         if !settings.test_recipients.is_empty() {
             let count = settings.test_recipients.len();
-            tracing::warn!(test_recipients = count, "Test recipients get no message, and their codes are in the settings.");
+            tracing::warn!(
+                test_recipients = count,
+                "Test recipients get no message, and their codes are in the settings."
+            );
         }
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
         Ok(Self {
@@ -99,22 +108,33 @@ impl App {
     pub(super) fn shield(&self) -> ShieldRate {
         let positive = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let shield = &self.settings.shield;
-        ShieldRate { calls_per_s: positive(shield.calls_per_s), burst: positive(shield.burst) }
+        ShieldRate {
+            calls_per_s: positive(shield.calls_per_s),
+            burst: positive(shield.burst),
+        }
     }
 }
 
 fn hook_rule(settings: &Settings, machine: &Machine) -> anyhow::Result<Option<HookRule>> {
-    let made = settings.hook.as_ref().map(|hook| super::hook::hook(hook, settings.profile, &machine.clock));
+    let made = settings
+        .hook
+        .as_ref()
+        .map(|hook| super::hook::hook(hook, settings.profile, &machine.clock));
     made.transpose().context("cannot make the hook")
 }
 
 fn make_data_dir(path: &std::path::Path) -> anyhow::Result<()> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.with_context(|| format!("cannot make the data directory {}", path.display()))
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {key} = {address}"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {key} = {address}"))
 }
 
 fn policy(settings: &Settings) -> Policy {
@@ -124,7 +144,11 @@ fn policy(settings: &Settings) -> Policy {
         quota_fallback: settings.quota_fallback,
     };
     Policy {
-        actions: settings.actions.iter().map(|(name, rules)| (name.clone(), action(rules))).collect(),
+        actions: settings
+            .actions
+            .iter()
+            .map(|(name, rules)| (name.clone(), action(rules)))
+            .collect(),
         subject: settings.subject.clone(),
         quotas: settings.admission.quotas.clone(),
         guard: settings.admission.guard.clone(),
@@ -143,11 +167,16 @@ fn by_keypad((_, action): &(&ActionName, &config::ActionSettings)) -> bool {
 }
 
 fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
-    TenantWording { brand: tenant.brand.as_deref(), web_host: tenant.web_host.as_deref() }
+    TenantWording {
+        brand: tenant.brand.as_deref(),
+        web_host: tenant.web_host.as_deref(),
+    }
 }
 
 fn number_rules(settings: &Settings) -> NumberRules {
-    let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.countries.clone()?));
+    let own = |(tenant, own): (&TenantId, &TenantSettings)| {
+        Some((tenant.clone(), own.countries.clone()?))
+    };
     NumberRules {
         countries: settings.admission.countries.clone(),
         by_tenant: settings.tenants.iter().filter_map(own).collect(),
@@ -158,12 +187,23 @@ fn number_rules(settings: &Settings) -> NumberRules {
 
 fn spend(settings: &Settings) -> Spend {
     let own = |(tenant, own): (&TenantId, &TenantSettings)| Some((tenant.clone(), own.spend?));
-    Spend { by_tenant: settings.tenants.iter().filter_map(own).collect(), ..settings.admission.spend.clone() }
+    Spend {
+        by_tenant: settings.tenants.iter().filter_map(own).collect(),
+        ..settings.admission.spend.clone()
+    }
 }
 
 fn breaker(settings: config::BreakerSettings) -> BreakerSettings {
-    let config::BreakerSettings { failures, open, open_max } = settings;
-    BreakerSettings { failures, open, open_max }
+    let config::BreakerSettings {
+        failures,
+        open,
+        open_max,
+    } = settings;
+    BreakerSettings {
+        failures,
+        open,
+        open_max,
+    }
 }
 
 pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
@@ -180,12 +220,28 @@ pub(super) fn messages(settings: &Settings) -> anyhow::Result<Messages> {
             ucs2: messages.sms_ucs2,
         },
         actions: settings.actions.keys().cloned().collect(),
-        by_keypad: settings.actions.iter().filter(by_keypad).map(|(name, _)| name.clone()).collect(),
-        tenants: settings.tenants.iter().map(|(name, tenant)| (name.clone(), wording(tenant))).collect(),
+        by_keypad: settings
+            .actions
+            .iter()
+            .filter(by_keypad)
+            .map(|(name, _)| name.clone())
+            .collect(),
+        tenants: settings
+            .tenants
+            .iter()
+            .map(|(name, tenant)| (name.clone(), wording(tenant)))
+            .collect(),
     };
     Messages::load(&wording).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
-        anyhow::anyhow!("{} mistake(s) in the message templates:\n{}", lines.len(), lines.join("\n"))
+        let lines: Vec<String> = mistakes
+            .iter()
+            .map(|mistake| format!("  {mistake}"))
+            .collect();
+        anyhow::anyhow!(
+            "{} mistake(s) in the message templates:\n{}",
+            lines.len(),
+            lines.join("\n")
+        )
     })
 }
 
@@ -195,7 +251,11 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
         .callers
         .iter()
         .map(|(name, caller)| Credential {
-            caller: Caller { name: name.clone(), tenant: caller.tenant.clone(), roles: caller.roles.clone() },
+            caller: Caller {
+                name: name.clone(),
+                tenant: caller.tenant.clone(),
+                roles: caller.roles.clone(),
+            },
             key_sha256: caller.api_key_sha256,
         })
         .collect();

@@ -14,19 +14,58 @@ use crate::{
 };
 
 /// The hook, and what holds when it does not answer.
-pub(super) fn hook(settings: &HookSettings, profile: Profile, clock: &Arc<dyn Clock>) -> anyhow::Result<HookRule> {
+pub(super) fn hook(
+    settings: &HookSettings,
+    profile: Profile,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<HookRule> {
     let (ca_file, timeout) = (settings.ca_file.clone(), settings.timeout);
     let hook: Arc<dyn Hook> = match &settings.kind {
-        HookKind::Http { url, secret_files, allow_hosts } => {
-            let secrets = secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
-            let (url, allow_hosts, plain) = (url.clone(), allow_hosts.clone(), profile == Profile::Development);
-            Arc::new(HttpHook::new(SignedSettings { url, secrets, allow_hosts, plain, ca_file, timeout }, clock.clone())?)
+        HookKind::Http {
+            url,
+            secret_files,
+            allow_hosts,
+        } => {
+            let secrets = secret_files
+                .iter()
+                .map(|file| secret(file))
+                .collect::<anyhow::Result<_>>()?;
+            let (url, allow_hosts, plain) = (
+                url.clone(),
+                allow_hosts.clone(),
+                profile == Profile::Development,
+            );
+            Arc::new(HttpHook::new(
+                SignedSettings {
+                    url,
+                    secrets,
+                    allow_hosts,
+                    plain,
+                    ca_file,
+                    timeout,
+                },
+                clock.clone(),
+            )?)
         }
-        HookKind::Grpc { address, token_file } => {
+        HookKind::Grpc {
+            address,
+            token_file,
+        } => {
             let token = token_file.as_ref().map(|file| secret(file)).transpose()?;
-            Arc::new(GrpcHook::new(&PeerSettings { address: address.clone(), token, ca_file, timeout })?)
+            Arc::new(GrpcHook::new(&PeerSettings {
+                address: address.clone(),
+                token,
+                ca_file,
+                timeout,
+            })?)
         }
     };
-    let (channels, allow_without_answer) = (settings.channels.clone(), settings.allow_without_answer);
-    Ok(HookRule { hook, channels, timeout, allow_without_answer })
+    let (channels, allow_without_answer) =
+        (settings.channels.clone(), settings.allow_without_answer);
+    Ok(HookRule {
+        hook,
+        channels,
+        timeout,
+        allow_without_answer,
+    })
 }

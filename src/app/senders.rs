@@ -42,28 +42,63 @@ pub(super) fn routes(
     (outbox, receipts): (Option<&Arc<Outbox>>, &Receipts),
 ) -> anyhow::Result<Routes> {
     let public_url = settings.http.public_url.as_deref();
-    let means =
-        Means { profile: settings.profile, clock: &machine.clock, entropy: &machine.entropy, public_url, receipts, outbox };
+    let means = Means {
+        profile: settings.profile,
+        clock: &machine.clock,
+        entropy: &machine.entropy,
+        public_url,
+        receipts,
+        outbox,
+    };
     let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
         let made = make(name, sender, &means);
-        senders.insert(name, made.with_context(|| format!("cannot make senders.{name}"))?);
+        senders.insert(
+            name,
+            made.with_context(|| format!("cannot make senders.{name}"))?,
+        );
     }
-    senders.extend(machine.senders.iter().map(|(name, sender)| (name.as_str(), sender.clone())));
-    let tenants = settings.tenants.iter().map(|(tenant, own)| (tenant.clone(), channel_routes(&own.routes, &senders)));
-    Ok(Routes { usual: channel_routes(&settings.routes, &senders), tenants: tenants.collect() })
+    senders.extend(
+        machine
+            .senders
+            .iter()
+            .map(|(name, sender)| (name.as_str(), sender.clone())),
+    );
+    let tenants = settings
+        .tenants
+        .iter()
+        .map(|(tenant, own)| (tenant.clone(), channel_routes(&own.routes, &senders)));
+    Ok(Routes {
+        usual: channel_routes(&settings.routes, &senders),
+        tenants: tenants.collect(),
+    })
 }
 
-fn channel_routes(settings: &config::ChannelRoutes, senders: &BTreeMap<&str, Arc<dyn Sender>>) -> BTreeMap<Channel, Route> {
-    let named = |name: &String| Some(NamedSender { name: name.clone(), sender: senders.get(name.as_str())?.clone() });
+fn channel_routes(
+    settings: &config::ChannelRoutes,
+    senders: &BTreeMap<&str, Arc<dyn Sender>>,
+) -> BTreeMap<Channel, Route> {
+    let named = |name: &String| {
+        Some(NamedSender {
+            name: name.clone(),
+            sender: senders.get(name.as_str())?.clone(),
+        })
+    };
     let list = |names: &[String]| names.iter().filter_map(named).collect::<Vec<_>>();
     let route = |settings: &config::RouteSettings| Route {
         senders: list(&settings.senders),
         weights: settings.weights.clone(),
-        countries: settings.countries.iter().map(|(country, names)| (*country, list(names))).collect(),
+        countries: settings
+            .countries
+            .iter()
+            .map(|(country, names)| (*country, list(names)))
+            .collect(),
         hedge_after: settings.hedge_after,
     };
-    settings.iter().map(|(channel, settings)| (*channel, route(settings))).collect()
+    settings
+        .iter()
+        .map(|(channel, settings)| (*channel, route(settings)))
+        .collect()
 }
 
 /// What senders need of this process.
@@ -80,52 +115,119 @@ pub(super) struct Means<'a> {
 }
 
 /// A sender with these settings. Reads the files that they name.
-pub(super) fn make(name: &str, settings: &SenderSettings, means: &Means<'_>) -> anyhow::Result<Arc<dyn Sender>> {
+pub(super) fn make(
+    name: &str,
+    settings: &SenderSettings,
+    means: &Means<'_>,
+) -> anyhow::Result<Arc<dyn Sender>> {
     let (plain, clock) = (means.profile == Profile::Development, means.clock.clone());
-    let addresses = means.public_url.filter(|_| settings.receipts().is_some()).map(|url| Addresses {
-        callbacks: format!("{url}/callbacks/{name}"),
-        calls: makes_calls(settings).then(|| format!("{url}/calls/{name}")),
-    });
+    let addresses = means
+        .public_url
+        .filter(|_| settings.receipts().is_some())
+        .map(|url| Addresses {
+            callbacks: format!("{url}/callbacks/{name}"),
+            calls: makes_calls(settings).then(|| format!("{url}/calls/{name}")),
+        });
     Ok(match settings {
         SenderSettings::Smtp(smtp) => Arc::new(Smtp::new(smtp_settings(smtp)?, clock)?),
         SenderSettings::Smpp(smpp) => {
             let (entropy, receipts) = (means.entropy.clone(), means.receipts.clone());
-            Arc::new(Smpp::new(smpp_settings(name, smpp)?, SmppMeans { clock, entropy, receipts })?)
+            Arc::new(Smpp::new(
+                smpp_settings(name, smpp)?,
+                SmppMeans {
+                    clock,
+                    entropy,
+                    receipts,
+                },
+            )?)
         }
-        SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings { addresses, ..http_settings(http, means)? })?),
-        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(signed_settings(webhook, plain)?, addresses, clock)?),
-        SenderSettings::Plugin(plugin) => Arc::new(Plugin::new(&peer_settings(plugin)?, addresses)?),
+        SenderSettings::Http(http) => Arc::new(Http::new(HttpSettings {
+            addresses,
+            ..http_settings(http, means)?
+        })?),
+        SenderSettings::Webhook(webhook) => Arc::new(Webhook::new(
+            signed_settings(webhook, plain)?,
+            addresses,
+            clock,
+        )?),
+        SenderSettings::Plugin(plugin) => {
+            Arc::new(Plugin::new(&peer_settings(plugin)?, addresses)?)
+        }
         SenderSettings::Fcm(fcm) => Arc::new(Fcm::new(&push::fcm(fcm, plain)?, clock)?),
         SenderSettings::Apns(apns) => Arc::new(Apns::new(push::apns(apns, plain)?, clock)?),
-        SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(push::webpush(webpush)?, clock, means.entropy.clone())?),
+        SenderSettings::WebPush(webpush) => Arc::new(WebPush::new(
+            push::webpush(webpush)?,
+            clock,
+            means.entropy.clone(),
+        )?),
         SenderSettings::Sns(sns) => Arc::new(Sns::new(sns_settings(sns, plain)?, clock)?),
         SenderSettings::Console => Arc::new(Console),
         SenderSettings::Outbox => {
-            let outbox = means.outbox.context("the outbox exists in the development profile only")?.clone();
+            let outbox = means
+                .outbox
+                .context("the outbox exists in the development profile only")?
+                .clone();
             Arc::new(OutboxSender { outbox, clock })
         }
     })
 }
 
-fn signed_settings(settings: &config::WebhookSender, plain: bool) -> anyhow::Result<SignedSettings> {
-    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
-    let secrets = settings.secret_files.iter().map(|file| secret(file)).collect::<anyhow::Result<_>>()?;
-    Ok(SignedSettings { url: settings.url.clone(), secrets, allow_hosts, plain, ca_file, timeout })
+fn signed_settings(
+    settings: &config::WebhookSender,
+    plain: bool,
+) -> anyhow::Result<SignedSettings> {
+    let config::Connection {
+        allow_hosts,
+        ca_file,
+        timeout,
+    } = settings.connection.clone();
+    let secrets = settings
+        .secret_files
+        .iter()
+        .map(|file| secret(file))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(SignedSettings {
+        url: settings.url.clone(),
+        secrets,
+        allow_hosts,
+        plain,
+        ca_file,
+        timeout,
+    })
 }
 
 fn peer_settings(settings: &config::PluginSender) -> anyhow::Result<PeerSettings> {
-    let config::Connection { ca_file, timeout, .. } = settings.connection.clone();
-    let token = settings.token_file.as_ref().map(|file| secret(file)).transpose()?;
-    Ok(PeerSettings { address: settings.address.clone(), token, ca_file, timeout })
+    let config::Connection {
+        ca_file, timeout, ..
+    } = settings.connection.clone();
+    let token = settings
+        .token_file
+        .as_ref()
+        .map(|file| secret(file))
+        .transpose()?;
+    Ok(PeerSettings {
+        address: settings.address.clone(),
+        token,
+        ca_file,
+        timeout,
+    })
 }
 
 fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<SnsSettings> {
-    let config::Connection { allow_hosts, ca_file, timeout } = settings.connection.clone();
+    let config::Connection {
+        allow_hosts,
+        ca_file,
+        timeout,
+    } = settings.connection.clone();
     Ok(SnsSettings {
         region: settings.region.clone(),
         access_key_id: secret(&settings.access_key_id_file)?,
         secret_access_key: secret(&settings.secret_access_key_file)?,
-        session_token: settings.session_token_file.as_ref().map(|file| secret(file)).transpose()?,
+        session_token: settings
+            .session_token_file
+            .as_ref()
+            .map(|file| secret(file))
+            .transpose()?,
         sender_id: settings.sender_id.clone(),
         base_url: settings.base_url.clone(),
         allow_hosts,
@@ -137,8 +239,11 @@ fn sns_settings(settings: &config::SnsSender, plain: bool) -> anyhow::Result<Sns
 
 /// The secret of a file, without the line break that editors leave.
 pub(super) fn secret(file: &Path) -> anyhow::Result<SecretText> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(SecretText::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
 }
 
 /// The settings of the sender, with its password read.
@@ -180,9 +285,21 @@ fn smpp_settings(name: &str, settings: &config::SmppSender) -> anyhow::Result<Sm
 }
 
 fn dkim_settings(settings: &config::DkimSettings) -> anyhow::Result<DkimSettings> {
-    let key = |(selector, file): &(String, PathBuf)| Ok(DkimKey { selector: selector.clone(), pem: secret(file)? });
-    let keys = settings.keys.iter().map(key).collect::<anyhow::Result<_>>()?;
-    Ok(DkimSettings { domain: settings.domain.clone(), keys })
+    let key = |(selector, file): &(String, PathBuf)| {
+        Ok(DkimKey {
+            selector: selector.clone(),
+            pem: secret(file)?,
+        })
+    };
+    let keys = settings
+        .keys
+        .iter()
+        .map(key)
+        .collect::<anyhow::Result<_>>()?;
+    Ok(DkimSettings {
+        domain: settings.domain.clone(),
+        keys,
+    })
 }
 
 fn http_settings(settings: &config::HttpSender, means: &Means<'_>) -> anyhow::Result<HttpSettings> {
@@ -199,19 +316,43 @@ fn http_settings(settings: &config::HttpSender, means: &Means<'_>) -> anyhow::Re
         },
     };
     Ok(HttpSettings {
-        requests: settings.requests.iter().map(|(channel, of)| (*channel, request(of))).collect(),
+        requests: settings
+            .requests
+            .iter()
+            .map(|(channel, of)| (*channel, request(of)))
+            .collect(),
         parameters: settings.parameters.clone(),
         auth: match &settings.auth {
             HttpAuth::None => Auth::None,
-            HttpAuth::Basic { username, password_file } => {
-                Auth::Basic { username: username.clone(), password: secret(password_file)? }
-            }
-            HttpAuth::Header { name, prefix, token_file } => {
-                Auth::Header { name: name.clone(), prefix: prefix.clone(), token: secret(token_file)? }
-            }
-            HttpAuth::Application { id, private_key_file } => {
-                let (key, clock, entropy) = (secret(private_key_file)?, means.clock.clone(), means.entropy.clone());
-                Auth::Application(Application::new(id.clone(), &key, clock, entropy).context("private_key_file")?)
+            HttpAuth::Basic {
+                username,
+                password_file,
+            } => Auth::Basic {
+                username: username.clone(),
+                password: secret(password_file)?,
+            },
+            HttpAuth::Header {
+                name,
+                prefix,
+                token_file,
+            } => Auth::Header {
+                name: name.clone(),
+                prefix: prefix.clone(),
+                token: secret(token_file)?,
+            },
+            HttpAuth::Application {
+                id,
+                private_key_file,
+            } => {
+                let (key, clock, entropy) = (
+                    secret(private_key_file)?,
+                    means.clock.clone(),
+                    means.entropy.clone(),
+                );
+                Auth::Application(
+                    Application::new(id.clone(), &key, clock, entropy)
+                        .context("private_key_file")?,
+                )
             }
         },
         answers: answer_rules(&settings.answers),

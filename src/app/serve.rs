@@ -40,26 +40,37 @@ impl App {
     pub async fn serve(self) -> anyhow::Result<()> {
         let shutdown = self.shutdown.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<VerificationServiceServer<VerificationHandler>>().await;
+        health
+            .set_serving::<VerificationServiceServer<VerificationHandler>>()
+            .await;
         let grpc_routes = self.grpc_routes(&health_service)?;
         let admin_routes = self.admin_routes(health_service)?;
-        let http_routes = Routes::from(http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()));
+        let http_routes = Routes::from(
+            http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()),
+        );
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
         let mut front = bounded(streams, deadline);
         if let Some(tls) = &grpc.tls {
             front = front.tls_config(server_tls(tls)?)?;
         }
-        let front = front
-            .add_routes(grpc_routes)
-            .serve_with_incoming_shutdown(accept(self.listeners.grpc, grpc.max_connections), shutdown.clone().cancelled_owned());
+        let front = front.add_routes(grpc_routes).serve_with_incoming_shutdown(
+            accept(self.listeners.grpc, grpc.max_connections),
+            shutdown.clone().cancelled_owned(),
+        );
         let side = |routes, listener| {
             bounded(streams, deadline)
                 .accept_http1(true)
                 .add_routes(routes)
-                .serve_with_incoming_shutdown(accept(listener, SIDE_CONNECTIONS_MAX), shutdown.clone().cancelled_owned())
+                .serve_with_incoming_shutdown(
+                    accept(listener, SIDE_CONNECTIONS_MAX),
+                    shutdown.clone().cancelled_owned(),
+                )
         };
-        let (pages, admin) = (side(http_routes, self.listeners.http), side(admin_routes, self.listeners.admin));
+        let (pages, admin) = (
+            side(http_routes, self.listeners.http),
+            side(admin_routes, self.listeners.admin),
+        );
         let probe = probe(self.service.clone(), health, shutdown.clone());
         let upkeep = upkeep(self.metrics.clone(), shutdown.clone());
         let worker = self.worker.run(shutdown.clone());
@@ -84,14 +95,21 @@ impl App {
     }
 
     /// The callers' listener: the service behind its guard; in development also what helps to look around.
-    fn grpc_routes<H>(&self, health: &tonic_health::pb::health_server::HealthServer<H>) -> anyhow::Result<Routes>
+    fn grpc_routes<H>(
+        &self,
+        health: &tonic_health::pb::health_server::HealthServer<H>,
+    ) -> anyhow::Result<Routes>
     where
         H: tonic_health::pb::health_server::Health,
     {
         let grpc = &self.settings.grpc;
-        let names = self.credentials.iter().map(|credential| credential.caller.name.as_str().to_owned());
+        let names = self
+            .credentials
+            .iter()
+            .map(|credential| credential.caller.name.as_str().to_owned());
         let watches = grpc.max_watches_per_caller;
-        let handler = VerificationHandler::new(self.service.clone(), names, watches, self.shutdown.clone());
+        let handler =
+            VerificationHandler::new(self.service.clone(), names, watches, self.shutdown.clone());
         let service = VerificationServiceServer::new(handler)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
@@ -115,12 +133,19 @@ impl App {
     fn link_page(&self) -> Option<LinkPage> {
         let messages = &self.settings.messages;
         let (brand, default_language) = (messages.brand.clone(), messages.default_language.clone());
-        let page = LinkPage { service: self.service.clone(), brand, default_language };
+        let page = LinkPage {
+            service: self.service.clone(),
+            brand,
+            default_language,
+        };
         self.settings.link_page().map(|_address| page)
     }
 
     /// The operators' listener: health, reflection, metrics.
-    fn admin_routes<H>(&self, health: tonic_health::pb::health_server::HealthServer<H>) -> anyhow::Result<Routes>
+    fn admin_routes<H>(
+        &self,
+        health: tonic_health::pb::health_server::HealthServer<H>,
+    ) -> anyhow::Result<Routes>
     where
         H: tonic_health::pb::health_server::Health,
     {
@@ -129,10 +154,21 @@ impl App {
         if self.settings.profile == Profile::Development {
             add_reflection(&mut routes)?;
         }
-        let (metrics, service, shutdown) = (self.metrics.clone(), self.service.clone(), self.shutdown.clone());
+        let (metrics, service, shutdown) = (
+            self.metrics.clone(),
+            self.service.clone(),
+            self.shutdown.clone(),
+        );
         let pages = http::admin::router(move || metrics.render(), service, shutdown);
         // The gRPC router answers UNIMPLEMENTED to what it does not know; the pages answer 404.
-        Ok(Routes::from(routes.routes().prepare().into_axum_router().reset_fallback().merge(pages)))
+        Ok(Routes::from(
+            routes
+                .routes()
+                .prepare()
+                .into_axum_router()
+                .reset_fallback()
+                .merge(pages),
+        ))
     }
 }
 
@@ -145,22 +181,37 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
+    routes
+        .add_service(builder().build_v1()?)
+        .add_service(builder().build_v1alpha()?);
     Ok(())
 }
 
 fn server_tls(tls: &crate::config::TlsFiles) -> anyhow::Result<ServerTlsConfig> {
-    let read = |path: &std::path::Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let identity = tonic::transport::Identity::from_pem(read(&tls.cert_file)?, read(&tls.key_file)?);
-    Ok(ServerTlsConfig::new().identity(identity).timeout(Duration::from_secs(5)))
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let identity =
+        tonic::transport::Identity::from_pem(read(&tls.cert_file)?, read(&tls.key_file)?);
+    Ok(ServerTlsConfig::new()
+        .identity(identity)
+        .timeout(Duration::from_secs(5)))
 }
 
 /// Tells the health service whether the store answers.
-async fn probe(service: Arc<Service>, health: tonic_health::server::HealthReporter, shutdown: CancellationToken) {
+async fn probe(
+    service: Arc<Service>,
+    health: tonic_health::server::HealthReporter,
+    shutdown: CancellationToken,
+) {
     const NAME: &str = "countersign.v1.VerificationService";
     loop {
         let well = service.serves().await.is_ok();
-        let status = if well { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if well {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         health.set_service_status(NAME, status).await;
         health.set_service_status("", status).await;
         tokio::select! {
@@ -168,12 +219,19 @@ async fn probe(service: Arc<Service>, health: tonic_health::server::HealthReport
             () = shutdown.cancelled() => break,
         }
     }
-    health.set_service_status(NAME, ServingStatus::NotServing).await;
-    health.set_service_status("", ServingStatus::NotServing).await;
+    health
+        .set_service_status(NAME, ServingStatus::NotServing)
+        .await;
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
 }
 
 /// Histograms are kept small.
-async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, shutdown: CancellationToken) {
+async fn upkeep(
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    shutdown: CancellationToken,
+) {
     loop {
         metrics.run_upkeep();
         tokio::select! {

@@ -32,17 +32,30 @@ pub(super) async fn open(settings: &Settings, machine: &Machine) -> anyhow::Resu
                 Profile::Production => FirstUse::Refuse,
             };
             let redis = redis_settings(settings, url)?;
-            Ok(Arc::new(Redis::open(redis, parts(machine), first_use).await.context("cannot open the store on Redis")?))
+            Ok(Arc::new(
+                Redis::open(redis, parts(machine), first_use)
+                    .await
+                    .context("cannot open the store on Redis")?,
+            ))
         }
     }
 }
 
 /// Opening reads and repairs files: not on a worker of the runtime.
-async fn embedded(path: Option<&Path>, settings: &Settings, machine: &Machine) -> anyhow::Result<Arc<dyn Store>> {
+async fn embedded(
+    path: Option<&Path>,
+    settings: &Settings,
+    machine: &Machine,
+) -> anyhow::Result<Arc<dyn Store>> {
     let (path, data_dir) = (path.map(Path::to_owned), settings.data_dir.clone());
     let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
-    let opened = tokio::task::spawn_blocking(move || open_embedded(path.as_deref(), &data_dir, clock, &*entropy)).await;
-    opened.context("opening the store panicked")?.context("cannot open the store")
+    let opened = tokio::task::spawn_blocking(move || {
+        open_embedded(path.as_deref(), &data_dir, clock, &*entropy)
+    })
+    .await;
+    opened
+        .context("opening the store panicked")?
+        .context("cannot open the store")
 }
 
 /// Sets an empty store on Redis up; says whether it was empty.
@@ -53,7 +66,9 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
     let StoreUrl::Redis(url) = &settings.store.url else {
         anyhow::bail!("store.url names an embedded store, which is set up by itself");
     };
-    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await.context(ON_REDIS)?;
+    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default()))
+        .await
+        .context(ON_REDIS)?;
     store.init(after_loss).await.context(ON_REDIS)
 }
 
@@ -62,13 +77,21 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
 /// # Errors
 /// They cannot be reached, or are not fit.
 pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> {
-    let StoreUrl::Redis(url) = &settings.store.url else { return Ok(Vec::new()) };
-    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default())).await.context(ON_REDIS)?;
+    let StoreUrl::Redis(url) = &settings.store.url else {
+        return Ok(Vec::new());
+    };
+    let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default()))
+        .await
+        .context(ON_REDIS)?;
     store.preflight().await.context(ON_REDIS)
 }
 
 fn parts(machine: &Machine) -> RedisMachine {
-    RedisMachine { clock: machine.clock.clone(), entropy: machine.entropy.clone(), frozen: machine.store_clock.clone() }
+    RedisMachine {
+        clock: machine.clock.clone(),
+        entropy: machine.entropy.clone(),
+        frozen: machine.store_clock.clone(),
+    }
 }
 
 /// The settings of the store, with the files read that they name.
@@ -76,7 +99,10 @@ pub(super) fn redis_settings(settings: &Settings, url: &RedisUrl) -> anyhow::Res
     let keys = &settings.store.redis;
     let login = |username: &str, file: &Option<std::path::PathBuf>| {
         let password = file.as_deref().map(secret).transpose()?;
-        anyhow::Ok(password.map(|password| Login { username: username.to_owned(), password }))
+        anyhow::Ok(password.map(|password| Login {
+            username: username.to_owned(),
+            password,
+        }))
     };
     let client = match &keys.client {
         Some((cert, key)) => Some((read(cert)?, Zeroizing::new(read(key)?))),
@@ -86,7 +112,10 @@ pub(super) fn redis_settings(settings: &Settings, url: &RedisUrl) -> anyhow::Res
         url: url.clone(),
         login: login(&url.username, &keys.password_file)?,
         sentinel_login: login(&keys.sentinel_username, &keys.sentinel_password_file)?,
-        certificates: Certificates { ca: keys.ca_file.as_deref().map(read).transpose()?, client },
+        certificates: Certificates {
+            ca: keys.ca_file.as_deref().map(read).transpose()?,
+            client,
+        },
         prefix: keys.prefix.clone(),
         shards: keys.shards,
         connections: keys.connections,
@@ -104,6 +133,10 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The first line of a file, without its end.
 fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text = Zeroizing::new(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?);
-    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    let text = Zeroizing::new(
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    );
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
 }

@@ -17,7 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays the conversation.
 pub(super) fn run() -> anyhow::Result<()> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
     let dir = TemporaryDir::new()?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -33,7 +35,9 @@ pub(super) fn run() -> anyhow::Result<()> {
 
 /// A service of its own: memory only, free ports, nothing is left behind.
 fn settings(dir: &Path) -> anyhow::Result<config::Settings> {
-    let dir = dir.to_str().context("the temporary directory has no printable name")?;
+    let dir = dir
+        .to_str()
+        .context("the temporary directory has no printable name")?;
     let own = [
         ("COUNTERSIGN__DATA_DIR", dir),
         ("COUNTERSIGN__STORE__URL", "embedded:"),
@@ -41,8 +45,12 @@ fn settings(dir: &Path) -> anyhow::Result<config::Settings> {
         ("COUNTERSIGN__HTTP__LISTEN", "127.0.0.1:0"),
         ("COUNTERSIGN__ADMIN__LISTEN", "127.0.0.1:0"),
     ];
-    config::load(None, own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))
-        .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
+    config::load(
+        None,
+        own.iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    )
+    .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 
 /// A directory that goes when it is dropped.
@@ -51,7 +59,8 @@ struct TemporaryDir(std::path::PathBuf);
 impl TemporaryDir {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("countersign-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -71,15 +80,29 @@ struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     async fn begin(reach: &'a Reach) -> anyhow::Result<Self> {
-        let key = reach.development_key.as_ref().context("the development profile has a key")?;
-        let key = format!("Bearer {key}").parse().context("the key fits a header")?;
-        let client = VerificationServiceClient::connect(format!("http://{}", reach.grpc)).await.context("cannot connect")?;
-        Ok(Self { reach, client, key, step: 0 })
+        let key = reach
+            .development_key
+            .as_ref()
+            .context("the development profile has a key")?;
+        let key = format!("Bearer {key}")
+            .parse()
+            .context("the key fits a header")?;
+        let client = VerificationServiceClient::connect(format!("http://{}", reach.grpc))
+            .await
+            .context("cannot connect")?;
+        Ok(Self {
+            reach,
+            client,
+            key,
+            step: 0,
+        })
     }
 
     fn call<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.key.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.key.clone());
         request
     }
 
@@ -89,13 +112,17 @@ impl<'a> Conversation<'a> {
     }
 
     async fn play(mut self) -> anyhow::Result<()> {
-        say("A customer wants to pay 100.00 EUR to ACME. The payment service asks Countersign for proof first.");
+        say(
+            "A customer wants to pay 100.00 EUR to ACME. The payment service asks Countersign for proof first.",
+        );
         let verification = self.start().await?;
         let code = self.read_code().await?;
         self.guess_wrong(&verification, &code).await?;
         self.guess_right(&verification, &code).await?;
         self.guess_again(&verification, &code).await?;
-        say("\nThat was the whole road. `countersign` alone starts a service that stays; its output has commands to copy.");
+        say(
+            "\nThat was the whole road. `countersign` alone starts a service that stays; its output has commands to copy.",
+        );
         Ok(())
     }
 
@@ -111,11 +138,20 @@ impl<'a> Conversation<'a> {
                 address: "anna@example.org".to_owned(),
                 registered_at: None,
             }],
-            binding: binding.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            binding: binding
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             ..Default::default()
         };
-        let answer = self.client.start_verification(self.call(request)).await?.into_inner();
-        let v = answer.verification.context("a start answers with a verification")?;
+        let answer = self
+            .client
+            .start_verification(self.call(request))
+            .await?
+            .into_inner();
+        let v = answer
+            .verification
+            .context("a start answers with a verification")?;
         say(&format!(
             "   -> {} {:?}, sent to {}, {} attempts",
             v.verification_id,
@@ -129,7 +165,11 @@ impl<'a> Conversation<'a> {
 
     async fn read_code(&mut self) -> anyhow::Result<String> {
         self.tell("The customer reads the message. Here it is in the development outbox:");
-        let outbox = self.reach.outbox.clone().context("the development profile has an outbox")?;
+        let outbox = self
+            .reach
+            .outbox
+            .clone()
+            .context("the development profile has an outbox")?;
         let arrive = async {
             loop {
                 if let Some(letter) = outbox.list().into_iter().next() {
@@ -138,14 +178,21 @@ impl<'a> Conversation<'a> {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let letter = tokio::time::timeout(PATIENCE, arrive).await.context("no message arrived")?;
+        let letter = tokio::time::timeout(PATIENCE, arrive)
+            .await
+            .context("no message arrived")?;
         for line in letter.message.content.text.lines() {
             say(&format!("   | {line}"));
         }
         Ok(letter.message.code.expose().to_owned())
     }
 
-    async fn check(&mut self, verification: &str, code: &str, attempt: &str) -> anyhow::Result<v1::CheckCodeResponse> {
+    async fn check(
+        &mut self,
+        verification: &str,
+        code: &str,
+        attempt: &str,
+    ) -> anyhow::Result<v1::CheckCodeResponse> {
         let request = v1::CheckCodeRequest {
             verification_id: verification.to_owned(),
             code: code.to_owned(),
@@ -153,8 +200,16 @@ impl<'a> Conversation<'a> {
             attempt_id: attempt.to_owned(),
             ..Default::default()
         };
-        let answer = self.client.check_code(self.call(request)).await?.into_inner();
-        say(&format!("   -> {:?}, {} attempts left", answer.verdict(), answer.attempts_left));
+        let answer = self
+            .client
+            .check_code(self.call(request))
+            .await?
+            .into_inner();
+        say(&format!(
+            "   -> {:?}, {} attempts left",
+            answer.verdict(),
+            answer.attempts_left
+        ));
         Ok(answer)
     }
 

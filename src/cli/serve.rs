@@ -14,8 +14,13 @@ use crate::{
 /// Runs the service until it is told to stop.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     runtime.block_on(async {
         let banner = Banner::of(&settings);
         let app = App::build(settings, Machine::default()).await?;
@@ -47,13 +52,22 @@ struct Banner {
 
 impl Banner {
     fn of(settings: &Settings) -> Self {
-        Self { development: settings.profile == Profile::Development, data_dir: settings.data_dir.display().to_string() }
+        Self {
+            development: settings.profile == Profile::Development,
+            data_dir: settings.data_dir.display().to_string(),
+        }
     }
 
     fn text(&self, reach: &Reach) -> String {
-        let Reach { grpc, http, admin, .. } = reach;
+        let Reach {
+            grpc, http, admin, ..
+        } = reach;
         let version = env!("CARGO_PKG_VERSION");
-        let profile = if self.development { "development" } else { "production" };
+        let profile = if self.development {
+            "development"
+        } else {
+            "production"
+        };
         let mut text = format!(
             "countersign {version}, profile {profile}, listening\n  gRPC   {grpc}\n  HTTP   http://{http}\n  admin  http://{admin} \
              (/metrics, /livez, /readyz)\n  data   {}",

@@ -35,7 +35,11 @@ pub struct KeySettings {
 impl KeySettings {
     pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
         let names_file = table.text("names_file").map(PathBuf::from);
-        let ring: Vec<_> = table.tables("ring").into_iter().filter_map(ring_entry).collect();
+        let ring: Vec<_> = table
+            .tables("ring")
+            .into_iter()
+            .filter_map(ring_entry)
+            .collect();
         let local = data_dir.join("keys");
         let kid = Kid::parse("dev").ok()?;
         let settings = match profile {
@@ -46,11 +50,22 @@ impl KeySettings {
                 if ring.is_empty() {
                     table.mistake("ring", "must hold at least one key in production");
                 }
-                names_file.map(|names_file| Self { names_file, ring, make_missing: false })
+                names_file.map(|names_file| Self {
+                    names_file,
+                    ring,
+                    make_missing: false,
+                })
             }
             Profile::Development => Some(Self {
                 names_file: names_file.unwrap_or_else(|| local.join("names.key")),
-                ring: if ring.is_empty() { vec![RingEntry { kid, file: local.join("dev.key") }] } else { ring },
+                ring: if ring.is_empty() {
+                    vec![RingEntry {
+                        kid,
+                        file: local.join("dev.key"),
+                    }]
+                } else {
+                    ring
+                },
                 make_missing: true,
             }),
         };
@@ -63,7 +78,10 @@ fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
     let kid = table.parsed("kid", Kid::parse);
     let file = table.required("file");
     table.finish();
-    Some(RingEntry { kid: kid?, file: file?.into() })
+    Some(RingEntry {
+        kid: kid?,
+        file: file?.into(),
+    })
 }
 
 /// One caller.
@@ -83,16 +101,23 @@ pub const DEVELOPMENT_CALLER: &str = "development";
 pub const DEVELOPMENT_TENANT: &str = "default";
 
 /// Keys that anybody can guess, because documents and tutorials show them.
-const SAMPLE_KEYS: [&str; 8] = ["", "key", "secret", "password", "test", "changeme", "KEY", "api-key"];
+const SAMPLE_KEYS: [&str; 8] = [
+    "", "key", "secret", "password", "test", "changeme", "KEY", "api-key",
+];
 
-pub(super) fn callers(mut table: Table<'_>, profile: Profile) -> BTreeMap<CallerName, CallerSettings> {
+pub(super) fn callers(
+    mut table: Table<'_>,
+    profile: Profile,
+) -> BTreeMap<CallerName, CallerSettings> {
     let mut callers = BTreeMap::new();
     let mut hashes: HashMap<[u8; 32], String> = HashMap::new();
     for (name, mut row) in table.named() {
         let caller = caller(&mut row, profile);
         match CallerName::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
-            Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => row.mistake_here("is the name of the development caller"),
+            Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => {
+                row.mistake_here("is the name of the development caller")
+            }
             Ok(parsed) => {
                 if let Some(caller) = caller {
                     if let Some(other) = hashes.insert(caller.api_key_sha256, name.clone()) {
@@ -116,23 +141,40 @@ fn caller(row: &mut Table<'_>, profile: Profile) -> Option<CallerSettings> {
             row.mistake(key, "is not built yet; use api_key_sha256");
         }
     }
-    let hash = row.masked("api_key_sha256").map(|text| hex::decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()));
+    let hash = row.masked("api_key_sha256").map(|text| {
+        hex::decode(text)
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+    });
     if hash == Some(None) {
         row.mistake("api_key_sha256", "must be 64 hex digits");
     }
     let api_key_sha256 = hash.flatten();
     let is_sample = |hash: &[u8; 32]| SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == *hash);
-    if profile == Profile::Production && api_key_sha256.as_ref().is_some_and(|hash| is_sample(hash) || *hash == [0; 32]) {
+    if profile == Profile::Production
+        && api_key_sha256
+            .as_ref()
+            .is_some_and(|hash| is_sample(hash) || *hash == [0; 32])
+    {
         row.mistake("api_key_sha256", "is that of a sample key");
     }
-    Some(CallerSettings { tenant: tenant?, roles, api_key_sha256: api_key_sha256? })
+    Some(CallerSettings {
+        tenant: tenant?,
+        roles,
+        api_key_sha256: api_key_sha256?,
+    })
 }
 
 fn roles(row: &mut Table<'_>, profile: Profile) -> Roles {
-    let roles = Roles::new(row.required_words("roles", &Role::ALL.map(|role| (role.as_str(), role))));
-    let desk_and_customer = roles.has(Role::Agent) && roles.has_any(&[Role::Frontend, Role::Customer]);
+    let roles =
+        Roles::new(row.required_words("roles", &Role::ALL.map(|role| (role.as_str(), role))));
+    let desk_and_customer =
+        roles.has(Role::Agent) && roles.has_any(&[Role::Frontend, Role::Customer]);
     if profile == Profile::Production && desk_and_customer {
-        row.mistake("roles", "agent must not come together with frontend or customer: agents never check a code");
+        row.mistake(
+            "roles",
+            "agent must not come together with frontend or customer: agents never check a code",
+        );
     }
     roles
 }

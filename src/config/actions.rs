@@ -12,13 +12,19 @@ use crate::domain::{
     ids::{ActionName, Invalid},
     recipient::Channel,
     verification::rules::{
-        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX, SENDS_MAX, STEP_WAIT_MAX,
-        STEP_WAIT_MIN,
+        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX,
+        SENDS_MAX, STEP_WAIT_MAX, STEP_WAIT_MIN,
     },
 };
 
 /// The channels in the order in which an action takes them that names none.
-const CHANNEL_ORDER: [Channel; 5] = [Channel::Push, Channel::Email, Channel::Sms, Channel::Voice, Channel::Whatsapp];
+const CHANNEL_ORDER: [Channel; 5] = [
+    Channel::Push,
+    Channel::Email,
+    Channel::Sms,
+    Channel::Voice,
+    Channel::Whatsapp,
+];
 
 /// The rules of one action.
 #[derive(Clone, Debug)]
@@ -32,12 +38,19 @@ pub struct ActionSettings {
 }
 
 /// `public`: can customers reach our pages?
-pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool) -> BTreeMap<ActionName, ActionSettings> {
+pub(super) fn actions(
+    mut table: Table<'_>,
+    routes: &ChannelRoutes,
+    public: bool,
+) -> BTreeMap<ActionName, ActionSettings> {
     let mut actions = BTreeMap::new();
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
         if rules.limits.entry_modes.contains(&EntryMode::Link) && !public {
-            row.mistake("entry_modes", "may hold link only with http.public_url, where the page of the link is");
+            row.mistake(
+                "entry_modes",
+                "may hold link only with http.public_url, where the page of the link is",
+            );
         }
         match ActionName::parse(&name) {
             Ok(name) => drop(actions.insert(name, rules)),
@@ -50,26 +63,51 @@ pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool
 }
 
 fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
-    let digits: u8 = row.small("code_digits", DIGITS_MIN.into(), &(DIGITS_MIN.into()..=DIGITS_MAX.into()));
-    let code_length = CodeLength::new(digits).or(CodeLength::new(DIGITS_MIN)).expect("the least number of digits is one");
+    let digits: u8 = row.small(
+        "code_digits",
+        DIGITS_MIN.into(),
+        &(DIGITS_MIN.into()..=DIGITS_MAX.into()),
+    );
+    let code_length = CodeLength::new(digits)
+        .or(CodeLength::new(DIGITS_MIN))
+        .expect("the least number of digits is one");
     let lifetime_bounds = CODE_LIFETIME_MIN.as_secs()..=CODE_LIFETIME_MAX.as_secs();
     let code_lifetime = row.seconds("code_lifetime_s", 300, &lifetime_bounds);
-    let resend_cooldown = row.seconds("resend_cooldown_s", 30, &(0..=RESEND_COOLDOWN_MAX.as_secs()));
+    let resend_cooldown = row.seconds(
+        "resend_cooldown_s",
+        30,
+        &(0..=RESEND_COOLDOWN_MAX.as_secs()),
+    );
     if resend_cooldown >= code_lifetime && resend_cooldown > Duration::ZERO {
-        row.mistake("resend_cooldown_s", "must be shorter than code_lifetime_s, or no code can be sent again");
+        row.mistake(
+            "resend_cooldown_s",
+            "must be shorter than code_lifetime_s, or no code can be sent again",
+        );
     }
     let both = [("space", ' '), ("hyphen", '-')];
     let separators = row.words("separators", &both, &both);
     let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
     // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
-    let typed: Vec<_> = modes.into_iter().filter(|(_, mode)| *mode != EntryMode::Link).collect();
-    let (channels, sends) = (channels(row, routes), row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())));
+    let typed: Vec<_> = modes
+        .into_iter()
+        .filter(|(_, mode)| *mode != EntryMode::Link)
+        .collect();
+    let (channels, sends) = (
+        channels(row, routes),
+        row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
+    );
     let plan = plan(row, &channels);
     if plan.iter().filter_map(|step| step.wait).sum::<Duration>() >= code_lifetime {
-        row.mistake("plan", "waits longer than code_lifetime_s, so its last step would never come");
+        row.mistake(
+            "plan",
+            "waits longer than code_lifetime_s, so its last step would never come",
+        );
     }
     if plan.len() > usize::from(sends) {
-        row.mistake("plan", format!("has {} steps, and sends permits {sends}", plan.len()));
+        row.mistake(
+            "plan",
+            format!("has {} steps, and sends permits {sends}", plan.len()),
+        );
     }
     let limits = Limits {
         code_length,
@@ -77,18 +115,34 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
         attempts: row.small("attempts", ATTEMPTS_MAX.into(), &(1..=ATTEMPTS_MAX.into())),
         sends,
         resend_cooldown,
-        separators: Separators { space: separators.contains(&' '), hyphen: separators.contains(&'-') },
+        separators: Separators {
+            space: separators.contains(&' '),
+            hyphen: separators.contains(&'-'),
+        },
         entry_modes: row.words("entry_modes", &modes, &typed),
         channels,
         plan,
     };
-    ActionSettings { limits, binding: binding(row), quota_fallback: row.switch("quota_fallback", false) }
+    ActionSettings {
+        limits,
+        binding: binding(row),
+        quota_fallback: row.switch("quota_fallback", false),
+    }
 }
 
 fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
-    let available: Vec<_> = CHANNEL_ORDER.into_iter().filter(|channel| routes.contains_key(channel)).collect();
+    let available: Vec<_> = CHANNEL_ORDER
+        .into_iter()
+        .filter(|channel| routes.contains_key(channel))
+        .collect();
     let Some(names) = row.list("channels") else {
-        row.note_list("channels", &available.iter().map(|channel| channel.as_str().to_owned()).collect::<Vec<_>>());
+        row.note_list(
+            "channels",
+            &available
+                .iter()
+                .map(|channel| channel.as_str().to_owned())
+                .collect::<Vec<_>>(),
+        );
         return available;
     };
     let mut channels = Vec::new();
@@ -96,7 +150,10 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
         match Channel::from_name(&name) {
             Some(channel) if available.contains(&channel) => channels.push(channel),
             Some(_) => row.mistake("channels", format!("{name:?} has no route")),
-            None => row.mistake("channels", format!("{name:?} is none of push, email, sms, voice, whatsapp")),
+            None => row.mistake(
+                "channels",
+                format!("{name:?} is none of push, email, sms, voice, whatsapp"),
+            ),
         }
     }
     channels
@@ -109,10 +166,16 @@ fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
     for (place, text) in texts.iter().enumerate() {
         match step(text, place + 1 == texts.len()) {
             Ok(step) if plan.iter().any(|other| other.channel == step.channel) => {
-                row.mistake("plan", format!("{text:?} takes a channel for the second time"));
+                row.mistake(
+                    "plan",
+                    format!("{text:?} takes a channel for the second time"),
+                );
             }
             Ok(step) if !channels.contains(&step.channel) => {
-                row.mistake("plan", format!("{text:?} takes a channel that is none of channels"));
+                row.mistake(
+                    "plan",
+                    format!("{text:?} takes a channel that is none of channels"),
+                );
             }
             Ok(step) => plan.push(step),
             Err(what) => row.mistake("plan", format!("{text:?} {what}")),
@@ -123,17 +186,25 @@ fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
 
 fn step(text: &str, is_last: bool) -> Result<Step, String> {
     let mut words = text.split_whitespace();
-    let channel = words.next().and_then(Channel::from_name).ok_or("must begin with the name of a channel")?;
+    let channel = words
+        .next()
+        .and_then(Channel::from_name)
+        .ok_or("must begin with the name of a channel")?;
     let (wait, rest) = (words.next(), words.next());
     let wait = match (wait, rest, is_last) {
         (None, None, true) => None,
         (Some(wait), None, false) => {
-            let seconds = wait.strip_suffix('s').and_then(|digits| digits.parse().ok()).map(Duration::from_secs);
+            let seconds = wait
+                .strip_suffix('s')
+                .and_then(|digits| digits.parse().ok())
+                .map(Duration::from_secs);
             let fits = seconds.filter(|wait| (STEP_WAIT_MIN..=STEP_WAIT_MAX).contains(wait));
             let (least, most) = (STEP_WAIT_MIN.as_secs(), STEP_WAIT_MAX.as_secs());
             Some(fits.ok_or(format!("must wait for {least}s to {most}s"))?)
         }
-        (_, _, true) => return Err("must be a channel alone: nothing comes after the last step".to_owned()),
+        (_, _, true) => {
+            return Err("must be a channel alone: nothing comes after the last step".to_owned());
+        }
         (_, _, false) => return Err("must be a channel and a wait, such as \"sms 40s\"".to_owned()),
     };
     Ok(Step { channel, wait })
@@ -143,10 +214,16 @@ fn step(text: &str, is_last: bool) -> Result<Step, String> {
 fn binding(row: &mut Table<'_>) -> Vec<String> {
     let names = row.list("binding").unwrap_or_default();
     let fits = |name: &String| {
-        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        (1..=32).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
     for name in names.iter().filter(|name| !fits(name)) {
-        row.mistake("binding", format!("{name:?} must be 1 to 32 of a-z, 0-9 and _"));
+        row.mistake(
+            "binding",
+            format!("{name:?} must be 1 to 32 of a-z, 0-9 and _"),
+        );
     }
     names
 }

@@ -49,7 +49,15 @@ enum Kind {
 }
 
 pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
-    let kind = table.word("kind", &[("none", Kind::None), ("http", Kind::Http), ("grpc", Kind::Grpc)], Kind::None);
+    let kind = table.word(
+        "kind",
+        &[
+            ("none", Kind::None),
+            ("http", Kind::Http),
+            ("grpc", Kind::Grpc),
+        ],
+        Kind::None,
+    );
     let kind = match kind {
         Kind::None => {
             table.finish();
@@ -58,29 +66,53 @@ pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
         Kind::Http => http(&mut table),
         Kind::Grpc => {
             let token_file = table.text("token_file").map(PathBuf::from);
-            table.required("address").map(|address| HookKind::Grpc { address, token_file })
+            table.required("address").map(|address| HookKind::Grpc {
+                address,
+                token_file,
+            })
         }
     };
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
     // No silent default: one loses messages, the other lets them out unjudged.
     let answers = [("allow", true), ("deny", false)];
     let find = |text: &str| {
-        let found = answers.iter().find(|(word, _)| *word == text).map(|(_, allow)| *allow);
+        let found = answers
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, allow)| *allow);
         found.ok_or("must be allow or deny: what holds when the hook does not answer in time")
     };
     let default = table.parsed("default", find);
     // All is read before anything is given up, so that every mistake is told.
-    let (channels, ca_file) = (table.words("channels", &all, &all), table.text("ca_file").map(PathBuf::from));
+    let (channels, ca_file) = (
+        table.words("channels", &all, &all),
+        table.text("ca_file").map(PathBuf::from),
+    );
     let timeout = table.millis("timeout_ms", 500, &(50..=3000));
     table.finish();
-    Some(HookSettings { kind: kind?, channels, ca_file, timeout, allow_without_answer: default? })
+    Some(HookSettings {
+        kind: kind?,
+        channels,
+        ca_file,
+        timeout,
+        allow_without_answer: default?,
+    })
 }
 
 fn http(table: &mut Table<'_>) -> Option<HookKind> {
-    let secret_files: Vec<PathBuf> = table.list("secret_files").unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    let secret_files: Vec<PathBuf> = table
+        .list("secret_files")
+        .unwrap_or_default()
+        .into_iter()
+        .map(PathBuf::from)
+        .collect();
     if secret_files.is_empty() {
         table.mistake("secret_files", "must name at least one file");
     }
     let allow_hosts = table.list("allow_hosts").unwrap_or_default();
-    Some(HookKind::Http { url: table.required("url")?, secret_files, allow_hosts })
+    Some(HookKind::Http {
+        url: table.required("url")?,
+        secret_files,
+        allow_hosts,
+    })
 }

@@ -91,8 +91,13 @@ impl HttpSettings {
 
 /// `https://otp.bank.example`, perhaps with a path; in development also over plain HTTP on loopback.
 fn public_url(text: &str, profile: Profile) -> Result<String, &'static str> {
-    let plain = text.strip_prefix("http://").filter(|_| profile == Profile::Development);
-    let rest = text.strip_prefix("https://").or(plain).ok_or("must begin with https://")?;
+    let plain = text
+        .strip_prefix("http://")
+        .filter(|_| profile == Profile::Development);
+    let rest = text
+        .strip_prefix("https://")
+        .or(plain)
+        .ok_or("must begin with https://")?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
     if rest.is_empty() || rest.starts_with(['/', ':']) || !rest.chars().all(is_plain) {
         return Err("must be a host and perhaps a path, such as https://otp.bank.example");
@@ -120,17 +125,26 @@ fn only_listen(mut table: Table<'_>, profile: Profile) -> Option<SocketAddr> {
 }
 
 fn listen(table: &mut Table<'_>, profile: Profile) -> Option<SocketAddr> {
-    let parse = |text: &str| text.parse::<SocketAddr>().map_err(|_| "must be an address and a port, such as 127.0.0.1:50051");
+    let parse = |text: &str| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| "must be an address and a port, such as 127.0.0.1:50051")
+    };
     let listen = table.parsed("listen", parse)?;
     if profile == Profile::Development && !listen.ip().is_loopback() {
-        table.mistake("listen", "must be a loopback address in the development profile");
+        table.mistake(
+            "listen",
+            "must be a loopback address in the development profile",
+        );
     }
     Some(listen)
 }
 
 fn tls(table: &mut Table<'_>) -> Option<TlsFiles> {
     match (table.text("tls_cert_file"), table.text("tls_key_file")) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert_file: cert.into(), key_file: key.into() }),
+        (Some(cert), Some(key)) => Some(TlsFiles {
+            cert_file: cert.into(),
+            key_file: key.into(),
+        }),
         (None, None) => None,
         (Some(_), None) => {
             table.mistake("tls_key_file", "is required with tls_cert_file");

@@ -28,12 +28,21 @@ impl<'a> Table<'a> {
 
     fn new(path: String, values: config::Map<String, Value>, book: &'a Book) -> Self {
         book.note_table(&path);
-        Self { path, values: values.into_iter().collect(), known: Vec::new(), book }
+        Self {
+            path,
+            values: values.into_iter().collect(),
+            known: Vec::new(),
+            book,
+        }
     }
 
     /// The path of a key of this table.
     pub(super) fn path(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     pub(super) fn mistake(&self, key: &str, what: impl Display) {
@@ -58,7 +67,8 @@ impl<'a> Table<'a> {
     fn take(&mut self, key: &str) -> Option<Value> {
         self.known.push(key.to_owned());
         let value = self.values.remove(key)?;
-        let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty()) || matches!(value.kind, ValueKind::Nil);
+        let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty())
+            || matches!(value.kind, ValueKind::Nil);
         (!is_empty).then_some(value)
     }
 
@@ -101,14 +111,20 @@ impl<'a> Table<'a> {
     }
 
     /// What a text means.
-    pub(super) fn parsed<T, E: Display>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub(super) fn parsed<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let text = self.required(key)?;
         parse(&text).map_err(|error| self.mistake(key, error)).ok()
     }
 
     /// One of several words.
     pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -122,14 +138,30 @@ impl<'a> Table<'a> {
         let number = match self.take(key).map(|value| value.into_int()) {
             None => default,
             Some(Ok(number)) => {
-                let fits = u64::try_from(number).ok().filter(|number| bounds.contains(number));
+                let fits = u64::try_from(number)
+                    .ok()
+                    .filter(|number| bounds.contains(number));
                 if fits.is_none() {
-                    self.mistake(key, format!("{number} is not within {} to {}", bounds.start(), bounds.end()));
+                    self.mistake(
+                        key,
+                        format!(
+                            "{number} is not within {} to {}",
+                            bounds.start(),
+                            bounds.end()
+                        ),
+                    );
                 }
                 fits.unwrap_or(default)
             }
             Some(Err(_)) => {
-                self.mistake(key, format!("must be a whole number within {} to {}", bounds.start(), bounds.end()));
+                self.mistake(
+                    key,
+                    format!(
+                        "must be a whole number within {} to {}",
+                        bounds.start(),
+                        bounds.end()
+                    ),
+                );
                 default
             }
         };
@@ -138,15 +170,30 @@ impl<'a> Table<'a> {
     }
 
     /// A number that is known to fit the type, because its bounds do.
-    pub(super) fn small<T: TryFrom<u64> + Default>(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> T {
+    pub(super) fn small<T: TryFrom<u64> + Default>(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> T {
         T::try_from(self.number(key, default, bounds)).unwrap_or_default()
     }
 
-    pub(super) fn millis(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+    pub(super) fn millis(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> Duration {
         Duration::from_millis(self.number(key, default, bounds))
     }
 
-    pub(super) fn seconds(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> Duration {
+    pub(super) fn seconds(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> Duration {
         Duration::from_secs(self.number(key, default, bounds))
     }
 
@@ -167,8 +214,13 @@ impl<'a> Table<'a> {
     pub(super) fn list(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
         let texts: Option<Vec<String>> = match value.kind {
-            ValueKind::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
-            ValueKind::Array(values) => values.into_iter().map(|value| value.into_string().ok()).collect(),
+            ValueKind::String(text) => {
+                Some(text.split(',').map(|part| part.trim().to_owned()).collect())
+            }
+            ValueKind::Array(values) => values
+                .into_iter()
+                .map(|value| value.into_string().ok())
+                .collect(),
             _ => None,
         };
         match &texts {
@@ -180,15 +232,22 @@ impl<'a> Table<'a> {
 
     /// A table of texts, sorted by name.
     pub(super) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
-        let Some(values) = self.take(key).map(Value::into_table) else { return Vec::new() };
+        let Some(values) = self.take(key).map(Value::into_table) else {
+            return Vec::new();
+        };
         let text = |(name, value): (String, Value)| Some((name, value.into_string().ok()?));
-        let texts: Option<Vec<_>> = values.ok().and_then(|values| values.into_iter().map(text).collect());
+        let texts: Option<Vec<_>> = values
+            .ok()
+            .and_then(|values| values.into_iter().map(text).collect());
         let Some(mut texts) = texts else {
             self.mistake(key, "must be a table of texts");
             return Vec::new();
         };
         texts.sort();
-        let all: Vec<String> = texts.iter().map(|(name, text)| format!("{} = {}", literal(name), literal(text))).collect();
+        let all: Vec<String> = texts
+            .iter()
+            .map(|(name, text)| format!("{} = {}", literal(name), literal(text)))
+            .collect();
         self.note(key, format!("{{ {} }}", all.join(", ")));
         texts
     }
@@ -199,9 +258,20 @@ impl<'a> Table<'a> {
     }
 
     /// A list of words, each with a meaning; the default where there is none.
-    pub(super) fn words<T: Copy>(&mut self, key: &str, all: &[(&str, T)], default: &[(&str, T)]) -> Vec<T> {
+    pub(super) fn words<T: Copy>(
+        &mut self,
+        key: &str,
+        all: &[(&str, T)],
+        default: &[(&str, T)],
+    ) -> Vec<T> {
         let Some(texts) = self.list(key) else {
-            self.note_list(key, &default.iter().map(|(word, _)| (*word).to_owned()).collect::<Vec<_>>());
+            self.note_list(
+                key,
+                &default
+                    .iter()
+                    .map(|(word, _)| (*word).to_owned())
+                    .collect::<Vec<_>>(),
+            );
             return default.iter().map(|(_, meaning)| *meaning).collect();
         };
         let mut meanings = Vec::new();
@@ -221,7 +291,10 @@ impl<'a> Table<'a> {
         let words = self.words(key, all, &[]);
         if words.is_empty() && !self.is_mistaken(key) {
             let names: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
-            self.mistake(key, format!("must name at least one of {}", names.join(", ")));
+            self.mistake(
+                key,
+                format!("must name at least one of {}", names.join(", ")),
+            );
         }
         words
     }
@@ -255,14 +328,21 @@ impl<'a> Table<'a> {
 
     /// The tables of a list of tables.
     pub(super) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let rows: Result<Vec<_>, _> = value.into_array().and_then(|rows| rows.into_iter().map(Value::into_table).collect());
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let rows: Result<Vec<_>, _> = value
+            .into_array()
+            .and_then(|rows| rows.into_iter().map(Value::into_table).collect());
         let Ok(rows) = rows else {
             self.mistake(key, "must be a list of tables");
             return Vec::new();
         };
         let path = |at: usize| format!("{}.{at}", self.path(key));
-        rows.into_iter().enumerate().map(|(at, row)| Table::new(path(at), row, self.book)).collect()
+        rows.into_iter()
+            .enumerate()
+            .map(|(at, row)| Table::new(path(at), row, self.book))
+            .collect()
     }
 
     /// Every table of a table of tables, with its name.
@@ -270,7 +350,10 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (name, value) in std::mem::take(&mut self.values) {
             match value.into_table() {
-                Ok(values) => tables.push((name.clone(), Table::new(self.path(&name), values, self.book))),
+                Ok(values) => tables.push((
+                    name.clone(),
+                    Table::new(self.path(&name), values, self.book),
+                )),
                 Err(_) => self.mistake(&name, "must be a table"),
             }
         }

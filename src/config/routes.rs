@@ -71,11 +71,18 @@ pub(super) fn routes(table: Table<'_>, means: Means<'_>, profile: Profile) -> Ch
 }
 
 /// The routes of one tenant, for channels that all tenants have.
-pub(super) fn of_tenant(row: &mut Table<'_>, means: Means<'_>, usual: &ChannelRoutes) -> ChannelRoutes {
+pub(super) fn of_tenant(
+    row: &mut Table<'_>,
+    means: Means<'_>,
+    usual: &ChannelRoutes,
+) -> ChannelRoutes {
     let routes = channel_routes(row.table("routes"), means);
     for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
         let channel = channel.as_str();
-        row.mistake(&format!("routes.{channel}"), format!("needs [routes.{channel}] beside it, for the other tenants"));
+        row.mistake(
+            &format!("routes.{channel}"),
+            format!("needs [routes.{channel}] beside it, for the other tenants"),
+        );
     }
     routes
 }
@@ -96,7 +103,10 @@ fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
 }
 
 fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettings {
-    let Means { senders, send_deadline } = means;
+    let Means {
+        senders,
+        send_deadline,
+    } = means;
     let names = names(row, "senders", channel, senders);
     let weights = weights(row, names.len());
     let hedge_after = hedge_after(row, send_deadline);
@@ -106,17 +116,29 @@ fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettin
         let names = self::names(&mut table, &key, channel, senders);
         // From the environment the letters come in lower case.
         match Country::parse(&key.to_ascii_uppercase()) {
-            Ok(_) if matches!(channel, Channel::Email | Channel::Push) => table.mistake(&key, "is for telephone numbers alone"),
+            Ok(_) if matches!(channel, Channel::Email | Channel::Push) => {
+                table.mistake(&key, "is for telephone numbers alone")
+            }
             Ok(country) => drop(countries.insert(country, names)),
             Err(Invalid(what)) => table.mistake(&key, what),
         }
     }
     table.finish();
-    RouteSettings { senders: names, weights, countries, hedge_after }
+    RouteSettings {
+        senders: names,
+        weights,
+        countries,
+        hedge_after,
+    }
 }
 
 /// A list of senders that carry the channel.
-fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &BTreeMap<String, SenderSettings>) -> Vec<String> {
+fn names(
+    table: &mut Table<'_>,
+    key: &str,
+    channel: Channel,
+    senders: &BTreeMap<String, SenderSettings>,
+) -> Vec<String> {
     let names = table.list(key).unwrap_or_default();
     if names.is_empty() || names.len() > SENDERS_MAX {
         table.mistake(key, format!("must name 1 to {SENDERS_MAX} senders"));
@@ -125,10 +147,17 @@ fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &BTreeMap<
         match senders.get(name) {
             None => table.mistake(key, format!("{name:?} is none of the senders")),
             Some(settings) if !settings.carries(channel) => {
-                let lacks = settings.lacks(channel).map_or_else(String::new, |keys| format!(" without {keys}"));
-                table.mistake(key, format!("{name:?} does not carry {}{lacks}", channel.as_str()));
+                let lacks = settings
+                    .lacks(channel)
+                    .map_or_else(String::new, |keys| format!(" without {keys}"));
+                table.mistake(
+                    key,
+                    format!("{name:?} does not carry {}{lacks}", channel.as_str()),
+                );
             }
-            Some(_) if names[..at].contains(name) => table.mistake(key, format!("{name:?} comes twice")),
+            Some(_) if names[..at].contains(name) => {
+                table.mistake(key, format!("{name:?} comes twice"))
+            }
             Some(_) => {}
         }
     }
@@ -136,14 +165,26 @@ fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &BTreeMap<
 }
 
 fn weights(row: &mut Table<'_>, senders: usize) -> Vec<u16> {
-    let Some(texts) = row.list("weights") else { return Vec::new() };
+    let Some(texts) = row.list("weights") else {
+        return Vec::new();
+    };
     let parse = |text: &String| text.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
     let weights: Option<Vec<u16>> = texts.iter().map(parse).collect();
     match weights {
-        Some(weights) if weights.len() == senders && weights.iter().any(|weight| *weight > 0) => return weights,
-        Some(weights) if weights.len() == senders => row.mistake("weights", "must hold one above 0"),
-        Some(_) => row.mistake("weights", format!("must be as many as the senders, which are {senders}")),
-        None => row.mistake("weights", format!("must be whole numbers within 0 to {WEIGHT_MAX}")),
+        Some(weights) if weights.len() == senders && weights.iter().any(|weight| *weight > 0) => {
+            return weights;
+        }
+        Some(weights) if weights.len() == senders => {
+            row.mistake("weights", "must hold one above 0")
+        }
+        Some(_) => row.mistake(
+            "weights",
+            format!("must be as many as the senders, which are {senders}"),
+        ),
+        None => row.mistake(
+            "weights",
+            format!("must be whole numbers within 0 to {WEIGHT_MAX}"),
+        ),
     }
     Vec::new()
 }
@@ -154,7 +195,10 @@ fn hedge_after(row: &mut Table<'_>, send_deadline: Duration) -> Option<Duration>
         return None;
     }
     if after < HEDGE_MIN {
-        row.mistake("hedge_ms", format!("must be 0, or {} or more", HEDGE_MIN.as_millis()));
+        row.mistake(
+            "hedge_ms",
+            format!("must be 0, or {} or more", HEDGE_MIN.as_millis()),
+        );
     } else if after >= send_deadline {
         row.mistake("hedge_ms", "must be below worker.send_deadline_ms");
     }

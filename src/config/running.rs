@@ -12,7 +12,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     let rules = SubjectRules {
         failure_limit: table.small("failure_limit", 25, &(1..=FAILURE_LIMIT_MAX.into())),
-        closed_retention: table.seconds("closed_retention_s", 3600, &(0..=CLOSED_RETENTION_MAX.as_secs())),
+        closed_retention: table.seconds(
+            "closed_retention_s",
+            3600,
+            &(0..=CLOSED_RETENTION_MAX.as_secs()),
+        ),
         event_retention: DAY * table.small::<u32>("event_retention_days", 7, &(1..=3650)),
     };
     table.finish();
@@ -71,7 +75,11 @@ impl LogSettings {
         let level = table.parsed("level", fits).unwrap_or_default();
         let settings = Self {
             level,
-            format: table.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], LogFormat::Text),
+            format: table.word(
+                "format",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                LogFormat::Text,
+            ),
             timestamps: table.switch("timestamps", true),
         };
         table.finish();

@@ -12,7 +12,9 @@ mod sns;
 use std::collections::BTreeMap;
 
 pub use self::hook::{PluginSender, WebhookSender};
-pub use self::http::{Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender};
+pub use self::http::{
+    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+};
 use self::preset::{PRESETS, preset};
 pub use self::push::{ApnsSender, FcmSender, WebPushSender};
 pub use self::receipts::Receipts;
@@ -71,9 +73,10 @@ impl SenderSettings {
     /// What it lacks to carry messages of a channel that it could carry.
     pub(super) fn lacks(&self, channel: Channel) -> Option<String> {
         match self {
-            Self::Http(http) => {
-                http.lacks.get(&channel).map(|keys| keys.join(", ").replace("receipts", "http.public_url and receipts"))
-            }
+            Self::Http(http) => http.lacks.get(&channel).map(|keys| {
+                keys.join(", ")
+                    .replace("receipts", "http.public_url and receipts")
+            }),
             Self::Smtp(_)
             | Self::Smpp(_)
             | Self::Webhook(_)
@@ -133,38 +136,77 @@ const KINDS: [(&str, Kind); 11] = [
 ];
 
 fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
-    KINDS.into_iter().chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
+    KINDS
+        .into_iter()
+        .chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
 }
 
 /// `public`: is there an address under which providers reach us?
-pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> BTreeMap<String, SenderSettings> {
+pub(super) fn senders(
+    mut table: Table<'_>,
+    profile: Profile,
+    public: bool,
+) -> BTreeMap<String, SenderSettings> {
     let mut senders = BTreeMap::new();
     for (name, mut row) in table.named() {
         let find = |text: &str| {
-            let kind = kinds().find(|(word, _)| *word == text).map(|(_, kind)| kind);
-            kind.ok_or_else(|| format!("must be one of {}", kinds().map(|(word, _)| word).collect::<Vec<_>>().join(", ")))
+            let kind = kinds()
+                .find(|(word, _)| *word == text)
+                .map(|(_, kind)| kind);
+            kind.ok_or_else(|| {
+                format!(
+                    "must be one of {}",
+                    kinds().map(|(word, _)| word).collect::<Vec<_>>().join(", ")
+                )
+            })
         };
         let sender = match row.parsed("kind", find) {
             // Nothing is known of its keys, so none of them is a mistake.
             None => continue,
-            Some(Kind::Smtp) => smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp))),
-            Some(Kind::Smpp) => smpp::smpp(&mut row, profile).map(|smpp| SenderSettings::Smpp(Box::new(smpp))),
-            Some(Kind::Http) => http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Preset(source)) => preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http))),
-            Some(Kind::Webhook) => hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook))),
-            Some(Kind::Plugin) => hook::plugin(&mut row, public).map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
+            Some(Kind::Smtp) => {
+                smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp)))
+            }
+            Some(Kind::Smpp) => {
+                smpp::smpp(&mut row, profile).map(|smpp| SenderSettings::Smpp(Box::new(smpp)))
+            }
+            Some(Kind::Http) => {
+                http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http)))
+            }
+            Some(Kind::Preset(source)) => {
+                preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http)))
+            }
+            Some(Kind::Webhook) => {
+                hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook)))
+            }
+            Some(Kind::Plugin) => hook::plugin(&mut row, public)
+                .map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
             Some(Kind::Fcm) => push::fcm(&mut row).map(|fcm| SenderSettings::Fcm(Box::new(fcm))),
-            Some(Kind::Apns) => push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns))),
-            Some(Kind::WebPush) => push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush))),
+            Some(Kind::Apns) => {
+                push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns)))
+            }
+            Some(Kind::WebPush) => {
+                push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush)))
+            }
             Some(Kind::Sns) => sns::sns(&mut row).map(|sns| SenderSettings::Sns(Box::new(sns))),
             Some(Kind::Console) => Some(SenderSettings::Console),
             Some(Kind::Outbox) => Some(SenderSettings::Outbox),
         };
-        if profile == Profile::Production && matches!(sender, Some(SenderSettings::Console | SenderSettings::Outbox)) {
+        if profile == Profile::Production
+            && matches!(
+                sender,
+                Some(SenderSettings::Console | SenderSettings::Outbox)
+            )
+        {
             row.mistake("kind", "shows codes, so it is refused in production");
         }
-        if sender.as_ref().is_some_and(|sender| sender.receipts().is_some()) && !is_plain(&name) {
-            row.mistake_here("is called by its provider under its name, which must be of a-z, 0-9, _ and -");
+        if sender
+            .as_ref()
+            .is_some_and(|sender| sender.receipts().is_some())
+            && !is_plain(&name)
+        {
+            row.mistake_here(
+                "is called by its provider under its name, which must be of a-z, 0-9, _ and -",
+            );
         }
         senders.extend(sender.map(|sender| (name, sender)));
         row.finish();
@@ -175,5 +217,7 @@ pub(super) fn senders(mut table: Table<'_>, profile: Profile, public: bool) -> B
 
 /// A name that can stand in a URL as it is.
 fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
+    name.bytes().all(|byte| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+    })
 }

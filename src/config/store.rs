@@ -54,7 +54,9 @@ impl StoreSettings {
     pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
         let url = match table.text("url") {
             None => Some(StoreUrl::File(data_dir.join(DATABASE))),
-            Some(text) => StoreUrl::parse(&text).map_err(|invalid| table.mistake("url", invalid)).ok(),
+            Some(text) => StoreUrl::parse(&text)
+                .map_err(|invalid| table.mistake("url", invalid))
+                .ok(),
         };
         if profile == Profile::Production && matches!(url, Some(StoreUrl::Memory)) {
             table.mistake(
@@ -75,21 +77,31 @@ impl StoreSettings {
             }
         }
         table.finish();
-        Some(Self { url: url?, deadline, redis })
+        Some(Self {
+            url: url?,
+            deadline,
+            redis,
+        })
     }
 }
 
 impl RedisKeys {
     fn read(table: &mut Table<'_>) -> Self {
         let prefix = table.text("prefix").unwrap_or_else(|| "cs".to_owned());
-        let fits = (1..=32).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let fits = (1..=32).contains(&prefix.len())
+            && prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
         if !fits {
             table.mistake("prefix", "must be 1 to 32 of A-Z, a-z, 0-9, _, - and .");
         }
         let cert = table.text("client_cert_file");
         let key = table.text("client_key_file");
         if cert.is_some() != key.is_some() {
-            table.mistake("client_cert_file", "and client_key_file are needed both or not at all");
+            table.mistake(
+                "client_cert_file",
+                "and client_key_file are needed both or not at all",
+            );
         }
         Self {
             prefix,
@@ -118,7 +130,10 @@ impl RedisKeys {
             table.mistake("password_file", "is required with a user in the URL");
         }
         if !url.tls && (self.ca_file.is_some() || self.client.is_some()) {
-            table.mistake("url", "is not encrypted, but certificates are named: use the rediss form");
+            table.mistake(
+                "url",
+                "is not encrypted, but certificates are named: use the rediss form",
+            );
         }
     }
 }

@@ -25,8 +25,15 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Frontend, Self::Agent, Self::Customer, Self::Executor, Self::Supervisor, Self::Auditor, Self::Admin];
+    pub const ALL: [Self; 7] = [
+        Self::Frontend,
+        Self::Agent,
+        Self::Customer,
+        Self::Executor,
+        Self::Supervisor,
+        Self::Auditor,
+        Self::Admin,
+    ];
 
     /// The name used in settings.
     #[must_use]

@@ -25,7 +25,9 @@ impl CodeLength {
     /// 6 to 8.
     #[must_use]
     pub fn new(digits: u8) -> Option<Self> {
-        (DIGITS_MIN..=DIGITS_MAX).contains(&digits).then_some(Self(digits))
+        (DIGITS_MIN..=DIGITS_MAX)
+            .contains(&digits)
+            .then_some(Self(digits))
     }
 
     /// How many digits.
@@ -76,7 +78,12 @@ pub fn derive_link(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Opt
 }
 
 /// All fields under the key, for one purpose.
-fn keyed(keyring: &Keyring, kid: &Kid, purpose: &[u8], fields: &CodeFields<'_>) -> Option<hmac::Context> {
+fn keyed(
+    keyring: &Keyring,
+    kid: &Kid,
+    purpose: &[u8],
+    fields: &CodeFields<'_>,
+) -> Option<hmac::Context> {
     let mut context = hmac::Context::with_key(&keyring.subkeys(kid)?.code);
     let id = fields.verification.to_bytes();
     let parts: [&[u8]; 9] = [
@@ -106,7 +113,11 @@ fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits>
     for counter in 0..u32::MAX {
         let bytes = block(counter);
         let (numbers, _) = bytes.as_chunks::<4>();
-        if let Some(number) = numbers.iter().map(|word| u32::from_be_bytes(*word)).find(|number| *number <= limit) {
+        if let Some(number) = numbers
+            .iter()
+            .map(|word| u32::from_be_bytes(*word))
+            .find(|number| *number <= limit)
+        {
             let width = usize::from(length.0);
             return Digits::from_ascii(format!("{:0width$}", number % modulus).as_bytes());
         }
@@ -126,7 +137,13 @@ pub fn fingerprint(
 ) -> Option<Mark> {
     let key = &keyring.subkeys(kid)?.code;
     let id = verification.to_bytes();
-    let fields: [&[u8]; 5] = [b"attempt", &id, attempt.as_str().as_bytes(), answer.as_bytes(), entry_mode.as_bytes()];
+    let fields: [&[u8]; 5] = [
+        b"attempt",
+        &id,
+        attempt.as_str().as_bytes(),
+        answer.as_bytes(),
+        entry_mode.as_bytes(),
+    ];
     Some(sign_fields(key, &fields))
 }
 
@@ -155,7 +172,10 @@ mod tests {
                 tenant: TenantId::parse("t").unwrap(),
                 subject: SubjectId::parse("s").unwrap(),
                 action: ActionName::parse("a").unwrap(),
-                verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
+                verification: VerificationId {
+                    subject: SubjectKey([1; 16]),
+                    random: [2; 16],
+                },
                 nonce: [3; 16],
                 binding: [4; 32],
                 length: CodeLength::new(8).unwrap(),
@@ -172,13 +192,19 @@ mod tests {
                 binding: &self.binding,
                 length: self.length,
             };
-            derive(keyring, keyring.current(), &fields).unwrap().expose().to_owned()
+            derive(keyring, keyring.current(), &fields)
+                .unwrap()
+                .expose()
+                .to_owned()
         }
     }
 
     fn block_of(numbers: [u32; 8]) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes.chunks_mut(4).zip(numbers).for_each(|(chunk, number)| chunk.copy_from_slice(&number.to_be_bytes()));
+        bytes
+            .chunks_mut(4)
+            .zip(numbers)
+            .for_each(|(chunk, number)| chunk.copy_from_slice(&number.to_be_bytes()));
         bytes
     }
 
@@ -186,13 +212,34 @@ mod tests {
     fn code_02_the_last_incomplete_stretch_is_rejected() {
         let six = CodeLength::new(6).unwrap();
         let code = |first: u32, second: u32| {
-            let blocks = |counter| if counter == 0 { block_of([first; 8]) } else { block_of([second; 8]) };
+            let blocks = |counter| {
+                if counter == 0 {
+                    block_of([first; 8])
+                } else {
+                    block_of([second; 8])
+                }
+            };
             digits(six, blocks).unwrap().expose().to_owned()
         };
-        assert_eq!(code(4_293_999_999, 1), "999999", "the last complete stretch is used");
-        assert_eq!(code(4_294_000_000, 1), "000001", "the incomplete one takes the next block");
-        let one_block = digits(six, |_| block_of([u32::MAX, 4_294_000_000, 42, 7, 7, 7, 7, 7])).unwrap();
-        assert_eq!(one_block.expose(), "000042", "the next number of the same block comes first");
+        assert_eq!(
+            code(4_293_999_999, 1),
+            "999999",
+            "the last complete stretch is used"
+        );
+        assert_eq!(
+            code(4_294_000_000, 1),
+            "000001",
+            "the incomplete one takes the next block"
+        );
+        let one_block = digits(six, |_| {
+            block_of([u32::MAX, 4_294_000_000, 42, 7, 7, 7, 7, 7])
+        })
+        .unwrap();
+        assert_eq!(
+            one_block.expose(),
+            "000042",
+            "the next number of the same block comes first"
+        );
     }
 
     #[test]
@@ -210,17 +257,26 @@ mod tests {
             let code = sample.code(&keyring);
             assert_eq!(code.len(), 6);
             let digits: Vec<usize> = code.bytes().map(|b| usize::from(b - b'0')).collect();
-            positions.iter_mut().zip(&digits).for_each(|(position, digit)| position[*digit] += 1);
+            positions
+                .iter_mut()
+                .zip(&digits)
+                .for_each(|(position, digit)| position[*digit] += 1);
             last_three[digits[3] * 100 + digits[4] * 10 + digits[5]] += 1;
             pairs[previous * 10 + digits[5]] += 1;
             previous = digits[5];
         }
         let chi2 = |counts: &[u32]| {
             let expected = f64::from(CODES) / counts.len() as f64;
-            counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum::<f64>()
+            counts
+                .iter()
+                .map(|count| (f64::from(*count) - expected).powi(2) / expected)
+                .sum::<f64>()
         };
         // Critical values at p = 0.001 for 9, 99 and 999 degrees of freedom.
-        assert!(positions.iter().all(|position| chi2(position) < 27.88), "digits per position");
+        assert!(
+            positions.iter().all(|position| chi2(position) < 27.88),
+            "digits per position"
+        );
         assert!(chi2(&pairs) < 148.23, "a code and the one before it");
         assert!(chi2(&last_three) < 1142.8, "last three digits");
     }
@@ -244,6 +300,9 @@ mod tests {
             change(&mut sample);
             assert!(seen.insert(sample.code(&keyring)));
         }
-        assert!(seen.insert(Sample::new().code(&ring(2, &["a"]))), "another key");
+        assert!(
+            seen.insert(Sample::new().code(&ring(2, &["a"]))),
+            "another key"
+        );
     }
 }

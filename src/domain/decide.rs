@@ -8,7 +8,8 @@ mod tests;
 
 pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick};
 pub use verification::{
-    Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check, follow, resend, start,
+    Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check,
+    follow, resend, start,
 };
 
 use super::{
@@ -48,8 +49,14 @@ impl Context<'_> {
     /// A record of which nothing is known. For a day after the store forgot what it held its counts begin half spent.
     fn new_record(&self, event_salt: [u8; 16]) -> SubjectRecord {
         let record = SubjectRecord::new(event_salt, self.generation);
-        let forgot_lately = self.forgot_at.is_some_and(|at| !self.now.has_reached(at.plus(FORGOTTEN_PERIOD)));
-        if forgot_lately { record.half_spent(self.rules) } else { record }
+        let forgot_lately = self
+            .forgot_at
+            .is_some_and(|at| !self.now.has_reached(at.plus(FORGOTTEN_PERIOD)));
+        if forgot_lately {
+            record.half_spent(self.rules)
+        } else {
+            record
+        }
     }
 }
 
@@ -141,12 +148,21 @@ impl Outgoing {
 impl<T> Decision<T> {
     /// An answer that changes nothing.
     fn same(reply: Result<T, Refusal>) -> Self {
-        Self { next: Next::Same, events: Vec::new(), outgoing: None, reply }
+        Self {
+            next: Next::Same,
+            events: Vec::new(),
+            outgoing: None,
+            reply,
+        }
     }
 
     /// The same, but an answer that changes nothing waits until what it tells of is durable.
     fn settled(self) -> Self {
-        let next = if self.next == Next::Same && self.reply.is_ok() { Next::Settled } else { self.next };
+        let next = if self.next == Next::Same && self.reply.is_ok() {
+            Next::Settled
+        } else {
+            self.next
+        };
         Self { next, ..self }
     }
 
@@ -186,14 +202,28 @@ struct Found {
 }
 
 /// Finds the target; another tenant's is as absent as an unknown one.
-fn find(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> Result<Found, Refusal> {
+fn find(
+    record: Option<SubjectRecord>,
+    target: &Target,
+    cx: &Context<'_>,
+) -> Result<Found, Refusal> {
     let record = record.ok_or(Refusal::NotFound)?;
     let is_target = |v: &Verification| v.id == target.id && v.tenant == target.tenant;
-    let place = record.verifications.iter().position(is_target).ok_or(Refusal::NotFound)?;
+    let place = record
+        .verifications
+        .iter()
+        .position(is_target)
+        .ok_or(Refusal::NotFound)?;
     let mut events = Vec::new();
     let changed = record.generation != cx.generation;
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
-    Ok(Found { caller: target.caller.clone(), record, place, events, changed })
+    Ok(Found {
+        caller: target.caller.clone(),
+        record,
+        place,
+        events,
+        changed,
+    })
 }
 
 impl Found {
@@ -208,7 +238,10 @@ impl Found {
     /// What a change of generation ended is refused with a reason that says "start again".
     fn of_this_generation(&self) -> Result<(), Refusal> {
         match self.verification().phase {
-            Phase::Closed { outcome: Outcome::Canceled(CancelCause::Generation), .. } => Err(Refusal::StartAgain),
+            Phase::Closed {
+                outcome: Outcome::Canceled(CancelCause::Generation),
+                ..
+            } => Err(Refusal::StartAgain),
             Phase::Closed { .. } | Phase::Pending(_) => Ok(()),
         }
     }
@@ -216,22 +249,42 @@ impl Found {
     /// Ends the command with an answer and no change of its own; what the change of generation did is committed.
     fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
         let durability = Durability::of_penalty(self.changed);
-        let next = if self.changed { Next::Write(Box::new(self.record), durability) } else { Next::Same };
-        Decision { next, events: self.events, outgoing: None, reply }
+        let next = if self.changed {
+            Next::Write(Box::new(self.record), durability)
+        } else {
+            Next::Same
+        };
+        Decision {
+            next,
+            events: self.events,
+            outgoing: None,
+            reply,
+        }
     }
 
     /// Ends the command with a step of the verification, so all its events are the caller's: after a change of
     /// generation no verification takes a step.
     fn write<T>(self, durability: Durability, reply: T) -> Decision<T> {
-        let events = self.events.into_iter().map(|event| event.by(&self.caller)).collect();
-        Decision { next: Next::Write(Box::new(self.record), durability), events, outgoing: None, reply: Ok(reply) }
+        let events = self
+            .events
+            .into_iter()
+            .map(|event| event.by(&self.caller))
+            .collect();
+        Decision {
+            next: Next::Write(Box::new(self.record), durability),
+            events,
+            outgoing: None,
+            reply: Ok(reply),
+        }
     }
 }
 
 impl SubjectRecord {
     /// Remembers a recipient; says whether the subject was not reached there within a day.
     fn meet(&mut self, recipient: &Recipient, cx: &Context<'_>) -> bool {
-        let mark = cx.keyring.mark("recipient", &[recipient.limit_form().as_bytes()]);
+        let mark = cx
+            .keyring
+            .mark("recipient", &[recipient.limit_form().as_bytes()]);
         self.reached.meet(mark, cx.now)
     }
 
@@ -239,7 +292,10 @@ impl SubjectRecord {
     #[must_use]
     pub fn standing(&self, verification: &Verification) -> Standing {
         let next_attempt_at = self.failures.of(verification.origin).next_attempt_at;
-        Standing { verification: verification.clone(), next_attempt_at }
+        Standing {
+            verification: verification.clone(),
+            next_attempt_at,
+        }
     }
 }
 
@@ -247,12 +303,29 @@ impl SubjectRecord {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for an unknown one and for another tenant's.
-pub fn get(record: Option<SubjectRecord>, target: &Target, cx: &Context<'_>) -> Result<Standing, Refusal> {
+pub fn get(
+    record: Option<SubjectRecord>,
+    target: &Target,
+    cx: &Context<'_>,
+) -> Result<Standing, Refusal> {
     find(record, target, cx).map(|found| found.standing())
 }
 
 /// The event of a command that was refused, or that came after the end.
 #[must_use]
-pub fn refused(caller: &CallerName, verification: Option<VerificationId>, what: What, at: Timestamp) -> Event {
-    Event { at, caller: Some(caller.clone()), agent: None, contact: None, verification, action: None, what }
+pub fn refused(
+    caller: &CallerName,
+    verification: Option<VerificationId>,
+    what: What,
+    at: Timestamp,
+) -> Event {
+    Event {
+        at,
+        caller: Some(caller.clone()),
+        agent: None,
+        contact: None,
+        verification,
+        action: None,
+        what,
+    }
 }

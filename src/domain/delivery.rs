@@ -186,9 +186,19 @@ impl Delivery {
 
     /// Takes the report of the one who held the lease; `None` if the report changes nothing.
     #[must_use]
-    pub fn report(mut self, token: &[u8; 16], sender: &str, outcome: HandOver, now: Timestamp) -> Option<Self> {
+    pub fn report(
+        mut self,
+        token: &[u8; 16],
+        sender: &str,
+        outcome: HandOver,
+        now: Timestamp,
+    ) -> Option<Self> {
         let held = matches!(&self.status, DeliveryStatus::Leased(lease) if lease.token == *token);
-        let waiting = held || matches!(self.status, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_));
+        let waiting = held
+            || matches!(
+                self.status,
+                DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)
+            );
         self.status = match outcome {
             // A late report, after the lease passed on: the message did go out, and that is what counts.
             HandOver::Taken { reference } if waiting => {
@@ -198,18 +208,31 @@ impl Delivery {
             HandOver::Taken { reference } => return self.overtaken(sender, reference),
             HandOver::Again { after, position } if held => {
                 self.position = position;
-                DeliveryStatus::Queued { not_before: now.plus(after) }
+                DeliveryStatus::Queued {
+                    not_before: now.plus(after),
+                }
             }
-            HandOver::PassedOn { by, after, position } if held => {
+            HandOver::PassedOn {
+                by,
+                after,
+                position,
+            } if held => {
                 self.position = position;
                 self.refusals = self.refusals.with(by);
-                DeliveryStatus::Queued { not_before: now.plus(after) }
+                DeliveryStatus::Queued {
+                    not_before: now.plus(after),
+                }
             }
             HandOver::Held { after } if held => return Some(self.hold(now, after)),
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
-            HandOver::Again { .. } | HandOver::PassedOn { .. } | HandOver::Held { .. } | HandOver::GivenUp { .. } => return None,
+            HandOver::Again { .. }
+            | HandOver::PassedOn { .. }
+            | HandOver::Held { .. }
+            | HandOver::GivenUp { .. } => return None,
         };
-        self.sender = Some(sender.to_owned()).filter(|sender| !sender.is_empty()).or(self.sender);
+        self.sender = Some(sender.to_owned())
+            .filter(|sender| !sender.is_empty())
+            .or(self.sender);
         self.updated_at = now;
         Some(self)
     }
@@ -218,8 +241,12 @@ impl Delivery {
     /// is called there.
     fn overtaken(mut self, sender: &str, reference: Option<ProviderReference>) -> Option<Self> {
         match &self.status {
-            DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Undelivered { .. } => {}
-            DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Failed { .. } => return None,
+            DeliveryStatus::Sent
+            | DeliveryStatus::Delivered
+            | DeliveryStatus::Undelivered { .. } => {}
+            DeliveryStatus::Queued { .. }
+            | DeliveryStatus::Leased(_)
+            | DeliveryStatus::Failed { .. } => return None,
         }
         let same = self.sender.as_deref() == Some(sender);
         if self.reference.is_some() || (same && reference.is_none()) {
@@ -246,12 +273,16 @@ impl Delivery {
                 | DeliveryStatus::Failed { .. },
             ) => DeliveryStatus::Delivered,
             // It comes before our own report: the message did go out, and needs no other try.
-            (Receipt::Sent, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)) => DeliveryStatus::Sent,
+            (Receipt::Sent, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)) => {
+                DeliveryStatus::Sent
+            }
             // Of one try it is the end. After a failover, or before another try, it is word of an earlier one.
             (Receipt::Undelivered { reason }, DeliveryStatus::Leased(_)) if self.tries <= 1 => {
                 DeliveryStatus::Undelivered { reason }
             }
-            (Receipt::Undelivered { reason }, DeliveryStatus::Sent) if is_taker => DeliveryStatus::Undelivered { reason },
+            (Receipt::Undelivered { reason }, DeliveryStatus::Sent) if is_taker => {
+                DeliveryStatus::Undelivered { reason }
+            }
             (
                 Receipt::Sent | Receipt::Undelivered { .. },
                 DeliveryStatus::Queued { .. }
@@ -272,14 +303,18 @@ impl Delivery {
         self.position = 0;
         self.tries = self.tries.saturating_sub(1);
         self.updated_at = now;
-        self.status = DeliveryStatus::Queued { not_before: now.plus(after) };
+        self.status = DeliveryStatus::Queued {
+            not_before: now.plus(after),
+        };
         self
     }
 
     /// Gives it up.
     #[must_use]
     pub fn fail(mut self, reason: &str, now: Timestamp) -> Self {
-        self.status = DeliveryStatus::Failed { reason: reason.to_owned() };
+        self.status = DeliveryStatus::Failed {
+            reason: reason.to_owned(),
+        };
         self.updated_at = now;
         self
     }

@@ -51,7 +51,10 @@ macro_rules! text_id {
 }
 
 fn is_setting_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
 fn is_visible_ascii(text: &str) -> bool {
@@ -68,7 +71,10 @@ pub(super) fn is_printable(text: &str, max: usize) -> bool {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    !text.is_empty() && text.chars().count() <= max && text.trim() == text && !text.chars().any(hidden)
+    !text.is_empty()
+        && text.chars().count() <= max
+        && text.trim() == text
+        && !text.chars().any(hidden)
 }
 
 text_id!(
@@ -115,7 +121,9 @@ text_id!(
 fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');
     text.len() <= 35
-        && parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic()))
+        && parts.next().is_some_and(|p| {
+            (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic())
+        })
         && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
@@ -123,7 +131,11 @@ impl Locale {
     /// The language alone, in lower case: `de` of `de-AT`.
     #[must_use]
     pub fn language(&self) -> String {
-        self.0.split('-').next().unwrap_or_default().to_ascii_lowercase()
+        self.0
+            .split('-')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
     }
 }
 
@@ -132,11 +144,20 @@ impl SubjectId {
     /// of its own and must not be used as an opaque id.
     #[must_use]
     pub fn looks_like_citizen_number(&self) -> bool {
-        let digits: Vec<i32> = self.0.chars().filter_map(|c| c.to_digit(10)).filter_map(|d| i32::try_from(d).ok()).collect();
+        let digits: Vec<i32> = self
+            .0
+            .chars()
+            .filter_map(|c| c.to_digit(10))
+            .filter_map(|d| i32::try_from(d).ok())
+            .collect();
         if self.0.len() != 9 || digits.len() != 9 || digits.iter().all(|d| *d == 0) {
             return false;
         }
-        let sum: i32 = digits.iter().zip([9, 8, 7, 6, 5, 4, 3, 2, -1]).map(|(digit, weight)| digit * weight).sum();
+        let sum: i32 = digits
+            .iter()
+            .zip([9, 8, 7, 6, 5, 4, 3, 2, -1])
+            .map(|(digit, weight)| digit * weight)
+            .sum();
         sum % 11 == 0
     }
 }
@@ -185,9 +206,16 @@ impl VerificationId {
     /// Says what the form is.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("must be vrf_ and 44 base58 characters");
-        let digits = text.strip_prefix(VERIFICATION_PREFIX).filter(|digits| digits.len() == VERIFICATION_CHARS);
-        let raw: [u8; 32] = digits.and_then(|digits| base58::decode(digits.as_bytes())).ok_or(wrong)?;
-        let mut id = Self { subject: SubjectKey([0; 16]), random: [0; 16] };
+        let digits = text
+            .strip_prefix(VERIFICATION_PREFIX)
+            .filter(|digits| digits.len() == VERIFICATION_CHARS);
+        let raw: [u8; 32] = digits
+            .and_then(|digits| base58::decode(digits.as_bytes()))
+            .ok_or(wrong)?;
+        let mut id = Self {
+            subject: SubjectKey([0; 16]),
+            random: [0; 16],
+        };
         id.subject.0.copy_from_slice(&raw[..16]);
         id.random.copy_from_slice(&raw[16..]);
         Ok(id)
@@ -247,27 +275,48 @@ mod tests {
     #[test]
     fn ids_with_leading_zero_bytes_survive() {
         for id in [[0; 16], [255; 16]] {
-            let id = VerificationId { subject: SubjectKey([0; 16]), random: id };
+            let id = VerificationId {
+                subject: SubjectKey([0; 16]),
+                random: id,
+            };
             assert_eq!(VerificationId::parse(&id.to_string()), Ok(id));
         }
-        assert!(VerificationId::parse(&format!("vrf_{}", "z".repeat(44))).is_err(), "a number above 256 bits");
+        assert!(
+            VerificationId::parse(&format!("vrf_{}", "z".repeat(44))).is_err(),
+            "a number above 256 bits"
+        );
         assert!(VerificationId::parse("vrf_1").is_err());
         assert_eq!(DeliveryId([255; 16]).to_string().len(), 26);
     }
 
     #[test]
     fn a_subject_has_no_invisible_characters() {
-        for bad in ["", " a", "a\n", "a\u{200b}b", "a\u{202e}b", &"x".repeat(129)] {
+        for bad in [
+            "",
+            " a",
+            "a\n",
+            "a\u{200b}b",
+            "a\u{202e}b",
+            &"x".repeat(129),
+        ] {
             assert!(SubjectId::parse(bad).is_err(), "{bad:?}");
         }
         assert!(SubjectId::parse("customer 42 é").is_ok());
-        assert_eq!(format!("{:?}", SubjectId::parse("s").unwrap()), "SubjectId(hidden)");
+        assert_eq!(
+            format!("{:?}", SubjectId::parse("s").unwrap()),
+            "SubjectId(hidden)"
+        );
     }
 
     #[test]
     fn priv_04_a_citizen_number_is_recognised() {
         let looks = |text| SubjectId::parse(text).unwrap().looks_like_citizen_number();
         assert!(looks("111222333"));
-        assert!(!looks("111222334") && !looks("000000000") && !looks("customer-1") && !looks("1112223330"));
+        assert!(
+            !looks("111222334")
+                && !looks("000000000")
+                && !looks("customer-1")
+                && !looks("1112223330")
+        );
     }
 }

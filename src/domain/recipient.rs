@@ -47,7 +47,11 @@ impl Recipient {
             }
             Channel::Push => (app::canonical(address)?, None),
         };
-        Ok(Self { channel, address, plan: OnceLock::from(plan) })
+        Ok(Self {
+            channel,
+            address,
+            plan: OnceLock::from(plan),
+        })
     }
 
     /// From an address that was canonical when it was stored: only its outer form is looked at again.
@@ -60,8 +64,16 @@ impl Recipient {
             Channel::Sms | Channel::Voice | Channel::Whatsapp => address.starts_with('+'),
             Channel::Push => app::PushKind::split(address).is_some(),
         };
-        let recipient = Self { channel, address: address.to_owned(), plan: OnceLock::new() };
-        if fits { Ok(recipient) } else { Err(Invalid("is not a canonical address")) }
+        let recipient = Self {
+            channel,
+            address: address.to_owned(),
+            plan: OnceLock::new(),
+        };
+        if fits {
+            Ok(recipient)
+        } else {
+            Err(Invalid("is not a canonical address"))
+        }
     }
 
     /// The channel.
@@ -79,7 +91,11 @@ impl Recipient {
     /// The push service of the address, and what the service calls the installation; `None` but for apps.
     #[must_use]
     pub fn installation(&self) -> Option<(app::PushKind, &str)> {
-        if self.channel == Channel::Push { app::PushKind::split(&self.address) } else { None }
+        if self.channel == Channel::Push {
+            app::PushKind::split(&self.address)
+        } else {
+            None
+        }
     }
 
     /// The address as it may be shown: `a•••@e•••.org`, `+31 6 •••• ••34`, `app •••• 4f2a`.
@@ -87,9 +103,10 @@ impl Recipient {
     pub fn masked(&self) -> String {
         match self.channel {
             Channel::Email => mask_email(&self.address),
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
-                mask_number(&self.address, self.plan().map_or(0, |plan| plan.calling_code))
-            }
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(
+                &self.address,
+                self.plan().map_or(0, |plan| plan.calling_code),
+            ),
             Channel::Push => app::mask(&self.address),
         }
     }
@@ -99,7 +116,9 @@ impl Recipient {
     pub fn plan(&self) -> Option<Plan> {
         match self.channel {
             Channel::Email | Channel::Push => None,
-            Channel::Sms | Channel::Voice | Channel::Whatsapp => *self.plan.get_or_init(|| Plan::of(&self.address)),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => {
+                *self.plan.get_or_init(|| Plan::of(&self.address))
+            }
         }
     }
 }
@@ -123,10 +142,15 @@ impl Recipient {
             Channel::Email => {
                 let (local, domain) = self.address.rsplit_once('@').unwrap_or((&self.address, ""));
                 // A local part that begins with the plus has no other name.
-                let name = local.find('+').filter(|at| *at > 0).map_or(local, |at| &local[..at]);
+                let name = local
+                    .find('+')
+                    .filter(|at| *at > 0)
+                    .map_or(local, |at| &local[..at]);
                 Cow::Owned(format!("{}@{domain}", name.to_ascii_lowercase()))
             }
-            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => Cow::Borrowed(&self.address),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => {
+                Cow::Borrowed(&self.address)
+            }
         }
     }
 
@@ -135,8 +159,15 @@ impl Recipient {
     pub fn numbering(&self) -> Option<Numbering> {
         let plan = self.plan()?;
         Some(Numbering {
-            country: plan.country.map_or_else(|| plan.calling_code.to_string(), |country| country.as_str().to_owned()),
-            block: self.address.get(..self.address.len().saturating_sub(3)).unwrap_or_default().to_owned(),
+            country: plan.country.map_or_else(
+                || plan.calling_code.to_string(),
+                |country| country.as_str().to_owned(),
+            ),
+            block: self
+                .address
+                .get(..self.address.len().saturating_sub(3))
+                .unwrap_or_default()
+                .to_owned(),
         })
     }
 }
@@ -151,7 +182,9 @@ fn mask_number(number: &str, calling_code: u16) -> String {
     let country = calling_code.to_string();
     let national = number.get(1 + country.len()..).unwrap_or_default();
     let first = national.get(..1).unwrap_or_default();
-    let last = national.get(national.len().saturating_sub(2)..).unwrap_or_default();
+    let last = national
+        .get(national.len().saturating_sub(2)..)
+        .unwrap_or_default();
     format!("+{country} {first} •••• ••{last}")
 }
 
@@ -160,7 +193,9 @@ mod tests {
     use super::*;
 
     fn canonical(channel: Channel, text: &str) -> Option<String> {
-        Recipient::parse(channel, text).ok().map(|r| r.expose().to_owned())
+        Recipient::parse(channel, text)
+            .ok()
+            .map(|r| r.expose().to_owned())
     }
 
     #[test]
@@ -184,8 +219,17 @@ mod tests {
 
     #[test]
     fn text_05_a_number_has_one_form_or_is_refused() {
-        for text in ["+31612345678", "+31 6 12345678", "+31 (0)6-1234 5678", "+31-6-12.34.56.78"] {
-            assert_eq!(canonical(Channel::Sms, text).as_deref(), Some("+31612345678"), "{text:?}");
+        for text in [
+            "+31612345678",
+            "+31 6 12345678",
+            "+31 (0)6-1234 5678",
+            "+31-6-12.34.56.78",
+        ] {
+            assert_eq!(
+                canonical(Channel::Sms, text).as_deref(),
+                Some("+31612345678"),
+                "{text:?}"
+            );
         }
         for text in [
             "0612345678",
@@ -204,29 +248,65 @@ mod tests {
 
     #[test]
     fn a_recipient_is_counted_under_one_form() {
-        let form = |channel, text| Recipient::parse(channel, text).unwrap().limit_form().into_owned();
+        let form = |channel, text| {
+            Recipient::parse(channel, text)
+                .unwrap()
+                .limit_form()
+                .into_owned()
+        };
         assert_eq!(form(Channel::Sms, "+31 6 12345678"), "+31612345678");
-        assert_eq!(form(Channel::Sms, "+31612345678"), form(Channel::Voice, "+31 (0)6-1234 5678"));
-        assert_eq!(form(Channel::Email, "Anna+1@Example.org"), form(Channel::Email, "anna@example.org"));
-        assert_ne!(form(Channel::Email, "anna@example.org"), form(Channel::Email, "anna@example.com"));
-        assert_ne!(form(Channel::Email, "+1@example.org"), form(Channel::Email, "+2@example.org"));
+        assert_eq!(
+            form(Channel::Sms, "+31612345678"),
+            form(Channel::Voice, "+31 (0)6-1234 5678")
+        );
+        assert_eq!(
+            form(Channel::Email, "Anna+1@Example.org"),
+            form(Channel::Email, "anna@example.org")
+        );
+        assert_ne!(
+            form(Channel::Email, "anna@example.org"),
+            form(Channel::Email, "anna@example.com")
+        );
+        assert_ne!(
+            form(Channel::Email, "+1@example.org"),
+            form(Channel::Email, "+2@example.org")
+        );
     }
 
     #[test]
     fn send_03_a_number_belongs_to_a_country_and_a_block_of_a_thousand() {
-        let of = |text| Recipient::parse(Channel::Sms, text).unwrap().numbering().unwrap();
+        let of = |text| {
+            Recipient::parse(Channel::Sms, text)
+                .unwrap()
+                .numbering()
+                .unwrap()
+        };
         let pair = |text| (of(text).country, of(text).block);
-        assert_eq!(pair("+31612345678"), ("NL".to_owned(), "+31612345".to_owned()));
+        assert_eq!(
+            pair("+31612345678"),
+            ("NL".to_owned(), "+31612345".to_owned())
+        );
         assert_eq!(of("+31612345678"), of("+31612345999"));
         assert_ne!(of("+31612345678").block, of("+31612346678").block);
-        assert_eq!((of("+12125550123").country, of("+14165550123").country), ("US".to_owned(), "CA".to_owned()));
-        assert_eq!(Recipient::parse(Channel::Email, "a@example.org").unwrap().numbering(), None);
+        assert_eq!(
+            (of("+12125550123").country, of("+14165550123").country),
+            ("US".to_owned(), "CA".to_owned())
+        );
+        assert_eq!(
+            Recipient::parse(Channel::Email, "a@example.org")
+                .unwrap()
+                .numbering(),
+            None
+        );
     }
 
     #[test]
     fn log_03_what_is_shown_is_masked() {
         let shown = |channel, text| format!("{:?}", Recipient::parse(channel, text).unwrap());
-        assert_eq!(shown(Channel::Email, "anna@example.org"), "email:a•••@e•••.org");
+        assert_eq!(
+            shown(Channel::Email, "anna@example.org"),
+            "email:a•••@e•••.org"
+        );
         assert_eq!(shown(Channel::Sms, "+31612345634"), "sms:+31 6 •••• ••34");
     }
 }

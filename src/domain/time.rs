@@ -52,7 +52,10 @@ impl Now {
     /// From the service's clock and the store's clock, in any order.
     #[must_use]
     pub fn new(service: Timestamp, store: Timestamp) -> Self {
-        Self { earlier: service.min(store), later: service.max(store) }
+        Self {
+            earlier: service.min(store),
+            later: service.max(store),
+        }
     }
 
     /// Has `end` passed, by either clock?
@@ -97,8 +100,17 @@ mod tests {
     #[test]
     fn time_01_the_stricter_clock_decides() {
         let now = Now::new(Timestamp::from_micros(100), Timestamp::from_micros(300));
-        assert!(now.is_past(Timestamp::from_micros(200)), "expired by one clock is expired");
-        assert!(!now.has_reached(Timestamp::from_micros(200)), "over by one clock is not over");
-        assert_eq!(now.until(Timestamp::from_micros(250)), Duration::from_micros(150));
+        assert!(
+            now.is_past(Timestamp::from_micros(200)),
+            "expired by one clock is expired"
+        );
+        assert!(
+            !now.has_reached(Timestamp::from_micros(200)),
+            "over by one clock is not over"
+        );
+        assert_eq!(
+            now.until(Timestamp::from_micros(250)),
+            Duration::from_micros(150)
+        );
     }
 }

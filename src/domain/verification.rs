@@ -91,7 +91,10 @@ impl Pending {
     #[must_use]
     pub fn recipient_on(&self, channel: Channel) -> Option<(usize, &Recipient)> {
         let permitted = self.limits.channels.contains(&channel);
-        self.recipients.iter().enumerate().find(|(_, recipient)| permitted && recipient.channel() == channel)
+        self.recipients
+            .iter()
+            .enumerate()
+            .find(|(_, recipient)| permitted && recipient.channel() == channel)
     }
 }
 
@@ -203,9 +206,14 @@ impl Verification {
     /// other.
     #[must_use]
     pub fn last_road(&self) -> Option<&Delivery> {
-        let is_passed_over =
-            |delivery: &&Delivery| matches!(delivery.status, DeliveryStatus::Failed { .. }) && delivery.tries == 0;
-        self.deliveries.iter().rev().find(|delivery| !is_passed_over(delivery)).or(self.deliveries.last())
+        let is_passed_over = |delivery: &&Delivery| {
+            matches!(delivery.status, DeliveryStatus::Failed { .. }) && delivery.tries == 0
+        };
+        self.deliveries
+            .iter()
+            .rev()
+            .find(|delivery| !is_passed_over(delivery))
+            .or(self.deliveries.last())
     }
 
     /// When it ended, as readers see it.
@@ -220,22 +228,37 @@ impl Verification {
     /// Its code, while it is pending and its key is in the ring; that of a test recipient is in the settings.
     #[must_use]
     pub fn code(&self, keyring: &Keyring, tests: &TestRecipients) -> Option<Digits> {
-        let Phase::Pending(pending) = &self.phase else { return None };
+        let Phase::Pending(pending) = &self.phase else {
+            return None;
+        };
         if let Some(known) = tests.code_of_all(&pending.recipients) {
             return Some(known.clone());
         }
-        derive(keyring, &self.kid, &self.code_fields(pending, &pending.binding.digest()))
+        derive(
+            keyring,
+            &self.kid,
+            &self.code_fields(pending, &pending.binding.digest()),
+        )
     }
 
     /// What its link carries, while it is pending and its key is in the ring; none if it has no link.
     #[must_use]
     pub fn link(&self, keyring: &Keyring) -> Option<LinkToken> {
-        let Phase::Pending(pending) = &self.phase else { return None };
+        let Phase::Pending(pending) = &self.phase else {
+            return None;
+        };
         if pending.browser.is_none() || !pending.limits.entry_modes.contains(&EntryMode::Link) {
             return None;
         }
-        let secret = derive_link(keyring, &self.kid, &self.code_fields(pending, &pending.binding.digest()))?;
-        Some(LinkToken { verification: self.id, secret })
+        let secret = derive_link(
+            keyring,
+            &self.kid,
+            &self.code_fields(pending, &pending.binding.digest()),
+        )?;
+        Some(LinkToken {
+            verification: self.id,
+            secret,
+        })
     }
 
     fn code_fields<'a>(&'a self, pending: &'a Pending, binding: &'a [u8; 32]) -> CodeFields<'a> {
@@ -271,7 +294,10 @@ impl Verification {
     #[must_use]
     pub fn forget_at(&self, rules: &SubjectRules) -> Option<Timestamp> {
         match &self.phase {
-            Phase::Closed { at, .. } => Some(at.plus(rules.closed_retention).max(self.expires_at.plus(CLOSED_MARGIN))),
+            Phase::Closed { at, .. } => Some(
+                at.plus(rules.closed_retention)
+                    .max(self.expires_at.plus(CLOSED_MARGIN)),
+            ),
             Phase::Pending(_) => None,
         }
     }
@@ -279,8 +305,14 @@ impl Verification {
     /// When it next wants attention.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Timestamp {
-        let end = self.forget_at(rules).unwrap_or_else(|| self.expires_at.plus(EXPIRY_GRACE));
+        let end = self
+            .forget_at(rules)
+            .unwrap_or_else(|| self.expires_at.plus(EXPIRY_GRACE));
         let next_step = self.live(now).and(self.next_step()).map(|step| step.at);
-        self.deliveries.iter().filter_map(Delivery::wake_at).chain(next_step).fold(end, Timestamp::min)
+        self.deliveries
+            .iter()
+            .filter_map(Delivery::wake_at)
+            .chain(next_step)
+            .fold(end, Timestamp::min)
     }
 }

@@ -7,7 +7,14 @@ const VALUES: [u8; 256] = values();
 const NONE: u8 = u8::MAX;
 /// Digits of one step: of the powers of 58 the fifth is the largest below 2^32.
 const STEP: usize = 5;
-const POWERS: [u32; STEP + 1] = [1, 58, 58_u32.pow(2), 58_u32.pow(3), 58_u32.pow(4), 58_u32.pow(5)];
+const POWERS: [u32; STEP + 1] = [
+    1,
+    58,
+    58_u32.pow(2),
+    58_u32.pow(3),
+    58_u32.pow(4),
+    58_u32.pow(5),
+];
 /// Numbers are taken 32 bits at a time; the longest has 320.
 const WORDS_MAX: usize = 10;
 
@@ -27,7 +34,9 @@ pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
     let (bytes, _) = raw.as_chunks();
     let mut left = &mut words[..bytes.len()];
-    left.iter_mut().zip(bytes).for_each(|(word, bytes)| *word = u32::from_be_bytes(*bytes));
+    left.iter_mut()
+        .zip(bytes)
+        .for_each(|(word, bytes)| *word = u32::from_be_bytes(*bytes));
     let mut digits = [ALPHABET[0]; DIGITS];
     for step in digits.rchunks_mut(STEP) {
         let mut rest = divide(left, POWERS[STEP]);
@@ -61,12 +70,18 @@ pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     }
     let mut raw = [0; BYTES];
     let (bytes, _) = raw.as_chunks_mut();
-    bytes.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+    bytes
+        .iter_mut()
+        .zip(words)
+        .for_each(|(bytes, word)| *bytes = word.to_be_bytes());
     Some(raw)
 }
 
 /// Divides a number, the highest word first; gives the remainder.
-#[expect(clippy::cast_possible_truncation, reason = "a quotient of two words by a divisor above the higher one is one word")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a quotient of two words by a divisor above the higher one is one word"
+)]
 fn divide(words: &mut [u32], by: u32) -> u32 {
     let mut rest = 0;
     for word in words {
@@ -78,7 +93,10 @@ fn divide(words: &mut [u32], by: u32) -> u32 {
 }
 
 /// Multiplies a number and adds to it; gives what does not fit.
-#[expect(clippy::cast_possible_truncation, reason = "the lower word stays, and the higher one is carried on")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower word stays, and the higher one is carried on"
+)]
 fn multiply_add(words: &mut [u32], by: u32, add: u32) -> u64 {
     words.iter_mut().rev().fold(u64::from(add), |carry, word| {
         let number = u64::from(*word) * u64::from(by) + carry;
@@ -119,7 +137,10 @@ mod tests {
     fn the_greatest_number_fits_and_the_next_does_not() {
         let mut digits: [u8; 22] = encode(&[255; 16]);
         assert_eq!(decode(&digits), Some([255; 16]));
-        assert_eq!(&digits[..], bs58::encode([255; 16]).into_string().as_bytes());
+        assert_eq!(
+            &digits[..],
+            bs58::encode([255; 16]).into_string().as_bytes()
+        );
         digits[21] += 1;
         assert_eq!(decode::<16>(&digits), None);
     }
@@ -127,7 +148,11 @@ mod tests {
     #[test]
     fn what_is_no_digit_is_refused() {
         for other in ["0", "O", "I", "l", " ", "é", "+"] {
-            assert_eq!(decode::<16>(format!("{other:1>22}").as_bytes()), None, "{other}");
+            assert_eq!(
+                decode::<16>(format!("{other:1>22}").as_bytes()),
+                None,
+                "{other}"
+            );
         }
     }
 }

@@ -46,11 +46,19 @@ pub fn septets(character: char) -> Option<Septets> {
     if character.is_ascii_alphanumeric() {
         return u8::try_from(character).ok().map(Septets::One);
     }
-    if let Some((_, number)) = EXTENSION.iter().find(|(of_extension, _)| *of_extension == character) {
+    if let Some((_, number)) = EXTENSION
+        .iter()
+        .find(|(of_extension, _)| *of_extension == character)
+    {
         return Some(Septets::Two([ESCAPE, *number]));
     }
-    let number = ALPHABET.chars().position(|of_alphabet| of_alphabet == character)?;
-    u8::try_from(number).ok().filter(|number| *number != ESCAPE).map(Septets::One)
+    let number = ALPHABET
+        .chars()
+        .position(|of_alphabet| of_alphabet == character)?;
+    u8::try_from(number)
+        .ok()
+        .filter(|number| *number != ESCAPE)
+        .map(Septets::One)
 }
 
 #[cfg(test)]
@@ -64,7 +72,10 @@ pub(crate) mod tests {
         while let Some(&number) = numbers.next() {
             let character = if number == ESCAPE {
                 let next = numbers.next();
-                EXTENSION.iter().find(|(_, number)| Some(number) == next).map(|(character, _)| *character)
+                EXTENSION
+                    .iter()
+                    .find(|(_, number)| Some(number) == next)
+                    .map(|(character, _)| *character)
             } else {
                 ALPHABET.chars().nth(number.into())
             };
@@ -80,8 +91,20 @@ pub(crate) mod tests {
             let expected = (number != ESCAPE).then_some(Septets::One(number));
             assert_eq!(septets(character), expected, "{character:?}");
         }
-        for (character, number) in [('@', 0), ('\n', 0x0a), (' ', 0x20), ('¤', 0x24), ('A', 0x41), ('ü', 0x7e), ('à', 0x7f)] {
-            assert_eq!(septets(character), Some(Septets::One(number)), "{character:?}");
+        for (character, number) in [
+            ('@', 0),
+            ('\n', 0x0a),
+            (' ', 0x20),
+            ('¤', 0x24),
+            ('A', 0x41),
+            ('ü', 0x7e),
+            ('à', 0x7f),
+        ] {
+            assert_eq!(
+                septets(character),
+                Some(Septets::One(number)),
+                "{character:?}"
+            );
         }
         assert_eq!(septets('€'), Some(Septets::Two([0x1b, 0x65])));
         for foreign in ['`', 'ó', 'ç', '\t', '\0', '\u{1b}', '😀'] {

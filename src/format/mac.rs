@@ -85,8 +85,14 @@ mod tests {
         // RFC 2202, section 3, case 2, and RFC 4231, section 4.3.
         let (secret, parts): (_, [&[u8]; 2]) = (b"Jefe", [b"what do ya want ", b"for nothing?"]);
         for (key, tag) in [
-            (MacKey::sha_1(secret), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
-            (MacKey::sha_256(secret), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                MacKey::sha_1(secret),
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (
+                MacKey::sha_256(secret),
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
         ] {
             let mut tag = hex::decode(tag).unwrap();
             assert!(key.verifies(&parts, &tag));

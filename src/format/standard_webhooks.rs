@@ -26,14 +26,23 @@ impl WebhookKeys {
     /// A secret has another form, or there is none.
     pub fn parse<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, WrongSecret> {
         let keys: Vec<_> = secrets.into_iter().map(key).collect::<Result<_, _>>()?;
-        if keys.is_empty() { Err(WrongSecret) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            Err(WrongSecret)
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// The header: one signature for each key, with a space between them.
     #[must_use]
     pub fn sign(&self, id: &str, seconds: u64, body: &[u8]) -> String {
         let begin = format!("{id}.{seconds}.");
-        let sign = |key: &MacKey| format!("{VERSION}{}", BASE64_STANDARD.encode(key.sign(&[begin.as_bytes(), body])));
+        let sign = |key: &MacKey| {
+            format!(
+                "{VERSION}{}",
+                BASE64_STANDARD.encode(key.sign(&[begin.as_bytes(), body]))
+            )
+        };
         self.0.iter().map(sign).collect::<Vec<_>>().join(" ")
     }
 
@@ -41,8 +50,16 @@ impl WebhookKeys {
     #[must_use]
     pub fn verifies(&self, id: &str, seconds: u64, body: &[u8], header: &str) -> bool {
         let begin = format!("{id}.{seconds}.");
-        let tags = header.split(' ').filter_map(|signature| BASE64_STANDARD.decode(signature.strip_prefix(VERSION)?).ok());
-        tags.take(SIGNATURES_MAX).any(|tag| self.0.iter().any(|key| key.verifies(&[begin.as_bytes(), body], &tag)))
+        let tags = header.split(' ').filter_map(|signature| {
+            BASE64_STANDARD
+                .decode(signature.strip_prefix(VERSION)?)
+                .ok()
+        });
+        tags.take(SIGNATURES_MAX).any(|tag| {
+            self.0
+                .iter()
+                .any(|key| key.verifies(&[begin.as_bytes(), body], &tag))
+        })
     }
 }
 
@@ -52,7 +69,11 @@ const SIGNATURES_MAX: usize = 8;
 fn key(secret: &str) -> Result<MacKey, WrongSecret> {
     let encoded = secret.strip_prefix(PREFIX).ok_or(WrongSecret)?;
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(encoded).map_err(|_| WrongSecret)?);
-    if (24..=64).contains(&bytes.len()) { Ok(MacKey::sha_256(&bytes)) } else { Err(WrongSecret) }
+    if (24..=64).contains(&bytes.len()) {
+        Ok(MacKey::sha_256(&bytes))
+    } else {
+        Err(WrongSecret)
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +93,10 @@ mod tests {
     fn hook_02_any_secret_of_a_rotation_verifies_and_no_other() {
         let header = keys(&[1, 2]).sign("msg_1", 7, b"body");
         for known in [&[1][..], &[2], &[3, 2], &[1, 2]] {
-            assert!(keys(known).verifies("msg_1", 7, b"body", &header), "{known:?}");
+            assert!(
+                keys(known).verifies("msg_1", 7, b"body", &header),
+                "{known:?}"
+            );
         }
         assert!(!keys(&[3]).verifies("msg_1", 7, b"body", &header));
     }
@@ -80,14 +104,35 @@ mod tests {
     #[test]
     fn hook_02_what_is_not_exactly_what_was_signed_does_not_verify() {
         let (keys, header) = (keys(&[1]), keys(&[1]).sign("msg_1", 7, b"body"));
-        assert!(keys.verifies("msg_1", 7, b"body", &format!("v1a,AAAA v1,!! {header}")), "others are passed over");
-        for (id, seconds, body) in [("msg_2", 7, "body"), ("msg_1", 8, "body"), ("msg_1", 7, "bodY"), ("msg_1", 7, "")] {
-            assert!(!keys.verifies(id, seconds, body.as_bytes(), &header), "{id} {seconds} {body}");
+        assert!(
+            keys.verifies("msg_1", 7, b"body", &format!("v1a,AAAA v1,!! {header}")),
+            "others are passed over"
+        );
+        for (id, seconds, body) in [
+            ("msg_2", 7, "body"),
+            ("msg_1", 8, "body"),
+            ("msg_1", 7, "bodY"),
+            ("msg_1", 7, ""),
+        ] {
+            assert!(
+                !keys.verifies(id, seconds, body.as_bytes(), &header),
+                "{id} {seconds} {body}"
+            );
         }
-        for wrong in ["", "v1,", "v1", &header[1..], &header.replace("v1,", "v2,"), &header[..header.len() - 4]] {
+        for wrong in [
+            "",
+            "v1,",
+            "v1",
+            &header[1..],
+            &header.replace("v1,", "v2,"),
+            &header[..header.len() - 4],
+        ] {
             assert!(!keys.verifies("msg_1", 7, b"body", wrong), "{wrong}");
         }
         let padded = format!("{}{header}", "v1,AAAA ".repeat(SIGNATURES_MAX));
-        assert!(!keys.verifies("msg_1", 7, b"body", &padded), "a bounded number is looked at");
+        assert!(
+            !keys.verifies("msg_1", 7, b"body", &padded),
+            "a bounded number is looked at"
+        );
     }
 }

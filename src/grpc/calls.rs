@@ -52,7 +52,12 @@ impl Call {
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::Start | Self::Resend => &[Role::Frontend, Role::Agent, Role::Supervisor],
-            Self::Get | Self::Watch | Self::Cancel => &[Role::Frontend, Role::Agent, Role::Supervisor, Role::Customer],
+            Self::Get | Self::Watch | Self::Cancel => &[
+                Role::Frontend,
+                Role::Agent,
+                Role::Supervisor,
+                Role::Customer,
+            ],
             Self::Check => &[Role::Frontend, Role::Customer],
         }
     }

@@ -46,7 +46,10 @@ impl<S> Layer<S> for GuardLayer {
     type Service = Guard<S>;
 
     fn layer(&self, inner: S) -> Guard<S> {
-        Guard { inner, parts: self.0.clone() }
+        Guard {
+            inner,
+            parts: self.0.clone(),
+        }
     }
 }
 
@@ -63,7 +66,10 @@ impl<S: NamedService> NamedService for Guard<S> {
 
 impl<S> Service<Request<Body>> for Guard<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -83,7 +89,8 @@ where
             let begun = Instant::now();
             let request_id = hex::encode(fresh::<8>(&*parts.entropy));
             let call = Call::of(request.uri().path()).map_or("unknown", Call::as_str);
-            let span = tracing::info_span!("call", request_id, call, caller = tracing::field::Empty);
+            let span =
+                tracing::info_span!("call", request_id, call, caller = tracing::field::Empty);
             async {
                 let (response, caller) = parts.answer(inner, request).await;
                 record(call, caller.as_deref(), &response, begun.elapsed());
@@ -97,18 +104,30 @@ where
 
 impl GuardParts {
     /// Lets the call through, or answers in its place.
-    async fn answer<S>(&self, mut inner: S, mut request: Request<Body>) -> (Response<Body>, Option<Arc<Caller>>)
+    async fn answer<S>(
+        &self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> (Response<Body>, Option<Arc<Caller>>)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
-        let Ok(_permit) = self.in_flight.try_acquire() else { return (refuse(&Failure::Overloaded), None) };
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            return (refuse(&Failure::Overloaded), None);
+        };
         let caller = match self.admit(&mut request) {
             Ok(caller) => caller,
             Err(failure) => return (refuse(&failure), None),
         };
-        let brought = request.headers().get("grpc-timeout").and_then(|value| deadline(value.to_str().ok()?));
+        let brought = request
+            .headers()
+            .get("grpc-timeout")
+            .and_then(|value| deadline(value.to_str().ok()?));
         // The transport keeps the same deadline but calls its end CANCELLED: this one comes just before.
-        let limit = brought.unwrap_or(self.deadline_default).min(self.deadline_max).saturating_sub(Duration::from_millis(1));
+        let limit = brought
+            .unwrap_or(self.deadline_default)
+            .min(self.deadline_max)
+            .saturating_sub(Duration::from_millis(1));
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
         let response = match tokio::time::timeout(limit, work).await {
             Ok(Ok(Ok(response))) => response,
@@ -140,7 +159,10 @@ impl GuardParts {
 /// A deadline as gRPC writes it: at most eight digits and a unit.
 fn deadline(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = Some(digits).filter(|digits| digits.len() <= 8)?.parse().ok()?;
+    let number: u64 = Some(digits)
+        .filter(|digits| digits.len() <= 8)?
+        .parse()
+        .ok()?;
     Some(match unit {
         "H" => Duration::from_secs(number * 3600),
         "M" => Duration::from_secs(number * 60),
@@ -166,11 +188,18 @@ fn with_request_id(mut response: Response<Body>, request_id: &str) -> Response<B
 /// One line and two series for each call; the caller's name is of the settings, so the series are bounded.
 fn record(call: &'static str, caller: Option<&Caller>, response: &Response<Body>, took: Duration) {
     // The code stands in the headers of a refusal, and in trailers (then OK) after an answer.
-    let code = response.headers().get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()));
-    let caller = caller.map_or_else(|| "unknown".to_owned(), |caller| caller.name.as_str().to_owned());
+    let code = response
+        .headers()
+        .get("grpc-status")
+        .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()));
+    let caller = caller.map_or_else(
+        || "unknown".to_owned(),
+        |caller| caller.name.as_str().to_owned(),
+    );
     let code_name = format!("{code:?}");
     metrics::counter!("countersign_calls_total", "call" => call, "caller" => caller, "code" => code_name.clone()).increment(1);
-    metrics::histogram!("countersign_call_duration_seconds", "call" => call).record(took.as_secs_f64());
+    metrics::histogram!("countersign_call_duration_seconds", "call" => call)
+        .record(took.as_secs_f64());
     let duration_us = crate::domain::time::micros(took);
     // What went well is counted above; a line for each would only cost.
     if code == Code::Ok {
@@ -202,10 +231,19 @@ mod tests {
             tenant: TenantId::parse("t").unwrap(),
             roles: Roles::new(vec![Role::Frontend]),
         };
-        let credential = Credential { caller, key_sha256: api_key_hash("key") };
+        let credential = Credential {
+            caller,
+            key_sha256: api_key_hash("key"),
+        };
         let many = NonZeroU32::MAX;
         GuardParts {
-            callers: Callers::new(vec![credential], ShieldRate { calls_per_s: many, burst: many }),
+            callers: Callers::new(
+                vec![credential],
+                ShieldRate {
+                    calls_per_s: many,
+                    burst: many,
+                },
+            ),
             in_flight: Semaphore::new(1),
             deadline_default: Duration::from_secs(5),
             deadline_max: Duration::from_secs(30),
@@ -215,10 +253,16 @@ mod tests {
 
     fn request(timeout: Option<&str>) -> Request<Body> {
         let mut request = Request::new(Body::empty());
-        *request.uri_mut() = "/countersign.v1.VerificationService/GetVerification".parse().unwrap();
-        request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer key"));
+        *request.uri_mut() = "/countersign.v1.VerificationService/GetVerification"
+            .parse()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("authorization", HeaderValue::from_static("Bearer key"));
         if let Some(timeout) = timeout {
-            request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+            request
+                .headers_mut()
+                .insert("grpc-timeout", timeout.parse().unwrap());
         }
         request
     }
@@ -231,13 +275,22 @@ mod tests {
     async fn net_09_deadlines_are_kept_bounded_and_have_a_default() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
         let guard = GuardLayer(Arc::new(guard_parts())).layer(never);
-        for (timeout, seconds) in
-            [(None, 5), (Some("0n"), 0), (Some("100m"), 0), (Some("2S"), 2), (Some("1H"), 30), (Some("x"), 5)]
-        {
+        for (timeout, seconds) in [
+            (None, 5),
+            (Some("0n"), 0),
+            (Some("100m"), 0),
+            (Some("2S"), 2),
+            (Some("1H"), 30),
+            (Some("x"), 5),
+        ] {
             let begun = tokio::time::Instant::now();
             let response = guard.clone().oneshot(request(timeout)).await.unwrap();
             assert_eq!(code(&response), Code::DeadlineExceeded, "{timeout:?}");
-            assert!(begun.elapsed().as_secs().abs_diff(seconds) <= 1, "{timeout:?} took {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed().as_secs().abs_diff(seconds) <= 1,
+                "{timeout:?} took {:?}",
+                begun.elapsed()
+            );
         }
     }
 
@@ -256,10 +309,25 @@ mod tests {
     async fn the_key_goes_no_further_and_the_caller_does() {
         let look = service_fn(|request: Request<Body>| async move {
             assert!(!request.headers().contains_key("authorization"));
-            assert_eq!(request.extensions().get::<Arc<Caller>>().unwrap().name.as_str(), "c");
+            assert_eq!(
+                request
+                    .extensions()
+                    .get::<Arc<Caller>>()
+                    .unwrap()
+                    .name
+                    .as_str(),
+                "c"
+            );
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
-        let response = GuardLayer(Arc::new(guard_parts())).layer(look).oneshot(request(None)).await.unwrap();
-        assert!(response.headers().contains_key("x-request-id") && !response.headers().contains_key("grpc-status"));
+        let response = GuardLayer(Arc::new(guard_parts()))
+            .layer(look)
+            .oneshot(request(None))
+            .await
+            .unwrap();
+        assert!(
+            response.headers().contains_key("x-request-id")
+                && !response.headers().contains_key("grpc-status")
+        );
     }
 }

@@ -11,7 +11,10 @@ pub(super) struct Fields(Vec<FieldViolation>);
 
 impl Fields {
     pub(super) fn wrong(&mut self, field: &str, description: &str) {
-        self.0.push(FieldViolation { field: field.to_owned(), description: description.to_owned() });
+        self.0.push(FieldViolation {
+            field: field.to_owned(),
+            description: description.to_owned(),
+        });
     }
 
     pub(super) fn take<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
@@ -19,8 +22,17 @@ impl Fields {
     }
 
     /// An absent text is no violation.
-    pub(super) fn optional<T>(&mut self, field: &str, text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Option<T> {
-        if text.is_empty() { None } else { self.take(field, parse(text)) }
+    pub(super) fn optional<T>(
+        &mut self,
+        field: &str,
+        text: &str,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        if text.is_empty() {
+            None
+        } else {
+            self.take(field, parse(text))
+        }
     }
 
     /// What was parsed, if nothing was wrong.

@@ -25,7 +25,13 @@ struct Shape {
 
 impl Shape {
     fn new(code: Code, reason: ErrorReason) -> Self {
-        Self { code, reason, retry_after: None, quota: None, fields: Vec::new() }
+        Self {
+            code,
+            reason,
+            retry_after: None,
+            quota: None,
+            fields: Vec::new(),
+        }
     }
 
     fn after(mut self, retry_after: Duration) -> Self {
@@ -34,7 +40,10 @@ impl Shape {
     }
 
     fn field(mut self, field: &str, description: &str) -> Self {
-        self.fields.push(FieldViolation { field: field.to_owned(), description: description.to_owned() });
+        self.fields.push(FieldViolation {
+            field: field.to_owned(),
+            description: description.to_owned(),
+        });
         self
     }
 }
@@ -55,7 +64,11 @@ pub(super) fn status(failure: &Failure) -> Status {
     };
     let name = shape.reason.as_str_name();
     let reason = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
-    let metadata: HashMap<_, _> = shape.quota.map(|quota| ("quota".to_owned(), quota.as_str().to_owned())).into_iter().collect();
+    let metadata: HashMap<_, _> = shape
+        .quota
+        .map(|quota| ("quota".to_owned(), quota.as_str().to_owned()))
+        .into_iter()
+        .collect();
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if let Some(retry_after) = shape.retry_after {
         details.set_retry_info(Some(retry_after));
@@ -69,20 +82,32 @@ pub(super) fn status(failure: &Failure) -> Status {
 fn shape(failure: &Failure) -> Shape {
     use ErrorReason as Reason;
     match failure {
-        Failure::Fields(fields) => Shape { fields: fields.clone(), ..Shape::new(Code::InvalidArgument, Reason::InvalidFields) },
-        Failure::ActionUnknown => {
-            Shape::new(Code::InvalidArgument, Reason::ActionUnknown).field("action", "must be one of the settings' actions")
-        }
-        Failure::Unfit { why, fields } => Shape { fields: fields.clone(), ..Shape::new(Code::FailedPrecondition, unfit(*why)) },
+        Failure::Fields(fields) => Shape {
+            fields: fields.clone(),
+            ..Shape::new(Code::InvalidArgument, Reason::InvalidFields)
+        },
+        Failure::ActionUnknown => Shape::new(Code::InvalidArgument, Reason::ActionUnknown)
+            .field("action", "must be one of the settings' actions"),
+        Failure::Unfit { why, fields } => Shape {
+            fields: fields.clone(),
+            ..Shape::new(Code::FailedPrecondition, unfit(*why))
+        },
         Failure::CodeMalformed => malformed(),
         Failure::MalformedTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
         Failure::Refused(refusal) => refused(*refusal),
         Failure::QuotaExceeded { quota, retry_after } => {
-            let reason = if quota.is_guard() { Reason::GuardRefused } else { Reason::QuotaExceeded };
+            let reason = if quota.is_guard() {
+                Reason::GuardRefused
+            } else {
+                Reason::QuotaExceeded
+            };
             let shape = Shape::new(Code::ResourceExhausted, reason).after(*retry_after);
-            Shape { quota: Some(*quota), ..shape }
+            Shape {
+                quota: Some(*quota),
+                ..shape
+            }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
@@ -90,7 +115,9 @@ fn shape(failure: &Failure) -> Shape {
         Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
         Failure::CallerUnknown => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
-        Failure::CallerTooFast { retry_after } => Shape::new(Code::ResourceExhausted, Reason::CallerTooFast).after(*retry_after),
+        Failure::CallerTooFast { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::CallerTooFast).after(*retry_after)
+        }
         Failure::Overloaded => Shape::new(Code::ResourceExhausted, Reason::Overloaded),
         Failure::DeadlineExceeded => Shape::new(Code::DeadlineExceeded, Reason::DeadlineExceeded),
         Failure::ShuttingDown => Shape::new(Code::Unavailable, Reason::ShuttingDown),
@@ -106,8 +133,10 @@ fn unfit(why: Unfit) -> ErrorReason {
 }
 
 fn malformed() -> Shape {
-    Shape::new(Code::InvalidArgument, ErrorReason::CodeMalformed)
-        .field("code", "must be the digits of the code, with at most one space or hyphen between two digits")
+    Shape::new(Code::InvalidArgument, ErrorReason::CodeMalformed).field(
+        "code",
+        "must be the digits of the code, with at most one space or hyphen between two digits",
+    )
 }
 
 fn refused(refusal: Refusal) -> Shape {
@@ -115,7 +144,9 @@ fn refused(refusal: Refusal) -> Shape {
     match refusal {
         Refusal::NotFound => Shape::new(Code::NotFound, Reason::VerificationNotFound),
         Refusal::Closed => Shape::new(Code::FailedPrecondition, Reason::VerificationClosed),
-        Refusal::ChannelNotPermitted => Shape::new(Code::FailedPrecondition, Reason::ChannelNotPermitted),
+        Refusal::ChannelNotPermitted => {
+            Shape::new(Code::FailedPrecondition, Reason::ChannelNotPermitted)
+        }
         Refusal::MethodDisabled => Shape::new(Code::FailedPrecondition, Reason::MethodDisabled),
         Refusal::StartAgain => Shape::new(Code::FailedPrecondition, Reason::StartAgain),
         Refusal::RequestIdReused => Shape::new(Code::AlreadyExists, Reason::RequestIdReused),
@@ -124,13 +155,20 @@ fn refused(refusal: Refusal) -> Shape {
             Shape::new(Code::ResourceExhausted, Reason::AttemptTooEarly).after(retry_after)
         }
         Refusal::CodeMalformed => malformed(),
-        Refusal::EntryModeNotPermitted => {
-            Shape::new(Code::InvalidArgument, Reason::InvalidFields).field("entry_mode", "must be one that the action permits")
+        Refusal::EntryModeNotPermitted => Shape::new(Code::InvalidArgument, Reason::InvalidFields)
+            .field("entry_mode", "must be one that the action permits"),
+        Refusal::ResendTooEarly { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::ResendTooEarly).after(retry_after)
         }
-        Refusal::ResendTooEarly { retry_after } => Shape::new(Code::ResourceExhausted, Reason::ResendTooEarly).after(retry_after),
-        Refusal::SendsExhausted { retry_after } => Shape::new(Code::ResourceExhausted, Reason::SendsExhausted).after(retry_after),
-        Refusal::TooManyLive { retry_after } => Shape::new(Code::ResourceExhausted, Reason::TooManyLive).after(retry_after),
-        Refusal::TooManyRecent { retry_after } => Shape::new(Code::ResourceExhausted, Reason::TooManyRecent).after(retry_after),
+        Refusal::SendsExhausted { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::SendsExhausted).after(retry_after)
+        }
+        Refusal::TooManyLive { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::TooManyLive).after(retry_after)
+        }
+        Refusal::TooManyRecent { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::TooManyRecent).after(retry_after)
+        }
     }
 }
 
@@ -149,29 +187,46 @@ mod tests {
             Refusal::StartAgain,
             Refusal::RequestIdReused,
             Refusal::AttemptIdReused,
-            Refusal::AttemptTooEarly { retry_after: second },
+            Refusal::AttemptTooEarly {
+                retry_after: second,
+            },
             Refusal::CodeMalformed,
             Refusal::EntryModeNotPermitted,
-            Refusal::ResendTooEarly { retry_after: second },
-            Refusal::SendsExhausted { retry_after: second },
-            Refusal::TooManyLive { retry_after: second },
-            Refusal::TooManyRecent { retry_after: second },
+            Refusal::ResendTooEarly {
+                retry_after: second,
+            },
+            Refusal::SendsExhausted {
+                retry_after: second,
+            },
+            Refusal::TooManyLive {
+                retry_after: second,
+            },
+            Refusal::TooManyRecent {
+                retry_after: second,
+            },
         ] {
             let name = refused(refusal).reason.as_str_name();
             assert_eq!(name.strip_prefix(REASON_PREFIX), Some(refusal.reason()));
         }
         for why in Unfit::ALL {
-            assert_eq!(unfit(why).as_str_name().strip_prefix(REASON_PREFIX), Some(why.reason()));
+            assert_eq!(
+                unfit(why).as_str_name().strip_prefix(REASON_PREFIX),
+                Some(why.reason())
+            );
         }
     }
 
     #[test]
     fn net_12_a_store_error_tells_nothing_of_the_store() {
-        let failure =
-            Failure::Store(crate::ports::store::StoreError::Unavailable("/var/lib/countersign: no such file".to_owned()));
+        let failure = Failure::Store(crate::ports::store::StoreError::Unavailable(
+            "/var/lib/countersign: no such file".to_owned(),
+        ));
         assert_eq!(status(&failure).message(), "the store is unavailable");
         assert_eq!(
-            status(&Failure::Vault(crate::service::record::vault::VaultError::Content("record"))).message(),
+            status(&Failure::Vault(
+                crate::service::record::vault::VaultError::Content("record")
+            ))
+            .message(),
             "internal error"
         );
     }

@@ -36,8 +36,14 @@ impl VerificationHandler {
         watches: usize,
         shutdown: CancellationToken,
     ) -> Self {
-        let watches = callers.map(|caller| (caller, Arc::new(Semaphore::new(watches)))).collect();
-        Self { service, watches, shutdown }
+        let watches = callers
+            .map(|caller| (caller, Arc::new(Semaphore::new(watches))))
+            .collect();
+        Self {
+            service,
+            watches,
+            shutdown,
+        }
     }
 
     fn view(&self, reading: &Reading) -> v1::Verification {
@@ -45,51 +51,88 @@ impl VerificationHandler {
     }
 
     fn watch_permit(&self, caller: &Caller) -> Result<OwnedSemaphorePermit, Failure> {
-        let watches = self.watches.get(caller.name.as_str()).ok_or(Failure::CallerUnknown)?;
-        watches.clone().try_acquire_owned().map_err(|_| Failure::Overloaded)
+        let watches = self
+            .watches
+            .get(caller.name.as_str())
+            .ok_or(Failure::CallerUnknown)?;
+        watches
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Failure::Overloaded)
     }
 }
 
 /// The caller that the guard let through.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Failure> {
-    request.extensions().get::<Arc<Caller>>().cloned().ok_or(Failure::CallerUnknown)
+    request
+        .extensions()
+        .get::<Arc<Caller>>()
+        .cloned()
+        .ok_or(Failure::CallerUnknown)
 }
 
 /// A customer's session may say "not me" and nothing else.
 fn may_cancel(caller: &Caller, reason: CancelReason) -> Result<(), Failure> {
-    let more_than_customer = caller.roles.has_any(&[Role::Frontend, Role::Agent, Role::Supervisor]);
-    if more_than_customer || reason == CancelReason::NotMe { Ok(()) } else { Err(Failure::RoleMissing) }
+    let more_than_customer = caller
+        .roles
+        .has_any(&[Role::Frontend, Role::Agent, Role::Supervisor]);
+    if more_than_customer || reason == CancelReason::NotMe {
+        Ok(())
+    } else {
+        Err(Failure::RoleMissing)
+    }
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl VerificationService for VerificationHandler {
-    async fn start_verification(&self, request: Request<v1::StartVerificationRequest>) -> Answer<v1::StartVerificationResponse> {
+    async fn start_verification(
+        &self,
+        request: Request<v1::StartVerificationRequest>,
+    ) -> Answer<v1::StartVerificationResponse> {
         let answer = async {
             let caller = caller(&request)?;
-            self.service.start(&caller, convert::start(request.into_inner())?).await
+            self.service
+                .start(&caller, convert::start(request.into_inner())?)
+                .await
         };
         let reading = answer.await.map_err(|failure| status(&failure))?;
-        Ok(Response::new(v1::StartVerificationResponse { verification: Some(self.view(&reading)) }))
+        Ok(Response::new(v1::StartVerificationResponse {
+            verification: Some(self.view(&reading)),
+        }))
     }
 
-    async fn get_verification(&self, request: Request<v1::GetVerificationRequest>) -> Answer<v1::GetVerificationResponse> {
+    async fn get_verification(
+        &self,
+        request: Request<v1::GetVerificationRequest>,
+    ) -> Answer<v1::GetVerificationResponse> {
         let answer = async {
             let caller = caller(&request)?;
-            self.service.get(&caller, convert::id(&request.get_ref().verification_id)?).await
+            self.service
+                .get(&caller, convert::id(&request.get_ref().verification_id)?)
+                .await
         };
         let reading = answer.await.map_err(|failure| status(&failure))?;
-        Ok(Response::new(v1::GetVerificationResponse { verification: Some(self.view(&reading)) }))
+        Ok(Response::new(v1::GetVerificationResponse {
+            verification: Some(self.view(&reading)),
+        }))
     }
 
-    type WatchVerificationStream = Pin<Box<dyn Stream<Item = Result<v1::WatchVerificationResponse, Status>> + Send>>;
+    type WatchVerificationStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchVerificationResponse, Status>> + Send>>;
 
-    async fn watch_verification(&self, request: Request<v1::WatchVerificationRequest>) -> Answer<Self::WatchVerificationStream> {
+    async fn watch_verification(
+        &self,
+        request: Request<v1::WatchVerificationRequest>,
+    ) -> Answer<Self::WatchVerificationStream> {
         let answer = async {
             let caller = caller(&request)?;
             let permit = self.watch_permit(&caller)?;
-            let watch = self.service.watch(&caller, convert::id(&request.get_ref().verification_id)?).await?;
+            let watch = self
+                .service
+                .watch(&caller, convert::id(&request.get_ref().verification_id)?)
+                .await?;
             Ok((watch, permit))
         };
         let (watch, permit) = answer.await.map_err(|failure: Failure| status(&failure))?;
@@ -105,8 +148,12 @@ impl VerificationService for VerificationHandler {
                 match next {
                     Ok(None) => None,
                     Ok(Some(reading)) => {
-                        let verification = Some(view::verification(&reading, service.explain(&reading)));
-                        Some((Ok(v1::WatchVerificationResponse { verification }), Some((watch, permit))))
+                        let verification =
+                            Some(view::verification(&reading, service.explain(&reading)));
+                        Some((
+                            Ok(v1::WatchVerificationResponse { verification }),
+                            Some((watch, permit)),
+                        ))
                     }
                     Err(failure) => Some((Err(status(&failure)), None)),
                 }
@@ -115,24 +162,41 @@ impl VerificationService for VerificationHandler {
         Ok(Response::new(Box::pin(follow)))
     }
 
-    async fn resend_code(&self, request: Request<v1::ResendCodeRequest>) -> Answer<v1::ResendCodeResponse> {
+    async fn resend_code(
+        &self,
+        request: Request<v1::ResendCodeRequest>,
+    ) -> Answer<v1::ResendCodeResponse> {
         let answer = async {
             let caller = caller(&request)?;
-            self.service.resend(&caller, convert::resend(request.into_inner())?).await
+            self.service
+                .resend(&caller, convert::resend(request.into_inner())?)
+                .await
         };
         let reading = answer.await.map_err(|failure| status(&failure))?;
-        Ok(Response::new(v1::ResendCodeResponse { verification: Some(self.view(&reading)) }))
+        Ok(Response::new(v1::ResendCodeResponse {
+            verification: Some(self.view(&reading)),
+        }))
     }
 
-    async fn check_code(&self, request: Request<v1::CheckCodeRequest>) -> Answer<v1::CheckCodeResponse> {
+    async fn check_code(
+        &self,
+        request: Request<v1::CheckCodeRequest>,
+    ) -> Answer<v1::CheckCodeResponse> {
         let answer = async {
             let caller = caller(&request)?;
-            self.service.check(&caller, convert::check(request.get_ref())?).await
+            self.service
+                .check(&caller, convert::check(request.get_ref())?)
+                .await
         };
         let (verdict, reading) = answer.await.map_err(|failure| status(&failure))?;
         let (verdict, attempts_left) = view::verdict(verdict);
         let verification = Some(self.view(&reading));
-        Ok(Response::new(v1::CheckCodeResponse { verdict: verdict.into(), attempts_left, verification, grant: String::new() }))
+        Ok(Response::new(v1::CheckCodeResponse {
+            verdict: verdict.into(),
+            attempts_left,
+            verification,
+            grant: String::new(),
+        }))
     }
 
     async fn cancel_verification(
@@ -146,6 +210,8 @@ impl VerificationService for VerificationHandler {
             self.service.cancel(&caller, id, reason).await
         };
         let reading = answer.await.map_err(|failure| status(&failure))?;
-        Ok(Response::new(v1::CancelVerificationResponse { verification: Some(self.view(&reading)) }))
+        Ok(Response::new(v1::CancelVerificationResponse {
+            verification: Some(self.view(&reading)),
+        }))
     }
 }

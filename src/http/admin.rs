@@ -19,18 +19,35 @@ pub fn router(
     shutdown: CancellationToken,
 ) -> Router {
     let ready = move || ready(service.clone(), shutdown.clone());
-    let metrics = move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics()) };
-    Router::new().route("/metrics", get(metrics)).route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
+    let metrics = move || async move {
+        (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            metrics(),
+        )
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
 }
 
 /// Ready means: the store answers, and the process is not on its way out. What is not as it should be is told beside it.
 async fn ready(service: Arc<Service>, shutdown: CancellationToken) -> impl IntoResponse {
     if shutdown.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting down\n".to_owned(),
+        );
     }
     let (status, mut text) = match service.serves().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store does not answer: {error}\n")),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the store does not answer: {error}\n"),
+        ),
     };
     for complaint in service.complaints() {
         let _ = writeln!(text, "degraded: {}: {}", complaint.word, complaint.text);

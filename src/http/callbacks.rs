@@ -66,8 +66,14 @@ pub struct Callbacks {
 /// `/callbacks/{sender}/{token}`, the same without a token, and `/calls/{sender}/{token}`.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
-        .route("/callbacks/{sender}", get(without_token).post(without_token))
-        .route("/callbacks/{sender}/{token}", get(with_token).post(with_token))
+        .route(
+            "/callbacks/{sender}",
+            get(without_token).post(without_token),
+        )
+        .route(
+            "/callbacks/{sender}/{token}",
+            get(with_token).post(with_token),
+        )
         .route("/calls/{sender}/{token}", post(calls::pressed))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(callbacks))
@@ -85,9 +91,20 @@ impl<S: Send + Sync> axum::extract::FromRequest<S> for Incoming {
     type Rejection = Response;
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Response> {
-        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-        Ok(Self { method, uri, headers, body })
+        let (method, uri, headers) = (
+            request.method().clone(),
+            request.uri().clone(),
+            request.headers().clone(),
+        );
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        Ok(Self {
+            method,
+            uri,
+            headers,
+            body,
+        })
     }
 }
 
@@ -99,11 +116,23 @@ async fn with_token(
     callbacks.receipts(&sender, Some(&token), &incoming).await
 }
 
-async fn without_token(State(callbacks): State<Arc<Callbacks>>, Path(sender): Path<String>, incoming: Incoming) -> Response {
-    let expected = callbacks.receivers.get(&sender).and_then(|receiver| receiver.challenge.as_ref());
+async fn without_token(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path(sender): Path<String>,
+    incoming: Incoming,
+) -> Response {
+    let expected = callbacks
+        .receivers
+        .get(&sender)
+        .and_then(|receiver| receiver.challenge.as_ref());
     match (expected, Query::try_from_uri(&incoming.uri)) {
-        (Some(expected), Ok(Query(challenge))) if incoming.method == Method::GET => Challenge::answer(challenge, expected),
-        _ => callbacks.receipts(&sender, None, &incoming).await.into_response(),
+        (Some(expected), Ok(Query(challenge))) if incoming.method == Method::GET => {
+            Challenge::answer(challenge, expected)
+        }
+        _ => callbacks
+            .receipts(&sender, None, &incoming)
+            .await
+            .into_response(),
     }
 }
 
@@ -121,7 +150,8 @@ struct Challenge {
 impl Challenge {
     /// Gives the challenge back to who knows the token. It is digits; nothing else is given back to anybody.
     fn answer(self, expected: &SharedText) -> Response {
-        let is_number = !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
         if self.mode == "subscribe" && is_number && expected.is(&self.token) {
             self.number.into_response()
         } else {
@@ -181,15 +211,26 @@ impl From<Failure> for Outcome {
 
 impl Callbacks {
     async fn receipts(&self, sender: &str, token: Option<&str>, incoming: &Incoming) -> StatusCode {
-        let Some(receiver) = self.receivers.get(sender) else { return Outcome::Absent.status() };
-        let outcome = self.take(sender, receiver, token, incoming).await.map_or_else(|outcome| outcome, |()| Outcome::Taken);
+        let Some(receiver) = self.receivers.get(sender) else {
+            return Outcome::Absent.status();
+        };
+        let outcome = self
+            .take(sender, receiver, token, incoming)
+            .await
+            .map_or_else(|outcome| outcome, |()| Outcome::Taken);
         count(sender, outcome.word());
         outcome.status()
     }
 
     /// The effect comes before the id is taken, so that a call whose effect failed may come again under the same id. A
     /// repeat has no effect either way: what was taken once is taken already.
-    async fn take(&self, sender: &str, receiver: &Receiver, token: Option<&str>, incoming: &Incoming) -> Result<(), Outcome> {
+    async fn take(
+        &self,
+        sender: &str,
+        receiver: &Receiver,
+        token: Option<&str>,
+        incoming: &Incoming,
+    ) -> Result<(), Outcome> {
         if token.is_some_and(|token| !self.service.knows_token(sender, token)) {
             return Err(Outcome::Absent);
         }
@@ -199,7 +240,8 @@ impl Callbacks {
         }
         let id = self.verify(receiver, incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
-        let items = read(&receiver.reading, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
+        let items =
+            read(&receiver.reading, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
         for item in items {
             self.note(sender, token, item).await?;
         }
@@ -208,16 +250,36 @@ impl Callbacks {
 
     /// Judges a call; gives its id.
     fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
-        let path = incoming.uri.path_and_query().map_or("/", |path| path.as_str());
-        let call = Call { urls: urls(&self.public_url, path), headers: &incoming.headers, body: &incoming.body };
-        receiver.verifier.verify(&call, self.service.clock().now()).map_err(Outcome::Refused)
+        let path = incoming
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let call = Call {
+            urls: urls(&self.public_url, path),
+            headers: &incoming.headers,
+            body: &incoming.body,
+        };
+        receiver
+            .verifier
+            .verify(&call, self.service.clock().now())
+            .map_err(Outcome::Refused)
     }
 
     async fn note(&self, sender: &str, token: Option<&str>, item: Item) -> Result<(), Outcome> {
-        let Some(receipt) = item.receipt else { return Ok(()) };
-        match (token, item.reference.and_then(|reference| ProviderReference::parse(&reference).ok())) {
+        let Some(receipt) = item.receipt else {
+            return Ok(());
+        };
+        match (
+            token,
+            item.reference
+                .and_then(|reference| ProviderReference::parse(&reference).ok()),
+        ) {
             (Some(token), _) => drop(self.service.receipt(sender, token, receipt).await?),
-            (None, Some(reference)) => drop(self.service.receipt_by_reference(sender, &reference, receipt).await?),
+            (None, Some(reference)) => drop(
+                self.service
+                    .receipt_by_reference(sender, &reference, receipt)
+                    .await?,
+            ),
             (None, None) => {}
         }
         Ok(())
@@ -225,7 +287,9 @@ impl Callbacks {
 
     async fn take_once(&self, sender: &str, id: Option<String>) -> Result<(), Outcome> {
         match id {
-            Some(id) if !self.service.take_once(sender, &id, 2 * TOLERANCE).await? => Err(Outcome::Repeated),
+            Some(id) if !self.service.take_once(sender, &id, 2 * TOLERANCE).await? => {
+                Err(Outcome::Repeated)
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -236,7 +300,9 @@ fn urls(public_url: &str, path: &str) -> Vec<String> {
     let mut urls = vec![format!("{public_url}{path}")];
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));
     let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     urls.extend(port.map(|(host, _)| format!("{scheme}://{host}{prefix}{path}")));
     urls
 }

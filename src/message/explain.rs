@@ -60,7 +60,9 @@ fn dutch(explanation: Explanation<'_>) -> String {
         Explanation::Denied => "U hebt laten weten dat u dit niet was. Er is niets goedgekeurd.",
         Explanation::Canceled => "Deze controle is stopgezet. De code werkt niet meer.",
         Explanation::Expired => "De tijd is om en de code werkt niet meer. Begin opnieuw.",
-        Explanation::Lost => "Er is bij ons iets misgegaan en de code werkt niet meer. Begin opnieuw.",
+        Explanation::Lost => {
+            "Er is bij ons iets misgegaan en de code werkt niet meer. Begin opnieuw."
+        }
         Explanation::WaitBeforeNext => "Wacht even voordat u het opnieuw probeert.",
     };
     fixed.to_owned()
@@ -79,12 +81,22 @@ fn german(explanation: Explanation<'_>) -> String {
             );
         }
         Explanation::Approved => "Sie haben bestätigt, dass Sie es sind.",
-        Explanation::Rejected => "Es wurde zu oft ein falscher Code eingegeben. Bitte beginnen Sie von vorn.",
-        Explanation::Denied => "Sie haben mitgeteilt, dass Sie das nicht waren. Es wurde nichts freigegeben.",
+        Explanation::Rejected => {
+            "Es wurde zu oft ein falscher Code eingegeben. Bitte beginnen Sie von vorn."
+        }
+        Explanation::Denied => {
+            "Sie haben mitgeteilt, dass Sie das nicht waren. Es wurde nichts freigegeben."
+        }
         Explanation::Canceled => "Diese Prüfung wurde abgebrochen. Der Code gilt nicht mehr.",
-        Explanation::Expired => "Die Zeit ist abgelaufen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn.",
-        Explanation::Lost => "Bei uns ist etwas schiefgegangen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn.",
-        Explanation::WaitBeforeNext => "Bitte warten Sie einen Moment, bevor Sie es noch einmal versuchen.",
+        Explanation::Expired => {
+            "Die Zeit ist abgelaufen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn."
+        }
+        Explanation::Lost => {
+            "Bei uns ist etwas schiefgegangen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn."
+        }
+        Explanation::WaitBeforeNext => {
+            "Bitte warten Sie einen Moment, bevor Sie es noch einmal versuchen."
+        }
     };
     fixed.to_owned()
 }
@@ -92,7 +104,9 @@ fn german(explanation: Explanation<'_>) -> String {
 fn english(explanation: Explanation<'_>) -> String {
     let fixed = match explanation {
         Explanation::Pending { digits, masked } => {
-            return format!("We sent a code of {digits} digits to {masked}. Nobody will ever ask you to tell it.");
+            return format!(
+                "We sent a code of {digits} digits to {masked}. Nobody will ever ask you to tell it."
+            );
         }
         Explanation::InApp { digits } => {
             return format!(
@@ -104,7 +118,9 @@ fn english(explanation: Explanation<'_>) -> String {
         Explanation::Denied => "You told us that this was not you. Nothing was approved.",
         Explanation::Canceled => "This check was stopped. The code no longer works.",
         Explanation::Expired => "The time is up and the code no longer works. Please start again.",
-        Explanation::Lost => "Something went wrong on our side and the code no longer works. Please start again.",
+        Explanation::Lost => {
+            "Something went wrong on our side and the code no longer works. Please start again."
+        }
         Explanation::WaitBeforeNext => "Please wait a moment before you try again.",
     };
     fixed.to_owned()
@@ -113,7 +129,9 @@ fn english(explanation: Explanation<'_>) -> String {
 fn spanish(explanation: Explanation<'_>) -> String {
     let fixed = match explanation {
         Explanation::Pending { digits, masked } => {
-            return format!("Hemos enviado un código de {digits} cifras a {masked}. Nadie le pedirá nunca ese código.");
+            return format!(
+                "Hemos enviado un código de {digits} cifras a {masked}. Nadie le pedirá nunca ese código."
+            );
         }
         Explanation::InApp { digits } => {
             return format!(
@@ -121,11 +139,17 @@ fn spanish(explanation: Explanation<'_>) -> String {
             );
         }
         Explanation::Approved => "Ha confirmado que es usted.",
-        Explanation::Rejected => "Se ha introducido demasiadas veces un código erróneo. Empiece de nuevo.",
+        Explanation::Rejected => {
+            "Se ha introducido demasiadas veces un código erróneo. Empiece de nuevo."
+        }
         Explanation::Denied => "Nos ha indicado que no era usted. No se ha aprobado nada.",
         Explanation::Canceled => "Esta comprobación se ha detenido. El código ya no funciona.",
-        Explanation::Expired => "El tiempo se ha agotado y el código ya no funciona. Empiece de nuevo.",
-        Explanation::Lost => "Algo ha fallado por nuestra parte y el código ya no funciona. Empiece de nuevo.",
+        Explanation::Expired => {
+            "El tiempo se ha agotado y el código ya no funciona. Empiece de nuevo."
+        }
+        Explanation::Lost => {
+            "Algo ha fallado por nuestra parte y el código ya no funciona. Empiece de nuevo."
+        }
         Explanation::WaitBeforeNext => "Espere un momento antes de intentarlo de nuevo.",
     };
     fixed.to_owned()
@@ -147,8 +171,12 @@ fn french(explanation: Explanation<'_>) -> String {
         Explanation::Rejected => "Un code erroné a été saisi trop souvent. Veuillez recommencer.",
         Explanation::Denied => "Vous avez indiqué que ce n'était pas vous. Rien n'a été approuvé.",
         Explanation::Canceled => "Cette vérification a été arrêtée. Le code ne fonctionne plus.",
-        Explanation::Expired => "Le délai est écoulé et le code ne fonctionne plus. Veuillez recommencer.",
-        Explanation::Lost => "Un problème est survenu de notre côté et le code ne fonctionne plus. Veuillez recommencer.",
+        Explanation::Expired => {
+            "Le délai est écoulé et le code ne fonctionne plus. Veuillez recommencer."
+        }
+        Explanation::Lost => {
+            "Un problème est survenu de notre côté et le code ne fonctionne plus. Veuillez recommencer."
+        }
         Explanation::WaitBeforeNext => "Veuillez patienter un instant avant de réessayer.",
     };
     fixed.to_owned()
@@ -177,10 +205,16 @@ mod tests {
         let mut seen = HashSet::new();
         for language in Language::ALL {
             for explanation in all {
-                assert!(seen.insert(explain(language, explanation)), "{language:?} {explanation:?}");
+                assert!(
+                    seen.insert(explain(language, explanation)),
+                    "{language:?} {explanation:?}"
+                );
             }
             let pending = explain(language, all[0]);
-            assert!(pending.contains(" 6 ") && pending.contains(masked), "{pending}");
+            assert!(
+                pending.contains(" 6 ") && pending.contains(masked),
+                "{pending}"
+            );
         }
     }
 }

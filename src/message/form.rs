@@ -89,7 +89,11 @@ impl Form {
                 flaws.extend(text_flaws(&template, for_one_action));
             }
         }
-        if flaws.is_empty() { Ok(template) } else { Err(flaws) }
+        if flaws.is_empty() {
+            Ok(template)
+        } else {
+            Err(flaws)
+        }
     }
 }
 
@@ -97,10 +101,17 @@ impl Form {
 fn links(source: &str) -> Vec<Flaw> {
     let is_link = |line: &str| {
         let line = line.replace("href=\"{{ link }}\"", "").to_ascii_lowercase();
-        ["http", "href", "www."].iter().any(|sign| line.contains(sign))
+        ["http", "href", "www."]
+            .iter()
+            .any(|sign| line.contains(sign))
     };
     let lines = source.lines().enumerate().filter(|(_, line)| is_link(line));
-    lines.map(|(index, _)| Flaw { line: Some(index + 1), problem: "holds a link".to_owned() }).collect()
+    lines
+        .map(|(index, _)| Flaw {
+            line: Some(index + 1),
+            problem: "holds a link".to_owned(),
+        })
+        .collect()
 }
 
 /// A subject and an alert are shown on locked screens, so they never hold the code or what is approved.
@@ -115,8 +126,17 @@ fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
 
 /// What everybody may see or hear holds neither the code nor what is approved.
 fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
-    let secret = [Place::Code, Place::CodePlain, Place::Details].into_iter().filter(|place| template.has(*place));
-    secret.map(|place| flaw(&format!("holds {{{{ {} }}}}, which must not be in {what}", place.name()))).collect()
+    let secret = [Place::Code, Place::CodePlain, Place::Details]
+        .into_iter()
+        .filter(|place| template.has(*place));
+    secret
+        .map(|place| {
+            flaw(&format!(
+                "holds {{{{ {} }}}}, which must not be in {what}",
+                place.name()
+            ))
+        })
+        .collect()
 }
 
 /// A greeting may be said to an answering machine.
@@ -132,7 +152,9 @@ fn greeting_flaws(template: &Template) -> Vec<Flaw> {
 fn spoken_flaws(template: &Template) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if template.has(Place::CodePlain) {
-        flaws.push(flaw("holds {{ code_plain }}, which a voice reads as one number"));
+        flaws.push(flaw(
+            "holds {{ code_plain }}, which a voice reads as one number",
+        ));
     }
     if template.has(Place::Code) && template.count(Place::Code) < 2 {
         flaws.push(flaw("says {{ code }} once, and must say it twice"));
@@ -145,7 +167,12 @@ fn text_flaws(template: &Template, for_one_action: bool) -> Vec<Flaw> {
     if !template.has(Place::Code) && !template.has(Place::CodePlain) {
         flaws.push(flaw("lacks {{ code }} or {{ code_plain }}"));
     }
-    let required = [(Place::Brand, true), (Place::Action, !for_one_action), (Place::Details, true), (Place::NeverShare, true)];
+    let required = [
+        (Place::Brand, true),
+        (Place::Action, !for_one_action),
+        (Place::Details, true),
+        (Place::NeverShare, true),
+    ];
     for (place, is_required) in required {
         if is_required && !template.has(place) {
             flaws.push(flaw(&format!("lacks {{{{ {} }}}}", place.name())));
@@ -155,7 +182,10 @@ fn text_flaws(template: &Template, for_one_action: bool) -> Vec<Flaw> {
 }
 
 fn flaw(problem: &str) -> Flaw {
-    Flaw { line: None, problem: problem.to_owned() }
+    Flaw {
+        line: None,
+        problem: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -165,17 +195,29 @@ mod tests {
     const GOOD: &str = "{{ brand }} {{ code }} {{ action }}\n{{ details }}\n{{ never_share }}";
 
     fn problems(form: Form, source: &str) -> Vec<String> {
-        form.parse(source, false).map_or_else(|flaws| flaws.into_iter().map(|flaw| flaw.problem).collect(), |_| Vec::new())
+        form.parse(source, false).map_or_else(
+            |flaws| flaws.into_iter().map(|flaw| flaw.problem).collect(),
+            |_| Vec::new(),
+        )
     }
 
     #[test]
     fn text_04_a_text_holds_all_that_it_must() {
-        for form in [Form::EmailText, Form::EmailHtml, Form::Sms, Form::Whatsapp, Form::Push] {
+        for form in [
+            Form::EmailText,
+            Form::EmailHtml,
+            Form::Sms,
+            Form::Whatsapp,
+            Form::Push,
+        ] {
             assert_eq!(problems(form, GOOD), [""; 0]);
             for place in ["code", "brand", "action", "details", "never_share"] {
                 let without = GOOD.replace(&format!("{{{{ {place} }}}}"), "");
                 let problems = problems(form, &without);
-                assert!(matches!(&problems[..], [one] if one.contains(place)), "{place}: {problems:?}");
+                assert!(
+                    matches!(&problems[..], [one] if one.contains(place)),
+                    "{place}: {problems:?}"
+                );
             }
         }
     }
@@ -184,10 +226,24 @@ mod tests {
     fn text_06_a_code_is_said_twice_and_not_before_a_key_press() {
         let twice = format!("{GOOD} {{{{ code }}}}");
         assert_eq!(problems(Form::Voice, &twice), [""; 0]);
-        assert_eq!(problems(Form::Voice, GOOD), ["says {{ code }} once, and must say it twice"]);
-        assert_eq!(problems(Form::Voice, &format!("{twice} {{{{ code_plain }}}}")).len(), 1);
-        assert_eq!(problems(Form::VoiceGreeting, "This is {{ brand }}: press a key."), [""; 0]);
-        for bad in ["press a key", "{{ brand }} {{ code }}", "{{ brand }} {{ code_plain }}", "{{ brand }} {{ details }}"] {
+        assert_eq!(
+            problems(Form::Voice, GOOD),
+            ["says {{ code }} once, and must say it twice"]
+        );
+        assert_eq!(
+            problems(Form::Voice, &format!("{twice} {{{{ code_plain }}}}")).len(),
+            1
+        );
+        assert_eq!(
+            problems(Form::VoiceGreeting, "This is {{ brand }}: press a key."),
+            [""; 0]
+        );
+        for bad in [
+            "press a key",
+            "{{ brand }} {{ code }}",
+            "{{ brand }} {{ code_plain }}",
+            "{{ brand }} {{ details }}",
+        ] {
             assert_eq!(problems(Form::VoiceGreeting, bad).len(), 1, "{bad}");
         }
     }
@@ -196,14 +252,29 @@ mod tests {
     fn text_04_only_a_mail_may_hold_the_one_link() {
         let link = format!("{GOOD}\n<a href=\"{{{{ link }}}}\">x</a>");
         assert_eq!(problems(Form::EmailHtml, &link), [""; 0]);
-        assert_eq!(problems(Form::Sms, &link), ["holds {{ link }}, which only a mail may"]);
-        assert_eq!(problems(Form::EmailHtml, &link.replace("\">", "?x=1\">")), ["holds a link"]);
+        assert_eq!(
+            problems(Form::Sms, &link),
+            ["holds {{ link }}, which only a mail may"]
+        );
+        assert_eq!(
+            problems(Form::EmailHtml, &link.replace("\">", "?x=1\">")),
+            ["holds a link"]
+        );
     }
 
     #[test]
     fn text_04_a_text_holds_no_link() {
-        for link in ["https://example.org", "HTTP://example.org", "<a HREF='x'>", "www.example.org"] {
-            assert_eq!(problems(Form::Sms, &format!("{GOOD}\n{link}")), ["holds a link"], "{link}");
+        for link in [
+            "https://example.org",
+            "HTTP://example.org",
+            "<a HREF='x'>",
+            "www.example.org",
+        ] {
+            assert_eq!(
+                problems(Form::Sms, &format!("{GOOD}\n{link}")),
+                ["holds a link"],
+                "{link}"
+            );
         }
     }
 
@@ -220,17 +291,34 @@ mod tests {
             assert_eq!(problems(form, "{{ brand }}: {{ action }}\n"), [""; 0]);
             for bad in ["{{ code }}", "{{ code_plain }}", "{{ details }}"] {
                 let problems = problems(form, &format!("{{{{ action }}}} {bad}"));
-                assert!(matches!(&problems[..], [one] if one.contains("must not be in")), "{problems:?}");
+                assert!(
+                    matches!(&problems[..], [one] if one.contains("must not be in")),
+                    "{problems:?}"
+                );
             }
             assert_eq!(problems(form, "{{ action }}\nmore").len(), 1);
         }
-        assert_eq!(problems(Form::PushAlert, "Open the app."), ["lacks {{ action }}"]);
+        assert_eq!(
+            problems(Form::PushAlert, "Open the app."),
+            ["lacks {{ action }}"]
+        );
     }
 
     #[test]
     fn a_subject_is_one_line_without_the_code() {
-        assert_eq!(problems(Form::EmailSubject, "{{ brand }}: {{ action }}\n"), [""; 0]);
-        for bad in ["", " \n", "a\nb", "\na", "{{ code }}", "{{ code_plain }}", "{{ details }}"] {
+        assert_eq!(
+            problems(Form::EmailSubject, "{{ brand }}: {{ action }}\n"),
+            [""; 0]
+        );
+        for bad in [
+            "",
+            " \n",
+            "a\nb",
+            "\na",
+            "{{ code }}",
+            "{{ code_plain }}",
+            "{{ details }}",
+        ] {
             assert_eq!(problems(Form::EmailSubject, bad).len(), 1, "{bad:?}");
         }
     }

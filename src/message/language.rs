@@ -43,11 +43,19 @@ impl Language {
     /// people: our own pages, apps and telephone menus do ask for the code.
     pub(super) const fn never_share(self) -> &'static str {
         match self {
-            Self::Nl => "Deel deze code nooit, ook niet met onze medewerkers: zij vragen er nooit om.",
-            Self::De => "Diesen Code niemals weitergeben, auch nicht an unsere Mitarbeiter, denn die fragen nie danach.",
+            Self::Nl => {
+                "Deel deze code nooit, ook niet met onze medewerkers: zij vragen er nooit om."
+            }
+            Self::De => {
+                "Diesen Code niemals weitergeben, auch nicht an unsere Mitarbeiter, denn die fragen nie danach."
+            }
             Self::En => "Never share this code, not even with our staff: they never ask for it.",
-            Self::Es => "No comparta nunca este código, tampoco con nuestro personal: nunca lo pide.",
-            Self::Fr => "Ne partagez jamais ce code, même avec nos employés : ils ne le demandent jamais.",
+            Self::Es => {
+                "No comparta nunca este código, tampoco con nuestro personal: nunca lo pide."
+            }
+            Self::Fr => {
+                "Ne partagez jamais ce code, même avec nos employés : ils ne le demandent jamais."
+            }
         }
     }
 

@@ -25,7 +25,10 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
     for tenant in tenants {
         for found in judge(messages, Some(tenant), actions) {
             if !mistakes.contains(&found) {
-                mistakes.push(TemplateMistake { path: format!("tenant {}: {}", tenant.as_str(), found.path), ..found });
+                mistakes.push(TemplateMistake {
+                    path: format!("tenant {}: {}", tenant.as_str(), found.path),
+                    ..found
+                });
             }
         }
     }
@@ -33,10 +36,18 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
 }
 
 /// As a tenant's customers get them, or those of a tenant with nothing of its own.
-fn judge(messages: &Messages, tenant: Option<&TenantId>, actions: &[ActionName]) -> Vec<TemplateMistake> {
-    let rules = &tenant.map_or(&messages.voice, |tenant| messages.voice(tenant)).sms;
+fn judge(
+    messages: &Messages,
+    tenant: Option<&TenantId>,
+    actions: &[ActionName],
+) -> Vec<TemplateMistake> {
+    let rules = &tenant
+        .map_or(&messages.voice, |tenant| messages.voice(tenant))
+        .sms;
     let flaws = rules.mistakes().into_iter();
-    let mut mistakes: Vec<_> = flaws.map(|(key, problem)| mistake(format!("messages.{key}"), problem.to_owned())).collect();
+    let mut mistakes: Vec<_> = flaws
+        .map(|(key, problem)| mistake(format!("messages.{key}"), problem.to_owned()))
+        .collect();
     for language in Language::ALL {
         for action in longest(messages, tenant, language, actions) {
             let flaw = rules.flaw(&at_its_longest(messages, tenant, language, &action));
@@ -48,10 +59,23 @@ fn judge(messages: &Messages, tenant: Option<&TenantId>, actions: &[ActionName])
 }
 
 /// The actions with a text of their own, and of the others the one with the longest name.
-fn longest(messages: &Messages, tenant: Option<&TenantId>, language: Language, actions: &[ActionName]) -> Vec<ActionName> {
-    let concerns =
-        |key: &&Key| key.language == language && key.form == Form::Sms && (key.tenant.is_none() || key.tenant.as_ref() == tenant);
-    let mut judged: Vec<_> = messages.templates.keys().filter(concerns).filter_map(|key| key.action.clone()).collect();
+fn longest(
+    messages: &Messages,
+    tenant: Option<&TenantId>,
+    language: Language,
+    actions: &[ActionName],
+) -> Vec<ActionName> {
+    let concerns = |key: &&Key| {
+        key.language == language
+            && key.form == Form::Sms
+            && (key.tenant.is_none() || key.tenant.as_ref() == tenant)
+    };
+    let mut judged: Vec<_> = messages
+        .templates
+        .keys()
+        .filter(concerns)
+        .filter_map(|key| key.action.clone())
+        .collect();
     judged.sort();
     judged.dedup();
     let others = actions.iter().filter(|action| !judged.contains(action));
@@ -60,7 +84,12 @@ fn longest(messages: &Messages, tenant: Option<&TenantId>, language: Language, a
     judged
 }
 
-fn at_its_longest(messages: &Messages, tenant: Option<&TenantId>, language: Language, action: &ActionName) -> String {
+fn at_its_longest(
+    messages: &Messages,
+    tenant: Option<&TenantId>,
+    language: Language,
+    action: &ActionName,
+) -> String {
     let (locale, binding) = (Locale::parse(language.tag()).ok(), Binding::default());
     let code = Digits::from_ascii(CODE).expect("it is eight digits");
     // Stands for every tenant with nothing of its own; should one have this very name, it is judged twice.
@@ -80,5 +109,9 @@ fn at_its_longest(messages: &Messages, tenant: Option<&TenantId>, language: Lang
 }
 
 fn mistake(path: String, problem: String) -> TemplateMistake {
-    TemplateMistake { path, line: None, problem }
+    TemplateMistake {
+        path,
+        line: None,
+        problem,
+    }
 }

@@ -88,37 +88,73 @@ pub struct Wording<'a> {
 }
 
 pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistake>> {
-    let Wording { templates_dir: dir, default_language, brand, .. } = *wording;
+    let Wording {
+        templates_dir: dir,
+        default_language,
+        brand,
+        ..
+    } = *wording;
     let mut loader = Loader::default();
     for language in Language::ALL {
         for (form, source) in Form::ALL.into_iter().zip(built_in(language)) {
             let path = format!("built-in {}/{}", language.tag(), form.file_name());
-            loader.take(&path, Key { tenant: None, language, action: None, form }, source);
+            loader.take(
+                &path,
+                Key {
+                    tenant: None,
+                    language,
+                    action: None,
+                    form,
+                },
+                source,
+            );
         }
     }
     if let Some(dir) = dir {
         loader.read(dir, &wording.tenants);
     }
     let default_language = Language::from_tag(default_language).unwrap_or_else(|| {
-        loader.mistake("default language", format!("is not one of {}", known_languages()));
+        loader.mistake(
+            "default language",
+            format!("is not one of {}", known_languages()),
+        );
         Language::En
     });
     let brands = wording.tenants.values().filter_map(|tenant| tenant.brand);
     for brand in std::iter::once(brand).chain(brands) {
-        if brand.trim().is_empty() || brand.chars().count() > BRAND_CHARS_MAX || brand.chars().any(char::is_control) {
-            loader.mistake("brand", format!("is not 1 to {BRAND_CHARS_MAX} printable characters"));
+        if brand.trim().is_empty()
+            || brand.chars().count() > BRAND_CHARS_MAX
+            || brand.chars().any(char::is_control)
+        {
+            loader.mistake(
+                "brand",
+                format!("is not 1 to {BRAND_CHARS_MAX} printable characters"),
+            );
         }
     }
     if !loader.mistakes.is_empty() {
         return Err(loader.mistakes);
     }
-    let voice = Voice { brand: brand.to_owned(), sms: wording.sms.clone() };
+    let voice = Voice {
+        brand: brand.to_owned(),
+        sms: wording.sms.clone(),
+    };
     let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| (tenant.clone(), voice.of(*own));
     let voices = wording.tenants.iter().map(own).collect();
     let (templates, by_keypad) = (loader.templates, wording.by_keypad.clone());
-    let messages = Messages { default_language, voice, voices, by_keypad, templates };
+    let messages = Messages {
+        default_language,
+        voice,
+        voices,
+        by_keypad,
+        templates,
+    };
     let mistakes = lint::sms(&messages, &wording.actions);
-    if mistakes.is_empty() { Ok(messages) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(messages)
+    } else {
+        Err(mistakes)
+    }
 }
 
 impl Voice {
@@ -129,7 +165,11 @@ impl Voice {
             brand.clone_into(&mut voice.brand);
         }
         if let Some(host) = own.web_host {
-            voice.sms = SmsRules { web_host: Some(host.to_owned()), web_embedded_host: None, ..voice.sms };
+            voice.sms = SmsRules {
+                web_host: Some(host.to_owned()),
+                web_embedded_host: None,
+                ..voice.sms
+            };
         }
         voice
     }
@@ -144,7 +184,11 @@ struct Loader {
 
 impl Loader {
     fn mistake(&mut self, path: &str, problem: String) {
-        self.mistakes.push(TemplateMistake { path: path.to_owned(), line: None, problem });
+        self.mistakes.push(TemplateMistake {
+            path: path.to_owned(),
+            line: None,
+            problem,
+        });
     }
 
     /// The folders of languages, and beside them the one of tenants.
@@ -161,8 +205,14 @@ impl Loader {
     fn read_tenants(&mut self, dir: &Path, tenants: &BTreeMap<TenantId, TenantWording<'_>>) {
         for (name, entry) in self.entries(dir) {
             let path = entry.path();
-            let Some(tenant) = TenantId::parse(&name).ok().filter(|tenant| tenants.contains_key(tenant)) else {
-                self.mistake(&show(&path), "is the folder of a tenant that no caller has".to_owned());
+            let Some(tenant) = TenantId::parse(&name)
+                .ok()
+                .filter(|tenant| tenants.contains_key(tenant))
+            else {
+                self.mistake(
+                    &show(&path),
+                    "is the folder of a tenant that no caller has".to_owned(),
+                );
                 continue;
             };
             for (name, entry) in self.entries(&path) {
@@ -173,13 +223,25 @@ impl Loader {
 
     fn read_language(&mut self, tenant: Option<&TenantId>, tag: &str, dir: &Path) {
         let Some(language) = Language::from_tag(tag) else {
-            return self.mistake(&show(dir), format!("is not a folder named {}", known_languages()));
+            return self.mistake(
+                &show(dir),
+                format!("is not a folder named {}", known_languages()),
+            );
         };
         for (name, entry) in self.entries(dir) {
             let path = entry.path();
             match key(language, &name) {
-                Some(key) => self.read_file(Key { tenant: tenant.cloned(), ..key }, &path),
-                None => self.mistake(&show(&path), format!("is not named {}, or ACTION. and one of them", known_files())),
+                Some(key) => self.read_file(
+                    Key {
+                        tenant: tenant.cloned(),
+                        ..key
+                    },
+                    &path,
+                ),
+                None => self.mistake(
+                    &show(&path),
+                    format!("is not named {}, or ACTION. and one of them", known_files()),
+                ),
             }
         }
     }
@@ -194,8 +256,13 @@ impl Loader {
                 return Vec::new();
             }
         };
-        let named = entries.flatten().map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry));
-        let mut found: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).take(FILES_MAX + 1).collect();
+        let named = entries
+            .flatten()
+            .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry));
+        let mut found: Vec<_> = named
+            .filter(|(name, _)| !name.starts_with('.'))
+            .take(FILES_MAX + 1)
+            .collect();
         if found.len() > FILES_MAX {
             self.mistake(&show(dir), format!("holds more than {FILES_MAX} files"));
             return Vec::new();
@@ -206,7 +273,10 @@ impl Loader {
 
     fn read_file(&mut self, key: Key, path: &Path) {
         match fs::metadata(path).map(|metadata| metadata.len()) {
-            Ok(bytes) if bytes > FILE_BYTES_MAX => self.mistake(&show(path), format!("is larger than {FILE_BYTES_MAX} bytes")),
+            Ok(bytes) if bytes > FILE_BYTES_MAX => self.mistake(
+                &show(path),
+                format!("is larger than {FILE_BYTES_MAX} bytes"),
+            ),
             Ok(_) => match fs::read_to_string(path) {
                 Ok(source) => self.take(&show(path), key, &source),
                 Err(error) => self.mistake(&show(path), format!("cannot be read: {error}")),
@@ -219,7 +289,11 @@ impl Loader {
         match key.form.parse(source, key.action.is_some()) {
             Ok(template) => drop(self.templates.insert(key, template)),
             Err(flaws) => {
-                let mistake = |Flaw { line, problem }| TemplateMistake { path: path.to_owned(), line, problem };
+                let mistake = |Flaw { line, problem }| TemplateMistake {
+                    path: path.to_owned(),
+                    line,
+                    problem,
+                };
                 self.mistakes.extend(flaws.into_iter().map(mistake));
             }
         }
@@ -234,7 +308,12 @@ fn key(language: Language, file_name: &str) -> Option<Key> {
             "" => None,
             before => Some(ActionName::parse(before.strip_suffix('.')?).ok()?),
         };
-        Some(Key { tenant: None, language, action, form })
+        Some(Key {
+            tenant: None,
+            language,
+            action,
+            form,
+        })
     })
 }
 
@@ -257,16 +336,46 @@ mod tests {
     #[test]
     fn a_file_name_says_language_action_and_form() {
         let payment = ActionName::parse("payment").unwrap();
-        let of = |language, action, form| Some(Key { tenant: None, language, action, form });
-        assert_eq!(key(Language::Nl, "email.txt"), of(Language::Nl, None, Form::EmailText));
-        assert_eq!(key(Language::De, "payment.email.subject.txt"), of(Language::De, Some(payment), Form::EmailSubject));
-        for bad in ["mail.txt", "xemail.txt", "Payment.email.txt", ".email.txt", "a.b.sms.txt", "email.txt.bak", "README.md"] {
+        let of = |language, action, form| {
+            Some(Key {
+                tenant: None,
+                language,
+                action,
+                form,
+            })
+        };
+        assert_eq!(
+            key(Language::Nl, "email.txt"),
+            of(Language::Nl, None, Form::EmailText)
+        );
+        assert_eq!(
+            key(Language::De, "payment.email.subject.txt"),
+            of(Language::De, Some(payment), Form::EmailSubject)
+        );
+        for bad in [
+            "mail.txt",
+            "xemail.txt",
+            "Payment.email.txt",
+            ".email.txt",
+            "a.b.sms.txt",
+            "email.txt.bak",
+            "README.md",
+        ] {
             assert_eq!(key(Language::Nl, bad), None, "{bad}");
         }
     }
 
-    fn load_from(dir: &Path, default_language: &str, brand: &str) -> Result<Messages, Vec<TemplateMistake>> {
-        Messages::load(&Wording { templates_dir: Some(dir), default_language, brand, ..Wording::default() })
+    fn load_from(
+        dir: &Path,
+        default_language: &str,
+        brand: &str,
+    ) -> Result<Messages, Vec<TemplateMistake>> {
+        Messages::load(&Wording {
+            templates_dir: Some(dir),
+            default_language,
+            brand,
+            ..Wording::default()
+        })
     }
 
     #[test]
@@ -277,14 +386,23 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write("nl/sms.txt", "{{ brand }} {{ code }} {{ action }}\n{{ details }} {{7*7}}\n{{ never_share }}");
+        write(
+            "nl/sms.txt",
+            "{{ brand }} {{ code }} {{ action }}\n{{ details }} {{7*7}}\n{{ never_share }}",
+        );
         write("nl/email.subject.txt", "{{ code }}");
         write("nl/emial.txt", "x");
-        write("de/payment.voice.txt", "{{ brand }} {{ code }} {{ code }}\n{{ details }}");
+        write(
+            "de/payment.voice.txt",
+            "{{ brand }} {{ code }} {{ code }}\n{{ details }}",
+        );
         write("xx/sms.txt", "x");
         write(".hidden/sms.txt", "x");
         let mistakes = load_from(dir.path(), "xx", "a\r\nBcc: b").unwrap_err();
-        let shown: Vec<_> = mistakes.iter().map(|m| m.to_string().replace(&show(dir.path()), "")).collect();
+        let shown: Vec<_> = mistakes
+            .iter()
+            .map(|m| m.to_string().replace(&show(dir.path()), ""))
+            .collect();
         for (mistake, begin) in shown.iter().zip([
             "/de/payment.voice.txt: lacks {{ never_share }}",
             "/nl/email.subject.txt: holds {{ code }}",

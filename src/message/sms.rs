@@ -24,7 +24,13 @@ pub struct SmsRules {
 
 impl Default for SmsRules {
     fn default() -> Self {
-        Self { web_host: None, web_embedded_host: None, android_hash: None, segments_max: 1, ucs2: false }
+        Self {
+            web_host: None,
+            web_embedded_host: None,
+            android_hash: None,
+            segments_max: 1,
+            ucs2: false,
+        }
     }
 }
 
@@ -48,18 +54,35 @@ impl SmsRules {
     pub(super) fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
         let mut mistakes = Vec::new();
         let is_wrong = |host: &Option<String>| host.as_ref().is_some_and(|host| !is_host(host));
-        for (key, host) in [("web_host", &self.web_host), ("web_embedded_host", &self.web_embedded_host)] {
+        for (key, host) in [
+            ("web_host", &self.web_host),
+            ("web_embedded_host", &self.web_embedded_host),
+        ] {
             if is_wrong(host) {
-                mistakes.push((key, "must be a host name in lower case, without scheme, port and path"));
+                mistakes.push((
+                    key,
+                    "must be a host name in lower case, without scheme, port and path",
+                ));
             }
         }
         if self.web_embedded_host.is_some() && self.web_host.is_none() {
             mistakes.push(("web_embedded_host", "needs web_host"));
         }
-        let is_hash =
-            |hash: &String| hash.len() == HASH_CHARS && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
-        if self.android_hash.as_ref().is_some_and(|hash| !is_hash(hash)) {
-            mistakes.push(("android_hash", "must be the 11 characters of the app's hash"));
+        let is_hash = |hash: &String| {
+            hash.len() == HASH_CHARS
+                && hash
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+        };
+        if self
+            .android_hash
+            .as_ref()
+            .is_some_and(|hash| !is_hash(hash))
+        {
+            mistakes.push((
+                "android_hash",
+                "must be the 11 characters of the app's hash",
+            ));
         }
         mistakes
     }
@@ -68,7 +91,9 @@ impl SmsRules {
     pub(super) fn flaw(&self, text: &str) -> Option<String> {
         let foreign = text.chars().find(|c| septets(*c).is_none());
         if let (Some(foreign), false) = (foreign, self.ucs2) {
-            return Some(format!("holds {foreign:?}, which halves what fits into an SMS; change it, or set messages.sms_ucs2"));
+            return Some(format!(
+                "holds {foreign:?}, which halves what fits into an SMS; change it, or set messages.sms_ucs2"
+            ));
         }
         if segments(text) > self.segments_max {
             let (units, room) = (units(text), room(text));
@@ -77,7 +102,10 @@ impl SmsRules {
             ));
         }
         if self.android_hash.is_some() && text.len() > WITH_HASH_BYTES_MAX {
-            return Some(format!("has {} bytes, and an app reads at most {WITH_HASH_BYTES_MAX}", text.len()));
+            return Some(format!(
+                "has {} bytes, and an app reads at most {WITH_HASH_BYTES_MAX}",
+                text.len()
+            ));
         }
         None
     }
@@ -89,7 +117,10 @@ fn is_gsm(text: &str) -> bool {
 
 /// The length as it is counted on the air.
 fn units(text: &str) -> usize {
-    let gsm: Option<usize> = text.chars().map(|c| septets(c).map(|septets| septets.as_slice().len())).sum();
+    let gsm: Option<usize> = text
+        .chars()
+        .map(|c| septets(c).map(|septets| septets.as_slice().len()))
+        .sum();
     gsm.unwrap_or_else(|| text.encode_utf16().count())
 }
 
@@ -100,15 +131,24 @@ fn room(text: &str) -> usize {
 /// How many SMS it takes. Parts are shorter, because each says which part it is.
 fn segments(text: &str) -> usize {
     let (units, part) = (units(text), if is_gsm(text) { 153 } else { 67 });
-    if units <= room(text) { 1 } else { units.div_ceil(part) }
+    if units <= room(text) {
+        1
+    } else {
+        units.div_ceil(part)
+    }
 }
 
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
-        let plain = label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let plain = label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
     };
-    let is_address = text.split('.').next_back().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let is_address = text
+        .split('.')
+        .next_back()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     text.len() <= 253 && text.contains('.') && text.split('.').all(label) && !is_address
 }
 
@@ -138,11 +178,29 @@ mod tests {
     #[test]
     fn text_02_other_characters_must_be_allowed_by_name() {
         let strict = SmsRules::default();
-        let (loose, long) = (SmsRules { ucs2: true, ..strict.clone() }, "ż".repeat(71));
+        let (loose, long) = (
+            SmsRules {
+                ucs2: true,
+                ..strict.clone()
+            },
+            "ż".repeat(71),
+        );
         assert!(strict.flaw("zażółć").unwrap().contains("sms_ucs2"));
         assert_eq!(loose.flaw("zażółć"), None);
-        assert!(loose.flaw(&long).unwrap().contains("71 characters where 70 fit"));
-        assert_eq!(SmsRules { segments_max: 2, ..loose }.flaw(&long), None);
+        assert!(
+            loose
+                .flaw(&long)
+                .unwrap()
+                .contains("71 characters where 70 fit")
+        );
+        assert_eq!(
+            SmsRules {
+                segments_max: 2,
+                ..loose
+            }
+            .flaw(&long),
+            None
+        );
     }
 
     #[test]
@@ -153,12 +211,23 @@ mod tests {
             android_hash: Some("FA+9qCX9VSu".to_owned()),
             ..SmsRules::default()
         };
-        assert_eq!(rules.ending("123456"), "\nFA+9qCX9VSu\n@example.com #123456 @pay.example");
+        assert_eq!(
+            rules.ending("123456"),
+            "\nFA+9qCX9VSu\n@example.com #123456 @pay.example"
+        );
         assert_eq!(rules.mistakes(), []);
-        assert!(rules.flaw(&"a".repeat(141)).unwrap().contains("at most 140"));
+        assert!(
+            rules
+                .flaw(&"a".repeat(141))
+                .unwrap()
+                .contains("at most 140")
+        );
         assert_eq!(rules.flaw(&"a".repeat(140)), None);
         for bad in ["", "FA+9qCX9VS", "FA+9qCX9VSu=", "FA 9qCX9VSu"] {
-            let rules = SmsRules { android_hash: Some(bad.to_owned()), ..SmsRules::default() };
+            let rules = SmsRules {
+                android_hash: Some(bad.to_owned()),
+                ..SmsRules::default()
+            };
             assert_eq!(rules.mistakes().len(), 1, "{bad}");
         }
     }
@@ -167,17 +236,25 @@ mod tests {
     fn parse(message: &str) -> Option<(&str, &str, Option<&str>)> {
         let last = message.rsplit(['\n', '\r']).next()?;
         let rest = last.strip_prefix('@')?;
-        let end = |text: &str| text.find([' ', '\t', '\n', '\u{c}', '\r']).unwrap_or(text.len());
+        let end = |text: &str| {
+            text.find([' ', '\t', '\n', '\u{c}', '\r'])
+                .unwrap_or(text.len())
+        };
         let (host, rest) = rest.split_at(end(rest));
         let rest = rest.strip_prefix(" #").filter(|_| !host.is_empty())?;
         let (code, rest) = rest.split_at(end(rest));
-        let embedded = rest.strip_prefix(" @").map(|rest| &rest[..end(rest)]).filter(|host| !host.is_empty());
+        let embedded = rest
+            .strip_prefix(" @")
+            .map(|rest| &rest[..end(rest)])
+            .filter(|host| !host.is_empty());
         Some((host, code, embedded)).filter(|_| !code.is_empty())
     }
 
     #[test]
     fn text_01_the_last_line_is_what_the_specification_parses() {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/origin_bound_sms.json")).unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/vectors/origin_bound_sms.json"))
+                .unwrap();
         let cases = vectors["cases"].as_array().unwrap();
         assert!(cases.len() > 45, "the vectors were read");
         for case in cases {
@@ -187,7 +264,11 @@ mod tests {
                 assert_eq!(parsed, None, "{name}");
                 continue;
             }
-            let expected = (case["host"].as_str().unwrap(), case["code"].as_str().unwrap(), case["embedded_host"].as_str());
+            let expected = (
+                case["host"].as_str().unwrap(),
+                case["code"].as_str().unwrap(),
+                case["embedded_host"].as_str(),
+            );
             assert_eq!(parsed, Some(expected), "{name}");
             let (host, code, embedded) = expected;
             let rules = SmsRules {
@@ -198,9 +279,13 @@ mod tests {
             // What is ours to write comes back; what must never be written cannot be set or is never written.
             let ours = format!("text{}", rules.ending(code));
             assert_eq!(parse(&ours), Some(expected), "{name}");
-            let is_refused = case["renderer"] == "refused" && (!rules.mistakes().is_empty() || !message.ends_with(&ours[4..]));
+            let is_refused = case["renderer"] == "refused"
+                && (!rules.mistakes().is_empty() || !message.ends_with(&ours[4..]));
             let is_other_text = name == "never rendered: code differs from the text";
-            assert!(is_refused || is_other_text || rules.mistakes().is_empty(), "{name}");
+            assert!(
+                is_refused || is_other_text || rules.mistakes().is_empty(),
+                "{name}"
+            );
             if case["renderer"] == "refused" && !is_other_text {
                 assert!(is_refused, "{name}");
             }

@@ -29,8 +29,16 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 8] =
-        [Self::Code, Self::CodePlain, Self::Brand, Self::Action, Self::Minutes, Self::Details, Self::NeverShare, Self::Link];
+    const ALL: [Self; 8] = [
+        Self::Code,
+        Self::CodePlain,
+        Self::Brand,
+        Self::Action,
+        Self::Minutes,
+        Self::Details,
+        Self::NeverShare,
+        Self::Link,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -73,7 +81,10 @@ const PAUSES: [&str; 2] = ["<break time=\"500ms\"/>", "<break time=\"1s\"/>"];
 impl Markup {
     /// Writes a value. Control characters become spaces, so that no value starts a line or a header of its own.
     fn write(self, out: &mut String, value: &str) {
-        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let value: String = value
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         match self {
             Self::Plain => out.push_str(&value),
             // Writing to a string cannot fail.
@@ -138,10 +149,17 @@ impl Template {
         for (index, text) in source.lines().enumerate() {
             match parse_line(text) {
                 Ok(line) => lines.push(line),
-                Err(problem) => flaws.push(Flaw { line: Some(index + 1), problem }),
+                Err(problem) => flaws.push(Flaw {
+                    line: Some(index + 1),
+                    problem,
+                }),
             }
         }
-        if flaws.is_empty() { Ok(Self(lines)) } else { Err(flaws) }
+        if flaws.is_empty() {
+            Ok(Self(lines))
+        } else {
+            Err(flaws)
+        }
     }
 
     /// Does it hold this place-holder?
@@ -151,7 +169,11 @@ impl Template {
 
     /// How often does it hold this place-holder?
     pub(super) fn count(&self, place: Place) -> usize {
-        self.0.iter().flat_map(|line| &line.0).filter(|piece| matches!(piece, Piece::Place(found) if *found == place)).count()
+        self.0
+            .iter()
+            .flat_map(|line| &line.0)
+            .filter(|piece| matches!(piece, Piece::Place(found) if *found == place))
+            .count()
     }
 
     /// Copies the values in.
@@ -164,7 +186,10 @@ impl Template {
                 Place::Link => values.link.is_none(),
                 _ => false,
             };
-            if Place::ALL.into_iter().any(|place| is_empty(place) && line.has(place)) {
+            if Place::ALL
+                .into_iter()
+                .any(|place| is_empty(place) && line.has(place))
+            {
                 left_out = true;
                 continue;
             }
@@ -174,11 +199,15 @@ impl Template {
             }
             if markup == Markup::Ssml {
                 out.push_str("<s>");
-                line.0.iter().for_each(|piece| piece.render(&mut out, values, markup));
+                line.0
+                    .iter()
+                    .for_each(|piece| piece.render(&mut out, values, markup));
                 out.push_str("</s>\n");
                 continue;
             }
-            line.0.iter().for_each(|piece| piece.render(&mut out, values, markup));
+            line.0
+                .iter()
+                .for_each(|piece| piece.render(&mut out, values, markup));
             out.push('\n');
         }
         out.truncate(out.trim_end().len());
@@ -188,7 +217,9 @@ impl Template {
 
 impl Line {
     fn has(&self, place: Place) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Place(found) if *found == place))
+        self.0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Place(found) if *found == place))
     }
 }
 
@@ -222,9 +253,14 @@ fn parse_line(text: &str) -> Result<Line, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, behind) = after.split_once("}}").ok_or("has {{ without }} on the same line")?;
+        let (inside, behind) = after
+            .split_once("}}")
+            .ok_or("has {{ without }} on the same line")?;
         let name = inside.trim();
-        let place = Place::ALL.into_iter().find(|place| place.name() == name).ok_or_else(|| unknown(name))?;
+        let place = Place::ALL
+            .into_iter()
+            .find(|place| place.name() == name)
+            .ok_or_else(|| unknown(name))?;
         push_text(&mut pieces, before);
         pieces.push(Piece::Place(place));
         rest = behind;
@@ -277,21 +313,33 @@ mod tests {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }
         let flaws = Template::parse("fine\n{{7*7}}\n{% x %}").unwrap_err();
-        assert_eq!(flaws.iter().map(|flaw| flaw.line).collect::<Vec<_>>(), [Some(2), Some(3)]);
+        assert_eq!(
+            flaws.iter().map(|flaw| flaw.line).collect::<Vec<_>>(),
+            [Some(2), Some(3)]
+        );
     }
 
     #[test]
     fn text_07_a_value_is_copied_and_never_read() {
         let template = Template::parse("{{ brand }}|{{code}}").unwrap();
-        assert_eq!(template.render(&values(&[]), Markup::Plain), "{{ code }} <b>|123 456");
-        assert_eq!(template.render(&values(&[]), Markup::Html), "{{ code }} &lt;b&gt;|123 456");
+        assert_eq!(
+            template.render(&values(&[]), Markup::Plain),
+            "{{ code }} <b>|123 456"
+        );
+        assert_eq!(
+            template.render(&values(&[]), Markup::Html),
+            "{{ code }} &lt;b&gt;|123 456"
+        );
     }
 
     #[test]
     fn a_line_without_details_is_left_out_with_the_blank_line_after_it() {
         let template = Template::parse("a\n\n<p>{{ details }}</p>\n\nb\n").unwrap();
         assert_eq!(template.render(&values(&[]), Markup::Plain), "a\n\nb");
-        assert_eq!(template.render(&values(&["x: 1", "y: <"]), Markup::Html), "a\n\n<p>x: 1<br>\ny: &lt;</p>\n\nb");
+        assert_eq!(
+            template.render(&values(&["x: 1", "y: <"]), Markup::Html),
+            "a\n\n<p>x: 1<br>\ny: &lt;</p>\n\nb"
+        );
     }
 
     #[test]

@@ -46,8 +46,15 @@ impl Answer {
     /// A denial for this reason, if it is a word that may be stored and logged.
     #[must_use]
     pub fn deny(reason: &str) -> Self {
-        let is_word = reason.len() <= REASON_CHARS_MAX && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        Self::Deny { reason: if is_word { reason.to_owned() } else { String::new() } }
+        let is_word = reason.len() <= REASON_CHARS_MAX
+            && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        Self::Deny {
+            reason: if is_word {
+                reason.to_owned()
+            } else {
+                String::new()
+            },
+        }
     }
 }
 

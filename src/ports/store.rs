@@ -128,13 +128,22 @@ impl Draw {
     /// Up to so many from a bucket.
     #[must_use]
     pub const fn some(bucket: [u8; 16], rate: Rate, want: u32) -> Self {
-        Self { bucket, rate, want, least: 1, short: Short::Refuse }
+        Self {
+            bucket,
+            rate,
+            want,
+            least: 1,
+            short: Short::Refuse,
+        }
     }
 
     /// So many from a bucket, or none.
     #[must_use]
     pub const fn whole(bucket: [u8; 16], rate: Rate, count: u32) -> Self {
-        Self { least: count, ..Self::some(bucket, rate, count) }
+        Self {
+            least: count,
+            ..Self::some(bucket, rate, count)
+        }
     }
 }
 
@@ -272,7 +281,12 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
+    async fn events(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Drops the events that were written before `end`; says how many.
     ///

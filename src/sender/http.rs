@@ -88,13 +88,19 @@ pub enum HttpError {
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
     /// An answering machine would be told the code.
-    #[error("a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed")]
+    #[error(
+        "a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed"
+    )]
     Greeting,
     /// The code would never arrive.
-    #[error("a request for push must carry {{{{ opened_text }}}} or {{{{ code }}}}: the text is an alert without it")]
+    #[error(
+        "a request for push must carry {{{{ opened_text }}}} or {{{{ code }}}}: the text is an alert without it"
+    )]
     Alert,
     /// The provider could not ask what to say.
-    #[error("a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage")]
+    #[error(
+        "a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage"
+    )]
     Call,
     /// The credentials do not fit into a header.
     #[error("the credentials hold characters that a header cannot carry")]
@@ -137,32 +143,64 @@ impl Http {
             if *channel == Channel::Voice && !request.has(Place::Greeting) {
                 return Err(HttpError::Greeting);
             }
-            if *channel == Channel::Push && !request.has(Place::OpenedText) && !request.has(Place::Code) {
+            if *channel == Channel::Push
+                && !request.has(Place::OpenedText)
+                && !request.has(Place::Code)
+            {
                 return Err(HttpError::Alert);
             }
-            if request.has(Place::Call) && settings.addresses.as_ref().is_none_or(|addresses| addresses.calls.is_none()) {
+            if request.has(Place::Call)
+                && settings
+                    .addresses
+                    .as_ref()
+                    .is_none_or(|addresses| addresses.calls.is_none())
+            {
                 return Err(HttpError::Call);
             }
-            let targets = Targets::of(request.sample_url(), settings.allow_hosts.clone(), settings.plain);
-            let (targets, ca_file) = (targets.map_err(OutgoingError::Url)?, settings.ca_file.clone());
-            let outgoing = Outgoing::new(Settings { targets, ca_file, timeout: settings.timeout })?;
+            let targets = Targets::of(
+                request.sample_url(),
+                settings.allow_hosts.clone(),
+                settings.plain,
+            );
+            let (targets, ca_file) = (
+                targets.map_err(OutgoingError::Url)?,
+                settings.ca_file.clone(),
+            );
+            let outgoing = Outgoing::new(Settings {
+                targets,
+                ca_file,
+                timeout: settings.timeout,
+            })?;
             endpoints.insert(*channel, Endpoint { request, outgoing });
         }
         let credentials = credentials(settings.auth)?;
-        Ok(Self { endpoints, credentials, answers: settings.answers, addresses: settings.addresses })
+        Ok(Self {
+            endpoints,
+            credentials,
+            answers: settings.answers,
+            addresses: settings.addresses,
+        })
     }
 }
 
 #[async_trait]
 impl Sender for Http {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let endpoint = self.endpoints.get(&message.recipient.channel()).ok_or_else(|| give_up("wrong_channel"))?;
-        let mut call = endpoint.request.call(&Values { message, addresses: self.addresses.as_ref() })?;
+        let endpoint = self
+            .endpoints
+            .get(&message.recipient.channel())
+            .ok_or_else(|| give_up("wrong_channel"))?;
+        let mut call = endpoint.request.call(&Values {
+            message,
+            addresses: self.addresses.as_ref(),
+        })?;
         match &self.credentials {
             Credentials::None => {}
             Credentials::Fixed(name, value) => drop(call.headers.insert(name, value.clone())),
             Credentials::Application(application) => {
-                let value = application.authorization().ok_or_else(|| next_sender("login_failed"))?;
+                let value = application
+                    .authorization()
+                    .ok_or_else(|| next_sender("login_failed"))?;
                 call.headers.insert(AUTHORIZATION, value);
             }
         }
@@ -170,13 +208,19 @@ impl Sender for Http {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let brings_token = self.endpoints.values().any(|endpoint| endpoint.request.has(Place::Callback));
+        let brings_token = self
+            .endpoints
+            .values()
+            .any(|endpoint| endpoint.request.has(Place::Callback));
         let receipts = match (&self.addresses, brings_token) {
             (None, _) => ReceiptPath::None,
             (Some(_), true) => ReceiptPath::ByToken,
             (Some(_), false) => ReceiptPath::ByReference,
         };
-        Capabilities { receipts, ..Capabilities::default() }
+        Capabilities {
+            receipts,
+            ..Capabilities::default()
+        }
     }
 }
 
@@ -187,9 +231,16 @@ fn credentials(auth: Auth) -> Result<Credentials, HttpError> {
         Auth::Application(application) => return Ok(Credentials::Application(application)),
         Auth::Basic { username, password } => {
             let pair = format!("{username}:{}", password.expose());
-            ("authorization".to_owned(), format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            (
+                "authorization".to_owned(),
+                format!("Basic {}", BASE64_STANDARD.encode(pair)),
+            )
         }
-        Auth::Header { name, prefix, token } => (name, format!("{prefix}{}", token.expose())),
+        Auth::Header {
+            name,
+            prefix,
+            token,
+        } => (name, format!("{prefix}{}", token.expose())),
     };
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Credentials)?;
     let mut value = HeaderValue::from_str(&text).map_err(|_| HttpError::Credentials)?;

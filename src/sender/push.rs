@@ -45,5 +45,8 @@ pub(super) fn data(message: &Message) -> Map<String, Value> {
         ("language", message.content.language.to_owned()),
         ("expires_at", expires_at(message).to_string()),
     ];
-    fields.map(|(name, value)| (name.to_owned(), Value::String(value))).into_iter().collect()
+    fields
+        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .into_iter()
+        .collect()
 }

@@ -78,7 +78,9 @@ pub struct SmppSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum SmppError {
     /// The address of the sender has another form.
-    #[error("from must be a number such as +31612345678, a short code of 3 to 8 digits, or a name of at most 11 characters")]
+    #[error(
+        "from must be a number such as +31612345678, a short code of 3 to 8 digits, or a name of at most 11 characters"
+    )]
     From,
     /// It has no room in a login.
     #[error("{0} must be at most {1} ASCII characters")]
@@ -128,7 +130,10 @@ impl Smpp {
             return Err(SmppError::Window);
         }
         let centre = Centre {
-            tls: settings.tls.then(|| Tls::new(&settings.host, settings.ca_file.as_deref())).transpose()?,
+            tls: settings
+                .tls
+                .then(|| Tls::new(&settings.host, settings.ca_file.as_deref()))
+                .transpose()?,
             system_id: login("system_id", &settings.system_id)?,
             password: login("the password", settings.password.expose())?,
             system_type: login("system_type", &settings.system_type)?,
@@ -156,9 +161,20 @@ impl Smpp {
     fn jobs(&self) -> &mpsc::Sender<Job> {
         self.jobs.get_or_init(|| {
             let (jobs, queue) = mpsc::channel(JOBS_MAX);
-            let (centre, rules, entropy) = (self.centre.clone(), self.rules.clone(), self.entropy.clone());
+            let (centre, rules, entropy) = (
+                self.centre.clone(),
+                self.rules.clone(),
+                self.entropy.clone(),
+            );
             // Ends with this sender, which holds the other end of the queue.
-            tokio::spawn(Keeper { centre, rules, entropy }.keep(queue));
+            tokio::spawn(
+                Keeper {
+                    centre,
+                    rules,
+                    entropy,
+                }
+                .keep(queue),
+            );
             jobs
         })
     }
@@ -167,7 +183,11 @@ impl Smpp {
     async fn submit(&self, message: SubmitSm, deadline: Instant) -> Result<Sent, SendError> {
         let claimed = Arc::<AtomicBool>::default();
         let (answer, answered) = oneshot::channel();
-        let job = Job { message, claimed: claimed.clone(), answer };
+        let job = Job {
+            message,
+            claimed: claimed.clone(),
+            answer,
+        };
         let hand_over = async {
             self.jobs().send(job).await.map_err(|_| retry("closed"))?;
             // A session that let go of it had written it.
@@ -186,16 +206,26 @@ impl Smpp {
 impl Sender for Smpp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let deadline = Instant::now() + self.rules.timeout;
-        let parts = submissions(&self.from, message, message.expires_at.since(self.clock.now()))?;
+        let parts = submissions(
+            &self.from,
+            message,
+            message.expires_at.since(self.clock.now()),
+        )?;
         let mut sent = Sent::default();
         for (at, part) in parts.into_iter().enumerate() {
-            sent = self.submit(part, deadline).await.map_err(|error| if at == 0 { error } else { after_others(error) })?;
+            sent = self
+                .submit(part, deadline)
+                .await
+                .map_err(|error| if at == 0 { error } else { after_others(error) })?;
         }
         Ok(sent)
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { idempotent: false, receipts: ReceiptPath::ByReference }
+        Capabilities {
+            idempotent: false,
+            receipts: ReceiptPath::ByReference,
+        }
     }
 }
 
@@ -212,7 +242,10 @@ fn after_others(error: SendError) -> SendError {
 }
 
 /// A text of a login: with its end it takes at most `MAX` octets.
-fn login<const MAX: usize>(key: &'static str, text: &str) -> Result<COctetString<1, MAX>, SmppError> {
+fn login<const MAX: usize>(
+    key: &'static str,
+    text: &str,
+) -> Result<COctetString<1, MAX>, SmppError> {
     COctetString::from_string(text.to_owned()).map_err(|_| SmppError::Login(key, MAX - 1))
 }
 

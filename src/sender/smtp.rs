@@ -101,7 +101,10 @@ pub struct Smtp {
 
 impl std::fmt::Debug for Smtp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Smtp").field("author", &self.author).field("connections", &self.connections).finish_non_exhaustive()
+        f.debug_struct("Smtp")
+            .field("author", &self.author)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +118,10 @@ impl Smtp {
         if settings.pool_max == 0 {
             return Err(SmtpError::PoolMax);
         }
-        let signer = settings.dkim.map(|dkim| Signer::new(dkim, from.email.domain())).transpose()?;
+        let signer = settings
+            .dkim
+            .map(|dkim| Signer::new(dkim, from.email.domain()))
+            .transpose()?;
         let tls = || Tls::new(&settings.host, settings.ca_file.as_deref());
         let server = Server {
             encryption: match settings.tls {
@@ -129,7 +135,12 @@ impl Smtp {
             port: settings.port,
         };
         let connections = Connections::new(server, settings.pool_max);
-        Ok(Self { author: Author { from, signer }, connections, timeout: settings.timeout, clock })
+        Ok(Self {
+            author: Author { from, signer },
+            connections,
+            timeout: settings.timeout,
+            clock,
+        })
     }
 }
 
@@ -137,45 +148,73 @@ impl Smtp {
 impl Sender for Smtp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let mail = self.author.compose(message, self.clock.now())?;
-        self.connections.send(&mail, self.timeout).await.map(|()| Sent::default())
+        self.connections
+            .send(&mail, self.timeout)
+            .await
+            .map(|()| Sent::default())
     }
 }
 
 fn retry(reason: &str) -> SendError {
-    SendError::Retry { after: RETRY_AFTER, reason: reason.to_owned() }
+    SendError::Retry {
+        after: RETRY_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 /// The mail may have been taken before the server fell silent.
 fn unknown(reason: &str) -> SendError {
-    SendError::Unknown { after: RETRY_AFTER, reason: reason.to_owned() }
+    SendError::Unknown {
+        after: RETRY_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 fn deferred(reason: &str) -> SendError {
-    SendError::Deferred { after: RETRY_AFTER, reason: reason.to_owned() }
+    SendError::Deferred {
+        after: RETRY_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 fn next_sender(reason: &str) -> SendError {
-    SendError::NextSender { reason: reason.to_owned() }
+    SendError::NextSender {
+        reason: reason.to_owned(),
+    }
 }
 
 fn give_up(reason: &str) -> SendError {
-    SendError::GiveUp { reason: reason.to_owned() }
+    SendError::GiveUp {
+        reason: reason.to_owned(),
+    }
 }
 
 fn parse_from(text: &str) -> Result<Mailbox, SmtpError> {
     let mailbox: Mailbox = text.parse().map_err(|_| SmtpError::From)?;
     // An address beyond ASCII would need SMTPUTF8, which few servers speak.
     let address: &str = mailbox.email.as_ref();
-    if address.is_ascii() && !text.chars().any(char::is_control) { Ok(mailbox) } else { Err(SmtpError::From) }
+    if address.is_ascii() && !text.chars().any(char::is_control) {
+        Ok(mailbox)
+    } else {
+        Err(SmtpError::From)
+    }
 }
 
 /// The name of the settings, or the machine's; an address in brackets where that is no name (RFC 5321 §4.1.3).
 fn hello(name: Option<String>) -> Result<String, SmtpError> {
-    let fits = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    let fits = |name: &String| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+    };
     if let Some(name) = name {
         return Some(name).filter(fits).ok_or(SmtpError::HelloName);
     }
-    let of_machine = hostname::get().ok().and_then(|name| name.into_string().ok()).filter(fits);
+    let of_machine = hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(fits);
     Ok(of_machine.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
 }
 

@@ -14,7 +14,10 @@ use url::form_urlencoded::Serializer;
 use self::signature::{Credentials, date};
 use super::{
     http::{is_busy, refusal},
-    transport::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port, next_sender},
+    transport::http::{
+        Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port,
+        next_sender,
+    },
 };
 use crate::{
     domain::{ids::ProviderReference, recipient::Channel},
@@ -84,9 +87,11 @@ impl Sns {
     /// What is wrong with the settings.
     pub fn new(settings: SnsSettings, clock: Arc<dyn Clock>) -> Result<Self, SnsError> {
         let url = format!("{}/", settings.base_url.trim_end_matches('/'));
-        let targets = Targets::of(&url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
+        let targets =
+            Targets::of(&url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
         let session_token = settings.session_token.map(|token| {
-            let mut value = HeaderValue::from_str(token.expose()).map_err(|_| SnsError::Credentials("session_token_file"))?;
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| SnsError::Credentials("session_token_file"))?;
             value.set_sensitive(true);
             Ok::<_, SnsError>(value)
         });
@@ -104,7 +109,11 @@ impl Sns {
                 service: "sns",
             },
             session_token: session_token.transpose()?,
-            outgoing: Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?,
+            outgoing: Outgoing::new(Settings {
+                targets,
+                ca_file: settings.ca_file,
+                timeout: settings.timeout,
+            })?,
             clock,
         })
     }
@@ -123,7 +132,12 @@ impl Sns {
         }
         let authorization = self.credentials.authorization(now, signed, body.as_bytes());
         headers.insert(AUTHORIZATION, HeaderValue::from_str(&authorization).ok()?);
-        Some(Call { method: Method::POST, url: self.url.clone(), headers, body: body.into_bytes() })
+        Some(Call {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body: body.into_bytes(),
+        })
     }
 
     fn body(&self, message: &Message) -> String {
@@ -133,8 +147,14 @@ impl Sns {
             .append_pair("PhoneNumber", message.recipient.expose())
             .append_pair("Message", &message.content.text);
         // Transactional: for the best chance of arriving, not for the least cost.
-        let attributes = [("AWS.SNS.SMS.SMSType", Some("Transactional")), ("AWS.SNS.SMS.SenderID", self.sender_id.as_deref())];
-        for (at, (name, value)) in attributes.into_iter().enumerate().filter_map(|(at, (name, value))| Some((at, (name, value?))))
+        let attributes = [
+            ("AWS.SNS.SMS.SMSType", Some("Transactional")),
+            ("AWS.SNS.SMS.SenderID", self.sender_id.as_deref()),
+        ];
+        for (at, (name, value)) in attributes
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, (name, value))| Some((at, (name, value?))))
         {
             let entry = format!("MessageAttributes.entry.{}", at + 1);
             form.append_pair(&format!("{entry}.Name"), name)
@@ -160,45 +180,63 @@ impl Sender for Sns {
 }
 
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
-    let body = reply.body.as_ref().ok_or_else(|| next_sender("oversized_reply"))?;
+    let body = reply
+        .body
+        .as_ref()
+        .ok_or_else(|| next_sender("oversized_reply"))?;
     let xml = std::str::from_utf8(body).unwrap_or_default();
     if reply.status.is_success() {
         // An answer without an id is not Amazon's.
-        let id = element(xml, "PublishResponse", "MessageId").ok_or_else(|| next_sender("malformed_reply"))?;
-        return Ok(Sent { reference: ProviderReference::parse(id).ok() });
+        let id = element(xml, "PublishResponse", "MessageId")
+            .ok_or_else(|| next_sender("malformed_reply"))?;
+        return Ok(Sent {
+            reference: ProviderReference::parse(id).ok(),
+        });
     }
-    Err(match element(xml, "ErrorResponse", "Code").unwrap_or_default() {
-        "Throttling" | "ThrottlingException" | "Throttled" | "InternalError" | "InternalFailure" | "ServiceUnavailable" => {
-            again("busy", reply.retry_after)
-        }
-        // Of the other parameters the settings give the values.
-        "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" if xml.contains("PhoneNumber") => {
-            give_up("refused")
-        }
-        "OptedOut" => give_up("opted_out"),
-        "AuthorizationError"
-        | "AccessDenied"
-        | "ExpiredToken"
-        | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "RequestExpired"
-        | "OptInRequired" => next_sender("login_refused"),
-        _ if is_busy(reply.status) => again("busy", reply.retry_after),
-        _ => refusal(reply.status),
-    })
+    Err(
+        match element(xml, "ErrorResponse", "Code").unwrap_or_default() {
+            "Throttling"
+            | "ThrottlingException"
+            | "Throttled"
+            | "InternalError"
+            | "InternalFailure"
+            | "ServiceUnavailable" => again("busy", reply.retry_after),
+            // Of the other parameters the settings give the values.
+            "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid"
+                if xml.contains("PhoneNumber") =>
+            {
+                give_up("refused")
+            }
+            "OptedOut" => give_up("opted_out"),
+            "AuthorizationError"
+            | "AccessDenied"
+            | "ExpiredToken"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "RequestExpired"
+            | "OptInRequired" => next_sender("login_refused"),
+            _ if is_busy(reply.status) => again("busy", reply.retry_after),
+            _ => refusal(reply.status),
+        },
+    )
 }
 
 /// The text of the one element of this name, in a document with this root; `None` where it is not exactly one plain text.
 fn element<'a>(xml: &'a str, root: &str, name: &str) -> Option<&'a str> {
     let document = xml.trim_start();
-    let document = if document.starts_with("<?xml") { document.split_once("?>")?.1.trim_start() } else { document };
+    let document = if document.starts_with("<?xml") {
+        document.split_once("?>")?.1.trim_start()
+    } else {
+        document
+    };
     let after = document.strip_prefix('<')?.strip_prefix(root)?;
     let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
     let (_, rest) = after.split_once(&begin)?;
     let (text, rest) = rest.split_once(&end)?;
-    let is_plain = after.starts_with([' ', '>']) && !text.contains(['<', '&']) && !rest.contains(&begin);
+    let is_plain =
+        after.starts_with([' ', '>']) && !text.contains(['<', '&']) && !rest.contains(&begin);
     (is_plain && !text.is_empty()).then_some(text)
 }
 

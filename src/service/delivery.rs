@@ -40,8 +40,15 @@ const TEST_SENDER: &str = "test";
 impl Service {
     /// A fresh right to hand something over.
     pub(super) fn lease(&self) -> Lease {
-        let until = self.parts.clock.now().plus(self.parts.send_deadline + self.hook_time() + LEASE_MARGIN);
-        Lease { token: fresh(&*self.parts.entropy), until }
+        let until = self
+            .parts
+            .clock
+            .now()
+            .plus(self.parts.send_deadline + self.hook_time() + LEASE_MARGIN);
+        Lease {
+            token: fresh(&*self.parts.entropy),
+            until,
+        }
     }
 
     /// Which records are due.
@@ -57,8 +64,15 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick { lease: self.lease(), hands: 1, delivery: DeliveryId(fresh(&*self.parts.entropy)) };
-        let work = match self.transact(key, None, |record, cx| tick(record, &command, cx)).await {
+        let command = Tick {
+            lease: self.lease(),
+            hands: 1,
+            delivery: DeliveryId(fresh(&*self.parts.entropy)),
+        };
+        let work = match self
+            .transact(key, None, |record, cx| tick(record, &command, cx))
+            .await
+        {
             Ok((work, _)) => work,
             Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
             Err(failure) => return Err(failure),
@@ -77,13 +91,23 @@ impl Service {
         let key = work.verification.subject;
         let loaded = self.bounded(self.load(&key)).await?;
         let cx = self.context(&loaded);
-        let Handed { sender, outcome, rest } = match self.ready(loaded.record.as_ref(), &work, &cx) {
+        let Handed {
+            sender,
+            outcome,
+            rest,
+        } = match self.ready(loaded.record.as_ref(), &work, &cx) {
             None => return Ok(()),
             Some(Err(settled)) => settled,
             Some(Ok(ready)) => self.hand_over(ready).await,
         };
-        let command = Report { work, sender, outcome };
-        let report = self.transact_on(&key, Some(loaded), None, |record, cx| report(record, &command, cx));
+        let command = Report {
+            work,
+            sender,
+            outcome,
+        };
+        let report = self.transact_on(&key, Some(loaded), None, |record, cx| {
+            report(record, &command, cx)
+        });
         // A hedge that lost its race ends in the same hand, so that no more is under way than there are hands for.
         let (reported, _) = tokio::join!(report, rest);
         reported?;
@@ -91,26 +115,65 @@ impl Service {
     }
 
     /// The message, if it may go out, or how it ends without; `None` if somebody else has the lease or the verification is over.
-    fn ready(&self, record: Option<&SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Result<Ready, Handed<'static>>> {
+    fn ready(
+        &self,
+        record: Option<&SubjectRecord>,
+        work: &Work,
+        cx: &Context<'_>,
+    ) -> Option<Result<Ready, Handed<'static>>> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
-        let delivery = verification.deliveries.iter().find(|delivery| delivery.id == work.delivery)?;
+        let delivery = verification
+            .deliveries
+            .iter()
+            .find(|delivery| delivery.id == work.delivery)?;
         if !delivery.is_held_by(&work.token, cx.now) || verification.generation != cx.generation {
             return None;
         }
-        if pending.recipients.get(delivery.recipient).is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some()) {
-            return Some(Err(Handed::by(TEST_SENDER, HandOver::Taken { reference: None })));
+        if pending
+            .recipients
+            .get(delivery.recipient)
+            .is_some_and(|to| self.parts.policy.test_recipients.code(to).is_some())
+        {
+            return Some(Err(Handed::by(
+                TEST_SENDER,
+                HandOver::Taken { reference: None },
+            )));
         }
         let time_left = cx.now.until(verification.expires_at);
         let decoy = pending.decoy;
-        let stand = Stand { position: delivery.position, refusals: delivery.refusals, tries: delivery.tries };
-        let ready = self.draft(verification, (pending, delivery), time_left).map(|draft| {
-            let senders = self.parts.routes.order(&verification.tenant, &draft.recipient, &delivery.id);
-            let hedge_after = self.parts.routes.hedge_after(&verification.tenant, draft.recipient.channel());
-            let question = self.question(verification, &draft);
-            Ready { draft, senders, stand, hedge_after, time_left, question, decoy }
-        });
-        Some(ready.map_err(|reason| Handed::by_nobody(HandOver::GivenUp { reason: reason.to_owned() })))
+        let stand = Stand {
+            position: delivery.position,
+            refusals: delivery.refusals,
+            tries: delivery.tries,
+        };
+        let ready = self
+            .draft(verification, (pending, delivery), time_left)
+            .map(|draft| {
+                let senders =
+                    self.parts
+                        .routes
+                        .order(&verification.tenant, &draft.recipient, &delivery.id);
+                let hedge_after = self
+                    .parts
+                    .routes
+                    .hedge_after(&verification.tenant, draft.recipient.channel());
+                let question = self.question(verification, &draft);
+                Ready {
+                    draft,
+                    senders,
+                    stand,
+                    hedge_after,
+                    time_left,
+                    question,
+                    decoy,
+                }
+            });
+        Some(ready.map_err(|reason| {
+            Handed::by_nobody(HandOver::GivenUp {
+                reason: reason.to_owned(),
+            })
+        }))
     }
 
     fn draft(
@@ -119,11 +182,24 @@ impl Service {
         (pending, delivery): (&Pending, &Delivery),
         time_left: Duration,
     ) -> Result<Draft, &'static str> {
-        let code = verification.code(&self.parts.keyring, &self.parts.policy.test_recipients).ok_or("key_not_in_ring")?;
-        let recipient = pending.recipients.get(delivery.recipient).ok_or("no_recipient")?.clone();
+        let code = verification
+            .code(&self.parts.keyring, &self.parts.policy.test_recipients)
+            .ok_or("key_not_in_ring")?;
+        let recipient = pending
+            .recipients
+            .get(delivery.recipient)
+            .ok_or("no_recipient")?
+            .clone();
         let content = self.content(verification, (pending, delivery), &code, time_left);
         let expires_at = verification.expires_at;
-        Ok(Draft { delivery: delivery.id, verification: verification.id, recipient, content, code, expires_at })
+        Ok(Draft {
+            delivery: delivery.id,
+            verification: verification.id,
+            recipient,
+            content,
+            code,
+            expires_at,
+        })
     }
 
     /// What a delivery says.
@@ -150,7 +226,14 @@ impl Service {
 
     /// Where a press does as much as the code; only a mail says it.
     fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
-        let page = self.parts.link_page.as_ref().filter(|_| channel == Channel::Email)?;
-        Some(format!("{page}#{}", verification.link(&self.parts.keyring)?.expose()))
+        let page = self
+            .parts
+            .link_page
+            .as_ref()
+            .filter(|_| channel == Channel::Email)?;
+        Some(format!(
+            "{page}#{}",
+            verification.link(&self.parts.keyring)?.expose()
+        ))
     }
 }

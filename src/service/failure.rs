@@ -113,6 +113,9 @@ fn used_up(quota: Dimension) -> String {
 
 /// All violations in one sentence each; `BadRequest` has them for machines.
 fn listed(fields: &[FieldViolation]) -> String {
-    let all: Vec<String> = fields.iter().map(|violation| format!("{} {}", violation.field, violation.description)).collect();
+    let all: Vec<String> = fields
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description))
+        .collect();
     all.join("; ")
 }

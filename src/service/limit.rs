@@ -56,16 +56,28 @@ impl Service {
         let has_budget = charges.iter().any(|charge| charge.dimension.is_money());
         let drawn = if policy.allows_fallback(&outgoing.action) && !has_budget {
             // Half of the time, so that the other half is left for the commit.
-            let drawn = tokio::time::timeout(parts.store_deadline / 2, self.draw_from_store(&charges, now)).await;
-            let late = |_| Err(StoreError::Unavailable("no answer to a draw within half of the deadline".to_owned()));
-            drawn.unwrap_or_else(late).or_else(|error| self.draw_from_here(&charges, now, error))?
+            let drawn = tokio::time::timeout(
+                parts.store_deadline / 2,
+                self.draw_from_store(&charges, now),
+            )
+            .await;
+            let late = |_| {
+                Err(StoreError::Unavailable(
+                    "no answer to a draw within half of the deadline".to_owned(),
+                ))
+            };
+            drawn
+                .unwrap_or_else(late)
+                .or_else(|error| self.draw_from_here(&charges, now, error))?
         } else {
             self.draw_from_store(&charges, now).await?
         };
         match drawn {
             Drew::Taken { passed_over } => {
                 policy.note_spent(caller, cost);
-                passed_over.iter().for_each(|quota| count_refusal(*quota, policy.guard.mode));
+                passed_over
+                    .iter()
+                    .for_each(|quota| count_refusal(*quota, policy.guard.mode));
                 Ok(passed_over)
             }
             Drew::Refused { quota, retry_after } => {
@@ -77,19 +89,44 @@ impl Service {
 
     /// What messages of a caller count against.
     fn tariff<'a>(&'a self, caller: &'a Caller) -> Tariff<'a> {
-        let Policy { quotas, spend, guard, .. } = &self.parts.policy;
-        Tariff { keyring: &self.parts.keyring, quotas, spend, guard, caller }
+        let Policy {
+            quotas,
+            spend,
+            guard,
+            ..
+        } = &self.parts.policy;
+        Tariff {
+            keyring: &self.parts.keyring,
+            quotas,
+            spend,
+            guard,
+            caller,
+        }
     }
 
     /// Draws from the store, but for what the slices of this process still have.
-    async fn draw_from_store(&self, charges: &[Charge], now: Timestamp) -> Result<Drew, StoreError> {
+    async fn draw_from_store(
+        &self,
+        charges: &[Charge],
+        now: Timestamp,
+    ) -> Result<Drew, StoreError> {
         let mut hold = self.quotas.slices.hold(now);
-        let (mut places, mut draws) = (Vec::with_capacity(charges.len()), Vec::with_capacity(charges.len()));
+        let (mut places, mut draws) = (
+            Vec::with_capacity(charges.len()),
+            Vec::with_capacity(charges.len()),
+        );
         for (place, charge) in charges.iter().enumerate() {
             let draw = if charge.dimension.is_hot() {
-                Draw::some(charge.bucket, charge.rate, hold.take(charge.bucket, charge.rate))
+                Draw::some(
+                    charge.bucket,
+                    charge.rate,
+                    hold.take(charge.bucket, charge.rate),
+                )
             } else {
-                Draw { short: charge.short, ..Draw::whole(charge.bucket, charge.rate, charge.want) }
+                Draw {
+                    short: charge.short,
+                    ..Draw::whole(charge.bucket, charge.rate, charge.want)
+                }
             };
             if draw.want > 0 {
                 places.push(place);
@@ -97,30 +134,56 @@ impl Service {
             }
         }
         if draws.is_empty() {
-            return Ok(Drew::Taken { passed_over: Vec::new() });
+            return Ok(Drew::Taken {
+                passed_over: Vec::new(),
+            });
         }
         match self.parts.store.draw(&draws).await? {
             Drawn::Taken(counts) => {
-                draws.iter().zip(&counts).for_each(|(draw, count)| hold.fill(draw.bucket, *count));
+                draws
+                    .iter()
+                    .zip(&counts)
+                    .for_each(|(draw, count)| hold.fill(draw.bucket, *count));
                 let passed_over = places.iter().zip(&counts).filter(|(_, count)| **count == 0);
-                Ok(Drew::Taken { passed_over: passed_over.map(|(place, _)| charges[*place].dimension).collect() })
+                Ok(Drew::Taken {
+                    passed_over: passed_over
+                        .map(|(place, _)| charges[*place].dimension)
+                        .collect(),
+                })
             }
             Drawn::Refused { place, retry_after } => {
                 hold.put_back();
-                Ok(Drew::Refused { quota: charges[places[place]].dimension, retry_after })
+                Ok(Drew::Refused {
+                    quota: charges[places[place]].dimension,
+                    retry_after,
+                })
             }
         }
     }
 
     /// Draws from the limits of this process, because the store cannot be asked.
     /// The guard has no part in it: what comes back is known to the store alone.
-    fn draw_from_here(&self, charges: &[Charge], now: Timestamp, error: StoreError) -> Result<Drew, StoreError> {
+    fn draw_from_here(
+        &self,
+        charges: &[Charge],
+        now: Timestamp,
+        error: StoreError,
+    ) -> Result<Drew, StoreError> {
         metrics::counter!("countersign_quota_fallbacks_total").increment(1);
         tracing::warn!(%error, "The quotas cannot be drawn; a message goes on under the limits of this process.");
-        let charges: Vec<Charge> = charges.iter().filter(|charge| !charge.dimension.is_guard()).copied().collect();
+        let charges: Vec<Charge> = charges
+            .iter()
+            .filter(|charge| !charge.dimension.is_guard())
+            .copied()
+            .collect();
         match self.quotas.fallback.draw(&charges, now).ok_or(error)? {
-            Drawn::Taken(_) => Ok(Drew::Taken { passed_over: Vec::new() }),
-            Drawn::Refused { place, retry_after } => Ok(Drew::Refused { quota: charges[place].dimension, retry_after }),
+            Drawn::Taken(_) => Ok(Drew::Taken {
+                passed_over: Vec::new(),
+            }),
+            Drawn::Refused { place, retry_after } => Ok(Drew::Refused {
+                quota: charges[place].dimension,
+                retry_after,
+            }),
         }
     }
 }
@@ -130,7 +193,10 @@ enum Drew {
     /// It may be sent, though these were used up.
     Taken { passed_over: Vec<Dimension> },
     /// It may not.
-    Refused { quota: Dimension, retry_after: Duration },
+    Refused {
+        quota: Dimension,
+        retry_after: Duration,
+    },
 }
 
 fn count_refusal(quota: Dimension, mode: Mode) {
@@ -138,6 +204,7 @@ fn count_refusal(quota: Dimension, mode: Mode) {
     if quota.is_guard() {
         metrics::counter!("countersign_guard_refusals_total", "dimension" => dimension, "mode" => mode.as_str()).increment(1);
     } else {
-        metrics::counter!("countersign_quota_refusals_total", "dimension" => dimension).increment(1);
+        metrics::counter!("countersign_quota_refusals_total", "dimension" => dimension)
+            .increment(1);
     }
 }

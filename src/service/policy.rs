@@ -52,13 +52,18 @@ impl Policy {
     /// May this action go on under local quotas while the store's cannot be drawn?
     #[must_use]
     pub fn allows_fallback(&self, action: &ActionName) -> bool {
-        self.actions.get(action).is_some_and(|rules| rules.quota_fallback)
+        self.actions
+            .get(action)
+            .is_some_and(|rules| rules.quota_fallback)
     }
 
     /// Counts what a tenant spent on a message; what was drawn for one that is never sent counts, too.
     pub(super) fn note_spent(&self, caller: &Caller, cost: Money) {
         if cost > Money::default() {
-            let (tenant, currency) = (caller.tenant.as_str().to_owned(), self.spend.currency.clone());
+            let (tenant, currency) = (
+                caller.tenant.as_str().to_owned(),
+                self.spend.currency.clone(),
+            );
             metrics::counter!("countersign_spend_micros_total", "tenant" => tenant, "currency" => currency)
                 .increment(cost.micros());
         }
@@ -76,6 +81,10 @@ impl Policy {
             description: "is required by the action".to_owned(),
         };
         let violations: Vec<_> = missing.map(violation).collect();
-        if violations.is_empty() { Ok(rules.limits.clone()) } else { Err(Failure::Fields(violations)) }
+        if violations.is_empty() {
+            Ok(rules.limits.clone())
+        } else {
+            Err(Failure::Fields(violations))
+        }
     }
 }

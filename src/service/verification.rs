@@ -35,11 +35,18 @@ impl Service {
         let loaded = self.bounded(self.load(&id.subject)).await?;
         let cx = self.context(&loaded);
         let standing = get(loaded.record, &target, &cx)?;
-        Ok(Reading { standing, now: cx.now })
+        Ok(Reading {
+            standing,
+            now: cx.now,
+        })
     }
 }
 
 /// Whose verification, by whom.
 fn target(caller: &Caller, id: VerificationId) -> Target {
-    Target { tenant: caller.tenant.clone(), caller: caller.name.clone(), id }
+    Target {
+        tenant: caller.tenant.clone(),
+        caller: caller.name.clone(),
+        id,
+    }
 }

@@ -40,5 +40,9 @@ pub fn check_commit(commit: &Commit) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Full`].
 pub fn check_event(event: &SealedEvent) -> Result<(), StoreError> {
-    if event.len() > EVENT_BYTES_MAX { Err(StoreError::Full) } else { Ok(()) }
+    if event.len() > EVENT_BYTES_MAX {
+        Err(StoreError::Full)
+    } else {
+        Ok(())
+    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use self::bed::{Bed, RATE, key, token};
 use crate::{
     domain::time::Generation,
-    ports::store::{Blob, Commit, Committed, Draw, Drawn, Due, News, Return, Short, StoreError, Write},
+    ports::store::{
+        Blob, Commit, Committed, Draw, Drawn, Due, News, Return, Short, StoreError, Write,
+    },
     store::bounds::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
@@ -83,16 +85,38 @@ async fn a_record_is_loaded_as_it_was_put(bed: Bed) {
 }
 
 async fn store_01_a_commit_on_another_token_writes_nothing(bed: Bed) {
-    assert_eq!(bed.put(1, Some(9), 1).await, Committed::Conflict, "absent, expected present");
+    assert_eq!(
+        bed.put(1, Some(9), 1).await,
+        Committed::Conflict,
+        "absent, expected present"
+    );
     assert_eq!(bed.load(1).await.blob, None);
     assert_eq!(bed.put(1, None, 1).await, Committed::Done);
-    assert_eq!(bed.put(1, None, 2).await, Committed::Conflict, "present, expected absent");
-    assert_eq!(bed.put(1, Some(9), 2).await, Committed::Conflict, "present, expected another");
-    let delete = Commit { write: Write::Delete, ..bed.commit(1, Some(9), 0).await };
+    assert_eq!(
+        bed.put(1, None, 2).await,
+        Committed::Conflict,
+        "present, expected absent"
+    );
+    assert_eq!(
+        bed.put(1, Some(9), 2).await,
+        Committed::Conflict,
+        "present, expected another"
+    );
+    let delete = Commit {
+        write: Write::Delete,
+        ..bed.commit(1, Some(9), 0).await
+    };
     assert_eq!(bed.store.commit(delete).await.unwrap(), Committed::Conflict);
     assert_eq!(bed.load(1).await.blob, Some(Bed::blob(1)));
     assert_eq!(bed.events().await.len(), 1, "a conflict leaves no event");
-    assert_eq!(bed.due(10).await, Due { keys: vec![key(1)], next: None }, "nor a due entry");
+    assert_eq!(
+        bed.due(10).await,
+        Due {
+            keys: vec![key(1)],
+            next: None
+        },
+        "nor a due entry"
+    );
 }
 
 async fn store_01_of_many_commits_on_one_load_exactly_one_is_done(bed: Bed) {
@@ -103,14 +127,22 @@ async fn store_01_of_many_commits_on_one_load_exactly_one_is_done(bed: Bed) {
         let store = bed.store.clone();
         rivals.spawn(async move { (n, store.commit(commit).await.unwrap()) });
     }
-    let winners: Vec<_> = rivals.join_all().await.into_iter().filter(|(_, what)| *what == Committed::Done).collect();
+    let winners: Vec<_> = rivals
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|(_, what)| *what == Committed::Done)
+        .collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(bed.load(1).await.blob, Some(Bed::blob(winners[0].0)));
     assert_eq!(bed.events().await.len(), 2);
 }
 
 async fn store_01_a_commit_of_another_generation_writes_nothing(bed: Bed) {
-    let other = Commit { generation: Generation([0; 16]), ..bed.commit(1, None, 1).await };
+    let other = Commit {
+        generation: Generation([0; 16]),
+        ..bed.commit(1, None, 1).await
+    };
     assert_eq!(bed.store.commit(other).await.unwrap(), Committed::Conflict);
     assert_eq!(bed.load(1).await.blob, None);
     assert_eq!(bed.events().await, []);
@@ -118,7 +150,10 @@ async fn store_01_a_commit_of_another_generation_writes_nothing(bed: Bed) {
 
 async fn a_deleted_record_leaves_no_due_entry(bed: Bed) {
     assert_eq!(bed.put(1, None, 1).await, Committed::Done);
-    let delete = Commit { write: Write::Delete, ..bed.commit(1, Some(1), 0).await };
+    let delete = Commit {
+        write: Write::Delete,
+        ..bed.commit(1, Some(1), 0).await
+    };
     assert_eq!(bed.store.commit(delete).await.unwrap(), Committed::Done);
     assert_eq!(bed.load(1).await.blob, None);
     assert_eq!(bed.due(10).await, Due::default());
@@ -130,15 +165,44 @@ async fn due_records_come_in_the_order_of_their_times(bed: Bed) {
     let at = |seconds| start.plus(Duration::from_secs(seconds));
     // Keys of several shards, put in another order than they are due.
     for (n, seconds) in [(40, 4), (10, 1), (30, 3), (20, 2), (50, 5)] {
-        assert_eq!(bed.put_due(n, None, Some(at(seconds))).await, Committed::Done);
+        assert_eq!(
+            bed.put_due(n, None, Some(at(seconds))).await,
+            Committed::Done
+        );
     }
-    assert_eq!(bed.due(10).await, Due { keys: vec![], next: Some(at(1)) });
+    assert_eq!(
+        bed.due(10).await,
+        Due {
+            keys: vec![],
+            next: Some(at(1))
+        }
+    );
     bed.clock.advance(Duration::from_secs(3));
-    let all = Due { keys: vec![key(10), key(20), key(30)], next: Some(at(4)) };
-    assert_eq!(bed.due(10).await, all, "due at its very time, the longest due first");
+    let all = Due {
+        keys: vec![key(10), key(20), key(30)],
+        next: Some(at(4)),
+    };
+    assert_eq!(
+        bed.due(10).await,
+        all,
+        "due at its very time, the longest due first"
+    );
     assert_eq!(bed.due(3).await, all);
-    assert_eq!(bed.due(2).await, Due { keys: vec![key(10), key(20)], next: Some(at(3)) }, "the next one may be due too");
-    assert_eq!(bed.due(0).await, Due { keys: vec![], next: Some(at(1)) });
+    assert_eq!(
+        bed.due(2).await,
+        Due {
+            keys: vec![key(10), key(20)],
+            next: Some(at(3))
+        },
+        "the next one may be due too"
+    );
+    assert_eq!(
+        bed.due(0).await,
+        Due {
+            keys: vec![],
+            next: Some(at(1))
+        }
+    );
     bed.clock.advance(Duration::from_secs(9));
     assert_eq!(bed.due(5).await.next, None);
 }
@@ -148,9 +212,22 @@ async fn a_new_due_time_takes_the_place_of_the_earlier_one(bed: Bed) {
     assert_eq!(bed.put_due(1, None, Some(at(1))).await, Committed::Done);
     assert_eq!(bed.put_due(1, Some(1), Some(at(9))).await, Committed::Done);
     assert_eq!(bed.due(10).await.next, Some(at(9)));
-    assert_eq!(bed.put_due(1, Some(1), Some(at(9))).await, Committed::Done, "the same time again");
-    assert_eq!(bed.put_due(1, Some(1), Some(bed.now())).await, Committed::Done);
-    assert_eq!(bed.due(10).await, Due { keys: vec![key(1)], next: None });
+    assert_eq!(
+        bed.put_due(1, Some(1), Some(at(9))).await,
+        Committed::Done,
+        "the same time again"
+    );
+    assert_eq!(
+        bed.put_due(1, Some(1), Some(bed.now())).await,
+        Committed::Done
+    );
+    assert_eq!(
+        bed.due(10).await,
+        Due {
+            keys: vec![key(1)],
+            next: None
+        }
+    );
 }
 
 async fn a_record_without_a_due_time_is_never_due(bed: Bed) {
@@ -163,22 +240,36 @@ async fn a_record_without_a_due_time_is_never_due(bed: Bed) {
 async fn time_03_nothing_goes_by_itself_however_late_it_is(bed: Bed) {
     assert_eq!(bed.put_due(1, None, Some(bed.now())).await, Committed::Done);
     bed.clock.advance(Duration::from_secs(3600 * 24 * 365));
-    assert_eq!(bed.load(1).await.blob, Some(Bed::blob(1)), "expiry is the domain's to compute");
+    assert_eq!(
+        bed.load(1).await.blob,
+        Some(Bed::blob(1)),
+        "expiry is the domain's to compute"
+    );
     assert_eq!(bed.due(1).await.keys, [key(1)]);
 }
 
 async fn events_are_kept_in_order_and_only_with_their_commit(bed: Bed) {
     for (n, expect) in [(1, None), (2, Some(1)), (3, Some(1)), (4, Some(2))] {
         let events = vec![vec![n, 0], vec![n, 1]];
-        let commit = Commit { events, ..bed.commit(7, expect, n).await };
+        let commit = Commit {
+            events,
+            ..bed.commit(7, expect, n).await
+        };
         let done = bed.store.commit(commit).await.unwrap() == Committed::Done;
         assert_eq!(done, n != 3);
     }
     let events = bed.events().await;
-    let sealed: Vec<_> = events.iter().map(|event| (event.sealed[0], event.sealed[1])).collect();
+    let sealed: Vec<_> = events
+        .iter()
+        .map(|event| (event.sealed[0], event.sealed[1]))
+        .collect();
     assert_eq!(sealed, [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1)]);
     assert!(events[0].cursor > 0 && events.is_sorted_by(|a, b| a.cursor < b.cursor));
-    assert!(events.iter().all(|event| event.key == key(7) && event.at == bed.now()));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.key == key(7) && event.at == bed.now())
+    );
     let rest = bed.store.events(0, events[1].cursor, 3).await.unwrap();
     assert_eq!(rest, events[2..5]);
     assert_eq!(bed.store.events(0, u64::MAX, 3).await.unwrap(), []);
@@ -188,8 +279,16 @@ async fn an_event_without_a_change_takes_its_place_among_the_others(bed: Bed) {
     assert_eq!(bed.put(1, None, 1).await, Committed::Done);
     bed.store.append(&key(2), vec![2]).await.unwrap();
     assert_eq!(bed.put(3, None, 3).await, Committed::Done);
-    let events: Vec<_> = bed.events().await.into_iter().map(|event| (event.key, event.sealed)).collect();
-    assert_eq!(events, [(key(1), vec![1]), (key(2), vec![2]), (key(3), vec![3])]);
+    let events: Vec<_> = bed
+        .events()
+        .await
+        .into_iter()
+        .map(|event| (event.key, event.sealed))
+        .collect();
+    assert_eq!(
+        events,
+        [(key(1), vec![1]), (key(2), vec![2]), (key(3), vec![3])]
+    );
 }
 
 async fn trimmed_events_are_gone_and_cursors_never_come_again(bed: Bed) {
@@ -198,13 +297,21 @@ async fn trimmed_events_are_gone_and_cursors_never_come_again(bed: Bed) {
         bed.clock.advance(Duration::from_secs(1));
     }
     let events = bed.events().await;
-    assert_eq!(bed.store.trim_events(events[1].at).await.unwrap(), 1, "the end itself stays");
+    assert_eq!(
+        bed.store.trim_events(events[1].at).await.unwrap(),
+        1,
+        "the end itself stays"
+    );
     assert_eq!(bed.events().await, events[1..]);
     assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 2);
     assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 0);
     assert_eq!(bed.put(4, None, 4).await, Committed::Done);
     let next = bed.store.events(0, events[2].cursor, 10).await.unwrap();
-    assert_eq!(next.len(), 1, "an exporter that stands at the last cursor sees what comes next");
+    assert_eq!(
+        next.len(),
+        1,
+        "an exporter that stands at the last cursor sees what comes next"
+    );
 }
 
 async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(bed: Bed) {
@@ -213,13 +320,20 @@ async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(be
     for _ in 0..20 {
         assert_eq!(draw().await, taken());
     }
-    let refused = |micros| Drawn::Refused { place: 0, retry_after: Duration::from_micros(micros) };
+    let refused = |micros| Drawn::Refused {
+        place: 0,
+        retry_after: Duration::from_micros(micros),
+    };
     assert_eq!(draw().await, refused(15_000_000));
     bed.clock.advance(Duration::from_micros(14_999_999));
     assert_eq!(draw().await, refused(1));
     bed.clock.advance(Duration::from_micros(1));
     assert_eq!(draw().await, taken());
-    assert_eq!(draw().await, refused(15_000_000), "a refusal takes nothing, and one time gives one");
+    assert_eq!(
+        draw().await,
+        refused(15_000_000),
+        "a refusal takes nothing, and one time gives one"
+    );
     bed.clock.advance(Duration::from_secs(300));
     for _ in 0..20 {
         assert_eq!(draw().await, taken());
@@ -233,27 +347,60 @@ fn one(bucket: u8) -> Draw {
 }
 
 async fn several_quotas_give_all_or_none(bed: Bed) {
-    let want = |bucket, want| Draw { want, ..one(bucket) };
+    let want = |bucket, want| Draw {
+        want,
+        ..one(bucket)
+    };
     let draw = async |draws: &[Draw]| bed.store.draw(draws).await.unwrap();
     assert_eq!(draw(&[]).await, Drawn::Taken(vec![]));
-    assert_eq!(draw(&[want(1, 1), want(2, 15), want(3, 30)]).await, Drawn::Taken(vec![1, 15, 20]), "up to what is there");
+    assert_eq!(
+        draw(&[want(1, 1), want(2, 15), want(3, 30)]).await,
+        Drawn::Taken(vec![1, 15, 20]),
+        "up to what is there"
+    );
     let retry_after = Duration::from_secs(15);
-    assert_eq!(draw(&[one(1), one(3), one(2)]).await, Drawn::Refused { place: 1, retry_after });
-    assert_eq!(draw(&[want(1, 99), want(2, 99)]).await, Drawn::Taken(vec![19, 5]), "the refused draw took from none");
+    assert_eq!(
+        draw(&[one(1), one(3), one(2)]).await,
+        Drawn::Refused {
+            place: 1,
+            retry_after
+        }
+    );
+    assert_eq!(
+        draw(&[want(1, 99), want(2, 99)]).await,
+        Drawn::Taken(vec![19, 5]),
+        "the refused draw took from none"
+    );
     bed.clock.advance(retry_after);
-    assert_eq!(draw(&[want(1, 0), want(2, 9)]).await, Drawn::Taken(vec![1, 1]));
+    assert_eq!(
+        draw(&[want(1, 0), want(2, 9)]).await,
+        Drawn::Taken(vec![1, 1])
+    );
 }
 
 async fn fewer_than_the_least_are_refused_or_passed_over(bed: Bed) {
     let draw = async |draws: &[Draw]| bed.store.draw(draws).await.unwrap();
     let whole = |bucket, count| Draw::whole([bucket; 16], RATE, count);
-    let soft = |bucket, count| Draw { short: Short::Skip, ..whole(bucket, count) };
-    assert_eq!(draw(&[whole(1, 15), soft(2, 15)]).await, Drawn::Taken(vec![15, 15]));
+    let soft = |bucket, count| Draw {
+        short: Short::Skip,
+        ..whole(bucket, count)
+    };
+    assert_eq!(
+        draw(&[whole(1, 15), soft(2, 15)]).await,
+        Drawn::Taken(vec![15, 15])
+    );
     // Five are there; for six one more is waited for, for seven two more.
-    let refused = |place, seconds| Drawn::Refused { place, retry_after: Duration::from_secs(seconds) };
+    let refused = |place, seconds| Drawn::Refused {
+        place,
+        retry_after: Duration::from_secs(seconds),
+    };
     assert_eq!(draw(&[one(3), whole(1, 6)]).await, refused(1, 15));
     assert_eq!(draw(&[soft(2, 6), whole(1, 7)]).await, refused(1, 30));
-    assert_eq!(draw(&[soft(2, 6), whole(1, 2), one(3)]).await, Drawn::Taken(vec![0, 2, 1]), "passed over, and the others made");
+    assert_eq!(
+        draw(&[soft(2, 6), whole(1, 2), one(3)]).await,
+        Drawn::Taken(vec![0, 2, 1]),
+        "passed over, and the others made"
+    );
     assert_eq!(
         draw(&[whole(2, 5), whole(1, 3), Draw::some([3; 16], RATE, 99)]).await,
         Drawn::Taken(vec![5, 3, 19]),
@@ -262,28 +409,61 @@ async fn fewer_than_the_least_are_refused_or_passed_over(bed: Bed) {
 }
 
 async fn what_is_given_back_can_be_drawn_again(bed: Bed) {
-    let all = async |bucket| bed.store.draw(&[Draw::some([bucket; 16], RATE, 1000)]).await.unwrap();
-    let back = |bucket, count, reserve| Return { bucket: [bucket; 16], rate: RATE, count, reserve };
+    let all = async |bucket| {
+        bed.store
+            .draw(&[Draw::some([bucket; 16], RATE, 1000)])
+            .await
+            .unwrap()
+    };
+    let back = |bucket, count, reserve| Return {
+        bucket: [bucket; 16],
+        rate: RATE,
+        count,
+        reserve,
+    };
     let give = async |returns: &[Return]| bed.store.give_back(returns).await.unwrap();
     give(&[]).await;
     assert_eq!(all(1).await, Drawn::Taken(vec![20]));
     give(&[back(1, 3, 0), back(2, 30, 10)]).await;
-    assert_eq!((all(1).await, all(2).await), (Drawn::Taken(vec![3]), Drawn::Taken(vec![30])));
+    assert_eq!(
+        (all(1).await, all(2).await),
+        (Drawn::Taken(vec![3]), Drawn::Taken(vec![30]))
+    );
     give(&[back(1, 50, 0)]).await;
-    assert_eq!(all(1).await, Drawn::Taken(vec![20]), "without a reserve no more than full");
+    assert_eq!(
+        all(1).await,
+        Drawn::Taken(vec![20]),
+        "without a reserve no more than full"
+    );
     give(&[back(3, 7, 10)]).await;
     give(&[back(3, 7, 10)]).await;
     bed.clock.advance(Duration::from_secs(3600));
-    assert_eq!(bed.store.draw(&[Draw::whole([3; 16], RATE, 12)]).await.unwrap(), Drawn::Taken(vec![12]));
+    assert_eq!(
+        bed.store
+            .draw(&[Draw::whole([3; 16], RATE, 12)])
+            .await
+            .unwrap(),
+        Drawn::Taken(vec![12])
+    );
     give(&[back(3, 1, 0)]).await;
-    assert_eq!(all(3).await, Drawn::Taken(vec![20 - 2 + 1]), "the reserve first, then what the rate gives");
+    assert_eq!(
+        all(3).await,
+        Drawn::Taken(vec![20 - 2 + 1]),
+        "the reserve first, then what the rate gives"
+    );
 }
 
 async fn quotas_are_apart(bed: Bed) {
     for n in 0..20 {
         let draws = (0..21).map(|_| async { bed.store.draw(&[one(n)]).await });
         let answers = futures_util::future::join_all(draws).await;
-        assert_eq!(answers.into_iter().filter(|answer| matches!(answer, Ok(Drawn::Taken(_)))).count(), 20);
+        assert_eq!(
+            answers
+                .into_iter()
+                .filter(|answer| matches!(answer, Ok(Drawn::Taken(_))))
+                .count(),
+            20
+        );
     }
 }
 
@@ -294,7 +474,10 @@ async fn a_watcher_hears_of_each_later_commit_of_its_record_only(bed: Bed) {
     assert!(!news.has_changed().unwrap(), "what was before is no news");
     assert_eq!(bed.put(2, None, 1).await, Committed::Done);
     assert_eq!(bed.put(1, Some(9), 2).await, Committed::Conflict);
-    assert!(!news.has_changed().unwrap(), "another record and a conflict are no news");
+    assert!(
+        !news.has_changed().unwrap(),
+        "another record and a conflict are no news"
+    );
     for n in 1..5 {
         assert_eq!(bed.put(1, Some(n), n + 1).await, Committed::Done);
         hear(&mut news).await;
@@ -304,7 +487,10 @@ async fn a_watcher_hears_of_each_later_commit_of_its_record_only(bed: Bed) {
 
 /// Waits for news. An embedded store has them before its commit is answered, others soon after.
 async fn hear(news: &mut News) {
-    tokio::time::timeout(Duration::from_secs(30), news.changed()).await.expect("there is news").expect("the store lives");
+    tokio::time::timeout(Duration::from_secs(30), news.changed())
+        .await
+        .expect("there is news")
+        .expect("the store lives");
 }
 
 async fn a_watcher_that_loads_after_it_watched_misses_nothing(bed: Bed) {
@@ -324,25 +510,50 @@ async fn a_watcher_that_loads_after_it_watched_misses_nothing(bed: Bed) {
 
 async fn store_19_a_record_above_its_bound_is_refused(bed: Bed) {
     for (size, fits) in [(RECORD_BYTES_MAX + 1, false), (RECORD_BYTES_MAX, true)] {
-        let blob = Blob { token: token(1), bytes: vec![7; size].into() };
-        let write = Write::Put { blob: blob.clone(), wake_at: Some(bed.now()), keep_until: None };
-        let answer = bed.store.commit(Commit { write, ..bed.commit(1, None, 1).await }).await;
+        let blob = Blob {
+            token: token(1),
+            bytes: vec![7; size].into(),
+        };
+        let write = Write::Put {
+            blob: blob.clone(),
+            wake_at: Some(bed.now()),
+            keep_until: None,
+        };
+        let answer = bed
+            .store
+            .commit(Commit {
+                write,
+                ..bed.commit(1, None, 1).await
+            })
+            .await;
         if fits {
             assert_eq!(answer.unwrap(), Committed::Done);
             assert_eq!(bed.load(1).await.blob, Some(blob));
         } else {
             assert!(matches!(answer, Err(StoreError::Full)));
-            assert_eq!((bed.load(1).await.blob, bed.due(1).await, bed.events().await), (None, Due::default(), vec![]));
+            assert_eq!(
+                (bed.load(1).await.blob, bed.due(1).await, bed.events().await),
+                (None, Due::default(), vec![])
+            );
         }
     }
 }
 
 async fn store_19_an_event_above_its_bound_is_refused(bed: Bed) {
     let event = vec![0; EVENT_BYTES_MAX + 1];
-    assert!(matches!(bed.store.append(&key(1), event.clone()).await, Err(StoreError::Full)));
+    assert!(matches!(
+        bed.store.append(&key(1), event.clone()).await,
+        Err(StoreError::Full)
+    ));
     for events in [vec![event], vec![vec![]; 129]] {
-        let commit = Commit { events, ..bed.commit(1, None, 1).await };
-        assert!(matches!(bed.store.commit(commit).await, Err(StoreError::Full)));
+        let commit = Commit {
+            events,
+            ..bed.commit(1, None, 1).await
+        };
+        assert!(matches!(
+            bed.store.commit(commit).await,
+            Err(StoreError::Full)
+        ));
     }
     assert_eq!(bed.load(1).await.blob, None);
     assert_eq!(bed.events().await, []);

@@ -41,8 +41,8 @@ use crate::{
     domain::{decide::Durability, ids::SubjectKey, time::Timestamp},
     ports::{
         store::{
-            Blob, Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError,
-            StoredEvent, Write,
+            Blob, Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, Return,
+            SealedEvent, Store, StoreError, StoredEvent, Write,
         },
         system::Clock,
     },
@@ -82,16 +82,26 @@ impl Core {
 
     /// The same as an argument of scripts; empty for the server's clock.
     fn frozen_arg(&self) -> String {
-        self.frozen_now().map_or_else(String::new, |now| now.as_micros().to_string())
+        self.frozen_now()
+            .map_or_else(String::new, |now| now.as_micros().to_string())
     }
 
     /// The call of a commit.
     fn commit_call(&self, commit: &Commit) -> Cmd {
         let (key, shard) = (&commit.key, self.keys.shard(&commit.key));
-        let mut call = COMMIT.on(&[self.keys.record(key), self.keys.due(shard), self.keys.events(shard), self.keys.news(key)]);
+        let mut call = COMMIT.on(&[
+            self.keys.record(key),
+            self.keys.due(shard),
+            self.keys.events(shard),
+            self.keys.news(key),
+        ]);
         call.arg(commit.expect.as_ref().map_or(&[][..], |token| &token[..]));
         match &commit.write {
-            Write::Put { blob, wake_at, keep_until } => {
+            Write::Put {
+                blob,
+                wake_at,
+                keep_until,
+            } => {
                 call.arg([&blob.token[..], &blob.bytes].concat());
                 match keep_until.map(|until| self.expiry(until)) {
                     Some((how, when)) => call.arg(how).arg(when),
@@ -106,7 +116,9 @@ impl Core {
                 call.arg("").arg("").arg("").arg("");
             }
         }
-        call.arg(&key.0[..]).arg(self.event_id()).arg(self.events_max());
+        call.arg(&key.0[..])
+            .arg(self.event_id())
+            .arg(self.events_max());
         for event in &commit.events {
             call.arg(&event[..]);
         }
@@ -119,7 +131,10 @@ impl Core {
         let millis = |at: Timestamp| at.as_micros().div_ceil(1000);
         match self.frozen_now() {
             Some(now) => ("PX", millis(until).saturating_sub(millis(now)).max(1000)),
-            None => ("PXAT", millis(until).max(millis(self.common.clock.now()) + 1000)),
+            None => (
+                "PXAT",
+                millis(until).max(millis(self.common.clock.now()) + 1000),
+            ),
         }
     }
 
@@ -161,18 +176,32 @@ impl Core {
 
     /// Fails while a server may throw keys away: no verdict can rest on its counts.
     fn open(&self) -> Result<(), StoreError> {
-        self.common.guards.closed().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
+        self.common
+            .guards
+            .closed()
+            .map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
-    fn read_loaded(&self, answers: Vec<Value>) -> Result<(Option<Blob>, Epoch, Timestamp), redis::RedisError> {
+    fn read_loaded(
+        &self,
+        answers: Vec<Value>,
+    ) -> Result<(Option<Blob>, Epoch, Timestamp), redis::RedisError> {
         let mut answers = answers.into_iter();
-        let (record, epoch): (Option<Vec<u8>>, Option<Vec<u8>>) = from_redis_value(answers.next().unwrap_or_default())?;
+        let (record, epoch): (Option<Vec<u8>>, Option<Vec<u8>>) =
+            from_redis_value(answers.next().unwrap_or_default())?;
         let time = read_time(answers.next().unwrap_or_default())?;
         let blob = record.and_then(|record| {
             let (token, bytes) = record.split_first_chunk::<TOKEN_BYTES>()?;
-            Some(Blob { token: *token, bytes: bytes.into() })
+            Some(Blob {
+                token: *token,
+                bytes: bytes.into(),
+            })
         });
-        Ok((blob, Epoch::read(epoch.as_deref()), self.frozen_now().unwrap_or(time)))
+        Ok((
+            blob,
+            Epoch::read(epoch.as_deref()),
+            self.frozen_now().unwrap_or(time),
+        ))
     }
 }
 
@@ -186,10 +215,20 @@ impl Store for Redis {
         let mut get = cmd("MGET");
         get.arg(&record).arg(core.keys.epoch(shard));
         let calls = [get, cmd("TIME")];
-        let Answered { generation, answers } = go(&core.topology, Trip::repeatable(slot(&record)), &calls).await?;
-        let (blob, epoch, now) = core.read_loaded(answers).map_err(|error| store_error(&error))?;
+        let Answered {
+            generation,
+            answers,
+        } = go(&core.topology, Trip::repeatable(slot(&record)), &calls).await?;
+        let (blob, epoch, now) = core
+            .read_loaded(answers)
+            .map_err(|error| store_error(&error))?;
         let forgot_at = core.forgot_at(shard, epoch, now).await?;
-        Ok(Loaded { blob, generation, now, forgot_at })
+        Ok(Loaded {
+            blob,
+            generation,
+            now,
+            forgot_at,
+        })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -197,16 +236,29 @@ impl Store for Redis {
         let core = &self.core;
         core.open()?;
         let shard = core.keys.shard(&commit.key);
-        let waits = if commit.durability == Durability::Durable { core.waits() } else { Vec::new() };
-        let lane = if waits.is_empty() { Lane::Plain } else { Lane::Durable };
+        let waits = if commit.durability == Durability::Durable {
+            core.waits()
+        } else {
+            Vec::new()
+        };
+        let lane = if waits.is_empty() {
+            Lane::Plain
+        } else {
+            Lane::Durable
+        };
         let mut calls = vec![core.commit_call(&commit)];
         calls.extend(waits);
-        let trip = Trip::once(slot(&core.keys.due(shard)), lane).script(&COMMIT).only(commit.generation);
+        let trip = Trip::once(slot(&core.keys.due(shard)), lane)
+            .script(&COMMIT)
+            .only(commit.generation);
         // On a server that is another than the one that gave the record nothing holds that was decided.
-        let Some(answered) = go_if(&core.topology, trip, &calls).await? else { return Ok(Committed::Conflict) };
+        let Some(answered) = go_if(&core.topology, trip, &calls).await? else {
+            return Ok(Committed::Conflict);
+        };
         let mut answers = answered.answers;
         let waited = answers.split_off(1);
-        let lost = from_redis_value::<i64>(answers.pop().unwrap_or_default()).map_err(|error| store_error(&error.into()))?;
+        let lost = from_redis_value::<i64>(answers.pop().unwrap_or_default())
+            .map_err(|error| store_error(&error.into()))?;
         if lost == CONFLICT {
             return Ok(Committed::Conflict);
         }
@@ -232,7 +284,10 @@ impl Store for Redis {
         let mut write = cmd("SET");
         write.arg(&mark).arg("").arg("PX").arg(1000);
         let calls: Vec<Cmd> = std::iter::once(write).chain(waits).collect();
-        let trip = Trip { lane: Lane::Durable, ..Trip::repeatable(slot(&mark)) };
+        let trip = Trip {
+            lane: Lane::Durable,
+            ..Trip::repeatable(slot(&mark))
+        };
         let mut answers = go(&core.topology, trip, &calls).await?.answers;
         core.lies_there(answers.split_off(1))
     }
@@ -264,7 +319,12 @@ impl Store for Redis {
         self.core.keys.shards()
     }
 
-    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.core.read_events(shard, after, limit).await
     }
 
@@ -274,7 +334,10 @@ impl Store for Redis {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.core.open()?;
-        self.core.topology.down().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
+        self.core
+            .topology
+            .down()
+            .map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     fn complaints(&self) -> Vec<Complaint> {

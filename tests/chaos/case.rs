@@ -45,12 +45,26 @@ pub struct Case {
 
 impl Case {
     pub fn new(id: String, address: String, begun: Instant, era: usize) -> Self {
-        Self { id, address, code: None, begun, era, judged: 0, approvals: 0, over: None, unsure: false }
+        Self {
+            id,
+            address,
+            code: None,
+            begun,
+            era,
+            judged: 0,
+            approvals: 0,
+            over: None,
+            unsure: false,
+        }
     }
 
     /// Its caller ended it, or tried to.
     pub fn cancel(&mut self, answered: bool) {
-        if answered { self.over = Some("canceled".to_owned()) } else { self.unsure = true }
+        if answered {
+            self.over = Some("canceled".to_owned())
+        } else {
+            self.unsure = true
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -69,7 +83,12 @@ impl Case {
     /// Takes the final answer to one guess.
     pub fn note(&mut self, said: &Said, is_right: bool, sent: Instant, ledger: &Ledger) {
         ledger.count(&format!("answer: {}", label(said)));
-        let wrong = |what, why: &str| ledger.wrong(what, &format!("{why}: {said:?} after {:?}, {self:?}", self.begun.elapsed()));
+        let wrong = |what, why: &str| {
+            ledger.wrong(
+                what,
+                &format!("{why}: {said:?} after {:?}, {self:?}", self.begun.elapsed()),
+            )
+        };
         let same_era = ledger.is_undisturbed(self.era);
         match said {
             Said::Approved => {
@@ -96,19 +115,32 @@ impl Case {
             Said::Closed if self.over.is_none() && !self.unsure && self.judged < ATTEMPTS => {
                 wrong(Wrong::FalseVerdict, "closed by nobody");
             }
-            Said::Expired if sent.duration_since(self.begun) + SLACK < LIFETIME => wrong(Wrong::FalseVerdict, "expired early"),
-            Said::StartAgain if same_era => wrong(Wrong::FalseVerdict, "sent away by an unchanged store"),
+            Said::Expired if sent.duration_since(self.begun) + SLACK < LIFETIME => {
+                wrong(Wrong::FalseVerdict, "expired early")
+            }
+            Said::StartAgain if same_era => {
+                wrong(Wrong::FalseVerdict, "sent away by an unchanged store")
+            }
             Said::NotFound if same_era => wrong(Wrong::LostStart, "unknown to an unchanged store"),
-            Said::Closed | Said::Expired | Said::StartAgain | Said::NotFound | Said::Refused(_) | Said::Unknown => {}
+            Said::Closed
+            | Said::Expired
+            | Said::StartAgain
+            | Said::NotFound
+            | Said::Refused(_)
+            | Said::Unknown => {}
         }
         match said {
             Said::Approved => (self.judged, self.approvals) = (self.judged + 1, self.approvals + 1),
             Said::Wrong | Said::Exhausted => self.judged += 1,
             Said::Unknown => self.unsure = true,
-            Said::Expired | Said::Closed | Said::StartAgain | Said::NotFound | Said::Refused(_) => {}
+            Said::Expired | Said::Closed | Said::StartAgain | Said::NotFound | Said::Refused(_) => {
+            }
         }
         // Who does not know it may still look at a server that was deposed: nothing has ended by that.
-        if !matches!(said, Said::Wrong | Said::NotFound | Said::Refused(_) | Said::Unknown) {
+        if !matches!(
+            said,
+            Said::Wrong | Said::NotFound | Said::Refused(_) | Said::Unknown
+        ) {
             self.over.get_or_insert_with(|| format!("{said:?}"));
         }
     }
@@ -125,19 +157,48 @@ fn label(said: &Said) -> String {
 pub fn prove() {
     let now = Instant::now();
     let seen = |answers: &[(Said, bool)]| {
-        let (ledger, mut case) = (Ledger::quiet(), Case::new("planted".to_owned(), String::new(), now, 0));
-        answers.iter().for_each(|(said, is_right)| case.note(said, *is_right, now, &ledger));
-        Wrong::ALL.map(|(wrong, _)| wrong).into_iter().filter(|wrong| ledger.violations(*wrong) > 0).collect::<Vec<_>>()
+        let (ledger, mut case) = (
+            Ledger::quiet(),
+            Case::new("planted".to_owned(), String::new(), now, 0),
+        );
+        answers
+            .iter()
+            .for_each(|(said, is_right)| case.note(said, *is_right, now, &ledger));
+        Wrong::ALL
+            .map(|(wrong, _)| wrong)
+            .into_iter()
+            .filter(|wrong| ledger.violations(*wrong) > 0)
+            .collect::<Vec<_>>()
     };
     let six = vec![(Said::Wrong, false); 6];
-    assert_eq!(seen(&[(Said::Approved, true), (Said::Approved, true)]), [Wrong::DoubleApproval]);
+    assert_eq!(
+        seen(&[(Said::Approved, true), (Said::Approved, true)]),
+        [Wrong::DoubleApproval]
+    );
     assert_eq!(seen(&six), [Wrong::BudgetOverrun]);
-    assert_eq!(seen(&[(Said::Exhausted, false), (Said::Approved, true)]), [Wrong::Revived]);
+    assert_eq!(
+        seen(&[(Said::Exhausted, false), (Said::Approved, true)]),
+        [Wrong::Revived]
+    );
     assert_eq!(seen(&[(Said::NotFound, true)]), [Wrong::LostStart]);
-    for planted in [(Said::Approved, false), (Said::Wrong, true), (Said::Closed, true), (Said::Expired, true)] {
-        assert_eq!(seen(std::slice::from_ref(&planted)), [Wrong::FalseVerdict], "{planted:?}");
+    for planted in [
+        (Said::Approved, false),
+        (Said::Wrong, true),
+        (Said::Closed, true),
+        (Said::Expired, true),
+    ] {
+        assert_eq!(
+            seen(std::slice::from_ref(&planted)),
+            [Wrong::FalseVerdict],
+            "{planted:?}"
+        );
     }
     assert_eq!(seen(&[(Said::StartAgain, true)]), [Wrong::FalseVerdict]);
-    let fine = [(Said::Wrong, false), (Said::Unknown, true), (Said::Closed, true), (Said::Closed, true)];
+    let fine = [
+        (Said::Wrong, false),
+        (Said::Unknown, true),
+        (Said::Closed, true),
+        (Said::Closed, true),
+    ];
     assert_eq!(seen(&fine), []);
 }

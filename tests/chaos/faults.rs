@@ -42,8 +42,9 @@ enum Fault {
 }
 
 use Fault::{
-    Blackhole, Cut, Delay, DropConnections, DropReplies, DropRequests, Failover, FlushAll, FlushScripts, KillBothServices,
-    KillClients, KillMaster, KillService, KillServiceAndMaster, PauseClients, StopMaster, StopService,
+    Blackhole, Cut, Delay, DropConnections, DropReplies, DropRequests, Failover, FlushAll,
+    FlushScripts, KillBothServices, KillClients, KillMaster, KillService, KillServiceAndMaster,
+    PauseClients, StopMaster, StopService,
 };
 
 /// As often as they stand here.
@@ -96,8 +97,8 @@ impl Fault {
             FlushAll => Some(false),
             // Sentinels may take the silence for an end.
             StopMaster | PauseClients => matches!(bed, Bed::Sentinels(_)).then_some(false),
-            KillService | KillBothServices | StopService | FlushScripts | KillClients | Cut | Blackhole | Delay
-            | DropConnections | DropReplies | DropRequests => None,
+            KillService | KillBothServices | StopService | FlushScripts | KillClients | Cut
+            | Blackhole | Delay | DropConnections | DropReplies | DropRequests => None,
         }
     }
 }
@@ -174,7 +175,12 @@ fn strike(fault: Fault, world: &World, bed: &Bed, dice: &mut Dice) {
         Failover => bed.failover(),
         FlushScripts => ask(&["SCRIPT", "FLUSH"]),
         KillClients => ask(&["CLIENT", "KILL", "TYPE", "normal"]),
-        PauseClients => ask(&["CLIENT", "PAUSE", &dice.millis(100, 1500).as_millis().to_string(), "ALL"]),
+        PauseClients => ask(&[
+            "CLIENT",
+            "PAUSE",
+            &dice.millis(100, 1500).as_millis().to_string(),
+            "ALL",
+        ]),
         FlushAll => ask(&["FLUSHALL"]),
         Cut | Blackhole | Delay | DropConnections | DropReplies | DropRequests => {
             let Bed::Single(_, proxies) = bed else { return };
@@ -198,7 +204,10 @@ fn spoil(fault: Fault, proxy: &Proxy, dice: &mut Dice) {
     proxy.clear();
 }
 
-#[expect(clippy::disallowed_methods, reason = "a fault lasts; this thread is for nothing else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a fault lasts; this thread is for nothing else"
+)]
 fn hold(span: Duration) {
     std::thread::sleep(span);
 }
@@ -212,7 +221,9 @@ pub async fn rain(world: Arc<World>, bed: Arc<Bed>, mut dice: Dice, end: Instant
         };
         world.ledger.fault(&format!("{fault:?}"));
         let disrupts = fault.disrupts(&bed);
-        disrupts.iter().for_each(|penalises| world.ledger.disrupt(*penalises));
+        disrupts
+            .iter()
+            .for_each(|penalises| world.ledger.disrupt(*penalises));
         let (striking, over, mut own) = (world.clone(), bed.clone(), dice.clone());
         let struck = tokio::task::spawn_blocking(move || {
             strike(fault, &striking, &over, &mut own);
@@ -223,10 +234,14 @@ pub async fn rain(world: Arc<World>, bed: Arc<Bed>, mut dice: Dice, end: Instant
         recover(&world, &mut dice).await;
         world.ledger.recovered(healed.elapsed());
         let over = bed.clone();
-        tokio::task::spawn_blocking(move || over.settle()).await.expect("the servers settle");
+        tokio::task::spawn_blocking(move || over.settle())
+            .await
+            .expect("the servers settle");
         // Both processes have met the new generation before the next era is judged.
         recover(&world, &mut dice).await;
-        disrupts.iter().for_each(|penalises| world.ledger.disrupt(*penalises));
+        disrupts
+            .iter()
+            .for_each(|penalises| world.ledger.disrupt(*penalises));
         tokio::time::sleep(dice.millis(500, 4000)).await;
     }
 }
@@ -239,6 +254,8 @@ async fn recover(world: &World, dice: &mut Dice) {
                 tokio::time::sleep(dice.millis(10, 30)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, taken).await.expect("a healed store takes starts");
+        tokio::time::timeout(PATIENCE, taken)
+            .await
+            .expect("a healed store takes starts");
     }
 }

@@ -58,14 +58,27 @@ impl Fleet {
         std::fs::create_dir(&dirs[0]).expect("a folder is made");
         let first = Process::start(&dirs[0], &borrowed(&settings[0]));
         let second = first.beside(&dirs[0], &dirs[1], &borrowed(&settings[1]));
-        let bearer = format!("Bearer {}", first.key).parse().expect("visible letters");
+        let bearer = format!("Bearer {}", first.key)
+            .parse()
+            .expect("visible letters");
         let [dir_a, dir_b] = dirs;
         let [settings_a, settings_b] = settings;
         let seat = |dir, settings, process: Process| {
             let client = client(&process);
-            Seat { dir, settings, process: Mutex::new(Some((process, client))) }
+            Seat {
+                dir,
+                settings,
+                process: Mutex::new(Some((process, client))),
+            }
         };
-        Self { seats: [seat(dir_a, settings_a, first), seat(dir_b, settings_b, second)], bearer, _dir: dir }
+        Self {
+            seats: [
+                seat(dir_a, settings_a, first),
+                seat(dir_b, settings_b, second),
+            ],
+            bearer,
+            _dir: dir,
+        }
     }
 
     /// As `kill -9`; nothing if it does not run.
@@ -90,7 +103,9 @@ impl Fleet {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.clone());
         request
     }
 
@@ -104,29 +119,47 @@ impl Fleet {
         message: M,
         call: impl AsyncFnOnce(Client, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, Said> {
-        let client = self.seats[at].process().as_ref().map(|(_, client)| client.clone());
-        let Some(client) = client else { return Err(Said::Unknown) };
+        let client = self.seats[at]
+            .process()
+            .as_ref()
+            .map(|(_, client)| client.clone());
+        let Some(client) = client else {
+            return Err(Said::Unknown);
+        };
         let answer = tokio::time::timeout(CALL, call(client, self.request(message))).await;
         let status = match answer {
             Err(_late) => return Err(Said::Unknown),
             Ok(Ok(answer)) => return Ok(answer.into_inner()),
             Ok(Err(status)) => status,
         };
-        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        let reason = status
+            .get_details_error_info()
+            .map(|info| info.reason)
+            .unwrap_or_default();
         Err(match (status.code(), reason.as_str()) {
             (_, "START_AGAIN") => Said::StartAgain,
             (_, "VERIFICATION_NOT_FOUND") => Said::NotFound,
             (_, "VERIFICATION_CLOSED") => Said::Closed,
-            (Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled | Code::Unknown, _) | (_, "") => {
-                Said::Unknown
-            }
+            (
+                Code::Unavailable
+                | Code::DeadlineExceeded
+                | Code::Aborted
+                | Code::Cancelled
+                | Code::Unknown,
+                _,
+            )
+            | (_, "") => Said::Unknown,
             (Code::Internal, _) => Said::Refused(format!("INTERNAL {}", status.message())),
             _ => Said::Refused(reason),
         })
     }
 
     pub async fn check(&self, at: usize, request: v1::CheckCodeRequest) -> Said {
-        let answer = self.call(at, request, async |mut client, request| client.check_code(request).await).await;
+        let answer = self
+            .call(at, request, async |mut client, request| {
+                client.check_code(request).await
+            })
+            .await;
         match answer.map(|answer| answer.verdict()) {
             Ok(Verdict::Approved) => Said::Approved,
             Ok(Verdict::Wrong) => Said::Wrong,
@@ -139,26 +172,55 @@ impl Fleet {
     }
 
     /// The id of what was started.
-    pub async fn begin(&self, at: usize, request: v1::StartVerificationRequest) -> Result<String, Said> {
-        let answer = self.call(at, request, async |mut client, request| client.start_verification(request).await).await?;
+    pub async fn begin(
+        &self,
+        at: usize,
+        request: v1::StartVerificationRequest,
+    ) -> Result<String, Said> {
+        let answer = self
+            .call(at, request, async |mut client, request| {
+                client.start_verification(request).await
+            })
+            .await?;
         Ok(answer.verification.unwrap_or_default().verification_id)
     }
 
     pub async fn cancel(&self, at: usize, id: &str) -> Result<(), Said> {
         let (verification_id, reason) = (id.to_owned(), v1::CancelReason::Requested.into());
-        let request = v1::CancelVerificationRequest { verification_id, reason };
-        self.call(at, request, async |mut client, request| client.cancel_verification(request).await).await.map(drop)
+        let request = v1::CancelVerificationRequest {
+            verification_id,
+            reason,
+        };
+        self.call(at, request, async |mut client, request| {
+            client.cancel_verification(request).await
+        })
+        .await
+        .map(drop)
     }
 
     pub async fn resend(&self, at: usize, id: &str, request_id: &str) -> Result<(), Said> {
         let (verification_id, request_id) = (id.to_owned(), request_id.to_owned());
-        let request = v1::ResendCodeRequest { verification_id, request_id, channel: 0 };
-        self.call(at, request, async |mut client, request| client.resend_code(request).await).await.map(drop)
+        let request = v1::ResendCodeRequest {
+            verification_id,
+            request_id,
+            channel: 0,
+        };
+        self.call(at, request, async |mut client, request| {
+            client.resend_code(request).await
+        })
+        .await
+        .map(drop)
     }
 
     pub async fn get(&self, at: usize, id: &str) -> Result<v1::VerificationStatus, Said> {
-        let request = v1::GetVerificationRequest { verification_id: id.to_owned() };
-        let answer = self.call(at, request, async |mut client, request| client.get_verification(request).await).await?;
+        let request = v1::GetVerificationRequest {
+            verification_id: id.to_owned(),
+        };
+        let answer = self
+            .call(at, request, async |mut client, request| {
+                client.get_verification(request).await
+            })
+            .await?;
         Ok(answer.verification.unwrap_or_default().status())
     }
 }

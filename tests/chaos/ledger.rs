@@ -26,7 +26,10 @@ impl Wrong {
         (Self::LostStart, "lost starts"),
         (Self::FalseVerdict, "wrong verdicts"),
         (Self::ChangedCode, "changed codes"),
-        (Self::TooManyDuplicates, "messages sent more than once too often"),
+        (
+            Self::TooManyDuplicates,
+            "messages sent more than once too often",
+        ),
     ];
 }
 
@@ -56,7 +59,10 @@ pub struct Ledger {
 impl Ledger {
     /// Counts, and says nothing.
     pub fn quiet() -> Self {
-        Self { quiet: true, ..Self::default() }
+        Self {
+            quiet: true,
+            ..Self::default()
+        }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -91,7 +97,10 @@ impl Ledger {
     /// From now on, or until now, nothing that the store holds is sure: every disruption is written down at its begin and
     /// at its end.
     pub fn disrupt(&self, penalises: bool) {
-        self.book().disruptions.push(Disruption { at: Instant::now(), penalises });
+        self.book().disruptions.push(Disruption {
+            at: Instant::now(),
+            penalises,
+        });
     }
 
     /// How many begins and ends of disruptions there were: what happened within one era, if its number is even, is of one
@@ -116,7 +125,11 @@ impl Ledger {
 
     /// Faults of any kind that began within this time.
     pub fn faults_within(&self, from: Instant, to: Instant) -> usize {
-        self.book().faults.iter().filter(|at| (from..=to).contains(at)).count()
+        self.book()
+            .faults
+            .iter()
+            .filter(|at| (from..=to).contains(at))
+            .count()
     }
 
     pub fn recovered(&self, after: Duration) {

@@ -25,7 +25,11 @@ const COPIED: Duration = Duration::from_secs(5);
 /// Another code than the right one.
 fn another(code: &str, n: usize) -> String {
     let width = code.len();
-    format!("{:0width$}", (code.parse::<usize>().expect("digits") + 1 + n) % 10_usize.pow(u32::try_from(width).expect("few")))
+    format!(
+        "{:0width$}",
+        (code.parse::<usize>().expect("digits") + 1 + n)
+            % 10_usize.pow(u32::try_from(width).expect("few"))
+    )
 }
 
 /// A customer after the other, each with one verification.
@@ -41,13 +45,17 @@ pub async fn customers(world: Arc<World>, mut dice: Dice) {
             0..3 => drop(world.guess_on(&mut dice, &mut case, &code).await),
             3..5 => {
                 for n in 0..=dice.below(4) {
-                    world.guess_on(&mut dice, &mut case, &another(&code, n)).await;
+                    world
+                        .guess_on(&mut dice, &mut case, &another(&code, n))
+                        .await;
                 }
                 world.guess_on(&mut dice, &mut case, &code).await;
             }
             5 => {
                 for n in 0..6 {
-                    world.guess_on(&mut dice, &mut case, &another(&code, n)).await;
+                    world
+                        .guess_on(&mut dice, &mut case, &another(&code, n))
+                        .await;
                 }
                 world.guess_on(&mut dice, &mut case, &code).await;
             }
@@ -69,7 +77,12 @@ pub async fn customers(world: Arc<World>, mut dice: Dice) {
 }
 
 /// Many guesses at the same time, over both processes.
-async fn burst(world: &Arc<World>, dice: &mut Dice, case: &mut Case, code: impl Fn(usize) -> String) {
+async fn burst(
+    world: &Arc<World>,
+    dice: &mut Dice,
+    case: &mut Case,
+    code: impl Fn(usize) -> String,
+) {
     let mut guesses = tokio::task::JoinSet::new();
     let sent = Instant::now();
     for n in 0..BURST {
@@ -94,7 +107,11 @@ pub async fn ghosts(world: Arc<World>, mut dice: Dice) {
             }
             // Half of them from those that were just put by: an old one has expired anyway.
             let young = done.len().saturating_sub(40);
-            let at = if dice.below(2) == 0 { dice.below(done.len()) } else { young + dice.below(done.len() - young) };
+            let at = if dice.below(2) == 0 {
+                dice.below(done.len())
+            } else {
+                young + dice.below(done.len() - young)
+            };
             done.swap_remove(at)
         };
         haunt(&world, &mut dice, chosen).await;
@@ -106,7 +123,11 @@ pub async fn haunt(world: &World, dice: &mut Dice, mut case: Case) {
     if let Some(code) = case.code.clone() {
         let was_over = case.is_over();
         world.guess_on(dice, &mut case, &code).await;
-        world.ledger.count(if was_over { "spent codes tried again" } else { "codes of unknown fate tried again" });
+        world.ledger.count(if was_over {
+            "spent codes tried again"
+        } else {
+            "codes of unknown fate tried again"
+        });
     }
     world.put_by(case);
 }
@@ -125,10 +146,20 @@ impl Victim {
     fn allowed(&self, world: &World, era: usize) -> usize {
         let disruptions = world.ledger.disruptions();
         let known = |first: Instant| {
-            let since: Vec<_> = disruptions[..era].iter().filter(|disruption| disruption.at > first).collect();
-            since.first().is_some_and(|first_loss| first + COPIED < first_loss.at) && since.iter().all(|loss| loss.penalises)
+            let since: Vec<_> = disruptions[..era]
+                .iter()
+                .filter(|disruption| disruption.at > first)
+                .collect();
+            since
+                .first()
+                .is_some_and(|first_loss| first + COPIED < first_loss.at)
+                && since.iter().all(|loss| loss.penalises)
         };
-        if self.first_at.is_some_and(known) { 1 } else { FAILURE_LIMIT }
+        if self.first_at.is_some_and(known) {
+            1
+        } else {
+            FAILURE_LIMIT
+        }
     }
 
     fn note(&mut self, world: &World, era: usize) {
@@ -138,7 +169,10 @@ impl Victim {
         *count += 1;
         let count = *count;
         if count > allowed {
-            let story = format!("subject {} has {count} failures of {allowed} in era {era}: {:?}", self.subject, self.failures);
+            let story = format!(
+                "subject {} has {count} failures of {allowed} in era {era}: {:?}",
+                self.subject, self.failures
+            );
             world.ledger.wrong(Wrong::BudgetOverrun, &story);
         }
     }
@@ -149,7 +183,10 @@ pub async fn attackers(world: Arc<World>, mut dice: Dice) {
     let mut victims: Vec<Victim> = Vec::new();
     while world.goes_on() {
         if victims.len() < VICTIMS {
-            victims.push(Victim { subject: world.unique("victim"), ..Victim::default() });
+            victims.push(Victim {
+                subject: world.unique("victim"),
+                ..Victim::default()
+            });
         }
         let at = dice.below(victims.len());
         let victim = &mut victims[at];
@@ -171,9 +208,13 @@ async fn attack(world: &World, dice: &mut Dice, victim: &mut Victim, case: &mut 
         let said = world.guess_on(dice, case, &another(&code, n)).await;
         match said {
             // What was answered across a disruption may belong to either side of it.
-            Said::Wrong | Said::Exhausted if world.ledger.is_undisturbed(era) => victim.note(world, era),
+            Said::Wrong | Said::Exhausted if world.ledger.is_undisturbed(era) => {
+                victim.note(world, era)
+            }
             Said::Wrong | Said::Exhausted => {}
-            Said::Refused(reason) if reason == "ATTEMPT_TOO_EARLY" => tokio::time::sleep(Duration::from_secs(2)).await,
+            Said::Refused(reason) if reason == "ATTEMPT_TOO_EARLY" => {
+                tokio::time::sleep(Duration::from_secs(2)).await
+            }
             Said::Refused(reason) if reason == "METHOD_DISABLED" => {
                 world.ledger.count("victims disabled");
                 return;

@@ -56,7 +56,10 @@ fn main() -> ExitCode {
     }
     case::prove();
     println!("seed {seed}, {minutes} minutes");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime is made");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime is made");
     runtime.block_on(campaign(seed, Duration::from_secs_f64(60.0 * minutes)))
 }
 
@@ -66,14 +69,28 @@ async fn campaign(seed: u64, span: Duration) -> ExitCode {
     let post = Arc::new(Post::default());
     let sorting = tokio::spawn(post.clone().sort(sink.clone()));
     let bed = on_thread(|| Bed::Sentinels(Replicated::with_sentinels(2))).await;
-    phase("sentinels", bed, span * 2 / 3, Dice::new(seed, 1), (&sink, &post, &ledger)).await;
+    phase(
+        "sentinels",
+        bed,
+        span * 2 / 3,
+        Dice::new(seed, 1),
+        (&sink, &post, &ledger),
+    )
+    .await;
     let single = || {
         let server = RedisServer::start(&Options::default().appendonly());
         let proxies = [Proxy::start(server.addr()), Proxy::start(server.addr())];
         Bed::Single(Box::new(server), proxies)
     };
     let bed = on_thread(single).await;
-    phase("proxies", bed, span / 3, Dice::new(seed, 2), (&sink, &post, &ledger)).await;
+    phase(
+        "proxies",
+        bed,
+        span / 3,
+        Dice::new(seed, 2),
+        (&sink, &post, &ledger),
+    )
+    .await;
     sorting.abort();
     report(&ledger, &post)
 }
@@ -83,7 +100,13 @@ async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 }
 
 /// Load and faults on one set of servers, and then the look at what is left.
-async fn phase(name: &str, bed: Bed, span: Duration, mut dice: Dice, shared: (&Arc<Sink>, &Arc<Post>, &Arc<Ledger>)) {
+async fn phase(
+    name: &str,
+    bed: Bed,
+    span: Duration,
+    mut dice: Dice,
+    shared: (&Arc<Sink>, &Arc<Post>, &Arc<Ledger>),
+) {
     let (sink, post, ledger) = shared;
     // A new phase has a new store.
     ledger.disrupt(false);
@@ -107,7 +130,13 @@ async fn phase(name: &str, bed: Bed, span: Duration, mut dice: Dice, shared: (&A
         load.spawn(load::ghosts(world.clone(), own(&mut dice)));
     }
     let bed = Arc::new(bed);
-    faults::rain(world.clone(), bed.clone(), own(&mut dice), Instant::now() + span).await;
+    faults::rain(
+        world.clone(),
+        bed.clone(),
+        own(&mut dice),
+        Instant::now() + span,
+    )
+    .await;
     world.ended.store(true, Ordering::Relaxed);
     while let Some(ended) = load.join_next().await {
         ended.expect("the load itself does not fail");
@@ -145,23 +174,44 @@ fn settings(bed: &Bed, sink: &Sink) -> [Vec<(String, String)>; 2] {
             Bed::Sentinels(bed) => bed.url(),
             Bed::Single(_, proxies) => proxies[at].url(),
         };
-        all.iter().cloned().chain([("STORE__URL".to_owned(), url)]).collect()
+        all.iter()
+            .cloned()
+            .chain([("STORE__URL".to_owned(), url)])
+            .collect()
     })
 }
 
 fn report(ledger: &Ledger, post: &Post) -> ExitCode {
     let duplicates = post.judge_duplicates(ledger) as u64;
     if duplicates > ledger.faults() {
-        ledger.wrong(Wrong::TooManyDuplicates, &format!("{duplicates} duplicates of {} faults", ledger.faults()));
+        ledger.wrong(
+            Wrong::TooManyDuplicates,
+            &format!("{duplicates} duplicates of {} faults", ledger.faults()),
+        );
     }
     println!("\n| what happened | |\n|---|---|");
     for (what, count) in ledger.counts() {
         println!("| {what} | {count} |");
     }
-    println!("| mails | {} |\n| duplicates | {duplicates} |\n| faults | {} |", post.mails(), ledger.faults());
+    println!(
+        "| mails | {} |\n| duplicates | {duplicates} |\n| faults | {} |",
+        post.mails(),
+        ledger.faults()
+    );
     let recoveries = ledger.recoveries();
-    let at = |percent: usize| recoveries.get(recoveries.len() * percent / 100).or(recoveries.last()).copied().unwrap_or_default();
-    println!("| recovery after a fault, p50, p99, longest | {:?}, {:?}, {:?} |", at(50), at(99), at(100));
+    let at = |percent: usize| {
+        recoveries
+            .get(recoveries.len() * percent / 100)
+            .or(recoveries.last())
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "| recovery after a fault, p50, p99, longest | {:?}, {:?}, {:?} |",
+        at(50),
+        at(99),
+        at(100)
+    );
     println!("\n| what must not happen | |\n|---|---|");
     let mut all_well = true;
     for (wrong, name) in Wrong::ALL {
@@ -169,5 +219,9 @@ fn report(ledger: &Ledger, post: &Post) -> ExitCode {
         all_well &= count == 0;
         println!("| {name} | {count} |");
     }
-    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

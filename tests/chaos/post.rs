@@ -36,7 +36,11 @@ impl Post {
             let mails = sink.after(seen).await;
             seen += mails.len();
             for mail in mails {
-                let letter = Letter { delivery: header(&mail, "Message-ID"), code: code(&mail), at: Instant::now() };
+                let letter = Letter {
+                    delivery: header(&mail, "Message-ID"),
+                    code: code(&mail),
+                    at: Instant::now(),
+                };
                 let to = header(&mail, "To").trim_matches(['<', '>']).to_owned();
                 self.letters().entry(to).or_default().push(letter);
             }
@@ -50,7 +54,9 @@ impl Post {
 
     /// The code that was sent to an address.
     pub fn code_for(&self, address: &str) -> Option<String> {
-        self.letters().get(address).map(|letters| letters[0].code.clone())
+        self.letters()
+            .get(address)
+            .map(|letters| letters[0].code.clone())
     }
 
     /// The same, once it has come.
@@ -75,18 +81,28 @@ impl Post {
         let (letters, mut duplicates) = (self.letters(), 0);
         for (address, all) in letters.iter() {
             if let Some(other) = all.iter().find(|letter| letter.code != all[0].code) {
-                ledger.wrong(Wrong::ChangedCode, &format!("{address} got {} and {}", all[0].code, other.code));
+                ledger.wrong(
+                    Wrong::ChangedCode,
+                    &format!("{address} got {} and {}", all[0].code, other.code),
+                );
             }
             let mut by_delivery: HashMap<&str, Vec<&Letter>> = HashMap::new();
             for letter in all {
-                by_delivery.entry(&letter.delivery).or_default().push(letter);
+                by_delivery
+                    .entry(&letter.delivery)
+                    .or_default()
+                    .push(letter);
             }
             for (delivery, copies) in by_delivery.iter().filter(|(_, copies)| copies.len() > 1) {
                 duplicates += copies.len() - 1;
                 let (first, last) = (copies[0].at, copies[copies.len() - 1].at);
                 let faults = ledger.faults_within(first.checked_sub(before).unwrap_or(first), last);
                 if copies.len() - 1 > faults {
-                    let story = format!("{delivery} came {} times within {:?}, {faults} faults", copies.len(), last - first);
+                    let story = format!(
+                        "{delivery} came {} times within {:?}, {faults} faults",
+                        copies.len(),
+                        last - first
+                    );
                     ledger.wrong(Wrong::TooManyDuplicates, &story);
                 }
             }

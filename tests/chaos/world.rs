@@ -38,8 +38,22 @@ pub struct World {
 
 impl World {
     pub fn new(name: &str, fleet: Fleet, post: Arc<Post>, ledger: Arc<Ledger>) -> Self {
-        let (done, late, ended, next) = (Mutex::default(), Mutex::default(), AtomicBool::default(), AtomicU64::default());
-        Self { fleet, post, ledger, done, late, ended, next, name: name.to_owned() }
+        let (done, late, ended, next) = (
+            Mutex::default(),
+            Mutex::default(),
+            AtomicBool::default(),
+            AtomicU64::default(),
+        );
+        Self {
+            fleet,
+            post,
+            ledger,
+            done,
+            late,
+            ended,
+            next,
+            name: name.to_owned(),
+        }
     }
 
     pub fn goes_on(&self) -> bool {
@@ -47,13 +61,23 @@ impl World {
     }
 
     pub fn unique(&self, what: &str) -> String {
-        format!("{what}-{}-{}", self.name, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{what}-{}-{}",
+            self.name,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 
     /// One start at one process, to see whether it is taken.
     pub async fn probe(&self, at: usize) -> Result<(), Said> {
-        let (subject, address) = (self.unique("probe"), format!("{}@example.org", self.unique("probe")));
-        self.fleet.begin(at, start_request(&subject, &address, self.unique("r"))).await.map(drop)
+        let (subject, address) = (
+            self.unique("probe"),
+            format!("{}@example.org", self.unique("probe")),
+        );
+        self.fleet
+            .begin(at, start_request(&subject, &address, self.unique("r")))
+            .await
+            .map(drop)
     }
 
     /// Starts, with repeats under the same id until somebody says something.
@@ -128,10 +152,15 @@ impl World {
         let disruptions = self.ledger.disruptions();
         for case in late {
             self.ledger.count("messages that were late");
-            let disrupted = disruptions[case.era..].iter().any(|disruption| disruption.at < case.begun + LIFETIME);
+            let disrupted = disruptions[case.era..]
+                .iter()
+                .any(|disruption| disruption.at < case.begun + LIFETIME);
             if !disrupted && self.post.wait_for(&case.address, LATE).await.is_none() {
                 let stands = self.fleet.get(dice.below(2), &case.id).await;
-                self.ledger.wrong(Wrong::LostStart, &format!("no message came: {case:?}, {stands:?}"));
+                self.ledger.wrong(
+                    Wrong::LostStart,
+                    &format!("no message came: {case:?}, {stands:?}"),
+                );
             }
         }
         let done = self.done.lock().expect("nobody panics").clone();
@@ -139,7 +168,8 @@ impl World {
         for case in done.iter().filter(|case| case.era == era) {
             self.ledger.count("starts looked up at the end");
             if let Err(Said::NotFound) = self.fleet.get(dice.below(2), &case.id).await {
-                self.ledger.wrong(Wrong::LostStart, &format!("forgotten: {case:?}"));
+                self.ledger
+                    .wrong(Wrong::LostStart, &format!("forgotten: {case:?}"));
             }
         }
     }
@@ -150,7 +180,11 @@ fn start_request(subject: &str, address: &str, request_id: String) -> v1::StartV
     v1::StartVerificationRequest {
         subject: subject.to_owned(),
         action: "login".to_owned(),
-        recipients: vec![v1::Recipient { channel, address: address.to_owned(), registered_at: None }],
+        recipients: vec![v1::Recipient {
+            channel,
+            address: address.to_owned(),
+            registered_at: None,
+        }],
         request_id,
         prior_acr: "password".to_owned(),
         ..Default::default()

@@ -41,7 +41,11 @@ pub type Client = VerificationServiceClient<Channel>;
 
 /// A number of rounds, guesses or kills: scaled down here, in full in the campaign (see `tests/campaign`).
 pub const fn scaled(here: usize, campaign: usize) -> usize {
-    if option_env!("COUNTERSIGN_CAMPAIGN").is_some() { campaign } else { here }
+    if option_env!("COUNTERSIGN_CAMPAIGN").is_some() {
+        campaign
+    } else {
+        here
+    }
 }
 
 /// Patience with work in other tasks; never a pause, only an end.
@@ -69,14 +73,24 @@ impl Sender for Recorder {
         if *self.silent_on.lock().unwrap() == Some(message.recipient.channel()) {
             std::future::pending::<()>().await;
         }
-        let reference = self.by_reference.load(Ordering::Relaxed).then(|| reference(message));
+        let reference = self
+            .by_reference
+            .load(Ordering::Relaxed)
+            .then(|| reference(message));
         answer.map_or(Ok(Sent { reference }), Err)
     }
 
     fn capabilities(&self) -> Capabilities {
         let by_reference = self.by_reference.load(Ordering::Relaxed);
-        let receipts = if by_reference { ReceiptPath::ByReference } else { ReceiptPath::ByToken };
-        Capabilities { receipts, ..Capabilities::default() }
+        let receipts = if by_reference {
+            ReceiptPath::ByReference
+        } else {
+            ReceiptPath::ByToken
+        };
+        Capabilities {
+            receipts,
+            ..Capabilities::default()
+        }
     }
 }
 
@@ -108,13 +122,18 @@ impl Recorder {
     /// The code of a verification, if its message was handed over.
     pub fn find_code(&self, id: &str) -> Option<String> {
         let messages = self.messages.lock().unwrap();
-        messages.iter().find(|message| message.verification.to_string() == id).map(|message| message.code.expose().to_owned())
+        messages
+            .iter()
+            .find(|message| message.verification.to_string() == id)
+            .map(|message| message.code.expose().to_owned())
     }
 
     pub async fn wait_for(&self, count: usize) -> Vec<Message> {
         let mut counts = self.count.subscribe();
         let arrived = tokio::time::timeout(PATIENCE, counts.wait_for(|have| *have >= count)).await;
-        arrived.expect("the messages arrive").expect("the recorder lives");
+        arrived
+            .expect("the messages arrive")
+            .expect("the recorder lives");
         self.all()
     }
 }
@@ -141,18 +160,25 @@ pub struct Setup {
 
 /// Does the suite run on Redis this time? (`COUNTERSIGN_TEST_STORE=redis`; tests/run does both.)
 pub fn on_redis() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "the one switch of the suite, and no setting of the service")]
-    static ON_REDIS: LazyLock<bool> = LazyLock::new(|| match std::env::var("COUNTERSIGN_TEST_STORE").as_deref() {
-        Ok("redis") => true,
-        Ok("") | Err(_) => false,
-        Ok(other) => panic!("COUNTERSIGN_TEST_STORE={other} is neither empty nor redis"),
-    });
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one switch of the suite, and no setting of the service"
+    )]
+    static ON_REDIS: LazyLock<bool> =
+        LazyLock::new(
+            || match std::env::var("COUNTERSIGN_TEST_STORE").as_deref() {
+                Ok("redis") => true,
+                Ok("") | Err(_) => false,
+                Ok(other) => panic!("COUNTERSIGN_TEST_STORE={other} is neither empty nor redis"),
+            },
+        );
     *ON_REDIS
 }
 
 /// The server of all tests that need no more than a server; each has a prefix of its own there.
 pub fn server() -> &'static RedisServer {
-    static SERVER: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&rig::Options::default()));
+    static SERVER: LazyLock<RedisServer> =
+        LazyLock::new(|| RedisServer::start(&rig::Options::default()));
     &SERVER
 }
 
@@ -160,7 +186,10 @@ pub fn server() -> &'static RedisServer {
 fn store_settings() -> Vec<(String, String)> {
     let own = |key: &str, value: String| (key.to_owned(), value);
     if on_redis() {
-        vec![own("STORE__URL", server().url()), own("STORE__PREFIX", unique("it"))]
+        vec![
+            own("STORE__URL", server().url()),
+            own("STORE__PREFIX", unique("it")),
+        ]
     } else {
         vec![own("STORE__URL", "embedded:".to_owned())]
     }
@@ -211,18 +240,31 @@ impl Setup {
 
     /// On a server of its own.
     pub fn on(mut self, server: &RedisServer) -> Self {
-        self.settings.retain(|(key, _)| key != "STORE__URL" && key != "STORE__PREFIX");
+        self.settings
+            .retain(|(key, _)| key != "STORE__URL" && key != "STORE__PREFIX");
         self.with("STORE__URL", &server.url())
     }
 
     pub async fn start(&self) -> Harness {
-        self.start_on(Machine { clock: self.clock.clone(), ..Machine::default() }).await
+        self.start_on(Machine {
+            clock: self.clock.clone(),
+            ..Machine::default()
+        })
+        .await
     }
 
     pub async fn start_on(&self, machine: Machine) -> Harness {
         // Where the servers would tell the time, the steered clock does.
-        let store_clock = machine.store_clock.clone().or_else(|| Some(self.clock.clone() as Arc<dyn Clock>));
-        self.try_start_on(Machine { store_clock, ..machine }).await.expect("the app can be made")
+        let store_clock = machine
+            .store_clock
+            .clone()
+            .or_else(|| Some(self.clock.clone() as Arc<dyn Clock>));
+        self.try_start_on(Machine {
+            store_clock,
+            ..machine
+        })
+        .await
+        .expect("the app can be made")
     }
 
     /// On a machine as it is: without a clock for the store its servers tell the time.
@@ -231,13 +273,28 @@ impl Setup {
         let mut senders = machine.senders.clone();
         senders.insert("outbox".to_owned(), recorder.clone() as Arc<dyn Sender>);
         let entropy = Arc::new(SystemEntropy::default());
-        let machine = Machine { senders, entropy, ..machine };
+        let machine = Machine {
+            senders,
+            entropy,
+            ..machine
+        };
         let app = App::build(self.settings(), machine).await?;
         let reach = app.reach().unwrap();
         let served = tokio::spawn(app.serve());
-        let key = reach.development_key.clone().expect("development has a key");
+        let key = reach
+            .development_key
+            .clone()
+            .expect("development has a key");
         let client = connect(&reach).await;
-        Ok(Harness { reach, clock: self.clock.clone(), recorder, client, served: Some(served), _dir: self.dir.clone(), key })
+        Ok(Harness {
+            reach,
+            clock: self.clock.clone(),
+            recorder,
+            client,
+            served: Some(served),
+            _dir: self.dir.clone(),
+            key,
+        })
     }
 
     pub fn settings(&self) -> config::Settings {
@@ -254,7 +311,11 @@ impl Setup {
             ("SHIELD__CALLS_PER_S", "1000000".to_owned()),
             ("SHIELD__BURST", "1000000".to_owned()),
         ];
-        let quotas: Vec<_> = if self.quotas { production_quotas().collect() } else { no_quotas().collect() };
+        let quotas: Vec<_> = if self.quotas {
+            production_quotas().collect()
+        } else {
+            no_quotas().collect()
+        };
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let all = quotas.into_iter().chain(own).chain(self.settings.clone());
         let env = all.map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
@@ -265,17 +326,22 @@ impl Setup {
 /// The counts of the default settings; their periods hold in every profile.
 fn production_quotas() -> impl Iterator<Item = (String, String)> {
     let text = include_str!("../../src/config/default.toml");
-    let defaults = ::config::Config::builder().add_source(::config::File::from_str(text, ::config::FileFormat::Toml));
+    let defaults = ::config::Config::builder()
+        .add_source(::config::File::from_str(text, ::config::FileFormat::Toml));
     let defaults = defaults.build().expect("the default settings are TOML");
     no_quotas().map(move |(key, _)| {
         let path = key.to_lowercase().replace("__", ".");
-        let count = defaults.get_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let count = defaults
+            .get_string(&path)
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
         (key, count)
     })
 }
 
 pub async fn connect(reach: &Reach) -> Client {
-    VerificationServiceClient::connect(format!("http://{}", reach.grpc)).await.expect("the service accepts")
+    VerificationServiceClient::connect(format!("http://{}", reach.grpc))
+        .await
+        .expect("the service accepts")
 }
 
 /// A fresh id for a request or an attempt.
@@ -300,13 +366,26 @@ impl Harness {
         with_key(&self.key, message)
     }
 
-    pub async fn start(&self, request: v1::StartVerificationRequest) -> Result<v1::Verification, Status> {
-        let answer = self.client.clone().start_verification(self.request(request)).await?;
-        Ok(answer.into_inner().verification.expect("a start answers with a verification"))
+    pub async fn start(
+        &self,
+        request: v1::StartVerificationRequest,
+    ) -> Result<v1::Verification, Status> {
+        let answer = self
+            .client
+            .clone()
+            .start_verification(self.request(request))
+            .await?;
+        Ok(answer
+            .into_inner()
+            .verification
+            .expect("a start answers with a verification"))
     }
 
     /// Starts, and waits for its message; gives the verification and its code.
-    pub async fn start_and_read(&self, request: v1::StartVerificationRequest) -> (v1::Verification, String) {
+    pub async fn start_and_read(
+        &self,
+        request: v1::StartVerificationRequest,
+    ) -> (v1::Verification, String) {
         let verification = self.start(request).await.expect("the start is taken");
         let code = self.code_of(&verification.verification_id).await;
         (verification, code)
@@ -323,33 +402,83 @@ impl Harness {
                 counts.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(PATIENCE, find).await.expect("the message arrives")
+        tokio::time::timeout(PATIENCE, find)
+            .await
+            .expect("the message arrives")
     }
 
-    pub async fn try_check(&self, id: &str, code: &str, attempt: &str) -> Result<v1::CheckCodeResponse, Status> {
+    pub async fn try_check(
+        &self,
+        id: &str,
+        code: &str,
+        attempt: &str,
+    ) -> Result<v1::CheckCodeResponse, Status> {
         let request = check_request(id, code, attempt);
-        Ok(self.client.clone().check_code(self.request(request)).await?.into_inner())
+        Ok(self
+            .client
+            .clone()
+            .check_code(self.request(request))
+            .await?
+            .into_inner())
     }
 
     pub async fn check(&self, id: &str, code: &str) -> v1::Verdict {
-        self.try_check(id, code, &unique("attempt")).await.expect("the guess is judged").verdict()
+        self.try_check(id, code, &unique("attempt"))
+            .await
+            .expect("the guess is judged")
+            .verdict()
     }
 
     pub async fn get(&self, id: &str) -> Result<v1::Verification, Status> {
-        let request = v1::GetVerificationRequest { verification_id: id.to_owned() };
-        let answer = self.client.clone().get_verification(self.request(request)).await?;
+        let request = v1::GetVerificationRequest {
+            verification_id: id.to_owned(),
+        };
+        let answer = self
+            .client
+            .clone()
+            .get_verification(self.request(request))
+            .await?;
         Ok(answer.into_inner().verification.unwrap())
     }
 
-    pub async fn try_resend(&self, id: &str, channel: v1::Channel) -> Result<v1::Verification, Status> {
+    pub async fn try_resend(
+        &self,
+        id: &str,
+        channel: v1::Channel,
+    ) -> Result<v1::Verification, Status> {
         let (verification_id, request_id) = (id.to_owned(), unique("resend"));
-        let request = v1::ResendCodeRequest { verification_id, request_id, channel: channel.into() };
-        Ok(self.client.clone().resend_code(self.request(request)).await?.into_inner().verification.unwrap())
+        let request = v1::ResendCodeRequest {
+            verification_id,
+            request_id,
+            channel: channel.into(),
+        };
+        Ok(self
+            .client
+            .clone()
+            .resend_code(self.request(request))
+            .await?
+            .into_inner()
+            .verification
+            .unwrap())
     }
 
-    pub async fn try_cancel(&self, id: &str, reason: v1::CancelReason) -> Result<v1::Verification, Status> {
-        let request = v1::CancelVerificationRequest { verification_id: id.to_owned(), reason: reason.into() };
-        Ok(self.client.clone().cancel_verification(self.request(request)).await?.into_inner().verification.unwrap())
+    pub async fn try_cancel(
+        &self,
+        id: &str,
+        reason: v1::CancelReason,
+    ) -> Result<v1::Verification, Status> {
+        let request = v1::CancelVerificationRequest {
+            verification_id: id.to_owned(),
+            reason: reason.into(),
+        };
+        Ok(self
+            .client
+            .clone()
+            .cancel_verification(self.request(request))
+            .await?
+            .into_inner()
+            .verification
+            .unwrap())
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -368,18 +497,38 @@ impl Harness {
     }
 
     /// Waits until a verification is as wanted, as the watch stream tells.
-    pub async fn until(&self, id: &str, wanted: impl Fn(&v1::Verification) -> bool) -> v1::Verification {
-        let request = v1::WatchVerificationRequest { verification_id: id.to_owned() };
-        let mut stream = self.client.clone().watch_verification(self.request(request)).await.unwrap().into_inner();
+    pub async fn until(
+        &self,
+        id: &str,
+        wanted: impl Fn(&v1::Verification) -> bool,
+    ) -> v1::Verification {
+        let request = v1::WatchVerificationRequest {
+            verification_id: id.to_owned(),
+        };
+        let mut stream = self
+            .client
+            .clone()
+            .watch_verification(self.request(request))
+            .await
+            .unwrap()
+            .into_inner();
         let find = async {
             loop {
-                let seen = stream.message().await.unwrap().expect("it comes before the end").verification.unwrap();
+                let seen = stream
+                    .message()
+                    .await
+                    .unwrap()
+                    .expect("it comes before the end")
+                    .verification
+                    .unwrap();
                 if wanted(&seen) {
                     return seen;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, find).await.expect("it comes")
+        tokio::time::timeout(PATIENCE, find)
+            .await
+            .expect("it comes")
     }
 
     /// All readable lines of the audit trail.
@@ -398,7 +547,11 @@ impl Harness {
     pub async fn stop(mut self) {
         self.reach.shutdown.cancel();
         let served = self.served.take().unwrap();
-        tokio::time::timeout(PATIENCE, served).await.expect("it drains").unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, served)
+            .await
+            .expect("it drains")
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -419,7 +572,11 @@ pub fn check_request(id: &str, code: &str, attempt: &str) -> v1::CheckCodeReques
 }
 
 pub fn recipient(channel: v1::Channel, address: &str) -> v1::Recipient {
-    v1::Recipient { channel: channel.into(), address: address.to_owned(), registered_at: None }
+    v1::Recipient {
+        channel: channel.into(),
+        address: address.to_owned(),
+        registered_at: None,
+    }
 }
 
 /// A start that everything is right about, vouched for.
@@ -436,13 +593,25 @@ pub fn login(subject: &str) -> v1::StartVerificationRequest {
 
 /// The same without anybody vouching.
 pub fn anonymous(subject: &str) -> v1::StartVerificationRequest {
-    v1::StartVerificationRequest { prior_acr: String::new(), ..login(subject) }
+    v1::StartVerificationRequest {
+        prior_acr: String::new(),
+        ..login(subject)
+    }
 }
 
 /// On another contact.
-pub fn on_contact(request: v1::StartVerificationRequest, contact: &str) -> v1::StartVerificationRequest {
-    let contact = v1::Contact { contact_id: contact.to_owned(), ..Default::default() };
-    v1::StartVerificationRequest { contact: Some(contact), ..request }
+pub fn on_contact(
+    request: v1::StartVerificationRequest,
+    contact: &str,
+) -> v1::StartVerificationRequest {
+    let contact = v1::Contact {
+        contact_id: contact.to_owned(),
+        ..Default::default()
+    };
+    v1::StartVerificationRequest {
+        contact: Some(contact),
+        ..request
+    }
 }
 
 /// Any code but this one.
@@ -454,29 +623,46 @@ pub fn wrong(code: &str) -> String {
 pub fn nth_wrong(code: &str, n: u64) -> String {
     let width = code.len();
     let modulus = 10_u64.pow(u32::try_from(width).unwrap());
-    format!("{:0width$}", (code.parse::<u64>().unwrap() + 1 + n) % modulus)
+    format!(
+        "{:0width$}",
+        (code.parse::<u64>().unwrap() + 1 + n) % modulus
+    )
 }
 
 /// The reason of an error.
 pub fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+    status
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default()
 }
 
 /// The quota that an error names.
 pub fn quota(status: &Status) -> String {
     let info = status.get_details_error_info();
-    info.and_then(|info| info.metadata.get("quota").cloned()).unwrap_or_default()
+    info.and_then(|info| info.metadata.get("quota").cloned())
+        .unwrap_or_default()
 }
 
 /// The wait that an error names.
 pub fn retry_after(status: &Status) -> Option<Duration> {
-    status.get_details_retry_info().and_then(|info| info.retry_delay)
+    status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay)
 }
 
 /// The fields that an error names.
 pub fn fields(status: &Status) -> Vec<String> {
     let request = status.get_details_bad_request();
-    request.map(|request| request.field_violations.into_iter().map(|v| v.field).collect()).unwrap_or_default()
+    request
+        .map(|request| {
+            request
+                .field_violations
+                .into_iter()
+                .map(|v| v.field)
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 /// Both the code and the reason, to compare at once.

@@ -26,23 +26,44 @@ impl Cluster {
 
     pub fn start_with(options: &Options) -> Self {
         let options = options.clustered();
-        let servers: Vec<_> = (0..2 * MASTERS).map(|_| RedisServer::start(&options)).collect();
+        let servers: Vec<_> = (0..2 * MASTERS)
+            .map(|_| RedisServer::start(&options))
+            .collect();
         for (number, master) in servers[..MASTERS].iter().enumerate() {
             let (first, end) = (number * SLOTS / MASTERS, (number + 1) * SLOTS / MASTERS);
-            master.cmd(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]).ok();
+            master
+                .cmd(&[
+                    "CLUSTER",
+                    "ADDSLOTSRANGE",
+                    &first.to_string(),
+                    &(end - 1).to_string(),
+                ])
+                .ok();
         }
         for (number, server) in servers.iter().enumerate() {
             // Else they find out by collisions whose word counts more.
-            server.cmd(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]).ok();
+            server
+                .cmd(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])
+                .ok();
         }
         for other in &servers[1..] {
-            servers[0].cmd(&["CLUSTER", "MEET", "127.0.0.1", &other.port().to_string(), &other.bus_port().to_string()]).ok();
+            servers[0]
+                .cmd(&[
+                    "CLUSTER",
+                    "MEET",
+                    "127.0.0.1",
+                    &other.port().to_string(),
+                    &other.bus_port().to_string(),
+                ])
+                .ok();
         }
         let cluster = Self { servers };
         for (replica, master) in cluster.servers[MASTERS..].iter().zip(&cluster.servers) {
             let id = id(master);
             until("a replica to know its master", || {
-                let reply = replica.try_cmd(&["CLUSTER", "REPLICATE", &id]).map_err(|error| error.to_string())?;
+                let reply = replica
+                    .try_cmd(&["CLUSTER", "REPLICATE", &id])
+                    .map_err(|error| error.to_string())?;
                 reply.error().map_or(Ok(()), |error| Err(error.to_owned()))
             });
         }
@@ -73,13 +94,17 @@ impl Cluster {
 
     /// The running servers that say they own slots.
     pub fn masters(&self) -> Vec<&RedisServer> {
-        self.running().filter(|server| me(server).is_ok_and(|me| me.is_master() && !me.slots.is_empty())).collect()
+        self.running()
+            .filter(|server| me(server).is_ok_and(|me| me.is_master() && !me.slots.is_empty()))
+            .collect()
     }
 
     /// The running servers that say they follow this one.
     pub fn replicas_of(&self, master: &RedisServer) -> Vec<&RedisServer> {
         let id = id(master);
-        self.running().filter(|server| me(server).is_ok_and(|me| me.master.as_ref() == Some(&id))).collect()
+        self.running()
+            .filter(|server| me(server).is_ok_and(|me| me.master.as_ref() == Some(&id)))
+            .collect()
     }
 
     /// The running server that says it owns this slot; of several the one whose word counts most.
@@ -88,10 +113,13 @@ impl Cluster {
     }
 
     fn try_owner(&self, slot: u16) -> Result<&RedisServer, String> {
-        let claims = self.running().filter_map(|server| Some((me(server).ok()?, server)));
+        let claims = self
+            .running()
+            .filter_map(|server| Some((me(server).ok()?, server)));
         let claims = claims.filter(|(me, _)| me.is_master() && me.owns(slot));
         let best = claims.max_by_key(|(me, _)| me.epoch);
-        best.map(|(_, server)| server).ok_or_else(|| format!("no running server owns slot {slot}"))
+        best.map(|(_, server)| server)
+            .ok_or_else(|| format!("no running server owns slot {slot}"))
     }
 
     /// Kills the owner of a slot, as `kill -9`, and returns it: see [`Self::wait_for_new_owner`].
@@ -106,7 +134,13 @@ impl Cluster {
         until("another owner of the slot", || {
             let owner = self.try_owner(slot)?;
             let other = owner.addr() != old.addr();
-            self.settled().and_then(|()| if other { Ok(owner) } else { Err("the old one owns it".to_owned()) })
+            self.settled().and_then(|()| {
+                if other {
+                    Ok(owner)
+                } else {
+                    Err("the old one owns it".to_owned())
+                }
+            })
         })
     }
 
@@ -116,7 +150,9 @@ impl Cluster {
         until("a replica to begin a failover", || {
             let replicas = self.replicas_of(old);
             let replica = replicas.first().ok_or("it has no replica")?;
-            let reply = replica.try_cmd(&["CLUSTER", "FAILOVER"]).map_err(|error| error.to_string())?;
+            let reply = replica
+                .try_cmd(&["CLUSTER", "FAILOVER"])
+                .map_err(|error| error.to_string())?;
             reply.error().map_or(Ok(()), |error| Err(error.to_owned()))
         });
         self.wait_for_new_owner(slot, old)
@@ -139,7 +175,10 @@ impl Cluster {
             let seen = view::owners(&nodes);
             let agreed = owners.get_or_insert_with(|| seen.clone());
             if *agreed != seen {
-                return Err(format!("the server on port {} sees {seen:?}, another {agreed:?}", server.port()));
+                return Err(format!(
+                    "the server on port {} sees {seen:?}, another {agreed:?}",
+                    server.port()
+                ));
             }
         }
         Ok(())
@@ -147,24 +186,42 @@ impl Cluster {
 
     /// Is all well in the eyes of this server, and does it have the data of its master?
     fn well(&self, server: &RedisServer, nodes: &[Node]) -> Result<(), String> {
-        let complaint = |what: String| Err(format!("the server on port {} sees {what}", server.port()));
-        let info = server.try_cmd(&["CLUSTER", "INFO"]).map_err(|error| error.to_string())?.text();
+        let complaint =
+            |what: String| Err(format!("the server on port {} sees {what}", server.port()));
+        let info = server
+            .try_cmd(&["CLUSTER", "INFO"])
+            .map_err(|error| error.to_string())?
+            .text();
         if !info.contains("cluster_state:ok") {
             return complaint(info);
         }
-        let known = |other: &RedisServer| nodes.iter().any(|node| node.port == other.port() && node.is_well());
+        let known = |other: &RedisServer| {
+            nodes
+                .iter()
+                .any(|node| node.port == other.port() && node.is_well())
+        };
         if let Some(other) = self.running().find(|other| !known(other)) {
-            return complaint(format!("no sound server on port {} in {nodes:?}", other.port()));
+            return complaint(format!(
+                "no sound server on port {} in {nodes:?}",
+                other.port()
+            ));
         }
         let link = server.info("master_link_status");
-        let masters = nodes.iter().filter(|node| node.is_master() && node.is_well() && !node.slots.is_empty()).count();
+        let masters = nodes
+            .iter()
+            .filter(|node| node.is_master() && node.is_well() && !node.slots.is_empty())
+            .count();
         if masters != MASTERS || link.as_ref().is_some_and(|link| link != "up") {
             return complaint(format!("{masters} masters, and its own link is {link:?}"));
         }
         // Whoever owns no slot follows somebody.
         let mine = nodes.iter().find(|node| node.is_me());
         let idle = mine.is_none_or(|me| me.slots.is_empty() && me.master.is_none());
-        if idle { complaint("that it owns nothing and follows nobody".to_owned()) } else { Ok(()) }
+        if idle {
+            complaint("that it owns nothing and follows nobody".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 

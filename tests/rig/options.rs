@@ -7,7 +7,12 @@ const DOWN_AFTER_MS: &str = "800";
 /// What the sentinels call the master.
 pub const MASTER_NAME: &str = "main";
 
-const SERVER: [&str; 4] = ["save \"\"", "appendonly no", "repl-diskless-sync-delay 0", "enable-debug-command local"];
+const SERVER: [&str; 4] = [
+    "save \"\"",
+    "appendonly no",
+    "repl-diskless-sync-delay 0",
+    "enable-debug-command local",
+];
 /// A short time-out, no replica that is too old to be voted for, and replicas that stay with their masters.
 const CLUSTER: [&str; 5] = [
     "cluster-enabled yes",
@@ -108,12 +113,19 @@ impl Options {
     }
 
     pub(super) fn clustered(&self) -> Self {
-        Self { kind: Kind::Cluster, ..self.clone() }
+        Self {
+            kind: Kind::Cluster,
+            ..self.clone()
+        }
     }
 
     /// Those of a sentinel over such servers.
     pub(super) fn watching(&self, master: SocketAddr) -> Self {
-        Self { kind: Kind::Sentinel(master), login: self.login.clone(), ..Self::default() }
+        Self {
+            kind: Kind::Sentinel(master),
+            login: self.login.clone(),
+            ..Self::default()
+        }
     }
 
     /// The file, but for the folder.
@@ -131,10 +143,19 @@ impl Options {
         if let Some(tls) = &self.tls {
             let demand = if tls.auth_clients { "yes" } else { "no" };
             let files = [("cert", &tls.cert), ("key", &tls.key), ("ca-cert", &tls.ca)];
-            lines.extend(files.map(|(name, path)| format!("tls-{name}-file \"{}\"", path.display())));
-            lines.extend([format!("tls-port {}", ports.tls), format!("tls-auth-clients {demand}")]);
+            lines.extend(
+                files.map(|(name, path)| format!("tls-{name}-file \"{}\"", path.display())),
+            );
+            lines.extend([
+                format!("tls-port {}", ports.tls),
+                format!("tls-auth-clients {demand}"),
+            ]);
         }
-        lines.extend(self.settings.iter().map(|(name, value)| format!("{name} {value}")));
+        lines.extend(
+            self.settings
+                .iter()
+                .map(|(name, value)| format!("{name} {value}")),
+        );
         lines.join("\n") + "\n"
     }
 

@@ -12,20 +12,30 @@ pub fn until<T>(wanted: &str, ask: impl FnMut() -> Result<T, String>) -> T {
 }
 
 /// As [`until`], with less patience or more.
-pub fn until_within<T>(patience: Duration, wanted: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+pub fn until_within<T>(
+    patience: Duration,
+    wanted: &str,
+    mut ask: impl FnMut() -> Result<T, String>,
+) -> T {
     let begun = Instant::now();
     loop {
         match ask() {
             Ok(answer) => return answer,
             Err(seen) if begun.elapsed() > patience => {
-                panic!("waited {} s for {wanted}; last seen: {seen}", patience.as_secs_f32())
+                panic!(
+                    "waited {} s for {wanted}; last seen: {seen}",
+                    patience.as_secs_f32()
+                )
             }
             Err(_) => pause(),
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "blocks a thread of a test between two questions; nothing relies on its length")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "blocks a thread of a test between two questions; nothing relies on its length"
+)]
 fn pause() {
     std::thread::sleep(PAUSE);
 }

@@ -15,14 +15,21 @@ const FIRST: u16 = 10_000;
 const COUNT: u16 = 22_000;
 
 /// Begins somewhere else in every process, so that two at a time seldom try the same one.
-#[expect(clippy::cast_possible_truncation, reason = "any part of a hash is random")]
-static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(RandomState::new().hash_one(0) as u16));
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "any part of a hash is random"
+)]
+static NEXT: LazyLock<AtomicU16> =
+    LazyLock::new(|| AtomicU16::new(RandomState::new().hash_one(0) as u16));
 
 /// A port that nobody listened on a moment ago. Somebody may by now: who uses it tries again with another.
 pub fn free() -> u16 {
     let candidate = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
     let free = |port: &u16| TcpListener::bind(loopback(*port)).is_ok();
-    (0..COUNT).map(|_| candidate()).find(free).expect("one of all ports is free")
+    (0..COUNT)
+        .map(|_| candidate())
+        .find(free)
+        .expect("one of all ports is free")
 }
 
 pub fn loopback(port: u16) -> SocketAddr {

@@ -34,16 +34,33 @@ impl Process {
         watchdog::watch(dir.path().display());
         let config = format!("dir \"{}\"\n{config}", dir.path().display());
         fs::write(dir.path().join(CONFIG), config).expect("a file is written");
-        Self { dir, arguments, environment, child: Mutex::default() }
+        Self {
+            dir,
+            arguments,
+            environment,
+            child: Mutex::default(),
+        }
     }
 
     pub fn launch(&self) {
-        let log = File::options().create(true).append(true).open(self.file(LOG)).expect("a file is opened");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.file(LOG))
+            .expect("a file is opened");
         let mut command = Command::new(PROGRAM);
-        command.arg(self.file(CONFIG)).args(&self.arguments).envs(self.environment.clone());
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle is copied")).stderr(log);
+        command
+            .arg(self.file(CONFIG))
+            .args(&self.arguments)
+            .envs(self.environment.clone());
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a handle is copied"))
+            .stderr(log);
         let child = command.spawn().unwrap_or_else(|error| match error.kind() {
-            ErrorKind::NotFound => panic!("{PROGRAM} is missing; on Debian: apt-get install redis-server redis-sentinel"),
+            ErrorKind::NotFound => panic!(
+                "{PROGRAM} is missing; on Debian: apt-get install redis-server redis-sentinel"
+            ),
             _ => panic!("{PROGRAM} does not start: {error}"),
         });
         watchdog::watch(child.id());
@@ -61,9 +78,14 @@ impl Process {
     /// Its id, if it runs.
     pub fn id(&self) -> Option<u32> {
         let mut child = self.child();
-        let ended = child.as_mut().is_some_and(|child| child.try_wait().expect("it is our child").is_some());
+        let ended = child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("it is our child").is_some());
         if ended {
-            child.take().iter().for_each(|child| watchdog::forget(child.id()));
+            child
+                .take()
+                .iter()
+                .for_each(|child| watchdog::forget(child.id()));
         }
         child.as_ref().map(|child| child.id())
     }
@@ -80,19 +102,29 @@ impl Process {
     /// Asks it to end, and waits.
     pub fn stop_gracefully(&self) {
         self.signal("TERM");
-        until("redis-server to end", || self.id().map_or(Ok(()), |_| Err(self.log())));
+        until("redis-server to end", || {
+            self.id().map_or(Ok(()), |_| Err(self.log()))
+        });
     }
 
     /// By the shell's own `kill`: a program of that name is not everywhere.
     pub fn signal(&self, name: &str) {
-        let id = self.id().unwrap_or_else(|| panic!("{PROGRAM} does not run: {}", self.log()));
-        let told = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().expect("a shell is started");
+        let id = self
+            .id()
+            .unwrap_or_else(|| panic!("{PROGRAM} does not run: {}", self.log()));
+        let told = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {id}")])
+            .status()
+            .expect("a shell is started");
         assert!(told.success(), "signal {name} was sent");
     }
 
     /// Forgets all data that were written.
     pub fn wipe(&self) {
-        for entry in fs::read_dir(self.dir.path()).expect("a folder is read").map_while(Result::ok) {
+        for entry in fs::read_dir(self.dir.path())
+            .expect("a folder is read")
+            .map_while(Result::ok)
+        {
             let kept = [CONFIG, LOG].iter().any(|name| entry.file_name() == *name);
             let gone = match entry.file_type() {
                 Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
@@ -119,7 +151,10 @@ impl Drop for Process {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
-            eprintln!("{PROGRAM} said at the end:\n{}\n", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+            eprintln!(
+                "{PROGRAM} said at the end:\n{}\n",
+                lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+            );
         }
     }
 }

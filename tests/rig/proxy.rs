@@ -40,10 +40,18 @@ impl Proxy {
         let (end, ended) = oneshot::channel();
         let serving = link::serve(listener, Arc::clone(&shared), ended);
         let thread = std::thread::spawn(|| {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is made");
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime is made");
             runtime.block_on(serving);
         });
-        Self { addr, shared, end: Some(end), thread: Some(thread) }
+        Self {
+            addr,
+            shared,
+            end: Some(end),
+            thread: Some(thread),
+        }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -61,7 +69,8 @@ impl Proxy {
 
     /// Ends [`Self::cut`], [`Self::blackhole`] and [`Self::delay`]; not the rules.
     pub fn pass(&self) {
-        self.shared.control(|control| (control.mode, control.delay) = (Mode::Pass, Duration::ZERO));
+        self.shared
+            .control(|control| (control.mode, control.delay) = (Mode::Pass, Duration::ZERO));
     }
 
     /// Closes all connections, and closes each new one at once.
@@ -77,7 +86,8 @@ impl Proxy {
     /// Takes connections and keeps them, but forwards nothing in either direction. What arrives meanwhile is held, and
     /// goes through after [`Self::pass`]: as when a network heals.
     pub fn blackhole(&self) {
-        self.shared.control(|control| control.mode = Mode::Blackhole);
+        self.shared
+            .control(|control| control.mode = Mode::Blackhole);
     }
 
     /// Holds each reply for so long after it came.
@@ -86,20 +96,35 @@ impl Proxy {
     }
 
     /// The next `times` requests that match are executed; in place of the reply the connection ends.
-    pub fn drop_replies(&self, times: usize, matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static) -> Fault {
+    pub fn drop_replies(
+        &self,
+        times: usize,
+        matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static,
+    ) -> Fault {
         self.shared.add(times, Fate::DropReply, Box::new(matching))
     }
 
     /// The next `times` requests that match do not reach Redis; when all before them on the connection are answered, the
     /// connection ends.
-    pub fn drop_requests(&self, times: usize, matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static) -> Fault {
-        self.shared.add(times, Fate::DropRequest, Box::new(matching))
+    pub fn drop_requests(
+        &self,
+        times: usize,
+        matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static,
+    ) -> Fault {
+        self.shared
+            .add(times, Fate::DropRequest, Box::new(matching))
     }
 
     /// The next `times` requests that match do not reach Redis and are answered by this error, in their turn. The error
     /// begins with its code: `READONLY You can't write against a read only replica.`
-    pub fn inject_error(&self, times: usize, matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static, error: &str) -> Fault {
-        self.shared.add(times, Fate::Error(error.to_owned()), Box::new(matching))
+    pub fn inject_error(
+        &self,
+        times: usize,
+        matching: impl Fn(&[Vec<u8>]) -> bool + Send + 'static,
+        error: &str,
+    ) -> Fault {
+        self.shared
+            .add(times, Fate::Error(error.to_owned()), Box::new(matching))
     }
 
     /// Ends all rules.
@@ -114,7 +139,12 @@ impl Proxy {
 
     /// Requests of this command since the start.
     pub fn count(&self, name: &str) -> u64 {
-        self.shared.state().counts.get(&name.to_ascii_uppercase()).copied().unwrap_or_default()
+        self.shared
+            .state()
+            .counts
+            .get(&name.to_ascii_uppercase())
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Connections that were accepted since the start.

@@ -24,9 +24,16 @@ impl Replicated {
     }
 
     pub fn start_with(options: &Options, replicas: usize) -> Self {
-        let servers: Vec<_> = (0..=replicas).map(|_| RedisServer::start(options)).collect();
-        let bed = Self { servers, sentinels: Vec::new() };
-        bed.servers[1..].iter().for_each(|replica| follow(replica, bed.servers[0].addr()));
+        let servers: Vec<_> = (0..=replicas)
+            .map(|_| RedisServer::start(options))
+            .collect();
+        let bed = Self {
+            servers,
+            sentinels: Vec::new(),
+        };
+        bed.servers[1..]
+            .iter()
+            .for_each(|replica| follow(replica, bed.servers[0].addr()));
         bed.wait_settled();
         bed
     }
@@ -53,12 +60,19 @@ impl Replicated {
     }
 
     pub fn server_at(&self, addr: SocketAddr) -> &RedisServer {
-        self.servers.iter().find(|server| server.addr() == addr).unwrap_or_else(|| panic!("no server of ours is at {addr}"))
+        self.servers
+            .iter()
+            .find(|server| server.addr() == addr)
+            .unwrap_or_else(|| panic!("no server of ours is at {addr}"))
     }
 
     /// `redis-sentinel://127.0.0.1:PORT,.../main`
     pub fn url(&self) -> String {
-        let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
+        let sentinels: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| sentinel.addr().to_string())
+            .collect();
         format!("redis-sentinel://{}/{MASTER_NAME}", sentinels.join(","))
     }
 
@@ -74,30 +88,50 @@ impl Replicated {
     /// All running servers but the master.
     pub fn replicas(&self) -> Vec<&RedisServer> {
         let master = self.master_addr();
-        running(&self.servers).filter(|server| server.addr() != master).collect()
+        running(&self.servers)
+            .filter(|server| server.addr() != master)
+            .collect()
     }
 
     fn try_master_addr(&self) -> Result<SocketAddr, String> {
         let named: Vec<SocketAddr> = if self.sentinels.is_empty() {
-            let masters = running(&self.servers).filter(|server| server.info("role").as_deref() == Some("master"));
+            let masters = running(&self.servers)
+                .filter(|server| server.info("role").as_deref() == Some("master"));
             masters.map(|server| server.addr()).collect()
         } else {
-            running(&self.sentinels).map(said_by).collect::<Result<_, _>>()?
+            running(&self.sentinels)
+                .map(said_by)
+                .collect::<Result<_, _>>()?
         };
-        let agreed = named.first().filter(|first| named.iter().all(|other| other == *first));
-        let one = if self.sentinels.is_empty() { named.len() == 1 } else { true };
-        agreed.filter(|_| one).copied().ok_or_else(|| format!("masters {named:?}"))
+        let agreed = named
+            .first()
+            .filter(|first| named.iter().all(|other| other == *first));
+        let one = if self.sentinels.is_empty() {
+            named.len() == 1
+        } else {
+            true
+        };
+        agreed
+            .filter(|_| one)
+            .copied()
+            .ok_or_else(|| format!("masters {named:?}"))
     }
 
     /// Waits until all running servers follow one master and have its data, and the sentinels know all of it.
     pub fn wait_settled(&self) {
-        until("all replicas in step and all sentinels informed", || self.settled());
+        until("all replicas in step and all sentinels informed", || {
+            self.settled()
+        });
     }
 
     fn settled(&self) -> Result<(), String> {
         let master = self.server_at(self.try_master_addr()?);
-        let replicas: Vec<_> = running(&self.servers).filter(|server| server.addr() != master.addr()).collect();
-        replicas.iter().try_for_each(|replica| in_step(replica, master))?;
+        let replicas: Vec<_> = running(&self.servers)
+            .filter(|server| server.addr() != master.addr())
+            .collect();
+        replicas
+            .iter()
+            .try_for_each(|replica| in_step(replica, master))?;
         let sees = |sentinel| informed(sentinel, &replicas, running(&self.sentinels).count() - 1);
         running(&self.sentinels).try_for_each(sees)
     }
@@ -105,10 +139,14 @@ impl Replicated {
     /// Makes a replica the master by hand, without sentinels: the old master is left as it is, and thinks it still is one.
     pub fn promote(&self, replica: usize) {
         let chosen = &self.servers[replica];
-        assert!(self.sentinels.is_empty(), "sentinels would undo it: see `failover`");
+        assert!(
+            self.sentinels.is_empty(),
+            "sentinels would undo it: see `failover`"
+        );
         let old = chosen.info("master_port");
         chosen.cmd(&["REPLICAOF", "NO", "ONE"]).ok();
-        let others = running(&self.servers).filter(|other| other.addr() != chosen.addr() && other.info("master_port") == old);
+        let others = running(&self.servers)
+            .filter(|other| other.addr() != chosen.addr() && other.info("master_port") == old);
         others.for_each(|other| follow(other, chosen.addr()));
         until("the replica to be a master", || match chosen.info("role") {
             Some(role) if role == "master" => Ok(()),
@@ -121,7 +159,9 @@ impl Replicated {
         let old = self.master_addr();
         until("a sentinel to begin a failover", || {
             let sentinel = running(&self.sentinels).next().ok_or("no sentinel runs")?;
-            let reply = sentinel.try_cmd(&["SENTINEL", "FAILOVER", MASTER_NAME]).map_err(|error| error.to_string())?;
+            let reply = sentinel
+                .try_cmd(&["SENTINEL", "FAILOVER", MASTER_NAME])
+                .map_err(|error| error.to_string())?;
             reply.error().map_or(Ok(()), |error| Err(error.to_owned()))
         });
         self.wait_for_new_master(old, super::PATIENCE)
@@ -132,7 +172,11 @@ impl Replicated {
         until_within(patience, "another master", || {
             let addr = self.try_master_addr()?;
             let role = self.server_at(addr).info("role").unwrap_or_default();
-            if addr != old && role == "master" { Ok(addr) } else { Err(format!("{addr} as {role}")) }
+            if addr != old && role == "master" {
+                Ok(addr)
+            } else {
+                Err(format!("{addr} as {role}"))
+            }
         })
     }
 }
@@ -142,45 +186,99 @@ fn running(servers: &[RedisServer]) -> impl Iterator<Item = &RedisServer> {
 }
 
 fn follow(replica: &RedisServer, master: SocketAddr) {
-    replica.cmd(&["REPLICAOF", &master.ip().to_string(), &master.port().to_string()]).ok();
+    replica
+        .cmd(&[
+            "REPLICAOF",
+            &master.ip().to_string(),
+            &master.port().to_string(),
+        ])
+        .ok();
 }
 
 fn said_by(sentinel: &RedisServer) -> Result<SocketAddr, String> {
-    let reply = sentinel.try_cmd(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME]).map_err(|error| error.to_string())?;
+    let reply = sentinel
+        .try_cmd(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME])
+        .map_err(|error| error.to_string())?;
     let port = match &reply {
         super::Reply::List(parts) if parts.len() == 2 => parts[1].text().parse().ok(),
         _ => None,
     };
-    port.map(super::port::loopback).ok_or_else(|| format!("{reply:?}"))
+    port.map(super::port::loopback)
+        .ok_or_else(|| format!("{reply:?}"))
 }
 
 /// Does this replica follow this master, with its data, and does the master know?
 fn in_step(replica: &RedisServer, master: &RedisServer) -> Result<(), String> {
     let told = |name| replica.info(name).unwrap_or_default();
-    let seen = (told("role"), told("master_port"), told("master_link_status"));
-    let wanted = ("slave".to_owned(), master.port().to_string(), "up".to_owned());
+    let seen = (
+        told("role"),
+        told("master_port"),
+        told("master_link_status"),
+    );
+    let wanted = (
+        "slave".to_owned(),
+        master.port().to_string(),
+        "up".to_owned(),
+    );
     if seen != wanted {
-        return Err(format!("the server on port {} has {seen:?}, not {wanted:?}", replica.port()));
+        return Err(format!(
+            "the server on port {} has {seen:?}, not {wanted:?}",
+            replica.port()
+        ));
     }
     let entry = format!("port={},state=online", replica.port());
-    let known = (0..).map_while(|number| master.info(&format!("slave{number}"))).any(|line| line.contains(&entry));
-    if known { Ok(()) } else { Err(format!("the master does not know {entry}")) }
+    let known = (0..)
+        .map_while(|number| master.info(&format!("slave{number}")))
+        .any(|line| line.contains(&entry));
+    if known {
+        Ok(())
+    } else {
+        Err(format!("the master does not know {entry}"))
+    }
 }
 
 /// Does this sentinel see a sound master, these replicas as sound, and so many other sentinels?
-fn informed(sentinel: &RedisServer, replicas: &[&RedisServer], others: usize) -> Result<(), String> {
-    let ask = |what: &str| sentinel.try_cmd(&["SENTINEL", what, MASTER_NAME]).map_err(|error| error.to_string());
-    let sound = |entry: &BTreeMap<String, String>, flags: &str| entry.get("flags").is_some_and(|seen| seen == flags);
+fn informed(
+    sentinel: &RedisServer,
+    replicas: &[&RedisServer],
+    others: usize,
+) -> Result<(), String> {
+    let ask = |what: &str| {
+        sentinel
+            .try_cmd(&["SENTINEL", what, MASTER_NAME])
+            .map_err(|error| error.to_string())
+    };
+    let sound = |entry: &BTreeMap<String, String>, flags: &str| {
+        entry.get("flags").is_some_and(|seen| seen == flags)
+    };
     let master = ask("MASTER")?.fields();
-    let known: Vec<_> = ask("REPLICAS")?.list().iter().map(|entry| entry.fields()).collect();
+    let known: Vec<_> = ask("REPLICAS")?
+        .list()
+        .iter()
+        .map(|entry| entry.fields())
+        .collect();
     let sees_it = |replica: &&RedisServer| {
         let port = replica.port().to_string();
-        let mut entries = known.iter().filter(|entry| entry.get("port") == Some(&port));
-        entries.any(|entry| sound(entry, "slave") && entry.get("master-link-status").is_some_and(|link| link == "ok"))
+        let mut entries = known
+            .iter()
+            .filter(|entry| entry.get("port") == Some(&port));
+        entries.any(|entry| {
+            sound(entry, "slave")
+                && entry
+                    .get("master-link-status")
+                    .is_some_and(|link| link == "ok")
+        })
     };
-    let peers = ask("SENTINELS")?.list().iter().filter(|entry| sound(&entry.fields(), "sentinel")).count();
+    let peers = ask("SENTINELS")?
+        .list()
+        .iter()
+        .filter(|entry| sound(&entry.fields(), "sentinel"))
+        .count();
     if sound(&master, "master") && replicas.iter().all(sees_it) && peers == others {
         return Ok(());
     }
-    Err(format!("the sentinel on port {} sees {master:?}, {known:?}, and {peers} others", sentinel.port()))
+    Err(format!(
+        "the sentinel on port {} sees {master:?}, {known:?}, and {peers} others",
+        sentinel.port()
+    ))
 }

@@ -38,11 +38,17 @@ impl Reply {
     }
 
     pub fn int(&self) -> i64 {
-        self.text().parse().unwrap_or_else(|_| panic!("a number is expected, not {self:?}"))
+        self.text()
+            .parse()
+            .unwrap_or_else(|_| panic!("a number is expected, not {self:?}"))
     }
 
     pub fn bytes(&self) -> &[u8] {
-        if let Self::Bulk(bytes) = self { bytes } else { panic!("a string is expected, not {self:?}") }
+        if let Self::Bulk(bytes) = self {
+            bytes
+        } else {
+            panic!("a string is expected, not {self:?}")
+        }
     }
 
     /// The elements of a list, a set or a push.
@@ -56,8 +62,15 @@ impl Reply {
     /// A map, or a list of names and values in turn.
     pub fn fields(&self) -> BTreeMap<String, String> {
         match self {
-            Self::Map(pairs) => pairs.iter().map(|(name, value)| (name.text(), value.text())).collect(),
-            _ => self.list().chunks_exact(2).map(|pair| (pair[0].text(), pair[1].text())).collect(),
+            Self::Map(pairs) => pairs
+                .iter()
+                .map(|(name, value)| (name.text(), value.text()))
+                .collect(),
+            _ => self
+                .list()
+                .chunks_exact(2)
+                .map(|pair| (pair[0].text(), pair[1].text()))
+                .collect(),
         }
     }
 
@@ -66,12 +79,20 @@ impl Reply {
     }
 
     pub fn error(&self) -> Option<&str> {
-        if let Self::Error(text) = self { Some(text) } else { None }
+        if let Self::Error(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// Itself, unless it is an error.
     pub fn ok(self) -> Self {
-        if let Self::Error(text) = &self { panic!("Redis answered: {text}") } else { self }
+        if let Self::Error(text) = &self {
+            panic!("Redis answered: {text}")
+        } else {
+            self
+        }
     }
 }
 
@@ -81,7 +102,10 @@ impl fmt::Debug for Reply {
             Self::List(list) => f.debug_list().entries(list).finish(),
             Self::Set(list) => f.debug_set().entries(list).finish(),
             Self::Push(list) => f.debug_tuple("Push").field(list).finish(),
-            Self::Map(pairs) => f.debug_map().entries(pairs.iter().map(|(name, value)| (name, value))).finish(),
+            Self::Map(pairs) => f
+                .debug_map()
+                .entries(pairs.iter().map(|(name, value)| (name, value)))
+                .finish(),
             Self::Error(text) => write!(f, "-{text}"),
             Self::Nil => f.write_str("nil"),
             Self::Bool(value) => value.fmt(f),
@@ -127,7 +151,9 @@ impl Cursor<'_> {
     fn value(&mut self, depth: usize) -> Result<Reply, Stop> {
         let line = self.line()?;
         let Some((kind, rest)) = line.split_at_checked(1).filter(|_| depth <= DEPTH_MAX) else {
-            return Err(Stop::Wrong(format!("an empty line, or more than {DEPTH_MAX} levels")));
+            return Err(Stop::Wrong(format!(
+                "an empty line, or more than {DEPTH_MAX} levels"
+            )));
         };
         Ok(match kind {
             "+" => Reply::Simple(rest.to_owned()),
@@ -147,14 +173,19 @@ impl Cursor<'_> {
             ">" => Reply::Push(self.values(length(rest)?, depth)?),
             "%" => Reply::Map(self.pairs(length(rest)?, depth)?),
             // Attributes are about the value after them.
-            "|" => self.pairs(length(rest)?, depth).and_then(|_| self.value(depth))?,
+            "|" => self
+                .pairs(length(rest)?, depth)
+                .and_then(|_| self.value(depth))?,
             _ => return Err(Stop::Wrong(format!("an unknown kind {line:?}"))),
         })
     }
 
     fn line(&mut self) -> Result<String, Stop> {
         let rest = &self.bytes[self.at..];
-        let end = rest.windows(2).position(|pair| pair == b"\r\n").ok_or(Stop::Short)?;
+        let end = rest
+            .windows(2)
+            .position(|pair| pair == b"\r\n")
+            .ok_or(Stop::Short)?;
         self.at += end + 2;
         Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
     }
@@ -175,15 +206,23 @@ impl Cursor<'_> {
     }
 
     fn pairs(&mut self, count: usize, depth: usize) -> Result<Vec<(Reply, Reply)>, Stop> {
-        (0..count).map(|_| Ok((self.value(depth + 1)?, self.value(depth + 1)?))).collect()
+        (0..count)
+            .map(|_| Ok((self.value(depth + 1)?, self.value(depth + 1)?)))
+            .collect()
     }
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, Stop> {
-    text.parse().map_err(|_| Stop::Wrong(format!("no number: {text:?}")))
+    text.parse()
+        .map_err(|_| Stop::Wrong(format!("no number: {text:?}")))
 }
 
 fn length(text: &str) -> Result<usize, Stop> {
-    number(text)
-        .and_then(|length| if length <= BYTES_MAX { Ok(length) } else { Err(Stop::Wrong(format!("a length of {length}"))) })
+    number(text).and_then(|length| {
+        if length <= BYTES_MAX {
+            Ok(length)
+        } else {
+            Err(Stop::Wrong(format!("a length of {length}")))
+        }
+    })
 }

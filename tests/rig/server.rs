@@ -46,13 +46,30 @@ impl RedisServer {
     }
 
     fn new(options: &Options) -> Self {
-        let ports = Ports { plain: port::free(), tls: port::free(), bus: port::free() };
+        let ports = Ports {
+            plain: port::free(),
+            tls: port::free(),
+            bus: port::free(),
+        };
         let sentinel = matches!(options.kind, Kind::Sentinel(_));
-        let arguments = if sentinel { vec!["--sentinel".to_owned()] } else { Vec::new() };
+        let arguments = if sentinel {
+            vec!["--sentinel".to_owned()]
+        } else {
+            Vec::new()
+        };
         // A sentinel logs in at the servers, and itself lets everybody in.
         let login = options.login.clone().filter(|_| !sentinel);
-        let process = Process::new(&options.config(ports), arguments, options.environment.clone());
-        Self { process, ports, login, sentinel }
+        let process = Process::new(
+            &options.config(ports),
+            arguments,
+            options.environment.clone(),
+        );
+        Self {
+            process,
+            ports,
+            login,
+            sentinel,
+        }
     }
 
     /// Starts the process and waits for an answer; if it ends instead, gives its log.
@@ -73,12 +90,21 @@ impl RedisServer {
         let info = self.try_cmd(&["INFO"]).map_err(|error| error.to_string())?;
         let answers = field(&info.text(), "process_id") == Some(id.to_string());
         let loading = field(&info.text(), "loading").is_some_and(|loading| loading != "0");
-        if answers && !loading { Ok(()) } else { Err(format!("{info:?}")) }
+        if answers && !loading {
+            Ok(())
+        } else {
+            Err(format!("{info:?}"))
+        }
     }
 
     /// Waits until it answers, with its data loaded.
     pub fn wait_ready(&self) {
-        until("redis-server to answer", || self.process.id().ok_or_else(|| self.log()).and_then(|id| self.ready(id)));
+        until("redis-server to answer", || {
+            self.process
+                .id()
+                .ok_or_else(|| self.log())
+                .and_then(|id| self.ready(id))
+        });
     }
 
     pub fn port(&self) -> u16 {
@@ -143,7 +169,10 @@ impl RedisServer {
         self.kill9();
         let begun = Instant::now();
         while let Err(log) = self.launch() {
-            assert!(log.contains(CLASH) && begun.elapsed() < PATIENCE, "redis-server ended: {log}");
+            assert!(
+                log.contains(CLASH) && begun.elapsed() < PATIENCE,
+                "redis-server ended: {log}"
+            );
         }
     }
 
@@ -165,7 +194,9 @@ impl RedisServer {
         let mut client = Client::connect_within(self.addr(), patience)?;
         if let Some((user, password)) = &self.login {
             let reply = client.call(&["AUTH", user, password])?;
-            reply.error().map_or(Ok(()), |error| Err(io::Error::other(error)))?;
+            reply
+                .error()
+                .map_or(Ok(()), |error| Err(io::Error::other(error)))?;
         }
         Ok(client)
     }
@@ -173,7 +204,12 @@ impl RedisServer {
     /// One command on a connection of its own. The reply may be an error: see [`Reply::ok`].
     pub fn cmd<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
         let reply = self.client().and_then(|mut client| client.call(arguments));
-        reply.unwrap_or_else(|error| panic!("redis-server on port {} does not answer: {error}", self.port()))
+        reply.unwrap_or_else(|error| {
+            panic!(
+                "redis-server on port {} does not answer: {error}",
+                self.port()
+            )
+        })
     }
 
     /// One command that is asked again if it fails.
@@ -186,10 +222,14 @@ impl RedisServer {
 
     /// A field of `INFO`; none if there is no such field, or no answer.
     pub fn info(&self, name: &str) -> Option<String> {
-        self.try_cmd(&["INFO", "everything"]).ok().and_then(|info| field(&info.text(), name))
+        self.try_cmd(&["INFO", "everything"])
+            .ok()
+            .and_then(|info| field(&info.text(), name))
     }
 }
 
 fn field(info: &str, name: &str) -> Option<String> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(|value| value.trim().to_owned())
 }

@@ -33,7 +33,8 @@ impl SmtpSink {
     /// The same, and keeps each mail.
     pub fn keeping(arguments: &[&str]) -> Self {
         let dir = TempDir::with_prefix("smtp-sink-").expect("a folder is made");
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).expect("nobody may write there");
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o777))
+            .expect("nobody may write there");
         let template = dir.path().join("mail.").display().to_string();
         Self::start_in(dir, &[arguments, &["-d", &template]].concat())
     }
@@ -43,25 +44,40 @@ impl SmtpSink {
         let port = port::free();
         let mut command = Command::new(PROGRAM);
         // It refuses to run as root.
-        let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+        let is_root = fs::metadata("/proc/self")
+            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         command.args(if is_root { &["-u", "nobody"][..] } else { &[] });
-        command.args(arguments).args([&format!("inet:127.0.0.1:{port}"), "256"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .args([&format!("inet:127.0.0.1:{port}"), "256"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| match error.kind() {
-            ErrorKind::NotFound => panic!("{PROGRAM} is missing; on Debian: apt-get install postfix"),
+            ErrorKind::NotFound => {
+                panic!("{PROGRAM} is missing; on Debian: apt-get install postfix")
+            }
             _ => panic!("{PROGRAM} does not start: {error}"),
         });
         watchdog::watch(child.id());
         let sink = Self { port, child, dir };
-        until("smtp-sink to listen", || TcpStream::connect(port::loopback(port)).map_err(|error| error.to_string()));
+        until("smtp-sink to listen", || {
+            TcpStream::connect(port::loopback(port)).map_err(|error| error.to_string())
+        });
         sink
     }
 
     /// Each mail that was kept, with the envelope as header fields `X-Mail-Args` and `X-Rcpt-Args`.
     pub fn mails(&self) -> Vec<String> {
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-        let files = fs::read_dir(self.dir.path()).expect("the folder is read").map_while(Result::ok);
-        files.map(|file| read(&file.path())).filter(|mail| !mail.is_empty()).collect()
+        let files = fs::read_dir(self.dir.path())
+            .expect("the folder is read")
+            .map_while(Result::ok);
+        files
+            .map(|file| read(&file.path()))
+            .filter(|mail| !mail.is_empty())
+            .collect()
     }
 }
 

@@ -26,7 +26,11 @@ printf '%s' "$left" | while read -r thing; do case "$thing" in /*) rm -rf -- "$t
 
 static WATCHDOG: LazyLock<Mutex<Child>> = LazyLock::new(|| {
     let mut shell = Command::new("sh");
-    shell.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell
+        .args(["-c", SCRIPT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     Mutex::new(shell.spawn().expect("a shell is started"))
 });
 
@@ -43,5 +47,8 @@ pub fn forget(thing: impl Display) {
 fn tell(sign: char, thing: &impl Display) {
     let mut shell = WATCHDOG.lock().unwrap_or_else(PoisonError::into_inner);
     // A watchdog that somebody killed is missed by nobody who ends in order.
-    let _ = shell.stdin.as_mut().map(|input| input.write_all(format!("{sign} {thing}\n").as_bytes()));
+    let _ = shell
+        .stdin
+        .as_mut()
+        .map(|input| input.write_all(format!("{sign} {thing}\n").as_bytes()));
 }

@@ -3,9 +3,11 @@
 use crate::rig::{Options, PATIENCE, Proxy, RedisServer, Replicated, until};
 
 fn copied(server: &RedisServer) {
-    until("the value to be copied", || match server.cmd(&["GET", "name"]).text() {
-        text if text == "value" => Ok(()),
-        text => Err(text),
+    until("the value to be copied", || {
+        match server.cmd(&["GET", "name"]).text() {
+            text if text == "value" => Ok(()),
+            text => Err(text),
+        }
     });
 }
 
@@ -42,7 +44,13 @@ fn a_failover_that_was_asked_for_changes_the_master_and_loses_nothing() {
     assert_ne!(new, old);
     bed.wait_settled();
     copied(bed.master());
-    assert!(bed.server_at(old).cmd(&["SET", "name", "value"]).error().unwrap().starts_with("READONLY"));
+    assert!(
+        bed.server_at(old)
+            .cmd(&["SET", "name", "value"])
+            .error()
+            .unwrap()
+            .starts_with("READONLY")
+    );
     assert_eq!(bed.sentinels().len(), 3);
     assert_eq!(bed.url().matches(',').count(), 2);
 }
@@ -50,19 +58,38 @@ fn a_failover_that_was_asked_for_changes_the_master_and_loses_nothing() {
 #[test]
 fn without_sentinels_a_replica_is_promoted_by_hand_and_both_sides_write() {
     let bed = Replicated::start(1);
-    let [old, new] = bed.servers() else { unreachable!("a master and a replica") };
+    let [old, new] = bed.servers() else {
+        unreachable!("a master and a replica")
+    };
     bed.promote(1);
     old.cmd(&["SET", "side", "old"]).ok();
     new.cmd(&["SET", "side", "new"]).ok();
-    assert_eq!((old.cmd(&["GET", "side"]).text(), new.cmd(&["GET", "side"]).text()), ("old".to_owned(), "new".to_owned()));
+    assert_eq!(
+        (
+            old.cmd(&["GET", "side"]).text(),
+            new.cmd(&["GET", "side"]).text()
+        ),
+        ("old".to_owned(), "new".to_owned())
+    );
 }
 
 #[test]
 fn a_replication_link_goes_through_a_proxy_that_cuts_it_and_heals_it() {
-    let (master, replica) = (RedisServer::start(&Options::default()), RedisServer::start(&Options::default()));
+    let (master, replica) = (
+        RedisServer::start(&Options::default()),
+        RedisServer::start(&Options::default()),
+    );
     let link = Proxy::start(master.addr());
-    replica.cmd(&["REPLICAOF", "127.0.0.1", &link.addr().port().to_string()]).ok();
-    let up = || replica.info("master_link_status").filter(|status| status == "up").map(|_| ()).ok_or("down".to_owned());
+    replica
+        .cmd(&["REPLICAOF", "127.0.0.1", &link.addr().port().to_string()])
+        .ok();
+    let up = || {
+        replica
+            .info("master_link_status")
+            .filter(|status| status == "up")
+            .map(|_| ())
+            .ok_or("down".to_owned())
+    };
     until("the link to be up", up);
     assert_eq!(write(&master, "1", "10000"), 1);
     link.blackhole();

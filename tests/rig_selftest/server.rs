@@ -56,21 +56,37 @@ fn a_frozen_server_keeps_its_connections_and_answers_later() {
 
 #[test]
 fn the_test_bed_logs_in_where_the_default_user_is_off() {
-    let options = Options::default().set("user", "default off").set("user", "bed on >word ~* &* +@all").login("bed", "word");
+    let options = Options::default()
+        .set("user", "default off")
+        .set("user", "bed on >word ~* &* +@all")
+        .login("bed", "word");
     let server = RedisServer::start(&options);
     assert_eq!(server.cmd(&["ACL", "WHOAMI"]).text(), "bed");
-    let refused = Client::connect(server.addr()).unwrap().call(&["PING"]).unwrap();
+    let refused = Client::connect(server.addr())
+        .unwrap()
+        .call(&["PING"])
+        .unwrap();
     assert!(refused.error().unwrap().starts_with("NOAUTH"));
 }
 
 #[test]
 fn many_servers_share_no_port() {
-    let servers: Vec<_> = (0..6).map(|_| RedisServer::start(&Options::default())).collect();
+    let servers: Vec<_> = (0..6)
+        .map(|_| RedisServer::start(&Options::default()))
+        .collect();
+    servers.iter().for_each(|server| {
+        assert_eq!(
+            server.cmd(&["CONFIG", "GET", "port"]).fields()["port"],
+            server.port().to_string()
+        )
+    });
     servers
         .iter()
-        .for_each(|server| assert_eq!(server.cmd(&["CONFIG", "GET", "port"]).fields()["port"], server.port().to_string()));
-    servers.iter().enumerate().for_each(|(number, server)| drop(server.cmd(&["SET", "name", &number.to_string()]).ok()));
-    servers.iter().enumerate().for_each(|(number, server)| assert_eq!(value(server).int(), i64::try_from(number).unwrap()));
+        .enumerate()
+        .for_each(|(number, server)| drop(server.cmd(&["SET", "name", &number.to_string()]).ok()));
+    servers.iter().enumerate().for_each(|(number, server)| {
+        assert_eq!(value(server).int(), i64::try_from(number).unwrap())
+    });
 }
 
 #[test]
@@ -84,22 +100,40 @@ fn a_wrong_setting_fails_with_what_the_server_says() {
 #[ignore = "it aborts; the next test runs it"]
 fn aborting() {
     let server = RedisServer::start(&Options::default());
-    println!("\nport {}\nfolder {}", server.port(), server.dir().display());
+    println!(
+        "\nport {}\nfolder {}",
+        server.port(),
+        server.dir().display()
+    );
     std::process::abort();
 }
 
 #[test]
 fn no_server_outlives_a_test_that_was_killed() {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "server::aborting", "--ignored", "--nocapture"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(["--exact", "server::aborting", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut said = |name: &str| lines.find_map(|line| line.strip_prefix(name).map(str::to_owned)).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let mut said = |name: &str| {
+        lines
+            .find_map(|line| line.strip_prefix(name).map(str::to_owned))
+            .unwrap()
+    };
     let (port, folder): (u16, _) = (said("port ").parse().unwrap(), said("folder "));
     child.wait().unwrap();
-    until("the server and its folder to be gone", || match (TcpStream::connect(loopback(port)), Path::new(&folder).exists()) {
-        (Err(_), false) => Ok(()),
-        (listens, exists) => Err(format!("{listens:?}, {exists}")),
+    until("the server and its folder to be gone", || {
+        match (
+            TcpStream::connect(loopback(port)),
+            Path::new(&folder).exists(),
+        ) {
+            (Err(_), false) => Ok(()),
+            (listens, exists) => Err(format!("{listens:?}, {exists}")),
+        }
     });
 }
 
@@ -109,7 +143,17 @@ fn a_frame_is_found_whole_or_not_at_all() {
     for end in 0..frame.len() {
         assert_eq!(parse(&frame[..end]), Ok(None));
     }
-    let (reply, used) = parse(&[frame, b"+next".as_slice()].concat()).unwrap().unwrap();
-    assert_eq!((format!("{reply:?}"), used), (r#"{"a": {"1", nil}, "b": ["1.5", "xy"]}"#.to_owned(), frame.len()));
-    assert!(parse(b"hello\r\n").is_err() && parse(b"$1\r\nabc").is_err() && parse(b"*x\r\n").is_err());
+    let (reply, used) = parse(&[frame, b"+next".as_slice()].concat())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (format!("{reply:?}"), used),
+        (
+            r#"{"a": {"1", nil}, "b": ["1.5", "xy"]}"#.to_owned(),
+            frame.len()
+        )
+    );
+    assert!(
+        parse(b"hello\r\n").is_err() && parse(b"$1\r\nabc").is_err() && parse(b"*x\r\n").is_err()
+    );
 }

@@ -10,18 +10,42 @@ struct Layer {
     crates: Option<&'static [&'static str]>,
 }
 
-const fn layer(name: &'static str, sees: &'static [&'static str], crates: &'static [&'static str]) -> Layer {
-    Layer { name, sees: Some(sees), crates: Some(crates) }
+const fn layer(
+    name: &'static str,
+    sees: &'static [&'static str],
+    crates: &'static [&'static str],
+) -> Layer {
+    Layer {
+        name,
+        sees: Some(sees),
+        crates: Some(crates),
+    }
 }
 
 const fn composes(name: &'static str) -> Layer {
-    Layer { name, sees: None, crates: None }
+    Layer {
+        name,
+        sees: None,
+        crates: None,
+    }
 }
 
 /// The picture of the crate's documentation as a table. An arrow more is a decision: take it here, and say why.
 const LAYERS: &[Layer] = &[
     // Published formats: the ground floor.
-    layer("format", &[], &["aws_lc_rs", "base64", "bs58", "hex", "subtle", "thiserror", "zeroize"]),
+    layer(
+        "format",
+        &[],
+        &[
+            "aws_lc_rs",
+            "base64",
+            "bs58",
+            "hex",
+            "subtle",
+            "thiserror",
+            "zeroize",
+        ],
+    ),
     layer(
         "domain",
         &["format"],
@@ -40,13 +64,29 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("ports", &["format", "domain"], &["async_trait", "thiserror", "tokio"]),
+    layer(
+        "ports",
+        &["format", "domain"],
+        &["async_trait", "thiserror", "tokio"],
+    ),
     layer(
         "service",
         &["format", "domain", "ports", "message"],
-        &["async_trait", "futures_util", "metrics", "prost", "thiserror", "tokio", "tracing"],
+        &[
+            "async_trait",
+            "futures_util",
+            "metrics",
+            "prost",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
     ),
-    layer("message", &["format", "domain", "ports"], &["minijinja", "thiserror"]),
+    layer(
+        "message",
+        &["format", "domain", "ports"],
+        &["minijinja", "thiserror"],
+    ),
     layer(
         "grpc",
         &["format", "domain", "ports", "service", "pb"],
@@ -70,9 +110,25 @@ const LAYERS: &[Layer] = &[
     layer(
         "http",
         &["format", "domain", "ports", "service"],
-        &["axum", "base64", "hex", "jiff", "metrics", "minijinja", "serde", "serde_json", "tokio_util", "tracing", "url"],
+        &[
+            "axum",
+            "base64",
+            "hex",
+            "jiff",
+            "metrics",
+            "minijinja",
+            "serde",
+            "serde_json",
+            "tokio_util",
+            "tracing",
+            "url",
+        ],
     ),
-    layer("worker", &["format", "domain", "ports", "service"], &["tokio", "tokio_util", "tracing"]),
+    layer(
+        "worker",
+        &["format", "domain", "ports", "service"],
+        &["tokio", "tokio_util", "tracing"],
+    ),
     layer(
         "store",
         &["format", "domain", "ports"],
@@ -121,12 +177,36 @@ const LAYERS: &[Layer] = &[
             "zeroize",
         ],
     ),
-    layer("system", &["format", "domain", "ports"], &["async_trait", "aws_lc_rs", "tokio", "zeroize"]),
-    layer("config", &["format", "domain", "ports"], &["config", "hex", "tracing_subscriber"]),
-    layer("keys", &["format", "domain", "config"], &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"]),
-    layer("telemetry", &["config"], &["anyhow", "metrics_exporter_prometheus", "tracing_subscriber"]),
+    layer(
+        "system",
+        &["format", "domain", "ports"],
+        &["async_trait", "aws_lc_rs", "tokio", "zeroize"],
+    ),
+    layer(
+        "config",
+        &["format", "domain", "ports"],
+        &["config", "hex", "tracing_subscriber"],
+    ),
+    layer(
+        "keys",
+        &["format", "domain", "config"],
+        &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"],
+    ),
+    layer(
+        "telemetry",
+        &["config"],
+        &[
+            "anyhow",
+            "metrics_exporter_prometheus",
+            "tracing_subscriber",
+        ],
+    ),
     // Generated code.
-    Layer { name: "pb", sees: Some(&[]), crates: None },
+    Layer {
+        name: "pb",
+        sees: Some(&[]),
+        crates: None,
+    },
     composes("app"),
     composes("cli"),
     composes("main"),
@@ -134,7 +214,11 @@ const LAYERS: &[Layer] = &[
 ];
 
 fn layer_of(path: &str) -> &str {
-    path.strip_prefix("src/").unwrap_or(path).split(['/', '.']).next().unwrap_or_default()
+    path.strip_prefix("src/")
+        .unwrap_or(path)
+        .split(['/', '.'])
+        .next()
+        .unwrap_or_default()
 }
 
 fn find(name: &str) -> Option<&'static Layer> {
@@ -145,18 +229,33 @@ fn find(name: &str) -> Option<&'static Layer> {
 pub fn edges(path: &str, text: &str) -> Vec<String> {
     let name = layer_of(path);
     let Some(layer) = find(name) else {
-        return vec![format!("{path}: no layer `{name}`; place the file in one, or add the layer to tests/tidy/layers.rs")];
+        return vec![format!(
+            "{path}: no layer `{name}`; place the file in one, or add the layer to tests/tidy/layers.rs"
+        )];
     };
-    let Some(sees) = layer.sees else { return Vec::new() };
+    let Some(sees) = layer.sees else {
+        return Vec::new();
+    };
     let depth = module(path).len();
     let mut wrong = Vec::new();
     for seen in paths(&code(&production(text))) {
         let to_root = seen.iter().take_while(|name| *name == "super").count();
         if depth > 0 && to_root >= depth {
-            wrong.push(format!("{path}: `{}` climbs to the root; write `crate::`", seen.join("::")));
+            wrong.push(format!(
+                "{path}: `{}` climbs to the root; write `crate::`",
+                seen.join("::")
+            ));
         }
-        let from_root = matches!(seen.first().map(String::as_str), Some("crate" | "countersign"));
-        let Some(other) = seen.get(1).filter(|other| from_root && *other != name && find(other).is_some()) else { continue };
+        let from_root = matches!(
+            seen.first().map(String::as_str),
+            Some("crate" | "countersign")
+        );
+        let Some(other) = seen
+            .get(1)
+            .filter(|other| from_root && *other != name && find(other).is_some())
+        else {
+            continue;
+        };
         // Only the vault knows the stored form.
         let is_vault = path.starts_with("src/service/record/vault") && other == "pb";
         if !sees.contains(&other.as_str()) && !is_vault {
@@ -171,21 +270,37 @@ pub fn edges(path: &str, text: &str) -> Vec<String> {
 
 /// The names under which code knows the packages of the manifest's `[dependencies]`.
 pub fn dependencies(manifest: &str) -> Vec<String> {
-    let section = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
+    let section = manifest
+        .split("\n[dependencies]")
+        .nth(1)
+        .unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
-    let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().replace('-', "_"));
-    section.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(name).collect()
+    let name = |line: &str| {
+        line.split_once('=')
+            .map(|(name, _)| name.trim().replace('-', "_"))
+    };
+    section
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(name)
+        .collect()
 }
 
 /// A file names only the crates of its layer.
 pub fn crates(path: &str, text: &str, dependencies: &[String]) -> Vec<String> {
-    let Some((name, allowed)) = find(layer_of(path)).and_then(|layer| Some((layer.name, layer.crates?))) else {
+    let Some((name, allowed)) =
+        find(layer_of(path)).and_then(|layer| Some((layer.name, layer.crates?)))
+    else {
         return Vec::new();
     };
     let text = code(&production(text));
     let paths = paths(&text);
     let ours = |path: &&Vec<String>| matches!(path[0].as_str(), "crate" | "super" | "self");
-    let local: Vec<_> = paths.iter().filter(ours).filter_map(|path| path.last()).collect();
+    let local: Vec<_> = paths
+        .iter()
+        .filter(ours)
+        .filter_map(|path| path.last())
+        .collect();
     let mut wrong = Vec::new();
     for path_named in paths.iter().filter(|path| path.len() > 1) {
         let named = &path_named[0];
@@ -197,7 +312,9 @@ pub fn crates(path: &str, text: &str, dependencies: &[String]) -> Vec<String> {
         if !allowed.contains(&named.as_str()) {
             wrong.push(format!("{path}: `{name}` must not name the crate `{named}` (`{shown}`); put it behind a port"));
         } else if name == "ports" && named == "tokio" && path_named[1] != "sync" {
-            wrong.push(format!("{path}: of tokio a port names only `tokio::sync`, not `{shown}`"));
+            wrong.push(format!(
+                "{path}: of tokio a port names only `tokio::sync`, not `{shown}`"
+            ));
         }
     }
     wrong
@@ -209,34 +326,87 @@ pub fn statuses(path: &str, text: &str) -> Vec<String> {
     let names_tonic = paths.iter().any(|path| path[0] == "tonic");
     let makes = |path: &&Vec<String>| {
         let at = path.iter().position(|name| name == "Status");
-        at.and_then(|at| path.get(at + 1)).is_some_and(|name| name.starts_with(char::is_lowercase))
+        at.and_then(|at| path.get(at + 1))
+            .is_some_and(|name| name.starts_with(char::is_lowercase))
     };
-    let made = paths.iter().filter(makes).filter(|_| names_tonic && path != "src/grpc/status.rs");
-    made.map(|made| format!("{path}: `{}` makes a status; only src/grpc/status.rs does", made.join("::"))).collect()
+    let made = paths
+        .iter()
+        .filter(makes)
+        .filter(|_| names_tonic && path != "src/grpc/status.rs");
+    made.map(|made| {
+        format!(
+            "{path}: `{}` makes a status; only src/grpc/status.rs does",
+            made.join("::")
+        )
+    })
+    .collect()
 }
 
 #[test]
 fn a_domain_file_that_names_tokio_is_refused() {
     let dependencies = ["tokio".to_owned(), "hex".to_owned()];
-    for text in ["use tokio::sync::watch;", "async fn f() { tokio::spawn(g()); }", "use {std::fmt, tokio::time};"] {
-        assert_eq!(crates("src/domain/subject.rs", text, &dependencies).len(), 1, "{text}");
+    for text in [
+        "use tokio::sync::watch;",
+        "async fn f() { tokio::spawn(g()); }",
+        "use {std::fmt, tokio::time};",
+    ] {
+        assert_eq!(
+            crates("src/domain/subject.rs", text, &dependencies).len(),
+            1,
+            "{text}"
+        );
     }
-    assert_eq!(crates("src/domain/ids.rs", "use hex::encode; // tokio::spawn", &dependencies), Vec::<String>::new());
     assert_eq!(
-        crates("src/domain/ids.rs", "#[cfg(test)]\nmod tests {\nuse tokio::time;\n}", &dependencies),
+        crates(
+            "src/domain/ids.rs",
+            "use hex::encode; // tokio::spawn",
+            &dependencies
+        ),
         Vec::<String>::new()
     );
-    assert_eq!(crates("src/ports/store.rs", "use tokio::sync::watch;", &dependencies), Vec::<String>::new());
-    assert_eq!(crates("src/ports/store.rs", "use tokio::time::Instant;", &dependencies).len(), 1);
+    assert_eq!(
+        crates(
+            "src/domain/ids.rs",
+            "#[cfg(test)]\nmod tests {\nuse tokio::time;\n}",
+            &dependencies
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        crates(
+            "src/ports/store.rs",
+            "use tokio::sync::watch;",
+            &dependencies
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        crates(
+            "src/ports/store.rs",
+            "use tokio::time::Instant;",
+            &dependencies
+        )
+        .len(),
+        1
+    );
 }
 
 #[test]
 fn an_edge_that_the_picture_has_not_is_refused() {
     for (path, text) in [
         ("src/domain/subject.rs", "use crate::ports::store::Store;"),
-        ("src/domain/subject.rs", "use crate::{domain::time::Now, ports::store::Store};"),
-        ("src/domain/subject.rs", "use super::super::ports::store::Store;"),
-        ("src/grpc/verification/watch.rs", "fn f(x: crate::store::Embedded) {}"),
+        (
+            "src/domain/subject.rs",
+            "use crate::{domain::time::Now, ports::store::Store};",
+        ),
+        (
+            "src/domain/subject.rs",
+            "use super::super::ports::store::Store;",
+        ),
+        (
+            "src/grpc/verification/watch.rs",
+            "fn f(x: crate::store::Embedded) {}",
+        ),
         ("src/store/redis.rs", "use crate::sender::Smtp;"),
         ("src/service/check.rs", "use crate::pb::store::Record;"),
         ("src/util.rs", ""),
@@ -244,8 +414,14 @@ fn an_edge_that_the_picture_has_not_is_refused() {
         assert_eq!(edges(path, text).len(), 1, "{path}: {text}");
     }
     for (path, text) in [
-        ("src/service/record/vault/encode.rs", "use crate::pb::store::Record;"),
-        ("src/service/check.rs", "use crate::{domain::time::Now, ports::store::Store};"),
+        (
+            "src/service/record/vault/encode.rs",
+            "use crate::pb::store::Record;",
+        ),
+        (
+            "src/service/check.rs",
+            "use crate::{domain::time::Now, ports::store::Store};",
+        ),
         ("src/domain/decide/check.rs", "use super::super::time::Now;"),
         ("src/app.rs", "use crate::store::Embedded;"),
     ] {
@@ -259,7 +435,10 @@ fn a_status_made_elsewhere_is_refused() {
     assert_eq!(statuses("src/grpc/check.rs", text).len(), 1);
     assert_eq!(statuses("src/grpc/status.rs", text), Vec::<String>::new());
     assert_eq!(
-        statuses("src/grpc/verification/convert.rs", "use tonic::Request;\nfn f() { Status::Pending }"),
+        statuses(
+            "src/grpc/verification/convert.rs",
+            "use tonic::Request;\nfn f() { Status::Pending }"
+        ),
         Vec::<String>::new()
     );
 }

@@ -4,9 +4,19 @@ use super::source::{Source, inner_tests, is_test};
 
 /// What declares a name: a message, an enum, a service, a call, a oneof, a field or a value.
 fn declares(line: &str) -> bool {
-    let begins = ["message ", "enum ", "service ", "rpc ", "oneof "].iter().any(|word| line.starts_with(word));
-    let is_setting = ["syntax", "option ", "package ", "import "].iter().any(|word| line.starts_with(word));
-    let number = line.split_once(" = ").map(|(_, after)| after.trim_end_matches(';').split(' ').next().unwrap_or_default());
+    let begins = ["message ", "enum ", "service ", "rpc ", "oneof "]
+        .iter()
+        .any(|word| line.starts_with(word));
+    let is_setting = ["syntax", "option ", "package ", "import "]
+        .iter()
+        .any(|word| line.starts_with(word));
+    let number = line.split_once(" = ").map(|(_, after)| {
+        after
+            .trim_end_matches(';')
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+    });
     begins || (!is_setting && number.is_some_and(|number| number.parse::<u32>().is_ok()))
 }
 
@@ -25,7 +35,13 @@ pub fn comments(path: &str, text: &str) -> Vec<String> {
 
 /// The reasons that can be sent, without their prefix.
 pub fn reasons(errors_proto: &str) -> Vec<&str> {
-    let name = |line: &'_ str| line.trim().strip_prefix("ERROR_REASON_")?.split(' ').next().map(str::len);
+    let name = |line: &'_ str| {
+        line.trim()
+            .strip_prefix("ERROR_REASON_")?
+            .split(' ')
+            .next()
+            .map(str::len)
+    };
     let names = errors_proto.lines().filter_map(|line| {
         let len = name(line)?;
         Some(&line.trim()["ERROR_REASON_".len()..][..len])
@@ -42,7 +58,9 @@ fn camel(reason: &str) -> String {
 /// Every reason is named by a test over the API: in `tests/it`, or in a test of an adapter or of the service.
 pub fn untested(errors_proto: &str, all: &[Source]) -> Vec<String> {
     let of_tests = |source: &Source| {
-        if source.path.starts_with("tests/it/") || (!source.path.starts_with("src/domain/") && is_test(&source.path, all)) {
+        if source.path.starts_with("tests/it/")
+            || (!source.path.starts_with("src/domain/") && is_test(&source.path, all))
+        {
             source.text.clone()
         } else if source.path.starts_with("src/") && !source.path.starts_with("src/domain/") {
             inner_tests(&source.text).to_owned()
@@ -50,13 +68,30 @@ pub fn untested(errors_proto: &str, all: &[Source]) -> Vec<String> {
             String::new()
         }
     };
-    let tests: Vec<_> = all.iter().filter(|source| !source.path.starts_with("tests/tidy")).map(of_tests).collect();
+    let tests: Vec<_> = all
+        .iter()
+        .filter(|source| !source.path.starts_with("tests/tidy"))
+        .map(of_tests)
+        .collect();
     let is_named = |reason: &str| {
-        let forms = [format!("\"{reason}\""), format!("ErrorReason::{}", camel(reason))];
-        tests.iter().any(|text| forms.iter().any(|form| text.contains(form)))
+        let forms = [
+            format!("\"{reason}\""),
+            format!("ErrorReason::{}", camel(reason)),
+        ];
+        tests
+            .iter()
+            .any(|text| forms.iter().any(|form| text.contains(form)))
     };
-    let missing = reasons(errors_proto).into_iter().filter(|reason| !is_named(reason));
-    missing.map(|reason| format!("{reason}: no test names it; add one to tests/it that makes the service send it")).collect()
+    let missing = reasons(errors_proto)
+        .into_iter()
+        .filter(|reason| !is_named(reason));
+    missing
+        .map(|reason| {
+            format!(
+                "{reason}: no test names it; add one to tests/it that makes the service send it"
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -67,11 +102,27 @@ fn a_name_without_a_comment_is_refused() {
 
 #[test]
 fn a_reason_without_a_test_is_refused() {
-    let proto =
-        "enum ErrorReason {\n  ERROR_REASON_UNSPECIFIED = 0;\n  ERROR_REASON_START_AGAIN = 1;\n  ERROR_REASON_INTERNAL = 2;\n}\n";
+    let proto = "enum ErrorReason {\n  ERROR_REASON_UNSPECIFIED = 0;\n  ERROR_REASON_START_AGAIN = 1;\n  ERROR_REASON_INTERNAL = 2;\n}\n";
     assert_eq!(reasons(proto), ["START_AGAIN", "INTERNAL"]);
     let tests = |text: &str| [Source::new("tests/it/errors.rs", text)];
-    assert_eq!(untested(proto, &tests("assert(ErrorReason::StartAgain)")).len(), 1);
-    assert_eq!(untested(proto, &tests("[\"START_AGAIN\", \"INTERNAL\"]")), Vec::<String>::new());
-    assert_eq!(untested(proto, &[Source::new("src/grpc/status.rs", "\"START_AGAIN\" \"INTERNAL\"")]).len(), 2, "code is no test");
+    assert_eq!(
+        untested(proto, &tests("assert(ErrorReason::StartAgain)")).len(),
+        1
+    );
+    assert_eq!(
+        untested(proto, &tests("[\"START_AGAIN\", \"INTERNAL\"]")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        untested(
+            proto,
+            &[Source::new(
+                "src/grpc/status.rs",
+                "\"START_AGAIN\" \"INTERNAL\""
+            )]
+        )
+        .len(),
+        2,
+        "code is no test"
+    );
 }

@@ -11,7 +11,10 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
     }
 }
 
@@ -23,13 +26,26 @@ pub fn tree(places: &[&str], ending: &str) -> Vec<Source> {
     while let Some(place) = open.pop() {
         if place.is_dir() {
             // A virtual environment of the Python proof is not ours.
-            let hidden = place.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let hidden = place
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
             if !hidden {
-                open.extend(fs::read_dir(&place).expect("a folder is read").map(|entry| entry.expect("an entry is read").path()));
+                open.extend(
+                    fs::read_dir(&place)
+                        .expect("a folder is read")
+                        .map(|entry| entry.expect("an entry is read").path()),
+                );
             }
         } else if place.to_string_lossy().ends_with(ending) && place.is_file() {
-            let path = place.strip_prefix(root).expect("it is below the root").to_string_lossy().replace('\\', "/");
-            found.push(Source { path, text: fs::read_to_string(&place).expect("a file is read") });
+            let path = place
+                .strip_prefix(root)
+                .expect("it is below the root")
+                .to_string_lossy()
+                .replace('\\', "/");
+            found.push(Source {
+                path,
+                text: fs::read_to_string(&place).expect("a file is read"),
+            });
         }
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
@@ -38,9 +54,16 @@ pub fn tree(places: &[&str], ending: &str) -> Vec<Source> {
 
 /// The module path of a file of `src`: `domain::decide` for `src/domain/decide.rs`; empty for the crate's roots.
 pub fn module(path: &str) -> Vec<&str> {
-    let inner = path.strip_prefix("src/").and_then(|path| path.strip_suffix(".rs")).unwrap_or_default();
+    let inner = path
+        .strip_prefix("src/")
+        .and_then(|path| path.strip_suffix(".rs"))
+        .unwrap_or_default();
     let roots = ["lib", "main", ""];
-    if roots.contains(&inner) { Vec::new() } else { inner.split('/').collect() }
+    if roots.contains(&inner) {
+        Vec::new()
+    } else {
+        inner.split('/').collect()
+    }
 }
 
 /// Is this file compiled only for tests? By its place, or because a module above it is declared so.
@@ -48,8 +71,15 @@ pub fn is_test(path: &str, all: &[Source]) -> bool {
     let module = module(path);
     let declared = |depth: usize| {
         let parent = module[..depth - 1].join("/");
-        let parent = if parent.is_empty() { "src/lib.rs".to_owned() } else { format!("src/{parent}.rs") };
-        let text = all.iter().find(|source| source.path == parent).map_or("", |source| &source.text);
+        let parent = if parent.is_empty() {
+            "src/lib.rs".to_owned()
+        } else {
+            format!("src/{parent}.rs")
+        };
+        let text = all
+            .iter()
+            .find(|source| source.path == parent)
+            .map_or("", |source| &source.text);
         let mut lines = text.lines().map(str::trim);
         let mut after_cfg = false;
         lines.any(|line| {
@@ -67,7 +97,9 @@ fn tests_begin(text: &str) -> usize {
         let next = text[*at..].lines().nth(1).unwrap_or_default();
         next.contains("mod ") && next.ends_with('{')
     };
-    text.match_indices("#[cfg(test)]").find(opens).map_or(text.len(), |(at, _)| at)
+    text.match_indices("#[cfg(test)]")
+        .find(opens)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 /// The tests within a file.
@@ -100,7 +132,9 @@ pub fn code(text: &str) -> String {
         } else if rest.starts_with("r#\"") {
             rest.find("\"#").map_or(rest.len(), |end| end + 2)
         } else if rest.starts_with("r\"") {
-            rest.match_indices('"').nth(1).map_or(rest.len(), |(end, _)| end + 1)
+            rest.match_indices('"')
+                .nth(1)
+                .map_or(rest.len(), |(end, _)| end + 1)
         } else if first == '"' {
             end_of_string(rest)
         } else {
@@ -145,7 +179,11 @@ pub fn paths(code: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        at = if is_name(&tokens[at]) { path(&tokens, at, &[], &mut paths) } else { at + 1 };
+        at = if is_name(&tokens[at]) {
+            path(&tokens, at, &[], &mut paths)
+        } else {
+            at + 1
+        };
     }
     paths
 }
@@ -170,7 +208,12 @@ fn tokens(code: &str) -> Vec<String> {
 }
 
 /// Reads one path from `at` on, and gives the place behind it.
-fn path(tokens: &[String], mut at: usize, prefix: &[String], paths: &mut Vec<Vec<String>>) -> usize {
+fn path(
+    tokens: &[String],
+    mut at: usize,
+    prefix: &[String],
+    paths: &mut Vec<Vec<String>>,
+) -> usize {
     let mut path = prefix.to_vec();
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     while is_name(token(at)) {
@@ -184,7 +227,11 @@ fn path(tokens: &[String], mut at: usize, prefix: &[String], paths: &mut Vec<Vec
     if at > 0 && token(at - 1) == "::" && token(at) == "{" {
         at += 1;
         while at < tokens.len() && token(at) != "}" {
-            at = if is_name(token(at)) { self::path(tokens, at, &path, paths) } else { at + 1 };
+            at = if is_name(token(at)) {
+                self::path(tokens, at, &path, paths)
+            } else {
+                at + 1
+            };
         }
         return at + 1;
     }
@@ -195,11 +242,19 @@ fn path(tokens: &[String], mut at: usize, prefix: &[String], paths: &mut Vec<Vec
 #[test]
 fn a_tree_of_uses_is_spread_out() {
     let text = "use a::{b, c::{d as e, *}};\nfn f() -> g::H { x.collect::<I>(\"j::k\", 'l', '\\'') } // m::n";
-    let found: Vec<_> = paths(&code(text)).into_iter().map(|path| path.join("::")).collect();
+    let found: Vec<_> = paths(&code(text))
+        .into_iter()
+        .map(|path| path.join("::"))
+        .collect();
     for path in ["a::b", "a::c::d", "g::H"] {
         assert!(found.iter().any(|p| p == path), "{path} in {found:?}");
     }
-    assert!(!found.iter().any(|path| path.contains('j') || path.contains('m')), "{found:?}");
+    assert!(
+        !found
+            .iter()
+            .any(|path| path.contains('j') || path.contains('m')),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -210,7 +265,14 @@ fn production_ends_where_the_tests_begin() {
 
 #[test]
 fn a_file_below_a_test_module_is_a_test() {
-    let all = [Source::new("src/a.rs", "#[cfg(test)]\nmod tests;\nmod other;\n")];
-    assert!(is_test("src/a/tests/deep.rs", &all) && is_test("src/a/tests.rs", &all) && is_test("tests/it/main.rs", &all));
+    let all = [Source::new(
+        "src/a.rs",
+        "#[cfg(test)]\nmod tests;\nmod other;\n",
+    )];
+    assert!(
+        is_test("src/a/tests/deep.rs", &all)
+            && is_test("src/a/tests.rs", &all)
+            && is_test("tests/it/main.rs", &all)
+    );
     assert!(!is_test("src/a/other.rs", &all) && !is_test("src/a.rs", &all));
 }

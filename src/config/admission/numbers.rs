@@ -26,9 +26,20 @@ pub struct NumberSettings {
 
 impl NumberSettings {
     pub(in crate::config) fn read(mut table: Table<'_>) -> Self {
-        let by_policy = [("voip", NumberType::Voip), ("personal", NumberType::Personal), ("toll_free", NumberType::TollFree)];
-        let types = by_policy.into_iter().filter(|(key, _)| table.switch(key, false)).map(|(_, kind)| kind).collect();
-        let settings = Self { types, fixed_line_text: table.switch("fixed_line_sms", false) };
+        let by_policy = [
+            ("voip", NumberType::Voip),
+            ("personal", NumberType::Personal),
+            ("toll_free", NumberType::TollFree),
+        ];
+        let types = by_policy
+            .into_iter()
+            .filter(|(key, _)| table.switch(key, false))
+            .map(|(_, kind)| kind)
+            .collect();
+        let settings = Self {
+            types,
+            fixed_line_text: table.switch("fixed_line_sms", false),
+        };
         table.finish();
         settings
     }
@@ -63,16 +74,29 @@ pub(in crate::config) fn test_recipients(
     let mut recipients = Vec::new();
     for (address, code) in table.pairs() {
         if profile == Profile::Production {
-            table.mistake(&address, "must not be there: in production every code is secret");
+            table.mistake(
+                &address,
+                "must not be there: in production every code is secret",
+            );
             continue;
         }
-        let channel = if address.contains('@') { Channel::Email } else { Channel::Sms };
+        let channel = if address.contains('@') {
+            Channel::Email
+        } else {
+            Channel::Sms
+        };
         let code = Digits::from_ascii(code.as_bytes());
-        let fits = |code: &Digits| actions.values().any(|action| action.limits.code_length.get() == code.len());
+        let fits = |code: &Digits| {
+            actions
+                .values()
+                .any(|action| action.limits.code_length.get() == code.len())
+        };
         match (Recipient::parse(channel, &address), code) {
             (Err(Invalid(what)), _) => table.mistake(&address, what),
             (_, None) => table.mistake(&address, "must have a code of 6 to 8 digits"),
-            (_, Some(code)) if !fits(&code) => table.mistake(&address, "must have a code as long as those of an action"),
+            (_, Some(code)) if !fits(&code) => {
+                table.mistake(&address, "must have a code as long as those of an action")
+            }
             (Ok(recipient), Some(code)) => recipients.push((recipient, code)),
         }
     }

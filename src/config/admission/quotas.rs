@@ -28,7 +28,10 @@ pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64
         Dimension::Country => (5000, 3600),
         Dimension::NewSubjects | Dimension::Caller => (10_000, 3600),
         Dimension::Tenant => (20_000, 3600),
-        Dimension::SpendHour | Dimension::SpendDay | Dimension::GuardPrefix | Dimension::GuardCountry => return None,
+        Dimension::SpendHour
+        | Dimension::SpendDay
+        | Dimension::GuardPrefix
+        | Dimension::GuardCountry => return None,
     })
 }
 

@@ -15,9 +15,17 @@ impl Spend {
     pub(in crate::config) fn read(mut table: Table<'_>) -> Self {
         let currency = table.parsed("currency", |text| {
             let fits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
-            if fits { Ok(text.to_owned()) } else { Err("must be the three capital letters of a currency, such as EUR") }
+            if fits {
+                Ok(text.to_owned())
+            } else {
+                Err("must be the three capital letters of a currency, such as EUR")
+            }
         });
-        let spend = Self { currency: currency.unwrap_or_default(), costs: costs(table.table("costs")), ..Self::default() };
+        let spend = Self {
+            currency: currency.unwrap_or_default(),
+            costs: costs(table.table("costs")),
+            ..Self::default()
+        };
         let budgets = budgets_of(&mut table, &spend);
         table.finish();
         Self { budgets, ..spend }
@@ -37,24 +45,38 @@ fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     let mut amount = |key: &str| {
         let amount = table.amount(key, Money::default());
         if amount > Money::default() && dearest == Money::default() {
-            table.mistake(key, "needs costs: without [spend.costs] nothing costs anything");
+            table.mistake(
+                key,
+                "needs costs: without [spend.costs] nothing costs anything",
+            );
         } else if amount > Money::default() && amount < dearest {
             table.mistake(key, "must not be less than the dearest message costs");
         }
         amount
     };
-    Budgets { hour: amount("hour"), day: amount("day") }
+    Budgets {
+        hour: amount("hour"),
+        day: amount("day"),
+    }
 }
 
 /// `sms`, and `"sms.DE"` for the numbers of one country.
 fn costs(mut table: Table<'_>) -> BTreeMap<(Channel, Option<Country>), Money> {
     let mut costs = BTreeMap::new();
     for (name, text) in table.pairs() {
-        let (channel, country) =
-            name.split_once('.').map_or((name.as_str(), None), |(channel, country)| (channel, Some(country)));
-        let parsed = match (Channel::from_name(channel), country.map(Country::parse).transpose()) {
+        let (channel, country) = name
+            .split_once('.')
+            .map_or((name.as_str(), None), |(channel, country)| {
+                (channel, Some(country))
+            });
+        let parsed = match (
+            Channel::from_name(channel),
+            country.map(Country::parse).transpose(),
+        ) {
             (None, _) => Err("must begin with a channel: email, sms, voice, whatsapp".to_owned()),
-            (Some(Channel::Email), Ok(Some(_))) => Err("must name no country: an e-mail address is of none".to_owned()),
+            (Some(Channel::Email), Ok(Some(_))) => {
+                Err("must name no country: an e-mail address is of none".to_owned())
+            }
             (_, Err(Invalid(what))) => Err(format!("the country {what}")),
             (Some(channel), Ok(country)) => Ok((channel, country)),
         };

@@ -23,7 +23,11 @@ impl Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} mistake(s) in the settings:", self.0.len())?;
         for Mistake { key, what } in &self.0 {
-            if key.is_empty() { write!(f, "\n  {what}")? } else { write!(f, "\n  {key}: {what}")? }
+            if key.is_empty() {
+                write!(f, "\n  {what}")?
+            } else {
+                write!(f, "\n  {key}: {what}")?
+            }
         }
         Ok(())
     }
@@ -38,21 +42,34 @@ pub(in crate::config) struct Book {
 
 impl Book {
     pub(in crate::config) fn mistake(&self, key: &str, what: impl Display) {
-        self.mistakes.borrow_mut().push(Mistake { key: key.to_owned(), what: what.to_string() });
+        self.mistakes.borrow_mut().push(Mistake {
+            key: key.to_owned(),
+            what: what.to_string(),
+        });
     }
 
     pub(in crate::config) fn is_mistaken(&self, key: &str) -> bool {
-        self.mistakes.borrow().iter().any(|mistake| mistake.key == key)
+        self.mistakes
+            .borrow()
+            .iter()
+            .any(|mistake| mistake.key == key)
     }
 
     /// A table was read, with or without keys.
     pub(in crate::config) fn note_table(&self, table: &str) {
-        self.effective.borrow_mut().entry(table.to_owned()).or_default();
+        self.effective
+            .borrow_mut()
+            .entry(table.to_owned())
+            .or_default();
     }
 
     /// A key was read, and this holds.
     pub(in crate::config) fn note(&self, table: &str, key: &str, literal: String) {
-        self.effective.borrow_mut().entry(table.to_owned()).or_default().push((key.to_owned(), literal));
+        self.effective
+            .borrow_mut()
+            .entry(table.to_owned())
+            .or_default()
+            .push((key.to_owned(), literal));
     }
 
     pub(in crate::config) fn into_mistakes(self) -> Vec<Mistake> {

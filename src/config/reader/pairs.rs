@@ -18,8 +18,13 @@ fn written(value: &Value) -> Option<String> {
 impl<'a> Table<'a> {
     /// An amount of money; the default where there is none.
     pub(in crate::config) fn amount(&mut self, key: &str, default: Money) -> Money {
-        let Some(value) = self.take(key) else { return default };
-        match written(&value).ok_or(Invalid("must be an amount")).and_then(|text| Ok((Money::parse(&text)?, text))) {
+        let Some(value) = self.take(key) else {
+            return default;
+        };
+        match written(&value)
+            .ok_or(Invalid("must be an amount"))
+            .and_then(|text| Ok((Money::parse(&text)?, text)))
+        {
             Ok((amount, text)) => {
                 self.note(key, literal(&text));
                 amount

@@ -36,25 +36,49 @@ pub struct PluginSender {
 }
 
 fn channels(row: &mut Table<'_>) -> Vec<Channel> {
-    row.required_words("channels", &Channel::ALL.map(|channel| (channel.as_str(), channel)))
+    row.required_words(
+        "channels",
+        &Channel::ALL.map(|channel| (channel.as_str(), channel)),
+    )
 }
 
 pub(super) fn webhook(row: &mut Table<'_>, public: bool) -> Option<WebhookSender> {
     let (channels, url, connection) = (channels(row), row.required("url"), Connection::read(row));
     let receipts = Receipts::of_ours(row, public);
-    let files: Vec<PathBuf> = row.list("secret_files").unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    let files: Vec<PathBuf> = row
+        .list("secret_files")
+        .unwrap_or_default()
+        .into_iter()
+        .map(PathBuf::from)
+        .collect();
     if files.is_empty() {
         row.mistake("secret_files", "must name at least one file");
     }
-    Some(WebhookSender { channels, url: url?, secret_files: files, connection, receipts })
+    Some(WebhookSender {
+        channels,
+        url: url?,
+        secret_files: files,
+        connection,
+        receipts,
+    })
 }
 
 pub(super) fn plugin(row: &mut Table<'_>, public: bool) -> Option<PluginSender> {
-    let (channels, address, connection) = (channels(row), row.required("address"), Connection::read(row));
+    let (channels, address, connection) = (
+        channels(row),
+        row.required("address"),
+        Connection::read(row),
+    );
     let receipts = Receipts::of_ours(row, public);
     if !connection.allow_hosts.is_empty() {
         row.mistake("allow_hosts", "is of no use here: address says all");
     }
     let token_file = row.text("token_file").map(PathBuf::from);
-    Some(PluginSender { channels, address: address?, token_file, connection, receipts })
+    Some(PluginSender {
+        channels,
+        address: address?,
+        token_file,
+        connection,
+        receipts,
+    })
 }

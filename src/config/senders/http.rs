@@ -139,14 +139,29 @@ pub(super) fn http(row: &mut Table<'_>, public: bool) -> Option<HttpSender> {
     let (auth, answers, connection) = (auth(row), answers(row), Connection::read(row));
     let receipts = Receipts::of_operator(row, public);
     let (auth, request) = (auth?, request?);
-    let requests = channels.into_iter().map(|channel| (channel, request.clone())).collect();
+    let requests = channels
+        .into_iter()
+        .map(|channel| (channel, request.clone()))
+        .collect();
     let (parameters, lacks) = (BTreeMap::new(), BTreeMap::new());
-    Some(HttpSender { requests, parameters, auth, answers, connection, receipts, lacks })
+    Some(HttpSender {
+        requests,
+        parameters,
+        auth,
+        answers,
+        connection,
+        receipts,
+        lacks,
+    })
 }
 
 /// All of a request but its URL.
 pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<HttpRequest> {
-    let method = row.word("method", &[("POST", HttpMethod::Post), ("PUT", HttpMethod::Put)], HttpMethod::Post);
+    let method = row.word(
+        "method",
+        &[("POST", HttpMethod::Post), ("PUT", HttpMethod::Put)],
+        HttpMethod::Post,
+    );
     let (headers, form, json) = (row.texts("headers"), row.texts("form"), row.text("json"));
     let body = match (form.is_empty(), json) {
         (false, None) => Some(HttpBody::Form(form)),
@@ -156,7 +171,12 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<HttpRequest> {
             None
         }
     };
-    Some(HttpRequest { method, url, headers, body: body? })
+    Some(HttpRequest {
+        method,
+        url,
+        headers,
+        body: body?,
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -168,13 +188,21 @@ enum Kind {
 }
 
 fn auth(row: &mut Table<'_>) -> Option<HttpAuth> {
-    let kinds = [("none", Kind::None), ("basic", Kind::Basic), ("bearer", Kind::Bearer), ("header", Kind::Header)];
+    let kinds = [
+        ("none", Kind::None),
+        ("basic", Kind::Basic),
+        ("bearer", Kind::Bearer),
+        ("header", Kind::Header),
+    ];
     let file = |row: &mut Table<'_>, key| row.required(key).map(PathBuf::from);
     Some(match row.word("auth", &kinds, Kind::None) {
         Kind::None => HttpAuth::None,
         Kind::Basic => {
             let (username, password_file) = (row.required("username"), file(row, "password_file"));
-            HttpAuth::Basic { username: username?, password_file: password_file? }
+            HttpAuth::Basic {
+                username: username?,
+                password_file: password_file?,
+            }
         }
         Kind::Bearer => HttpAuth::Header {
             name: "authorization".to_owned(),
@@ -183,7 +211,11 @@ fn auth(row: &mut Table<'_>) -> Option<HttpAuth> {
         },
         Kind::Header => {
             let (name, token_file) = (row.required("auth_header"), file(row, "token_file"));
-            HttpAuth::Header { name: name?, prefix: row.text("auth_prefix").unwrap_or_default(), token_file: token_file? }
+            HttpAuth::Header {
+                name: name?,
+                prefix: row.text("auth_prefix").unwrap_or_default(),
+                token_file: token_file?,
+            }
         }
     })
 }
@@ -191,7 +223,10 @@ fn auth(row: &mut Table<'_>) -> Option<HttpAuth> {
 pub(super) fn answers(row: &mut Table<'_>) -> HttpAnswers {
     let pointer = |row: &mut Table<'_>, key| {
         let pointer = row.text(key);
-        if pointer.as_ref().is_some_and(|pointer| !pointer.starts_with('/')) {
+        if pointer
+            .as_ref()
+            .is_some_and(|pointer| !pointer.starts_with('/'))
+        {
             row.mistake(key, "must be a JSON pointer such as /messages/0/id");
         }
         pointer
@@ -207,7 +242,12 @@ pub(super) fn answers(row: &mut Table<'_>) -> HttpAnswers {
         give_up_codes: row.list("give_up_codes").unwrap_or_default(),
         reference_pointer: pointer(row, "reference_pointer"),
     };
-    let lists = [&answers.success_codes, &answers.retry_codes, &answers.next_codes, &answers.give_up_codes];
+    let lists = [
+        &answers.success_codes,
+        &answers.retry_codes,
+        &answers.next_codes,
+        &answers.give_up_codes,
+    ];
     if answers.code_pointer.is_none() && lists.iter().any(|codes| !codes.is_empty()) {
         row.mistake("code_pointer", "must say where the codes stand");
     }
@@ -216,8 +256,14 @@ pub(super) fn answers(row: &mut Table<'_>) -> HttpAnswers {
 
 fn statuses(row: &mut Table<'_>, key: &'static str) -> Vec<u16> {
     let texts = row.list(key).unwrap_or_default();
-    let statuses: Option<Vec<u16>> =
-        texts.iter().map(|text| text.parse().ok().filter(|status| (100..=599).contains(status))).collect();
+    let statuses: Option<Vec<u16>> = texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .ok()
+                .filter(|status| (100..=599).contains(status))
+        })
+        .collect();
     if statuses.is_none() {
         row.mistake(key, "must be a list of statuses within 100 to 599");
     }

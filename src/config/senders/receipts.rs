@@ -26,7 +26,9 @@ impl Receipts {
         let mut section = section(row, public)?;
         let scheme = section.parsed("scheme", |text| {
             let found = Scheme::ALL.iter().find(|(name, _)| *name == text);
-            found.map(|(_, scheme)| *scheme).ok_or("must be one of twilio, vonage, messagebird, meta, basic, standard_webhooks")
+            found
+                .map(|(_, scheme)| *scheme)
+                .ok_or("must be one of twilio, vonage, messagebird, meta, basic, standard_webhooks")
         });
         // Without a scheme nothing is known of the other keys, so none of them is a mistake.
         let scheme = scheme?;
@@ -39,14 +41,24 @@ impl Receipts {
     /// Those of a service or process of the operator's own: our form, and secrets of its own.
     pub(super) fn of_ours(row: &mut Table<'_>, public: bool) -> Option<Self> {
         let mut section = section(row, public)?;
-        let receipts = Self::with(&mut section, Scheme::StandardWebhooks, Reading::of_ours(), None);
+        let receipts = Self::with(
+            &mut section,
+            Scheme::StandardWebhooks,
+            Reading::of_ours(),
+            None,
+        );
         section.finish();
         receipts
     }
 
     /// Those of a preset. Where the provider signs with the secret by which it knows us (`secret`), nothing more need be
     /// set than the public address.
-    pub(super) fn of_preset(mut preset: Table<'_>, row: &mut Table<'_>, public: bool, secret: Option<PathBuf>) -> Option<Self> {
+    pub(super) fn of_preset(
+        mut preset: Table<'_>,
+        row: &mut Table<'_>,
+        public: bool,
+        secret: Option<PathBuf>,
+    ) -> Option<Self> {
         let scheme = preset.word("scheme", &Scheme::ALL, Scheme::StandardWebhooks);
         let is_shared = preset.switch("secret_is_ours", false);
         let reading = reading(&mut preset);
@@ -68,22 +80,49 @@ impl Receipts {
         }
     }
 
-    fn with(section: &mut Table<'_>, scheme: Scheme, reading: Reading, secret: Option<PathBuf>) -> Option<Self> {
-        let given = section.list("secret_files").unwrap_or_default().into_iter().map(PathBuf::from);
+    fn with(
+        section: &mut Table<'_>,
+        scheme: Scheme,
+        reading: Reading,
+        secret: Option<PathBuf>,
+    ) -> Option<Self> {
+        let given = section
+            .list("secret_files")
+            .unwrap_or_default()
+            .into_iter()
+            .map(PathBuf::from);
         let secret_files: Vec<PathBuf> = given.collect();
-        let secret_files = if secret_files.is_empty() { Vec::from_iter(secret) } else { secret_files };
+        let secret_files = if secret_files.is_empty() {
+            Vec::from_iter(secret)
+        } else {
+            secret_files
+        };
         if secret_files.is_empty() {
             section.mistake("secret_files", "must name at least one file");
         }
         let username = match scheme {
             Scheme::Basic => Some(section.required("username")?),
-            Scheme::Twilio | Scheme::Vonage | Scheme::Messagebird | Scheme::Meta | Scheme::StandardWebhooks => None,
+            Scheme::Twilio
+            | Scheme::Vonage
+            | Scheme::Messagebird
+            | Scheme::Meta
+            | Scheme::StandardWebhooks => None,
         };
         let verify_token_file = match scheme {
             Scheme::Meta => section.text("verify_token_file").map(PathBuf::from),
-            Scheme::Twilio | Scheme::Vonage | Scheme::Messagebird | Scheme::Basic | Scheme::StandardWebhooks => None,
+            Scheme::Twilio
+            | Scheme::Vonage
+            | Scheme::Messagebird
+            | Scheme::Basic
+            | Scheme::StandardWebhooks => None,
         };
-        Some(Self { scheme, secret_files, username, verify_token_file, reading })
+        Some(Self {
+            scheme,
+            secret_files,
+            username,
+            verify_token_file,
+            reading,
+        })
     }
 }
 
@@ -97,7 +136,11 @@ fn section<'a>(row: &mut Table<'a>, public: bool) -> Option<Table<'a>> {
 }
 
 fn reading(table: &mut Table<'_>) -> Reading {
-    let places = [("json", Place::Json), ("form", Place::Form), ("query", Place::Query)];
+    let places = [
+        ("json", Place::Json),
+        ("form", Place::Form),
+        ("query", Place::Query),
+    ];
     let ours = Reading::of_ours();
     let list = |table: &mut Table<'_>, key, default| table.list(key).unwrap_or(default);
     let reading = Reading {
@@ -110,11 +153,22 @@ fn reading(table: &mut Table<'_>) -> Reading {
         delivered: list(table, "delivered", ours.delivered),
         undelivered: list(table, "undelivered", ours.undelivered),
     };
-    let pointers = [("status", &reading.status), ("reference", &reading.reference), ("error", &reading.error)];
-    for (key, _) in pointers.iter().filter(|(_, all)| all.iter().any(|pointer| !pointer.starts_with('/'))) {
+    let pointers = [
+        ("status", &reading.status),
+        ("reference", &reading.reference),
+        ("error", &reading.error),
+    ];
+    for (key, _) in pointers
+        .iter()
+        .filter(|(_, all)| all.iter().any(|pointer| !pointer.starts_with('/')))
+    {
         table.mistake(key, "must be JSON pointers such as /data/status");
     }
-    if reading.items.as_ref().is_some_and(|items| !items.starts_with('/')) {
+    if reading
+        .items
+        .as_ref()
+        .is_some_and(|items| !items.starts_with('/'))
+    {
         table.mistake("items", "must be a JSON pointer such as /results/*");
     }
     reading

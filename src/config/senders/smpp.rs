@@ -38,15 +38,33 @@ pub struct SmppSender {
 pub(super) fn smpp(row: &mut Table<'_>, profile: Profile) -> Option<SmppSender> {
     let host = row.required("host");
     let tls = row.word("tls", &[("implicit", true), ("none", false)], true);
-    if profile == Profile::Production && !tls && !host.as_deref().is_some_and(super::smtp::is_loopback) {
-        row.mistake("tls", "must be implicit in production, unless the host is on loopback");
+    if profile == Profile::Production
+        && !tls
+        && !host.as_deref().is_some_and(super::smtp::is_loopback)
+    {
+        row.mistake(
+            "tls",
+            "must be implicit in production, unless the host is on loopback",
+        );
     }
-    let (system_id, password_file, from) = (row.required("system_id"), row.required("password_file"), row.required("from"));
+    let (system_id, password_file, from) = (
+        row.required("system_id"),
+        row.required("password_file"),
+        row.required("from"),
+    );
     let system_type = row.text("system_type").unwrap_or_default();
-    let of_login = [("system_id", system_id.as_deref(), SYSTEM_ID_MAX), ("system_type", Some(&*system_type), SYSTEM_TYPE_MAX)];
+    let of_login = [
+        ("system_id", system_id.as_deref(), SYSTEM_ID_MAX),
+        ("system_type", Some(&*system_type), SYSTEM_TYPE_MAX),
+    ];
     for (key, text, max) in of_login {
-        if text.is_some_and(|text| text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic())) {
-            row.mistake(key, format!("must be at most {max} visible ASCII characters"));
+        if text.is_some_and(|text| {
+            text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic())
+        }) {
+            row.mistake(
+                key,
+                format!("must be at most {max} visible ASCII characters"),
+            );
         }
     }
     if from.as_deref().is_some_and(|from| !is_source(from)) {
@@ -75,7 +93,10 @@ fn is_source(text: &str) -> bool {
     let is_number = |digits: &str, lengths: RangeInclusive<usize>| {
         lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let is_name = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && text.bytes().any(|b| !b.is_ascii_digit());
+    let is_name = text
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && text.bytes().any(|b| !b.is_ascii_digit());
     match text.strip_prefix('+') {
         Some(number) => is_number(number, 1..=15),
         None => is_number(text, 3..=8) || ((1..=11).contains(&text.len()) && is_name),

@@ -55,7 +55,11 @@ pub(super) fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings
     let host = row.required("host");
     let tls = row.word(
         "tls",
-        &[("starttls", SmtpTls::Starttls), ("implicit", SmtpTls::Implicit), ("none", SmtpTls::None)],
+        &[
+            ("starttls", SmtpTls::Starttls),
+            ("implicit", SmtpTls::Implicit),
+            ("none", SmtpTls::None),
+        ],
         SmtpTls::Starttls,
     );
     let port = match tls {
@@ -64,12 +68,21 @@ pub(super) fn smtp(row: &mut Table<'_>, profile: Profile) -> Option<SmtpSettings
         SmtpTls::Implicit => 465,
     };
     let from = row.required("from");
-    let (username, password_file) = (row.text("username"), row.text("password_file").map(PathBuf::from));
+    let (username, password_file) = (
+        row.text("username"),
+        row.text("password_file").map(PathBuf::from),
+    );
     if username.is_some() != password_file.is_some() {
         row.mistake("username", "and password_file come together");
     }
-    if profile == Profile::Production && tls == SmtpTls::None && !host.as_deref().is_some_and(is_loopback) {
-        row.mistake("tls", "must be starttls or implicit in production, unless the host is on loopback");
+    if profile == Profile::Production
+        && tls == SmtpTls::None
+        && !host.as_deref().is_some_and(is_loopback)
+    {
+        row.mistake(
+            "tls",
+            "must be starttls or implicit in production, unless the host is on loopback",
+        );
     }
     Some(SmtpSettings {
         port: row.small("port", port, &(1..=65_535)),
@@ -98,9 +111,15 @@ fn dkim(row: &mut Table<'_>) -> Option<DkimSettings> {
         Some((selector?, PathBuf::from(file?)))
     });
     let keys = keys.collect();
-    Some(DkimSettings { domain: domain?, keys })
+    Some(DkimSettings {
+        domain: domain?,
+        keys,
+    })
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

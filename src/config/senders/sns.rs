@@ -25,8 +25,15 @@ pub struct SnsSender {
 
 pub(super) fn sns(row: &mut Table<'_>) -> Option<SnsSender> {
     let region = row.parsed("region", |text| {
-        let fits = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(text.to_owned()) } else { Err("must be a region such as eu-central-1") }
+        let fits = text.len() <= 32
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(text.to_owned())
+        } else {
+            Err("must be a region such as eu-central-1")
+        }
     });
     let key_id = row.required("access_key_id_file").map(PathBuf::from);
     let secret = row.required("secret_access_key_file").map(PathBuf::from);
@@ -38,7 +45,10 @@ pub(super) fn sns(row: &mut Table<'_>) -> Option<SnsSender> {
             && id.bytes().any(|b| b.is_ascii_alphabetic())
     };
     if sender_id.as_ref().is_some_and(|id| !is_sender(id)) {
-        row.mistake("sender_id", "must be 1 to 11 letters and digits, with a letter");
+        row.mistake(
+            "sender_id",
+            "must be 1 to 11 letters and digits, with a letter",
+        );
     }
     let base_url = row.text("base_url");
     let connection = Connection::read(row);

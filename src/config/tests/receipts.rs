@@ -10,38 +10,89 @@ use crate::{
 
 #[test]
 fn the_public_address_is_encrypted_and_nothing_but_an_address() {
-    let of = |text: &str| with(&format!("[http]\npublic_url = \"{text}\"\n"), &[]).map(|settings| settings.http.public_url);
+    let of = |text: &str| {
+        with(&format!("[http]\npublic_url = \"{text}\"\n"), &[])
+            .map(|settings| settings.http.public_url)
+    };
     assert_eq!(of("").unwrap(), None);
     for (text, kept) in [
         ("https://otp.bank.example", "https://otp.bank.example"),
-        ("https://otp.bank.example:8443/otp/", "https://otp.bank.example:8443/otp"),
+        (
+            "https://otp.bank.example:8443/otp/",
+            "https://otp.bank.example:8443/otp",
+        ),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
     ] {
         assert_eq!(of(text).unwrap().as_deref(), Some(kept));
     }
-    for bad in
-        ["otp.bank.example", "ftp://otp.bank.example", "https://", "https://a@b.example", "https://b.example/?x", "https://b/#x"]
-    {
-        assert_eq!(keys_of(with(&format!("[http]\npublic_url = \"{bad}\"\n"), &[])), ["http.public_url"], "{bad}");
+    for bad in [
+        "otp.bank.example",
+        "ftp://otp.bank.example",
+        "https://",
+        "https://a@b.example",
+        "https://b.example/?x",
+        "https://b/#x",
+    ] {
+        assert_eq!(
+            keys_of(with(&format!("[http]\npublic_url = \"{bad}\"\n"), &[])),
+            ["http.public_url"],
+            "{bad}"
+        );
     }
-    assert_eq!(keys_of(with(PRODUCTION, &[("HTTP__PUBLIC_URL", "http://127.0.0.1:8080")])), ["http.public_url"]);
+    assert_eq!(
+        keys_of(with(
+            PRODUCTION,
+            &[("HTTP__PUBLIC_URL", "http://127.0.0.1:8080")]
+        )),
+        ["http.public_url"]
+    );
 }
 
 #[test]
 fn hook_02_receipts_need_an_address_and_secrets() {
     let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
-    let scheme = |settings: &Settings| settings.senders["p"].receipts().map(|receipts| receipts.scheme);
-    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]);
+    let scheme = |settings: &Settings| {
+        settings.senders["p"]
+            .receipts()
+            .map(|receipts| receipts.scheme)
+    };
+    let twilio = preset_section(
+        "twilio",
+        &["account_sid", "auth_token_file", "from", "voice_from"],
+    );
     let settings = with(&twilio, public).unwrap();
-    assert_eq!(scheme(&settings), Some(Scheme::Twilio), "its own token signs");
-    assert_eq!(settings.senders["p"].receipts().unwrap().secret_files, [PathBuf::from("v1-auth_token_file")]);
-    assert_eq!(scheme(&with(&twilio, &[]).unwrap()), None, "nobody could call");
+    assert_eq!(
+        scheme(&settings),
+        Some(Scheme::Twilio),
+        "its own token signs"
+    );
+    assert_eq!(
+        settings.senders["p"].receipts().unwrap().secret_files,
+        [PathBuf::from("v1-auth_token_file")]
+    );
+    assert_eq!(
+        scheme(&with(&twilio, &[]).unwrap()),
+        None,
+        "nobody could call"
+    );
 
     for (kind, keys, more) in [
         ("vonage", &["api_key", "api_secret_file", "from"][..], ""),
-        ("infobip", &["base_url", "api_key_file", "from"], "receipts.username = \"i\"\n"),
-        ("webhook", &[], "channels = [\"sms\"]\nurl = \"https://h.example\"\nsecret_files = [\"/k/a\"]\n"),
-        ("plugin", &[], "channels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n"),
+        (
+            "infobip",
+            &["base_url", "api_key_file", "from"],
+            "receipts.username = \"i\"\n",
+        ),
+        (
+            "webhook",
+            &[],
+            "channels = [\"sms\"]\nurl = \"https://h.example\"\nsecret_files = [\"/k/a\"]\n",
+        ),
+        (
+            "plugin",
+            &[],
+            "channels = [\"sms\"]\naddress = \"http://127.0.0.1:1\"\n",
+        ),
     ] {
         let bare = format!("{}{more}", preset_section(kind, keys));
         let full = format!("{bare}receipts.secret_files = [\"/k/r\"]\n");
@@ -49,26 +100,58 @@ fn hook_02_receipts_need_an_address_and_secrets() {
         assert!(scheme(&settings).is_some(), "{kind}");
         let again = with(settings.effective(), &[]).unwrap();
         assert_eq!(again.effective(), settings.effective());
-        assert_eq!(keys_of(with(&full, &[])), ["senders.p.receipts"], "{kind}: no address");
+        assert_eq!(
+            keys_of(with(&full, &[])),
+            ["senders.p.receipts"],
+            "{kind}: no address"
+        );
         let empty = format!("{bare}receipts.secret_files = []\n");
-        assert_eq!(keys_of(with(&empty, public)), ["senders.p.receipts.secret_files"], "{kind}: no secret");
+        assert_eq!(
+            keys_of(with(&empty, public)),
+            ["senders.p.receipts.secret_files"],
+            "{kind}: no secret"
+        );
         let named = full.replace("senders.p", "senders.P");
-        assert_eq!(keys_of(with(&named, public)), ["senders.P"], "{kind}: a name for URLs");
+        assert_eq!(
+            keys_of(with(&named, public)),
+            ["senders.P"],
+            "{kind}: a name for URLs"
+        );
     }
-    let nameless =
-        format!("{}receipts.secret_files = [\"/k/r\"]\n", preset_section("infobip", &["base_url", "api_key_file", "from"]));
-    assert_eq!(keys_of(with(&nameless, public)), ["senders.p.receipts.username"]);
+    let nameless = format!(
+        "{}receipts.secret_files = [\"/k/r\"]\n",
+        preset_section("infobip", &["base_url", "api_key_file", "from"])
+    );
+    assert_eq!(
+        keys_of(with(&nameless, public)),
+        ["senders.p.receipts.username"]
+    );
 }
 
 #[test]
 fn text_06_voice_of_a_preset_needs_an_address_for_the_key_press() {
     let route = "[routes.voice]\nsenders = [\"p\"]\n";
-    let twilio = preset_section("twilio", &["account_sid", "auth_token_file", "from", "voice_from"]) + route;
+    let twilio = preset_section(
+        "twilio",
+        &["account_sid", "auth_token_file", "from", "voice_from"],
+    ) + route;
     let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
     assert!(with(&twilio, public).is_ok());
     let mistakes = with(&twilio, &[]).unwrap_err();
-    assert_eq!(mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), ["routes.voice.senders"]);
-    assert!(mistakes.to_string().contains("does not carry voice without http.public_url and receipts"), "{mistakes}");
+    assert_eq!(
+        mistakes
+            .0
+            .iter()
+            .map(|mistake| mistake.key.as_str())
+            .collect::<Vec<_>>(),
+        ["routes.voice.senders"]
+    );
+    assert!(
+        mistakes
+            .to_string()
+            .contains("does not carry voice without http.public_url and receipts"),
+        "{mistakes}"
+    );
 }
 
 #[test]
@@ -93,13 +176,39 @@ undelivered = ["UNDELIV", "EXPIRED"]
 "#;
     let settings = with(text, &[]).unwrap();
     let receipts = settings.senders["acme"].receipts().unwrap();
-    assert_eq!((receipts.scheme, receipts.reading.place, receipts.secret_files.len()), (Scheme::Meta, Place::Form, 2));
+    assert_eq!(
+        (
+            receipts.scheme,
+            receipts.reading.place,
+            receipts.secret_files.len()
+        ),
+        (Scheme::Meta, Place::Form, 2)
+    );
     assert_eq!(receipts.reading.status, ["/a/status", "/status"]);
-    assert_eq!(receipts.reading.reference, ["/data/reference"], "what is left out is our own form");
+    assert_eq!(
+        receipts.reading.reference,
+        ["/data/reference"],
+        "what is left out is our own form"
+    );
     let broken = |from: &str, to: &str| keys_of(with(&text.replace(from, to), &[]));
-    assert_eq!(broken("\"meta\"", "\"mta\""), ["senders.acme.receipts.scheme"]);
-    assert_eq!(broken("scheme = \"meta\"", ""), ["senders.acme.receipts.scheme"]);
-    assert_eq!(broken("\"/status\"", "\"status\""), ["senders.acme.receipts.status"]);
-    assert_eq!(broken("\"/results/*\"", "\"results\""), ["senders.acme.receipts.items"]);
-    assert_eq!(broken("body = \"form\"", "boddy = \"form\""), ["senders.acme.receipts.boddy"]);
+    assert_eq!(
+        broken("\"meta\"", "\"mta\""),
+        ["senders.acme.receipts.scheme"]
+    );
+    assert_eq!(
+        broken("scheme = \"meta\"", ""),
+        ["senders.acme.receipts.scheme"]
+    );
+    assert_eq!(
+        broken("\"/status\"", "\"status\""),
+        ["senders.acme.receipts.status"]
+    );
+    assert_eq!(
+        broken("\"/results/*\"", "\"results\""),
+        ["senders.acme.receipts.items"]
+    );
+    assert_eq!(
+        broken("body = \"form\"", "boddy = \"form\""),
+        ["senders.acme.receipts.boddy"]
+    );
 }

@@ -137,6 +137,9 @@ impl Event {
     /// The same by this caller's call.
     #[must_use]
     pub fn by(self, caller: &CallerName) -> Self {
-        Self { caller: Some(caller.clone()), ..self }
+        Self {
+            caller: Some(caller.clone()),
+            ..self
+        }
     }
 }

@@ -33,10 +33,17 @@ impl Digits {
     /// From ASCII digits; `None` for anything else or another length.
     #[must_use]
     pub fn from_ascii(text: &[u8]) -> Option<Self> {
-        let len = u8::try_from(text.len()).ok().filter(|len| (DIGITS_MIN..=DIGITS_MAX).contains(len))?;
+        let len = u8::try_from(text.len())
+            .ok()
+            .filter(|len| (DIGITS_MIN..=DIGITS_MAX).contains(len))?;
         let mut buffer = Box::new([0; DIGITS_MAX as usize]);
-        buffer.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-        text.iter().all(u8::is_ascii_digit).then_some(Self { buffer, len })
+        buffer
+            .iter_mut()
+            .zip(text)
+            .for_each(|(to, from)| *to = *from);
+        text.iter()
+            .all(u8::is_ascii_digit)
+            .then_some(Self { buffer, len })
     }
 
     /// How many digits.
@@ -95,7 +102,10 @@ impl Guess {
             return Err(Malformed);
         }
         let mut digits = Vec::with_capacity(TEXT_MAX);
-        let mut used = Separators { space: false, hyphen: false };
+        let mut used = Separators {
+            space: false,
+            hyphen: false,
+        };
         let mut after_digit = false;
         for byte in text.bytes() {
             match byte {
@@ -119,8 +129,13 @@ impl Guess {
     /// # Errors
     /// [`Malformed`].
     pub fn fits(&self, len: u8, allowed: Separators) -> Result<&Digits, Malformed> {
-        let separators_fit = (allowed.space || !self.used.space) && (allowed.hyphen || !self.used.hyphen);
-        if self.digits.len == len && separators_fit { Ok(&self.digits) } else { Err(Malformed) }
+        let separators_fit =
+            (allowed.space || !self.used.space) && (allowed.hyphen || !self.used.hyphen);
+        if self.digits.len == len && separators_fit {
+            Ok(&self.digits)
+        } else {
+            Err(Malformed)
+        }
     }
 
     /// The digits, for the fingerprint of a repeat.
@@ -134,16 +149,24 @@ impl Guess {
 mod tests {
     use super::*;
 
-    const BOTH: Separators = Separators { space: true, hyphen: true };
+    const BOTH: Separators = Separators {
+        space: true,
+        hyphen: true,
+    };
 
     #[test]
     fn code_13_unicode_digits_are_malformed() {
         let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../tests/vectors/unicode_digits.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/vectors/unicode_digits.json"))
+                .unwrap();
         let cases = vectors["cases"].as_array().unwrap();
         assert!(cases.len() > 50, "the vectors were read");
         for case in cases {
-            assert!(Guess::parse(case["code"].as_str().unwrap()).is_err(), "{}", case["name"]);
+            assert!(
+                Guess::parse(case["code"].as_str().unwrap()).is_err(),
+                "{}",
+                case["name"]
+            );
         }
     }
 
@@ -174,8 +197,22 @@ mod tests {
     fn code_13_length_and_separators_of_the_action_come_second() {
         let fits = |text, len, allowed| Guess::parse(text).unwrap().fits(len, allowed).is_ok();
         assert!(fits("123 456", 6, BOTH));
-        assert!(!fits("123 456", 6, Separators { space: false, hyphen: true }));
-        assert!(!fits("123-456", 6, Separators { space: true, hyphen: false }));
+        assert!(!fits(
+            "123 456",
+            6,
+            Separators {
+                space: false,
+                hyphen: true
+            }
+        ));
+        assert!(!fits(
+            "123-456",
+            6,
+            Separators {
+                space: true,
+                hyphen: false
+            }
+        ));
         assert!(!fits("1234567", 6, BOTH));
     }
 
@@ -183,6 +220,9 @@ mod tests {
     fn digits_compare_by_value_and_print_nothing() {
         let digits = |text: &str| Digits::from_ascii(text.as_bytes()).unwrap();
         assert!(digits("000000") == digits("000000") && digits("000000") != digits("0000000"));
-        assert_eq!(format!("{:?}", Guess::parse("123456").unwrap()).find("123456"), None);
+        assert_eq!(
+            format!("{:?}", Guess::parse("123456").unwrap()).find("123456"),
+            None
+        );
     }
 }

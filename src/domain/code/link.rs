@@ -60,17 +60,27 @@ impl LinkToken {
     /// Says what the form is.
     pub fn parse(token: &str) -> Result<Self, Invalid> {
         let wrong = || Invalid("must be the 66 base58 characters of a link");
-        let (verification, secret) = token.split_at_checked(VERIFICATION_CHARS).ok_or_else(wrong)?;
-        let verification = VerificationId::parse(&format!("vrf_{verification}")).map_err(|_| wrong())?;
+        let (verification, secret) = token
+            .split_at_checked(VERIFICATION_CHARS)
+            .ok_or_else(wrong)?;
+        let verification =
+            VerificationId::parse(&format!("vrf_{verification}")).map_err(|_| wrong())?;
         let secret = Some(secret).filter(|secret| secret.len() == SECRET_CHARS);
-        let secret = secret.and_then(|secret| base58::decode(secret.as_bytes())).ok_or_else(wrong)?;
-        Ok(Self { verification, secret: LinkSecret(secret) })
+        let secret = secret
+            .and_then(|secret| base58::decode(secret.as_bytes()))
+            .ok_or_else(wrong)?;
+        Ok(Self {
+            verification,
+            secret: LinkSecret(secret),
+        })
     }
 
     /// The token as text, for the mail alone.
     #[must_use]
     pub fn expose(&self) -> String {
-        text(&base58::encode::<VERIFICATION_CHARS>(&self.verification.to_bytes())) + &self.secret.expose()
+        text(&base58::encode::<VERIFICATION_CHARS>(
+            &self.verification.to_bytes(),
+        )) + &self.secret.expose()
     }
 }
 
@@ -93,7 +103,8 @@ impl BrowserMark {
     /// Says what the form is.
     pub fn parse(digits: &str) -> Result<Self, Invalid> {
         let mut mark = [0; 32];
-        hex::decode_to_slice(digits, &mut mark).map_err(|_| Invalid("must be a SHA-256 of 64 hex digits"))?;
+        hex::decode_to_slice(digits, &mut mark)
+            .map_err(|_| Invalid("must be a SHA-256 of 64 hex digits"))?;
         Ok(Self(mark))
     }
 }
@@ -151,6 +162,9 @@ mod tests {
     #[test]
     fn nothing_prints_a_secret() {
         let token = LinkToken::parse(&"2".repeat(66)).unwrap();
-        assert!(!format!("{token:?}").contains(&"2".repeat(22)[..]) || !format!("{:?}", token.secret).contains('2'));
+        assert!(
+            !format!("{token:?}").contains(&"2".repeat(22)[..])
+                || !format!("{:?}", token.secret).contains('2')
+        );
     }
 }

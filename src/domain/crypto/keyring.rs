@@ -23,9 +23,15 @@ impl Kid {
     /// # Errors
     /// Says so.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let fits =
-            (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 1 to 16 of a-z, 0-9 and -")) }
+        let fits = (1..=16).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(Invalid("must be 1 to 16 of a-z, 0-9 and -"))
+        }
     }
 
     /// The text.
@@ -77,14 +83,21 @@ impl Keyring {
         if ring.is_empty() {
             return Err(RingError::Empty);
         }
-        if let Some((_, (kid, _))) = ring.iter().enumerate().find(|(at, (kid, _))| ring[..*at].iter().any(|(k, _)| k == kid)) {
+        if let Some((_, (kid, _))) = ring
+            .iter()
+            .enumerate()
+            .find(|(at, (kid, _))| ring[..*at].iter().any(|(k, _)| k == kid))
+        {
             return Err(RingError::Twice(kid.clone()));
         }
         let names = extract(names);
         Ok(Self {
             records: hmac_subkey(&names, b"record"),
             marks: hmac_subkey(&names, b"mark"),
-            ring: ring.iter().map(|(kid, secret)| (kid.clone(), Subkeys::of(secret))).collect(),
+            ring: ring
+                .iter()
+                .map(|(kid, secret)| (kid.clone(), Subkeys::of(secret)))
+                .collect(),
         })
     }
 
@@ -95,19 +108,28 @@ impl Keyring {
     }
 
     pub(in crate::domain) fn subkeys(&self, kid: &Kid) -> Option<&Subkeys> {
-        self.ring.iter().find(|(k, _)| k == kid).map(|(_, subkeys)| subkeys)
+        self.ring
+            .iter()
+            .find(|(k, _)| k == kid)
+            .map(|(_, subkeys)| subkeys)
     }
 
     /// The key id of that name, if its key is in the ring.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Kid> {
-        self.ring.iter().map(|(kid, _)| kid).find(|kid| kid.as_str() == name)
+        self.ring
+            .iter()
+            .map(|(kid, _)| kid)
+            .find(|kid| kid.as_str() == name)
     }
 
     /// Where the record of this subject is stored.
     #[must_use]
     pub fn subject_key(&self, tenant: &TenantId, subject: &SubjectId) -> SubjectKey {
-        SubjectKey(sign_fields(&self.records, &[tenant.as_str().as_bytes(), subject.as_str().as_bytes()]))
+        SubjectKey(sign_fields(
+            &self.records,
+            &[tenant.as_str().as_bytes(), subject.as_str().as_bytes()],
+        ))
     }
 
     /// Where the side record of these fields is stored, under this label.
@@ -132,7 +154,9 @@ impl Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.ring.iter().map(|(kid, _)| kid)).finish()
+        f.debug_list()
+            .entries(self.ring.iter().map(|(kid, _)| kid))
+            .finish()
     }
 }
 
@@ -140,7 +164,10 @@ impl Subkeys {
     fn of(secret: &Secret) -> Self {
         let master = extract(secret);
         let seal = expand(&master, b"seal");
-        Self { code: hmac_subkey(&master, b"code"), seal: SealKey::extract(b"countersign/v1/seal", &seal) }
+        Self {
+            code: hmac_subkey(&master, b"code"),
+            seal: SealKey::extract(b"countersign/v1/seal", &seal),
+        }
     }
 }
 
@@ -173,7 +200,9 @@ fn extract(secret: &Secret) -> hkdf::Prk {
 fn expand(key: &hkdf::Prk, label: &[u8]) -> Secret {
     let mut out = Secret::new([0; SECRET_BYTES]);
     // Cannot fail: 32 bytes are one block of SHA-256.
-    key.expand(&[label], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *out)).expect("HKDF gives one block for any label");
+    key.expand(&[label], hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut *out))
+        .expect("HKDF gives one block for any label");
     out
 }
 
@@ -219,10 +248,22 @@ pub(crate) mod tests {
     fn seal_04_subkeys_do_not_drift() {
         let master = extract(&Secret::new([7; SECRET_BYTES]));
         // Computed independently with Python: hmac and hashlib, RFC 5869.
-        assert_eq!(hex::encode(*expand(&master, b"code")), "1dbcb480d86cd6f08f1e8da00eceaaf6c28bbbae7ad39c2ca11fc7f6502966dc");
-        assert_eq!(hex::encode(*expand(&master, b"seal")), "925c2cfc375554968dc77a8f3e5df401d201c63c84459145eea0de41ebbdc3b4");
-        assert_eq!(hex::encode(*expand(&master, b"record")), "acdfbc12caa76c2de880dacd24da8a9d2302bfef4bdd5b51ca4c1b2e065d08ac");
-        assert_eq!(hex::encode(*expand(&master, b"mark")), "c98319bd0039159d7cdc7a52ebf52d468ffda7ea575946e4a25b6d0c51cd109a");
+        assert_eq!(
+            hex::encode(*expand(&master, b"code")),
+            "1dbcb480d86cd6f08f1e8da00eceaaf6c28bbbae7ad39c2ca11fc7f6502966dc"
+        );
+        assert_eq!(
+            hex::encode(*expand(&master, b"seal")),
+            "925c2cfc375554968dc77a8f3e5df401d201c63c84459145eea0de41ebbdc3b4"
+        );
+        assert_eq!(
+            hex::encode(*expand(&master, b"record")),
+            "acdfbc12caa76c2de880dacd24da8a9d2302bfef4bdd5b51ca4c1b2e065d08ac"
+        );
+        assert_eq!(
+            hex::encode(*expand(&master, b"mark")),
+            "c98319bd0039159d7cdc7a52ebf52d468ffda7ea575946e4a25b6d0c51cd109a"
+        );
     }
 
     #[test]
@@ -241,8 +282,16 @@ pub(crate) mod tests {
         let tenant = TenantId::parse("t").unwrap();
         let subject = SubjectId::parse("s").unwrap();
         let record = keyring.subject_key(&tenant, &subject).0;
-        let marks = [keyring.mark("start", &[b"t", b"s"]), keyring.mark("resend", &[b"t", b"s"])];
-        let code = |kid| sign_fields(&keyring.subkeys(&Kid::parse(kid).unwrap()).unwrap().code, &[b"t", b"s"]);
+        let marks = [
+            keyring.mark("start", &[b"t", b"s"]),
+            keyring.mark("resend", &[b"t", b"s"]),
+        ];
+        let code = |kid| {
+            sign_fields(
+                &keyring.subkeys(&Kid::parse(kid).unwrap()).unwrap().code,
+                &[b"t", b"s"],
+            )
+        };
         let all = [record, marks[0], marks[1], code("a"), code("b")];
         for (at, one) in all.iter().enumerate() {
             assert!(!all[at + 1..].contains(one));
@@ -252,7 +301,10 @@ pub(crate) mod tests {
     #[test]
     fn two_lists_of_fields_never_look_alike() {
         let keyring = ring(1, &["a"]);
-        assert_ne!(keyring.mark("x", &[b"ab", b"c"]), keyring.mark("x", &[b"a", b"bc"]));
+        assert_ne!(
+            keyring.mark("x", &[b"ab", b"c"]),
+            keyring.mark("x", &[b"a", b"bc"])
+        );
     }
 
     #[test]
@@ -261,6 +313,9 @@ pub(crate) mod tests {
         let kid = Kid::parse("a").unwrap();
         assert_eq!(Keyring::new(&secret(), &[]).err(), Some(RingError::Empty));
         let twins = [(kid.clone(), secret()), (kid.clone(), secret())];
-        assert_eq!(Keyring::new(&secret(), &twins).err(), Some(RingError::Twice(kid)));
+        assert_eq!(
+            Keyring::new(&secret(), &twins).err(),
+            Some(RingError::Twice(kid))
+        );
     }
 }

@@ -46,7 +46,13 @@ pub enum SealError {
 
 /// Seals `plain` with the current key; `nonce` must be fresh from the system's generator.
 #[must_use]
-pub fn seal(keyring: &Keyring, context: Context<'_>, version: u64, nonce: SealNonce, plain: Vec<u8>) -> Vec<u8> {
+pub fn seal(
+    keyring: &Keyring,
+    context: Context<'_>,
+    version: u64,
+    nonce: SealNonce,
+    plain: Vec<u8>,
+) -> Vec<u8> {
     let kid = keyring.current();
     let mut header = Vec::with_capacity(HEADER_MAX + plain.len() + AES_256_GCM.tag_len());
     header.push(FORMAT);
@@ -59,7 +65,14 @@ pub fn seal(keyring: &Keyring, context: Context<'_>, version: u64, nonce: SealNo
     let mut body = plain;
     // Cannot fail: the current key is in the ring, and no record is near the 64 GiB bound of GCM.
     data_key(keyring, kid, &label)
-        .and_then(|key| key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&aad), &mut body).ok())
+        .and_then(|key| {
+            key.seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(&aad),
+                &mut body,
+            )
+            .ok()
+        })
         .expect("sealing a bounded record succeeds");
     header.append(&mut body);
     header
@@ -69,29 +82,46 @@ pub fn seal(keyring: &Keyring, context: Context<'_>, version: u64, nonce: SealNo
 ///
 /// # Errors
 /// [`SealError`]: any change, move or foreign key is a refusal, never a guess.
-pub fn open(keyring: &Keyring, context: Context<'_>, blob: &[u8]) -> Result<(u64, Vec<u8>), SealError> {
+pub fn open(
+    keyring: &Keyring,
+    context: Context<'_>,
+    blob: &[u8],
+) -> Result<(u64, Vec<u8>), SealError> {
     let (&format, rest) = blob.split_first().ok_or(SealError::Broken)?;
     if format != FORMAT {
         return Err(SealError::UnknownFormat(format));
     }
     let (&kid_len, rest) = rest.split_first().ok_or(SealError::Broken)?;
-    let (kid, rest) = rest.split_at_checked(usize::from(kid_len)).ok_or(SealError::Broken)?;
+    let (kid, rest) = rest
+        .split_at_checked(usize::from(kid_len))
+        .ok_or(SealError::Broken)?;
     let (version, rest) = rest.split_first_chunk::<8>().ok_or(SealError::Broken)?;
     let (nonce, body) = rest.split_first_chunk::<12>().ok_or(SealError::Broken)?;
     let label = context.label();
     let aad = [&blob[..2 + kid.len() + version.len()], &label].concat();
-    let kid = std::str::from_utf8(kid).ok().and_then(|kid| keyring.find(kid)).ok_or(SealError::Broken)?;
+    let kid = std::str::from_utf8(kid)
+        .ok()
+        .and_then(|kid| keyring.find(kid))
+        .ok_or(SealError::Broken)?;
     let key = data_key(keyring, kid, &label).ok_or(SealError::Broken)?;
     let mut body = body.to_vec();
-    let plain_len =
-        key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(&aad), &mut body).map_err(|_| SealError::Broken)?.len();
+    let plain_len = key
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(&aad),
+            &mut body,
+        )
+        .map_err(|_| SealError::Broken)?
+        .len();
     body.truncate(plain_len);
     Ok((u64::from_be_bytes(*version), body))
 }
 
 fn data_key(keyring: &Keyring, kid: &Kid, label: &[u8]) -> Option<LessSafeKey> {
     let secret = keyring.subkeys(kid)?.seal.expand(label);
-    UnboundKey::new(&AES_256_GCM, &*secret).ok().map(LessSafeKey::new)
+    UnboundKey::new(&AES_256_GCM, &*secret)
+        .ok()
+        .map(LessSafeKey::new)
 }
 
 #[cfg(test)]
@@ -103,14 +133,36 @@ mod tests {
     #[test]
     fn seal_01_a_moved_or_relabelled_blob_is_refused() {
         let keyring = ring(1, &["a"]);
-        let blob = seal(&keyring, Context::Record(&KEY), 7, [9; 12], b"hello".to_vec());
-        assert_eq!(open(&keyring, Context::Record(&KEY), &blob), Ok((7, b"hello".to_vec())));
-        assert_eq!(open(&keyring, Context::Record(&SubjectKey([4; 16])), &blob), Err(SealError::Broken));
-        assert_eq!(open(&keyring, Context::Event(&KEY, &[0; 16]), &blob), Err(SealError::Broken));
-        assert_eq!(open(&keyring, Context::Side(&KEY), &blob), Err(SealError::Broken));
+        let blob = seal(
+            &keyring,
+            Context::Record(&KEY),
+            7,
+            [9; 12],
+            b"hello".to_vec(),
+        );
+        assert_eq!(
+            open(&keyring, Context::Record(&KEY), &blob),
+            Ok((7, b"hello".to_vec()))
+        );
+        assert_eq!(
+            open(&keyring, Context::Record(&SubjectKey([4; 16])), &blob),
+            Err(SealError::Broken)
+        );
+        assert_eq!(
+            open(&keyring, Context::Event(&KEY, &[0; 16]), &blob),
+            Err(SealError::Broken)
+        );
+        assert_eq!(
+            open(&keyring, Context::Side(&KEY), &blob),
+            Err(SealError::Broken)
+        );
         let mut older = blob.clone();
         older[2 + 1 + 7] = 6;
-        assert_eq!(open(&keyring, Context::Record(&KEY), &older), Err(SealError::Broken), "another version");
+        assert_eq!(
+            open(&keyring, Context::Record(&KEY), &older),
+            Err(SealError::Broken),
+            "another version"
+        );
     }
 
     #[test]
@@ -134,9 +186,19 @@ mod tests {
                 let mut changed = blob.clone();
                 changed[at] ^= 1 << bit;
                 let answer = open(&keyring, Context::Record(&KEY), &changed);
-                assert_eq!(answer, Err(if at == 0 { SealError::UnknownFormat(changed[0]) } else { SealError::Broken }));
+                assert_eq!(
+                    answer,
+                    Err(if at == 0 {
+                        SealError::UnknownFormat(changed[0])
+                    } else {
+                        SealError::Broken
+                    })
+                );
             }
-            assert!(open(&keyring, Context::Record(&KEY), &blob[..at]).is_err(), "cut at {at}");
+            assert!(
+                open(&keyring, Context::Record(&KEY), &blob[..at]).is_err(),
+                "cut at {at}"
+            );
         }
     }
 
@@ -146,8 +208,18 @@ mod tests {
         let blob = seal(&older, Context::Record(&KEY), 1, [0; 12], b"x".to_vec());
         // The helper gives the first id the byte 6: "new" takes 5 here so that "old" keeps its own.
         let both = ring(4, &["new", "old"]);
-        assert_eq!(open(&both, Context::Record(&KEY), &blob), Ok((1, b"x".to_vec())));
-        assert!(seal(&both, Context::Record(&KEY), 1, [0; 12], vec![]).starts_with(&[FORMAT, 3, b'n', b'e', b'w']));
-        assert_eq!(open(&ring(8, &["new"]), Context::Record(&KEY), &blob), Err(SealError::Broken), "a dropped key");
+        assert_eq!(
+            open(&both, Context::Record(&KEY), &blob),
+            Ok((1, b"x".to_vec()))
+        );
+        assert!(
+            seal(&both, Context::Record(&KEY), 1, [0; 12], vec![])
+                .starts_with(&[FORMAT, 3, b'n', b'e', b'w'])
+        );
+        assert_eq!(
+            open(&ring(8, &["new"]), Context::Record(&KEY), &blob),
+            Err(SealError::Broken),
+            "a dropped key"
+        );
     }
 }

@@ -94,9 +94,13 @@ impl Breaker {
     pub fn pass(&self, now: Now) -> Pass {
         match self {
             Self::Closed { .. } => Pass::Free,
-            Self::Open { until, .. } | Self::HalfOpen { until, .. } if now.has_reached(*until) => Pass::AsProbe,
+            Self::Open { until, .. } | Self::HalfOpen { until, .. } if now.has_reached(*until) => {
+                Pass::AsProbe
+            }
             Self::Open { until, .. } => Pass::Shut { until: *until },
-            Self::HalfOpen { until, .. } => Pass::Shut { until: now.stamp().plus(PROBE_PAUSE).min(*until) },
+            Self::HalfOpen { until, .. } => Pass::Shut {
+                until: now.stamp().plus(PROBE_PAUSE).min(*until),
+            },
         }
     }
 
@@ -105,7 +109,10 @@ impl Breaker {
     pub fn probe(&self, rules: &BreakerRules, now: Now) -> Option<Self> {
         match (self, self.pass(now)) {
             (Self::Open { times, .. } | Self::HalfOpen { times, .. }, Pass::AsProbe) => {
-                Some(Self::HalfOpen { until: now.stamp().plus(rules.probe), times: *times })
+                Some(Self::HalfOpen {
+                    until: now.stamp().plus(rules.probe),
+                    times: *times,
+                })
             }
             (Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. }, _) => None,
         }
@@ -117,10 +124,14 @@ impl Breaker {
         match self {
             Self::Closed { failed } if failed.contains(&passed.delivery) => self.clone(),
             Self::Closed { failed } if failed.len() + 1 < usize::from(rules.failures) => {
-                Self::Closed { failed: failed.iter().copied().chain([passed.delivery]).collect() }
+                Self::Closed {
+                    failed: failed.iter().copied().chain([passed.delivery]).collect(),
+                }
             }
             Self::Closed { .. } => Self::open(0, rules, now),
-            Self::Open { times, .. } | Self::HalfOpen { times, .. } if passed.as_probe => Self::open(*times, rules, now),
+            Self::Open { times, .. } | Self::HalfOpen { times, .. } if passed.as_probe => {
+                Self::open(*times, rules, now)
+            }
             Self::Open { .. } | Self::HalfOpen { .. } => self.clone(),
         }
     }
@@ -130,9 +141,13 @@ impl Breaker {
     #[must_use]
     pub fn succeeded(&self, passed: &Passed) -> Self {
         match self {
-            Self::Closed { failed } => {
-                Self::Closed { failed: failed.iter().filter(|id| !passed.seen.contains(id)).copied().collect() }
-            }
+            Self::Closed { failed } => Self::Closed {
+                failed: failed
+                    .iter()
+                    .filter(|id| !passed.seen.contains(id))
+                    .copied()
+                    .collect(),
+            },
             Self::Open { .. } | Self::HalfOpen { .. } if passed.as_probe => Self::default(),
             Self::Open { .. } | Self::HalfOpen { .. } => self.clone(),
         }
@@ -140,8 +155,14 @@ impl Breaker {
 
     /// Opened once more.
     fn open(times: u32, rules: &BreakerRules, now: Now) -> Self {
-        let span = rules.open.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(rules.open_max);
-        Self::Open { until: now.stamp().plus(span), times: times.saturating_add(1) }
+        let span = rules
+            .open
+            .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+            .min(rules.open_max);
+        Self::Open {
+            until: now.stamp().plus(span),
+            times: times.saturating_add(1),
+        }
     }
 }
 

@@ -48,8 +48,12 @@ impl Receipt {
 pub fn reason_word(reason: &str) -> String {
     let word = reason.to_ascii_lowercase();
     let fits = (1..=REASON_CHARS_MAX).contains(&word.len())
-        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b':'))
-        && word.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() <= DIGITS_MAX);
+        && word.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b':')
+        })
+        && word
+            .split(|c: char| !c.is_ascii_digit())
+            .all(|digits| digits.len() <= DIGITS_MAX);
     if fits { word } else { NO_REASON.to_owned() }
 }
 
@@ -68,7 +72,12 @@ impl ReceiptToken {
     /// The token of a delivery for a sender of the settings.
     #[must_use]
     pub fn new(keyring: &Keyring, sender: &str, key: &SubjectKey, delivery: &DeliveryId) -> Self {
-        let raw = [key.0.as_slice(), &delivery.0, &tag(keyring, sender, key, delivery)].concat();
+        let raw = [
+            key.0.as_slice(),
+            &delivery.0,
+            &tag(keyring, sender, key, delivery),
+        ]
+        .concat();
         let digits: [u8; TOKEN_CHARS] = base58::encode(&raw);
         Self(digits.iter().copied().map(char::from).collect())
     }
@@ -98,7 +107,12 @@ impl fmt::Debug for ReceiptToken {
 }
 
 /// 64 bits: a forger has one chance in 2^64 per call, and wins no more than a wrong status.
-fn tag(keyring: &Keyring, sender: &str, key: &SubjectKey, delivery: &DeliveryId) -> [u8; TAG_BYTES] {
+fn tag(
+    keyring: &Keyring,
+    sender: &str,
+    key: &SubjectKey,
+    delivery: &DeliveryId,
+) -> [u8; TAG_BYTES] {
     let mark = keyring.mark("receipt", &[sender.as_bytes(), &key.0, &delivery.0]);
     let mut tag = [0; TAG_BYTES];
     tag.copy_from_slice(&mark[..TAG_BYTES]);
@@ -118,33 +132,74 @@ mod tests {
         let keyring = ring(1, &["a"]);
         let token = ReceiptToken::new(&keyring, "twilio", &KEY, &DELIVERY);
         assert_eq!(token.as_str().len(), TOKEN_CHARS);
-        assert_eq!(ReceiptToken::open(&keyring, "twilio", token.as_str()), Some((KEY, DELIVERY)));
-        assert_eq!(ReceiptToken::open(&keyring, "vonage", token.as_str()), None, "of another provider");
-        assert_eq!(ReceiptToken::open(&ring(2, &["a"]), "twilio", token.as_str()), None, "of another service");
+        assert_eq!(
+            ReceiptToken::open(&keyring, "twilio", token.as_str()),
+            Some((KEY, DELIVERY))
+        );
+        assert_eq!(
+            ReceiptToken::open(&keyring, "vonage", token.as_str()),
+            None,
+            "of another provider"
+        );
+        assert_eq!(
+            ReceiptToken::open(&ring(2, &["a"]), "twilio", token.as_str()),
+            None,
+            "of another service"
+        );
         assert_eq!(format!("{token:?}"), "ReceiptToken(hidden)");
     }
 
     #[test]
     fn a_changed_token_is_none() {
         let keyring = ring(1, &["a"]);
-        let token = ReceiptToken::new(&keyring, "twilio", &KEY, &DELIVERY).as_str().to_owned();
+        let token = ReceiptToken::new(&keyring, "twilio", &KEY, &DELIVERY)
+            .as_str()
+            .to_owned();
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'2' { b'3' } else { b'2' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(ReceiptToken::open(&keyring, "twilio", &changed), None, "{changed}");
+            assert_eq!(
+                ReceiptToken::open(&keyring, "twilio", &changed),
+                None,
+                "{changed}"
+            );
         }
-        for other in ["", "1", &token[1..], &format!("{token}1"), &"z".repeat(TOKEN_CHARS), &"é".repeat(TOKEN_CHARS)] {
-            assert_eq!(ReceiptToken::open(&keyring, "twilio", other), None, "{other}");
+        for other in [
+            "",
+            "1",
+            &token[1..],
+            &format!("{token}1"),
+            &"z".repeat(TOKEN_CHARS),
+            &"é".repeat(TOKEN_CHARS),
+        ] {
+            assert_eq!(
+                ReceiptToken::open(&keyring, "twilio", other),
+                None,
+                "{other}"
+            );
         }
     }
 
     #[test]
     fn a_reason_is_one_short_word_and_never_an_address() {
-        for (said, kept) in [("30003", "30003"), ("Rejected_By_Carrier", "rejected_by_carrier"), ("131026", "131026")] {
+        for (said, kept) in [
+            ("30003", "30003"),
+            ("Rejected_By_Carrier", "rejected_by_carrier"),
+            ("131026", "131026"),
+        ] {
             assert_eq!(reason_word(said), kept);
         }
-        for said in ["", "no such user", "a@example.org", "+31612345678", "31612345678", "err:1234567", &"x".repeat(41), "é"] {
+        for said in [
+            "",
+            "no such user",
+            "a@example.org",
+            "+31612345678",
+            "31612345678",
+            "err:1234567",
+            &"x".repeat(41),
+            "é",
+        ] {
             assert_eq!(reason_word(said), NO_REASON, "{said}");
         }
     }

@@ -37,7 +37,9 @@ impl Refusals {
     /// With one more.
     #[must_use]
     pub fn with(self, place: usize) -> Self {
-        let bit = u32::try_from(place).ok().and_then(|place| 1_u8.checked_shl(place));
+        let bit = u32::try_from(place)
+            .ok()
+            .and_then(|place| 1_u8.checked_shl(place));
         Self(self.0 | bit.unwrap_or_default())
     }
 
@@ -55,7 +57,9 @@ impl Refusals {
 pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     let mut left: Vec<usize> = (0..weights.len()).collect();
     let mut order = Vec::with_capacity(left.len());
-    let mut random = u64::from_be_bytes(std::array::from_fn(|at| delivery.0[at] ^ delivery.0[at + 8]));
+    let mut random = u64::from_be_bytes(std::array::from_fn(|at| {
+        delivery.0[at] ^ delivery.0[at + 8]
+    }));
     while !left.is_empty() {
         let sum: u64 = left.iter().map(|at| u64::from(weights[*at])).sum();
         random = mixed(random);
@@ -114,13 +118,27 @@ pub enum Choice {
 /// route. A breaker turns a message away only where another may take it later or sooner: it never fails one.
 #[must_use]
 pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
-    let able = || passes.iter().enumerate().filter(|(place, _)| stand.refusals.allow(*place));
+    let able = || {
+        passes
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| stand.refusals.allow(*place))
+    };
     let ask = |(place, pass): (usize, &Pass)| match pass {
-        Pass::Free => Some(Choice::Ask { place, as_probe: false }),
-        Pass::AsProbe => Some(Choice::Ask { place, as_probe: true }),
+        Pass::Free => Some(Choice::Ask {
+            place,
+            as_probe: false,
+        }),
+        Pass::AsProbe => Some(Choice::Ask {
+            place,
+            as_probe: true,
+        }),
         Pass::Shut { .. } => None,
     };
-    if let Some(choice) = able().filter(|(place, _)| *place >= stand.position).find_map(ask) {
+    if let Some(choice) = able()
+        .filter(|(place, _)| *place >= stand.position)
+        .find_map(ask)
+    {
         return choice;
     }
     // Those before were asked in this round, unless they were shut: they get their pause.
@@ -129,7 +147,10 @@ pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
         Pass::Free | Pass::AsProbe => again,
         Pass::Shut { until } => *until,
     };
-    able().map(free_at).min().map_or(Choice::Nobody, |until| Choice::Hold { until })
+    able()
+        .map(free_at)
+        .min()
+        .map_or(Choice::Nobody, |until| Choice::Hold { until })
 }
 
 /// Where a message goes that its sender did not take.

@@ -5,13 +5,21 @@ use std::time::Duration;
 use super::rate::{Draw, Rate};
 use crate::domain::{
     time::{Now, Timestamp},
-    verification::rules::{FAILURES_CAP, GENERATION_PENALTY, Origin, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX},
+    verification::rules::{
+        FAILURES_CAP, GENERATION_PENALTY, Origin, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX,
+    },
 };
 
 /// Guesses per subject and origin, whichever verification they aim at (RFC 4226 §7.3).
-pub const ATTEMPT_RATE: Rate = Rate { interval: Duration::from_secs(2), burst: 4 };
+pub const ATTEMPT_RATE: Rate = Rate {
+    interval: Duration::from_secs(2),
+    burst: 4,
+};
 /// Malformed guesses per verification: 20 at once, then one per 15 s.
-pub const MALFORMED_RATE: Rate = Rate { interval: Duration::from_secs(15), burst: 19 };
+pub const MALFORMED_RATE: Rate = Rate {
+    interval: Duration::from_secs(15),
+    burst: 19,
+};
 
 /// The failures of one origin since its last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +68,9 @@ impl Tally {
         self.since_success += 1;
         self.verifications += u32::from(first);
         if self.verifications >= WAIT_FROM_VERIFICATION {
-            let wait = WAIT_FIRST.saturating_mul(1 << self.waits.min(16)).min(WAIT_MAX);
+            let wait = WAIT_FIRST
+                .saturating_mul(1 << self.waits.min(16))
+                .min(WAIT_MAX);
             self.next_attempt_at = now.stamp().plus(wait);
             self.waits += 1;
         }
@@ -68,7 +78,10 @@ impl Tally {
 
     /// An approval clears the count; the attempt rate goes on.
     pub fn succeed(&mut self) {
-        *self = Self { rate: self.rate, ..Self::default() };
+        *self = Self {
+            rate: self.rate,
+            ..Self::default()
+        };
     }
 
     /// An administrator lifts the limit, not the cap.
@@ -79,9 +92,14 @@ impl Tally {
     /// A change of generation may have lost failures: charges for them, but leaves one attempt, and takes
     /// no more than `room` of the cap.
     fn penalise(&mut self, limit: u32, room: u32) {
-        let charge = |count: u32, end: u32| (count + GENERATION_PENALTY).min(end.saturating_sub(1)).max(count);
+        let charge = |count: u32, end: u32| {
+            (count + GENERATION_PENALTY)
+                .min(end.saturating_sub(1))
+                .max(count)
+        };
         self.since_unlock = charge(self.since_unlock, limit);
-        self.since_success = charge(self.since_success, FAILURES_CAP / 2).min(self.since_success + room);
+        self.since_success =
+            charge(self.since_success, FAILURES_CAP / 2).min(self.since_success + room);
     }
 }
 
@@ -130,8 +148,15 @@ impl Failures {
     /// Where nothing is known, because the store forgot it: half of the limit is taken as spent.
     #[must_use]
     pub fn half_spent(limit: u32) -> Self {
-        let half = Tally { since_unlock: limit / 2, since_success: limit / 2, ..Tally::default() };
-        Self { anonymous: half.clone(), vouched: half }
+        let half = Tally {
+            since_unlock: limit / 2,
+            since_success: limit / 2,
+            ..Tally::default()
+        };
+        Self {
+            anonymous: half.clone(),
+            vouched: half,
+        }
     }
 
     /// From when on there is nothing to remember; `None` while there is a count.

@@ -87,7 +87,13 @@ mod tests {
     use crate::domain::{limit::rate::Level, time::Timestamp};
 
     fn guard() -> Guard {
-        Guard { mode: Mode::Enforce, budget: 50, reserve: 5000, leak: Duration::from_secs(86_400), exempt: BTreeSet::new() }
+        Guard {
+            mode: Mode::Enforce,
+            budget: 50,
+            reserve: 5000,
+            leak: Duration::from_secs(86_400),
+            exempt: BTreeSet::new(),
+        }
     }
 
     /// One message a second, of which a customer answers so many in a thousand after a minute; how many go out.
@@ -95,15 +101,20 @@ mod tests {
         let (guard, mut level, mut sent) = (guard(), Level::default(), 0);
         let (mut state, mut answers) = (seed, VecDeque::new());
         for second in 0..messages {
-            let now = Timestamp::from_micros(1_800_000_000_000_000).plus(Duration::from_secs(second.into()));
+            let now = Timestamp::from_micros(1_800_000_000_000_000)
+                .plus(Duration::from_secs(second.into()));
             while answers.front().is_some_and(|at| now >= *at) {
                 answers.pop_front();
-                level = guard.rate().give_back(level, APPROVAL_PARTS, guard.reserve_parts(), now);
+                level = guard
+                    .rate()
+                    .give_back(level, APPROVAL_PARTS, guard.reserve_parts(), now);
             }
             if let Ok((after, _)) = guard.rate().take(level, MESSAGE_PARTS, MESSAGE_PARTS, now) {
                 (level, sent) = (after, sent + 1);
                 // A linear congruential generator: the spread of its upper bits is even enough.
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 if (state >> 33) % 1000 < per_mille {
                     answers.push_back(now.plus(Duration::from_secs(10)));
                 }
@@ -136,8 +147,17 @@ mod tests {
 
     #[test]
     fn an_exempt_country_and_a_guard_that_is_off_count_nothing() {
-        let guard = Guard { exempt: BTreeSet::from([Country::parse("NL").unwrap()]), ..guard() };
+        let guard = Guard {
+            exempt: BTreeSet::from([Country::parse("NL").unwrap()]),
+            ..guard()
+        };
         assert!(!guard.counts("NL") && guard.counts("DE") && guard.counts("882"));
-        assert!(!Guard { mode: Mode::Off, ..guard }.counts("DE"));
+        assert!(
+            !Guard {
+                mode: Mode::Off,
+                ..guard
+            }
+            .counts("DE")
+        );
     }
 }

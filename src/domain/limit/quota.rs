@@ -116,14 +116,21 @@ impl Dimension {
     /// The reason of a refusal, as in the API's `ErrorReason`.
     #[must_use]
     pub const fn reason(self) -> &'static str {
-        if self.is_guard() { "GUARD_REFUSED" } else { "QUOTA_EXCEEDED" }
+        if self.is_guard() {
+            "GUARD_REFUSED"
+        } else {
+            "QUOTA_EXCEEDED"
+        }
     }
 
     /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices. Of money there
     /// are none: a budget is spent to the last message that fits.
     #[must_use]
     pub const fn is_hot(self) -> bool {
-        matches!(self, Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant)
+        matches!(
+            self,
+            Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant
+        )
     }
 }
 
@@ -155,7 +162,9 @@ impl Network {
     /// # Errors
     /// Says what it must be.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let address: IpAddr = text.parse().map_err(|_| Invalid("must be an IPv4 or IPv6 address"))?;
+        let address: IpAddr = text
+            .parse()
+            .map_err(|_| Invalid("must be an IPv4 or IPv6 address"))?;
         Ok(Self(match address.to_canonical() {
             IpAddr::V6(long) => IpAddr::V6((u128::from(long) & !u128::from(u64::MAX)).into()),
             short @ IpAddr::V4(_) => short,
@@ -190,10 +199,19 @@ mod tests {
     fn a_network_has_one_form() {
         let form = |text: &str| Network::parse(text).map(Network::limit_form).unwrap();
         assert_eq!(form("192.0.2.7"), form("::ffff:192.0.2.7"));
-        assert_eq!(form("2001:db8:1:2::1"), form("2001:0DB8:1:2:ffff:eeee:dddd:cccc"));
+        assert_eq!(
+            form("2001:db8:1:2::1"),
+            form("2001:0DB8:1:2:ffff:eeee:dddd:cccc")
+        );
         assert_ne!(form("2001:db8:1:2::1"), form("2001:db8:1:3::1"));
         assert_ne!(form("192.0.2.7"), form("192.0.2.8"));
-        for text in ["", "192.0.2", "192.0.2.7:80", "host", "192.0.2.7, 192.0.2.8"] {
+        for text in [
+            "",
+            "192.0.2",
+            "192.0.2.7:80",
+            "host",
+            "192.0.2.7, 192.0.2.8",
+        ] {
             assert!(Network::parse(text).is_err(), "{text:?}");
         }
     }

@@ -17,7 +17,10 @@ impl Rate {
     /// `count` at once, and as many in each `period`.
     #[must_use]
     pub fn per(count: u32, period: Duration) -> Self {
-        Self { interval: period / count.max(1), burst: count.saturating_sub(1) }
+        Self {
+            interval: period / count.max(1),
+            burst: count.saturating_sub(1),
+        }
     }
 
     /// Takes `quantity` at `now` from a bucket whose theoretical arrival time is `tat`.
@@ -29,10 +32,13 @@ impl Rate {
         let cost = interval.saturating_mul(u64::from(quantity));
         let new_tat = tat.as_micros().max(now_us).saturating_add(cost);
         if new_tat <= now_us.saturating_add(capacity) {
-            return Draw::Taken { tat: Timestamp::from_micros(new_tat) };
+            return Draw::Taken {
+                tat: Timestamp::from_micros(new_tat),
+            };
         }
         // What never fits has no time to come back.
-        let retry_after = (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
+        let retry_after =
+            (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
         Draw::Refused { retry_after }
     }
 }
@@ -63,7 +69,11 @@ impl Level {
 
     fn of(missing: i64, now: Timestamp) -> Self {
         let span = Duration::from_micros(missing.unsigned_abs());
-        if missing < 0 { Self::Beyond(span) } else { Self::FullAt(now.plus(span)) }
+        if missing < 0 {
+            Self::Beyond(span)
+        } else {
+            Self::FullAt(now.plus(span))
+        }
     }
 }
 
@@ -76,18 +86,33 @@ impl Rate {
     ///
     /// # Errors
     /// When there will be so many.
-    pub fn take(self, level: Level, want: u32, least: u32, now: Timestamp) -> Result<(Level, u32), Duration> {
+    pub fn take(
+        self,
+        level: Level,
+        want: u32,
+        least: u32,
+        now: Timestamp,
+    ) -> Result<(Level, u32), Duration> {
         let (want, least) = (want.max(1).max(least), least.max(1));
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
-        let room = interval.saturating_mul(i64::from(self.burst) + 1).saturating_sub(missing);
-        let there = u32::try_from(room.checked_div(interval).unwrap_or(i64::MAX).max(0)).unwrap_or(u32::MAX);
+        let room = interval
+            .saturating_mul(i64::from(self.burst) + 1)
+            .saturating_sub(missing);
+        let there = u32::try_from(room.checked_div(interval).unwrap_or(i64::MAX).max(0))
+            .unwrap_or(u32::MAX);
         let taken = there.min(want);
         if taken < least {
             let missing = interval.saturating_mul(least.into()).saturating_sub(room);
             return Err(Duration::from_micros(missing.unsigned_abs()));
         }
-        Ok((Level::of(missing.saturating_add(interval.saturating_mul(taken.into())), now), taken))
+        Ok((
+            Level::of(
+                missing.saturating_add(interval.saturating_mul(taken.into())),
+                now,
+            ),
+            taken,
+        ))
     }
 
     /// Gives `count` back. A full bucket becomes more than full, by at most `reserve`.
@@ -97,7 +122,10 @@ impl Rate {
         let missing = level.missing(now);
         let after = missing.saturating_sub(interval.saturating_mul(count.into()));
         // What was more already is not taken away.
-        Level::of(after.max(missing.min(-interval.saturating_mul(reserve.into()))), now)
+        Level::of(
+            after.max(missing.min(-interval.saturating_mul(reserve.into()))),
+            now,
+        )
     }
 }
 
@@ -123,15 +151,22 @@ mod tests {
     use super::*;
 
     /// Five at once, and one in two seconds.
-    const FIVE: Rate = Rate { interval: Duration::from_secs(2), burst: 4 };
+    const FIVE: Rate = Rate {
+        interval: Duration::from_secs(2),
+        burst: 4,
+    };
 
     #[test]
     fn send_09_the_published_table_and_its_neighbours_hold() {
-        let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/gcra.json")).unwrap();
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/gcra.json")).unwrap();
         let mut steps_seen = 0;
         for case in vectors["cases"].as_array().unwrap() {
             let interval = Duration::from_micros(case["emission_interval_us"].as_u64().unwrap());
-            let rate = Rate { interval, burst: u32::try_from(case["burst"].as_u64().unwrap()).unwrap() };
+            let rate = Rate {
+                interval,
+                burst: u32::try_from(case["burst"].as_u64().unwrap()).unwrap(),
+            };
             let mut tat = Timestamp::default();
             for step in case["steps"].as_array().unwrap() {
                 let now = Timestamp::from_micros(step["now_us"].as_u64().unwrap());
@@ -145,11 +180,21 @@ mod tests {
                     }
                     Draw::Refused { retry_after } => {
                         assert_eq!(expected["allowed"], false, "{} {step}", case["name"]);
-                        assert_eq!(retry_after.map(micros), expected["retry_after_us"].as_u64(), "{} {step}", case["name"]);
+                        assert_eq!(
+                            retry_after.map(micros),
+                            expected["retry_after_us"].as_u64(),
+                            "{} {step}",
+                            case["name"]
+                        );
                     }
                 }
                 let ttl = tat.since(now);
-                assert_eq!(micros(ttl), expected["reset_after_us"].as_u64().unwrap(), "{} {step}", case["name"]);
+                assert_eq!(
+                    micros(ttl),
+                    expected["reset_after_us"].as_u64().unwrap(),
+                    "{} {step}",
+                    case["name"]
+                );
                 steps_seen += 1;
             }
         }
@@ -165,18 +210,38 @@ mod tests {
         assert_eq!(taken, 2, "five at once are the most");
         assert_eq!(rate.take(level, 3, 1, now), Err(Duration::from_secs(2)));
         let later = now.plus(Duration::from_secs(2));
-        assert_eq!(rate.take(level, 3, 1, later).map(|(_, taken)| taken), Ok(1), "and one comes back in each interval");
-        let Level::FullAt(tat) = level else { panic!("it is not full") };
-        assert_eq!(rate.draw(tat, 1, now), Draw::Refused { retry_after: Some(Duration::from_secs(2)) }, "as one by one");
+        assert_eq!(
+            rate.take(level, 3, 1, later).map(|(_, taken)| taken),
+            Ok(1),
+            "and one comes back in each interval"
+        );
+        let Level::FullAt(tat) = level else {
+            panic!("it is not full")
+        };
+        assert_eq!(
+            rate.draw(tat, 1, now),
+            Draw::Refused {
+                retry_after: Some(Duration::from_secs(2))
+            },
+            "as one by one"
+        );
     }
 
     #[test]
     fn fewer_than_the_least_are_not_taken_and_the_wait_is_for_all_of_them() {
         let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
         let (level, _) = rate.take(Level::default(), 3, 3, now).unwrap();
-        assert_eq!(rate.take(level, 3, 3, now), Err(Duration::from_secs(2)), "two are there, and one comes in two seconds");
+        assert_eq!(
+            rate.take(level, 3, 3, now),
+            Err(Duration::from_secs(2)),
+            "two are there, and one comes in two seconds"
+        );
         assert_eq!(rate.take(level, 3, 2, now).map(|(_, taken)| taken), Ok(2));
-        assert_eq!(rate.take(level, 3, 3, now.plus(Duration::from_secs(2))).map(|(_, taken)| taken), Ok(3));
+        assert_eq!(
+            rate.take(level, 3, 3, now.plus(Duration::from_secs(2)))
+                .map(|(_, taken)| taken),
+            Ok(3)
+        );
     }
 
     #[test]
@@ -185,11 +250,23 @@ mod tests {
         let all = |level| rate.take(level, 1000, 1, now).map(|(_, taken)| taken);
         let (level, _) = rate.take(Level::default(), 4, 4, now).unwrap();
         assert_eq!(all(rate.give_back(level, 3, 0, now)), Ok(4));
-        assert_eq!(all(rate.give_back(level, 30, 0, now)), Ok(5), "without a reserve no more than full");
+        assert_eq!(
+            all(rate.give_back(level, 30, 0, now)),
+            Ok(5),
+            "without a reserve no more than full"
+        );
         let beyond = rate.give_back(level, 30, 10, now);
         assert_eq!(all(beyond), Ok(15));
-        assert_eq!(rate.give_back(beyond, 7, 2, now), beyond, "a smaller reserve takes nothing away");
+        assert_eq!(
+            rate.give_back(beyond, 7, 2, now),
+            beyond,
+            "a smaller reserve takes nothing away"
+        );
         let later = now.plus(Duration::from_secs(1_000_000));
-        assert_eq!(rate.take(beyond, 1000, 1, later).map(|(_, taken)| taken), Ok(15), "time adds nothing to what is full");
+        assert_eq!(
+            rate.take(beyond, 1000, 1, later).map(|(_, taken)| taken),
+            Ok(15),
+            "time adds nothing to what is full"
+        );
     }
 }

@@ -23,13 +23,21 @@ impl Money {
     /// # Errors
     /// Says what it must be.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        const WRONG: Invalid = Invalid("must be an amount from 0 to 999999999.999999, with at most 6 decimals");
+        const WRONG: Invalid =
+            Invalid("must be an amount from 0 to 999999999.999999, with at most 6 decimals");
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
         let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if !are_digits(whole) || !are_digits(decimals) || whole.len() > WHOLE_DIGITS_MAX || decimals.len() > DECIMALS {
+        if !are_digits(whole)
+            || !are_digits(decimals)
+            || whole.len() > WHOLE_DIGITS_MAX
+            || decimals.len() > DECIMALS
+        {
             return Err(WRONG);
         }
-        format!("{whole}{decimals:0<DECIMALS$}").parse().map(Self).map_err(|_| WRONG)
+        format!("{whole}{decimals:0<DECIMALS$}")
+            .parse()
+            .map(Self)
+            .map_err(|_| WRONG)
     }
 
     /// In millionths.
@@ -87,20 +95,35 @@ impl Spend {
         let channel = recipient.channel();
         let country = recipient.plan().and_then(|plan| plan.country);
         let there = country.and_then(|country| self.costs.get(&(channel, Some(country))));
-        there.or_else(|| self.costs.get(&(channel, None))).copied().unwrap_or_default()
+        there
+            .or_else(|| self.costs.get(&(channel, None)))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What a message of this cost takes out of the budgets of a tenant; nothing if it costs nothing.
     pub fn shares(&self, tenant: &TenantId, cost: Money) -> impl Iterator<Item = Share> {
         let budgets = *self.by_tenant.get(tenant).unwrap_or(&self.budgets);
-        let all = [(Dimension::SpendHour, budgets.hour, HOUR), (Dimension::SpendDay, budgets.day, DAY)];
-        let limited = all.into_iter().filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
+        let all = [
+            (Dimension::SpendHour, budgets.hour, HOUR),
+            (Dimension::SpendDay, budgets.day, DAY),
+        ];
+        let limited = all
+            .into_iter()
+            .filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
         limited.map(move |(dimension, budget, period)| {
             // Rounded down, by less than a part: a budget that the cost divides is spent to its end. For up to 60,000 messages
             // in a budget that is exact; for a million it is too much by a three-thousandth at most.
             let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
-            let rate = Rate { interval: period / PARTS, burst: PARTS - 1 };
-            Share { dimension, rate, parts: u32::try_from(parts).unwrap_or(u32::MAX).max(1) }
+            let rate = Rate {
+                interval: period / PARTS,
+                burst: PARTS - 1,
+            };
+            Share {
+                dimension,
+                rate,
+                parts: u32::try_from(parts).unwrap_or(u32::MAX).max(1),
+            }
         })
     }
 }
@@ -135,8 +158,18 @@ mod tests {
                 ((Channel::Email, None), money("0")),
             ]
             .into(),
-            budgets: Budgets { hour: money(hour), day: money(day) },
-            by_tenant: [(tenant("small"), Budgets { hour: money("1"), day: money("0") })].into(),
+            budgets: Budgets {
+                hour: money(hour),
+                day: money(day),
+            },
+            by_tenant: [(
+                tenant("small"),
+                Budgets {
+                    hour: money("1"),
+                    day: money("0"),
+                },
+            )]
+            .into(),
         }
     }
 
@@ -152,8 +185,23 @@ mod tests {
         ] {
             assert_eq!(money(text).micros(), micros, "{text}");
         }
-        for text in ["", ".", ".5", "1.", "-1", "+1", "1e3", "0.0000001", "1000000000", "0,08", "NaN", "inf", "1.2.3", " 1", "١"]
-        {
+        for text in [
+            "",
+            ".",
+            ".5",
+            "1.",
+            "-1",
+            "+1",
+            "1e3",
+            "0.0000001",
+            "1000000000",
+            "0,08",
+            "NaN",
+            "inf",
+            "1.2.3",
+            " 1",
+            "١",
+        ] {
             assert!(Money::parse(text).is_err(), "{text:?}");
         }
     }
@@ -162,19 +210,43 @@ mod tests {
     fn send_06_a_message_costs_what_its_channel_costs_there() {
         let spend = spend("100", "1000");
         let cost = |channel, address| spend.cost(&to(channel, address)).micros();
-        assert_eq!((cost(Channel::Sms, "+31612345678"), cost(Channel::Sms, "+4915112345678")), (90_000, 80_000));
-        assert_eq!((cost(Channel::Voice, "+31612345678"), cost(Channel::Email, "a@example.org")), (0, 0));
+        assert_eq!(
+            (
+                cost(Channel::Sms, "+31612345678"),
+                cost(Channel::Sms, "+4915112345678")
+            ),
+            (90_000, 80_000)
+        );
+        assert_eq!(
+            (
+                cost(Channel::Voice, "+31612345678"),
+                cost(Channel::Email, "a@example.org")
+            ),
+            (0, 0)
+        );
     }
 
     #[test]
     fn send_06_what_costs_nothing_and_what_has_no_budget_draws_nothing() {
-        let shares = |spend: &Spend, name: &str, cost: &str| spend.shares(&tenant(name), money(cost)).collect::<Vec<_>>();
+        let shares = |spend: &Spend, name: &str, cost: &str| {
+            spend.shares(&tenant(name), money(cost)).collect::<Vec<_>>()
+        };
         assert_eq!(shares(&spend("100", "1000"), "bank", "0"), []);
         assert_eq!(shares(&spend("0", "0"), "bank", "0.08"), []);
-        let both: Vec<_> = shares(&spend("100", "1000"), "bank", "0.08").into_iter().map(|share| share.dimension).collect();
+        let both: Vec<_> = shares(&spend("100", "1000"), "bank", "0.08")
+            .into_iter()
+            .map(|share| share.dimension)
+            .collect();
         assert_eq!(both, [Dimension::SpendHour, Dimension::SpendDay]);
-        let own: Vec<_> = shares(&spend("100", "1000"), "small", "0.08").into_iter().map(|share| share.dimension).collect();
-        assert_eq!(own, [Dimension::SpendHour], "a tenant's own budgets take the place of the common ones");
+        let own: Vec<_> = shares(&spend("100", "1000"), "small", "0.08")
+            .into_iter()
+            .map(|share| share.dimension)
+            .collect();
+        assert_eq!(
+            own,
+            [Dimension::SpendHour],
+            "a tenant's own budgets take the place of the common ones"
+        );
     }
 
     #[test]
@@ -205,7 +277,11 @@ mod tests {
                     taken += 1;
                     wait = draw(now);
                 }
-                let budget = if share.dimension == Dimension::SpendHour { money(hour) } else { money(day) };
+                let budget = if share.dimension == Dimension::SpendHour {
+                    money(hour)
+                } else {
+                    money(day)
+                };
                 assert_eq!(taken, budget.micros() / money(cost).micros(), "{share:?}");
                 assert!(taken == fit || fit == u64::MAX);
                 // The wait is exact: that long, and not a microsecond less.

@@ -41,7 +41,10 @@ impl PushKind {
     #[must_use]
     pub fn split(address: &str) -> Option<(Self, &str)> {
         let (prefix, rest) = address.split_once(':')?;
-        Self::ALL.into_iter().find(|kind| kind.as_str() == prefix).map(|kind| (kind, rest))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == prefix)
+            .map(|kind| (kind, rest))
     }
 }
 
@@ -68,25 +71,38 @@ impl Subscription {
     /// # Errors
     /// Says which part is wrong.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        const FORM: Invalid = Invalid("must be webpush: and base64url, without padding, of the browser's subscription in JSON");
+        const FORM: Invalid = Invalid(
+            "must be webpush: and base64url, without padding, of the browser's subscription in JSON",
+        );
         let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| FORM)?;
         let json: Value = serde_json::from_slice(&json).map_err(|_| FORM)?;
-        let endpoint = json["endpoint"].as_str().filter(|endpoint| is_endpoint(endpoint));
-        let endpoint = endpoint.ok_or(Invalid("must hold an endpoint that is a plain https URL"))?;
+        let endpoint = json["endpoint"]
+            .as_str()
+            .filter(|endpoint| is_endpoint(endpoint));
+        let endpoint =
+            endpoint.ok_or(Invalid("must hold an endpoint that is a plain https URL"))?;
         let p256dh = key(&json["keys"]["p256dh"]).filter(is_on_curve);
         let auth = key(&json["keys"]["auth"]);
         Ok(Self {
             endpoint: endpoint.to_owned(),
-            p256dh: p256dh.ok_or(Invalid("must hold keys.p256dh, base64url of a point of P-256 in 65 bytes"))?,
+            p256dh: p256dh.ok_or(Invalid(
+                "must hold keys.p256dh, base64url of a point of P-256 in 65 bytes",
+            ))?,
             auth: auth.ok_or(Invalid("must hold keys.auth, base64url of 16 bytes"))?,
         })
     }
 
     /// Base64url of the JSON that has these members, sorted, and no other.
     fn canonical(&self) -> String {
-        let (auth, p256dh) = (BASE64_URL_SAFE_NO_PAD.encode(self.auth), BASE64_URL_SAFE_NO_PAD.encode(self.p256dh));
+        let (auth, p256dh) = (
+            BASE64_URL_SAFE_NO_PAD.encode(self.auth),
+            BASE64_URL_SAFE_NO_PAD.encode(self.p256dh),
+        );
         // An endpoint holds nothing that JSON would escape.
-        let json = format!(r#"{{"endpoint":"{}","keys":{{"auth":"{auth}","p256dh":"{p256dh}"}}}}"#, self.endpoint);
+        let json = format!(
+            r#"{{"endpoint":"{}","keys":{{"auth":"{auth}","p256dh":"{p256dh}"}}}}"#,
+            self.endpoint
+        );
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 }
@@ -101,25 +117,48 @@ pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
     let all = |fits: fn(u8) -> bool| rest.bytes().all(fits);
     let rest = match kind {
         PushKind::Fcm if (32..=512).contains(&rest.len()) && all(is_token) => rest.to_owned(),
-        PushKind::Fcm => return Err(Invalid("must be fcm: and a registration token, 32 to 512 of A-Z, a-z, 0-9, _, - and :")),
+        PushKind::Fcm => {
+            return Err(Invalid(
+                "must be fcm: and a registration token, 32 to 512 of A-Z, a-z, 0-9, _, - and :",
+            ));
+        }
         // Apple says that the length may change; it has been 32 bytes for long.
-        PushKind::Apns if (64..=200).contains(&rest.len()) && rest.len().is_multiple_of(2) && all(|b| b.is_ascii_hexdigit()) => {
+        PushKind::Apns
+            if (64..=200).contains(&rest.len())
+                && rest.len().is_multiple_of(2)
+                && all(|b| b.is_ascii_hexdigit()) =>
+        {
             rest.to_ascii_lowercase()
         }
-        PushKind::Apns => return Err(Invalid("must be apns: and a device token, 64 to 200 hexadecimal digits")),
+        PushKind::Apns => {
+            return Err(Invalid(
+                "must be apns: and a device token, 64 to 200 hexadecimal digits",
+            ));
+        }
         PushKind::WebPush => Subscription::parse(rest)?.canonical(),
     };
     let canonical = format!("{}:{rest}", kind.as_str());
-    if canonical.len() > ADDRESS_BYTES_MAX { Err(Invalid("must be at most 1024 bytes")) } else { Ok(canonical) }
+    if canonical.len() > ADDRESS_BYTES_MAX {
+        Err(Invalid("must be at most 1024 bytes"))
+    } else {
+        Ok(canonical)
+    }
 }
 
 /// `app •••• 4f2a`: the end of the token; of a browser, the end of its endpoint.
 pub(in crate::domain) fn mask(address: &str) -> String {
     let (kind, rest) = PushKind::split(address).unwrap_or((PushKind::Fcm, ""));
-    let end = |text: &str| text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
+    let end = |text: &str| {
+        text.get(text.len().saturating_sub(4)..)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let end = match kind {
         PushKind::Fcm | PushKind::Apns => end(rest),
-        PushKind::WebPush => Subscription::parse(rest).map_or_else(|_| String::new(), |subscription| end(&subscription.endpoint)),
+        PushKind::WebPush => Subscription::parse(rest).map_or_else(
+            |_| String::new(),
+            |subscription| end(&subscription.endpoint),
+        ),
     };
     format!("app •••• {end}")
 }
@@ -130,13 +169,23 @@ fn is_token(byte: u8) -> bool {
 
 /// The sender judges it once more, and more strictly, before anything goes there.
 fn is_endpoint(text: &str) -> bool {
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'#'));
-    let authority = text.strip_prefix("https://").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-    plain && authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', '%']))
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'#'));
+    let authority = text
+        .strip_prefix("https://")
+        .map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    plain
+        && authority
+            .is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', '%']))
 }
 
 fn key<const N: usize>(value: &Value) -> Option<[u8; N]> {
-    BASE64_URL_SAFE_NO_PAD.decode(value.as_str()?).ok()?.try_into().ok()
+    BASE64_URL_SAFE_NO_PAD
+        .decode(value.as_str()?)
+        .ok()?
+        .try_into()
+        .ok()
 }
 
 fn is_on_curve(point: &[u8; P256DH_BYTES]) -> bool {
@@ -148,7 +197,8 @@ mod tests {
     use super::*;
 
     // The example of RFC 8291, section 5.
-    const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    const P256DH: &str =
+        "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
     const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
     const ENDPOINT: &str = "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV";
 
@@ -164,10 +214,17 @@ mod tests {
         let token = "dG9rZW4_-:".repeat(4);
         for (given, form) in [
             (format!("fcm:{token}"), format!("fcm:{token}")),
-            (format!("apns:{}", "AbCd".repeat(16)), format!("apns:{}", "abcd".repeat(16))),
+            (
+                format!("apns:{}", "AbCd".repeat(16)),
+                format!("apns:{}", "abcd".repeat(16)),
+            ),
         ] {
             assert_eq!(canonical(&given).as_ref(), Ok(&form));
-            assert_eq!(canonical(&form).as_ref(), Ok(&form), "and its own form is itself");
+            assert_eq!(
+                canonical(&form).as_ref(),
+                Ok(&form),
+                "and its own form is itself"
+            );
         }
     }
 
@@ -177,7 +234,10 @@ mod tests {
         assert_eq!(canonical(&form).as_ref(), Ok(&form));
         let (kind, rest) = PushKind::split(&form).unwrap();
         let subscription = Subscription::parse(rest).unwrap();
-        assert_eq!((kind, subscription.endpoint.as_str()), (PushKind::WebPush, ENDPOINT));
+        assert_eq!(
+            (kind, subscription.endpoint.as_str()),
+            (PushKind::WebPush, ENDPOINT)
+        );
         assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(subscription.p256dh), P256DH);
         assert!(!format!("{subscription:?}").contains("push.example"));
     }
@@ -199,12 +259,22 @@ mod tests {
             (format!("{}=", browser(ENDPOINT, P256DH, AUTH)), "base64url"),
             (json("[]"), "endpoint"),
             (browser("http://push.example.net/x", P256DH, AUTH), "https"),
-            (browser("https://u@push.example.net/x", P256DH, AUTH), "https"),
+            (
+                browser("https://u@push.example.net/x", P256DH, AUTH),
+                "https",
+            ),
             (browser("https:///x", P256DH, AUTH), "https"),
             (browser(ENDPOINT, &P256DH[1..], AUTH), "p256dh"),
             (browser(ENDPOINT, &off_curve, AUTH), "p256dh"),
             (browser(ENDPOINT, P256DH, "BTBZ"), "auth"),
-            (browser(&format!("https://x.example/{}", "a".repeat(800)), P256DH, AUTH), "at most 1024"),
+            (
+                browser(
+                    &format!("https://x.example/{}", "a".repeat(800)),
+                    P256DH,
+                    AUTH,
+                ),
+                "at most 1024",
+            ),
         ] {
             let refused = canonical(&given).unwrap_err();
             assert!(refused.0.contains(reason), "{given}: {}", refused.0);
@@ -213,8 +283,14 @@ mod tests {
 
     #[test]
     fn log_03_an_address_shows_its_end_alone() {
-        assert_eq!(mask(&format!("apns:{}4f2a", "0".repeat(60))), "app •••• 4f2a");
-        assert_eq!(mask(&canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap()), "app •••• JUsV");
+        assert_eq!(
+            mask(&format!("apns:{}4f2a", "0".repeat(60))),
+            "app •••• 4f2a"
+        );
+        assert_eq!(
+            mask(&canonical(&browser(ENDPOINT, P256DH, AUTH)).unwrap()),
+            "app •••• JUsV"
+        );
     }
 }
 

@@ -17,7 +17,13 @@ pub enum Channel {
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sms, Self::Email, Self::Voice, Self::Whatsapp, Self::Push];
+    pub const ALL: [Self; 5] = [
+        Self::Sms,
+        Self::Email,
+        Self::Voice,
+        Self::Whatsapp,
+        Self::Push,
+    ];
 
     /// The name used in settings, logs and records.
     #[must_use]
@@ -43,6 +49,8 @@ impl Channel {
     /// The channel of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|channel| channel.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.as_str() == name)
     }
 }

@@ -6,15 +6,23 @@ use crate::domain::ids::Invalid;
 
 pub(super) fn canonical_email(text: &str) -> Result<String, Invalid> {
     const WRONG: Invalid = Invalid("must be an e-mail address such as name@example.org");
-    if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"') {
+    if text.len() > 254
+        || text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || c == '"')
+    {
         return Err(WRONG);
     }
     let (local, domain) = text.rsplit_once('@').ok_or(WRONG)?;
     let domain = idna::domain_to_ascii_strict(domain).map_err(|_| WRONG)?;
     let canonical = format!("{local}@{domain}");
-    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+    let options = Options::default()
+        .without_display_text()
+        .without_domain_literal()
+        .with_required_tld();
     // SMTP without SMTPUTF8, which few servers speak, carries ASCII only.
-    let fits = canonical.is_ascii() && EmailAddress::parse_with_options(&canonical, options).is_ok();
+    let fits =
+        canonical.is_ascii() && EmailAddress::parse_with_options(&canonical, options).is_ok();
     if fits { Ok(canonical) } else { Err(WRONG) }
 }
 

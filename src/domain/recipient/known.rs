@@ -46,14 +46,18 @@ impl Reached {
             if self.0.len() >= KNOWN_MAX {
                 self.0.remove(0);
             }
-            self.0.push(Known { mark, since: now.stamp() });
+            self.0.push(Known {
+                mark,
+                since: now.stamp(),
+            });
         }
         is_new
     }
 
     /// Forgets those that were new more than a day ago.
     pub fn forget(&mut self, now: Now) {
-        self.0.retain(|known| !now.has_reached(known.since.plus(KNOWN_PERIOD)));
+        self.0
+            .retain(|known| !now.has_reached(known.since.plus(KNOWN_PERIOD)));
     }
 }
 
@@ -71,7 +75,10 @@ mod tests {
         let mut reached = Reached::default();
         assert!(reached.meet([1; 16], at(0)));
         assert!(!reached.meet([1; 16], at(86_399)));
-        assert!(reached.meet([1; 16], at(86_400)), "counted from when it was new, not from its last use");
+        assert!(
+            reached.meet([1; 16], at(86_400)),
+            "counted from when it was new, not from its last use"
+        );
     }
 
     #[test]

@@ -15,8 +15,13 @@ impl Country {
     /// # Errors
     /// Says what it must be.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let known = PHONE_NUMBER_UTIL.get_supported_regions().filter_map(Self::of).find(|country| country.as_str() == text);
-        known.ok_or(Invalid("must be the two capital letters of a country, such as NL"))
+        let known = PHONE_NUMBER_UTIL
+            .get_supported_regions()
+            .filter_map(Self::of)
+            .find(|country| country.as_str() == text);
+        known.ok_or(Invalid(
+            "must be the two capital letters of a country, such as NL",
+        ))
     }
 
     /// `NL`.
@@ -95,7 +100,11 @@ impl Plan {
     /// Of a number in its canonical form; none if no plan can have it.
     #[must_use]
     pub fn of(canonical: &str) -> Option<Self> {
-        PHONE_NUMBER_UTIL.parse(canonical, None).ok().as_ref().and_then(Self::read)
+        PHONE_NUMBER_UTIL
+            .parse(canonical, None)
+            .ok()
+            .as_ref()
+            .and_then(Self::read)
     }
 
     fn read(number: &PhoneNumber) -> Option<Self> {
@@ -112,17 +121,27 @@ impl Plan {
 /// # Errors
 /// Says what it must be.
 pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
-    const WRONG: Invalid = Invalid("must be a valid telephone number in international form such as +31612345678");
+    const WRONG: Invalid =
+        Invalid("must be a valid telephone number in international form such as +31612345678");
     let digits = text.strip_prefix('+').ok_or(WRONG)?;
     let is_plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'(' | b')');
-    if text.len() > 32 || !digits.bytes().all(is_plain) || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    if text.len() > 32
+        || !digits.bytes().all(is_plain)
+        || !digits.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Err(WRONG);
     }
     let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
     let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
-    let read = Plan::read(&number).filter(|plan| plan.kind != NumberType::Unknown).ok_or(WRONG)?;
+    let read = Plan::read(&number)
+        .filter(|plan| plan.kind != NumberType::Unknown)
+        .ok_or(WRONG)?;
     // E.164 allows 15 digits and the plus.
-    if canonical.len() <= 16 { Ok((canonical, read)) } else { Err(WRONG) }
+    if canonical.len() <= 16 {
+        Ok((canonical, read))
+    } else {
+        Err(WRONG)
+    }
 }
 
 #[cfg(test)]
@@ -141,10 +160,20 @@ mod tests {
 
     #[test]
     fn send_01_a_network_of_the_whole_world_is_of_no_country() {
-        for number in ["+8823421234", "+979123456789", "+870301234567", "+881612345678", "+80012345678", "+88812345678901"] {
+        for number in [
+            "+8823421234",
+            "+979123456789",
+            "+870301234567",
+            "+881612345678",
+            "+80012345678",
+            "+88812345678901",
+        ] {
             let (canonical, plan) = parse(number).unwrap_or_else(|_| panic!("{number} is valid"));
             assert_eq!((canonical.as_str(), plan.country), (number, None));
-            assert!(number[1..].starts_with(&plan.calling_code.to_string()), "{number}");
+            assert!(
+                number[1..].starts_with(&plan.calling_code.to_string()),
+                "{number}"
+            );
         }
         let of = |number| parse(number).unwrap().1;
         assert_eq!(of("+31612345678").country, Country::parse("NL").ok());
@@ -156,7 +185,8 @@ mod tests {
 
     #[test]
     fn send_02_each_number_is_what_the_oracle_says() {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
         let mut seen = std::collections::BTreeMap::new();
         for row in vectors["numbers"].as_array().unwrap() {
             let text = |name: &str| row[name].as_str().unwrap();
@@ -164,13 +194,18 @@ mod tests {
             assert_eq!(canonical, text("number"), "{row}");
             assert_eq!(format!("{:?}", plan.kind), text("type"), "{row}");
             assert_eq!(
-                plan.country.map_or_else(|| "001".to_owned(), |country| country.as_str().to_owned()),
+                plan.country
+                    .map_or_else(|| "001".to_owned(), |country| country.as_str().to_owned()),
                 text("region"),
                 "{row}"
             );
             *seen.entry(plan.kind).or_insert(0) += 1;
         }
-        for kind in [NumberType::SharedCost, NumberType::Pager, NumberType::Voicemail] {
+        for kind in [
+            NumberType::SharedCost,
+            NumberType::Pager,
+            NumberType::Voicemail,
+        ] {
             assert!(seen[&kind] >= 3, "{kind:?}: several regions of each");
         }
         assert_eq!(seen.len(), 11, "every type but unknown");

@@ -63,15 +63,22 @@ impl NumberRules {
     /// # Errors
     /// Why not.
     pub fn judge(&self, tenant: &TenantId, recipient: &Recipient) -> Result<(), Unfit> {
-        let Some(plan) = recipient.plan() else { return Ok(()) };
+        let Some(plan) = recipient.plan() else {
+            return Ok(());
+        };
         let countries = self.by_tenant.get(tenant).unwrap_or(&self.countries);
-        if !plan.country.is_some_and(|country| countries.contains(&country)) {
+        if !plan
+            .country
+            .is_some_and(|country| countries.contains(&country))
+        {
             return Err(Unfit::Country);
         }
         let fits = match plan.kind {
             NumberType::Mobile | NumberType::FixedLineOrMobile => true,
             NumberType::FixedLine => recipient.channel() == Channel::Voice || self.fixed_line_text,
-            NumberType::Voip | NumberType::Personal | NumberType::TollFree => self.types.contains(&plan.kind),
+            NumberType::Voip | NumberType::Personal | NumberType::TollFree => {
+                self.types.contains(&plan.kind)
+            }
             NumberType::PremiumRate
             | NumberType::SharedCost
             | NumberType::Pager
@@ -94,7 +101,10 @@ mod tests {
     }
 
     fn countries(names: &[&str]) -> BTreeSet<Country> {
-        names.iter().map(|name| Country::parse(name).unwrap()).collect()
+        names
+            .iter()
+            .map(|name| Country::parse(name).unwrap())
+            .collect()
     }
 
     fn number(channel: Channel, text: &str) -> Recipient {
@@ -103,68 +113,141 @@ mod tests {
 
     /// The numbers of the vectors, with their type and country.
     fn vectors() -> Vec<(String, String, String)> {
-        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/number_types.json")).unwrap();
         let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
         let rows = vectors["numbers"].as_array().unwrap();
-        rows.iter().map(|row| (text(row, "number"), text(row, "type"), text(row, "region"))).collect()
+        rows.iter()
+            .map(|row| (text(row, "number"), text(row, "type"), text(row, "region")))
+            .collect()
     }
 
     fn rules(types: &[NumberType], fixed_line_text: bool) -> NumberRules {
-        let all = vectors().into_iter().filter_map(|(_, _, region)| Country::parse(&region).ok()).collect();
-        NumberRules { countries: all, types: types.iter().copied().collect(), fixed_line_text, ..NumberRules::default() }
+        let all = vectors()
+            .into_iter()
+            .filter_map(|(_, _, region)| Country::parse(&region).ok())
+            .collect();
+        NumberRules {
+            countries: all,
+            types: types.iter().copied().collect(),
+            fixed_line_text,
+            ..NumberRules::default()
+        }
     }
 
     #[test]
     fn send_01_without_a_list_no_number_gets_a_message_and_mail_does() {
         let none = NumberRules::default();
         for channel in NUMBERS {
-            assert_eq!(none.judge(&tenant("bank"), &number(channel, "+31612345678")), Err(Unfit::Country));
+            assert_eq!(
+                none.judge(&tenant("bank"), &number(channel, "+31612345678")),
+                Err(Unfit::Country)
+            );
         }
-        assert_eq!(none.judge(&tenant("bank"), &Recipient::parse(Channel::Email, "a@example.org").unwrap()), Ok(()));
+        assert_eq!(
+            none.judge(
+                &tenant("bank"),
+                &Recipient::parse(Channel::Email, "a@example.org").unwrap()
+            ),
+            Ok(())
+        );
     }
 
     #[test]
     fn send_01_a_tenants_own_list_takes_the_place_of_the_common_one() {
-        let by_tenant = [(tenant("bank"), countries(&["DE"])), (tenant("shut"), countries(&[]))].into();
-        let rules = NumberRules { countries: countries(&["NL"]), by_tenant, ..NumberRules::default() };
-        let judge = |name: &str, text: &str| rules.judge(&tenant(name), &number(Channel::Sms, text));
-        assert_eq!((judge("shop", "+31612345678"), judge("shop", "+4915112345678")), (Ok(()), Err(Unfit::Country)));
-        assert_eq!((judge("bank", "+31612345678"), judge("bank", "+4915112345678")), (Err(Unfit::Country), Ok(())));
+        let by_tenant = [
+            (tenant("bank"), countries(&["DE"])),
+            (tenant("shut"), countries(&[])),
+        ]
+        .into();
+        let rules = NumberRules {
+            countries: countries(&["NL"]),
+            by_tenant,
+            ..NumberRules::default()
+        };
+        let judge =
+            |name: &str, text: &str| rules.judge(&tenant(name), &number(Channel::Sms, text));
+        assert_eq!(
+            (
+                judge("shop", "+31612345678"),
+                judge("shop", "+4915112345678")
+            ),
+            (Ok(()), Err(Unfit::Country))
+        );
+        assert_eq!(
+            (
+                judge("bank", "+31612345678"),
+                judge("bank", "+4915112345678")
+            ),
+            (Err(Unfit::Country), Ok(()))
+        );
         assert_eq!(judge("shut", "+31612345678"), Err(Unfit::Country));
     }
 
     #[test]
     fn send_01_no_list_allows_a_network_of_the_whole_world() {
-        let rules = rules(&[NumberType::Voip, NumberType::Personal, NumberType::TollFree], true);
-        for text in ["+8823421234", "+979123456789", "+870301234567", "+80012345678"] {
+        let rules = rules(
+            &[NumberType::Voip, NumberType::Personal, NumberType::TollFree],
+            true,
+        );
+        for text in [
+            "+8823421234",
+            "+979123456789",
+            "+870301234567",
+            "+80012345678",
+        ] {
             for channel in NUMBERS {
-                assert_eq!(rules.judge(&tenant("bank"), &number(channel, text)), Err(Unfit::Country), "{text}");
+                assert_eq!(
+                    rules.judge(&tenant("bank"), &number(channel, text)),
+                    Err(Unfit::Country),
+                    "{text}"
+                );
             }
         }
     }
 
     #[test]
     fn send_02_one_number_of_each_type_per_region() {
-        let by_policy = [("Voip", NumberType::Voip), ("Personal", NumberType::Personal), ("TollFree", NumberType::TollFree)];
-        let (strict, lax) = (rules(&[], false), rules(&by_policy.map(|(_, kind)| kind), true));
+        let by_policy = [
+            ("Voip", NumberType::Voip),
+            ("Personal", NumberType::Personal),
+            ("TollFree", NumberType::TollFree),
+        ];
+        let (strict, lax) = (
+            rules(&[], false),
+            rules(&by_policy.map(|(_, kind)| kind), true),
+        );
         let mut judged = 0;
-        for (text, kind, region) in vectors().into_iter().filter(|(_, _, region)| region != "001") {
+        for (text, kind, region) in vectors()
+            .into_iter()
+            .filter(|(_, _, region)| region != "001")
+        {
             for channel in NUMBERS {
-                let judge = |rules: &NumberRules| rules.judge(&tenant("bank"), &number(channel, &text)).is_ok();
+                let judge = |rules: &NumberRules| {
+                    rules
+                        .judge(&tenant("bank"), &number(channel, &text))
+                        .is_ok()
+                };
                 let (in_strict, in_lax) = match kind.as_str() {
                     "Mobile" | "FixedLineOrMobile" => (true, true),
                     "FixedLine" => (channel == Channel::Voice, true),
                     "Voip" | "Personal" | "TollFree" => (false, true),
                     _ => (false, false),
                 };
-                assert_eq!((judge(&strict), judge(&lax)), (in_strict, in_lax), "{text} {kind} of {region} by {channel:?}");
+                assert_eq!(
+                    (judge(&strict), judge(&lax)),
+                    (in_strict, in_lax),
+                    "{text} {kind} of {region} by {channel:?}"
+                );
                 judged += 1;
             }
         }
         assert!(judged > 200, "{judged}");
         for (name, kind) in by_policy {
             let rules = rules(&[kind], false);
-            for (text, other, _) in vectors().into_iter().filter(|(_, other, _)| by_policy.iter().any(|(name, _)| name == other))
+            for (text, other, _) in vectors()
+                .into_iter()
+                .filter(|(_, other, _)| by_policy.iter().any(|(name, _)| name == other))
             {
                 let judged = rules.judge(&tenant("bank"), &number(Channel::Sms, &text));
                 assert!(other == name || judged.is_err(), "{name} allows no {other}");

@@ -20,8 +20,13 @@ impl TestRecipients {
     /// has a code that nobody knows beforehand.
     #[must_use]
     pub fn code_of_all(&self, recipients: &[Recipient]) -> Option<&Digits> {
-        let all = recipients.iter().all(|recipient| self.code(recipient).is_some());
-        recipients.first().filter(|_| all).and_then(|first| self.code(first))
+        let all = recipients
+            .iter()
+            .all(|recipient| self.code(recipient).is_some());
+        recipients
+            .first()
+            .filter(|_| all)
+            .and_then(|first| self.code(first))
     }
 
     /// How many there are.
@@ -44,7 +49,12 @@ impl TestRecipients {
 
 impl FromIterator<(Recipient, Digits)> for TestRecipients {
     fn from_iter<T: IntoIterator<Item = (Recipient, Digits)>>(recipients: T) -> Self {
-        Self(recipients.into_iter().map(|(recipient, code)| (recipient.expose().to_owned(), code)).collect())
+        Self(
+            recipients
+                .into_iter()
+                .map(|(recipient, code)| (recipient.expose().to_owned(), code))
+                .collect(),
+        )
     }
 }
 
@@ -60,15 +70,33 @@ mod tests {
     fn known() -> TestRecipients {
         let code = |text: &[u8]| Digits::from_ascii(text).unwrap();
         let number = (recipient(Channel::Sms, "+31 6 1000 0001"), code(b"123456"));
-        [number, (recipient(Channel::Email, "ci@example.org"), code(b"654321"))].into_iter().collect()
+        [
+            number,
+            (recipient(Channel::Email, "ci@example.org"), code(b"654321")),
+        ]
+        .into_iter()
+        .collect()
     }
 
     #[test]
     fn a_number_is_a_test_recipient_by_every_channel_and_spelling_and_its_neighbours_are_not() {
-        let code = |channel, address| known().code(&recipient(channel, address)).map(|code| code.expose().to_owned());
-        assert_eq!(code(Channel::Voice, "+31610000001").as_deref(), Some("123456"));
-        assert_eq!(code(Channel::Whatsapp, "+31 (0)6-1000 0001").as_deref(), Some("123456"));
-        assert_eq!(code(Channel::Email, "ci@EXAMPLE.org").as_deref(), Some("654321"));
+        let code = |channel, address| {
+            known()
+                .code(&recipient(channel, address))
+                .map(|code| code.expose().to_owned())
+        };
+        assert_eq!(
+            code(Channel::Voice, "+31610000001").as_deref(),
+            Some("123456")
+        );
+        assert_eq!(
+            code(Channel::Whatsapp, "+31 (0)6-1000 0001").as_deref(),
+            Some("123456")
+        );
+        assert_eq!(
+            code(Channel::Email, "ci@EXAMPLE.org").as_deref(),
+            Some("654321")
+        );
         for (channel, address) in [
             (Channel::Sms, "+31610000002"),
             (Channel::Email, "ci+1@example.org"),
@@ -81,14 +109,26 @@ mod tests {
 
     #[test]
     fn one_other_recipient_makes_the_code_unknown() {
-        let (number, mail) = (recipient(Channel::Sms, "+31610000001"), recipient(Channel::Email, "ci@example.org"));
+        let (number, mail) = (
+            recipient(Channel::Sms, "+31610000001"),
+            recipient(Channel::Email, "ci@example.org"),
+        );
         let anna = recipient(Channel::Email, "anna@example.org");
         let code = |recipients: &[&Recipient]| {
             let recipients: Vec<_> = recipients.iter().copied().cloned().collect();
-            known().code_of_all(&recipients).map(|code| code.expose().to_owned())
+            known()
+                .code_of_all(&recipients)
+                .map(|code| code.expose().to_owned())
         };
-        assert_eq!(code(&[&mail, &number]).as_deref(), Some("654321"), "that of the first");
-        assert_eq!((code(&[&number, &anna]), code(&[&anna]), code(&[])), (None, None, None));
+        assert_eq!(
+            code(&[&mail, &number]).as_deref(),
+            Some("654321"),
+            "that of the first"
+        );
+        assert_eq!(
+            (code(&[&number, &anna]), code(&[&anna]), code(&[])),
+            (None, None, None)
+        );
         assert!(TestRecipients::default().code_of_all(&[number]).is_none());
     }
 }

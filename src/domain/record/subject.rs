@@ -50,35 +50,59 @@ impl SubjectRecord {
     /// The subject may have had failures of which nothing is known: half of the limit is taken as spent.
     #[must_use]
     pub fn half_spent(self, rules: &SubjectRules) -> Self {
-        Self { failures: Failures::half_spent(rules.failure_limit), ..self }
+        Self {
+            failures: Failures::half_spent(rules.failure_limit),
+            ..self
+        }
     }
 
     /// The record as its next commit writes it: one version on, and with the moment of its last event.
     #[must_use]
     pub fn stamped(self, events: &[Event], at: Timestamp) -> Self {
-        let last_event_at = if events.is_empty() { self.last_event_at } else { at };
-        Self { version: self.version + 1, last_event_at, ..self }
+        let last_event_at = if events.is_empty() {
+            self.last_event_at
+        } else {
+            at
+        };
+        Self {
+            version: self.version + 1,
+            last_event_at,
+            ..self
+        }
     }
 
     /// Finds a verification.
     #[must_use]
     pub fn find(&self, id: &VerificationId) -> Option<&Verification> {
-        self.verifications.iter().find(|verification| verification.id == *id)
+        self.verifications
+            .iter()
+            .find(|verification| verification.id == *id)
     }
 
     /// Finds the verification that a request with this mark made or changed.
     #[must_use]
     pub fn find_request(&self, mark: &Mark) -> Option<(&Verification, &Mark)> {
         self.verifications.iter().find_map(|verification| {
-            let request = verification.requests.iter().find(|request| request.id == *mark)?;
+            let request = verification
+                .requests
+                .iter()
+                .find(|request| request.id == *mark)?;
             Some((verification, &request.body))
         })
     }
 
     /// Lets one verification take a step; the others stay.
     #[must_use]
-    pub fn step(mut self, id: &VerificationId, step: impl FnOnce(Verification) -> Verification) -> Self {
-        if let Some(at) = self.verifications.iter().position(|verification| verification.id == *id) {
+    pub fn step(
+        mut self,
+        id: &VerificationId,
+        step: impl FnOnce(Verification) -> Verification,
+    ) -> Self {
+        if let Some(at) = self
+            .verifications
+            .iter()
+            .position(|verification| verification.id == *id)
+        {
             let verification = self.verifications.remove(at);
             self.verifications.insert(at, step(verification));
         }
@@ -87,13 +111,23 @@ impl SubjectRecord {
 
     /// Closes a pending verification and says so in an event; exactly one of these events ends each start.
     #[must_use]
-    pub fn close(self, id: &VerificationId, outcome: Outcome, at: Timestamp, events: &mut Vec<Event>) -> Self {
+    pub fn close(
+        self,
+        id: &VerificationId,
+        outcome: Outcome,
+        at: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Self {
         self.step(id, |verification| match verification.phase {
             Phase::Closed { .. } => verification,
             Phase::Pending(_) => {
                 events.push(Event::of(&verification, at, What::Closed { outcome }));
                 // Readers said since the expiry that it ended then.
-                let ended_at = if outcome == Outcome::Expired { verification.expires_at } else { at };
+                let ended_at = if outcome == Outcome::Expired {
+                    verification.expires_at
+                } else {
+                    at
+                };
                 verification.close(outcome, ended_at)
             }
         })
@@ -107,7 +141,10 @@ impl SubjectRecord {
         events: &mut Vec<Event>,
         outcome: impl Fn(&Verification) -> Option<Outcome>,
     ) -> Self {
-        let ends: Vec<_> = self.pending().filter_map(|v| Some((v.id, outcome(v)?))).collect();
+        let ends: Vec<_> = self
+            .pending()
+            .filter_map(|v| Some((v.id, outcome(v)?)))
+            .collect();
         for (id, outcome) in ends {
             self = self.close(&id, outcome, at, events);
         }
@@ -117,7 +154,13 @@ impl SubjectRecord {
     /// Meets the store as it is now: a verification that another generation made is over, and the counts
     /// are charged for what may have been lost.
     #[must_use]
-    pub fn adopt(mut self, generation: Generation, rules: &SubjectRules, now: Now, events: &mut Vec<Event>) -> Self {
+    pub fn adopt(
+        mut self,
+        generation: Generation,
+        rules: &SubjectRules,
+        now: Now,
+        events: &mut Vec<Event>,
+    ) -> Self {
         if self.generation == generation {
             return self;
         }
@@ -125,25 +168,34 @@ impl SubjectRecord {
         self.generation = generation;
         // What readers saw expire stays expired.
         let outcome = |v: &Verification| {
-            if now.is_past(v.expires_at) { Outcome::Expired } else { Outcome::Canceled(CancelCause::Generation) }
+            if now.is_past(v.expires_at) {
+                Outcome::Expired
+            } else {
+                Outcome::Canceled(CancelCause::Generation)
+            }
         };
         self.close_where(now.stamp(), events, |v| Some(outcome(v)))
     }
 
     /// The pending verifications.
     pub fn pending(&self) -> impl Iterator<Item = &Verification> {
-        self.verifications.iter().filter(|verification| matches!(verification.phase, Phase::Pending(_)))
+        self.verifications
+            .iter()
+            .filter(|verification| matches!(verification.phase, Phase::Pending(_)))
     }
 
     /// The pending verifications of an origin that are in time.
     pub fn live(&self, origin: Origin, now: Now) -> impl Iterator<Item = &Verification> {
-        self.verifications.iter().filter(move |verification| verification.origin == origin && verification.live(now).is_some())
+        self.verifications.iter().filter(move |verification| {
+            verification.origin == origin && verification.live(now).is_some()
+        })
     }
 
     /// Forgets closed verifications and recipients whose time has come.
     #[must_use]
     pub fn forget(mut self, now: Now, rules: &SubjectRules) -> Self {
-        self.verifications.retain(|v| v.forget_at(rules).is_none_or(|at| !now.has_reached(at)));
+        self.verifications
+            .retain(|v| v.forget_at(rules).is_none_or(|at| !now.has_reached(at)));
         self.reached.forget(now);
         self
     }
@@ -154,7 +206,11 @@ impl SubjectRecord {
     /// # Errors
     /// When there will be room: the closed ones are all too young, and a spent code must answer `CLOSED`.
     pub fn make_room(mut self, origin: Origin, now: Now) -> Result<Self, Timestamp> {
-        let anonymous = self.verifications.iter().filter(|v| v.origin == Origin::Anonymous).count();
+        let anonymous = self
+            .verifications
+            .iter()
+            .filter(|v| v.origin == Origin::Anonymous)
+            .count();
         let own_part_full = origin == Origin::Anonymous && anonymous >= CLOSED_ANONYMOUS_MAX;
         if self.verifications.len() < CLOSED_MAX && !own_part_full {
             return Ok(self);
@@ -164,7 +220,12 @@ impl SubjectRecord {
             Phase::Closed { .. } => Some(v.expires_at.plus(CLOSED_MARGIN)),
             Phase::Pending(_) => None,
         };
-        let oldest = self.verifications.iter().enumerate().filter_map(|(at, v)| Some((free_at(v)?, at))).min();
+        let oldest = self
+            .verifications
+            .iter()
+            .enumerate()
+            .filter_map(|(at, v)| Some((free_at(v)?, at)))
+            .min();
         match oldest {
             Some((free, at)) if now.has_reached(free) => {
                 self.verifications.remove(at);
@@ -195,7 +256,11 @@ impl SubjectRecord {
     #[must_use]
     pub fn is_spent(&self, now: Now, rules: &SubjectRules) -> bool {
         let end = self.last_event_at.plus(rules.event_retention);
-        self.verifications.is_empty() && self.failures.clear_at().is_some_and(|clear| now.has_reached(clear.max(end)))
+        self.verifications.is_empty()
+            && self
+                .failures
+                .clear_at()
+                .is_some_and(|clear| now.has_reached(clear.max(end)))
     }
 
     /// Until when it must be kept; `None` while there is a count, which nothing may end but a success. A margin
@@ -204,14 +269,27 @@ impl SubjectRecord {
     pub fn keep_until(&self, rules: &SubjectRules) -> Option<Timestamp> {
         let clear = self.failures.clear_at()?;
         let events = self.last_event_at.plus(rules.event_retention);
-        let verifications = self.verifications.iter().map(|v| v.expires_at.plus(CLOSED_MARGIN + rules.closed_retention)).max();
-        Some(clear.max(events).max(verifications.unwrap_or_default()).plus(CLOSED_MARGIN))
+        let verifications = self
+            .verifications
+            .iter()
+            .map(|v| v.expires_at.plus(CLOSED_MARGIN + rules.closed_retention))
+            .max();
+        Some(
+            clear
+                .max(events)
+                .max(verifications.unwrap_or_default())
+                .plus(CLOSED_MARGIN),
+        )
     }
 
     /// When it next wants attention; `None` if a bare count is all that is left.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Option<Timestamp> {
-        let next = self.verifications.iter().map(|verification| verification.wake_at(now, rules)).min();
+        let next = self
+            .verifications
+            .iter()
+            .map(|verification| verification.wake_at(now, rules))
+            .min();
         next.or_else(|| {
             let end = self.last_event_at.plus(rules.event_retention);
             match self.failures.clear_at() {

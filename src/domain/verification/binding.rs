@@ -23,19 +23,34 @@ impl Binding {
     pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
         let mut wrong = Vec::new();
         for (name, value) in &values {
-            let name_fits =
-                (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            let name_fits = (1..=32).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if !name_fits {
-                wrong.push((name.clone(), Invalid("must have a name of 1 to 32 of a-z, 0-9 and _")));
+                wrong.push((
+                    name.clone(),
+                    Invalid("must have a name of 1 to 32 of a-z, 0-9 and _"),
+                ));
             } else if !is_printable(value, VALUE_CHARS_MAX) {
-                wrong.push((name.clone(), Invalid("must be 1 to 512 printable characters, without spaces at either end")));
+                wrong.push((
+                    name.clone(),
+                    Invalid("must be 1 to 512 printable characters, without spaces at either end"),
+                ));
             }
         }
         let binding = Self(values);
         if binding.canonical().len() > CANONICAL_BYTES_MAX {
-            wrong.push((String::new(), Invalid("must be at most 4096 bytes in canonical form")));
+            wrong.push((
+                String::new(),
+                Invalid("must be at most 4096 bytes in canonical form"),
+            ));
         }
-        if wrong.is_empty() { Ok(binding) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(binding)
+        } else {
+            Err(wrong)
+        }
     }
 
     /// Each name and value, sorted by the bytes of the names, each with its length in four big-endian bytes before it.
@@ -65,7 +80,9 @@ impl Binding {
 
     /// The names and values, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -80,13 +97,21 @@ mod tests {
     use super::*;
 
     fn binding(values: &[(&str, &str)]) -> Result<Binding, Vec<(String, Invalid)>> {
-        Binding::parse(values.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+        Binding::parse(
+            values
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
     fn bind_04_order_does_not_matter_and_bytes_do() {
         let digest = |values| binding(values).unwrap().digest();
-        assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
+        assert_eq!(
+            digest(&[("a", "1"), ("b", "2")]),
+            digest(&[("b", "2"), ("a", "1")])
+        );
         assert_ne!(digest(&[("a", "1")]), digest(&[("a", "1.0")]));
         assert_ne!(digest(&[("a", "b")]), digest(&[("b", "a")]));
     }
@@ -95,15 +120,26 @@ mod tests {
     fn bind_05_the_digest_is_sha_256_of_the_documented_form() {
         // Computed independently with Python: hashlib.sha256(b'\0\0\0\x06amount\0\0\0\x05100.0')
         let expected = "b3ae6e6e40584b8a1747029a3abbdbcaeab6f4bec41a942108df7c9c6895789b";
-        assert_eq!(hex::encode(binding(&[("amount", "100.0")]).unwrap().digest()), expected);
+        assert_eq!(
+            hex::encode(binding(&[("amount", "100.0")]).unwrap().digest()),
+            expected
+        );
     }
 
     #[test]
     fn every_violation_is_reported() {
-        let wrong = binding(&[("Amount", "1"), ("payee", " x"), ("ok", "1"), ("control", "a\u{0}")]).unwrap_err();
+        let wrong = binding(&[
+            ("Amount", "1"),
+            ("payee", " x"),
+            ("ok", "1"),
+            ("control", "a\u{0}"),
+        ])
+        .unwrap_err();
         assert_eq!(wrong.len(), 3);
         let long = "x".repeat(512);
-        let many: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|n| (n, long.as_str())).to_vec();
+        let many: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
+            .map(|n| (n, long.as_str()))
+            .to_vec();
         assert_eq!(binding(&many).unwrap_err()[0].0, "");
     }
 }

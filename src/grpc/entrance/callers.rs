@@ -42,8 +42,16 @@ impl Callers {
     #[must_use]
     pub fn new(credentials: Vec<Credential>, rate: ShieldRate) -> Self {
         let quota = Quota::per_second(rate.calls_per_s).allow_burst(rate.burst);
-        let known = |caller| Known { caller: Arc::new(caller), shield: RateLimiter::direct(quota) };
-        Self(credentials.into_iter().map(|c| (c.key_sha256, known(c.caller))).collect())
+        let known = |caller| Known {
+            caller: Arc::new(caller),
+            shield: RateLimiter::direct(quota),
+        };
+        Self(
+            credentials
+                .into_iter()
+                .map(|c| (c.key_sha256, known(c.caller)))
+                .collect(),
+        )
     }
 
     /// The caller of `authorization: Bearer KEY`, if its shield lets the call through.
@@ -51,12 +59,19 @@ impl Callers {
     /// # Errors
     /// [`Failure::CallerUnknown`], [`Failure::CallerTooFast`].
     pub fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Failure> {
-        let bearer = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = headers
+            .get(http::header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let key = bearer.and_then(bearer_key).ok_or(Failure::CallerUnknown)?;
-        let known = self.0.get(&api_key_hash(key)).ok_or(Failure::CallerUnknown)?;
+        let known = self
+            .0
+            .get(&api_key_hash(key))
+            .ok_or(Failure::CallerUnknown)?;
         known.shield.check().map_err(|until| {
             let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-            Failure::CallerTooFast { retry_after: wait.max(Duration::from_millis(1)) }
+            Failure::CallerTooFast {
+                retry_after: wait.max(Duration::from_millis(1)),
+            }
         })?;
         Ok(known.caller.clone())
     }

@@ -28,7 +28,10 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 /// The connections of a listener, at most `connections_max` at once: what is above is closed at once.
 ///
 /// It ends only when dropped: an error of the socket is logged and waited out.
-pub fn accept(listener: TcpListener, connections_max: usize) -> impl Stream<Item = io::Result<Connection>> + Send {
+pub fn accept(
+    listener: TcpListener,
+    connections_max: usize,
+) -> impl Stream<Item = io::Result<Connection>> + Send {
     let room = Arc::new(Semaphore::new(connections_max));
     stream::unfold((listener, room), |(listener, room)| async move {
         loop {
@@ -63,7 +66,11 @@ pub struct Connection {
 impl Connection {
     fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
         let silence = Some((Box::pin(tokio::time::sleep(HANDSHAKE_DEADLINE)), 0));
-        Self { stream, silence, _permit: permit }
+        Self {
+            stream,
+            silence,
+            _permit: permit,
+        }
     }
 }
 
@@ -72,15 +79,24 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> TcpConnectInfo {
         let addr = |found: io::Result<SocketAddr>| found.ok();
-        TcpConnectInfo { local_addr: addr(self.stream.local_addr()), remote_addr: addr(self.stream.peer_addr()) }
+        TcpConnectInfo {
+            local_addr: addr(self.stream.local_addr()),
+            remote_addr: addr(self.stream.peer_addr()),
+        }
     }
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let Some((deadline, seen)) = &mut self.silence else { return read };
+        let Some((deadline, seen)) = &mut self.silence else {
+            return read;
+        };
         *seen += buf.filled().len() - before;
         if *seen >= FIRST_BYTES {
             self.silence = None;
@@ -94,7 +110,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -106,7 +126,11 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 

@@ -7,7 +7,9 @@ use crate::{
     domain::{
         code::{guess::Guess, link::BrowserMark},
         decide::CancelReason,
-        ids::{Acr, ActionName, AttemptId, Locale, Reference, RequestId, SubjectId, VerificationId},
+        ids::{
+            Acr, ActionName, AttemptId, Locale, Reference, RequestId, SubjectId, VerificationId,
+        },
         limit::quota::Network,
         recipient::{Channel, Recipient},
         verification::{
@@ -46,13 +48,24 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     fields.optional("audience", &request.audience, Acr::parse);
     let network = fields.optional("source_ip", &request.source_ip, Network::parse);
     let quota_keys = quota_keys(&mut fields, &request.quota_keys);
-    let browser = fields.optional("browser_sha256", &request.browser_sha256, BrowserMark::parse);
+    let browser = fields.optional(
+        "browser_sha256",
+        &request.browser_sha256,
+        BrowserMark::parse,
+    );
     let subject = fields.take("subject", SubjectId::parse(&request.subject));
     let action = fields.take("action", ActionName::parse(&request.action));
     let recipients = recipients(&mut fields, &request.recipients);
     let locale = fields.optional("locale", &request.locale, Locale::parse);
-    let agents_own = request.contact.as_ref().map(|given| agents_own(&mut fields, given)).unwrap_or_default();
-    let contact = request.contact.as_ref().and_then(|given| contact(&mut fields, given));
+    let agents_own = request
+        .contact
+        .as_ref()
+        .map(|given| agents_own(&mut fields, given))
+        .unwrap_or_default();
+    let contact = request
+        .contact
+        .as_ref()
+        .and_then(|given| contact(&mut fields, given));
     let preferred = preferred(&mut fields, "preferred_channel", request.preferred_channel);
     let acr = fields.optional("prior_acr", &request.prior_acr, Acr::parse);
     let binding = binding(&mut fields, std::mem::take(&mut request.binding));
@@ -83,7 +96,8 @@ fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
         fields.wrong("quota_keys", "must be at most 8");
     }
     let each = given.iter().enumerate().take(QUOTA_KEYS_MAX);
-    each.filter_map(|(at, key)| fields.take(&format!("quota_keys[{at}]"), Reference::parse(key))).collect()
+    each.filter_map(|(at, key)| fields.take(&format!("quota_keys[{at}]"), Reference::parse(key)))
+        .collect()
 }
 
 fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
@@ -92,14 +106,26 @@ fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
     }
     let mut parsed = Vec::with_capacity(given.len().min(RECIPIENTS_MAX));
     for (at, recipient) in given.iter().enumerate().take(RECIPIENTS_MAX) {
-        if recipient.registered_at.is_some_and(|at| !(0..1_000_000_000).contains(&at.nanos) || at.seconds < 0) {
-            fields.wrong(&format!("recipients[{at}].registered_at"), "must be an instant after 1970");
+        if recipient
+            .registered_at
+            .is_some_and(|at| !(0..1_000_000_000).contains(&at.nanos) || at.seconds < 0)
+        {
+            fields.wrong(
+                &format!("recipients[{at}].registered_at"),
+                "must be an instant after 1970",
+            );
         }
         match channel(recipient.channel()) {
             Some(channel) => {
-                parsed.extend(fields.take(&format!("recipients[{at}].address"), Recipient::parse(channel, &recipient.address)));
+                parsed.extend(fields.take(
+                    &format!("recipients[{at}].address"),
+                    Recipient::parse(channel, &recipient.address),
+                ));
             }
-            None => fields.wrong(&format!("recipients[{at}].channel"), "must be sms, email, voice, whatsapp or push"),
+            None => fields.wrong(
+                &format!("recipients[{at}].channel"),
+                "must be sms, email, voice, whatsapp or push",
+            ),
         }
     }
     parsed
@@ -132,9 +158,17 @@ fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
         fields.wrong("contact.channel", "must be a known contact channel");
         return None;
     };
-    let name = channel.as_str_name().trim_start_matches("CONTACT_CHANNEL_").to_ascii_lowercase();
+    let name = channel
+        .as_str_name()
+        .trim_start_matches("CONTACT_CHANNEL_")
+        .to_ascii_lowercase();
     let channel = (channel != v1::ContactChannel::Unspecified).then_some(name);
-    Some(Contact { id: id?, case, channel, agent })
+    Some(Contact {
+        id: id?,
+        case,
+        channel,
+        agent,
+    })
 }
 
 /// The addresses of the agent. They are compared and not kept.
@@ -145,20 +179,50 @@ fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
     if !given.agent_recipients.is_empty() && given.agent_id.is_empty() {
         fields.wrong("contact.agent_id", "is required with agent_recipients");
     }
-    let each = given.agent_recipients.iter().enumerate().take(AGENT_RECIPIENTS_MAX);
-    let parse = |text: &str| Recipient::parse(if text.contains('@') { Channel::Email } else { Channel::Voice }, text);
-    each.filter_map(|(at, text)| fields.take(&format!("contact.agent_recipients[{at}]"), parse(text))).collect()
+    let each = given
+        .agent_recipients
+        .iter()
+        .enumerate()
+        .take(AGENT_RECIPIENTS_MAX);
+    let parse = |text: &str| {
+        Recipient::parse(
+            if text.contains('@') {
+                Channel::Email
+            } else {
+                Channel::Voice
+            },
+            text,
+        )
+    };
+    each.filter_map(|(at, text)| {
+        fields.take(&format!("contact.agent_recipients[{at}]"), parse(text))
+    })
+    .collect()
 }
 
-fn binding(fields: &mut Fields, given: std::collections::BTreeMap<String, String>) -> Option<Binding> {
+fn binding(
+    fields: &mut Fields,
+    given: std::collections::BTreeMap<String, String>,
+) -> Option<Binding> {
     let refused = match Binding::parse(given) {
         Ok(binding) => return Some(binding),
         Err(refused) => refused,
     };
     for (name, invalid) in refused {
         // The name itself is the caller's text: it is shown cut, and only as far as it can be printed.
-        let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(32).collect();
-        fields.wrong(&if name.is_empty() { "binding".to_owned() } else { format!("binding.{name}") }, invalid.0);
+        let name: String = name
+            .chars()
+            .filter(|c| c.is_ascii_graphic())
+            .take(32)
+            .collect();
+        fields.wrong(
+            &if name.is_empty() {
+                "binding".to_owned()
+            } else {
+                format!("binding.{name}")
+            },
+            invalid.0,
+        );
     }
     None
 }
@@ -171,7 +235,10 @@ pub(super) fn id(text: &str) -> Result<VerificationId, Failure> {
 
 pub(super) fn check(request: &v1::CheckCodeRequest) -> Result<CheckRequest, Failure> {
     let mut fields = Fields::default();
-    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let id = fields.take(
+        "verification_id",
+        VerificationId::parse(&request.verification_id),
+    );
     let attempt = fields.take("attempt_id", AttemptId::parse(&request.attempt_id));
     let entry_mode = entry_mode(&mut fields, request.entry_mode);
     if !request.transcript.is_empty() {
@@ -181,7 +248,14 @@ pub(super) fn check(request: &v1::CheckCodeRequest) -> Result<CheckRequest, Fail
         fields.wrong("code", "is required");
     }
     let guess = Guess::parse(&request.code);
-    let parsed = (|| Some(CheckRequest { id: id?, attempt: attempt?, guess, entry_mode: entry_mode? }))();
+    let parsed = (|| {
+        Some(CheckRequest {
+            id: id?,
+            attempt: attempt?,
+            guess,
+            entry_mode: entry_mode?,
+        })
+    })();
     fields.finish(parsed)
 }
 
@@ -190,7 +264,13 @@ fn entry_mode(fields: &mut Fields, number: i32) -> Option<EntryMode> {
         Ok(v1::EntryMode::Portal) => Some(EntryMode::Portal),
         Ok(v1::EntryMode::IvrKeypad) => Some(EntryMode::IvrKeypad),
         Ok(v1::EntryMode::App) => Some(EntryMode::App),
-        Ok(v1::EntryMode::Unspecified | v1::EntryMode::IvrSpeech | v1::EntryMode::Link | v1::EntryMode::AgentRelay) | Err(_) => {
+        Ok(
+            v1::EntryMode::Unspecified
+            | v1::EntryMode::IvrSpeech
+            | v1::EntryMode::Link
+            | v1::EntryMode::AgentRelay,
+        )
+        | Err(_) => {
             fields.wrong("entry_mode", "must be PORTAL, IVR_KEYPAD or APP");
             None
         }
@@ -202,15 +282,30 @@ pub(super) fn resend(mut request: v1::ResendCodeRequest) -> Result<ResendRequest
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
     request.request_id.clear();
     let body = body(&request);
-    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let id = fields.take(
+        "verification_id",
+        VerificationId::parse(&request.verification_id),
+    );
     let wanted = preferred(&mut fields, "channel", request.channel);
-    let parsed = (|| Some(ResendRequest { id: id?, request_id: request_id?, channel: wanted, body }))();
+    let parsed = (|| {
+        Some(ResendRequest {
+            id: id?,
+            request_id: request_id?,
+            channel: wanted,
+            body,
+        })
+    })();
     fields.finish(parsed)
 }
 
-pub(super) fn cancel(request: &v1::CancelVerificationRequest) -> Result<(VerificationId, CancelReason), Failure> {
+pub(super) fn cancel(
+    request: &v1::CancelVerificationRequest,
+) -> Result<(VerificationId, CancelReason), Failure> {
     let mut fields = Fields::default();
-    let id = fields.take("verification_id", VerificationId::parse(&request.verification_id));
+    let id = fields.take(
+        "verification_id",
+        VerificationId::parse(&request.verification_id),
+    );
     let reason = match v1::CancelReason::try_from(request.reason) {
         Ok(v1::CancelReason::Requested) => Some(CancelReason::Requested),
         Ok(v1::CancelReason::NotMe) => Some(CancelReason::NotMe),

@@ -24,19 +24,31 @@ pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verifi
         verification_id: v.id.to_string(),
         status: status(v.status(*now)).into(),
         action: v.action.as_str().to_owned(),
-        channel: last.map_or(v1::Channel::Unspecified, |delivery| channel(delivery.channel)).into(),
-        masked_recipient: last.map(|delivery| delivery.masked.clone()).unwrap_or_default(),
+        channel: last
+            .map_or(v1::Channel::Unspecified, |delivery| {
+                channel(delivery.channel)
+            })
+            .into(),
+        masked_recipient: last
+            .map(|delivery| delivery.masked.clone())
+            .unwrap_or_default(),
         expires_at: Some(instant(v.expires_at)),
         attempts_left: live.map_or(0, |pending| v.attempts_left(pending)).into(),
         sends_left: sends_left.into(),
-        next_resend_at: live.filter(|_| sends_left > 0).map(|pending| instant(pending.next_resend_at)),
+        next_resend_at: live
+            .filter(|_| sends_left > 0)
+            .map(|pending| instant(pending.next_resend_at)),
         methods: live.map(methods).unwrap_or_default(),
         deliveries: v.deliveries.iter().map(delivery).collect(),
         explanation,
         created_at: Some(instant(v.created_at)),
-        next_attempt_at: live.filter(|_| !now.has_reached(standing.next_attempt_at)).map(|_| instant(standing.next_attempt_at)),
+        next_attempt_at: live
+            .filter(|_| !now.has_reached(standing.next_attempt_at))
+            .map(|_| instant(standing.next_attempt_at)),
         closed_at: v.closed_at(*now).map(instant),
-        next_channel: next_step.map_or(v1::Channel::Unspecified, |step| channel(step.channel)).into(),
+        next_channel: next_step
+            .map_or(v1::Channel::Unspecified, |step| channel(step.channel))
+            .into(),
         next_step_at: next_step.map(|step| instant(step.at)),
     }
 }
@@ -83,15 +95,25 @@ fn methods(pending: &Pending) -> Vec<i32> {
         Channel::Whatsapp => v1::Method::WhatsappCode,
         Channel::Push => v1::Method::Push,
     };
-    pending.limits.channels.iter().filter(reachable).map(|channel| method(channel).into()).collect()
+    pending
+        .limits
+        .channels
+        .iter()
+        .filter(reachable)
+        .map(|channel| method(channel).into())
+        .collect()
 }
 
 fn delivery(delivery: &Delivery) -> v1::Delivery {
     let (status, failure) = match &delivery.status {
-        DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => (v1::DeliveryStatus::Queued, ""),
+        DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => {
+            (v1::DeliveryStatus::Queued, "")
+        }
         DeliveryStatus::Sent => (v1::DeliveryStatus::Sent, ""),
         DeliveryStatus::Delivered => (v1::DeliveryStatus::Delivered, ""),
-        DeliveryStatus::Undelivered { reason } => (v1::DeliveryStatus::Undelivered, reason.as_str()),
+        DeliveryStatus::Undelivered { reason } => {
+            (v1::DeliveryStatus::Undelivered, reason.as_str())
+        }
         DeliveryStatus::Failed { reason } => (v1::DeliveryStatus::Failed, reason.as_str()),
     };
     v1::Delivery {

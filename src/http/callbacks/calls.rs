@@ -27,15 +27,32 @@ pub(super) async fn pressed(
     Path((sender, token)): Path<(String, String)>,
     incoming: Incoming,
 ) -> Response {
-    let known = callbacks.receivers.get(&sender).and_then(|receiver| Some((receiver, receiver.dialect?)));
-    let Some((receiver, dialect)) = known else { return Outcome::Absent.status().into_response() };
-    let answer = callbacks.answer(&sender, receiver, dialect, &token, &incoming).await;
-    count(&sender, answer.as_ref().map_or_else(|outcome| outcome.word(), |_| "call"));
+    let known = callbacks
+        .receivers
+        .get(&sender)
+        .and_then(|receiver| Some((receiver, receiver.dialect?)));
+    let Some((receiver, dialect)) = known else {
+        return Outcome::Absent.status().into_response();
+    };
+    let answer = callbacks
+        .answer(&sender, receiver, dialect, &token, &incoming)
+        .await;
+    count(
+        &sender,
+        answer
+            .as_ref()
+            .map_or_else(|outcome| outcome.word(), |_| "call"),
+    );
     match answer {
         // It may hold the code.
-        Ok(answer) => {
-            ([(header::CACHE_CONTROL, "no-store"), (header::CONTENT_TYPE, dialect.content_type())], answer).into_response()
-        }
+        Ok(answer) => (
+            [
+                (header::CACHE_CONTROL, "no-store"),
+                (header::CONTENT_TYPE, dialect.content_type()),
+            ],
+            answer,
+        )
+            .into_response(),
         Err(outcome) => outcome.status().into_response(),
     }
 }
@@ -56,11 +73,18 @@ impl Callbacks {
         if !dialect.is_pressed(&incoming.body) {
             return Ok(dialect.nothing());
         }
-        let spoken = self.service.spoken(sender, token).await?.ok_or(Outcome::Absent)?;
+        let spoken = self
+            .service
+            .spoken(sender, token)
+            .await?
+            .ok_or(Outcome::Absent)?;
         self.take_once(sender, id).await?;
         // Somebody waits on the telephone, so the code is said even if that cannot be noted.
         if spoken.is_code
-            && let Err(failure) = self.service.receipt(sender, token, Receipt::Delivered).await
+            && let Err(failure) = self
+                .service
+                .receipt(sender, token, Receipt::Delivered)
+                .await
         {
             tracing::warn!(%failure, "A call says its code, and its delivery stays as it was.");
         }
@@ -79,11 +103,15 @@ impl Dialect {
     /// Was a key pressed? A provider that says nothing of keys says no.
     fn is_pressed(self, body: &[u8]) -> bool {
         match self {
-            Self::Twiml => url::form_urlencoded::parse(body).any(|(name, value)| name == "Digits" && !value.is_empty()),
+            Self::Twiml => url::form_urlencoded::parse(body)
+                .any(|(name, value)| name == "Digits" && !value.is_empty()),
             Self::Ncco => {
                 let event: Value = serde_json::from_slice(body).unwrap_or_default();
                 // `{"dtmf": {"digits": "1"}}`, and in an older form of the event `{"dtmf": "1"}`.
-                let keys = event.pointer("/dtmf/digits").or_else(|| event.get("dtmf")).and_then(Value::as_str);
+                let keys = event
+                    .pointer("/dtmf/digits")
+                    .or_else(|| event.get("dtmf"))
+                    .and_then(Value::as_str);
                 keys.is_some_and(|keys| !keys.is_empty())
             }
         }
@@ -102,12 +130,24 @@ impl Dialect {
         let lines = spoken.text.lines().filter(|line| !line.trim().is_empty());
         match self {
             Self::Twiml => {
-                let say = |line| format!("<Say language=\"{}\">{}</Say>", spoken.voice, HtmlEscape(line));
-                twiml(&lines.map(say).collect::<Vec<_>>().join("<Pause length=\"1\"/>"))
+                let say = |line| {
+                    format!(
+                        "<Say language=\"{}\">{}</Say>",
+                        spoken.voice,
+                        HtmlEscape(line)
+                    )
+                };
+                twiml(
+                    &lines
+                        .map(say)
+                        .collect::<Vec<_>>()
+                        .join("<Pause length=\"1\"/>"),
+                )
             }
-            Self::Ncco => {
-                lines.map(|line| json!({"action": "talk", "language": spoken.voice, "text": line})).collect::<Value>().to_string()
-            }
+            Self::Ncco => lines
+                .map(|line| json!({"action": "talk", "language": spoken.voice, "text": line}))
+                .collect::<Value>()
+                .to_string(),
         }
     }
 }
@@ -122,15 +162,27 @@ mod tests {
 
     fn spoken() -> Spoken {
         let text = "Your code is: 1 2 3, 4 5 6.\n\nFor <Tom & \"Co\">.".to_owned();
-        Spoken { text, voice: "en-GB", is_code: true }
+        Spoken {
+            text,
+            voice: "en-GB",
+            is_code: true,
+        }
     }
 
     #[test]
     fn text_06_only_a_key_counts_as_a_key_press() {
-        for (body, pressed) in
-            [("Digits=5", true), ("CallSid=CA1&Digits=%23", true), ("Digits=", false), ("digits=5", false), ("", false)]
-        {
-            assert_eq!(Dialect::Twiml.is_pressed(body.as_bytes()), pressed, "{body}");
+        for (body, pressed) in [
+            ("Digits=5", true),
+            ("CallSid=CA1&Digits=%23", true),
+            ("Digits=", false),
+            ("digits=5", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                Dialect::Twiml.is_pressed(body.as_bytes()),
+                pressed,
+                "{body}"
+            );
         }
         for (body, pressed) in [
             (r#"{"dtmf": {"digits": "1", "timed_out": false}}"#, true),
@@ -151,6 +203,12 @@ mod tests {
         assert_eq!(Dialect::Twiml.say(&spoken()), twiml);
         let ncco: Value = serde_json::from_str(&Dialect::Ncco.say(&spoken())).unwrap();
         let talk = |text: &str| json!({"action": "talk", "language": "en-GB", "text": text});
-        assert_eq!(ncco, json!([talk("Your code is: 1 2 3, 4 5 6."), talk("For <Tom & \"Co\">.")]));
+        assert_eq!(
+            ncco,
+            json!([
+                talk("Your code is: 1 2 3, 4 5 6."),
+                talk("For <Tom & \"Co\">.")
+            ])
+        );
     }
 }

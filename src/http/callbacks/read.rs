@@ -34,7 +34,10 @@ pub(super) fn read(reading: &Reading, query: &str, body: &[u8]) -> Result<Vec<It
         None => vec![&whole],
         Some(path) => all(&whole, path),
     };
-    Ok(items.into_iter().map(|item| read_one(reading, item)).collect())
+    Ok(items
+        .into_iter()
+        .map(|item| read_one(reading, item))
+        .collect())
 }
 
 fn read_one(reading: &Reading, item: &Value) -> Item {
@@ -45,39 +48,71 @@ fn read_one(reading: &Reading, item: &Value) -> Item {
     } else if is_in(&reading.sent) {
         Some(Receipt::Sent)
     } else if is_in(&reading.undelivered) {
-        let words = [word.unwrap_or_default(), first(item, &reading.error).unwrap_or_default()];
-        Some(Receipt::Undelivered { reason: reason(&words) })
+        let words = [
+            word.unwrap_or_default(),
+            first(item, &reading.error).unwrap_or_default(),
+        ];
+        Some(Receipt::Undelivered {
+            reason: reason(&words),
+        })
     } else {
         None
     };
-    Item { receipt, reference: first(item, &reading.reference) }
+    Item {
+        receipt,
+        reference: first(item, &reading.reference),
+    }
 }
 
 /// A form or a query as one flat object.
 fn fields(text: &[u8]) -> Value {
     let pairs = url::form_urlencoded::parse(text).into_owned();
-    Value::Object(pairs.map(|(name, value)| (name, Value::String(value))).collect::<Map<_, _>>())
+    Value::Object(
+        pairs
+            .map(|(name, value)| (name, Value::String(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 /// Every value that a pointer with `*` leads to.
 fn all<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
-    let Some((before, after)) = path.split_once("/*") else { return value.pointer(path).into_iter().collect() };
+    let Some((before, after)) = path.split_once("/*") else {
+        return value.pointer(path).into_iter().collect();
+    };
     let list = value.pointer(before).and_then(Value::as_array);
-    list.into_iter().flatten().flat_map(|item| all(item, after)).collect()
+    list.into_iter()
+        .flatten()
+        .flat_map(|item| all(item, after))
+        .collect()
 }
 
 fn first(item: &Value, pointers: &[String]) -> Option<String> {
-    pointers.iter().find_map(|pointer| match item.pointer(pointer)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    })
+    pointers
+        .iter()
+        .find_map(|pointer| match item.pointer(pointer)? {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::String(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        })
 }
 
 /// `undelivered_30003`: words for machines, so that no sentence of a provider gets into a record.
 fn reason(words: &[String]) -> String {
-    let clean = |word: &String| word.to_ascii_lowercase().replace(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(), "_");
-    let words: Vec<String> = words.iter().filter(|word| !word.is_empty()).map(clean).collect();
+    let clean = |word: &String| {
+        word.to_ascii_lowercase().replace(
+            |c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(),
+            "_",
+        )
+    };
+    let words: Vec<String> = words
+        .iter()
+        .filter(|word| !word.is_empty())
+        .map(clean)
+        .collect();
     let mut reason = words.join("_");
     reason.truncate(REASON_BYTES_MAX);
     reason
@@ -107,26 +142,44 @@ mod tests {
     }
 
     fn item(receipt: Option<Receipt>, reference: Option<&str>) -> Item {
-        Item { receipt, reference: reference.map(str::to_owned) }
+        Item {
+            receipt,
+            reference: reference.map(str::to_owned),
+        }
     }
 
     fn undelivered(reason: &str) -> Receipt {
-        Receipt::Undelivered { reason: reason.to_owned() }
+        Receipt::Undelivered {
+            reason: reason.to_owned(),
+        }
     }
 
     #[test]
     fn a_form_is_read_as_one_flat_object() {
         let of = |body: &str| read(&reading(Place::Form, None), "", body.as_bytes()).unwrap();
-        assert_eq!(of("MessageStatus=delivered&id=SM1"), [item(Some(Receipt::Delivered), Some("SM1"))]);
-        assert_eq!(of("MessageStatus=undelivered&ErrorCode=30003"), [item(Some(undelivered("undelivered_30003")), None)]);
-        assert_eq!(of("MessageStatus=sent&id="), [item(Some(Receipt::Sent), None)]);
+        assert_eq!(
+            of("MessageStatus=delivered&id=SM1"),
+            [item(Some(Receipt::Delivered), Some("SM1"))]
+        );
+        assert_eq!(
+            of("MessageStatus=undelivered&ErrorCode=30003"),
+            [item(Some(undelivered("undelivered_30003")), None)]
+        );
+        assert_eq!(
+            of("MessageStatus=sent&id="),
+            [item(Some(Receipt::Sent), None)]
+        );
         assert_eq!(of("MessageStatus=queued"), [item(None, None)], "no news");
         assert_eq!(of("unrelated=1"), [item(None, None)]);
     }
 
     #[test]
     fn a_query_is_read_and_the_body_is_not() {
-        let found = read(&reading(Place::Query, None), "id=m%201&status=delivered", b"status=failed");
+        let found = read(
+            &reading(Place::Query, None),
+            "id=m%201&status=delivered",
+            b"status=failed",
+        );
         assert_eq!(found, Ok(vec![item(Some(Receipt::Delivered), Some("m 1"))]));
     }
 
@@ -143,15 +196,27 @@ mod tests {
             item(Some(Receipt::Sent), Some("b")),
             item(Some(undelivered("failed_131026")), Some("7")),
         ];
-        assert_eq!(read(&reading, "", body.to_string().as_bytes()).unwrap(), expected);
+        assert_eq!(
+            read(&reading, "", body.to_string().as_bytes()).unwrap(),
+            expected
+        );
         assert_eq!(read(&reading, "", b"{\"entry\": 1}"), Ok(Vec::new()));
         assert_eq!(read(&reading, "", b"{\"entry\": [}"), Err(Unreadable));
     }
 
     #[test]
     fn log_03_no_text_of_a_provider_gets_into_a_reason() {
-        let long = reason(&texts(&["failed", &"Number +31 612345678 äé\r\n".repeat(9)]));
-        assert!(long.len() <= REASON_BYTES_MAX && long.starts_with("failed_number__31"), "{long}");
-        assert!(long.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+        let long = reason(&texts(&[
+            "failed",
+            &"Number +31 612345678 äé\r\n".repeat(9),
+        ]));
+        assert!(
+            long.len() <= REASON_BYTES_MAX && long.starts_with("failed_number__31"),
+            "{long}"
+        );
+        assert!(
+            long.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        );
     }
 }

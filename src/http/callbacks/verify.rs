@@ -46,7 +46,12 @@ impl Verifier {
     /// # Errors
     /// A secret of Standard Webhooks has another form.
     pub fn new(scheme: Scheme, username: &str, secrets: &[&str]) -> Result<Self, WrongSecret> {
-        let all = |key: fn(&[u8]) -> MacKey| secrets.iter().map(|secret| key(secret.as_bytes())).collect::<Vec<_>>();
+        let all = |key: fn(&[u8]) -> MacKey| {
+            secrets
+                .iter()
+                .map(|secret| key(secret.as_bytes()))
+                .collect::<Vec<_>>()
+        };
         Ok(match scheme {
             // The auth token signs with the one, the shared keys of newer accounts with the other.
             Scheme::Twilio => Self::Twilio([all(MacKey::sha_1), all(MacKey::sha_256)].concat()),
@@ -54,10 +59,14 @@ impl Verifier {
             Scheme::Messagebird => Self::Messagebird(all(MacKey::sha_256)),
             Scheme::Meta => Self::Meta(all(MacKey::sha_256)),
             Scheme::Basic => {
-                let pair = |secret: &&str| SharedText::new(&BASE64_STANDARD.encode(format!("{username}:{secret}")));
+                let pair = |secret: &&str| {
+                    SharedText::new(&BASE64_STANDARD.encode(format!("{username}:{secret}")))
+                };
                 Self::Basic(secrets.iter().map(pair).collect())
             }
-            Scheme::StandardWebhooks => Self::StandardWebhooks(WebhookKeys::parse(secrets.iter().copied())?),
+            Scheme::StandardWebhooks => {
+                Self::StandardWebhooks(WebhookKeys::parse(secrets.iter().copied())?)
+            }
         })
     }
 
@@ -66,7 +75,11 @@ impl Verifier {
     ///
     /// # Errors
     /// [`NotGenuine`]; the caller is not told why.
-    pub(super) fn verify(&self, call: &Call<'_>, now: Timestamp) -> Result<Option<String>, NotGenuine> {
+    pub(super) fn verify(
+        &self,
+        call: &Call<'_>,
+        now: Timestamp,
+    ) -> Result<Option<String>, NotGenuine> {
         match self {
             Self::Twilio(keys) => twilio(keys, call).map(|()| None),
             Self::Vonage(keys) => jwt::vonage(keys, call, now).map(Some),
@@ -89,7 +102,10 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     fn header(&self, name: impl AsHeaderName) -> Result<&str, NotGenuine> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).ok_or(NotGenuine::Unsigned)
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .ok_or(NotGenuine::Unsigned)
     }
 }
 
@@ -121,17 +137,27 @@ fn genuine(is: bool) -> Result<(), NotGenuine> {
 
 fn fresh(seconds: u64, now: Timestamp) -> Result<(), NotGenuine> {
     let off = (now.as_micros() / 1_000_000).abs_diff(seconds);
-    if off <= TOLERANCE.as_secs() { Ok(()) } else { Err(NotGenuine::Stale) }
+    if off <= TOLERANCE.as_secs() {
+        Ok(())
+    } else {
+        Err(NotGenuine::Stale)
+    }
 }
 
 /// The URL, then each name with its value, in order, each pair once.
 fn twilio(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
     let signature = call.header("x-twilio-signature")?;
-    let tag = BASE64_STANDARD.decode(signature).map_err(|_| NotGenuine::Unsigned)?;
-    let fields: BTreeSet<(String, String)> = url::form_urlencoded::parse(call.body).into_owned().collect();
+    let tag = BASE64_STANDARD
+        .decode(signature)
+        .map_err(|_| NotGenuine::Unsigned)?;
+    let fields: BTreeSet<(String, String)> = url::form_urlencoded::parse(call.body)
+        .into_owned()
+        .collect();
     let signed = |url: &String| {
         let mut parts = vec![url.as_bytes()];
-        fields.iter().for_each(|(name, value)| parts.extend([name.as_bytes(), value.as_bytes()]));
+        fields
+            .iter()
+            .for_each(|(name, value)| parts.extend([name.as_bytes(), value.as_bytes()]));
         keys.iter().any(|key| key.verifies(&parts, &tag))
     };
     genuine(call.urls.iter().any(signed))
@@ -139,17 +165,26 @@ fn twilio(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
 
 fn meta(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
     let signature = call.header("x-hub-signature-256")?;
-    let tag = signature.strip_prefix("sha256=").and_then(|digits| hex::decode(digits).ok()).ok_or(NotGenuine::Unsigned)?;
+    let tag = signature
+        .strip_prefix("sha256=")
+        .and_then(|digits| hex::decode(digits).ok())
+        .ok_or(NotGenuine::Unsigned)?;
     genuine(keys.iter().any(|key| key.verifies(&[call.body], &tag)))
 }
 
 fn basic(pairs: &[SharedText], call: &Call<'_>) -> Result<(), NotGenuine> {
-    let given = call.header(AUTHORIZATION)?.strip_prefix("Basic ").ok_or(NotGenuine::Unsigned)?;
+    let given = call
+        .header(AUTHORIZATION)?
+        .strip_prefix("Basic ")
+        .ok_or(NotGenuine::Unsigned)?;
     genuine(pairs.iter().any(|pair| pair.is(given)))
 }
 
 fn standard(keys: &WebhookKeys, call: &Call<'_>, now: Timestamp) -> Result<String, NotGenuine> {
-    let (id, signature) = (call.header("webhook-id")?, call.header("webhook-signature")?);
+    let (id, signature) = (
+        call.header("webhook-id")?,
+        call.header("webhook-signature")?,
+    );
     let seconds = digits(call.header("webhook-timestamp")?).ok_or(NotGenuine::Unsigned)?;
     let id = usable(id)?;
     genuine(keys.verifies(&id, seconds, call.body, signature))?;
@@ -159,11 +194,17 @@ fn standard(keys: &WebhookKeys, call: &Call<'_>, now: Timestamp) -> Result<Strin
 
 /// A number as the sender of a header writes it: no sign, no fraction.
 fn digits(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    text.parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn usable(id: &str) -> Result<String, NotGenuine> {
-    if (1..=ID_BYTES_MAX).contains(&id.len()) { Ok(id.to_owned()) } else { Err(NotGenuine::Unsigned) }
+    if (1..=ID_BYTES_MAX).contains(&id.len()) {
+        Ok(id.to_owned())
+    } else {
+        Err(NotGenuine::Unsigned)
+    }
 }
 
 #[cfg(test)]

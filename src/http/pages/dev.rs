@@ -45,7 +45,9 @@ pub fn router(outbox: Arc<Outbox>) -> Router {
     Router::new()
         .route("/dev/outbox", get(list))
         .route("/dev", get(page))
-        .layer(map_response(|response| async { harden(response, &HEADERS) }))
+        .layer(map_response(|response| async {
+            harden(response, &HEADERS)
+        }))
         .with_state(outbox)
 }
 
@@ -81,7 +83,12 @@ async fn list(State(outbox): State<Arc<Outbox>>) -> Json<Vec<Shown>> {
 }
 
 async fn page(State(outbox): State<Arc<Outbox>>) -> Response {
-    let letters: Vec<Shown> = outbox.list().into_iter().take(PAGE_LETTERS_MAX).map(Shown::from).collect();
+    let letters: Vec<Shown> = outbox
+        .list()
+        .into_iter()
+        .take(PAGE_LETTERS_MAX)
+        .map(Shown::from)
+        .collect();
     match render(&letters) {
         Ok(page) => Html(page).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -105,13 +112,19 @@ fn render(letters: &[Shown]) -> Result<String, minijinja::Error> {
         })
         .collect();
     let own = |text: &str| Value::from_safe_string(text.to_owned());
-    Environment::new().render_named_str("page.html", PAGE, context! { letters, style => own(STYLE), script => own(SCRIPT) })
+    Environment::new().render_named_str(
+        "page.html",
+        PAGE,
+        context! { letters, style => own(STYLE), script => own(SCRIPT) },
+    )
 }
 
 /// `2026-11-24T09:30:00.5Z`; times beyond the year 9999 are shown as its end.
 fn rfc_3339(at: Timestamp) -> String {
     let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX).to_string()
+    jiff::Timestamp::from_microsecond(micros)
+        .unwrap_or(jiff::Timestamp::MAX)
+        .to_string()
 }
 
 #[cfg(test)]
@@ -141,8 +154,16 @@ mod tests {
         Letter {
             message: Message {
                 delivery: DeliveryId([number; 16]),
-                verification: VerificationId { subject: SubjectKey([1; 16]), random: [number; 16] },
-                receipt: ReceiptToken::new(&ring(1, &["a"]), "mail", &SubjectKey([1; 16]), &DeliveryId([number; 16])),
+                verification: VerificationId {
+                    subject: SubjectKey([1; 16]),
+                    random: [number; 16],
+                },
+                receipt: ReceiptToken::new(
+                    &ring(1, &["a"]),
+                    "mail",
+                    &SubjectKey([1; 16]),
+                    &DeliveryId([number; 16]),
+                ),
                 recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
                 content: Content {
                     subject: "Your <code>".to_owned(),
@@ -160,11 +181,20 @@ mod tests {
     }
 
     async fn get(outbox: &Arc<Outbox>, path: &str) -> Response {
-        router(Arc::clone(outbox)).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+        router(Arc::clone(outbox))
+            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+            .await
+            .unwrap()
     }
 
     async fn body(response: Response) -> String {
-        String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+        String::from_utf8(
+            to_bytes(response.into_body(), 1 << 20)
+                .await
+                .unwrap()
+                .to_vec(),
+        )
+        .unwrap()
     }
 
     #[tokio::test]
@@ -172,8 +202,14 @@ mod tests {
         let outbox = Arc::<Outbox>::default();
         outbox.put(letter(1, "first"));
         outbox.put(letter(2, "second"));
-        let list: Vec<BTreeMap<String, String>> = serde_json::from_str(&body(get(&outbox, "/dev/outbox").await).await).unwrap();
-        assert_eq!(list.iter().map(|letter| letter["text"].as_str()).collect::<Vec<_>>(), ["second", "first"]);
+        let list: Vec<BTreeMap<String, String>> =
+            serde_json::from_str(&body(get(&outbox, "/dev/outbox").await).await).unwrap();
+        assert_eq!(
+            list.iter()
+                .map(|letter| letter["text"].as_str())
+                .collect::<Vec<_>>(),
+            ["second", "first"]
+        );
         let expected = [
             ("address", "anna@example.org"),
             ("channel", "email"),
@@ -181,15 +217,26 @@ mod tests {
             ("sent_at", "2026-11-24T09:30:00.5Z"),
             ("subject", "Your <code>"),
             ("text", "second"),
-            ("verification_id", &letter(2, "").message.verification.to_string()),
+            (
+                "verification_id",
+                &letter(2, "").message.verification.to_string(),
+            ),
         ];
-        assert_eq!(list[0], expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert_eq!(
+            list[0],
+            expected
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        );
     }
 
     #[tokio::test]
     async fn an_empty_page_says_what_to_do_next() {
         let page = body(get(&Arc::default(), "/dev").await).await;
-        assert!(page.contains("grpcurl") && page.contains("StartVerification"), "{page}");
+        assert!(
+            page.contains("grpcurl") && page.contains("StartVerification"),
+            "{page}"
+        );
     }
 
     #[tokio::test]
@@ -197,8 +244,14 @@ mod tests {
         let outbox = Arc::<Outbox>::default();
         outbox.put(letter(1, "<script>alert(1)</script>{{7*7}}\"'&"));
         let page = body(get(&outbox, "/dev").await).await;
-        assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;{{7*7}}&quot;&#x27;&amp;"), "{page}");
-        assert!(page.contains("Your &lt;code&gt;") && page.contains(">123456<"), "{page}");
+        assert!(
+            page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;{{7*7}}&quot;&#x27;&amp;"),
+            "{page}"
+        );
+        assert!(
+            page.contains("Your &lt;code&gt;") && page.contains(">123456<"),
+            "{page}"
+        );
         assert_eq!(page.matches("<script").count(), 1, "our own");
     }
 
@@ -217,8 +270,14 @@ mod tests {
         let page = body(get(&Arc::default(), "/dev").await).await;
         for (tag, source) in [("style", STYLE), ("script", SCRIPT)] {
             assert!(page.contains(&format!("<{tag}>{source}</{tag}>")));
-            let hash = STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.as_bytes()));
-            assert!(POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")), "{tag}-src 'sha256-{hash}'");
+            let hash = STANDARD.encode(aws_lc_rs::digest::digest(
+                &aws_lc_rs::digest::SHA256,
+                source.as_bytes(),
+            ));
+            assert!(
+                POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")),
+                "{tag}-src 'sha256-{hash}'"
+            );
         }
     }
 }

@@ -8,7 +8,9 @@ use axum::{
 /// Sets these headers on a response.
 pub(super) fn harden(mut response: Response, headers: &[(HeaderName, &'static str)]) -> Response {
     for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -13,7 +13,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, StatusCode,
         header::{
-            ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+            ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, REFERRER_POLICY, VARY,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::map_response,
@@ -66,7 +67,9 @@ pub fn router(page: LinkPage) -> Router {
     Router::new()
         .route("/link", get(show).post(press))
         .layer(limited)
-        .layer(map_response(|response| async { harden(response, &HEADERS) }))
+        .layer(map_response(|response| async {
+            harden(response, &HEADERS)
+        }))
         .with_state(Arc::new(page))
 }
 
@@ -78,31 +81,68 @@ struct Sent {
 
 async fn show(State(page): State<Arc<LinkPage>>, headers: HeaderMap) -> Response {
     let words = page.words(&headers);
-    page.render(StatusCode::OK, words, &Said { heading: words.ask, more: words.ask_more, button: Some(words.button) })
+    page.render(
+        StatusCode::OK,
+        words,
+        &Said {
+            heading: words.ask,
+            more: words.ask_more,
+            button: Some(words.button),
+        },
+    )
 }
 
-async fn press(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: Result<Form<Sent>, FormRejection>) -> Response {
+async fn press(
+    State(page): State<Arc<LinkPage>>,
+    headers: HeaderMap,
+    form: Result<Form<Sent>, FormRejection>,
+) -> Response {
     let words = page.words(&headers);
-    let token = form.ok().and_then(|Form(sent)| LinkToken::parse(&sent.token).ok());
+    let token = form
+        .ok()
+        .and_then(|Form(sent)| LinkToken::parse(&sent.token).ok());
     let press = match token {
         Some(token) => page.service.follow(token, browser(&headers)).await,
         None => Ok(Press::Unknown),
     };
     let (status, heading, more) = match press {
         Ok(Press::Approved) => (StatusCode::OK, words.approved, words.approved_more),
-        Ok(Press::OtherBrowser) => (StatusCode::FORBIDDEN, words.other_browser, words.other_browser_more),
+        Ok(Press::OtherBrowser) => (
+            StatusCode::FORBIDDEN,
+            words.other_browser,
+            words.other_browser_more,
+        ),
         // The same for both: who guesses learns nothing.
         Ok(Press::Unknown | Press::Over) => (StatusCode::GONE, words.over, words.over_more),
-        Err(_counted) => (StatusCode::SERVICE_UNAVAILABLE, words.later, words.later_more),
+        Err(_counted) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            words.later,
+            words.later_more,
+        ),
     };
-    page.render(status, words, &Said { heading, more, button: None })
+    page.render(
+        status,
+        words,
+        &Said {
+            heading,
+            more,
+            button: None,
+        },
+    )
 }
 
 /// What the caller keeps in this browser, as a mark.
 fn browser(headers: &HeaderMap) -> Option<BrowserMark> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, value)| *name == BROWSER_COOKIE && !value.is_empty()).map(|(_, value)| BrowserMark::of(value))
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, value)| *name == BROWSER_COOKIE && !value.is_empty())
+        .map(|(_, value)| BrowserMark::of(value))
 }
 
 /// What one page says.
@@ -114,7 +154,10 @@ struct Said {
 
 impl LinkPage {
     fn words(&self, headers: &HeaderMap) -> &'static Words {
-        let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+        let accepted = headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|accepted| accepted.to_str().ok())
+            .unwrap_or_default();
         words(accepted, &self.default_language)
     }
 
@@ -148,22 +191,36 @@ mod tests {
     #[test]
     fn the_policy_names_the_style_and_the_script_of_the_page() {
         for (tag, source) in [("style", STYLE), ("script", SCRIPT)] {
-            let hash = STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.as_bytes()));
-            assert!(POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")), "{tag}-src 'sha256-{hash}'");
+            let hash = STANDARD.encode(aws_lc_rs::digest::digest(
+                &aws_lc_rs::digest::SHA256,
+                source.as_bytes(),
+            ));
+            assert!(
+                POLICY.contains(&format!("{tag}-src 'sha256-{hash}'")),
+                "{tag}-src 'sha256-{hash}'"
+            );
         }
     }
 
     #[test]
     fn a_browser_is_known_by_its_cookie_alone() {
         let of = |cookies: &[&'static str]| {
-            let cookies = cookies.iter().map(|cookie| (COOKIE, HeaderValue::from_static(cookie)));
+            let cookies = cookies
+                .iter()
+                .map(|cookie| (COOKIE, HeaderValue::from_static(cookie)));
             browser(&cookies.collect())
         };
         let known = Some(BrowserMark::of("abc"));
         assert_eq!(of(&["countersign_browser=abc"]), known);
         assert_eq!(of(&["a=b; countersign_browser=abc; c=d"]), known);
         assert_eq!(of(&["a=b", "countersign_browser=abc"]), known);
-        for none in ["", "countersign_browser=", "countersign_browser", "xcountersign_browser=abc", "a=countersign_browser=abc"] {
+        for none in [
+            "",
+            "countersign_browser=",
+            "countersign_browser",
+            "xcountersign_browser=abc",
+            "a=countersign_browser=abc",
+        ] {
             assert_eq!(of(&[none]), None, "{none}");
         }
     }

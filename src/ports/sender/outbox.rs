@@ -24,7 +24,10 @@ pub struct Outbox(Mutex<VecDeque<Letter>>);
 impl Outbox {
     /// Puts a message in; the oldest one beyond the bound goes.
     pub fn put(&self, letter: Letter) {
-        let mut letters = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut letters = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         letters.push_front(letter);
         letters.truncate(OUTBOX_MAX);
     }
@@ -32,6 +35,11 @@ impl Outbox {
     /// The messages, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Letter> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }

@@ -82,32 +82,67 @@ impl RedisUrl {
             Some((redis, kind)) => (redis == "rediss", kind),
         };
         let known = ["redis", "rediss"].contains(&scheme.split('-').next().unwrap_or_default());
-        let rest = rest.strip_prefix("//").filter(|_| known && ["", "sentinel", "cluster"].contains(&kind)).ok_or(UNKNOWN)?;
+        let rest = rest
+            .strip_prefix("//")
+            .filter(|_| known && ["", "sentinel", "cluster"].contains(&kind))
+            .ok_or(UNKNOWN)?;
         if rest.contains(['?', '#']) {
             return Err(Invalid("takes no parameters"));
         }
         let (username, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         if username.contains(':') {
-            return Err(Invalid("must not hold a password: put it into a file, and its path into password_file"));
+            return Err(Invalid(
+                "must not hold a password: put it into a file, and its path into password_file",
+            ));
         }
         let mut parts = rest.trim_end_matches('/').split('/');
         let hosts = parts.next().unwrap_or_default();
-        let default_port = if kind == "sentinel" { SENTINEL_PORT } else { REDIS_PORT };
-        let endpoints: Vec<Endpoint> =
-            hosts.split(',').map(|host| Endpoint::parse(host, default_port)).collect::<Result<_, _>>()?;
-        let master = if kind == "sentinel" { parts.next().filter(|name| !name.is_empty()) } else { None };
+        let default_port = if kind == "sentinel" {
+            SENTINEL_PORT
+        } else {
+            REDIS_PORT
+        };
+        let endpoints: Vec<Endpoint> = hosts
+            .split(',')
+            .map(|host| Endpoint::parse(host, default_port))
+            .collect::<Result<_, _>>()?;
+        let master = if kind == "sentinel" {
+            parts.next().filter(|name| !name.is_empty())
+        } else {
+            None
+        };
         let db = parts.next();
         let kind = match (kind, master, endpoints.as_slice()) {
-            ("cluster", ..) if db.is_some() => return Err(Invalid("must name no database: a cluster has only one")),
+            ("cluster", ..) if db.is_some() => {
+                return Err(Invalid("must name no database: a cluster has only one"));
+            }
             ("cluster", ..) => RedisKind::Cluster(endpoints),
-            ("sentinel", Some(master), _) => RedisKind::Sentinel { sentinels: endpoints, master: master.to_owned() },
-            ("sentinel", None, _) => return Err(Invalid("must end with the name of the master, as the sentinels know it")),
+            ("sentinel", Some(master), _) => RedisKind::Sentinel {
+                sentinels: endpoints,
+                master: master.to_owned(),
+            },
+            ("sentinel", None, _) => {
+                return Err(Invalid(
+                    "must end with the name of the master, as the sentinels know it",
+                ));
+            }
             (_, _, [one]) => RedisKind::Single(one.clone()),
-            _ => return Err(Invalid("must name one server; several are redis-sentinel:// or redis-cluster://")),
+            _ => {
+                return Err(Invalid(
+                    "must name one server; several are redis-sentinel:// or redis-cluster://",
+                ));
+            }
         };
         let db = db.map_or(Some(0), |db| db.parse().ok().filter(|db| *db >= 0));
-        let db = db.filter(|_| parts.next().is_none()).ok_or(Invalid("must end with the number of the database, or without"))?;
-        Ok(Self { tls, kind, username: username.to_owned(), db })
+        let db = db.filter(|_| parts.next().is_none()).ok_or(Invalid(
+            "must end with the number of the database, or without",
+        ))?;
+        Ok(Self {
+            tls,
+            kind,
+            username: username.to_owned(),
+            db,
+        })
     }
 }
 
@@ -121,14 +156,27 @@ impl Endpoint {
         let (host, port) = match text.strip_prefix('[') {
             Some(v6) => {
                 let (host, port) = v6.split_once(']').ok_or_else(wrong)?;
-                (host, port.strip_prefix(':').or((port.is_empty()).then_some("")).ok_or_else(wrong)?)
+                (
+                    host,
+                    port.strip_prefix(':')
+                        .or((port.is_empty()).then_some(""))
+                        .ok_or_else(wrong)?,
+                )
             }
             None => text.split_once(':').unwrap_or((text, "")),
         };
-        let port = if port.is_empty() { Some(default_port) } else { port.parse().ok().filter(|port| *port > 0) };
-        let fits = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
+        let port = if port.is_empty() {
+            Some(default_port)
+        } else {
+            port.parse().ok().filter(|port| *port > 0)
+        };
+        let fits =
+            !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
         match (port, fits) {
-            (Some(port), true) => Ok(Self { host: host.to_owned(), port }),
+            (Some(port), true) => Ok(Self {
+                host: host.to_owned(),
+                port,
+            }),
             _ => Err(wrong()),
         }
     }
@@ -149,7 +197,10 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str, port: u16) -> Endpoint {
-        Endpoint { host: host.to_owned(), port }
+        Endpoint {
+            host: host.to_owned(),
+            port,
+        }
     }
 
     fn redis(text: &str) -> RedisUrl {
@@ -162,28 +213,57 @@ mod tests {
     #[test]
     fn a_store_is_memory_or_a_file() {
         assert_eq!(StoreUrl::parse("embedded:"), Ok(StoreUrl::Memory));
-        assert_eq!(StoreUrl::parse("embedded:a/b:c.redb"), Ok(StoreUrl::File("a/b:c.redb".into())));
+        assert_eq!(
+            StoreUrl::parse("embedded:a/b:c.redb"),
+            Ok(StoreUrl::File("a/b:c.redb".into()))
+        );
     }
 
     #[test]
     fn a_redis_is_one_server_a_master_known_to_sentinels_or_a_cluster() {
         let one = redis("redis://localhost");
-        assert_eq!((one.tls, one.kind, one.db), (false, RedisKind::Single(endpoint("localhost", 6379)), 0));
+        assert_eq!(
+            (one.tls, one.kind, one.db),
+            (false, RedisKind::Single(endpoint("localhost", 6379)), 0)
+        );
         let one = redis("rediss://app@[::1]:7000/3");
-        assert_eq!((one.tls, one.kind, one.db), (true, RedisKind::Single(endpoint("::1", 7000)), 3));
+        assert_eq!(
+            (one.tls, one.kind, one.db),
+            (true, RedisKind::Single(endpoint("::1", 7000)), 3)
+        );
         assert_eq!(one.username, "app");
         let sentinels = vec![endpoint("a", 26379), endpoint("b", 5000)];
         let watched = redis("redis-sentinel://a,b:5000/main/2");
-        assert_eq!((watched.kind, watched.db), (RedisKind::Sentinel { sentinels, master: "main".to_owned() }, 2));
+        assert_eq!(
+            (watched.kind, watched.db),
+            (
+                RedisKind::Sentinel {
+                    sentinels,
+                    master: "main".to_owned()
+                },
+                2
+            )
+        );
         let cluster = redis("rediss-cluster://a:1,b:2,c:3");
         let nodes = vec![endpoint("a", 1), endpoint("b", 2), endpoint("c", 3)];
-        assert_eq!((cluster.tls, cluster.kind), (true, RedisKind::Cluster(nodes)));
+        assert_eq!(
+            (cluster.tls, cluster.kind),
+            (true, RedisKind::Cluster(nodes))
+        );
     }
 
     #[test]
     fn what_is_no_store_is_refused_with_the_forms_there_are() {
-        for bad in ["", "embedded", "Embedded:", "postgres://host", "/var/lib/store", "redis:host", "redis-x://host", "rediss-:a"]
-        {
+        for bad in [
+            "",
+            "embedded",
+            "Embedded:",
+            "postgres://host",
+            "/var/lib/store",
+            "redis:host",
+            "redis-x://host",
+            "rediss-:a",
+        ] {
             assert_eq!(StoreUrl::parse(bad), Err(UNKNOWN), "{bad:?}");
         }
         for bad in [

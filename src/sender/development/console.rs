@@ -15,23 +15,46 @@ impl Sender for Console {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let block = block(message);
         // Standard output may be a pipe that nobody reads, and must not hold up a worker thread.
-        let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(block.as_bytes())).await;
+        let printed = tokio::task::spawn_blocking(move || {
+            std::io::stdout().lock().write_all(block.as_bytes())
+        })
+        .await;
         match printed {
             Ok(Ok(())) => Ok(Sent::default()),
-            Ok(Err(_)) | Err(_) => Err(SendError::NextSender { reason: "stdout_closed".to_owned() }),
+            Ok(Err(_)) | Err(_) => Err(SendError::NextSender {
+                reason: "stdout_closed".to_owned(),
+            }),
         }
     }
 }
 
 /// One message as one block of lines.
 fn block(message: &Message) -> String {
-    let Message { recipient, content, .. } = message;
-    let subject = if content.subject.is_empty() { String::new() } else { format!("Subject: {}\n", content.subject) };
+    let Message {
+        recipient, content, ..
+    } = message;
+    let subject = if content.subject.is_empty() {
+        String::new()
+    } else {
+        format!("Subject: {}\n", content.subject)
+    };
     // Of a push message both: what the locked screen shows, and the app.
-    let opened = content.opened.as_ref().map(|opened| format!("\n--\n{opened}")).unwrap_or_default();
-    let block = format!("---- {} to {}\n{subject}{}{opened}", recipient.channel().as_str(), recipient.expose(), content.text);
+    let opened = content
+        .opened
+        .as_ref()
+        .map(|opened| format!("\n--\n{opened}"))
+        .unwrap_or_default();
+    let block = format!(
+        "---- {} to {}\n{subject}{}{opened}",
+        recipient.channel().as_str(),
+        recipient.expose(),
+        content.text
+    );
     // A terminal obeys escape sequences.
-    let mut block: String = block.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let mut block: String = block
+        .chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect();
     block.push_str("\n----\n");
     block
 }
@@ -46,7 +69,10 @@ mod tests {
         let mut message = samples::message();
         message.content.subject = "Hello\u{1b}[2J".to_owned();
         message.content.text = "one\ntwo\u{7}".to_owned();
-        assert_eq!(block(&message), "---- email to anna@example.org\nSubject: Hello[2J\none\ntwo\n----\n");
+        assert_eq!(
+            block(&message),
+            "---- email to anna@example.org\nSubject: Hello[2J\none\ntwo\n----\n"
+        );
         message.content.opened = Some("123 456".to_owned());
         assert!(block(&message).ends_with("\none\ntwo\n--\n123 456\n----\n"));
     }

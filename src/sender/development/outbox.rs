@@ -24,7 +24,10 @@ pub struct OutboxSender {
 #[async_trait]
 impl Sender for OutboxSender {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        self.outbox.put(Letter { message: message.clone(), sent_at: self.clock.now() });
+        self.outbox.put(Letter {
+            message: message.clone(),
+            sent_at: self.clock.now(),
+        });
         Ok(Sent::default())
     }
 }
@@ -49,7 +52,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_kept_with_its_time() {
-        let sender = OutboxSender { outbox: Arc::default(), clock: Arc::new(Fixed(Timestamp::from_micros(7))) };
+        let sender = OutboxSender {
+            outbox: Arc::default(),
+            clock: Arc::new(Fixed(Timestamp::from_micros(7))),
+        };
         sender.send(&samples::message()).await.unwrap();
         let letters = sender.outbox.list();
         assert_eq!(letters.len(), 1);

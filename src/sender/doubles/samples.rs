@@ -51,8 +51,16 @@ pub(in crate::sender) fn push(address: &str) -> Message {
 pub(in crate::sender) fn message() -> Message {
     Message {
         delivery: DeliveryId([7; 16]),
-        verification: VerificationId { subject: SubjectKey([1; 16]), random: [2; 16] },
-        receipt: ReceiptToken::new(&ring(1, &["a"]), "sample", &SubjectKey([1; 16]), &DeliveryId([7; 16])),
+        verification: VerificationId {
+            subject: SubjectKey([1; 16]),
+            random: [2; 16],
+        },
+        receipt: ReceiptToken::new(
+            &ring(1, &["a"]),
+            "sample",
+            &SubjectKey([1; 16]),
+            &DeliveryId([7; 16]),
+        ),
         recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
         content: Content {
             subject: "Ihr Code für Überweisung".to_owned(),

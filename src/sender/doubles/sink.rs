@@ -19,7 +19,11 @@ pub(in crate::sender) struct Record {
 impl Record {
     /// The commands that begin with this.
     pub(in crate::sender) fn commands(&self, begin: &str) -> Vec<&str> {
-        self.commands.iter().map(String::as_str).filter(|command| command.starts_with(begin)).collect()
+        self.commands
+            .iter()
+            .map(String::as_str)
+            .filter(|command| command.starts_with(begin))
+            .collect()
     }
 }
 
@@ -51,7 +55,11 @@ impl Sink {
     }
 }
 
-async fn serve(stream: TcpStream, answers: &'static [(&'static str, &'static str)], record: Arc<Mutex<Record>>) -> Option<()> {
+async fn serve(
+    stream: TcpStream,
+    answers: &'static [(&'static str, &'static str)],
+    record: Arc<Mutex<Record>>,
+) -> Option<()> {
     let mut stream = BufReader::new(stream);
     reply(&mut stream, answers, "HELLO", "220 sink").await?;
     loop {
@@ -87,12 +95,23 @@ async fn reply(
     line: &str,
     usual: &'static str,
 ) -> Option<()> {
-    match answers.iter().find(|(begin, _)| line.starts_with(begin)).map_or(usual, |(_, answer)| answer) {
+    match answers
+        .iter()
+        .find(|(begin, _)| line.starts_with(begin))
+        .map_or(usual, |(_, answer)| answer)
+    {
         "HANG" => Some(()),
         "CLOSE" => None,
         answer => {
-            let (words, is_last) = answer.strip_suffix(" CLOSE").map_or((answer, false), |words| (words, true));
-            stream.get_mut().write_all(format!("{words}\r\n").as_bytes()).await.ok().filter(|()| !is_last)
+            let (words, is_last) = answer
+                .strip_suffix(" CLOSE")
+                .map_or((answer, false), |words| (words, true));
+            stream
+                .get_mut()
+                .write_all(format!("{words}\r\n").as_bytes())
+                .await
+                .ok()
+                .filter(|()| !is_last)
         }
     }
 }
@@ -102,7 +121,13 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let before = line.len();
-        stream.read_until(b'\n', &mut line).await.ok().filter(|_| line.len() > before)?;
+        stream
+            .read_until(b'\n', &mut line)
+            .await
+            .ok()
+            .filter(|_| line.len() > before)?;
     }
-    String::from_utf8(line).ok().map(|line| line.trim_end_matches("\r\n").to_owned())
+    String::from_utf8(line)
+        .ok()
+        .map(|line| line.trim_end_matches("\r\n").to_owned())
 }

@@ -51,7 +51,9 @@ impl Double {
             async move { answer(request, &shared, &answers).await }
         };
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        tokio::spawn(async move { axum::serve(Listener { tcp, acceptor }, Router::new().fallback(handle)).await });
+        tokio::spawn(async move {
+            axum::serve(Listener { tcp, acceptor }, Router::new().fallback(handle)).await
+        });
         Self { port, ca, seen }
     }
 
@@ -77,7 +79,12 @@ async fn answer(request: Request, seen: &Mutex<Vec<Seen>>, answers: &[Answer]) -
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let mut seen = seen.lock().unwrap();
     let (status, header, text) = answers[seen.len().min(answers.len() - 1)];
-    seen.push(Seen { version: parts.version, path: parts.uri.path().to_owned(), headers: parts.headers, body });
+    seen.push(Seen {
+        version: parts.version,
+        path: parts.uri.path().to_owned(),
+        headers: parts.headers,
+        body,
+    });
     let mut response = (StatusCode::from_u16(status).unwrap(), text).into_response();
     if let Some((name, value)) = header {
         response.headers_mut().insert(name, value.parse().unwrap());
@@ -90,14 +97,26 @@ fn certified(protocols: &[&str]) -> (ServerConfig, tempfile::NamedTempFile) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(params.self_signed(&ca_key).unwrap().pem().as_bytes()).unwrap();
+    file.write_all(params.self_signed(&ca_key).unwrap().pem().as_bytes())
+        .unwrap();
     let issuer = Issuer::new(params, ca_key);
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let mut config = config
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|protocol| protocol.as_bytes().to_vec())
+        .collect();
     (config, file)
 }
 
@@ -112,7 +131,9 @@ impl axum::serve::Listener for Listener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let Ok((stream, address)) = self.tcp.accept().await else { continue };
+            let Ok((stream, address)) = self.tcp.accept().await else {
+                continue;
+            };
             // Who does not trust it, or speaks another protocol, goes away here.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);

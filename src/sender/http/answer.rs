@@ -34,7 +34,10 @@ pub struct AnswerRules {
 
 /// Reads an answer. Its words stay here: they tend to hold the address.
 pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent, SendError> {
-    let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
+    let json: Option<Value> = reply
+        .body
+        .as_ref()
+        .and_then(|body| serde_json::from_slice(body).ok());
     let at = |pointer: &Option<String>| json.as_ref()?.pointer(pointer.as_ref()?).and_then(text);
     let code = at(&rules.code_pointer);
     let is_in = |codes: &[String]| code.as_ref().is_some_and(|code| codes.contains(code));
@@ -51,18 +54,26 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
     if !takes(rules, reply.status) {
         return Err(refusal(reply.status));
     }
-    if reply.body.is_none() && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty()) {
+    if reply.body.is_none()
+        && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty())
+    {
         return Err(next_sender("oversized_reply"));
     }
     if !rules.success_codes.is_empty() && !is_in(&rules.success_codes) {
-        return Err(if code.is_some() { unfit("sender_refused") } else { next_sender("malformed_reply") });
+        return Err(if code.is_some() {
+            unfit("sender_refused")
+        } else {
+            next_sender("malformed_reply")
+        });
     }
     let reference = at(&rules.reference_pointer);
     if rules.reference_pointer.is_some() && reference.is_none() {
         // Somebody else answered in the provider's place: a proxy, a page for logging in.
         return Err(next_sender("malformed_reply"));
     }
-    Ok(Sent { reference: reference.and_then(|reference| ProviderReference::parse(&reference).ok()) })
+    Ok(Sent {
+        reference: reference.and_then(|reference| ProviderReference::parse(&reference).ok()),
+    })
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -75,7 +86,11 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn takes(rules: &AnswerRules, status: StatusCode) -> bool {
-    if rules.success_status.is_empty() { status.is_success() } else { rules.success_status.contains(&status.as_u16()) }
+    if rules.success_status.is_empty() {
+        status.is_success()
+    } else {
+        rules.success_status.contains(&status.as_u16())
+    }
 }
 
 /// Timed out on its side, too early, too many requests, or out of order: it passes.

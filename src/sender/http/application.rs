@@ -27,16 +27,28 @@ impl Application {
     ///
     /// # Errors
     /// It is no such key.
-    pub fn new(id: String, private_key: &SecretText, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, WrongKey> {
-        Ok(Self { id, signer: Arc::new(Signer::rs256(private_key)?), clock, entropy })
+    pub fn new(
+        id: String,
+        private_key: &SecretText,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, WrongKey> {
+        Ok(Self {
+            id,
+            signer: Arc::new(Signer::rs256(private_key)?),
+            clock,
+            entropy,
+        })
     }
 
     /// The header of one call, good for a minute and under an id of its own.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let now = self.clock.now().as_micros() / 1_000_000;
         let id = BASE64_URL_SAFE_NO_PAD.encode(fresh::<16>(&*self.entropy));
-        let claims = json!({"application_id": self.id, "iat": now, "exp": now + LIFE_SECONDS, "jti": id});
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.signer.sign(None, &claims))).ok()?;
+        let claims =
+            json!({"application_id": self.id, "iat": now, "exp": now + LIFE_SECONDS, "jti": id});
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {}", self.signer.sign(None, &claims))).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

@@ -53,7 +53,14 @@ pub struct RequestError {
 }
 
 /// Headers that follow from the connection and the body.
-const OWN_HEADERS: [&str; 6] = ["host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"];
+const OWN_HEADERS: [&str; 6] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+];
 
 /// A request, taken apart.
 #[derive(Debug)]
@@ -90,19 +97,33 @@ enum Json {
 type Parameters = BTreeMap<String, String>;
 
 impl Request {
-    pub(super) fn new(settings: &RequestSettings, parameters: &Parameters) -> Result<Self, RequestError> {
-        let url = Template::parse(&settings.url, parameters, in_url).map_err(|problem| error("url", problem))?;
+    pub(super) fn new(
+        settings: &RequestSettings,
+        parameters: &Parameters,
+    ) -> Result<Self, RequestError> {
+        let url = Template::parse(&settings.url, parameters, in_url)
+            .map_err(|problem| error("url", problem))?;
         if url.is_secret() {
-            return Err(error("url", "must not carry the message: URLs are logged by all that they pass".to_owned()));
+            return Err(error(
+                "url",
+                "must not carry the message: URLs are logged by all that they pass".to_owned(),
+            ));
         }
-        let names_host = url.fixed_begin().split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        let names_host = url
+            .fixed_begin()
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.contains('/'));
         if !names_host {
-            return Err(error("url", "must name its scheme and host without place-holders, and a path".to_owned()));
+            return Err(error(
+                "url",
+                "must name its scheme and host without place-holders, and a path".to_owned(),
+            ));
         }
         let body = match &settings.body {
             Body::Form(fields) => Parsed::Form(form(fields, parameters)?),
             Body::Json(text) => {
-                let value = serde_json::from_str(text).map_err(|problem| error("json", format!("is not JSON: {problem}")))?;
+                let value = serde_json::from_str(text)
+                    .map_err(|problem| error("json", format!("is not JSON: {problem}")))?;
                 Parsed::Json(json(value, parameters)?)
             }
         };
@@ -111,7 +132,13 @@ impl Request {
             Method::Put => reqwest::Method::PUT,
         };
         let headers = headers(&settings.headers, parameters)?;
-        Ok(Self { method, sample_url: url.sample(), url, headers, body })
+        Ok(Self {
+            method,
+            sample_url: url.sample(),
+            url,
+            headers,
+            body,
+        })
     }
 
     /// A URL that the template can give.
@@ -132,15 +159,26 @@ impl Request {
         let mut headers = HeaderMap::new();
         for (name, template) in &self.headers {
             let text = template.render(values, as_it_is);
-            headers.insert(name, HeaderValue::from_str(&text).map_err(|_| give_up("bad_message"))?);
+            headers.insert(
+                name,
+                HeaderValue::from_str(&text).map_err(|_| give_up("bad_message"))?,
+            );
         }
         let (content_type, body) = match &self.body {
-            Parsed::Form(fields) => ("application/x-www-form-urlencoded", encode_form(fields, values)),
+            Parsed::Form(fields) => (
+                "application/x-www-form-urlencoded",
+                encode_form(fields, values),
+            ),
             Parsed::Json(json) => ("application/json", json.render(values).to_string()),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let url = self.url.render(values, in_url);
-        Ok(Call { method: self.method.clone(), url, headers, body: body.into_bytes() })
+        Ok(Call {
+            method: self.method.clone(),
+            url,
+            headers,
+            body: body.into_bytes(),
+        })
     }
 }
 
@@ -161,7 +199,9 @@ impl Json {
             Self::Text(text) => Value::String(text.template.render(values, text.escape)),
             Self::List(items) => items.iter().map(|item| item.render(values)).collect(),
             Self::Object(fields) => {
-                let fields = fields.iter().filter_map(|(name, field)| Some((name.clone(), field.render_field(values)?)));
+                let fields = fields
+                    .iter()
+                    .filter_map(|(name, field)| Some((name.clone(), field.render_field(values)?)));
                 Value::Object(fields.collect())
             }
         }
@@ -170,7 +210,10 @@ impl Json {
     /// A field of an object; one of whose place-holders nothing comes is left out.
     fn render_field(&self, values: &Values<'_>) -> Option<Value> {
         match self {
-            Self::Text(text) => text.template.render_some(values, text.escape).map(Value::String),
+            Self::Text(text) => text
+                .template
+                .render_some(values, text.escape)
+                .map(Value::String),
             Self::Fixed(_) | Self::List(_) | Self::Object(_) => Some(self.render(values)),
         }
     }
@@ -178,39 +221,72 @@ impl Json {
 
 impl Text {
     fn parse(source: &str, parameters: &Parameters) -> Result<Self, String> {
-        let escape = if source.trim_start().starts_with('<') { in_xml } else { as_it_is };
-        Ok(Self { template: Template::parse(source, parameters, escape)?, escape })
+        let escape = if source.trim_start().starts_with('<') {
+            in_xml
+        } else {
+            as_it_is
+        };
+        Ok(Self {
+            template: Template::parse(source, parameters, escape)?,
+            escape,
+        })
     }
 }
 
 fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
     Ok(match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Json::Fixed(value),
-        Value::String(text) => Json::Text(Text::parse(&text, parameters).map_err(|problem| error("json", problem))?),
-        Value::Array(items) => Json::List(items.into_iter().map(|item| json(item, parameters)).collect::<Result<_, _>>()?),
+        Value::String(text) => {
+            Json::Text(Text::parse(&text, parameters).map_err(|problem| error("json", problem))?)
+        }
+        Value::Array(items) => Json::List(
+            items
+                .into_iter()
+                .map(|item| json(item, parameters))
+                .collect::<Result<_, _>>()?,
+        ),
         Value::Object(fields) => {
             let field = |(name, field)| Ok((name, json(field, parameters)?));
-            Json::Object(fields.into_iter().map(field).collect::<Result<_, RequestError>>()?)
+            Json::Object(
+                fields
+                    .into_iter()
+                    .map(field)
+                    .collect::<Result<_, RequestError>>()?,
+            )
         }
     })
 }
 
-fn form(fields: &[(String, String)], parameters: &Parameters) -> Result<Vec<(String, Text)>, RequestError> {
+fn form(
+    fields: &[(String, String)],
+    parameters: &Parameters,
+) -> Result<Vec<(String, Text)>, RequestError> {
     let parse = |(name, text): &(String, String)| {
-        let text = Text::parse(text, parameters).map_err(|problem| error(&format!("form.{name}"), problem))?;
+        let text = Text::parse(text, parameters)
+            .map_err(|problem| error(&format!("form.{name}"), problem))?;
         Ok((name.clone(), text))
     };
     fields.iter().map(parse).collect()
 }
 
-fn headers(headers: &[(String, String)], parameters: &Parameters) -> Result<Vec<(HeaderName, Template)>, RequestError> {
+fn headers(
+    headers: &[(String, String)],
+    parameters: &Parameters,
+) -> Result<Vec<(HeaderName, Template)>, RequestError> {
     let parse = |(name, text): &(String, String)| {
         let key = format!("headers.{name}");
-        let header = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !OWN_HEADERS.contains(&name.as_str()));
-        let header = header.ok_or_else(|| error(&key, "is not a header that may be set".to_owned()))?;
-        let template = Template::parse(text, parameters, as_it_is).map_err(|problem| error(&key, problem))?;
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .filter(|name| !OWN_HEADERS.contains(&name.as_str()));
+        let header =
+            header.ok_or_else(|| error(&key, "is not a header that may be set".to_owned()))?;
+        let template =
+            Template::parse(text, parameters, as_it_is).map_err(|problem| error(&key, problem))?;
         if template.is_secret() || HeaderValue::from_str(&template.sample()).is_err() {
-            return Err(error(&key, "must be printable, and must not carry the message".to_owned()));
+            return Err(error(
+                &key,
+                "must be printable, and must not carry the message".to_owned(),
+            ));
         }
         Ok((header, template))
     };
@@ -265,5 +341,8 @@ fn in_url(value: &str) -> String {
 }
 
 fn error(key: &str, problem: String) -> RequestError {
-    RequestError { key: key.to_owned(), problem }
+    RequestError {
+        key: key.to_owned(),
+        problem,
+    }
 }

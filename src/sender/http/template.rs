@@ -62,11 +62,18 @@ impl Place {
     fn value(self, values: &Values<'_>) -> String {
         let message = values.message;
         let address = |of: fn(&Addresses, &ReceiptToken) -> String| {
-            values.addresses.map(|addresses| of(addresses, &message.receipt)).unwrap_or_default()
+            values
+                .addresses
+                .map(|addresses| of(addresses, &message.receipt))
+                .unwrap_or_default()
         };
         match self {
             Self::Address => message.recipient.expose().to_owned(),
-            Self::AddressDigits => message.recipient.expose().trim_start_matches('+').to_owned(),
+            Self::AddressDigits => message
+                .recipient
+                .expose()
+                .trim_start_matches('+')
+                .to_owned(),
             Self::Text => message.content.text.clone(),
             Self::OpenedText => message.content.opened.clone().unwrap_or_default(),
             Self::Greeting => speech(message, |speech| &speech.greeting),
@@ -100,7 +107,13 @@ impl Place {
 }
 
 fn speech(message: &Message, part: fn(&Speech) -> &str) -> String {
-    message.content.speech.as_ref().map(part).unwrap_or_default().to_owned()
+    message
+        .content
+        .speech
+        .as_ref()
+        .map(part)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// What is copied into templates.
@@ -123,18 +136,27 @@ pub(super) struct Template(Vec<Piece>);
 
 impl Template {
     /// Takes a template apart. Parameters never change, so they are copied in here, `escape`d like all values.
-    pub(super) fn parse(source: &str, parameters: &BTreeMap<String, String>, escape: fn(&str) -> String) -> Result<Self, String> {
+    pub(super) fn parse(
+        source: &str,
+        parameters: &BTreeMap<String, String>,
+        escape: fn(&str) -> String,
+    ) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = source;
         while let Some((before, after)) = rest.split_once("{{") {
             let (inside, behind) = after.split_once("}}").ok_or("has {{ without }}")?;
             let name = inside.trim();
             pieces.push(Piece::Text(before.to_owned()));
-            pieces.push(match (parameters.get(name), Place::ALL.iter().find(|(known, _)| *known == name)) {
-                (Some(value), _) => Piece::Text(escape(value)),
-                (None, Some((_, place))) => Piece::Place(*place),
-                (None, None) => return Err(unknown(name)),
-            });
+            pieces.push(
+                match (
+                    parameters.get(name),
+                    Place::ALL.iter().find(|(known, _)| *known == name),
+                ) {
+                    (Some(value), _) => Piece::Text(escape(value)),
+                    (None, Some((_, place))) => Piece::Place(*place),
+                    (None, None) => return Err(unknown(name)),
+                },
+            );
             rest = behind;
         }
         pieces.push(Piece::Text(rest.to_owned()));
@@ -147,7 +169,11 @@ impl Template {
     }
 
     /// The same, or `None` if it holds place-holders and nothing comes of them.
-    pub(super) fn render_some(&self, values: &Values<'_>, escape: fn(&str) -> String) -> Option<String> {
+    pub(super) fn render_some(
+        &self,
+        values: &Values<'_>,
+        escape: fn(&str) -> String,
+    ) -> Option<String> {
         let text = self.render(values, escape);
         let is_fixed = self.0.iter().all(|piece| matches!(piece, Piece::Text(_)));
         Some(text).filter(|text| is_fixed || !text.is_empty())
@@ -160,12 +186,16 @@ impl Template {
 
     /// May it carry the code?
     pub(super) fn is_secret(&self) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
+        self.0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
     }
 
     /// Does it hold this place-holder?
     pub(super) fn has(&self, place: Place) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Place(found) if *found == place))
+        self.0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Place(found) if *found == place))
     }
 
     /// The text before the first value.
@@ -188,5 +218,8 @@ impl Template {
 
 fn unknown(name: &str) -> String {
     let known: Vec<&str> = Place::ALL.iter().map(|(name, _)| *name).collect();
-    format!("holds {{{{ {name} }}}}, which is not a place-holder; there are {}", known.join(", "))
+    format!(
+        "holds {{{{ {name} }}}}, which is not a place-holder; there are {}",
+        known.join(", ")
+    )
 }

@@ -34,13 +34,22 @@ impl Plugin {
     /// # Errors
     /// What is wrong with the settings.
     pub fn new(settings: &PeerSettings, addresses: Option<Addresses>) -> Result<Self, PeerError> {
-        Ok(Self { peer: Peer::new(settings)?, addresses })
+        Ok(Self {
+            peer: Peer::new(settings)?,
+            addresses,
+        })
     }
 
     async fn call(&self, message: &Message) -> Result<v1::SendMessageResponse, SendError> {
-        let mut client = SenderServiceClient::new(self.peer.connection()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let receipt_url = self.addresses.as_ref().map(|addresses| addresses.callback(&message.receipt));
-        let request = self.peer.request(request(message, receipt_url.unwrap_or_default()));
+        let mut client = SenderServiceClient::new(self.peer.connection())
+            .max_decoding_message_size(ANSWER_BYTES_MAX);
+        let receipt_url = self
+            .addresses
+            .as_ref()
+            .map(|addresses| addresses.callback(&message.receipt));
+        let request = self
+            .peer
+            .request(request(message, receipt_url.unwrap_or_default()));
         self.peer.bounded(client.send_message(request)).await
     }
 }
@@ -49,7 +58,9 @@ impl Plugin {
 impl Sender for Plugin {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         match self.call(message).await?.outcome {
-            Some(Outcome::Sent(sent)) => Ok(Sent { reference: ProviderReference::parse(&sent.reference).ok() }),
+            Some(Outcome::Sent(sent)) => Ok(Sent {
+                reference: ProviderReference::parse(&sent.reference).ok(),
+            }),
             Some(Outcome::Retry(retry)) => {
                 let after = retry.after.and_then(|after| Duration::try_from(after).ok());
                 Err(again(word(&retry.reason), after))
@@ -61,8 +72,15 @@ impl Sender for Plugin {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let receipts = if self.addresses.is_some() { ReceiptPath::ByToken } else { ReceiptPath::None };
-        Capabilities { receipts, ..Capabilities::default() }
+        let receipts = if self.addresses.is_some() {
+            ReceiptPath::ByToken
+        } else {
+            ReceiptPath::None
+        };
+        Capabilities {
+            receipts,
+            ..Capabilities::default()
+        }
     }
 }
 
@@ -77,7 +95,9 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
         subject: content.subject.clone(),
         text: content.text.clone(),
         html: content.html.clone().unwrap_or_default(),
-        greeting: speech.map(|speech| speech.greeting.clone()).unwrap_or_default(),
+        greeting: speech
+            .map(|speech| speech.greeting.clone())
+            .unwrap_or_default(),
         ssml: speech.map(|speech| speech.ssml.clone()).unwrap_or_default(),
         code: message.code.expose().to_owned(),
         opened_text: content.opened.clone().unwrap_or_default(),
@@ -87,9 +107,13 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
 
 /// A word that may be stored and logged.
 fn word(reason: &str) -> &str {
-    let plain = reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let plain = reason
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     // A word of digits alone could be the code.
-    let is_word = reason.starts_with(|c: char| c.is_ascii_lowercase()) && reason.len() <= REASON_CHARS_MAX && plain;
+    let is_word = reason.starts_with(|c: char| c.is_ascii_lowercase())
+        && reason.len() <= REASON_CHARS_MAX
+        && plain;
     if is_word { reason } else { "refused" }
 }
 

@@ -33,8 +33,15 @@ impl Webhook {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(settings: SignedSettings, addresses: Option<Addresses>, clock: Arc<dyn Clock>) -> Result<Self, SignedError> {
-        Ok(Self { signed: Signed::new(settings, clock)?, addresses })
+    pub fn new(
+        settings: SignedSettings,
+        addresses: Option<Addresses>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SignedError> {
+        Ok(Self {
+            signed: Signed::new(settings, clock)?,
+            addresses,
+        })
     }
 
     fn payload(&self, message: &Message) -> Value {
@@ -63,16 +70,38 @@ impl Webhook {
 #[async_trait]
 impl Sender for Webhook {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
-        let reply = self.signed.post(&message.delivery.to_string(), &self.payload(message)).await?;
-        judge(&AnswerRules { give_up_status: vec![REFUSED], ..AnswerRules::default() }, &reply)?;
-        let answer: Option<Value> = reply.body.and_then(|body| serde_json::from_slice(&body).ok());
-        let reference = answer.as_ref().and_then(|answer| answer["reference"].as_str());
-        Ok(Sent { reference: reference.and_then(|reference| ProviderReference::parse(reference).ok()) })
+        let reply = self
+            .signed
+            .post(&message.delivery.to_string(), &self.payload(message))
+            .await?;
+        judge(
+            &AnswerRules {
+                give_up_status: vec![REFUSED],
+                ..AnswerRules::default()
+            },
+            &reply,
+        )?;
+        let answer: Option<Value> = reply
+            .body
+            .and_then(|body| serde_json::from_slice(&body).ok());
+        let reference = answer
+            .as_ref()
+            .and_then(|answer| answer["reference"].as_str());
+        Ok(Sent {
+            reference: reference.and_then(|reference| ProviderReference::parse(reference).ok()),
+        })
     }
 
     fn capabilities(&self) -> Capabilities {
-        let receipts = if self.addresses.is_some() { ReceiptPath::ByToken } else { ReceiptPath::None };
-        Capabilities { receipts, ..Capabilities::default() }
+        let receipts = if self.addresses.is_some() {
+            ReceiptPath::ByToken
+        } else {
+            ReceiptPath::None
+        };
+        Capabilities {
+            receipts,
+            ..Capabilities::default()
+        }
     }
 }
 

@@ -24,7 +24,9 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::{Signer, WrongKey},
-        transport::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender},
+        transport::http::{
+            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender,
+        },
     },
 };
 
@@ -92,14 +94,19 @@ impl Apns {
     /// What is wrong with the settings.
     pub fn new(settings: ApnsSettings, clock: Arc<dyn Clock>) -> Result<Self, ApnsError> {
         let topic = HeaderValue::from_str(&settings.topic).map_err(|_| ApnsError::Topic)?;
-        let targets = Targets::of(&settings.base_url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
+        let targets = Targets::of(&settings.base_url, settings.allow_hosts, settings.plain)
+            .map_err(OutgoingError::Url)?;
         Ok(Self {
             base_url: settings.base_url,
             topic,
             key_id: settings.key_id,
             team_id: settings.team_id,
             signer: Signer::es256(&settings.key).map_err(ApnsError::Key)?,
-            outgoing: Outgoing::http2(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?,
+            outgoing: Outgoing::http2(Settings {
+                targets,
+                ca_file: settings.ca_file,
+                timeout: settings.timeout,
+            })?,
             clock,
             token: Mutex::default(),
         })
@@ -109,7 +116,9 @@ impl Apns {
     fn token(&self, refused: Option<&Token>) -> Token {
         let now = self.clock.now();
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |token: &&Token| now.since(token.0) < TOKEN_LIFE && refused.is_none_or(|refused| refused.1 != token.1);
+        let fits = |token: &&Token| {
+            now.since(token.0) < TOKEN_LIFE && refused.is_none_or(|refused| refused.1 != token.1)
+        };
         if let Some(token) = held.as_ref().filter(fits) {
             return token.clone();
         }
@@ -120,7 +129,13 @@ impl Apns {
         held.insert((now, header)).clone()
     }
 
-    async fn post(&self, message: &Message, device: &str, token: &Token, body: &str) -> Result<Reply, SendError> {
+    async fn post(
+        &self,
+        message: &Message,
+        device: &str,
+        token: &Token,
+        body: &str,
+    ) -> Result<Reply, SendError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, token.1.clone());
         headers.insert("apns-topic", self.topic.clone());
@@ -129,9 +144,19 @@ impl Apns {
         headers.insert("apns-expiration", HeaderValue::from(expires_at(message)));
         headers.insert("apns-id", value(&apns_id(message))?);
         // A message that was sent again takes the place of the one before it.
-        headers.insert("apns-collapse-id", value(&message.verification.to_string())?);
+        headers.insert(
+            "apns-collapse-id",
+            value(&message.verification.to_string())?,
+        );
         let url = format!("{}/3/device/{device}", self.base_url.trim_end_matches('/'));
-        self.outgoing.call(Call { method: Method::POST, url, headers, body: body.to_owned().into_bytes() }).await
+        self.outgoing
+            .call(Call {
+                method: Method::POST,
+                url,
+                headers,
+                body: body.to_owned().into_bytes(),
+            })
+            .await
     }
 }
 
@@ -158,7 +183,10 @@ impl Sender for Apns {
 fn payload(message: &Message) -> Value {
     let mut payload = data(message);
     let alert = json!({"title": message.content.subject, "body": message.content.text});
-    payload.insert("aps".to_owned(), json!({"alert": alert, "sound": "default"}));
+    payload.insert(
+        "aps".to_owned(),
+        json!({"alert": alert, "sound": "default"}),
+    );
     Value::Object(payload)
 }
 
@@ -182,13 +210,19 @@ fn value(text: &str) -> Result<HeaderValue, SendError> {
 
 /// Apple's word for what is wrong; empty where there is none.
 fn reason(reply: &Reply) -> String {
-    let json: Option<Value> = reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
-    json.and_then(|json| json["reason"].as_str().map(str::to_owned)).unwrap_or_default()
+    let json: Option<Value> = reply
+        .body
+        .as_ref()
+        .and_then(|body| serde_json::from_slice(body).ok());
+    json.and_then(|json| json["reason"].as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
     if reply.status.as_u16() == 200 {
-        return Ok(Sent { reference: ProviderReference::parse(&apns_id(message)).ok() });
+        return Ok(Sent {
+            reference: ProviderReference::parse(&apns_id(message)).ok(),
+        });
     }
     Err(match reason(reply).as_str() {
         // The app is gone from the device, or the token is of the other environment.
@@ -196,9 +230,11 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
         "BadDeviceToken" | "MissingDeviceToken" => give_up("refused"),
         "PayloadTooLarge" => give_up("oversized_message"),
         "TooManyRequests" | "TooManyProviderTokenUpdates" => again("busy", reply.retry_after),
-        "ExpiredProviderToken" | "InvalidProviderToken" | "MissingProviderToken" | "BadEnvironmentKeyIdInToken" | "Forbidden" => {
-            next_sender("login_refused")
-        }
+        "ExpiredProviderToken"
+        | "InvalidProviderToken"
+        | "MissingProviderToken"
+        | "BadEnvironmentKeyIdInToken"
+        | "Forbidden" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
         _ if reply.status.is_success() => next_sender("malformed_reply"),
         _ => refusal(reply.status),

@@ -23,7 +23,10 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::WrongKey,
-        transport::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender, unfit},
+        transport::http::{
+            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender,
+            unfit,
+        },
     },
 };
 
@@ -78,11 +81,24 @@ impl Fcm {
     /// # Errors
     /// What is wrong with the settings.
     pub fn new(settings: &FcmSettings, clock: Arc<dyn Clock>) -> Result<Self, FcmError> {
-        let account: Value = serde_json::from_str(settings.service_account.expose()).map_err(|_| FcmError::Account("no JSON"))?;
-        let project = account["project_id"].as_str().filter(|project| is_project(project));
-        let project = project.ok_or(FcmError::Account("project_id is missing or no name of a project"))?;
-        let url = format!("{}/v1/projects/{project}/messages:send", settings.base_url.trim_end_matches('/'));
-        Ok(Self { outgoing: outgoing(settings, &url)?, url, tokens: Tokens::new(&account, settings, clock.clone())?, clock })
+        let account: Value = serde_json::from_str(settings.service_account.expose())
+            .map_err(|_| FcmError::Account("no JSON"))?;
+        let project = account["project_id"]
+            .as_str()
+            .filter(|project| is_project(project));
+        let project = project.ok_or(FcmError::Account(
+            "project_id is missing or no name of a project",
+        ))?;
+        let url = format!(
+            "{}/v1/projects/{project}/messages:send",
+            settings.base_url.trim_end_matches('/')
+        );
+        Ok(Self {
+            outgoing: outgoing(settings, &url)?,
+            url,
+            tokens: Tokens::new(&account, settings, clock.clone())?,
+            clock,
+        })
     }
 
     async fn post(&self, token: &HeaderValue, body: &str) -> Result<Reply, SendError> {
@@ -90,7 +106,12 @@ impl Fcm {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, token.clone());
         self.outgoing
-            .call(Call { method: Method::POST, url: self.url.clone(), headers, body: body.to_owned().into_bytes() })
+            .call(Call {
+                method: Method::POST,
+                url: self.url.clone(),
+                headers,
+                body: body.to_owned().into_bytes(),
+            })
             .await
     }
 }
@@ -118,16 +139,26 @@ impl Sender for Fcm {
 /// A client that may call this URL's host and no other.
 fn outgoing(settings: &FcmSettings, url: &str) -> Result<Outgoing, OutgoingError> {
     let targets = Targets::of(url, settings.allow_hosts.clone(), settings.plain)?;
-    Outgoing::new(Settings { targets, ca_file: settings.ca_file.clone(), timeout: settings.timeout })
+    Outgoing::new(Settings {
+        targets,
+        ca_file: settings.ca_file.clone(),
+        timeout: settings.timeout,
+    })
 }
 
 fn is_project(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// The alert and, for the app alone, the code. Apple's part is for apps there that are reached by Firebase.
 fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
-    let (id, ttl) = (message.verification.to_string(), format!("{}s", time_left.as_secs()));
+    let (id, ttl) = (
+        message.verification.to_string(),
+        format!("{}s", time_left.as_secs()),
+    );
     json!({
         "message": {
             "token": installation,
@@ -152,18 +183,32 @@ fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
 }
 
 fn payload_bytes(body: &Value) -> usize {
-    let fields = ["notification", "data"].iter().filter_map(|part| body["message"][part].as_object()).flatten();
-    fields.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum()
+    let fields = ["notification", "data"]
+        .iter()
+        .filter_map(|part| body["message"][part].as_object())
+        .flatten();
+    fields
+        .map(|(name, value)| name.len() + value.as_str().map_or(0, str::len))
+        .sum()
 }
 
 fn json(reply: &Reply) -> Value {
-    reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+    reply
+        .body
+        .as_ref()
+        .and_then(|body| serde_json::from_slice(body).ok())
+        .unwrap_or_default()
 }
 
 /// Google's word for what is wrong: FCM's own, or else that of all its APIs; empty where there is none.
 fn code(json: &Value) -> &str {
-    let details = json["error"]["details"].as_array().map_or(&[][..], Vec::as_slice);
-    let code = details.iter().find_map(|detail| detail["errorCode"].as_str()).or(json["error"]["status"].as_str());
+    let details = json["error"]["details"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let code = details
+        .iter()
+        .find_map(|detail| detail["errorCode"].as_str())
+        .or(json["error"]["status"].as_str());
     code.unwrap_or_default()
 }
 
@@ -174,14 +219,20 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     let json = json(reply);
     if reply.status.is_success() {
         // An answer without a name is not Google's.
-        let name = json["name"].as_str().ok_or_else(|| next_sender("malformed_reply"))?;
-        return Ok(Sent { reference: ProviderReference::parse(name).ok() });
+        let name = json["name"]
+            .as_str()
+            .ok_or_else(|| next_sender("malformed_reply"))?;
+        return Ok(Sent {
+            reference: ProviderReference::parse(name).ok(),
+        });
     }
     Err(match code(&json) {
         // The app is gone from the device, or was installed anew.
         "UNREGISTERED" => give_up("unregistered"),
         "INVALID_ARGUMENT" => give_up("refused"),
-        "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => again("busy", reply.retry_after),
+        "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => {
+            again("busy", reply.retry_after)
+        }
         // The token is another project's.
         "SENDER_ID_MISMATCH" => unfit("login_refused"),
         // The project lacks a right: a matter between us and Google.

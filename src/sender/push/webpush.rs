@@ -26,7 +26,9 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::{Signer, WrongKey},
-        transport::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, unfit},
+        transport::http::{
+            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, unfit,
+        },
     },
 };
 
@@ -75,19 +77,41 @@ impl WebPush {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(settings: WebPushSettings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, WebPushError> {
-        let WebPushSettings { contact, hosts, allow_hosts, .. } = settings;
+    pub fn new(
+        settings: WebPushSettings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, WebPushError> {
+        let WebPushSettings {
+            contact,
+            hosts,
+            allow_hosts,
+            ..
+        } = settings;
         // An endpoint is always https, in development too.
         let targets = Targets::among(hosts, allow_hosts, false).map_err(OutgoingError::Hosts)?;
-        let outgoing = Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?;
-        Ok(Self { contact, signer: Signer::es256(&settings.key).map_err(WebPushError::Key)?, outgoing, clock, entropy })
+        let outgoing = Outgoing::new(Settings {
+            targets,
+            ca_file: settings.ca_file,
+            timeout: settings.timeout,
+        })?;
+        Ok(Self {
+            contact,
+            signer: Signer::es256(&settings.key).map_err(WebPushError::Key)?,
+            outgoing,
+            clock,
+            entropy,
+        })
     }
 
     /// The scheme of RFC 8292: who we are, to this push service and no other.
     fn vapid(&self, endpoint: &str) -> Option<HeaderValue> {
         let audience = Url::parse(endpoint).ok()?.origin().ascii_serialization();
         let until = self.clock.now().plus(SIGNATURE_LIFE).as_micros() / 1_000_000;
-        let token = self.signer.sign(None, &json!({"aud": audience, "exp": until, "sub": self.contact}));
+        let token = self.signer.sign(
+            None,
+            &json!({"aud": audience, "exp": until, "sub": self.contact}),
+        );
         let public = BASE64_URL_SAFE_NO_PAD.encode(self.signer.public());
         let mut header = HeaderValue::from_str(&format!("vapid t={token}, k={public}")).ok()?;
         header.set_sensitive(true);
@@ -98,12 +122,21 @@ impl WebPush {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, self.vapid(endpoint)?);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("aes128gcm"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        headers.insert("ttl", HeaderValue::from(time_left(message, self.clock.now()).as_secs()));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        headers.insert(
+            "ttl",
+            HeaderValue::from(time_left(message, self.clock.now()).as_secs()),
+        );
         headers.insert("urgency", HeaderValue::from_static("high"));
         // A message that was sent again takes the place of one that still waits: at most 32 characters of base64url.
         let topic = digest(&SHA256, message.verification.to_string().as_bytes());
-        headers.insert("topic", HeaderValue::from_str(&BASE64_URL_SAFE_NO_PAD.encode(&topic.as_ref()[..24])).ok()?);
+        headers.insert(
+            "topic",
+            HeaderValue::from_str(&BASE64_URL_SAFE_NO_PAD.encode(&topic.as_ref()[..24])).ok()?,
+        );
         Some(headers)
     }
 }
@@ -117,9 +150,17 @@ impl Sender for WebPush {
         if text.len() > TEXT_BYTES_MAX {
             return Err(give_up("oversized_message"));
         }
-        let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy)).map_err(|_| unfit("encryption_failed"))?;
-        let headers = self.headers(message, &subscription.endpoint).ok_or_else(|| give_up("bad_message"))?;
-        let call = Call { method: Method::POST, url: subscription.endpoint, headers, body };
+        let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy))
+            .map_err(|_| unfit("encryption_failed"))?;
+        let headers = self
+            .headers(message, &subscription.endpoint)
+            .ok_or_else(|| give_up("bad_message"))?;
+        let call = Call {
+            method: Method::POST,
+            url: subscription.endpoint,
+            headers,
+            body,
+        };
         judge(&self.outgoing.call(call).await?)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rusmpp::{CommandId, CommandStatus, pdus::BindTransceiver, types::COctetString, values::InterfaceVersion};
+use rusmpp::{
+    CommandId, CommandStatus, pdus::BindTransceiver, types::COctetString, values::InterfaceVersion,
+};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
@@ -31,7 +33,9 @@ pub(super) struct Centre {
 impl Centre {
     /// A session that takes messages and brings receipts.
     pub(super) async fn connect(&self) -> Result<(Ear, Mouth), SendError> {
-        timeout(self.timeout, self.open()).await.unwrap_or_else(|_| Err(retry("timeout")))
+        timeout(self.timeout, self.open())
+            .await
+            .unwrap_or_else(|_| Err(retry("timeout")))
     }
 
     async fn open(&self) -> Result<(Ear, Mouth), SendError> {
@@ -52,13 +56,20 @@ impl Centre {
             .interface_version(InterfaceVersion::Smpp3_4)
             .build();
         let lost = |Lost| retry("unreachable");
-        mouth.say(CommandStatus::EsmeRok, BIND, bind).await.map_err(lost)?;
+        mouth
+            .say(CommandStatus::EsmeRok, BIND, bind)
+            .await
+            .map_err(lost)?;
         // Ends: all of it has a time limit.
         loop {
             let answer = ear.hear().await.map_err(lost)?;
             match (answer.id, answer.status) {
-                (CommandId::BindTransceiverResp, CommandStatus::EsmeRok) => return Ok((ear, mouth)),
-                (CommandId::BindTransceiverResp | CommandId::GenericNack, status) => return Err(judge_bind(status)),
+                (CommandId::BindTransceiverResp, CommandStatus::EsmeRok) => {
+                    return Ok((ear, mouth));
+                }
+                (CommandId::BindTransceiverResp | CommandId::GenericNack, status) => {
+                    return Err(judge_bind(status));
+                }
                 _ => {}
             }
         }

@@ -41,7 +41,11 @@ impl Keeper {
                 Ok(wire) => {
                     let began = Instant::now();
                     let end = run(&self.rules, wire, first.take(), &mut jobs).await;
-                    failures = if end == End::Idle || began.elapsed() >= STABLE { 0 } else { failures + 1 };
+                    failures = if end == End::Idle || began.elapsed() >= STABLE {
+                        0
+                    } else {
+                        failures + 1
+                    };
                     is_over = match end {
                         // For receipts nobody would listen; so only for a message.
                         End::Idle => {
@@ -53,7 +57,10 @@ impl Keeper {
                 }
                 Err(error) => {
                     failures += 1;
-                    let waiting = first.take().into_iter().chain(iter::from_fn(|| jobs.try_recv().ok()));
+                    let waiting = first
+                        .take()
+                        .into_iter()
+                        .chain(iter::from_fn(|| jobs.try_recv().ok()));
                     waiting.for_each(|job| job.fail(error.clone()));
                     is_over = self.pause(failures, &error, &mut jobs).await;
                 }
@@ -77,8 +84,12 @@ impl Keeper {
 
     /// Half of it is chance, so that a fleet does not come back all at once.
     fn length(&self, failures: u32) -> Duration {
-        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
-        let whole = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(doublings.min(16))).min(PAUSE_MAX);
+        let Some(doublings) = failures.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let whole = PAUSE_MIN
+            .saturating_mul(2_u32.saturating_pow(doublings.min(16)))
+            .min(PAUSE_MAX);
         let chance = u32::from(fresh::<1>(self.entropy.as_ref())[0]);
         whole / 2 + whole / 2 * chance / 255
     }

@@ -17,7 +17,9 @@ pub(super) fn read(deliver: &DeliverSm) -> Option<(ProviderReference, Receipt)> 
     let fields = Fields::of(deliver);
     let text = Text::parse(fields.payload.unwrap_or(deliver.short_message().as_ref()));
     let reference = fields.reference.or(text.id.as_deref())?;
-    let receipt = fields.state.and_then(|state| by_state(state, text.error.as_deref()));
+    let receipt = fields
+        .state
+        .and_then(|state| by_state(state, text.error.as_deref()));
     let receipt = receipt.or_else(|| by_word(text.state.as_deref()?, text.error.as_deref()))?;
     Some((ProviderReference::parse(reference).ok()?, receipt))
 }
@@ -57,7 +59,9 @@ impl Text {
     fn parse(octets: &[u8]) -> Self {
         let mut said = Self::default();
         for word in String::from_utf8_lossy(octets).split_ascii_whitespace() {
-            let Some((key, value)) = word.split_once(':') else { continue };
+            let Some((key, value)) = word.split_once(':') else {
+                continue;
+            };
             let place = match key.to_ascii_lowercase().as_str() {
                 "id" => &mut said.id,
                 "stat" => &mut said.state,
@@ -92,7 +96,9 @@ fn by_state(state: MessageState, error: Option<&str>) -> Option<Receipt> {
 fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
     let undelivered = |word: &str| {
         let error = error.filter(|error| !error.bytes().all(|digit| digit == b'0'));
-        Receipt::Undelivered { reason: error.map_or_else(|| word.to_owned(), |error| format!("{word}:{error}")) }
+        Receipt::Undelivered {
+            reason: error.map_or_else(|| word.to_owned(), |error| format!("{word}:{error}")),
+        }
     };
     match word.to_ascii_uppercase().as_str() {
         "DELIVRD" => Some(Receipt::Delivered),
@@ -121,7 +127,10 @@ pub(super) mod tests {
     /// A receipt of a message centre.
     pub(in super::super) fn receipt(text: &str) -> DeliverSm {
         let text = OctetString::from_vec(text.into()).unwrap();
-        DeliverSm::builder().esm_class(EsmClass::from(FINAL_RECEIPT)).short_message(text).build()
+        DeliverSm::builder()
+            .esm_class(EsmClass::from(FINAL_RECEIPT))
+            .short_message(text)
+            .build()
     }
 
     fn said(text: &str) -> Option<(String, Receipt)> {
@@ -129,7 +138,9 @@ pub(super) mod tests {
     }
 
     fn undelivered(reason: &str) -> Receipt {
-        Receipt::Undelivered { reason: reason.to_owned() }
+        Receipt::Undelivered {
+            reason: reason.to_owned(),
+        }
     }
 
     #[test]
@@ -146,9 +157,16 @@ pub(super) mod tests {
             ("stat:UNKNOWN err:000", None),
             ("stat: err:000", None),
             ("err:000 text:stat:DELIVRD", None),
-            ("stat:EXPIRED text: stat:DELIVRD", Some(undelivered("expired"))),
+            (
+                "stat:EXPIRED text: stat:DELIVRD",
+                Some(undelivered("expired")),
+            ),
         ] {
-            assert_eq!(said(&format!("id:7 {state}")).map(|(_, receipt)| receipt), expected, "{state}");
+            assert_eq!(
+                said(&format!("id:7 {state}")).map(|(_, receipt)| receipt),
+                expected,
+                "{state}"
+            );
         }
         assert_eq!(said("stat:DELIVRD err:000"), None, "of no message");
         assert_eq!(said("id: stat:DELIVRD"), None);
@@ -169,7 +187,11 @@ pub(super) mod tests {
         let (reference, said) = read(&both).unwrap();
         assert_eq!((reference.as_str(), said), ("2", undelivered("undeliv")));
         both.set_tlvs(vec![Field::MessageState(MessageState::Unknown)]);
-        assert_eq!(read(&both).unwrap().1, Receipt::Delivered, "a state that says nothing leaves it to the text");
+        assert_eq!(
+            read(&both).unwrap().1,
+            Receipt::Delivered,
+            "a state that says nothing leaves it to the text"
+        );
     }
 
     proptest! {

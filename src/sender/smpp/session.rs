@@ -105,9 +105,21 @@ struct Session<'a> {
 }
 
 /// Carries messages until the session ends. What was written and not answered by then may have been taken.
-pub(super) async fn run(rules: &Rules, (mut ear, mouth): (Ear, Mouth), first: Option<Job>, jobs: &mut Receiver<Job>) -> End {
+pub(super) async fn run(
+    rules: &Rules,
+    (mut ear, mouth): (Ear, Mouth),
+    first: Option<Job>,
+    jobs: &mut Receiver<Job>,
+) -> End {
     let (waiting, heard_at) = (HashMap::new(), Instant::now());
-    let mut session = Session { rules, mouth, waiting, sequence: BIND, heard_at, asked_at: None };
+    let mut session = Session {
+        rules,
+        mouth,
+        waiting,
+        sequence: BIND,
+        heard_at,
+        asked_at: None,
+    };
     let ended = session.carry(&mut ear, first, jobs).await;
     for (_, waiting) in session.waiting.drain() {
         let _ = waiting.answer.send(Err(unknown("connection_lost")));
@@ -123,14 +135,22 @@ pub(super) async fn run(rules: &Rules, (mut ear, mouth): (Ear, Mouth), first: Op
 }
 
 impl Session<'_> {
-    async fn carry(&mut self, ear: &mut Ear, first: Option<Job>, jobs: &mut Receiver<Job>) -> Result<(), Lost> {
+    async fn carry(
+        &mut self,
+        ear: &mut Ear,
+        first: Option<Job>,
+        jobs: &mut Receiver<Job>,
+    ) -> Result<(), Lost> {
         if let Some(job) = first {
             self.submit(job).await?;
         }
         let mut look = pin!(sleep_until(Instant::now() + LOOK_EVERY));
         let receipts = self.rules.receipts.clone();
         loop {
-            let (has_room, is_idle) = (self.waiting.len() < self.rules.window, self.waiting.is_empty());
+            let (has_room, is_idle) = (
+                self.waiting.len() < self.rules.window,
+                self.waiting.is_empty(),
+            );
             tokio::select! {
                 biased;
                 () = &mut look => {
@@ -153,15 +173,27 @@ impl Session<'_> {
             return Ok(());
         }
         let (sequence, since) = (self.next(), Instant::now());
-        self.waiting.insert(sequence, Waiting { answer: job.answer, since });
-        self.mouth.say(CommandStatus::EsmeRok, sequence, job.message).await
+        self.waiting.insert(
+            sequence,
+            Waiting {
+                answer: job.answer,
+                since,
+            },
+        );
+        self.mouth
+            .say(CommandStatus::EsmeRok, sequence, job.message)
+            .await
     }
 
     /// A number that no message waits under.
     fn next(&mut self) -> u32 {
         // Ends: far fewer wait than there are numbers.
         loop {
-            self.sequence = if self.sequence >= SEQUENCE_MAX { BIND } else { self.sequence + 1 };
+            self.sequence = if self.sequence >= SEQUENCE_MAX {
+                BIND
+            } else {
+                self.sequence + 1
+            };
             if !self.waiting.contains_key(&self.sequence) {
                 return self.sequence;
             }
@@ -182,27 +214,41 @@ impl Session<'_> {
                     // It would be as little to read when it comes again.
                     _ => CommandStatus::EsmeRxPAppn,
                 };
-                self.mouth.say(status, sequence, DeliverSmResp::default()).await
+                self.mouth
+                    .say(status, sequence, DeliverSmResp::default())
+                    .await
             }
-            (CommandId::EnquireLink, _) => self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp).await,
+            (CommandId::EnquireLink, _) => {
+                self.mouth
+                    .say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp)
+                    .await
+            }
             (CommandId::Unbind, _) => {
-                self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp).await?;
+                self.mouth
+                    .say(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)
+                    .await?;
                 Err(Lost)
             }
             // News that want no answer, and answers to what nobody waits for any more.
             (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
             (id, _) if u32::from(id) & ANSWER != 0 => Ok(()),
-            _ => self.mouth.say(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack).await,
+            _ => {
+                self.mouth
+                    .say(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack)
+                    .await
+            }
         }
     }
 
     /// The answer to a message. One that comes too late finds nobody.
     fn settle(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
-        let Some(waiting) = self.waiting.remove(&sequence) else { return };
+        let Some(waiting) = self.waiting.remove(&sequence) else {
+            return;
+        };
         let answer = match (status, pdu) {
-            (CommandStatus::EsmeRok, Some(Pdu::SubmitSmResp(taken))) => {
-                Ok(Sent { reference: ProviderReference::parse(taken.message_id().as_str()).ok() })
-            }
+            (CommandStatus::EsmeRok, Some(Pdu::SubmitSmResp(taken))) => Ok(Sent {
+                reference: ProviderReference::parse(taken.message_id().as_str()).ok(),
+            }),
             (CommandStatus::EsmeRok, _) => Ok(Sent::default()),
             (status, _) => Err(judge(status)),
         };
@@ -212,8 +258,14 @@ impl Session<'_> {
     /// Passes a receipt on; if nobody can take it now, the message centre is to bring it again. Other messages, such as what
     /// customers write back, are for nobody here.
     fn take(&self, deliver: &DeliverSm) -> CommandStatus {
-        let Some((reference, receipt)) = receipt::read(deliver) else { return CommandStatus::EsmeRok };
-        let came = ProviderReceipt { sender: self.rules.name.clone(), about: About::Reference(reference), receipt };
+        let Some((reference, receipt)) = receipt::read(deliver) else {
+            return CommandStatus::EsmeRok;
+        };
+        let came = ProviderReceipt {
+            sender: self.rules.name.clone(),
+            about: About::Reference(reference),
+            receipt,
+        };
         match self.rules.receipts.try_send(came) {
             Ok(()) => CommandStatus::EsmeRok,
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => CommandStatus::EsmeRxTAppn,
@@ -224,14 +276,22 @@ impl Session<'_> {
     async fn look(&mut self) -> Result<(), Lost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;
-        if self.asked_at.as_ref().is_some_and(late) || self.waiting.values().any(|waiting| is_silent(&waiting.since)) {
+        if self.asked_at.as_ref().is_some_and(late)
+            || self
+                .waiting
+                .values()
+                .any(|waiting| is_silent(&waiting.since))
+        {
             return Err(Lost);
         }
-        self.waiting.retain(|_, waiting| waiting.since.elapsed() <= self.rules.timeout);
+        self.waiting
+            .retain(|_, waiting| waiting.since.elapsed() <= self.rules.timeout);
         if self.asked_at.is_none() && self.heard_at.elapsed() > self.rules.enquire_every {
             self.asked_at = Some(Instant::now());
             let sequence = self.next();
-            self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink).await?;
+            self.mouth
+                .say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink)
+                .await?;
         }
         Ok(())
     }
@@ -239,7 +299,9 @@ impl Session<'_> {
     /// Says goodbye, and waits for the answer.
     async fn part(&mut self, ear: &mut Ear) -> Result<(), Lost> {
         let sequence = self.next();
-        self.mouth.say(CommandStatus::EsmeRok, sequence, Pdu::Unbind).await?;
+        self.mouth
+            .say(CommandStatus::EsmeRok, sequence, Pdu::Unbind)
+            .await?;
         // Ends: it has a time limit.
         while ear.hear().await?.id != CommandId::UnbindResp {}
         Ok(())

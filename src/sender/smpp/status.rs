@@ -31,34 +31,51 @@ pub(super) fn judge(status: CommandStatus) -> SendError {
         | CommandStatus::EsmeRsubmitfail
         | CommandStatus::EsmeRinvbndsts => retry("busy"),
         // The queue of the recipient's messages, as most use it.
-        CommandStatus::EsmeRmsgqful => SendError::Deferred { after: RETRY_AFTER, reason: "busy".to_owned() },
-        CommandStatus::EsmeRinvsrcadr | CommandStatus::EsmeRinvsrcton | CommandStatus::EsmeRinvsrcnpi => unfit("sender_refused"),
+        CommandStatus::EsmeRmsgqful => SendError::Deferred {
+            after: RETRY_AFTER,
+            reason: "busy".to_owned(),
+        },
+        CommandStatus::EsmeRinvsrcadr
+        | CommandStatus::EsmeRinvsrcton
+        | CommandStatus::EsmeRinvsrcnpi => unfit("sender_refused"),
         CommandStatus::EsmeRprohibited
         | CommandStatus::EsmeRinvsertyp
         | CommandStatus::EsmeRsertypunauth
         | CommandStatus::EsmeRsertypunavail
         | CommandStatus::EsmeRsertypdenied => next_sender("sender_refused"),
-        CommandStatus::EsmeRinvdstadr => SendError::GiveUp { reason: "refused".to_owned() },
+        CommandStatus::EsmeRinvdstadr => SendError::GiveUp {
+            reason: "refused".to_owned(),
+        },
         // Something about this message; what, only its provider knows.
         _ => unfit("refused"),
     }
 }
 
 pub(super) fn retry(reason: &str) -> SendError {
-    SendError::Retry { after: RETRY_AFTER, reason: reason.to_owned() }
+    SendError::Retry {
+        after: RETRY_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 /// The message may have been taken before the message centre fell silent.
 pub(super) fn unknown(reason: &str) -> SendError {
-    SendError::Unknown { after: RETRY_AFTER, reason: reason.to_owned() }
+    SendError::Unknown {
+        after: RETRY_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 pub(super) fn next_sender(reason: &str) -> SendError {
-    SendError::NextSender { reason: reason.to_owned() }
+    SendError::NextSender {
+        reason: reason.to_owned(),
+    }
 }
 
 pub(super) fn unfit(reason: &str) -> SendError {
-    SendError::Unfit { reason: reason.to_owned() }
+    SendError::Unfit {
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -67,13 +84,21 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_is_next_and_who_is_to_blame() {
-        let busy = |after| SendError::Deferred { after, reason: "busy".to_owned() };
+        let busy = |after| SendError::Deferred {
+            after,
+            reason: "busy".to_owned(),
+        };
         for (status, expected) in [
             (0x58, retry("busy")),
             (0x08, retry("busy")),
             (0x14, busy(RETRY_AFTER)),
             (0x0a, unfit("sender_refused")),
-            (0x0b, SendError::GiveUp { reason: "refused".to_owned() }),
+            (
+                0x0b,
+                SendError::GiveUp {
+                    reason: "refused".to_owned(),
+                },
+            ),
             (0x101, next_sender("sender_refused")),
             (0x01, unfit("refused")),
             // A number of the provider's own.
@@ -81,8 +106,16 @@ mod tests {
         ] {
             assert_eq!(judge(CommandStatus::from(status)), expected, "{status:#x}");
         }
-        for (status, expected) in [(0x0e, next_sender("login_refused")), (0x05, retry("busy")), (0x58, retry("busy"))] {
-            assert_eq!(judge_bind(CommandStatus::from(status)), expected, "{status:#x}");
+        for (status, expected) in [
+            (0x0e, next_sender("login_refused")),
+            (0x05, retry("busy")),
+            (0x58, retry("busy")),
+        ] {
+            assert_eq!(
+                judge_bind(CommandStatus::from(status)),
+                expected,
+                "{status:#x}"
+            );
         }
     }
 }

@@ -29,23 +29,50 @@ pub(super) struct Address {
 impl Address {
     /// A number with its plus, a short code, or a name; `None` if it is none of these.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let name = |text: &str| text.len() <= 11 && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        let (ton, npi, text) = match text.strip_prefix('+') {
-            Some(number) => (digits(number) && number.len() <= 15).then_some((Ton::International, Npi::Isdn, number))?,
-            None if digits(text) => (3..=8).contains(&text.len()).then_some((Ton::NetworkSpecific, Npi::Unknown, text))?,
-            None => (!text.is_empty() && name(text)).then_some((Ton::Alphanumeric, Npi::Unknown, text))?,
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let name = |text: &str| {
+            text.len() <= 11
+                && text
+                    .bytes()
+                    .all(|byte| byte == b' ' || byte.is_ascii_graphic())
         };
-        Some(Self { ton, npi, text: COctetString::from_string(text.to_owned()).ok()? })
+        let (ton, npi, text) = match text.strip_prefix('+') {
+            Some(number) => (digits(number) && number.len() <= 15).then_some((
+                Ton::International,
+                Npi::Isdn,
+                number,
+            ))?,
+            None if digits(text) => (3..=8).contains(&text.len()).then_some((
+                Ton::NetworkSpecific,
+                Npi::Unknown,
+                text,
+            ))?,
+            None => (!text.is_empty() && name(text)).then_some((
+                Ton::Alphanumeric,
+                Npi::Unknown,
+                text,
+            ))?,
+        };
+        Some(Self {
+            ton,
+            npi,
+            text: COctetString::from_string(text.to_owned()).ok()?,
+        })
     }
 }
 
 /// The parts of a message, in their order. The receipt of the last stands for all of it.
-pub(super) fn submissions(from: &Address, message: &Message, life: Duration) -> Result<Vec<SubmitSm>, SendError> {
+pub(super) fn submissions(
+    from: &Address,
+    message: &Message,
+    life: Duration,
+) -> Result<Vec<SubmitSm>, SendError> {
     let to = Address::parse(message.recipient.expose()).filter(|to| to.ton == Ton::International);
     let to = to.ok_or_else(|| unfit("not_a_number"))?;
     // The same for every try: a telephone that gets a part twice sees that it is the same.
-    let coded = code(&message.content.text, message.delivery.0[0]).ok_or_else(|| unfit("too_long"))?;
+    let coded =
+        code(&message.content.text, message.delivery.0[0]).ok_or_else(|| unfit("too_long"))?;
     let last = coded.parts.len() - 1;
     let class = EsmClass::from(if last == 0 { 0 } else { WITH_HEADER });
     let submission = |(at, part): (usize, Vec<u8>)| {
@@ -57,13 +84,25 @@ pub(super) fn submissions(from: &Address, message: &Message, life: Duration) -> 
             .dest_addr_npi(to.npi)
             .destination_addr(to.text.clone())
             .esm_class(class)
-            .validity_period(EmptyOrFullCOctetString::from_string(validity(life)).map_err(|_| unfit("too_long"))?)
-            .registered_delivery(RegisteredDelivery::from(if at == last { RECEIPT } else { 0 }))
+            .validity_period(
+                EmptyOrFullCOctetString::from_string(validity(life))
+                    .map_err(|_| unfit("too_long"))?,
+            )
+            .registered_delivery(RegisteredDelivery::from(if at == last {
+                RECEIPT
+            } else {
+                0
+            }))
             .data_coding(coded.coding)
             .short_message(OctetString::from_vec(part).map_err(|_| unfit("too_long"))?);
         Ok(submission.build())
     };
-    coded.parts.into_iter().enumerate().map(submission).collect()
+    coded
+        .parts
+        .into_iter()
+        .enumerate()
+        .map(submission)
+        .collect()
 }
 
 /// From now on: days, hours, minutes and seconds (SMPP 3.4 §7.1.1.1). What is brought later is of no use.
@@ -86,18 +125,37 @@ mod tests {
             ("Example Bk1", 5, 0, "Example Bk1"),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((u8::from(address.ton), u8::from(address.npi), address.text.as_str()), (ton, npi, sent));
+            assert_eq!(
+                (
+                    u8::from(address.ton),
+                    u8::from(address.npi),
+                    address.text.as_str()
+                ),
+                (ton, npi, sent)
+            );
         }
-        for bad in ["", "+", "+12a", "+1234567890123456", "12", "123456789", "Example Bank", "Bänk"] {
+        for bad in [
+            "",
+            "+",
+            "+12a",
+            "+1234567890123456",
+            "12",
+            "123456789",
+            "Example Bank",
+            "Bänk",
+        ] {
             assert_eq!(Address::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn a_message_counts_as_long_as_its_code() {
-        for (seconds, text) in
-            [(300, "000000000500000R"), (0, "000000000001000R"), (90_061, "000001010101000R"), (u64::MAX, "000099000000000R")]
-        {
+        for (seconds, text) in [
+            (300, "000000000500000R"),
+            (0, "000000000001000R"),
+            (90_061, "000001010101000R"),
+            (u64::MAX, "000099000000000R"),
+        ] {
             assert_eq!(validity(Duration::from_secs(seconds)), text);
         }
     }

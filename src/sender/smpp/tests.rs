@@ -71,13 +71,25 @@ impl Center {
     }
 
     fn heard(&self, id: CommandId) -> Vec<(usize, Command)> {
-        self.heard.lock().unwrap().iter().filter(|(_, command)| command.id() == id).cloned().collect()
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(_, command)| command.id() == id)
+            .cloned()
+            .collect()
     }
 
     fn submitted(&self) -> Vec<SubmitSm> {
         let all = self.heard(CommandId::SubmitSm).into_iter();
-        all.filter_map(|(_, command)| if let Some(Pdu::SubmitSm(submit)) = command.pdu() { Some(submit.clone()) } else { None })
-            .collect()
+        all.filter_map(|(_, command)| {
+            if let Some(Pdu::SubmitSm(submit)) = command.pdu() {
+                Some(submit.clone())
+            } else {
+                None
+            }
+        })
+        .collect()
     }
 
     /// Waits, within bounds, until it has heard so many of these.
@@ -93,7 +105,12 @@ impl Center {
     }
 }
 
-async fn attend(stream: TcpStream, connection: usize, habit: Habit, heard: Arc<Mutex<Vec<(usize, Command)>>>) {
+async fn attend(
+    stream: TcpStream,
+    connection: usize,
+    habit: Habit,
+    heard: Arc<Mutex<Vec<(usize, Command)>>>,
+) {
     let (from, mut to) = split(stream);
     let mut from = FramedRead::new(from, CommandCodec::new());
     while let Some(Ok(command)) = from.next().await {
@@ -102,7 +119,9 @@ async fn attend(stream: TcpStream, connection: usize, habit: Habit, heard: Arc<M
             let mut bytes = BytesMut::new();
             match deed {
                 Deed::Say(status, sequence, pdu) => {
-                    CommandCodec::new().encode(Command::new(status, sequence, *pdu), &mut bytes).unwrap();
+                    CommandCodec::new()
+                        .encode(Command::new(status, sequence, *pdu), &mut bytes)
+                        .unwrap();
                 }
                 Deed::Raw(raw) => bytes.extend_from_slice(&raw),
                 Deed::End => return,
@@ -115,11 +134,18 @@ async fn attend(stream: TcpStream, connection: usize, habit: Habit, heard: Arc<M
 }
 
 fn ok(sequence: u32, pdu: impl Into<Pdu>) -> Vec<Deed> {
-    vec![Deed::Say(CommandStatus::EsmeRok, sequence, Box::new(pdu.into()))]
+    vec![Deed::Say(
+        CommandStatus::EsmeRok,
+        sequence,
+        Box::new(pdu.into()),
+    )]
 }
 
 fn taken(id: &str) -> Pdu {
-    SubmitSmResp::builder().message_id(COctetString::from_string(id.to_owned()).unwrap()).build().into()
+    SubmitSmResp::builder()
+        .message_id(COctetString::from_string(id.to_owned()).unwrap())
+        .build()
+        .into()
 }
 
 /// Takes all, and calls each by its number.
@@ -138,7 +164,11 @@ fn good(_: usize, command: &Command) -> Vec<Deed> {
 fn with_status(command: &Command, status: u32) -> Vec<Deed> {
     match command.id() {
         CommandId::SubmitSm => {
-            vec![Deed::Say(CommandStatus::from(status), command.sequence_number(), Box::new(SubmitSmResp::default().into()))]
+            vec![Deed::Say(
+                CommandStatus::from(status),
+                command.sequence_number(),
+                Box::new(SubmitSmResp::default().into()),
+            )]
         }
         _ => good(0, command),
     }
@@ -171,7 +201,11 @@ fn settings(port: u16) -> SmppSettings {
 
 fn sender(settings: SmppSettings) -> (Arc<Smpp>, ReceiptQueue) {
     let (receipts, receipt_queue) = queue();
-    let means = SmppMeans { clock: Arc::new(Fixed), entropy: Arc::new(Still), receipts };
+    let means = SmppMeans {
+        clock: Arc::new(Fixed),
+        entropy: Arc::new(Still),
+        receipts,
+    };
     (Arc::new(Smpp::new(settings, means).unwrap()), receipt_queue)
 }
 
@@ -179,7 +213,11 @@ fn sms(text: &str) -> Message {
     let mail = message();
     Message {
         recipient: Recipient::parse(Channel::Sms, "+31612345678").unwrap(),
-        content: Content { text: text.to_owned(), html: None, ..mail.content.clone() },
+        content: Content {
+            text: text.to_owned(),
+            html: None,
+            ..mail.content.clone()
+        },
         ..mail
     }
 }
@@ -192,19 +230,52 @@ fn reference(sent: Result<Sent, SendError>) -> String {
 async fn a_message_goes_out_as_it_was_written() {
     let center = Center::start(good).await;
     let (sender, _receipts) = sender(settings(center.port));
-    assert_eq!(reference(sender.send(&sms("Code €1 [x]: 123 456")).await), "m2");
-    let Some(Pdu::BindTransceiver(bind)) = center.heard(CommandId::BindTransceiver)[0].1.pdu().cloned() else {
+    assert_eq!(
+        reference(sender.send(&sms("Code €1 [x]: 123 456")).await),
+        "m2"
+    );
+    let Some(Pdu::BindTransceiver(bind)) =
+        center.heard(CommandId::BindTransceiver)[0].1.pdu().cloned()
+    else {
         panic!("a login")
     };
-    assert_eq!((bind.system_id.as_str(), bind.password.as_str(), u8::from(bind.interface_version)), ("bank", "secret08", 0x34));
+    assert_eq!(
+        (
+            bind.system_id.as_str(),
+            bind.password.as_str(),
+            u8::from(bind.interface_version)
+        ),
+        ("bank", "secret08", 0x34)
+    );
     let submit = &center.submitted()[0];
-    assert_eq!((u8::from(submit.source_addr_ton), submit.source_addr.as_str()), (5, "Bank"));
-    assert_eq!((u8::from(submit.dest_addr_ton), u8::from(submit.dest_addr_npi)), (1, 1));
+    assert_eq!(
+        (
+            u8::from(submit.source_addr_ton),
+            submit.source_addr.as_str()
+        ),
+        (5, "Bank")
+    );
+    assert_eq!(
+        (
+            u8::from(submit.dest_addr_ton),
+            u8::from(submit.dest_addr_npi)
+        ),
+        (1, 1)
+    );
     assert_eq!(submit.destination_addr.as_str(), "31612345678");
-    assert_eq!((u8::from(submit.esm_class), u8::from(submit.registered_delivery)), (0, 1));
+    assert_eq!(
+        (
+            u8::from(submit.esm_class),
+            u8::from(submit.registered_delivery)
+        ),
+        (0, 1)
+    );
     assert_eq!(submit.validity_period.as_str(), "000000000500000R");
     assert_eq!(submit.data_coding, DataCoding::McSpecific);
-    assert_eq!(decode(submit.short_message().as_ref()), "Code €1 [x]: 123 456");
+    assert_eq!(
+        decode(submit.short_message().as_ref()),
+        "Code €1 [x]: 123 456"
+    );
 }
 
 #[tokio::test]
@@ -213,20 +284,34 @@ async fn a_long_message_goes_out_in_parts_and_the_last_brings_the_receipt() {
     let (sender, _receipts) = sender(settings(center.port));
     assert_eq!(reference(sender.send(&sms(&"ż".repeat(100))).await), "m3");
     let parts = center.submitted();
-    let seen: Vec<_> = parts.iter().map(|part| (u8::from(part.esm_class), u8::from(part.registered_delivery))).collect();
+    let seen: Vec<_> = parts
+        .iter()
+        .map(|part| (u8::from(part.esm_class), u8::from(part.registered_delivery)))
+        .collect();
     assert_eq!(seen, [(0x40, 0), (0x40, 1)]);
-    assert!(parts.iter().all(|part| part.data_coding == DataCoding::Ucs2));
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.data_coding == DataCoding::Ucs2)
+    );
     assert_eq!(parts[1].short_message().as_ref()[..6], [5, 0, 3, 7, 2, 2]);
 }
 
 #[tokio::test]
 async fn a_refusal_of_a_later_part_says_that_some_was_taken() {
     fn second_is_too_much(_: usize, command: &Command) -> Vec<Deed> {
-        if command.sequence_number() > 2 { with_status(command, 0x58) } else { good(0, command) }
+        if command.sequence_number() > 2 {
+            with_status(command, 0x58)
+        } else {
+            good(0, command)
+        }
     }
     let center = Center::start(second_is_too_much).await;
     let (sender, _receipts) = sender(settings(center.port));
-    assert_eq!(sender.send(&sms(&"a".repeat(161))).await, Err(unknown("busy")));
+    assert_eq!(
+        sender.send(&sms(&"a".repeat(161))).await,
+        Err(unknown("busy"))
+    );
 }
 
 #[tokio::test]
@@ -234,7 +319,12 @@ async fn a_refusal_is_judged_and_the_session_goes_on() {
     let center = Center::start(|_, command| with_status(command, 0x0b)).await;
     let (sender, _receipts) = sender(settings(center.port));
     for _ in 0..2 {
-        assert_eq!(sender.send(&sms("x")).await, Err(SendError::GiveUp { reason: "refused".to_owned() }));
+        assert_eq!(
+            sender.send(&sms("x")).await,
+            Err(SendError::GiveUp {
+                reason: "refused".to_owned()
+            })
+        );
     }
     assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
 }
@@ -242,19 +332,34 @@ async fn a_refusal_is_judged_and_the_session_goes_on() {
 #[tokio::test]
 async fn a_refused_login_is_for_the_next_sender() {
     let center = Center::start(|_, command| {
-        vec![Deed::Say(CommandStatus::EsmeRinvpaswd, command.sequence_number(), Box::new(BindTransceiverResp::default().into()))]
+        vec![Deed::Say(
+            CommandStatus::EsmeRinvpaswd,
+            command.sequence_number(),
+            Box::new(BindTransceiverResp::default().into()),
+        )]
     });
     let center = center.await;
     let (sender, _receipts) = sender(settings(center.port));
-    assert_eq!(sender.send(&sms("x")).await, Err(status::next_sender("login_refused")));
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Err(status::next_sender("login_refused"))
+    );
     // And whoever comes in the pause after it is told the same, at once.
-    assert_eq!(sender.send(&sms("x")).await, Err(status::next_sender("login_refused")));
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Err(status::next_sender("login_refused"))
+    );
     assert!(center.submitted().is_empty());
 }
 
 #[tokio::test]
 async fn nobody_there_is_a_retry() {
-    let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let (sender, _receipts) = sender(settings(port));
     assert_eq!(sender.send(&sms("x")).await, Err(retry("unreachable")));
 }
@@ -262,14 +367,31 @@ async fn nobody_there_is_a_retry() {
 #[tokio::test]
 async fn who_listens_and_never_answers_is_cut_off() {
     let silent = Center::start(|_, _| Vec::new()).await;
-    let brief = |port| SmppSettings { timeout: Duration::from_millis(300), ..settings(port) };
+    let brief = |port| SmppSettings {
+        timeout: Duration::from_millis(300),
+        ..settings(port)
+    };
     let (bound_never, _receipts) = sender(brief(silent.port));
-    assert_eq!(bound_never.send(&sms("x")).await, Err(retry("timeout")), "no login, so no message");
+    assert_eq!(
+        bound_never.send(&sms("x")).await,
+        Err(retry("timeout")),
+        "no login, so no message"
+    );
 
-    let deaf = Center::start(|_, command| if command.id() == CommandId::BindTransceiver { good(0, command) } else { Vec::new() });
+    let deaf = Center::start(|_, command| {
+        if command.id() == CommandId::BindTransceiver {
+            good(0, command)
+        } else {
+            Vec::new()
+        }
+    });
     let deaf = deaf.await;
     let (bound, _receipts) = sender(brief(deaf.port));
-    assert_eq!(bound.send(&sms("x")).await, Err(unknown("timeout")), "it has the message");
+    assert_eq!(
+        bound.send(&sms("x")).await,
+        Err(unknown("timeout")),
+        "it has the message"
+    );
     deaf.wait_for(CommandId::BindTransceiver, 2).await;
 }
 
@@ -280,11 +402,18 @@ async fn a_message_that_was_given_up_never_goes_out() {
         _ => Vec::new(),
     });
     let hesitant = hesitant.await;
-    let settings = SmppSettings { window: 1, timeout: Duration::from_millis(400), ..settings(hesitant.port) };
+    let settings = SmppSettings {
+        window: 1,
+        timeout: Duration::from_millis(400),
+        ..settings(hesitant.port)
+    };
     let (sender, _receipts) = sender(settings);
     let (early, late) = (sms("first"), sms("second"));
     let (first, second) = tokio::join!(sender.send(&early), sender.send(&late));
-    assert_eq!((first, second), (Err(unknown("timeout")), Err(retry("timeout"))));
+    assert_eq!(
+        (first, second),
+        (Err(unknown("timeout")), Err(retry("timeout")))
+    );
     hesitant.wait_for(CommandId::BindTransceiver, 2).await;
     assert_eq!(hesitant.submitted().len(), 1, "the window had room for one");
 }
@@ -292,11 +421,18 @@ async fn a_message_that_was_given_up_never_goes_out() {
 #[tokio::test]
 async fn a_lost_session_leaves_what_was_written_unknown_and_the_next_one_carries_on() {
     fn ends_at_the_first(connection: usize, command: &Command) -> Vec<Deed> {
-        if connection == 0 && command.id() == CommandId::SubmitSm { vec![Deed::End] } else { good(0, command) }
+        if connection == 0 && command.id() == CommandId::SubmitSm {
+            vec![Deed::End]
+        } else {
+            good(0, command)
+        }
     }
     let center = Center::start(ends_at_the_first).await;
     let (sender, _receipts) = sender(settings(center.port));
-    assert_eq!(sender.send(&sms("x")).await, Err(unknown("connection_lost")));
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Err(unknown("connection_lost"))
+    );
     center.wait_for(CommandId::BindTransceiver, 2).await;
     assert!(sender.send(&sms("x")).await.is_ok());
 }
@@ -316,7 +452,11 @@ async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
         });
         let center = center.await;
         let (sender, _receipts) = sender(settings(center.port));
-        assert_eq!(sender.send(&sms("x")).await, Err(unknown("connection_lost")), "{raw:?}");
+        assert_eq!(
+            sender.send(&sms("x")).await,
+            Err(unknown("connection_lost")),
+            "{raw:?}"
+        );
         center.wait_for(CommandId::BindTransceiver, 2).await;
         assert!(sender.send(&sms("x")).await.is_ok());
     }
@@ -330,16 +470,34 @@ async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
         }
         let sequence = command.sequence_number().to_be_bytes();
         // A text that never ends: in a receipt, in a question, and in the answer that says what the message is called.
-        let unread = |id: [u8; 4], sequence| [[0, 0, 0, 20], id, [0; 4], sequence, [0x41; 4]].concat();
-        let raw = [unread([0, 0, 0, 5], [0, 0, 0, 70]), unread([0, 0, 0, 3], [0, 0, 0, 71]), unread([0x80, 0, 0, 4], sequence)];
+        let unread =
+            |id: [u8; 4], sequence| [[0, 0, 0, 20], id, [0; 4], sequence, [0x41; 4]].concat();
+        let raw = [
+            unread([0, 0, 0, 5], [0, 0, 0, 70]),
+            unread([0, 0, 0, 3], [0, 0, 0, 71]),
+            unread([0x80, 0, 0, 4], sequence),
+        ];
         vec![Deed::Raw(raw.concat())]
     });
     let center = center.await;
     let (sender, _receipts) = sender(settings(center.port));
-    assert_eq!(sender.send(&sms("x")).await, Ok(Sent::default()), "it was taken, whatever it is called");
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Ok(Sent::default()),
+        "it was taken, whatever it is called"
+    );
     let refused = &center.wait_for(CommandId::DeliverSmResp, 1).await[0].1;
-    assert_eq!((refused.sequence_number(), refused.status()), (70, CommandStatus::EsmeRxPAppn), "for good");
-    assert_eq!(center.wait_for(CommandId::GenericNack, 1).await[0].1.sequence_number(), 71);
+    assert_eq!(
+        (refused.sequence_number(), refused.status()),
+        (70, CommandStatus::EsmeRxPAppn),
+        "for good"
+    );
+    assert_eq!(
+        center.wait_for(CommandId::GenericNack, 1).await[0]
+            .1
+            .sequence_number(),
+        71
+    );
     assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
 }
 
@@ -350,14 +508,29 @@ async fn answers_that_nobody_waits_for_and_strange_commands_do_no_harm() {
         deeds.extend(ok(7, Pdu::EnquireLink));
         deeds.extend(ok(9, rusmpp::pdus::QuerySm::default()));
         deeds.extend(good(0, command));
-        if matches!(command.id(), CommandId::BindTransceiver | CommandId::SubmitSm) { deeds } else { good(0, command) }
+        if matches!(
+            command.id(),
+            CommandId::BindTransceiver | CommandId::SubmitSm
+        ) {
+            deeds
+        } else {
+            good(0, command)
+        }
     }
     let center = Center::start(odd).await;
     let (sender, _receipts) = sender(settings(center.port));
     assert_eq!(reference(sender.send(&sms("x")).await), "m2");
-    assert_eq!(center.wait_for(CommandId::EnquireLinkResp, 1).await[0].1.sequence_number(), 7);
+    assert_eq!(
+        center.wait_for(CommandId::EnquireLinkResp, 1).await[0]
+            .1
+            .sequence_number(),
+        7
+    );
     let refused = &center.wait_for(CommandId::GenericNack, 1).await[0].1;
-    assert_eq!((refused.sequence_number(), refused.status()), (9, CommandStatus::EsmeRinvcmdid));
+    assert_eq!(
+        (refused.sequence_number(), refused.status()),
+        (9, CommandStatus::EsmeRinvcmdid)
+    );
 }
 
 #[tokio::test]
@@ -375,25 +548,46 @@ async fn no_more_messages_wait_for_answers_than_the_window_holds() {
             return Vec::new();
         }
         // In another order than they came.
-        open.drain(..).rev().flat_map(|sequence| ok(sequence, taken(&format!("m{sequence}")))).collect()
+        open.drain(..)
+            .rev()
+            .flat_map(|sequence| ok(sequence, taken(&format!("m{sequence}"))))
+            .collect()
     });
     let center = center.await;
-    let (sender, _receipts) = sender(SmppSettings { window: 3, ..settings(center.port) });
-    let messages: Vec<_> = (0..30).map(|number| sms(&format!("message {number}"))).collect();
-    let all = futures_util::future::join_all(messages.iter().map(|message| sender.send(message))).await;
+    let (sender, _receipts) = sender(SmppSettings {
+        window: 3,
+        ..settings(center.port)
+    });
+    let messages: Vec<_> = (0..30)
+        .map(|number| sms(&format!("message {number}")))
+        .collect();
+    let all =
+        futures_util::future::join_all(messages.iter().map(|message| sender.send(message))).await;
     let submitted = center.heard(CommandId::SubmitSm);
     for (message, sent) in messages.iter().zip(all) {
         let reference = reference(sent);
-        let (_, command) = submitted.iter().find(|(_, command)| format!("m{}", command.sequence_number()) == reference).unwrap();
-        let Some(Pdu::SubmitSm(submit)) = command.pdu() else { panic!("a message") };
-        assert_eq!(decode(submit.short_message().as_ref()), message.content.text, "each has its own answer");
+        let (_, command) = submitted
+            .iter()
+            .find(|(_, command)| format!("m{}", command.sequence_number()) == reference)
+            .unwrap();
+        let Some(Pdu::SubmitSm(submit)) = command.pdu() else {
+            panic!("a message")
+        };
+        assert_eq!(
+            decode(submit.short_message().as_ref()),
+            message.content.text,
+            "each has its own answer"
+        );
     }
 }
 
 #[tokio::test]
 async fn silence_is_asked_about_and_the_end_is_said() {
     let center = Center::start(good).await;
-    let settings = SmppSettings { enquire_every: Duration::from_millis(100), ..settings(center.port) };
+    let settings = SmppSettings {
+        enquire_every: Duration::from_millis(100),
+        ..settings(center.port)
+    };
     let (sender, receipts) = sender(settings);
     sender.send(&sms("x")).await.unwrap();
     center.wait_for(CommandId::EnquireLink, 2).await;
@@ -434,12 +628,24 @@ async fn a_receipt_goes_inward_and_is_answered() {
     let (sender, mut receipts) = sender(settings(center.port));
     sender.send(&sms("x")).await.unwrap();
     let came = receipts.recv().await.unwrap();
-    assert_eq!((came.sender.as_str(), came.receipt), ("center", Receipt::Delivered));
+    assert_eq!(
+        (came.sender.as_str(), came.receipt),
+        ("center", Receipt::Delivered)
+    );
     assert!(matches!(came.about, About::Reference(reference) if reference.as_str() == "m2"));
     let answers = center.wait_for(CommandId::DeliverSmResp, 2).await;
-    let seen: Vec<_> = answers.iter().map(|(_, answer)| (answer.sequence_number(), answer.status())).collect();
-    assert_eq!(seen, [(50, CommandStatus::EsmeRok), (51, CommandStatus::EsmeRok)]);
-    assert!(receipts.try_recv().is_err(), "what a customer writes is no receipt");
+    let seen: Vec<_> = answers
+        .iter()
+        .map(|(_, answer)| (answer.sequence_number(), answer.status()))
+        .collect();
+    assert_eq!(
+        seen,
+        [(50, CommandStatus::EsmeRok), (51, CommandStatus::EsmeRok)]
+    );
+    assert!(
+        receipts.try_recv().is_err(),
+        "what a customer writes is no receipt"
+    );
 }
 
 #[tokio::test]
@@ -455,7 +661,11 @@ async fn a_receipt_that_finds_the_queue_full_is_to_come_again() {
     let (sender, mut receipts) = sender(settings(center.port));
     sender.send(&sms("x")).await.unwrap();
     let answers = center.wait_for(CommandId::DeliverSmResp, 1025).await;
-    assert!(answers[..1024].iter().all(|(_, answer)| answer.status() == CommandStatus::EsmeRok));
+    assert!(
+        answers[..1024]
+            .iter()
+            .all(|(_, answer)| answer.status() == CommandStatus::EsmeRok)
+    );
     assert_eq!(answers[1024].1.status(), CommandStatus::EsmeRxTAppn);
     assert!(receipts.recv().await.is_some());
 }
@@ -463,8 +673,14 @@ async fn a_receipt_that_finds_the_queue_full_is_to_come_again() {
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_gets_no_password() {
     let (port, heard) = tls_sink::start().await;
-    let (sender, _receipts) = sender(SmppSettings { tls: true, ..settings(port) });
-    assert_eq!(sender.send(&sms("x")).await, Err(status::next_sender("tls_failed")));
+    let (sender, _receipts) = sender(SmppSettings {
+        tls: true,
+        ..settings(port)
+    });
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Err(status::next_sender("tls_failed"))
+    );
     assert!(heard.lock().unwrap().is_empty());
 }
 
@@ -473,11 +689,18 @@ fn settings_that_no_login_holds_are_mistakes() {
     let broken = |break_it: fn(&mut SmppSettings)| {
         let mut settings = settings(1);
         break_it(&mut settings);
-        let means = SmppMeans { clock: Arc::new(Fixed), entropy: Arc::new(Still), receipts: queue().0 };
+        let means = SmppMeans {
+            clock: Arc::new(Fixed),
+            entropy: Arc::new(Still),
+            receipts: queue().0,
+        };
         Smpp::new(settings, means).unwrap_err().to_string()
     };
     assert!(broken(|s| s.system_id = "x".repeat(16)).contains("system_id must be at most 15"));
-    assert!(broken(|s| s.password = SecretText::new("123456789".to_owned())).contains("password must be at most 8"));
+    assert!(
+        broken(|s| s.password = SecretText::new("123456789".to_owned()))
+            .contains("password must be at most 8")
+    );
     assert!(broken(|s| s.system_type = "é".to_owned()).contains("system_type must be at most 12"));
     assert!(broken(|s| s.from = "Example Bank".to_owned()).contains("from must be"));
     assert!(broken(|s| s.window = 0).contains("window"));
@@ -486,5 +709,8 @@ fn settings_that_no_login_holds_are_mistakes() {
 #[tokio::test]
 async fn what_is_no_number_is_left_to_others() {
     let (sender, _receipts) = sender(settings(1));
-    assert_eq!(sender.send(&message()).await, Err(status::unfit("not_a_number")));
+    assert_eq!(
+        sender.send(&message()).await,
+        Err(status::unfit("not_a_number"))
+    );
 }

@@ -28,27 +28,53 @@ pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
     let gsm: Option<Vec<_>> = text.chars().map(septets).collect();
     let (coding, one, part, characters) = match gsm {
         // Zero says the message centre's own alphabet: that of text messages, one octet for each number.
-        Some(all) => (DataCoding::McSpecific, GSM_ONE, GSM_PART, all.iter().map(|septets| septets.as_slice().to_vec()).collect()),
-        None => (DataCoding::Ucs2, UCS2_ONE, UCS2_PART, text.chars().map(utf16).collect::<Vec<_>>()),
+        Some(all) => (
+            DataCoding::McSpecific,
+            GSM_ONE,
+            GSM_PART,
+            all.iter()
+                .map(|septets| septets.as_slice().to_vec())
+                .collect(),
+        ),
+        None => (
+            DataCoding::Ucs2,
+            UCS2_ONE,
+            UCS2_PART,
+            text.chars().map(utf16).collect::<Vec<_>>(),
+        ),
     };
     if characters.iter().map(Vec::len).sum::<usize>() <= one {
-        return Some(Coded { coding, parts: vec![characters.concat()] });
+        return Some(Coded {
+            coding,
+            parts: vec![characters.concat()],
+        });
     }
     let bodies = split(&characters, part);
-    let total = u8::try_from(bodies.len()).ok().filter(|total| usize::from(*total) <= PARTS_MAX)?;
-    let parts = (1..=total).zip(bodies).map(|(at, body)| [header(number, total, at).as_slice(), &body].concat()).collect();
+    let total = u8::try_from(bodies.len())
+        .ok()
+        .filter(|total| usize::from(*total) <= PARTS_MAX)?;
+    let parts = (1..=total)
+        .zip(bodies)
+        .map(|(at, body)| [header(number, total, at).as_slice(), &body].concat())
+        .collect();
     Some(Coded { coding, parts })
 }
 
 fn utf16(character: char) -> Vec<u8> {
-    character.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_be_bytes()).collect()
+    character
+        .encode_utf16(&mut [0; 2])
+        .iter()
+        .flat_map(|unit| unit.to_be_bytes())
+        .collect()
 }
 
 /// Cuts between characters alone: half a pair means nothing to a telephone.
 fn split(characters: &[Vec<u8>], room: usize) -> Vec<Vec<u8>> {
     let mut parts = vec![Vec::new()];
     for character in characters {
-        let is_full = parts.last().is_some_and(|part: &Vec<u8>| part.len() + character.len() > room);
+        let is_full = parts
+            .last()
+            .is_some_and(|part: &Vec<u8>| part.len() + character.len() > room);
         if is_full {
             parts.push(Vec::new());
         }
@@ -88,7 +114,10 @@ mod tests {
                 return decode(body);
             }
             assert!(body.len() <= 140 && (total == 1 || body.len() <= 134));
-            let units: Vec<_> = body.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+            let units: Vec<_> = body
+                .chunks(2)
+                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+                .collect();
             String::from_utf16(&units).unwrap()
         });
         text.collect()
@@ -113,7 +142,10 @@ mod tests {
             assert_eq!((coded.parts.len(), coded.coding), (parts, coding), "{text}");
             assert_eq!(read(&coded), text);
         }
-        assert_eq!(code("€{}", 7).unwrap().parts, [vec![0x1b, 0x65, 0x1b, 0x28, 0x1b, 0x29]]);
+        assert_eq!(
+            code("€{}", 7).unwrap().parts,
+            [vec![0x1b, 0x65, 0x1b, 0x28, 0x1b, 0x29]]
+        );
         assert!(code(&"a".repeat(153 * 255), 7).is_some());
         assert_eq!(code(&"a".repeat(153 * 255 + 1), 7), None);
     }

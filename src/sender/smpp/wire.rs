@@ -53,16 +53,28 @@ impl Decoder for Frames {
     type Error = io::Error;
 
     fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<Heard>> {
-        let Some(head) = from.first_chunk::<HEAD>() else { return Ok(None) };
-        let [length, id, status, sequence] =
-            [0, 4, 8, 12].map(|at| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
-        let length = usize::try_from(length).ok().filter(|length| (HEAD..=LENGTH_MAX).contains(length));
+        let Some(head) = from.first_chunk::<HEAD>() else {
+            return Ok(None);
+        };
+        let [length, id, status, sequence] = [0, 4, 8, 12]
+            .map(|at| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| (HEAD..=LENGTH_MAX).contains(length));
         let length = length.ok_or(io::ErrorKind::InvalidData)?;
         if from.len() < length {
             return Ok(None);
         }
-        let command = CommandCodec::new().decode(&mut from.split_to(length)).ok().flatten();
-        Ok(Some(Heard { id: id.into(), status: status.into(), sequence, command }))
+        let command = CommandCodec::new()
+            .decode(&mut from.split_to(length))
+            .ok()
+            .flatten();
+        Ok(Some(Heard {
+            id: id.into(),
+            status: status.into(),
+            sequence,
+            command,
+        }))
     }
 }
 
@@ -76,7 +88,14 @@ pub(super) struct Mouth {
 /// Both directions of a stream; no single write takes longer than `patience`.
 pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) {
     let (from, to) = split(stream);
-    (Ear(FramedRead::new(from, Frames)), Mouth { to, buffer: BytesMut::new(), patience })
+    (
+        Ear(FramedRead::new(from, Frames)),
+        Mouth {
+            to,
+            buffer: BytesMut::new(),
+            patience,
+        },
+    )
 }
 
 impl Ear {
@@ -88,15 +107,25 @@ impl Ear {
 
 impl Mouth {
     /// Says something under this number.
-    pub(super) async fn say(&mut self, status: CommandStatus, sequence: u32, pdu: impl Into<Pdu>) -> Result<(), Lost> {
+    pub(super) async fn say(
+        &mut self,
+        status: CommandStatus,
+        sequence: u32,
+        pdu: impl Into<Pdu>,
+    ) -> Result<(), Lost> {
         self.buffer.clear();
         let command = Command::new(status, sequence, pdu);
-        CommandCodec::new().encode(&command, &mut self.buffer).map_err(|_| Lost)?;
+        CommandCodec::new()
+            .encode(&command, &mut self.buffer)
+            .map_err(|_| Lost)?;
         let write = async {
             self.to.write_all(&self.buffer).await?;
             self.to.flush().await
         };
-        timeout(self.patience, write).await.map_err(|_| Lost)?.map_err(|_| Lost)
+        timeout(self.patience, write)
+            .await
+            .map_err(|_| Lost)?
+            .map_err(|_| Lost)
     }
 }
 

@@ -30,7 +30,10 @@ impl Connection {
             (Step::Data, 3, "DATA\r\n".to_owned()),
         ];
         if self.pipelining {
-            let all: String = commands.iter().map(|(_, _, command)| command.as_str()).collect();
+            let all: String = commands
+                .iter()
+                .map(|(_, _, command)| command.as_str())
+                .collect();
             self.wire.say(&all).await?;
         }
         for (step, hundred, command) in commands {
@@ -47,8 +50,16 @@ impl Connection {
 
     /// Hands the mail over. Whoever loses the connection here does not know whether it was taken.
     pub(super) async fn hand_over(&mut self, mail: &Mail) -> Result<(), SendError> {
-        let reply = self.wire.ask(&mail.data).await.map_err(|Lost| unknown("connection_lost"))?;
-        if reply.is(2) { Ok(()) } else { Err(judge(Step::Data, &reply)) }
+        let reply = self
+            .wire
+            .ask(&mail.data)
+            .await
+            .map_err(|Lost| unknown("connection_lost"))?;
+        if reply.is(2) {
+            Ok(())
+        } else {
+            Err(judge(Step::Data, &reply))
+        }
     }
 }
 

@@ -59,7 +59,9 @@ pub enum DkimError {
     #[error("dkim_domain must be a host name")]
     Domain,
     /// Receivers compare the two (DMARC alignment, RFC 7489 §3.1.1).
-    #[error("dkim_domain must be the domain of from, or above or below it; otherwise it vouches for nobody")]
+    #[error(
+        "dkim_domain must be the domain of from, or above or below it; otherwise it vouches for nobody"
+    )]
     Alignment,
     /// There are none, or too many.
     #[error("dkim_keys must hold 1 to {KEYS_MAX} keys")]
@@ -71,7 +73,9 @@ pub enum DkimError {
     #[error("dkim_keys: the selector {0:?} is there twice")]
     Twice(String),
     /// The file holds no key that signs.
-    #[error("dkim_keys: the file of {0:?} must hold one private key in PEM form, Ed25519 or RSA of at least 2048 bits")]
+    #[error(
+        "dkim_keys: the file of {0:?} must hold one private key in PEM form, Ed25519 or RSA of at least 2048 bits"
+    )]
     Key(String),
 }
 
@@ -99,12 +103,17 @@ impl std::fmt::Debug for Signer {
 impl Signer {
     /// Signs for `settings.domain` what comes from an address of the domain `from`.
     pub(super) fn new(settings: DkimSettings, from: &str) -> Result<Self, DkimError> {
-        let (domain, from) = (settings.domain.to_ascii_lowercase(), from.to_ascii_lowercase());
+        let (domain, from) = (
+            settings.domain.to_ascii_lowercase(),
+            from.to_ascii_lowercase(),
+        );
         if !is_name(&domain) || !domain.contains('.') {
             return Err(DkimError::Domain);
         }
-        let is_below =
-            |one: &str, other: &str| one.strip_suffix(other).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let is_below = |one: &str, other: &str| {
+            one.strip_suffix(other)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
         if !is_below(&from, &domain) && !is_below(&domain, &from) {
             return Err(DkimError::Alignment);
         }
@@ -150,14 +159,19 @@ impl Signer {
 
 impl Key {
     fn parse(pem: &str) -> Option<Self> {
-        let rsa = |key: RsaKeyPair| (key.public_modulus_len() >= RSA_BYTES_MIN).then(|| Self::Rsa(Box::new(key)));
+        let rsa = |key: RsaKeyPair| {
+            (key.public_modulus_len() >= RSA_BYTES_MIN).then(|| Self::Rsa(Box::new(key)))
+        };
         match PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()? {
             PrivateKeyDer::Pkcs1(der) => rsa(RsaKeyPair::from_der(der.secret_pkcs1_der()).ok()?),
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
                 // OpenSSL writes an Ed25519 key without its public half.
-                let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(|key| Self::Ed25519(Box::new(key)));
-                ed25519.ok().or_else(|| rsa(RsaKeyPair::from_pkcs8(der).ok()?))
+                let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
+                    .map(|key| Self::Ed25519(Box::new(key)));
+                ed25519
+                    .ok()
+                    .or_else(|| rsa(RsaKeyPair::from_pkcs8(der).ok()?))
             }
             _ => None,
         }
@@ -174,7 +188,13 @@ impl Key {
         match self {
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut signature).map_err(|_| Unsigned)?;
+                key.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    input,
+                    &mut signature,
+                )
+                .map_err(|_| Unsigned)?;
                 Ok(signature)
             }
             // The hash is what is signed (RFC 8463 §3).
@@ -187,11 +207,18 @@ impl Key {
 fn signed(head: &str) -> (String, String) {
     // A line that begins with white space goes on with the field before it.
     let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
-    let fields: Vec<(&str, &str)> = unfolded.split("\r\n").filter_map(|line| line.split_once(':')).collect();
+    let fields: Vec<(&str, &str)> = unfolded
+        .split("\r\n")
+        .filter_map(|line| line.split_once(':'))
+        .collect();
     let (mut names, mut text) = (Vec::new(), String::new());
     for name in SIGNED {
         // Of several the last one comes first (RFC 6376 §5.4.2).
-        for (name, value) in fields.iter().rev().filter(|(found, _)| found.eq_ignore_ascii_case(name)) {
+        for (name, value) in fields
+            .iter()
+            .rev()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        {
             names.push(*name);
             text.extend([&canonical::field(name, value), "\r\n"]);
         }
@@ -213,8 +240,17 @@ fn folded(signature: &str) -> String {
 }
 
 fn is_name(text: &str) -> bool {
-    let plain = |label: &str| label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let label = |label: &str| (1..=63).contains(&label.len()) && plain(label) && !label.starts_with('-') && !label.ends_with('-');
+    let plain = |label: &str| {
+        label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && plain(label)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
     text.len() <= 253 && text.split('.').all(label)
 }
 

@@ -41,25 +41,44 @@ impl Author {
         if message.recipient.channel() != Channel::Email {
             return Err(give_up("wrong_channel"));
         }
-        let to: Address = message.recipient.expose().parse().map_err(|_| give_up("bad_address"))?;
-        let text = self.format(message, &to, now).ok_or_else(|| give_up("bad_message"))?;
+        let to: Address = message
+            .recipient
+            .expose()
+            .parse()
+            .map_err(|_| give_up("bad_address"))?;
+        let text = self
+            .format(message, &to, now)
+            .ok_or_else(|| give_up("bad_message"))?;
         let signatures = match &self.signer {
             None => String::new(),
-            Some(signer) => signer.sign(&text, now).map_err(|_| next_sender("not_signed"))?,
+            Some(signer) => signer
+                .sign(&text, now)
+                .map_err(|_| next_sender("not_signed"))?,
         };
         let mut data = stuffed(&signatures, &text);
         data.push_str(".\r\n");
-        Ok(Mail { from: self.from.email.clone(), to, data })
+        Ok(Mail {
+            from: self.from.email.clone(),
+            to,
+            data,
+        })
     }
 
     fn format(&self, message: &Message, to: &Address, now: Timestamp) -> Option<String> {
-        let machine = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+        let machine = HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        );
         let builder = lettre::Message::builder()
             .from(self.from.clone())
             .to(to.clone().into())
             .subject(one_line(&message.content.subject))
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.as_micros()))
-            .message_id(Some(format!("<{}@{}>", message.delivery, self.from.email.domain())))
+            .message_id(Some(format!(
+                "<{}@{}>",
+                message.delivery,
+                self.from.email.domain()
+            )))
             .raw_header(machine);
         let text = lines(&message.content.text);
         let mail = match &message.content.html {
@@ -67,18 +86,24 @@ impl Author {
             None => builder.singlepart(SinglePart::plain(text)),
         };
         // The library encodes what is not ASCII, and breaks long lines.
-        String::from_utf8(mail.ok()?.formatted()).ok().filter(|text| text.is_ascii())
+        String::from_utf8(mail.ok()?.formatted())
+            .ok()
+            .filter(|text| text.is_ascii())
     }
 }
 
 /// Nothing that could end the header.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Line feeds and nothing else that controls: a lone CR ends a line for some servers and not for others.
 fn lines(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    text.chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect()
 }
 
 /// A line that begins with a dot gets another (RFC 5321 §4.5.2), and the last line its end.
@@ -103,7 +128,10 @@ mod tests {
 
     #[test]
     fn mail_02_no_line_of_a_mail_is_one_dot() {
-        assert_eq!(stuffed("H: 1\r\n", ".\r\n..\r\na.\r\n."), "H: 1\r\n..\r\n...\r\na.\r\n..\r\n");
+        assert_eq!(
+            stuffed("H: 1\r\n", ".\r\n..\r\na.\r\n."),
+            "H: 1\r\n..\r\n...\r\na.\r\n..\r\n"
+        );
         assert_eq!(stuffed("", "a\r\n"), "a\r\n");
     }
 }

@@ -45,16 +45,26 @@ impl std::fmt::Debug for Connections {
 
 impl Connections {
     pub(super) fn new(server: Server, max: u32) -> Self {
-        let slots = usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { server, slots: Semaphore::new(slots), idle: Mutex::default() }
+        let slots = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            server,
+            slots: Semaphore::new(slots),
+            idle: Mutex::default(),
+        }
     }
 
     /// Hands one mail over. A connection on which anything failed, or whose caller went away, is dropped.
     pub(super) async fn send(&self, mail: &Mail, timeout: Duration) -> Result<(), SendError> {
         let deadline = Instant::now() + timeout;
         // Until here no server has the mail; from here on one may have it.
-        let (_slot, mut connection) = timeout_at(deadline, self.offer(mail)).await.unwrap_or_else(|_| Err(retry("timeout")))?;
-        timeout_at(deadline, connection.hand_over(mail)).await.unwrap_or_else(|_| Err(unknown("timeout")))?;
+        let (_slot, mut connection) = timeout_at(deadline, self.offer(mail))
+            .await
+            .unwrap_or_else(|_| Err(retry("timeout")))?;
+        timeout_at(deadline, connection.hand_over(mail))
+            .await
+            .unwrap_or_else(|_| Err(unknown("timeout")))?;
         self.park(connection);
         Ok(())
     }
@@ -96,12 +106,17 @@ impl Connections {
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The one that was used last is the likeliest to be open still; if it is too old, so are all others.
-        idle.pop().filter(|kept| kept.since.elapsed() < IDLE_MAX).map(|kept| kept.connection)
+        idle.pop()
+            .filter(|kept| kept.since.elapsed() < IDLE_MAX)
+            .map(|kept| kept.connection)
     }
 
     fn park(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|kept| kept.since.elapsed() < IDLE_MAX);
-        idle.push(Idle { connection, since: Instant::now() });
+        idle.push(Idle {
+            connection,
+            since: Instant::now(),
+        });
     }
 }

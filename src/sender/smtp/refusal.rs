@@ -19,7 +19,9 @@ pub(super) enum Step {
 /// What to do after a refusal. The words of the server stay here: they tend to hold the address.
 pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
     match step {
-        Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => deferred("busy"),
+        Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => {
+            deferred("busy")
+        }
         _ if reply.is(4) => retry("busy"),
         // Neither yes nor no: it does not speak as it should.
         _ if !reply.is(5) => retry("unreachable"),
@@ -32,7 +34,9 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
 
 /// The address or its mailbox is what cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463); the server is well.
 fn is_about_recipient(reply: &Reply) -> bool {
-    ["4.1.", "4.2."].iter().any(|begin| reply.lines[0].starts_with(begin))
+    ["4.1.", "4.2."]
+        .iter()
+        .any(|begin| reply.lines[0].starts_with(begin))
 }
 
 /// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing login is about

@@ -52,7 +52,11 @@ impl Server {
     pub(super) async fn connect(&self) -> Result<Connection, SendError> {
         let stream: Box<dyn Stream> = match &self.encryption {
             Encryption::None | Encryption::StartTls(_) => Box::new(self.dial().await?),
-            Encryption::Implicit(tls) => Box::new(tls.encrypt(self.dial().await?).await.map_err(|error| broken(&error))?),
+            Encryption::Implicit(tls) => Box::new(
+                tls.encrypt(self.dial().await?)
+                    .await
+                    .map_err(|error| broken(&error))?,
+            ),
         };
         let mut wire = Wire::new(stream);
         let greeting = wire.hear().await.map_err(|Lost| retry("unreachable"))?;
@@ -61,32 +65,50 @@ impl Server {
         }
         let mut abilities = self.hello(&mut wire).await?;
         if let Encryption::StartTls(tls) = &self.encryption {
-            wire = upgrade(wire, abilities, tls).await.ok_or_else(|| next_sender("tls_failed"))?;
+            wire = upgrade(wire, abilities, tls)
+                .await
+                .ok_or_else(|| next_sender("tls_failed"))?;
             // What was said in the clear does not count.
             abilities = self.hello(&mut wire).await?;
         }
         if let Some((user, password)) = &self.credentials {
             log_in(&mut wire, abilities, user, password).await?;
         }
-        Ok(Connection { wire, pipelining: abilities.pipelining })
+        Ok(Connection {
+            wire,
+            pipelining: abilities.pipelining,
+        })
     }
 
     async fn dial(&self) -> Result<TcpStream, SendError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|_| retry("unreachable"))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|_| retry("unreachable"))?;
         // With Nagle's algorithm each mail waits 40 ms for an acknowledgement that is sent late.
         stream.set_nodelay(true).map_err(|_| retry("unreachable"))?;
         Ok(stream)
     }
 
     async fn hello(&self, wire: &mut Wire) -> Result<Abilities, SendError> {
-        let reply = wire.ask(&format!("EHLO {}\r\n", self.hello)).await.map_err(|Lost| retry("unreachable"))?;
-        if reply.is(2) { Ok(abilities(&reply)) } else { Err(judge(Step::Connect, &reply)) }
+        let reply = wire
+            .ask(&format!("EHLO {}\r\n", self.hello))
+            .await
+            .map_err(|Lost| retry("unreachable"))?;
+        if reply.is(2) {
+            Ok(abilities(&reply))
+        } else {
+            Err(judge(Step::Connect, &reply))
+        }
     }
 }
 
 /// A failed handshake is for the next sender; a connection that broke in it may come about later.
 fn broken(error: &std::io::Error) -> SendError {
-    if is_refusal(error) { next_sender("tls_failed") } else { retry("unreachable") }
+    if is_refusal(error) {
+        next_sender("tls_failed")
+    } else {
+        retry("unreachable")
+    }
 }
 
 /// None, whatever went wrong: who is in between can make a server seem not to offer it.
@@ -109,7 +131,10 @@ fn abilities(reply: &Reply) -> Abilities {
             "AUTH" => {
                 let offered: Vec<&str> = words.collect();
                 let known = [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)];
-                let found = known.into_iter().find(|(name, _)| offered.contains(name)).map(|(_, mechanism)| mechanism);
+                let found = known
+                    .into_iter()
+                    .find(|(name, _)| offered.contains(name))
+                    .map(|(_, mechanism)| mechanism);
                 abilities.login = abilities.login.or(found);
             }
             _ => {}
@@ -118,7 +143,12 @@ fn abilities(reply: &Reply) -> Abilities {
     abilities
 }
 
-async fn log_in(wire: &mut Wire, abilities: Abilities, user: &str, password: &SecretText) -> Result<(), SendError> {
+async fn log_in(
+    wire: &mut Wire,
+    abilities: Abilities,
+    user: &str,
+    password: &SecretText,
+) -> Result<(), SendError> {
     let coded = |text: &str| Zeroizing::new(BASE64_STANDARD.encode(text));
     let lines: Vec<Zeroizing<String>> = match abilities.login {
         None => return Err(next_sender("login_refused")),
@@ -128,7 +158,11 @@ async fn log_in(wire: &mut Wire, abilities: Abilities, user: &str, password: &Se
         }
         Some(Mechanism::Login) => {
             let line = |text: &str| Zeroizing::new(format!("{}\r\n", *coded(text)));
-            vec![Zeroizing::new("AUTH LOGIN\r\n".to_owned()), line(user), line(password.expose())]
+            vec![
+                Zeroizing::new("AUTH LOGIN\r\n".to_owned()),
+                line(user),
+                line(password.expose()),
+            ]
         }
     };
     let last = lines.len() - 1;
@@ -151,10 +185,24 @@ mod tests {
             let lines = lines.iter().map(|&line| line.to_owned()).collect();
             abilities(&Reply { code: 250, lines })
         };
-        assert_eq!(read(&["STARTTLS PIPELINING"]), Abilities::default(), "its name comes first");
-        let all = Abilities { starttls: true, pipelining: true, login: Some(Mechanism::Plain) };
-        assert_eq!(read(&["mx", "SIZE 1", "Pipelining", "starttls", "AUTH LOGIN PLAIN"]), all);
-        assert_eq!(read(&["mx", "AUTH CRAM-MD5", "AUTH=LOGIN"]).login, Some(Mechanism::Login));
+        assert_eq!(
+            read(&["STARTTLS PIPELINING"]),
+            Abilities::default(),
+            "its name comes first"
+        );
+        let all = Abilities {
+            starttls: true,
+            pipelining: true,
+            login: Some(Mechanism::Plain),
+        };
+        assert_eq!(
+            read(&["mx", "SIZE 1", "Pipelining", "starttls", "AUTH LOGIN PLAIN"]),
+            all
+        );
+        assert_eq!(
+            read(&["mx", "AUTH CRAM-MD5", "AUTH=LOGIN"]).login,
+            Some(Mechanism::Login)
+        );
         assert_eq!(read(&["mx", "AUTH CRAM-MD5 XOAUTH2"]).login, None);
     }
 }

@@ -24,7 +24,12 @@ fn settings(port: u16) -> SmtpSettings {
 }
 
 fn smtp(settings: SmtpSettings) -> Result<Smtp, SmtpError> {
-    Smtp::new(settings, Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000))))
+    Smtp::new(
+        settings,
+        Arc::new(ManualClock::new(Timestamp::from_micros(
+            1_800_000_000_000_000,
+        ))),
+    )
 }
 
 fn credentials() -> (String, SecretText) {
@@ -33,13 +38,19 @@ fn credentials() -> (String, SecretText) {
 
 fn header<'a>(mail: &'a str, name: &str) -> Vec<&'a str> {
     let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
-    let values = headers.lines().filter_map(|line| line.split_once(": ")).filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    let values = headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name));
     values.map(|(_, value)| value).collect()
 }
 
 async fn outcome(answers: Answers) -> Result<Sent, SendError> {
     let sink = Sink::start(answers).await;
-    smtp(settings(sink.port)).unwrap().send(&samples::message()).await
+    smtp(settings(sink.port))
+        .unwrap()
+        .send(&samples::message())
+        .await
 }
 
 #[tokio::test]
@@ -51,21 +62,34 @@ async fn mail_01_a_mail_says_that_a_machine_wrote_it() {
 
     let record = sink.record();
     assert_eq!(record.commands("EHLO"), ["EHLO service.example"]);
-    assert_eq!(record.commands("MAIL"), ["MAIL FROM:<no-reply@bank.example>"; 2]);
+    assert_eq!(
+        record.commands("MAIL"),
+        ["MAIL FROM:<no-reply@bank.example>"; 2]
+    );
     assert_eq!(record.commands("RCPT"), ["RCPT TO:<anna@example.org>"; 2]);
     assert_eq!(record.connections, 1, "the connection is kept");
     let mail = &record.mails[0];
     assert_eq!(header(mail, "Auto-Submitted"), ["auto-generated"]);
-    assert_eq!(header(mail, "From"), ["\"Voorbeeld Bank\" <no-reply@bank.example>"]);
+    assert_eq!(
+        header(mail, "From"),
+        ["\"Voorbeeld Bank\" <no-reply@bank.example>"]
+    );
     assert_eq!(header(mail, "To"), ["anna@example.org"]);
     assert_eq!(header(mail, "Date"), ["Fri, 15 Jan 2027 08:00:00 +0000"]);
     assert_eq!(header(mail, "List-Unsubscribe"), [""; 0]);
     assert!(header(mail, "Subject")[0].contains("=?utf-8?"), "{mail}");
     assert!(header(mail, "Content-Type")[0].starts_with("multipart/alternative"));
-    assert!(mail.find("text/plain").unwrap() < mail.find("text/html").unwrap(), "text first");
+    assert!(
+        mail.find("text/plain").unwrap() < mail.find("text/html").unwrap(),
+        "text first"
+    );
     let id = format!("<{}@bank.example>", samples::message().delivery);
     assert_eq!(header(mail, "Message-ID"), [id.as_str()]);
-    assert_eq!(header(&record.mails[1], "Message-ID"), [id.as_str()], "the same for every try");
+    assert_eq!(
+        header(&record.mails[1], "Message-ID"),
+        [id.as_str()],
+        "the same for every try"
+    );
 }
 
 #[tokio::test]
@@ -89,12 +113,23 @@ async fn mail_02_no_value_breaks_a_header_or_the_message() {
 
         let record = sink.record();
         assert_eq!(record.mails.len(), 1, "{hostile:?}");
-        assert_eq!(record.commands("MAIL"), ["MAIL FROM:<no-reply@bank.example>"], "{hostile:?}");
-        assert_eq!(record.commands("RCPT"), ["RCPT TO:<anna@example.org>"], "{hostile:?}");
+        assert_eq!(
+            record.commands("MAIL"),
+            ["MAIL FROM:<no-reply@bank.example>"],
+            "{hostile:?}"
+        );
+        assert_eq!(
+            record.commands("RCPT"),
+            ["RCPT TO:<anna@example.org>"],
+            "{hostile:?}"
+        );
         let mail = &record.mails[0];
         assert_eq!(header(mail, "Bcc"), [""; 0], "{hostile:?}");
         assert_eq!(header(mail, "Subject").len(), 1, "{hostile:?}");
-        assert!(!mail.replace("\r\n", "").contains(['\r', '\n', '\0']), "no line ends but by CR LF: {hostile:?}");
+        assert!(
+            !mail.replace("\r\n", "").contains(['\r', '\n', '\0']),
+            "no line ends but by CR LF: {hostile:?}"
+        );
     }
 }
 
@@ -105,9 +140,15 @@ fn mail_02_no_setting_breaks_a_header_or_a_command() {
         change(&mut settings);
         smtp(settings).is_err()
     };
-    assert!(refused(|s| s.from = "Bank\r\nBcc: eve@example.org <a@bank.example>".to_owned()));
-    assert!(refused(|s| s.from = "a@bank.example>\r\nRCPT TO:<eve@example.org".to_owned()));
-    assert!(refused(|s| s.hello_name = Some("a\r\nMAIL FROM:<eve@example.org>".to_owned())));
+    assert!(refused(
+        |s| s.from = "Bank\r\nBcc: eve@example.org <a@bank.example>".to_owned()
+    ));
+    assert!(refused(
+        |s| s.from = "a@bank.example>\r\nRCPT TO:<eve@example.org".to_owned()
+    ));
+    assert!(refused(
+        |s| s.hello_name = Some("a\r\nMAIL FROM:<eve@example.org>".to_owned())
+    ));
 }
 
 #[tokio::test]
@@ -115,48 +156,93 @@ async fn a_busy_server_is_tried_again() {
     let busy = Err(retry("busy"));
     assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
     assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
-    assert_eq!(outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await, Err(deferred("busy")));
+    assert_eq!(
+        outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await,
+        Err(deferred("busy"))
+    );
     assert_eq!(outcome(&[("RCPT", "450 4.7.1 too fast")]).await, busy);
     assert_eq!(outcome(&[("DATA", "452 full")]).await, busy);
     assert_eq!(outcome(&[("MESSAGE", "452 full")]).await, busy);
-    assert_eq!(outcome(&[("RCPT", "CLOSE")]).await, Err(retry("unreachable")));
-    assert_eq!(outcome(&[("RCPT", "what?")]).await, Err(retry("unreachable")));
-    assert_eq!(outcome(&[("MESSAGE", "CLOSE")]).await, Err(unknown("connection_lost")), "it may have been taken");
-    assert_eq!(outcome(&[("DATA", "CLOSE")]).await, Err(retry("unreachable")), "no mail was sent");
+    assert_eq!(
+        outcome(&[("RCPT", "CLOSE")]).await,
+        Err(retry("unreachable"))
+    );
+    assert_eq!(
+        outcome(&[("RCPT", "what?")]).await,
+        Err(retry("unreachable"))
+    );
+    assert_eq!(
+        outcome(&[("MESSAGE", "CLOSE")]).await,
+        Err(unknown("connection_lost")),
+        "it may have been taken"
+    );
+    assert_eq!(
+        outcome(&[("DATA", "CLOSE")]).await,
+        Err(retry("unreachable")),
+        "no mail was sent"
+    );
 }
 
 #[tokio::test]
 async fn a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
     let given_up = Err(give_up("refused"));
-    assert_eq!(outcome(&[("RCPT", "550 5.1.1 no such user anna@example.org")]).await, given_up);
+    assert_eq!(
+        outcome(&[("RCPT", "550 5.1.1 no such user anna@example.org")]).await,
+        given_up
+    );
     assert_eq!(outcome(&[("RCPT", "550 unknown")]).await, given_up);
-    assert_eq!(outcome(&[("MESSAGE", "552 5.2.2 mailbox full")]).await, given_up);
+    assert_eq!(
+        outcome(&[("MESSAGE", "552 5.2.2 mailbox full")]).await,
+        given_up
+    );
     let next = Err(next_sender("sender_refused"));
     assert_eq!(outcome(&[("HELLO", "554 go away")]).await, next);
     assert_eq!(outcome(&[("MAIL", "550 not from you")]).await, next);
-    assert_eq!(outcome(&[("RCPT", "554 5.7.1 relay access denied")]).await, next);
+    assert_eq!(
+        outcome(&[("RCPT", "554 5.7.1 relay access denied")]).await,
+        next
+    );
     assert_eq!(outcome(&[("RCPT", "530 log in first")]).await, next);
-    assert_eq!(outcome(&[("MESSAGE", "554 5.7.1 looks like spam")]).await, next);
+    assert_eq!(
+        outcome(&[("MESSAGE", "554 5.7.1 looks like spam")]).await,
+        next
+    );
 }
 
 #[tokio::test]
 async fn a_refused_login_goes_to_the_next_sender_and_tells_no_password() {
     let sink = Sink::start(&[("AUTH", "535 5.7.8 no")]).await;
-    let settings = SmtpSettings { credentials: Some(credentials()), ..settings(sink.port) };
+    let settings = SmtpSettings {
+        credentials: Some(credentials()),
+        ..settings(sink.port)
+    };
     assert!(!format!("{settings:?}").contains("s3cret"));
     let smtp = smtp(settings).unwrap();
     assert!(!format!("{smtp:?}").contains("s3cret"));
-    assert_eq!(smtp.send(&samples::message()).await, Err(next_sender("login_refused")));
+    assert_eq!(
+        smtp.send(&samples::message()).await,
+        Err(next_sender("login_refused"))
+    );
     assert!(sink.record().mails.is_empty());
 }
 
 #[tokio::test]
 async fn a_login_comes_before_the_mail() {
     let sink = Sink::start(&[]).await;
-    let settings = SmtpSettings { credentials: Some(credentials()), ..settings(sink.port) };
-    smtp(settings).unwrap().send(&samples::message()).await.unwrap();
+    let settings = SmtpSettings {
+        credentials: Some(credentials()),
+        ..settings(sink.port)
+    };
+    smtp(settings)
+        .unwrap()
+        .send(&samples::message())
+        .await
+        .unwrap();
     // base64 of NUL user NUL s3cret-word
-    assert_eq!(sink.record().commands[1], "AUTH PLAIN AHVzZXIAczNjcmV0LXdvcmQ=");
+    assert_eq!(
+        sink.record().commands[1],
+        "AUTH PLAIN AHVzZXIAczNjcmV0LXdvcmQ="
+    );
     assert_eq!(sink.record().mails.len(), 1);
 }
 
@@ -166,35 +252,72 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
         // Does not offer STARTTLS.
         (SmtpTls::StartTls, &[]),
         // Offers it and then does something else.
-        (SmtpTls::StartTls, &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "CLOSE")]),
-        (SmtpTls::StartTls, &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "454 not today")]),
+        (
+            SmtpTls::StartTls,
+            &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "CLOSE")],
+        ),
+        (
+            SmtpTls::StartTls,
+            &[
+                ("EHLO", "250-sink\r\n250 STARTTLS"),
+                ("STARTTLS", "454 not today"),
+            ],
+        ),
         // Speaks in the clear at once.
         (SmtpTls::Implicit, &[]),
     ];
     for (tls, answers) in cases {
         let sink = Sink::start(answers).await;
-        let settings = SmtpSettings { tls, credentials: Some(credentials()), ..settings(sink.port) };
+        let settings = SmtpSettings {
+            tls,
+            credentials: Some(credentials()),
+            ..settings(sink.port)
+        };
         let outcome = smtp(settings).unwrap().send(&samples::message()).await;
         let record = sink.record();
-        assert_eq!(outcome, Err(next_sender("tls_failed")), "{tls:?} {answers:?}");
-        assert_eq!(record.commands("AUTH").len() + record.commands("MAIL").len(), 0, "{tls:?} {answers:?}");
+        assert_eq!(
+            outcome,
+            Err(next_sender("tls_failed")),
+            "{tls:?} {answers:?}"
+        );
+        assert_eq!(
+            record.commands("AUTH").len() + record.commands("MAIL").len(),
+            0,
+            "{tls:?} {answers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_silent_or_absent_server_is_tried_again() {
-    for (silence, expected) in [("HELLO", retry("timeout")), ("RCPT", retry("timeout")), ("MESSAGE", unknown("timeout"))] {
+    for (silence, expected) in [
+        ("HELLO", retry("timeout")),
+        ("RCPT", retry("timeout")),
+        ("MESSAGE", unknown("timeout")),
+    ] {
         let sink = Sink::start(Vec::leak(vec![(silence, "HANG")])).await;
-        let silent = SmtpSettings { timeout: Duration::from_millis(200), ..settings(sink.port) };
-        assert_eq!(smtp(silent).unwrap().send(&samples::message()).await, Err(expected), "{silence}: may it have been taken?");
+        let silent = SmtpSettings {
+            timeout: Duration::from_millis(200),
+            ..settings(sink.port)
+        };
+        assert_eq!(
+            smtp(silent).unwrap().send(&samples::message()).await,
+            Err(expected),
+            "{silence}: may it have been taken?"
+        );
     }
 
     let absent = settings(closed_port().await);
-    assert_eq!(smtp(absent).unwrap().send(&samples::message()).await, Err(retry("unreachable")));
+    assert_eq!(
+        smtp(absent).unwrap().send(&samples::message()).await,
+        Err(retry("unreachable"))
+    );
 }
 
 async fn closed_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     listener.local_addr().unwrap().port()
 }
 
@@ -210,11 +333,17 @@ async fn a_connection_that_died_while_kept_is_replaced() {
 
 #[tokio::test]
 async fn log_03_errors_hold_no_address_and_no_words_of_the_server() {
-    let cases: [Answers; 2] = [&[("RCPT", "550 5.1.1 anna@example.org")], &[("RCPT", "451 anna@example.org")]];
+    let cases: [Answers; 2] = [
+        &[("RCPT", "550 5.1.1 anna@example.org")],
+        &[("RCPT", "451 anna@example.org")],
+    ];
     for answers in cases {
         let error = outcome(answers).await.unwrap_err();
         let shown = format!("{error} {error:?}");
-        assert!(!shown.contains("anna") && !shown.contains("example"), "{shown}");
+        assert!(
+            !shown.contains("anna") && !shown.contains("example"),
+            "{shown}"
+        );
     }
 }
 
@@ -223,21 +352,35 @@ async fn a_message_for_another_channel_is_given_up() {
     use crate::domain::recipient::{Channel, Recipient};
     let mut message = samples::message();
     message.recipient = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
-    assert_eq!(smtp(settings(25)).unwrap().send(&message).await, Err(give_up("wrong_channel")));
+    assert_eq!(
+        smtp(settings(25)).unwrap().send(&message).await,
+        Err(give_up("wrong_channel"))
+    );
 }
 
 #[test]
 fn broken_settings_are_refused() {
     let refused = |change: fn(&mut SmtpSettings)| {
-        let mut settings = SmtpSettings { tls: SmtpTls::StartTls, ..settings(25) };
+        let mut settings = SmtpSettings {
+            tls: SmtpTls::StartTls,
+            ..settings(25)
+        };
         change(&mut settings);
         smtp(settings).map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(refused(|_| {}), Ok(()));
     assert!(refused(|s| s.from = "nobody".to_owned()).is_err());
     assert!(refused(|s| s.pool_max = 0).is_err());
-    assert!(refused(|s| s.ca_file = Some("/nonexistent/ca.pem".into())).unwrap_err().contains("cannot be read"));
-    assert!(refused(|s| s.ca_file = Some("Cargo.toml".into())).unwrap_err().contains("no certificates"));
+    assert!(
+        refused(|s| s.ca_file = Some("/nonexistent/ca.pem".into()))
+            .unwrap_err()
+            .contains("cannot be read")
+    );
+    assert!(
+        refused(|s| s.ca_file = Some("Cargo.toml".into()))
+            .unwrap_err()
+            .contains("no certificates")
+    );
 }
 
 #[tokio::test]
@@ -246,7 +389,10 @@ async fn a_kept_connection_that_the_server_says_goodbye_on_is_replaced() {
     let smtp = smtp(settings(sink.port)).unwrap();
     smtp.send(&samples::message()).await.unwrap();
     smtp.send(&samples::message()).await.unwrap();
-    assert_eq!((sink.record().connections, sink.record().mails.len()), (2, 2));
+    assert_eq!(
+        (sink.record().connections, sink.record().mails.len()),
+        (2, 2)
+    );
 }
 
 /// Offers to take commands before it has answered those before.
@@ -255,52 +401,117 @@ const PIPELINING: (&str, &str) = ("EHLO", "250-sink\r\n250 PIPELINING");
 #[tokio::test]
 async fn a_mail_is_asked_for_in_one_go_only_where_the_server_takes_that() {
     for (answers, asked) in [
-        (&[("MAIL", "HANG"), ("RCPT", "HANG"), ("DATA", "HANG"), PIPELINING] as Answers, vec!["MAIL", "RCPT", "DATA"]),
+        (
+            &[
+                ("MAIL", "HANG"),
+                ("RCPT", "HANG"),
+                ("DATA", "HANG"),
+                PIPELINING,
+            ] as Answers,
+            vec!["MAIL", "RCPT", "DATA"],
+        ),
         (&[("MAIL", "HANG"), ("EHLO", "250 sink")], vec!["MAIL"]),
     ] {
         let sink = Sink::start(answers).await;
-        let silent = SmtpSettings { timeout: Duration::from_millis(200), ..settings(sink.port) };
-        assert_eq!(smtp(silent).unwrap().send(&samples::message()).await, Err(retry("timeout")));
+        let silent = SmtpSettings {
+            timeout: Duration::from_millis(200),
+            ..settings(sink.port)
+        };
+        assert_eq!(
+            smtp(silent).unwrap().send(&samples::message()).await,
+            Err(retry("timeout"))
+        );
         let commands = sink.record().commands;
-        let verbs: Vec<&str> = commands.iter().skip(1).map(|command| command.split(' ').next().unwrap()).collect();
+        let verbs: Vec<&str> = commands
+            .iter()
+            .skip(1)
+            .map(|command| command.split(' ').next().unwrap())
+            .collect();
         assert_eq!(verbs, asked);
     }
 }
 
 #[tokio::test]
 async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_handed_over() {
-    assert_eq!(outcome(&[PIPELINING, ("RCPT", "550 5.1.1 unknown")]).await, Err(give_up("refused")));
+    assert_eq!(
+        outcome(&[PIPELINING, ("RCPT", "550 5.1.1 unknown")]).await,
+        Err(give_up("refused"))
+    );
     assert_eq!(
         outcome(&[PIPELINING, ("MAIL", "550 not from you"), ("RCPT", "503 no")]).await,
         Err(next_sender("sender_refused"))
     );
-    assert_eq!(outcome(&[PIPELINING, ("DATA", "451 later")]).await, Err(retry("busy")));
+    assert_eq!(
+        outcome(&[PIPELINING, ("DATA", "451 later")]).await,
+        Err(retry("busy"))
+    );
     // The server asks for the mail although nobody is to get it (RFC 2920 §3.1).
     let sink = Sink::start(&[PIPELINING, ("RCPT", "450 greylisted")]).await;
-    assert_eq!(smtp(settings(sink.port)).unwrap().send(&samples::message()).await, Err(retry("busy")));
+    assert_eq!(
+        smtp(settings(sink.port))
+            .unwrap()
+            .send(&samples::message())
+            .await,
+        Err(retry("busy"))
+    );
     assert_eq!(sink.record().mails, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_login_in_two_steps_is_for_servers_that_know_no_other() {
-    let sink =
-        Sink::start(&[("EHLO", "250-sink\r\n250 AUTH LOGIN"), ("AUTH", "334 VXNlcm5hbWU6"), ("dXNlcg==", "334 UGFzc3dvcmQ6")]);
+    let sink = Sink::start(&[
+        ("EHLO", "250-sink\r\n250 AUTH LOGIN"),
+        ("AUTH", "334 VXNlcm5hbWU6"),
+        ("dXNlcg==", "334 UGFzc3dvcmQ6"),
+    ]);
     let sink = sink.await;
-    let settings = SmtpSettings { credentials: Some(credentials()), ..settings(sink.port) };
-    smtp(settings).unwrap().send(&samples::message()).await.unwrap();
-    assert_eq!(sink.record().commands[1..4], ["AUTH LOGIN", "dXNlcg==", "czNjcmV0LXdvcmQ="]);
+    let settings = SmtpSettings {
+        credentials: Some(credentials()),
+        ..settings(sink.port)
+    };
+    smtp(settings)
+        .unwrap()
+        .send(&samples::message())
+        .await
+        .unwrap();
+    assert_eq!(
+        sink.record().commands[1..4],
+        ["AUTH LOGIN", "dXNlcg==", "czNjcmV0LXdvcmQ="]
+    );
 }
 
 #[tokio::test]
 async fn every_mail_is_signed_that_a_key_is_there_for() {
     use aws_lc_rs::{encoding::AsDer as _, signature::Ed25519KeyPair};
     use base64::{Engine as _, prelude::BASE64_STANDARD};
-    let key: aws_lc_rs::encoding::Pkcs8V1Der<'_> = Ed25519KeyPair::generate().unwrap().as_der().unwrap();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(key.as_ref()));
-    let keys = vec![DkimKey { selector: "s1".to_owned(), pem: SecretText::new(pem) }];
-    let dkim = Some(DkimSettings { domain: "bank.example".to_owned(), keys });
+    let key: aws_lc_rs::encoding::Pkcs8V1Der<'_> =
+        Ed25519KeyPair::generate().unwrap().as_der().unwrap();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        BASE64_STANDARD.encode(key.as_ref())
+    );
+    let keys = vec![DkimKey {
+        selector: "s1".to_owned(),
+        pem: SecretText::new(pem),
+    }];
+    let dkim = Some(DkimSettings {
+        domain: "bank.example".to_owned(),
+        keys,
+    });
     let sink = Sink::start(&[]).await;
-    smtp(SmtpSettings { dkim, ..settings(sink.port) }).unwrap().send(&samples::message()).await.unwrap();
+    smtp(SmtpSettings {
+        dkim,
+        ..settings(sink.port)
+    })
+    .unwrap()
+    .send(&samples::message())
+    .await
+    .unwrap();
     let mail = &sink.record().mails[0];
-    assert!(mail.starts_with("DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=bank.example; s=s1;\r\n"), "{mail}");
+    assert!(
+        mail.starts_with(
+            "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=bank.example; s=s1;\r\n"
+        ),
+        "{mail}"
+    );
 }

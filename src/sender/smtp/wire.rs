@@ -1,6 +1,8 @@
 //! The two directions of SMTP (RFC 5321): what we say, each time in one write, and the server's replies, bounded.
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 
 /// Longest line of a reply: servers may send 512 bytes (RFC 5321 §4.5.3.1.5), and some send more.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -47,7 +49,10 @@ impl Wire {
     /// Waits for the next reply.
     pub(super) async fn hear(&mut self) -> Result<Reply, Lost> {
         let (code, text, mut more) = self.line().await?;
-        let mut reply = Reply { code, lines: vec![text] };
+        let mut reply = Reply {
+            code,
+            lines: vec![text],
+        };
         while more {
             let (code, text, follows) = self.line().await?;
             if code != reply.code || reply.lines.len() == LINES_MAX {
@@ -74,11 +79,19 @@ impl Wire {
     /// The code and the text of a line, and whether another follows: `250-text` or `250 text`.
     async fn line(&mut self) -> Result<(u16, String, bool), Lost> {
         let mut line = Vec::new();
-        (&mut self.0).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await.map_err(|_| Lost)?;
+        (&mut self.0)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+            .await
+            .map_err(|_| Lost)?;
         let line = line.strip_suffix(b"\n").ok_or(Lost)?;
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
         let (code, rest) = line.split_at_checked(3).ok_or(Lost)?;
-        let code = code.parse().ok().filter(|code| (200..600).contains(code)).ok_or(Lost)?;
+        let code = code
+            .parse()
+            .ok()
+            .filter(|code| (200..600).contains(code))
+            .ok_or(Lost)?;
         match rest.bytes().next() {
             None | Some(b' ') => Ok((code, rest.get(1..).unwrap_or_default().to_owned(), false)),
             Some(b'-') => Ok((code, rest[1..].to_owned(), true)),
@@ -95,16 +108,33 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1 << 20);
         theirs.write_all(bytes).await.unwrap();
         drop(theirs);
-        Wire::new(Box::new(ours)).hear().await.map(|reply| (reply.code, reply.lines))
+        Wire::new(Box::new(ours))
+            .hear()
+            .await
+            .map(|reply| (reply.code, reply.lines))
     }
 
     #[tokio::test]
     async fn a_reply_is_one_line_or_many_of_one_code() {
-        let lines = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        assert_eq!(heard(b"220 hello there\r\n").await, Ok((220, lines(&["hello there"]))));
+        let lines = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            heard(b"220 hello there\r\n").await,
+            Ok((220, lines(&["hello there"])))
+        );
         assert_eq!(heard(b"250\r\n").await, Ok((250, lines(&[""]))));
-        assert_eq!(heard(b"250-a\r\n250-PIPELINING\n250 b\r\n354 next").await, Ok((250, lines(&["a", "PIPELINING", "b"]))));
-        assert_eq!(heard("550 f\u{fc}r\r\n".as_bytes()).await, Ok((550, lines(&["f\u{fc}r"]))));
+        assert_eq!(
+            heard(b"250-a\r\n250-PIPELINING\n250 b\r\n354 next").await,
+            Ok((250, lines(&["a", "PIPELINING", "b"])))
+        );
+        assert_eq!(
+            heard("550 f\u{fc}r\r\n".as_bytes()).await,
+            Ok((550, lines(&["f\u{fc}r"])))
+        );
     }
 
     #[tokio::test]
@@ -125,7 +155,12 @@ mod tests {
             &endless,
             &many,
         ] {
-            assert_eq!(heard(bytes).await, Err(Lost), "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(20)]));
+            assert_eq!(
+                heard(bytes).await,
+                Err(Lost),
+                "{:?}",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
+            );
         }
     }
 
@@ -133,7 +168,10 @@ mod tests {
     async fn chan_08_what_came_in_the_clear_is_never_taken_for_encrypted() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let mut wire = Wire::new(Box::new(ours));
-        theirs.write_all(b"220 go\r\n250 injected\r\n").await.unwrap();
+        theirs
+            .write_all(b"220 go\r\n250 injected\r\n")
+            .await
+            .unwrap();
         assert!(wire.hear().await.is_ok());
         assert!(wire.into_stream().is_none());
     }

@@ -20,30 +20,53 @@ pub(super) struct Credentials {
 /// A moment as the header `x-amz-date` has it: `20150830T123600Z`.
 pub(super) fn date(at: Timestamp) -> String {
     let seconds = i64::try_from(at.as_micros() / 1_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).strftime("%Y%m%dT%H%M%SZ").to_string()
+    jiff::Timestamp::from_second(seconds)
+        .unwrap_or(jiff::Timestamp::MAX)
+        .strftime("%Y%m%dT%H%M%SZ")
+        .to_string()
 }
 
 impl Credentials {
     /// The value of the header `authorization`. The headers, in any order, are all that are signed: names in lower case.
-    pub(super) fn authorization(&self, at: Timestamp, mut headers: Vec<(&str, &str)>, body: &[u8]) -> String {
+    pub(super) fn authorization(
+        &self,
+        at: Timestamp,
+        mut headers: Vec<(&str, &str)>,
+        body: &[u8],
+    ) -> String {
         headers.sort_unstable();
-        let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
+        let names = headers
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(";");
+        let lines: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}:{}\n", value.trim()))
+            .collect();
         let request = format!("POST\n/\n\n{}\n{names}\n{}", lines.concat(), hash(body));
 
         let date = date(at);
         let day = &date[..8];
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
-        let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hash(request.as_bytes()));
+        let text = format!(
+            "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
+            hash(request.as_bytes())
+        );
         let signature = hex(self.key(day).as_ref(), text.as_bytes());
-        format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", self.key_id.expose())
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+            self.key_id.expose()
+        )
     }
 
     /// The key of one day, region and service.
     fn key(&self, day: &str) -> Tag {
         let secret = Zeroizing::new(format!("AWS4{}", self.secret.expose()));
         let day = mac(secret.as_bytes(), day.as_bytes());
-        [self.region.as_str(), self.service, "aws4_request"].iter().fold(day, |key, part| mac(key.as_ref(), part.as_bytes()))
+        [self.region.as_str(), self.service, "aws4_request"]
+            .iter()
+            .fold(day, |key, part| mac(key.as_ref(), part.as_bytes()))
     }
 }
 
@@ -67,7 +90,8 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_amazons_test_suite() {
-        let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/aws_sigv4.json")).unwrap();
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/aws_sigv4.json")).unwrap();
         let text = |value: &Value| SecretText::new(value.as_str().unwrap().to_owned());
         let credentials = Credentials {
             key_id: text(&vectors["access_key_id"]),
@@ -79,11 +103,26 @@ mod tests {
         let at = Timestamp::from_micros(1_440_938_160_000_000);
         assert_eq!(date(at), "20150830T123600Z");
         for case in vectors["cases"].as_array().unwrap() {
-            let headers =
-                case["headers"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
-            let ours = credentials.authorization(at, headers.collect(), case["body"].as_str().unwrap().as_bytes());
-            assert_eq!(ours, case["authorization"].as_str().unwrap(), "{}", case["name"]);
+            let headers = case["headers"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+            let ours = credentials.authorization(
+                at,
+                headers.collect(),
+                case["body"].as_str().unwrap().as_bytes(),
+            );
+            assert_eq!(
+                ours,
+                case["authorization"].as_str().unwrap(),
+                "{}",
+                case["name"]
+            );
         }
-        assert!(vectors["cases"].as_array().unwrap().len() >= 6, "the vectors were read");
+        assert!(
+            vectors["cases"].as_array().unwrap().len() >= 6,
+            "the vectors were read"
+        );
     }
 }

@@ -37,7 +37,10 @@ fn settings(server: &str) -> SnsSettings {
 }
 
 fn sms() -> Message {
-    Message { recipient: Recipient::parse(Channel::Sms, "+31612345678").unwrap(), ..samples::message() }
+    Message {
+        recipient: Recipient::parse(Channel::Sms, "+31612345678").unwrap(),
+        ..samples::message()
+    }
 }
 
 async fn amazon(answer: ResponseTemplate) -> MockServer {
@@ -48,7 +51,10 @@ async fn amazon(answer: ResponseTemplate) -> MockServer {
 
 async fn outcome(answer: ResponseTemplate) -> Result<Sent, SendError> {
     let server = amazon(answer).await;
-    Sns::new(settings(&server.uri()), Arc::new(Fixed)).unwrap().send(&sms()).await
+    Sns::new(settings(&server.uri()), Arc::new(Fixed))
+        .unwrap()
+        .send(&sms())
+        .await
 }
 
 fn error(status: u16, code: &str, message: &str) -> ResponseTemplate {
@@ -62,13 +68,29 @@ fn error(status: u16, code: &str, message: &str) -> ResponseTemplate {
 #[tokio::test]
 async fn amazon_gets_a_signed_form() {
     let server = amazon(ResponseTemplate::new(200).set_body_string(TAKEN)).await;
-    let with_token = SnsSettings { session_token: Some(secret("t0ken/==")), ..settings(&server.uri()) };
-    assert!(!format!("{with_token:?}").contains("s3cret") && !format!("{with_token:?}").contains("t0ken"));
-    let sent = Sns::new(with_token, Arc::new(Fixed)).unwrap().send(&sms()).await;
-    assert_eq!(sent, Ok(Sent { reference: ProviderReference::parse("567910cd-659e-55d4-8ccb-5aaf14679dc0").ok() }));
+    let with_token = SnsSettings {
+        session_token: Some(secret("t0ken/==")),
+        ..settings(&server.uri())
+    };
+    assert!(
+        !format!("{with_token:?}").contains("s3cret")
+            && !format!("{with_token:?}").contains("t0ken")
+    );
+    let sent = Sns::new(with_token, Arc::new(Fixed))
+        .unwrap()
+        .send(&sms())
+        .await;
+    assert_eq!(
+        sent,
+        Ok(Sent {
+            reference: ProviderReference::parse("567910cd-659e-55d4-8ccb-5aaf14679dc0").ok()
+        })
+    );
 
     let request = server.received_requests().await.unwrap().remove(0);
-    let fields: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    let fields: Vec<(String, String)> = url::form_urlencoded::parse(&request.body)
+        .into_owned()
+        .collect();
     let expected = [
         ("Action", "Publish"),
         ("Version", "2010-03-31"),
@@ -76,37 +98,74 @@ async fn amazon_gets_a_signed_form() {
         ("Message", "Your code: 123 456"),
         ("MessageAttributes.entry.1.Name", "AWS.SNS.SMS.SMSType"),
         ("MessageAttributes.entry.1.Value.DataType", "String"),
-        ("MessageAttributes.entry.1.Value.StringValue", "Transactional"),
+        (
+            "MessageAttributes.entry.1.Value.StringValue",
+            "Transactional",
+        ),
         ("MessageAttributes.entry.2.Name", "AWS.SNS.SMS.SenderID"),
         ("MessageAttributes.entry.2.Value.DataType", "String"),
         ("MessageAttributes.entry.2.Value.StringValue", "Bank"),
     ];
-    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(
+        fields,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
     let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
-    assert_eq!((header("x-amz-date"), header("x-amz-security-token")), ("20250615T150640Z".to_owned(), "t0ken/==".to_owned()));
+    assert_eq!(
+        (header("x-amz-date"), header("x-amz-security-token")),
+        ("20250615T150640Z".to_owned(), "t0ken/==".to_owned())
+    );
     let begin = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20250615/eu-central-1/sns/aws4_request, \
                  SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature=";
-    assert!(header("authorization").starts_with(begin), "{}", header("authorization"));
+    assert!(
+        header("authorization").starts_with(begin),
+        "{}",
+        header("authorization")
+    );
 }
 
 #[tokio::test]
 async fn what_amazon_answers_says_what_is_next() {
     let invalid = "Invalid parameter: PhoneNumber Reason: +316 is not valid to publish to";
     for (answer, expected) in [
-        (error(400, "Throttling", "Rate exceeded"), again("busy", None)),
-        (error(400, "Throttling", "x").insert_header("retry-after", "9"), again("busy", Some(Duration::from_secs(9)))),
+        (
+            error(400, "Throttling", "Rate exceeded"),
+            again("busy", None),
+        ),
+        (
+            error(400, "Throttling", "x").insert_header("retry-after", "9"),
+            again("busy", Some(Duration::from_secs(9))),
+        ),
         (error(500, "InternalError", "x"), again("busy", None)),
         (ResponseTemplate::new(503), again("busy", None)),
         (error(400, "InvalidParameter", invalid), give_up("refused")),
-        (error(400, "InvalidParameter", "Invalid parameter: SenderID"), unfit("sender_refused")),
-        (error(403, "AuthorizationError", "x"), next_sender("login_refused")),
-        (error(403, "ExpiredToken", "x"), next_sender("login_refused")),
-        (error(403, "SignatureDoesNotMatch", "x"), next_sender("login_refused")),
+        (
+            error(400, "InvalidParameter", "Invalid parameter: SenderID"),
+            unfit("sender_refused"),
+        ),
+        (
+            error(403, "AuthorizationError", "x"),
+            next_sender("login_refused"),
+        ),
+        (
+            error(403, "ExpiredToken", "x"),
+            next_sender("login_refused"),
+        ),
+        (
+            error(403, "SignatureDoesNotMatch", "x"),
+            next_sender("login_refused"),
+        ),
         (error(400, "OptedOut", "x"), give_up("opted_out")),
         (error(400, "NewCode", "x"), unfit("sender_refused")),
         (ResponseTemplate::new(301), next_sender("redirected")),
-        (ResponseTemplate::new(200).set_body_string("<html>log in</html>"), next_sender("malformed_reply")),
-        (ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)), next_sender("oversized_reply")),
+        (
+            ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
+            next_sender("malformed_reply"),
+        ),
+        (
+            ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
+            next_sender("oversized_reply"),
+        ),
     ] {
         assert_eq!(outcome(answer).await, Err(expected));
     }
@@ -115,8 +174,14 @@ async fn what_amazon_answers_says_what_is_next() {
 #[test]
 fn an_id_is_read_only_where_exactly_one_stands() {
     let read = |xml: &str| element(xml, "PublishResponse", "MessageId").map(str::to_owned);
-    assert_eq!(read(TAKEN).as_deref(), Some("567910cd-659e-55d4-8ccb-5aaf14679dc0"));
-    assert_eq!(read(&format!("<?xml version=\"1.0\"?>\n{TAKEN}")), read(TAKEN));
+    assert_eq!(
+        read(TAKEN).as_deref(),
+        Some("567910cd-659e-55d4-8ccb-5aaf14679dc0")
+    );
+    assert_eq!(
+        read(&format!("<?xml version=\"1.0\"?>\n{TAKEN}")),
+        read(TAKEN)
+    );
     for bad in [
         "",
         "<PublishResponse>",
@@ -135,7 +200,10 @@ fn an_id_is_read_only_where_exactly_one_stands() {
 async fn what_amazon_would_not_take_is_not_sent() {
     let server = amazon(ResponseTemplate::new(200)).await;
     let sender = Sns::new(settings(&server.uri()), Arc::new(Fixed)).unwrap();
-    assert_eq!(sender.send(&samples::message()).await, Err(give_up("wrong_channel")));
+    assert_eq!(
+        sender.send(&samples::message()).await,
+        Err(give_up("wrong_channel"))
+    );
     let mut long = sms();
     long.content.text = "x".repeat(1601);
     assert_eq!(sender.send(&long).await, Err(give_up("oversized_message")));
@@ -145,14 +213,21 @@ async fn what_amazon_would_not_take_is_not_sent() {
 #[test]
 fn what_is_wrong_with_the_settings_is_said() {
     let cases: [(&str, Break); 3] = [
-        ("access_key_id_file holds characters", |s| s.access_key_id = secret("a\nb")),
-        ("session_token_file holds characters", |s| s.session_token = Some(secret("a\nb"))),
+        ("access_key_id_file holds characters", |s| {
+            s.access_key_id = secret("a\nb")
+        }),
+        ("session_token_file holds characters", |s| {
+            s.session_token = Some(secret("a\nb"))
+        }),
         ("url must begin with https://", |s| s.plain = false),
     ];
     for (begin, change) in cases {
         let mut settings = settings("http://127.0.0.1:1");
         change(&mut settings);
-        let error = Sns::new(settings, Arc::new(Fixed)).err().unwrap().to_string();
+        let error = Sns::new(settings, Arc::new(Fixed))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.starts_with(begin), "{begin}: {error}");
     }
 }

@@ -19,6 +19,9 @@ impl Addresses {
 
     /// Where it asks what this call says; empty: nowhere.
     pub(in crate::sender) fn call(&self, token: &ReceiptToken) -> String {
-        self.calls.as_ref().map(|calls| format!("{calls}/{}", token.as_str())).unwrap_or_default()
+        self.calls
+            .as_ref()
+            .map(|calls| format!("{calls}/{}", token.as_str()))
+            .unwrap_or_default()
     }
 }

@@ -107,7 +107,10 @@ impl Outgoing {
         Self::build(settings, ClientBuilder::http2_prior_knowledge)
     }
 
-    fn build(settings: Settings, more: fn(ClientBuilder) -> ClientBuilder) -> Result<Self, OutgoingError> {
+    fn build(
+        settings: Settings,
+        more: fn(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, OutgoingError> {
         // The library takes the process's provider, and panics without one. An error says that there is one already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
@@ -122,17 +125,31 @@ impl Outgoing {
         if let Some(path) = settings.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        Ok(Self { client: more(builder).build().map_err(|_| OutgoingError::Tls)?, targets: settings.targets })
+        Ok(Self {
+            client: more(builder).build().map_err(|_| OutgoingError::Tls)?,
+            targets: settings.targets,
+        })
     }
 
     /// Makes one call. An answer of any status is a reply.
     pub(in crate::sender) async fn call(&self, call: Call) -> Result<Reply, SendError> {
-        let url = self.targets.judge(&call.url).map_err(|_| next_sender("address_refused"))?;
-        let request = self.client.request(call.method, url).headers(call.headers).body(call.body);
+        let url = self
+            .targets
+            .judge(&call.url)
+            .map_err(|_| next_sender("address_refused"))?;
+        let request = self
+            .client
+            .request(call.method, url)
+            .headers(call.headers)
+            .body(call.body);
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = read(&mut response).await?;
-        Ok(Reply { status, retry_after, body })
+        Ok(Reply {
+            status,
+            retry_after,
+            body,
+        })
     }
 }
 
@@ -160,7 +177,12 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
 
 /// In whole seconds, or until a date: this one is compared with the provider's own, so that no two clocks need agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
     let asked = text(RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
         return Some(Duration::from_secs(seconds));
@@ -172,7 +194,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// What to do after a call without an answer. The words of the library stay here: they hold the URL.
 fn failure(error: &reqwest::Error) -> SendError {
-    let causes = || std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
+    let causes = || {
+        std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| {
+            cause.source()
+        })
+    };
     if causes().any(|cause| cause.is::<Refused>()) {
         next_sender("address_refused")
     } else if causes().any(is_tls) {
@@ -192,31 +218,47 @@ fn failure(error: &reqwest::Error) -> SendError {
 
 /// An I/O error hides what it holds from `source`, and may hold another.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    let held = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(|error| error.get_ref());
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
 /// To be tried again, after a pause that is never none and never longer than is of use.
 pub(in crate::sender) fn again(reason: &str, after: Option<Duration>) -> SendError {
-    let after = after.unwrap_or(AGAIN_AFTER).clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
-    SendError::Retry { after, reason: reason.to_owned() }
+    let after = after
+        .unwrap_or(AGAIN_AFTER)
+        .clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
+    SendError::Retry {
+        after,
+        reason: reason.to_owned(),
+    }
 }
 
 /// It may have been taken: the delivery id lets the provider know the repeat, if it looks at it.
 pub(in crate::sender) fn unknown(reason: &str) -> SendError {
-    SendError::Unknown { after: AGAIN_AFTER, reason: reason.to_owned() }
+    SendError::Unknown {
+        after: AGAIN_AFTER,
+        reason: reason.to_owned(),
+    }
 }
 
 pub(in crate::sender) fn unfit(reason: &str) -> SendError {
-    SendError::Unfit { reason: reason.to_owned() }
+    SendError::Unfit {
+        reason: reason.to_owned(),
+    }
 }
 
 pub(in crate::sender) fn next_sender(reason: &str) -> SendError {
-    SendError::NextSender { reason: reason.to_owned() }
+    SendError::NextSender {
+        reason: reason.to_owned(),
+    }
 }
 
 pub(in crate::sender) fn give_up(reason: &str) -> SendError {
-    SendError::GiveUp { reason: reason.to_owned() }
+    SendError::GiveUp {
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]

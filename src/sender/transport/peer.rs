@@ -9,7 +9,9 @@ use tonic::{
 };
 
 use super::http::{again, next_sender, unfit, unknown};
-use crate::{domain::recipient::Channel, format::secret::SecretText, pb::v1, ports::sender::SendError};
+use crate::{
+    domain::recipient::Channel, format::secret::SecretText, pb::v1, ports::sender::SendError,
+};
 
 /// Where the process is, and how it knows us.
 #[derive(Clone, Debug)]
@@ -60,16 +62,24 @@ impl Peer {
     pub(in crate::sender) fn new(settings: &PeerSettings) -> Result<Self, PeerError> {
         let endpoint = endpoint(settings)?.connect_timeout(settings.timeout);
         let bearer = |token: &SecretText| {
-            let mut value = MetadataValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| PeerError::Token)?;
+            let mut value = MetadataValue::try_from(format!("Bearer {}", token.expose()))
+                .map_err(|_| PeerError::Token)?;
             value.set_sensitive(true);
             Ok::<_, PeerError>(value)
         };
         let authorization = settings.token.as_ref().map(bearer).transpose()?;
-        Ok(Self { endpoint, connection: OnceLock::new(), authorization, timeout: settings.timeout })
+        Ok(Self {
+            endpoint,
+            connection: OnceLock::new(),
+            authorization,
+            timeout: settings.timeout,
+        })
     }
 
     pub(in crate::sender) fn connection(&self) -> Connection {
-        self.connection.get_or_init(|| self.endpoint.connect_lazy()).clone()
+        self.connection
+            .get_or_init(|| self.endpoint.connect_lazy())
+            .clone()
     }
 
     /// The call with our token. The process can stop, too, once nobody waits any more.
@@ -77,7 +87,9 @@ impl Peer {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", authorization.clone());
         }
         request
     }
@@ -88,24 +100,35 @@ impl Peer {
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
     ) -> Result<T, SendError> {
         let answer = tokio::time::timeout(self.timeout, call).await;
-        answer.map_err(|_| unknown("timeout"))?.map(Response::into_inner).map_err(|status| failure(&status))
+        answer
+            .map_err(|_| unknown("timeout"))?
+            .map(Response::into_inner)
+            .map_err(|status| failure(&status))
     }
 }
 
 fn endpoint(settings: &PeerSettings) -> Result<Endpoint, PeerError> {
     let is_local = settings.address.starts_with("unix:")
-        || ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"].iter().any(|begin| settings.address.starts_with(begin));
+        || ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"]
+            .iter()
+            .any(|begin| settings.address.starts_with(begin));
     // A user part would hide the host that is called.
     if settings.address.contains('@') {
         return Err(PeerError::Address);
     }
-    let endpoint = Endpoint::from_shared(settings.address.clone()).map_err(|_| PeerError::Address)?;
+    let endpoint =
+        Endpoint::from_shared(settings.address.clone()).map_err(|_| PeerError::Address)?;
     match (&settings.ca_file, is_local) {
         (None, true) => Ok(endpoint),
         (Some(path), false) if settings.address.starts_with("https://") => {
             let pem = match std::fs::read(path) {
                 Ok(pem) => pem,
-                Err(source) => return Err(PeerError::CaFile { path: path.clone(), source }),
+                Err(source) => {
+                    return Err(PeerError::CaFile {
+                        path: path.clone(),
+                        source,
+                    });
+                }
             };
             let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
             endpoint.tls_config(tls).map_err(|_| PeerError::Tls)
@@ -118,9 +141,11 @@ fn endpoint(settings: &PeerSettings) -> Result<Endpoint, PeerError> {
 fn failure(status: &Status) -> SendError {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => next_sender("login_refused"),
-        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange => {
-            unfit("sender_refused")
-        }
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::OutOfRange => unfit("sender_refused"),
         Code::Unimplemented | Code::DataLoss => next_sender("sender_refused"),
         Code::ResourceExhausted | Code::Aborted => again("busy", None),
         // The library calls its own timer a cancellation.

@@ -55,16 +55,38 @@ pub(in crate::sender) struct Signed {
 
 impl Signed {
     /// Reads `ca_file`, so it blocks; connects only when there is something to say.
-    pub(in crate::sender) fn new(settings: SignedSettings, clock: Arc<dyn Clock>) -> Result<Self, SignedError> {
-        let targets = Targets::of(&settings.url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
-        let outgoing = Outgoing::new(Settings { targets, ca_file: settings.ca_file, timeout: settings.timeout })?;
+    pub(in crate::sender) fn new(
+        settings: SignedSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SignedError> {
+        let targets = Targets::of(&settings.url, settings.allow_hosts, settings.plain)
+            .map_err(OutgoingError::Url)?;
+        let outgoing = Outgoing::new(Settings {
+            targets,
+            ca_file: settings.ca_file,
+            timeout: settings.timeout,
+        })?;
         let keys = WebhookKeys::parse(settings.secrets.iter().map(SecretText::expose))?;
-        Ok(Self { url: settings.url, keys, outgoing, clock })
+        Ok(Self {
+            url: settings.url,
+            keys,
+            outgoing,
+            clock,
+        })
     }
 
     /// Says this under an id that is the same for every try.
-    pub(in crate::sender) async fn post(&self, id: &str, payload: &Value) -> Result<Reply, SendError> {
-        self.outgoing.call(self.call(id, payload).ok_or_else(|| give_up("bad_message"))?).await
+    pub(in crate::sender) async fn post(
+        &self,
+        id: &str,
+        payload: &Value,
+    ) -> Result<Reply, SendError> {
+        self.outgoing
+            .call(
+                self.call(id, payload)
+                    .ok_or_else(|| give_up("bad_message"))?,
+            )
+            .await
     }
 
     fn call(&self, id: &str, payload: &Value) -> Option<Call> {
@@ -72,9 +94,17 @@ impl Signed {
         let body = payload.to_string().into_bytes();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("webhook-signature", HeaderValue::from_str(&self.keys.sign(id, now, &body)).ok()?);
+        headers.insert(
+            "webhook-signature",
+            HeaderValue::from_str(&self.keys.sign(id, now, &body)).ok()?,
+        );
         headers.insert("webhook-timestamp", HeaderValue::from(now));
         headers.insert("webhook-id", HeaderValue::from_str(id).ok()?);
-        Some(Call { method: Method::POST, url: self.url.clone(), headers, body })
+        Some(Call {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body,
+        })
     }
 }

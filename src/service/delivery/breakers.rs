@@ -71,34 +71,64 @@ impl Breakers {
             copy: Mutex::default(),
             turn: sync::Mutex::default(),
         };
-        let each: BTreeMap<_, _> = senders.into_iter().map(|sender| (sender.to_owned(), local(sender))).collect();
-        each.keys().for_each(|sender| show(sender, &Breaker::default()));
+        let each: BTreeMap<_, _> = senders
+            .into_iter()
+            .map(|sender| (sender.to_owned(), local(sender)))
+            .collect();
+        each.keys()
+            .for_each(|sender| show(sender, &Breaker::default()));
         Self { sides, rules, each }
     }
 
     /// May a message go to this sender?
     pub(in crate::service) fn pass(&self, sender: &str, now: Now) -> Pass {
-        self.each.get(sender).map_or(Pass::Free, |local| local.copy().pass(now))
+        self.each
+            .get(sender)
+            .map_or(Pass::Free, |local| local.copy().pass(now))
     }
 
     /// Takes the right to probe a sender, which one process of the fleet gets; says whether this one did.
     pub(in crate::service) async fn probe(&self, sender: &str) -> bool {
-        let Some(local) = self.each.get(sender) else { return true };
+        let Some(local) = self.each.get(sender) else {
+            return true;
+        };
         let _turn = local.turn.lock().await;
-        self.change(sender, local, |breaker, now| breaker.probe(&self.rules, now)).await
+        self.change(sender, local, |breaker, now| {
+            breaker.probe(&self.rules, now)
+        })
+        .await
     }
 
     /// A message is handed to this sender now.
-    pub(in crate::service) fn passed(&self, sender: &str, delivery: DeliveryId, as_probe: bool) -> Passed {
-        let seen = self.each.get(sender).map(|local| local.copy().failures().to_vec()).unwrap_or_default();
-        Passed { delivery, as_probe, seen }
+    pub(in crate::service) fn passed(
+        &self,
+        sender: &str,
+        delivery: DeliveryId,
+        as_probe: bool,
+    ) -> Passed {
+        let seen = self
+            .each
+            .get(sender)
+            .map(|local| local.copy().failures().to_vec())
+            .unwrap_or_default();
+        Passed {
+            delivery,
+            as_probe,
+            seen,
+        }
     }
 
     /// Notes what became of a message that was handed to a sender. Where nothing changes nothing is written.
     pub(in crate::service) async fn note(&self, sender: &str, passed: &Passed, failed: bool) {
-        let Some(local) = self.each.get(sender) else { return };
+        let Some(local) = self.each.get(sender) else {
+            return;
+        };
         let next = |breaker: &Breaker, now| {
-            let next = if failed { breaker.failed(passed, &self.rules, now) } else { breaker.succeeded(passed) };
+            let next = if failed {
+                breaker.failed(passed, &self.rules, now)
+            } else {
+                breaker.succeeded(passed)
+            };
             (next != *breaker).then_some(next)
         };
         if next(&local.copy(), self.local_now()).is_none() {
@@ -122,16 +152,27 @@ impl Breakers {
             let text = if now.has_reached(until) {
                 format!("the sender {sender:?} failed again and again; the next message tries it")
             } else {
-                format!("the sender {sender:?} failed again and again; it is open for another {} s", now.until(until).as_secs())
+                format!(
+                    "the sender {sender:?} failed again and again; it is open for another {} s",
+                    now.until(until).as_secs()
+                )
             };
-            Some(Complaint { word: "sender_open", text })
+            Some(Complaint {
+                word: "sender_open",
+                text,
+            })
         };
         self.each.iter().filter_map(tell).collect()
     }
 
     /// Follows the records, for ever.
     pub(in crate::service) async fn follow(&self) {
-        join_all(self.each.iter().map(|(sender, local)| self.follow_one(sender, local))).await;
+        join_all(
+            self.each
+                .iter()
+                .map(|(sender, local)| self.follow_one(sender, local)),
+        )
+        .await;
     }
 
     async fn follow_one(&self, sender: &str, local: &Local) {
@@ -155,13 +196,20 @@ impl Breakers {
         let _turn = local.turn.lock().await;
         match self.sides.load(&local.key).await {
             Ok(stood) => local.see(sender, &breaker_of(stood.side)),
-            Err(error) => tracing::debug!(%error, sender, "The breaker of a sender could not be read."),
+            Err(error) => {
+                tracing::debug!(%error, sender, "The breaker of a sender could not be read.")
+            }
         }
     }
 
     /// Changes the record, unless `next` has nothing to change in it; says whether this call changed it. Without the store
     /// the copy alone is changed, and sending goes on by it.
-    async fn change(&self, sender: &str, local: &Local, next: impl Fn(&Breaker, Now) -> Option<Breaker>) -> bool {
+    async fn change(
+        &self,
+        sender: &str,
+        local: &Local,
+        next: impl Fn(&Breaker, Now) -> Option<Breaker>,
+    ) -> bool {
         match self.commit(sender, local, &next).await {
             Ok(changed) => changed,
             Err(error) => {
@@ -188,7 +236,13 @@ impl Breakers {
             let committed = if next == Breaker::default() {
                 self.sides.delete(&stood).await?
             } else {
-                self.sides.put(&stood, Side::Breaker(next.clone()), of_use_until(&next, stood.now)).await?
+                self.sides
+                    .put(
+                        &stood,
+                        Side::Breaker(next.clone()),
+                        of_use_until(&next, stood.now),
+                    )
+                    .await?
             };
             match committed {
                 Committed::Done => {
@@ -220,9 +274,17 @@ impl Local {
         }
         show(sender, next);
         match next {
-            Breaker::Closed { .. } => tracing::info!(sender, "A sender works again: its breaker is closed."),
-            Breaker::Open { times, .. } => tracing::warn!(sender, times, "A sender failed again and again: its breaker is open."),
-            Breaker::HalfOpen { .. } => tracing::info!(sender, "One message tries a sender whose breaker is open."),
+            Breaker::Closed { .. } => {
+                tracing::info!(sender, "A sender works again: its breaker is closed.")
+            }
+            Breaker::Open { times, .. } => tracing::warn!(
+                sender,
+                times,
+                "A sender failed again and again: its breaker is open."
+            ),
+            Breaker::HalfOpen { .. } => {
+                tracing::info!(sender, "One message tries a sender whose breaker is open.")
+            }
         }
     }
 }

@@ -21,9 +21,20 @@ impl Service {
     /// # Errors
     /// [`Failure`]; then it is not known whether it is taken.
     pub async fn take_once(&self, sender: &str, id: &str, kept: Duration) -> Result<bool, Failure> {
-        let bucket = self.parts.keyring.mark("callback", &[sender.as_bytes(), id.as_bytes()]);
-        let draws = [Draw::one(bucket, Rate { interval: kept, burst: 0 })];
-        let outcome = self.bounded(async { Ok(self.parts.store.draw(&draws).await?) }).await?;
+        let bucket = self
+            .parts
+            .keyring
+            .mark("callback", &[sender.as_bytes(), id.as_bytes()]);
+        let draws = [Draw::one(
+            bucket,
+            Rate {
+                interval: kept,
+                burst: 0,
+            },
+        )];
+        let outcome = self
+            .bounded(async { Ok(self.parts.store.draw(&draws).await?) })
+            .await?;
         Ok(matches!(outcome, Drawn::Taken(_)))
     }
 }

@@ -94,7 +94,11 @@ pub(in crate::service) struct Handed<'a> {
 
 impl Handed<'_> {
     pub(in crate::service) fn by(sender: &str, outcome: HandOver) -> Self {
-        Self { sender: sender.to_owned(), outcome, rest: None.into() }
+        Self {
+            sender: sender.to_owned(),
+            outcome,
+            rest: None.into(),
+        }
     }
 
     pub(in crate::service) fn by_nobody(outcome: HandOver) -> Self {
@@ -105,9 +109,24 @@ impl Handed<'_> {
 impl Draft {
     /// The message as one sender gets it.
     fn to(&self, sender: &str, keyring: &Keyring) -> Message {
-        let Self { delivery, verification, recipient, content, code, expires_at } = self.clone();
+        let Self {
+            delivery,
+            verification,
+            recipient,
+            content,
+            code,
+            expires_at,
+        } = self.clone();
         let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
-        Message { delivery, verification, receipt, recipient, content, code, expires_at }
+        Message {
+            delivery,
+            verification,
+            receipt,
+            recipient,
+            content,
+            code,
+            expires_at,
+        }
     }
 }
 
@@ -117,11 +136,18 @@ impl Service {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
-            let passes: Vec<_> = ready.senders.iter().map(|sender| self.breakers.pass(&sender.name, now)).collect();
+            let passes: Vec<_> = ready
+                .senders
+                .iter()
+                .map(|sender| self.breakers.pass(&sender.name, now))
+                .collect();
             match choose(&passes, ready.stand, now) {
                 Choice::Ask { place, as_probe } => {
                     if ready.decoy {
-                        return Handed::by(&ready.senders[place].name, HandOver::Taken { reference: None });
+                        return Handed::by(
+                            &ready.senders[place].name,
+                            HandOver::Taken { reference: None },
+                        );
                     }
                     ready = match self.past_hook(ready).await {
                         Ok(ready) => ready,
@@ -131,47 +157,98 @@ impl Service {
                         return self.ask(&ready, place, as_probe).await;
                     }
                 }
-                Choice::Hold { until } => return Handed::by_nobody(self.held(&ready, now.until(until))),
-                Choice::Nobody => return Handed::by_nobody(HandOver::GivenUp { reason: "no_sender".to_owned() }),
+                Choice::Hold { until } => {
+                    return Handed::by_nobody(self.held(&ready, now.until(until)));
+                }
+                Choice::Nobody => {
+                    return Handed::by_nobody(HandOver::GivenUp {
+                        reason: "no_sender".to_owned(),
+                    });
+                }
             }
         }
         Handed::by_nobody(self.held(&ready, UNSETTLED))
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        note_hand_over(&ready.draft.delivery, ready.draft.recipient.channel(), "", ("held", "senders_open"));
-        HandOver::Held { after: self.spread(after) }
+        note_hand_over(
+            &ready.draft.delivery,
+            ready.draft.recipient.channel(),
+            "",
+            ("held", "senders_open"),
+        );
+        HandOver::Held {
+            after: self.spread(after),
+        }
     }
 
     /// Never longer than the code lives, and never longer than the lease.
     async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> Handed<'_> {
         let deadline = Instant::now() + self.parts.send_deadline.min(ready.time_left);
-        let (Answer { place, sent }, rest) = self.answer(ready, Turn { place, as_probe, deadline }).await;
+        let (Answer { place, sent }, rest) = self
+            .answer(
+                ready,
+                Turn {
+                    place,
+                    as_probe,
+                    deadline,
+                },
+            )
+            .await;
         let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
         let (outcome, hand_over) = match sent {
             Ok(Sent { reference }) => ("sent", HandOver::Taken { reference }),
-            Err(error) => self.after(ready.senders.len(), Stand { position: place, ..ready.stand }, error),
+            Err(error) => self.after(
+                ready.senders.len(),
+                Stand {
+                    position: place,
+                    ..ready.stand
+                },
+                error,
+            ),
         };
         let name = &ready.senders[place].name;
-        note_hand_over(&ready.draft.delivery, ready.draft.recipient.channel(), name, (outcome, &reason));
-        Handed { rest, ..Handed::by(name, hand_over) }
+        note_hand_over(
+            &ready.draft.delivery,
+            ready.draft.recipient.channel(),
+            name,
+            (outcome, &reason),
+        );
+        Handed {
+            rest,
+            ..Handed::by(name, hand_over)
+        }
     }
 
     /// Asks one sender, and writes down what its answer says of it and where its receipts lead.
     pub(in crate::service) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
         let message = ready.draft.to(&name, &self.parts.keyring);
-        let Turn { place, as_probe, deadline } = turn;
+        let Turn {
+            place,
+            as_probe,
+            deadline,
+        } = turn;
         let attempt = async move {
             let passed = self.breakers.passed(&name, message.delivery, as_probe);
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
-            let late = SendError::Unknown { after: AFTER_DEADLINE, reason: "deadline".to_owned() };
+            let late = SendError::Unknown {
+                after: AFTER_DEADLINE,
+                reason: "deadline".to_owned(),
+            };
             let mut sent = sent.unwrap_or(Err(late));
-            self.breakers.note(&name, &passed, sent.as_ref().is_err_and(SendError::is_senders_fault)).await;
+            self.breakers
+                .note(
+                    &name,
+                    &passed,
+                    sent.as_ref().is_err_and(SendError::is_senders_fault),
+                )
+                .await;
             if let Ok(Sent { reference }) = &mut sent {
                 *reference = storable(reference.take(), &message.code);
                 if sender.capabilities().receipts == ReceiptPath::ByReference {
-                    self.expect_receipts(&name, &message, reference.as_ref()).await;
+                    self.expect_receipts(&name, &message, reference.as_ref())
+                        .await;
                 }
             }
             Answer { place, sent }
@@ -181,13 +258,30 @@ impl Service {
 
     /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
     /// that a receipt is seldom faster.
-    async fn expect_receipts(&self, sender: &str, message: &Message, reference: Option<&ProviderReference>) {
+    async fn expect_receipts(
+        &self,
+        sender: &str,
+        message: &Message,
+        reference: Option<&ProviderReference>,
+    ) {
         let Some(reference) = reference else { return };
-        let kept = self.parts.policy.subject.closed_retention.max(CLOSED_MARGIN);
-        let side = Side::Delivery { verification: message.verification, delivery: message.delivery };
+        let kept = self
+            .parts
+            .policy
+            .subject
+            .closed_retention
+            .max(CLOSED_MARGIN);
+        let side = Side::Delivery {
+            verification: message.verification,
+            delivery: message.delivery,
+        };
         let until = message.expires_at.plus(kept);
         let place = self.place_of(sender, reference);
-        let put = async { self.sides.put(&self.sides.load(&place).await?, side, until).await };
+        let put = async {
+            self.sides
+                .put(&self.sides.load(&place).await?, side, until)
+                .await
+        };
         if let Err(error) = put.await {
             tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
         }
@@ -196,18 +290,44 @@ impl Service {
     /// What follows when the sender at which the message stands did not take it.
     fn after(&self, senders: usize, stand: Stand, error: SendError) -> (&'static str, HandOver) {
         match error {
-            SendError::Retry { after, reason } | SendError::Unknown { after, reason } | SendError::Deferred { after, reason } => {
-                match onward(senders, stand, Some(after)) {
-                    Onward::To(position) => ("next_sender", HandOver::Again { after: Duration::ZERO, position }),
-                    Onward::Round(pause) => ("retried", HandOver::Again { after: self.spread(pause), position: 0 }),
-                    Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
-                }
-            }
+            SendError::Retry { after, reason }
+            | SendError::Unknown { after, reason }
+            | SendError::Deferred { after, reason } => match onward(senders, stand, Some(after)) {
+                Onward::To(position) => (
+                    "next_sender",
+                    HandOver::Again {
+                        after: Duration::ZERO,
+                        position,
+                    },
+                ),
+                Onward::Round(pause) => (
+                    "retried",
+                    HandOver::Again {
+                        after: self.spread(pause),
+                        position: 0,
+                    },
+                ),
+                Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
+            },
             SendError::NextSender { reason } | SendError::Unfit { reason } => {
                 let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
                 match onward(senders, Stand { refusals, ..stand }, None) {
-                    Onward::To(position) => ("next_sender", HandOver::PassedOn { by, after: Duration::ZERO, position }),
-                    Onward::Round(pause) => ("retried", HandOver::PassedOn { by, after: self.spread(pause), position: 0 }),
+                    Onward::To(position) => (
+                        "next_sender",
+                        HandOver::PassedOn {
+                            by,
+                            after: Duration::ZERO,
+                            position,
+                        },
+                    ),
+                    Onward::Round(pause) => (
+                        "retried",
+                        HandOver::PassedOn {
+                            by,
+                            after: self.spread(pause),
+                            position: 0,
+                        },
+                    ),
                     Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
                 }
             }
@@ -235,7 +355,9 @@ fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<Provi
 /// if the deadline of the whole hand-over cut it off: then no time is left to ask again, and the next sender gets it.
 async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
     match sender.send(message).await {
-        Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => sender.send(message).await,
+        Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => {
+            sender.send(message).await
+        }
         known => known,
     }
 }
@@ -258,7 +380,9 @@ mod tests {
 
     #[test]
     fn code_03_a_reference_that_holds_the_code_is_not_kept() {
-        let (code, reference) = (Digits::from_ascii(b"123456").unwrap(), |text| ProviderReference::parse(text).ok());
+        let (code, reference) = (Digits::from_ascii(b"123456").unwrap(), |text| {
+            ProviderReference::parse(text).ok()
+        });
         assert_eq!(storable(reference("SM90f"), &code), reference("SM90f"));
         assert_eq!(storable(reference("otp-123456-x"), &code), None);
     }

@@ -34,20 +34,32 @@ impl Hands {
     #[must_use]
     pub fn new(count: usize) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::unbounded_channel();
-        (Self { free: Arc::new(Semaphore::new(count)), jobs }, queue)
+        (
+            Self {
+                free: Arc::new(Semaphore::new(count)),
+                jobs,
+            },
+            queue,
+        )
     }
 
     /// Reserves a hand if one is free. Without one a delivery is left to whoever has a free hand first.
     #[must_use]
     pub fn reserve(&self) -> Option<Hand> {
         let permit = self.free.clone().try_acquire_owned().ok()?;
-        Some(Hand { permit, jobs: self.jobs.clone() })
+        Some(Hand {
+            permit,
+            jobs: self.jobs.clone(),
+        })
     }
 
     /// Waits for a free hand; `None` once there will be none.
     pub async fn wait(&self) -> Option<Hand> {
         let permit = self.free.clone().acquire_owned().await.ok()?;
-        Some(Hand { permit, jobs: self.jobs.clone() })
+        Some(Hand {
+            permit,
+            jobs: self.jobs.clone(),
+        })
     }
 
     /// No more hands: the process goes down.
@@ -59,6 +71,9 @@ impl Hands {
 impl Hand {
     /// Gives the hand something to do. If nobody listens any more the lease will end and another process takes over.
     pub fn take(self, work: Work) {
-        let _ = self.jobs.send(Job { work, _permit: self.permit });
+        let _ = self.jobs.send(Job {
+            work,
+            _permit: self.permit,
+        });
     }
 }

@@ -18,18 +18,34 @@ impl Service {
     /// the first success; without one that of the sender asked last.
     pub(in crate::service) async fn answer(&self, ready: &Ready, turn: Turn) -> (Answer, Rest<'_>) {
         let first = self.attempt(ready, turn);
-        let Some(after) = ready.hedge_after else { return (first.await, None.into()) };
+        let Some(after) = ready.hedge_after else {
+            return (first.await, None.into());
+        };
         let first = match answer_within(after, first).await {
             Ok(answer) => return (answer, None.into()),
             Err(first) => first,
         };
-        let Some(place) = self.next_free(ready, turn.place) else { return (first.await, None.into()) };
-        let second = self.attempt(ready, Turn { place, as_probe: false, ..turn });
+        let Some(place) = self.next_free(ready, turn.place) else {
+            return (first.await, None.into());
+        };
+        let second = self.attempt(
+            ready,
+            Turn {
+                place,
+                as_probe: false,
+                ..turn
+            },
+        );
         let channel = ready.draft.recipient.channel();
         let (early, other) = select(first, second).await.into_inner();
         if early.sent.is_ok() {
-            let winner = if early.place == place { "second" } else { "first" };
-            let rest = other.map(move |late| count(channel, if late.sent.is_ok() { "both" } else { winner }));
+            let winner = if early.place == place {
+                "second"
+            } else {
+                "first"
+            };
+            let rest = other
+                .map(move |late| count(channel, if late.sent.is_ok() { "both" } else { winner }));
             return (early, Some(rest.boxed()).into());
         }
         let late = other.await;
@@ -39,21 +55,35 @@ impl Service {
             (true, false) => count(channel, "first"),
             (false, _) => count(channel, "none"),
         }
-        (if late.sent.is_ok() || by_second { late } else { early }, None.into())
+        (
+            if late.sent.is_ok() || by_second {
+                late
+            } else {
+                early
+            },
+            None.into(),
+        )
     }
 
     /// The next in the order that may get a message as any other: one that is to be tried first is no help now.
     fn next_free(&self, ready: &Ready, place: usize) -> Option<usize> {
         let now = self.now();
-        let is_free =
-            |at: &usize| ready.stand.refusals.allow(*at) && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free;
+        let is_free = |at: &usize| {
+            ready.stand.refusals.allow(*at)
+                && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free
+        };
         (place + 1..ready.senders.len()).find(is_free)
     }
 }
 
 /// The answer if it comes in time, else what still waits for it.
-async fn answer_within(span: Duration, mut attempt: BoxFuture<'_, Answer>) -> Result<Answer, BoxFuture<'_, Answer>> {
-    tokio::time::timeout(span, &mut attempt).await.map_err(|_| attempt)
+async fn answer_within(
+    span: Duration,
+    mut attempt: BoxFuture<'_, Answer>,
+) -> Result<Answer, BoxFuture<'_, Answer>> {
+    tokio::time::timeout(span, &mut attempt)
+        .await
+        .map_err(|_| attempt)
 }
 
 /// Once for each hedged message: who took it.

@@ -25,31 +25,53 @@ pub struct HookRule {
 impl Service {
     /// How long the hook may take.
     pub(in crate::service) fn hook_time(&self) -> Duration {
-        self.parts.hook.as_ref().map_or(Duration::ZERO, |rule| rule.timeout)
+        self.parts
+            .hook
+            .as_ref()
+            .map_or(Duration::ZERO, |rule| rule.timeout)
     }
 
     /// What the hook is to be asked of a message, if there is one that wants to be.
-    pub(in crate::service) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
+    pub(in crate::service) fn question(
+        &self,
+        verification: &Verification,
+        draft: &Draft,
+    ) -> Option<Question> {
         let rule = self.parts.hook.as_ref()?;
-        rule.channels.contains(&draft.recipient.channel()).then(|| Question {
-            delivery: draft.delivery,
-            verification: verification.id,
-            tenant: verification.tenant.clone(),
-            action: verification.action.clone(),
-            recipient: draft.recipient.clone(),
-        })
+        rule.channels
+            .contains(&draft.recipient.channel())
+            .then(|| Question {
+                delivery: draft.delivery,
+                verification: verification.id,
+                tenant: verification.tenant.clone(),
+                action: verification.action.clone(),
+                recipient: draft.recipient.clone(),
+            })
     }
 
     /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
     pub(in crate::service) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
-        let (Some(rule), Some(question)) = (&self.parts.hook, ready.question.take()) else { return Ok(ready) };
+        let (Some(rule), Some(question)) = (&self.parts.hook, ready.question.take()) else {
+            return Ok(ready);
+        };
         let asked_at = self.parts.clock.now();
         if let Some(objection) = rule.objection(&question).await {
-            note_hand_over(&question.delivery, question.recipient.channel(), "", ("failed", &objection));
+            note_hand_over(
+                &question.delivery,
+                question.recipient.channel(),
+                "",
+                ("failed", &objection),
+            );
             return Err(objection);
         }
-        let time_left = ready.time_left.saturating_sub(self.parts.clock.now().since(asked_at));
-        if time_left.is_zero() { Err("verification_closed".to_owned()) } else { Ok(Ready { time_left, ..ready }) }
+        let time_left = ready
+            .time_left
+            .saturating_sub(self.parts.clock.now().since(asked_at));
+        if time_left.is_zero() {
+            Err("verification_closed".to_owned())
+        } else {
+            Ok(Ready { time_left, ..ready })
+        }
     }
 }
 
@@ -57,10 +79,14 @@ impl HookRule {
     /// Why a message may not go out, as a word for machines; `None`: it may.
     pub(in crate::service) async fn objection(&self, question: &Question) -> Option<String> {
         let late = |_| Err(NoAnswer("timeout".to_owned()));
-        let answer = tokio::time::timeout(self.timeout, self.hook.judge(question)).await.unwrap_or_else(late);
+        let answer = tokio::time::timeout(self.timeout, self.hook.judge(question))
+            .await
+            .unwrap_or_else(late);
         let (outcome, objection) = match answer {
             Ok(Answer::Allow) => ("allowed", None),
-            Ok(Answer::Deny { reason }) if reason.is_empty() => ("denied", Some("hook_denied".to_owned())),
+            Ok(Answer::Deny { reason }) if reason.is_empty() => {
+                ("denied", Some("hook_denied".to_owned()))
+            }
             Ok(Answer::Deny { reason }) => ("denied", Some(format!("hook_denied:{reason}"))),
             Err(error) => {
                 let delivery = question.delivery;

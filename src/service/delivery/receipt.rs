@@ -17,7 +17,12 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`]; then the receipt is not noted, and may come again.
-    pub async fn receipt(&self, sender: &str, token: &str, receipt: Receipt) -> Result<Noted, Failure> {
+    pub async fn receipt(
+        &self,
+        sender: &str,
+        token: &str,
+        receipt: Receipt,
+    ) -> Result<Noted, Failure> {
         let status = receipt.as_str();
         let noted = match ReceiptToken::open(&self.parts.keyring, sender, token) {
             Some(found) => self.note_receipt(sender, found, receipt).await?,
@@ -38,9 +43,18 @@ impl Service {
         receipt: Receipt,
     ) -> Result<Noted, Failure> {
         let status = receipt.as_str();
-        let noted = match self.sides.load(&self.place_of(sender, reference)).await?.side {
-            Some(Side::Delivery { verification, delivery }) => {
-                self.note_receipt(sender, (verification.subject, delivery), receipt).await?
+        let noted = match self
+            .sides
+            .load(&self.place_of(sender, reference))
+            .await?
+            .side
+        {
+            Some(Side::Delivery {
+                verification,
+                delivery,
+            }) => {
+                self.note_receipt(sender, (verification.subject, delivery), receipt)
+                    .await?
             }
             Some(Side::Breaker(_)) | None => Noted::Unknown,
         };
@@ -49,14 +63,32 @@ impl Service {
     }
 
     /// Where it is written down which delivery a provider's name for a message means.
-    pub(in crate::service) fn place_of(&self, sender: &str, reference: &ProviderReference) -> SubjectKey {
-        self.parts.keyring.side_key("reference", &[sender.as_bytes(), reference.as_str().as_bytes()])
+    pub(in crate::service) fn place_of(
+        &self,
+        sender: &str,
+        reference: &ProviderReference,
+    ) -> SubjectKey {
+        self.parts.keyring.side_key(
+            "reference",
+            &[sender.as_bytes(), reference.as_str().as_bytes()],
+        )
     }
 
-    async fn note_receipt(&self, sender: &str, found: (SubjectKey, DeliveryId), said: Receipt) -> Result<Noted, Failure> {
+    async fn note_receipt(
+        &self,
+        sender: &str,
+        found: (SubjectKey, DeliveryId),
+        said: Receipt,
+    ) -> Result<Noted, Failure> {
         let (key, delivery) = found;
-        let command = NoteReceipt { delivery, sender: sender.to_owned(), receipt: said };
-        let (noted, _) = self.transact(&key, None, |record, cx| receipt(record, &command, cx)).await?;
+        let command = NoteReceipt {
+            delivery,
+            sender: sender.to_owned(),
+            receipt: said,
+        };
+        let (noted, _) = self
+            .transact(&key, None, |record, cx| receipt(record, &command, cx))
+            .await?;
         Ok(noted)
     }
 

@@ -44,24 +44,48 @@ pub struct Routes {
 
 impl Routes {
     /// The senders that may take a delivery, in the order in which they are asked: the same for every try.
-    pub(in crate::service) fn order(&self, tenant: &TenantId, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
-        self.of(tenant, recipient.channel()).map(|route| route.order(recipient, delivery)).unwrap_or_default()
+    pub(in crate::service) fn order(
+        &self,
+        tenant: &TenantId,
+        recipient: &Recipient,
+        delivery: &DeliveryId,
+    ) -> Vec<NamedSender> {
+        self.of(tenant, recipient.channel())
+            .map(|route| route.order(recipient, delivery))
+            .unwrap_or_default()
     }
 
     /// After how long without an answer the next sender of the order gets a message too; `None`: never.
-    pub(in crate::service) fn hedge_after(&self, tenant: &TenantId, channel: Channel) -> Option<Duration> {
+    pub(in crate::service) fn hedge_after(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+    ) -> Option<Duration> {
         self.of(tenant, channel)?.hedge_after
     }
 
     fn of(&self, tenant: &TenantId, channel: Channel) -> Option<&Route> {
-        let own = self.tenants.get(tenant).and_then(|routes| routes.get(&channel));
+        let own = self
+            .tenants
+            .get(tenant)
+            .and_then(|routes| routes.get(&channel));
         own.or_else(|| self.usual.get(&channel))
     }
 
     /// The names of all senders that have a route, some more than once.
     pub(in crate::service) fn names(&self) -> impl Iterator<Item = &str> {
-        let routes = self.usual.values().chain(self.tenants.values().flat_map(BTreeMap::values));
-        routes.flat_map(|route| route.senders.iter().chain(route.countries.values().flatten())).map(|sender| sender.name.as_str())
+        let routes = self
+            .usual
+            .values()
+            .chain(self.tenants.values().flat_map(BTreeMap::values));
+        routes
+            .flat_map(|route| {
+                route
+                    .senders
+                    .iter()
+                    .chain(route.countries.values().flatten())
+            })
+            .map(|sender| sender.name.as_str())
     }
 }
 
@@ -76,7 +100,10 @@ impl Route {
         if self.weights.is_empty() {
             return self.senders.clone();
         }
-        order(&self.weights, delivery).into_iter().filter_map(|place| self.senders.get(place).cloned()).collect()
+        order(&self.weights, delivery)
+            .into_iter()
+            .filter_map(|place| self.senders.get(place).cloned())
+            .collect()
     }
 }
 
@@ -95,34 +122,71 @@ mod tests {
     }
 
     fn senders(names: &[&str]) -> Vec<NamedSender> {
-        names.iter().map(|name| NamedSender { name: (*name).to_owned(), sender: Arc::new(Nobody) }).collect()
+        names
+            .iter()
+            .map(|name| NamedSender {
+                name: (*name).to_owned(),
+                sender: Arc::new(Nobody),
+            })
+            .collect()
     }
 
     #[test]
     fn the_route_of_the_tenant_and_of_the_country_comes_first() {
-        let countries = |country: &str, names: &[&str]| [(Country::parse(country).unwrap(), senders(names))].into();
+        let countries = |country: &str, names: &[&str]| {
+            [(Country::parse(country).unwrap(), senders(names))].into()
+        };
         let usual = Route {
             senders: senders(&["a", "b"]),
             weights: vec![0, 1],
             countries: countries("NL", &["c", "a"]),
             ..Route::default()
         };
-        let own = Route { senders: senders(&["d"]), countries: countries("DE", &["e"]), ..Route::default() };
+        let own = Route {
+            senders: senders(&["d"]),
+            countries: countries("DE", &["e"]),
+            ..Route::default()
+        };
         let tenant = |name| TenantId::parse(name).unwrap();
         let routes = Routes {
-            usual: [(Channel::Sms, usual), (Channel::Email, Route { senders: senders(&["m"]), ..Route::default() })].into(),
+            usual: [
+                (Channel::Sms, usual),
+                (
+                    Channel::Email,
+                    Route {
+                        senders: senders(&["m"]),
+                        ..Route::default()
+                    },
+                ),
+            ]
+            .into(),
             tenants: [(tenant("bank"), [(Channel::Sms, own)].into())].into(),
         };
         let order = |name, channel, address| {
             let recipient = Recipient::parse(channel, address).unwrap();
-            let names = routes.order(&tenant(name), &recipient, &DeliveryId([1; 16])).into_iter().map(|sender| sender.name);
+            let names = routes
+                .order(&tenant(name), &recipient, &DeliveryId([1; 16]))
+                .into_iter()
+                .map(|sender| sender.name);
             names.collect::<Vec<_>>()
         };
         assert_eq!(order("shop", Channel::Sms, "+31612345678"), ["c", "a"]);
-        assert_eq!(order("shop", Channel::Sms, "+4915123456789"), ["b", "a"], "by weight");
+        assert_eq!(
+            order("shop", Channel::Sms, "+4915123456789"),
+            ["b", "a"],
+            "by weight"
+        );
         assert_eq!(order("bank", Channel::Sms, "+4915123456789"), ["e"]);
-        assert_eq!(order("bank", Channel::Sms, "+31612345678"), ["d"], "its own senders, not the country's of the others");
-        assert_eq!(order("bank", Channel::Email, "a@example.org"), ["m"], "it has none of its own there");
+        assert_eq!(
+            order("bank", Channel::Sms, "+31612345678"),
+            ["d"],
+            "its own senders, not the country's of the others"
+        );
+        assert_eq!(
+            order("bank", Channel::Email, "a@example.org"),
+            ["m"],
+            "it has none of its own there"
+        );
         assert!(order("bank", Channel::Voice, "+31612345678").is_empty());
         let mut names: Vec<_> = routes.names().collect();
         names.sort_unstable();

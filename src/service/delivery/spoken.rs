@@ -22,23 +22,46 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn spoken(&self, sender: &str, token: &str) -> Result<Option<Spoken>, Failure> {
-        let Some((key, id)) = ReceiptToken::open(&self.parts.keyring, sender, token) else { return Ok(None) };
+        let Some((key, id)) = ReceiptToken::open(&self.parts.keyring, sender, token) else {
+            return Ok(None);
+        };
         let loaded = self.bounded(self.load(&key)).await?;
         let cx = self.context(&loaded);
         let found = loaded.record.as_ref().and_then(|record| {
-            let mut all = record.verifications.iter().flat_map(|v| v.deliveries.iter().map(move |delivery| (v, delivery)));
+            let mut all = record
+                .verifications
+                .iter()
+                .flat_map(|v| v.deliveries.iter().map(move |delivery| (v, delivery)));
             all.find(|(_, delivery)| delivery.id == id)
         });
         let content = found.and_then(|(verification, delivery)| {
-            let pending = verification.live(cx.now).filter(|_| verification.generation == cx.generation)?;
-            let code = verification.code(&self.parts.keyring, &self.parts.policy.test_recipients)?;
-            Some(self.content(verification, (pending, delivery), &code, cx.now.until(verification.expires_at)))
+            let pending = verification
+                .live(cx.now)
+                .filter(|_| verification.generation == cx.generation)?;
+            let code =
+                verification.code(&self.parts.keyring, &self.parts.policy.test_recipients)?;
+            Some(self.content(
+                verification,
+                (pending, delivery),
+                &code,
+                cx.now.until(verification.expires_at),
+            ))
         });
-        let said = content.and_then(|content| Some(Spoken { voice: content.speech?.voice, text: content.text, is_code: true }));
+        let said = content.and_then(|content| {
+            Some(Spoken {
+                voice: content.speech?.voice,
+                text: content.text,
+                is_code: true,
+            })
+        });
         Ok(Some(said.unwrap_or_else(|| {
             let locale = found.and_then(|(verification, _)| verification.locale.as_ref());
             let (text, voice) = self.parts.messages.no_code(locale);
-            Spoken { voice, text: text.to_owned(), is_code: false }
+            Spoken {
+                voice,
+                text: text.to_owned(),
+                is_code: false,
+            }
         })))
     }
 }

@@ -59,7 +59,12 @@ pub(super) struct Tariff<'a> {
 
 impl Tariff<'_> {
     /// All that one message of this cost counts against, in the order of [`Dimension`].
-    pub(super) fn charges(&self, occasion: Occasion<'_>, outgoing: &Outgoing, cost: Money) -> Vec<Charge> {
+    pub(super) fn charges(
+        &self,
+        occasion: Occasion<'_>,
+        outgoing: &Outgoing,
+        cost: Money,
+    ) -> Vec<Charge> {
         let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
         let (numbering, caller) = (outgoing.recipient.numbering(), self.caller.name.as_str());
         let mut charges = Vec::new();
@@ -76,11 +81,17 @@ impl Tariff<'_> {
             add(Dimension::Country, &[&numbering.country]);
         }
         add(Dimension::Tenant, &[]);
-        if let Occasion::Start { contact, network, keys } = occasion {
+        if let Occasion::Start {
+            contact,
+            network,
+            keys,
+        } = occasion
+        {
             if let Some(contact) = contact {
                 add(Dimension::Contact, &[contact.id.as_str()]);
             }
-            keys.iter().for_each(|key| add(Dimension::QuotaKeys, &[caller, key.as_str()]));
+            keys.iter()
+                .for_each(|key| add(Dimension::QuotaKeys, &[caller, key.as_str()]));
             if let Some(network) = network {
                 add(Dimension::SourceIp, &[&network.limit_form()]);
             }
@@ -117,7 +128,9 @@ impl Tariff<'_> {
 
     /// Adds a bucket, if its dimension has a rate. A key that is given twice counts once.
     fn add(&self, charges: &mut Vec<Charge>, dimension: Dimension, value: &[&str]) {
-        let Some(rate) = self.quotas.rate(dimension) else { return };
+        let Some(rate) = self.quotas.rate(dimension) else {
+            return;
+        };
         let mut bucket = self.mark(dimension, value);
         // A cluster places a bucket by its first byte: those of one value lie together and are drawn by one call.
         let first = match dimension {
@@ -129,13 +142,22 @@ impl Tariff<'_> {
             bucket[0] = self.mark(first, value)[0];
         }
         if !charges.iter().any(|charge| charge.bucket == bucket) {
-            charges.push(Charge { dimension, bucket, rate, want: 1, short: Short::Refuse });
+            charges.push(Charge {
+                dimension,
+                bucket,
+                rate,
+                want: 1,
+                short: Short::Refuse,
+            });
         }
     }
 
     /// Names a bucket: a keyed hash, so that the store sees neither number, nor address, nor name.
     pub(super) fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
-        let mut fields = vec![dimension.as_str().as_bytes(), self.caller.tenant.as_str().as_bytes()];
+        let mut fields = vec![
+            dimension.as_str().as_bytes(),
+            self.caller.tenant.as_str().as_bytes(),
+        ];
         fields.extend(value.iter().map(|part| part.as_bytes()));
         self.keyring.mark("quota", &fields)
     }
@@ -155,8 +177,15 @@ mod tests {
     };
 
     fn caller(tenant: &str) -> Caller {
-        let (name, tenant) = (CallerName::parse("portal").unwrap(), TenantId::parse(tenant).unwrap());
-        Caller { name, tenant, roles: Roles::default() }
+        let (name, tenant) = (
+            CallerName::parse("portal").unwrap(),
+            TenantId::parse(tenant).unwrap(),
+        );
+        Caller {
+            name,
+            tenant,
+            roles: Roles::default(),
+        }
     }
 
     fn outgoing(channel: Channel, address: &str) -> Outgoing {
@@ -172,13 +201,22 @@ mod tests {
     }
 
     fn quotas() -> Quotas {
-        let counted = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain());
-        counted.map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600)))).collect()
+        let counted = Dimension::ALL
+            .into_iter()
+            .filter(|dimension| dimension.is_plain());
+        counted
+            .map(|dimension| (dimension, Rate::per(5, Duration::from_secs(600))))
+            .collect()
     }
 
     fn contact() -> Contact {
         let reference = |text| Reference::parse(text).unwrap();
-        Contact { id: reference("call-1"), case: None, channel: None, agent: Some(reference("agent-7")) }
+        Contact {
+            id: reference("call-1"),
+            case: None,
+            channel: None,
+            agent: Some(reference("agent-7")),
+        }
     }
 
     fn dimensions(charges: &[Charge]) -> Vec<Dimension> {
@@ -188,33 +226,76 @@ mod tests {
     /// An SMS costs something, and there is a budget for an hour and for a day.
     fn spend() -> Spend {
         let money = |text| Money::parse(text).unwrap();
-        let budgets = Budgets { hour: money("1"), day: money("5") };
-        Spend { costs: [((Channel::Sms, None), money("0.25"))].into(), budgets, ..Spend::default() }
+        let budgets = Budgets {
+            hour: money("1"),
+            day: money("5"),
+        };
+        Spend {
+            costs: [((Channel::Sms, None), money("0.25"))].into(),
+            budgets,
+            ..Spend::default()
+        }
     }
 
     fn guard() -> Guard {
-        let (leak, exempt) = (Duration::from_secs(86_400), [Country::parse("BE").unwrap()].into());
-        Guard { mode: Mode::Enforce, budget: 50, reserve: 500, leak, exempt }
+        let (leak, exempt) = (
+            Duration::from_secs(86_400),
+            [Country::parse("BE").unwrap()].into(),
+        );
+        Guard {
+            mode: Mode::Enforce,
+            budget: 50,
+            reserve: 500,
+            leak,
+            exempt,
+        }
     }
 
     fn bill(tenant: &str, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
-        let (keyring, quotas, spend, guard, caller) = (ring(1, &["a"]), quotas(), spend(), guard(), caller(tenant));
-        let tariff = Tariff { keyring: &keyring, quotas: &quotas, spend: &spend, guard: &guard, caller: &caller };
+        let (keyring, quotas, spend, guard, caller) =
+            (ring(1, &["a"]), quotas(), spend(), guard(), caller(tenant));
+        let tariff = Tariff {
+            keyring: &keyring,
+            quotas: &quotas,
+            spend: &spend,
+            guard: &guard,
+            caller: &caller,
+        };
         tariff.charges(occasion, outgoing, spend.cost(&outgoing.recipient))
     }
 
     #[test]
     fn a_start_counts_against_everything_and_the_tightest_comes_first() {
-        let (contact, keys) = (contact(), ["device-1", "shop-2", "device-1"].map(|key| Reference::parse(key).unwrap()));
+        let (contact, keys) = (
+            contact(),
+            ["device-1", "shop-2", "device-1"].map(|key| Reference::parse(key).unwrap()),
+        );
         let network = Some(Network::parse("192.0.2.1").unwrap());
-        let occasion = Occasion::Start { contact: Some(&contact), network, keys: &keys };
+        let occasion = Occasion::Start {
+            contact: Some(&contact),
+            network,
+            keys: &keys,
+        };
         let charges = bill("bank", occasion, &outgoing(Channel::Sms, "+31612345678"));
         let mut all = dimensions(&charges);
-        assert_eq!(all.iter().filter(|dimension| **dimension == Dimension::QuotaKeys).count(), 2, "a key twice counts once");
+        assert_eq!(
+            all.iter()
+                .filter(|dimension| **dimension == Dimension::QuotaKeys)
+                .count(),
+            2,
+            "a key twice counts once"
+        );
         all.dedup();
         assert_eq!(all, Dimension::ALL);
-        let slots: Vec<_> = charges.iter().take(3).map(|charge| charge.bucket[0]).collect();
-        assert!(slots.iter().all(|slot| *slot == slots[0]), "those of one recipient lie together");
+        let slots: Vec<_> = charges
+            .iter()
+            .take(3)
+            .map(|charge| charge.bucket[0])
+            .collect();
+        assert!(
+            slots.iter().all(|slot| *slot == slots[0]),
+            "those of one recipient lie together"
+        );
         let mut buckets: Vec<_> = charges.iter().map(|charge| charge.bucket).collect();
         buckets.sort_unstable();
         buckets.dedup();
@@ -224,21 +305,39 @@ mod tests {
     #[test]
     fn a_resend_counts_for_where_it_goes_and_not_for_who_asks() {
         use Dimension::{
-            Country, GuardCountry, GuardPrefix, Prefix, Recipient, RecipientLong, SpendDay, SpendHour, Subject, Tenant,
+            Country, GuardCountry, GuardPrefix, Prefix, Recipient, RecipientLong, SpendDay,
+            SpendHour, Subject, Tenant,
         };
-        let known = Outgoing { new_subject: false, new_recipient: false, ..outgoing(Channel::Sms, "+31612345678") };
+        let known = Outgoing {
+            new_subject: false,
+            new_recipient: false,
+            ..outgoing(Channel::Sms, "+31612345678")
+        };
         let of_number = [Prefix, GuardPrefix, Country, GuardCountry];
-        let expected = [&[Recipient, RecipientLong, Subject][..], &of_number, &[Tenant, SpendHour, SpendDay]].concat();
+        let expected = [
+            &[Recipient, RecipientLong, Subject][..],
+            &of_number,
+            &[Tenant, SpendHour, SpendDay],
+        ]
+        .concat();
         for occasion in [Occasion::Resend, Occasion::Plan] {
             assert_eq!(dimensions(&bill("bank", occasion, &known)), expected);
         }
-        let mail = Outgoing { recipient: outgoing(Channel::Email, "a@example.org").recipient, ..known };
-        assert_eq!(dimensions(&bill("bank", Occasion::Resend, &mail)), [Recipient, RecipientLong, Subject, Tenant]);
+        let mail = Outgoing {
+            recipient: outgoing(Channel::Email, "a@example.org").recipient,
+            ..known
+        };
+        assert_eq!(
+            dimensions(&bill("bank", Occasion::Resend, &mail)),
+            [Recipient, RecipientLong, Subject, Tenant]
+        );
     }
 
     #[test]
     fn one_number_is_one_bucket_by_every_channel_and_spelling_and_another_one_in_another_tenant() {
-        let first = |tenant, channel, address| bill(tenant, Occasion::Resend, &outgoing(channel, address))[0];
+        let first = |tenant, channel, address| {
+            bill(tenant, Occasion::Resend, &outgoing(channel, address))[0]
+        };
         let sms = first("bank", Channel::Sms, "+31612345678");
         assert_eq!(sms, first("bank", Channel::Voice, "+31 (0)6-1234 5678"));
         assert_eq!(sms, first("bank", Channel::Whatsapp, "+31 6 12 34 56 78"));
@@ -248,32 +347,75 @@ mod tests {
 
     #[test]
     fn a_dimension_without_a_rate_is_not_counted() {
-        let only: Quotas = [(Dimension::Tenant, Rate::per(1, Duration::from_secs(1)))].into_iter().collect();
+        let only: Quotas = [(Dimension::Tenant, Rate::per(1, Duration::from_secs(1)))]
+            .into_iter()
+            .collect();
         let outgoing = outgoing(Channel::Email, "a@example.org");
-        let (keyring, spend, guard, caller) = (ring(1, &["a"]), Spend::default(), guard(), caller("bank"));
-        let tariff = Tariff { keyring: &keyring, quotas: &only, spend: &spend, guard: &guard, caller: &caller };
-        assert_eq!(dimensions(&tariff.charges(Occasion::Resend, &outgoing, Money::default())), [Dimension::Tenant]);
+        let (keyring, spend, guard, caller) =
+            (ring(1, &["a"]), Spend::default(), guard(), caller("bank"));
+        let tariff = Tariff {
+            keyring: &keyring,
+            quotas: &only,
+            spend: &spend,
+            guard: &guard,
+            caller: &caller,
+        };
+        assert_eq!(
+            dimensions(&tariff.charges(Occasion::Resend, &outgoing, Money::default())),
+            [Dimension::Tenant]
+        );
     }
 
     #[test]
     fn send_04_a_message_to_a_number_counts_for_its_block_and_its_country_where_they_lie() {
         let guarded = |address| {
             let charges = bill("bank", Occasion::Resend, &outgoing(Channel::Sms, address));
-            let place = |of| charges.iter().find(|charge| charge.dimension == of).map(|charge| charge.bucket[0]);
+            let place = |of| {
+                charges
+                    .iter()
+                    .find(|charge| charge.dimension == of)
+                    .map(|charge| charge.bucket[0])
+            };
             let shared = [
                 place(Dimension::Prefix) == place(Dimension::GuardPrefix),
                 place(Dimension::Country) == place(Dimension::GuardCountry),
             ];
-            let counted: Vec<_> = charges.into_iter().filter(|charge| charge.dimension.is_guard()).collect();
+            let counted: Vec<_> = charges
+                .into_iter()
+                .filter(|charge| charge.dimension.is_guard())
+                .collect();
             (counted, shared)
         };
         let (counted, shared) = guarded("+31612345678");
-        assert_eq!((dimensions(&counted), shared), (vec![Dimension::GuardPrefix, Dimension::GuardCountry], [true, true]));
-        assert!(counted.iter().all(|charge| charge.want == 3 && charge.short == Short::Refuse));
-        let buckets = |address| guarded(address).0.iter().map(|charge| charge.bucket).collect::<Vec<_>>();
-        assert_eq!(buckets("+31612345999"), buckets("+31612345678"), "a neighbour");
+        assert_eq!(
+            (dimensions(&counted), shared),
+            (
+                vec![Dimension::GuardPrefix, Dimension::GuardCountry],
+                [true, true]
+            )
+        );
+        assert!(
+            counted
+                .iter()
+                .all(|charge| charge.want == 3 && charge.short == Short::Refuse)
+        );
+        let buckets = |address| {
+            guarded(address)
+                .0
+                .iter()
+                .map(|charge| charge.bucket)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            buckets("+31612345999"),
+            buckets("+31612345678"),
+            "a neighbour"
+        );
         let far = buckets("+31612399678");
-        assert!(far[0] != counted[0].bucket && far[1] == counted[1].bucket, "of the same country");
+        assert!(
+            far[0] != counted[0].bucket && far[1] == counted[1].bucket,
+            "of the same country"
+        );
         assert_eq!(guarded("+32470123456").0, [], "an exempt country");
     }
 
@@ -281,14 +423,35 @@ mod tests {
     fn send_06_a_message_takes_its_share_of_both_budgets_of_its_tenant() {
         let money = |tenant, channel, address| {
             let charges = bill(tenant, Occasion::Resend, &outgoing(channel, address));
-            charges.into_iter().filter(|charge| charge.dimension.is_money()).collect::<Vec<_>>()
+            charges
+                .into_iter()
+                .filter(|charge| charge.dimension.is_money())
+                .collect::<Vec<_>>()
         };
         let sms = money("bank", Channel::Sms, "+31612345678");
-        assert_eq!(dimensions(&sms), [Dimension::SpendHour, Dimension::SpendDay]);
-        assert_eq!((sms[0].want, sms[1].want), (900_000_000, 180_000_000), "a quarter and a twentieth");
+        assert_eq!(
+            dimensions(&sms),
+            [Dimension::SpendHour, Dimension::SpendDay]
+        );
+        assert_eq!(
+            (sms[0].want, sms[1].want),
+            (900_000_000, 180_000_000),
+            "a quarter and a twentieth"
+        );
         assert_eq!(sms[0].bucket[0], sms[1].bucket[0], "both lie together");
-        assert_eq!(sms, money("bank", Channel::Sms, "+4915112345678"), "the budget is the tenant's");
-        assert_ne!(sms[0].bucket, money("shop", Channel::Sms, "+31612345678")[0].bucket);
-        assert_eq!(money("bank", Channel::Email, "a@example.org"), [], "what costs nothing draws nothing");
+        assert_eq!(
+            sms,
+            money("bank", Channel::Sms, "+4915112345678"),
+            "the budget is the tenant's"
+        );
+        assert_ne!(
+            sms[0].bucket,
+            money("shop", Channel::Sms, "+31612345678")[0].bucket
+        );
+        assert_eq!(
+            money("bank", Channel::Email, "a@example.org"),
+            [],
+            "what costs nothing draws nothing"
+        );
     }
 }

@@ -28,7 +28,10 @@ pub(super) struct Fallback(Mutex<HashMap<Mark, Level>>);
 /// A tenth of a rate, and at least one at once.
 fn tenth(rate: Rate) -> Rate {
     let count = (rate.burst.saturating_add(1) / SHARE).max(1);
-    Rate { interval: rate.interval.saturating_mul(SHARE), burst: count - 1 }
+    Rate {
+        interval: rate.interval.saturating_mul(SHARE),
+        burst: count - 1,
+    }
 }
 
 impl Fallback {
@@ -82,18 +85,31 @@ mod tests {
     fn a_tenth_of_the_rate_goes_through_and_at_least_one() {
         let fallback = Fallback::default();
         let through = |n, count| {
-            let mut times = (0..1000).take_while(|_| matches!(fallback.draw(&[charge(n, count)], now()), Some(Drawn::Taken(_))));
+            let mut times = (0..1000).take_while(|_| {
+                matches!(
+                    fallback.draw(&[charge(n, count)], now()),
+                    Some(Drawn::Taken(_))
+                )
+            });
             times.by_ref().count()
         };
         assert_eq!((through(1, 100), through(2, 5)), (10, 1));
-        let refused = Some(Drawn::Refused { place: 0, retry_after: Duration::from_secs(60) });
-        assert_eq!(fallback.draw(&[charge(1, 100)], now()), refused, "one in ten times the interval");
+        let refused = Some(Drawn::Refused {
+            place: 0,
+            retry_after: Duration::from_secs(60),
+        });
+        assert_eq!(
+            fallback.draw(&[charge(1, 100)], now()),
+            refused,
+            "one in ten times the interval"
+        );
     }
 
     #[test]
     fn all_are_drawn_or_none() {
         let fallback = Fallback::default();
-        let taken = |charges: &[Charge]| matches!(fallback.draw(charges, now()), Some(Drawn::Taken(_)));
+        let taken =
+            |charges: &[Charge]| matches!(fallback.draw(charges, now()), Some(Drawn::Taken(_)));
         assert!(taken(&[charge(1, 5)]));
         assert!(!taken(&[charge(2, 5), charge(1, 5)]));
         assert!(taken(&[charge(2, 5)]), "the refused draw took nothing");
@@ -106,6 +122,13 @@ mod tests {
             assert!(fallback.draw(&[charge(n, 5)], now()).is_some());
         }
         assert_eq!(fallback.draw(&[charge(u32::MAX, 5)], now()), None);
-        assert!(fallback.draw(&[charge(u32::MAX, 5)], now().plus(Duration::from_secs(1200))).is_some());
+        assert!(
+            fallback
+                .draw(
+                    &[charge(u32::MAX, 5)],
+                    now().plus(Duration::from_secs(1200))
+                )
+                .is_some()
+        );
     }
 }

@@ -41,8 +41,18 @@ impl Tariff<'_> {
         if !guard.counts(&numbering.country) {
             return Vec::new();
         }
-        let short = if guard.mode == Mode::RecordOnly { Short::Skip } else { Short::Refuse };
-        let charge = |(dimension, bucket)| Charge { dimension, bucket, rate: guard.rate(), want: MESSAGE_PARTS, short };
+        let short = if guard.mode == Mode::RecordOnly {
+            Short::Skip
+        } else {
+            Short::Refuse
+        };
+        let charge = |(dimension, bucket)| Charge {
+            dimension,
+            bucket,
+            rate: guard.rate(),
+            want: MESSAGE_PARTS,
+            short,
+        };
         self.guard_buckets(numbering).map(charge).to_vec()
     }
 
@@ -55,7 +65,11 @@ impl Tariff<'_> {
         };
         [
             of(Dimension::GuardPrefix, Dimension::Prefix, &numbering.block),
-            of(Dimension::GuardCountry, Dimension::Country, &numbering.country),
+            of(
+                Dimension::GuardCountry,
+                Dimension::Country,
+                &numbering.country,
+            ),
         ]
     }
 
@@ -69,7 +83,12 @@ impl Tariff<'_> {
             for (_, bucket) in self.guard_buckets(&numbering) {
                 if !returns.iter().any(|back| back.bucket == bucket) {
                     let (rate, reserve) = (guard.rate(), guard.reserve_parts());
-                    returns.push(Return { bucket, rate, count: APPROVAL_PARTS, reserve });
+                    returns.push(Return {
+                        bucket,
+                        rate,
+                        count: APPROVAL_PARTS,
+                        reserve,
+                    });
                 }
             }
         }
@@ -96,7 +115,9 @@ impl Service {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let returns: Vec<Return> = batch.drain(..).flatten().collect();
-            let given = self.bounded(async { Ok::<_, Failure>(self.parts.store.give_back(&returns).await?) }).await;
+            let given = self
+                .bounded(async { Ok::<_, Failure>(self.parts.store.give_back(&returns).await?) })
+                .await;
             if let Err(error) = given {
                 metrics::counter!("countersign_guard_drains_lost_total").increment(1);
                 tracing::warn!(%error, "Approvals were not taken back from the counts of the guard.");

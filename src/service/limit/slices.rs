@@ -25,8 +25,12 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// A slice is a hundredth of the limit or what comes back in one second, whichever is less, and at least one.
 fn size(rate: Rate) -> u32 {
     let hundredth = (rate.burst / 100).saturating_add(1);
-    let a_second = 1_000_000_u64.checked_div(micros(rate.interval)).unwrap_or(u64::MAX);
-    hundredth.min(u32::try_from(a_second).unwrap_or(u32::MAX)).max(1)
+    let a_second = 1_000_000_u64
+        .checked_div(micros(rate.interval))
+        .unwrap_or(u64::MAX);
+    hundredth
+        .min(u32::try_from(a_second).unwrap_or(u32::MAX))
+        .max(1)
 }
 
 #[derive(Debug)]
@@ -62,7 +66,12 @@ impl Slices {
 
     /// Begins one call's takings.
     pub(super) fn hold(&self, now: Timestamp) -> Hold<'_> {
-        Hold { slices: self, now, taken: Vec::new(), filling: Vec::new() }
+        Hold {
+            slices: self,
+            now,
+            taken: Vec::new(),
+            filling: Vec::new(),
+        }
     }
 }
 
@@ -71,14 +80,20 @@ impl Held {
     fn slice(&mut self, bucket: Mark, size: u32, now: Timestamp) -> Option<&mut Slice> {
         if self.slices.len() >= SLICES_MAX && !self.slices.contains_key(&bucket) {
             if now >= self.next_prune {
-                self.slices.retain(|_, slice| slice.filling || now.since(slice.used_at) < IDLE);
+                self.slices
+                    .retain(|_, slice| slice.filling || now.since(slice.used_at) < IDLE);
                 self.next_prune = now.plus(PRUNE_INTERVAL);
             }
             if self.slices.len() >= SLICES_MAX {
                 return None;
             }
         }
-        let slice = self.slices.entry(bucket).or_insert(Slice { left: 0, size, filling: false, used_at: now });
+        let slice = self.slices.entry(bucket).or_insert(Slice {
+            left: 0,
+            size,
+            filling: false,
+            used_at: now,
+        });
         slice.used_at = now;
         Some(slice)
     }
@@ -101,7 +116,9 @@ impl Hold<'_> {
             return 1;
         }
         let mut held = self.slices.lock();
-        let Some(slice) = held.slice(bucket, size, self.now) else { return 1 };
+        let Some(slice) = held.slice(bucket, size, self.now) else {
+            return 1;
+        };
         if slice.left > 0 {
             slice.left -= 1;
             self.taken.push(bucket);
@@ -117,10 +134,14 @@ impl Hold<'_> {
 
     /// The store gave so many of a bucket, perhaps fewer than asked for: one is this call's, the others are the slice's.
     pub(super) fn fill(&mut self, bucket: Mark, count: u32) {
-        let Some(at) = self.filling.iter().position(|filling| *filling == bucket) else { return };
+        let Some(at) = self.filling.iter().position(|filling| *filling == bucket) else {
+            return;
+        };
         self.filling.swap_remove(at);
         if let Some(slice) = self.slices.lock().slices.get_mut(&bucket) {
-            slice.left = slice.size.min(slice.left.saturating_add(count.saturating_sub(1)));
+            slice.left = slice
+                .size
+                .min(slice.left.saturating_add(count.saturating_sub(1)));
             slice.filling = false;
         }
     }
@@ -153,7 +174,10 @@ mod tests {
     use super::*;
 
     /// A slice of this rate is ten.
-    const RATE: Rate = Rate { interval: Duration::from_millis(100), burst: 9999 };
+    const RATE: Rate = Rate {
+        interval: Duration::from_millis(100),
+        burst: 9999,
+    };
     const BUCKET: Mark = [7; 16];
 
     fn now() -> Timestamp {
@@ -163,8 +187,15 @@ mod tests {
     #[test]
     fn a_slice_is_the_lesser_of_a_hundredth_and_a_second() {
         let of = |count, seconds| size(Rate::per(count, Duration::from_secs(seconds)));
-        assert_eq!((of(1000, 1), of(100_000, 3600), of(1_000_000, 1)), (10, 27, 10_000));
-        assert_eq!((of(5, 600), of(99, 1), of(10_000, 3600)), (1, 1, 2), "at least one");
+        assert_eq!(
+            (of(1000, 1), of(100_000, 3600), of(1_000_000, 1)),
+            (10, 27, 10_000)
+        );
+        assert_eq!(
+            (of(5, 600), of(99, 1), of(10_000, 3600)),
+            (1, 1, 2),
+            "at least one"
+        );
     }
 
     #[test]
@@ -172,12 +203,20 @@ mod tests {
         let slices = Slices::default();
         let mut first = slices.hold(now());
         assert_eq!(first.take(BUCKET, RATE), 10);
-        assert_eq!(slices.hold(now()).take(BUCKET, RATE), 1, "meanwhile another asks for its own one");
+        assert_eq!(
+            slices.hold(now()).take(BUCKET, RATE),
+            1,
+            "meanwhile another asks for its own one"
+        );
         first.fill(BUCKET, 10);
         for _ in 0..9 {
             assert_eq!(slices.hold(now()).take(BUCKET, RATE), 0);
         }
-        assert_eq!(slices.hold(now()).take(BUCKET, RATE), 10, "and then the store is asked again");
+        assert_eq!(
+            slices.hold(now()).take(BUCKET, RATE),
+            10,
+            "and then the store is asked again"
+        );
     }
 
     #[test]
@@ -186,7 +225,10 @@ mod tests {
         let mut hold = slices.hold(now());
         hold.take(BUCKET, RATE);
         hold.fill(BUCKET, 3);
-        assert_eq!([(); 3].map(|()| slices.hold(now()).take(BUCKET, RATE)), [0, 0, 10]);
+        assert_eq!(
+            [(); 3].map(|()| slices.hold(now()).take(BUCKET, RATE)),
+            [0, 0, 10]
+        );
     }
 
     #[test]
@@ -207,7 +249,11 @@ mod tests {
         assert_eq!(slices.lock().slices[&BUCKET].left, 1, "it is not");
         assert_eq!(slices.hold(now()).take(BUCKET, RATE), 0);
         assert_eq!(slices.hold(now()).take(BUCKET, RATE), 10);
-        assert_eq!(slices.hold(now()).take(BUCKET, RATE), 10, "a filling that was given up is begun by the next");
+        assert_eq!(
+            slices.hold(now()).take(BUCKET, RATE),
+            10,
+            "a filling that was given up is begun by the next"
+        );
     }
 
     #[test]
@@ -245,13 +291,21 @@ mod tests {
         }
         assert_eq!(fill(SLICES_MAX, now()), 1, "no slice for one more");
         assert_eq!(slices.lock().slices.len(), SLICES_MAX);
-        assert_eq!(fill(SLICES_MAX, now().plus(IDLE)), 10, "the idle ones are gone");
+        assert_eq!(
+            fill(SLICES_MAX, now().plus(IDLE)),
+            10,
+            "the idle ones are gone"
+        );
         assert_eq!(slices.lock().slices.len(), 1);
     }
 
     #[test]
     fn threads_that_share_a_slice_spend_what_was_drawn_and_no_more() {
-        let (slices, drawn, spent) = (Slices::default(), std::sync::atomic::AtomicU32::new(0), 8 * 1000);
+        let (slices, drawn, spent) = (
+            Slices::default(),
+            std::sync::atomic::AtomicU32::new(0),
+            8 * 1000,
+        );
         let count = |by: u32| drawn.fetch_add(by, std::sync::atomic::Ordering::SeqCst);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -266,7 +320,11 @@ mod tests {
             }
         });
         let left = slices.lock().slices[&BUCKET].left;
-        assert_eq!(drawn.into_inner(), spent + left, "each call has one of its own");
+        assert_eq!(
+            drawn.into_inner(),
+            spent + left,
+            "each call has one of its own"
+        );
         assert!(left < 10, "and no more than one slice is held: {left}");
     }
 }

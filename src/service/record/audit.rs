@@ -20,13 +20,20 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn audit(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<AuditLine>, Failure> {
+    pub async fn audit(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditLine>, Failure> {
         let mut lines = Vec::new();
         for event in self.parts.store.events(shard, after, limit).await? {
             let loaded = self.load(&event.key).await?;
             let salt = loaded.record.map(|record| record.event_salt);
             // A refusal may be older than the record that came after it.
-            let line = self.vault.open_event(&event.key, salt.as_ref(), &event.sealed);
+            let line = self
+                .vault
+                .open_event(&event.key, salt.as_ref(), &event.sealed);
             let line = line.or_else(|_| self.vault.open_event(&event.key, None, &event.sealed));
             lines.push((event.cursor, line.ok()));
         }
@@ -39,7 +46,13 @@ impl Service {
     /// [`Failure`].
     pub async fn trim_events(&self) -> Result<u64, Failure> {
         let kept = self.parts.policy.subject.event_retention;
-        let end = Timestamp::from_micros(self.parts.clock.now().as_micros().saturating_sub(micros(kept)));
+        let end = Timestamp::from_micros(
+            self.parts
+                .clock
+                .now()
+                .as_micros()
+                .saturating_sub(micros(kept)),
+        );
         Ok(self.parts.store.trim_events(end).await?)
     }
 }

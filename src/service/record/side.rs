@@ -49,10 +49,18 @@ impl Sides {
     pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<Stood, Failure> {
         let loaded = self.bounded(self.store.load(key)).await?;
         let now = Now::new(self.clock.now(), loaded.now);
-        let record = loaded.blob.as_ref().map(|blob| self.vault.open_side(key, blob)).transpose()?;
-        let (version, until) = record.as_ref().map_or((0, Timestamp::default()), |record| (record.version, record.until));
+        let record = loaded
+            .blob
+            .as_ref()
+            .map(|blob| self.vault.open_side(key, blob))
+            .transpose()?;
+        let (version, until) = record.as_ref().map_or((0, Timestamp::default()), |record| {
+            (record.version, record.until)
+        });
         Ok(Stood {
-            side: record.filter(|record| !now.is_past(record.until)).map(|record| record.side),
+            side: record
+                .filter(|record| !now.is_past(record.until))
+                .map(|record| record.side),
             now,
             key: *key,
             version,
@@ -66,9 +74,29 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`]; then it may or may not be written, and a load tells.
-    pub(in crate::service) async fn put(&self, stood: &Stood, side: Side, until: Timestamp) -> Result<Committed, Failure> {
-        let blob = self.vault.close_side(&stood.key, &SideRecord { version: stood.version + 1, until, side });
-        self.commit(stood, Write::Put { blob, wake_at: Some(until), keep_until: Some(until) }).await
+    pub(in crate::service) async fn put(
+        &self,
+        stood: &Stood,
+        side: Side,
+        until: Timestamp,
+    ) -> Result<Committed, Failure> {
+        let blob = self.vault.close_side(
+            &stood.key,
+            &SideRecord {
+                version: stood.version + 1,
+                until,
+                side,
+            },
+        );
+        self.commit(
+            stood,
+            Write::Put {
+                blob,
+                wake_at: Some(until),
+                keep_until: Some(until),
+            },
+        )
+        .await
     }
 
     /// Deletes what stood there, if anything did.
@@ -105,13 +133,25 @@ impl Sides {
 
     async fn commit(&self, stood: &Stood, write: Write) -> Result<Committed, Failure> {
         let (key, generation, durability) = (stood.key, stood.generation, Durability::Plain);
-        let commit = Commit { key, expect: stood.token, generation, write, events: Vec::new(), durability };
+        let commit = Commit {
+            key,
+            expect: stood.token,
+            generation,
+            write,
+            events: Vec::new(),
+            durability,
+        };
         self.bounded(self.store.commit(commit)).await
     }
 
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Failure> {
         let late = |_| StoreError::Unavailable("no answer within the deadline".to_owned());
-        Ok(tokio::time::timeout(self.deadline, work).await.map_err(late)??)
+        Ok(tokio::time::timeout(self.deadline, work)
+            .await
+            .map_err(late)??)
     }
 }
 

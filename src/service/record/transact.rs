@@ -62,7 +62,14 @@ impl Call<'_> {
         } else {
             return None;
         };
-        Some(self.event(What::Refused { call: self.name, reason, quota }, now))
+        Some(self.event(
+            What::Refused {
+                call: self.name,
+                reason,
+                quota,
+            },
+            now,
+        ))
     }
 
     /// An event of the call.
@@ -81,14 +88,27 @@ impl Call<'_> {
 
 impl Service {
     /// All store work of a command has one deadline; past it the answer is that the store is unavailable.
-    pub(in crate::service) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let late = |_| Failure::Store(StoreError::Unavailable("no answer within the deadline".to_owned()));
-        tokio::time::timeout(self.parts.store_deadline, work).await.map_err(late)?
+    pub(in crate::service) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let late = |_| {
+            Failure::Store(StoreError::Unavailable(
+                "no answer within the deadline".to_owned(),
+            ))
+        };
+        tokio::time::timeout(self.parts.store_deadline, work)
+            .await
+            .map_err(late)?
     }
 
     pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.parts.store.load(key).await?;
-        let record = loaded.blob.as_ref().map(|blob| self.vault.open(key, blob)).transpose()?;
+        let record = loaded
+            .blob
+            .as_ref()
+            .map(|blob| self.vault.open(key, blob))
+            .transpose()?;
         let token = loaded.blob.map(|blob| blob.token);
         let salt = record.as_ref().map(|record| record.event_salt);
         Ok(LoadedRecord {
@@ -144,18 +164,33 @@ impl Service {
                     Some(before) => before,
                     None => self.load(key).await?,
                 };
-                let cx = Context { refused: refused.as_ref(), ..self.context(&loaded) };
+                let cx = Context {
+                    refused: refused.as_ref(),
+                    ..self.context(&loaded)
+                };
                 let now = cx.now;
-                let Decision { next, mut events, outgoing, reply } = decide(loaded.record.take(), &cx);
+                let Decision {
+                    next,
+                    mut events,
+                    outgoing,
+                    reply,
+                } = decide(loaded.record.take(), &cx);
                 let quota = self.draw_for(call, drawn.as_ref(), outgoing.as_ref()).await;
                 if let (None, Some(message), Some(reason)) = (call, &outgoing, refused_as(&quota)) {
                     // Nobody asked for this message: it is passed over, and the rest goes on.
-                    refused = Some(RefusedMessage { message: message.clone(), reason });
+                    refused = Some(RefusedMessage {
+                        message: message.clone(),
+                        reason,
+                    });
                     continue;
                 }
                 if let Ok(passed_over) = &quota {
                     suspect.extend_from_slice(passed_over);
-                    events.extend(suspect.iter().map(|quota| would_refuse(call, outgoing.as_ref(), *quota, now)));
+                    events.extend(
+                        suspect
+                            .iter()
+                            .map(|quota| would_refuse(call, outgoing.as_ref(), *quota, now)),
+                    );
                     match self.write(&loaded, next, &events, now).await? {
                         Written::Done => {}
                         Written::Conflict => {
@@ -172,12 +207,24 @@ impl Service {
                     }
                 }
                 let reply = quota.and_then(|_| reply.map_err(Failure::from));
-                if let (Ok(_), Some(Outgoing { new_subject: true, .. }), Some(call)) = (&reply, &outgoing, call) {
+                if let (
+                    Ok(_),
+                    Some(Outgoing {
+                        new_subject: true, ..
+                    }),
+                    Some(call),
+                ) = (&reply, &outgoing, call)
+                {
                     let caller = call.caller.name.as_str().to_owned();
-                    metrics::counter!("countersign_new_subjects_total", "caller" => caller).increment(1);
+                    metrics::counter!("countersign_new_subjects_total", "caller" => caller)
+                        .increment(1);
                 }
                 // Every refusal is an event too.
-                let refusal = reply.as_ref().err().zip(call).and_then(|(failure, call)| call.refusal(failure, now));
+                let refusal = reply
+                    .as_ref()
+                    .err()
+                    .zip(call)
+                    .and_then(|(failure, call)| call.refusal(failure, now));
                 if let Some(event) = refusal {
                     self.note(key, loaded.salt, &event).await;
                 }
@@ -196,21 +243,42 @@ impl Service {
         drawn: Option<&Outgoing>,
         message: Option<&Outgoing>,
     ) -> Result<Vec<Dimension>, Failure> {
-        let Some(message) = message.filter(|message| drawn.is_none_or(|drawn| drawn.recipient != message.recipient)) else {
+        let Some(message) = message
+            .filter(|message| drawn.is_none_or(|drawn| drawn.recipient != message.recipient))
+        else {
             return Ok(Vec::new());
         };
         match call {
-            Some(Call { caller, occasion: Some(occasion), .. }) => self.draw(caller, occasion, message).await,
+            Some(Call {
+                caller,
+                occasion: Some(occasion),
+                ..
+            }) => self.draw(caller, occasion, message).await,
             Some(Call { occasion: None, .. }) => Ok(Vec::new()),
             None => {
                 let (name, tenant) = (message.caller.clone(), message.tenant.clone());
-                self.draw(&Caller { name, tenant, roles: Roles::default() }, Occasion::Plan, message).await
+                self.draw(
+                    &Caller {
+                        name,
+                        tenant,
+                        roles: Roles::default(),
+                    },
+                    Occasion::Plan,
+                    message,
+                )
+                .await
             }
         }
     }
 
     /// Writes what was decided.
-    async fn write(&self, loaded: &LoadedRecord, next: Next, events: &[Event], now: Now) -> Result<Written, Failure> {
+    async fn write(
+        &self,
+        loaded: &LoadedRecord,
+        next: Next,
+        events: &[Event],
+        now: Now,
+    ) -> Result<Written, Failure> {
         let key = &loaded.key;
         let (write, salt, durability) = match next {
             Next::Settled => {
@@ -228,7 +296,15 @@ impl Service {
                 let rules = &self.parts.policy.subject;
                 let (wake_at, keep_until) = (record.wake_at(now, rules), record.keep_until(rules));
                 let blob = self.vault.close(key, &record);
-                (Write::Put { blob, wake_at, keep_until }, Some(record.event_salt), durability)
+                (
+                    Write::Put {
+                        blob,
+                        wake_at,
+                        keep_until,
+                    },
+                    Some(record.event_salt),
+                    durability,
+                )
             }
             Next::Delete => (Write::Delete, loaded.salt, Durability::Plain),
         };
@@ -236,8 +312,18 @@ impl Service {
             Write::Put { blob, .. } => Some(blob.token),
             Write::Delete => None,
         };
-        let events = events.iter().map(|event| self.vault.close_event(key, salt.as_ref(), event)).collect();
-        let commit = Commit { key: *key, expect: loaded.token, generation: loaded.generation, write, events, durability };
+        let events = events
+            .iter()
+            .map(|event| self.vault.close_event(key, salt.as_ref(), event))
+            .collect();
+        let commit = Commit {
+            key: *key,
+            expect: loaded.token,
+            generation: loaded.generation,
+            write,
+            events,
+            durability,
+        };
         match self.parts.store.commit(commit).await {
             Ok(Committed::Done) => Ok(Written::Done),
             Ok(Committed::Conflict) => Ok(Written::Conflict),
@@ -254,11 +340,23 @@ impl Service {
     /// After an unknown outcome: what is stored tells. Mine is there, so it was committed; else the decision is taken
     /// again, as after a conflict. Should the lost commit still arrive, it is the one that finds another record.
     async fn find_out(&self, key: &SubjectKey, mine: Option<Token>) -> Result<bool, StoreError> {
-        Ok(self.parts.store.load(key).await?.blob.map(|blob| blob.token) == mine)
+        Ok(self
+            .parts
+            .store
+            .load(key)
+            .await?
+            .blob
+            .map(|blob| blob.token)
+            == mine)
     }
 
     /// Writes down that a call was refused before anything was loaded.
-    pub(in crate::service) async fn note_refusal(&self, key: &SubjectKey, call: Call<'_>, failure: &Failure) {
+    pub(in crate::service) async fn note_refusal(
+        &self,
+        key: &SubjectKey,
+        call: Call<'_>,
+        failure: &Failure,
+    ) {
         let now = self.parts.clock.now();
         if let Some(event) = call.refusal(failure, Now::new(now, now)) {
             self.note(key, None, &event).await;
@@ -266,7 +364,12 @@ impl Service {
     }
 
     /// Writes down an event that comes with no change. It is not worth failing a call for.
-    pub(in crate::service) async fn note(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
+    pub(in crate::service) async fn note(
+        &self,
+        key: &SubjectKey,
+        salt: Option<[u8; 16]>,
+        event: &Event,
+    ) {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
         if let Err(error) = self.parts.store.append(key, sealed).await {
             metrics::counter!("countersign_events_lost_total").increment(1);
@@ -276,11 +379,30 @@ impl Service {
 }
 
 /// The guard only records; this is what it records.
-fn would_refuse(call: Option<Call<'_>>, message: Option<&Outgoing>, quota: Dimension, now: Now) -> Event {
-    let (what, action) = (What::WouldRefuse { quota }, message.map(|message| message.action.clone()));
+fn would_refuse(
+    call: Option<Call<'_>>,
+    message: Option<&Outgoing>,
+    quota: Dimension,
+    now: Now,
+) -> Event {
+    let (what, action) = (
+        What::WouldRefuse { quota },
+        message.map(|message| message.action.clone()),
+    );
     match call {
-        Some(call) => Event { action, ..call.event(what, now) },
-        None => Event { at: now.stamp(), caller: None, agent: None, contact: None, verification: None, action, what },
+        Some(call) => Event {
+            action,
+            ..call.event(what, now)
+        },
+        None => Event {
+            at: now.stamp(),
+            caller: None,
+            agent: None,
+            contact: None,
+            verification: None,
+            action,
+            what,
+        },
     }
 }
 

@@ -61,8 +61,17 @@ impl Vault {
     pub fn close(&self, key: &SubjectKey, record: &SubjectRecord) -> Blob {
         let token = fresh(&*self.entropy);
         let plain = encode::record(record).encode_to_vec();
-        let bytes = seal::seal(&self.keyring, Context::Record(key), record.version, token, plain);
-        Blob { token, bytes: bytes.into() }
+        let bytes = seal::seal(
+            &self.keyring,
+            Context::Record(key),
+            record.version,
+            token,
+            plain,
+        );
+        Blob {
+            token,
+            bytes: bytes.into(),
+        }
     }
 
     /// Opens a record.
@@ -71,24 +80,46 @@ impl Vault {
     /// [`VaultError`]; then nothing is known of the subject, and nothing may be approved.
     pub fn open(&self, key: &SubjectKey, blob: &Blob) -> Result<SubjectRecord, VaultError> {
         let (version, plain) = seal::open(&self.keyring, Context::Record(key), &blob.bytes)?;
-        let stored = pb::SubjectRecord::decode(plain.as_slice()).map_err(|_| VaultError::Content("record"))?;
+        let stored = pb::SubjectRecord::decode(plain.as_slice())
+            .map_err(|_| VaultError::Content("record"))?;
         decode::record(stored, version, key, &self.keyring)
     }
 
     /// Seals an event under its record's salt, if there is a record.
     #[must_use]
-    pub fn close_event(&self, key: &SubjectKey, salt: Option<&[u8; 16]>, event: &Event) -> SealedEvent {
+    pub fn close_event(
+        &self,
+        key: &SubjectKey,
+        salt: Option<&[u8; 16]>,
+        event: &Event,
+    ) -> SealedEvent {
         let plain = events::encode(event).encode_to_vec();
-        seal::seal(&self.keyring, Context::Event(key, salt.unwrap_or(&NO_SALT)), 0, fresh(&*self.entropy), plain)
+        seal::seal(
+            &self.keyring,
+            Context::Event(key, salt.unwrap_or(&NO_SALT)),
+            0,
+            fresh(&*self.entropy),
+            plain,
+        )
     }
 
     /// Opens an event.
     ///
     /// # Errors
     /// [`VaultError`]: after the record is gone, its events cannot be read.
-    pub fn open_event(&self, key: &SubjectKey, salt: Option<&[u8; 16]>, sealed: &SealedEvent) -> Result<Line, VaultError> {
-        let (_, plain) = seal::open(&self.keyring, Context::Event(key, salt.unwrap_or(&NO_SALT)), sealed)?;
-        let stored = pb::Event::decode(plain.as_slice()).map_err(|_| VaultError::Content("event"))?;
+    pub fn open_event(
+        &self,
+        key: &SubjectKey,
+        salt: Option<&[u8; 16]>,
+        sealed: &SealedEvent,
+    ) -> Result<Line, VaultError> {
+        let (_, plain) = seal::open(
+            &self.keyring,
+            Context::Event(key, salt.unwrap_or(&NO_SALT)),
+            sealed,
+        )?;
+        let stored =
+            pb::Event::decode(plain.as_slice()).map_err(|_| VaultError::Content("event"))?;
         Ok(events::line(stored))
     }
 }

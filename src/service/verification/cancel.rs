@@ -15,10 +15,27 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn cancel(&self, caller: &Caller, id: VerificationId, reason: CancelReason) -> Result<Reading, Failure> {
-        let command = Cancel { target: target(caller, id), reason };
-        let call = Call { name: "cancel", caller, verification: Some(id), occasion: None };
-        let (standing, now) = self.transact(&id.subject, Some(call), |record, cx| cancel(record, &command, cx)).await?;
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: VerificationId,
+        reason: CancelReason,
+    ) -> Result<Reading, Failure> {
+        let command = Cancel {
+            target: target(caller, id),
+            reason,
+        };
+        let call = Call {
+            name: "cancel",
+            caller,
+            verification: Some(id),
+            occasion: None,
+        };
+        let (standing, now) = self
+            .transact(&id.subject, Some(call), |record, cx| {
+                cancel(record, &command, cx)
+            })
+            .await?;
         Ok(Reading { standing, now })
     }
 }

@@ -34,35 +34,83 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`]; then no verdict was given, and unless the store is unavailable no attempt was taken.
-    pub async fn check(&self, caller: &Caller, request: CheckRequest) -> Result<(Verdict, Reading), Failure> {
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        request: CheckRequest,
+    ) -> Result<(Verdict, Reading), Failure> {
         // The first stage comes before the load: what is no code reaches no record.
-        let Ok(guess) = request.guess else { return Err(self.malformed(caller, request.id).await) };
+        let Ok(guess) = request.guess else {
+            return Err(self.malformed(caller, request.id).await);
+        };
         let id = request.id;
-        let command = Check { target: target(caller, id), attempt: request.attempt, guess, entry_mode: request.entry_mode };
-        let call = Call { name: "check", caller, verification: Some(id), occasion: None };
-        let checked = self.transact(&id.subject, Some(call), |record, cx| check(record, &command, cx)).await;
+        let command = Check {
+            target: target(caller, id),
+            attempt: request.attempt,
+            guess,
+            entry_mode: request.entry_mode,
+        };
+        let call = Call {
+            name: "check",
+            caller,
+            verification: Some(id),
+            occasion: None,
+        };
+        let checked = self
+            .transact(&id.subject, Some(call), |record, cx| {
+                check(record, &command, cx)
+            })
+            .await;
         let (checked, now) = match checked {
-            Err(Failure::Refused(Refusal::CodeMalformed)) => return Err(self.malformed(caller, id).await),
+            Err(Failure::Refused(Refusal::CodeMalformed)) => {
+                return Err(self.malformed(caller, id).await);
+            }
             other => other?,
         };
         self.drain(caller, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
-                let reason = if checked.verdict == Verdict::Expired { "EXPIRED" } else { "CLOSED" };
-                let event = refused(&caller.name, Some(id), What::Refused { call: "check", reason, quota: None }, now.stamp());
-                self.note(&id.subject, Some(checked.event_salt), &event).await;
+                let reason = if checked.verdict == Verdict::Expired {
+                    "EXPIRED"
+                } else {
+                    "CLOSED"
+                };
+                let event = refused(
+                    &caller.name,
+                    Some(id),
+                    What::Refused {
+                        call: "check",
+                        reason,
+                        quota: None,
+                    },
+                    now.stamp(),
+                );
+                self.note(&id.subject, Some(checked.event_salt), &event)
+                    .await;
             }
             Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {}
         }
-        Ok((checked.verdict, Reading { standing: checked.standing, now }))
+        Ok((
+            checked.verdict,
+            Reading {
+                standing: checked.standing,
+                now,
+            },
+        ))
     }
 
     /// A malformed guess takes no attempt but has a quota of its own.
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
         let id = id.to_bytes();
         let fields = [caller.tenant.as_str().as_bytes(), &id];
-        let draw = Draw::one(self.parts.keyring.mark("malformed", &fields), MALFORMED_RATE);
-        match self.bounded(async { Ok(self.parts.store.draw(&[draw]).await?) }).await {
+        let draw = Draw::one(
+            self.parts.keyring.mark("malformed", &fields),
+            MALFORMED_RATE,
+        );
+        match self
+            .bounded(async { Ok(self.parts.store.draw(&[draw]).await?) })
+            .await
+        {
             Ok(Drawn::Taken(_)) => Failure::CodeMalformed,
             Ok(Drawn::Refused { retry_after, .. }) => Failure::MalformedTooOften { retry_after },
             Err(failure) => failure,

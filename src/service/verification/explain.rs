@@ -17,19 +17,30 @@ impl Service {
         let Reading { standing, now } = reading;
         let v = &standing.verification;
         let explanation = match v.status(*now) {
-            Status::Pending if !now.has_reached(standing.next_attempt_at) => Explanation::WaitBeforeNext,
+            Status::Pending if !now.has_reached(standing.next_attempt_at) => {
+                Explanation::WaitBeforeNext
+            }
             Status::Pending => {
-                let digits = v.live(*now).map_or(0, |pending| pending.limits.code_length.get());
+                let digits = v
+                    .live(*now)
+                    .map_or(0, |pending| pending.limits.code_length.get());
                 match v.last_road() {
-                    Some(delivery) if delivery.channel == Channel::Push => Explanation::InApp { digits },
-                    last => Explanation::Pending { digits, masked: last.map_or("", |delivery| delivery.masked.as_str()) },
+                    Some(delivery) if delivery.channel == Channel::Push => {
+                        Explanation::InApp { digits }
+                    }
+                    last => Explanation::Pending {
+                        digits,
+                        masked: last.map_or("", |delivery| delivery.masked.as_str()),
+                    },
                 }
             }
             Status::Closed(Outcome::Approved) => Explanation::Approved,
             Status::Closed(Outcome::Rejected) => Explanation::Rejected,
             Status::Closed(Outcome::Denied) => Explanation::Denied,
             Status::Closed(Outcome::Canceled(CancelCause::Generation)) => Explanation::Lost,
-            Status::Closed(Outcome::Canceled(CancelCause::Requested | CancelCause::Superseded)) => Explanation::Canceled,
+            Status::Closed(Outcome::Canceled(CancelCause::Requested | CancelCause::Superseded)) => {
+                Explanation::Canceled
+            }
             Status::Closed(Outcome::Expired) => Explanation::Expired,
         };
         self.parts.messages.explain(v.locale.as_ref(), explanation)

@@ -28,11 +28,22 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`]; then nothing was approved, and unless the store is unavailable no attempt was taken.
-    pub async fn follow(&self, token: LinkToken, browser: Option<BrowserMark>) -> Result<Press, Failure> {
+    pub async fn follow(
+        &self,
+        token: LinkToken,
+        browser: Option<BrowserMark>,
+    ) -> Result<Press, Failure> {
         let key = token.verification.subject;
-        let attempt = AttemptId::parse(&format!("link-{}", token.secret.expose())).map_err(|_| Refusal::NotFound)?;
-        let command = Follow { token, attempt, browser };
-        let pressed = self.transact(&key, None, |record, cx| follow(record, &command, cx)).await;
+        let attempt = AttemptId::parse(&format!("link-{}", token.secret.expose()))
+            .map_err(|_| Refusal::NotFound)?;
+        let command = Follow {
+            token,
+            attempt,
+            browser,
+        };
+        let pressed = self
+            .transact(&key, None, |record, cx| follow(record, &command, cx))
+            .await;
         let press = match pressed {
             Ok((Pressed::OtherBrowser, _)) => Ok(Press::OtherBrowser),
             Ok((Pressed::Judged(verdict), _)) => Ok(match verdict {
@@ -40,7 +51,9 @@ impl Service {
                 Verdict::Wrong { .. } | Verdict::AttemptsExhausted => Press::Unknown,
                 Verdict::Expired | Verdict::Closed => Press::Over,
             }),
-            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted)) => Ok(Press::Unknown),
+            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted)) => {
+                Ok(Press::Unknown)
+            }
             Err(Failure::Refused(Refusal::Closed | Refusal::StartAgain)) => Ok(Press::Over),
             Err(failure) => Err(failure),
         };

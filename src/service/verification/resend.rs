@@ -30,7 +30,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn resend(&self, caller: &Caller, request: ResendRequest) -> Result<Reading, Failure> {
+    pub async fn resend(
+        &self,
+        caller: &Caller,
+        request: ResendRequest,
+    ) -> Result<Reading, Failure> {
         let hand = self.parts.hands.reserve();
         let lease = hand.as_ref().map(|_| self.lease());
         let delivery = DeliveryId(fresh(&*self.parts.entropy));
@@ -41,12 +45,29 @@ impl Service {
             delivery,
             lease,
         };
-        let call = Call { name: "resend", caller, verification: Some(request.id), occasion: Some(Occasion::Resend) };
-        let resent = self.transact(&request.id.subject, Some(call), |record, cx| resend(record, &command, cx)).await;
+        let call = Call {
+            name: "resend",
+            caller,
+            verification: Some(request.id),
+            occasion: Some(Occasion::Resend),
+        };
+        let resent = self
+            .transact(&request.id.subject, Some(call), |record, cx| {
+                resend(record, &command, cx)
+            })
+            .await;
         let (standing, now) = resent.map_err(Failure::of_new)?;
-        let is_new = standing.verification.deliveries.iter().any(|made| made.id == delivery);
+        let is_new = standing
+            .verification
+            .deliveries
+            .iter()
+            .any(|made| made.id == delivery);
         if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
-            hand.take(Work { verification: request.id, delivery, token: lease.token });
+            hand.take(Work {
+                verification: request.id,
+                delivery,
+                token: lease.token,
+            });
         }
         Ok(Reading { standing, now })
     }

@@ -36,9 +36,21 @@ impl Service {
     ) -> Result<Screened, Failure> {
         let screened = self.parts.policy.screen(&caller.tenant, request, limits);
         if let Err(failure) = &screened {
-            let occasion = Occasion::Start { contact: request.contact.as_ref(), network: None, keys: &[] };
-            let call = Call { name: "start", caller, verification: None, occasion: Some(occasion) };
-            let key = self.parts.keyring.subject_key(&caller.tenant, &request.subject);
+            let occasion = Occasion::Start {
+                contact: request.contact.as_ref(),
+                network: None,
+                keys: &[],
+            };
+            let call = Call {
+                name: "start",
+                caller,
+                verification: None,
+                occasion: Some(occasion),
+            };
+            let key = self
+                .parts
+                .keyring
+                .subject_key(&caller.tenant, &request.subject);
             self.note_refusal(&key, call, failure).await;
         }
         screened
@@ -51,18 +63,36 @@ impl Policy {
     /// # Errors
     /// One is the agent's own; or those on the channels of the action may all get no message; or one is a test recipient whose
     /// code cannot be one of the action.
-    fn screen(&self, tenant: &TenantId, request: &StartRequest, limits: &Limits) -> Result<Screened, Failure> {
+    fn screen(
+        &self,
+        tenant: &TenantId,
+        request: &StartRequest,
+        limits: &Limits,
+    ) -> Result<Screened, Failure> {
         let recipients = &request.recipients;
-        let agents_own = |recipient: &Recipient| request.agents_own.iter().any(|own| own.limit_form() == recipient.limit_form());
-        let own: Vec<_> = (0..).zip(recipients).filter(|(_, recipient)| agents_own(recipient)).map(|(at, _)| at).collect();
+        let agents_own = |recipient: &Recipient| {
+            request
+                .agents_own
+                .iter()
+                .any(|own| own.limit_form() == recipient.limit_form())
+        };
+        let own: Vec<_> = (0..)
+            .zip(recipients)
+            .filter(|(_, recipient)| agents_own(recipient))
+            .map(|(at, _)| at)
+            .collect();
         if !own.is_empty() {
             note_unfit(Unfit::AgentsOwn);
-            return Err(unfit(own.into_iter().map(|at| (at, Unfit::AgentsOwn)).collect()));
+            return Err(unfit(
+                own.into_iter().map(|at| (at, Unfit::AgentsOwn)).collect(),
+            ));
         }
         let misfits = (0..).zip(recipients).filter_map(|(at, recipient)| {
             let digits = self.test_recipients.code(recipient)?.len();
             let wanted = limits.code_length.get();
-            let description = format!("is a test recipient with a code of {digits} digits; this action's have {wanted}");
+            let description = format!(
+                "is a test recipient with a code of {digits} digits; this action's have {wanted}"
+            );
             (digits != wanted).then(|| violation(at, description))
         });
         let misfits: Vec<_> = misfits.collect();
@@ -70,7 +100,8 @@ impl Policy {
             return Err(Failure::Fields(misfits));
         }
         let permitted = |recipient: &Recipient| limits.channels.contains(&recipient.channel());
-        let (mut fit, mut passed_over, mut barred) = (Vec::with_capacity(recipients.len()), Vec::new(), Vec::new());
+        let (mut fit, mut passed_over, mut barred) =
+            (Vec::with_capacity(recipients.len()), Vec::new(), Vec::new());
         for (at, recipient) in (0..).zip(recipients) {
             match self.numbers.judge(tenant, recipient) {
                 Ok(()) => fit.push(recipient.clone()),
@@ -81,14 +112,23 @@ impl Policy {
                 }
             }
         }
-        if barred.is_empty() || fit.iter().any(permitted) { Ok(Screened { fit, passed_over }) } else { Err(unfit(barred)) }
+        if barred.is_empty() || fit.iter().any(permitted) {
+            Ok(Screened { fit, passed_over })
+        } else {
+            Err(unfit(barred))
+        }
     }
 }
 
 /// The failure of a start by its recipients that may get nothing; at least one.
 fn unfit(barred: Vec<(usize, Unfit)>) -> Failure {
-    let Some((_, why)) = barred.first().copied() else { return Failure::Internal };
-    let fields = barred.into_iter().map(|(at, why)| violation(at, why.description().to_owned())).collect();
+    let Some((_, why)) = barred.first().copied() else {
+        return Failure::Internal;
+    };
+    let fields = barred
+        .into_iter()
+        .map(|(at, why)| violation(at, why.description().to_owned()))
+        .collect();
     Failure::Unfit { why, fields }
 }
 
@@ -97,5 +137,8 @@ fn note_unfit(why: Unfit) {
 }
 
 fn violation(at: usize, description: String) -> FieldViolation {
-    FieldViolation { field: format!("recipients[{at}].address"), description }
+    FieldViolation {
+        field: format!("recipients[{at}].address"),
+        description,
+    }
 }

@@ -56,15 +56,24 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn start(&self, caller: &Caller, request: StartRequest) -> Result<Reading, Failure> {
-        let limits = self.parts.policy.resolve(&request.action, &request.binding)?;
+        let limits = self
+            .parts
+            .policy
+            .resolve(&request.action, &request.binding)?;
         if request.subject.looks_like_citizen_number() {
             metrics::counter!("countersign_citizen_number_subjects_total").increment(1);
             tracing::warn!(caller = %caller.name.as_str(), "A subject id looks like a citizen number; subject ids must be opaque.");
         }
-        let key = self.parts.keyring.subject_key(&caller.tenant, &request.subject);
+        let key = self
+            .parts
+            .keyring
+            .subject_key(&caller.tenant, &request.subject);
         let screened = self.screen(caller, &request, &limits).await?;
         let hand = self.parts.hands.reserve();
-        let id = VerificationId { subject: key, random: fresh(&*self.parts.entropy) };
+        let id = VerificationId {
+            subject: key,
+            random: fresh(&*self.parts.entropy),
+        };
         let lease = hand.as_ref().map(|_| self.lease());
         let command = Start {
             tenant: caller.tenant.clone(),
@@ -89,22 +98,47 @@ impl Service {
             lease,
         };
         let contact = command.contact.as_ref();
-        let occasion = Occasion::Start { contact, network: request.network, keys: &request.quota_keys };
-        let call = Call { name: "start", caller, verification: None, occasion: Some(occasion) };
-        let (standing, now) =
-            self.transact(&key, Some(call), |record, cx| start(record, command.clone(), cx)).await.map_err(Failure::of_new)?;
+        let occasion = Occasion::Start {
+            contact,
+            network: request.network,
+            keys: &request.quota_keys,
+        };
+        let call = Call {
+            name: "start",
+            caller,
+            verification: None,
+            occasion: Some(occasion),
+        };
+        let (standing, now) = self
+            .transact(&key, Some(call), |record, cx| {
+                start(record, command.clone(), cx)
+            })
+            .await
+            .map_err(Failure::of_new)?;
         // A repeat brings back the first verification, and nothing new is to be handed over.
         if let (Some(hand), Some(lease), true) = (hand, lease, standing.verification.id == id) {
-            hand.take(Work { verification: id, delivery: command.delivery, token: lease.token });
+            hand.take(Work {
+                verification: id,
+                delivery: command.delivery,
+                token: lease.token,
+            });
         }
         Ok(Reading { standing, now })
     }
 
     /// Recognises a repeat of a request of this caller.
-    pub(in crate::service) fn request_mark(&self, caller: &Caller, id: &RequestId, body: &[u8; 32]) -> RequestMark {
+    pub(in crate::service) fn request_mark(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        body: &[u8; 32],
+    ) -> RequestMark {
         let keyring = &self.parts.keyring;
         RequestMark {
-            id: keyring.mark("request", &[caller.name.as_str().as_bytes(), id.as_str().as_bytes()]),
+            id: keyring.mark(
+                "request",
+                &[caller.name.as_str().as_bytes(), id.as_str().as_bytes()],
+            ),
             body: keyring.mark("body", &[body]),
         }
     }
@@ -113,5 +147,9 @@ impl Service {
 /// Prior authentication or an agent vouches for a start; a front end alone does not.
 fn origin(caller: &Caller, authenticated: bool) -> Origin {
     let by_agent = caller.roles.has(Role::Agent) && !caller.roles.has(Role::Frontend);
-    if authenticated || by_agent { Origin::Vouched } else { Origin::Anonymous }
+    if authenticated || by_agent {
+        Origin::Vouched
+    } else {
+        Origin::Anonymous
+    }
 }

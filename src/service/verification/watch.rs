@@ -26,10 +26,17 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn watch(&self, caller: &Caller, id: VerificationId) -> Result<Watch, Failure> {
-        let news = self.bounded(async { Ok(self.parts.store.watch(&id.subject).await?) }).await?;
+        let news = self
+            .bounded(async { Ok(self.parts.store.watch(&id.subject).await?) })
+            .await?;
         // An unknown verification is refused at once, not in the stream.
         self.get(caller, id).await?;
-        Ok(Watch { id, caller: caller.clone(), news, last: None })
+        Ok(Watch {
+            id,
+            caller: caller.clone(),
+            news,
+            last: None,
+        })
     }
 
     /// The next state that differs from the last one; `None` after a closed one.
@@ -37,17 +44,26 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn next(&self, watch: &mut Watch) -> Result<Option<Reading>, Failure> {
-        if watch.last.as_ref().is_some_and(|last| status(last) != Status::Pending) {
+        if watch
+            .last
+            .as_ref()
+            .is_some_and(|last| status(last) != Status::Pending)
+        {
             return Ok(None);
         }
         loop {
             watch.news.mark_unchanged();
             let reading = self.get(&watch.caller, watch.id).await?;
-            let Some(last) = &watch.last else { return Ok(Some(watch.see(reading))) };
+            let Some(last) = &watch.last else {
+                return Ok(Some(watch.see(reading)));
+            };
             if last.standing != reading.standing || status(last) != status(&reading) {
                 return Ok(Some(watch.see(reading)));
             }
-            let expiry = reading.now.until(reading.standing.verification.expires_at).max(Duration::from_millis(1));
+            let expiry = reading
+                .now
+                .until(reading.standing.verification.expires_at)
+                .max(Duration::from_millis(1));
             tokio::select! {
                 changed = watch.news.changed() => if changed.is_err() { return Err(Failure::ShuttingDown) },
                 () = self.parts.clock.sleep(expiry) => {}

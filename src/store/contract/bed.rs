@@ -24,7 +24,9 @@ use crate::{
         time::{Timestamp, micros},
     },
     ports::{
-        store::{Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write, url::StoreUrl},
+        store::{
+            Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write, url::StoreUrl,
+        },
         system::{Clock, Entropy},
     },
     store::{
@@ -34,7 +36,10 @@ use crate::{
 };
 
 /// Twenty at once, then one per 15 s.
-pub const RATE: Rate = Rate { interval: Duration::from_secs(15), burst: 19 };
+pub const RATE: Rate = Rate {
+    interval: Duration::from_secs(15),
+    burst: 19,
+};
 
 /// A clock that stands until it is advanced.
 #[derive(Debug)]
@@ -86,13 +91,16 @@ pub fn token(n: u8) -> Token {
 
 /// The server of all tests that need no more than a server.
 pub fn server() -> &'static RedisServer {
-    static SERVER: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&rig::Options::default()));
+    static SERVER: LazyLock<RedisServer> =
+        LazyLock::new(|| RedisServer::start(&rig::Options::default()));
     &SERVER
 }
 
 /// Settings for a store in a single shard, so that events have one order as in the embedded engines.
 pub fn redis_settings(url: &str) -> RedisSettings {
-    let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else { panic!("{url} is no Redis") };
+    let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else {
+        panic!("{url} is no Redis")
+    };
     RedisSettings {
         url,
         login: None,
@@ -113,8 +121,16 @@ pub fn redis_settings(url: &str) -> RedisSettings {
 pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Arc<Redis> {
     // Ours is not the machine's time; that the servers' is another is no news to a test.
     let entropy = Arc::new(crate::system::SystemEntropy::default());
-    let machine = RedisMachine { clock: clock.clone(), entropy, frozen: Some(clock.clone()) };
-    Arc::new(Redis::open(settings, machine, FirstUse::SetUp).await.unwrap())
+    let machine = RedisMachine {
+        clock: clock.clone(),
+        entropy,
+        frozen: Some(clock.clone()),
+    };
+    Arc::new(
+        Redis::open(settings, machine, FirstUse::SetUp)
+            .await
+            .unwrap(),
+    )
 }
 
 /// A store and its clock.
@@ -138,17 +154,39 @@ impl Bed {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("bed{}", NEXT.fetch_add(1, Ordering::SeqCst));
         let clock = ManualClock::start();
-        let settings = RedisSettings { prefix, ..redis_settings(&server().url()) };
-        Self { store: open_redis(settings, &clock).await, clock, _folder: None }
+        let settings = RedisSettings {
+            prefix,
+            ..redis_settings(&server().url())
+        };
+        Self {
+            store: open_redis(settings, &clock).await,
+            clock,
+            _folder: None,
+        }
     }
 
     /// In a file of this folder, or in memory.
     fn embedded(folder: Option<TempDir>) -> Self {
         let clock = ManualClock::start();
-        let data_dir = folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
-        let path = folder.as_ref().map(|folder| folder.path().join("store.redb"));
-        let store = open_embedded(path.as_deref(), &data_dir, clock.clone(), &Counter::default()).unwrap();
-        Self { store, clock, _folder: folder }
+        let data_dir = folder
+            .as_ref()
+            .map(|folder| folder.path().to_path_buf())
+            .unwrap_or_default();
+        let path = folder
+            .as_ref()
+            .map(|folder| folder.path().join("store.redb"));
+        let store = open_embedded(
+            path.as_deref(),
+            &data_dir,
+            clock.clone(),
+            &Counter::default(),
+        )
+        .unwrap();
+        Self {
+            store,
+            clock,
+            _folder: folder,
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -169,7 +207,10 @@ impl Bed {
 
     /// The blob that `commit` writes.
     pub fn blob(n: u8) -> Blob {
-        Blob { token: token(n), bytes: vec![n; usize::from(n)].into() }
+        Blob {
+            token: token(n),
+            bytes: vec![n; usize::from(n)].into(),
+        }
     }
 
     /// A change of this generation: puts blob `n`, due at the microsecond `n`, with one event.
@@ -178,19 +219,41 @@ impl Bed {
             key: key(record),
             expect: expect.map(token),
             generation: self.load(record).await.generation,
-            write: Write::Put { blob: Self::blob(n), wake_at: Some(Timestamp::from_micros(u64::from(n))), keep_until: None },
+            write: Write::Put {
+                blob: Self::blob(n),
+                wake_at: Some(Timestamp::from_micros(u64::from(n))),
+                keep_until: None,
+            },
             events: vec![vec![n]],
             durability: Durability::Plain,
         }
     }
 
     pub async fn put(&self, record: u8, expect: Option<u8>, n: u8) -> Committed {
-        self.store.commit(self.commit(record, expect, n).await).await.unwrap()
+        self.store
+            .commit(self.commit(record, expect, n).await)
+            .await
+            .unwrap()
     }
 
     /// Puts blob 1, due at some time.
-    pub async fn put_due(&self, record: u8, expect: Option<u8>, wake_at: Option<Timestamp>) -> Committed {
-        let write = Write::Put { blob: Self::blob(1), wake_at, keep_until: None };
-        self.store.commit(Commit { write, ..self.commit(record, expect, 1).await }).await.unwrap()
+    pub async fn put_due(
+        &self,
+        record: u8,
+        expect: Option<u8>,
+        wake_at: Option<Timestamp>,
+    ) -> Committed {
+        let write = Write::Put {
+            blob: Self::blob(1),
+            wake_at,
+            keep_until: None,
+        };
+        self.store
+            .commit(Commit {
+                write,
+                ..self.commit(record, expect, 1).await
+            })
+            .await
+            .unwrap()
     }
 }

@@ -26,14 +26,41 @@ const KEYS: u8 = 3;
 
 #[derive(Clone, Debug)]
 enum Command {
-    Commit { key: u8, expect: Expect, put: Option<Wake>, events: u8 },
-    Append { key: u8 },
-    Due { limit: usize },
-    Draw { from: u8, count: u8, want: u32, least: u32, short: Short },
-    GiveBack { from: u8, count: u8, back: u32, reserve: u32 },
-    Events { after: usize, limit: usize },
-    Trim { before_ms: u64 },
-    Advance { ms: u64 },
+    Commit {
+        key: u8,
+        expect: Expect,
+        put: Option<Wake>,
+        events: u8,
+    },
+    Append {
+        key: u8,
+    },
+    Due {
+        limit: usize,
+    },
+    Draw {
+        from: u8,
+        count: u8,
+        want: u32,
+        least: u32,
+        short: Short,
+    },
+    GiveBack {
+        from: u8,
+        count: u8,
+        back: u32,
+        reserve: u32,
+    },
+    Events {
+        after: usize,
+        limit: usize,
+    },
+    Trim {
+        before_ms: u64,
+    },
+    Advance {
+        ms: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,28 +107,56 @@ struct Engine {
 
 impl Engine {
     fn new(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
-        Self { store, clock, tokens: 0, cursors: Vec::new() }
+        Self {
+            store,
+            clock,
+            tokens: 0,
+            cursors: Vec::new(),
+        }
     }
 
     /// Learns the cursors of events that are new.
     async fn learn(&mut self) {
         let last = self.cursors.last().copied().unwrap_or_default();
-        self.cursors.extend(self.store.events(0, last, usize::MAX).await.unwrap().iter().map(|event| event.cursor));
+        self.cursors.extend(
+            self.store
+                .events(0, last, usize::MAX)
+                .await
+                .unwrap()
+                .iter()
+                .map(|event| event.cursor),
+        );
     }
 
     /// Events with their place among all that ever were.
     async fn events(&self, after: usize, limit: usize) -> String {
-        let cursor = after.checked_sub(1).map_or(0, |at| self.cursors.get(at).copied().unwrap_or(u64::MAX));
+        let cursor = after
+            .checked_sub(1)
+            .map_or(0, |at| self.cursors.get(at).copied().unwrap_or(u64::MAX));
         let events = self.store.events(0, cursor, limit).await.unwrap();
-        let place = |event: &StoredEvent| self.cursors.iter().position(|cursor| *cursor == event.cursor);
-        shown(&events.iter().map(|event| (place(event), event.key, event.at, &event.sealed)).collect::<Vec<_>>())
+        let place = |event: &StoredEvent| {
+            self.cursors
+                .iter()
+                .position(|cursor| *cursor == event.cursor)
+        };
+        shown(
+            &events
+                .iter()
+                .map(|event| (place(event), event.key, event.at, &event.sealed))
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// What one command answers, as text.
     async fn run(&mut self, command: &Command) -> String {
         let now = self.clock.now();
         match *command {
-            Command::Commit { key: n, expect, put, events } => {
+            Command::Commit {
+                key: n,
+                expect,
+                put,
+                events,
+            } => {
                 let commit = self.commit(n, expect, put, events).await;
                 let committed = self.store.commit(commit).await;
                 self.learn().await;
@@ -116,20 +171,47 @@ impl Engine {
                 shown(&(appended, committed))
             }
             Command::Due { limit } => shown(&self.store.due(limit).await),
-            Command::Draw { from, count, want, least, short } => {
-                let draw = |bucket| Draw { bucket: [bucket; 16], rate: RATE, want, least, short };
+            Command::Draw {
+                from,
+                count,
+                want,
+                least,
+                short,
+            } => {
+                let draw = |bucket| Draw {
+                    bucket: [bucket; 16],
+                    rate: RATE,
+                    want,
+                    least,
+                    short,
+                };
                 let draws: Vec<_> = (from..from + count).map(draw).collect();
                 shown(&self.store.draw(&draws).await)
             }
-            Command::GiveBack { from, count, back, reserve } => {
-                let back = |bucket| Return { bucket: [bucket; 16], rate: RATE, count: back, reserve };
+            Command::GiveBack {
+                from,
+                count,
+                back,
+                reserve,
+            } => {
+                let back = |bucket| Return {
+                    bucket: [bucket; 16],
+                    rate: RATE,
+                    count: back,
+                    reserve,
+                };
                 let returns: Vec<_> = (from..from + count).map(back).collect();
                 shown(&self.store.give_back(&returns).await)
             }
             Command::Events { after, limit } => self.events(after, limit).await,
             Command::Trim { before_ms } => {
                 let end = now.as_micros().saturating_sub(before_ms * 1000);
-                shown(&self.store.trim_events(crate::domain::time::Timestamp::from_micros(end)).await)
+                shown(
+                    &self
+                        .store
+                        .trim_events(crate::domain::time::Timestamp::from_micros(end))
+                        .await,
+                )
             }
             Command::Advance { ms } => shown(&self.clock.advance(Duration::from_millis(ms))),
         }
@@ -138,11 +220,16 @@ impl Engine {
     async fn commit(&mut self, n: u8, expect: Expect, put: Option<Wake>, events: u8) -> Commit {
         let loaded = self.store.load(&key(n)).await.unwrap();
         self.tokens += 1;
-        let blob = Blob { token: token(self.tokens), bytes: vec![self.tokens].into() };
+        let blob = Blob {
+            token: token(self.tokens),
+            bytes: vec![self.tokens].into(),
+        };
         let write = match put {
-            Some(wake) => {
-                Write::Put { blob, wake_at: wake.map(|ms| self.clock.now().plus(Duration::from_millis(ms))), keep_until: None }
-            }
+            Some(wake) => Write::Put {
+                blob,
+                wake_at: wake.map(|ms| self.clock.now().plus(Duration::from_millis(ms))),
+                keep_until: None,
+            },
             None => Write::Delete,
         };
         let current = loaded.blob.map(|blob| blob.token);
@@ -153,7 +240,14 @@ impl Engine {
             Expect::OtherGeneration => (current, Generation([0; 16])),
         };
         let events = (0..events).map(|event| vec![self.tokens, event]).collect();
-        Commit { key: key(n), expect, generation, write, events, durability: Durability::Plain }
+        Commit {
+            key: key(n),
+            expect,
+            generation,
+            write,
+            events,
+            durability: Durability::Plain,
+        }
     }
 
     /// All that can be known about the store.
@@ -173,20 +267,37 @@ fn shown(answer: &impl Debug) -> String {
 
 fn memory() -> Engine {
     let clock = ManualClock::start();
-    Engine::new(Arc::new(Memory::new(clock.clone(), &Counter::default())), clock)
+    Engine::new(
+        Arc::new(Memory::new(clock.clone(), &Counter::default())),
+        clock,
+    )
 }
 
 fn durable() -> Engine {
     let clock = ManualClock::start();
-    let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+    let db = Database::builder()
+        .create_with_backend(InMemoryBackend::new())
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    Engine::new(Arc::new(Durable::start(db, folder.path(), clock.clone(), &Counter::default()).unwrap()), clock)
+    Engine::new(
+        Arc::new(Durable::start(db, folder.path(), clock.clone(), &Counter::default()).unwrap()),
+        clock,
+    )
 }
 
 /// Runs the same commands on two engines.
-async fn compare(mut one: Engine, mut other: Engine, commands: &[Command]) -> Result<(), TestCaseError> {
+async fn compare(
+    mut one: Engine,
+    mut other: Engine,
+    commands: &[Command],
+) -> Result<(), TestCaseError> {
     for command in commands {
-        prop_assert_eq!(one.run(command).await, other.run(command).await, "{:?}", command);
+        prop_assert_eq!(
+            one.run(command).await,
+            other.run(command).await,
+            "{:?}",
+            command
+        );
     }
     prop_assert_eq!(one.all().await, other.all().await);
     Ok(())
@@ -208,17 +319,26 @@ const REDIS_CASES: u32 = 10_000;
 #[test]
 fn store_02_redis_gives_the_answers_of_the_embedded_engine() {
     static CASE: AtomicU64 = AtomicU64::new(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let clock = ManualClock::start();
     let redis = runtime.block_on(open_redis(redis_settings(&server().url()), &clock));
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(REDIS_CASES));
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(REDIS_CASES));
     let ran = runner.run(&vec(command(), 1..30), |commands| {
         runtime.block_on(async {
             let prefix = format!("case{}", CASE.fetch_add(1, Ordering::Relaxed));
             let (store, clock_of_memory) = (redis.under(&prefix).await, ManualClock::start());
             clock_of_memory.advance(clock.now().since(clock_of_memory.now()));
             let memory = Memory::new(clock_of_memory.clone(), &Counter::default());
-            compare(Engine::new(Arc::new(memory), clock_of_memory), Engine::new(Arc::new(store), clock.clone()), &commands).await
+            compare(
+                Engine::new(Arc::new(memory), clock_of_memory),
+                Engine::new(Arc::new(store), clock.clone()),
+                &commands,
+            )
+            .await
         })
     });
     ran.unwrap();

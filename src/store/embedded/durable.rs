@@ -16,7 +16,10 @@ use crate::{
         time::{Generation, Timestamp},
     },
     ports::{
-        store::{Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+        store::{
+            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
+            StoreError, StoredEvent,
+        },
         system::{Clock, Entropy},
     },
     store::{
@@ -50,7 +53,12 @@ impl Durable {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn open(path: &Path, data_dir: &Path, clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Result<Self, OpenCause> {
+    pub fn open(
+        path: &Path,
+        data_dir: &Path,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, OpenCause> {
         let db = file::open(path)?;
         file::make_folder(data_dir)?;
         Self::start(db, data_dir, clock, entropy)
@@ -66,9 +74,20 @@ impl Durable {
         let generation = setup::set_up(&db, data_dir, entropy)?;
         let db = Arc::new(db);
         let watchers = Arc::new(Watchers::default());
-        let committer = Committer { db: Arc::clone(&db), generation, watchers: Arc::clone(&watchers) };
+        let committer = Committer {
+            db: Arc::clone(&db),
+            generation,
+            watchers: Arc::clone(&watchers),
+        };
         let queue = Queue::start(committer).map_err(OpenCause::Thread)?;
-        Ok(Self { generation, clock, db, queue, quotas: Quotas::default(), watchers })
+        Ok(Self {
+            generation,
+            clock,
+            db,
+            queue,
+            quotas: Quotas::default(),
+            watchers,
+        })
     }
 
     /// Runs a function on a thread that may block.
@@ -103,11 +122,19 @@ impl Store for Durable {
             let row = read.open_table(RECORDS)?.get(&key.0)?;
             Ok(row.map(|row| {
                 let (token, _, bytes) = row.value();
-                Blob { token: *token, bytes: bytes.into() }
+                Blob {
+                    token: *token,
+                    bytes: bytes.into(),
+                }
             }))
         };
         let blob = self.read(read).await?;
-        Ok(Loaded { blob, generation: self.generation, now: self.clock.now(), forgot_at: None })
+        Ok(Loaded {
+            blob,
+            generation: self.generation,
+            now: self.clock.now(),
+            forgot_at: None,
+        })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -151,15 +178,31 @@ impl Store for Durable {
         self.queue.append(*key, event, self.clock.now())
     }
 
-    async fn events(&self, _shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(
+        &self,
+        _shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let read = move |read: &ReadTransaction| {
             let table = read.open_table(EVENTS)?;
-            let rows = table.range::<u64>((Bound::Excluded(after), Bound::Unbounded))?.take(limit);
+            let rows = table
+                .range::<u64>((Bound::Excluded(after), Bound::Unbounded))?
+                .take(limit);
             rows.map(|row| {
                 let (cursor, row) = row?;
                 let (at, key, sealed) = row.value();
-                let (key, at, sealed) = (SubjectKey(*key), Timestamp::from_micros(at), sealed.to_vec());
-                Ok(StoredEvent { cursor: cursor.value(), key, at, sealed })
+                let (key, at, sealed) = (
+                    SubjectKey(*key),
+                    Timestamp::from_micros(at),
+                    sealed.to_vec(),
+                );
+                Ok(StoredEvent {
+                    cursor: cursor.value(),
+                    key,
+                    at,
+                    sealed,
+                })
             })
             .collect()
         };
@@ -169,7 +212,9 @@ impl Store for Durable {
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
         let mut dropped = 0;
         loop {
-            let step = self.blocking(move |db| trim_events(db, end, TRIM_STEP)).await?;
+            let step = self
+                .blocking(move |db| trim_events(db, end, TRIM_STEP))
+                .await?;
             dropped += step as u64;
             if step < TRIM_STEP {
                 return Ok(dropped);

@@ -19,8 +19,8 @@ use crate::{
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent, Token,
-            Write,
+            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
+            StoreError, StoredEvent, Token, Write,
         },
         system::{Clock, Entropy, fresh},
     },
@@ -53,7 +53,11 @@ impl Shard {
     /// Writes the record, and its due entry in place of the earlier one.
     fn write(&mut self, key: SubjectKey, write: Write) {
         let before = match write {
-            Write::Put { blob, wake_at, keep_until: _ } => {
+            Write::Put {
+                blob,
+                wake_at,
+                keep_until: _,
+            } => {
                 self.due.extend(wake_at.map(|at| (at, key)));
                 let before = self.records.insert(key, Row { blob, wake_at });
                 before.filter(|before| before.wake_at != wake_at)
@@ -104,7 +108,10 @@ impl Memory {
         shard.write(commit.key, commit.write);
         if !commit.events.is_empty() {
             let mut events = lock(&self.events);
-            commit.events.into_iter().for_each(|event| events.push(commit.key, event, now));
+            commit
+                .events
+                .into_iter()
+                .for_each(|event| events.push(commit.key, event, now));
         }
         Ok(Committed::Done)
     }
@@ -113,8 +120,18 @@ impl Memory {
 #[async_trait]
 impl Store for Memory {
     async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
-        let blob = self.shards.lock(&key.0).records.get(key).map(|row| row.blob.clone());
-        Ok(Loaded { blob, generation: self.generation, now: self.clock.now(), forgot_at: None })
+        let blob = self
+            .shards
+            .lock(&key.0)
+            .records
+            .get(key)
+            .map(|row| row.blob.clone());
+        Ok(Loaded {
+            blob,
+            generation: self.generation,
+            now: self.clock.now(),
+            forgot_at: None,
+        })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -136,7 +153,12 @@ impl Store for Memory {
             first.extend(shard.due.iter().take(limit.saturating_add(1)).copied());
         }
         first.sort_unstable();
-        let keys: Vec<_> = first.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, key)| *key).collect();
+        let keys: Vec<_> = first
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(limit)
+            .map(|(_, key)| *key)
+            .collect();
         let next = first.get(keys.len()).map(|(at, _)| *at);
         Ok(Due { keys, next })
     }
@@ -161,7 +183,12 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn events(&self, _shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(
+        &self,
+        _shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         Ok(lock(&self.events).read(after, limit))
     }
 

@@ -65,7 +65,10 @@ impl Quotas {
             if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
                 return Err(StoreError::Full);
             }
-            match draw.rate.take(known.unwrap_or_default().level, draw.want, draw.least, now) {
+            match draw
+                .rate
+                .take(known.unwrap_or_default().level, draw.want, draw.least, now)
+            {
                 Ok((level, count)) => {
                     taken.push(count);
                     after.push(Some(Bucket::new(level, now)));
@@ -92,7 +95,12 @@ impl Quotas {
             shard.prune(now);
             let known = shard.buckets.get(&back.bucket).copied();
             if known.is_some() || shard.buckets.len() < BUCKETS_MAX / Shards::<Shard>::COUNT {
-                let level = back.rate.give_back(known.unwrap_or_default().level, back.count, back.reserve, now);
+                let level = back.rate.give_back(
+                    known.unwrap_or_default().level,
+                    back.count,
+                    back.reserve,
+                    now,
+                );
                 shard.buckets.insert(back.bucket, Bucket::new(level, now));
             }
         }
@@ -145,8 +153,14 @@ mod tests {
         for n in 0..room {
             assert_eq!(quotas.draw(&[draw(n)], now).unwrap(), taken());
         }
-        assert!(matches!(quotas.draw(&[draw(room)], now), Err(StoreError::Full)));
-        assert!(matches!(quotas.draw(&[draw(0)], now), Ok(Drawn::Refused { .. })), "a known bucket still counts");
+        assert!(matches!(
+            quotas.draw(&[draw(room)], now),
+            Err(StoreError::Full)
+        ));
+        assert!(
+            matches!(quotas.draw(&[draw(0)], now), Ok(Drawn::Refused { .. })),
+            "a known bucket still counts"
+        );
         let later = now.plus(Duration::from_secs(10));
         assert_eq!(quotas.draw(&[draw(room)], later).unwrap(), taken());
     }

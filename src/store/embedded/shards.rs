@@ -40,7 +40,9 @@ pub(super) struct Locked<'a, T>([Option<MutexGuard<'a, T>>; SHARDS]);
 impl<T> Locked<'_, T> {
     /// The shard of one of the keys.
     pub(super) fn of(&mut self, key: &[u8; 16]) -> &mut T {
-        self.0[usize::from(key[0]) % SHARDS].as_mut().expect("the shard of this key was locked with the others")
+        self.0[usize::from(key[0]) % SHARDS]
+            .as_mut()
+            .expect("the shard of this key was locked with the others")
     }
 }
 

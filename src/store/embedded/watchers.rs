@@ -26,16 +26,24 @@ impl Watchers {
     pub(super) fn watch(&self, key: &SubjectKey) -> News {
         let mut shard = self.0.lock(&key.0);
         if shard.senders.len() >= PRUNE_FROM.max(2 * shard.left) {
-            shard.senders.retain(|_, sender| sender.receiver_count() > 0);
+            shard
+                .senders
+                .retain(|_, sender| sender.receiver_count() > 0);
             shard.left = shard.senders.len();
         }
-        shard.senders.entry(*key).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        shard
+            .senders
+            .entry(*key)
+            .or_insert_with(|| watch::Sender::new(0))
+            .subscribe()
     }
 
     /// Tells those who watch a record that it changed.
     pub(super) fn notify(&self, key: &SubjectKey) {
         let mut shard = self.0.lock(&key.0);
-        let Some(sender) = shard.senders.get(key) else { return };
+        let Some(sender) = shard.senders.get(key) else {
+            return;
+        };
         if sender.receiver_count() == 0 {
             shard.senders.remove(key);
         } else {

@@ -46,7 +46,13 @@ pub(super) struct Looks(Mutex<Vec<Look>>);
 
 impl Looks {
     pub(super) fn new(shards: u16) -> Self {
-        Self(Mutex::new(vec![Look { first: First::Unknown, at: None }; usize::from(shards)]))
+        Self(Mutex::new(vec![
+            Look {
+                first: First::Unknown,
+                at: None
+            };
+            usize::from(shards)
+        ]))
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Look>> {
@@ -79,7 +85,10 @@ impl Looks {
 
     fn see(&self, shard: u16, first: Option<Entry>) {
         let first = first.map_or(First::None, First::At);
-        self.all()[usize::from(shard)] = Look { first, at: Some(Instant::now()) };
+        self.all()[usize::from(shard)] = Look {
+            first,
+            at: Some(Instant::now()),
+        };
     }
 
     fn first(&self, shard: u16) -> Option<Timestamp> {
@@ -95,10 +104,15 @@ impl Core {
     pub(super) async fn due_now(&self, limit: usize) -> Result<Due, StoreError> {
         let own = self.share.own();
         let now = self.common.clock.now();
-        let (open, shut): (Vec<u16>, Vec<u16>) = own.iter().partition(|shard| self.looks.is_open(**shard, now));
+        let (open, shut): (Vec<u16>, Vec<u16>) = own
+            .iter()
+            .partition(|shard| self.looks.is_open(**shard, now));
         // Of several shards each gives its part, and a little more.
         let per_shard = (limit + 1).min(2 * limit / open.len().max(1) + 8);
-        let looks = self.by_node(&open).into_iter().map(|(node, shards)| self.look(node, shards, per_shard));
+        let looks = self
+            .by_node(&open)
+            .into_iter()
+            .map(|(node, shards)| self.look(node, shards, per_shard));
         let mut entries: Vec<(Entry, bool)> = Vec::new();
         let (mut failed, mut worked) = (None, open.is_empty());
         for looked in futures_util::future::join_all(looks).await {
@@ -115,17 +129,31 @@ impl Core {
             return Err(error);
         }
         entries.sort_unstable();
-        let keys: Vec<_> = entries.iter().take_while(|(_, is_due)| *is_due).take(limit).map(|((_, key), _)| *key).collect();
+        let keys: Vec<_> = entries
+            .iter()
+            .take_while(|(_, is_due)| *is_due)
+            .take(limit)
+            .map(|((_, key), _)| *key)
+            .collect();
         let next = entries.get(keys.len()).map(|((at, _), _)| *at);
-        let next = shut.iter().filter_map(|shard| self.looks.first(*shard)).chain(next).min();
+        let next = shut
+            .iter()
+            .filter_map(|shard| self.looks.first(*shard))
+            .chain(next)
+            .min();
         Ok(Due { keys, next })
     }
 
     fn by_node(&self, shards: &[u16]) -> Vec<(Arc<Node>, Vec<u16>)> {
         let mut nodes: Vec<(Arc<Node>, Vec<u16>)> = Vec::new();
         for shard in shards {
-            let Some(node) = self.topology.node_of(slot(&self.keys.due(*shard))) else { continue };
-            match nodes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &node)) {
+            let Some(node) = self.topology.node_of(slot(&self.keys.due(*shard))) else {
+                continue;
+            };
+            match nodes
+                .iter_mut()
+                .find(|(known, _)| Arc::ptr_eq(known, &node))
+            {
                 Some((_, shards)) => shards.push(*shard),
                 None => nodes.push((node, vec![*shard])),
             }
@@ -134,15 +162,27 @@ impl Core {
     }
 
     /// The first entries of some shards of one server, each with whether it is due by the server's clock.
-    async fn look(&self, node: Arc<Node>, shards: Vec<u16>, limit: usize) -> Result<Vec<(Entry, bool)>, StoreError> {
+    async fn look(
+        &self,
+        node: Arc<Node>,
+        shards: Vec<u16>,
+        limit: usize,
+    ) -> Result<Vec<(Entry, bool)>, StoreError> {
         let link = node.link(Lane::Plain).await?;
         let mut calls = vec![cmd("TIME")];
         calls.extend(shards.iter().map(|shard| {
             let mut range = cmd("ZRANGE");
-            range.arg(self.keys.due(*shard)).arg(0).arg(limit.saturating_sub(1)).arg("WITHSCORES");
+            range
+                .arg(self.keys.due(*shard))
+                .arg(0)
+                .arg(limit.saturating_sub(1))
+                .arg("WITHSCORES");
             range
         }));
-        let sent = link.send(&calls).await.and_then(|answers| self.read_look(&shards, answers));
+        let sent = link
+            .send(&calls)
+            .await
+            .and_then(|answers| self.read_look(&shards, answers));
         sent.map_err(|error| {
             link.trust().lose();
             self.topology.look();
@@ -150,7 +190,11 @@ impl Core {
         })
     }
 
-    fn read_look(&self, shards: &[u16], answers: Vec<Value>) -> Result<Vec<(Entry, bool)>, redis::RedisError> {
+    fn read_look(
+        &self,
+        shards: &[u16],
+        answers: Vec<Value>,
+    ) -> Result<Vec<(Entry, bool)>, redis::RedisError> {
         let mut answers = answers.into_iter();
         let server = identity::read_time(answers.next().unwrap_or_default())?;
         let now = self.frozen_now().unwrap_or(server);
@@ -166,7 +210,14 @@ impl Core {
 }
 
 /// An entry as it is stored. Whatever else somebody put there is none.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is a whole number below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a score is a whole number below 2^53"
+)]
 fn entry((member, score): (Vec<u8>, f64)) -> Option<Entry> {
-    Some((Timestamp::from_micros(score as u64), SubjectKey(member.try_into().ok()?)))
+    Some((
+        Timestamp::from_micros(score as u64),
+        SubjectKey(member.try_into().ok()?),
+    ))
 }

@@ -22,7 +22,10 @@ const CURSOR_BITS: u32 = 22;
 impl Core {
     /// The id of a new event, by the server's clock or that of a test.
     pub(super) fn event_id(&self) -> String {
-        self.frozen_now().map_or_else(|| "*".to_owned(), |now| format!("{}-*", now.as_micros() / 1000))
+        self.frozen_now().map_or_else(
+            || "*".to_owned(),
+            |now| format!("{}-*", now.as_micros() / 1000),
+        )
     }
 
     /// How many events a shard keeps.
@@ -30,21 +33,52 @@ impl Core {
         EVENTS_MAX / u64::from(self.keys.shards())
     }
 
-    pub(super) async fn append_event(&self, key: &SubjectKey, event: &[u8]) -> Result<(), StoreError> {
+    pub(super) async fn append_event(
+        &self,
+        key: &SubjectKey,
+        event: &[u8],
+    ) -> Result<(), StoreError> {
         let events = self.keys.events(self.keys.shard(key));
         let mut add = cmd("XADD");
-        add.arg(&events).arg("MAXLEN").arg("~").arg(self.events_max()).arg(self.event_id());
+        add.arg(&events)
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(self.events_max())
+            .arg(self.event_id());
         add.arg("k").arg(&key.0[..]).arg("e").arg(event);
-        go(&self.topology, Trip::once(slot(&events), Lane::Plain), &[add]).await.map(drop)
+        go(
+            &self.topology,
+            Trip::once(slot(&events), Lane::Plain),
+            &[add],
+        )
+        .await
+        .map(drop)
     }
 
-    pub(super) async fn read_events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    pub(super) async fn read_events(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let events = self.keys.events(shard);
         let (millis, number) = (after >> CURSOR_BITS, after & ((1 << CURSOR_BITS) - 1));
-        let from = if after == 0 { "-".to_owned() } else { format!("({millis}-{number}") };
+        let from = if after == 0 {
+            "-".to_owned()
+        } else {
+            format!("({millis}-{number}")
+        };
         let mut range = cmd("XRANGE");
-        range.arg(&events).arg(from).arg("+").arg("COUNT").arg(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows: Vec<(String, Vec<Vec<u8>>)> = go(&self.topology, Trip::repeatable(slot(&events)), &[range]).await?.one()?;
+        range
+            .arg(&events)
+            .arg(from)
+            .arg("+")
+            .arg("COUNT")
+            .arg(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows: Vec<(String, Vec<Vec<u8>>)> =
+            go(&self.topology, Trip::repeatable(slot(&events)), &[range])
+                .await?
+                .one()?;
         Ok(rows.into_iter().filter_map(event).collect())
     }
 
@@ -62,14 +96,24 @@ impl Core {
     }
 
     /// Drops whole pieces of the stream, at most so many events; or all of them exactly.
-    async fn trim(&self, shard: u16, end: Timestamp, step: Option<usize>) -> Result<u64, StoreError> {
+    async fn trim(
+        &self,
+        shard: u16,
+        end: Timestamp,
+        step: Option<usize>,
+    ) -> Result<u64, StoreError> {
         let events = self.keys.events(shard);
         let mut call = cmd("XTRIM");
-        call.arg(&events).arg("MINID").arg(if step.is_some() { "~" } else { "=" }).arg(end.as_micros() / 1000);
+        call.arg(&events)
+            .arg("MINID")
+            .arg(if step.is_some() { "~" } else { "=" })
+            .arg(end.as_micros() / 1000);
         if let Some(step) = step {
             call.arg("LIMIT").arg(step);
         }
-        go(&self.topology, Trip::repeatable(slot(&events)), &[call]).await?.one()
+        go(&self.topology, Trip::repeatable(slot(&events)), &[call])
+            .await?
+            .one()
     }
 }
 

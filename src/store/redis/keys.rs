@@ -21,7 +21,9 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(prefix: &str, shards: u16) -> Self {
         let prefix = format!("{prefix}:v1:");
-        let shards = (0..shards).map(|shard| beginning(&prefix, shard).into_boxed_slice()).collect();
+        let shards = (0..shards)
+            .map(|shard| beginning(&prefix, shard).into_boxed_slice())
+            .collect();
         Self { prefix, shards }
     }
 
@@ -136,10 +138,19 @@ mod tests {
         let keys = Keys::new("cs", 64);
         let key = SubjectKey([b'}'; 16]);
         let shard = keys.shard(&key);
-        let names = [keys.record(&key), keys.news(&key), keys.due(shard), keys.events(shard), keys.epoch(shard)];
+        let names = [
+            keys.record(&key),
+            keys.news(&key),
+            keys.due(shard),
+            keys.events(shard),
+            keys.epoch(shard),
+        ];
         assert!(names.iter().all(|name| slot(name) == slot(&names[0])));
         let bucket = [b'{'; 16];
-        assert_eq!(slot(&keys.quota(&bucket)), slot(format!("{{q{}}}", Keys::quota_tag(&bucket)).as_bytes()));
+        assert_eq!(
+            slot(&keys.quota(&bucket)),
+            slot(format!("{{q{}}}", Keys::quota_tag(&bucket)).as_bytes())
+        );
     }
 
     #[test]
@@ -147,7 +158,10 @@ mod tests {
         // From the cluster specification and `CLUSTER KEYSLOT`.
         assert_eq!(slot(b"123456789"), 0x31c3);
         assert_eq!(slot(b"{user1000}.following"), slot(b"user1000"));
-        assert_eq!(slot(b"foo{}{bar}"), crc16::State::<crc16::XMODEM>::calculate(b"foo{}{bar}") % SLOTS);
+        assert_eq!(
+            slot(b"foo{}{bar}"),
+            crc16::State::<crc16::XMODEM>::calculate(b"foo{}{bar}") % SLOTS
+        );
         assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
     }
 

@@ -35,7 +35,11 @@ struct Topic {
 
 impl Topic {
     fn new() -> Self {
-        Self { news: watch::Sender::new(0), heard: watch::Sender::new(false), missed: false }
+        Self {
+            news: watch::Sender::new(0),
+            heard: watch::Sender::new(false),
+            missed: false,
+        }
     }
 }
 
@@ -52,7 +56,9 @@ impl Hub {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ears(&self) -> MutexGuard<'_, HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>> {
+    fn ears(
+        &self,
+    ) -> MutexGuard<'_, HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>> {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +87,11 @@ impl Hub {
 
     /// The records that a server should tell of and does not yet.
     fn unheard(&self) -> Vec<SubjectKey> {
-        self.topics().iter().filter(|(_, topic)| !*topic.heard.borrow()).map(|(key, _)| *key).collect()
+        self.topics()
+            .iter()
+            .filter(|(_, topic)| !*topic.heard.borrow())
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// Watches a record; is it the first watcher?
@@ -95,8 +105,13 @@ impl Hub {
     /// The records that nobody watches any more, and no longer has.
     fn drop_idle(&self) -> Vec<SubjectKey> {
         let mut topics = self.topics();
-        let is_idle = |topic: &Topic| topic.news.receiver_count() == 0 && topic.heard.receiver_count() == 0;
-        let idle: Vec<_> = topics.iter().filter(|(_, topic)| is_idle(topic)).map(|(key, _)| *key).collect();
+        let is_idle =
+            |topic: &Topic| topic.news.receiver_count() == 0 && topic.heard.receiver_count() == 0;
+        let idle: Vec<_> = topics
+            .iter()
+            .filter(|(_, topic)| is_idle(topic))
+            .map(|(key, _)| *key)
+            .collect();
         idle.iter().for_each(|key| drop(topics.remove(key)));
         idle
     }
@@ -110,12 +125,19 @@ impl Core {
             self.ask("SSUBSCRIBE", key);
         }
         let confirmed = heard.wait_for(|heard| *heard).await.is_ok();
-        if confirmed { Ok(news) } else { Err(StoreError::Unavailable("no news".to_owned())) }
+        if confirmed {
+            Ok(news)
+        } else {
+            Err(StoreError::Unavailable("no news".to_owned()))
+        }
     }
 
     /// Asks on the connection to the record's server; without one it is asked as soon as there is.
     fn ask(&self, what: &'static str, key: &SubjectKey) {
-        let server = self.topology.node_of(slot(&self.keys.due(self.keys.shard(key)))).and_then(|node| node.links());
+        let server = self
+            .topology
+            .node_of(slot(&self.keys.due(self.keys.shard(key))))
+            .and_then(|node| node.links());
         if let Some(ear) = server.and_then(|links| self.hub.ears().get(&links.at).cloned()) {
             // If it has just broken, the next one asks for all topics anyway.
             let _ = ear.send((what, *key));
@@ -142,9 +164,15 @@ impl Core {
                 }
             }
             tokio::time::sleep(TIDY_EVERY).await;
-            self.hub.drop_idle().iter().for_each(|key| self.ask("SUNSUBSCRIBE", key));
+            self.hub
+                .drop_idle()
+                .iter()
+                .for_each(|key| self.ask("SUNSUBSCRIBE", key));
             // Whose slot moved, or whose question was lost with a connection.
-            self.hub.unheard().iter().for_each(|key| self.ask("SSUBSCRIBE", key));
+            self.hub
+                .unheard()
+                .iter()
+                .for_each(|key| self.ask("SSUBSCRIBE", key));
         }
     }
 
@@ -179,7 +207,12 @@ impl Core {
         let mut connection = self.common.settings.dial(at, config).await?;
         let (ear, mut asked) = mpsc::unbounded_channel();
         self.hub.ears().insert(at.clone(), ear);
-        for key in self.hub.unheard().iter().filter(|key| self.lies_at(key, node)) {
+        for key in self
+            .hub
+            .unheard()
+            .iter()
+            .filter(|key| self.lies_at(key, node))
+        {
             subscribe(&mut connection, "SSUBSCRIBE", &self.keys.news(key)).await?;
         }
         loop {
@@ -194,12 +227,18 @@ impl Core {
     }
 
     fn lies_at(&self, key: &SubjectKey, node: &Arc<Node>) -> bool {
-        self.topology.node_of(slot(&self.keys.news(key))).is_some_and(|other| Arc::ptr_eq(&other, node))
+        self.topology
+            .node_of(slot(&self.keys.news(key)))
+            .is_some_and(|other| Arc::ptr_eq(&other, node))
     }
 
     fn take(&self, push: &PushInfo) {
-        let Some(Value::BulkString(channel)) = push.data.first() else { return };
-        let Some(key) = self.keys.of_news(channel) else { return };
+        let Some(Value::BulkString(channel)) = push.data.first() else {
+            return;
+        };
+        let Some(key) = self.keys.of_news(channel) else {
+            return;
+        };
         match push.kind {
             PushKind::SMessage => self.hub.tell(&key),
             PushKind::SSubscribe => self.hub.hear(&key),
@@ -211,7 +250,11 @@ impl Core {
 }
 
 /// Its answer comes as a push and not as a reply.
-async fn subscribe(connection: &mut MultiplexedConnection, what: &str, channel: &[u8]) -> Result<(), redis::RedisError> {
+async fn subscribe(
+    connection: &mut MultiplexedConnection,
+    what: &str,
+    channel: &[u8],
+) -> Result<(), redis::RedisError> {
     let mut call = cmd(what);
     call.arg(channel).set_no_response(true);
     connection.send_packed_command(&call).await.map(drop)

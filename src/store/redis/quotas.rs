@@ -26,8 +26,16 @@ impl Core {
         let mut taken = vec![0; draws.len()];
         for group in self.groups(draws.iter().map(|draw| draw.bucket)) {
             match self.draw_group(draws, &group).await? {
-                Drawn::Taken(counts) => group.iter().zip(counts).for_each(|(place, count)| taken[*place] = count),
-                Drawn::Refused { place, retry_after } => return Ok(Drawn::Refused { place: group[place], retry_after }),
+                Drawn::Taken(counts) => group
+                    .iter()
+                    .zip(counts)
+                    .for_each(|(place, count)| taken[*place] = count),
+                Drawn::Refused { place, retry_after } => {
+                    return Ok(Drawn::Refused {
+                        place: group[place],
+                        retry_after,
+                    });
+                }
             }
         }
         Ok(Drawn::Taken(taken))
@@ -37,12 +45,16 @@ impl Core {
     pub(super) async fn give_back_all(&self, returns: &[Return]) -> Result<(), StoreError> {
         for group in self.groups(returns.iter().map(|back| back.bucket)) {
             let group: Vec<&Return> = group.iter().map(|place| &returns[*place]).collect();
-            let keys: Vec<Vec<u8>> = group.iter().map(|back| self.keys.quota(&back.bucket)).collect();
+            let keys: Vec<Vec<u8>> = group
+                .iter()
+                .map(|back| self.keys.quota(&back.bucket))
+                .collect();
             let mut call = GIVE_BACK.on(&keys);
             call.arg(self.frozen_arg()).arg(BEYOND_KEPT.as_millis());
             for back in group {
                 let interval = micros(back.rate.interval).max(1);
-                call.arg(interval.saturating_mul(back.count.into())).arg(interval.saturating_mul(back.reserve.into()));
+                call.arg(interval.saturating_mul(back.count.into()))
+                    .arg(interval.saturating_mul(back.reserve.into()));
             }
             let trip = Trip::repeatable(slot(&keys[0])).script(&GIVE_BACK);
             go(&self.topology, trip, &[call]).await?;
@@ -64,25 +76,48 @@ impl Core {
     }
 
     async fn draw_group(&self, draws: &[Draw], places: &[usize]) -> Result<Drawn, StoreError> {
-        let keys: Vec<Vec<u8>> = places.iter().map(|place| self.keys.quota(&draws[*place].bucket)).collect();
+        let keys: Vec<Vec<u8>> = places
+            .iter()
+            .map(|place| self.keys.quota(&draws[*place].bucket))
+            .collect();
         let mut call = DRAW.on(&keys);
         call.arg(self.frozen_arg());
         for draw in places.iter().map(|place| &draws[*place]) {
             let interval = micros(draw.rate.interval).max(1);
-            call.arg(interval).arg(interval.saturating_mul(u64::from(draw.rate.burst) + 1));
-            call.arg(draw.want.max(1).max(draw.least)).arg(draw.least.max(1)).arg(u8::from(draw.short == Short::Skip));
+            call.arg(interval)
+                .arg(interval.saturating_mul(u64::from(draw.rate.burst) + 1));
+            call.arg(draw.want.max(1).max(draw.least))
+                .arg(draw.least.max(1))
+                .arg(u8::from(draw.short == Short::Skip));
         }
         let trip = Trip::repeatable(slot(&keys[0])).script(&DRAW);
         let answer: Vec<i64> = go(&self.topology, trip, &[call]).await?.one()?;
-        let strange = || store_error(&(redis::ErrorKind::UnexpectedReturnType, "no answer to a draw").into());
+        let strange = || {
+            store_error(
+                &(
+                    redis::ErrorKind::UnexpectedReturnType,
+                    "no answer to a draw",
+                )
+                    .into(),
+            )
+        };
         match answer[..] {
             [place, wait] if place < 0 => {
-                let place = usize::try_from(-place - 1).ok().filter(|place| *place < places.len()).ok_or_else(strange)?;
-                Ok(Drawn::Refused { place, retry_after: Duration::from_micros(wait.unsigned_abs()) })
+                let place = usize::try_from(-place - 1)
+                    .ok()
+                    .filter(|place| *place < places.len())
+                    .ok_or_else(strange)?;
+                Ok(Drawn::Refused {
+                    place,
+                    retry_after: Duration::from_micros(wait.unsigned_abs()),
+                })
             }
-            _ if answer.len() == places.len() => {
-                Ok(Drawn::Taken(answer.into_iter().map(|count| u32::try_from(count).unwrap_or_default()).collect()))
-            }
+            _ if answer.len() == places.len() => Ok(Drawn::Taken(
+                answer
+                    .into_iter()
+                    .map(|count| u32::try_from(count).unwrap_or_default())
+                    .collect(),
+            )),
             _ => Err(strange()),
         }
     }

@@ -20,14 +20,27 @@ async fn log_01_events_reconcile_with_calls() {
             service.check(&v.verification_id, &guess).await;
             checks += 1;
         }
-        service.until(&v.verification_id, |v| v.deliveries[0].tries == 1).await;
+        service
+            .until(&v.verification_id, |v| v.deliveries[0].tries == 1)
+            .await;
     }
     let lines = service.audit().await;
     let of = |what: &str| lines.iter().filter(|line| line.what == what).count();
-    assert_eq!((of("started"), of("checked"), of("closed")), (starts, checks, starts));
+    assert_eq!(
+        (of("started"), of("checked"), of("closed")),
+        (starts, checks, starts)
+    );
     let by_a_call = |what: &str| ["started", "checked", "closed"].contains(&what);
-    let named = lines.iter().filter(|line| by_a_call(&line.what)).all(|line| line.caller == "development");
-    assert!(named && lines.iter().all(|line| line.at.as_micros() > 0 && line.action == "login"));
+    let named = lines
+        .iter()
+        .filter(|line| by_a_call(&line.what))
+        .all(|line| line.caller == "development");
+    assert!(
+        named
+            && lines
+                .iter()
+                .all(|line| line.at.as_micros() > 0 && line.action == "login")
+    );
 }
 
 #[tokio::test]
@@ -36,7 +49,9 @@ async fn log_04_the_number_of_series_does_not_grow_with_subjects() {
     let series = async || {
         let page = get(service.reach.admin, "/metrics").await;
         let names = page.lines().filter(|line| line.starts_with("countersign_"));
-        names.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<HashSet<_>>()
+        names
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect::<HashSet<_>>()
     };
     for n in 0..50 {
         let (v, code) = service.start_and_read(login(&format!("warm-{n}"))).await;
@@ -50,15 +65,24 @@ async fn log_04_the_number_of_series_does_not_grow_with_subjects() {
     }
     let after = series().await;
     let grown: Vec<_> = after.difference(&before).collect();
-    assert!(after.len() < 1000 && grown.iter().all(|name| !name.contains("many-")), "{grown:?}");
-    assert!(!before.is_empty() && after.len() <= before.len() + 10, "{grown:?}");
+    assert!(
+        after.len() < 1000 && grown.iter().all(|name| !name.contains("many-")),
+        "{grown:?}"
+    );
+    assert!(
+        !before.is_empty() && after.len() <= before.len() + 10,
+        "{grown:?}"
+    );
 }
 
 #[tokio::test]
 async fn priv_01_a_closed_verification_is_forgotten() {
     let service = Harness::new().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
     assert!(service.get(&v.verification_id).await.is_ok());
     service.advance(3601);
     while service.get(&v.verification_id).await.is_ok() {
@@ -70,13 +94,18 @@ async fn priv_01_a_closed_verification_is_forgotten() {
 async fn priv_04_a_subject_that_looks_like_a_citizen_number_is_counted() {
     let service = Harness::new().await;
     let before = counted(&service).await;
-    service.start(login("111222333")).await.expect("a warning, no refusal");
+    service
+        .start(login("111222333"))
+        .await
+        .expect("a warning, no refusal");
     service.start(login(&unique("opaque"))).await.unwrap();
     assert!(counted(&service).await > before);
 }
 
 async fn counted(service: &Harness) -> u64 {
     let page = get(service.reach.admin, "/metrics").await;
-    let line = page.lines().find(|line| line.starts_with("countersign_citizen_number_subjects_total "));
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("countersign_citizen_number_subjects_total "));
     line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }

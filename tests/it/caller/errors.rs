@@ -8,7 +8,9 @@ use countersign::{
 };
 use tonic::Code;
 
-use crate::harness::{Harness, Setup, fields, login, reason, recipient, retry_after, shape, with_key};
+use crate::harness::{
+    Harness, Setup, fields, login, reason, recipient, retry_after, shape, with_key,
+};
 
 #[tokio::test]
 async fn every_wrong_field_is_named_at_once() {
@@ -22,7 +24,11 @@ async fn every_wrong_field_is_named_at_once() {
             recipient(Channel::Sms, "0612345678"),
         ],
         locale: "klingon!".to_owned(),
-        binding: [("Amount".to_owned(), "1".to_owned()), ("payee".to_owned(), "a\r\nb".to_owned())].into(),
+        binding: [
+            ("Amount".to_owned(), "1".to_owned()),
+            ("payee".to_owned(), "a\r\nb".to_owned()),
+        ]
+        .into(),
         contact: Some(Contact {
             contact_id: String::new(),
             case_id: "a b".to_owned(),
@@ -40,7 +46,10 @@ async fn every_wrong_field_is_named_at_once() {
         decoy: false,
     };
     let status = service.start(request).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "INVALID_FIELDS")
+    );
     let mut named = fields(&status);
     named.sort();
     let mut expected = vec![
@@ -81,35 +90,67 @@ async fn role_04_each_field_refuses_what_is_too_long_or_missing() {
         ("subject", Box::new(|r| r.subject.clear())),
         ("subject", Box::new(move |r| r.subject = text.clone())),
         ("recipients", Box::new(|r| r.recipients.clear())),
-        ("recipients", Box::new(|r| r.recipients = vec![r.recipients[0].clone(); 5])),
-        ("recipients[0].channel", Box::new(|r| r.recipients[0].channel = 42)),
+        (
+            "recipients",
+            Box::new(|r| r.recipients = vec![r.recipients[0].clone(); 5]),
+        ),
+        (
+            "recipients[0].channel",
+            Box::new(|r| r.recipients[0].channel = 42),
+        ),
         (
             "recipients[0].registered_at",
-            Box::new(|r| r.recipients[0].registered_at = Some(prost_types::Timestamp { seconds: -1, nanos: 0 })),
+            Box::new(|r| {
+                r.recipients[0].registered_at = Some(prost_types::Timestamp {
+                    seconds: -1,
+                    nanos: 0,
+                })
+            }),
         ),
         ("request_id", Box::new(|r| r.request_id = "ü".to_owned())),
-        ("binding.note", Box::new(move |r| drop(r.binding.insert("note".to_owned(), long.clone())))),
-        ("quota_keys", Box::new(|r| r.quota_keys = vec!["k".to_owned(); 9])),
+        (
+            "binding.note",
+            Box::new(move |r| drop(r.binding.insert("note".to_owned(), long.clone()))),
+        ),
+        (
+            "quota_keys",
+            Box::new(|r| r.quota_keys = vec!["k".to_owned(); 9]),
+        ),
     ];
     for (field, change) in changes {
         let mut request = login("s");
         change(&mut request);
         let status = service.start(request).await.unwrap_err();
-        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
+        assert_eq!(
+            (status.code(), fields(&status)),
+            (Code::InvalidArgument, vec![field.to_owned()])
+        );
     }
 }
 
 #[tokio::test]
 async fn an_action_that_is_unknown_or_lacks_its_binding_is_refused() {
     let service = Harness::new().await;
-    let unknown = v1::StartVerificationRequest { action: "no_such_action".to_owned(), ..login("s") };
+    let unknown = v1::StartVerificationRequest {
+        action: "no_such_action".to_owned(),
+        ..login("s")
+    };
     let status = service.start(unknown).await.unwrap_err();
-    assert_eq!((reason(&status).as_str(), fields(&status)), ("ACTION_UNKNOWN", vec!["action".to_owned()]));
-    let unbound = v1::StartVerificationRequest { action: "payment".to_owned(), ..login("s") };
+    assert_eq!(
+        (reason(&status).as_str(), fields(&status)),
+        ("ACTION_UNKNOWN", vec!["action".to_owned()])
+    );
+    let unbound = v1::StartVerificationRequest {
+        action: "payment".to_owned(),
+        ..login("s")
+    };
     let status = service.start(unbound).await.unwrap_err();
     assert_eq!(
         (reason(&status).as_str(), fields(&status)),
-        ("INVALID_FIELDS", vec!["binding.amount".to_owned(), "binding.payee".to_owned()])
+        (
+            "INVALID_FIELDS",
+            vec!["binding.amount".to_owned(), "binding.payee".to_owned()]
+        )
     );
 }
 
@@ -118,16 +159,31 @@ async fn chan_11_a_channel_that_the_action_does_not_permit_is_never_used() {
     let setup = Setup::default().file("[actions.mail_only]\nchannels = [\"email\"]\n");
     let service = setup.start().await;
     let sms = recipient(Channel::Sms, "+31612345678");
-    let mut request =
-        v1::StartVerificationRequest { action: "mail_only".to_owned(), recipients: vec![sms.clone()], ..login("s") };
-    assert_eq!(shape(service.start(request.clone()).await), (Code::FailedPrecondition, "CHANNEL_NOT_PERMITTED".to_owned()));
-    request.recipients.push(recipient(Channel::Email, "anna@example.org"));
+    let mut request = v1::StartVerificationRequest {
+        action: "mail_only".to_owned(),
+        recipients: vec![sms.clone()],
+        ..login("s")
+    };
+    assert_eq!(
+        shape(service.start(request.clone()).await),
+        (Code::FailedPrecondition, "CHANNEL_NOT_PERMITTED".to_owned())
+    );
+    request
+        .recipients
+        .push(recipient(Channel::Email, "anna@example.org"));
     request.preferred_channel = Channel::Sms.into();
     request.request_id = "other".to_owned();
     let v = service.start(request).await.unwrap();
-    assert_eq!(v.channel(), Channel::Email, "the preference is ignored, never obeyed");
+    assert_eq!(
+        v.channel(),
+        Channel::Email,
+        "the preference is ignored, never obeyed"
+    );
     service.advance(30);
-    assert_eq!(shape(service.try_resend(&v.verification_id, Channel::Sms).await).1, "CHANNEL_NOT_PERMITTED");
+    assert_eq!(
+        shape(service.try_resend(&v.verification_id, Channel::Sms).await).1,
+        "CHANNEL_NOT_PERMITTED"
+    );
 }
 
 #[tokio::test]
@@ -137,30 +193,67 @@ async fn store_18_a_repeated_request_id_gets_the_first_answer_or_is_refused() {
     let first = service.start(request.clone()).await.unwrap();
     let again = service.start(request.clone()).await.unwrap();
     assert_eq!(first.verification_id, again.verification_id);
-    let other = v1::StartVerificationRequest { locale: "nl".to_owned(), ..request.clone() };
-    assert_eq!(shape(service.start(other).await), (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned()));
+    let other = v1::StartVerificationRequest {
+        locale: "nl".to_owned(),
+        ..request.clone()
+    };
+    assert_eq!(
+        shape(service.start(other).await),
+        (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned())
+    );
     service.advance(30);
-    let resend = v1::ResendCodeRequest { verification_id: first.verification_id.clone(), request_id: "r".to_owned(), channel: 0 };
+    let resend = v1::ResendCodeRequest {
+        verification_id: first.verification_id.clone(),
+        request_id: "r".to_owned(),
+        channel: 0,
+    };
     let mut client = service.client.clone();
     for _ in 0..3 {
-        let answer = client.resend_code(service.request(resend.clone())).await.unwrap().into_inner();
+        let answer = client
+            .resend_code(service.request(resend.clone()))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(answer.verification.unwrap().deliveries.len(), 2);
     }
-    let other = v1::ResendCodeRequest { channel: Channel::Email.into(), ..resend };
-    assert_eq!(shape(client.resend_code(service.request(other)).await).1, "REQUEST_ID_REUSED");
-    assert_eq!(service.recorder.wait_for(2).await.len(), 2, "one message for each that counted");
+    let other = v1::ResendCodeRequest {
+        channel: Channel::Email.into(),
+        ..resend
+    };
+    assert_eq!(
+        shape(client.resend_code(service.request(other)).await).1,
+        "REQUEST_ID_REUSED"
+    );
+    assert_eq!(
+        service.recorder.wait_for(2).await.len(),
+        2,
+        "one message for each that counted"
+    );
 }
 
 #[tokio::test]
 async fn a_resend_waits_for_its_cool_down() {
     let service = Harness::new().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    let status = service.try_resend(&v.verification_id, Channel::Unspecified).await.unwrap_err();
-    assert_eq!((reason(&status).as_str(), retry_after(&status)), ("RESEND_TOO_EARLY", Some(Duration::from_secs(5))));
+    let status = service
+        .try_resend(&v.verification_id, Channel::Unspecified)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (reason(&status).as_str(), retry_after(&status)),
+        ("RESEND_TOO_EARLY", Some(Duration::from_secs(5)))
+    );
     service.check(&v.verification_id, &code).await;
     service.advance(30);
-    let closed = shape(service.try_resend(&v.verification_id, Channel::Unspecified).await);
-    assert_eq!(closed, (Code::FailedPrecondition, "VERIFICATION_CLOSED".to_owned()));
+    let closed = shape(
+        service
+            .try_resend(&v.verification_id, Channel::Unspecified)
+            .await,
+    );
+    assert_eq!(
+        closed,
+        (Code::FailedPrecondition, "VERIFICATION_CLOSED".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -171,18 +264,37 @@ async fn role_01_another_tenants_verification_is_as_absent_as_none() {
     );
     let service = Setup::default().file(&file).start().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    let unknown =
-        countersign::domain::ids::VerificationId { subject: countersign::domain::ids::SubjectKey([7; 16]), random: [7; 16] };
+    let unknown = countersign::domain::ids::VerificationId {
+        subject: countersign::domain::ids::SubjectKey([7; 16]),
+        random: [7; 16],
+    };
     let mut answers = Vec::new();
     for id in [v.verification_id.clone(), unknown.to_string()] {
         let mut client = service.client.clone();
-        let get = v1::GetVerificationRequest { verification_id: id.clone() };
+        let get = v1::GetVerificationRequest {
+            verification_id: id.clone(),
+        };
         let check = crate::harness::check_request(&id, &code, "a");
-        let cancel = v1::CancelVerificationRequest { verification_id: id, reason: CancelReason::Requested.into() };
-        let got = client.get_verification(with_key("stranger-key", get)).await.unwrap_err();
-        let checked = client.check_code(with_key("stranger-key", check)).await.unwrap_err();
-        let canceled = client.cancel_verification(with_key("stranger-key", cancel)).await.unwrap_err();
-        answers.push([got, checked, canceled].map(|status| (status.code(), reason(&status), status.message().to_owned())));
+        let cancel = v1::CancelVerificationRequest {
+            verification_id: id,
+            reason: CancelReason::Requested.into(),
+        };
+        let got = client
+            .get_verification(with_key("stranger-key", get))
+            .await
+            .unwrap_err();
+        let checked = client
+            .check_code(with_key("stranger-key", check))
+            .await
+            .unwrap_err();
+        let canceled = client
+            .cancel_verification(with_key("stranger-key", cancel))
+            .await
+            .unwrap_err();
+        answers.push(
+            [got, checked, canceled]
+                .map(|status| (status.code(), reason(&status), status.message().to_owned())),
+        );
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0][0].1, "VERIFICATION_NOT_FOUND");
@@ -198,17 +310,44 @@ async fn desk_02_an_agent_starts_and_watches_and_never_checks() {
     );
     let service = Setup::default().file(&file).start().await;
     let mut client = service.client.clone();
-    let started = client.start_verification(with_key("desk", login("s"))).await.unwrap().into_inner().verification.unwrap();
+    let started = client
+        .start_verification(with_key("desk", login("s")))
+        .await
+        .unwrap()
+        .into_inner()
+        .verification
+        .unwrap();
     let code = service.code_of(&started.verification_id).await;
     let check = crate::harness::check_request(&started.verification_id, &code, "a");
     let refused = shape(client.check_code(with_key("desk", check.clone())).await);
     assert_eq!(refused, (Code::PermissionDenied, "ROLE_MISSING".to_owned()));
     let id = started.verification_id.clone();
-    let cancel = |reason: CancelReason| v1::CancelVerificationRequest { verification_id: id.clone(), reason: reason.into() };
-    let requested = client.cancel_verification(with_key("session", cancel(CancelReason::Requested))).await;
-    assert_eq!(shape(requested).1, "ROLE_MISSING", "a customer's session says only `not me`");
-    assert_eq!(shape(client.start_verification(with_key("session", login("t"))).await).1, "ROLE_MISSING");
-    let approved = client.check_code(with_key("session", check)).await.unwrap().into_inner();
+    let cancel = |reason: CancelReason| v1::CancelVerificationRequest {
+        verification_id: id.clone(),
+        reason: reason.into(),
+    };
+    let requested = client
+        .cancel_verification(with_key("session", cancel(CancelReason::Requested)))
+        .await;
+    assert_eq!(
+        shape(requested).1,
+        "ROLE_MISSING",
+        "a customer's session says only `not me`"
+    );
+    assert_eq!(
+        shape(
+            client
+                .start_verification(with_key("session", login("t")))
+                .await
+        )
+        .1,
+        "ROLE_MISSING"
+    );
+    let approved = client
+        .check_code(with_key("session", check))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(approved.verdict(), v1::Verdict::Approved);
 }
 
@@ -217,8 +356,14 @@ async fn an_unknown_caller_learns_nothing() {
     let service = Harness::new().await;
     let mut client = service.client.clone();
     for key in ["", "wrong"] {
-        let status = client.start_verification(with_key(key, login("s"))).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CALLER_UNKNOWN"));
+        let status = client
+            .start_verification(with_key(key, login("s")))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unauthenticated, "CALLER_UNKNOWN")
+        );
     }
     let bare = client.start_verification(login("s")).await;
     assert_eq!(shape(bare).0, Code::Unauthenticated);

@@ -9,7 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign::{app::Machine, domain::time::Timestamp, pb::v1, ports::system::Clock, system::SystemClock};
+use countersign::{
+    app::Machine, domain::time::Timestamp, pb::v1, ports::system::Clock, system::SystemClock,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,28 +23,56 @@ use crate::harness::{Harness, PATIENCE, Setup, http::get, login, reason, retry_a
 #[tokio::test]
 async fn net_01_a_message_above_sixteen_kib_is_refused() {
     let service = Harness::new().await;
-    let request = v1::StartVerificationRequest { subject: "x".repeat(17 * 1024), ..login("s") };
-    assert_eq!(service.start(request).await.unwrap_err().code(), Code::OutOfRange);
+    let request = v1::StartVerificationRequest {
+        subject: "x".repeat(17 * 1024),
+        ..login("s")
+    };
+    assert_eq!(
+        service.start(request).await.unwrap_err().code(),
+        Code::OutOfRange
+    );
     service.start(login("s")).await.unwrap();
 }
 
 #[tokio::test]
 async fn net_02_streams_above_the_limit_of_a_caller_are_shed() {
-    let service = Setup::default().with("GRPC__MAX_WATCHES_PER_CALLER", "2").start().await;
+    let service = Setup::default()
+        .with("GRPC__MAX_WATCHES_PER_CALLER", "2")
+        .start()
+        .await;
     let v = service.start(login("s")).await.unwrap();
-    let watch = || v1::WatchVerificationRequest { verification_id: v.verification_id.clone() };
+    let watch = || v1::WatchVerificationRequest {
+        verification_id: v.verification_id.clone(),
+    };
     let mut client = service.client.clone();
-    let first = client.watch_verification(service.request(watch())).await.unwrap();
-    let _second = client.watch_verification(service.request(watch())).await.unwrap();
-    let third = shape(client.watch_verification(service.request(watch())).await.map(|_| ()));
+    let first = client
+        .watch_verification(service.request(watch()))
+        .await
+        .unwrap();
+    let _second = client
+        .watch_verification(service.request(watch()))
+        .await
+        .unwrap();
+    let third = shape(
+        client
+            .watch_verification(service.request(watch()))
+            .await
+            .map(|_| ()),
+    );
     assert_eq!(third, (Code::ResourceExhausted, "OVERLOADED".to_owned()));
     drop(first);
     let again = async {
-        while client.watch_verification(service.request(watch())).await.is_err() {
+        while client
+            .watch_verification(service.request(watch()))
+            .await
+            .is_err()
+        {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, again).await.expect("a dropped stream makes room");
+    tokio::time::timeout(PATIENCE, again)
+        .await
+        .expect("a dropped stream makes room");
 }
 
 #[tokio::test]
@@ -50,29 +80,47 @@ async fn net_02_a_connection_has_a_bounded_number_of_streams() {
     let service = Harness::new().await;
     let mut stream = TcpStream::connect(service.reach.grpc).await.unwrap();
     // The preface and an empty SETTINGS frame (RFC 9113 §3.4, §6.5).
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
     let mut header = [0; 9];
     stream.read_exact(&mut header).await.unwrap();
     assert_eq!(header[3], 4, "the server speaks first with SETTINGS");
     let mut settings = vec![0; usize::from(header[1]) * 256 + usize::from(header[2])];
     stream.read_exact(&mut settings).await.unwrap();
     let value = |id: u8| {
-        let entry = settings.chunks(6).find(|entry| entry[0] == 0 && entry[1] == id).unwrap();
+        let entry = settings
+            .chunks(6)
+            .find(|entry| entry[0] == 0 && entry[1] == id)
+            .unwrap();
         u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]])
     };
     assert_eq!(value(3), 128, "SETTINGS_MAX_CONCURRENT_STREAMS");
-    assert_eq!(value(6), 16 * 1024, "SETTINGS_MAX_HEADER_LIST_SIZE (NET-04)");
+    assert_eq!(
+        value(6),
+        16 * 1024,
+        "SETTINGS_MAX_HEADER_LIST_SIZE (NET-04)"
+    );
 }
 
 #[tokio::test]
 async fn net_02_connections_above_the_limit_are_closed() {
-    let service = Setup::default().with("GRPC__MAX_CONNECTIONS", "2").start().await;
+    let service = Setup::default()
+        .with("GRPC__MAX_CONNECTIONS", "2")
+        .start()
+        .await;
     let _one_more = TcpStream::connect(service.reach.grpc).await.unwrap();
     let mut shed = TcpStream::connect(service.reach.grpc).await.unwrap();
     let mut byte = [0];
-    let end = tokio::time::timeout(PATIENCE, shed.read(&mut byte)).await.expect("it is closed, not left waiting");
+    let end = tokio::time::timeout(PATIENCE, shed.read(&mut byte))
+        .await
+        .expect("it is closed, not left waiting");
     assert_eq!(end.unwrap_or(0), 0);
-    service.start(login("s")).await.expect("who was there first is not touched");
+    service
+        .start(login("s"))
+        .await
+        .expect("who was there first is not touched");
 }
 
 /// A frame of HTTP/2 (RFC 9113 §4.1).
@@ -102,7 +150,10 @@ async fn ends(stream: &mut TcpStream) -> bool {
 async fn net_03_rapid_resets_end_the_connection_and_touch_nobody_else() {
     let service = Harness::new().await;
     let mut stream = TcpStream::connect(service.reach.grpc).await.unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
     // HPACK: `:method POST`, `:scheme http`, `:path /`, all from the static table.
     let headers = [0x83, 0x86, 0x84];
     let mut flood = Vec::new();
@@ -120,7 +171,10 @@ async fn net_03_rapid_resets_end_the_connection_and_touch_nobody_else() {
 async fn net_04_an_endless_list_of_headers_ends_the_connection() {
     let service = Harness::new().await;
     let mut stream = TcpStream::connect(service.reach.grpc).await.unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
     // A literal header without indexing, `a: ` and 100 bytes, again and again in CONTINUATION frames.
     let literal: Vec<u8> = [&[0, 1, b'a', 100][..], &[b'x'; 100]].concat();
     let mut flood = frame(1, 0, 1, &[0x83, 0x86, 0x84]);
@@ -139,7 +193,10 @@ async fn net_05_a_silent_connection_is_cut() {
     for _ in 0..500 {
         silent.push(TcpStream::connect(service.reach.grpc).await.unwrap());
     }
-    service.start(login("s")).await.expect("a good client is not touched");
+    service
+        .start(login("s"))
+        .await
+        .expect("a good client is not touched");
     for mut stream in silent {
         // The server's own SETTINGS come first, then the end.
         let mut rest = Vec::new();
@@ -153,14 +210,31 @@ async fn net_07_reflection_health_and_metrics_are_for_operators() {
     let service = Harness::new().await;
     let (http, admin) = (service.reach.http, service.reach.admin);
     for path in ["/metrics", "/livez", "/readyz"] {
-        assert!(get(admin, path).await.starts_with("HTTP/1.1 200"), "{path} on the admin listener");
-        assert!(get(http, path).await.starts_with("HTTP/1.1 404"), "{path} on the HTTP listener");
+        assert!(
+            get(admin, path).await.starts_with("HTTP/1.1 200"),
+            "{path} on the admin listener"
+        );
+        assert!(
+            get(http, path).await.starts_with("HTTP/1.1 404"),
+            "{path} on the HTTP listener"
+        );
     }
     // In production the callers' listener knows nothing but the service: see process.rs.
-    let channel = Endpoint::from_shared(format!("http://{admin}")).unwrap().connect().await.unwrap();
+    let channel = Endpoint::from_shared(format!("http://{admin}"))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
-    let answer = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap().into_inner();
-    assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    let answer = health
+        .check(tonic_health::pb::HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        answer.status(),
+        tonic_health::pb::health_check_response::ServingStatus::Serving
+    );
 }
 
 /// A clock that panics or stalls when told to.
@@ -187,7 +261,12 @@ async fn net_13_a_panic_is_one_internal_error() {
     let clock = Arc::new(BadClock::default());
     // A long poll keeps the sweep from taking the panic that is meant for the call.
     let setup = Setup::default().with("WORKER__POLL_MS", "60000");
-    let service = setup.start_on(Machine { clock: clock.clone(), ..Machine::default() }).await;
+    let service = setup
+        .start_on(Machine {
+            clock: clock.clone(),
+            ..Machine::default()
+        })
+        .await;
     service.start(login("before")).await.unwrap();
     let mut panicked = 0;
     for n in 0..20 {
@@ -195,7 +274,14 @@ async fn net_13_a_panic_is_one_internal_error() {
         // If it is taken after all, the probe of the health service was faster.
         if let Err(status) = service.start(login(&format!("s{n}"))).await {
             let shape = (status.code(), reason(&status), status.message().to_owned());
-            assert_eq!(shape, (Code::Internal, "INTERNAL".to_owned(), "internal error".to_owned()));
+            assert_eq!(
+                shape,
+                (
+                    Code::Internal,
+                    "INTERNAL".to_owned(),
+                    "internal error".to_owned()
+                )
+            );
             panicked += 1;
         }
     }
@@ -206,7 +292,9 @@ async fn net_13_a_panic_is_one_internal_error() {
 
 #[tokio::test]
 async fn a_caller_that_is_too_fast_is_told_when() {
-    let setup = Setup::default().with("SHIELD__CALLS_PER_S", "1").with("SHIELD__BURST", "3");
+    let setup = Setup::default()
+        .with("SHIELD__CALLS_PER_S", "1")
+        .with("SHIELD__BURST", "3");
     let service = setup.start().await;
     let mut refused = None;
     for n in 0..5 {
@@ -215,7 +303,10 @@ async fn a_caller_that_is_too_fast_is_told_when() {
         }
     }
     let status = refused.expect("five calls at once are more than three");
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CALLER_TOO_FAST"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "CALLER_TOO_FAST")
+    );
     assert!(retry_after(&status).is_some_and(|wait| wait <= Duration::from_secs(1)));
 }
 
@@ -224,16 +315,47 @@ async fn net_12_errors_tell_nothing_of_the_inside() {
     let service = Harness::new().await;
     let mut client = service.client.clone();
     let answers = [
-        client.start_verification(v1::StartVerificationRequest::default()).await.map(|_| ()),
-        client.start_verification(service.request(v1::StartVerificationRequest::default())).await.map(|_| ()),
-        client.check_code(service.request(v1::CheckCodeRequest::default())).await.map(|_| ()),
-        client.get_verification(service.request(v1::GetVerificationRequest::default())).await.map(|_| ()),
-        client.cancel_verification(service.request(v1::CancelVerificationRequest::default())).await.map(|_| ()),
-        client.resend_code(service.request(v1::ResendCodeRequest::default())).await.map(|_| ()),
+        client
+            .start_verification(v1::StartVerificationRequest::default())
+            .await
+            .map(|_| ()),
+        client
+            .start_verification(service.request(v1::StartVerificationRequest::default()))
+            .await
+            .map(|_| ()),
+        client
+            .check_code(service.request(v1::CheckCodeRequest::default()))
+            .await
+            .map(|_| ()),
+        client
+            .get_verification(service.request(v1::GetVerificationRequest::default()))
+            .await
+            .map(|_| ()),
+        client
+            .cancel_verification(service.request(v1::CancelVerificationRequest::default()))
+            .await
+            .map(|_| ()),
+        client
+            .resend_code(service.request(v1::ResendCodeRequest::default()))
+            .await
+            .map(|_| ()),
     ];
     for status in answers.into_iter().filter_map(Result::err) {
-        let all = format!("{} {}", status.message(), String::from_utf8_lossy(status.details()));
-        for inner in ["src/", ".rs", "panicked", "redb", "tonic", env!("CARGO_PKG_VERSION"), "/tmp", "/home"] {
+        let all = format!(
+            "{} {}",
+            status.message(),
+            String::from_utf8_lossy(status.details())
+        );
+        for inner in [
+            "src/",
+            ".rs",
+            "panicked",
+            "redb",
+            "tonic",
+            env!("CARGO_PKG_VERSION"),
+            "/tmp",
+            "/home",
+        ] {
             assert!(!all.contains(inner), "{all} tells {inner}");
         }
     }

@@ -36,9 +36,19 @@ pub struct Answer {
 }
 
 /// Calls the HTTP listener as it is, without a client that would mend anything.
-pub async fn call(service: &Harness, method: &str, path: &str, headers: &[(&str, String)], body: &str) -> Answer {
+pub async fn call(
+    service: &Harness,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &str,
+) -> Answer {
     let mut stream = TcpStream::connect(service.reach.http).await.unwrap();
-    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect::<Vec<_>>()
+        .concat();
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
@@ -48,12 +58,20 @@ pub async fn call(service: &Harness, method: &str, path: &str, headers: &[(&str,
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    Answer {
+        status,
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
 }
 
 fn jwt(secret: &str, claims: &Value) -> String {
     let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", encode(&json!({"alg": "HS256", "typ": "JWT"})), encode(claims));
+    let signed = format!(
+        "{}.{}",
+        encode(&json!({"alg": "HS256", "typ": "JWT"})),
+        encode(claims)
+    );
     let tag = MacKey::sha_256(secret.as_bytes()).sign(&[signed.as_bytes()]);
     format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(tag))
 }
@@ -63,21 +81,36 @@ fn hash(text: &str) -> String {
 }
 
 /// The headers by which a provider signs a call of `seconds`.
-pub fn sign(scheme: Scheme, secret: &str, (path, body): (&str, &str), seconds: u64) -> Vec<(&'static str, String)> {
+pub fn sign(
+    scheme: Scheme,
+    secret: &str,
+    (path, body): (&str, &str),
+    seconds: u64,
+) -> Vec<(&'static str, String)> {
     let url = format!("{PUBLIC}{path}");
     let id = unique("id");
     match scheme {
         Scheme::Twilio => {
-            let fields: BTreeSet<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-            let signed = url + &fields.into_iter().map(|(name, value)| name + &value).collect::<String>();
+            let fields: BTreeSet<(String, String)> = url::form_urlencoded::parse(body.as_bytes())
+                .into_owned()
+                .collect();
+            let signed = url
+                + &fields
+                    .into_iter()
+                    .map(|(name, value)| name + &value)
+                    .collect::<String>();
             let tag = MacKey::sha_1(secret.as_bytes()).sign(&[signed.as_bytes()]);
             vec![
                 ("x-twilio-signature", BASE64_STANDARD.encode(tag)),
-                ("content-type", "application/x-www-form-urlencoded".to_owned()),
+                (
+                    "content-type",
+                    "application/x-www-form-urlencoded".to_owned(),
+                ),
             ]
         }
         Scheme::Vonage => {
-            let claims = json!({"iss": "Vonage", "iat": seconds, "jti": id, "payload_hash": hash(body)});
+            let claims =
+                json!({"iss": "Vonage", "iat": seconds, "jti": id, "payload_hash": hash(body)});
             vec![("authorization", format!("Bearer {}", jwt(secret, &claims)))]
         }
         Scheme::Messagebird => {
@@ -86,12 +119,28 @@ pub fn sign(scheme: Scheme, secret: &str, (path, body): (&str, &str), seconds: u
         }
         Scheme::Meta => {
             let tag = MacKey::sha_256(secret.as_bytes()).sign(&[body.as_bytes()]);
-            vec![("x-hub-signature-256", format!("sha256={}", hex::encode(tag)))]
+            vec![(
+                "x-hub-signature-256",
+                format!("sha256={}", hex::encode(tag)),
+            )]
         }
-        Scheme::Basic => vec![("authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("infobip:{secret}"))))],
+        Scheme::Basic => vec![(
+            "authorization",
+            format!(
+                "Basic {}",
+                BASE64_STANDARD.encode(format!("infobip:{secret}"))
+            ),
+        )],
         Scheme::StandardWebhooks => {
-            let signature = WebhookKeys::parse([secret]).unwrap().sign(&id, seconds, body.as_bytes());
-            vec![("webhook-id", id), ("webhook-timestamp", seconds.to_string()), ("webhook-signature", signature)]
+            let signature =
+                WebhookKeys::parse([secret])
+                    .unwrap()
+                    .sign(&id, seconds, body.as_bytes());
+            vec![
+                ("webhook-id", id),
+                ("webhook-timestamp", seconds.to_string()),
+                ("webhook-signature", signature),
+            ]
         }
     }
 }
@@ -156,7 +205,10 @@ fn cases() -> Vec<Case> {
             kind: "infobip",
             keys: "api_key_file = \"SECRET\"\nfrom = \"Bank\"\nreceipts = { username = \"infobip\", secret_files = [\"SECRET\"] }\n",
             channel: Channel::Sms,
-            reply: (200, json!({"messages": [{"messageId": "REF", "status": {"groupId": 1}}]})),
+            reply: (
+                200,
+                json!({"messages": [{"messageId": "REF", "status": {"groupId": 1}}]}),
+            ),
             scheme: Scheme::Basic,
             told: None,
             delivered: r#"{"results":[{"bulkId":"b","messageId":"another","status":{"groupId":3,"groupName":"DELIVERED"}},{"bulkId":"b","messageId":"REF","to":"31612345678","status":{"groupId":3,"groupName":"DELIVERED","id":5,"name":"DELIVERED_TO_HANDSET"},"error":{"groupId":0,"id":0,"name":"NO_ERROR"}}]}"#,
@@ -188,32 +240,68 @@ impl Bed {
     pub async fn new(kind: &str, keys: &str, channel: Channel, reply: &(u16, Value)) -> Self {
         let provider = MockServer::start().await;
         let answer = ResponseTemplate::new(reply.0).set_body_json(&reply.1);
-        Mock::given(any()).respond_with(answer).mount(&provider).await;
+        Mock::given(any())
+            .respond_with(answer)
+            .mount(&provider)
+            .await;
         let setup = Setup::default().with("HTTP__PUBLIC_URL", PUBLIC);
         let secret = setup.dir.path().join("secret");
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
         let key = setup.dir.path().join("key.pem");
         if keys.contains("RSA") {
-            let pair = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+            let pair =
+                rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
+                    .unwrap();
             std::fs::write(&key, pair.serialize_pem()).unwrap();
         }
-        let keys = keys.replace("SECRET", secret.to_str().unwrap()).replace("RSA", key.to_str().unwrap());
-        let name = channel.as_str_name().trim_start_matches("CHANNEL_").to_lowercase();
+        let keys = keys
+            .replace("SECRET", secret.to_str().unwrap())
+            .replace("RSA", key.to_str().unwrap());
+        let name = channel
+            .as_str_name()
+            .trim_start_matches("CHANNEL_")
+            .to_lowercase();
         let (base, host) = (provider.uri(), provider.address().to_string());
         let own = format!("kind = \"{kind}\"\nbase_url = \"{base}\"\nallow_hosts = [\"{host}\"]\n");
         let file = format!("[senders.p]\n{own}{keys}\n[routes.{name}]\nsenders = [\"p\"]\n");
-        Self { service: setup.file(&file).start().await, provider }
+        Self {
+            service: setup.file(&file).start().await,
+            provider,
+        }
     }
 
     /// Starts, and waits until the provider has the message; gives the verification and what the provider got.
     pub async fn sent(&self, channel: Channel) -> (String, BTreeMap<String, Value>) {
         let recipients = vec![recipient(channel, NUMBER)];
-        let start = v1::StartVerificationRequest { recipients, locale: "nl".to_owned(), ..login(&unique("s")) };
+        let start = v1::StartVerificationRequest {
+            recipients,
+            locale: "nl".to_owned(),
+            ..login(&unique("s"))
+        };
         let v = self.service.start(start).await.unwrap();
-        self.service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
-        let body = self.provider.received_requests().await.unwrap().pop().unwrap().body;
-        let form = || url::form_urlencoded::parse(&body).into_owned().map(|(name, value)| (name, Value::String(value))).collect();
-        (v.verification_id, serde_json::from_slice(&body).unwrap_or_else(|_| form()))
+        self.service
+            .until(&v.verification_id, |v| {
+                v.deliveries[0].status() == DeliveryStatus::Sent
+            })
+            .await;
+        let body = self
+            .provider
+            .received_requests()
+            .await
+            .unwrap()
+            .pop()
+            .unwrap()
+            .body;
+        let form = || {
+            url::form_urlencoded::parse(&body)
+                .into_owned()
+                .map(|(name, value)| (name, Value::String(value)))
+                .collect()
+        };
+        (
+            v.verification_id,
+            serde_json::from_slice(&body).unwrap_or_else(|_| form()),
+        )
     }
 
     pub async fn delivery(&self, id: &str) -> (DeliveryStatus, String) {
@@ -237,17 +325,38 @@ impl Case {
 
     async fn told(&self, bed: &Bed, said: &str) -> Told {
         let (verification, got) = bed.sent(self.channel).await;
-        let url = self.told.map(|field| got[field].as_str().unwrap().to_owned());
-        let path = url.map_or("/callbacks/p".to_owned(), |url| url.strip_prefix(PUBLIC).unwrap().to_owned());
+        let url = self
+            .told
+            .map(|field| got[field].as_str().unwrap().to_owned());
+        let path = url.map_or("/callbacks/p".to_owned(), |url| {
+            url.strip_prefix(PUBLIC).unwrap().to_owned()
+        });
         match said.strip_prefix('?') {
-            Some(_) => Told { verification, path: path + said, body: String::new(), method: "GET" },
-            None => Told { verification, path, body: said.to_owned(), method: "POST" },
+            Some(_) => Told {
+                verification,
+                path: path + said,
+                body: String::new(),
+                method: "GET",
+            },
+            None => Told {
+                verification,
+                path,
+                body: said.to_owned(),
+                method: "POST",
+            },
         }
     }
 
     async fn tell(&self, bed: &Bed, told: &Told) -> u16 {
-        let headers = sign(self.scheme, SECRET, (&told.path, &told.body), now(&bed.service));
-        call(&bed.service, told.method, &told.path, &headers, &told.body).await.status
+        let headers = sign(
+            self.scheme,
+            SECRET,
+            (&told.path, &told.body),
+            now(&bed.service),
+        );
+        call(&bed.service, told.method, &told.path, &headers, &told.body)
+            .await
+            .status
     }
 }
 
@@ -258,27 +367,65 @@ async fn hook_05_receipts_of_every_preset_move_their_delivery_and_never_backward
         let told = case.told(&bed, case.undelivered).await;
         assert_eq!(case.tell(&bed, &told).await, 204, "{}", case.kind);
         let found = bed.delivery(&told.verification).await;
-        assert_eq!(found, (DeliveryStatus::Undelivered, case.reason.to_owned()), "{}", case.kind);
+        assert_eq!(
+            found,
+            (DeliveryStatus::Undelivered, case.reason.to_owned()),
+            "{}",
+            case.kind
+        );
 
         let delivered = match case.told {
             // The same address: it is of this message.
-            Some(_) if told.method == "POST" => Told { body: case.delivered.to_owned(), ..told },
-            Some(_) => Told { path: told.path.split('?').next().unwrap().to_owned() + case.delivered, ..told },
-            None => Told { body: case.delivered.to_owned(), ..told },
+            Some(_) if told.method == "POST" => Told {
+                body: case.delivered.to_owned(),
+                ..told
+            },
+            Some(_) => Told {
+                path: told.path.split('?').next().unwrap().to_owned() + case.delivered,
+                ..told
+            },
+            None => Told {
+                body: case.delivered.to_owned(),
+                ..told
+            },
         };
         assert_eq!(case.tell(&bed, &delivered).await, 204, "{}", case.kind);
-        assert_eq!(bed.delivery(&delivered.verification).await.0, DeliveryStatus::Delivered, "{}", case.kind);
-        assert_eq!(bed.service.get(&delivered.verification).await.unwrap().status(), VerificationStatus::Pending);
+        assert_eq!(
+            bed.delivery(&delivered.verification).await.0,
+            DeliveryStatus::Delivered,
+            "{}",
+            case.kind
+        );
+        assert_eq!(
+            bed.service
+                .get(&delivered.verification)
+                .await
+                .unwrap()
+                .status(),
+            VerificationStatus::Pending
+        );
 
         // The provider says the other again: what arrived stays.
         let (path, body) = if delivered.method == "GET" {
-            (delivered.path.split('?').next().unwrap().to_owned() + case.undelivered, String::new())
+            (
+                delivered.path.split('?').next().unwrap().to_owned() + case.undelivered,
+                String::new(),
+            )
         } else {
             (delivered.path.clone(), case.undelivered.to_owned())
         };
-        let late = Told { path, body, ..delivered };
+        let late = Told {
+            path,
+            body,
+            ..delivered
+        };
         assert_eq!(case.tell(&bed, &late).await, 204, "{}", case.kind);
-        assert_eq!(bed.delivery(&late.verification).await.0, DeliveryStatus::Delivered, "{}", case.kind);
+        assert_eq!(
+            bed.delivery(&late.verification).await.0,
+            DeliveryStatus::Delivered,
+            "{}",
+            case.kind
+        );
     }
 }
 
@@ -291,31 +438,74 @@ async fn hook_02_forged_old_and_early_calls_of_every_preset_have_no_effect() {
         let forged = [
             Vec::new(),
             sign(case.scheme, OTHER, signed, seconds),
-            sign(case.scheme, "", signed, seconds).into_iter().filter(|_| case.scheme != Scheme::StandardWebhooks).collect(),
-            sign(case.scheme, SECRET, (&format!("{}x", told.path), &format!("{} ", told.body)), seconds),
+            sign(case.scheme, "", signed, seconds)
+                .into_iter()
+                .filter(|_| case.scheme != Scheme::StandardWebhooks)
+                .collect(),
+            sign(
+                case.scheme,
+                SECRET,
+                (&format!("{}x", told.path), &format!("{} ", told.body)),
+                seconds,
+            ),
         ];
         // The password of basic stands for itself, whatever is said with it.
-        let forged: Vec<_> = forged.into_iter().take(if case.scheme == Scheme::Basic { 3 } else { 4 }).collect();
+        let forged: Vec<_> = forged
+            .into_iter()
+            .take(if case.scheme == Scheme::Basic { 3 } else { 4 })
+            .collect();
         let has_time = matches!(case.scheme, Scheme::Vonage | Scheme::Messagebird);
-        let untimely = [seconds - 301, seconds + 301].map(|seconds| sign(case.scheme, SECRET, signed, seconds));
-        for headers in forged.into_iter().chain(untimely.into_iter().filter(|_| has_time)) {
+        let untimely = [seconds - 301, seconds + 301]
+            .map(|seconds| sign(case.scheme, SECRET, signed, seconds));
+        for headers in forged
+            .into_iter()
+            .chain(untimely.into_iter().filter(|_| has_time))
+        {
             let answer = call(&bed.service, told.method, &told.path, &headers, &told.body).await;
-            assert_eq!((answer.status, answer.body.as_str()), (401, ""), "{} {headers:?}", case.kind);
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (401, ""),
+                "{} {headers:?}",
+                case.kind
+            );
         }
-        assert_eq!(bed.delivery(&told.verification).await.0, DeliveryStatus::Sent, "{}", case.kind);
-        assert_eq!(case.tell(&bed, &told).await, 204, "{}: the right one is taken", case.kind);
+        assert_eq!(
+            bed.delivery(&told.verification).await.0,
+            DeliveryStatus::Sent,
+            "{}",
+            case.kind
+        );
+        assert_eq!(
+            case.tell(&bed, &told).await,
+            204,
+            "{}: the right one is taken",
+            case.kind
+        );
     }
 }
 
 #[tokio::test]
 async fn hook_02_a_call_with_an_id_is_taken_once() {
-    for case in cases().into_iter().filter(|case| matches!(case.scheme, Scheme::Vonage | Scheme::Messagebird)) {
+    for case in cases()
+        .into_iter()
+        .filter(|case| matches!(case.scheme, Scheme::Vonage | Scheme::Messagebird))
+    {
         let bed = case.bed().await;
         let told = case.told(&bed, case.delivered).await;
-        let headers = sign(case.scheme, SECRET, (&told.path, &told.body), now(&bed.service));
+        let headers = sign(
+            case.scheme,
+            SECRET,
+            (&told.path, &told.body),
+            now(&bed.service),
+        );
         for status in [204, 409, 409] {
             let answer = call(&bed.service, told.method, &told.path, &headers, &told.body).await;
-            assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{}", case.kind);
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (status, ""),
+                "{}",
+                case.kind
+            );
         }
     }
 }
@@ -333,8 +523,12 @@ pub fn own(setup: Setup) -> Setup {
          secret_files = [\"{}\"]\nreceipts = {{ secret_files = {files:?} }}\n",
         files[0]
     );
-    let routes = ["sms", "voice", "whatsapp", "push"].map(|channel| format!("[routes.{channel}]\nsenders = [\"screen\"]\n"));
-    setup.with("HTTP__PUBLIC_URL", PUBLIC).file(&format!("{file}[senders.screen]\nkind = \"outbox\"\n{}", routes.concat()))
+    let routes = ["sms", "voice", "whatsapp", "push"]
+        .map(|channel| format!("[routes.{channel}]\nsenders = [\"screen\"]\n"));
+    setup.with("HTTP__PUBLIC_URL", PUBLIC).file(&format!(
+        "{file}[senders.screen]\nkind = \"outbox\"\n{}",
+        routes.concat()
+    ))
 }
 
 pub const DELIVERED: &str = r#"{"type":"message.receipt","data":{"status":"delivered"}}"#;
@@ -342,9 +536,21 @@ pub const DELIVERED: &str = r#"{"type":"message.receipt","data":{"status":"deliv
 /// A verification whose message was taken, and where its receipts go.
 pub async fn taken(service: &Harness) -> (String, String) {
     let v = service.start(login(&unique("s"))).await.unwrap();
-    service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
-    let message = service.recorder.all().into_iter().find(|m| m.verification.to_string() == v.verification_id).unwrap();
-    (v.verification_id, format!("/callbacks/outbox/{}", message.receipt.as_str()))
+    service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == DeliveryStatus::Sent
+        })
+        .await;
+    let message = service
+        .recorder
+        .all()
+        .into_iter()
+        .find(|m| m.verification.to_string() == v.verification_id)
+        .unwrap();
+    (
+        v.verification_id,
+        format!("/callbacks/outbox/{}", message.receipt.as_str()),
+    )
 }
 
 async fn post(service: &Harness, path: &str, headers: &[(&str, String)], body: &str) -> u16 {
@@ -354,7 +560,10 @@ async fn post(service: &Harness, path: &str, headers: &[(&str, String)], body: &
 #[tokio::test]
 async fn hook_05_an_operators_own_service_tells_what_became_of_its_message() {
     let receiver = MockServer::start().await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(204))
+        .mount(&receiver)
+        .await;
     let setup = Setup::default().with("HTTP__PUBLIC_URL", PUBLIC);
     let files = [("out", OTHER), ("in", SECRET)].map(|(name, secret)| {
         let path = setup.dir.path().join(name);
@@ -369,16 +578,39 @@ async fn hook_05_an_operators_own_service_tells_what_became_of_its_message() {
         files[0],
         files[1]
     );
-    let bed = Bed { service: setup.file(&file).start().await, provider: receiver };
+    let bed = Bed {
+        service: setup.file(&file).start().await,
+        provider: receiver,
+    };
     let (id, got) = bed.sent(Channel::Sms).await;
-    let path = got["data"]["receipt_url"].as_str().unwrap().strip_prefix(PUBLIC).unwrap();
+    let path = got["data"]["receipt_url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix(PUBLIC)
+        .unwrap();
     let body = r#"{"type":"message.receipt","data":{"status":"undelivered","reason":"phone_off"}}"#;
     // What we signed for the service does not come back as its word.
-    let own = sign(Scheme::StandardWebhooks, OTHER, (path, body), now(&bed.service));
+    let own = sign(
+        Scheme::StandardWebhooks,
+        OTHER,
+        (path, body),
+        now(&bed.service),
+    );
     assert_eq!(post(&bed.service, path, &own, body).await, 401);
-    let headers = sign(Scheme::StandardWebhooks, SECRET, (path, body), now(&bed.service));
+    let headers = sign(
+        Scheme::StandardWebhooks,
+        SECRET,
+        (path, body),
+        now(&bed.service),
+    );
     assert_eq!(post(&bed.service, path, &headers, body).await, 204);
-    assert_eq!(bed.delivery(&id).await, (DeliveryStatus::Undelivered, "undelivered_phone_off".to_owned()));
+    assert_eq!(
+        bed.delivery(&id).await,
+        (
+            DeliveryStatus::Undelivered,
+            "undelivered_phone_off".to_owned()
+        )
+    );
 }
 
 #[tokio::test]
@@ -386,12 +618,24 @@ async fn hook_02_an_id_is_remembered_for_as_long_as_its_time_is_good() {
     let service = own(Setup::default()).start().await;
     let (id, path) = taken(&service).await;
     // As early as it may be: it stays good for ten minutes.
-    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service) + 300);
+    let headers = sign(
+        Scheme::StandardWebhooks,
+        SECRET,
+        (&path, DELIVERED),
+        now(&service) + 300,
+    );
     assert_eq!(post(&service, &path, &headers, DELIVERED).await, 204);
-    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Delivered);
+    assert_eq!(
+        service.get(&id).await.unwrap().deliveries[0].status(),
+        DeliveryStatus::Delivered
+    );
     for passed in [0, 300, 299] {
         service.advance(passed);
-        assert_eq!(post(&service, &path, &headers, DELIVERED).await, 409, "repeated");
+        assert_eq!(
+            post(&service, &path, &headers, DELIVERED).await,
+            409,
+            "repeated"
+        );
     }
     service.advance(2);
     assert_eq!(post(&service, &path, &headers, DELIVERED).await, 401, "old");
@@ -403,9 +647,15 @@ async fn hook_02_two_secrets_are_good_during_a_rotation_and_no_third() {
     let third = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     for (secret, status) in [(SECRET, 204), (OTHER, 204), (third, 401)] {
         let (id, path) = taken(&service).await;
-        let headers = sign(Scheme::StandardWebhooks, secret, (&path, DELIVERED), now(&service));
+        let headers = sign(
+            Scheme::StandardWebhooks,
+            secret,
+            (&path, DELIVERED),
+            now(&service),
+        );
         assert_eq!(post(&service, &path, &headers, DELIVERED).await, status);
-        let is_delivered = service.get(&id).await.unwrap().deliveries[0].status() == DeliveryStatus::Delivered;
+        let is_delivered =
+            service.get(&id).await.unwrap().deliveries[0].status() == DeliveryStatus::Delivered;
         assert_eq!(is_delivered, status == 204);
     }
 }
@@ -415,16 +665,46 @@ async fn hook_05_no_word_of_a_provider_approves_or_ends_anything() {
     let service = own(Setup::default()).start().await;
     let v = service.start(login("s")).await.unwrap();
     let code = service.code_of(&v.verification_id).await;
-    service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
-    let path = format!("/callbacks/outbox/{}", service.recorder.all()[0].receipt.as_str());
-    for status in ["approved", "APPROVED", "rejected", "canceled", "undelivered", "delivered"] {
+    service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == DeliveryStatus::Sent
+        })
+        .await;
+    let path = format!(
+        "/callbacks/outbox/{}",
+        service.recorder.all()[0].receipt.as_str()
+    );
+    for status in [
+        "approved",
+        "APPROVED",
+        "rejected",
+        "canceled",
+        "undelivered",
+        "delivered",
+    ] {
         let body = json!({"type": "verification.approved", "data": {"status": status, "verdict": "APPROVED"}}).to_string();
-        let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, &body), now(&service));
-        assert_eq!(post(&service, &path, &headers, &body).await, 204, "{status}");
+        let headers = sign(
+            Scheme::StandardWebhooks,
+            SECRET,
+            (&path, &body),
+            now(&service),
+        );
+        assert_eq!(
+            post(&service, &path, &headers, &body).await,
+            204,
+            "{status}"
+        );
         let found = service.get(&v.verification_id).await.unwrap();
-        assert_eq!((found.status(), found.attempts_left), (VerificationStatus::Pending, v.attempts_left), "{status}");
+        assert_eq!(
+            (found.status(), found.attempts_left),
+            (VerificationStatus::Pending, v.attempts_left),
+            "{status}"
+        );
     }
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
 }
 
 #[tokio::test]
@@ -447,10 +727,22 @@ async fn hook_02_what_does_not_exist_looks_the_same_whatever_it_is() {
         format!("/calls/outbox/{token}"),
         format!("/calls/nobody/{token}"),
     ] {
-        let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
+        let headers = sign(
+            Scheme::StandardWebhooks,
+            SECRET,
+            (&path, DELIVERED),
+            now(&service),
+        );
         let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
         assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{path}");
-        seen.push(answer.head.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n"));
+        seen.push(
+            answer
+                .head
+                .lines()
+                .filter(|line| !line.starts_with("date:"))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
     }
     seen.dedup();
     assert_eq!(seen.len(), 1, "{seen:?}");
@@ -463,13 +755,27 @@ async fn hook_02_a_genuine_call_about_an_unknown_message_is_taken_and_does_nothi
     let unknown = r#"{"data":{"status":"delivered","reference":"never-heard-of"}}"#;
     let nameless = r#"{"data":{"status":"delivered"}}"#;
     for body in [unknown, nameless, "{}", "[]"] {
-        let headers = sign(Scheme::StandardWebhooks, SECRET, ("/callbacks/outbox", body), now(&service));
-        assert_eq!(post(&service, "/callbacks/outbox", &headers, body).await, 204, "{body}");
+        let headers = sign(
+            Scheme::StandardWebhooks,
+            SECRET,
+            ("/callbacks/outbox", body),
+            now(&service),
+        );
+        assert_eq!(
+            post(&service, "/callbacks/outbox", &headers, body).await,
+            204,
+            "{body}"
+        );
     }
     // Longer than its verification is remembered.
     service.advance(3600 + 900);
     service.get(&id).await.ok();
-    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
+    let headers = sign(
+        Scheme::StandardWebhooks,
+        SECRET,
+        (&path, DELIVERED),
+        now(&service),
+    );
     assert_eq!(post(&service, &path, &headers, DELIVERED).await, 204);
 }
 
@@ -478,22 +784,41 @@ async fn hook_02_a_malformed_or_huge_call_is_refused() {
     let service = own(Setup::default()).start().await;
     let (id, path) = taken(&service).await;
     for body in ["", "not json", "{\"data\":"] {
-        let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, body), now(&service));
+        let headers = sign(
+            Scheme::StandardWebhooks,
+            SECRET,
+            (&path, body),
+            now(&service),
+        );
         assert_eq!(post(&service, &path, &headers, body).await, 400, "{body}");
     }
     let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(64 * 1024));
-    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, &huge), now(&service));
+    let headers = sign(
+        Scheme::StandardWebhooks,
+        SECRET,
+        (&path, &huge),
+        now(&service),
+    );
     assert_eq!(post(&service, &path, &headers, &huge).await, 413);
     let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, ""), now(&service));
-    assert_eq!(call(&service, "GET", &path, &headers, "").await.status, 400, "this provider posts");
-    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Sent);
+    assert_eq!(
+        call(&service, "GET", &path, &headers, "").await.status,
+        400,
+        "this provider posts"
+    );
+    assert_eq!(
+        service.get(&id).await.unwrap().deliveries[0].status(),
+        DeliveryStatus::Sent
+    );
 }
 
 #[tokio::test]
 async fn hook_02_a_challenge_is_answered_to_who_knows_the_token() {
     let case = cases().pop().unwrap();
     let bed = case.bed().await;
-    let ask = |token: &str| format!("/callbacks/p?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444");
+    let ask = |token: &str| {
+        format!("/callbacks/p?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444")
+    };
     let encoded: String = url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
     let right = call(&bed.service, "GET", &ask(&encoded), &[], "").await;
     assert_eq!((right.status, right.body.as_str()), (200, "1158201444"));
@@ -504,7 +829,10 @@ async fn hook_02_a_challenge_is_answered_to_who_knows_the_token() {
 #[tokio::test]
 async fn without_a_public_address_there_are_no_callbacks_and_none_are_offered() {
     let provider = MockServer::start().await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(201).set_body_json(json!({"sid": "SM1"}))).mount(&provider).await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(201).set_body_json(json!({"sid": "SM1"})))
+        .mount(&provider)
+        .await;
     let setup = Setup::default();
     let secret = setup.dir.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -514,8 +842,16 @@ async fn without_a_public_address_there_are_no_callbacks_and_none_are_offered() 
         provider.uri(),
         provider.address()
     );
-    let bed = Bed { service: setup.file(&file).start().await, provider };
+    let bed = Bed {
+        service: setup.file(&file).start().await,
+        provider,
+    };
     let (_, got) = bed.sent(Channel::Sms).await;
     assert!(!got.contains_key("StatusCallback"), "{got:?}");
-    assert_eq!(call(&bed.service, "POST", "/callbacks/p", &[], "").await.status, 404);
+    assert_eq!(
+        call(&bed.service, "POST", "/callbacks/p", &[], "")
+            .await
+            .status,
+        404
+    );
 }

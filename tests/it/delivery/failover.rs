@@ -33,7 +33,10 @@ const OPEN_S: u64 = 100;
 
 fn setup(senders: &str, route: &str) -> Setup {
     let file = format!("{senders}[routes.email]\nsenders = [{route}]\n");
-    let setup = Setup::default().with("WORKER__CONCURRENCY", &HANDS.to_string()).with("WORKER__POLL_MS", "10").file(&file);
+    let setup = Setup::default()
+        .with("WORKER__CONCURRENCY", &HANDS.to_string())
+        .with("WORKER__POLL_MS", "10")
+        .file(&file);
     setup.with("BREAKER__OPEN_S", &OPEN_S.to_string())
 }
 
@@ -57,7 +60,10 @@ async fn start(fleet: &[Harness], count: usize) -> Vec<String> {
         let service = &fleet[n % fleet.len()];
         let (mut client, request) = (service.client.clone(), service.request(login(&unique("s"))));
         starts.spawn(async move {
-            let answer = client.start_verification(request).await.expect("the start is taken");
+            let answer = client
+                .start_verification(request)
+                .await
+                .expect("the start is taken");
             answer.into_inner().verification.unwrap().verification_id
         });
     }
@@ -66,7 +72,11 @@ async fn start(fleet: &[Harness], count: usize) -> Vec<String> {
 }
 
 /// Waits until each has an end that fits, while time passes so slowly that the codes outlive it.
-async fn settle(fleet: &[Harness], ids: &[String], fits: impl Fn(&v1::Delivery) -> bool) -> Vec<v1::Delivery> {
+async fn settle(
+    fleet: &[Harness],
+    ids: &[String],
+    fits: impl Fn(&v1::Delivery) -> bool,
+) -> Vec<v1::Delivery> {
     let mut deliveries = Vec::new();
     for id in ids {
         let find = async {
@@ -81,7 +91,10 @@ async fn settle(fleet: &[Harness], ids: &[String], fits: impl Fn(&v1::Delivery) 
             }
         };
         let Ok(found) = tokio::time::timeout(PATIENCE, find).await else {
-            panic!("it does not end: {:?}", fleet[0].get(id).await.unwrap().deliveries[0])
+            panic!(
+                "it does not end: {:?}",
+                fleet[0].get(id).await.unwrap().deliveries[0]
+            )
         };
         deliveries.push(found);
     }
@@ -92,8 +105,13 @@ fn is_sent(delivery: &v1::Delivery) -> bool {
     delivery.status() == DeliveryStatus::Sent
 }
 
-fn by<'a>(deliveries: &'a [v1::Delivery], sender: &'a str) -> impl Iterator<Item = &'a v1::Delivery> {
-    deliveries.iter().filter(move |delivery| delivery.sender == sender)
+fn by<'a>(
+    deliveries: &'a [v1::Delivery],
+    sender: &'a str,
+) -> impl Iterator<Item = &'a v1::Delivery> {
+    deliveries
+        .iter()
+        .filter(move |delivery| delivery.sender == sender)
 }
 
 /// No message came twice to one provider, and each has one code wherever it came.
@@ -101,9 +119,17 @@ fn assert_none_twice(providers: &[&Provider]) {
     let mut codes = HashMap::new();
     for got in providers.iter().map(|provider| provider.got()) {
         let ids: HashSet<_> = got.iter().map(|got| &got.delivery).collect();
-        assert_eq!(ids.len(), got.len(), "a message came twice to the same provider");
+        assert_eq!(
+            ids.len(),
+            got.len(),
+            "a message came twice to the same provider"
+        );
         for Got { delivery, code } in got {
-            assert_eq!(codes.entry(delivery).or_insert_with(|| code.clone()), &code, "another code by another road");
+            assert_eq!(
+                codes.entry(delivery).or_insert_with(|| code.clone()),
+                &code,
+                "another code by another road"
+            );
         }
     }
 }
@@ -112,23 +138,37 @@ fn assert_none_twice(providers: &[&Provider]) {
 fn says_open(service: &Harness, sender: &str) -> bool {
     let named = format!("{sender:?}");
     let complaints = service.reach.service.complaints();
-    complaints.iter().any(|complaint| complaint.word == "sender_open" && complaint.text.contains(&named))
+    complaints
+        .iter()
+        .any(|complaint| complaint.word == "sender_open" && complaint.text.contains(&named))
 }
 
 /// Waits until every process says of this sender that it is open, or that it is not.
 async fn until_open(fleet: &[Harness], sender: &str, open: bool) {
     let all = async {
-        while fleet.iter().any(|service| says_open(service, sender) != open) {
+        while fleet
+            .iter()
+            .any(|service| says_open(service, sender) != open)
+        {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, all).await.expect("the whole fleet hears of it");
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("the whole fleet hears of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rf18_a_provider_that_is_killed_loses_no_message_and_comes_back_by_itself() {
-    let (a, b) = (Provider::start(Answer::Taken).await, Provider::start(Answer::Taken).await);
-    let fleet = fleet(&setup(&format!("{}{}", a.section("a"), b.section("b")), "\"a\", \"b\"")).await;
+    let (a, b) = (
+        Provider::start(Answer::Taken).await,
+        Provider::start(Answer::Taken).await,
+    );
+    let fleet = fleet(&setup(
+        &format!("{}{}", a.section("a"), b.section("b")),
+        "\"a\", \"b\"",
+    ))
+    .await;
     let killed = async {
         a.wait_for(KILL_AFTER).await;
         a.kill().await;
@@ -139,33 +179,63 @@ async fn rf18_a_provider_that_is_killed_loses_no_message_and_comes_back_by_itsel
     let (by_a, by_b) = (by(&deliveries, "a").count(), by(&deliveries, "b").count());
     assert_eq!(by_a + by_b, VERIFICATIONS, "each is delivered");
     let taken: HashSet<_> = b.got().into_iter().map(|got| got.delivery).collect();
-    assert!(by(&deliveries, "b").all(|delivery| taken.contains(&delivery.delivery_id)), "what is sent by b, b has");
+    assert!(
+        by(&deliveries, "b").all(|delivery| taken.contains(&delivery.delivery_id)),
+        "what is sent by b, b has"
+    );
     // Each hand writes down what a message did to the breaker before it takes another. So those that open it are counted,
     // and each hand can have one more on its way to a provider of which it has not heard yet.
-    let failed: u32 = by(&deliveries, "b").map(|delivery| delivery.tries - 1).sum();
+    let failed: u32 = by(&deliveries, "b")
+        .map(|delivery| delivery.tries - 1)
+        .sum();
     let bound = FAILURES + HANDS * fleet.len();
-    assert!((FAILURES..=bound).contains(&usize::try_from(failed).unwrap()), "{failed} failed, and {bound} are the most");
+    assert!(
+        (FAILURES..=bound).contains(&usize::try_from(failed).unwrap()),
+        "{failed} failed, and {bound} are the most"
+    );
 
     until_open(&fleet, "a", true).await;
     for service in &fleet {
         let page = get(service.reach.admin, "/readyz").await;
-        assert!(page.contains("ready") && page.contains("degraded: sender_open: the sender \"a\""), "{page}");
-        assert!(get(service.reach.admin, "/metrics").await.contains("countersign_sender_open{sender=\"a\"}"));
+        assert!(
+            page.contains("ready") && page.contains("degraded: sender_open: the sender \"a\""),
+            "{page}"
+        );
+        assert!(
+            get(service.reach.admin, "/metrics")
+                .await
+                .contains("countersign_sender_open{sender=\"a\"}")
+        );
     }
     a.revive().await;
     let before = a.got().len();
     let others = start(&fleet, 50).await;
     let deliveries = settle(&fleet, &others, is_sent).await;
-    assert_eq!((a.got().len(), by(&deliveries, "b").count()), (before, 50), "while it is open nobody asks it");
-    assert!(deliveries.iter().all(|delivery| delivery.tries == 1), "to be passed over is no try");
+    assert_eq!(
+        (a.got().len(), by(&deliveries, "b").count()),
+        (before, 50),
+        "while it is open nobody asks it"
+    );
+    assert!(
+        deliveries.iter().all(|delivery| delivery.tries == 1),
+        "to be passed over is no try"
+    );
 
     fleet[0].advance(OPEN_S);
     let probe = start(&fleet, 1).await;
-    assert_eq!(settle(&fleet, &probe, is_sent).await[0].sender, "a", "one message tries it");
+    assert_eq!(
+        settle(&fleet, &probe, is_sent).await[0].sender,
+        "a",
+        "one message tries it"
+    );
     until_open(&fleet, "a", false).await;
     let again = start(&fleet, 50).await;
     let deliveries = settle(&fleet, &again, is_sent).await;
-    assert_eq!(by(&deliveries, "a").count(), 50, "all is as before, in the whole fleet");
+    assert_eq!(
+        by(&deliveries, "a").count(),
+        50,
+        "all is as before, in the whole fleet"
+    );
     assert_none_twice(&[&a, &b]);
 }
 
@@ -177,9 +247,15 @@ async fn with_no_other_sender_messages_wait_and_one_of_them_probes() {
     let ids = start(&fleet, 3 * FAILURES).await;
     until_open(&fleet, "a", true).await;
     // Many looks while it is open: none of them is a try.
-    let queued = settle(&fleet, &ids, |delivery| delivery.status() == DeliveryStatus::Queued).await;
+    let queued = settle(&fleet, &ids, |delivery| {
+        delivery.status() == DeliveryStatus::Queued
+    })
+    .await;
     let tried: u32 = queued.iter().map(|delivery| delivery.tries).sum();
-    assert!(usize::try_from(tried).unwrap() <= FAILURES + HANDS * fleet.len(), "{tried} tries");
+    assert!(
+        usize::try_from(tried).unwrap() <= FAILURES + HANDS * fleet.len(),
+        "{tried} tries"
+    );
 
     a.answer(Answer::Silent);
     a.revive().await;
@@ -205,20 +281,35 @@ async fn a_poison_message_opens_no_breaker() {
     let poison = start(&fleet, 1).await;
     // It is tried until nobody tries it any more, and each time the provider falls over it.
     let failed = async {
-        while fleet[0].get(&poison[0]).await.unwrap().deliveries[0].status() != DeliveryStatus::Failed {
+        while fleet[0].get(&poison[0]).await.unwrap().deliveries[0].status()
+            != DeliveryStatus::Failed
+        {
             fleet[0].pass(Duration::from_millis(500)).await;
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, failed).await.expect("it ends");
+    tokio::time::timeout(PATIENCE, failed)
+        .await
+        .expect("it ends");
     assert!(a.got().len() > FAILURES, "{} tries", a.got().len());
     a.answer(Answer::Status(400, "", String::new()));
     let unfit = start(&fleet, 2 * FAILURES).await;
-    let deliveries = settle(&fleet, &unfit, |delivery| delivery.status() == DeliveryStatus::Failed).await;
-    assert!(deliveries.iter().all(|delivery| delivery.failure == "sender_refused"));
+    let deliveries = settle(&fleet, &unfit, |delivery| {
+        delivery.status() == DeliveryStatus::Failed
+    })
+    .await;
+    assert!(
+        deliveries
+            .iter()
+            .all(|delivery| delivery.failure == "sender_refused")
+    );
     a.answer(Answer::Taken);
     let next = start(&fleet, 1).await;
-    assert_eq!(settle(&fleet, &next, is_sent).await[0].tries, 1, "the next message goes through at once");
+    assert_eq!(
+        settle(&fleet, &next, is_sent).await[0].tries,
+        1,
+        "the next message goes through at once"
+    );
     assert!(fleet.iter().all(|service| !says_open(service, "a")));
 }
 
@@ -239,11 +330,17 @@ async fn what_was_not_taken_is_never_reported_as_sent() {
         (status(202, "{\"id\": \"x\"}"), "unknown_answer"),
         (status(401, ""), "login_refused"),
         (status(201, "<html>log in first</html>"), "malformed_reply"),
-        (status(201, &format!("{{\"id\": \"{}\"}}", "x".repeat(70_000))), "oversized_reply"),
+        (
+            status(201, &format!("{{\"id\": \"{}\"}}", "x".repeat(70_000))),
+            "oversized_reply",
+        ),
         (status(302, ""), "redirected"),
         (status(400, ""), "sender_refused"),
     ] {
-        let (delivery, got) = alone(answer, |delivery| delivery.status() == DeliveryStatus::Failed).await;
+        let (delivery, got) = alone(answer, |delivery| {
+            delivery.status() == DeliveryStatus::Failed
+        })
+        .await;
         assert_eq!((delivery.failure.as_str(), got.len()), (reason, 1));
     }
 }
@@ -262,11 +359,16 @@ async fn hook_04_a_busy_provider_is_asked_again_when_it_says_and_no_sooner() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, again).await.expect("it is asked again");
+        tokio::time::timeout(PATIENCE, again)
+            .await
+            .expect("it is asked again");
         let waited = fleet[0].clock.now().since(started);
         // What the tasks of the service take notice of late passes here at fifty times the pace.
         let most = Duration::from_secs(seconds).mul_f64(1.2) + Duration::from_secs(5);
-        assert!(waited >= Duration::from_secs(seconds) && waited <= most, "{waited:?}");
+        assert!(
+            waited >= Duration::from_secs(seconds) && waited <= most,
+            "{waited:?}"
+        );
     }
 }
 
@@ -277,34 +379,71 @@ async fn send_11_whatever_is_wrong_with_a_provider_the_next_sends_the_same_code_
     closed.kill().await;
     let deaf = Provider::start(Answer::Silent).await;
     let plain = Provider::start(Answer::Taken).await;
-    let encrypted = section("a", &format!("https://127.0.0.1:{}", plain.port), &format!("127.0.0.1:{}", plain.port));
+    let encrypted = section(
+        "a",
+        &format!("https://127.0.0.1:{}", plain.port),
+        &format!("127.0.0.1:{}", plain.port),
+    );
     let sections = [
         ("unreachable", closed.section("a")),
-        ("name_unresolved", section("a", "https://provider.invalid", "provider.invalid")),
+        (
+            "name_unresolved",
+            section("a", "https://provider.invalid", "provider.invalid"),
+        ),
         ("tls_failed", encrypted),
         ("timeout", deaf.section("a")),
     ];
     for (what, a) in sections {
-        let fleet = [setup(&format!("{a}{}", b.section("b")), "\"a\", \"b\"").start().await];
+        let fleet = [setup(&format!("{a}{}", b.section("b")), "\"a\", \"b\"")
+            .start()
+            .await];
         let ids = start(&fleet, 1).await;
         let delivery = settle(&fleet, &ids, is_sent).await.remove(0);
-        assert_eq!((delivery.sender.as_str(), delivery.tries), ("b", 2), "{what}");
-        let sent: Vec<_> = b.got().into_iter().filter(|got| got.delivery == delivery.delivery_id).collect();
+        assert_eq!(
+            (delivery.sender.as_str(), delivery.tries),
+            ("b", 2),
+            "{what}"
+        );
+        let sent: Vec<_> = b
+            .got()
+            .into_iter()
+            .filter(|got| got.delivery == delivery.delivery_id)
+            .collect();
         assert_eq!(sent.len(), 1, "{what}");
-        assert_eq!(fleet[0].check(&ids[0], &sent[0].code).await, Verdict::Approved, "{what}");
+        assert_eq!(
+            fleet[0].check(&ids[0], &sent[0].code).await,
+            Verdict::Approved,
+            "{what}"
+        );
     }
     assert!(plain.got().is_empty(), "nothing went out in the clear");
-    assert_eq!(deaf.got()[0].code, b.got().last().unwrap().code, "the same code by both roads");
+    assert_eq!(
+        deaf.got()[0].code,
+        b.got().last().unwrap().code,
+        "the same code by both roads"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_takes_a_message_and_drops_the_connection_costs_one_duplicate() {
-    let (a, b) = (Provider::start(Answer::TakenAndDropped(usize::MAX)).await, Provider::start(Answer::Taken).await);
-    let fleet = [setup(&format!("{}{}", a.section("a"), b.section("b")), "\"a\", \"b\"").start().await];
+    let (a, b) = (
+        Provider::start(Answer::TakenAndDropped(usize::MAX)).await,
+        Provider::start(Answer::Taken).await,
+    );
+    let fleet = [setup(
+        &format!("{}{}", a.section("a"), b.section("b")),
+        "\"a\", \"b\"",
+    )
+    .start()
+    .await];
     let ids = start(&fleet, 1).await;
     let delivery = settle(&fleet, &ids, is_sent).await.remove(0);
     assert_eq!(delivery.sender, "b", "nobody knows that a has it");
-    assert_eq!((a.got(), a.got().len()), (b.got(), 1), "one by each road: the same message, with the same code");
+    assert_eq!(
+        (a.got(), a.got().len()),
+        (b.got(), 1),
+        "one by each road: the same message, with the same code"
+    );
     // Long after, nothing comes once more.
     for _ in 0..50 {
         fleet[0].pass(Duration::from_secs(1)).await;
@@ -317,5 +456,9 @@ async fn a_provider_that_takes_a_message_and_drops_the_connection_costs_one_dupl
     let ids = start(&fleet, 1).await;
     settle(&fleet, &ids, is_sent).await;
     let got = lone.got();
-    assert_eq!((got.len(), &got[0]), (2, &got[1]), "the same id, by which the provider can tell, and the same code");
+    assert_eq!(
+        (got.len(), &got[0]),
+        (2, &got[1]),
+        "the same id, by which the provider can tell, and the same code"
+    );
 }

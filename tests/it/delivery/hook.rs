@@ -41,7 +41,10 @@ fn allows() -> ResponseTemplate {
 }
 
 fn by_sms(subject: &str) -> v1::StartVerificationRequest {
-    v1::StartVerificationRequest { recipients: vec![recipient(Channel::Sms, "+31612345678")], ..login(subject) }
+    v1::StartVerificationRequest {
+        recipients: vec![recipient(Channel::Sms, "+31612345678")],
+        ..login(subject)
+    }
 }
 
 async fn settled(service: &Harness, id: &str) -> v1::Delivery {
@@ -54,11 +57,16 @@ async fn chan_05_a_denied_message_reaches_nobody_and_is_explained() {
     let (service, server) = hooked(denies(), "allow", "").await;
     let v = service.start(by_sms("s")).await.unwrap();
     let delivery = settled(&service, &v.verification_id).await;
-    assert_eq!((delivery.status(), delivery.failure.as_str()), (DeliveryStatus::Failed, "hook_denied:sim_swap"));
+    assert_eq!(
+        (delivery.status(), delivery.failure.as_str()),
+        (DeliveryStatus::Failed, "hook_denied:sim_swap")
+    );
     assert_eq!(service.recorder.all().len(), 0);
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
     let lines = service.audit().await;
-    let told = lines.iter().filter(|line| line.what == "send_failed" && line.details["reason"] == "hook_denied:sim_swap");
+    let told = lines.iter().filter(|line| {
+        line.what == "send_failed" && line.details["reason"] == "hook_denied:sim_swap"
+    });
     assert_eq!(told.count(), 1);
 }
 
@@ -67,7 +75,10 @@ async fn chan_05_an_allowed_message_goes_out_and_each_one_is_asked_for() {
     let (service, server) = hooked(allows(), "deny", "").await;
     let (v, _) = service.start_and_read(by_sms("s")).await;
     service.pass(Duration::from_secs(31)).await;
-    service.try_resend(&v.verification_id, Channel::Unspecified).await.unwrap();
+    service
+        .try_resend(&v.verification_id, Channel::Unspecified)
+        .await
+        .unwrap();
     service.recorder.wait_for(2).await;
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
 }
@@ -78,7 +89,11 @@ async fn chan_05_without_an_answer_the_settings_decide() {
     for (answer, default, expected) in [
         (ResponseTemplate::new(500), "allow", None),
         (ResponseTemplate::new(500), "deny", Some("hook_failed")),
-        (ResponseTemplate::new(200).set_body_string("yes"), "deny", Some("hook_failed")),
+        (
+            ResponseTemplate::new(200).set_body_string("yes"),
+            "deny",
+            Some("hook_failed"),
+        ),
         (silent(), "allow", None),
         (silent(), "deny", Some("hook_failed")),
     ] {
@@ -86,7 +101,11 @@ async fn chan_05_without_an_answer_the_settings_decide() {
         let v = service.start(by_sms("s")).await.unwrap();
         let delivery = settled(&service, &v.verification_id).await;
         let failure = Some(delivery.failure.as_str()).filter(|failure| !failure.is_empty());
-        assert_eq!((failure, service.recorder.all().len()), (expected, usize::from(expected.is_none())), "{default}");
+        assert_eq!(
+            (failure, service.recorder.all().len()),
+            (expected, usize::from(expected.is_none())),
+            "{default}"
+        );
     }
 }
 
@@ -94,8 +113,17 @@ async fn chan_05_without_an_answer_the_settings_decide() {
 async fn chan_05_other_channels_and_decoys_are_not_asked_for() {
     let (service, server) = hooked(denies(), "deny", "channels = [\"sms\"]\n").await;
     service.start_and_read(login("by mail")).await;
-    let decoy = service.start(v1::StartVerificationRequest { decoy: true, ..by_sms("nobody") }).await.unwrap();
-    assert_eq!(settled(&service, &decoy.verification_id).await.status(), DeliveryStatus::Sent);
+    let decoy = service
+        .start(v1::StartVerificationRequest {
+            decoy: true,
+            ..by_sms("nobody")
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        settled(&service, &decoy.verification_id).await.status(),
+        DeliveryStatus::Sent
+    );
     assert_eq!(server.received_requests().await.unwrap().len(), 0);
 }
 
@@ -104,7 +132,8 @@ async fn chan_05_a_plan_goes_on_with_the_next_channel() {
     let plan = "channels = [\"sms\"]\n[actions.login]\nplan = [\"sms 40s\", \"email\"]\n";
     let (service, _server) = hooked(denies(), "deny", plan).await;
     let mut both = by_sms("s");
-    both.recipients.push(recipient(Channel::Email, "anna@example.org"));
+    both.recipients
+        .push(recipient(Channel::Email, "anna@example.org"));
     let v = service.start(both).await.unwrap();
     settled(&service, &v.verification_id).await;
     // The plan moves on with the next look at what is due; what is waited for below says if it does not.
@@ -114,7 +143,11 @@ async fn chan_05_a_plan_goes_on_with_the_next_channel() {
         }
         service.pass(Duration::from_secs(1)).await;
     }
-    let sent = |v: &v1::Verification| v.deliveries.iter().any(|delivery| delivery.status() == DeliveryStatus::Sent);
+    let sent = |v: &v1::Verification| {
+        v.deliveries
+            .iter()
+            .any(|delivery| delivery.status() == DeliveryStatus::Sent)
+    };
     let v = service.until(&v.verification_id, sent).await;
     assert_eq!(v.deliveries[0].failure, "hook_denied:sim_swap");
     assert_eq!(v.deliveries[1].channel(), Channel::Email);
@@ -126,9 +159,19 @@ async fn chan_05_who_lost_the_lease_asks_nobody() {
     let (service, server) = hooked(allows(), "deny", "").await;
     let (v, _) = service.start_and_read(by_sms("s")).await;
     let delivery = service.recorder.all()[0].delivery;
-    let work = Work { verification: VerificationId::parse(&v.verification_id).unwrap(), delivery, token: [9; 16] };
+    let work = Work {
+        verification: VerificationId::parse(&v.verification_id).unwrap(),
+        delivery,
+        token: [9; 16],
+    };
     service.reach.service.deliver(work).await.unwrap();
-    assert_eq!((server.received_requests().await.unwrap().len(), service.recorder.all().len()), (1, 1));
+    assert_eq!(
+        (
+            server.received_requests().await.unwrap().len(),
+            service.recorder.all().len()
+        ),
+        (1, 1)
+    );
 }
 
 /// Denies each message, with its country as the reason.
@@ -136,21 +179,33 @@ struct Denying;
 
 #[tonic::async_trait]
 impl SendHookService for Denying {
-    async fn judge_send(&self, request: Request<v1::JudgeSendRequest>) -> Result<Response<v1::JudgeSendResponse>, Status> {
+    async fn judge_send(
+        &self,
+        request: Request<v1::JudgeSendRequest>,
+    ) -> Result<Response<v1::JudgeSendResponse>, Status> {
         let reason = format!("no_{}", request.into_inner().country.to_lowercase());
-        Ok(Response::new(v1::JudgeSendResponse { decision: SendDecision::Deny.into(), reason }))
+        Ok(Response::new(v1::JudgeSendResponse {
+            decision: SendDecision::Deny.into(),
+            reason,
+        }))
     }
 }
 
 #[tokio::test]
 async fn chan_05_a_process_is_asked_over_grpc() {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     let address = listener.local_addr().unwrap();
     let hook = Server::builder().add_service(SendHookServiceServer::new(Denying));
     tokio::spawn(hook.serve_with_incoming(TcpListenerStream::new(listener)));
-    let section = format!("[hook]\nkind = \"grpc\"\naddress = \"http://{address}\"\ndefault = \"allow\"\n");
+    let section =
+        format!("[hook]\nkind = \"grpc\"\naddress = \"http://{address}\"\ndefault = \"allow\"\n");
     let service = Setup::default().file(&section).start().await;
     let v = service.start(by_sms("s")).await.unwrap();
-    assert_eq!(settled(&service, &v.verification_id).await.failure, "hook_denied:no_nl");
+    assert_eq!(
+        settled(&service, &v.verification_id).await.failure,
+        "hook_denied:no_nl"
+    );
     assert_eq!(service.recorder.all().len(), 0);
 }

@@ -22,9 +22,17 @@ async fn service(servers: &[&SmtpSink]) -> Harness {
         )
     };
     let sections: String = ["a", "b"].into_iter().zip(servers).map(section).collect();
-    let names = if servers.len() == 1 { "\"a\"" } else { "\"a\", \"b\"" };
+    let names = if servers.len() == 1 {
+        "\"a\""
+    } else {
+        "\"a\", \"b\""
+    };
     let file = format!("{sections}[routes.email]\nsenders = [{names}]\n");
-    Setup::default().with("WORKER__POLL_MS", "10").file(&file).start().await
+    Setup::default()
+        .with("WORKER__POLL_MS", "10")
+        .file(&file)
+        .start()
+        .await
 }
 
 /// Starts, and waits until the delivery is decided, while time passes so slowly that the code outlives many looks.
@@ -40,7 +48,9 @@ async fn decided(service: &Harness) -> (v1::Verification, v1::Delivery) {
             service.clock.advance(Duration::from_millis(10));
         }
     };
-    tokio::time::timeout(PATIENCE, look).await.expect("the delivery is decided")
+    tokio::time::timeout(PATIENCE, look)
+        .await
+        .expect("the delivery is decided")
 }
 
 #[tokio::test]
@@ -60,11 +70,19 @@ async fn send_11_what_passes_by_itself_goes_to_the_second_server_with_the_same_c
         let (failing, good) = (SmtpSink::start(&fault), SmtpSink::keeping(&[]));
         let service = service(&[&failing, &good]).await;
         let (v, delivery) = decided(&service).await;
-        assert_eq!((delivery.status(), delivery.sender.as_str(), delivery.tries), (DeliveryStatus::Sent, "b", 2), "{fault:?}");
+        assert_eq!(
+            (delivery.status(), delivery.sender.as_str(), delivery.tries),
+            (DeliveryStatus::Sent, "b", 2),
+            "{fault:?}"
+        );
         let mails = good.mails();
         assert_eq!(mails.len(), 1, "{fault:?}");
         assert_eq!(header(&mails[0], "X-Rcpt-Args"), "<anna@example.org>");
-        assert_eq!(service.check(&v.verification_id, &code(&mails[0])).await, Verdict::Approved, "{fault:?}");
+        assert_eq!(
+            service.check(&v.verification_id, &code(&mails[0])).await,
+            Verdict::Approved,
+            "{fault:?}"
+        );
     }
 }
 
@@ -73,12 +91,26 @@ async fn a_server_that_hangs_up_after_the_mail_makes_one_duplicate_with_the_same
     let (failing, good) = (SmtpSink::keeping(&["-q", "."]), SmtpSink::keeping(&[]));
     let service = service(&[&failing, &good]).await;
     let (v, delivery) = decided(&service).await;
-    assert_eq!((delivery.status(), delivery.sender.as_str()), (DeliveryStatus::Sent, "b"));
+    assert_eq!(
+        (delivery.status(), delivery.sender.as_str()),
+        (DeliveryStatus::Sent, "b")
+    );
     let (lost, sent) = (failing.mails(), good.mails());
-    assert_eq!((lost.len(), sent.len()), (1, 1), "none twice by the same server");
+    assert_eq!(
+        (lost.len(), sent.len()),
+        (1, 1),
+        "none twice by the same server"
+    );
     assert_eq!(code(&lost[0]), code(&sent[0]));
-    assert_eq!(header(&lost[0], "Message-ID"), header(&sent[0], "Message-ID"), "the idempotency id");
-    assert_eq!(service.check(&v.verification_id, &code(&lost[0])).await, Verdict::Approved);
+    assert_eq!(
+        header(&lost[0], "Message-ID"),
+        header(&sent[0], "Message-ID"),
+        "the idempotency id"
+    );
+    assert_eq!(
+        service.check(&v.verification_id, &code(&lost[0])).await,
+        Verdict::Approved
+    );
 }
 
 #[tokio::test]
@@ -87,7 +119,11 @@ async fn a_recipient_that_is_refused_for_good_is_asked_of_nobody_else() {
         let (failing, good) = (SmtpSink::start(&fault), SmtpSink::keeping(&[]));
         let service = service(&[&failing, &good]).await;
         let (_, delivery) = decided(&service).await;
-        let seen = (delivery.status(), delivery.failure.as_str(), delivery.sender.as_str());
+        let seen = (
+            delivery.status(),
+            delivery.failure.as_str(),
+            delivery.sender.as_str(),
+        );
         assert_eq!(seen, (DeliveryStatus::Failed, "refused", "a"), "{fault:?}");
         assert!(good.mails().is_empty(), "{fault:?}");
     }
@@ -99,12 +135,19 @@ async fn a_server_that_refuses_us_is_passed_over() {
         let (failing, good) = (SmtpSink::start(&fault), SmtpSink::keeping(&[]));
         let service = service(&[&failing, &good]).await;
         let (_, delivery) = decided(&service).await;
-        assert_eq!((delivery.status(), delivery.sender.as_str()), (DeliveryStatus::Sent, "b"), "{fault:?}");
+        assert_eq!(
+            (delivery.status(), delivery.sender.as_str()),
+            (DeliveryStatus::Sent, "b"),
+            "{fault:?}"
+        );
         assert_eq!(good.mails().len(), 1, "{fault:?}");
     }
     let refusing = SmtpSink::start(&["-f", "MAIL"]);
     let (_, delivery) = decided(&service(&[&refusing]).await).await;
-    assert_eq!((delivery.status(), delivery.failure.as_str()), (DeliveryStatus::Failed, "sender_refused"));
+    assert_eq!(
+        (delivery.status(), delivery.failure.as_str()),
+        (DeliveryStatus::Failed, "sender_refused")
+    );
 }
 
 #[tokio::test]
@@ -116,9 +159,18 @@ async fn mails_on_kept_connections_arrive_whole_with_and_without_pipelining() {
             let (v, delivery) = decided(&service).await;
             assert_eq!(delivery.status(), DeliveryStatus::Sent);
             let mails = sink.mails();
-            let mail = mails.iter().find(|mail| header(mail, "Message-ID").contains(&delivery.delivery_id)).expect("it is there");
-            assert!(mail.contains("</html>") && mail.trim_end().ends_with("--"), "the last line is there: {mail}");
-            assert_eq!(service.check(&v.verification_id, &code(mail)).await, Verdict::Approved);
+            let mail = mails
+                .iter()
+                .find(|mail| header(mail, "Message-ID").contains(&delivery.delivery_id))
+                .expect("it is there");
+            assert!(
+                mail.contains("</html>") && mail.trim_end().ends_with("--"),
+                "the last line is there: {mail}"
+            );
+            assert_eq!(
+                service.check(&v.verification_id, &code(mail)).await,
+                Verdict::Approved
+            );
         }
     }
 }

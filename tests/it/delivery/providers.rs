@@ -19,7 +19,11 @@ const NUMBER: &str = "+31612345678";
 
 /// A start that goes to a telephone.
 fn to(channel: Channel) -> v1::StartVerificationRequest {
-    v1::StartVerificationRequest { recipients: vec![recipient(channel, NUMBER)], locale: "nl".to_owned(), ..login("s") }
+    v1::StartVerificationRequest {
+        recipients: vec![recipient(channel, NUMBER)],
+        locale: "nl".to_owned(),
+        ..login("s")
+    }
 }
 
 /// The service with one sender on one channel.
@@ -28,32 +32,58 @@ async fn service(channel: &str, section: &str) -> Harness {
     let secret = setup.dir.path().join("secret");
     std::fs::write(&secret, "s3cret-word\n").unwrap();
     let section = section.replace("SECRET", secret.to_str().unwrap());
-    setup.file(&format!("{section}\n[routes.{channel}]\nsenders = [\"p\"]\n")).start().await
+    setup
+        .file(&format!(
+            "{section}\n[routes.{channel}]\nsenders = [\"p\"]\n"
+        ))
+        .start()
+        .await
 }
 
 fn base_and_host(server: &MockServer) -> String {
-    format!("base_url = \"{}\"\nallow_hosts = [\"{}\"]\n", server.uri(), server.address())
+    format!(
+        "base_url = \"{}\"\nallow_hosts = [\"{}\"]\n",
+        server.uri(),
+        server.address()
+    )
 }
 
 /// Starts, waits until the message was taken, and gives the request with its body as fields or JSON.
-async fn delivered(service: &Harness, server: &MockServer, channel: Channel) -> (v1::Delivery, wiremock::Request) {
+async fn delivered(
+    service: &Harness,
+    server: &MockServer,
+    channel: Channel,
+) -> (v1::Delivery, wiremock::Request) {
     let v = service.start(to(channel)).await.unwrap();
-    let v = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
+    let v = service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == DeliveryStatus::Sent
+        })
+        .await;
     let mut requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     (v.deliveries[0].clone(), requests.remove(0))
 }
 
 fn fields(request: &wiremock::Request) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(&request.body).into_owned().collect()
+    url::form_urlencoded::parse(&request.body)
+        .into_owned()
+        .collect()
 }
 
 fn field(request: &wiremock::Request, name: &str) -> String {
-    fields(request).into_iter().find(|(found, _)| found == name).unwrap().1
+    fields(request)
+        .into_iter()
+        .find(|(found, _)| found == name)
+        .unwrap()
+        .1
 }
 
 fn code_in(text: &str) -> String {
-    let digits: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|part| part.len() == 6).collect();
+    let digits: Vec<&str> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| part.len() == 6)
+        .collect();
     digits[0].to_owned()
 }
 
@@ -78,9 +108,12 @@ const BASIC: &str = "Basic a2V5OnMzY3JldC13b3Jk";
 
 #[tokio::test]
 async fn twilio_gets_its_form_and_the_customer_can_use_the_code() {
-    let server =
-        provider("/2010-04-01/Accounts/key/Messages.json", BASIC, answer(201, &json!({"sid": "SM90f", "status": "queued"})))
-            .await;
+    let server = provider(
+        "/2010-04-01/Accounts/key/Messages.json",
+        BASIC,
+        answer(201, &json!({"sid": "SM90f", "status": "queued"})),
+    )
+    .await;
     let section = format!(
         "[senders.p]\nkind = \"twilio\"\naccount_sid = \"key\"\nauth_token_file = \"SECRET\"\nfrom = \"+15005550006\"\n{}",
         base_and_host(&server)
@@ -88,7 +121,13 @@ async fn twilio_gets_its_form_and_the_customer_can_use_the_code() {
     let service = service("sms", &section).await;
     let (delivery, request) = delivered(&service, &server, Channel::Sms).await;
     assert_eq!(delivery.sender, "p");
-    assert_eq!((field(&request, "To").as_str(), field(&request, "From").as_str()), (NUMBER, "+15005550006"));
+    assert_eq!(
+        (
+            field(&request, "To").as_str(),
+            field(&request, "From").as_str()
+        ),
+        (NUMBER, "+15005550006")
+    );
     let text = field(&request, "Body");
     assert!(text.contains("is uw code"), "{text}");
     assert_eq!(fields(&request).len(), 3);
@@ -96,7 +135,12 @@ async fn twilio_gets_its_form_and_the_customer_can_use_the_code() {
 
 #[tokio::test]
 async fn twilio_gets_whatsapp_as_a_template_with_the_code_alone() {
-    let server = provider("/2010-04-01/Accounts/key/Messages.json", BASIC, answer(201, &json!({"sid": "SM90f"}))).await;
+    let server = provider(
+        "/2010-04-01/Accounts/key/Messages.json",
+        BASIC,
+        answer(201, &json!({"sid": "SM90f"})),
+    )
+    .await;
     let section = format!(
         "[senders.p]\nkind = \"twilio\"\naccount_sid = \"key\"\nauth_token_file = \"SECRET\"\nwhatsapp_from = \"+15005550006\"\n\
          whatsapp_content_sid = \"HX1\"\n{}",
@@ -122,15 +166,26 @@ async fn json_preset(
     reply: ResponseTemplate,
 ) -> (Value, String) {
     let server = provider(at, key, reply).await;
-    let service = service(name, &format!("[senders.p]\n{section}{}", base_and_host(&server))).await;
+    let service = service(
+        name,
+        &format!("[senders.p]\n{section}{}", base_and_host(&server)),
+    )
+    .await;
     let (delivery, request) = delivered(&service, &server, channel).await;
-    (serde_json::from_slice(&request.body).unwrap(), delivery.delivery_id)
+    (
+        serde_json::from_slice(&request.body).unwrap(),
+        delivery.delivery_id,
+    )
 }
 
 #[tokio::test]
 async fn vonage_gets_its_json() {
-    let section = "kind = \"vonage\"\napi_key = \"key\"\napi_secret_file = \"SECRET\"\nfrom = \"Bank\"\n";
-    let reply = answer(202, &json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}));
+    let section =
+        "kind = \"vonage\"\napi_key = \"key\"\napi_secret_file = \"SECRET\"\nfrom = \"Bank\"\n";
+    let reply = answer(
+        202,
+        &json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}),
+    );
     let (body, id) = json_preset(Channel::Sms, "sms", section, "/v1/messages", BASIC, reply).await;
     let text = body["text"].as_str().unwrap();
     let expected = json!({
@@ -144,7 +199,15 @@ async fn vonage_gets_its_json() {
 async fn messagebird_gets_its_json() {
     let section = "kind = \"messagebird\"\naccess_key_file = \"SECRET\"\nfrom = \"Bank\"\n";
     let reply = answer(201, &json!({"id": "e8077d803532c0b5937c639b60216938"}));
-    let (body, id) = json_preset(Channel::Sms, "sms", section, "/messages", "AccessKey s3cret-word", reply).await;
+    let (body, id) = json_preset(
+        Channel::Sms,
+        "sms",
+        section,
+        "/messages",
+        "AccessKey s3cret-word",
+        reply,
+    )
+    .await;
     let expected = json!({
         "originator": "Bank", "recipients": ["31612345678"], "body": body["body"], "datacoding": "auto", "reference": id,
     });
@@ -154,8 +217,19 @@ async fn messagebird_gets_its_json() {
 #[tokio::test]
 async fn infobip_gets_its_json() {
     let section = "kind = \"infobip\"\napi_key_file = \"SECRET\"\nfrom = \"Bank\"\n";
-    let reply = answer(200, &json!({"messages": [{"messageId": "m1", "status": {"groupId": 1, "id": 26}, "to": "31612345678"}]}));
-    let (body, id) = json_preset(Channel::Sms, "sms", section, "/sms/2/text/advanced", "App s3cret-word", reply).await;
+    let reply = answer(
+        200,
+        &json!({"messages": [{"messageId": "m1", "status": {"groupId": 1, "id": 26}, "to": "31612345678"}]}),
+    );
+    let (body, id) = json_preset(
+        Channel::Sms,
+        "sms",
+        section,
+        "/sms/2/text/advanced",
+        "App s3cret-word",
+        reply,
+    )
+    .await;
     let message = json!({
         "from": "Bank", "destinations": [{"to": "31612345678", "messageId": id}], "text": body["messages"][0]["text"],
     });
@@ -166,10 +240,23 @@ async fn infobip_gets_its_json() {
 async fn whatsapp_cloud_gets_its_authentication_template() {
     let section = "kind = \"whatsapp_cloud\"\nphone_number_id = \"1065\"\naccess_token_file = \"SECRET\"\n\
                    template = \"sign_in\"\ngraph_version = \"v21.0\"\n";
-    let reply = answer(200, &json!({"messaging_product": "whatsapp", "messages": [{"id": "wamid.HBg="}]}));
-    let (body, _) =
-        json_preset(Channel::Whatsapp, "whatsapp", section, "/v21.0/1065/messages", "Bearer s3cret-word", reply).await;
-    assert_eq!((&body["to"], &body["type"]), (&json!(NUMBER), &json!("template")));
+    let reply = answer(
+        200,
+        &json!({"messaging_product": "whatsapp", "messages": [{"id": "wamid.HBg="}]}),
+    );
+    let (body, _) = json_preset(
+        Channel::Whatsapp,
+        "whatsapp",
+        section,
+        "/v21.0/1065/messages",
+        "Bearer s3cret-word",
+        reply,
+    )
+    .await;
+    assert_eq!(
+        (&body["to"], &body["type"]),
+        (&json!(NUMBER), &json!("template"))
+    );
     assert_eq!(body["template"]["language"], json!({"code": "nl"}));
     let components = body["template"]["components"].as_array().unwrap();
     let code = components[0]["parameters"][0]["text"].as_str().unwrap();
@@ -191,13 +278,24 @@ fn own(server: &MockServer, name: &str) -> String {
 
 async fn answering(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(path("/send")).respond_with(answer).mount(&server).await;
+    Mock::given(path("/send"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
     server
 }
 
 async fn two(first: &MockServer, second: &MockServer) -> Harness {
-    let file = format!("{}{}[routes.sms]\nsenders = [\"a\", \"b\"]\n", own(first, "a"), own(second, "b"));
-    Setup::default().with("WORKER__POLL_MS", "10").file(&file).start().await
+    let file = format!(
+        "{}{}[routes.sms]\nsenders = [\"a\", \"b\"]\n",
+        own(first, "a"),
+        own(second, "b")
+    );
+    Setup::default()
+        .with("WORKER__POLL_MS", "10")
+        .file(&file)
+        .start()
+        .await
 }
 
 /// Waits for a status, while time passes so slowly that the code outlives many looks.
@@ -221,17 +319,36 @@ async fn send_11_a_provider_that_fails_hands_the_same_code_to_the_next() {
         ResponseTemplate::new(401),
         ResponseTemplate::new(200).set_body_string("<html>"),
     ] {
-        let (first, second) = (answering(failing).await, answering(answer(200, &json!({"id": "m1"}))).await);
+        let (first, second) = (
+            answering(failing).await,
+            answering(answer(200, &json!({"id": "m1"}))).await,
+        );
         let service = two(&first, &second).await;
         let (v, delivery) = ends(&service, DeliveryStatus::Sent).await;
-        assert_eq!((delivery.sender.as_str(), v.deliveries.len()), ("b", 1), "one delivery, by the second");
-        let body = |requests: Vec<wiremock::Request>| -> Value { serde_json::from_slice(&requests[0].body).unwrap() };
-        let (tried, sent) = (first.received_requests().await.unwrap(), second.received_requests().await.unwrap());
-        assert_eq!((tried.len(), sent.len()), (1, 1), "none twice by the same provider");
+        assert_eq!(
+            (delivery.sender.as_str(), v.deliveries.len()),
+            ("b", 1),
+            "one delivery, by the second"
+        );
+        let body = |requests: Vec<wiremock::Request>| -> Value {
+            serde_json::from_slice(&requests[0].body).unwrap()
+        };
+        let (tried, sent) = (
+            first.received_requests().await.unwrap(),
+            second.received_requests().await.unwrap(),
+        );
+        assert_eq!(
+            (tried.len(), sent.len()),
+            (1, 1),
+            "none twice by the same provider"
+        );
         let (tried, sent) = (body(tried), body(sent));
         assert_eq!(tried, sent, "the same code under the same idempotency id");
         let code = sent["code"].as_str().unwrap();
-        assert_eq!(service.check(&v.verification_id, code).await, Verdict::Approved);
+        assert_eq!(
+            service.check(&v.verification_id, code).await,
+            Verdict::Approved
+        );
     }
 }
 
@@ -241,13 +358,22 @@ async fn a_number_that_does_not_exist_is_given_up_with_its_reason() {
     let (first, second) = (answering(refusing()).await, answering(refusing()).await);
     let service = two(&first, &second).await;
     let (_, delivery) = ends(&service, DeliveryStatus::Failed).await;
-    assert_eq!((delivery.failure.as_str(), delivery.sender.as_str()), ("refused", "a"));
-    assert!(second.received_requests().await.unwrap().is_empty(), "no other is asked");
+    assert_eq!(
+        (delivery.failure.as_str(), delivery.sender.as_str()),
+        ("refused", "a")
+    );
+    assert!(
+        second.received_requests().await.unwrap().is_empty(),
+        "no other is asked"
+    );
 }
 
 #[tokio::test]
 async fn revoked_credentials_end_in_a_failure_that_says_so() {
-    let (first, second) = (answering(ResponseTemplate::new(401)).await, answering(ResponseTemplate::new(403)).await);
+    let (first, second) = (
+        answering(ResponseTemplate::new(401)).await,
+        answering(ResponseTemplate::new(403)).await,
+    );
     let service = two(&first, &second).await;
     let (_, delivery) = ends(&service, DeliveryStatus::Failed).await;
     assert_eq!(delivery.failure, "login_refused");
@@ -260,7 +386,11 @@ async fn hook_04_a_provider_that_is_always_busy_is_asked_a_bounded_number_of_tim
         .insert_header("retry-after", "Fri, 31 Dec 2027 23:59:31 GMT");
     let server = answering(busy).await;
     let file = format!("{}[routes.sms]\nsenders = [\"a\"]\n", own(&server, "a"));
-    let service = Setup::default().with("WORKER__POLL_MS", "10").file(&file).start().await;
+    let service = Setup::default()
+        .with("WORKER__POLL_MS", "10")
+        .file(&file)
+        .start()
+        .await;
     let v = service.start(to(Channel::Sms)).await.unwrap();
     let begun = service.clock.now();
     let delivery = loop {
@@ -268,9 +398,15 @@ async fn hook_04_a_provider_that_is_always_busy_is_asked_a_bounded_number_of_tim
         if v.deliveries[0].status() == DeliveryStatus::Failed {
             break v.deliveries[0].clone();
         }
-        assert!(service.clock.now().since(begun) < Duration::from_secs(300), "it is given up while the code lives");
+        assert!(
+            service.clock.now().since(begun) < Duration::from_secs(300),
+            "it is given up while the code lives"
+        );
         service.pass(Duration::from_millis(500)).await;
     };
     assert_eq!(delivery.failure, "too_many_tries");
-    assert_eq!(server.received_requests().await.unwrap().len(), usize::from(TRIES_MAX));
+    assert_eq!(
+        server.received_requests().await.unwrap().len(),
+        usize::from(TRIES_MAX)
+    );
 }

@@ -8,7 +8,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use countersign::{domain::limit::quota::Dimension, pb::v1::verification_service_client::VerificationServiceClient};
+use countersign::{
+    domain::limit::quota::Dimension, pb::v1::verification_service_client::VerificationServiceClient,
+};
 use tonic::transport::Channel;
 
 use super::sink::Sink;
@@ -22,7 +24,9 @@ pub fn binary() -> Command {
 
 /// Settings under which nothing is counted.
 pub fn no_quotas() -> impl Iterator<Item = (String, String)> {
-    let counted = Dimension::ALL.into_iter().filter(|dimension| dimension.is_plain());
+    let counted = Dimension::ALL
+        .into_iter()
+        .filter(|dimension| dimension.is_plain());
     let names = counted.map(|dimension| dimension.as_str().to_uppercase());
     names.map(|name| (format!("QUOTAS__{name}__COUNT"), "0".to_owned()))
 }
@@ -50,20 +54,54 @@ impl Process {
         command.env("COUNTERSIGN__DATA_DIR", dir.join("data"));
         command.env("COUNTERSIGN__STORE__DEADLINE_MS", "5000");
         command.envs(no_quotas().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
-        command.envs(settings.iter().map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.envs(
+            settings
+                .iter()
+                .map(|(key, value)| (format!("COUNTERSIGN__{key}"), value)),
+        );
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join("log"))
+            .unwrap();
+        let mut child = command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut of = |name: &str| {
-            let line = lines.by_ref().map_while(Result::ok).find(|line| line.trim_start().starts_with(name));
-            let line = line.unwrap_or_else(|| panic!("no line {name}: {}", std::fs::read_to_string(dir.join("log")).unwrap()));
-            line.split_whitespace().nth(1).unwrap().trim_start_matches("http://").to_owned()
+            let line = lines
+                .by_ref()
+                .map_while(Result::ok)
+                .find(|line| line.trim_start().starts_with(name));
+            let line = line.unwrap_or_else(|| {
+                panic!(
+                    "no line {name}: {}",
+                    std::fs::read_to_string(dir.join("log")).unwrap()
+                )
+            });
+            line.split_whitespace()
+                .nth(1)
+                .unwrap()
+                .trim_start_matches("http://")
+                .to_owned()
         };
         let (grpc, http, admin) = (of("gRPC"), of("HTTP"), of("admin"));
         // Whatever else it says is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let key = std::fs::read_to_string(dir.join("data/development.key")).unwrap_or_default().trim().to_owned();
-        Self { child, grpc, http, admin, key }
+        let key = std::fs::read_to_string(dir.join("data/development.key"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        Self {
+            child,
+            grpc,
+            http,
+            admin,
+            key,
+        }
     }
 
     /// Starts another on the same keys: with a data directory of its own that is a copy of this one's.
@@ -78,7 +116,9 @@ impl Process {
     }
 
     pub async fn client(&self) -> VerificationServiceClient<Channel> {
-        VerificationServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
+        VerificationServiceClient::connect(format!("http://{}", self.grpc))
+            .await
+            .unwrap()
     }
 
     pub fn id(&self) -> u32 {
@@ -92,13 +132,19 @@ impl Process {
 
     /// By the shell's own `kill`: a program of that name is not everywhere.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        let told = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status();
         assert!(told.unwrap().success());
     }
 
     pub fn terminate(mut self) -> i32 {
         self.signal("TERM");
-        self.child.wait().unwrap().code().expect("it ends by itself")
+        self.child
+            .wait()
+            .unwrap()
+            .code()
+            .expect("it ends by itself")
     }
 }
 
@@ -127,5 +173,8 @@ pub fn mail_settings(sink: &Sink) -> Vec<(String, String)> {
 }
 
 pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
-    settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    settings
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }

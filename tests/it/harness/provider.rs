@@ -52,7 +52,12 @@ impl Provider {
     pub async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let provider = Self { port, desk: Arc::default(), answer: watch::Sender::new(answer), server: Mutex::default() };
+        let provider = Self {
+            port,
+            desk: Arc::default(),
+            answer: watch::Sender::new(answer),
+            server: Mutex::default(),
+        };
         provider.serve(listener);
         provider
     }
@@ -78,7 +83,11 @@ impl Provider {
 
     /// Listens again, where it did before.
     pub async fn revive(&self) {
-        self.serve(TcpListener::bind(("127.0.0.1", self.port)).await.expect("nobody took its port"));
+        self.serve(
+            TcpListener::bind(("127.0.0.1", self.port))
+                .await
+                .expect("nobody took its port"),
+        );
     }
 
     pub fn answer(&self, answer: Answer) {
@@ -93,12 +102,18 @@ impl Provider {
     pub async fn wait_for(&self, count: usize) {
         let mut counts = self.desk.count.subscribe();
         let arrived = tokio::time::timeout(PATIENCE, counts.wait_for(|have| *have >= count)).await;
-        arrived.expect("the messages arrive").expect("the provider is not dropped");
+        arrived
+            .expect("the messages arrive")
+            .expect("the provider is not dropped");
     }
 
     /// A sender of the settings that speaks to it.
     pub fn section(&self, name: &str) -> String {
-        section(name, &format!("http://127.0.0.1:{}", self.port), &format!("127.0.0.1:{}", self.port))
+        section(
+            name,
+            &format!("http://127.0.0.1:{}", self.port),
+            &format!("127.0.0.1:{}", self.port),
+        )
     }
 }
 
@@ -112,12 +127,20 @@ pub fn section(name: &str, base: &str, allowed: &str) -> String {
 }
 
 /// One connection: request after request, until one of both sides ends it.
-async fn converse(mut stream: TcpStream, desk: Arc<Desk>, mut answer: watch::Receiver<Answer>) -> Option<()> {
+async fn converse(
+    mut stream: TcpStream,
+    desk: Arc<Desk>,
+    mut answer: watch::Receiver<Answer>,
+) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
-        let message: Value = serde_json::from_slice(&request(&mut stream, &mut buffer).await?).unwrap();
+        let message: Value =
+            serde_json::from_slice(&request(&mut stream, &mut buffer).await?).unwrap();
         let text = |name: &str| message[name].as_str().unwrap().to_owned();
-        let got = Got { delivery: text("id"), code: text("code") };
+        let got = Got {
+            delivery: text("id"),
+            code: text("code"),
+        };
         let name = got.delivery.clone();
         desk.got.lock().unwrap().push(got);
         let mut number = 0;
@@ -125,10 +148,16 @@ async fn converse(mut stream: TcpStream, desk: Arc<Desk>, mut answer: watch::Rec
             *count += 1;
             number = *count;
         });
-        let answer = answer.wait_for(|answer| *answer != Answer::Silent).await.ok()?.clone();
+        let answer = answer
+            .wait_for(|answer| *answer != Answer::Silent)
+            .await
+            .ok()?
+            .clone();
         let reply = match answer {
             Answer::TakenAndDropped(first) if number <= first => return None,
-            Answer::Taken | Answer::TakenAndDropped(_) => reply(201, "", &format!("{{\"id\": \"{name}\"}}")),
+            Answer::Taken | Answer::TakenAndDropped(_) => {
+                reply(201, "", &format!("{{\"id\": \"{name}\"}}"))
+            }
             Answer::Status(status, headers, body) => reply(status, headers, &body),
             Answer::Silent => return None,
         };
@@ -137,23 +166,38 @@ async fn converse(mut stream: TcpStream, desk: Arc<Desk>, mut answer: watch::Rec
 }
 
 fn reply(status: u16, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
 }
 
 /// The body of the next request; what came after it stays in the buffer.
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     loop {
-        let head = buffer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
+        let head = buffer
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .map(|at| at + 4);
         if let Some(head) = head {
             let text = String::from_utf8_lossy(&buffer[..head]).to_lowercase();
-            let length: usize = text.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+            let length: usize = text
+                .split("content-length: ")
+                .nth(1)?
+                .lines()
+                .next()?
+                .parse()
+                .ok()?;
             if buffer.len() >= head + length {
                 let rest = buffer.split_off(head + length);
                 return Some(std::mem::replace(buffer, rest).split_off(head));
             }
         }
         let mut chunk = [0; 4096];
-        let count = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut chunk)).await.ok()?.ok()?;
+        let count = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut chunk))
+            .await
+            .ok()?
+            .ok()?;
         buffer.extend_from_slice(chunk.get(..count).filter(|chunk| !chunk.is_empty())?);
     }
 }

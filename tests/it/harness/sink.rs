@@ -95,12 +95,20 @@ impl Sink {
                 return Ok(());
             }
             let _ = pace.wait_for(|pace| *pace != Pace::Silent).await;
-            let answer: &[u8] = match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+            let answer: &[u8] = match line
+                .get(..4)
+                .unwrap_or_default()
+                .to_ascii_uppercase()
+                .as_str()
+            {
                 "EHLO" | "HELO" => b"250 sink\r\n",
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n").await?;
                     self.keep(&mut stream).await?;
-                    let now = pace.wait_for(|pace| matches!(pace, Pace::Prompt | Pace::Late)).await.map(|pace| *pace);
+                    let now = pace
+                        .wait_for(|pace| matches!(pace, Pace::Prompt | Pace::Late))
+                        .await
+                        .map(|pace| *pace);
                     if now.is_ok_and(|pace| pace == Pace::Late) {
                         tokio::time::sleep(LATE).await;
                     }
@@ -135,14 +143,27 @@ impl Sink {
 
 /// The value of a header.
 pub fn header(mail: &str, name: &str) -> String {
-    let line = mail.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{}:", name.to_ascii_lowercase())));
-    line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    let line = mail.lines().find(|line| {
+        line.to_ascii_lowercase()
+            .starts_with(&format!("{}:", name.to_ascii_lowercase()))
+    });
+    line.and_then(|line| line.split_once(':'))
+        .map(|(_, value)| value.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// The code of a mail: the first line of its text that is nothing but a grouped code.
 pub fn code(mail: &str) -> String {
-    let digits = |line: &str| line.chars().filter(char::is_ascii_digit).collect::<String>();
-    let is_code =
-        |line: &&str| (6..=8).contains(&digits(line).len()) && line.trim().chars().all(|c| c.is_ascii_digit() || c == ' ');
-    mail.lines().find(is_code).map_or_else(|| panic!("a mail without a code:\n{mail}"), digits)
+    let digits = |line: &str| {
+        line.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
+    let is_code = |line: &&str| {
+        (6..=8).contains(&digits(line).len())
+            && line.trim().chars().all(|c| c.is_ascii_digit() || c == ' ')
+    };
+    mail.lines()
+        .find(is_code)
+        .map_or_else(|| panic!("a mail without a code:\n{mail}"), digits)
 }

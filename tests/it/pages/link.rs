@@ -14,12 +14,17 @@ const PUBLIC: &str = "https://otp.bank.example/verify";
 
 fn setup() -> Setup {
     let modes = "[actions.login]\nentry_modes = [\"portal\", \"link\"]\n";
-    Setup::default().with("HTTP__PUBLIC_URL", PUBLIC).file(modes)
+    Setup::default()
+        .with("HTTP__PUBLIC_URL", PUBLIC)
+        .file(modes)
 }
 
 fn with_browser(subject: &str) -> v1::StartVerificationRequest {
     let mark = BrowserMark::of(BROWSER).0;
-    v1::StartVerificationRequest { browser_sha256: hex::encode(mark), ..login(subject) }
+    v1::StartVerificationRequest {
+        browser_sha256: hex::encode(mark),
+        ..login(subject)
+    }
 }
 
 struct Page {
@@ -38,14 +43,24 @@ impl<'a> Visitor<'a> {
     fn of(service: &'a Harness) -> Self {
         // The client wants one, though it speaks no TLS here; another test may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Self { service, client: reqwest::Client::new() }
+        Self {
+            service,
+            client: reqwest::Client::new(),
+        }
     }
 
     async fn take(&self, request: reqwest::RequestBuilder) -> Page {
         let answer = request.send().await.unwrap();
-        let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let (status, headers) = (answer.status().as_u16(), headers.collect());
-        Page { status, headers, body: answer.text().await.unwrap() }
+        Page {
+            status,
+            headers,
+            body: answer.text().await.unwrap(),
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -53,14 +68,21 @@ impl<'a> Visitor<'a> {
     }
 
     async fn look(&self, method: reqwest::Method) -> Page {
-        self.take(self.client.request(method, self.url("/link"))).await
+        self.take(self.client.request(method, self.url("/link")))
+            .await
     }
 
     async fn press(&self, token: &str, cookie: Option<&str>) -> Page {
-        let form = self.client.post(self.url("/link")).header("content-type", "application/x-www-form-urlencoded");
+        let form = self
+            .client
+            .post(self.url("/link"))
+            .header("content-type", "application/x-www-form-urlencoded");
         let form = form.body(format!("token={token}"));
         let form = match cookie {
-            Some(value) => form.header("cookie", format!("theme=dark; countersign_browser={value}; other=1")),
+            Some(value) => form.header(
+                "cookie",
+                format!("theme=dark; countersign_browser={value}; other=1"),
+            ),
             None => form,
         };
         self.take(form).await
@@ -70,11 +92,18 @@ impl<'a> Visitor<'a> {
 /// What stands behind the `#` of the link of a verification's mail, in both forms of the mail.
 async fn token_of(service: &Harness, id: &str) -> String {
     service.code_of(id).await;
-    let message = service.recorder.all().into_iter().find(|message| message.verification.to_string() == id).unwrap();
+    let message = service
+        .recorder
+        .all()
+        .into_iter()
+        .find(|message| message.verification.to_string() == id)
+        .unwrap();
     let begin = format!("{PUBLIC}/link#");
     let read = |text: &str| {
         let (_, rest) = text.split_once(&begin).expect("the mail has a link");
-        rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>()
+        rest.chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect::<String>()
     };
     let html = message.content.html.unwrap();
     let escaped = html.replace("&#x2f;", "/");
@@ -87,10 +116,15 @@ async fn status(service: &Harness, id: &str) -> VerificationStatus {
 }
 
 #[tokio::test]
-async fn mail_03_looking_at_a_link_changes_nothing_and_a_press_in_the_browser_that_asked_approves() {
+async fn mail_03_looking_at_a_link_changes_nothing_and_a_press_in_the_browser_that_asked_approves()
+{
     let service = setup().start().await;
     let visitor = Visitor::of(&service);
-    let id = service.start(with_browser("s")).await.unwrap().verification_id;
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
     let token = token_of(&service, &id).await;
     for _ in 0..100 {
         assert_eq!(visitor.look(reqwest::Method::GET).await.status, 200);
@@ -106,16 +140,28 @@ async fn mail_03_looking_at_a_link_changes_nothing_and_a_press_in_the_browser_th
         "the code is alive, and all attempts are there"
     );
     let page = visitor.press(&token, Some(BROWSER)).await;
-    assert!(page.status == 200 && page.body.contains("Confirmed"), "{}", page.body);
+    assert!(
+        page.status == 200 && page.body.contains("Confirmed"),
+        "{}",
+        page.body
+    );
     assert_eq!(status(&service, &id).await, VerificationStatus::Approved);
-    assert_eq!(visitor.press(&token, Some(BROWSER)).await.status, 200, "pressed twice");
+    assert_eq!(
+        visitor.press(&token, Some(BROWSER)).await.status,
+        200,
+        "pressed twice"
+    );
 }
 
 #[tokio::test]
 async fn mail_04_no_secret_is_in_a_path_or_a_query() {
     let service = setup().start().await;
     let visitor = Visitor::of(&service);
-    let id = service.start(with_browser("s")).await.unwrap().verification_id;
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
     let token = token_of(&service, &id).await;
     let page = visitor.look(reqwest::Method::GET).await;
     let press = visitor.press(&token, Some(BROWSER)).await;
@@ -126,23 +172,52 @@ async fn mail_04_no_secret_is_in_a_path_or_a_query() {
     // What a browser would ask for: the address in front of the fragment, and no more.
     let asked = reqwest::Url::parse(&format!("{PUBLIC}/link#{token}")).unwrap();
     assert_eq!((asked.path(), asked.query()), ("/verify/link", None));
-    let other = service.start(with_browser("t")).await.unwrap().verification_id;
+    let other = service
+        .start(with_browser("t"))
+        .await
+        .unwrap()
+        .verification_id;
     let token = token_of(&service, &other).await;
-    let by_query = visitor.take(visitor.client.post(visitor.url(&format!("/link?token={token}")))).await;
+    let by_query = visitor
+        .take(
+            visitor
+                .client
+                .post(visitor.url(&format!("/link?token={token}"))),
+        )
+        .await;
     assert_ne!(by_query.status, 200);
-    assert_eq!(status(&service, &other).await, VerificationStatus::Pending, "a query is not read");
+    assert_eq!(
+        status(&service, &other).await,
+        VerificationStatus::Pending,
+        "a query is not read"
+    );
 }
 
 #[tokio::test]
 async fn mail_05_the_host_of_a_link_is_that_of_the_settings_and_the_page_stays_private() {
     let service = setup().start().await;
     let visitor = Visitor::of(&service);
-    let id = service.start(with_browser("s")).await.unwrap().verification_id;
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
     // Found in the mail by the host of the settings.
     token_of(&service, &id).await;
-    let forged = visitor.client.get(visitor.url("/link")).header("host", "evil.example");
-    let forged = visitor.take(forged.header("x-forwarded-host", "evil.example")).await;
-    assert!(!forged.body.contains("evil.example") && forged.headers.values().all(|value| !value.contains("evil.example")));
+    let forged = visitor
+        .client
+        .get(visitor.url("/link"))
+        .header("host", "evil.example");
+    let forged = visitor
+        .take(forged.header("x-forwarded-host", "evil.example"))
+        .await;
+    assert!(
+        !forged.body.contains("evil.example")
+            && forged
+                .headers
+                .values()
+                .all(|value| !value.contains("evil.example"))
+    );
     for page in [forged, visitor.press("x", None).await] {
         assert_eq!(page.headers["referrer-policy"], "no-referrer");
         assert_eq!(page.headers["cache-control"], "no-store");
@@ -154,14 +229,30 @@ async fn mail_05_the_host_of_a_link_is_that_of_the_settings_and_the_page_stays_p
 async fn bad_input_never_approves_and_is_told_the_same() {
     let service = setup().start().await;
     let visitor = Visitor::of(&service);
-    let id = service.start(with_browser("s")).await.unwrap().verification_id;
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
     let token = token_of(&service, &id).await;
     let unknown = LinkToken::parse(&token).unwrap();
     let mut other = unknown.verification;
     other.random[0] ^= 1;
-    let unknown = LinkToken { verification: other, secret: unknown.secret }.expose();
+    let unknown = LinkToken {
+        verification: other,
+        secret: unknown.secret,
+    }
+    .expose();
     let mut bodies = Vec::new();
-    for bad in ["", "x", &token[1..], &format!("{token}2"), &unknown, "%00", "{{7*7}}"] {
+    for bad in [
+        "",
+        "x",
+        &token[1..],
+        &format!("{token}2"),
+        &unknown,
+        "%00",
+        "{{7*7}}",
+    ] {
         let page = visitor.press(bad, Some(BROWSER)).await;
         assert_eq!(page.status, 410, "{bad}");
         bodies.push(page.body);
@@ -177,22 +268,40 @@ async fn bad_input_never_approves_and_is_told_the_same() {
 async fn a_link_is_in_mails_alone_and_the_caller_cannot_claim_a_press() {
     let service = setup().start().await;
     let mut by_sms = with_browser("s");
-    by_sms.recipients[0] =
-        v1::Recipient { channel: v1::Channel::Sms.into(), address: "+31612345678".to_owned(), ..Default::default() };
+    by_sms.recipients[0] = v1::Recipient {
+        channel: v1::Channel::Sms.into(),
+        address: "+31612345678".to_owned(),
+        ..Default::default()
+    };
     let (sms, code) = service.start_and_read(by_sms).await;
     let text = service.recorder.all()[0].content.text.clone();
-    assert!(text.contains(&code[..3]) && !text.contains("link"), "{text}");
-    let claimed =
-        CheckCodeRequest { entry_mode: v1::EntryMode::Link.into(), ..check_request(&sms.verification_id, &code, &unique("a")) };
-    let refused = service.client.clone().check_code(service.request(claimed)).await.unwrap_err();
+    assert!(
+        text.contains(&code[..3]) && !text.contains("link"),
+        "{text}"
+    );
+    let claimed = CheckCodeRequest {
+        entry_mode: v1::EntryMode::Link.into(),
+        ..check_request(&sms.verification_id, &code, &unique("a"))
+    };
+    let refused = service
+        .client
+        .clone()
+        .check_code(service.request(claimed))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     // Without a browser the same action has no link, and an action that permits none neither.
     let plain = service.start(login("t")).await.unwrap();
     service.code_of(&plain.verification_id).await;
     let mail = service.recorder.all().pop().unwrap();
     assert!(!mail.content.text.contains(PUBLIC) && !mail.content.html.unwrap().contains("href"));
-    let malformed =
-        service.start(v1::StartVerificationRequest { browser_sha256: "abc".to_owned(), ..login("u") }).await.unwrap_err();
+    let malformed = service
+        .start(v1::StartVerificationRequest {
+            browser_sha256: "abc".to_owned(),
+            ..login("u")
+        })
+        .await
+        .unwrap_err();
     assert!(
         malformed.code() == tonic::Code::InvalidArgument
             && crate::harness::fields(&malformed).contains(&"browser_sha256".to_owned())
@@ -205,26 +314,55 @@ async fn mail_07_a_decoy_looks_like_a_start_and_sends_nothing() {
     let real = service.start(login("real")).await.unwrap();
     service.code_of(&real.verification_id).await;
     let sent = service.recorder.all().len();
-    let decoy = service.start(v1::StartVerificationRequest { decoy: true, ..login("nobody") }).await.unwrap();
+    let decoy = service
+        .start(v1::StartVerificationRequest {
+            decoy: true,
+            ..login("nobody")
+        })
+        .await
+        .unwrap();
     let uniform = |v: &v1::Verification| v1::Verification {
         verification_id: String::new(),
         created_at: None,
         deliveries: vec![],
         ..v.clone()
     };
-    assert_eq!(uniform(&real), uniform(&decoy), "the answers differ in nothing but the ids");
-    let settled =
-        |v: &v1::Verification| v.deliveries.first().is_some_and(|delivery| delivery.status() == v1::DeliveryStatus::Sent);
-    let (real, decoy) =
-        (service.until(&real.verification_id, settled).await, service.until(&decoy.verification_id, settled).await);
-    let shape = |v: &v1::Verification| v1::Delivery { delivery_id: String::new(), ..v.deliveries[0].clone() };
+    assert_eq!(
+        uniform(&real),
+        uniform(&decoy),
+        "the answers differ in nothing but the ids"
+    );
+    let settled = |v: &v1::Verification| {
+        v.deliveries
+            .first()
+            .is_some_and(|delivery| delivery.status() == v1::DeliveryStatus::Sent)
+    };
+    let (real, decoy) = (
+        service.until(&real.verification_id, settled).await,
+        service.until(&decoy.verification_id, settled).await,
+    );
+    let shape = |v: &v1::Verification| v1::Delivery {
+        delivery_id: String::new(),
+        ..v.deliveries[0].clone()
+    };
     assert_eq!(shape(&real), shape(&decoy), "so do the deliveries");
     assert_eq!(service.recorder.all().len(), sent, "nobody got a message");
     let mut verdicts = Vec::new();
     for v in [&real, &decoy] {
         let code = service.recorder.find_code(&real.verification_id).unwrap();
-        verdicts.push(service.try_check(&v.verification_id, &wrong(&code), &unique("a")).await.unwrap());
+        verdicts.push(
+            service
+                .try_check(&v.verification_id, &wrong(&code), &unique("a"))
+                .await
+                .unwrap(),
+        );
     }
-    assert_eq!((verdicts[0].verdict(), verdicts[0].attempts_left), (Verdict::Wrong, 4));
-    assert_eq!((verdicts[0].verdict, verdicts[0].attempts_left), (verdicts[1].verdict, verdicts[1].attempts_left));
+    assert_eq!(
+        (verdicts[0].verdict(), verdicts[0].attempts_left),
+        (Verdict::Wrong, 4)
+    );
+    assert_eq!(
+        (verdicts[0].verdict, verdicts[0].attempts_left),
+        (verdicts[1].verdict, verdicts[1].attempts_left)
+    );
 }

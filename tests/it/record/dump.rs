@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use countersign::pb::v1::{self, CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus};
+use countersign::pb::v1::{
+    self, CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus,
+};
 use tonic::Code;
 
 use crate::{
-    harness::{Harness, Setup, anonymous, canary::Canaries, nth_wrong, on_contact, recipient, shape, unique, wrong},
+    harness::{
+        Harness, Setup, anonymous, canary::Canaries, nth_wrong, on_contact, recipient, shape,
+        unique, wrong,
+    },
     rig::{Options, RedisServer, Reply},
 };
 
@@ -69,7 +74,12 @@ fn dump(server: &RedisServer) -> Vec<(String, Vec<u8>)> {
         }
     }
     let channels = ask(&[b"PUBSUB", b"SHARDCHANNELS"]);
-    pieces.extend(channels.list().iter().map(|channel| ("channel".to_owned(), channel.bytes().to_vec())));
+    pieces.extend(
+        channels
+            .list()
+            .iter()
+            .map(|channel| ("channel".to_owned(), channel.bytes().to_vec())),
+    );
     files(server.dir(), &mut pieces);
     pieces
 }
@@ -87,7 +97,10 @@ fn files(dir: &Path, pieces: &mut Vec<(String, Vec<u8>)>) {
         if entry.file_type().unwrap().is_dir() {
             files(&entry.path(), pieces);
         } else {
-            pieces.push((format!("file {}", entry.file_name().display()), std::fs::read(entry.path()).unwrap()));
+            pieces.push((
+                format!("file {}", entry.file_name().display()),
+                std::fs::read(entry.path()).unwrap(),
+            ));
         }
     }
 }
@@ -114,24 +127,38 @@ impl Talk<'_> {
         self.people += 1;
         let n = self.people;
         let word = |what: &str| format!("canary-{what}-{n}");
-        let recipients: Vec<_> = CHANNELS.iter().map(|channel| recipient(*channel, &address(*channel, n))).collect();
+        let recipients: Vec<_> = CHANNELS
+            .iter()
+            .map(|channel| recipient(*channel, &address(*channel, n)))
+            .collect();
         for address in recipients.iter().map(|recipient| recipient.address.clone()) {
             // A number also without its plus, and as it is dialled at home.
-            self.secrets.extend(address.strip_prefix("fcm:").map(str::to_owned));
+            self.secrets
+                .extend(address.strip_prefix("fcm:").map(str::to_owned));
             if let Some(digits) = address.strip_prefix('+') {
-                self.secrets.extend([digits.to_owned(), digits.replacen("31", "0", 1)]);
+                self.secrets
+                    .extend([digits.to_owned(), digits.replacen("31", "0", 1)]);
             }
             self.secrets.push(address);
         }
         let field = format!("canary_field_{n}");
-        self.secrets.extend(["subject", "amount", "payee", "contact", "case", "agent", "own"].map(word));
+        self.secrets.extend(
+            [
+                "subject", "amount", "payee", "contact", "case", "agent", "own",
+            ]
+            .map(word),
+        );
         self.secrets.push(field.clone());
         v1::StartVerificationRequest {
             subject: word("subject"),
             action: ACTION.to_owned(),
             recipients,
             locale: LOCALE.to_owned(),
-            binding: [("amount".to_owned(), word("amount")), (field, word("payee"))].into(),
+            binding: [
+                ("amount".to_owned(), word("amount")),
+                (field, word("payee")),
+            ]
+            .into(),
             contact: Some(v1::Contact {
                 contact_id: word("contact"),
                 case_id: word("case"),
@@ -149,7 +176,10 @@ impl Talk<'_> {
     /// Waits until so many messages were handed over, and that is noted.
     async fn sent(&self, id: &str, deliveries: usize) {
         let noted = |v: &v1::Verification| {
-            v.deliveries.len() == deliveries && v.deliveries.iter().all(|delivery| delivery.status() == DeliveryStatus::Sent)
+            v.deliveries.len() == deliveries
+                && v.deliveries
+                    .iter()
+                    .all(|delivery| delivery.status() == DeliveryStatus::Sent)
         };
         self.service.until(id, noted).await;
     }
@@ -160,12 +190,33 @@ impl Talk<'_> {
 
     /// What is refused leaves events too.
     async fn refusals(&mut self, request: &v1::StartVerificationRequest, id: &str, code: &str) {
-        let malformed = self.service.try_check(id, &format!("{code}0"), &unique("m")).await;
-        assert_eq!(shape(malformed), (Code::InvalidArgument, "CODE_MALFORMED".to_owned()));
-        assert_eq!(shape(self.service.try_resend(id, Channel::Sms).await).1, "RESEND_TOO_EARLY");
-        let other = v1::StartVerificationRequest { locale: "nl".to_owned(), ..request.clone() };
-        assert_eq!(shape(self.service.start(other).await).1, "REQUEST_ID_REUSED");
-        let one_more = on_contact(v1::StartVerificationRequest { request_id: unique("r"), ..request.clone() }, "another");
+        let malformed = self
+            .service
+            .try_check(id, &format!("{code}0"), &unique("m"))
+            .await;
+        assert_eq!(
+            shape(malformed),
+            (Code::InvalidArgument, "CODE_MALFORMED".to_owned())
+        );
+        assert_eq!(
+            shape(self.service.try_resend(id, Channel::Sms).await).1,
+            "RESEND_TOO_EARLY"
+        );
+        let other = v1::StartVerificationRequest {
+            locale: "nl".to_owned(),
+            ..request.clone()
+        };
+        assert_eq!(
+            shape(self.service.start(other).await).1,
+            "REQUEST_ID_REUSED"
+        );
+        let one_more = on_contact(
+            v1::StartVerificationRequest {
+                request_id: unique("r"),
+                ..request.clone()
+            },
+            "another",
+        );
         assert_eq!(shape(self.service.start(one_more).await).1, "TOO_MANY_LIVE");
     }
 
@@ -192,26 +243,42 @@ impl Talk<'_> {
                 for n in 0..4 {
                     self.verdict(id, &nth_wrong(&code, n), Verdict::Wrong).await;
                 }
-                self.verdict(id, &nth_wrong(&code, 4), Verdict::AttemptsExhausted).await;
+                self.verdict(id, &nth_wrong(&code, 4), Verdict::AttemptsExhausted)
+                    .await;
             }
-            Story::Canceled => drop(service.try_cancel(id, CancelReason::Requested).await.unwrap()),
+            Story::Canceled => drop(
+                service
+                    .try_cancel(id, CancelReason::Requested)
+                    .await
+                    .unwrap(),
+            ),
             Story::NotMe => drop(service.try_cancel(id, CancelReason::NotMe).await.unwrap()),
             Story::SentAgain => {
                 for channel in CHANNELS.iter().filter(|other| **other != channel) {
                     service.advance(31);
-                    let deliveries = service.try_resend(id, *channel).await.unwrap().deliveries.len();
+                    let deliveries = service
+                        .try_resend(id, *channel)
+                        .await
+                        .unwrap()
+                        .deliveries
+                        .len();
                     self.sent(id, deliveries).await;
                 }
                 self.verdict(id, &code, Verdict::Approved).await;
             }
             Story::Superseded => {
-                let again = v1::StartVerificationRequest { request_id: unique("again"), ..request };
+                let again = v1::StartVerificationRequest {
+                    request_id: unique("again"),
+                    ..request
+                };
                 let (_, code) = service.start_and_read(again).await;
                 self.secrets.push(code);
             }
             Story::Expired => {
                 service.advance(303);
-                service.until(id, |v| v.status() == VerificationStatus::Expired).await;
+                service
+                    .until(id, |v| v.status() == VerificationStatus::Expired)
+                    .await;
                 self.verdict(id, &code, Verdict::Expired).await;
             }
             Story::Open => {}
@@ -223,25 +290,64 @@ impl Talk<'_> {
 async fn code_12_seal_07_a_dump_of_redis_tells_nothing() {
     let server = RedisServer::start(&Options::default().appendonly());
     let action = |key: &str| format!("ACTIONS__{}__{key}", ACTION.to_uppercase());
-    let setup = Setup::default().on(&server).with(&action("CODE_DIGITS"), "8").with("MESSAGES__BRAND", BRAND);
+    let setup = Setup::default()
+        .on(&server)
+        .with(&action("CODE_DIGITS"), "8")
+        .with("MESSAGES__BRAND", BRAND);
     let service = setup.start().await;
-    let mut talk = Talk { service: &service, secrets: Vec::new(), people: 0 };
-    for (channel, story) in CHANNELS.into_iter().flat_map(|channel| STORIES.map(|story| (channel, story))) {
+    let mut talk = Talk {
+        service: &service,
+        secrets: Vec::new(),
+        people: 0,
+    };
+    for (channel, story) in CHANNELS
+        .into_iter()
+        .flat_map(|channel| STORIES.map(|story| (channel, story)))
+    {
         talk.tell(story, channel).await;
     }
-    let Talk { mut secrets, people, .. } = talk;
-    assert!(people + CHANNELS.len() <= 50, "{people} and those that took the place of another");
-    let key_file = |name: &str| std::fs::read_to_string(setup.dir.path().join("data/keys").join(name)).unwrap();
+    let Talk {
+        mut secrets,
+        people,
+        ..
+    } = talk;
+    assert!(
+        people + CHANNELS.len() <= 50,
+        "{people} and those that took the place of another"
+    );
+    let key_file = |name: &str| {
+        std::fs::read_to_string(setup.dir.path().join("data/keys").join(name)).unwrap()
+    };
     secrets.extend(["names.key", "dev.key"].map(|name| key_file(name).trim().to_owned()));
-    let words = [ACTION, BRAND, LOCALE, "recipient.example", "203.0.113.77", "development", &service.key];
+    let words = [
+        ACTION,
+        BRAND,
+        LOCALE,
+        "recipient.example",
+        "203.0.113.77",
+        "development",
+        &service.key,
+    ];
     let canaries = Canaries::of(secrets.into_iter().chain(words.map(str::to_owned)));
 
     let pieces = dump(&server);
     for kind in ["key name", "string", "zset", "stream", "file"] {
-        assert!(pieces.iter().any(|(name, bytes)| name.starts_with(kind) && !bytes.is_empty()), "no {kind} was read");
+        assert!(
+            pieces
+                .iter()
+                .any(|(name, bytes)| name.starts_with(kind) && !bytes.is_empty()),
+            "no {kind} was read"
+        );
     }
-    let written = pieces.iter().find(|(name, _)| name.starts_with("file") && name.ends_with(".incr.aof")).unwrap();
-    assert!(written.1.len() > 100_000, "every commit is in the file: {} bytes", written.1.len());
+    let written = pieces
+        .iter()
+        .find(|(name, _)| name.starts_with("file") && name.ends_with(".incr.aof"))
+        .unwrap();
+    assert!(
+        written.1.len() > 100_000,
+        "every commit is in the file: {} bytes",
+        written.1.len()
+    );
     for (name, bytes) in &pieces {
         canaries.assert_absent(bytes, name);
     }
@@ -252,16 +358,39 @@ async fn code_12_seal_07_a_dump_of_redis_tells_nothing() {
 fn plant(server: &RedisServer, canaries: &Canaries) {
     let hex = hex::encode("canary-payee-7");
     let leaks: [(&str, &[&str]); 4] = [
-        ("canary-subject-2", &["SET", "planted:canary-subject-2", "x"]),
+        (
+            "canary-subject-2",
+            &["SET", "planted:canary-subject-2", "x"],
+        ),
         ("canary-payee-7", &["SET", "planted:value", &hex]),
-        ("canary-address-3@recipient.example", &["ZADD", "planted:due", "1", "canary-address-3@recipient.example"]),
-        (BRAND, &["XADD", "planted:events", "*", "e", "Canary Brand says hello"]),
+        (
+            "canary-address-3@recipient.example",
+            &[
+                "ZADD",
+                "planted:due",
+                "1",
+                "canary-address-3@recipient.example",
+            ],
+        ),
+        (
+            BRAND,
+            &[
+                "XADD",
+                "planted:events",
+                "*",
+                "e",
+                "Canary Brand says hello",
+            ],
+        ),
     ];
     for (secret, leak) in leaks {
         server.cmd(leak).ok();
         let pieces = dump(server);
-        let found =
-            |place: &str| pieces.iter().any(|(name, bytes)| name.contains(place) && canaries.in_bytes(bytes).contains(secret));
+        let found = |place: &str| {
+            pieces.iter().any(|(name, bytes)| {
+                name.contains(place) && canaries.in_bytes(bytes).contains(secret)
+            })
+        };
         assert!(found("planted:"), "{leak:?} in the keys");
         assert!(found("incr.aof"), "{leak:?} in the file");
     }

@@ -15,14 +15,19 @@ use countersign::{
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
-        store::{Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+        store::{
+            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
+            StoreError, StoredEvent,
+        },
     },
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
 };
 use tonic::Code;
 
-use crate::harness::{Harness, PATIENCE, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong};
+use crate::harness::{
+    Harness, PATIENCE, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong,
+};
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +63,12 @@ impl Flaky {
     fn new(setup: &Setup) -> Arc<Self> {
         let inner = Memory::new(setup.clock.clone(), &SystemEntropy::default());
         let clock = setup.clock.clone();
-        Arc::new(Self { inner, clock, fault: AtomicU8::new(Fault::None as u8), draws: AtomicUsize::new(0) })
+        Arc::new(Self {
+            inner,
+            clock,
+            fault: AtomicU8::new(Fault::None as u8),
+            draws: AtomicUsize::new(0),
+        })
     }
 
     fn set(&self, fault: Fault) {
@@ -73,7 +83,11 @@ impl Flaky {
         if self.has(Fault::Hangs) {
             std::future::pending::<()>().await;
         }
-        if self.has(Fault::Down) { Err(StoreError::Unavailable("down".to_owned())) } else { Ok(()) }
+        if self.has(Fault::Down) {
+            Err(StoreError::Unavailable("down".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -136,7 +150,12 @@ impl Store for Flaky {
         self.inner.append(key, event).await
     }
 
-    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.inner.events(shard, after, limit).await
     }
 
@@ -149,14 +168,22 @@ async fn start(setup: Setup) -> (Harness, Arc<Flaky>) {
     // A sweep that meets a fault is not the story.
     let setup = setup.with("WORKER__POLL_MS", "60000");
     let store = Flaky::new(&setup);
-    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    let machine = Machine {
+        clock: setup.clock.clone(),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
     (setup.start_on(machine).await, store)
 }
 
 /// A started verification whose delivery is reported, so that nothing but the test touches its record.
 async fn settled(service: &Harness) -> (v1::Verification, String) {
     let (v, code) = service.start_and_read(login("s")).await;
-    let v = service.until(&v.verification_id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Sent).await;
+    let v = service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == v1::DeliveryStatus::Sent
+        })
+        .await;
     (v, code)
 }
 
@@ -166,13 +193,27 @@ async fn store_16_a_store_that_is_down_gives_no_verdict_and_comes_back() {
     let (v, code) = settled(&service).await;
     store.set(Fault::Down);
     let down = (Code::Unavailable, "STORE_UNAVAILABLE".to_owned());
-    assert_eq!(shape(service.try_check(&v.verification_id, &code, "a").await), down);
+    assert_eq!(
+        shape(service.try_check(&v.verification_id, &code, "a").await),
+        down
+    );
     assert_eq!(shape(service.start(login("t")).await), down);
     assert_eq!(shape(service.get(&v.verification_id).await), down);
-    assert_eq!(shape(service.try_check(&v.verification_id, "no code", "m").await), down, "no quota, no answer");
-    assert!(crate::harness::http::get(service.reach.admin, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert_eq!(
+        shape(service.try_check(&v.verification_id, "no code", "m").await),
+        down,
+        "no quota, no answer"
+    );
+    assert!(
+        crate::harness::http::get(service.reach.admin, "/readyz")
+            .await
+            .starts_with("HTTP/1.1 503")
+    );
     store.set(Fault::None);
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
 }
 
 #[tokio::test]
@@ -185,11 +226,18 @@ async fn what_comes_due_during_a_sweep_is_not_slept_over() {
     }
     // From here on the clock stands.
     let closed = async {
-        while !service.audit().await.iter().any(|line| line.what == "closed") {
+        while !service
+            .audit()
+            .await
+            .iter()
+            .any(|line| line.what == "closed")
+        {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, closed).await.expect("the sweep closes it");
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("the sweep closes it");
 }
 
 #[tokio::test]
@@ -198,12 +246,28 @@ async fn guess_02_a_lost_reply_refunds_nothing_and_its_repeat_gets_the_verdict()
     let (v, code) = settled(&service).await;
     let wrong = wrong(&code);
     store.set(Fault::LosesReplies);
-    assert_eq!(shape(service.try_check(&v.verification_id, &wrong, "lost").await).0, Code::Unavailable);
+    assert_eq!(
+        shape(service.try_check(&v.verification_id, &wrong, "lost").await).0,
+        Code::Unavailable
+    );
     store.set(Fault::None);
-    let repeat = service.try_check(&v.verification_id, &wrong, "lost").await.unwrap();
-    assert_eq!((repeat.verdict(), repeat.attempts_left), (Verdict::Wrong, 4));
-    let next = service.try_check(&v.verification_id, &wrong, "new").await.unwrap();
-    assert_eq!((next.verdict(), next.attempts_left), (Verdict::Wrong, 3), "one attempt fewer");
+    let repeat = service
+        .try_check(&v.verification_id, &wrong, "lost")
+        .await
+        .unwrap();
+    assert_eq!(
+        (repeat.verdict(), repeat.attempts_left),
+        (Verdict::Wrong, 4)
+    );
+    let next = service
+        .try_check(&v.verification_id, &wrong, "new")
+        .await
+        .unwrap();
+    assert_eq!(
+        (next.verdict(), next.attempts_left),
+        (Verdict::Wrong, 3),
+        "one attempt fewer"
+    );
 }
 
 #[tokio::test]
@@ -211,7 +275,10 @@ async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code
     let (service, store) = start(Setup::default()).await;
     let request = login("s");
     store.set(Fault::LosesReplies);
-    assert_eq!(shape(service.start(request.clone()).await).1, "STORE_UNAVAILABLE");
+    assert_eq!(
+        shape(service.start(request.clone()).await).1,
+        "STORE_UNAVAILABLE"
+    );
     store.set(Fault::None);
     let first = service.start(request.clone()).await.unwrap();
     let second = service.start(request).await.unwrap();
@@ -221,7 +288,10 @@ async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code
         service.pass(Duration::from_secs(15)).await;
     }
     let code = service.code_of(&first.verification_id).await;
-    assert_eq!(service.check(&first.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&first.verification_id, &code).await,
+        Verdict::Approved
+    );
     assert_eq!(service.recorder.all().len(), 1);
 }
 
@@ -229,10 +299,16 @@ async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code
 async fn send_13_nothing_is_sent_for_a_start_that_was_not_stored() {
     let (service, store) = start(Setup::default()).await;
     store.set(Fault::Contended);
-    assert_eq!(shape(service.start(login("never")).await), (Code::Aborted, "CONTENTION".to_owned()));
+    assert_eq!(
+        shape(service.start(login("never")).await),
+        (Code::Aborted, "CONTENTION".to_owned())
+    );
     store.set(Fault::None);
     let (v, code) = service.start_and_read(login("stored")).await;
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
     assert_eq!(service.recorder.all().len(), 1);
 }
 
@@ -240,10 +316,16 @@ async fn send_13_nothing_is_sent_for_a_start_that_was_not_stored() {
 async fn send_13_nothing_is_sent_for_a_start_that_has_no_room() {
     let (service, store) = start(Setup::default()).await;
     store.set(Fault::Full);
-    assert_eq!(shape(service.start(login("never")).await), (Code::ResourceExhausted, "STORE_FULL".to_owned()));
+    assert_eq!(
+        shape(service.start(login("never")).await),
+        (Code::ResourceExhausted, "STORE_FULL".to_owned())
+    );
     store.set(Fault::None);
     let (v, code) = service.start_and_read(login("stored")).await;
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
     assert_eq!(service.recorder.all().len(), 1);
 }
 
@@ -258,7 +340,11 @@ async fn a_start_that_is_decided_again_draws_its_quotas_once() {
         service.start(login("s")).await.unwrap();
     }
     let status = service.start(login("s")).await.unwrap_err();
-    assert_eq!(reason(&status), "QUOTA_EXCEEDED", "what was drawn is never given back");
+    assert_eq!(
+        reason(&status),
+        "QUOTA_EXCEEDED",
+        "what was drawn is never given back"
+    );
 }
 
 #[tokio::test]
@@ -274,75 +360,152 @@ async fn store_16_a_start_whose_quotas_cannot_be_drawn_is_refused() {
 
 #[tokio::test]
 async fn store_16_a_step_of_a_plan_waits_for_the_quotas() {
-    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__PLAN", "email 20s,sms");
+    let setup = Setup::default()
+        .quota(Dimension::Recipient, 20, 600)
+        .with("ACTIONS__LOGIN__PLAN", "email 20s,sms");
     let store = Flaky::new(&setup);
-    let machine = Machine { clock: setup.clock.clone(), store: Some(store.clone()), ..Machine::default() };
+    let machine = Machine {
+        clock: setup.clock.clone(),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
     let service = setup.start_on(machine).await;
-    let recipients = [(v1::Channel::Email, "anna@example.org"), (v1::Channel::Sms, "+31612345678")];
-    let recipients = recipients.map(|(channel, address)| recipient(channel, address)).to_vec();
-    service.recorder.answer_with([SendError::GiveUp { reason: "refused".to_owned() }]);
-    let id = service.start(v1::StartVerificationRequest { recipients, ..login("s") }).await.unwrap().verification_id;
+    let recipients = [
+        (v1::Channel::Email, "anna@example.org"),
+        (v1::Channel::Sms, "+31612345678"),
+    ];
+    let recipients = recipients
+        .map(|(channel, address)| recipient(channel, address))
+        .to_vec();
+    service.recorder.answer_with([SendError::GiveUp {
+        reason: "refused".to_owned(),
+    }]);
+    let id = service
+        .start(v1::StartVerificationRequest {
+            recipients,
+            ..login("s")
+        })
+        .await
+        .unwrap()
+        .verification_id;
     store.set(Fault::NoQuotas);
     service.recorder.wait_for(1).await;
-    service.until(&id, |v| v.deliveries[0].status() == v1::DeliveryStatus::Failed).await;
+    service
+        .until(&id, |v| {
+            v.deliveries[0].status() == v1::DeliveryStatus::Failed
+        })
+        .await;
     let draws = store.draws.load(Ordering::SeqCst);
     let asked = async {
         while store.draws.load(Ordering::SeqCst) < draws + 3 {
             service.pass(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("the step is asked for again and again");
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .expect("the step is asked for again and again");
     assert_eq!(service.recorder.all().len(), 1, "and not sent undrawn");
     store.set(Fault::None);
     while service.recorder.all().len() < 2 {
         service.pass(Duration::from_millis(100)).await;
     }
-    let v = service.until(&id, |v| v.deliveries.last().unwrap().status() == v1::DeliveryStatus::Sent).await;
-    assert_eq!(v.deliveries.len(), 2, "one step, however often it was asked for");
+    let v = service
+        .until(&id, |v| {
+            v.deliveries.last().unwrap().status() == v1::DeliveryStatus::Sent
+        })
+        .await;
+    assert_eq!(
+        v.deliveries.len(),
+        2,
+        "one step, however often it was asked for"
+    );
 }
 
 #[tokio::test]
 async fn store_16_an_action_may_go_on_under_the_limits_of_the_process() {
-    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let setup = Setup::default()
+        .quota(Dimension::Recipient, 20, 600)
+        .with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
     let (service, store) = start(setup).await;
     store.set(Fault::NoQuotas);
     for _ in 0..2 {
         service.start(login("s")).await.expect("a tenth of twenty");
     }
     let status = service.start(login("s")).await.unwrap_err();
-    assert_eq!((reason(&status).as_str(), quota(&status).as_str()), ("QUOTA_EXCEEDED", "recipient"));
-    assert_eq!(retry_after(&status), Some(Duration::from_secs(300)), "one in ten times the interval");
-    let payment = v1::StartVerificationRequest { action: "payment".to_owned(), ..login("s") };
-    let bound = [("amount", "1"), ("payee", "ACME")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let payment = v1::StartVerificationRequest { binding: bound.into(), ..payment };
-    assert_eq!(shape(service.start(payment).await).1, "STORE_UNAVAILABLE", "an action that does not say so does not");
+    assert_eq!(
+        (reason(&status).as_str(), quota(&status).as_str()),
+        ("QUOTA_EXCEEDED", "recipient")
+    );
+    assert_eq!(
+        retry_after(&status),
+        Some(Duration::from_secs(300)),
+        "one in ten times the interval"
+    );
+    let payment = v1::StartVerificationRequest {
+        action: "payment".to_owned(),
+        ..login("s")
+    };
+    let bound = [("amount", "1"), ("payee", "ACME")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let payment = v1::StartVerificationRequest {
+        binding: bound.into(),
+        ..payment
+    };
+    assert_eq!(
+        shape(service.start(payment).await).1,
+        "STORE_UNAVAILABLE",
+        "an action that does not say so does not"
+    );
     store.set(Fault::None);
-    service.start(login("s")).await.expect("the fleet's quota holds again");
+    service
+        .start(login("s"))
+        .await
+        .expect("the fleet's quota holds again");
     assert_eq!(service.recorder.wait_for(3).await.len(), 3);
 }
 
 #[tokio::test]
 async fn send_06_what_costs_money_never_goes_on_under_the_limits_of_a_process() {
     let setup = Setup::default().with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
-    let setup = setup.file("[spend]\nhour = 100\n[spend.costs]\nsms = 0.08\n").quota(Dimension::Recipient, 20, 600);
+    let setup = setup
+        .file("[spend]\nhour = 100\n[spend.costs]\nsms = 0.08\n")
+        .quota(Dimension::Recipient, 20, 600);
     let (service, store) = start(setup).await;
     store.set(Fault::NoQuotas);
     let recipients = vec![recipient(v1::Channel::Sms, "+31612345678")];
-    let paid = v1::StartVerificationRequest { recipients, ..login("s") };
-    assert_eq!(shape(service.start(paid).await), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
-    service.start(login("s")).await.expect("a mail costs nothing");
+    let paid = v1::StartVerificationRequest {
+        recipients,
+        ..login("s")
+    };
+    assert_eq!(
+        shape(service.start(paid).await),
+        (Code::Unavailable, "STORE_UNAVAILABLE".to_owned())
+    );
+    service
+        .start(login("s"))
+        .await
+        .expect("a mail costs nothing");
     assert_eq!(service.recorder.wait_for(1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn store_16_quotas_that_hang_leave_time_for_the_commit() {
-    let setup = Setup::default().quota(Dimension::Recipient, 20, 600).with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
+    let setup = Setup::default()
+        .quota(Dimension::Recipient, 20, 600)
+        .with("ACTIONS__LOGIN__QUOTA_FALLBACK", "true");
     let (service, store) = start(setup.with("STORE__DEADLINE_MS", "1000")).await;
     store.set(Fault::QuotasHang);
     let (v, code) = service.start_and_read(login("s")).await;
-    assert_eq!(service.check(&v.verification_id, &code).await, Verdict::Approved);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
     store.set(Fault::Down);
-    assert_eq!(shape(service.start(login("s")).await).1, "STORE_UNAVAILABLE", "without the store nothing starts");
+    assert_eq!(
+        shape(service.start(login("s")).await).1,
+        "STORE_UNAVAILABLE",
+        "without the store nothing starts"
+    );
 }
 
 #[tokio::test]
@@ -352,14 +515,25 @@ async fn guess_04_right_and_wrong_guesses_get_the_same_bytes_under_contention() 
     store.set(Fault::Contended);
     let mut answers = Vec::new();
     for guess in [code.clone(), wrong(&code)] {
-        let status = service.try_check(&v.verification_id, &guess, &unique("a")).await.unwrap_err();
-        answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
+        let status = service
+            .try_check(&v.verification_id, &guess, &unique("a"))
+            .await
+            .unwrap_err();
+        answers.push((
+            status.code(),
+            status.message().to_owned(),
+            status.details().to_vec(),
+        ));
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0].0, Code::Aborted);
     store.set(Fault::None);
     let v = service.get(&v.verification_id).await.unwrap();
-    assert_eq!((v.status(), v.attempts_left), (VerificationStatus::Pending, 5), "nothing was done");
+    assert_eq!(
+        (v.status(), v.attempts_left),
+        (VerificationStatus::Pending, 5),
+        "nothing was done"
+    );
 }
 
 #[tokio::test]
@@ -369,20 +543,34 @@ async fn net_09_a_store_that_hangs_ends_in_a_deadline() {
     let (v, code) = settled(&service).await;
     store.set(Fault::Hangs);
     let late = shape(service.try_check(&v.verification_id, &code, "a").await);
-    assert_eq!(late, (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    assert_eq!(
+        late,
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())
+    );
     let quick_store = Setup::default().with("STORE__DEADLINE_MS", "50");
     let (service, store) = start(quick_store).await;
     let (v, code) = settled(&service).await;
     store.set(Fault::Hangs);
-    assert_eq!(shape(service.try_check(&v.verification_id, &code, "a").await).1, "STORE_UNAVAILABLE");
+    assert_eq!(
+        shape(service.try_check(&v.verification_id, &code, "a").await).1,
+        "STORE_UNAVAILABLE"
+    );
 }
 
 #[tokio::test]
 async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
     let service = Harness::new().await;
     let v = service.start(login("s")).await.unwrap();
-    let request = v1::WatchVerificationRequest { verification_id: v.verification_id };
-    let mut stream = service.client.clone().watch_verification(service.request(request)).await.unwrap().into_inner();
+    let request = v1::WatchVerificationRequest {
+        verification_id: v.verification_id,
+    };
+    let mut stream = service
+        .client
+        .clone()
+        .watch_verification(service.request(request))
+        .await
+        .unwrap()
+        .into_inner();
     stream.message().await.unwrap().unwrap();
     service.reach.shutdown.cancel();
     let status = loop {
@@ -390,7 +578,10 @@ async fn net_14_a_watcher_is_told_that_the_service_goes_down() {
             break status;
         }
     };
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "SHUTTING_DOWN")
+    );
 }
 
 #[tokio::test]
@@ -400,12 +591,25 @@ async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_co
     use crate::delivery::callbacks::{DELIVERED, SECRET, call, now, own, sign, taken};
     let (service, store) = start(own(Setup::default())).await;
     let (id, path) = taken(&service).await;
-    let headers = sign(Scheme::StandardWebhooks, SECRET, (&path, DELIVERED), now(&service));
-    for (fault, status) in [(Fault::Down, 503), (Fault::NoQuotas, 503), (Fault::None, 204), (Fault::None, 409)] {
+    let headers = sign(
+        Scheme::StandardWebhooks,
+        SECRET,
+        (&path, DELIVERED),
+        now(&service),
+    );
+    for (fault, status) in [
+        (Fault::Down, 503),
+        (Fault::NoQuotas, 503),
+        (Fault::None, 204),
+        (Fault::None, 409),
+    ] {
         store.set(fault);
         // Under the same id: what was not taken is no repeat.
         let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
         assert_eq!((answer.status, answer.body.as_str()), (status, ""));
     }
-    assert_eq!(service.get(&id).await.unwrap().deliveries[0].status(), DeliveryStatus::Delivered);
+    assert_eq!(
+        service.get(&id).await.unwrap().deliveries[0].status(),
+        DeliveryStatus::Delivered
+    );
 }

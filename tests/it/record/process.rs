@@ -23,13 +23,24 @@ use crate::{
 const KILLS: usize = scaled(10, 1000);
 
 async fn start(process: &Process, subject: &str) -> String {
-    let answer = process.client().await.start_verification(with_key(&process.key, login(subject))).await.unwrap();
+    let answer = process
+        .client()
+        .await
+        .start_verification(with_key(&process.key, login(subject)))
+        .await
+        .unwrap();
     answer.into_inner().verification.unwrap().verification_id
 }
 
 async fn check(process: &Process, id: &str, code: &str, attempt: &str) -> v1::CheckCodeResponse {
     let request = with_key(&process.key, check_request(id, code, attempt));
-    process.client().await.check_code(request).await.unwrap().into_inner()
+    process
+        .client()
+        .await
+        .check_code(request)
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +56,10 @@ async fn rf19_killed_between_commit_and_send_the_message_goes_out_after_the_rest
     sink.set(Pace::Prompt);
     let process = Process::start(dir.path(), &borrowed(&settings));
     let mails = sink.wait_for(1).await;
-    assert_eq!(check(&process, &id, &code(&mails[0]), "a").await.verdict(), Verdict::Approved);
+    assert_eq!(
+        check(&process, &id, &code(&mails[0]), "a").await.verdict(),
+        Verdict::Approved
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +76,15 @@ async fn rf19_killed_between_send_and_report_there_is_at_most_one_duplicate_with
     let process = Process::start(dir.path(), &borrowed(&settings));
     let mails = sink.wait_for(2).await;
     assert_eq!(code(&mails[0]), code(&mails[1]));
-    assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"), "the idempotency id");
-    assert_eq!(check(&process, &id, &code(&mails[1]), "a").await.verdict(), Verdict::Approved);
+    assert_eq!(
+        header(&mails[0], "Message-ID"),
+        header(&mails[1], "Message-ID"),
+        "the idempotency id"
+    );
+    assert_eq!(
+        check(&process, &id, &code(&mails[1]), "a").await.verdict(),
+        Verdict::Approved
+    );
     assert_eq!(sink.mails().len(), 2);
 }
 
@@ -77,7 +98,10 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
         let process = Process::start(dir.path(), &borrowed(&settings));
         for (id, guess, attempt, left) in &judged {
             let again = check(&process, id, guess, attempt).await;
-            assert_eq!(again.attempts_left, *left, "round {round}: a verdict that left is committed");
+            assert_eq!(
+                again.attempts_left, *left,
+                "round {round}: a verdict that left is committed"
+            );
         }
         judged.clear();
         for n in 0..4 {
@@ -86,7 +110,12 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
         let id = started.last().unwrap().clone();
         // Without its mail the right code is not known; one chance in a million that this is it.
         let answer = check(&process, &id, "271828", "guess").await;
-        judged.push((id, "271828".to_owned(), "guess".to_owned(), answer.attempts_left));
+        judged.push((
+            id,
+            "271828".to_owned(),
+            "guess".to_owned(),
+            answer.attempts_left,
+        ));
         process.kill();
     }
     let process = Process::start(dir.path(), &borrowed(&settings));
@@ -94,8 +123,14 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
     let mut client = process.client().await;
     let all_sent = async {
         for id in &started {
-            let request = v1::WatchVerificationRequest { verification_id: id.clone() };
-            let mut stream = client.watch_verification(with_key(&process.key, request)).await.unwrap().into_inner();
+            let request = v1::WatchVerificationRequest {
+                verification_id: id.clone(),
+            };
+            let mut stream = client
+                .watch_verification(with_key(&process.key, request))
+                .await
+                .unwrap()
+                .into_inner();
             while let Some(seen) = stream.message().await.unwrap() {
                 let v = seen.verification.unwrap();
                 if v.deliveries[0].status() == v1::DeliveryStatus::Sent {
@@ -105,9 +140,14 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
             }
         }
     };
-    tokio::time::timeout(2 * PATIENCE, all_sent).await.expect("every message goes out");
+    tokio::time::timeout(2 * PATIENCE, all_sent)
+        .await
+        .expect("every message goes out");
     let mails = sink.mails();
-    assert!(mails.len() <= started.len() + 4 * KILLS, "at most one duplicate for each hand-over that a kill cut");
+    assert!(
+        mails.len() <= started.len() + 4 * KILLS,
+        "at most one duplicate for each hand-over that a kill cut"
+    );
     let mut seen = std::collections::HashMap::new();
     for mail in &mails {
         let delivery = header(mail, "Message-ID");
@@ -123,7 +163,13 @@ async fn net_06_running_out_of_files_is_survived() {
     let process = Process::start(dir.path(), &[]);
     // Now, so that what it has open stays open: at most 64 files from here on.
     let (id, limit) = (process.id().to_string(), "--nofile=64:64");
-    assert!(Command::new("prlimit").args(["--pid", &id, limit]).status().unwrap().success());
+    assert!(
+        Command::new("prlimit")
+            .args(["--pid", &id, limit])
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut flood = Vec::new();
     for _ in 0..200 {
         flood.push(tokio::net::TcpStream::connect(&process.grpc).await.unwrap());
@@ -134,7 +180,9 @@ async fn net_06_running_out_of_files_is_survived() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, seen).await.expect("the limit was met");
+    tokio::time::timeout(PATIENCE, seen)
+        .await
+        .expect("the limit was met");
     drop(flood);
     start(&process, "after the flood").await;
 }
@@ -157,7 +205,12 @@ fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
     )
     .unwrap();
     for command in [vec!["check-config"], vec![]] {
-        let output: Output = binary().args(command).arg("--config").arg(&file).output().unwrap();
+        let output: Output = binary()
+            .args(command)
+            .arg("--config")
+            .arg(&file)
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(2));
         let report = String::from_utf8(output.stderr).unwrap();
         for key in [
@@ -192,10 +245,20 @@ fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
     ] {
         command.env(format!("COUNTERSIGN__{key}"), value);
     }
-    let output = command.args(["check-config", "--config", &file]).output().unwrap();
+    let output = command
+        .args(["check-config", "--config", &file])
+        .output()
+        .unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{report}");
-    for key in ["keys: ", "sample key", "grpc.tls_cert_file", "grpc.tls_key_file", "messages: ", "senders.mail"] {
+    for key in [
+        "keys: ",
+        "sample key",
+        "grpc.tls_cert_file",
+        "grpc.tls_key_file",
+        "messages: ",
+        "senders.mail",
+    ] {
         assert!(report.contains(key), "{key} is missing in:\n{report}");
     }
 }
@@ -207,37 +270,73 @@ fn chan_08_and_hook_03_production_refuses_providers_that_are_open_or_inner() {
     let mut text = std::fs::read_to_string(&file).unwrap();
     let sender = |name: &str, url: &str| {
         let json = "json = '{\"to\": \"{{ address }}\", \"text\": \"{{ text }}\"}'";
-        format!("\n[senders.{name}]\nkind = \"http\"\nchannels = [\"sms\"]\nurl = \"{url}\"\n{json}\n")
+        format!(
+            "\n[senders.{name}]\nkind = \"http\"\nchannels = [\"sms\"]\nurl = \"{url}\"\n{json}\n"
+        )
     };
     text.push_str(&sender("open", "http://api.example.org/send"));
     text.push_str(&sender("inner", "https://169.254.169.254/send"));
-    text.push_str(&sender("secret", "https://api.example.org/send?text={{ text }}"));
+    text.push_str(&sender(
+        "secret",
+        "https://api.example.org/send?text={{ text }}",
+    ));
     text.push_str(
         "[senders.hook]\nkind = \"webhook\"\nchannels = [\"sms\"]\nurl = \"http://h.example/\"\nsecret_files = [\"/nowhere\"]\n",
     );
     text.push_str("[senders.plugin]\nkind = \"plugin\"\nchannels = [\"sms\"]\naddress = \"http://10.0.0.5:1\"\n");
     text.push_str(&sender("good", "https://api.example.org/send"));
     std::fs::write(&file, text).unwrap();
-    let output = binary().args(["check-config", "--config", &file]).output().unwrap();
+    let output = binary()
+        .args(["check-config", "--config", &file])
+        .output()
+        .unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{report}");
-    for sender in ["open: url", "inner: url", "secret: url", "hook: ", "plugin: address"] {
-        assert!(report.contains(&format!("senders.{sender}")), "{sender} is missing in:\n{report}");
+    for sender in [
+        "open: url",
+        "inner: url",
+        "secret: url",
+        "hook: ",
+        "plugin: address",
+    ] {
+        assert!(
+            report.contains(&format!("senders.{sender}")),
+            "{sender} is missing in:\n{report}"
+        );
     }
-    assert!(!report.contains("senders.good") && !report.contains("senders.mail"), "{report}");
+    assert!(
+        !report.contains("senders.good") && !report.contains("senders.mail"),
+        "{report}"
+    );
 }
 
 #[test]
 fn code_05_a_life_above_the_cap_is_refused_by_name() {
-    let output = binary().env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601").arg("check-config").output().unwrap();
+    let output = binary()
+        .env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601")
+        .arg("check-config")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("actions.login.code_lifetime_s"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("actions.login.code_lifetime_s")
+    );
 }
 
 /// Key files, a caller, and settings as they run for real; plain on loopback.
 pub fn production(dir: &Path, api_key: &str) -> String {
-    let made = binary().args(["keys", "generate", "--kid", "k1", "--out"]).arg(dir.join("keys")).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = binary()
+        .args(["keys", "generate", "--kid", "k1", "--out"])
+        .arg(dir.join("keys"))
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let hash = hex::encode(countersign::domain::caller::api_key_hash(api_key));
     let file = dir.join("production.toml");
     let keys = dir.join("keys").display().to_string();
@@ -257,19 +356,46 @@ async fn conf_02_production_has_nothing_of_development() {
     let file = production(dir.path(), "a-real-key");
     let process = Process::start_with(dir.path(), &[], &["--config", &file]);
     for path in ["/dev", "/dev/", "/dev/outbox"] {
-        assert!(get(process.http.parse().unwrap(), path).await.starts_with("HTTP/1.1 404"), "{path}");
+        assert!(
+            get(process.http.parse().unwrap(), path)
+                .await
+                .starts_with("HTTP/1.1 404"),
+            "{path}"
+        );
     }
     assert!(!dir.path().join("data/development.key").exists());
-    let channel = Channel::from_shared(format!("http://{}", process.grpc)).unwrap().connect().await.unwrap();
+    let channel = Channel::from_shared(format!("http://{}", process.grpc))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     // NET-07: neither reflection nor health on the callers' listener.
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
-    let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap_err();
+    let status = health
+        .check(tonic_health::pb::HealthCheckRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
-    let mut reflection = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    let mut reflection =
+        tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(
+            channel.clone(),
+        );
     let ask = tokio_stream::iter([tonic_reflection::pb::v1::ServerReflectionRequest::default()]);
-    assert_eq!(reflection.server_reflection_info(ask).await.unwrap_err().code(), Code::Unimplemented);
-    let started = VerificationServiceClient::new(channel).start_verification(with_key("a-real-key", login("s"))).await;
-    assert_eq!(started.unwrap().into_inner().verification.unwrap().status(), v1::VerificationStatus::Pending);
+    assert_eq!(
+        reflection
+            .server_reflection_info(ask)
+            .await
+            .unwrap_err()
+            .code(),
+        Code::Unimplemented
+    );
+    let started = VerificationServiceClient::new(channel)
+        .start_verification(with_key("a-real-key", login("s")))
+        .await;
+    assert_eq!(
+        started.unwrap().into_inner().verification.unwrap().status(),
+        v1::VerificationStatus::Pending
+    );
 }
 
 #[test]
@@ -278,13 +404,21 @@ fn seal_05_no_key_is_in_the_environment_or_the_arguments() {
     let process = Process::start(dir.path(), &[]);
     let mut secrets = vec![process.key.clone()];
     for file in ["names.key", "dev.key"] {
-        secrets.push(std::fs::read_to_string(dir.path().join("data/keys").join(file)).unwrap().trim().to_owned());
+        secrets.push(
+            std::fs::read_to_string(dir.path().join("data/keys").join(file))
+                .unwrap()
+                .trim()
+                .to_owned(),
+        );
     }
     assert!(secrets.iter().all(|secret| secret.len() >= 32));
     for file in ["environ", "cmdline"] {
         let seen = std::fs::read(format!("/proc/{}/{file}", process.id())).unwrap();
         let seen = String::from_utf8_lossy(&seen);
-        assert!(secrets.iter().all(|secret| !seen.contains(secret.as_str())), "{file}");
+        assert!(
+            secrets.iter().all(|secret| !seen.contains(secret.as_str())),
+            "{file}"
+        );
     }
 }
 
@@ -292,10 +426,20 @@ fn seal_05_no_key_is_in_the_environment_or_the_arguments() {
 fn the_demo_plays_to_its_end() {
     let output = binary().arg("demo").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let verdicts = ["Wrong", "Wrong", "Approved", "Closed"];
-    let places: Vec<_> =
-        said.lines().filter(|line| verdicts.iter().any(|verdict| line.contains(&format!("-> {verdict}")))).collect();
+    let places: Vec<_> = said
+        .lines()
+        .filter(|line| {
+            verdicts
+                .iter()
+                .any(|verdict| line.contains(&format!("-> {verdict}")))
+        })
+        .collect();
     assert_eq!(places.len(), 4, "{said}");
 }
 
@@ -307,10 +451,20 @@ async fn two_processes_never_share_a_database_file() {
     for listener in ["GRPC", "HTTP", "ADMIN"] {
         command.env(format!("COUNTERSIGN__{listener}__LISTEN"), "127.0.0.1:0");
     }
-    let second = command.env("COUNTERSIGN__DATA_DIR", dir.path().join("data")).output().unwrap();
+    let second = command
+        .env("COUNTERSIGN__DATA_DIR", dir.path().join("data"))
+        .output()
+        .unwrap();
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another process"), "{second:?}");
-    assert!(get(first.admin.parse().unwrap(), "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("another process"),
+        "{second:?}"
+    );
+    assert!(
+        get(first.admin.parse().unwrap(), "/readyz")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,8 +475,17 @@ async fn a_real_mail_brings_a_real_code() {
     let mails = sink.wait_for(1).await;
     let code = code(&mails[0]);
     let answer = check(&process, &id, &wrong(&code), &unique("a")).await;
-    assert_eq!((answer.verdict(), answer.attempts_left), (Verdict::Wrong, 4));
-    assert_eq!(check(&process, &id, &code, "right").await.verdict(), Verdict::Approved);
-    assert_eq!(check(&process, &id, &code, "again").await.verdict(), Verdict::Closed);
+    assert_eq!(
+        (answer.verdict(), answer.attempts_left),
+        (Verdict::Wrong, 4)
+    );
+    assert_eq!(
+        check(&process, &id, &code, "right").await.verdict(),
+        Verdict::Approved
+    );
+    assert_eq!(
+        check(&process, &id, &code, "again").await.verdict(),
+        Verdict::Closed
+    );
     assert_eq!(header(&mails[0], "Auto-Submitted"), "auto-generated");
 }

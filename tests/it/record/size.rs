@@ -14,7 +14,10 @@ use countersign::{
         crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
         decide::{Context, Durability, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
-        ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, SubjectKey, TenantId, VerificationId},
+        ids::{
+            ActionName, CallerName, DeliveryId, Locale, SubjectId, SubjectKey, TenantId,
+            VerificationId,
+        },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         record::subject::SubjectRecord,
         time::{Generation, Now, Timestamp},
@@ -60,7 +63,9 @@ struct Filler {
 
 impl Filler {
     async fn on(server: &RedisServer) -> Self {
-        let StoreUrl::Redis(url) = StoreUrl::parse(&server.url()).unwrap() else { unreachable!("it is on Redis") };
+        let StoreUrl::Redis(url) = StoreUrl::parse(&server.url()).unwrap() else {
+            unreachable!("it is on Redis")
+        };
         let settings = RedisSettings {
             url,
             login: None,
@@ -75,9 +80,18 @@ impl Filler {
             wait: Duration::from_millis(100),
             deadline: Duration::from_secs(10),
         };
-        let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(SystemEntropy::default()));
-        let machine = RedisMachine { clock: clock.clone(), entropy: entropy.clone(), frozen: None };
-        let store = Redis::open(settings, machine, FirstUse::SetUp).await.unwrap();
+        let (clock, entropy) = (
+            Arc::new(SystemClock::new()),
+            Arc::new(SystemEntropy::default()),
+        );
+        let machine = RedisMachine {
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            frozen: None,
+        };
+        let store = Redis::open(settings, machine, FirstUse::SetUp)
+            .await
+            .unwrap();
         let ring = [(Kid::parse("2026a").unwrap(), Secret::new([2; SECRET_BYTES]))];
         let keyring = Arc::new(Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).unwrap());
         let rules = SubjectRules {
@@ -86,11 +100,20 @@ impl Filler {
             event_retention: Duration::from_secs(7 * 86_400),
         };
         let vault = Vault::new(keyring.clone(), entropy.clone());
-        Self { store, vault, keyring, entropy, clock, rules, next: AtomicUsize::new(0) }
+        Self {
+            store,
+            vault,
+            keyring,
+            entropy,
+            clock,
+            rules,
+            next: AtomicUsize::new(0),
+        }
     }
 
     fn key(&self, n: usize) -> SubjectKey {
-        self.keyring.subject_key(&TenantId::parse("bank").unwrap(), &subject(n))
+        self.keyring
+            .subject_key(&TenantId::parse("bank").unwrap(), &subject(n))
     }
 
     /// As a customer of a bank has it before the code is typed: bound to amount and payee, the message handed over.
@@ -98,13 +121,36 @@ impl Filler {
         let tests = TestRecipients::default();
         let (keyring, rules) = (&self.keyring, &self.rules);
         let (now, until) = (Now::new(now, now), now.plus(Duration::from_secs(15)));
-        let cx = Context { now, generation, forgot_at: None, keyring, rules, refused: None, tests: &tests };
-        let lease = Lease { token: self.fresh(), until };
+        let cx = Context {
+            now,
+            generation,
+            forgot_at: None,
+            keyring,
+            rules,
+            refused: None,
+            tests: &tests,
+        };
+        let lease = Lease {
+            token: self.fresh(),
+            until,
+        };
         let command = self.command(n, lease);
-        let work = Work { verification: command.id, delivery: command.delivery, token: lease.token };
-        let Next::Write(started, _) = start(None, command, &cx).next else { unreachable!("a start writes") };
-        let sent = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken { reference: None } };
-        let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else { unreachable!("a report writes") };
+        let work = Work {
+            verification: command.id,
+            delivery: command.delivery,
+            token: lease.token,
+        };
+        let Next::Write(started, _) = start(None, command, &cx).next else {
+            unreachable!("a start writes")
+        };
+        let sent = Report {
+            work,
+            sender: "mail".to_owned(),
+            outcome: HandOver::Taken { reference: None },
+        };
+        let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else {
+            unreachable!("a report writes")
+        };
         *record
     }
 
@@ -119,7 +165,9 @@ impl Filler {
             origin: Origin::Vouched,
             contact: None,
             locale: Some(Locale::parse("nl").unwrap()),
-            recipients: vec![Recipient::parse(Channel::Email, &format!("customer.{n}@example.org")).unwrap()],
+            recipients: vec![
+                Recipient::parse(Channel::Email, &format!("customer.{n}@example.org")).unwrap(),
+            ],
             passed_over: Vec::new(),
             preferred: None,
             binding: Binding::parse(binding.into()).unwrap(),
@@ -131,13 +179,22 @@ impl Filler {
                 attempts: 5,
                 sends: 4,
                 resend_cooldown: Duration::from_secs(30),
-                separators: Separators { space: true, hyphen: true },
+                separators: Separators {
+                    space: true,
+                    hyphen: true,
+                },
                 entry_modes: EntryMode::ALL.to_vec(),
                 channels: Channel::ALL.to_vec(),
                 plan: Vec::new(),
             },
-            request: RequestMark { id: self.fresh(), body: self.fresh() },
-            id: VerificationId { subject: self.key(n), random: self.fresh() },
+            request: RequestMark {
+                id: self.fresh(),
+                body: self.fresh(),
+            },
+            id: VerificationId {
+                subject: self.key(n),
+                random: self.fresh(),
+            },
             delivery: DeliveryId(self.fresh()),
             nonce: self.fresh(),
             event_salt: self.fresh(),
@@ -163,7 +220,14 @@ impl Filler {
                 wake_at: record.wake_at(Now::new(now, now), &self.rules),
                 keep_until: record.keep_until(&self.rules),
             };
-            let commit = Commit { key, expect: None, generation, write, events: Vec::new(), durability: Durability::Plain };
+            let commit = Commit {
+                key,
+                expect: None,
+                generation,
+                write,
+                events: Vec::new(),
+                durability: Durability::Plain,
+            };
             assert_eq!(self.store.commit(commit).await.unwrap(), Committed::Done);
         }
     }
@@ -193,10 +257,19 @@ async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
     let each = (used(&server) - before) / VERIFICATIONS;
 
     let ask = |arguments: &[&[u8]]| server.cmd(arguments).ok().int();
-    let due: Vec<Vec<u8>> = (0..SHARDS).map(|shard| format!("cs:v1:{{s{shard}}}:due").into_bytes()).collect();
+    let due: Vec<Vec<u8>> = (0..SHARDS)
+        .map(|shard| format!("cs:v1:{{s{shard}}}:due").into_bytes())
+        .collect();
     let entries: i64 = due.iter().map(|key| ask(&[b"ZCARD", key])).sum();
-    assert_eq!(usize::try_from(entries).unwrap(), VERIFICATIONS, "each has its entry");
-    let index: i64 = due.iter().map(|key| ask(&[b"MEMORY", b"USAGE", key, b"SAMPLES", b"0"])).sum();
+    assert_eq!(
+        usize::try_from(entries).unwrap(),
+        VERIFICATIONS,
+        "each has its entry"
+    );
+    let index: i64 = due
+        .iter()
+        .map(|key| ask(&[b"MEMORY", b"USAGE", key, b"SAMPLES", b"0"]))
+        .sum();
     let key = filler.key(VERIFICATIONS / 2);
     let shard = u16::from_be_bytes([key.0[0], key.0[1]]) % SHARDS;
     let name = [format!("cs:v1:{{s{shard}}}:r:").as_bytes(), &key.0].concat();
@@ -208,9 +281,21 @@ async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
     );
 
     let blob = filler.store.load(&key).await.unwrap().blob.unwrap();
-    let v = filler.vault.open(&key, &blob).unwrap().verifications.remove(0);
+    let v = filler
+        .vault
+        .open(&key, &blob)
+        .unwrap()
+        .verifications
+        .remove(0);
     let now = filler.clock.now();
-    assert_eq!(v.status(Now::new(now, now)), Status::Pending, "what was measured is live");
-    assert!(v.code(&filler.keyring, &TestRecipients::default()).is_some());
+    assert_eq!(
+        v.status(Now::new(now, now)),
+        Status::Pending,
+        "what was measured is live"
+    );
+    assert!(
+        v.code(&filler.keyring, &TestRecipients::default())
+            .is_some()
+    );
     assert!(each <= BYTES_MAX, "{each} bytes");
 }

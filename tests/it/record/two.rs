@@ -44,7 +44,10 @@ impl Two {
     async fn start() -> Self {
         let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
         let mut settings = mail_settings(&sink);
-        let own = [("STORE__URL", server().url()), ("STORE__PREFIX", unique("two"))];
+        let own = [
+            ("STORE__URL", server().url()),
+            ("STORE__PREFIX", unique("two")),
+        ];
         settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
         for key in ["SHIELD__CALLS_PER_S", "SHIELD__BURST"] {
             settings.push((key.to_owned(), "1000000".to_owned()));
@@ -54,7 +57,14 @@ impl Two {
         let first = Process::start(&dirs[0], &borrowed(&settings));
         let second = first.beside(&dirs[0], &dirs[1], &borrowed(&settings));
         let key = first.key.clone();
-        Self { sink, settings, dirs, processes: [Some(first), Some(second)], key, _dir: dir }
+        Self {
+            sink,
+            settings,
+            dirs,
+            processes: [Some(first), Some(second)],
+            key,
+            _dir: dir,
+        }
     }
 
     fn process(&self, at: usize) -> &Process {
@@ -80,7 +90,13 @@ impl Two {
 
     async fn start_at(&self, at: usize, subject: &str) -> String {
         let request = with_key(&self.key, login(subject));
-        let answer = self.process(at).client().await.start_verification(request).await.unwrap();
+        let answer = self
+            .process(at)
+            .client()
+            .await
+            .start_verification(request)
+            .await
+            .unwrap();
         answer.into_inner().verification.unwrap().verification_id
     }
 
@@ -95,7 +111,9 @@ impl Two {
     /// The due shards that a process says are its own.
     async fn shards(&self, at: usize) -> usize {
         let page = get(self.process(at).admin.parse().unwrap(), "/metrics").await;
-        let line = page.lines().find_map(|line| line.strip_prefix("countersign_redis_own_shards "));
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix("countersign_redis_own_shards "));
         line.map_or(0, |count| count.trim().parse().unwrap())
     }
 
@@ -112,7 +130,9 @@ impl Two {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, shared).await.expect("the shards are shared");
+        tokio::time::timeout(PATIENCE, shared)
+            .await
+            .expect("the shards are shared");
     }
 }
 
@@ -123,11 +143,27 @@ async fn guess_03_two_processes_never_give_more_verdicts_than_the_limit() {
     for round in 0..GUESS_ROUNDS {
         let (id, code) = two.started(round % 2).await;
         let right_at = 4321 + u64::try_from(round).unwrap();
-        let guess = |n| if n == right_at { code.clone() } else { nth_wrong(&code, n) };
+        let guess = |n| {
+            if n == right_at {
+                code.clone()
+            } else {
+                nth_wrong(&code, n)
+            }
+        };
         let counts = race_over(&clients, &two.key, &id, (0..GUESSES).map(guess).collect()).await;
         let judged = count(&counts, &["Wrong", "AttemptsExhausted", "Approved"]);
         assert!((1..=5).contains(&judged), "round {round}: {counts:?}");
-        nothing_else(&counts, &["Wrong", "AttemptsExhausted", "Approved", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"]);
+        nothing_else(
+            &counts,
+            &[
+                "Wrong",
+                "AttemptsExhausted",
+                "Approved",
+                "Closed",
+                "CONTENTION",
+                "ATTEMPT_TOO_EARLY",
+            ],
+        );
     }
 }
 
@@ -138,8 +174,15 @@ async fn code_06_two_processes_approve_one_of_many_right_codes() {
     for round in 0..RIGHT_ROUNDS {
         let (id, code) = two.started(round % 2).await;
         let counts = race_over(&clients, &two.key, &id, vec![code; RIGHT_GUESSES]).await;
-        assert_eq!(count(&counts, &["Approved"]), 1, "round {round}: {counts:?}");
-        nothing_else(&counts, &["Approved", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"]);
+        assert_eq!(
+            count(&counts, &["Approved"]),
+            1,
+            "round {round}: {counts:?}"
+        );
+        nothing_else(
+            &counts,
+            &["Approved", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"],
+        );
     }
 }
 
@@ -148,25 +191,51 @@ async fn rf19_whichever_process_is_killed_the_other_delivers_what_waited() {
     let mut two = Two::start().await;
     let mut sent = 0;
     for victim in [0, 1] {
-        two.share(&[0, 1], |own| own.iter().sum::<usize>() == 64 && own.iter().all(|own| *own > 0)).await;
+        two.share(&[0, 1], |own| {
+            own.iter().sum::<usize>() == 64 && own.iter().all(|own| *own > 0)
+        })
+        .await;
         two.sink.set(Pace::Silent);
         let mut ids = Vec::new();
         for n in 0..WAITING {
             ids.push(two.start_at(victim, &format!("waits-{victim}-{n}")).await);
         }
         two.kill(victim);
-        assert_eq!(two.sink.mails().len(), sent, "nothing went out before the kill");
+        assert_eq!(
+            two.sink.mails().len(),
+            sent,
+            "nothing went out before the kill"
+        );
         two.sink.set(Pace::Prompt);
         sent += WAITING;
         let mails = two.sink.wait_for(sent).await;
         let (survivor, mut client) = (1 - victim, two.process(1 - victim).client().await);
         for id in &ids {
-            let request = v1::GetVerificationRequest { verification_id: id.clone() };
-            let v = client.get_verification(with_key(&two.key, request)).await.unwrap().into_inner().verification.unwrap();
-            assert_eq!(v.status(), VerificationStatus::Pending, "no verification ends with its process");
+            let request = v1::GetVerificationRequest {
+                verification_id: id.clone(),
+            };
+            let v = client
+                .get_verification(with_key(&two.key, request))
+                .await
+                .unwrap()
+                .into_inner()
+                .verification
+                .unwrap();
+            assert_eq!(
+                v.status(),
+                VerificationStatus::Pending,
+                "no verification ends with its process"
+            );
         }
-        let deliveries: std::collections::HashSet<_> = mails.iter().map(|mail| header(mail, "Message-ID")).collect();
-        assert_eq!(deliveries.len(), sent, "each message once: nobody had begun to hand one over");
+        let deliveries: std::collections::HashSet<_> = mails
+            .iter()
+            .map(|mail| header(mail, "Message-ID"))
+            .collect();
+        assert_eq!(
+            deliveries.len(),
+            sent,
+            "each message once: nobody had begun to hand one over"
+        );
         two.share(&[survivor], |own| own == [64]).await;
         two.restart(victim);
     }
@@ -176,18 +245,42 @@ async fn rf19_whichever_process_is_killed_the_other_delivers_what_waited() {
 async fn a_watcher_at_one_process_sees_the_approval_through_the_other() {
     let two = Two::start().await;
     let (id, code) = two.started(0).await;
-    let request = v1::WatchVerificationRequest { verification_id: id.clone() };
-    let watched = two.process(0).client().await.watch_verification(with_key(&two.key, request)).await;
+    let request = v1::WatchVerificationRequest {
+        verification_id: id.clone(),
+    };
+    let watched = two
+        .process(0)
+        .client()
+        .await
+        .watch_verification(with_key(&two.key, request))
+        .await;
     let mut stream = watched.unwrap().into_inner();
     let mut next = async || {
-        let seen = tokio::time::timeout(PATIENCE, stream.message()).await.expect("it comes");
-        seen.unwrap().expect("it comes before the end").verification.unwrap()
+        let seen = tokio::time::timeout(PATIENCE, stream.message())
+            .await
+            .expect("it comes");
+        seen.unwrap()
+            .expect("it comes before the end")
+            .verification
+            .unwrap()
     };
     while next().await.deliveries[0].status() != v1::DeliveryStatus::Sent {}
     let begun = Instant::now();
     let check = with_key(&two.key, check_request(&id, &code, "right"));
-    let verdict = two.process(1).client().await.check_code(check).await.unwrap().into_inner().verdict();
+    let verdict = two
+        .process(1)
+        .client()
+        .await
+        .check_code(check)
+        .await
+        .unwrap()
+        .into_inner()
+        .verdict();
     assert_eq!(verdict, Verdict::Approved);
     assert_eq!(next().await.status(), VerificationStatus::Approved);
-    assert!(begun.elapsed() < NEWS, "it came as news, not by a look: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < NEWS,
+        "it came as news, not by a look: {:?}",
+        begun.elapsed()
+    );
 }

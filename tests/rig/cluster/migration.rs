@@ -28,12 +28,22 @@ impl Cluster {
     /// Moves up to a hundred keys of a slot that is open; returns how many.
     pub fn move_keys(&self, slot: u16, to: &RedisServer) -> usize {
         let from = self.owner(slot);
-        let reply = from.cmd(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), KEYS]).ok();
-        let keys: Vec<_> = reply.list().iter().map(|key| key.bytes().to_vec()).collect();
+        let reply = from
+            .cmd(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), KEYS])
+            .ok();
+        let keys: Vec<_> = reply
+            .list()
+            .iter()
+            .map(|key| key.bytes().to_vec())
+            .collect();
         if !keys.is_empty() {
             let port = to.port().to_string();
             let head = ["MIGRATE", "127.0.0.1", &port, "", "0", TIMEOUT_MS, "KEYS"];
-            let request: Vec<_> = head.iter().map(|word| word.as_bytes().to_vec()).chain(keys.iter().cloned()).collect();
+            let request: Vec<_> = head
+                .iter()
+                .map(|word| word.as_bytes().to_vec())
+                .chain(keys.iter().cloned())
+                .collect();
             from.cmd(&request).ok();
         }
         keys.len()
@@ -47,12 +57,17 @@ impl Cluster {
         for server in [to, from] {
             set_slot(server, slot, ["NODE", &new]);
         }
-        let others = self.masters().into_iter().filter(|other| other.addr() != to.addr() && other.addr() != from.addr());
+        let others = self
+            .masters()
+            .into_iter()
+            .filter(|other| other.addr() != to.addr() && other.addr() != from.addr());
         others.for_each(|other| set_slot(other, slot, ["NODE", &new]));
         self.wait_settled();
     }
 }
 
 fn set_slot(server: &RedisServer, slot: u16, [what, node]: [&str; 2]) {
-    server.cmd(&["CLUSTER", "SETSLOT", &slot.to_string(), what, node]).ok();
+    server
+        .cmd(&["CLUSTER", "SETSLOT", &slot.to_string(), what, node])
+        .ok();
 }

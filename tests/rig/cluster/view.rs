@@ -20,7 +20,18 @@ pub struct Node {
 impl Node {
     fn parse(line: &str) -> Option<Self> {
         let words: Vec<_> = line.split(' ').collect();
-        let [_id, addr, flags, master, _ping, _pong, epoch, state, slots @ ..] = words.as_slice() else {
+        let [
+            _id,
+            addr,
+            flags,
+            master,
+            _ping,
+            _pong,
+            epoch,
+            state,
+            slots @ ..,
+        ] = words.as_slice()
+        else {
             return None;
         };
         let range = |text: &str| {
@@ -30,11 +41,17 @@ impl Node {
         Some(Self {
             port: addr.split('@').next()?.rsplit(':').next()?.parse().ok()?,
             flags: flags.split(',').map(str::to_owned).collect(),
-            master: Some(*master).filter(|master| *master != "-").map(str::to_owned),
+            master: Some(*master)
+                .filter(|master| *master != "-")
+                .map(str::to_owned),
             epoch: epoch.parse().ok()?,
             connected: *state == "connected",
             // Those in brackets are on their way.
-            slots: slots.iter().filter(|text| !text.starts_with('[')).filter_map(|text| range(text)).collect(),
+            slots: slots
+                .iter()
+                .filter(|text| !text.starts_with('['))
+                .filter_map(|text| range(text))
+                .collect(),
         })
     }
 
@@ -52,7 +69,10 @@ impl Node {
 
     /// Reached, known, and not suspected.
     pub fn is_well(&self) -> bool {
-        (self.connected || self.is_me()) && !["fail", "fail?", "handshake", "noaddr"].iter().any(|flag| self.has(flag))
+        (self.connected || self.is_me())
+            && !["fail", "fail?", "handshake", "noaddr"]
+                .iter()
+                .any(|flag| self.has(flag))
     }
 
     pub fn owns(&self, slot: u16) -> bool {
@@ -62,17 +82,27 @@ impl Node {
 
 /// All servers, as this one sees them.
 pub fn view(server: &RedisServer) -> Result<Vec<Node>, String> {
-    let reply = server.try_cmd(&["CLUSTER", "NODES"]).map_err(|error| error.to_string())?.text();
+    let reply = server
+        .try_cmd(&["CLUSTER", "NODES"])
+        .map_err(|error| error.to_string())?
+        .text();
     let nodes: Option<Vec<_>> = reply.lines().map(Node::parse).collect();
     nodes.filter(|nodes| !nodes.is_empty()).ok_or(reply)
 }
 
 /// This server, as it sees itself.
 pub fn me(server: &RedisServer) -> Result<Node, String> {
-    view(server)?.into_iter().find(|node| node.is_me()).ok_or_else(|| "a server that does not see itself".to_owned())
+    view(server)?
+        .into_iter()
+        .find(|node| node.is_me())
+        .ok_or_else(|| "a server that does not see itself".to_owned())
 }
 
 /// The slots of each port that has some.
 pub fn owners(nodes: &[Node]) -> BTreeMap<u16, Vec<RangeInclusive<u16>>> {
-    nodes.iter().filter(|node| !node.slots.is_empty()).map(|node| (node.port, node.slots.clone())).collect()
+    nodes
+        .iter()
+        .filter(|node| !node.slots.is_empty())
+        .map(|node| (node.port, node.slots.clone()))
+        .collect()
 }

@@ -14,14 +14,28 @@ use super::{
     rules::{Fate, name},
 };
 
-const SUBSCRIPTIONS: [&str; 6] = ["SUBSCRIBE", "SSUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "SUNSUBSCRIBE", "PUNSUBSCRIBE"];
+const SUBSCRIPTIONS: [&str; 6] = [
+    "SUBSCRIBE",
+    "SSUBSCRIBE",
+    "PSUBSCRIBE",
+    "UNSUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+];
 const MESSAGES: [&str; 3] = ["MESSAGE", "SMESSAGE", "PMESSAGE"];
 
 /// What happens on a connection, in order.
 pub enum Event {
     Asked(Slot),
-    Answered { frame: Reply, bytes: Vec<u8>, came: Instant },
-    Opaque { bytes: Vec<u8>, came: Instant },
+    Answered {
+        frame: Reply,
+        bytes: Vec<u8>,
+        came: Instant,
+    },
+    Opaque {
+        bytes: Vec<u8>,
+        came: Instant,
+    },
     Ended,
 }
 
@@ -37,14 +51,32 @@ pub struct Slot {
 impl Slot {
     pub fn new(arguments: &[Vec<u8>], fate: Fate) -> Self {
         let name = name(arguments);
-        let replies = if SUBSCRIPTIONS.contains(&name.as_str()) { arguments.len().saturating_sub(1).max(1) } else { 1 };
-        Self { name, fate, replies, came: Instant::now() }
+        let replies = if SUBSCRIPTIONS.contains(&name.as_str()) {
+            arguments.len().saturating_sub(1).max(1)
+        } else {
+            1
+        };
+        Self {
+            name,
+            fate,
+            replies,
+            came: Instant::now(),
+        }
     }
 }
 
 /// Until the connection is to end.
-pub async fn deliver(link: &Link, to: OwnedWriteHalf, mut events: mpsc::Receiver<Event>) -> io::Result<()> {
-    let mut delivery = Delivery { link, to, waiting: VecDeque::new(), subscribed: false };
+pub async fn deliver(
+    link: &Link,
+    to: OwnedWriteHalf,
+    mut events: mpsc::Receiver<Event>,
+) -> io::Result<()> {
+    let mut delivery = Delivery {
+        link,
+        to,
+        waiting: VecDeque::new(),
+        subscribed: false,
+    };
     while let Some(event) = events.recv().await {
         let goes_on = match event {
             Event::Asked(slot) => {
@@ -94,13 +126,17 @@ impl Delivery<'_> {
     /// The kind of what answers no request, or a subscription.
     fn unasked(&self, frame: &Reply) -> Option<String> {
         let unmarked = self.subscribed && !self.link.marks_pushes.load(Ordering::SeqCst);
-        let kind = |list: &[Reply]| list.first().map(|kind| kind.text().to_ascii_uppercase()).unwrap_or_default();
+        let kind = |list: &[Reply]| {
+            list.first()
+                .map(|kind| kind.text().to_ascii_uppercase())
+                .unwrap_or_default()
+        };
         match frame {
             Reply::Push(list) => Some(kind(list)),
             // In RESP2 only its first word tells it from a reply.
-            Reply::List(list) if unmarked => {
-                Some(kind(list)).filter(|kind| SUBSCRIPTIONS.contains(&kind.as_str()) || MESSAGES.contains(&kind.as_str()))
-            }
+            Reply::List(list) if unmarked => Some(kind(list)).filter(|kind| {
+                SUBSCRIPTIONS.contains(&kind.as_str()) || MESSAGES.contains(&kind.as_str())
+            }),
             _ => None,
         }
     }

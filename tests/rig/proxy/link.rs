@@ -60,7 +60,9 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, ended: oneshot::R
     let accept = async {
         let mut links = JoinSet::new();
         loop {
-            let Ok((client, _)) = listener.accept().await else { continue };
+            let Ok((client, _)) = listener.accept().await else {
+                continue;
+            };
             while links.try_join_next().is_some() {}
             let control = shared.control.subscribe();
             let Control { cuts, mode, .. } = *control.borrow();
@@ -85,7 +87,14 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, ended: oneshot::R
 impl Link {
     fn new(shared: Arc<Shared>, control: watch::Receiver<Control>, cuts: u64) -> Self {
         let (opaque, marks_pushes) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { shared, outstanding: AtomicUsize::new(0), opaque, marks_pushes, control, cuts }
+        Self {
+            shared,
+            outstanding: AtomicUsize::new(0),
+            opaque,
+            marks_pushes,
+            control,
+            cuts,
+        }
     }
 
     /// Until one side ends, or a fault ends both.
@@ -117,12 +126,22 @@ impl Link {
     /// The connection was cut.
     pub async fn open_gate(&self) -> io::Result<Control> {
         let mut control = self.control.clone();
-        let now = control.wait_for(|control| control.mode != Mode::Blackhole).await.map(|now| *now);
-        now.ok().filter(|now| !self.is_cut(*now)).ok_or_else(|| ErrorKind::ConnectionAborted.into())
+        let now = control
+            .wait_for(|control| control.mode != Mode::Blackhole)
+            .await
+            .map(|now| *now);
+        now.ok()
+            .filter(|now| !self.is_cut(*now))
+            .ok_or_else(|| ErrorKind::ConnectionAborted.into())
     }
 
     /// Brings requests to Redis.
-    async fn ask(&self, from: OwnedReadHalf, to: OwnedWriteHalf, events: mpsc::Sender<Event>) -> io::Result<()> {
+    async fn ask(
+        &self,
+        from: OwnedReadHalf,
+        to: OwnedWriteHalf,
+        events: mpsc::Sender<Event>,
+    ) -> io::Result<()> {
         let mut waiting = Vec::new();
         while read(&from, &mut waiting).await? > 0 {
             self.open_gate().await?;
@@ -134,7 +153,11 @@ impl Link {
             while !self.opaque.load(Ordering::SeqCst)
                 && let Some((request, used)) = parse(&waiting).map_err(io::Error::other)?
             {
-                let arguments: Vec<_> = request.list().iter().map(|argument| argument.bytes().to_vec()).collect();
+                let arguments: Vec<_> = request
+                    .list()
+                    .iter()
+                    .map(|argument| argument.bytes().to_vec())
+                    .collect();
                 let fate = self.shared.judge(&arguments, first);
                 first = false;
                 let bytes: Vec<_> = waiting.drain(..used).collect();
@@ -163,7 +186,9 @@ impl Link {
     fn note(&self, arguments: &[Vec<u8>]) {
         match name(arguments).as_str() {
             "PSYNC" | "SYNC" => self.opaque.store(true, Ordering::SeqCst),
-            "HELLO" if arguments.get(1).is_some_and(|version| version == b"3") => self.marks_pushes.store(true, Ordering::SeqCst),
+            "HELLO" if arguments.get(1).is_some_and(|version| version == b"3") => {
+                self.marks_pushes.store(true, Ordering::SeqCst)
+            }
             _ => {}
         }
     }
@@ -198,7 +223,10 @@ impl Link {
 }
 
 async fn send(events: &mpsc::Sender<Event>, event: Event) -> io::Result<()> {
-    events.send(event).await.map_err(|_| ErrorKind::BrokenPipe.into())
+    events
+        .send(event)
+        .await
+        .map_err(|_| ErrorKind::BrokenPipe.into())
 }
 
 /// Adds what has come; zero bytes are the end.

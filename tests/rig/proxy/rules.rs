@@ -26,7 +26,12 @@ pub fn command(name: &str) -> impl Fn(&[Vec<u8>]) -> bool + Send + 'static {
 /// Requests of this command with this text within one of its arguments: a key, the hash of a script.
 pub fn command_with(name: &str, text: &str) -> impl Fn(&[Vec<u8>]) -> bool + Send + 'static {
     let (named, text) = (command(name), text.to_owned());
-    move |arguments| named(arguments) && arguments[1..].iter().any(|part| String::from_utf8_lossy(part).contains(&text))
+    move |arguments| {
+        named(arguments)
+            && arguments[1..]
+                .iter()
+                .any(|part| String::from_utf8_lossy(part).contains(&text))
+    }
 }
 
 /// What becomes of a request.
@@ -82,9 +87,25 @@ pub struct Shared {
 impl Shared {
     pub fn new(upstream: SocketAddr) -> Self {
         let (counts, rules, hits) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let state = State { upstream, rules, counts, connections: 0, open: 0, round_trips: 0, log: VecDeque::new(), hits };
-        let control = watch::Sender::new(Control { mode: Mode::Pass, delay: Duration::ZERO, cuts: 0 });
-        Self { state: Mutex::new(state), control }
+        let state = State {
+            upstream,
+            rules,
+            counts,
+            connections: 0,
+            open: 0,
+            round_trips: 0,
+            log: VecDeque::new(),
+            hits,
+        };
+        let control = watch::Sender::new(Control {
+            mode: Mode::Pass,
+            delay: Duration::ZERO,
+            cuts: 0,
+        });
+        Self {
+            state: Mutex::new(state),
+            control,
+        }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -99,8 +120,16 @@ impl Shared {
         let mut state = self.state();
         let id = state.hits.len();
         state.hits.push(0);
-        state.rules.push(Rule { id, left: times, fate, matching });
-        Fault { shared: Arc::clone(self), id }
+        state.rules.push(Rule {
+            id,
+            left: times,
+            fate,
+            matching,
+        });
+        Fault {
+            shared: Arc::clone(self),
+            id,
+        }
     }
 
     /// Counts a request, and decides on it by the first rule that matches.
@@ -113,7 +142,11 @@ impl Shared {
             state.log.pop_front();
         }
         state.log.push_back(name);
-        let Some(rule) = state.rules.iter_mut().find(|rule| rule.left > 0 && (rule.matching)(arguments)) else {
+        let Some(rule) = state
+            .rules
+            .iter_mut()
+            .find(|rule| rule.left > 0 && (rule.matching)(arguments))
+        else {
             return Fate::Pass;
         };
         if rule.left != ALWAYS {
@@ -128,13 +161,23 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        write!(f, "to {}: {:?}, {} connections, {:?}", state.upstream, *self.control.borrow(), state.connections, state.counts)
+        write!(
+            f,
+            "to {}: {:?}, {} connections, {:?}",
+            state.upstream,
+            *self.control.borrow(),
+            state.connections,
+            state.counts
+        )
     }
 }
 
 /// The command of a request, in capitals.
 pub fn name(arguments: &[Vec<u8>]) -> String {
-    arguments.first().map(|name| String::from_utf8_lossy(name).to_ascii_uppercase()).unwrap_or_default()
+    arguments
+        .first()
+        .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
+        .unwrap_or_default()
 }
 
 /// A rule of a proxy; it stays when this is dropped.

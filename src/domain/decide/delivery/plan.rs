@@ -17,10 +17,15 @@ pub(super) fn take_step(
     cx: &Context<'_>,
     events: &mut Vec<Event>,
 ) -> Option<Outgoing> {
-    let (place, step) = record.verifications.iter().enumerate().find_map(|(place, verification)| {
-        let step = verification.live(cx.now).and(verification.next_step())?;
-        cx.now.has_reached(step.at).then_some((place, step))
-    })?;
+    let (place, step) =
+        record
+            .verifications
+            .iter()
+            .enumerate()
+            .find_map(|(place, verification)| {
+                let step = verification.live(cx.now).and(verification.next_step())?;
+                cx.now.has_reached(step.at).then_some((place, step))
+            })?;
     let verification = &record.verifications[place];
     let pending = verification.live(cx.now)?;
     let (index, recipient) = pending.recipient_on(step.channel)?;
@@ -29,8 +34,13 @@ pub(super) fn take_step(
     let mut outgoing = Outgoing::again(verification, pending, recipient);
     let refused = refusal(record, verification, &outgoing, cx);
     let what = match refused {
-        Some(reason) => What::SendFailed { channel: step.channel, reason: reason.to_owned() },
-        None => What::MovedOn { channel: step.channel },
+        Some(reason) => What::SendFailed {
+            channel: step.channel,
+            reason: reason.to_owned(),
+        },
+        None => What::MovedOn {
+            channel: step.channel,
+        },
     };
     events.push(Event::of(verification, at, what));
     if refused.is_none() {
@@ -48,10 +58,22 @@ pub(super) fn take_step(
 }
 
 /// Why the message may not be sent.
-fn refusal(record: &SubjectRecord, verification: &Verification, message: &Outgoing, cx: &Context<'_>) -> Option<&'static str> {
-    let same = |other: &Outgoing| (&other.recipient, &other.action) == (&message.recipient, &message.action);
-    let by_quota = cx.refused.filter(|refused| same(&refused.message)).map(|refused| refused.reason);
-    let is_disabled = record.failures.disabled(verification.origin, cx.rules.failure_limit);
+fn refusal(
+    record: &SubjectRecord,
+    verification: &Verification,
+    message: &Outgoing,
+    cx: &Context<'_>,
+) -> Option<&'static str> {
+    let same = |other: &Outgoing| {
+        (&other.recipient, &other.action) == (&message.recipient, &message.action)
+    };
+    let by_quota = cx
+        .refused
+        .filter(|refused| same(&refused.message))
+        .map(|refused| refused.reason);
+    let is_disabled = record
+        .failures
+        .disabled(verification.origin, cx.rules.failure_limit);
     by_quota.or(is_disabled.then_some("method_disabled"))
 }
 
@@ -60,20 +82,29 @@ impl Verification {
     /// taken before. None that would come after the expiry, or beyond the sends.
     #[must_use]
     pub fn next_step(&self) -> Option<NextStep> {
-        let Phase::Pending(pending) = &self.phase else { return None };
+        let Phase::Pending(pending) = &self.phase else {
+            return None;
+        };
         if pending.limits.plan.is_empty() || self.sends_left(pending) == 0 {
             return None;
         }
         let (plan, last) = (&pending.limits.plan, self.deliveries.last()?);
-        let stands_at =
-            self.deliveries.iter().rev().find_map(|made| plan.iter().position(|step| step.channel == made.channel))?;
-        let channel =
-            plan.iter().skip(stands_at + 1).map(|step| step.channel).find(|channel| self.may_step(pending, *channel))?;
+        let stands_at = self
+            .deliveries
+            .iter()
+            .rev()
+            .find_map(|made| plan.iter().position(|step| step.channel == made.channel))?;
+        let channel = plan
+            .iter()
+            .skip(stands_at + 1)
+            .map(|step| step.channel)
+            .find(|channel| self.may_step(pending, *channel))?;
         let at = match &last.status {
             DeliveryStatus::Failed { .. } | DeliveryStatus::Undelivered { .. } => last.updated_at,
-            DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) | DeliveryStatus::Sent | DeliveryStatus::Delivered => {
-                last.made_at.plus(plan[stands_at].wait?)
-            }
+            DeliveryStatus::Queued { .. }
+            | DeliveryStatus::Leased(_)
+            | DeliveryStatus::Sent
+            | DeliveryStatus::Delivered => last.made_at.plus(plan[stands_at].wait?),
         };
         (at < self.expires_at).then_some(NextStep { channel, at })
     }

@@ -34,24 +34,51 @@ pub enum Noted {
 
 /// Decides [`NoteReceipt`]. What came too late for the verification still tells its readers where the message is.
 #[must_use]
-pub fn receipt(record: Option<SubjectRecord>, command: &NoteReceipt, cx: &Context<'_>) -> Decision<Noted> {
+pub fn receipt(
+    record: Option<SubjectRecord>,
+    command: &NoteReceipt,
+    cx: &Context<'_>,
+) -> Decision<Noted> {
     let mut record = record;
-    let found = record.as_mut().and_then(|record| find(record, &command.delivery));
-    let Some((verification, place)) = found else { return Decision::same(Ok(Noted::Unknown)) };
+    let found = record
+        .as_mut()
+        .and_then(|record| find(record, &command.delivery));
+    let Some((verification, place)) = found else {
+        return Decision::same(Ok(Noted::Unknown));
+    };
     let at = cx.now.stamp();
     let said = kept(verification, &command.receipt, cx);
-    let Some(delivery) = verification.deliveries[place].clone().receive(&command.sender, said, at) else {
+    let Some(delivery) = verification.deliveries[place]
+        .clone()
+        .receive(&command.sender, said, at)
+    else {
         return Decision::same(Ok(Noted::Unchanged));
     };
-    let events = event_of(&delivery, &command.sender).map(|what| Event::of(verification, at, what)).into_iter().collect();
+    let events = event_of(&delivery, &command.sender)
+        .map(|what| Event::of(verification, at, what))
+        .into_iter()
+        .collect();
     verification.deliveries[place] = delivery;
-    let next = record.map_or(Next::Same, |record| Next::Write(Box::new(record), Durability::Plain));
-    Decision { next, events, outgoing: None, reply: Ok(Noted::Changed) }
+    let next = record.map_or(Next::Same, |record| {
+        Next::Write(Box::new(record), Durability::Plain)
+    });
+    Decision {
+        next,
+        events,
+        outgoing: None,
+        reply: Ok(Noted::Changed),
+    }
 }
 
-fn find<'a>(record: &'a mut SubjectRecord, id: &DeliveryId) -> Option<(&'a mut Verification, usize)> {
+fn find<'a>(
+    record: &'a mut SubjectRecord,
+    id: &DeliveryId,
+) -> Option<(&'a mut Verification, usize)> {
     record.verifications.iter_mut().find_map(|verification| {
-        let place = verification.deliveries.iter().position(|delivery| delivery.id == *id)?;
+        let place = verification
+            .deliveries
+            .iter()
+            .position(|delivery| delivery.id == *id)?;
         Some((verification, place))
     })
 }
@@ -61,8 +88,12 @@ fn kept(verification: &Verification, receipt: &Receipt, cx: &Context<'_>) -> Rec
     match receipt {
         Receipt::Undelivered { reason } => {
             let word = reason_word(reason);
-            let tells = verification.code(cx.keyring, cx.tests).is_some_and(|code| word.contains(code.expose()));
-            Receipt::Undelivered { reason: if tells { NO_REASON.to_owned() } else { word } }
+            let tells = verification
+                .code(cx.keyring, cx.tests)
+                .is_some_and(|code| word.contains(code.expose()));
+            Receipt::Undelivered {
+                reason: if tells { NO_REASON.to_owned() } else { word },
+            }
         }
         Receipt::Sent | Receipt::Delivered => receipt.clone(),
     }

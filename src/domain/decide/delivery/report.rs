@@ -23,15 +23,28 @@ pub struct Report {
 /// Decides [`Report`]. Under another token it only records that the message went out; without the record it does nothing.
 #[must_use]
 pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>) -> Decision<()> {
-    let Some(record) = record else { return Decision::same(Ok(())) };
+    let Some(record) = record else {
+        return Decision::same(Ok(()));
+    };
     let at = cx.now.stamp();
     let mut events = Vec::new();
     let mut changed = false;
     let record = record.step(&command.work.verification, |mut verification| {
-        let place = verification.deliveries.iter().position(|delivery| delivery.id == command.work.delivery);
+        let place = verification
+            .deliveries
+            .iter()
+            .position(|delivery| delivery.id == command.work.delivery);
         let reported = place.and_then(|place| {
             let delivery = verification.deliveries[place].clone();
-            Some((place, delivery.report(&command.work.token, &command.sender, command.outcome.clone(), at)?))
+            Some((
+                place,
+                delivery.report(
+                    &command.work.token,
+                    &command.sender,
+                    command.outcome.clone(),
+                    at,
+                )?,
+            ))
         });
         if let Some((place, delivery)) = reported {
             let delivery = after_the_end(&verification, delivery, cx);
@@ -44,26 +57,50 @@ pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>)
         }
         verification
     });
-    let next = if changed { Next::Write(Box::new(record), Durability::Plain) } else { Next::Same };
-    Decision { next, events, outgoing: None, reply: Ok(()) }
+    let next = if changed {
+        Next::Write(Box::new(record), Durability::Plain)
+    } else {
+        Next::Same
+    };
+    Decision {
+        next,
+        events,
+        outgoing: None,
+        reply: Ok(()),
+    }
 }
 
 /// Nothing waits for another try once the verification is over.
 fn after_the_end(verification: &Verification, delivery: Delivery, cx: &Context<'_>) -> Delivery {
     let waits = matches!(delivery.status, DeliveryStatus::Queued { .. });
-    if waits && verification.live(cx.now).is_none() { delivery.fail("verification_closed", cx.now.stamp()) } else { delivery }
+    if waits && verification.live(cx.now).is_none() {
+        delivery.fail("verification_closed", cx.now.stamp())
+    } else {
+        delivery
+    }
 }
 
 /// What is written down of a delivery that has a new status.
 pub(super) fn event_of(delivery: &Delivery, sender: &str) -> Option<What> {
     let channel = delivery.channel;
     match &delivery.status {
-        DeliveryStatus::Delivered => Some(What::Delivered { channel, sender: sender.to_owned() }),
-        DeliveryStatus::Undelivered { reason } => {
-            Some(What::Undelivered { channel, sender: sender.to_owned(), reason: reason.clone() })
-        }
-        DeliveryStatus::Sent => Some(What::Sent { channel, sender: sender.to_owned() }),
-        DeliveryStatus::Failed { reason } => Some(What::SendFailed { channel, reason: reason.clone() }),
+        DeliveryStatus::Delivered => Some(What::Delivered {
+            channel,
+            sender: sender.to_owned(),
+        }),
+        DeliveryStatus::Undelivered { reason } => Some(What::Undelivered {
+            channel,
+            sender: sender.to_owned(),
+            reason: reason.clone(),
+        }),
+        DeliveryStatus::Sent => Some(What::Sent {
+            channel,
+            sender: sender.to_owned(),
+        }),
+        DeliveryStatus::Failed { reason } => Some(What::SendFailed {
+            channel,
+            reason: reason.clone(),
+        }),
         DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => None,
     }
 }

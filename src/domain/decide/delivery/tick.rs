@@ -34,15 +34,28 @@ pub struct Work {
 
 /// Decides [`Tick`].
 #[must_use]
-pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> Decision<Vec<Work>> {
+pub fn tick(
+    record: Option<SubjectRecord>,
+    command: &Tick,
+    cx: &Context<'_>,
+) -> Decision<Vec<Work>> {
     // A due entry without a record: the store dropped the record, and the entry goes too.
-    let Some(before) = record else { return Decision { next: Next::Delete, ..Decision::same(Ok(Vec::new())) } };
+    let Some(before) = record else {
+        return Decision {
+            next: Next::Delete,
+            ..Decision::same(Ok(Vec::new()))
+        };
+    };
     let mut events = Vec::new();
     let at = cx.now.stamp();
     let changed = before.generation != cx.generation;
     let mut record = before
         .adopt(cx.generation, cx.rules, cx.now, &mut events)
-        .close_where(at, &mut events, |v| cx.now.has_reached(v.expires_at.plus(EXPIRY_GRACE)).then_some(Outcome::Expired))
+        .close_where(at, &mut events, |v| {
+            cx.now
+                .has_reached(v.expires_at.plus(EXPIRY_GRACE))
+                .then_some(Outcome::Expired)
+        })
         .forget(cx.now, cx.rules);
     let mut work = lease_due(&mut record, command, cx, &mut events);
     let is_idle = |v: &Verification| !v.deliveries.iter().any(|delivery| delivery.is_due(cx.now));
@@ -65,15 +78,29 @@ pub fn tick(record: Option<SubjectRecord>, command: &Tick, cx: &Context<'_>) -> 
         let durability = Durability::of_penalty(changed);
         Next::Write(Box::new(record), durability)
     };
-    Decision { next, events, outgoing, reply: Ok(work) }
+    Decision {
+        next,
+        events,
+        outgoing,
+        reply: Ok(work),
+    }
 }
 
 /// Leases what is due, as much as there are hands for, and gives up what is due after the end.
-fn lease_due(record: &mut SubjectRecord, command: &Tick, cx: &Context<'_>, events: &mut Vec<Event>) -> Vec<Work> {
+fn lease_due(
+    record: &mut SubjectRecord,
+    command: &Tick,
+    cx: &Context<'_>,
+    events: &mut Vec<Event>,
+) -> Vec<Work> {
     let (mut work, at) = (Vec::new(), cx.now.stamp());
     for verification in &mut record.verifications {
-        let due = verification.deliveries.iter_mut().filter(|delivery| delivery.is_due(cx.now));
-        let is_live = matches!(verification.phase, Phase::Pending(_)) && !cx.now.is_past(verification.expires_at);
+        let due = verification
+            .deliveries
+            .iter_mut()
+            .filter(|delivery| delivery.is_due(cx.now));
+        let is_live = matches!(verification.phase, Phase::Pending(_))
+            && !cx.now.is_past(verification.expires_at);
         let mut gave_up = Vec::new();
         for delivery in due {
             if is_live && work.len() >= command.hands {
@@ -86,18 +113,24 @@ fn lease_due(record: &mut SubjectRecord, command: &Tick, cx: &Context<'_>, event
             };
             match &delivery.status {
                 DeliveryStatus::Leased(lease) => {
-                    work.push(Work { verification: verification.id, delivery: delivery.id, token: lease.token });
+                    work.push(Work {
+                        verification: verification.id,
+                        delivery: delivery.id,
+                        token: lease.token,
+                    });
                 }
-                DeliveryStatus::Failed { reason } => gave_up.push((delivery.channel, reason.clone())),
+                DeliveryStatus::Failed { reason } => {
+                    gave_up.push((delivery.channel, reason.clone()))
+                }
                 DeliveryStatus::Queued { .. }
                 | DeliveryStatus::Sent
                 | DeliveryStatus::Delivered
                 | DeliveryStatus::Undelivered { .. } => {}
             }
         }
-        events.extend(
-            gave_up.into_iter().map(|(channel, reason)| Event::of(verification, at, What::SendFailed { channel, reason })),
-        );
+        events.extend(gave_up.into_iter().map(|(channel, reason)| {
+            Event::of(verification, at, What::SendFailed { channel, reason })
+        }));
     }
     work
 }

@@ -24,7 +24,10 @@ fn guess_01_after_five_wrong_guesses_the_right_one_is_not_approved() {
     }
     assert_eq!(world.miss(id), Ok(Verdict::AttemptsExhausted));
     assert_eq!(world.check(id, &code), Ok(Verdict::Closed));
-    assert_eq!(world.find(id).status(world.now()), Status::Closed(Outcome::Rejected));
+    assert_eq!(
+        world.find(id).status(world.now()),
+        Status::Closed(Outcome::Rejected)
+    );
 }
 
 #[test]
@@ -33,9 +36,19 @@ fn guess_02_a_lost_reply_refunds_nothing_and_its_repeat_gets_the_same_verdict() 
     let id = world.started(Origin::Vouched);
     let wrong = wrong(&world.code(id));
     let _lost = world.check_as(id, "a1", &wrong);
-    assert_eq!(world.durability, Some(Durability::Durable), "a raised count must not roll back");
-    assert_eq!(world.check_as(id, "a1", &wrong).unwrap().verdict, Verdict::Wrong { left: 4 });
-    assert_eq!(world.check_as(id, "a2", &wrong).unwrap().verdict, Verdict::Wrong { left: 3 });
+    assert_eq!(
+        world.durability,
+        Some(Durability::Durable),
+        "a raised count must not roll back"
+    );
+    assert_eq!(
+        world.check_as(id, "a1", &wrong).unwrap().verdict,
+        Verdict::Wrong { left: 4 }
+    );
+    assert_eq!(
+        world.check_as(id, "a2", &wrong).unwrap().verdict,
+        Verdict::Wrong { left: 3 }
+    );
 }
 
 #[test]
@@ -46,8 +59,14 @@ fn guess_02_a_lost_approval_is_told_again() {
     let _lost = world.check_as(id, "a1", &code);
     world.pass(10 * MINUTE);
     world.tick();
-    assert_eq!(world.check_as(id, "a1", &code).unwrap().verdict, Verdict::Approved);
-    assert_eq!(world.check_as(id, "a2", &code).unwrap().verdict, Verdict::Closed);
+    assert_eq!(
+        world.check_as(id, "a1", &code).unwrap().verdict,
+        Verdict::Approved
+    );
+    assert_eq!(
+        world.check_as(id, "a2", &code).unwrap().verdict,
+        Verdict::Closed
+    );
 }
 
 #[test]
@@ -78,26 +97,61 @@ fn guess_06_unlocking_lifts_the_limit_and_not_the_cap() {
     let mut misses = 0;
     for _unlock in 0..3 {
         misses += world.miss_until_disabled(Origin::Vouched);
-        world.record.as_mut().unwrap().failures.of_mut(Origin::Vouched).unlock();
+        world
+            .record
+            .as_mut()
+            .unwrap()
+            .failures
+            .of_mut(Origin::Vouched)
+            .unlock();
     }
     misses += world.miss_until_disabled(Origin::Vouched);
     assert_eq!(misses, FAILURES_CAP);
-    world.record.as_mut().unwrap().failures.of_mut(Origin::Vouched).unlock();
-    assert_eq!(world.miss_until_disabled(Origin::Vouched), 0, "a fourth unlock helps no more");
+    world
+        .record
+        .as_mut()
+        .unwrap()
+        .failures
+        .of_mut(Origin::Vouched)
+        .unlock();
+    assert_eq!(
+        world.miss_until_disabled(Origin::Vouched),
+        0,
+        "a fourth unlock helps no more"
+    );
 }
 
 #[test]
 fn guess_07_all_message_channels_share_one_count() {
     let mut world = World::new();
-    let roads = [(Channel::Sms, "+31612345678"), (Channel::Voice, "+31612345678"), (Channel::Email, "anna@example.org")];
+    let roads = [
+        (Channel::Sms, "+31612345678"),
+        (Channel::Voice, "+31612345678"),
+        (Channel::Email, "anna@example.org"),
+    ];
     for (nth, (channel, address)) in (1..).zip(roads) {
         let recipient = Recipient::parse(channel, address).unwrap();
-        let command = Start { recipients: vec![recipient], ..world.a_start() };
+        let command = Start {
+            recipients: vec![recipient],
+            ..world.a_start()
+        };
         let id = world.start(command).unwrap().verification.id;
         assert_eq!(world.find(id).deliveries[0].channel, channel);
         world.miss(id).unwrap();
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, nth);
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.verifications, nth);
+        assert_eq!(
+            world.record.as_ref().unwrap().failures.vouched.since_unlock,
+            nth
+        );
+        assert_eq!(
+            world
+                .record
+                .as_ref()
+                .unwrap()
+                .failures
+                .vouched
+                .verifications,
+            nth
+        );
     }
 }
 
@@ -137,8 +191,21 @@ fn guess_08_an_approval_clears_the_count() {
     let mut world = World::new();
     for _ in 0..2 {
         fail(&mut world, 24);
-        assert_eq!(approve(&mut world), Verdict::Approved, "24 failures leave it enabled");
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_success, 0);
+        assert_eq!(
+            approve(&mut world),
+            Verdict::Approved,
+            "24 failures leave it enabled"
+        );
+        assert_eq!(
+            world
+                .record
+                .as_ref()
+                .unwrap()
+                .failures
+                .vouched
+                .since_success,
+            0
+        );
     }
 }
 
@@ -150,7 +217,10 @@ fn guess_08_no_time_clears_the_count() {
         world.pass(DAY);
         world.tick();
     }
-    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 24);
+    assert_eq!(
+        world.record.as_ref().unwrap().failures.vouched.since_unlock,
+        24
+    );
     assert_eq!(world.wake_at(), None, "and it wants no attention any more");
 }
 
@@ -161,15 +231,23 @@ fn guess_12_a_stranger_cannot_lock_the_customer_out() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     assert_eq!(world.check(id, &code), Ok(Verdict::Approved));
-    let command = Start { origin: Origin::Anonymous, ..world.a_start() };
-    assert_eq!(world.start(command).unwrap_err(), Refusal::MethodDisabled, "it clears only its own count");
+    let command = Start {
+        origin: Origin::Anonymous,
+        ..world.a_start()
+    };
+    assert_eq!(
+        world.start(command).unwrap_err(),
+        Refusal::MethodDisabled,
+        "it clears only its own count"
+    );
 }
 
 #[test]
 fn guess_12_at_the_highest_limit_both_budgets_stay_within_the_cap() {
     let mut world = World::new();
     world.rules.failure_limit = FAILURE_LIMIT_MAX;
-    let total = world.miss_until_disabled(Origin::Anonymous) + world.miss_until_disabled(Origin::Vouched);
+    let total =
+        world.miss_until_disabled(Origin::Anonymous) + world.miss_until_disabled(Origin::Vouched);
     assert_eq!(total, FAILURES_CAP);
 }
 
@@ -177,11 +255,17 @@ fn guess_12_at_the_highest_limit_both_budgets_stay_within_the_cap() {
 fn guess_12_a_strangers_starts_leave_room_for_the_customers() {
     let mut world = World::new();
     for _ in 0..100 {
-        let command = Start { origin: Origin::Anonymous, ..world.a_start() };
+        let command = Start {
+            origin: Origin::Anonymous,
+            ..world.a_start()
+        };
         let _may_be_refused = world.start(command);
     }
     for nth in 0..8 {
-        let command = Start { contact: Some(contact(&format!("call-{}", nth % 3))), ..world.a_start() };
+        let command = Start {
+            contact: Some(contact(&format!("call-{}", nth % 3))),
+            ..world.a_start()
+        };
         assert!(world.start(command).is_ok(), "start {nth} of the customer");
     }
 }
@@ -193,13 +277,29 @@ fn guess_17_a_repeat_takes_one_attempt_and_another_guess_under_its_id_is_refused
     let code = world.code(id);
     let wrong = wrong(&code);
     for _ in 0..100 {
-        assert_eq!(world.check_as(id, "a1", &wrong).unwrap().verdict, Verdict::Wrong { left: 4 });
+        assert_eq!(
+            world.check_as(id, "a1", &wrong).unwrap().verdict,
+            Verdict::Wrong { left: 4 }
+        );
     }
-    assert_eq!(world.check_as(id, "a1", &code).unwrap_err(), Refusal::AttemptIdReused);
-    let command = Start { contact: Some(contact("call-2")), ..world.a_start() };
+    assert_eq!(
+        world.check_as(id, "a1", &code).unwrap_err(),
+        Refusal::AttemptIdReused
+    );
+    let command = Start {
+        contact: Some(contact("call-2")),
+        ..world.a_start()
+    };
     let other = world.start(command).unwrap().verification.id;
-    assert_eq!(world.check_as(other, "a1", &wrong).unwrap_err(), Refusal::AttemptIdReused, "on another verification");
-    assert_eq!(world.find(id).answers.len() + world.find(other).answers.len(), 1);
+    assert_eq!(
+        world.check_as(other, "a1", &wrong).unwrap_err(),
+        Refusal::AttemptIdReused,
+        "on another verification"
+    );
+    assert_eq!(
+        world.find(id).answers.len() + world.find(other).answers.len(),
+        1
+    );
 }
 
 #[test]
@@ -209,8 +309,13 @@ fn guess_18_a_tireless_attacker_stays_below_the_budget() {
     let day_later = world.at.plus(DAY);
     while world.at < day_later {
         for origin in [Origin::Anonymous, Origin::Vouched] {
-            let command = Start { origin, ..world.a_start() };
-            let Ok(standing) = world.start(command) else { continue };
+            let command = Start {
+                origin,
+                ..world.a_start()
+            };
+            let Ok(standing) = world.start(command) else {
+                continue;
+            };
             let id = standing.verification.id;
             let wrong = wrong(&world.code(id));
             for _ in 0..10 {
@@ -222,9 +327,16 @@ fn guess_18_a_tireless_attacker_stays_below_the_budget() {
         }
         world.pass(MINUTE);
     }
-    assert_eq!(verdicts, 2 * world.rules.failure_limit, "all of both budgets, and no more");
+    assert_eq!(
+        verdicts,
+        2 * world.rules.failure_limit,
+        "all of both budgets, and no more"
+    );
 }
 
 fn guessed(answer: Result<Verdict, Refusal>) -> bool {
-    matches!(answer, Ok(Verdict::Wrong { .. } | Verdict::AttemptsExhausted | Verdict::Approved))
+    matches!(
+        answer,
+        Ok(Verdict::Wrong { .. } | Verdict::AttemptsExhausted | Verdict::Approved)
+    )
 }

@@ -37,12 +37,26 @@ fn code_04_a_resend_changes_neither_code_nor_expiry_nor_attempts() {
         let verification = world.resend(first.id, channel).unwrap().verification;
         assert_eq!(world.code(first.id), code);
         assert_eq!(verification.expires_at, first.expires_at);
-        assert_eq!(verification.attempts_left(verification.live(world.now()).unwrap()), 4);
+        assert_eq!(
+            verification.attempts_left(verification.live(world.now()).unwrap()),
+            4
+        );
     }
-    let roads: Vec<_> = world.find(first.id).deliveries.iter().map(|delivery| delivery.channel).collect();
-    assert_eq!(roads, [Channel::Email, Channel::Sms, Channel::Sms, Channel::Email]);
+    let roads: Vec<_> = world
+        .find(first.id)
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.channel)
+        .collect();
+    assert_eq!(
+        roads,
+        [Channel::Email, Channel::Sms, Channel::Sms, Channel::Email]
+    );
     world.pass(30 * SECOND);
-    assert!(matches!(world.resend(first.id, None), Err(Refusal::SendsExhausted { .. })));
+    assert!(matches!(
+        world.resend(first.id, None),
+        Err(Refusal::SendsExhausted { .. })
+    ));
 }
 
 #[test]
@@ -50,10 +64,22 @@ fn a_resend_waits_for_its_cool_down_and_its_channel_must_be_permitted() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     world.pass(29 * SECOND);
-    assert_eq!(world.resend(id, None).unwrap_err(), Refusal::ResendTooEarly { retry_after: SECOND });
+    assert_eq!(
+        world.resend(id, None).unwrap_err(),
+        Refusal::ResendTooEarly {
+            retry_after: SECOND
+        }
+    );
     world.pass(SECOND);
-    assert_eq!(world.resend(id, Some(Channel::Whatsapp)).unwrap_err(), Refusal::ChannelNotPermitted);
-    assert_eq!(world.resend(id, Some(Channel::Sms)).unwrap_err(), Refusal::ChannelNotPermitted, "no such recipient");
+    assert_eq!(
+        world.resend(id, Some(Channel::Whatsapp)).unwrap_err(),
+        Refusal::ChannelNotPermitted
+    );
+    assert_eq!(
+        world.resend(id, Some(Channel::Sms)).unwrap_err(),
+        Refusal::ChannelNotPermitted,
+        "no such recipient"
+    );
     assert!(world.resend(id, None).is_ok());
 }
 
@@ -64,21 +90,39 @@ fn the_code_of_a_test_recipient_is_in_the_settings_and_its_guesses_are_counted()
     world.tests = [(MAIL.clone(), code)].into_iter().collect();
     let id = world.started(Origin::Vouched);
     assert_eq!(world.code(id), "246810");
-    assert_eq!(world.check(id, "246811").unwrap(), Verdict::Wrong { left: 4 });
+    assert_eq!(
+        world.check(id, "246811").unwrap(),
+        Verdict::Wrong { left: 4 }
+    );
     assert_eq!(world.check(id, "246810").unwrap(), Verdict::Approved);
     let elsewhere = Recipient::parse(Channel::Email, "bert@example.org").unwrap();
-    let command = Start { recipients: vec![elsewhere, MAIL.clone()], ..world.a_start() };
+    let command = Start {
+        recipients: vec![elsewhere, MAIL.clone()],
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     world.tests = TestRecipients::default();
     let derived = world.code(id);
-    world.tests = [(MAIL.clone(), Digits::from_ascii(b"246810").unwrap())].into_iter().collect();
-    assert_eq!(world.code(id), derived, "beside somebody else nothing is known beforehand");
+    world.tests = [(MAIL.clone(), Digits::from_ascii(b"246810").unwrap())]
+        .into_iter()
+        .collect();
+    assert_eq!(
+        world.code(id),
+        derived,
+        "beside somebody else nothing is known beforehand"
+    );
 }
 
 /// A verification with the longest life, so many seconds and a millisecond or not after its start.
 fn aged(seconds: u32, resends: usize) -> (World, VerificationId) {
     let mut world = World::new();
-    let command = Start { limits: Limits { code_lifetime: CODE_LIFETIME_MAX, ..limits() }, ..world.a_start() };
+    let command = Start {
+        limits: Limits {
+            code_lifetime: CODE_LIFETIME_MAX,
+            ..limits()
+        },
+        ..world.a_start()
+    };
     let started_at = world.at;
     let id = world.start(command).unwrap().verification.id;
     for _ in 0..resends {
@@ -110,10 +154,15 @@ fn code_06_of_parallel_right_guesses_one_approves() {
         let code = world.code(id);
         // All of them load the same record, and all find it right ...
         let stale = world.record.clone();
-        let commands: Vec<_> = (0..PARALLEL).map(|n| a_check(id, &format!("a{n}"), &code)).collect();
+        let commands: Vec<_> = (0..PARALLEL)
+            .map(|n| a_check(id, &format!("a{n}"), &code))
+            .collect();
         let first = check(stale.clone(), &commands[0], &world.cx());
         let second = check(stale, &commands[1], &world.cx());
-        assert_eq!(first.reply.as_ref().unwrap().verdict, second.reply.unwrap().verdict);
+        assert_eq!(
+            first.reply.as_ref().unwrap().verdict,
+            second.reply.unwrap().verdict
+        );
         // ... but one commit wins, and the others decide again on what it wrote.
         let mut approvals = usize::from(world.commit(first).unwrap().verdict == Verdict::Approved);
         for command in &commands[1..] {
@@ -137,10 +186,17 @@ fn a_check(id: VerificationId, attempt: &str, text: &str) -> Check {
 fn code_07_a_code_is_wrong_for_another_verification_and_takes_its_attempt() {
     let mut world = World::new();
     let one = world.started(Origin::Vouched);
-    let command = Start { contact: Some(contact("call-2")), ..world.a_start() };
+    let command = Start {
+        contact: Some(contact("call-2")),
+        ..world.a_start()
+    };
     let other = world.start(command).unwrap().verification.id;
     let code = world.code(one);
-    assert_ne!(code, world.code(other), "equal by chance: choose another nonce");
+    assert_ne!(
+        code,
+        world.code(other),
+        "equal by chance: choose another nonce"
+    );
     assert_eq!(world.check(other, &code), Ok(Verdict::Wrong { left: 4 }));
     assert_eq!(world.check(one, &code), Ok(Verdict::Approved));
 }
@@ -164,14 +220,30 @@ fn code_08_whatever_is_swapped_the_code_is_wrong() {
         let mut world = World::new();
         let tenant = swapped.tenant.clone();
         let id = world.start(swapped).unwrap().verification.id;
-        let command = Check { target: Target { tenant, ..World::target(id) }, ..a_check(id, "a", &code) };
+        let command = Check {
+            target: Target {
+                tenant,
+                ..World::target(id)
+            },
+            ..a_check(id, "a", &code)
+        };
         let decision = check(world.record.clone(), &command, &world.cx());
-        assert_eq!(world.commit(decision).unwrap().verdict, Verdict::Wrong { left: 4 });
+        assert_eq!(
+            world.commit(decision).unwrap().verdict,
+            Verdict::Wrong { left: 4 }
+        );
     }
     // The road it takes is not part of it.
     let mut world = World::new();
     let number = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
-    let id = world.start(Start { recipients: vec![number], ..right }).unwrap().verification.id;
+    let id = world
+        .start(Start {
+            recipients: vec![number],
+            ..right
+        })
+        .unwrap()
+        .verification
+        .id;
     assert_eq!(world.code(id), code);
 }
 
@@ -181,7 +253,13 @@ fn another_tenants_verification_is_not_found() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     let tenant = TenantId::parse("insurer").unwrap();
-    let command = Check { target: Target { tenant, ..World::target(id) }, ..a_check(id, "a", &code) };
+    let command = Check {
+        target: Target {
+            tenant,
+            ..World::target(id)
+        },
+        ..a_check(id, "a", &code)
+    };
     let decision = check(world.record.clone(), &command, &world.cx());
     assert_eq!(decision.next, Next::Same);
     assert_eq!(decision.reply.unwrap_err(), Refusal::NotFound);
@@ -194,7 +272,10 @@ fn code_09_a_newer_start_of_the_same_contact_takes_the_place_of_the_older() {
     let code = world.code(older);
     let newer = world.started(Origin::Vouched);
     assert_eq!(world.check(older, &code), Ok(Verdict::Closed));
-    assert_eq!(world.ends(older), [Outcome::Canceled(CancelCause::Superseded)]);
+    assert_eq!(
+        world.ends(older),
+        [Outcome::Canceled(CancelCause::Superseded)]
+    );
     assert_eq!(world.find(newer).status(world.now()), Status::Pending);
 }
 
@@ -204,15 +285,30 @@ fn code_09_other_contacts_and_actions_live_beside_each_other_up_to_three() {
     let ids: Vec<_> = ["call-1", "call-2"]
         .into_iter()
         .map(|name| {
-            let command = Start { contact: Some(contact(name)), ..world.a_start() };
+            let command = Start {
+                contact: Some(contact(name)),
+                ..world.a_start()
+            };
             world.start(command).unwrap().verification.id
         })
         .collect();
-    let command = Start { contact: Some(contact("call-1")), action: action("login"), ..world.a_start() };
+    let command = Start {
+        contact: Some(contact("call-1")),
+        action: action("login"),
+        ..world.a_start()
+    };
     let third = world.start(command).unwrap().verification.id;
     world.pass(MINUTE);
-    let fourth = Start { contact: Some(contact("call-4")), ..world.a_start() };
-    assert_eq!(world.start(fourth.clone()).unwrap_err(), Refusal::TooManyLive { retry_after: 4 * MINUTE });
+    let fourth = Start {
+        contact: Some(contact("call-4")),
+        ..world.a_start()
+    };
+    assert_eq!(
+        world.start(fourth.clone()).unwrap_err(),
+        Refusal::TooManyLive {
+            retry_after: 4 * MINUTE
+        }
+    );
     for id in ids.into_iter().chain([third]) {
         let code = world.code(id);
         assert_eq!(world.check(id, &code), Ok(Verdict::Approved));
@@ -225,25 +321,47 @@ fn code_09_anybody_may_start_one_and_it_supersedes_no_vouched_one() {
     let mut world = World::new();
     let vouched = world.started(Origin::Vouched);
     let anonymous = world.started(Origin::Anonymous);
-    let command = Start { origin: Origin::Anonymous, contact: Some(contact("call-2")), ..world.a_start() };
-    assert!(matches!(world.start(command), Err(Refusal::TooManyLive { .. })));
+    let command = Start {
+        origin: Origin::Anonymous,
+        contact: Some(contact("call-2")),
+        ..world.a_start()
+    };
+    assert!(matches!(
+        world.start(command),
+        Err(Refusal::TooManyLive { .. })
+    ));
     world.started(Origin::Anonymous);
-    assert_eq!(world.find(anonymous).status(world.now()), Status::Closed(Outcome::Canceled(CancelCause::Superseded)));
+    assert_eq!(
+        world.find(anonymous).status(world.now()),
+        Status::Closed(Outcome::Canceled(CancelCause::Superseded))
+    );
     let code = world.code(vouched);
     assert_eq!(world.check(vouched, &code), Ok(Verdict::Approved));
 }
 
 #[test]
 fn code_10_cancel_and_not_me_kill_the_code_at_once() {
-    for (reason, outcome) in
-        [(CancelReason::Requested, Outcome::Canceled(CancelCause::Requested)), (CancelReason::NotMe, Outcome::Denied)]
-    {
+    for (reason, outcome) in [
+        (
+            CancelReason::Requested,
+            Outcome::Canceled(CancelCause::Requested),
+        ),
+        (CancelReason::NotMe, Outcome::Denied),
+    ] {
         let mut world = World::new();
         let id = world.started(Origin::Vouched);
         let code = world.code(id);
         world.cancel(id, reason).unwrap();
         assert_eq!(world.check(id, &code), Ok(Verdict::Closed));
-        assert_eq!(world.cancel(id, reason).unwrap().verification.status(world.now()), Status::Closed(outcome), "a repeat");
+        assert_eq!(
+            world
+                .cancel(id, reason)
+                .unwrap()
+                .verification
+                .status(world.now()),
+            Status::Closed(outcome),
+            "a repeat"
+        );
         assert_eq!(world.ends(id), [outcome]);
     }
 }
@@ -253,29 +371,53 @@ fn a_cancel_after_another_end_is_refused() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     world.cancel(id, CancelReason::NotMe).unwrap();
-    assert_eq!(world.cancel(id, CancelReason::Requested).unwrap_err(), Refusal::Closed);
+    assert_eq!(
+        world.cancel(id, CancelReason::Requested).unwrap_err(),
+        Refusal::Closed
+    );
 }
 
 #[test]
 fn code_13_14_length_and_separators_of_the_action_take_no_attempt() {
     let mut world = World::new();
-    let separators = Separators { space: false, hyphen: true };
-    let command = Start { limits: Limits { separators, ..limits() }, ..world.a_start() };
+    let separators = Separators {
+        space: false,
+        hyphen: true,
+    };
+    let command = Start {
+        limits: Limits {
+            separators,
+            ..limits()
+        },
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     let code = world.code(id);
-    for malformed in [&format!("{code}0"), &format!("{} {}", &code[..3], &code[3..])] {
+    for malformed in [
+        &format!("{code}0"),
+        &format!("{} {}", &code[..3], &code[3..]),
+    ] {
         for _ in 0..20 {
             assert_eq!(world.check(id, malformed), Err(Refusal::CodeMalformed));
         }
     }
     assert_eq!(world.find(id).answers, []);
-    assert_eq!(world.check(id, &format!("{}-{}", &code[..3], &code[3..])), Ok(Verdict::Approved));
+    assert_eq!(
+        world.check(id, &format!("{}-{}", &code[..3], &code[3..])),
+        Ok(Verdict::Approved)
+    );
 }
 
 #[test]
 fn an_answer_where_none_may_be_given_takes_no_attempt() {
     let mut world = World::new();
-    let command = Start { limits: Limits { entry_modes: vec![EntryMode::App], ..limits() }, ..world.a_start() };
+    let command = Start {
+        limits: Limits {
+            entry_modes: vec![EntryMode::App],
+            ..limits()
+        },
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     let code = world.code(id);
     assert_eq!(world.check(id, &code), Err(Refusal::EntryModeNotPermitted));
@@ -286,7 +428,13 @@ fn an_answer_where_none_may_be_given_takes_no_attempt() {
 fn a_longer_code_is_asked_for_in_full() {
     let mut world = World::new();
     let code_length = CodeLength::new(8).unwrap();
-    let command = Start { limits: Limits { code_length, ..limits() }, ..world.a_start() };
+    let command = Start {
+        limits: Limits {
+            code_length,
+            ..limits()
+        },
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     let code = world.code(id);
     assert_eq!(world.check(id, &code[..6]), Err(Refusal::CodeMalformed));

@@ -29,7 +29,10 @@ fn again(after: Duration) -> HandOver {
 fn a_start_with_a_free_hand_leases_its_delivery_to_itself() {
     let mut world = World::new();
     let lease = world.lease();
-    let command = Start { lease: Some(lease), ..world.a_start() };
+    let command = Start {
+        lease: Some(lease),
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     assert_eq!(world.tick(), [], "it is in hand");
     assert_eq!(world.wake_at(), Some(lease.until));
@@ -41,34 +44,63 @@ fn a_start_with_a_free_hand_leases_its_delivery_to_itself() {
 fn an_ended_lease_makes_the_delivery_due_again() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let [first] = world.tick()[..] else { panic!("one delivery") };
+    let [first] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.pass(14 * SECOND);
     assert_eq!(world.tick(), []);
     world.pass(SECOND);
-    let [second] = world.tick()[..] else { panic!("one delivery") };
-    assert_eq!((second.verification, second.delivery), (id, first.delivery), "the same delivery, so the same idempotency id");
+    let [second] = world.tick()[..] else {
+        panic!("one delivery")
+    };
+    assert_eq!(
+        (second.verification, second.delivery),
+        (id, first.delivery),
+        "the same delivery, so the same idempotency id"
+    );
     assert_ne!(second.token, first.token);
     let delivery = &world.find(id).deliveries[0];
-    assert!(!delivery.is_held_by(&first.token, world.now()) && delivery.is_held_by(&second.token, world.now()));
+    assert!(
+        !delivery.is_held_by(&first.token, world.now())
+            && delivery.is_held_by(&second.token, world.now())
+    );
 }
 
 #[test]
 fn a_late_report_under_another_token_records_only_that_the_message_went_out() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let [first] = world.tick()[..] else { panic!("one delivery") };
+    let [first] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.pass(LEASE);
-    let [second] = world.tick()[..] else { panic!("one delivery") };
+    let [second] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     let before = world.record.clone();
     world.report(first, again(SECOND));
-    world.report(first, HandOver::GivenUp { reason: "refused".to_owned() });
+    world.report(
+        first,
+        HandOver::GivenUp {
+            reason: "refused".to_owned(),
+        },
+    );
     assert_eq!(world.record, before);
     let reference = ProviderReference::parse("SM1").ok();
-    world.report(first, HandOver::Taken { reference: reference.clone() });
+    world.report(
+        first,
+        HandOver::Taken {
+            reference: reference.clone(),
+        },
+    );
     assert_eq!(status(&world, id), &DeliveryStatus::Sent);
     assert_eq!(world.find(id).deliveries[0].reference, reference);
     world.report(second, again(SECOND));
-    assert_eq!(status(&world, id), &DeliveryStatus::Sent, "and nothing sends it again");
+    assert_eq!(
+        status(&world, id),
+        &DeliveryStatus::Sent,
+        "and nothing sends it again"
+    );
     assert_eq!(world.tick(), []);
 }
 
@@ -76,7 +108,9 @@ fn a_late_report_under_another_token_records_only_that_the_message_went_out() {
 fn a_retry_waits_and_goes_to_the_sender_of_its_report() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.report(work, again(20 * SECOND));
     assert_eq!(world.find(id).deliveries[0].position, 1);
     world.pass(19 * SECOND);
@@ -90,13 +124,22 @@ fn after_eight_tries_a_delivery_is_given_up() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     for _ in 0..TRIES_MAX {
-        let [work] = world.tick()[..] else { panic!("one delivery") };
+        let [work] = world.tick()[..] else {
+            panic!("one delivery")
+        };
         world.report(work, again(SECOND));
         world.pass(SECOND);
     }
     assert_eq!(world.tick(), []);
-    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "too_many_tries".to_owned() });
-    assert!(matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if reason == "too_many_tries"));
+    assert_eq!(
+        status(&world, id),
+        &DeliveryStatus::Failed {
+            reason: "too_many_tries".to_owned()
+        }
+    );
+    assert!(
+        matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if reason == "too_many_tries")
+    );
 }
 
 #[test]
@@ -104,7 +147,9 @@ fn a_hand_over_that_was_held_back_is_no_try() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     for _ in 0..3 * TRIES_MAX {
-        let [work] = world.tick()[..] else { panic!("one delivery") };
+        let [work] = world.tick()[..] else {
+            panic!("one delivery")
+        };
         assert_eq!(world.find(id).deliveries[0].tries, 1);
         world.report(work, HandOver::Held { after: SECOND });
         assert_eq!(world.tick(), [], "it waits");
@@ -112,10 +157,20 @@ fn a_hand_over_that_was_held_back_is_no_try() {
     }
     let delivery = &world.find(id).deliveries[0];
     assert_eq!((delivery.tries, &delivery.sender), (0, &None));
-    assert!(!world.events.iter().any(|event| matches!(event.what, What::SendFailed { .. } | What::Sent { .. })));
+    assert!(
+        !world
+            .events
+            .iter()
+            .any(|event| matches!(event.what, What::SendFailed { .. } | What::Sent { .. }))
+    );
     world.pass(5 * MINUTE);
     assert_eq!(world.tick(), [], "and waits no longer than its code lives");
-    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+    assert_eq!(
+        status(&world, id),
+        &DeliveryStatus::Failed {
+            reason: "verification_closed".to_owned()
+        }
+    );
 }
 
 #[test]
@@ -123,28 +178,60 @@ fn who_will_not_take_a_message_is_remembered() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     for (by, position) in [(1, 2), (2, 0)] {
-        let [work] = world.tick()[..] else { panic!("one delivery") };
-        world.report(work, HandOver::PassedOn { by, after: Duration::ZERO, position });
+        let [work] = world.tick()[..] else {
+            panic!("one delivery")
+        };
+        world.report(
+            work,
+            HandOver::PassedOn {
+                by,
+                after: Duration::ZERO,
+                position,
+            },
+        );
         assert_eq!(world.find(id).deliveries[0].position, position);
     }
-    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.report(work, again(SECOND));
     let refusals = world.find(id).deliveries[0].refusals;
-    assert_eq!([0, 1, 2].map(|place| refusals.allow(place)), [true, false, false]);
+    assert_eq!(
+        [0, 1, 2].map(|place| refusals.allow(place)),
+        [true, false, false]
+    );
 }
 
 #[test]
 fn a_report_without_its_record_does_nothing() {
     let mut world = World::new();
     world.started(Origin::Vouched);
-    let [work] = world.tick()[..] else { panic!("one delivery") };
-    let command = Report { work, sender: "mail".to_owned(), outcome: HandOver::Taken { reference: None } };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
+    let command = Report {
+        work,
+        sender: "mail".to_owned(),
+        outcome: HandOver::Taken { reference: None },
+    };
     let decision = report(None, &command, &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let lease = world.lease();
-    let decision = tick(None, &Tick { lease, hands: 1, delivery: DeliveryId([0; 16]) }, &world.cx());
+    let decision = tick(
+        None,
+        &Tick {
+            lease,
+            hands: 1,
+            delivery: DeliveryId([0; 16]),
+        },
+        &world.cx(),
+    );
     let (next, reply) = (decision.next, decision.reply);
-    assert_eq!((next, reply), (Next::Delete, Ok(Vec::<Work>::new())), "its due entry goes");
+    assert_eq!(
+        (next, reply),
+        (Next::Delete, Ok(Vec::<Work>::new())),
+        "its due entry goes"
+    );
 }
 
 #[test]
@@ -153,7 +240,11 @@ fn no_more_is_leased_than_there_are_free_hands() {
     world.started(Origin::Vouched);
     world.started(Origin::Anonymous);
     assert_eq!(world.tick_with(1).len(), 1);
-    assert_eq!(world.wake_at().map(|at| at <= world.at), Some(true), "the other one stays due");
+    assert_eq!(
+        world.wake_at().map(|at| at <= world.at),
+        Some(true),
+        "the other one stays due"
+    );
     assert_eq!(world.tick_with(1).len(), 1);
     assert_eq!(world.tick_with(1), []);
 }
@@ -176,7 +267,12 @@ fn send_13_nothing_is_leased_after_the_end() {
         let id = world.started(Origin::Vouched);
         end(&mut world, id);
         assert_eq!(world.tick(), []);
-        assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+        assert_eq!(
+            status(&world, id),
+            &DeliveryStatus::Failed {
+                reason: "verification_closed".to_owned()
+            }
+        );
     }
 }
 
@@ -184,17 +280,26 @@ fn send_13_nothing_is_leased_after_the_end() {
 fn send_13_a_retry_that_comes_after_the_end_is_given_up() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.cancel(id, CancelReason::Requested).unwrap();
     world.report(work, again(SECOND));
-    assert_eq!(status(&world, id), &DeliveryStatus::Failed { reason: "verification_closed".to_owned() });
+    assert_eq!(
+        status(&world, id),
+        &DeliveryStatus::Failed {
+            reason: "verification_closed".to_owned()
+        }
+    );
 }
 
 #[test]
 fn send_13_the_holder_of_a_lease_may_still_say_that_the_message_went_out() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
-    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.cancel(id, CancelReason::Requested).unwrap();
     world.report(work, HandOver::Taken { reference: None });
     assert_eq!(status(&world, id), &DeliveryStatus::Sent);
@@ -228,7 +333,10 @@ fn send_12_each_start_ends_in_exactly_one_event() {
             },
             Outcome::Canceled(CancelCause::Superseded),
         ),
-        (|world, _| world.fail_over(), Outcome::Canceled(CancelCause::Generation)),
+        (
+            |world, _| world.fail_over(),
+            Outcome::Canceled(CancelCause::Generation),
+        ),
         (|world, _| world.pass(5 * MINUTE), Outcome::Expired),
     ];
     for (end, outcome) in ends {
@@ -237,8 +345,16 @@ fn send_12_each_start_ends_in_exactly_one_event() {
         end(&mut world, id);
         world.sweep();
         assert_eq!(world.ends(id), [outcome]);
-        let started = world.events.iter().filter(|event| matches!(event.what, What::Started { .. })).count();
-        let closed = world.events.iter().filter(|event| matches!(event.what, What::Closed { .. })).count();
+        let started = world
+            .events
+            .iter()
+            .filter(|event| matches!(event.what, What::Started { .. }))
+            .count();
+        let closed = world
+            .events
+            .iter()
+            .filter(|event| matches!(event.what, What::Closed { .. }))
+            .count();
         assert_eq!(started, closed);
     }
 }

@@ -13,7 +13,11 @@ use crate::domain::{
 };
 
 fn story(world: &World) -> Vec<What> {
-    world.events.iter().map(|event| event.what.clone()).collect()
+    world
+        .events
+        .iter()
+        .map(|event| event.what.clone())
+        .collect()
 }
 
 #[test]
@@ -23,8 +27,19 @@ fn guess_16_each_failure_and_the_block_are_events() {
     let id = world.started(Origin::Vouched);
     world.miss(id).unwrap();
     world.miss(id).unwrap();
-    let checked = |left| What::Checked { judgement: Judgement::Wrong { left } };
-    assert_eq!(story(&world)[1..], [checked(4), checked(3), What::Disabled { origin: Origin::Vouched }]);
+    let checked = |left| What::Checked {
+        judgement: Judgement::Wrong { left },
+    };
+    assert_eq!(
+        story(&world)[1..],
+        [
+            checked(4),
+            checked(3),
+            What::Disabled {
+                origin: Origin::Vouched
+            }
+        ]
+    );
 }
 
 #[test]
@@ -37,7 +52,10 @@ fn guess_16_an_approval_after_three_failures_is_told_to_the_customer() {
             world.miss(id).unwrap();
         }
         world.check(id, &code).unwrap();
-        let told = world.events.iter().any(|event| event.what == What::ApprovedAfterFailures { failures });
+        let told = world
+            .events
+            .iter()
+            .any(|event| event.what == What::ApprovedAfterFailures { failures });
         assert_eq!(told, failures >= 3);
         assert_eq!(world.ends(id), [Outcome::Approved]);
     }
@@ -49,12 +67,19 @@ fn log_01_an_event_names_the_one_who_called() {
     let id = world.started(Origin::Vouched);
     let desk = CallerName::parse("desk").unwrap();
     let command = crate::domain::decide::Cancel {
-        target: Target { caller: desk.clone(), ..World::target(id) },
+        target: Target {
+            caller: desk.clone(),
+            ..World::target(id)
+        },
         reason: CancelReason::NotMe,
     };
     let decision = cancel(world.record.clone(), &command, &world.cx());
     world.commit(decision).unwrap();
-    let callers: Vec<_> = world.events.iter().map(|event| event.caller.clone()).collect();
+    let callers: Vec<_> = world
+        .events
+        .iter()
+        .map(|event| event.caller.clone())
+        .collect();
     assert_eq!(callers, [Some(CALLER.clone()), Some(desk)]);
 }
 
@@ -81,16 +106,34 @@ fn log_01_a_superseding_start_ends_the_older_one_by_its_caller() {
     let id = world.started(Origin::Vouched);
     world.started(Origin::Vouched);
     let closed = &world.events[1];
-    assert_eq!(closed.what, What::Closed { outcome: Outcome::Canceled(CancelCause::Superseded) });
-    assert_eq!((&closed.caller, closed.verification), (&Some(CALLER.clone()), Some(id)));
+    assert_eq!(
+        closed.what,
+        What::Closed {
+            outcome: Outcome::Canceled(CancelCause::Superseded)
+        }
+    );
+    assert_eq!(
+        (&closed.caller, closed.verification),
+        (&Some(CALLER.clone()), Some(id))
+    );
 }
 
 #[test]
 fn guess_16_a_refusal_is_an_event_with_its_reason() {
     let mut world = World::new();
-    let command = Start { contact: Some(super::fixtures::contact("call-1")), ..world.a_start() };
+    let command = Start {
+        contact: Some(super::fixtures::contact("call-1")),
+        ..world.a_start()
+    };
     let verification = world.start(command).unwrap().verification;
-    let what = What::Refused { call: "check", reason: Refusal::CodeMalformed.reason(), quota: None };
+    let what = What::Refused {
+        call: "check",
+        reason: Refusal::CodeMalformed.reason(),
+        quota: None,
+    };
     let event = refused(&CALLER, Some(verification.id), what.clone(), world.at);
-    assert_eq!((event.what, event.verification, event.caller), (what, Some(verification.id), Some(CALLER.clone())));
+    assert_eq!(
+        (event.what, event.verification, event.caller),
+        (what, Some(verification.id), Some(CALLER.clone()))
+    );
 }

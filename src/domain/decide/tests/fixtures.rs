@@ -23,11 +23,15 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 pub(super) static KEYRING: LazyLock<Keyring> = LazyLock::new(|| ring(1, &["a"]));
-pub(super) static MAIL: LazyLock<Recipient> = LazyLock::new(|| Recipient::parse(Channel::Email, "anna@example.org").unwrap());
+pub(super) static MAIL: LazyLock<Recipient> =
+    LazyLock::new(|| Recipient::parse(Channel::Email, "anna@example.org").unwrap());
 pub(super) static TENANT: LazyLock<TenantId> = LazyLock::new(|| TenantId::parse("bank").unwrap());
-pub(super) static CALLER: LazyLock<CallerName> = LazyLock::new(|| CallerName::parse("portal").unwrap());
-pub(super) static SUBJECT: LazyLock<SubjectId> = LazyLock::new(|| SubjectId::parse("customer-1").unwrap());
-pub(super) static ACTION: LazyLock<ActionName> = LazyLock::new(|| ActionName::parse("payment").unwrap());
+pub(super) static CALLER: LazyLock<CallerName> =
+    LazyLock::new(|| CallerName::parse("portal").unwrap());
+pub(super) static SUBJECT: LazyLock<SubjectId> =
+    LazyLock::new(|| SubjectId::parse("customer-1").unwrap());
+pub(super) static ACTION: LazyLock<ActionName> =
+    LazyLock::new(|| ActionName::parse("payment").unwrap());
 
 pub(super) fn binding(amount: &str) -> Binding {
     Binding::parse(BTreeMap::from([("amount".to_owned(), amount.to_owned())])).unwrap()
@@ -44,7 +48,10 @@ pub(super) fn limits() -> Limits {
         attempts: 5,
         sends: 4,
         resend_cooldown: 30 * SECOND,
-        separators: Separators { space: true, hyphen: true },
+        separators: Separators {
+            space: true,
+            hyphen: true,
+        },
         entry_modes: EntryMode::ALL.to_vec(),
         channels: vec![Channel::Email, Channel::Sms, Channel::Voice],
         plan: Vec::new(),
@@ -52,7 +59,12 @@ pub(super) fn limits() -> Limits {
 }
 
 pub(super) fn contact(id: &str) -> Contact {
-    Contact { id: Reference::parse(id).unwrap(), case: None, channel: None, agent: None }
+    Contact {
+        id: Reference::parse(id).unwrap(),
+        case: None,
+        channel: None,
+        agent: None,
+    }
 }
 
 /// A code that is not this one.

@@ -16,7 +16,10 @@ const BROWSER: &str = "a random value of the browser";
 
 impl World {
     fn started_with_link(&mut self) -> VerificationId {
-        let command = Start { browser: Some(BrowserMark::of(BROWSER)), ..self.a_start() };
+        let command = Start {
+            browser: Some(BrowserMark::of(BROWSER)),
+            ..self.a_start()
+        };
         self.start(command).unwrap().verification.id
     }
 
@@ -26,7 +29,11 @@ impl World {
 
     fn press(&mut self, token: &LinkToken, browser: Option<&str>) -> Result<Pressed, Refusal> {
         let attempt = AttemptId::parse(&format!("link-{}", token.secret.expose())).unwrap();
-        let command = Follow { token: token.clone(), attempt, browser: browser.map(BrowserMark::of) };
+        let command = Follow {
+            token: token.clone(),
+            attempt,
+            browser: browser.map(BrowserMark::of),
+        };
         let decision = follow(self.record.clone(), &command, &self.cx());
         self.commit(decision)
     }
@@ -59,7 +66,11 @@ fn a_press_in_the_browser_that_asked_approves_once_and_its_repeat_says_so_again(
     let code = world.code(id);
     assert_eq!(world.verdict(&token), Verdict::Approved);
     assert_eq!(world.verdict(&token), Verdict::Approved, "pressed twice");
-    assert_eq!(world.check(id, &code), Ok(Verdict::Closed), "and the code is spent with it");
+    assert_eq!(
+        world.check(id, &code),
+        Ok(Verdict::Closed),
+        "and the code is spent with it"
+    );
     assert_eq!(world.ends(id).len(), 1);
 }
 
@@ -85,13 +96,21 @@ fn guess_13_a_wrong_secret_takes_an_attempt_like_a_wrong_code() {
     let token = world.token(id);
     let forged = forged(&token);
     assert_eq!(world.verdict(&forged), Verdict::Wrong { left: 4 });
-    assert_eq!(world.verdict(&forged), Verdict::Wrong { left: 4 }, "a repeat takes no second one");
+    assert_eq!(
+        world.verdict(&forged),
+        Verdict::Wrong { left: 4 },
+        "a repeat takes no second one"
+    );
     assert_eq!(world.attempts_left(id), 4);
     for left in (1..4).rev() {
         assert_eq!(world.miss(id), Ok(Verdict::Wrong { left }));
     }
     assert_eq!(world.miss(id), Ok(Verdict::AttemptsExhausted));
-    assert_eq!(world.verdict(&token), Verdict::Closed, "the right one comes too late");
+    assert_eq!(
+        world.verdict(&token),
+        Verdict::Closed,
+        "the right one comes too late"
+    );
 }
 
 #[test]
@@ -105,7 +124,14 @@ fn a_link_dies_with_its_verification() {
     let token = world.token(late);
     world.pass(5 * MINUTE + MINUTE);
     assert_eq!(world.verdict(&token), Verdict::Expired);
-    assert_eq!(world.find(late).link(&KEYRING).map(|token| token.verification), Some(late), "until it is swept");
+    assert_eq!(
+        world
+            .find(late)
+            .link(&KEYRING)
+            .map(|token| token.verification),
+        Some(late),
+        "until it is swept"
+    );
 }
 
 #[test]
@@ -115,12 +141,25 @@ fn without_a_browser_or_where_the_action_permits_none_there_is_no_link() {
     let known = world.token(with);
     let id = world.started(Origin::Vouched);
     assert!(world.find(id).link(&KEYRING).is_none());
-    let guessed = LinkToken { verification: id, secret: known.secret.clone() };
+    let guessed = LinkToken {
+        verification: id,
+        secret: known.secret.clone(),
+    };
     assert_eq!(world.press(&guessed, Some(BROWSER)), Err(Refusal::NotFound));
-    let typed = Limits { entry_modes: vec![EntryMode::Portal], ..limits() };
-    let command = Start { browser: Some(BrowserMark::of(BROWSER)), limits: typed, ..world.a_start() };
+    let typed = Limits {
+        entry_modes: vec![EntryMode::Portal],
+        ..limits()
+    };
+    let command = Start {
+        browser: Some(BrowserMark::of(BROWSER)),
+        limits: typed,
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
-    let guessed = LinkToken { verification: id, secret: known.secret };
+    let guessed = LinkToken {
+        verification: id,
+        secret: known.secret,
+    };
     assert_eq!(world.press(&guessed, Some(BROWSER)), Err(Refusal::NotFound));
     assert_eq!(world.attempts_left(id), 5);
 }
@@ -128,7 +167,11 @@ fn without_a_browser_or_where_the_action_permits_none_there_is_no_link() {
 #[test]
 fn mail_07_no_answer_to_a_decoy_is_right_and_it_counts_as_any_other() {
     let mut world = World::new();
-    let command = Start { decoy: true, browser: Some(BrowserMark::of(BROWSER)), ..world.a_start() };
+    let command = Start {
+        decoy: true,
+        browser: Some(BrowserMark::of(BROWSER)),
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
     let (code, token) = (world.code(id), world.token(id));
     assert_eq!(world.check(id, &code), Ok(Verdict::Wrong { left: 4 }));

@@ -11,7 +11,10 @@ use crate::domain::{
     time::{Generation, Timestamp},
     verification::{
         Outcome, Pending, Phase, Status, Verification,
-        rules::{ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin, SENDS_MAX},
+        rules::{
+            ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin,
+            SENDS_MAX,
+        },
     },
 };
 
@@ -41,7 +44,9 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn started(&mut self, world: &World, id: VerificationId) {
         let verification = world.find(id);
-        let Phase::Pending(pending) = &verification.phase else { panic!("a start is pending") };
+        let Phase::Pending(pending) = &verification.phase else {
+            panic!("a start is pending")
+        };
         let seen = Seen {
             deliveries: HashMap::new(),
             code: world.code(id),
@@ -58,9 +63,17 @@ impl Model {
     }
 
     /// Takes the verdict on a guess that was no repeat.
-    pub(super) fn judged(&mut self, world: &World, id: VerificationId, text: &str, verdict: Verdict) {
+    pub(super) fn judged(
+        &mut self,
+        world: &World,
+        id: VerificationId,
+        text: &str,
+        verdict: Verdict,
+    ) {
         let seen = self.seen.get_mut(&id).expect("it was started");
-        let live = seen.ended.is_none() && world.at < seen.expires_at && world.generation == seen.generation;
+        let live = seen.ended.is_none()
+            && world.at < seen.expires_at
+            && world.generation == seen.generation;
         let misses = self.misses.entry(seen.origin).or_default();
         match verdict {
             Verdict::Approved => {
@@ -75,12 +88,18 @@ impl Model {
                 assert_ne!(text, seen.code, "the right code is not wrong");
                 seen.verdicts += 1;
                 *misses += 1;
-                assert_eq!(verdict == Verdict::AttemptsExhausted, seen.verdicts == ATTEMPTS_MAX);
+                assert_eq!(
+                    verdict == Verdict::AttemptsExhausted,
+                    seen.verdicts == ATTEMPTS_MAX
+                );
             }
             Verdict::Expired | Verdict::Closed => assert!(!live, "refused while it is live"),
         }
         assert!(seen.verdicts <= ATTEMPTS_MAX && seen.approvals <= 1);
-        assert!(*misses <= world.rules.failure_limit, "more verdicts than the budget");
+        assert!(
+            *misses <= world.rules.failure_limit,
+            "more verdicts than the budget"
+        );
     }
 
     /// Compares the record with all that was seen before.
@@ -88,17 +107,28 @@ impl Model {
         self.read_events(world);
         if let Some(record) = &world.record {
             bounds(world, record);
-            record.verifications.iter().for_each(|verification| self.compare(world, verification));
+            record
+                .verifications
+                .iter()
+                .for_each(|verification| self.compare(world, verification));
         }
         for id in &self.starts {
-            let gone = world.record.as_ref().is_none_or(|record| record.find(id).is_none());
-            assert!(!gone || self.closed.contains_key(id), "forgotten without an end");
+            let gone = world
+                .record
+                .as_ref()
+                .is_none_or(|record| record.find(id).is_none());
+            assert!(
+                !gone || self.closed.contains_key(id),
+                "forgotten without an end"
+            );
         }
     }
 
     fn read_events(&mut self, world: &World) {
         for event in &world.events[self.events_read..] {
-            if let (crate::domain::audit::event::What::Closed { outcome }, Some(id)) = (&event.what, event.verification) {
+            if let (crate::domain::audit::event::What::Closed { outcome }, Some(id)) =
+                (&event.what, event.verification)
+            {
                 assert_eq!(self.closed.insert(id, *outcome), None, "two ends");
             }
         }
@@ -109,24 +139,49 @@ impl Model {
         let seen = self.seen.get_mut(&verification.id).expect("it was started");
         assert_eq!(verification.expires_at, seen.expires_at);
         assert_eq!(verification.generation, seen.generation);
-        assert_eq!(verification.answers.len(), usize::from(seen.verdicts), "an attempt for each verdict, and no other");
+        assert_eq!(
+            verification.answers.len(),
+            usize::from(seen.verdicts),
+            "an attempt for each verdict, and no other"
+        );
         match &verification.phase {
             Phase::Pending(pending) => {
-                assert_eq!(self.closed.get(&verification.id), None, "ended by its event and pending");
+                assert_eq!(
+                    self.closed.get(&verification.id),
+                    None,
+                    "ended by its event and pending"
+                );
                 // All that the code is derived from.
-                let same = (&pending.subject, &pending.nonce, &pending.binding, &pending.limits)
-                    == (&seen.pending.subject, &seen.pending.nonce, &seen.pending.binding, &seen.pending.limits);
+                let same = (
+                    &pending.subject,
+                    &pending.nonce,
+                    &pending.binding,
+                    &pending.limits,
+                ) == (
+                    &seen.pending.subject,
+                    &seen.pending.nonce,
+                    &seen.pending.binding,
+                    &seen.pending.limits,
+                );
                 assert!(same, "another code");
             }
             Phase::Closed { outcome, .. } => {
-                assert_eq!(self.closed.get(&verification.id), Some(outcome), "closed without its event");
+                assert_eq!(
+                    self.closed.get(&verification.id),
+                    Some(outcome),
+                    "closed without its event"
+                );
                 assert_eq!(*outcome == Outcome::Approved, seen.approvals == 1);
             }
         }
         seen.follow(verification);
         let status = verification.status(world.now());
         if let Some(outcome) = seen.ended {
-            assert_eq!(status, Status::Closed(outcome), "closed stays closed, and so");
+            assert_eq!(
+                status,
+                Status::Closed(outcome),
+                "closed stays closed, and so"
+            );
         }
         if let Status::Closed(outcome) = status {
             seen.ended = Some(outcome);
@@ -135,9 +190,16 @@ impl Model {
 
     /// At the very end, when nothing is due any more.
     pub(super) fn settled(&self, world: &World) {
-        assert_eq!(self.closed.len(), self.starts.len(), "each start ends in exactly one event");
+        assert_eq!(
+            self.closed.len(),
+            self.starts.len(),
+            "each start ends in exactly one event"
+        );
         if let Some(record) = &world.record {
-            assert!(record.verifications.is_empty() && record.failures.clear_at().is_none(), "only a count may stay");
+            assert!(
+                record.verifications.is_empty() && record.failures.clear_at().is_none(),
+                "only a count may stay"
+            );
         }
     }
 }
@@ -147,17 +209,27 @@ impl Seen {
     fn follow(&mut self, verification: &Verification) {
         for delivery in &verification.deliveries {
             let before = self.deliveries.insert(delivery.id, delivery.clone());
-            assert!(before.is_some() || self.ended.is_none(), "a delivery after the end");
+            assert!(
+                before.is_some() || self.ended.is_none(),
+                "a delivery after the end"
+            );
             let Some(before) = before else { continue };
             assert_eq!(
                 (before.channel, before.recipient, before.made_at),
                 (delivery.channel, delivery.recipient, delivery.made_at)
             );
             let (from, to) = (far(&before.status), far(&delivery.status));
-            assert!(before.status == delivery.status || from < to || to == 0, "backwards: {before:?} {delivery:?}");
+            assert!(
+                before.status == delivery.status || from < to || to == 0,
+                "backwards: {before:?} {delivery:?}"
+            );
             assert!(from <= to, "backwards: {before:?} {delivery:?}");
         }
-        assert_eq!(self.deliveries.len(), verification.deliveries.len(), "none goes");
+        assert_eq!(
+            self.deliveries.len(),
+            verification.deliveries.len(),
+            "none goes"
+        );
         assert!(verification.deliveries.len() <= usize::from(self.pending.limits.sends));
     }
 }
@@ -194,8 +266,14 @@ fn bounds(world: &World, record: &SubjectRecord) {
         assert!(verification.answers.len() <= usize::from(ATTEMPTS_MAX));
         assert!((1..=usize::from(SENDS_MAX)).contains(&verification.deliveries.len()));
         let steps = verification.deliveries.len() - verification.requests.len();
-        assert!(steps == 0 || has_plan(verification), "a delivery that nobody asked for");
+        assert!(
+            steps == 0 || has_plan(verification),
+            "a delivery that nobody asked for"
+        );
     }
     let rests = record.verifications.is_empty() && record.failures.clear_at().is_none();
-    assert!(rests || record.wake_at(world.now(), &world.rules).is_some(), "it needs attention and is not due");
+    assert!(
+        rests || record.wake_at(world.now(), &world.rules).is_some(),
+        "it needs attention and is not due"
+    );
 }

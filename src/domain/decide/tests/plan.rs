@@ -26,7 +26,11 @@ fn number(channel: Channel) -> Recipient {
 /// `email 20s`, `sms 40s`, `voice`.
 pub(super) fn planned() -> Limits {
     let step = |channel, wait| Step { channel, wait };
-    let plan = vec![step(Channel::Email, Some(EMAIL_WAIT)), step(Channel::Sms, Some(SMS_WAIT)), step(Channel::Voice, None)];
+    let plan = vec![
+        step(Channel::Email, Some(EMAIL_WAIT)),
+        step(Channel::Sms, Some(SMS_WAIT)),
+        step(Channel::Voice, None),
+    ];
     Limits { plan, ..limits() }
 }
 
@@ -39,7 +43,11 @@ fn but_a_second(wait: Duration) -> Duration {
 }
 
 fn a_start(world: &mut World) -> Start {
-    Start { limits: planned(), recipients: everywhere(), ..world.a_start() }
+    Start {
+        limits: planned(),
+        recipients: everywhere(),
+        ..world.a_start()
+    }
 }
 
 fn started(world: &mut World) -> VerificationId {
@@ -48,13 +56,20 @@ fn started(world: &mut World) -> VerificationId {
 }
 
 fn roads(world: &World, id: VerificationId) -> Vec<Channel> {
-    world.find(id).deliveries.iter().map(|delivery| delivery.channel).collect()
+    world
+        .find(id)
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.channel)
+        .collect()
 }
 
 /// Hands over what is due now; gives what was.
 fn bring(world: &mut World) -> Vec<Work> {
     let works = world.tick();
-    works.iter().for_each(|work| world.report(*work, HandOver::Taken { reference: None }));
+    works
+        .iter()
+        .for_each(|work| world.report(*work, HandOver::Taken { reference: None }));
     works
 }
 
@@ -72,11 +87,21 @@ fn a_plan_moves_on_by_time_with_the_same_code_until_its_end() {
         assert_eq!(bring(&mut world).len(), 1);
         assert_eq!(roads(&world, id).len(), roads_after);
     }
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice]);
-    assert_eq!((world.code(id), world.find(id).expires_at), (code.clone(), expires_at));
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Voice]
+    );
+    assert_eq!(
+        (world.code(id), world.find(id).expires_at),
+        (code.clone(), expires_at)
+    );
     world.pass(MINUTE);
     assert_eq!(bring(&mut world), [], "each step once");
-    let moved = world.events.iter().filter(|event| matches!(event.what, What::MovedOn { .. })).count();
+    let moved = world
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::MovedOn { .. }))
+        .count();
     assert_eq!(moved, 2);
     assert_eq!(world.check(id, &code), Ok(Verdict::Approved));
 }
@@ -84,10 +109,20 @@ fn a_plan_moves_on_by_time_with_the_same_code_until_its_end() {
 #[test]
 fn without_a_plan_nothing_moves_on_by_itself() {
     let mut world = World::new();
-    let command = Start { recipients: everywhere(), ..world.a_start() };
+    let command = Start {
+        recipients: everywhere(),
+        ..world.a_start()
+    };
     let id = world.start(command).unwrap().verification.id;
-    let [work] = world.tick()[..] else { panic!("one delivery") };
-    world.report(work, HandOver::GivenUp { reason: "refused".to_owned() });
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
+    world.report(
+        work,
+        HandOver::GivenUp {
+            reason: "refused".to_owned(),
+        },
+    );
     world.pass(2 * MINUTE);
     assert_eq!(world.tick(), []);
     assert_eq!(roads(&world, id), [Channel::Email]);
@@ -97,15 +132,38 @@ fn without_a_plan_nothing_moves_on_by_itself() {
 fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop_the_clock() {
     let mut world = World::new();
     let id = started(&mut world);
-    let [mail] = world.tick()[..] else { panic!("one delivery") };
-    world.report(mail, HandOver::GivenUp { reason: "refused".to_owned() });
-    let [sms] = bring(&mut world)[..] else { panic!("the next road at once") };
-    assert_eq!(world.receipt(sms.delivery, "mail", Receipt::Undelivered { reason: "30003".to_owned() }), Noted::Changed);
+    let [mail] = world.tick()[..] else {
+        panic!("one delivery")
+    };
+    world.report(
+        mail,
+        HandOver::GivenUp {
+            reason: "refused".to_owned(),
+        },
+    );
+    let [sms] = bring(&mut world)[..] else {
+        panic!("the next road at once")
+    };
+    assert_eq!(
+        world.receipt(
+            sms.delivery,
+            "mail",
+            Receipt::Undelivered {
+                reason: "30003".to_owned()
+            }
+        ),
+        Noted::Changed
+    );
     assert_eq!(bring(&mut world).len(), 1);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice]);
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Voice]
+    );
 
     let id = started(&mut world);
-    let [mail] = bring(&mut world)[..] else { panic!("one delivery") };
+    let [mail] = bring(&mut world)[..] else {
+        panic!("one delivery")
+    };
     world.receipt(mail.delivery, "mail", Receipt::Delivered);
     world.pass(EMAIL_WAIT);
     assert_eq!(bring(&mut world).len(), 1, "nobody may have seen it");
@@ -116,10 +174,18 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
 fn late_word_of_an_earlier_road_moves_nothing() {
     let mut world = World::new();
     let id = started(&mut world);
-    let [mail] = bring(&mut world)[..] else { panic!("one delivery") };
+    let [mail] = bring(&mut world)[..] else {
+        panic!("one delivery")
+    };
     world.pass(EMAIL_WAIT);
     bring(&mut world);
-    world.receipt(mail.delivery, "mail", Receipt::Undelivered { reason: "gone".to_owned() });
+    world.receipt(
+        mail.delivery,
+        "mail",
+        Receipt::Undelivered {
+            reason: "gone".to_owned(),
+        },
+    );
     assert_eq!(bring(&mut world), []);
     assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms]);
 }
@@ -128,9 +194,17 @@ fn late_word_of_an_earlier_road_moves_nothing() {
 fn the_wait_counts_from_the_delivery_and_not_from_a_retry() {
     let mut world = World::new();
     let id = started(&mut world);
-    let [work] = world.tick()[..] else { panic!("one delivery") };
+    let [work] = world.tick()[..] else {
+        panic!("one delivery")
+    };
     world.pass(15 * SECOND);
-    world.report(work, HandOver::Again { after: MINUTE, position: 0 });
+    world.report(
+        work,
+        HandOver::Again {
+            after: MINUTE,
+            position: 0,
+        },
+    );
     world.pass(5 * SECOND);
     assert_eq!(bring(&mut world).len(), 1);
     assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms]);
@@ -144,12 +218,19 @@ fn a_resend_to_a_channel_is_next_now_and_the_plan_goes_on_behind_it() {
     world.pass(EMAIL_WAIT);
     bring(&mut world);
     // 30 s of pause after the step; the plan's wait is 40.
-    assert!(matches!(world.resend(id, Some(Channel::Voice)), Err(Refusal::ResendTooEarly { .. })));
+    assert!(matches!(
+        world.resend(id, Some(Channel::Voice)),
+        Err(Refusal::ResendTooEarly { .. })
+    ));
     world.pass(30 * SECOND);
     world.resend(id, Some(Channel::Voice)).unwrap();
     world.pass(2 * MINUTE);
     bring(&mut world);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice], "behind voice there is nothing");
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Voice],
+        "behind voice there is nothing"
+    );
 }
 
 #[test]
@@ -164,13 +245,22 @@ fn a_resend_to_an_earlier_channel_does_not_repeat_the_steps_behind_it() {
     bring(&mut world);
     world.pass(EMAIL_WAIT);
     bring(&mut world);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Email, Channel::Voice]);
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Email, Channel::Voice]
+    );
 }
 
 #[test]
 fn a_resend_without_a_channel_repeats_the_last_road_and_its_wait() {
     let mut world = World::new();
-    let command = Start { limits: Limits { resend_cooldown: 10 * SECOND, ..planned() }, ..a_start(&mut world) };
+    let command = Start {
+        limits: Limits {
+            resend_cooldown: 10 * SECOND,
+            ..planned()
+        },
+        ..a_start(&mut world)
+    };
     let id = world.start(command).unwrap().verification.id;
     bring(&mut world);
     world.pass(15 * SECOND);
@@ -180,13 +270,22 @@ fn a_resend_without_a_channel_repeats_the_last_road_and_its_wait() {
     assert_eq!(bring(&mut world), []);
     world.pass(SECOND);
     bring(&mut world);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Email, Channel::Sms]);
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Email, Channel::Sms]
+    );
 }
 
 #[test]
 fn a_plan_spends_sends_and_stops_when_none_is_left() {
     let mut world = World::new();
-    let command = Start { limits: Limits { sends: 2, ..planned() }, ..a_start(&mut world) };
+    let command = Start {
+        limits: Limits {
+            sends: 2,
+            ..planned()
+        },
+        ..a_start(&mut world)
+    };
     let id = world.start(command).unwrap().verification.id;
     bring(&mut world);
     world.pass(EMAIL_WAIT);
@@ -194,7 +293,10 @@ fn a_plan_spends_sends_and_stops_when_none_is_left() {
     assert_eq!(world.find(id).next_step(), None);
     world.pass(SMS_WAIT);
     assert_eq!(bring(&mut world), []);
-    assert!(matches!(world.resend(id, None), Err(Refusal::SendsExhausted { .. })), "a step is a send");
+    assert!(
+        matches!(world.resend(id, None), Err(Refusal::SendsExhausted { .. })),
+        "a step is a send"
+    );
 }
 
 #[test]
@@ -215,14 +317,24 @@ fn a_guess_does_not_stop_the_plan_and_the_end_does() {
 fn a_step_that_would_come_at_the_expiry_never_comes() {
     let mut world = World::new();
     let lifetime = EMAIL_WAIT + SMS_WAIT;
-    let command = Start { limits: Limits { code_lifetime: lifetime, ..planned() }, ..a_start(&mut world) };
+    let command = Start {
+        limits: Limits {
+            code_lifetime: lifetime,
+            ..planned()
+        },
+        ..a_start(&mut world)
+    };
     let id = world.start(command).unwrap().verification.id;
     bring(&mut world);
     world.pass(EMAIL_WAIT);
     bring(&mut world);
     assert_eq!(world.find(id).next_step(), None);
     world.sweep();
-    let moved: Vec<_> = world.events.iter().filter(|event| matches!(event.what, What::MovedOn { .. })).collect();
+    let moved: Vec<_> = world
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::MovedOn { .. }))
+        .collect();
     assert_eq!(moved.len(), 1);
 }
 
@@ -232,10 +344,18 @@ fn send_12_a_process_that_dies_after_a_step_loses_nothing() {
     let id = started(&mut world);
     bring(&mut world);
     world.pass(EMAIL_WAIT);
-    let [lost] = world.tick()[..] else { panic!("the step is made and leased in one commit") };
+    let [lost] = world.tick()[..] else {
+        panic!("the step is made and leased in one commit")
+    };
     world.pass(LEASE);
-    let [again] = world.tick()[..] else { panic!("its lease ended") };
-    assert_eq!((again.delivery, roads(&world, id).len()), (lost.delivery, 2), "the same delivery, and no step more");
+    let [again] = world.tick()[..] else {
+        panic!("its lease ended")
+    };
+    assert_eq!(
+        (again.delivery, roads(&world, id).len()),
+        (lost.delivery, 2),
+        "the same delivery, and no step more"
+    );
     world.sweep();
     assert_eq!(world.ends(id).len(), 1);
 }
@@ -251,11 +371,23 @@ fn send_05_a_step_that_the_quotas_refuse_is_seen_as_failed_and_the_plan_goes_on(
     assert_eq!(world.tick(), []);
     let refused = &world.find(id).deliveries[1];
     assert_eq!((refused.channel, refused.tries), (Channel::Sms, 0));
-    assert_eq!(refused.status, DeliveryStatus::Failed { reason: "quota_exceeded".to_owned() });
-    assert_eq!(world.find(id).live(world.now()).unwrap().next_resend_at, next_resend_at, "nothing was sent");
+    assert_eq!(
+        refused.status,
+        DeliveryStatus::Failed {
+            reason: "quota_exceeded".to_owned()
+        }
+    );
+    assert_eq!(
+        world.find(id).live(world.now()).unwrap().next_resend_at,
+        next_resend_at,
+        "nothing was sent"
+    );
     world.quotas_refuse = false;
     assert_eq!(bring(&mut world).len(), 1, "the next road at once");
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice]);
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Voice]
+    );
 }
 
 #[test]
@@ -270,7 +402,10 @@ fn a_resend_repeats_the_road_that_was_taken_and_not_one_that_was_passed_over() {
     assert_eq!(world.find(id).last_road().unwrap().channel, Channel::Email);
     world.pass(30 * SECOND);
     world.resend(id, None).unwrap();
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms, Channel::Voice, Channel::Email]);
+    assert_eq!(
+        roads(&world, id),
+        [Channel::Email, Channel::Sms, Channel::Voice, Channel::Email]
+    );
 }
 
 #[test]
@@ -278,13 +413,21 @@ fn where_codes_are_disabled_no_step_is_sent() {
     let mut world = World::new();
     let id = started(&mut world);
     bring(&mut world);
-    world.record.as_mut().unwrap().failures.of_mut(Origin::Vouched).since_unlock = world.rules.failure_limit;
+    world
+        .record
+        .as_mut()
+        .unwrap()
+        .failures
+        .of_mut(Origin::Vouched)
+        .since_unlock = world.rules.failure_limit;
     world.pass(EMAIL_WAIT);
     for _ in 0..3 {
         assert_eq!(world.tick(), []);
     }
     let failed = |place: usize| world.find(id).deliveries[place].status.clone();
-    let reason = DeliveryStatus::Failed { reason: "method_disabled".to_owned() };
+    let reason = DeliveryStatus::Failed {
+        reason: "method_disabled".to_owned(),
+    };
     assert_eq!((failed(1), failed(2)), (reason.clone(), reason));
 }
 
@@ -297,10 +440,19 @@ fn a_step_says_whom_it_would_reach() {
     world.commit(decision).unwrap();
     bring(&mut world);
     world.pass(EMAIL_WAIT);
-    let command =
-        crate::domain::decide::Tick { lease: world.lease(), hands: 1, delivery: crate::domain::ids::DeliveryId([9; 16]) };
-    let outgoing = crate::domain::decide::delivery::tick(world.record.clone(), &command, &world.cx()).outgoing.unwrap();
-    assert_eq!((&outgoing.tenant, &outgoing.caller, &outgoing.subject), (&first.tenant, &first.caller, &first.subject));
+    let command = crate::domain::decide::Tick {
+        lease: world.lease(),
+        hands: 1,
+        delivery: crate::domain::ids::DeliveryId([9; 16]),
+    };
+    let outgoing =
+        crate::domain::decide::delivery::tick(world.record.clone(), &command, &world.cx())
+            .outgoing
+            .unwrap();
+    assert_eq!(
+        (&outgoing.tenant, &outgoing.caller, &outgoing.subject),
+        (&first.tenant, &first.caller, &first.subject)
+    );
     assert_eq!(outgoing.recipient, number(Channel::Sms));
     assert!(outgoing.new_recipient && !outgoing.new_subject);
 }
@@ -311,12 +463,27 @@ fn what_is_due_beside_a_step_comes_first() {
     let planned = started(&mut world);
     bring(&mut world);
     world.pass(but_a_second(EMAIL_WAIT));
-    let other = Start { action: super::fixtures::action("login"), ..world.a_start() };
+    let other = Start {
+        action: super::fixtures::action("login"),
+        ..world.a_start()
+    };
     let other = world.start(other).unwrap().verification.id;
     world.pass(SECOND);
     let first = world.tick();
-    assert_eq!(first.iter().map(|work| work.verification).collect::<Vec<_>>(), [other]);
+    assert_eq!(
+        first
+            .iter()
+            .map(|work| work.verification)
+            .collect::<Vec<_>>(),
+        [other]
+    );
     assert_eq!(world.wake_at(), Some(world.at), "the step is still due");
     let second = world.tick();
-    assert_eq!(second.iter().map(|work| work.verification).collect::<Vec<_>>(), [planned]);
+    assert_eq!(
+        second
+            .iter()
+            .map(|work| work.verification)
+            .collect::<Vec<_>>(),
+        [planned]
+    );
 }

@@ -37,15 +37,43 @@ const LIVE_MAX: usize = LIVE_ANONYMOUS_MAX + LIVE_VOUCHED_MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
-    Start { anonymous: bool, contact: u8, login: bool, leased: bool, planned: bool },
-    Check { which: u8, guess: GuessOf },
-    Repeat { which: u8, changed: bool },
-    Resend { which: u8, channel: Option<Channel> },
-    Cancel { which: u8, not_me: bool },
-    Tick { hands: u8, quotas_refuse: bool },
+    Start {
+        anonymous: bool,
+        contact: u8,
+        login: bool,
+        leased: bool,
+        planned: bool,
+    },
+    Check {
+        which: u8,
+        guess: GuessOf,
+    },
+    Repeat {
+        which: u8,
+        changed: bool,
+    },
+    Resend {
+        which: u8,
+        channel: Option<Channel>,
+    },
+    Cancel {
+        which: u8,
+        not_me: bool,
+    },
+    Tick {
+        hands: u8,
+        quotas_refuse: bool,
+    },
     TickWhenDue,
-    Report { which: u8, how: u8 },
-    Receipt { which: u8, what: u8, other: bool },
+    Report {
+        which: u8,
+        how: u8,
+    },
+    Receipt {
+        which: u8,
+        what: u8,
+        other: bool,
+    },
     Pass(Duration),
     FailOver,
 }
@@ -86,16 +114,44 @@ impl Command {
                 leased: flag(3),
                 planned: flag(4),
             },
-            64..84 => Self::Check { which, guess: GuessOf::Right },
-            84..130 => Self::Check { which, guess: GuessOf::Wrong },
-            130..136 => Self::Check { which, guess: GuessOf::Another { which: other } },
-            136..146 => Self::Repeat { which, changed: flag(0) },
-            146..160 => Self::Resend { which, channel: [None, Some(Channel::Sms), Some(Channel::Voice)][usize::from(other % 3)] },
-            160..170 => Self::Cancel { which, not_me: flag(0) },
-            170..184 => Self::Tick { hands: which % 4, quotas_refuse: flag(0) && flag(1) },
+            64..84 => Self::Check {
+                which,
+                guess: GuessOf::Right,
+            },
+            84..130 => Self::Check {
+                which,
+                guess: GuessOf::Wrong,
+            },
+            130..136 => Self::Check {
+                which,
+                guess: GuessOf::Another { which: other },
+            },
+            136..146 => Self::Repeat {
+                which,
+                changed: flag(0),
+            },
+            146..160 => Self::Resend {
+                which,
+                channel: [None, Some(Channel::Sms), Some(Channel::Voice)][usize::from(other % 3)],
+            },
+            160..170 => Self::Cancel {
+                which,
+                not_me: flag(0),
+            },
+            170..184 => Self::Tick {
+                hands: which % 4,
+                quotas_refuse: flag(0) && flag(1),
+            },
             184..200 => Self::TickWhenDue,
-            200..210 => Self::Report { which, how: other % 6 },
-            210..222 => Self::Receipt { which, what: other % 3, other: flag(0) && flag(1) },
+            200..210 => Self::Report {
+                which,
+                how: other % 6,
+            },
+            210..222 => Self::Receipt {
+                which,
+                what: other % 3,
+                other: flag(0) && flag(1),
+            },
             222..250 => Self::Pass(SPANS[usize::from(which) % SPANS.len()]),
             250..=255 => Self::FailOver,
         }
@@ -121,13 +177,20 @@ impl Run {
     fn new() -> Self {
         let mut world = World::new();
         world.rules.failure_limit = FAILURE_LIMIT;
-        Self { world, model: Model::default(), answered: Vec::new(), works: Vec::new() }
+        Self {
+            world,
+            model: Model::default(),
+            answered: Vec::new(),
+            works: Vec::new(),
+        }
     }
 
     /// One of the latest four starts, so that guesses meet often.
     fn pick(&self, which: u8) -> Option<VerificationId> {
         let latest = self.model.starts.iter().rev().take(4).collect::<Vec<_>>();
-        latest.get(usize::from(which) % latest.len().max(1)).map(|id| **id)
+        latest
+            .get(usize::from(which) % latest.len().max(1))
+            .map(|id| **id)
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -141,12 +204,19 @@ impl Run {
                 }
             }
             Command::Cancel { which, not_me } => {
-                let reason = if not_me { CancelReason::NotMe } else { CancelReason::Requested };
+                let reason = if not_me {
+                    CancelReason::NotMe
+                } else {
+                    CancelReason::Requested
+                };
                 if let Some(id) = self.pick(which) {
                     let _may_be_refused = self.world.cancel(id, reason);
                 }
             }
-            Command::Tick { hands, quotas_refuse } => {
+            Command::Tick {
+                hands,
+                quotas_refuse,
+            } => {
                 self.world.quotas_refuse = quotas_refuse;
                 self.tick(hands);
                 self.world.quotas_refuse = false;
@@ -161,14 +231,41 @@ impl Run {
     }
 
     fn start(&mut self, command: Command) {
-        let Command::Start { anonymous, contact: nth, login, leased, planned: has_plan } = command else { return };
+        let Command::Start {
+            anonymous,
+            contact: nth,
+            login,
+            leased,
+            planned: has_plan,
+        } = command
+        else {
+            return;
+        };
         let lease = leased.then(|| self.world.lease());
         let start = self.world.a_start();
-        let start = if has_plan { Start { limits: planned(), recipients: everywhere(), ..start } } else { start };
+        let start = if has_plan {
+            Start {
+                limits: planned(),
+                recipients: everywhere(),
+                ..start
+            }
+        } else {
+            start
+        };
         let command = Start {
-            origin: if anonymous { Origin::Anonymous } else { Origin::Vouched },
-            contact: Some(contact(["call-1", "call-2", "call-3", "call-4"][usize::from(nth)])),
-            action: if login { action("login") } else { ACTION.clone() },
+            origin: if anonymous {
+                Origin::Anonymous
+            } else {
+                Origin::Vouched
+            },
+            contact: Some(contact(
+                ["call-1", "call-2", "call-3", "call-4"][usize::from(nth)],
+            )),
+            action: if login {
+                action("login")
+            } else {
+                ACTION.clone()
+            },
             lease,
             ..start
         };
@@ -189,23 +286,56 @@ impl Run {
         let before = self.world.record.clone();
         if let Ok(Checked { verdict, .. }) = self.world.check_as(id, &attempt, &text) {
             self.model.judged(&self.world, id, &text, verdict);
-            self.answered.push(Answered { id, attempt, text, verdict });
+            self.answered.push(Answered {
+                id,
+                attempt,
+                text,
+                verdict,
+            });
         } else {
-            let adopted = before.as_ref().is_some_and(|record| record.generation != self.world.generation);
-            assert!(adopted || self.world.record == before, "a refusal takes nothing");
+            let adopted = before
+                .as_ref()
+                .is_some_and(|record| record.generation != self.world.generation);
+            assert!(
+                adopted || self.world.record == before,
+                "a refusal takes nothing"
+            );
         }
     }
 
     fn repeat(&mut self, which: u8, changed: bool) {
-        let Some(first) = self.answered.get(usize::from(which) % self.answered.len().max(1)) else { return };
-        let counted = matches!(first.verdict, Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted);
-        let remembered = self.world.record.as_ref().is_some_and(|record| record.find(&first.id).is_some());
+        let Some(first) = self
+            .answered
+            .get(usize::from(which) % self.answered.len().max(1))
+        else {
+            return;
+        };
+        let counted = matches!(
+            first.verdict,
+            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted
+        );
+        let remembered = self
+            .world
+            .record
+            .as_ref()
+            .is_some_and(|record| record.find(&first.id).is_some());
         if !(counted && remembered) {
             return;
         }
-        let text = if changed { wrong(&first.text) } else { first.text.clone() };
-        let answer = self.world.check_as(first.id, &first.attempt, &text).map(|checked| checked.verdict);
-        let expected = if changed { Err(Refusal::AttemptIdReused) } else { Ok(first.verdict) };
+        let text = if changed {
+            wrong(&first.text)
+        } else {
+            first.text.clone()
+        };
+        let answer = self
+            .world
+            .check_as(first.id, &first.attempt, &text)
+            .map(|checked| checked.verdict);
+        let expected = if changed {
+            Err(Refusal::AttemptIdReused)
+        } else {
+            Ok(first.verdict)
+        };
         assert_eq!(answer, expected);
     }
 
@@ -221,27 +351,45 @@ impl Run {
 
     /// What a provider says changes a delivery and nothing else.
     fn receipt(&mut self, which: u8, what: u8, other: bool) {
-        let Some(work) = self.works.get(usize::from(which) % self.works.len().max(1)).copied() else { return };
+        let Some(work) = self
+            .works
+            .get(usize::from(which) % self.works.len().max(1))
+            .copied()
+        else {
+            return;
+        };
         let said = match what {
             0 => Receipt::Sent,
             1 => Receipt::Delivered,
-            _ => Receipt::Undelivered { reason: "30003".to_owned() },
+            _ => Receipt::Undelivered {
+                reason: "30003".to_owned(),
+            },
         };
         let but_deliveries = |world: &World| {
             let mut record = world.record.clone()?;
             (record.version, record.last_event_at) = (0, Timestamp::default());
-            record.verifications.iter_mut().for_each(|verification| verification.deliveries.clear());
+            record
+                .verifications
+                .iter_mut()
+                .for_each(|verification| verification.deliveries.clear());
             Some(record)
         };
         let before = but_deliveries(&self.world);
-        self.world.receipt(work.delivery, if other { "other" } else { "mail" }, said);
-        assert_eq!(but_deliveries(&self.world), before, "a verdict, a limit or another rule");
+        self.world
+            .receipt(work.delivery, if other { "other" } else { "mail" }, said);
+        assert_eq!(
+            but_deliveries(&self.world),
+            before,
+            "a verdict, a limit or another rule"
+        );
     }
 
     /// The tick that the due index asks for makes progress: the record goes, or is due later, or never. A plan may have
     /// steps that are due together, which come one at a time.
     fn tick_when_due(&mut self) {
-        let Some(wake_at) = self.world.wake_at() else { return };
+        let Some(wake_at) = self.world.wake_at() else {
+            return;
+        };
         self.world.at = self.world.at.max(wake_at);
         for _ in 0..=LIVE_MAX * usize::from(SENDS_MAX) {
             self.tick(16);
@@ -253,13 +401,26 @@ impl Run {
     }
 
     fn report(&mut self, which: u8, how: u8) {
-        let Some(work) = self.works.get(usize::from(which) % self.works.len().max(1)) else { return };
+        let Some(work) = self.works.get(usize::from(which) % self.works.len().max(1)) else {
+            return;
+        };
         let outcome = match how {
             0 | 1 => HandOver::Taken { reference: None },
-            2 => HandOver::Again { after: Duration::from_secs(5), position: 1 },
-            3 => HandOver::PassedOn { by: 0, after: Duration::ZERO, position: 1 },
-            4 => HandOver::Held { after: Duration::from_secs(5) },
-            _ => HandOver::GivenUp { reason: "refused".to_owned() },
+            2 => HandOver::Again {
+                after: Duration::from_secs(5),
+                position: 1,
+            },
+            3 => HandOver::PassedOn {
+                by: 0,
+                after: Duration::ZERO,
+                position: 1,
+            },
+            4 => HandOver::Held {
+                after: Duration::from_secs(5),
+            },
+            _ => HandOver::GivenUp {
+                reason: "refused".to_owned(),
+            },
         };
         self.world.report(*work, outcome);
     }
@@ -281,8 +442,17 @@ impl Run {
 #[test]
 fn any_sequence_of_commands_keeps_what_must_hold() {
     let default = Config::default();
-    let rng_seed = if default.rng_seed == RngSeed::Random { RngSeed::Fixed(SEED) } else { default.rng_seed };
-    let config = Config { cases: CASES, failure_persistence: None, rng_seed, ..default };
+    let rng_seed = if default.rng_seed == RngSeed::Random {
+        RngSeed::Fixed(SEED)
+    } else {
+        default.rng_seed
+    };
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        rng_seed,
+        ..default
+    };
     let commands = prop::collection::vec(any::<u32>().prop_map(Command::of), COMMANDS);
     let outcome = TestRunner::new(config).run(&commands, |commands| {
         let mut run = Run::new();

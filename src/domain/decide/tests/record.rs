@@ -24,9 +24,21 @@ fn store_05_a_verification_of_another_generation_must_start_again() {
     let code = world.code(id);
     world.fail_over();
     assert_eq!(world.check(id, &code), Err(Refusal::StartAgain));
-    assert_eq!(world.ends(id), [Outcome::Canceled(CancelCause::Generation)], "closed with this commit");
-    assert_eq!(world.durability, Some(Durability::Durable), "the penalty must not roll back");
-    assert_eq!(world.check(id, &code), Err(Refusal::StartAgain), "and so again");
+    assert_eq!(
+        world.ends(id),
+        [Outcome::Canceled(CancelCause::Generation)],
+        "closed with this commit"
+    );
+    assert_eq!(
+        world.durability,
+        Some(Durability::Durable),
+        "the penalty must not roll back"
+    );
+    assert_eq!(
+        world.check(id, &code),
+        Err(Refusal::StartAgain),
+        "and so again"
+    );
     assert_eq!(world.resend(id, None).unwrap_err(), Refusal::StartAgain);
     assert_eq!(world.ends(id).len(), 1);
     let again = world.started(Origin::Vouched);
@@ -45,7 +57,10 @@ fn store_05_every_commit_after_a_change_of_generation_is_durable() {
         },
         |world| {
             let id = world.record.as_ref().unwrap().verifications[0].id;
-            assert_eq!(world.cancel(id, CancelReason::Requested).unwrap_err(), Refusal::Closed);
+            assert_eq!(
+                world.cancel(id, CancelReason::Requested).unwrap_err(),
+                Refusal::Closed
+            );
         },
     ];
     for commit in commits {
@@ -55,7 +70,10 @@ fn store_05_every_commit_after_a_change_of_generation_is_durable() {
         world.durability = None;
         commit(&mut world);
         assert_eq!(world.durability, Some(Durability::Durable));
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, GENERATION_PENALTY);
+        assert_eq!(
+            world.record.as_ref().unwrap().failures.vouched.since_unlock,
+            GENERATION_PENALTY
+        );
     }
 }
 
@@ -65,7 +83,10 @@ fn store_05_what_was_expired_stays_expired() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     world.pass(5 * MINUTE);
-    assert_eq!(world.find(id).status(world.now()), Status::Closed(Outcome::Expired));
+    assert_eq!(
+        world.find(id).status(world.now()),
+        Status::Closed(Outcome::Expired)
+    );
     world.fail_over();
     assert_eq!(world.check(id, &code), Ok(Verdict::Expired));
     assert_eq!(world.ends(id), [Outcome::Expired]);
@@ -79,7 +100,10 @@ fn store_06_the_penalty_comes_once_and_leaves_one_attempt_of_each_origin() {
         world.fail_over();
         world.tick();
         world.tick();
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, expected);
+        assert_eq!(
+            world.record.as_ref().unwrap().failures.vouched.since_unlock,
+            expected
+        );
     }
     for origin in [Origin::Anonymous, Origin::Vouched] {
         let id = world.started(origin);
@@ -94,7 +118,13 @@ fn store_06_failovers_alone_lock_nobody_out_whatever_was_unlocked_before() {
         let mut world = World::new();
         for _ in 0..unlocks {
             world.miss_until_disabled(Origin::Vouched);
-            world.record.as_mut().unwrap().failures.of_mut(Origin::Vouched).unlock();
+            world
+                .record
+                .as_mut()
+                .unwrap()
+                .failures
+                .of_mut(Origin::Vouched)
+                .unlock();
         }
         world.pass(DAY);
         for _ in 0..20 {
@@ -106,7 +136,11 @@ fn store_06_failovers_alone_lock_nobody_out_whatever_was_unlocked_before() {
         assert!(failures.anonymous.since_success + failures.vouched.since_success < FAILURES_CAP);
         let id = world.started(Origin::Vouched);
         let code = world.code(id);
-        assert_eq!(world.check(id, &code), Ok(Verdict::Approved), "after {unlocks} unlocks");
+        assert_eq!(
+            world.check(id, &code),
+            Ok(Verdict::Approved),
+            "after {unlocks} unlocks"
+        );
     }
 }
 
@@ -118,7 +152,10 @@ fn store_06_an_approval_clears_the_penalty() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     world.check(id, &code).unwrap();
-    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 0);
+    assert_eq!(
+        world.record.as_ref().unwrap().failures.vouched.since_unlock,
+        0
+    );
 }
 
 #[test]
@@ -162,11 +199,20 @@ fn store_17_many_starts_push_no_spent_code_out_before_its_time() {
     }
     let command = world.a_start();
     let refusal = world.start(command).unwrap_err();
-    assert_eq!(refusal, Refusal::TooManyRecent { retry_after: 15 * MINUTE });
+    assert_eq!(
+        refusal,
+        Refusal::TooManyRecent {
+            retry_after: 15 * MINUTE
+        }
+    );
     assert_eq!(world.check(id, &code), Ok(Verdict::Closed));
     world.pass(wait(&refusal));
     world.started(Origin::Vouched);
-    assert_eq!(world.check(id, &code), Err(Refusal::NotFound), "its place was taken");
+    assert_eq!(
+        world.check(id, &code),
+        Err(Refusal::NotFound),
+        "its place was taken"
+    );
 }
 
 #[test]
@@ -174,7 +220,10 @@ fn store_18_the_same_start_makes_one_verification_and_another_body_is_refused() 
     let mut world = World::new();
     let command = world.a_start();
     let first = world.start(command.clone()).unwrap().verification.id;
-    let repeat = Start { id: world.a_start().id, ..command.clone() };
+    let repeat = Start {
+        id: world.a_start().id,
+        ..command.clone()
+    };
     assert_eq!(world.start(repeat.clone()).unwrap().verification.id, first);
     let mut other = repeat;
     other.request.body = [1; 16];
@@ -188,7 +237,10 @@ fn store_19_a_hundred_thousand_verifications_leave_a_bounded_record() {
     let mut world = World::new();
     let mut most = 0;
     for nth in 0..VERIFICATIONS {
-        let command = Start { contact: Some(contact(&format!("call-{}", nth % 3))), ..world.a_start() };
+        let command = Start {
+            contact: Some(contact(&format!("call-{}", nth % 3))),
+            ..world.a_start()
+        };
         if let Err(refusal) = world.start(command) {
             world.pass(wait(&refusal));
         }
@@ -222,10 +274,25 @@ fn rf14_for_a_day_after_a_loss_new_counts_begin_half_spent() {
         world.pass(since_loss);
         let id = world.started(Origin::Vouched);
         let failures = world.record.as_ref().unwrap().failures.clone();
-        assert_eq!((failures.vouched.since_unlock, failures.anonymous.since_unlock), (spent, spent), "{since_loss:?}");
+        assert_eq!(
+            (
+                failures.vouched.since_unlock,
+                failures.anonymous.since_unlock
+            ),
+            (spent, spent),
+            "{since_loss:?}"
+        );
         let code = world.code(id);
-        assert_eq!(world.check(id, &code), Ok(Verdict::Approved), "nobody is locked out by it");
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 0, "a success clears it");
+        assert_eq!(
+            world.check(id, &code),
+            Ok(Verdict::Approved),
+            "nobody is locked out by it"
+        );
+        assert_eq!(
+            world.record.as_ref().unwrap().failures.vouched.since_unlock,
+            0,
+            "a success clears it"
+        );
     }
 }
 
@@ -235,7 +302,10 @@ fn rf14_a_known_record_is_not_charged_for_a_loss() {
     world.started(Origin::Vouched);
     world.forgot_at = Some(world.at);
     world.started(Origin::Vouched);
-    assert_eq!(world.record.as_ref().unwrap().failures.vouched.since_unlock, 0);
+    assert_eq!(
+        world.record.as_ref().unwrap().failures.vouched.since_unlock,
+        0
+    );
 }
 
 #[test]
@@ -245,9 +315,16 @@ fn store_17_a_record_is_kept_beyond_every_rule_and_for_ever_with_a_count() {
     let record = world.record.as_ref().unwrap();
     let keep = record.keep_until(&world.rules).unwrap();
     let expires_at = record.find(&id).unwrap().expires_at;
-    assert!(keep >= expires_at.plus(10 * MINUTE) && keep > record.wake_at(world.now(), &world.rules).unwrap());
+    assert!(
+        keep >= expires_at.plus(10 * MINUTE)
+            && keep > record.wake_at(world.now(), &world.rules).unwrap()
+    );
     world.miss(id).unwrap();
-    assert_eq!(world.record.as_ref().unwrap().keep_until(&world.rules), None, "GUESS-08");
+    assert_eq!(
+        world.record.as_ref().unwrap().keep_until(&world.rules),
+        None,
+        "GUESS-08"
+    );
 }
 
 #[test]
@@ -269,7 +346,10 @@ fn priv_01_at_its_end_a_verification_drops_addresses_and_what_was_bound() {
     let id = world.started(Origin::Vouched);
     world.cancel(id, CancelReason::Requested).unwrap();
     let kept = format!("{:?}", world.find(id));
-    assert!(kept.contains("a•••@e•••.org") && !kept.contains("anna") && !kept.contains("Pending"), "{kept}");
+    assert!(
+        kept.contains("a•••@e•••.org") && !kept.contains("anna") && !kept.contains("Pending"),
+        "{kept}"
+    );
 }
 
 #[test]
@@ -281,8 +361,14 @@ fn time_03_every_reader_computes_the_expiry() {
     // Nothing swept the record for a year.
     world.pass(365 * DAY);
     let standing = get(world.record.clone(), &World::target(id), &world.cx()).unwrap();
-    assert_eq!(standing.verification.status(world.now()), Status::Closed(Outcome::Expired));
-    assert_eq!(standing.verification.closed_at(world.now()), Some(expires_at));
+    assert_eq!(
+        standing.verification.status(world.now()),
+        Status::Closed(Outcome::Expired)
+    );
+    assert_eq!(
+        standing.verification.closed_at(world.now()),
+        Some(expires_at)
+    );
     assert_eq!(world.check(id, &code), Ok(Verdict::Expired));
     world.tick();
     assert_eq!(world.ends(id), [Outcome::Expired]);
@@ -293,7 +379,12 @@ fn time_03_the_sweep_changes_nothing_that_readers_saw() {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);
     world.pass(5 * MINUTE);
-    let seen = |world: &World| (world.find(id).status(world.now()), world.find(id).closed_at(world.now()));
+    let seen = |world: &World| {
+        (
+            world.find(id).status(world.now()),
+            world.find(id).closed_at(world.now()),
+        )
+    };
     let before = seen(&world);
     world.pass(MINUTE);
     world.tick();

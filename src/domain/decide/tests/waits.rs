@@ -19,13 +19,29 @@ fn guess_10_from_the_third_failed_verification_the_wait_doubles_up_to_an_hour() 
     for _ in 0..2 {
         let id = world.started(Origin::Vouched);
         world.miss(id).unwrap();
-        assert_eq!(world.record.as_ref().unwrap().failures.vouched.next_attempt_at, Timestamp::default(), "no wait yet");
+        assert_eq!(
+            world
+                .record
+                .as_ref()
+                .unwrap()
+                .failures
+                .vouched
+                .next_attempt_at,
+            Timestamp::default(),
+            "no wait yet"
+        );
     }
     let mut expected = WAIT_FIRST;
     for _ in 0..12 {
         let id = world.started(Origin::Vouched);
         world.miss(id).unwrap();
-        let next_attempt_at = world.record.as_ref().unwrap().failures.vouched.next_attempt_at;
+        let next_attempt_at = world
+            .record
+            .as_ref()
+            .unwrap()
+            .failures
+            .vouched
+            .next_attempt_at;
         assert_eq!(next_attempt_at.since(world.at), expected);
         expected = (expected * 2).min(WAIT_MAX);
         world.at = next_attempt_at;
@@ -52,8 +68,15 @@ fn guess_10_an_early_guess_is_refused_and_takes_nothing() {
     let before = world.record.clone();
     for second in 0..30 {
         let retry_after = (30 - second) * SECOND;
-        assert_eq!(world.check(id, &code), Err(Refusal::AttemptTooEarly { retry_after }), "right or wrong");
-        assert_eq!(world.miss(id), Err(Refusal::AttemptTooEarly { retry_after }));
+        assert_eq!(
+            world.check(id, &code),
+            Err(Refusal::AttemptTooEarly { retry_after }),
+            "right or wrong"
+        );
+        assert_eq!(
+            world.miss(id),
+            Err(Refusal::AttemptTooEarly { retry_after })
+        );
         world.pass(SECOND);
     }
     assert_eq!(world.record, before);
@@ -63,15 +86,29 @@ fn guess_10_an_early_guess_is_refused_and_takes_nothing() {
 #[test]
 fn guess_10_a_code_that_would_die_before_its_guess_is_not_sent() {
     let mut world = World::new();
-    while world.record.as_ref().is_none_or(|record| record.failures.vouched.next_attempt_at.since(world.at) <= 5 * MINUTE) {
+    while world
+        .record
+        .as_ref()
+        .is_none_or(|record| record.failures.vouched.next_attempt_at.since(world.at) <= 5 * MINUTE)
+    {
         let id = world.started(Origin::Vouched);
         if let Err(Refusal::AttemptTooEarly { retry_after }) = world.miss(id) {
             world.pass(retry_after);
         }
     }
     let command = world.a_start();
-    let wait = world.record.as_ref().unwrap().failures.vouched.next_attempt_at.since(world.at);
-    assert_eq!(world.start(command).unwrap_err(), Refusal::AttemptTooEarly { retry_after: wait });
+    let wait = world
+        .record
+        .as_ref()
+        .unwrap()
+        .failures
+        .vouched
+        .next_attempt_at
+        .since(world.at);
+    assert_eq!(
+        world.start(command).unwrap_err(),
+        Refusal::AttemptTooEarly { retry_after: wait }
+    );
 }
 
 #[test]
@@ -89,7 +126,10 @@ fn guess_11_five_guesses_at_once_then_one_in_two_seconds_whichever_verification_
     let mut world = World::new();
     let mut live = Vec::new();
     for name in ["call-1", "call-2"] {
-        let command = Start { contact: Some(contact(name)), ..world.a_start() };
+        let command = Start {
+            contact: Some(contact(name)),
+            ..world.a_start()
+        };
         live.push(world.start(command).unwrap().verification.id);
     }
     let wrongs: Vec<_> = live.iter().map(|id| wrong(&world.code(*id))).collect();
@@ -104,7 +144,11 @@ fn guess_11_five_guesses_at_once_then_one_in_two_seconds_whichever_verification_
                 }
             }
         }
-        assert_eq!(verdicts, 5 + half_second / 4, "after {half_second} half seconds");
+        assert_eq!(
+            verdicts,
+            5 + half_second / 4,
+            "after {half_second} half seconds"
+        );
         world.pass(Duration::from_millis(500));
     }
 }
@@ -118,6 +162,11 @@ fn guess_11_the_rate_of_strangers_is_not_the_rate_of_the_customer() {
         world.miss(anonymous).unwrap();
     }
     let again = world.started(Origin::Anonymous);
-    assert_eq!(world.miss(again), Err(Refusal::AttemptTooEarly { retry_after: 2 * SECOND }));
+    assert_eq!(
+        world.miss(again),
+        Err(Refusal::AttemptTooEarly {
+            retry_after: 2 * SECOND
+        })
+    );
     assert!(world.miss(vouched).is_ok());
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::fixtures::{ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong};
+use super::fixtures::{
+    ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong,
+};
 use crate::domain::{
     audit::event::{Event, What},
     code::guess::Guess,
     decide::{
-        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt, Noted, RefusedMessage, Report,
-        Resend, Standing, Start, Target, Tick, Verdict, Work,
+        Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt,
+        Noted, RefusedMessage, Report, Resend, Standing, Start, Target, Tick, Verdict, Work,
         delivery::{receipt, tick},
         report,
         verification::{cancel, check, resend, start},
@@ -47,7 +49,11 @@ impl World {
             at: Timestamp::from_micros(1_700_000_000_000_000),
             generation: Generation([1; 16]),
             forgot_at: None,
-            rules: SubjectRules { failure_limit: 25, closed_retention: HOUR, event_retention: 7 * DAY },
+            rules: SubjectRules {
+                failure_limit: 25,
+                closed_retention: HOUR,
+                event_retention: 7 * DAY,
+            },
             tests: TestRecipients::default(),
             record: None,
             events: Vec::new(),
@@ -118,8 +124,14 @@ impl World {
             limits: limits(),
             browser: None,
             decoy: false,
-            request: RequestMark { id: self.fresh(), body: [0; 16] },
-            id: VerificationId { subject: KEYRING.subject_key(&TENANT, &SUBJECT), random: self.fresh() },
+            request: RequestMark {
+                id: self.fresh(),
+                body: [0; 16],
+            },
+            id: VerificationId {
+                subject: KEYRING.subject_key(&TENANT, &SUBJECT),
+                random: self.fresh(),
+            },
             delivery: DeliveryId(self.fresh()),
             nonce: self.fresh(),
             event_salt: self.fresh(),
@@ -134,23 +146,42 @@ impl World {
 
     /// Starts, and gives the id.
     pub(super) fn started(&mut self, origin: Origin) -> VerificationId {
-        let command = Start { origin, ..self.a_start() };
+        let command = Start {
+            origin,
+            ..self.a_start()
+        };
         self.start(command).unwrap().verification.id
     }
 
     pub(super) fn target(id: VerificationId) -> Target {
-        Target { tenant: TENANT.clone(), caller: CALLER.clone(), id }
+        Target {
+            tenant: TENANT.clone(),
+            caller: CALLER.clone(),
+            id,
+        }
     }
 
     pub(super) fn find(&self, id: VerificationId) -> &Verification {
-        self.record.as_ref().and_then(|record| record.find(&id)).expect("the record remembers it")
+        self.record
+            .as_ref()
+            .and_then(|record| record.find(&id))
+            .expect("the record remembers it")
     }
 
     pub(super) fn code(&self, id: VerificationId) -> String {
-        self.find(id).code(&KEYRING, &self.tests).expect("it is pending").expose().to_owned()
+        self.find(id)
+            .code(&KEYRING, &self.tests)
+            .expect("it is pending")
+            .expose()
+            .to_owned()
     }
 
-    pub(super) fn check_as(&mut self, id: VerificationId, attempt: &str, text: &str) -> Result<Checked, Refusal> {
+    pub(super) fn check_as(
+        &mut self,
+        id: VerificationId,
+        attempt: &str,
+        text: &str,
+    ) -> Result<Checked, Refusal> {
         let command = Check {
             target: Self::target(id),
             attempt: AttemptId::parse(attempt).unwrap(),
@@ -165,7 +196,8 @@ impl World {
     pub(super) fn check(&mut self, id: VerificationId, text: &str) -> Result<Verdict, Refusal> {
         self.serial += 1;
         let attempt = format!("attempt-{}", self.serial);
-        self.check_as(id, &attempt, text).map(|checked| checked.verdict)
+        self.check_as(id, &attempt, text)
+            .map(|checked| checked.verdict)
     }
 
     /// A wrong guess.
@@ -179,7 +211,10 @@ impl World {
     pub(super) fn miss_until_disabled(&mut self, origin: Origin) -> u32 {
         let mut misses = 0;
         for _ in 0..1000 {
-            let command = Start { origin, ..self.a_start() };
+            let command = Start {
+                origin,
+                ..self.a_start()
+            };
             let id = match self.start(command) {
                 Ok(standing) => standing.verification.id,
                 Err(Refusal::MethodDisabled) => return misses,
@@ -209,10 +244,17 @@ impl World {
         panic!("never over");
     }
 
-    pub(super) fn resend(&mut self, id: VerificationId, channel: Option<Channel>) -> Result<Standing, Refusal> {
+    pub(super) fn resend(
+        &mut self,
+        id: VerificationId,
+        channel: Option<Channel>,
+    ) -> Result<Standing, Refusal> {
         let command = Resend {
             target: Self::target(id),
-            request: RequestMark { id: self.fresh(), body: [0; 16] },
+            request: RequestMark {
+                id: self.fresh(),
+                body: [0; 16],
+            },
             channel,
             delivery: DeliveryId(self.fresh()),
             lease: None,
@@ -221,23 +263,51 @@ impl World {
         self.commit(decision)
     }
 
-    pub(super) fn cancel(&mut self, id: VerificationId, reason: CancelReason) -> Result<Standing, Refusal> {
-        let decision = cancel(self.record.clone(), &Cancel { target: Self::target(id), reason }, &self.cx());
+    pub(super) fn cancel(
+        &mut self,
+        id: VerificationId,
+        reason: CancelReason,
+    ) -> Result<Standing, Refusal> {
+        let decision = cancel(
+            self.record.clone(),
+            &Cancel {
+                target: Self::target(id),
+                reason,
+            },
+            &self.cx(),
+        );
         self.commit(decision)
     }
 
     pub(super) fn lease(&mut self) -> Lease {
-        Lease { token: self.fresh(), until: self.at.plus(LEASE) }
+        Lease {
+            token: self.fresh(),
+            until: self.at.plus(LEASE),
+        }
     }
 
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
-        let command = Tick { lease: self.lease(), hands, delivery: DeliveryId(self.fresh()) };
+        let command = Tick {
+            lease: self.lease(),
+            hands,
+            delivery: DeliveryId(self.fresh()),
+        };
         let mut decision = tick(self.record.clone(), &command, &self.cx());
         if self.quotas_refuse
             && let Some(message) = decision.outgoing.take()
         {
-            let refused = RefusedMessage { message, reason: "quota_exceeded" };
-            decision = tick(self.record.clone(), &command, &Context { refused: Some(&refused), ..self.cx() });
+            let refused = RefusedMessage {
+                message,
+                reason: "quota_exceeded",
+            };
+            decision = tick(
+                self.record.clone(),
+                &command,
+                &Context {
+                    refused: Some(&refused),
+                    ..self.cx()
+                },
+            );
             assert_eq!(decision.outgoing, None, "what was refused is not sent");
         }
         self.commit(decision).unwrap()
@@ -248,7 +318,11 @@ impl World {
     }
 
     pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
-        let command = NoteReceipt { delivery, sender: sender.to_owned(), receipt: said };
+        let command = NoteReceipt {
+            delivery,
+            sender: sender.to_owned(),
+            receipt: said,
+        };
         let decision = receipt(self.record.clone(), &command, &self.cx());
         self.commit(decision).unwrap()
     }
@@ -258,19 +332,27 @@ impl World {
     }
 
     pub(super) fn report_by(&mut self, sender: &str, work: Work, outcome: HandOver) {
-        let command = Report { work, sender: sender.to_owned(), outcome };
+        let command = Report {
+            work,
+            sender: sender.to_owned(),
+            outcome,
+        };
         let decision = report(self.record.clone(), &command, &self.cx());
         self.commit(decision).unwrap();
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.record.as_ref().and_then(|record| record.wake_at(self.now(), &self.rules))
+        self.record
+            .as_ref()
+            .and_then(|record| record.wake_at(self.now(), &self.rules))
     }
 
     /// Lets time pass as the due index says, until nothing is due any more.
     pub(super) fn sweep(&mut self) {
         for _ in 0..1000 {
-            let Some(wake_at) = self.wake_at() else { return };
+            let Some(wake_at) = self.wake_at() else {
+                return;
+            };
             self.at = self.at.max(wake_at);
             self.tick();
         }

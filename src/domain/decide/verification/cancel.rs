@@ -27,7 +27,11 @@ pub enum CancelReason {
 
 /// Decides [`Cancel`]. Ending again what was ended so is no error.
 #[must_use]
-pub fn cancel(record: Option<SubjectRecord>, command: &Cancel, cx: &Context<'_>) -> Decision<Standing> {
+pub fn cancel(
+    record: Option<SubjectRecord>,
+    command: &Cancel,
+    cx: &Context<'_>,
+) -> Decision<Standing> {
     let found = match find(record, &command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
@@ -39,12 +43,21 @@ pub fn cancel(record: Option<SubjectRecord>, command: &Cancel, cx: &Context<'_>)
     match found.verification().status(cx.now) {
         Status::Pending => {}
         Status::Closed(outcome) => {
-            let reply = if outcome == wanted { Ok(found.standing()) } else { Err(Refusal::Closed) };
+            let reply = if outcome == wanted {
+                Ok(found.standing())
+            } else {
+                Err(Refusal::Closed)
+            };
             return found.answer(reply);
         }
     }
     let mut found = found;
-    found.record = found.record.close(&command.target.id, wanted, cx.now.stamp(), &mut found.events);
+    found.record = found.record.close(
+        &command.target.id,
+        wanted,
+        cx.now.stamp(),
+        &mut found.events,
+    );
     let reply = found.standing();
     found.write(Durability::Plain, reply)
 }

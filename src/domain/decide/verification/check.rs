@@ -27,7 +27,22 @@ pub struct Check {
 
 /// Decides [`Check`].
 #[must_use]
-pub fn check(record: Option<SubjectRecord>, command: &Check, cx: &Context<'_>) -> Decision<Checked> {
-    let given = Given::Code { guess: &command.guess, entry_mode: command.entry_mode };
-    judge(record, &Asked { target: &command.target, attempt: &command.attempt, given }, cx)
+pub fn check(
+    record: Option<SubjectRecord>,
+    command: &Check,
+    cx: &Context<'_>,
+) -> Decision<Checked> {
+    let given = Given::Code {
+        guess: &command.guess,
+        entry_mode: command.entry_mode,
+    };
+    judge(
+        record,
+        &Asked {
+            target: &command.target,
+            attempt: &command.attempt,
+            given,
+        },
+        cx,
+    )
 }

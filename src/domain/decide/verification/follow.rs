@@ -34,10 +34,16 @@ pub enum Pressed {
 
 /// Decides [`Follow`]. Whoever holds the link answers in the place of the caller that started.
 #[must_use]
-pub fn follow(record: Option<SubjectRecord>, command: &Follow, cx: &Context<'_>) -> Decision<Pressed> {
+pub fn follow(
+    record: Option<SubjectRecord>,
+    command: &Follow,
+    cx: &Context<'_>,
+) -> Decision<Pressed> {
     let id = command.token.verification;
     let found = record.as_ref().and_then(|record| record.find(&id));
-    let Some(verification) = found else { return Decision::refuse(Refusal::NotFound) };
+    let Some(verification) = found else {
+        return Decision::refuse(Refusal::NotFound);
+    };
     if let Some(pending) = verification.live(cx.now) {
         if verification.link(cx.keyring).is_none() {
             return Decision::refuse(Refusal::NotFound);
@@ -46,9 +52,32 @@ pub fn follow(record: Option<SubjectRecord>, command: &Follow, cx: &Context<'_>)
             return Decision::same(Ok(Pressed::OtherBrowser));
         }
     }
-    let target = Target { tenant: verification.tenant.clone(), caller: verification.caller.clone(), id };
-    let given = Given::Link { secret: &command.token.secret };
-    let Decision { next, events, outgoing, reply } =
-        judge(record, &Asked { target: &target, attempt: &command.attempt, given }, cx);
-    Decision { next, events, outgoing, reply: reply.map(|checked| Pressed::Judged(checked.verdict)) }
+    let target = Target {
+        tenant: verification.tenant.clone(),
+        caller: verification.caller.clone(),
+        id,
+    };
+    let given = Given::Link {
+        secret: &command.token.secret,
+    };
+    let Decision {
+        next,
+        events,
+        outgoing,
+        reply,
+    } = judge(
+        record,
+        &Asked {
+            target: &target,
+            attempt: &command.attempt,
+            given,
+        },
+        cx,
+    );
+    Decision {
+        next,
+        events,
+        outgoing,
+        reply: reply.map(|checked| Pressed::Judged(checked.verdict)),
+    }
 }

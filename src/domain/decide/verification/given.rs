@@ -18,7 +18,10 @@ pub(super) struct Asked<'a> {
 /// What was given as the answer.
 pub(super) enum Given<'a> {
     /// A guess of the code.
-    Code { guess: &'a Guess, entry_mode: EntryMode },
+    Code {
+        guess: &'a Guess,
+        entry_mode: EntryMode,
+    },
     /// The secret of the link.
     Link { secret: &'a LinkSecret },
 }
@@ -27,7 +30,9 @@ impl Asked<'_> {
     /// The trace that a counted answer leaves.
     pub(super) fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {
         let mode = self.given.entry_mode().as_str();
-        let of = |answer: &str| fingerprint(cx.keyring, kid, &self.target.id, self.attempt, answer, mode);
+        let of = |answer: &str| {
+            fingerprint(cx.keyring, kid, &self.target.id, self.attempt, answer, mode)
+        };
         match &self.given {
             Given::Code { guess, .. } => of(guess.digits().expose()),
             Given::Link { secret } => of(&secret.expose()),
@@ -46,7 +51,9 @@ impl Given<'_> {
     /// Is it the verification's own? None if its key left the ring.
     pub(super) fn is_right(&self, verification: &Verification, cx: &Context<'_>) -> Option<bool> {
         match self {
-            Self::Code { guess, .. } => Some(verification.code(cx.keyring, cx.tests)? == *guess.digits()),
+            Self::Code { guess, .. } => {
+                Some(verification.code(cx.keyring, cx.tests)? == *guess.digits())
+            }
             Self::Link { secret } => Some(verification.link(cx.keyring)?.secret == **secret),
         }
     }

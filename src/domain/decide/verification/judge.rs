@@ -58,19 +58,33 @@ impl From<Judgement> for Verdict {
 }
 
 /// Judges an answer.
-pub(super) fn judge(record: Option<SubjectRecord>, command: &Asked<'_>, cx: &Context<'_>) -> Decision<Checked> {
+pub(super) fn judge(
+    record: Option<SubjectRecord>,
+    command: &Asked<'_>,
+    cx: &Context<'_>,
+) -> Decision<Checked> {
     let found = match find(record, command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
     };
-    let attempt = cx.keyring.mark("attempt", &[command.target.caller.as_str().as_bytes(), command.attempt.as_str().as_bytes()]);
+    let attempt = cx.keyring.mark(
+        "attempt",
+        &[
+            command.target.caller.as_str().as_bytes(),
+            command.attempt.as_str().as_bytes(),
+        ],
+    );
     // The repeat check comes before every other one: the first answer stands.
     if let Some(first) = repeat(&found, &attempt, command, cx) {
         let reply = first.map(|judgement| found.say(judgement.into()));
         // The commit of the first answer may have failed for want of replicas: its verdict waits for them still.
         return found.answer(reply).settled();
     }
-    if let Some(late) = found.of_this_generation().map(|()| too_late(found.verification(), cx)).transpose() {
+    if let Some(late) = found
+        .of_this_generation()
+        .map(|()| too_late(found.verification(), cx))
+        .transpose()
+    {
         let reply = late.map(|verdict| found.say(verdict));
         return found.answer(reply);
     }
@@ -81,11 +95,23 @@ pub(super) fn judge(record: Option<SubjectRecord>, command: &Asked<'_>, cx: &Con
 }
 
 /// The stored answer to the same attempt; `None` if it is new. The id is unique over the whole subject.
-fn repeat(found: &Found, attempt: &Mark, command: &Asked<'_>, cx: &Context<'_>) -> Option<Result<Judgement, Refusal>> {
-    let (verification, answer) =
-        found.record.verifications.iter().find_map(|v| Some((v, v.answers.iter().find(|answer| answer.id == *attempt)?)))?;
+fn repeat(
+    found: &Found,
+    attempt: &Mark,
+    command: &Asked<'_>,
+    cx: &Context<'_>,
+) -> Option<Result<Judgement, Refusal>> {
+    let (verification, answer) = found
+        .record
+        .verifications
+        .iter()
+        .find_map(|v| Some((v, v.answers.iter().find(|answer| answer.id == *attempt)?)))?;
     let same = command.fingerprint(&verification.kid, cx) == Some(answer.fingerprint);
-    Some(if same { Ok(answer.judgement) } else { Err(Refusal::AttemptIdReused) })
+    Some(if same {
+        Ok(answer.judgement)
+    } else {
+        Err(Refusal::AttemptIdReused)
+    })
 }
 
 /// The verdict on a guess that comes after the end; `None` if it comes in time.
@@ -93,45 +119,96 @@ fn too_late(verification: &Verification, cx: &Context<'_>) -> Option<Verdict> {
     match verification.status(cx.now) {
         Status::Pending => None,
         Status::Closed(Outcome::Expired) => Some(Verdict::Expired),
-        Status::Closed(Outcome::Approved | Outcome::Rejected | Outcome::Denied | Outcome::Canceled(_)) => Some(Verdict::Closed),
+        Status::Closed(
+            Outcome::Approved | Outcome::Rejected | Outcome::Denied | Outcome::Canceled(_),
+        ) => Some(Verdict::Closed),
     }
 }
 
 /// Judges the guess, if it may be judged at all; gives the answer and the tally after it.
-fn weigh(found: &Found, attempt: &Mark, command: &Asked<'_>, cx: &Context<'_>) -> Result<(Answer, Tally), Refusal> {
+fn weigh(
+    found: &Found,
+    attempt: &Mark,
+    command: &Asked<'_>,
+    cx: &Context<'_>,
+) -> Result<(Answer, Tally), Refusal> {
     let verification = found.verification();
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
-    if !pending.limits.entry_modes.contains(&command.given.entry_mode()) {
+    if !pending
+        .limits
+        .entry_modes
+        .contains(&command.given.entry_mode())
+    {
         return Err(Refusal::EntryModeNotPermitted);
     }
     if let Given::Code { guess, .. } = &command.given {
         let fitting = guess.fits(pending.limits.code_length.get(), pending.limits.separators);
         fitting.map_err(|Malformed| Refusal::CodeMalformed)?;
     }
-    if found.record.failures.disabled(verification.origin, cx.rules.failure_limit) {
+    if found
+        .record
+        .failures
+        .disabled(verification.origin, cx.rules.failure_limit)
+    {
         return Err(Refusal::MethodDisabled);
     }
     // A verification whose key left the ring cannot be judged any more.
-    let is_right = command.given.is_right(verification, cx).ok_or(Refusal::StartAgain)? && !pending.decoy;
-    let fingerprint = command.fingerprint(&verification.kid, cx).ok_or(Refusal::StartAgain)?;
+    let is_right = command
+        .given
+        .is_right(verification, cx)
+        .ok_or(Refusal::StartAgain)?
+        && !pending.decoy;
+    let fingerprint = command
+        .fingerprint(&verification.kid, cx)
+        .ok_or(Refusal::StartAgain)?;
     let mut tally = found.record.failures.of(verification.origin).clone();
-    tally.admit(cx.now).map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;
+    tally
+        .admit(cx.now)
+        .map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;
     let left = verification.attempts_left(pending).saturating_sub(1);
-    let judgement = if is_right { Judgement::Approved } else { Judgement::Wrong { left } };
+    let judgement = if is_right {
+        Judgement::Approved
+    } else {
+        Judgement::Wrong { left }
+    };
     if judgement != Judgement::Approved {
         // Every earlier answer of a live verification was wrong.
         tally.fail(verification.answers.is_empty(), cx.now);
     }
-    Ok((Answer { id: *attempt, fingerprint, judgement }, tally))
+    Ok((
+        Answer {
+            id: *attempt,
+            fingerprint,
+            judgement,
+        },
+        tally,
+    ))
 }
 
 /// Writes the answer down: with it the attempt is spent.
-fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -> Decision<Checked> {
+fn count(
+    mut found: Found,
+    answer: Answer,
+    mut tally: Tally,
+    cx: &Context<'_>,
+) -> Decision<Checked> {
     let at = cx.now.stamp();
     let (id, origin) = (found.verification().id, found.verification().origin);
-    let reached = if answer.judgement == Judgement::Approved { found.verification().reached() } else { Vec::new() };
-    let mut tell = |what| found.events.push(Event::of(&found.record.verifications[found.place], at, what));
-    tell(What::Checked { judgement: answer.judgement });
+    let reached = if answer.judgement == Judgement::Approved {
+        found.verification().reached()
+    } else {
+        Vec::new()
+    };
+    let mut tell = |what| {
+        found.events.push(Event::of(
+            &found.record.verifications[found.place],
+            at,
+            what,
+        ))
+    };
+    tell(What::Checked {
+        judgement: answer.judgement,
+    });
     let (outcome, durability) = match answer.judgement {
         // It clears a count, and must not be answered before it outlives a failover where that is asked for.
         Judgement::Approved => (Some(Outcome::Approved), Durability::Durable),
@@ -140,13 +217,24 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
     };
     if answer.judgement == Judgement::Approved {
         if tally.since_success >= NOTIFY_AFTER_FAILURES {
-            tell(What::ApprovedAfterFailures { failures: tally.since_success });
+            tell(What::ApprovedAfterFailures {
+                failures: tally.since_success,
+            });
         }
         tally.succeed();
     }
     *found.record.failures.of_mut(origin) = tally;
-    if answer.judgement != Judgement::Approved && found.record.failures.disabled(origin, cx.rules.failure_limit) {
-        found.events.push(Event::of(found.verification(), at, What::Disabled { origin }));
+    if answer.judgement != Judgement::Approved
+        && found
+            .record
+            .failures
+            .disabled(origin, cx.rules.failure_limit)
+    {
+        found.events.push(Event::of(
+            found.verification(),
+            at,
+            What::Disabled { origin },
+        ));
     }
     found.record = found.record.step(&id, |mut verification| {
         verification.answers.push(answer);
@@ -155,27 +243,50 @@ fn count(mut found: Found, answer: Answer, mut tally: Tally, cx: &Context<'_>) -
     if let Some(outcome) = outcome {
         found.record = found.record.close(&id, outcome, at, &mut found.events);
     }
-    let reply = Checked { reached, ..found.say(answer.judgement.into()) };
+    let reply = Checked {
+        reached,
+        ..found.say(answer.judgement.into())
+    };
     found.write(durability, reply)
 }
 
 impl Found {
     fn say(&self, verdict: Verdict) -> Checked {
-        Checked { verdict, standing: self.standing(), event_salt: self.record.event_salt, reached: Vec::new() }
+        Checked {
+            verdict,
+            standing: self.standing(),
+            event_salt: self.record.event_salt,
+            reached: Vec::new(),
+        }
     }
 }
 
 impl Verification {
     /// Where its messages went, each once.
     fn reached(&self) -> Vec<Recipient> {
-        let Phase::Pending(pending) = &self.phase else { return Vec::new() };
-        let is_reached = |at: usize| self.deliveries.iter().any(|delivery| delivery.recipient == at);
-        pending.recipients.iter().enumerate().filter(|(at, _)| is_reached(*at)).map(|(_, recipient)| recipient.clone()).collect()
+        let Phase::Pending(pending) = &self.phase else {
+            return Vec::new();
+        };
+        let is_reached = |at: usize| {
+            self.deliveries
+                .iter()
+                .any(|delivery| delivery.recipient == at)
+        };
+        pending
+            .recipients
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| is_reached(*at))
+            .map(|(_, recipient)| recipient.clone())
+            .collect()
     }
 
     /// Guesses left while it is pending.
     #[must_use]
     pub fn attempts_left(&self, pending: &Pending) -> u8 {
-        pending.limits.attempts.saturating_sub(u8::try_from(self.answers.len()).unwrap_or(u8::MAX))
+        pending
+            .limits
+            .attempts
+            .saturating_sub(u8::try_from(self.answers.len()).unwrap_or(u8::MAX))
     }
 }

@@ -28,15 +28,26 @@ pub struct Resend {
 
 /// Decides [`Resend`]. Neither the code, nor its expiry, nor the attempts change.
 #[must_use]
-pub fn resend(record: Option<SubjectRecord>, command: &Resend, cx: &Context<'_>) -> Decision<Standing> {
+pub fn resend(
+    record: Option<SubjectRecord>,
+    command: &Resend,
+    cx: &Context<'_>,
+) -> Decision<Standing> {
     let found = match find(record, &command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
     };
-    let repeat = found.record.find_request(&command.request.id).map(|(verification, body)| {
-        let same = verification.id == command.target.id && *body == command.request.body;
-        if same { Ok(found.standing()) } else { Err(Refusal::RequestIdReused) }
-    });
+    let repeat = found
+        .record
+        .find_request(&command.request.id)
+        .map(|(verification, body)| {
+            let same = verification.id == command.target.id && *body == command.request.body;
+            if same {
+                Ok(found.standing())
+            } else {
+                Err(Refusal::RequestIdReused)
+            }
+        });
     if let Some(reply) = repeat {
         return found.answer(reply);
     }
@@ -47,32 +58,65 @@ pub fn resend(record: Option<SubjectRecord>, command: &Resend, cx: &Context<'_>)
 }
 
 /// The delivery to add, and its message as the quotas count it.
-fn next_delivery(found: &Found, command: &Resend, cx: &Context<'_>) -> Result<(Delivery, Outgoing), Refusal> {
+fn next_delivery(
+    found: &Found,
+    command: &Resend,
+    cx: &Context<'_>,
+) -> Result<(Delivery, Outgoing), Refusal> {
     found.of_this_generation()?;
     let verification = found.verification();
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
-    if found.record.failures.disabled(verification.origin, cx.rules.failure_limit) {
+    if found
+        .record
+        .failures
+        .disabled(verification.origin, cx.rules.failure_limit)
+    {
         return Err(Refusal::MethodDisabled);
     }
     if verification.sends_left(pending) == 0 {
-        return Err(Refusal::SendsExhausted { retry_after: cx.now.until(verification.expires_at) });
+        return Err(Refusal::SendsExhausted {
+            retry_after: cx.now.until(verification.expires_at),
+        });
     }
     if !cx.now.has_reached(pending.next_resend_at) {
-        return Err(Refusal::ResendTooEarly { retry_after: cx.now.until(pending.next_resend_at) });
+        return Err(Refusal::ResendTooEarly {
+            retry_after: cx.now.until(pending.next_resend_at),
+        });
     }
     let last = verification.last_road().map(|delivery| delivery.channel);
-    let channel = command.channel.or(last).ok_or(Refusal::ChannelNotPermitted)?;
-    let (index, recipient) = pending.recipient_on(channel).ok_or(Refusal::ChannelNotPermitted)?;
+    let channel = command
+        .channel
+        .or(last)
+        .ok_or(Refusal::ChannelNotPermitted)?;
+    let (index, recipient) = pending
+        .recipient_on(channel)
+        .ok_or(Refusal::ChannelNotPermitted)?;
     let outgoing = Outgoing::again(verification, pending, recipient);
-    Ok((Delivery::queued(command.delivery, index, recipient, cx.now.stamp()), outgoing))
+    Ok((
+        Delivery::queued(command.delivery, index, recipient, cx.now.stamp()),
+        outgoing,
+    ))
 }
 
-fn send(mut found: Found, command: &Resend, add: (Delivery, Outgoing), cx: &Context<'_>) -> Decision<Standing> {
+fn send(
+    mut found: Found,
+    command: &Resend,
+    add: (Delivery, Outgoing),
+    cx: &Context<'_>,
+) -> Decision<Standing> {
     let (at, (delivery, outgoing)) = (cx.now.stamp(), add);
     let new_recipient = found.record.meet(&outgoing.recipient, cx);
-    found.events.push(Event::of(found.verification(), at, What::Resent { channel: delivery.channel }));
+    found.events.push(Event::of(
+        found.verification(),
+        at,
+        What::Resent {
+            channel: delivery.channel,
+        },
+    ));
     found.record = found.record.step(&command.target.id, |mut verification| {
-        verification.deliveries.push(delivery.lease_if(command.lease, at));
+        verification
+            .deliveries
+            .push(delivery.lease_if(command.lease, at));
         verification.requests.push(command.request);
         if let Phase::Pending(pending) = &mut verification.phase {
             pending.next_resend_at = at.plus(pending.limits.resend_cooldown);
@@ -80,14 +124,23 @@ fn send(mut found: Found, command: &Resend, add: (Delivery, Outgoing), cx: &Cont
         verification
     });
     let reply = found.standing();
-    let outgoing = Some(Outgoing { new_recipient, ..outgoing });
-    Decision { outgoing, ..found.write(Durability::Plain, reply) }
+    let outgoing = Some(Outgoing {
+        new_recipient,
+        ..outgoing
+    });
+    Decision {
+        outgoing,
+        ..found.write(Durability::Plain, reply)
+    }
 }
 
 impl Verification {
     /// Sends left while it is pending.
     #[must_use]
     pub fn sends_left(&self, pending: &Pending) -> u8 {
-        pending.limits.sends.saturating_sub(u8::try_from(self.deliveries.len()).unwrap_or(u8::MAX))
+        pending
+            .limits
+            .sends
+            .saturating_sub(u8::try_from(self.deliveries.len()).unwrap_or(u8::MAX))
     }
 }

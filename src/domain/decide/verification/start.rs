@@ -64,7 +64,11 @@ pub struct Start {
 
 /// Decides [`Start`].
 #[must_use]
-pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) -> Decision<Standing> {
+pub fn start(
+    record: Option<SubjectRecord>,
+    command: Start,
+    cx: &Context<'_>,
+) -> Decision<Standing> {
     let mut events = Vec::new();
     let at = cx.now.stamp();
     let new_subject = record.is_none();
@@ -74,13 +78,23 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
     // The repeat check comes before every other one: the first answer stands.
     if let Some((verification, body)) = record.find_request(&command.request.id) {
         let repeat = *body == command.request.body;
-        return Decision::same(if repeat { Ok(record.standing(verification)) } else { Err(Refusal::RequestIdReused) });
+        return Decision::same(if repeat {
+            Ok(record.standing(verification))
+        } else {
+            Err(Refusal::RequestIdReused)
+        });
     }
     let command = command.with_plan();
     let mut by_caller = Vec::new();
     let record = record
-        .close_where(at, &mut events, |v| cx.now.is_past(v.expires_at).then_some(Outcome::Expired))
-        .close_where(at, &mut by_caller, |v| command.supersedes(v).then_some(Outcome::Canceled(CancelCause::Superseded)))
+        .close_where(at, &mut events, |v| {
+            cx.now.is_past(v.expires_at).then_some(Outcome::Expired)
+        })
+        .close_where(at, &mut by_caller, |v| {
+            command
+                .supersedes(v)
+                .then_some(Outcome::Canceled(CancelCause::Superseded))
+        })
         .forget(cx.now, cx.rules);
     let recipient = match admit(&record, &command, cx) {
         Ok(recipient) => recipient,
@@ -88,7 +102,11 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
     };
     let mut record = match record.make_room(command.origin, cx.now) {
         Ok(record) => record,
-        Err(free) => return Decision::refuse(Refusal::TooManyRecent { retry_after: cx.now.until(free) }),
+        Err(free) => {
+            return Decision::refuse(Refusal::TooManyRecent {
+                retry_after: cx.now.until(free),
+            });
+        }
     };
     let outgoing = Outgoing {
         tenant: command.tenant.clone(),
@@ -102,40 +120,69 @@ pub fn start(record: Option<SubjectRecord>, command: Start, cx: &Context<'_>) ->
     let passed_over = command.passed_over.clone();
     let verification = command.into_verification(recipient, cx);
     let channel = verification.deliveries[0].channel;
-    let passed_over = passed_over.into_iter().map(|(channel, why)| What::PassedOver { channel, why });
-    by_caller.extend([What::Started { channel }].into_iter().chain(passed_over).map(|what| Event::of(&verification, at, what)));
-    events.extend(by_caller.into_iter().map(|event| event.by(&verification.caller)));
+    let passed_over = passed_over
+        .into_iter()
+        .map(|(channel, why)| What::PassedOver { channel, why });
+    by_caller.extend(
+        [What::Started { channel }]
+            .into_iter()
+            .chain(passed_over)
+            .map(|what| Event::of(&verification, at, what)),
+    );
+    events.extend(
+        by_caller
+            .into_iter()
+            .map(|event| event.by(&verification.caller)),
+    );
     let reply = Ok(record.standing(&verification));
     record.verifications.push(verification);
-    Decision { next: Next::Write(Box::new(record), durability), events, outgoing: Some(outgoing), reply }
+    Decision {
+        next: Next::Write(Box::new(record), durability),
+        events,
+        outgoing: Some(outgoing),
+        reply,
+    }
 }
 
 /// Says which recipient gets the message, or why none does.
 fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<usize, Refusal> {
-    if record.failures.disabled(command.origin, cx.rules.failure_limit) {
+    if record
+        .failures
+        .disabled(command.origin, cx.rules.failure_limit)
+    {
         return Err(Refusal::MethodDisabled);
     }
     let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
     if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
         // Its code would be dead before it may be tried: no message for nothing.
-        return Err(Refusal::AttemptTooEarly { retry_after: cx.now.until(next_attempt_at) });
+        return Err(Refusal::AttemptTooEarly {
+            retry_after: cx.now.until(next_attempt_at),
+        });
     }
     let live_max = match command.origin {
         Origin::Anonymous => LIVE_ANONYMOUS_MAX,
         Origin::Vouched => LIVE_VOUCHED_MAX,
     };
-    let mut live: Vec<_> = record.live(command.origin, cx.now).map(|v| v.expires_at).collect();
+    let mut live: Vec<_> = record
+        .live(command.origin, cx.now)
+        .map(|v| v.expires_at)
+        .collect();
     live.sort_unstable();
     if let Some(first_end) = live.first().filter(|_| live.len() >= live_max) {
-        return Err(Refusal::TooManyLive { retry_after: cx.now.until(*first_end) });
+        return Err(Refusal::TooManyLive {
+            retry_after: cx.now.until(*first_end),
+        });
     }
-    command.choose_recipient().ok_or(Refusal::ChannelNotPermitted)
+    command
+        .choose_recipient()
+        .ok_or(Refusal::ChannelNotPermitted)
 }
 
 impl Start {
     /// A newer start takes the place of an older one of the same action, caller, contact and origin.
     fn supersedes(&self, other: &Verification) -> bool {
-        let contact = |contact: &Option<Contact>| contact.as_ref().map(|contact| contact.id.clone());
+        let contact =
+            |contact: &Option<Contact>| contact.as_ref().map(|contact| contact.id.clone());
         other.action == self.action
             && other.caller == self.caller
             && other.origin == self.origin
@@ -145,7 +192,11 @@ impl Start {
     /// With the plan of the action as it holds for these recipients.
     fn with_plan(mut self) -> Self {
         let can_reach = |channel| {
-            self.limits.channels.contains(&channel) && self.recipients.iter().any(|recipient| recipient.channel() == channel)
+            self.limits.channels.contains(&channel)
+                && self
+                    .recipients
+                    .iter()
+                    .any(|recipient| recipient.channel() == channel)
         };
         self.limits.plan = resolve(&self.limits.plan, self.preferred, can_reach);
         self
@@ -156,11 +207,14 @@ impl Start {
     fn choose_recipient(&self) -> Option<usize> {
         let permitted = &self.limits.channels;
         let planned = self.limits.plan.first().map(|step| step.channel);
-        let preferred = planned.or(self.preferred).filter(|channel| permitted.contains(channel));
-        preferred
-            .iter()
-            .chain(permitted)
-            .find_map(|channel| self.recipients.iter().position(|recipient| recipient.channel() == *channel))
+        let preferred = planned
+            .or(self.preferred)
+            .filter(|channel| permitted.contains(channel));
+        preferred.iter().chain(permitted).find_map(|channel| {
+            self.recipients
+                .iter()
+                .position(|recipient| recipient.channel() == *channel)
+        })
     }
 
     fn into_verification(self, recipient: usize, cx: &Context<'_>) -> Verification {

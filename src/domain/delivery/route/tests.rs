@@ -12,25 +12,38 @@ fn now() -> Now {
 }
 
 fn shut(seconds: u64) -> Pass {
-    Pass::Shut { until: now().stamp().plus(Duration::from_secs(seconds)) }
+    Pass::Shut {
+        until: now().stamp().plus(Duration::from_secs(seconds)),
+    }
 }
 
 fn stand(position: usize) -> Stand {
-    Stand { position, refusals: Refusals::default(), tries: 1 }
+    Stand {
+        position,
+        refusals: Refusals::default(),
+        tries: 1,
+    }
 }
 
 fn ask(place: usize) -> Choice {
-    Choice::Ask { place, as_probe: false }
+    Choice::Ask {
+        place,
+        as_probe: false,
+    }
 }
 
 fn hold(seconds: u64) -> Choice {
-    Choice::Hold { until: now().stamp().plus(Duration::from_secs(seconds)) }
+    Choice::Hold {
+        until: now().stamp().plus(Duration::from_secs(seconds)),
+    }
 }
 
 fn ids(count: u32) -> impl Iterator<Item = DeliveryId> {
     (0..count).map(|n| {
         let half = mixed(u64::from(n)).to_be_bytes();
-        DeliveryId(std::array::from_fn(|at| half[at % 8].wrapping_add(u8::try_from(at).unwrap())))
+        DeliveryId(std::array::from_fn(|at| {
+            half[at % 8].wrapping_add(u8::try_from(at).unwrap())
+        }))
     })
 }
 
@@ -38,7 +51,9 @@ fn ids(count: u32) -> impl Iterator<Item = DeliveryId> {
 fn each_sender_comes_first_as_often_as_its_weight_says() {
     let firsts = ids(10_000).filter(|id| order(&[3, 1], id)[0] == 0).count();
     assert!((7300..7700).contains(&firsts), "{firsts} of 10000");
-    let seconds = ids(10_000).filter(|id| order(&[8, 1, 1], id)[1] == 0).count();
+    let seconds = ids(10_000)
+        .filter(|id| order(&[8, 1, 1], id)[1] == 0)
+        .count();
     // First in eight of ten; else first of the two that are left, in eight of nine.
     assert!((1600..1950).contains(&seconds), "{seconds} of 10000");
 }
@@ -47,7 +62,11 @@ fn each_sender_comes_first_as_often_as_its_weight_says() {
 fn without_weights_the_order_is_that_of_the_list() {
     for id in ids(100) {
         assert_eq!(order(&[0, 0, 0], &id), [0, 1, 2]);
-        assert_eq!(order(&[0, 1, 0], &id), [1, 0, 2], "those without weight are spares");
+        assert_eq!(
+            order(&[0, 1, 0], &id),
+            [1, 0, 2],
+            "those without weight are spares"
+        );
     }
 }
 
@@ -88,7 +107,10 @@ proptest! {
 #[test]
 fn hook_04_pauses_of_messages_that_failed_together_differ() {
     let pause = Duration::from_secs(10);
-    assert_eq!([[0, 0], [128, 0], [255, 255]].map(|random| spread(pause, random).as_millis()), [10_000, 11_000, 12_000]);
+    assert_eq!(
+        [[0, 0], [128, 0], [255, 255]].map(|random| spread(pause, random).as_millis()),
+        [10_000, 11_000, 12_000]
+    );
 }
 
 #[test]
@@ -102,21 +124,67 @@ fn an_open_sender_is_passed_over_while_another_may_take_the_message() {
 fn with_none_left_it_waits_for_the_first_that_opens() {
     assert_eq!(choose(&[shut(9), shut(5)], stand(0), now()), hold(5));
     assert_eq!(choose(&[shut(9)], stand(0), now()), hold(9));
-    assert_eq!(choose(&[Pass::AsProbe], stand(0), now()), Choice::Ask { place: 0, as_probe: true });
+    assert_eq!(
+        choose(&[Pass::AsProbe], stand(0), now()),
+        Choice::Ask {
+            place: 0,
+            as_probe: true
+        }
+    );
 }
 
 #[test]
 fn one_that_was_asked_in_this_round_gets_its_pause() {
     assert_eq!(choose(&[FREE, shut(9)], stand(1), now()), hold(2));
-    assert_eq!(choose(&[FREE, shut(9)], Stand { tries: 3, ..stand(1) }, now()), hold(8));
-    assert_eq!(choose(&[FREE, shut(1)], Stand { tries: 3, ..stand(1) }, now()), hold(1));
+    assert_eq!(
+        choose(
+            &[FREE, shut(9)],
+            Stand {
+                tries: 3,
+                ..stand(1)
+            },
+            now()
+        ),
+        hold(8)
+    );
+    assert_eq!(
+        choose(
+            &[FREE, shut(1)],
+            Stand {
+                tries: 3,
+                ..stand(1)
+            },
+            now()
+        ),
+        hold(1)
+    );
 }
 
 #[test]
 fn one_that_was_passed_over_is_waited_for_when_the_others_refuse() {
     let refused = Refusals::default().with(1);
-    assert_eq!(choose(&[shut(9), FREE], Stand { refusals: refused, ..stand(1) }, now()), hold(9));
-    assert_eq!(choose(&[shut(9), FREE], Stand { refusals: refused.with(0), ..stand(0) }, now()), Choice::Nobody);
+    assert_eq!(
+        choose(
+            &[shut(9), FREE],
+            Stand {
+                refusals: refused,
+                ..stand(1)
+            },
+            now()
+        ),
+        hold(9)
+    );
+    assert_eq!(
+        choose(
+            &[shut(9), FREE],
+            Stand {
+                refusals: refused.with(0),
+                ..stand(0)
+            },
+            now()
+        ),
+        Choice::Nobody
+    );
     assert_eq!(choose(&[], stand(0), now()), Choice::Nobody);
 }
 
@@ -124,21 +192,61 @@ fn one_that_was_passed_over_is_waited_for_when_the_others_refuse() {
 fn after_the_last_sender_the_first_comes_again_with_rising_pauses() {
     let after = Some(Duration::from_secs(3));
     assert_eq!(onward(2, stand(0), after), Onward::To(1));
-    let pauses: Vec<_> = [1, 2, 3, 6, 8].map(|tries| onward(2, Stand { tries, ..stand(1) }, after)).into();
-    assert_eq!(pauses, [3, 6, 12, 96, 96].map(|seconds| Onward::Round(Duration::from_secs(seconds))));
+    let pauses: Vec<_> = [1, 2, 3, 6, 8]
+        .map(|tries| onward(2, Stand { tries, ..stand(1) }, after))
+        .into();
+    assert_eq!(
+        pauses,
+        [3, 6, 12, 96, 96].map(|seconds| Onward::Round(Duration::from_secs(seconds)))
+    );
 }
 
 #[test]
 fn what_every_sender_refused_goes_nowhere() {
     let refusals = Refusals::default().with(1);
-    assert_eq!(onward(2, Stand { refusals, ..stand(1) }, None), Onward::Round(PAUSE), "the first only failed");
-    assert_eq!(onward(2, Stand { refusals: refusals.with(0), ..stand(1) }, None), Onward::Nowhere);
-    assert_eq!(onward(1, Stand { refusals: refusals.with(0), ..stand(0) }, None), Onward::Nowhere);
+    assert_eq!(
+        onward(
+            2,
+            Stand {
+                refusals,
+                ..stand(1)
+            },
+            None
+        ),
+        Onward::Round(PAUSE),
+        "the first only failed"
+    );
+    assert_eq!(
+        onward(
+            2,
+            Stand {
+                refusals: refusals.with(0),
+                ..stand(1)
+            },
+            None
+        ),
+        Onward::Nowhere
+    );
+    assert_eq!(
+        onward(
+            1,
+            Stand {
+                refusals: refusals.with(0),
+                ..stand(0)
+            },
+            None
+        ),
+        Onward::Nowhere
+    );
 }
 
 #[test]
 fn refusals_survive_being_stored() {
     let refusals = Refusals::default().with(0).with(7).with(8);
     assert_eq!(Refusals::from_bits(refusals.bits()), refusals);
-    assert_eq!([0, 1, 7, 8].map(|place| refusals.allow(place)), [false, true, false, true], "there is no ninth");
+    assert_eq!(
+        [0, 1, 7, 8].map(|place| refusals.allow(place)),
+        [false, true, false, true],
+        "there is no ninth"
+    );
 }

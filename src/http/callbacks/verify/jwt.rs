@@ -30,8 +30,15 @@ struct Claims {
 }
 
 /// `iat` within the tolerance, the hash of the body, and an id.
-pub(super) fn vonage(keys: &[MacKey], call: &Call<'_>, now: Timestamp) -> Result<String, NotGenuine> {
-    let token = call.header(AUTHORIZATION)?.strip_prefix("Bearer ").ok_or(NotGenuine::Unsigned)?;
+pub(super) fn vonage(
+    keys: &[MacKey],
+    call: &Call<'_>,
+    now: Timestamp,
+) -> Result<String, NotGenuine> {
+    let token = call
+        .header(AUTHORIZATION)?
+        .strip_prefix("Bearer ")
+        .ok_or(NotGenuine::Unsigned)?;
     let claims = claims(keys, token)?;
     genuine(is_hash_of(claims.payload_hash.as_deref(), call.body))?;
     fresh(claims.iat.ok_or(NotGenuine::Stale)?, now)?;
@@ -40,11 +47,19 @@ pub(super) fn vonage(keys: &[MacKey], call: &Call<'_>, now: Timestamp) -> Result
 }
 
 /// `nbf` within the tolerance, `exp` not over, the hashes of URL and body, and an id.
-pub(super) fn messagebird(keys: &[MacKey], call: &Call<'_>, now: Timestamp) -> Result<String, NotGenuine> {
+pub(super) fn messagebird(
+    keys: &[MacKey],
+    call: &Call<'_>,
+    now: Timestamp,
+) -> Result<String, NotGenuine> {
     let claims = claims(keys, call.header("messagebird-signature-jwt")?)?;
     genuine(claims.iss.as_deref() == Some("MessageBird"))?;
     let url = claims.url_hash.as_deref();
-    genuine(call.urls.iter().any(|ours| is_hash_of(url, ours.as_bytes())))?;
+    genuine(
+        call.urls
+            .iter()
+            .any(|ours| is_hash_of(url, ours.as_bytes())),
+    )?;
     // A call without a body has no hash of one.
     let is_bare = call.body.is_empty() && claims.payload_hash.is_none();
     genuine(is_bare || is_hash_of(claims.payload_hash.as_deref(), call.body))?;
@@ -61,12 +76,17 @@ fn claims(keys: &[MacKey], token: &str) -> Result<Claims, NotGenuine> {
         return Err(NotGenuine::Unsigned);
     }
     let tag = bytes(signature)?;
-    genuine(keys.iter().any(|key| key.verifies(&[signed.as_bytes()], &tag)))?;
+    genuine(
+        keys.iter()
+            .any(|key| key.verifies(&[signed.as_bytes()], &tag)),
+    )?;
     json(claims)
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, NotGenuine> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| NotGenuine::Unsigned)
+    BASE64_URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| NotGenuine::Unsigned)
 }
 
 fn json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, NotGenuine> {
@@ -80,5 +100,9 @@ fn is_hash_of(claimed: Option<&str>, bytes: &[u8]) -> bool {
 
 fn ends(exp: Option<u64>, now: Timestamp) -> Result<(), NotGenuine> {
     let is_over = exp.is_some_and(|exp| exp <= now.as_micros() / 1_000_000);
-    if is_over { Err(NotGenuine::Stale) } else { Ok(()) }
+    if is_over {
+        Err(NotGenuine::Stale)
+    } else {
+        Ok(())
+    }
 }

@@ -110,8 +110,16 @@ const ALL: [Words; 5] = [
 
 /// The words for a browser that asks so (`Accept-Language`, best first), else those of the default language, else English.
 pub(super) fn words(accepted: &str, default: &str) -> &'static Words {
-    let ranges = accepted.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let of = |tag: &str| ALL.iter().find(|words| tag.split('-').next().is_some_and(|tag| tag.eq_ignore_ascii_case(words.tag)));
+    let ranges = accepted
+        .split(',')
+        .map(|range| range.split(';').next().unwrap_or_default().trim());
+    let of = |tag: &str| {
+        ALL.iter().find(|words| {
+            tag.split('-')
+                .next()
+                .is_some_and(|tag| tag.eq_ignore_ascii_case(words.tag))
+        })
+    };
     ranges.chain([default]).find_map(of).unwrap_or(&ALL[0])
 }
 
@@ -124,6 +132,9 @@ mod tests {
         let tag = |accepted, default| words(accepted, default).tag;
         assert_eq!(tag("nl-NL,nl;q=0.9,en;q=0.8", "de"), "nl");
         assert_eq!(tag("sv, FR-be;q=0.5", "de"), "fr");
-        assert_eq!((tag("sv", "de"), tag("", "es"), tag("*", "sv")), ("de", "es", "en"));
+        assert_eq!(
+            (tag("sv", "de"), tag("", "es"), tag("*", "sv")),
+            ("de", "es", "en")
+        );
     }
 }

@@ -31,10 +31,17 @@ impl Hook for GrpcHook {
             action: question.action.as_str().to_owned(),
             channel: channel(question.recipient.channel()).into(),
             address: question.recipient.expose().to_owned(),
-            country: question.recipient.plan().and_then(|plan| plan.country).map_or_else(String::new, |c| c.as_str().to_owned()),
+            country: question
+                .recipient
+                .plan()
+                .and_then(|plan| plan.country)
+                .map_or_else(String::new, |c| c.as_str().to_owned()),
         };
         let mut client = SendHookServiceClient::new(self.0.connection());
-        let answer = self.0.bounded(client.judge_send(self.0.request(request))).await;
+        let answer = self
+            .0
+            .bounded(client.judge_send(self.0.request(request)))
+            .await;
         let answer = answer.map_err(|error| NoAnswer(error.reason().to_owned()))?;
         match answer.decision() {
             v1::SendDecision::Allow => Ok(Answer::Allow),

@@ -31,12 +31,18 @@ impl HttpHook {
 impl Hook for HttpHook {
     async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
         let no_answer = |reason: &str| NoAnswer(reason.to_owned());
-        let reply = self.0.post(&question.delivery.to_string(), &payload(question)).await;
+        let reply = self
+            .0
+            .post(&question.delivery.to_string(), &payload(question))
+            .await;
         let reply = reply.map_err(|error| no_answer(error.reason()))?;
         if reply.status != StatusCode::OK {
             return Err(no_answer("unknown_answer"));
         }
-        let answer: Value = reply.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        let answer: Value = reply
+            .body
+            .and_then(|body| serde_json::from_slice(&body).ok())
+            .unwrap_or_default();
         match answer["decision"].as_str() {
             Some("allow") => Ok(Answer::Allow),
             Some("deny") => Ok(Answer::deny(answer["reason"].as_str().unwrap_or_default())),

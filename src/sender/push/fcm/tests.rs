@@ -21,7 +21,8 @@ struct Hand(std::sync::atomic::AtomicU64);
 
 impl Hand {
     fn set(&self, seconds: u64) {
-        self.0.store(1_750_000_000 + seconds, std::sync::atomic::Ordering::SeqCst);
+        self.0
+            .store(1_750_000_000 + seconds, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
@@ -59,38 +60,64 @@ fn settings(server: &str, account: &Value) -> FcmSettings {
 fn sender(server: &MockServer) -> (Fcm, Arc<Hand>) {
     let clock = Arc::new(Hand::default());
     clock.set(0);
-    (Fcm::new(&settings(&server.uri(), &account(&server.uri())), clock.clone()).unwrap(), clock)
+    (
+        Fcm::new(
+            &settings(&server.uri(), &account(&server.uri())),
+            clock.clone(),
+        )
+        .unwrap(),
+        clock,
+    )
 }
 
 /// Gives tokens named 1, 2, 3 that live for an hour.
 async fn google() -> MockServer {
-    let (server, count) = (MockServer::start().await, std::sync::atomic::AtomicU64::new(0));
+    let (server, count) = (
+        MockServer::start().await,
+        std::sync::atomic::AtomicU64::new(0),
+    );
     let token = move |_: &Request| {
         let n = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
         let body = json!({"access_token": format!("ya29.{n}"), "expires_in": 3600, "token_type": "Bearer"});
         ResponseTemplate::new(200).set_body_json(body)
     };
-    Mock::given(method("POST")).and(path("/token")).respond_with(token).mount(&server).await;
+    Mock::given(method("POST"))
+        .and(path("/token"))
+        .respond_with(token)
+        .mount(&server)
+        .await;
     server
 }
 
 async fn answers(server: &MockServer, answer: ResponseTemplate) {
-    Mock::given(method("POST")).and(path(SEND)).respond_with(answer).mount(server).await;
+    Mock::given(method("POST"))
+        .and(path(SEND))
+        .respond_with(answer)
+        .mount(server)
+        .await;
 }
 
 fn taken() -> ResponseTemplate {
-    ResponseTemplate::new(200).set_body_json(json!({"name": "projects/bank-1/messages/0:15004%31bd"}))
+    ResponseTemplate::new(200)
+        .set_body_json(json!({"name": "projects/bank-1/messages/0:15004%31bd"}))
 }
 
 fn refused(status: u16, code: &str) -> ResponseTemplate {
     let detail = json!([{"@type": "type.googleapis.com/other"},
         {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}]);
-    let error = json!({"error": {"code": status, "message": "words", "status": "X", "details": detail}});
+    let error =
+        json!({"error": {"code": status, "message": "words", "status": "X", "details": detail}});
     ResponseTemplate::new(status).set_body_json(error)
 }
 
 async fn requests(server: &MockServer, at: &str) -> Vec<Request> {
-    server.received_requests().await.unwrap().into_iter().filter(|request| request.url.path() == at).collect()
+    server
+        .received_requests()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|request| request.url.path() == at)
+        .collect()
 }
 
 #[tokio::test]
@@ -98,7 +125,12 @@ async fn chan_07_google_gets_the_alert_and_apart_from_it_the_code() {
     let server = google().await;
     answers(&server, taken()).await;
     let sent = sender(&server).0.send(&samples::push(APP)).await;
-    assert_eq!(sent, Ok(Sent { reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok() }));
+    assert_eq!(
+        sent,
+        Ok(Sent {
+            reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok()
+        })
+    );
 
     let request = requests(&server, SEND).await.remove(0);
     assert_eq!(request.headers["authorization"], "Bearer ya29.1");
@@ -107,10 +139,23 @@ async fn chan_07_google_gets_the_alert_and_apart_from_it_the_code() {
     assert_eq!(message["token"], APP.trim_start_matches("fcm:"));
     let alert = json!({"title": "Bank: code for login", "body": "Open the app to see your code for login."});
     assert_eq!(message["notification"], alert);
-    assert_eq!((&message["data"]["code"], &message["data"]["text"]), (&json!("123456"), &json!("123 456 is your code")));
-    assert_eq!((&message["android"]["ttl"], &message["android"]["priority"]), (&json!("300s"), &json!("HIGH")));
+    assert_eq!(
+        (&message["data"]["code"], &message["data"]["text"]),
+        (&json!("123456"), &json!("123 456 is your code"))
+    );
+    assert_eq!(
+        (&message["android"]["ttl"], &message["android"]["priority"]),
+        (&json!("300s"), &json!("HIGH"))
+    );
     assert_eq!(message["apns"]["headers"]["apns-expiration"], "1750000300");
-    assert!(message["data"].as_object().unwrap().values().all(Value::is_string), "it takes nothing else");
+    assert!(
+        message["data"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(Value::is_string),
+        "it takes nothing else"
+    );
 }
 
 #[tokio::test]
@@ -119,18 +164,29 @@ async fn a_token_is_held_until_shortly_before_its_end() {
     answers(&server, taken()).await;
     let (sender, clock) = sender(&server);
     let sender = Arc::new(sender);
-    let both = [sender.clone(), sender.clone()].map(|sender| tokio::spawn(async move { sender.send(&samples::push(APP)).await }));
+    let both = [sender.clone(), sender.clone()]
+        .map(|sender| tokio::spawn(async move { sender.send(&samples::push(APP)).await }));
     for sent in both {
         sent.await.unwrap().unwrap();
     }
-    assert_eq!(requests(&server, "/token").await.len(), 1, "who comes meanwhile waits for the same one");
+    assert_eq!(
+        requests(&server, "/token").await.len(),
+        1,
+        "who comes meanwhile waits for the same one"
+    );
     for (seconds, fetched) in [(3539, 1), (3540, 2), (3541, 2)] {
         clock.set(seconds);
         sender.send(&samples::push(APP)).await.unwrap();
-        assert_eq!(requests(&server, "/token").await.len(), fetched, "after {seconds} s");
+        assert_eq!(
+            requests(&server, "/token").await.len(),
+            fetched,
+            "after {seconds} s"
+        );
     }
     let form: Vec<(String, String)> =
-        url::form_urlencoded::parse(&requests(&server, "/token").await[0].body).into_owned().collect();
+        url::form_urlencoded::parse(&requests(&server, "/token").await[0].body)
+            .into_owned()
+            .collect();
     assert_eq!(form[0].1, "urn:ietf:params:oauth:grant-type:jwt-bearer");
     assert_eq!(form[1].1.split('.').count(), 3);
 }
@@ -138,13 +194,21 @@ async fn a_token_is_held_until_shortly_before_its_end() {
 #[tokio::test]
 async fn a_token_that_is_refused_is_fetched_anew_once() {
     let server = google().await;
-    let old = Mock::given(method("POST")).and(path(SEND)).and(wiremock::matchers::header("authorization", "Bearer ya29.1"));
+    let old = Mock::given(method("POST"))
+        .and(path(SEND))
+        .and(wiremock::matchers::header("authorization", "Bearer ya29.1"));
     old.respond_with(refused(401, "")).mount(&server).await;
     answers(&server, taken()).await;
     let (sender, _) = sender(&server);
     sender.send(&samples::push(APP)).await.unwrap();
     sender.send(&samples::push(APP)).await.unwrap();
-    assert_eq!((requests(&server, "/token").await.len(), requests(&server, SEND).await.len()), (2, 3));
+    assert_eq!(
+        (
+            requests(&server, "/token").await.len(),
+            requests(&server, SEND).await.len()
+        ),
+        (2, 3)
+    );
 
     let server = google().await;
     answers(&server, ResponseTemplate::new(401)).await;
@@ -157,8 +221,15 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
 async fn a_key_that_apple_refuses_costs_no_token() {
     let server = google().await;
     answers(&server, refused(401, "THIRD_PARTY_AUTH_ERROR")).await;
-    assert_eq!(sender(&server).0.send(&samples::push(APP)).await, Err(next_sender("login_refused")));
-    assert_eq!(requests(&server, "/token").await.len(), 1, "it is not the token that is refused");
+    assert_eq!(
+        sender(&server).0.send(&samples::push(APP)).await,
+        Err(next_sender("login_refused"))
+    );
+    assert_eq!(
+        requests(&server, "/token").await.len(),
+        1,
+        "it is not the token that is refused"
+    );
 }
 
 #[tokio::test]
@@ -168,38 +239,74 @@ async fn what_google_answers_says_what_is_next() {
         (refused(404, "UNREGISTERED"), give_up("unregistered")),
         (refused(400, "INVALID_ARGUMENT"), give_up("refused")),
         (refused(429, "QUOTA_EXCEEDED"), again("busy", None)),
-        (after(refused(503, "UNAVAILABLE")), again("busy", Some(Duration::from_secs(9)))),
+        (
+            after(refused(503, "UNAVAILABLE")),
+            again("busy", Some(Duration::from_secs(9))),
+        ),
         (refused(500, "INTERNAL"), again("busy", None)),
-        (ResponseTemplate::new(502).set_body_string("<html>"), again("busy", None)),
+        (
+            ResponseTemplate::new(502).set_body_string("<html>"),
+            again("busy", None),
+        ),
         (refused(403, "SENDER_ID_MISMATCH"), unfit("login_refused")),
-        (refused(403, "PERMISSION_DENIED"), next_sender("login_refused")),
-        (refused(401, "THIRD_PARTY_AUTH_ERROR"), next_sender("login_refused")),
+        (
+            refused(403, "PERMISSION_DENIED"),
+            next_sender("login_refused"),
+        ),
+        (
+            refused(401, "THIRD_PARTY_AUTH_ERROR"),
+            next_sender("login_refused"),
+        ),
         (refused(400, "NEW_CODE"), unfit("sender_refused")),
         (ResponseTemplate::new(302), next_sender("redirected")),
-        (ResponseTemplate::new(200).set_body_string("<html>log in</html>"), next_sender("malformed_reply")),
-        (ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)), next_sender("oversized_reply")),
+        (
+            ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
+            next_sender("malformed_reply"),
+        ),
+        (
+            ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
+            next_sender("oversized_reply"),
+        ),
     ] {
         let server = google().await;
         answers(&server, answer).await;
-        assert_eq!(sender(&server).0.send(&samples::push(APP)).await, Err(expected));
+        assert_eq!(
+            sender(&server).0.send(&samples::push(APP)).await,
+            Err(expected)
+        );
     }
 }
 
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
     for (answer, expected) in [
-        (ResponseTemplate::new(400).set_body_json(json!({"error": "invalid_grant"})), next_sender("login_refused")),
-        (ResponseTemplate::new(503), again("login_unavailable", None)),
-        (ResponseTemplate::new(200).set_body_string("{}"), next_sender("malformed_reply")),
         (
-            ResponseTemplate::new(200).set_body_json(json!({"access_token": "a\nb", "expires_in": 1})),
+            ResponseTemplate::new(400).set_body_json(json!({"error": "invalid_grant"})),
+            next_sender("login_refused"),
+        ),
+        (ResponseTemplate::new(503), again("login_unavailable", None)),
+        (
+            ResponseTemplate::new(200).set_body_string("{}"),
+            next_sender("malformed_reply"),
+        ),
+        (
+            ResponseTemplate::new(200)
+                .set_body_json(json!({"access_token": "a\nb", "expires_in": 1})),
             next_sender("malformed_reply"),
         ),
     ] {
         let server = MockServer::start().await;
         let is_signed = body_string_contains("assertion=");
-        Mock::given(method("POST")).and(path("/token")).and(is_signed).respond_with(answer).mount(&server).await;
-        assert_eq!(sender(&server).0.send(&samples::push(APP)).await, Err(expected));
+        Mock::given(method("POST"))
+            .and(path("/token"))
+            .and(is_signed)
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+        assert_eq!(
+            sender(&server).0.send(&samples::push(APP)).await,
+            Err(expected)
+        );
         assert!(requests(&server, SEND).await.is_empty());
     }
 }
@@ -209,11 +316,17 @@ async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none
     let server = google().await;
     let apple = format!("apns:{}", "ab".repeat(32));
     for message in [samples::push(&apple), samples::message()] {
-        assert_eq!(sender(&server).0.send(&message).await, Err(unfit("wrong_address_kind")));
+        assert_eq!(
+            sender(&server).0.send(&message).await,
+            Err(unfit("wrong_address_kind"))
+        );
     }
     let mut long = samples::push(APP);
     long.content.opened = Some("x".repeat(4096));
-    assert_eq!(sender(&server).0.send(&long).await, Err(give_up("oversized_message")));
+    assert_eq!(
+        sender(&server).0.send(&long).await,
+        Err(give_up("oversized_message"))
+    );
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
@@ -225,21 +338,45 @@ fn what_is_wrong_with_the_file_is_said_without_its_secrets() {
         change(&mut account);
         let settings = settings("http://127.0.0.1:1", &account);
         assert!(!format!("{settings:?}").contains("PRIVATE"));
-        Fcm::new(&settings, Arc::new(samples::Fixed)).err().expect("it is refused").to_string()
+        Fcm::new(&settings, Arc::new(samples::Fixed))
+            .err()
+            .expect("it is refused")
+            .to_string()
     };
     for (field, value, part) in [
-        ("type", json!("authorized_user"), "type is not service_account"),
+        (
+            "type",
+            json!("authorized_user"),
+            "type is not service_account",
+        ),
         ("project_id", json!("a/b"), "project_id"),
-        ("private_key", json!("-----BEGIN NOTHING"), "no private key in PEM form"),
+        (
+            "private_key",
+            json!("-----BEGIN NOTHING"),
+            "no private key in PEM form",
+        ),
         ("client_email", Value::Null, "client_email is missing"),
-        ("token_uri", json!("http://169.254.169.254/token"), "inner network"),
+        (
+            "token_uri",
+            json!("http://169.254.169.254/token"),
+            "inner network",
+        ),
     ] {
         let error = error(&|account| account[field] = value.clone());
         assert!(error.contains(part), "{field}: {error}");
     }
-    let none = FcmSettings { service_account: SecretText::new("no".to_owned()), ..settings("http://127.0.0.1:1", &right) };
+    let none = FcmSettings {
+        service_account: SecretText::new("no".to_owned()),
+        ..settings("http://127.0.0.1:1", &right)
+    };
     assert!(Fcm::new(&none, Arc::new(samples::Fixed)).is_err());
-    let plain = FcmSettings { plain: false, ..settings("http://127.0.0.1:1", &right) };
-    let error = Fcm::new(&plain, Arc::new(samples::Fixed)).err().unwrap().to_string();
+    let plain = FcmSettings {
+        plain: false,
+        ..settings("http://127.0.0.1:1", &right)
+    };
+    let error = Fcm::new(&plain, Arc::new(samples::Fixed))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("https://"), "CHAN-08: {error}");
 }

@@ -49,8 +49,17 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(account: &Value, settings: &FcmSettings, clock: Arc<dyn Clock>) -> Result<Self, FcmError> {
-        let field = |name: &str, problem| account[name].as_str().map(str::to_owned).ok_or(FcmError::Account(problem));
+    pub(super) fn new(
+        account: &Value,
+        settings: &FcmSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FcmError> {
+        let field = |name: &str, problem| {
+            account[name]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or(FcmError::Account(problem))
+        };
         if account["type"] != "service_account" {
             return Err(FcmError::Account("type is not service_account"));
         }
@@ -68,11 +77,16 @@ impl Tokens {
     }
 
     /// The value of an `authorization` header; another one than `refused`.
-    pub(super) async fn token(&self, refused: Option<&HeaderValue>) -> Result<HeaderValue, SendError> {
+    pub(super) async fn token(
+        &self,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, SendError> {
         let mut held = self.held.lock().await;
         let now = self.clock.now();
         match &*held {
-            Some(token) if refused != Some(&token.header) && now < token.until => Ok(token.header.clone()),
+            Some(token) if refused != Some(&token.header) && now < token.until => {
+                Ok(token.header.clone())
+            }
             Some(_) | None => {
                 let fresh = self.fetch(now).await?;
                 Ok(held.insert(fresh).header.clone())
@@ -84,10 +98,21 @@ impl Tokens {
         let at = now.as_micros() / 1_000_000;
         let claims = json!({"iss": self.email, "scope": SCOPE, "aud": self.url, "iat": at, "exp": at + ASSERTION_LIFE_S});
         let assertion = self.signer.sign(self.kid.as_deref(), &claims);
-        let form = Serializer::new(String::new()).append_pair("grant_type", GRANT).append_pair("assertion", &assertion).finish();
+        let form = Serializer::new(String::new())
+            .append_pair("grant_type", GRANT)
+            .append_pair("assertion", &assertion)
+            .finish();
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let call = Call { method: Method::POST, url: self.url.clone(), headers, body: form.into_bytes() };
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        let call = Call {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body: form.into_bytes(),
+        };
         read(&self.outgoing.call(call).await?, now)
     }
 }
@@ -98,14 +123,22 @@ fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
     }
     if !reply.status.is_success() {
         // A key that was deleted, or an account without the right.
-        return Err(if reply.status.is_client_error() { next_sender("login_refused") } else { refusal(reply.status) });
+        return Err(if reply.status.is_client_error() {
+            next_sender("login_refused")
+        } else {
+            refusal(reply.status)
+        });
     }
     let malformed = || next_sender("malformed_reply");
-    let json: Value = serde_json::from_slice(reply.body.as_ref().ok_or_else(malformed)?).map_err(|_| malformed())?;
+    let json: Value = serde_json::from_slice(reply.body.as_ref().ok_or_else(malformed)?)
+        .map_err(|_| malformed())?;
     let token = json["access_token"].as_str().ok_or_else(malformed)?;
     let life = Duration::from_secs(json["expires_in"].as_u64().ok_or_else(malformed)?);
     let text = Zeroizing::new(format!("Bearer {token}"));
     let mut header = HeaderValue::from_str(&text).map_err(|_| malformed())?;
     header.set_sensitive(true);
-    Ok(Held { header, until: now.plus(life.saturating_sub(SPARE)) })
+    Ok(Held {
+        header,
+        until: now.plus(life.saturating_sub(SPARE)),
+    })
 }

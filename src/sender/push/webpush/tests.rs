@@ -24,9 +24,14 @@ impl Entropy for Counting {
 
 /// A browser's subscription at this endpoint, with the keys of RFC 8291.
 fn browser(endpoint: &str) -> String {
-    let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
-    let json = json!({"endpoint": endpoint, "keys": {"p256dh": p256dh, "auth": "BTBZMqHH6r4Tts7J_aSIgg"}});
-    format!("webpush:{}", BASE64_URL_SAFE_NO_PAD.encode(json.to_string()))
+    let p256dh =
+        "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    let json =
+        json!({"endpoint": endpoint, "keys": {"p256dh": p256dh, "auth": "BTBZMqHH6r4Tts7J_aSIgg"}});
+    format!(
+        "webpush:{}",
+        BASE64_URL_SAFE_NO_PAD.encode(json.to_string())
+    )
 }
 
 fn settings(double: &Double) -> WebPushSettings {
@@ -57,15 +62,25 @@ async fn a_push_service_learns_who_sends_and_for_how_long_and_nothing_of_the_mes
 
     let seen = double.seen().remove(0);
     assert_eq!(seen.path, "/push/JzLQ3raZJfFBR0");
-    for (name, value) in [("ttl", "300"), ("urgency", "high"), ("content-encoding", "aes128gcm")] {
+    for (name, value) in [
+        ("ttl", "300"),
+        ("urgency", "high"),
+        ("content-encoding", "aes128gcm"),
+    ] {
         assert_eq!(seen.headers[name], value, "{name}");
     }
     assert_eq!(seen.headers["topic"].len(), 32);
-    let vapid = seen.headers["authorization"].to_str().unwrap().strip_prefix("vapid t=").unwrap().to_owned();
+    let vapid = seen.headers["authorization"]
+        .to_str()
+        .unwrap()
+        .strip_prefix("vapid t=")
+        .unwrap()
+        .to_owned();
     let (token, public) = vapid.split_once(", k=").unwrap();
     let public = BASE64_URL_SAFE_NO_PAD.decode(public).unwrap();
     let (_, claims) = verified(token, &public).expect("it is signed with the key that it names");
-    let expected = json!({"aud": double.url(), "exp": 1_750_043_200, "sub": "mailto:security@bank.example"});
+    let expected =
+        json!({"aud": double.url(), "exp": 1_750_043_200, "sub": "mailto:security@bank.example"});
     assert_eq!(claims, expected);
     let readable = String::from_utf8_lossy(&seen.body);
     assert!(!readable.contains("123456") && !readable.contains("login"));
@@ -75,26 +90,45 @@ async fn a_push_service_learns_who_sends_and_for_how_long_and_nothing_of_the_mes
 fn chan_07_what_the_service_worker_shows_holds_no_code() {
     let payload = payload(&samples::push(&browser("https://push.example.net/x")));
     let shown = format!("{} {}", payload["title"], payload["body"]);
-    assert!(!shown.contains("123") && shown.contains("Open the app"), "{shown}");
+    assert!(
+        !shown.contains("123") && shown.contains("Open the app"),
+        "{shown}"
+    );
     assert_eq!(payload["data"]["code"], "123456");
 }
 
 #[tokio::test]
 async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
     let double = service(&[TAKEN]).await;
-    let usual =
-        WebPushSettings { hosts: vec!["fcm.googleapis.com".to_owned(), "*.push.apple.com".to_owned()], ..settings(&double) };
+    let usual = WebPushSettings {
+        hosts: vec![
+            "fcm.googleapis.com".to_owned(),
+            "*.push.apple.com".to_owned(),
+        ],
+        ..settings(&double)
+    };
     let sender = made(usual).unwrap();
-    for endpoint in
-        [double.url().as_str(), "https://169.254.169.254", "https://metadata.internal", "https://fcm.googleapis.com.evil.example"]
-    {
-        let sent = sender.send(&samples::push(&browser(&format!("{endpoint}/push/x")))).await;
+    for endpoint in [
+        double.url().as_str(),
+        "https://169.254.169.254",
+        "https://metadata.internal",
+        "https://fcm.googleapis.com.evil.example",
+    ] {
+        let sent = sender
+            .send(&samples::push(&browser(&format!("{endpoint}/push/x"))))
+            .await;
         assert_eq!(sent, Err(next_sender("address_refused")), "{endpoint}");
     }
     assert!(double.seen().is_empty());
     // Listed, but in an inner network that nobody allowed.
-    let inner = WebPushSettings { allow_hosts: vec![double.host().replace("localhost", "other")], ..settings(&double) };
-    let sent = made(inner).unwrap().send(&samples::push(&browser(&format!("{}/x", double.url())))).await;
+    let inner = WebPushSettings {
+        allow_hosts: vec![double.host().replace("localhost", "other")],
+        ..settings(&double)
+    };
+    let sent = made(inner)
+        .unwrap()
+        .send(&samples::push(&browser(&format!("{}/x", double.url()))))
+        .await;
     assert_eq!(sent, Err(next_sender("address_refused")));
 }
 
@@ -104,9 +138,15 @@ async fn what_a_push_service_answers_says_what_is_next() {
         ((200, None, ""), Ok(Sent::default())),
         ((202, None, ""), Ok(Sent::default())),
         ((404, None, ""), Err(give_up("unregistered"))),
-        ((410, None, "push subscription has unsubscribed"), Err(give_up("unregistered"))),
+        (
+            (410, None, "push subscription has unsubscribed"),
+            Err(give_up("unregistered")),
+        ),
         ((413, None, ""), Err(give_up("oversized_message"))),
-        ((429, Some(("retry-after", "9")), ""), Err(again("busy", Some(Duration::from_secs(9))))),
+        (
+            (429, Some(("retry-after", "9")), ""),
+            Err(again("busy", Some(Duration::from_secs(9)))),
+        ),
         ((500, None, ""), Err(again("busy", None))),
         ((503, None, ""), Err(again("busy", None))),
         ((401, None, ""), Err(unfit("login_refused"))),
@@ -116,7 +156,9 @@ async fn what_a_push_service_answers_says_what_is_next() {
     ] {
         let double = service(&[answer]).await;
         let sender = made(settings(&double)).unwrap();
-        let sent = sender.send(&samples::push(&browser(&format!("{}/x", double.url())))).await;
+        let sent = sender
+            .send(&samples::push(&browser(&format!("{}/x", double.url()))))
+            .await;
         assert_eq!(sent, expected, "{answer:?}");
     }
 }
@@ -127,9 +169,15 @@ async fn what_no_push_service_would_take_is_not_sent() {
     let sender = made(settings(&double)).unwrap();
     let mut message = samples::push(&browser(&format!("{}/x", double.url())));
     message.content.opened = Some("x".repeat(4096));
-    assert_eq!(sender.send(&message).await, Err(give_up("oversized_message")));
+    assert_eq!(
+        sender.send(&message).await,
+        Err(give_up("oversized_message"))
+    );
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
-    assert_eq!(sender.send(&android).await, Err(unfit("wrong_address_kind")));
+    assert_eq!(
+        sender.send(&android).await,
+        Err(unfit("wrong_address_kind"))
+    );
     assert!(double.seen().is_empty());
 }
 
@@ -137,9 +185,15 @@ async fn what_no_push_service_would_take_is_not_sent() {
 async fn what_is_wrong_with_the_settings_is_said() {
     let double = service(&[TAKEN]).await;
     let cases: [(&str, Break); 3] = [
-        ("key_file holds no private key", |s| s.key = SecretText::new("s3cret".to_owned())),
-        ("hosts must be names", |s| s.hosts = vec!["https://push.example.net/".to_owned()]),
-        ("ca_file /nonexistent cannot be read", |s| s.ca_file = Some("/nonexistent".into())),
+        ("key_file holds no private key", |s| {
+            s.key = SecretText::new("s3cret".to_owned())
+        }),
+        ("hosts must be names", |s| {
+            s.hosts = vec!["https://push.example.net/".to_owned()]
+        }),
+        ("ca_file /nonexistent cannot be read", |s| {
+            s.ca_file = Some("/nonexistent".into())
+        }),
     ];
     for (begin, change) in cases {
         let mut settings = settings(&double);

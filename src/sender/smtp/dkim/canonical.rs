@@ -4,8 +4,15 @@ const WHITE: [char; 2] = [' ', '\t'];
 
 /// A header field: the name in lower case, the value unfolded, its white space single, none at either end; no line end.
 pub(super) fn field(name: &str, value: &str) -> String {
-    let words: Vec<&str> = value.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()).collect();
-    format!("{}:{}", name.trim_end_matches(WHITE).to_ascii_lowercase(), words.join(" "))
+    let words: Vec<&str> = value
+        .split([' ', '\t', '\r', '\n'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    format!(
+        "{}:{}",
+        name.trim_end_matches(WHITE).to_ascii_lowercase(),
+        words.join(" ")
+    )
 }
 
 /// The body: white space single within lines and none at their end, no empty lines at the end.
@@ -49,8 +56,18 @@ mod tests {
     }
 
     fn text() -> impl Strategy<Value = String> {
-        prop::collection::vec(prop_oneof![Just("\r\n"), Just(" "), Just("\t"), Just("a"), Just("."), Just("=20")], 0..40)
-            .prop_map(|pieces| pieces.concat())
+        prop::collection::vec(
+            prop_oneof![
+                Just("\r\n"),
+                Just(" "),
+                Just("\t"),
+                Just("a"),
+                Just("."),
+                Just("=20")
+            ],
+            0..40,
+        )
+        .prop_map(|pieces| pieces.concat())
     }
 
     /// The same by replacement of one thing after the other, as the text of the RFC says it.

@@ -30,7 +30,9 @@ const INNER_V4: [(Ipv4Addr, u32); 15] = [
 ];
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let same = |(network, bits): &(Ipv4Addr, u32)| (address.to_bits() ^ network.to_bits()) >> (32 - bits) == 0;
+    let same = |(network, bits): &(Ipv4Addr, u32)| {
+        (address.to_bits() ^ network.to_bits()) >> (32 - bits) == 0
+    };
     !INNER_V4.iter().any(same)
 }
 
@@ -44,7 +46,9 @@ const INNER_V6: [(Ipv6Addr, u32); 4] = [
 
 /// Only `2000::/3` is given out as global unicast, so mapped, translated and local addresses are all outside.
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let same = |(network, bits): &(Ipv6Addr, u32)| (address.to_bits() ^ network.to_bits()) >> (128 - bits) == 0;
+    let same = |(network, bits): &(Ipv6Addr, u32)| {
+        (address.to_bits() ^ network.to_bits()) >> (128 - bits) == 0
+    };
     address.to_bits() >> 125 == 1 && !INNER_V6.iter().any(same)
 }
 
@@ -54,10 +58,24 @@ mod tests {
 
     #[test]
     fn hook_03_only_public_addresses_are_public() {
-        for text in ["93.184.216.34", "1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::1"] {
+        for text in [
+            "93.184.216.34",
+            "1.1.1.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2a00:1450:4001::1",
+        ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
-        for text in ["127.0.0.1", "100.127.255.255", "::ffff:93.184.216.34", "64:ff9b::1.1.1.1", "2002:101:101::1", "fe80::1"] {
+        for text in [
+            "127.0.0.1",
+            "100.127.255.255",
+            "::ffff:93.184.216.34",
+            "64:ff9b::1.1.1.1",
+            "2002:101:101::1",
+            "fe80::1",
+        ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
     }

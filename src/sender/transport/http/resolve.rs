@@ -36,7 +36,10 @@ impl Resolver {
                 Ok(found.map(|address| address.ip()).collect())
             })
         };
-        Self { targets, look_up: Arc::new(look_up) }
+        Self {
+            targets,
+            look_up: Arc::new(look_up),
+        }
     }
 
     #[cfg(test)]
@@ -45,16 +48,27 @@ impl Resolver {
     }
 
     /// All addresses of a name; one bad address refuses the name.
-    pub(super) async fn judged(self, name: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(super) async fn judged(
+        self,
+        name: String,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found = (self.look_up)(name.clone()).await.map_err(|_| Unresolved)?;
         if found.is_empty() {
             return Err(Unresolved.into());
         }
-        if !found.iter().all(|address| self.targets.permits(&name, *address)) {
-            return Err(Refused("leads into an inner network that allow_hosts does not name").into());
+        if !found
+            .iter()
+            .all(|address| self.targets.permits(&name, *address))
+        {
+            return Err(
+                Refused("leads into an inner network that allow_hosts does not name").into(),
+            );
         }
         // The client puts the port of the URL in the place of 0.
-        Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+        Ok(found
+            .into_iter()
+            .map(|address| SocketAddr::new(address, 0))
+            .collect())
     }
 }
 

@@ -7,8 +7,18 @@ use url::{Host, Url};
 use super::is_public;
 
 /// Names that lead into inner networks, beside names without a dot.
-const INNER_ENDINGS: [&str; 10] =
-    [".localhost", ".local", ".internal", ".svc", ".lan", ".intranet", ".private", ".corp", ".home", ".home.arpa"];
+const INNER_ENDINGS: [&str; 10] = [
+    ".localhost",
+    ".local",
+    ".internal",
+    ".svc",
+    ".lan",
+    ".intranet",
+    ".private",
+    ".corp",
+    ".home",
+    ".home.arpa",
+];
 
 /// Which hosts may be called.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +48,9 @@ pub fn host_of(text: &str) -> Result<String, Refused> {
 pub(in crate::sender) fn host_and_port(text: &str) -> Result<String, Refused> {
     let url = parse(text)?;
     let host = url.host_str().unwrap_or_default();
-    Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    Ok(url
+        .port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 impl Targets {
@@ -47,7 +59,11 @@ impl Targets {
     /// # Errors
     /// The URL must not be called.
     pub fn of(url: &str, allow_hosts: Vec<String>, plain: bool) -> Result<Self, Refused> {
-        let targets = Self { hosts: vec![host_of(url)?], allow_hosts, plain };
+        let targets = Self {
+            hosts: vec![host_of(url)?],
+            allow_hosts,
+            plain,
+        };
         targets.judge(url)?;
         Ok(targets)
     }
@@ -56,19 +72,31 @@ impl Targets {
     ///
     /// # Errors
     /// One of them is no name of a host.
-    pub fn among(hosts: Vec<String>, allow_hosts: Vec<String>, plain: bool) -> Result<Self, Refused> {
+    pub fn among(
+        hosts: Vec<String>,
+        allow_hosts: Vec<String>,
+        plain: bool,
+    ) -> Result<Self, Refused> {
         let is_name = |entry: &String| {
             let ending = entry.strip_prefix("*.");
             let name = ending.unwrap_or(entry);
-            let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+            let is_plain = name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
             // All names of a whole country or kind are nobody's service.
             let is_wide = ending.is_some_and(|ending| !ending.contains('.'));
-            is_plain && !is_wide && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
+            is_plain
+                && !is_wide
+                && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
         };
         if !hosts.iter().all(is_name) {
             return Err(Refused("hosts must be names, or *. and a name"));
         }
-        Ok(Self { hosts, allow_hosts, plain })
+        Ok(Self {
+            hosts,
+            allow_hosts,
+            plain,
+        })
     }
 
     /// The URL, if its text says nothing against a call.
@@ -77,7 +105,11 @@ impl Targets {
         let default_port = match url.scheme() {
             "https" => 443,
             "http" if self.plain => 80,
-            "http" => return Err(Refused("must begin with https://; http:// is for the development profile")),
+            "http" => {
+                return Err(Refused(
+                    "must begin with https://; http:// is for the development profile",
+                ));
+            }
             _ => return Err(Refused("must begin with https://")),
         };
         let host = url.host_str().unwrap_or_default();
@@ -89,20 +121,29 @@ impl Targets {
             return Err(Refused("has a port that allow_hosts does not name"));
         }
         let is_inner = match url.host() {
-            Some(Host::Domain(name)) => !name.contains('.') || INNER_ENDINGS.iter().any(|ending| name.ends_with(ending)),
+            Some(Host::Domain(name)) => {
+                !name.contains('.') || INNER_ENDINGS.iter().any(|ending| name.ends_with(ending))
+            }
             Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => !is_public(IpAddr::V6(address)),
             None => return Err(Refused("has no host")),
         };
         if is_inner && !self.allows(host, url.port()) {
-            return Err(Refused("leads into an inner network that allow_hosts does not name"));
+            return Err(Refused(
+                "leads into an inner network that allow_hosts does not name",
+            ));
         }
         Ok(url)
     }
 
     /// May this name lead to this address?
     pub(super) fn permits(&self, name: &str, address: IpAddr) -> bool {
-        let named = |entry: &String| entry == name || entry.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+        let named = |entry: &String| {
+            entry == name
+                || entry
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(':'))
+        };
         is_public(address) || self.allow_hosts.iter().any(named)
     }
 
@@ -115,17 +156,24 @@ impl Targets {
 /// A star stands for one or more labels, never for none.
 fn matches(entry: &str, host: &str) -> bool {
     match entry.strip_prefix('*') {
-        Some(ending) => host.strip_suffix(ending).is_some_and(|begin| !begin.is_empty()),
+        Some(ending) => host
+            .strip_suffix(ending)
+            .is_some_and(|begin| !begin.is_empty()),
         None => entry == host,
     }
 }
 
 /// Reads a URL more strictly than the standard does, so that no two readers can see two hosts in it.
 fn parse(text: &str) -> Result<Url, Refused> {
-    if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+    if text
+        .chars()
+        .any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+    {
         return Err(Refused("holds a space, a backslash or a control character"));
     }
-    let (_, rest) = text.split_once("://").ok_or(Refused("must begin with https://"))?;
+    let (_, rest) = text
+        .split_once("://")
+        .ok_or(Refused("must begin with https://"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') || authority.contains('%') {
         return Err(Refused("must name its host plainly, without a user"));

@@ -13,7 +13,8 @@ use reqwest::header::HeaderValue;
 use super::{target::host_of, *};
 
 fn vectors() -> Vec<Value> {
-    let vectors: Value = serde_json::from_str(include_str!("../../../../tests/vectors/ssrf_urls.json")).unwrap();
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../../tests/vectors/ssrf_urls.json")).unwrap();
     vectors["cases"].as_array().unwrap().clone()
 }
 
@@ -23,7 +24,12 @@ fn targets() -> Targets {
 }
 
 fn addresses(look_up: &Value) -> Vec<IpAddr> {
-    look_up.as_array().unwrap().iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect()
+    look_up
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|address| address.as_str().unwrap().parse().unwrap())
+        .collect()
 }
 
 /// Answers each look-up with the next of these, and then with the last again.
@@ -31,7 +37,11 @@ fn resolver(targets: Targets, answers: Vec<Vec<IpAddr>>) -> Resolver {
     let answers = Mutex::new(answers);
     let next = move |_| {
         let mut answers = answers.lock().unwrap();
-        let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+        let answer = if answers.len() > 1 {
+            answers.remove(0)
+        } else {
+            answers[0].clone()
+        };
         Box::pin(async move { Ok(answer) }) as _
     };
     Resolver::new(targets, Arc::new(next))
@@ -44,8 +54,15 @@ fn hook_03_urls_are_judged_by_their_text() {
         let url = case["url"].as_str().unwrap();
         assert!(targets().judge(url).is_err(), "{}: {url}", case["name"]);
         // Nor would such a URL get into the settings, unless it is merely of another public host.
-        let other_host = case["why"].as_str().unwrap().starts_with("host compared whole");
-        assert!(other_host || Targets::of(url, Vec::new(), false).is_err(), "{}: {url}", case["name"]);
+        let other_host = case["why"]
+            .as_str()
+            .unwrap()
+            .starts_with("host compared whole");
+        assert!(
+            other_host || Targets::of(url, Vec::new(), false).is_err(),
+            "{}: {url}",
+            case["name"]
+        );
         judged += 1;
     }
     assert!(judged > 80, "the vectors were read");
@@ -57,14 +74,29 @@ fn hook_03_urls_are_judged_by_their_text() {
 async fn hook_03_every_resolved_address_is_judged_and_only_judged_ones_are_connected() {
     let mut judged = 0;
     for case in vectors().iter().filter(|case| case["stage"] == "resolve") {
-        let look_ups: Vec<_> = case["resolves_to"].as_array().unwrap().iter().map(addresses).collect();
+        let look_ups: Vec<_> = case["resolves_to"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(addresses)
+            .collect();
         let resolver = resolver(targets(), look_ups.clone());
         for look_up in look_ups {
-            let answer = resolver.clone().judged("hooks.example.com".to_owned()).await;
+            let answer = resolver
+                .clone()
+                .judged("hooks.example.com".to_owned())
+                .await;
             // What the client gets is what was judged: there is no second look-up before the connect.
             match answer {
-                Ok(addresses) => assert_eq!(addresses.iter().map(|a| a.ip()).collect::<Vec<_>>(), look_up),
-                Err(_) => assert!(look_up.iter().any(|address| !is_public(*address)), "{}", case["name"]),
+                Ok(addresses) => assert_eq!(
+                    addresses.iter().map(|a| a.ip()).collect::<Vec<_>>(),
+                    look_up
+                ),
+                Err(_) => assert!(
+                    look_up.iter().any(|address| !is_public(*address)),
+                    "{}",
+                    case["name"]
+                ),
             }
         }
         judged += 1;
@@ -83,10 +115,17 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
         allow_hosts: vec![format!("hooks.example.com:{port}")],
         plain: false,
     };
-    let inner = Targets { allow_hosts: Vec::new(), ..targets.clone() };
-    let client = Client::builder().dns_resolver(resolver(inner, vec![vec!["127.0.0.1".parse().unwrap()]]));
+    let inner = Targets {
+        allow_hosts: Vec::new(),
+        ..targets.clone()
+    };
+    let client =
+        Client::builder().dns_resolver(resolver(inner, vec![vec!["127.0.0.1".parse().unwrap()]]));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let outgoing = Outgoing { client: client.build().unwrap(), targets };
+    let outgoing = Outgoing {
+        client: client.build().unwrap(),
+        targets,
+    };
     let refused = outgoing.call(call(&url)).await.map(|reply| reply.status);
     assert_eq!(refused, Err(next_sender("address_refused")));
     let seen = tokio::time::timeout(Duration::from_millis(100), canary.accept()).await;
@@ -95,24 +134,50 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
 
 #[test]
 fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
-    let of = |url: &str, allowed: &[&str]| Targets::of(url, allowed.iter().map(|&host| host.to_owned()).collect(), true).is_ok();
-    for url in ["https://10.0.0.5/in", "https://gateway.internal/in", "https://sms/in", "http://127.0.0.1/in", "https://[::1]/in"]
-    {
+    let of = |url: &str, allowed: &[&str]| {
+        Targets::of(
+            url,
+            allowed.iter().map(|&host| host.to_owned()).collect(),
+            true,
+        )
+        .is_ok()
+    };
+    for url in [
+        "https://10.0.0.5/in",
+        "https://gateway.internal/in",
+        "https://sms/in",
+        "http://127.0.0.1/in",
+        "https://[::1]/in",
+    ] {
         assert!(!of(url, &[]), "{url}");
         assert!(!of(url, &["10.0.0.6", "internal", "127.0.0.2"]), "{url}");
         let host = host_of(url).unwrap();
         assert!(of(url, &[host.as_str()]), "{url}");
     }
     assert!(!of("https://api.example.com:8443/in", &["api.example.com"]));
-    assert!(of("https://api.example.com:8443/in", &["api.example.com:8443"]));
-    let named = Targets::of("https://gateway.internal/in", vec!["gateway.internal".to_owned()], false).unwrap();
+    assert!(of(
+        "https://api.example.com:8443/in",
+        &["api.example.com:8443"]
+    ));
+    let named = Targets::of(
+        "https://gateway.internal/in",
+        vec!["gateway.internal".to_owned()],
+        false,
+    )
+    .unwrap();
     assert!(named.permits("gateway.internal", "10.0.0.5".parse().unwrap()));
     assert!(!named.permits("other.internal", "10.0.0.5".parse().unwrap()));
 }
 
 #[test]
 fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
-    let of = |hosts: &[&str]| Targets::among(hosts.iter().map(|&host| host.to_owned()).collect(), Vec::new(), false);
+    let of = |hosts: &[&str]| {
+        Targets::among(
+            hosts.iter().map(|&host| host.to_owned()).collect(),
+            Vec::new(),
+            false,
+        )
+    };
     let targets = of(&["push.example.com", "*.notify.example.net"]).unwrap();
     for (url, permitted) in [
         ("https://push.example.com/x", true),
@@ -126,9 +191,16 @@ fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
     ] {
         assert_eq!(targets.judge(url).is_ok(), permitted, "{url}");
     }
-    for wrong in
-        ["https://push.example.com", "*", "*.", "push.example.com/x", "PUSH.example.com", "a b", "*.*.example.com", "*.com"]
-    {
+    for wrong in [
+        "https://push.example.com",
+        "*",
+        "*.",
+        "push.example.com/x",
+        "PUSH.example.com",
+        "a b",
+        "*.*.example.com",
+        "*.com",
+    ] {
         assert!(of(&[wrong]).is_err(), "{wrong}");
     }
 }
@@ -136,7 +208,14 @@ fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
 #[test]
 fn chan_08_plain_http_is_for_development_alone() {
     assert!(Targets::of("http://api.example.com/in", Vec::new(), false).is_err());
-    assert!(Targets::of("http://127.0.0.1:8025/in", vec!["127.0.0.1:8025".to_owned()], false).is_err());
+    assert!(
+        Targets::of(
+            "http://127.0.0.1:8025/in",
+            vec!["127.0.0.1:8025".to_owned()],
+            false
+        )
+        .is_err()
+    );
     assert!(Targets::of("http://api.example.com/in", Vec::new(), true).is_ok());
 }
 
@@ -161,13 +240,36 @@ fn hook_04_a_provider_may_ask_for_a_pause_in_seconds_or_until_a_date() {
     };
     let now = "Fri, 31 Dec 2027 23:59:30 GMT";
     assert_eq!(header("7", ""), Some(Duration::from_secs(7)));
-    assert_eq!(header("Fri, 31 Dec 2027 23:59:59 GMT", now), Some(Duration::from_secs(29)));
+    assert_eq!(
+        header("Fri, 31 Dec 2027 23:59:59 GMT", now),
+        Some(Duration::from_secs(29))
+    );
     // The two older forms, too (RFC 9110 section 5.6.7).
-    assert_eq!(header("Saturday, 01-Jan-28 00:00:00 GMT", now), Some(Duration::from_secs(30)));
-    assert_eq!(header("Sat Jan  1 00:00:00 2028", now), Some(Duration::from_secs(30)));
-    assert_eq!(header("Fri, 31 Dec 2027 23:59:00 GMT", now), Some(Duration::ZERO), "the time has come");
-    assert_eq!(header("Fri, 31 Dec 2027 23:59:59 GMT", ""), None, "without its own time a date says nothing");
-    for bad in ["-1", "1.5", "soon", "Fri, 31 Dec 2027", "99999999999999999999"] {
+    assert_eq!(
+        header("Saturday, 01-Jan-28 00:00:00 GMT", now),
+        Some(Duration::from_secs(30))
+    );
+    assert_eq!(
+        header("Sat Jan  1 00:00:00 2028", now),
+        Some(Duration::from_secs(30))
+    );
+    assert_eq!(
+        header("Fri, 31 Dec 2027 23:59:00 GMT", now),
+        Some(Duration::ZERO),
+        "the time has come"
+    );
+    assert_eq!(
+        header("Fri, 31 Dec 2027 23:59:59 GMT", ""),
+        None,
+        "without its own time a date says nothing"
+    );
+    for bad in [
+        "-1",
+        "1.5",
+        "soon",
+        "Fri, 31 Dec 2027",
+        "99999999999999999999",
+    ] {
         assert_eq!(header(bad, now), None, "{bad}");
     }
     assert_eq!(retry_after(&HeaderMap::new()), None);
@@ -178,7 +280,9 @@ async fn dribble(mut stream: tokio::net::TcpStream) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut request = [0; 1024];
     let _ = stream.read(&mut request).await?;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n").await?;
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n")
+        .await?;
     loop {
         stream.write_all(b"x").await?;
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -203,14 +307,31 @@ async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
         });
         let url = format!("http://{address}/in");
         let targets = Targets::of(&url, vec![address.to_string()], true).unwrap();
-        let outgoing = Outgoing::new(Settings { targets, ca_file: None, timeout }).unwrap();
+        let outgoing = Outgoing::new(Settings {
+            targets,
+            ca_file: None,
+            timeout,
+        })
+        .unwrap();
         let begun = std::time::Instant::now();
-        assert_eq!(outgoing.call(call(&url)).await.map(|reply| reply.status), Err(unknown("timeout")));
-        assert!(begun.elapsed() >= timeout && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert_eq!(
+            outgoing.call(call(&url)).await.map(|reply| reply.status),
+            Err(unknown("timeout"))
+        );
+        assert!(
+            begun.elapsed() >= timeout && begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
         sink.abort();
     }
 }
 
 fn call(url: &str) -> Call {
-    Call { method: Method::POST, url: url.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
+    Call {
+        method: Method::POST,
+        url: url.to_owned(),
+        headers: HeaderMap::new(),
+        body: Vec::new(),
+    }
 }

@@ -13,7 +13,9 @@ use crate::{
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         ids::DeliveryId,
     },
-    ports::store::{Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent},
+    ports::store::{
+        Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent,
+    },
     service::record::vault::Vault,
     store::contract::bed::Bed,
     system::SystemEntropy,
@@ -36,7 +38,11 @@ struct Cut {
 impl Cut {
     fn ask(&self) -> Result<&Arc<dyn Store>, StoreError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        if self.off.load(Ordering::Relaxed) { Err(StoreError::Unavailable("cut off".to_owned())) } else { Ok(&self.inner) }
+        if self.off.load(Ordering::Relaxed) {
+            Err(StoreError::Unavailable("cut off".to_owned()))
+        } else {
+            Ok(&self.inner)
+        }
     }
 }
 
@@ -63,7 +69,12 @@ impl Store for Cut {
     async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
         self.ask()?.append(key, event).await
     }
-    async fn events(&self, shard: u16, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn events(
+        &self,
+        shard: u16,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.ask()?.events(shard, after, limit).await
     }
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
@@ -83,13 +94,26 @@ impl Fleet {
         let ring = [(Kid::parse("k1").unwrap(), Secret::new([2; SECRET_BYTES]))];
         let keyring = Arc::new(Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).unwrap());
         let vault = Vault::new(keyring.clone(), Arc::new(SystemEntropy::default()));
-        let cut = Arc::new(Cut { inner: bed.store.clone(), off: AtomicBool::new(false), asked: AtomicU64::new(0) });
+        let cut = Arc::new(Cut {
+            inner: bed.store.clone(),
+            off: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+        });
         let breakers = |store: Arc<dyn Store>| {
-            let sides = Sides { store, clock: bed.clock.clone(), vault: vault.clone(), deadline: Duration::from_secs(10) };
+            let sides = Sides {
+                store,
+                clock: bed.clock.clone(),
+                vault: vault.clone(),
+                deadline: Duration::from_secs(10),
+            };
             Breakers::new(sides, RULES, &keyring, ["a", "b"])
         };
         let processes = [breakers(cut.clone()), breakers(bed.store.clone())];
-        Self { bed, cut, processes }
+        Self {
+            bed,
+            cut,
+            processes,
+        }
     }
 
     fn pass(&self, process: usize, sender: &str) -> Pass {
@@ -98,16 +122,25 @@ impl Fleet {
     }
 
     async fn fail(&self, process: usize, message: u8) {
-        self.processes[process].note("a", &usual(message), true).await;
+        self.processes[process]
+            .note("a", &usual(message), true)
+            .await;
     }
 }
 
 fn usual(message: u8) -> Passed {
-    Passed { delivery: DeliveryId([message; 16]), as_probe: false, seen: Vec::new() }
+    Passed {
+        delivery: DeliveryId([message; 16]),
+        as_probe: false,
+        seen: Vec::new(),
+    }
 }
 
 fn probe(message: u8) -> Passed {
-    Passed { as_probe: true, ..usual(message) }
+    Passed {
+        as_probe: true,
+        ..usual(message)
+    }
 }
 
 async fn failures_everywhere_count_as_one_row(bed: Bed) {
@@ -116,8 +149,15 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
         assert_eq!(fleet.pass(usize::from(message) % 2, "a"), Pass::Free);
         fleet.fail(usize::from(message) % 2, message).await;
     }
-    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }), "the fifth was here");
-    assert_eq!((fleet.pass(0, "b"), fleet.pass(1, "b")), (Pass::Free, Pass::Free), "the other sender is well");
+    assert!(
+        matches!(fleet.pass(0, "a"), Pass::Shut { .. }),
+        "the fifth was here"
+    );
+    assert_eq!(
+        (fleet.pass(0, "b"), fleet.pass(1, "b")),
+        (Pass::Free, Pass::Free),
+        "the other sender is well"
+    );
     // The other process has not heard of it yet: its next failure tells it, and is one that does not count.
     fleet.fail(1, 9).await;
     assert_eq!(fleet.pass(1, "a"), fleet.pass(0, "a"));
@@ -126,15 +166,27 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
     let (one, other) = tokio::join!(fleet.processes[0].probe("a"), fleet.processes[1].probe("a"));
     assert!(one ^ other, "exactly one of them probes");
     let prober = usize::from(other);
-    assert!(matches!(fleet.pass(1 - prober, "a"), Pass::Shut { .. }), "and the other heard so by losing");
+    assert!(
+        matches!(fleet.pass(1 - prober, "a"), Pass::Shut { .. }),
+        "and the other heard so by losing"
+    );
     fleet.processes[prober].note("a", &probe(9), true).await;
     fleet.bed.clock.advance(Duration::from_secs(10));
-    assert!(matches!(fleet.pass(prober, "a"), Pass::Shut { .. }), "this time for twice as long");
+    assert!(
+        matches!(fleet.pass(prober, "a"), Pass::Shut { .. }),
+        "this time for twice as long"
+    );
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(fleet.processes[prober].probe("a").await);
     assert_eq!(fleet.processes[prober].complaints().len(), 1);
     fleet.processes[prober].note("a", &probe(9), false).await;
-    assert_eq!((fleet.pass(prober, "a"), fleet.processes[prober].complaints()), (Pass::Free, Vec::new()));
+    assert_eq!(
+        (
+            fleet.pass(prober, "a"),
+            fleet.processes[prober].complaints()
+        ),
+        (Pass::Free, Vec::new())
+    );
 }
 
 #[tokio::test]
@@ -186,8 +238,22 @@ async fn a_well_sender_costs_no_trip_to_the_store() {
     fleet.processes[0].note("a", &next, false).await;
     let asked = fleet.cut.asked.load(Ordering::Relaxed);
     fleet.processes[0].note("a", &usual(3), false).await;
-    assert_eq!((asked, fleet.cut.asked.load(Ordering::Relaxed)), (4, 4), "a failure and the success after it, and no more");
-    assert_eq!(fleet.bed.store.load(&fleet.processes[0].each["a"].key).await.unwrap().blob, None, "nothing is left of it");
+    assert_eq!(
+        (asked, fleet.cut.asked.load(Ordering::Relaxed)),
+        (4, 4),
+        "a failure and the success after it, and no more"
+    );
+    assert_eq!(
+        fleet
+            .bed
+            .store
+            .load(&fleet.processes[0].each["a"].key)
+            .await
+            .unwrap()
+            .blob,
+        None,
+        "nothing is left of it"
+    );
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use crate::{
         crypto::keyring::{Keyring, Kid},
         delivery::{Delivery, DeliveryStatus, Lease, plan::Step, route::Refusals},
         ids::{
-            ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference, SubjectId, SubjectKey, TenantId,
-            VerificationId,
+            ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference,
+            SubjectId, SubjectKey, TenantId, VerificationId,
         },
         limit::failures::{Failures, Tally},
         recipient::{
@@ -20,7 +20,8 @@ use crate::{
         record::subject::SubjectRecord,
         time::{Generation, Timestamp},
         verification::{
-            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification,
+            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark,
+            Verification,
             binding::Binding,
             rules::{EntryMode, Limits, Origin},
         },
@@ -30,21 +31,43 @@ use crate::{
 
 type Decoded<T> = Result<T, VaultError>;
 
-pub(super) fn record(stored: pb::SubjectRecord, version: u64, key: &SubjectKey, keyring: &Keyring) -> Decoded<SubjectRecord> {
+pub(super) fn record(
+    stored: pb::SubjectRecord,
+    version: u64,
+    key: &SubjectKey,
+    keyring: &Keyring,
+) -> Decoded<SubjectRecord> {
     let decode = |v| verification(v, key, keyring);
     Ok(SubjectRecord {
         version,
         generation: Generation(array(&stored.generation)?),
         event_salt: array(&stored.event_salt)?,
         last_event_at: Timestamp::from_micros(stored.last_event_at),
-        failures: Failures { anonymous: tally(stored.anonymous), vouched: tally(stored.vouched) },
-        verifications: stored.verifications.into_iter().map(decode).collect::<Decoded<_>>()?,
-        reached: Reached::from_stored(stored.reached.iter().take(KNOWN_MAX).map(known).collect::<Decoded<_>>()?),
+        failures: Failures {
+            anonymous: tally(stored.anonymous),
+            vouched: tally(stored.vouched),
+        },
+        verifications: stored
+            .verifications
+            .into_iter()
+            .map(decode)
+            .collect::<Decoded<_>>()?,
+        reached: Reached::from_stored(
+            stored
+                .reached
+                .iter()
+                .take(KNOWN_MAX)
+                .map(known)
+                .collect::<Decoded<_>>()?,
+        ),
     })
 }
 
 fn known(stored: &pb::KnownRecipient) -> Decoded<Known> {
-    Ok(Known { mark: array(&stored.mark)?, since: Timestamp::from_micros(stored.since) })
+    Ok(Known {
+        mark: array(&stored.mark)?,
+        since: Timestamp::from_micros(stored.since),
+    })
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Decoded<[u8; N]> {
@@ -55,8 +78,15 @@ fn text<T>(parsed: Result<T, Invalid>) -> Decoded<T> {
     parsed.map_err(|_| VaultError::Content("text"))
 }
 
-fn optional<T>(text_or_empty: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Decoded<Option<T>> {
-    if text_or_empty.is_empty() { Ok(None) } else { text(parse(text_or_empty)).map(Some) }
+fn optional<T>(
+    text_or_empty: &str,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Decoded<Option<T>> {
+    if text_or_empty.is_empty() {
+        Ok(None)
+    } else {
+        text(parse(text_or_empty)).map(Some)
+    }
 }
 
 fn small(number: u32) -> Decoded<u8> {
@@ -83,12 +113,17 @@ fn tally(stored: Option<pb::Tally>) -> Tally {
     }
 }
 
-fn verification(stored: pb::Verification, key: &SubjectKey, keyring: &Keyring) -> Decoded<Verification> {
+fn verification(
+    stored: pb::Verification,
+    key: &SubjectKey,
+    keyring: &Keyring,
+) -> Decoded<Verification> {
     let phase = match stored.phase.ok_or(VaultError::Content("phase"))? {
         pb::verification::Phase::Pending(stored) => Phase::Pending(Box::new(pending(stored)?)),
-        pb::verification::Phase::Closed(stored) => {
-            Phase::Closed { outcome: outcome(stored.outcome())?, at: Timestamp::from_micros(stored.at) }
-        }
+        pb::verification::Phase::Closed(stored) => Phase::Closed {
+            outcome: outcome(stored.outcome())?,
+            at: Timestamp::from_micros(stored.at),
+        },
     };
     // The ring's own copy saves an allocation; a key that left the ring keeps its name.
     let kid = match keyring.find(&stored.kid) {
@@ -96,20 +131,35 @@ fn verification(stored: pb::Verification, key: &SubjectKey, keyring: &Keyring) -
         None => text(Kid::parse(&stored.kid))?,
     };
     Ok(Verification {
-        id: VerificationId { subject: *key, random: array(&stored.random)? },
+        id: VerificationId {
+            subject: *key,
+            random: array(&stored.random)?,
+        },
         tenant: text(TenantId::parse(&stored.tenant))?,
         caller: text(CallerName::parse(&stored.caller))?,
         action: text(ActionName::parse(&stored.action))?,
-        origin: if stored.vouched { Origin::Vouched } else { Origin::Anonymous },
+        origin: if stored.vouched {
+            Origin::Vouched
+        } else {
+            Origin::Anonymous
+        },
         contact: stored.contact.map(contact).transpose()?,
         locale: optional(&stored.locale, Locale::parse)?,
         kid,
         generation: Generation(array(&stored.generation)?),
         created_at: Timestamp::from_micros(stored.created_at),
         expires_at: Timestamp::from_micros(stored.expires_at),
-        requests: stored.requests.iter().map(request).collect::<Decoded<_>>()?,
+        requests: stored
+            .requests
+            .iter()
+            .map(request)
+            .collect::<Decoded<_>>()?,
         answers: stored.answers.iter().map(answer).collect::<Decoded<_>>()?,
-        deliveries: stored.deliveries.into_iter().map(delivery).collect::<Decoded<_>>()?,
+        deliveries: stored
+            .deliveries
+            .into_iter()
+            .map(delivery)
+            .collect::<Decoded<_>>()?,
         phase,
     })
 }
@@ -124,24 +174,42 @@ fn contact(stored: pb::Contact) -> Decoded<Contact> {
 }
 
 fn request(stored: &pb::RequestMark) -> Decoded<RequestMark> {
-    Ok(RequestMark { id: array(&stored.id)?, body: array(&stored.body)? })
+    Ok(RequestMark {
+        id: array(&stored.id)?,
+        body: array(&stored.body)?,
+    })
 }
 
 fn answer(stored: &pb::Answer) -> Decoded<Answer> {
-    let judgement = if stored.approved { Judgement::Approved } else { Judgement::Wrong { left: small(stored.left)? } };
-    Ok(Answer { id: array(&stored.id)?, fingerprint: array(&stored.fingerprint)?, judgement })
+    let judgement = if stored.approved {
+        Judgement::Approved
+    } else {
+        Judgement::Wrong {
+            left: small(stored.left)?,
+        }
+    };
+    Ok(Answer {
+        id: array(&stored.id)?,
+        fingerprint: array(&stored.fingerprint)?,
+        judgement,
+    })
 }
 
 fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
     use pb::delivery::Status;
     let status = match stored.status.ok_or(VaultError::Content("delivery"))? {
-        Status::Queued(not_before) => DeliveryStatus::Queued { not_before: Timestamp::from_micros(not_before) },
-        Status::Leased(lease) => {
-            DeliveryStatus::Leased(Lease { token: array(&lease.token)?, until: Timestamp::from_micros(lease.until) })
-        }
+        Status::Queued(not_before) => DeliveryStatus::Queued {
+            not_before: Timestamp::from_micros(not_before),
+        },
+        Status::Leased(lease) => DeliveryStatus::Leased(Lease {
+            token: array(&lease.token)?,
+            until: Timestamp::from_micros(lease.until),
+        }),
         Status::Sent(_) => DeliveryStatus::Sent,
         Status::Delivered(_) => DeliveryStatus::Delivered,
-        Status::Undelivered(_) => DeliveryStatus::Undelivered { reason: stored.undelivered_reason },
+        Status::Undelivered(_) => DeliveryStatus::Undelivered {
+            reason: stored.undelivered_reason,
+        },
         Status::Failed(reason) => DeliveryStatus::Failed { reason },
     };
     Ok(Delivery {
@@ -161,37 +229,71 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
 }
 
 fn pending(stored: pb::Pending) -> Decoded<Pending> {
-    let recipient = |stored: &pb::Recipient| text(Recipient::from_canonical(channel(&stored.channel)?, &stored.address));
+    let recipient = |stored: &pb::Recipient| {
+        text(Recipient::from_canonical(
+            channel(&stored.channel)?,
+            &stored.address,
+        ))
+    };
     Ok(Pending {
         subject: text(SubjectId::parse(&stored.subject))?,
         nonce: array(&stored.nonce)?,
-        recipients: stored.recipients.iter().map(recipient).collect::<Decoded<_>>()?,
+        recipients: stored
+            .recipients
+            .iter()
+            .map(recipient)
+            .collect::<Decoded<_>>()?,
         binding: Binding::parse(stored.binding).map_err(|_| VaultError::Content("binding"))?,
-        limits: limits(stored.limits.as_ref().ok_or(VaultError::Content("limits"))?)?,
+        limits: limits(
+            stored
+                .limits
+                .as_ref()
+                .ok_or(VaultError::Content("limits"))?,
+        )?,
         next_resend_at: Timestamp::from_micros(stored.next_resend_at),
-        browser: if stored.browser.is_empty() { None } else { Some(BrowserMark(array(&stored.browser)?)) },
+        browser: if stored.browser.is_empty() {
+            None
+        } else {
+            Some(BrowserMark(array(&stored.browser)?))
+        },
         decoy: stored.decoy,
     })
 }
 
 fn limits(stored: &pb::Limits) -> Decoded<Limits> {
-    let entry_mode = |name: &String| EntryMode::from_name(name).ok_or(VaultError::Content("entry mode"));
+    let entry_mode =
+        |name: &String| EntryMode::from_name(name).ok_or(VaultError::Content("entry mode"));
     Ok(Limits {
-        code_length: CodeLength::new(small(stored.digits)?).ok_or(VaultError::Content("code length"))?,
+        code_length: CodeLength::new(small(stored.digits)?)
+            .ok_or(VaultError::Content("code length"))?,
         code_lifetime: Duration::from_micros(stored.code_lifetime),
         attempts: small(stored.attempts)?,
         sends: small(stored.sends)?,
         resend_cooldown: Duration::from_micros(stored.resend_cooldown),
-        separators: Separators { space: stored.space, hyphen: stored.hyphen },
-        entry_modes: stored.entry_modes.iter().map(entry_mode).collect::<Decoded<_>>()?,
-        channels: stored.channels.iter().map(|name| channel(name)).collect::<Decoded<_>>()?,
+        separators: Separators {
+            space: stored.space,
+            hyphen: stored.hyphen,
+        },
+        entry_modes: stored
+            .entry_modes
+            .iter()
+            .map(entry_mode)
+            .collect::<Decoded<_>>()?,
+        channels: stored
+            .channels
+            .iter()
+            .map(|name| channel(name))
+            .collect::<Decoded<_>>()?,
         plan: stored.plan.iter().map(step).collect::<Decoded<_>>()?,
     })
 }
 
 fn step(stored: &pb::PlanStep) -> Decoded<Step> {
     let wait = (stored.wait > 0).then_some(Duration::from_micros(stored.wait));
-    Ok(Step { channel: channel(&stored.channel)?, wait })
+    Ok(Step {
+        channel: channel(&stored.channel)?,
+        wait,
+    })
 }
 
 fn outcome(stored: pb::Outcome) -> Decoded<Outcome> {

@@ -9,7 +9,8 @@ use crate::{
         record::subject::SubjectRecord,
         time::micros,
         verification::{
-            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark, Verification,
+            Answer, CancelCause, Contact, Judgement, Outcome, Pending, Phase, RequestMark,
+            Verification,
             rules::{EntryMode, Limits, Origin},
         },
     },
@@ -29,7 +30,10 @@ pub(super) fn record(record: &SubjectRecord) -> pb::SubjectRecord {
 }
 
 fn known(known: &Known) -> pb::KnownRecipient {
-    pb::KnownRecipient { mark: known.mark.to_vec(), since: known.since.as_micros() }
+    pb::KnownRecipient {
+        mark: known.mark.to_vec(),
+        since: known.since.as_micros(),
+    }
 }
 
 fn tally(tally: &Tally) -> Option<pb::Tally> {
@@ -51,7 +55,10 @@ fn verification(v: &Verification) -> pb::Verification {
         action: v.action.as_str().to_owned(),
         vouched: v.origin == Origin::Vouched,
         contact: v.contact.as_ref().map(contact),
-        locale: v.locale.as_ref().map_or_else(String::new, |locale| locale.as_str().to_owned()),
+        locale: v
+            .locale
+            .as_ref()
+            .map_or_else(String::new, |locale| locale.as_str().to_owned()),
         kid: v.kid.as_str().to_owned(),
         generation: v.generation.0.to_vec(),
         created_at: v.created_at.as_micros(),
@@ -61,16 +68,19 @@ fn verification(v: &Verification) -> pb::Verification {
         deliveries: v.deliveries.iter().map(delivery).collect(),
         phase: Some(match &v.phase {
             Phase::Pending(p) => pb::verification::Phase::Pending(pending(p)),
-            Phase::Closed { outcome: o, at } => {
-                pb::verification::Phase::Closed(pb::Closed { outcome: outcome(*o).into(), at: at.as_micros() })
-            }
+            Phase::Closed { outcome: o, at } => pb::verification::Phase::Closed(pb::Closed {
+                outcome: outcome(*o).into(),
+                at: at.as_micros(),
+            }),
         }),
     }
 }
 
 fn contact(contact: &Contact) -> pb::Contact {
     let text = |reference: &Option<crate::domain::ids::Reference>| {
-        reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned())
+        reference
+            .as_ref()
+            .map_or_else(String::new, |reference| reference.as_str().to_owned())
     };
     pb::Contact {
         id: contact.id.as_str().to_owned(),
@@ -81,7 +91,10 @@ fn contact(contact: &Contact) -> pb::Contact {
 }
 
 fn request(mark: &RequestMark) -> pb::RequestMark {
-    pb::RequestMark { id: mark.id.to_vec(), body: mark.body.to_vec() }
+    pb::RequestMark {
+        id: mark.id.to_vec(),
+        body: mark.body.to_vec(),
+    }
 }
 
 fn answer(answer: &Answer) -> pb::Answer {
@@ -89,7 +102,12 @@ fn answer(answer: &Answer) -> pb::Answer {
         Judgement::Approved => (true, 0),
         Judgement::Wrong { left } => (false, left.into()),
     };
-    pb::Answer { id: answer.id.to_vec(), fingerprint: answer.fingerprint.to_vec(), approved, left }
+    pb::Answer {
+        id: answer.id.to_vec(),
+        fingerprint: answer.fingerprint.to_vec(),
+        approved,
+        left,
+    }
 }
 
 fn delivery(delivery: &Delivery) -> pb::Delivery {
@@ -112,14 +130,18 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
         refusals: delivery.refusals.bits().into(),
         sender: delivery.sender.clone().unwrap_or_default(),
-        reference: delivery.reference.as_ref().map_or_else(String::new, |reference| reference.as_str().to_owned()),
+        reference: delivery
+            .reference
+            .as_ref()
+            .map_or_else(String::new, |reference| reference.as_str().to_owned()),
         undelivered_reason,
         made_at: delivery.made_at.as_micros(),
         status: Some(match &delivery.status {
             DeliveryStatus::Queued { not_before } => Status::Queued(not_before.as_micros()),
-            DeliveryStatus::Leased(lease) => {
-                Status::Leased(pb::Lease { token: lease.token.to_vec(), until: lease.until.as_micros() })
-            }
+            DeliveryStatus::Leased(lease) => Status::Leased(pb::Lease {
+                token: lease.token.to_vec(),
+                until: lease.until.as_micros(),
+            }),
             DeliveryStatus::Sent => Status::Sent(true),
             DeliveryStatus::Delivered => Status::Delivered(true),
             DeliveryStatus::Undelivered { .. } => Status::Undelivered(true),
@@ -137,10 +159,16 @@ fn pending(pending: &Pending) -> pb::Pending {
         subject: pending.subject.as_str().to_owned(),
         nonce: pending.nonce.to_vec(),
         recipients: pending.recipients.iter().map(recipient).collect(),
-        binding: pending.binding.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        binding: pending
+            .binding
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         limits: Some(limits(&pending.limits)),
         next_resend_at: pending.next_resend_at.as_micros(),
-        browser: pending.browser.map_or_else(Vec::new, |browser| browser.0.to_vec()),
+        browser: pending
+            .browser
+            .map_or_else(Vec::new, |browser| browser.0.to_vec()),
         decoy: pending.decoy,
     }
 }
@@ -155,14 +183,29 @@ fn limits(limits: &Limits) -> pb::Limits {
         resend_cooldown: micros(limits.resend_cooldown),
         space,
         hyphen,
-        entry_modes: limits.entry_modes.iter().copied().map(EntryMode::as_str).map(str::to_owned).collect(),
-        channels: limits.channels.iter().copied().map(Channel::as_str).map(str::to_owned).collect(),
+        entry_modes: limits
+            .entry_modes
+            .iter()
+            .copied()
+            .map(EntryMode::as_str)
+            .map(str::to_owned)
+            .collect(),
+        channels: limits
+            .channels
+            .iter()
+            .copied()
+            .map(Channel::as_str)
+            .map(str::to_owned)
+            .collect(),
         plan: limits.plan.iter().map(step).collect(),
     }
 }
 
 fn step(step: &Step) -> pb::PlanStep {
-    pb::PlanStep { channel: step.channel.as_str().to_owned(), wait: step.wait.map(micros).unwrap_or_default() }
+    pb::PlanStep {
+        channel: step.channel.as_str().to_owned(),
+        wait: step.wait.map(micros).unwrap_or_default(),
+    }
 }
 
 fn outcome(outcome: Outcome) -> pb::Outcome {

@@ -53,45 +53,102 @@ pub(super) fn encode(event: &Event) -> pb::Event {
         caller: text(event.caller.as_ref().map(|caller| caller.as_str())),
         agent: text(event.agent.as_ref().map(|agent| agent.as_str())),
         contact: text(event.contact.as_ref().map(|contact| contact.as_str())),
-        verification: event.verification.map_or_else(String::new, |id| id.to_string()),
+        verification: event
+            .verification
+            .map_or_else(String::new, |id| id.to_string()),
         action: text(event.action.as_ref().map(|action| action.as_str())),
         what: what.to_owned(),
-        details: details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        details: details
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     }
 }
 
 fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
     match what {
         What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),
-        What::PassedOver { channel, why } => {
-            ("passed_over", vec![("channel", channel.as_str().to_owned()), ("reason", why.reason().to_owned())])
-        }
+        What::PassedOver { channel, why } => (
+            "passed_over",
+            vec![
+                ("channel", channel.as_str().to_owned()),
+                ("reason", why.reason().to_owned()),
+            ],
+        ),
         What::Resent { channel } => ("resent", vec![("channel", channel.as_str().to_owned())]),
         What::MovedOn { channel } => ("moved_on", vec![("channel", channel.as_str().to_owned())]),
-        What::Checked { judgement: Judgement::Approved } => ("checked", vec![("verdict", "approved".to_owned())]),
-        What::Checked { judgement: Judgement::Wrong { left } } => {
-            ("checked", vec![("verdict", "wrong".to_owned()), ("left", left.to_string())])
-        }
-        What::Refused { call, reason, quota } => {
+        What::Checked {
+            judgement: Judgement::Approved,
+        } => ("checked", vec![("verdict", "approved".to_owned())]),
+        What::Checked {
+            judgement: Judgement::Wrong { left },
+        } => (
+            "checked",
+            vec![("verdict", "wrong".to_owned()), ("left", left.to_string())],
+        ),
+        What::Refused {
+            call,
+            reason,
+            quota,
+        } => {
             let quota = quota.map(|quota| ("quota", quota.as_str().to_owned()));
-            let details = [("call", (*call).to_owned()), ("reason", (*reason).to_owned())];
+            let details = [
+                ("call", (*call).to_owned()),
+                ("reason", (*reason).to_owned()),
+            ];
             ("refused", details.into_iter().chain(quota).collect())
         }
         What::WouldRefuse { quota } => ("would_refuse", vec![("quota", quota.as_str().to_owned())]),
-        What::Closed { outcome } => ("closed", vec![("outcome", outcome_word(*outcome).to_owned())]),
-        What::Sent { channel, sender } => ("sent", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())]),
-        What::SendFailed { channel, reason } => {
-            ("send_failed", vec![("channel", channel.as_str().to_owned()), ("reason", reason.clone())])
+        What::Closed { outcome } => (
+            "closed",
+            vec![("outcome", outcome_word(*outcome).to_owned())],
+        ),
+        What::Sent { channel, sender } => (
+            "sent",
+            vec![
+                ("channel", channel.as_str().to_owned()),
+                ("sender", sender.clone()),
+            ],
+        ),
+        What::SendFailed { channel, reason } => (
+            "send_failed",
+            vec![
+                ("channel", channel.as_str().to_owned()),
+                ("reason", reason.clone()),
+            ],
+        ),
+        What::Delivered { channel, sender } => (
+            "delivered",
+            vec![
+                ("channel", channel.as_str().to_owned()),
+                ("sender", sender.clone()),
+            ],
+        ),
+        What::Undelivered {
+            channel,
+            sender,
+            reason,
+        } => {
+            let details = [
+                ("channel", channel.as_str()),
+                ("sender", sender),
+                ("reason", reason),
+            ];
+            (
+                "undelivered",
+                details
+                    .map(|(name, value)| (name, value.to_owned()))
+                    .to_vec(),
+            )
         }
-        What::Delivered { channel, sender } => {
-            ("delivered", vec![("channel", channel.as_str().to_owned()), ("sender", sender.clone())])
-        }
-        What::Undelivered { channel, sender, reason } => {
-            let details = [("channel", channel.as_str()), ("sender", sender), ("reason", reason)];
-            ("undelivered", details.map(|(name, value)| (name, value.to_owned())).to_vec())
-        }
-        What::ApprovedAfterFailures { failures } => ("approved_after_failures", vec![("failures", failures.to_string())]),
-        What::Disabled { origin } => ("disabled", vec![("origin", origin_word(*origin).to_owned())]),
+        What::ApprovedAfterFailures { failures } => (
+            "approved_after_failures",
+            vec![("failures", failures.to_string())],
+        ),
+        What::Disabled { origin } => (
+            "disabled",
+            vec![("origin", origin_word(*origin).to_owned())],
+        ),
     }
 }
 

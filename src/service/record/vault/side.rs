@@ -23,8 +23,17 @@ impl Vault {
     pub fn close_side(&self, key: &SubjectKey, record: &SideRecord) -> Blob {
         let token = fresh(&*self.entropy);
         let plain = encode(record).encode_to_vec();
-        let bytes = seal::seal(&self.keyring, Context::Side(key), record.version, token, plain);
-        Blob { token, bytes: bytes.into() }
+        let bytes = seal::seal(
+            &self.keyring,
+            Context::Side(key),
+            record.version,
+            token,
+            plain,
+        );
+        Blob {
+            token,
+            bytes: bytes.into(),
+        }
     }
 
     /// Opens a side record.
@@ -33,30 +42,44 @@ impl Vault {
     /// [`VaultError`]; a subject record is none.
     pub fn open_side(&self, key: &SubjectKey, blob: &Blob) -> Result<SideRecord, VaultError> {
         let (version, plain) = seal::open(&self.keyring, Context::Side(key), &blob.bytes)?;
-        decode(version, pb::SideRecord::decode(plain.as_slice()).map_err(|_| NO_MEANING)?)
+        decode(
+            version,
+            pb::SideRecord::decode(plain.as_slice()).map_err(|_| NO_MEANING)?,
+        )
     }
 }
 
 fn encode(record: &SideRecord) -> pb::SideRecord {
     use pb::side_record::Side as Stored;
     let side = match &record.side {
-        Side::Breaker(breaker) => Stored::Breaker(pb::Breaker { state: Some(state(breaker)) }),
-        Side::Delivery { verification, delivery } => Stored::Delivery(pb::DeliveryPlace {
+        Side::Breaker(breaker) => Stored::Breaker(pb::Breaker {
+            state: Some(state(breaker)),
+        }),
+        Side::Delivery {
+            verification,
+            delivery,
+        } => Stored::Delivery(pb::DeliveryPlace {
             subject: verification.subject.0.to_vec(),
             random: verification.random.to_vec(),
             delivery: delivery.0.to_vec(),
         }),
     };
-    pb::SideRecord { until: record.until.as_micros(), side: Some(side) }
+    pb::SideRecord {
+        until: record.until.as_micros(),
+        side: Some(side),
+    }
 }
 
 fn state(breaker: &Breaker) -> pb::breaker::State {
     use pb::breaker::State;
-    let open = |until: &Timestamp, times: &u32| pb::BreakerOpen { until: until.as_micros(), times: *times };
+    let open = |until: &Timestamp, times: &u32| pb::BreakerOpen {
+        until: until.as_micros(),
+        times: *times,
+    };
     match breaker {
-        Breaker::Closed { failed } => {
-            State::Closed(pb::BreakerClosed { failed: failed.iter().map(|delivery| delivery.0.to_vec()).collect() })
-        }
+        Breaker::Closed { failed } => State::Closed(pb::BreakerClosed {
+            failed: failed.iter().map(|delivery| delivery.0.to_vec()).collect(),
+        }),
         Breaker::Open { until, times } => State::Open(open(until, times)),
         Breaker::HalfOpen { until, times } => State::HalfOpen(open(until, times)),
     }
@@ -67,22 +90,40 @@ fn decode(version: u64, stored: pb::SideRecord) -> Result<SideRecord, VaultError
     let side = match stored.side.ok_or(NO_MEANING)? {
         Stored::Breaker(stored) => Side::Breaker(breaker(stored)?),
         Stored::Delivery(place) => Side::Delivery {
-            verification: VerificationId { subject: SubjectKey(array(&place.subject)?), random: array(&place.random)? },
+            verification: VerificationId {
+                subject: SubjectKey(array(&place.subject)?),
+                random: array(&place.random)?,
+            },
             delivery: DeliveryId(array(&place.delivery)?),
         },
     };
-    Ok(SideRecord { version, until: Timestamp::from_micros(stored.until), side })
+    Ok(SideRecord {
+        version,
+        until: Timestamp::from_micros(stored.until),
+        side,
+    })
 }
 
 fn breaker(stored: pb::Breaker) -> Result<Breaker, VaultError> {
     use pb::breaker::State;
     Ok(match stored.state.ok_or(NO_MEANING)? {
         State::Closed(closed) => {
-            let failed = closed.failed.iter().map(|delivery| Ok(DeliveryId(array(delivery)?)));
-            Breaker::Closed { failed: failed.collect::<Result<_, VaultError>>()? }
+            let failed = closed
+                .failed
+                .iter()
+                .map(|delivery| Ok(DeliveryId(array(delivery)?)));
+            Breaker::Closed {
+                failed: failed.collect::<Result<_, VaultError>>()?,
+            }
         }
-        State::Open(open) => Breaker::Open { until: Timestamp::from_micros(open.until), times: open.times },
-        State::HalfOpen(open) => Breaker::HalfOpen { until: Timestamp::from_micros(open.until), times: open.times },
+        State::Open(open) => Breaker::Open {
+            until: Timestamp::from_micros(open.until),
+            times: open.times,
+        },
+        State::HalfOpen(open) => Breaker::HalfOpen {
+            until: Timestamp::from_micros(open.until),
+            times: open.times,
+        },
     })
 }
 

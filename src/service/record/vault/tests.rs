@@ -15,7 +15,10 @@ use crate::{
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
         delivery::{DeliveryStatus, plan::Step, route::Refusals},
-        ids::{ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId, VerificationId},
+        ids::{
+            ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId,
+            VerificationId,
+        },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         time::{Generation, Now, Timestamp},
         verification::{
@@ -28,17 +31,27 @@ use crate::{
 };
 
 /// Seals in one process.
-const SEALS: usize = if option_env!("COUNTERSIGN_CAMPAIGN").is_some() { 10_000_000 } else { 200_000 };
+const SEALS: usize = if option_env!("COUNTERSIGN_CAMPAIGN").is_some() {
+    10_000_000
+} else {
+    200_000
+};
 const NAMES: [u8; SECRET_BYTES] = [1; SECRET_BYTES];
 const MASTER: [u8; SECRET_BYTES] = [2; SECRET_BYTES];
 
 fn vault() -> Vault {
     let ring = [(Kid::parse("k1").unwrap(), Secret::new(MASTER))];
-    Vault::new(Arc::new(Keyring::new(&Secret::new(NAMES), &ring).unwrap()), Arc::new(SystemEntropy::default()))
+    Vault::new(
+        Arc::new(Keyring::new(&Secret::new(NAMES), &ring).unwrap()),
+        Arc::new(SystemEntropy::default()),
+    )
 }
 
 fn a_start(vault: &Vault) -> Start {
-    let (tenant, subject) = (TenantId::parse("tenant").unwrap(), SubjectId::parse("somebody").unwrap());
+    let (tenant, subject) = (
+        TenantId::parse("tenant").unwrap(),
+        SubjectId::parse("somebody").unwrap(),
+    );
     let key = vault.keyring.subject_key(&tenant, &subject);
     Start {
         tenant,
@@ -60,13 +73,22 @@ fn a_start(vault: &Vault) -> Start {
             attempts: 5,
             sends: 4,
             resend_cooldown: Duration::from_secs(30),
-            separators: Separators { space: true, hyphen: true },
+            separators: Separators {
+                space: true,
+                hyphen: true,
+            },
             entry_modes: EntryMode::ALL.to_vec(),
             channels: Channel::ALL.to_vec(),
             plan: Vec::new(),
         },
-        request: RequestMark { id: [3; 16], body: [4; 16] },
-        id: VerificationId { subject: key, random: fresh(&*vault.entropy) },
+        request: RequestMark {
+            id: [3; 16],
+            body: [4; 16],
+        },
+        id: VerificationId {
+            subject: key,
+            random: fresh(&*vault.entropy),
+        },
         delivery: DeliveryId(fresh(&*vault.entropy)),
         nonce: fresh(&*vault.entropy),
         event_salt: fresh(&*vault.entropy),
@@ -92,11 +114,23 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     let (now, generation) = (Now::new(at, at), Generation([5; 16]));
     let tests = TestRecipients::default();
     let (keyring, rules) = (&vault.keyring, &rules);
-    let cx = DecideContext { now, generation, forgot_at: None, keyring, rules, refused: None, tests: &tests };
+    let cx = DecideContext {
+        now,
+        generation,
+        forgot_at: None,
+        keyring,
+        rules,
+        refused: None,
+        tests: &tests,
+    };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
     let record = written(start(None, command, &cx));
-    let code = record.verifications[0].code(&vault.keyring, &TestRecipients::default()).unwrap().expose().to_owned();
+    let code = record.verifications[0]
+        .code(&vault.keyring, &TestRecipients::default())
+        .unwrap()
+        .expose()
+        .to_owned();
     let guess = if code == "271828" { "314159" } else { "271828" };
     let command = Check {
         target: Target { tenant, caller, id },
@@ -104,7 +138,11 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
         guess: Guess::parse(guess).unwrap(),
         entry_mode: EntryMode::Portal,
     };
-    (id.subject, written(check(Some(record), &command, &cx)), guess.to_owned())
+    (
+        id.subject,
+        written(check(Some(record), &command, &cx)),
+        guess.to_owned(),
+    )
 }
 
 #[test]
@@ -113,14 +151,23 @@ fn a_record_comes_back_as_it_went_in() {
     let (key, mut record, _) = a_record(&vault);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
-    record.verifications[0].deliveries[0].status = DeliveryStatus::Undelivered { reason: "30003".to_owned() };
+    record.verifications[0].deliveries[0].status = DeliveryStatus::Undelivered {
+        reason: "30003".to_owned(),
+    };
     if let Phase::Pending(pending) = &mut record.verifications[0].phase {
         pending.limits.plan = vec![
-            Step { channel: Channel::Email, wait: Some(Duration::from_secs(20)) },
-            Step { channel: Channel::Sms, wait: None },
+            Step {
+                channel: Channel::Email,
+                wait: Some(Duration::from_secs(20)),
+            },
+            Step {
+                channel: Channel::Sms,
+                wait: None,
+            },
         ];
     }
-    record.verifications[0].deliveries[0].reference = ProviderReference::parse(&"x".repeat(128)).ok();
+    record.verifications[0].deliveries[0].reference =
+        ProviderReference::parse(&"x".repeat(128)).ok();
     record.verifications[0].deliveries[0].refusals = Refusals::default().with(1).with(7);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
@@ -142,8 +189,14 @@ fn code_03_an_unsealed_record_holds_no_code_and_no_digest_of_one() {
     let vault = vault();
     let (_, record, _) = a_record(&vault);
     let plain = encode::record(&record).encode_to_vec();
-    let windows: HashSet<[u8; 16]> = plain.windows(16).map(|window| window.try_into().unwrap()).collect();
-    let texts: HashSet<&[u8]> = plain.windows(6).filter(|window| window.iter().all(u8::is_ascii_digit)).collect();
+    let windows: HashSet<[u8; 16]> = plain
+        .windows(16)
+        .map(|window| window.try_into().unwrap())
+        .collect();
+    let texts: HashSet<&[u8]> = plain
+        .windows(6)
+        .filter(|window| window.iter().all(u8::is_ascii_digit))
+        .collect();
     // Every key that the process has but the code subkey, used as it is.
     let keys = [NAMES, MASTER].map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
     let is_there = |digest: &[u8]| windows.contains(&digest[..16]);
@@ -151,9 +204,16 @@ fn code_03_an_unsealed_record_holds_no_code_and_no_digest_of_one() {
         let candidate = format!("{number:06}");
         assert!(!texts.contains(candidate.as_bytes()), "{candidate}");
         for algorithm in [&digest::SHA256, &digest::SHA1_FOR_LEGACY_USE_ONLY] {
-            assert!(!is_there(digest::digest(algorithm, candidate.as_bytes()).as_ref()), "{candidate}");
+            assert!(
+                !is_there(digest::digest(algorithm, candidate.as_bytes()).as_ref()),
+                "{candidate}"
+            );
         }
-        assert!(keys.iter().all(|key| !is_there(hmac::sign(key, candidate.as_bytes()).as_ref())), "{candidate}");
+        assert!(
+            keys.iter()
+                .all(|key| !is_there(hmac::sign(key, candidate.as_bytes()).as_ref())),
+            "{candidate}"
+        );
     }
     // The search can find: the record's own fingerprint is one of the windows.
     assert!(is_there(&record.verifications[0].answers[0].fingerprint));
@@ -168,27 +228,51 @@ fn seal_03_nonces_never_repeat_and_are_not_the_version() {
         let blob = vault.close(&key, &record);
         assert!(seen.insert(blob.token), "a nonce came again");
         let nonce_at = 2 + "k1".len() + 8;
-        assert_eq!(blob.bytes[nonce_at..nonce_at + 12], blob.token, "the compare token is the nonce");
+        assert_eq!(
+            blob.bytes[nonce_at..nonce_at + 12],
+            blob.token,
+            "the compare token is the nonce"
+        );
     }
 }
 
 #[test]
 fn seal_07_what_names_a_record_comes_from_a_key() {
-    let (tenant, subject) = (TenantId::parse("tenant").unwrap(), SubjectId::parse("somebody").unwrap());
+    let (tenant, subject) = (
+        TenantId::parse("tenant").unwrap(),
+        SubjectId::parse("somebody").unwrap(),
+    );
     let named = |names: [u8; SECRET_BYTES], master: [u8; SECRET_BYTES]| {
         let ring = [(Kid::parse("k1").unwrap(), Secret::new(master))];
-        Keyring::new(&Secret::new(names), &ring).unwrap().subject_key(&tenant, &subject)
+        Keyring::new(&Secret::new(names), &ring)
+            .unwrap()
+            .subject_key(&tenant, &subject)
     };
-    assert_eq!(named(NAMES, MASTER), named(NAMES, [9; SECRET_BYTES]), "rotation orphans nothing");
-    assert_ne!(named(NAMES, MASTER), named([9; SECRET_BYTES], MASTER), "without the secret nobody can find a subject");
+    assert_eq!(
+        named(NAMES, MASTER),
+        named(NAMES, [9; SECRET_BYTES]),
+        "rotation orphans nothing"
+    );
+    assert_ne!(
+        named(NAMES, MASTER),
+        named([9; SECRET_BYTES], MASTER),
+        "without the secret nobody can find a subject"
+    );
 }
 
 #[test]
 fn seal_10_no_debug_output_shows_a_secret() {
     let vault = vault();
     let (_, record, guess) = a_record(&vault);
-    let code = record.verifications[0].code(&vault.keyring, &TestRecipients::default()).unwrap();
-    let shown = format!("{record:?} {:?} {code:?} {:?} {:?}", a_start(&vault), Guess::parse(&guess), vault.keyring);
+    let code = record.verifications[0]
+        .code(&vault.keyring, &TestRecipients::default())
+        .unwrap();
+    let shown = format!(
+        "{record:?} {:?} {code:?} {:?} {:?}",
+        a_start(&vault),
+        Guess::parse(&guess),
+        vault.keyring
+    );
     for secret in [code.expose(), guess.as_str(), "anna@", "somebody"] {
         assert!(!shown.contains(secret), "{secret} is in {shown}");
     }
@@ -201,10 +285,18 @@ fn an_event_cannot_be_read_without_its_record() {
     let event = Event::of(
         &record.verifications[0],
         Timestamp::from_micros(7),
-        crate::domain::audit::event::What::Started { channel: Channel::Email },
+        crate::domain::audit::event::What::Started {
+            channel: Channel::Email,
+        },
     );
     let sealed = vault.close_event(&key, Some(&record.event_salt), &event);
-    assert_eq!(vault.open_event(&key, Some(&record.event_salt), &sealed).unwrap().what, "started");
+    assert_eq!(
+        vault
+            .open_event(&key, Some(&record.event_salt), &sealed)
+            .unwrap()
+            .what,
+        "started"
+    );
     assert!(vault.open_event(&key, None, &sealed).is_err());
     assert!(vault.open_event(&key, Some(&[0; 16]), &sealed).is_err());
 }

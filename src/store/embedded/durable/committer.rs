@@ -24,9 +24,17 @@ const QUEUE_MAX: usize = 4 * BATCH_MAX;
 /// What there is to write.
 pub(super) enum Job {
     /// A change that somebody waits for.
-    Commit { commit: Commit, at: Timestamp, answer: oneshot::Sender<Committed> },
+    Commit {
+        commit: Commit,
+        at: Timestamp,
+        answer: oneshot::Sender<Committed>,
+    },
     /// An event that nobody waits for.
-    Append { key: SubjectKey, event: SealedEvent, at: Timestamp },
+    Append {
+        key: SubjectKey,
+        event: SealedEvent,
+        at: Timestamp,
+    },
 }
 
 /// The way to the committer. Dropping it waits until everything that is queued is written.
@@ -39,8 +47,13 @@ impl Queue {
     /// Starts the thread.
     pub(super) fn start(committer: Committer) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let thread = thread::Builder::new().name("store-committer".to_owned()).spawn(move || committer.run(queue))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("store-committer".to_owned())
+            .spawn(move || committer.run(queue))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Has no commit failed yet?
@@ -49,26 +62,43 @@ impl Queue {
     }
 
     /// Has a change written, and waits until it is durable.
-    pub(super) async fn commit(&self, commit: Commit, at: Timestamp) -> Result<Committed, StoreError> {
+    pub(super) async fn commit(
+        &self,
+        commit: Commit,
+        at: Timestamp,
+    ) -> Result<Committed, StoreError> {
         let (answer, committed) = oneshot::channel();
-        self.open()?.send(Job::Commit { commit, at, answer }).await.map_err(|_| stopped())?;
+        self.open()?
+            .send(Job::Commit { commit, at, answer })
+            .await
+            .map_err(|_| stopped())?;
         // A failed transaction answers nobody.
         committed.await.map_err(|_| stopped())
     }
 
     /// Has an event written at some time.
-    pub(super) fn append(&self, key: SubjectKey, event: SealedEvent, at: Timestamp) -> Result<(), StoreError> {
-        self.open()?.try_send(Job::Append { key, event, at }).map_err(|refused| {
-            metrics::counter!(EVENTS_LOST).increment(1);
-            match refused {
-                mpsc::error::TrySendError::Full(_) => StoreError::Full,
-                mpsc::error::TrySendError::Closed(_) => stopped(),
-            }
-        })
+    pub(super) fn append(
+        &self,
+        key: SubjectKey,
+        event: SealedEvent,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.open()?
+            .try_send(Job::Append { key, event, at })
+            .map_err(|refused| {
+                metrics::counter!(EVENTS_LOST).increment(1);
+                match refused {
+                    mpsc::error::TrySendError::Full(_) => StoreError::Full,
+                    mpsc::error::TrySendError::Closed(_) => stopped(),
+                }
+            })
     }
 
     fn open(&self) -> Result<&mpsc::Sender<Job>, StoreError> {
-        self.jobs.as_ref().filter(|jobs| !jobs.is_closed()).ok_or_else(stopped)
+        self.jobs
+            .as_ref()
+            .filter(|jobs| !jobs.is_closed())
+            .ok_or_else(stopped)
     }
 }
 
@@ -102,7 +132,10 @@ impl Committer {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             match self.write(&batch) {
-                Ok(outcomes) => batch.drain(..).zip(outcomes).for_each(|(job, outcome)| self.answer(job, outcome)),
+                Ok(outcomes) => batch
+                    .drain(..)
+                    .zip(outcomes)
+                    .for_each(|(job, outcome)| self.answer(job, outcome)),
                 Err(error) => {
                     // First, so that nobody who is told of the failure can load what is not known.
                     queue.close();
@@ -123,7 +156,10 @@ impl Committer {
         // guard against contents forged to fit the checksum, and all that is written here is sealed.
         let write = self.db.begin_write()?;
         let mut tables = Tables::open(&write)?;
-        let outcomes: Vec<_> = batch.iter().map(|job| self.write_job(job, &mut tables)).collect::<Result<_, _>>()?;
+        let outcomes: Vec<_> = batch
+            .iter()
+            .map(|job| self.write_job(job, &mut tables))
+            .collect::<Result<_, _>>()?;
         let lost = tables.finish(EVENTS_MAX)?;
         if outcomes.contains(&Committed::Done) {
             write.commit()?;
@@ -136,15 +172,27 @@ impl Committer {
 
     fn write_job(&self, job: &Job, tables: &mut Tables<'_>) -> Result<Committed, redb::Error> {
         match job {
-            Job::Commit { commit, .. } if commit.generation != self.generation => Ok(Committed::Conflict),
-            Job::Commit { commit, at, answer: _ } => tables.commit(commit, *at),
-            Job::Append { key, event, at } => tables.append(*key, event, *at).map(|()| Committed::Done),
+            Job::Commit { commit, .. } if commit.generation != self.generation => {
+                Ok(Committed::Conflict)
+            }
+            Job::Commit {
+                commit,
+                at,
+                answer: _,
+            } => tables.commit(commit, *at),
+            Job::Append { key, event, at } => {
+                tables.append(*key, event, *at).map(|()| Committed::Done)
+            }
         }
     }
 
     fn answer(&self, job: Job, outcome: Committed) {
         match job {
-            Job::Commit { commit, at: _, answer } => {
+            Job::Commit {
+                commit,
+                at: _,
+                answer,
+            } => {
                 match outcome {
                     Committed::Done => self.watchers.notify(&commit.key),
                     Committed::Conflict => {}

@@ -58,8 +58,16 @@ impl Disk {
     fn after_crash(&self, mut survives: impl FnMut() -> bool) -> Self {
         let platter = lock(&self.0);
         let mut image = platter.synced.clone();
-        platter.unsynced.iter().filter(|_| survives()).for_each(|survivor| change(&mut image, survivor));
-        Self(Arc::new(Mutex::new(Platter { seen: image.clone(), synced: image, ..Platter::default() })))
+        platter
+            .unsynced
+            .iter()
+            .filter(|_| survives())
+            .for_each(|survivor| change(&mut image, survivor));
+        Self(Arc::new(Mutex::new(Platter {
+            seen: image.clone(),
+            synced: image,
+            ..Platter::default()
+        })))
     }
 
     fn work(&self, work: impl FnOnce(&mut Platter)) -> io::Result<()> {
@@ -82,7 +90,10 @@ impl redb::StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let platter = lock(&self.0);
         let from = usize::try_from(offset).unwrap();
-        let bytes = platter.seen.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let bytes = platter
+            .seen
+            .get(from..from + out.len())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())
     }
@@ -108,7 +119,10 @@ impl redb::StorageBackend for Disk {
             let mut data = data;
             while !data.is_empty() {
                 let (sector, rest) = data.split_at(data.len().min(SECTOR - offset % SECTOR));
-                let sector = Change::Sector { offset, bytes: sector.to_vec() };
+                let sector = Change::Sector {
+                    offset,
+                    bytes: sector.to_vec(),
+                };
                 change(&mut platter.seen, &sector);
                 platter.unsynced.push(sector);
                 offset += data.len() - rest.len();
@@ -120,21 +134,31 @@ impl redb::StorageBackend for Disk {
 
 /// Starts on what the disk holds, and crashes after so many changes.
 fn start(disk: &Disk, data_dir: &Path, crash_after: Option<u32>) -> Result<Durable, OpenCause> {
-    let db = Database::builder().create_with_backend(disk.clone()).unwrap();
+    let db = Database::builder()
+        .create_with_backend(disk.clone())
+        .unwrap();
     lock(&disk.0).left = crash_after;
     Durable::start(db, data_dir, ManualClock::start(), &Counter::default())
 }
 
 /// The n-th change of a client: everything in it tells who made it and when.
 fn nth(client: u8, n: u8, generation: Generation) -> Commit {
-    let token = |n| [[client, n].as_slice(), &[0; 10]].concat().try_into().unwrap();
+    let token = |n| {
+        [[client, n].as_slice(), &[0; 10]]
+            .concat()
+            .try_into()
+            .unwrap()
+    };
     let size = 10 + 700 * usize::from(n);
     Commit {
         key: key(client),
         expect: (n > 1).then(|| token(n - 1)),
         generation,
         write: Write::Put {
-            blob: Blob { token: token(n), bytes: vec![n; size].into() },
+            blob: Blob {
+                token: token(n),
+                bytes: vec![n; size].into(),
+            },
             wake_at: Some(due_at(client, n)),
             keep_until: None,
         },
@@ -151,8 +175,17 @@ fn due_at(client: u8, n: u8) -> Timestamp {
 async fn client(store: Arc<Durable>, client: u8) -> u8 {
     for n in 1..=COMMITS {
         let Ok(committed) = store.commit(nth(client, n, store.generation)).await else {
-            assert!(store.load(&key(client)).await.is_err(), "nobody may load what is not known");
-            assert!(store.commit(nth(client, n, store.generation)).await.is_err(), "it goes on failing");
+            assert!(
+                store.load(&key(client)).await.is_err(),
+                "nobody may load what is not known"
+            );
+            assert!(
+                store
+                    .commit(nth(client, n, store.generation))
+                    .await
+                    .is_err(),
+                "it goes on failing"
+            );
             return n - 1;
         };
         assert_eq!(committed, Committed::Done);
@@ -169,21 +202,40 @@ async fn found(store: &Durable) -> BTreeMap<u8, u8> {
         let blob = store.load(&key(client)).await.unwrap().blob;
         let last = blob.as_ref().map_or(0, |blob| blob.token[1]);
         let whole = (last > 0).then(|| nth(client, last, store.generation).write);
-        let stored = blob.map(|blob| Write::Put { blob, wake_at: Some(due_at(client, last)), keep_until: None });
+        let stored = blob.map(|blob| Write::Put {
+            blob,
+            wake_at: Some(due_at(client, last)),
+            keep_until: None,
+        });
         assert_eq!(format!("{stored:?}"), format!("{whole:?}"), "the record");
-        assert_eq!(due.keys.iter().filter(|due| **due == key(client)).count(), usize::from(last > 0), "its due entry");
-        let of_client = events.iter().filter(|event| event.key == key(client)).map(|event| event.sealed.clone());
+        assert_eq!(
+            due.keys.iter().filter(|due| **due == key(client)).count(),
+            usize::from(last > 0),
+            "its due entry"
+        );
+        let of_client = events
+            .iter()
+            .filter(|event| event.key == key(client))
+            .map(|event| event.sealed.clone());
         let expected = (1..=last).flat_map(|n| [vec![client, n, 0], vec![client, n, 1]]);
-        assert!(of_client.eq(expected), "the events of client {client} up to its change {last}");
+        assert!(
+            of_client.eq(expected),
+            "the events of client {client} up to its change {last}"
+        );
         found.insert(client, last);
     }
-    assert_eq!(due.keys.len(), found.values().filter(|last| **last > 0).count());
+    assert_eq!(
+        due.keys.len(),
+        found.values().filter(|last| **last > 0).count()
+    );
     found
 }
 
 /// Lets clients commit until the disk crashes; says how many changes of each were acknowledged.
 async fn acknowledged(disk: &Disk, data_dir: &Path, crash_after: u32) -> BTreeMap<u8, u8> {
-    let Ok(store) = start(disk, data_dir, Some(crash_after)) else { return BTreeMap::new() };
+    let Ok(store) = start(disk, data_dir, Some(crash_after)) else {
+        return BTreeMap::new();
+    };
     let store = Arc::new(store);
     let mut clients = tokio::task::JoinSet::new();
     for n in 1..=CLIENTS {

@@ -30,7 +30,13 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
 /// making was cut off, so it is made under another name.
 fn make(path: &Path, builder: &Builder) -> Result<Option<Database>, OpenCause> {
     let draft = draft_of(path);
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&draft).map_err(cause(&draft))?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&draft)
+        .map_err(cause(&draft))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenCause::InUse),
@@ -62,7 +68,10 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 /// Tells which file it is about.
 pub(super) fn cause(path: &Path) -> impl Fn(io::Error) -> OpenCause {
-    move |reason| OpenCause::File { path: path.to_path_buf(), reason }
+    move |reason| OpenCause::File {
+        path: path.to_path_buf(),
+        reason,
+    }
 }
 
 /// Renames durably: syncing a file does not sync its name.
@@ -76,5 +85,7 @@ fn draft_of(path: &Path) -> PathBuf {
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }

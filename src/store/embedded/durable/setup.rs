@@ -18,13 +18,20 @@ use crate::{
 pub(super) const GENERATION_FILE: &str = "generation";
 
 /// Checks the format and settles the generation, which is a new one unless the database and the file agree.
-pub(super) fn set_up(db: &Database, data_dir: &Path, entropy: &dyn Entropy) -> Result<Generation, OpenCause> {
+pub(super) fn set_up(
+    db: &Database,
+    data_dir: &Path,
+    entropy: &dyn Entropy,
+) -> Result<Generation, OpenCause> {
     let path = data_dir.join(GENERATION_FILE);
     let in_file = read_generation(&path).map_err(file::cause(&path))?;
     let write = db.begin_write()?;
     let is_new = set_format(&write)?;
     Tables::open(&write)?;
-    let in_database = write.open_table(IDS)?.get(GENERATION_KEY)?.map(|id| Generation(*id.value()));
+    let in_database = write
+        .open_table(IDS)?
+        .get(GENERATION_KEY)?
+        .map(|id| Generation(*id.value()));
     let generation = match (in_database, in_file) {
         (Some(known), Some(same)) if known == same => known,
         (Some(_) | None, Some(_) | None) => Generation(fresh(entropy)),
@@ -39,10 +46,13 @@ pub(super) fn set_up(db: &Database, data_dir: &Path, entropy: &dyn Entropy) -> R
             "the database and this file disagree, so the database may be a restored copy: live verifications must start again"
         );
     }
-    write.open_table(IDS)?.insert(GENERATION_KEY, &generation.0)?;
+    write
+        .open_table(IDS)?
+        .insert(GENERATION_KEY, &generation.0)?;
     write.commit()?;
     // A crash before this line leaves two that differ: the next opening makes a new one again.
-    file::replace(&path, &format!("{}\n", hex::encode(generation.0))).map_err(file::cause(&path))?;
+    file::replace(&path, &format!("{}\n", hex::encode(generation.0)))
+        .map_err(file::cause(&path))?;
     Ok(generation)
 }
 
@@ -53,7 +63,12 @@ fn set_format(write: &WriteTransaction) -> Result<bool, OpenCause> {
     let found = numbers.get(FORMAT_KEY)?.map(|found| found.value());
     match found {
         Some(FORMAT) => {}
-        Some(found) => return Err(OpenCause::Format { found, known: FORMAT }),
+        Some(found) => {
+            return Err(OpenCause::Format {
+                found,
+                known: FORMAT,
+            });
+        }
         None if is_new => {
             numbers.insert(FORMAT_KEY, FORMAT)?;
         }
@@ -70,5 +85,7 @@ fn read_generation(path: &Path) -> io::Result<Option<Generation>> {
         Err(error) => return Err(error),
     };
     let mut id = [0; 16];
-    Ok(hex::decode_to_slice(text.trim_ascii(), &mut id).is_ok().then_some(Generation(id)))
+    Ok(hex::decode_to_slice(text.trim_ascii(), &mut id)
+        .is_ok()
+        .then_some(Generation(id)))
 }

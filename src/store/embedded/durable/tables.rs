@@ -1,6 +1,8 @@
 //! The tables of the database file, and the writes that keep them consistent.
 
-use redb::{Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+};
 
 use crate::{
     domain::{ids::SubjectKey, time::Timestamp},
@@ -53,15 +55,34 @@ impl<'t> Tables<'t> {
     /// Opens them, and makes those that are not there yet.
     pub(super) fn open(write: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let numbers = write.open_table(NUMBERS)?;
-        let last_cursor = numbers.get(LAST_CURSOR_KEY)?.map_or(0, |cursor| cursor.value());
-        let (records, due, events) = (write.open_table(RECORDS)?, write.open_table(DUE)?, write.open_table(EVENTS)?);
-        Ok(Self { numbers, records, due, events, last_cursor })
+        let last_cursor = numbers
+            .get(LAST_CURSOR_KEY)?
+            .map_or(0, |cursor| cursor.value());
+        let (records, due, events) = (
+            write.open_table(RECORDS)?,
+            write.open_table(DUE)?,
+            write.open_table(EVENTS)?,
+        );
+        Ok(Self {
+            numbers,
+            records,
+            due,
+            events,
+            last_cursor,
+        })
     }
 
     /// Writes a change with its due entry and events, or nothing if the record is another.
-    pub(super) fn commit(&mut self, commit: &Commit, at: Timestamp) -> Result<Committed, redb::Error> {
+    pub(super) fn commit(
+        &mut self,
+        commit: &Commit,
+        at: Timestamp,
+    ) -> Result<Committed, redb::Error> {
         let key = &commit.key.0;
-        let found = self.records.get(key)?.map(|row| (*row.value().0, row.value().1));
+        let found = self
+            .records
+            .get(key)?
+            .map(|row| (*row.value().0, row.value().1));
         if found.map(|(token, _)| token) != commit.expect {
             return Ok(Committed::Conflict);
         }
@@ -69,9 +90,14 @@ impl<'t> Tables<'t> {
             self.due.remove((wake_at, key))?;
         }
         match &commit.write {
-            Write::Put { blob, wake_at, keep_until: _ } => {
+            Write::Put {
+                blob,
+                wake_at,
+                keep_until: _,
+            } => {
                 let wake_at = wake_at.map(Timestamp::as_micros);
-                self.records.insert(key, (&blob.token, wake_at, &*blob.bytes))?;
+                self.records
+                    .insert(key, (&blob.token, wake_at, &*blob.bytes))?;
                 if let Some(wake_at) = wake_at {
                     self.due.insert((wake_at, key), ())?;
                 }
@@ -80,14 +106,23 @@ impl<'t> Tables<'t> {
                 self.records.remove(key)?;
             }
         }
-        commit.events.iter().try_for_each(|event| self.append(commit.key, event, at))?;
+        commit
+            .events
+            .iter()
+            .try_for_each(|event| self.append(commit.key, event, at))?;
         Ok(Committed::Done)
     }
 
     /// Appends an event.
-    pub(super) fn append(&mut self, key: SubjectKey, event: &SealedEvent, at: Timestamp) -> Result<(), redb::Error> {
+    pub(super) fn append(
+        &mut self,
+        key: SubjectKey,
+        event: &SealedEvent,
+        at: Timestamp,
+    ) -> Result<(), redb::Error> {
         self.last_cursor += 1;
-        self.events.insert(self.last_cursor, (at.as_micros(), &key.0, event.as_slice()))?;
+        self.events
+            .insert(self.last_cursor, (at.as_micros(), &key.0, event.as_slice()))?;
         Ok(())
     }
 
@@ -103,12 +138,20 @@ impl<'t> Tables<'t> {
 }
 
 /// Drops at most `limit` events that were written before `end`, the oldest first; says how many.
-pub(super) fn trim_events(db: &Database, end: Timestamp, limit: usize) -> Result<usize, redb::Error> {
+pub(super) fn trim_events(
+    db: &Database,
+    end: Timestamp,
+    limit: usize,
+) -> Result<usize, redb::Error> {
     let write = db.begin_write()?;
     let mut dropped = 0;
     {
         let mut events = write.open_table(EVENTS)?;
-        while dropped < limit && events.first()?.is_some_and(|(_, row)| row.value().0 < end.as_micros()) {
+        while dropped < limit
+            && events
+                .first()?
+                .is_some_and(|(_, row)| row.value().0 < end.as_micros())
+        {
             events.pop_first()?;
             dropped += 1;
         }
@@ -129,18 +172,26 @@ mod tests {
 
     #[test]
     fn the_oldest_event_makes_room_for_the_newest() {
-        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let db = Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap();
         for (events, lost) in [(3, 0), (4, 2)] {
             let write = db.begin_write().unwrap();
             let mut tables = Tables::open(&write).unwrap();
             for _ in 0..events {
-                tables.append(SubjectKey([0; 16]), &vec![], Timestamp::default()).unwrap();
+                tables
+                    .append(SubjectKey([0; 16]), &vec![], Timestamp::default())
+                    .unwrap();
             }
             assert_eq!(tables.finish(5).unwrap(), lost);
             write.commit().unwrap();
         }
         let events = db.begin_read().unwrap().open_table(EVENTS).unwrap();
-        let kept: Vec<_> = events.range::<u64>(..).unwrap().map(|row| row.unwrap().0.value()).collect();
+        let kept: Vec<_> = events
+            .range::<u64>(..)
+            .unwrap()
+            .map(|row| row.unwrap().0.value())
+            .collect();
         assert_eq!(kept, [3, 4, 5, 6, 7]);
     }
 }

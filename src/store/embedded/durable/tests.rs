@@ -19,7 +19,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), entropy: Counter::default() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            entropy: Counter::default(),
+        }
     }
 
     fn database(&self) -> PathBuf {
@@ -31,7 +34,12 @@ impl Place {
     }
 
     fn open(&self) -> Result<Durable, OpenCause> {
-        Durable::open(&self.database(), &self.folder.path().join("data"), ManualClock::start(), &self.entropy)
+        Durable::open(
+            &self.database(),
+            &self.folder.path().join("data"),
+            ManualClock::start(),
+            &self.entropy,
+        )
     }
 
     /// Lets another program write the file.
@@ -45,12 +53,19 @@ impl Place {
 }
 
 async fn put(store: &Durable, expect: Option<u8>, n: u8) -> Result<Committed, StoreError> {
-    let blob = Blob { token: token(n), bytes: vec![n].into() };
+    let blob = Blob {
+        token: token(n),
+        bytes: vec![n].into(),
+    };
     let commit = Commit {
         key: key(1),
         expect: expect.map(token),
         generation: store.generation,
-        write: Write::Put { blob, wake_at: Some(store.clock.now()), keep_until: None },
+        write: Write::Put {
+            blob,
+            wake_at: Some(store.clock.now()),
+            keep_until: None,
+        },
         events: vec![vec![n]],
         durability: Durability::Durable,
     };
@@ -68,24 +83,47 @@ async fn store_20_a_reopened_store_knows_everything() {
 
     let store = place.open().unwrap();
     assert_eq!(store.generation, generation);
-    assert_eq!(store.load(&key(1)).await.unwrap().blob.unwrap().token, token(1));
+    assert_eq!(
+        store.load(&key(1)).await.unwrap().blob.unwrap().token,
+        token(1)
+    );
     assert_eq!(store.due(10).await.unwrap().keys, [key(1)]);
     let events = store.events(0, 0, 10).await.unwrap();
-    assert_eq!(events.len(), 2, "what was queued is written before the store closes");
-    assert_eq!(store.trim_events(Timestamp::from_micros(u64::MAX)).await.unwrap(), 2);
+    assert_eq!(
+        events.len(),
+        2,
+        "what was queued is written before the store closes"
+    );
+    assert_eq!(
+        store
+            .trim_events(Timestamp::from_micros(u64::MAX))
+            .await
+            .unwrap(),
+        2
+    );
     drop(store);
 
     let store = place.open().unwrap();
     assert_eq!(put(&store, Some(1), 2).await.unwrap(), Committed::Done);
-    assert!(store.events(0, events[1].cursor, 10).await.unwrap().len() == 1, "no cursor comes again");
+    assert!(
+        store.events(0, events[1].cursor, 10).await.unwrap().len() == 1,
+        "no cursor comes again"
+    );
 }
 
 #[tokio::test]
 async fn a_database_without_its_generation_file_is_a_restored_copy() {
     let place = Place::new();
     let first = place.open().unwrap().generation;
-    assert_eq!(fs::read_to_string(place.generation_file()).unwrap().trim(), hex::encode(first.0));
-    for change in [None, Some("00112233445566778899aabbccddeeff"), Some("no hex")] {
+    assert_eq!(
+        fs::read_to_string(place.generation_file()).unwrap().trim(),
+        hex::encode(first.0)
+    );
+    for change in [
+        None,
+        Some("00112233445566778899aabbccddeeff"),
+        Some("no hex"),
+    ] {
         let before = place.open().unwrap().generation;
         match change {
             None => fs::remove_file(place.generation_file()).unwrap(),
@@ -93,8 +131,21 @@ async fn a_database_without_its_generation_file_is_a_restored_copy() {
         }
         let store = place.open().unwrap();
         assert_ne!(store.generation, before, "{change:?}");
-        let committed = put(&Durable { generation: before, ..store }, None, 9).await.unwrap();
-        assert_eq!(committed, Committed::Conflict, "{change:?}: what was loaded before is refused");
+        let committed = put(
+            &Durable {
+                generation: before,
+                ..store
+            },
+            None,
+            9,
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            committed,
+            Committed::Conflict,
+            "{change:?}: what was loaded before is refused"
+        );
     }
     let last = place.open().unwrap().generation;
     assert_eq!(place.open().unwrap().generation, last, "and then it stays");
@@ -123,17 +174,26 @@ fn a_format_of_the_future_is_refused_by_name() {
     let place = Place::new();
     place.open().unwrap();
     place.tamper(|write| {
-        write.open_table(NUMBERS).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+        write
+            .open_table(NUMBERS)
+            .unwrap()
+            .insert(FORMAT_KEY, FORMAT + 1)
+            .unwrap();
     });
     let refused = place.open().map(|_| ()).unwrap_err();
-    assert_eq!(refused.to_string(), "it is in format 2, and this program reads format 1");
+    assert_eq!(
+        refused.to_string(),
+        "it is in format 2, and this program reads format 1"
+    );
 }
 
 #[test]
 fn a_database_of_another_program_is_refused() {
     let place = Place::new();
     place.tamper(|write| {
-        write.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
+        write
+            .open_table(TableDefinition::<u64, u64>::new("theirs"))
+            .unwrap();
     });
     assert!(matches!(place.open(), Err(OpenCause::Foreign)));
     fs::write(place.database(), "not a database").unwrap();
@@ -147,5 +207,11 @@ fn a_first_start_that_was_killed_is_begun_again() {
     fs::write(place.database().with_added_extension("new"), [0; 8192]).unwrap();
     place.open().unwrap();
     place.open().unwrap();
-    assert_eq!(fs::read_dir(place.database().parent().unwrap()).unwrap().count(), 1, "no draft is left");
+    assert_eq!(
+        fs::read_dir(place.database().parent().unwrap())
+            .unwrap()
+            .count(),
+        1,
+        "no draft is left"
+    );
 }

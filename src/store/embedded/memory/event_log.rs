@@ -18,7 +18,11 @@ pub(super) struct EventLog {
 
 impl EventLog {
     pub(super) fn new(events_max: u64) -> Self {
-        Self { events: VecDeque::new(), next_cursor: 1, events_max }
+        Self {
+            events: VecDeque::new(),
+            next_cursor: 1,
+            events_max,
+        }
     }
 
     /// Appends an event; beyond the bound the oldest is lost.
@@ -27,7 +31,12 @@ impl EventLog {
             self.events.pop_front();
             metrics::counter!(EVENTS_LOST).increment(1);
         }
-        self.events.push_back(StoredEvent { cursor: self.next_cursor, key, at, sealed });
+        self.events.push_back(StoredEvent {
+            cursor: self.next_cursor,
+            key,
+            at,
+            sealed,
+        });
         self.next_cursor += 1;
     }
 
@@ -39,7 +48,12 @@ impl EventLog {
 
     /// Takes out at most `limit` events that were written before `end`, the oldest first.
     pub(super) fn trim(&mut self, end: Timestamp, limit: usize) -> Vec<StoredEvent> {
-        let old = self.events.iter().take(limit).take_while(|event| event.at < end).count();
+        let old = self
+            .events
+            .iter()
+            .take(limit)
+            .take_while(|event| event.at < end)
+            .count();
         self.events.drain(..old).collect()
     }
 }
@@ -54,7 +68,11 @@ mod tests {
         for n in 0..5 {
             log.push(SubjectKey([0; 16]), vec![n], Timestamp::default());
         }
-        let kept: Vec<_> = log.read(0, 10).into_iter().map(|event| (event.cursor, event.sealed[0])).collect();
+        let kept: Vec<_> = log
+            .read(0, 10)
+            .into_iter()
+            .map(|event| (event.cursor, event.sealed[0]))
+            .collect();
         assert_eq!(kept, [(3, 2), (4, 3), (5, 4)]);
     }
 }

@@ -45,8 +45,12 @@ impl Fault {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ClusterDown,
             ) => Self::Elsewhere,
-            ErrorKind::Server(ServerErrorKind::Ask) => redirect(error).map_or(Self::Elsewhere, Self::Ask),
-            ErrorKind::Server(ServerErrorKind::Moved) => redirect(error).map_or(Self::Elsewhere, Self::Moved),
+            ErrorKind::Server(ServerErrorKind::Ask) => {
+                redirect(error).map_or(Self::Elsewhere, Self::Ask)
+            }
+            ErrorKind::Server(ServerErrorKind::Moved) => {
+                redirect(error).map_or(Self::Elsewhere, Self::Moved)
+            }
             ErrorKind::Server(ServerErrorKind::TryAgain) => Self::Moving,
             ErrorKind::Io => Self::Dropped,
             _ if error.code() == Some("OOM") => Self::Full,
@@ -91,13 +95,32 @@ mod tests {
         ] {
             assert_eq!(fault(line), Fault::Elsewhere, "{line}");
         }
-        assert_eq!(fault("MOVED 866 127.0.0.1:7001"), Fault::Moved("127.0.0.1:7001".to_owned()));
-        assert_eq!(fault("ASK 866 127.0.0.1:7001"), Fault::Ask("127.0.0.1:7001".to_owned()));
-        assert_eq!(fault("TRYAGAIN Multiple keys request during rehashing of slot"), Fault::Moving);
-        assert_eq!(fault("OOM command not allowed when used memory > 'maxmemory'."), Fault::Full);
-        for line in ["NOPERM this user has no permissions", "ERR unknown command", "BUSY Redis is busy running a script"] {
+        assert_eq!(
+            fault("MOVED 866 127.0.0.1:7001"),
+            Fault::Moved("127.0.0.1:7001".to_owned())
+        );
+        assert_eq!(
+            fault("ASK 866 127.0.0.1:7001"),
+            Fault::Ask("127.0.0.1:7001".to_owned())
+        );
+        assert_eq!(
+            fault("TRYAGAIN Multiple keys request during rehashing of slot"),
+            Fault::Moving
+        );
+        assert_eq!(
+            fault("OOM command not allowed when used memory > 'maxmemory'."),
+            Fault::Full
+        );
+        for line in [
+            "NOPERM this user has no permissions",
+            "ERR unknown command",
+            "BUSY Redis is busy running a script",
+        ] {
             assert_eq!(fault(line), Fault::Final, "{line}");
         }
-        assert_eq!(Fault::of(&std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()), Fault::Dropped);
+        assert_eq!(
+            Fault::of(&std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            Fault::Dropped
+        );
     }
 }

@@ -19,7 +19,14 @@ impl Identity {
     /// What to ask.
     pub(in crate::store::redis) fn questions() -> Vec<Cmd> {
         let mut calls: Vec<Cmd> = Vec::new();
-        for section in ["server", "replication", "memory", "stats", "persistence", "modules"] {
+        for section in [
+            "server",
+            "replication",
+            "memory",
+            "stats",
+            "persistence",
+            "modules",
+        ] {
             let mut call = cmd("INFO");
             call.arg(section);
             calls.push(call);
@@ -81,14 +88,22 @@ impl Identity {
 /// It is none.
 pub(in crate::store::redis) fn read_time(answer: Value) -> Result<Timestamp, RedisError> {
     let (seconds, micros): (u64, u64) = from_redis_value(answer)?;
-    Ok(Timestamp::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros)))
+    Ok(Timestamp::from_micros(
+        seconds.saturating_mul(1_000_000).saturating_add(micros),
+    ))
 }
 
 #[cfg(test)]
 impl Identity {
     /// Of these fields.
     pub(in crate::store::redis) fn of(fields: &[(&str, &str)], time: Timestamp) -> Self {
-        Self { fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(), time }
+        Self {
+            fields: fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            time,
+        }
     }
 }
 
@@ -98,27 +113,60 @@ mod tests {
 
     #[test]
     fn store_05_a_generation_is_both_ids() {
-        let of =
-            |run_id, replid| Identity::of(&[("run_id", run_id), ("master_replid", replid)], Timestamp::default()).generation();
+        let of = |run_id, replid| {
+            Identity::of(
+                &[("run_id", run_id), ("master_replid", replid)],
+                Timestamp::default(),
+            )
+            .generation()
+        };
         assert_eq!(of("a", "b"), of("a", "b"));
-        assert_ne!(of("a", "b"), of("a", "c"), "the same server, after another was master");
-        assert_ne!(of("a", "b"), of("c", "b"), "a replica with the master's data");
+        assert_ne!(
+            of("a", "b"),
+            of("a", "c"),
+            "the same server, after another was master"
+        );
+        assert_ne!(
+            of("a", "b"),
+            of("c", "b"),
+            "a replica with the master's data"
+        );
         assert_ne!(of("ab", "c"), of("a", "bc"));
     }
 
     #[test]
     fn store_08_only_a_master_with_its_data_serves() {
-        let serves = |role, loading| Identity::of(&[("role", role), ("loading", loading)], Timestamp::default()).serves();
+        let serves = |role, loading| {
+            Identity::of(
+                &[("role", role), ("loading", loading)],
+                Timestamp::default(),
+            )
+            .serves()
+        };
         assert_eq!(serves("master", "0"), Ok(()));
-        assert!(serves("slave", "0").is_err() && serves("master", "1").is_err() && serves("", "0").is_err());
+        assert!(
+            serves("slave", "0").is_err()
+                && serves("master", "1").is_err()
+                && serves("", "0").is_err()
+        );
     }
 
     #[test]
     fn answers_are_read_as_they_come() {
         let info = "# Server\r\nrun_id:abc\r\nconfig_file:/etc/x:y\r\n";
-        let time = Value::Array(vec![Value::BulkString(b"12".to_vec()), Value::BulkString(b"34".to_vec())]);
+        let time = Value::Array(vec![
+            Value::BulkString(b"12".to_vec()),
+            Value::BulkString(b"34".to_vec()),
+        ]);
         let identity = Identity::read(vec![Value::BulkString(info.into()), time]).unwrap();
-        assert_eq!((identity.get("run_id"), identity.get("config_file"), identity.get("absent")), ("abc", "/etc/x:y", ""));
+        assert_eq!(
+            (
+                identity.get("run_id"),
+                identity.get("config_file"),
+                identity.get("absent")
+            ),
+            ("abc", "/etc/x:y", "")
+        );
         assert_eq!(identity.time, Timestamp::from_micros(12_000_034));
         assert!(Identity::read(vec![Value::Okay]).is_err());
     }

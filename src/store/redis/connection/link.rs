@@ -49,8 +49,18 @@ pub(in crate::store::redis) struct Link {
 }
 
 impl Link {
-    pub(in crate::store::redis) fn new(connection: MultiplexedConnection, generation: Generation, trust: Arc<Trust>) -> Self {
-        Self { connection, generation, trust, waiting: Arc::default(), asking: false }
+    pub(in crate::store::redis) fn new(
+        connection: MultiplexedConnection,
+        generation: Generation,
+        trust: Arc<Trust>,
+    ) -> Self {
+        Self {
+            connection,
+            generation,
+            trust,
+            waiting: Arc::default(),
+            asking: false,
+        }
     }
 
     /// The generation of the server at the other end.
@@ -77,18 +87,33 @@ impl Link {
     ///
     /// # Errors
     /// The first error among them, or that of the connection.
-    pub(in crate::store::redis) async fn send(&self, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+    pub(in crate::store::redis) async fn send(
+        &self,
+        calls: &[Cmd],
+    ) -> Result<Vec<Value>, RedisError> {
         let _waits = Waits::on(&self.waiting);
         let strike = Strike(&self.trust);
         let mut connection = self.connection.clone();
         let answers = match calls {
             // Most calls are alone: they need no pipeline.
-            [call] if !self.asking => connection.send_packed_command(call).await.map(|answer| vec![answer]),
-            _ => connection.send_packed_commands(&self.pipeline(calls), 0, calls.len() * self.step()).await,
+            [call] if !self.asking => connection
+                .send_packed_command(call)
+                .await
+                .map(|answer| vec![answer]),
+            _ => {
+                connection
+                    .send_packed_commands(&self.pipeline(calls), 0, calls.len() * self.step())
+                    .await
+            }
         };
         strike.answered(&answers);
         let step = self.step();
-        answers?.into_iter().skip(step - 1).step_by(step).map(Value::extract_error).collect()
+        answers?
+            .into_iter()
+            .skip(step - 1)
+            .step_by(step)
+            .map(Value::extract_error)
+            .collect()
     }
 
     fn pipeline(&self, calls: &[Cmd]) -> Pipeline {

@@ -17,24 +17,34 @@ pub(in crate::store::redis) struct Lua {
 }
 
 /// Writes one change of one record.
-pub(in crate::store::redis) static COMMIT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../commit.lua")));
+pub(in crate::store::redis) static COMMIT: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../commit.lua")));
 /// Draws from quotas.
-pub(in crate::store::redis) static DRAW: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
+pub(in crate::store::redis) static DRAW: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
 /// Gives back to quotas.
-pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../give_back.lua")));
+pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../give_back.lua")));
 /// Says that this process lives, and who else does.
-pub(in crate::store::redis) static BEAT: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("../beat.lua")));
+pub(in crate::store::redis) static BEAT: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../beat.lua")));
 
 impl Lua {
     fn new(source: &'static str) -> Self {
-        Self { source, hash: redis::Script::new(source).get_hash().to_owned() }
+        Self {
+            source,
+            hash: redis::Script::new(source).get_hash().to_owned(),
+        }
     }
 
     /// The call; arguments are added to it after the keys.
     pub(in crate::store::redis) fn on(&self, keys: &[Vec<u8>]) -> Cmd {
         // Room for a usual commit, so that it does not grow and move step by step.
         let mut call = Cmd::with_capacity(ARGS_USUAL, BYTES_USUAL);
-        call.arg("EVALSHA").arg(&self.hash).arg(keys.len()).arg(keys);
+        call.arg("EVALSHA")
+            .arg(&self.hash)
+            .arg(keys.len())
+            .arg(keys);
         call
     }
 
@@ -42,7 +52,11 @@ impl Lua {
     ///
     /// # Errors
     /// That of the first call that failed. A script that is missing again after it was loaded is one.
-    pub(in crate::store::redis) async fn run(&self, link: &Link, calls: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+    pub(in crate::store::redis) async fn run(
+        &self,
+        link: &Link,
+        calls: &[Cmd],
+    ) -> Result<Vec<Value>, RedisError> {
         match link.send(calls).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.load(link).await?;
@@ -61,7 +75,11 @@ impl Lua {
         if hash == self.hash {
             Ok(())
         } else {
-            Err((ErrorKind::UnexpectedReturnType, "the server gives a script another hash").into())
+            Err((
+                ErrorKind::UnexpectedReturnType,
+                "the server gives a script another hash",
+            )
+                .into())
         }
     }
 }

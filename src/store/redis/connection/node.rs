@@ -81,7 +81,8 @@ impl Links {
     /// turns.
     pub(in crate::store::redis) fn pick(&self, lane: Lane) -> Link {
         if lane == Lane::Durable && !self.durable.is_empty() {
-            return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()].clone();
+            return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()]
+                .clone();
         }
         let keeps_up = self.plain.iter().find(|link| link.waiting() < WAITING_MAX);
         let link = keeps_up.or_else(|| self.plain.iter().min_by_key(|link| link.waiting()));
@@ -111,9 +112,16 @@ impl Drop for Node {
 impl Node {
     /// Begins to keep connections to a server.
     pub(in crate::store::redis) fn start(target: Target, common: Arc<Common>) -> Self {
-        let (tell, state) = watch::channel(State::Down { since: Instant::now(), why: "it is not reached yet".to_owned() });
+        let (tell, state) = watch::channel(State::Down {
+            since: Instant::now(),
+            why: "it is not reached yet".to_owned(),
+        });
         let stop = CancellationToken::new();
-        let keeper = Keeper { target, common, tell };
+        let keeper = Keeper {
+            target,
+            common,
+            tell,
+        };
         let stopped = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -132,7 +140,9 @@ impl Node {
         let mut states = self.state.clone();
         loop {
             let patience = match &*states.borrow_and_update() {
-                State::Up(links) if !links.trust.lost().is_cancelled() => return Ok(links.pick(lane)),
+                State::Up(links) if !links.trust.lost().is_cancelled() => {
+                    return Ok(links.pick(lane));
+                }
                 // Whoever keeps them has not taken notice yet.
                 State::Up(_) => PATIENCE,
                 State::Down { since, why } => match PATIENCE.checked_sub(since.elapsed()) {
@@ -215,7 +225,11 @@ impl Keeper {
         };
         let settings = &self.common.settings;
         let trust = Arc::new(Trust::default());
-        let durable = if settings.waits() { settings.durable_connections } else { 0 };
+        let durable = if settings.waits() {
+            settings.durable_connections
+        } else {
+            0
+        };
         let mut links = Vec::new();
         let mut first: Option<Identity> = None;
         for _ in 0..settings.connections + durable {
@@ -223,11 +237,15 @@ impl Keeper {
             let connection = connection.map_err(|error| format!("{at}: {error}"))?;
             // The first question on every connection is who is there.
             let nobody = crate::domain::time::Generation([0; 16]);
-            let identity =
-                ask(&Link::new(connection.clone(), nobody, trust.clone())).await.map_err(|why| format!("{at}: {why}"))?;
+            let identity = ask(&Link::new(connection.clone(), nobody, trust.clone()))
+                .await
+                .map_err(|why| format!("{at}: {why}"))?;
             identity.serves().map_err(|why| format!("{at}: {why}"))?;
             let generation = identity.generation();
-            if first.as_ref().is_some_and(|first| first.generation() != generation) {
+            if first
+                .as_ref()
+                .is_some_and(|first| first.generation() != generation)
+            {
                 return Err(format!(
                     "{at}: two connections lead to two servers; a proxy that spreads connections is not supported"
                 ));
@@ -237,7 +255,16 @@ impl Keeper {
         }
         let first = first.ok_or("no connections are configured")?;
         let durable = links.split_off(settings.connections);
-        Ok((Arc::new(Links { plain: links, durable, next: AtomicUsize::new(0), at, trust }), first))
+        Ok((
+            Arc::new(Links {
+                plain: links,
+                durable,
+                next: AtomicUsize::new(0),
+                at,
+                trust,
+            }),
+            first,
+        ))
     }
 
     /// Looks again and again at who is there, until the connections are of no use any more; says why.
@@ -245,7 +272,9 @@ impl Keeper {
         let generation = first.generation();
         let mut identity = first;
         loop {
-            self.common.guards.see(&links.at, &identity, self.common.clock.now());
+            self.common
+                .guards
+                .see(&links.at, &identity, self.common.clock.now());
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),
@@ -269,8 +298,11 @@ impl Keeper {
 
     /// Where the master is now, if the sentinels say in time that it is elsewhere.
     async fn moved_from(&self, at: &Endpoint) -> Option<Endpoint> {
-        let Target::Watched(sentinels) = &self.target else { return None };
-        let said = tokio::time::timeout(PROBE_TIMEOUT, sentinels.master(&self.common.settings)).await;
+        let Target::Watched(sentinels) = &self.target else {
+            return None;
+        };
+        let said =
+            tokio::time::timeout(PROBE_TIMEOUT, sentinels.master(&self.common.settings)).await;
         said.ok()?.ok().filter(|master| master != at)
     }
 }
@@ -283,7 +315,11 @@ async fn ask(link: &Link) -> Result<Identity, String> {
     for _ in 0..BUSY_ROUNDS {
         let before = link.trust().answered();
         match tokio::time::timeout(PROBE_TIMEOUT, &mut asked).await {
-            Ok(answers) => return answers.and_then(Identity::read).map_err(|error| error.to_string()),
+            Ok(answers) => {
+                return answers
+                    .and_then(Identity::read)
+                    .map_err(|error| error.to_string());
+            }
             Err(_late) if link.trust().answered() == before => break,
             Err(_late) => {}
         }

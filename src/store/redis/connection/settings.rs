@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion,
-    RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
+    ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
 use zeroize::Zeroizing;
 
@@ -72,14 +72,25 @@ impl RedisSettings {
         to: &Endpoint,
         config: AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let resp3 = RedisConnectionInfo::default().set_db(self.url.db).set_protocol(ProtocolVersion::RESP3);
-        self.connect(to, with_login(resp3, self.login.as_ref()), config).await
+        let resp3 = RedisConnectionInfo::default()
+            .set_db(self.url.db)
+            .set_protocol(ProtocolVersion::RESP3);
+        self.connect(to, with_login(resp3, self.login.as_ref()), config)
+            .await
     }
 
     /// A connection to a sentinel.
-    pub(in crate::store::redis) async fn dial_sentinel(&self, to: &Endpoint) -> Result<MultiplexedConnection, RedisError> {
+    pub(in crate::store::redis) async fn dial_sentinel(
+        &self,
+        to: &Endpoint,
+    ) -> Result<MultiplexedConnection, RedisError> {
         let plain = RedisConnectionInfo::default();
-        self.connect(to, with_login(plain, self.sentinel_login.as_ref()), AsyncConnectionConfig::new()).await
+        self.connect(
+            to,
+            with_login(plain, self.sentinel_login.as_ref()),
+            AsyncConnectionConfig::new(),
+        )
+        .await
     }
 
     async fn connect(
@@ -90,25 +101,45 @@ impl RedisSettings {
     ) -> Result<MultiplexedConnection, RedisError> {
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
         // The library's name is not told: it would need a right more.
-        let addr =
-            self.address(to).into_connection_info()?.set_redis_settings(info.set_skip_set_lib_name()).set_tcp_settings(tcp);
+        let addr = self
+            .address(to)
+            .into_connection_info()?
+            .set_redis_settings(info.set_skip_set_lib_name())
+            .set_tcp_settings(tcp);
         let client = if self.url.tls {
             let client_tls = self.certificates.client.as_ref();
-            let client_tls =
-                client_tls.map(|(cert, key)| ClientTlsConfig { client_cert: cert.clone(), client_key: key.to_vec() });
-            Client::build_with_tls(addr, TlsCertificates { client_tls, root_cert: self.certificates.ca.clone() })?
+            let client_tls = client_tls.map(|(cert, key)| ClientTlsConfig {
+                client_cert: cert.clone(),
+                client_key: key.to_vec(),
+            });
+            Client::build_with_tls(
+                addr,
+                TlsCertificates {
+                    client_tls,
+                    root_cert: self.certificates.ca.clone(),
+                },
+            )?
         } else {
             Client::open(addr)?
         };
         // A call has its deadline from whoever makes it.
-        let config = config.set_connection_timeout(Some(DIAL_TIMEOUT)).set_response_timeout(Some(2 * self.deadline));
-        client.get_multiplexed_async_connection_with_config(&config).await
+        let config = config
+            .set_connection_timeout(Some(DIAL_TIMEOUT))
+            .set_response_timeout(Some(2 * self.deadline));
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
     }
 
     fn address(&self, to: &Endpoint) -> ConnectionAddr {
         let (host, port) = (to.host.clone(), to.port);
         if self.url.tls {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            }
         } else {
             ConnectionAddr::Tcp(host, port)
         }
@@ -118,5 +149,9 @@ impl RedisSettings {
 fn with_login(info: RedisConnectionInfo, login: Option<&Login>) -> RedisConnectionInfo {
     let Some(login) = login else { return info };
     let info = info.set_password(login.password.as_str());
-    if login.username.is_empty() { info } else { info.set_username(&login.username) }
+    if login.username.is_empty() {
+        info
+    } else {
+        info.set_username(&login.username)
+    }
 }

@@ -65,7 +65,9 @@ impl Topology {
     /// Begins to keep connections.
     pub(in crate::store::redis) fn start(common: Arc<Common>) -> Self {
         match common.settings.url.kind.clone() {
-            RedisKind::Single(endpoint) => Self::One(Arc::new(Node::start(Target::Fixed(endpoint), common))),
+            RedisKind::Single(endpoint) => {
+                Self::One(Arc::new(Node::start(Target::Fixed(endpoint), common)))
+            }
             RedisKind::Sentinel { sentinels, master } => {
                 let target = Target::Watched(Sentinels::new(sentinels, master));
                 Self::One(Arc::new(Node::start(target, common)))
@@ -78,12 +80,18 @@ impl Topology {
     ///
     /// # Errors
     /// There is none.
-    pub(in crate::store::redis) async fn link(&self, slot: u16, lane: Lane) -> Result<Link, StoreError> {
+    pub(in crate::store::redis) async fn link(
+        &self,
+        slot: u16,
+        lane: Lane,
+    ) -> Result<Link, StoreError> {
         match self {
             Self::One(node) => node.link(lane).await,
             Self::Cluster(cluster) => {
                 let node = cluster.node_of(slot);
-                node.ok_or_else(|| StoreError::Unavailable(cluster.why()))?.link(lane).await
+                node.ok_or_else(|| StoreError::Unavailable(cluster.why()))?
+                    .link(lane)
+                    .await
             }
         }
     }
@@ -92,9 +100,15 @@ impl Topology {
     ///
     /// # Errors
     /// It is no server of ours.
-    pub(in crate::store::redis) async fn link_at(&self, address: &str, lane: Lane) -> Result<Link, StoreError> {
+    pub(in crate::store::redis) async fn link_at(
+        &self,
+        address: &str,
+        lane: Lane,
+    ) -> Result<Link, StoreError> {
         let unknown = || StoreError::Unavailable(format!("{address} is no known master"));
-        let Self::Cluster(cluster) = self else { return Err(unknown()) };
+        let Self::Cluster(cluster) = self else {
+            return Err(unknown());
+        };
         let endpoint = Endpoint::parse(address, 0).map_err(|_| unknown())?;
         let node = cluster.map().nodes.get(&endpoint).cloned();
         node.ok_or_else(unknown)?.link(lane).await
@@ -134,7 +148,11 @@ impl Topology {
             Self::One(node) => node.down(),
             Self::Cluster(cluster) => {
                 let map = cluster.map();
-                if map.ranges.is_empty() { Some(map.why.clone()) } else { map.nodes.values().find_map(|node| node.down()) }
+                if map.ranges.is_empty() {
+                    Some(map.why.clone())
+                } else {
+                    map.nodes.values().find_map(|node| node.down())
+                }
             }
         }
     }
@@ -142,9 +160,18 @@ impl Topology {
 
 impl Cluster {
     fn start(seeds: Vec<Endpoint>, common: Arc<Common>) -> Arc<Self> {
-        let map = RwLock::new(Map { why: "the cluster is not reached yet".to_owned(), ..Map::default() });
+        let map = RwLock::new(Map {
+            why: "the cluster is not reached yet".to_owned(),
+            ..Map::default()
+        });
         let (look, stop) = (Notify::new(), CancellationToken::new());
-        let cluster = Arc::new(Self { seeds, common, map, look, stop });
+        let cluster = Arc::new(Self {
+            seeds,
+            common,
+            map,
+            look,
+            stop,
+        });
         let looking = cluster.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -156,25 +183,39 @@ impl Cluster {
     }
 
     fn map(&self) -> std::sync::RwLockReadGuard<'_, Map> {
-        self.map.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.map
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn node_of(&self, slot: u16) -> Option<Arc<Node>> {
         let map = self.map();
-        let (_, _, endpoint) = map.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot))?;
+        let (_, _, endpoint) = map
+            .ranges
+            .iter()
+            .find(|(first, last, _)| (*first..=*last).contains(&slot))?;
         map.nodes.get(endpoint).cloned()
     }
 
     fn why(&self) -> String {
         let map = self.map();
-        if map.ranges.is_empty() { map.why.clone() } else { "the slot is served by nobody".to_owned() }
+        if map.ranges.is_empty() {
+            map.why.clone()
+        } else {
+            "the slot is served by nobody".to_owned()
+        }
     }
 
     async fn keep_looking(&self) {
         loop {
             match self.ask().await {
                 Ok(ranges) => self.take(ranges),
-                Err(why) => self.map.write().unwrap_or_else(std::sync::PoisonError::into_inner).why = why,
+                Err(why) => {
+                    self.map
+                        .write()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .why = why
+                }
             }
             tokio::select! {
                 () = self.look.notified() => tokio::time::sleep(LOOK_AGAIN).await,
@@ -187,7 +228,11 @@ impl Cluster {
     async fn ask(&self) -> Result<Vec<(u16, u16, Endpoint)>, String> {
         let nodes: Vec<_> = self.map().nodes.values().cloned().collect();
         for links in nodes.iter().filter_map(|node| node.links()) {
-            let answer = tokio::time::timeout(LOOK_TIMEOUT, links.pick(Lane::Plain).send(&[cluster_slots()])).await;
+            let answer = tokio::time::timeout(
+                LOOK_TIMEOUT,
+                links.pick(Lane::Plain).send(&[cluster_slots()]),
+            )
+            .await;
             if let Ok(Ok(mut answers)) = answer
                 && let Ok(ranges) = read_slots(answers.pop().unwrap_or_default(), &links.at)
                 && !ranges.is_empty()
@@ -207,24 +252,43 @@ impl Cluster {
         Err(why)
     }
 
-    async fn ask_seed(&self, seed: &Endpoint) -> Result<Vec<(u16, u16, Endpoint)>, redis::RedisError> {
-        let mut connection = self.common.settings.dial(seed, AsyncConnectionConfig::new()).await?;
+    async fn ask_seed(
+        &self,
+        seed: &Endpoint,
+    ) -> Result<Vec<(u16, u16, Endpoint)>, redis::RedisError> {
+        let mut connection = self
+            .common
+            .settings
+            .dial(seed, AsyncConnectionConfig::new())
+            .await?;
         let answer: Value = cluster_slots().query_async(&mut connection).await?;
         read_slots(answer, seed)
     }
 
     /// Makes nodes for masters that are new, and lets those go that are none any more.
     fn take(&self, ranges: Vec<(u16, u16, Endpoint)>) {
-        let mut map = self.map.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut map = self
+            .map
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut nodes = BTreeMap::new();
         for (_, _, endpoint) in &ranges {
             if !nodes.contains_key(endpoint) {
                 let known = map.nodes.remove(endpoint);
-                let start = || Arc::new(Node::start(Target::Fixed(endpoint.clone()), self.common.clone()));
+                let start = || {
+                    Arc::new(Node::start(
+                        Target::Fixed(endpoint.clone()),
+                        self.common.clone(),
+                    ))
+                };
                 nodes.insert(endpoint.clone(), known.unwrap_or_else(start));
             }
         }
-        *map = Map { ranges, nodes, why: String::new() };
+        *map = Map {
+            ranges,
+            nodes,
+            why: String::new(),
+        };
     }
 }
 
@@ -235,7 +299,10 @@ fn cluster_slots() -> redis::Cmd {
 }
 
 /// Ranges and their masters. A server that does not know its own name is where we asked.
-fn read_slots(answer: Value, asked: &Endpoint) -> Result<Vec<(u16, u16, Endpoint)>, redis::RedisError> {
+fn read_slots(
+    answer: Value,
+    asked: &Endpoint,
+) -> Result<Vec<(u16, u16, Endpoint)>, redis::RedisError> {
     let rows: Vec<Vec<Value>> = from_redis_value(answer)?;
     let mut ranges = Vec::new();
     for row in rows {
@@ -245,7 +312,9 @@ fn read_slots(answer: Value, asked: &Endpoint) -> Result<Vec<(u16, u16, Endpoint
         let master: Vec<Value> = from_redis_value(next())?;
         let mut master = master.into_iter();
         let host: Option<String> = from_redis_value(master.next().unwrap_or_default())?;
-        let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.host.clone());
+        let host = host
+            .filter(|host| !host.is_empty())
+            .unwrap_or_else(|| asked.host.clone());
         let port = from_redis_value(master.next().unwrap_or_default())?;
         ranges.push((first, last, Endpoint { host, port }));
     }

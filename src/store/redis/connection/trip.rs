@@ -35,20 +35,36 @@ pub(in crate::store::redis) struct Trip {
 impl Trip {
     /// A call that may be carried out twice, on any server.
     pub(in crate::store::redis) fn repeatable(slot: u16) -> Self {
-        Self { slot, lane: Lane::Plain, repeatable: true, script: None, only: None }
+        Self {
+            slot,
+            lane: Lane::Plain,
+            repeatable: true,
+            script: None,
+            only: None,
+        }
     }
 
     /// A call that must not be carried out twice.
     pub(in crate::store::redis) fn once(slot: u16, lane: Lane) -> Self {
-        Self { lane, repeatable: false, ..Self::repeatable(slot) }
+        Self {
+            lane,
+            repeatable: false,
+            ..Self::repeatable(slot)
+        }
     }
 
     pub(in crate::store::redis) fn script(self, script: &'static Lua) -> Self {
-        Self { script: Some(script), ..self }
+        Self {
+            script: Some(script),
+            ..self
+        }
     }
 
     pub(in crate::store::redis) fn only(self, generation: Generation) -> Self {
-        Self { only: Some(generation), ..self }
+        Self {
+            only: Some(generation),
+            ..self
+        }
     }
 }
 
@@ -64,7 +80,8 @@ impl Answered {
     /// # Errors
     /// It says something else.
     pub(in crate::store::redis) fn one<T: FromRedisValue>(mut self) -> Result<T, StoreError> {
-        from_redis_value(self.answers.pop().unwrap_or_default()).map_err(|error| store_error(&error.into()))
+        from_redis_value(self.answers.pop().unwrap_or_default())
+            .map_err(|error| store_error(&error.into()))
     }
 }
 
@@ -89,7 +106,12 @@ pub(in crate::store::redis) async fn go_if(
             None => link.send(calls).await,
         };
         let error = match sent {
-            Ok(answers) => return Ok(Some(Answered { generation, answers })),
+            Ok(answers) => {
+                return Ok(Some(Answered {
+                    generation,
+                    answers,
+                }));
+            }
             Err(error) => error,
         };
         let fault = Fault::of(&error);
@@ -118,7 +140,11 @@ pub(in crate::store::redis) async fn go_if(
 ///
 /// # Errors
 /// As [`go_if`].
-pub(in crate::store::redis) async fn go(topology: &Topology, trip: Trip, calls: &[Cmd]) -> Result<Answered, StoreError> {
+pub(in crate::store::redis) async fn go(
+    topology: &Topology,
+    trip: Trip,
+    calls: &[Cmd],
+) -> Result<Answered, StoreError> {
     let answered = go_if(topology, trip, calls).await?;
     answered.ok_or_else(|| StoreError::Unavailable("the server is another".to_owned()))
 }

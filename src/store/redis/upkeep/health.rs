@@ -50,11 +50,20 @@ impl Guards {
     pub(in crate::store::redis) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
         let skew = identity.skew(ours);
         metrics::gauge!("countersign_redis_clock_skew_seconds").set(skew.as_secs_f64());
-        let late = (skew > SKEW_MAX).then(|| format!("the clock of {at} is {} ms from ours; set both by NTP", skew.as_millis()));
+        let late = (skew > SKEW_MAX).then(|| {
+            format!(
+                "the clock of {at} is {} ms from ours; set both by NTP",
+                skew.as_millis()
+            )
+        });
         self.complain("clock_skew", at, late);
         let may_evict = may_evict(identity);
-        let policy =
-            may_evict.then(|| format!("{at} has maxmemory-policy {}; it must be noeviction", identity.get("maxmemory_policy")));
+        let policy = may_evict.then(|| {
+            format!(
+                "{at} has maxmemory-policy {}; it must be noeviction",
+                identity.get("maxmemory_policy")
+            )
+        });
         self.complain("eviction_policy", at, policy);
         let (mut found, thrown) = (self.found(), identity.number("evicted_keys"));
         if may_evict {
@@ -62,20 +71,35 @@ impl Guards {
         } else {
             found.evicting.remove(&at.to_string());
         }
-        let before = found.thrown.insert(identity.get("run_id").to_owned(), thrown);
+        let before = found
+            .thrown
+            .insert(identity.get("run_id").to_owned(), thrown);
         drop(found);
         if before.is_some_and(|before| thrown > before) {
             tracing::error!(server = %at, evicted_keys = thrown, "Redis threw keys away: counts may be lost.");
-            self.complain("evicted", at, Some(format!("{at} threw keys away; failure counts begin half spent for a day")));
+            self.complain(
+                "evicted",
+                at,
+                Some(format!(
+                    "{at} threw keys away; failure counts begin half spent for a day"
+                )),
+            );
             self.evicted.notify_one();
         }
     }
 
     /// Begins or ends a complaint. What begins is an alarm in the log.
-    pub(in crate::store::redis) fn complain(&self, word: &'static str, about: &dyn std::fmt::Display, text: Option<String>) {
+    pub(in crate::store::redis) fn complain(
+        &self,
+        word: &'static str,
+        about: &dyn std::fmt::Display,
+        text: Option<String>,
+    ) {
         let key = (word, about.to_string());
         let mut found = self.found();
-        let begins = text.clone().filter(|_| !found.complaints.contains_key(&key));
+        let begins = text
+            .clone()
+            .filter(|_| !found.complaints.contains_key(&key));
         match text {
             Some(text) => drop(found.complaints.insert(key, text)),
             None => drop(found.complaints.remove(&key)),
@@ -91,7 +115,14 @@ impl Guards {
     /// All complaints.
     pub(in crate::store::redis) fn complaints(&self) -> Vec<Complaint> {
         let found = self.found();
-        found.complaints.iter().map(|((word, _), text)| Complaint { word, text: text.clone() }).collect()
+        found
+            .complaints
+            .iter()
+            .map(|((word, _), text)| Complaint {
+                word,
+                text: text.clone(),
+            })
+            .collect()
     }
 
     /// Why nothing may be written or judged now, if so.
@@ -115,7 +146,10 @@ pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
         unfit.push(format!("maxmemory-policy is {policy}: set it to noeviction, or counters vanish when memory is short"));
     }
     if version(identity) < VERSION_MIN {
-        unfit.push(format!("version {} is too old: it must be 7.0 or newer", identity.get("redis_version")));
+        unfit.push(format!(
+            "version {} is too old: it must be 7.0 or newer",
+            identity.get("redis_version")
+        ));
     }
     unfit
 }
@@ -128,14 +162,23 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
         let version = identity.get("redis_version");
         say(
             "old_version",
-            format!("version {version} has known holes unless your distributor mended them; 8.6.3 or newer has not"),
+            format!(
+                "version {version} has known holes unless your distributor mended them; 8.6.3 or newer has not"
+            ),
         );
     }
-    let modules: Vec<&str> = identity.get("module").split(',').filter_map(|part| part.strip_prefix("name=")).collect();
+    let modules: Vec<&str> = identity
+        .get("module")
+        .split(',')
+        .filter_map(|part| part.strip_prefix("name="))
+        .collect();
     if !modules.is_empty() {
         say(
             "modules",
-            format!("a module is loaded ({}); none is needed, and each widens what an attacker can reach", modules.join(", ")),
+            format!(
+                "a module is loaded ({}); none is needed, and each widens what an attacker can reach",
+                modules.join(", ")
+            ),
         );
     }
     if identity.get("aof_enabled") != "1" {
@@ -148,17 +191,35 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
             "min-replicas-to-write is 0: a master that is cut off goes on alone until it is noticed".to_owned(),
         );
     }
-    let lags = (0..16).map(|n| identity.get(&format!("slave{n}"))).filter(|line| !line.is_empty());
-    let worst = lags.filter_map(|line| line.split(',').find_map(|part| part.strip_prefix("lag="))?.parse().ok()).max();
+    let lags = (0..16)
+        .map(|n| identity.get(&format!("slave{n}")))
+        .filter(|line| !line.is_empty());
+    let worst = lags
+        .filter_map(|line| {
+            line.split(',')
+                .find_map(|part| part.strip_prefix("lag="))?
+                .parse()
+                .ok()
+        })
+        .max();
     if worst > Some(LAG_MAX_S) {
-        say("lag", format!("a replica lags {} s; at most {LAG_MAX_S} s may be lost in a failover", worst.unwrap_or_default()));
+        say(
+            "lag",
+            format!(
+                "a replica lags {} s; at most {LAG_MAX_S} s may be lost in a failover",
+                worst.unwrap_or_default()
+            ),
+        );
     }
     advice
 }
 
 /// The version, as three numbers.
 pub(in crate::store::redis) fn version(identity: &Identity) -> (u64, u64, u64) {
-    let mut parts = identity.get("redis_version").split('.').map(|part| part.parse().unwrap_or_default());
+    let mut parts = identity
+        .get("redis_version")
+        .split('.')
+        .map(|part| part.parse().unwrap_or_default());
     let mut part = || parts.next().unwrap_or_default();
     (part(), part(), part())
 }
@@ -168,16 +229,28 @@ mod tests {
     use super::*;
 
     fn at() -> Endpoint {
-        Endpoint { host: "redis".to_owned(), port: 1 }
+        Endpoint {
+            host: "redis".to_owned(),
+            port: 1,
+        }
     }
 
     fn identity(policy: &str, evicted: &str) -> Identity {
-        let fields = [("run_id", "r"), ("maxmemory_policy", policy), ("evicted_keys", evicted), ("redis_version", "7.0.15")];
+        let fields = [
+            ("run_id", "r"),
+            ("maxmemory_policy", policy),
+            ("evicted_keys", evicted),
+            ("redis_version", "7.0.15"),
+        ];
         Identity::of(&fields, Timestamp::from_micros(10_000_000))
     }
 
     fn words(guards: &Guards) -> Vec<&'static str> {
-        guards.complaints().into_iter().map(|complaint| complaint.word).collect()
+        guards
+            .complaints()
+            .into_iter()
+            .map(|complaint| complaint.word)
+            .collect()
     }
 
     #[test]
@@ -200,7 +273,11 @@ mod tests {
         let guards = Guards::default();
         let now = Timestamp::from_micros(10_000_000);
         guards.see(&at(), &identity("noeviction", "5"), now);
-        assert_eq!(words(&guards), Vec::<&str>::new(), "what was before us cannot be told");
+        assert_eq!(
+            words(&guards),
+            Vec::<&str>::new(),
+            "what was before us cannot be told"
+        );
         guards.see(&at(), &identity("noeviction", "6"), now);
         assert_eq!(words(&guards), ["evicted"]);
         guards.evicted.notified().await;
@@ -209,24 +286,52 @@ mod tests {
     #[test]
     fn time_02_clocks_more_than_two_seconds_apart_are_complained_of() {
         let guards = Guards::default();
-        for (ours_us, complained) in [(12_000_000, false), (12_000_001, true), (7_000_000, true), (10_000_000, false)] {
-            guards.see(&at(), &identity("noeviction", "0"), Timestamp::from_micros(ours_us));
-            assert_eq!(words(&guards).contains(&"clock_skew"), complained, "{ours_us}");
+        for (ours_us, complained) in [
+            (12_000_000, false),
+            (12_000_001, true),
+            (7_000_000, true),
+            (10_000_000, false),
+        ] {
+            guards.see(
+                &at(),
+                &identity("noeviction", "0"),
+                Timestamp::from_micros(ours_us),
+            );
+            assert_eq!(
+                words(&guards).contains(&"clock_skew"),
+                complained,
+                "{ours_us}"
+            );
         }
     }
 
     #[test]
     fn store_15_and_rf21_old_versions_are_named() {
-        let of = |version| Identity::of(&[("redis_version", version), ("aof_enabled", "1")], Timestamp::default());
-        let warned = |version| advice(&of(version)).iter().any(|complaint| complaint.word == "old_version");
+        let of = |version| {
+            Identity::of(
+                &[("redis_version", version), ("aof_enabled", "1")],
+                Timestamp::default(),
+            )
+        };
+        let warned = |version| {
+            advice(&of(version))
+                .iter()
+                .any(|complaint| complaint.word == "old_version")
+        };
         assert!(warned("7.0.15") && warned("8.6.2") && !warned("8.6.3") && !warned("8.10.0"));
         assert!(!unfit(&of("6.2.14")).is_empty() && unfit(&of("7.0.0")).is_empty());
     }
 
     #[test]
     fn store_12_what_a_failover_or_restart_may_lose_is_named() {
-        let bare = Identity::of(&[("redis_version", "8.6.3"), ("aof_enabled", "0")], Timestamp::default());
-        let words: Vec<_> = advice(&bare).into_iter().map(|complaint| complaint.word).collect();
+        let bare = Identity::of(
+            &[("redis_version", "8.6.3"), ("aof_enabled", "0")],
+            Timestamp::default(),
+        );
+        let words: Vec<_> = advice(&bare)
+            .into_iter()
+            .map(|complaint| complaint.word)
+            .collect();
         assert_eq!(words, ["no_aof", "no_min_replicas"]);
         let slow = [
             ("redis_version", "8.6.3"),
@@ -235,8 +340,10 @@ mod tests {
             ("slave0", "ip=1,port=2,state=online,offset=3,lag=9"),
             ("module", "name=x,ver=1"),
         ];
-        let words: Vec<_> =
-            advice(&Identity::of(&slow, Timestamp::default())).into_iter().map(|complaint| complaint.word).collect();
+        let words: Vec<_> = advice(&Identity::of(&slow, Timestamp::default()))
+            .into_iter()
+            .map(|complaint| complaint.word)
+            .collect();
         assert_eq!(words, ["modules", "lag"]);
     }
 }

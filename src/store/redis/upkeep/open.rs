@@ -86,8 +86,16 @@ impl Redis {
     ///
     /// # Errors
     /// [`RedisOpenError`].
-    pub async fn reach(settings: RedisSettings, machine: RedisMachine) -> Result<Self, RedisOpenError> {
-        let common = Arc::new(Common { settings, clock: machine.clock, entropy: machine.entropy, guards: Guards::default() });
+    pub async fn reach(
+        settings: RedisSettings,
+        machine: RedisMachine,
+    ) -> Result<Self, RedisOpenError> {
+        let common = Arc::new(Common {
+            settings,
+            clock: machine.clock,
+            entropy: machine.entropy,
+            guards: Guards::default(),
+        });
         let keys = Keys::new(&common.settings.prefix, common.settings.shards);
         let core = Arc::new(Core {
             topology: Arc::new(Topology::start(common.clone())),
@@ -104,16 +112,25 @@ impl Redis {
             }
         });
         if waited.await.is_err() {
-            return Err(RedisOpenError::Unreachable(core.topology.down().unwrap_or_default()));
+            return Err(RedisOpenError::Unreachable(
+                core.topology.down().unwrap_or_default(),
+            ));
         }
-        Ok(Self { core, stop: CancellationToken::new().drop_guard() })
+        Ok(Self {
+            core,
+            stop: CancellationToken::new().drop_guard(),
+        })
     }
 
     /// Reaches the servers, refuses what is unfit, and begins to serve.
     ///
     /// # Errors
     /// [`RedisOpenError`].
-    pub async fn open(settings: RedisSettings, machine: RedisMachine, first_use: FirstUse) -> Result<Self, RedisOpenError> {
+    pub async fn open(
+        settings: RedisSettings,
+        machine: RedisMachine,
+        first_use: FirstUse,
+    ) -> Result<Self, RedisOpenError> {
         let mut store = Self::reach(settings, machine).await?;
         for complaint in store.preflight().await? {
             tracing::warn!(word = complaint.word, "{}", complaint.text);
@@ -173,7 +190,10 @@ impl Redis {
             common: core.common.clone(),
         });
         core.set_up(false).await.expect("an empty prefix is set up");
-        Self { core, stop: CancellationToken::new().drop_guard() }
+        Self {
+            core,
+            stop: CancellationToken::new().drop_guard(),
+        }
     }
 
     /// Looks at every server: what makes it unfit is an error, what an operator should know is told.
@@ -182,24 +202,44 @@ impl Redis {
     /// [`RedisOpenError`].
     pub async fn preflight(&self) -> Result<Vec<Complaint>, RedisOpenError> {
         let (mut wrong, mut told) = (Vec::new(), Vec::new());
-        for links in self.core.topology.nodes().iter().filter_map(|node| node.links()) {
+        for links in self
+            .core
+            .topology
+            .nodes()
+            .iter()
+            .filter_map(|node| node.links())
+        {
             let answers = links.pick(Lane::Plain).send(&Identity::questions()).await;
-            let identity =
-                answers.and_then(Identity::read).map_err(|error| crate::store::redis::connection::fault::store_error(&error))?;
-            wrong.extend(unfit(&identity).into_iter().map(|text| format!("{}: {text}", links.at)));
+            let identity = answers
+                .and_then(Identity::read)
+                .map_err(|error| crate::store::redis::connection::fault::store_error(&error))?;
+            wrong.extend(
+                unfit(&identity)
+                    .into_iter()
+                    .map(|text| format!("{}: {text}", links.at)),
+            );
             told.extend(
                 advice(&identity)
                     .into_iter()
-                    .map(|Complaint { word, text }| Complaint { word, text: format!("{}: {text}", links.at) }),
+                    .map(|Complaint { word, text }| Complaint {
+                        word,
+                        text: format!("{}: {text}", links.at),
+                    }),
             );
             if self.core.common.settings.wait_aof && version(&identity) < (7, 2, 0) {
-                wrong.push(format!("{}: store.wait_aof needs version 7.2 or newer", links.at));
+                wrong.push(format!(
+                    "{}: store.wait_aof needs version 7.2 or newer",
+                    links.at
+                ));
             }
         }
         if !wrong.is_empty() {
             return Err(RedisOpenError::Unfit(wrong));
         }
-        self.core.try_rights().await.map_err(RedisOpenError::Rights)?;
+        self.core
+            .try_rights()
+            .await
+            .map_err(RedisOpenError::Rights)?;
         told.extend(self.core.common.guards.complaints());
         Ok(told)
     }
@@ -218,27 +258,73 @@ impl Core {
         let key = |kind| self.keys.probe(shard, kind);
         let all = [key("record"), key("due"), key("events"), key("news")];
         let mut commit = COMMIT.on(&all);
-        commit.arg("").arg("x").arg("PX").arg(1000).arg("1").arg("m").arg("*").arg(1).arg("e");
+        commit
+            .arg("")
+            .arg("x")
+            .arg("PX")
+            .arg(1000)
+            .arg("1")
+            .arg("m")
+            .arg("*")
+            .arg(1)
+            .arg("e");
         let mut draw = DRAW.on(&[key("quota")]);
-        draw.arg("").arg(1_000_000).arg(1_000_000).arg(1).arg(1).arg(0);
+        draw.arg("")
+            .arg(1_000_000)
+            .arg(1_000_000)
+            .arg(1)
+            .arg(1)
+            .arg(0);
         let mut give_back = GIVE_BACK.on(&[key("quota")]);
         give_back.arg("").arg(1000).arg(1_000_000).arg(0);
         let mut beat = BEAT.on(&[key("processes")]);
         beat.arg("p").arg(1);
         let scripts = [
-            ("the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)", &*COMMIT, commit),
-            ("the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)", &*DRAW, draw),
-            ("the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)", &*GIVE_BACK, give_back),
-            ("the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)", &*BEAT, beat),
+            (
+                "the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)",
+                &*COMMIT,
+                commit,
+            ),
+            (
+                "the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)",
+                &*DRAW,
+                draw,
+            ),
+            (
+                "the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)",
+                &*GIVE_BACK,
+                give_back,
+            ),
+            (
+                "the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",
+                &*BEAT,
+                beat,
+            ),
         ];
-        let (record, due, events, quota, processes) = (key("record"), key("due"), key("events"), key("quota"), key("processes"));
+        let (record, due, events, quota, processes) = (
+            key("record"),
+            key("due"),
+            key("events"),
+            key("quota"),
+            key("processes"),
+        );
         let plain = |name: &'static str, args: &[&[u8]]| {
             let mut call = cmd(name);
             call.arg(args);
-            Probe { name, script: None, call }
+            Probe {
+                name,
+                script: None,
+                call,
+            }
         };
-        let mut probes: Vec<_> =
-            scripts.into_iter().map(|(name, script, call)| Probe { name, script: Some(script), call }).collect();
+        let mut probes: Vec<_> = scripts
+            .into_iter()
+            .map(|(name, script, call)| Probe {
+                name,
+                script: Some(script),
+                call,
+            })
+            .collect();
         probes.extend([
             plain("GET", &[&record]),
             plain("MGET", &[&record, &quota]),
@@ -251,7 +337,11 @@ impl Core {
             plain("XTRIM", &[&events, b"MAXLEN", b"0"]),
             plain("DEL", &[&record, &due, &events, &quota, &processes]),
         ]);
-        probes.extend(self.waits().into_iter().map(|call| Probe { name: "WAIT or WAITAOF", script: None, call }));
+        probes.extend(self.waits().into_iter().map(|call| Probe {
+            name: "WAIT or WAITAOF",
+            script: None,
+            call,
+        }));
         probes
     }
 }

@@ -34,9 +34,15 @@ pub(in crate::store::redis) enum Epoch {
 
 impl Epoch {
     pub(in crate::store::redis) fn read(value: Option<&[u8]>) -> Self {
-        let Some(value) = value else { return Self::Missing };
-        let lost = std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix(LOST)?.parse().ok());
-        lost.map_or(Self::Whole, |micros| Self::Lost(Timestamp::from_micros(micros)))
+        let Some(value) = value else {
+            return Self::Missing;
+        };
+        let lost = std::str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.strip_prefix(LOST)?.parse().ok());
+        lost.map_or(Self::Whole, |micros| {
+            Self::Lost(Timestamp::from_micros(micros))
+        })
     }
 
     fn write(self) -> Vec<u8> {
@@ -53,12 +59,18 @@ impl Core {
         let key = self.keys.shard_count();
         let mut get = cmd("GET");
         get.arg(&key);
-        go(&self.topology, Trip::repeatable(slot(&key)), &[get]).await?.one()
+        go(&self.topology, Trip::repeatable(slot(&key)), &[get])
+            .await?
+            .one()
     }
 
     /// Sets an empty store up. What is there already stays. `lost` if it is empty because it lost what it held.
     pub(in crate::store::redis) async fn set_up(&self, lost: bool) -> Result<(), StoreError> {
-        let epoch = if lost { Epoch::Lost(self.common.clock.now()) } else { Epoch::Whole };
+        let epoch = if lost {
+            Epoch::Lost(self.common.clock.now())
+        } else {
+            Epoch::Whole
+        };
         for shard in 0..self.keys.shards() {
             self.put_epoch(shard, epoch, true).await?;
         }
@@ -85,17 +97,29 @@ impl Core {
         };
         let lately = now.since(at) < FORGOTTEN_PERIOD;
         let text = "the store lost what it held within the last day; until then failure counts begin half spent".to_owned();
-        self.common.guards.complain("forgot", &"the store", lately.then_some(text));
+        self.common
+            .guards
+            .complain("forgot", &"the store", lately.then_some(text));
         Ok(lately.then_some(at))
     }
 
     /// Writes down that a shard lost what it held.
-    async fn mark_lost(&self, shard: u16, at: Timestamp, only_missing: bool) -> Result<(), StoreError> {
+    async fn mark_lost(
+        &self,
+        shard: u16,
+        at: Timestamp,
+        only_missing: bool,
+    ) -> Result<(), StoreError> {
         tracing::error!(shard, "A shard lost what it held.");
         self.put_epoch(shard, Epoch::Lost(at), only_missing).await
     }
 
-    async fn put_epoch(&self, shard: u16, epoch: Epoch, only_missing: bool) -> Result<(), StoreError> {
+    async fn put_epoch(
+        &self,
+        shard: u16,
+        epoch: Epoch,
+        only_missing: bool,
+    ) -> Result<(), StoreError> {
         let key = self.keys.epoch(shard);
         let mut set = cmd("SET");
         set.arg(&key).arg(epoch.write());
@@ -106,7 +130,9 @@ impl Core {
     }
 
     async fn write(&self, key: &[u8], call: Cmd) -> Result<(), StoreError> {
-        go(&self.topology, Trip::repeatable(slot(key)), &[call]).await.map(drop)
+        go(&self.topology, Trip::repeatable(slot(key)), &[call])
+            .await
+            .map(drop)
     }
 
     /// Marks all shards once a server threw keys away.
@@ -127,7 +153,10 @@ impl Core {
     /// The first call that is refused, by name.
     pub(in crate::store::redis) async fn try_rights(&self) -> Result<(), String> {
         for node in self.topology.nodes() {
-            let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard)) else { continue };
+            let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard))
+            else {
+                continue;
+            };
             let Some(links) = node.links() else { continue };
             for Probe { name, script, call } in self.probes(shard) {
                 let link = links.pick(Lane::Durable);
@@ -141,7 +170,11 @@ impl Core {
         Ok(())
     }
 
-    fn serves(&self, node: &std::sync::Arc<crate::store::redis::connection::node::Node>, shard: u16) -> bool {
+    fn serves(
+        &self,
+        node: &std::sync::Arc<crate::store::redis::connection::node::Node>,
+        shard: u16,
+    ) -> bool {
         let served_by = self.topology.node_of(slot(&self.keys.due(shard)));
         served_by.is_some_and(|other| std::sync::Arc::ptr_eq(&other, node))
     }

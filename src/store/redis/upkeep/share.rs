@@ -35,7 +35,11 @@ pub(in crate::store::redis) struct Share {
 impl Share {
     /// All of them, as long as no other process is known.
     pub(in crate::store::redis) fn all(process: [u8; 16], shards: u16) -> Self {
-        Self { process, own: ArcSwap::from_pointee((0..shards).collect()), processes: AtomicU16::new(1) }
+        Self {
+            process,
+            own: ArcSwap::from_pointee((0..shards).collect()),
+            processes: AtomicU16::new(1),
+        }
     }
 
     pub(in crate::store::redis) fn own(&self) -> Arc<Vec<u16>> {
@@ -43,10 +47,16 @@ impl Share {
     }
 
     fn take(&self, processes: &[Vec<u8>], shards: u16) {
-        let own: Vec<u16> = (0..shards).filter(|shard| winner(processes, *shard) == Some(&self.process[..])).collect();
+        let own: Vec<u16> = (0..shards)
+            .filter(|shard| winner(processes, *shard) == Some(&self.process[..]))
+            .collect();
         let count = u16::try_from(processes.len()).unwrap_or(u16::MAX);
         if self.processes.swap(count, Ordering::Relaxed) != count {
-            tracing::info!(processes = count, shards = own.len(), "The due shards are shared anew.");
+            tracing::info!(
+                processes = count,
+                shards = own.len(),
+                "The due shards are shared anew."
+            );
         }
         metrics::gauge!("countersign_redis_own_shards").set(own.len() as f64);
         self.own.store(Arc::new(own));
@@ -56,7 +66,10 @@ impl Share {
 /// The process with the greatest hash together with the shard: when one goes, only its own shards move.
 fn winner(processes: &[Vec<u8>], shard: u16) -> Option<&[u8]> {
     let weight = |process: &[u8]| digest(&SHA256, &[process, &shard.to_be_bytes()].concat());
-    processes.iter().map(Vec::as_slice).max_by_key(|process| weight(process).as_ref().to_vec())
+    processes
+        .iter()
+        .map(Vec::as_slice)
+        .max_by_key(|process| weight(process).as_ref().to_vec())
 }
 
 impl Core {
@@ -64,11 +77,19 @@ impl Core {
     pub(in crate::store::redis) async fn keep_share(&self) {
         let key = self.keys.processes();
         let mut call = BEAT.on(std::slice::from_ref(&key));
-        call.arg(&self.share.process[..]).arg(GONE_AFTER.as_micros().to_string());
+        call.arg(&self.share.process[..])
+            .arg(GONE_AFTER.as_micros().to_string());
         let calls = [call];
         loop {
-            let beat = go(&self.topology, Trip::repeatable(slot(&key)).script(&BEAT), &calls);
-            match tokio::time::timeout(GONE_AFTER, beat).await.map(|beat| beat?.one::<Vec<Vec<u8>>>()) {
+            let beat = go(
+                &self.topology,
+                Trip::repeatable(slot(&key)).script(&BEAT),
+                &calls,
+            );
+            match tokio::time::timeout(GONE_AFTER, beat)
+                .await
+                .map(|beat| beat?.one::<Vec<Vec<u8>>>())
+            {
                 Ok(Ok(processes)) => self.share.take(&processes, self.keys.shards()),
                 Ok(Err(error)) => tracing::debug!(%error, "No sign of life could be given."),
                 Err(_late) => tracing::debug!("No sign of life was taken in time."),
@@ -98,7 +119,10 @@ mod tests {
         let mut all: Vec<u16> = four.concat();
         all.sort_unstable();
         assert_eq!(all, (0..64).collect::<Vec<_>>());
-        assert!(four.iter().all(|own| (6..=28).contains(&own.len())), "{four:?}");
+        assert!(
+            four.iter().all(|own| (6..=28).contains(&own.len())),
+            "{four:?}"
+        );
         for (before, after) in four.iter().zip(shares(&processes[..3])) {
             assert!(before.iter().all(|shard| after.contains(shard)));
         }

@@ -15,9 +15,17 @@ const PASSWORD: &str = "a-password-of-the-test";
 /// The rule of the file for a user, with a password that the test knows.
 fn rule(user: &str) -> String {
     let start = format!("user {user} ");
-    let line = RULES.lines().find(|line| line.starts_with(&start)).expect("the file has the user");
-    let hash = line.split_whitespace().find(|word| word.starts_with('#')).expect("a password is set");
-    line.strip_prefix("user ").unwrap().replace(hash, &format!(">{PASSWORD}"))
+    let line = RULES
+        .lines()
+        .find(|line| line.starts_with(&start))
+        .expect("the file has the user");
+    let hash = line
+        .split_whitespace()
+        .find(|word| word.starts_with('#'))
+        .expect("a password is set");
+    line.strip_prefix("user ")
+        .unwrap()
+        .replace(hash, &format!(">{PASSWORD}"))
 }
 
 fn server() -> RedisServer {
@@ -28,7 +36,9 @@ fn limited(server: &RedisServer) -> Setup {
     let setup = on(&server.url().replace("redis://", "redis://countersign@"));
     let file = setup.dir.path().join("redis.password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
-    setup.with("STORE__PREFIX", "cs").with("STORE__PASSWORD_FILE", file.to_str().unwrap())
+    setup
+        .with("STORE__PREFIX", "cs")
+        .with("STORE__PASSWORD_FILE", file.to_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,9 +46,25 @@ async fn store_13_the_shipped_rights_are_enough() {
     let server = server();
     let service = limited(&server).start().await;
     let (v, code) = settled(&service, "s").await;
-    assert_eq!(service.check(&v.verification_id, &crate::harness::wrong(&code)).await, Verdict::Wrong);
-    assert_eq!(shape(service.try_check(&v.verification_id, "no code", &unique("a")).await).1, "CODE_MALFORMED");
-    service.try_cancel(&v.verification_id, CancelReason::Requested).await.unwrap();
+    assert_eq!(
+        service
+            .check(&v.verification_id, &crate::harness::wrong(&code))
+            .await,
+        Verdict::Wrong
+    );
+    assert_eq!(
+        shape(
+            service
+                .try_check(&v.verification_id, "no code", &unique("a"))
+                .await
+        )
+        .1,
+        "CODE_MALFORMED"
+    );
+    service
+        .try_cancel(&v.verification_id, CancelReason::Requested)
+        .await
+        .unwrap();
     assert!(!service.audit().await.is_empty());
     works(&service).await;
     let denied = server.cmd(&["ACL", "LOG"]).ok();
@@ -49,7 +75,10 @@ async fn store_13_the_shipped_rights_are_enough() {
 async fn store_13_the_shipped_rights_are_no_more_than_that() {
     let server = server();
     let mut client = server.client().unwrap();
-    client.call(&["AUTH", "countersign", PASSWORD]).unwrap().ok();
+    client
+        .call(&["AUTH", "countersign", PASSWORD])
+        .unwrap()
+        .ok();
     let calls: [&[&str]; 16] = [
         &["KEYS", "*"],
         &["FLUSHALL"],
@@ -57,7 +86,11 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         &["CONFIG", "GET", "*"],
         &["DEBUG", "JMAP"],
         &["MODULE", "LIST"],
-        &["FUNCTION", "LOAD", "#!lua name=x\nredis.register_function('x', function() end)"],
+        &[
+            "FUNCTION",
+            "LOAD",
+            "#!lua name=x\nredis.register_function('x', function() end)",
+        ],
         &["EVAL", "return 1", "0"],
         &["SCRIPT", "FLUSH"],
         &["SCAN", "0"],
@@ -73,15 +106,29 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         let refused = matches!(&reply, Reply::Error(error) if error.starts_with("NOPERM"));
         assert!(refused, "{call:?} is answered by {reply:?}");
     }
-    assert_eq!(client.call(&["SPUBLISH", "another", ""]).unwrap().error().map(|error| &error[..6]), Some("NOPERM"));
-    assert!(client.call(&["INFO"]).unwrap().error().is_none(), "who it is stays known");
+    assert_eq!(
+        client
+            .call(&["SPUBLISH", "another", ""])
+            .unwrap()
+            .error()
+            .map(|error| &error[..6]),
+        Some("NOPERM")
+    );
+    assert!(
+        client.call(&["INFO"]).unwrap().error().is_none(),
+        "who it is stays known"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_13_a_right_that_is_missing_is_named_at_the_start() {
     let server = server();
     server.cmd(&["ACL", "SETUSER", "countersign", "-xadd"]).ok();
-    let refused = limited(&server).try_start_on(countersign::app::Machine::default()).await.err().expect("no start");
+    let refused = limited(&server)
+        .try_start_on(countersign::app::Machine::default())
+        .await
+        .err()
+        .expect("no start");
     let text = format!("{refused:#}").to_uppercase();
     assert!(text.contains("XADD"), "{text}");
 }

@@ -26,8 +26,16 @@ async fn bed() -> Bed {
 async fn bed_with(deadline_ms: &str) -> Bed {
     let server = RedisServer::start(&Options::default());
     let proxy = Proxy::start(server.addr());
-    let service = on(&proxy.url()).with("STORE__DEADLINE_MS", deadline_ms).with("WORKER__POLL_MS", "60000").start().await;
-    Bed { _server: server, proxy, service }
+    let service = on(&proxy.url())
+        .with("STORE__DEADLINE_MS", deadline_ms)
+        .with("WORKER__POLL_MS", "60000")
+        .start()
+        .await;
+    Bed {
+        _server: server,
+        proxy,
+        service,
+    }
 }
 
 /// The script of a commit: that of quotas has other keys, that of signs of life one.
@@ -37,15 +45,26 @@ fn commit(arguments: &[Vec<u8>]) -> bool {
 
 /// A lost reply or request, before each kind of change: it is carried out once, and a repeat gets the same answer.
 async fn lose(one: impl Fn(&Proxy) -> crate::rig::Fault) {
-    let Bed { proxy, service, _server } = bed().await;
+    let Bed {
+        proxy,
+        service,
+        _server,
+    } = bed().await;
     let request = login("s");
     let fault = one(&proxy);
     let v = mend(|| service.start(request.clone())).await.unwrap();
     assert_eq!(fault.hits(), 1, "at the start");
-    assert_eq!(service.start(request).await.unwrap().verification_id, v.verification_id);
+    assert_eq!(
+        service.start(request).await.unwrap().verification_id,
+        v.verification_id
+    );
     let code = service.code_of(&v.verification_id).await;
     let id = &v.verification_id;
-    service.until(id, |v| v.deliveries[0].tries == 1 && v.deliveries[0].sender == "outbox").await;
+    service
+        .until(id, |v| {
+            v.deliveries[0].tries == 1 && v.deliveries[0].sender == "outbox"
+        })
+        .await;
 
     service.advance(60);
     let (reports, resends) = (service.recorder.all().len(), unique("resend"));
@@ -53,30 +72,65 @@ async fn lose(one: impl Fn(&Proxy) -> crate::rig::Fault) {
     let again = || resend(&service, id, &resends);
     let resent = mend(again).await.unwrap();
     assert_eq!(fault.hits(), 1, "at the resend");
-    assert_eq!(mend(again).await.unwrap().sends_left, resent.sends_left, "once");
+    assert_eq!(
+        mend(again).await.unwrap().sends_left,
+        resent.sends_left,
+        "once"
+    );
     service.recorder.wait_for(reports + 1).await;
-    service.until(id, |v| v.deliveries.iter().all(|delivery| delivery.tries == 1)).await;
+    service
+        .until(id, |v| {
+            v.deliveries.iter().all(|delivery| delivery.tries == 1)
+        })
+        .await;
 
-    for (guess, verdict, left) in [(wrong(&code), Verdict::Wrong, 4), (code.clone(), Verdict::Approved, 0)] {
+    for (guess, verdict, left) in [
+        (wrong(&code), Verdict::Wrong, 4),
+        (code.clone(), Verdict::Approved, 0),
+    ] {
         let (attempt, fault) = (unique("a"), one(&proxy));
-        let first = mend(|| service.try_check(id, &guess, &attempt)).await.unwrap();
-        assert_eq!((fault.hits(), first.verdict(), first.attempts_left), (1, verdict, left), "at the check");
+        let first = mend(|| service.try_check(id, &guess, &attempt))
+            .await
+            .unwrap();
+        assert_eq!(
+            (fault.hits(), first.verdict(), first.attempts_left),
+            (1, verdict, left),
+            "at the check"
+        );
         let again = service.try_check(id, &guess, &attempt).await.unwrap();
-        assert_eq!((again.verdict(), again.attempts_left), (verdict, first.attempts_left));
+        assert_eq!(
+            (again.verdict(), again.attempts_left),
+            (verdict, first.attempts_left)
+        );
     }
     assert_eq!(guess(&service, id, &code).await, Ok(Verdict::Closed));
     let messages = service.recorder.all();
-    assert_eq!(messages.len(), reports + 1, "one message for the start and one for the resend");
+    assert_eq!(
+        messages.len(),
+        reports + 1,
+        "one message for the start and one for the resend"
+    );
     assert!(messages.iter().all(|message| message.code.expose() == code));
 }
 
-async fn resend(service: &Harness, id: &str, request: &str) -> Result<countersign::pb::v1::Verification, tonic::Status> {
+async fn resend(
+    service: &Harness,
+    id: &str,
+    request: &str,
+) -> Result<countersign::pb::v1::Verification, tonic::Status> {
     let request = countersign::pb::v1::ResendCodeRequest {
         verification_id: id.to_owned(),
         request_id: request.to_owned(),
         channel: Channel::Unspecified.into(),
     };
-    Ok(service.client.clone().resend_code(service.request(request)).await?.into_inner().verification.unwrap())
+    Ok(service
+        .client
+        .clone()
+        .resend_code(service.request(request))
+        .await?
+        .into_inner()
+        .verification
+        .unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,17 +145,30 @@ async fn rf13_after_a_lost_request_a_repeat_is_safe() {
 
 /// The report of a hand-over is lost on its way there or back: it is made again, and the message is not sent again.
 async fn lose_a_report(lose: impl Fn(&Proxy, Matching) -> crate::rig::Fault) {
-    let Bed { proxy, service, _server } = bed().await;
+    let Bed {
+        proxy,
+        service,
+        _server,
+    } = bed().await;
     // The second commit of a start is the report of its hand-over.
     let nth = AtomicUsize::new(0);
-    let fault = lose(&proxy, Box::new(move |arguments| commit(arguments) && nth.fetch_add(1, Ordering::SeqCst) == 1));
+    let fault = lose(
+        &proxy,
+        Box::new(move |arguments| commit(arguments) && nth.fetch_add(1, Ordering::SeqCst) == 1),
+    );
     let (v, code) = settled(&service, "s").await;
     assert_eq!(fault.hits(), 1);
     for _ in 0..3 {
         service.advance(20);
-        assert_eq!(service.get(&v.verification_id).await.unwrap().deliveries[0].tries, 1);
+        assert_eq!(
+            service.get(&v.verification_id).await.unwrap().deliveries[0].tries,
+            1
+        );
     }
-    assert_eq!(guess(&service, &v.verification_id, &code).await, Ok(Verdict::Approved));
+    assert_eq!(
+        guess(&service, &v.verification_id, &code).await,
+        Ok(Verdict::Approved)
+    );
     assert_eq!(service.recorder.all().len(), 1);
 }
 
@@ -129,43 +196,88 @@ const ERRORS: [&str; 7] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rf09_typed_errors_are_repeated_twice_and_never_become_verdicts() {
-    let Bed { proxy, service, _server } = bed_with("2000").await;
+    let Bed {
+        proxy,
+        service,
+        _server,
+    } = bed_with("2000").await;
     for error in ERRORS {
         let (v, code) = settled(&service, &unique("s")).await;
         let (id, attempt, wrong) = (&v.verification_id, unique("a"), wrong(&code));
         // While it lasts there is no answer, and few questions.
         let fault = proxy.inject_error(ALWAYS, commit, error);
-        assert_eq!(shape(service.try_check(id, &wrong, &attempt).await), down(), "{error}");
+        assert_eq!(
+            shape(service.try_check(id, &wrong, &attempt).await),
+            down(),
+            "{error}"
+        );
         // Once, and two repeats; the decision is taken once more at most.
         assert!((1..=6).contains(&fault.hits()), "{error}: {}", fault.hits());
         fault.clear();
-        let answer = mend(|| service.try_check(id, &wrong, &attempt)).await.unwrap();
-        assert_eq!((answer.verdict(), answer.attempts_left), (Verdict::Wrong, 4), "{error}");
+        let answer = mend(|| service.try_check(id, &wrong, &attempt))
+            .await
+            .unwrap();
+        assert_eq!(
+            (answer.verdict(), answer.attempts_left),
+            (Verdict::Wrong, 4),
+            "{error}"
+        );
         // Once only: a repeat mends it, ours or the caller's.
         let fault = proxy.inject_error(1, commit, error);
-        assert_eq!(guess(&service, id, &code).await, Ok(Verdict::Approved), "{error}");
+        assert_eq!(
+            guess(&service, id, &code).await,
+            Ok(Verdict::Approved),
+            "{error}"
+        );
         assert_eq!(fault.hits(), 1);
-        assert_eq!(guess(&service, id, &code).await, Ok(Verdict::Closed), "{error}");
+        assert_eq!(
+            guess(&service, id, &code).await,
+            Ok(Verdict::Closed),
+            "{error}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rf09_errors_on_reads_are_no_verdicts_either() {
-    let Bed { proxy, service, _server } = bed_with("2000").await;
+    let Bed {
+        proxy,
+        service,
+        _server,
+    } = bed_with("2000").await;
     let (v, code) = settled(&service, "s").await;
     for error in ERRORS {
         let fault = proxy.inject_error(ALWAYS, command("MGET"), error);
-        assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down(), "{error}");
-        assert!((1..=12).contains(&fault.hits()), "{error}: {}", fault.hits());
+        assert_eq!(
+            shape(
+                service
+                    .try_check(&v.verification_id, &code, &unique("a"))
+                    .await
+            ),
+            down(),
+            "{error}"
+        );
+        assert!(
+            (1..=12).contains(&fault.hits()),
+            "{error}: {}",
+            fault.hits()
+        );
         fault.clear();
         mend(|| service.get(&v.verification_id)).await.unwrap();
     }
-    assert_eq!(guess(&service, &v.verification_id, &code).await, Ok(Verdict::Approved));
+    assert_eq!(
+        guess(&service, &v.verification_id, &code).await,
+        Ok(Verdict::Approved)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rf05_a_server_that_says_nothing_ends_in_the_deadline_without_a_storm() {
-    let Bed { proxy, service, _server } = bed_with("250").await;
+    let Bed {
+        proxy,
+        service,
+        _server,
+    } = bed_with("250").await;
     let v = mend(|| service.start(login("s"))).await.unwrap();
     let code = service.code_of(&v.verification_id).await;
     let connections = proxy.connections();
@@ -174,7 +286,14 @@ async fn rf05_a_server_that_says_nothing_ends_in_the_deadline_without_a_storm() 
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
         let begun = Instant::now();
-        assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down());
+        assert_eq!(
+            shape(
+                service
+                    .try_check(&v.verification_id, &code, &unique("a"))
+                    .await
+            ),
+            down()
+        );
         longest = longest.max(begun.elapsed());
     }
     println!("the longest of 20 calls took {longest:?}");
@@ -183,21 +302,38 @@ async fn rf05_a_server_that_says_nothing_ends_in_the_deadline_without_a_storm() 
     works(&service).await;
     let more = proxy.connections() - connections;
     assert!(more < 100, "{more} connections were made");
-    let asked = |counts: &std::collections::BTreeMap<String, u64>| counts.get("EVALSHA").copied().unwrap_or_default();
+    let asked = |counts: &std::collections::BTreeMap<String, u64>| {
+        counts.get("EVALSHA").copied().unwrap_or_default()
+    };
     let more = asked(&proxy.counts()) - asked(&questions);
     assert!(more < 200, "{more} commits for 20 calls");
-    assert_eq!(guess(&service, &v.verification_id, &code).await.unwrap_or(Verdict::Closed), Verdict::Approved);
+    assert_eq!(
+        guess(&service, &v.verification_id, &code)
+            .await
+            .unwrap_or(Verdict::Closed),
+        Verdict::Approved
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_16_a_dead_server_approves_nothing_and_is_found_again() {
     let server = RedisServer::start(&Options::default());
-    let service = on(&server.url()).with("STORE__DEADLINE_MS", "250").start().await;
+    let service = on(&server.url())
+        .with("STORE__DEADLINE_MS", "250")
+        .start()
+        .await;
     let v = mend(|| service.start(login("s"))).await.unwrap();
     let code = service.code_of(&v.verification_id).await;
     server.kill9();
     for _ in 0..20 {
-        assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down());
+        assert_eq!(
+            shape(
+                service
+                    .try_check(&v.verification_id, &code, &unique("a"))
+                    .await
+            ),
+            down()
+        );
     }
     server.restart();
     let begun = Instant::now();

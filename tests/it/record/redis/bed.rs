@@ -30,11 +30,15 @@ pub fn start_again() -> (Code, String) {
 }
 
 /// Repeats a call, with the same ids, while a repeat may mend it.
-pub async fn mend<T, F: Future<Output = Result<T, Status>>>(call: impl Fn() -> F) -> Result<T, Status> {
+pub async fn mend<T, F: Future<Output = Result<T, Status>>>(
+    call: impl Fn() -> F,
+) -> Result<T, Status> {
     let begun = Instant::now();
     loop {
         match call().await {
-            Err(status) if may_be_mended(&status) && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            Err(status) if may_be_mended(&status) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await
+            }
             answer => return answer,
         }
     }
@@ -56,17 +60,25 @@ pub async fn eventually(wanted: &str, ask: impl AsyncFn() -> bool) {
 /// A started verification whose delivery is reported, so that nothing but the test touches its record.
 pub async fn settled(service: &Harness, subject: &str) -> (v1::Verification, String) {
     let (v, code) = service.start_and_read(login(subject)).await;
-    let v = service.until(&v.verification_id, |v| v.deliveries[0].status() == DeliveryStatus::Sent).await;
+    let v = service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == DeliveryStatus::Sent
+        })
+        .await;
     (v, code)
 }
 
 /// Starts and approves.
 pub async fn works(service: &Harness) {
     let request = login(&unique("works"));
-    let v = mend(|| service.start(request.clone())).await.expect("a start is taken");
+    let v = mend(|| service.start(request.clone()))
+        .await
+        .expect("a start is taken");
     let code = service.code_of(&v.verification_id).await;
     let attempt = unique("a");
-    let answer = mend(|| service.try_check(&v.verification_id, &code, &attempt)).await.expect("it is judged");
+    let answer = mend(|| service.try_check(&v.verification_id, &code, &attempt))
+        .await
+        .expect("it is judged");
     assert_eq!(answer.verdict(), Verdict::Approved);
 }
 
@@ -74,7 +86,9 @@ pub async fn works(service: &Harness) {
 pub async fn guess(service: &Harness, id: &str, code: &str) -> Result<Verdict, (Code, String)> {
     let attempt = unique("a");
     let answer = mend(|| service.try_check(id, code, &attempt)).await;
-    answer.map(|answer| answer.verdict()).map_err(|status| (status.code(), reason(&status)))
+    answer
+        .map(|answer| answer.verdict())
+        .map_err(|status| (status.code(), reason(&status)))
 }
 
 /// How many more wrong guesses are answered before codes are disabled for the subject.

@@ -48,7 +48,12 @@ impl Load {
     /// Clients in turn on these services.
     pub fn begin(services: Vec<Arc<Harness>>, clients: usize) -> Self {
         let (services, seen, stop) = (Arc::new(services), Arc::default(), CancellationToken::new());
-        let mut load = Self { services, seen, stop, clients: JoinSet::new() };
+        let mut load = Self {
+            services,
+            seen,
+            stop,
+            clients: JoinSet::new(),
+        };
         for client in 0..clients {
             let client = Client {
                 service: load.services[client % load.services.len()].clone(),
@@ -80,15 +85,27 @@ impl Load {
     /// Ends it; none was approved twice, and none is approved now that was before.
     pub async fn end(mut self) -> Seen {
         self.stop.cancel();
-        while let Some(client) = tokio::time::timeout(2 * PATIENCE, self.clients.join_next()).await.expect("clients end") {
+        while let Some(client) = tokio::time::timeout(2 * PATIENCE, self.clients.join_next())
+            .await
+            .expect("clients end")
+        {
             client.unwrap();
         }
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        for (id, code) in seen.given.iter().filter(|(id, _)| seen.approvals.contains_key(*id)).take(50) {
+        for (id, code) in seen
+            .given
+            .iter()
+            .filter(|(id, _)| seen.approvals.contains_key(*id))
+            .take(50)
+        {
             let again = guess(&self.services[0], id, code).await;
             assert_ne!(again, Ok(Verdict::Approved), "{id} is approved again");
         }
-        let doubles: Vec<_> = seen.approvals.iter().filter(|(_, count)| **count > 1).collect();
+        let doubles: Vec<_> = seen
+            .approvals
+            .iter()
+            .filter(|(_, count)| **count > 1)
+            .collect();
         assert!(doubles.is_empty(), "approved twice: {doubles:?}");
         seen
     }
@@ -103,24 +120,48 @@ struct Client {
 impl Client {
     async fn round(&self) {
         let request = login(&unique("load"));
-        let Some(v) = self.call(|| self.service.start(request.clone())).await else { return };
+        let Some(v) = self.call(|| self.service.start(request.clone())).await else {
+            return;
+        };
         let id = v.verification_id;
         self.seen.lock().unwrap().started.push(id.clone());
-        let Some(code) = self.code(&id).await else { return };
-        self.seen.lock().unwrap().given.insert(id.clone(), code.clone());
+        let Some(code) = self.code(&id).await else {
+            return;
+        };
+        self.seen
+            .lock()
+            .unwrap()
+            .given
+            .insert(id.clone(), code.clone());
         let attempt = unique("a");
         let wrong = wrong(&code);
-        if let Some(answer) = self.call(|| self.service.try_check(&id, &wrong, &attempt)).await {
-            assert_eq!((answer.verdict(), answer.attempts_left), (Verdict::Wrong, 4));
+        if let Some(answer) = self
+            .call(|| self.service.try_check(&id, &wrong, &attempt))
+            .await
+        {
+            assert_eq!(
+                (answer.verdict(), answer.attempts_left),
+                (Verdict::Wrong, 4)
+            );
         }
         tokio::join!(self.give(&id, &code), self.give(&id, &code));
     }
 
     async fn give(&self, id: &str, code: &str) {
         let attempt = unique("a");
-        let answer = self.call(|| self.service.try_check(id, code, &attempt)).await;
+        let answer = self
+            .call(|| self.service.try_check(id, code, &attempt))
+            .await;
         match answer.map(|answer| answer.verdict()) {
-            Some(Verdict::Approved) => *self.seen.lock().unwrap().approvals.entry(id.to_owned()).or_default() += 1,
+            Some(Verdict::Approved) => {
+                *self
+                    .seen
+                    .lock()
+                    .unwrap()
+                    .approvals
+                    .entry(id.to_owned())
+                    .or_default() += 1
+            }
             None | Some(Verdict::Closed) => {}
             Some(other) => panic!("a right code is {other:?}"),
         }
@@ -130,7 +171,11 @@ impl Client {
     async fn code(&self, id: &str) -> Option<String> {
         let begun = Instant::now();
         while begun.elapsed() < MESSAGE_SOON {
-            if let Some(code) = self.services.iter().find_map(|service| service.recorder.find_code(id)) {
+            if let Some(code) = self
+                .services
+                .iter()
+                .find_map(|service| service.recorder.find_code(id))
+            {
                 return Some(code);
             }
             tokio::time::sleep(BREATH).await;
@@ -138,7 +183,10 @@ impl Client {
         None
     }
 
-    async fn call<T, F: Future<Output = Result<T, Status>>>(&self, call: impl Fn() -> F) -> Option<T> {
+    async fn call<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Option<T> {
         let begun = Instant::now();
         let first = call().await;
         let answer = match first {
@@ -153,7 +201,10 @@ impl Client {
         };
         let count = |status: Status| {
             let mut seen = self.seen.lock().unwrap();
-            *seen.refusals.entry((status.code() as i32, reason(&status))).or_default() += 1;
+            *seen
+                .refusals
+                .entry((status.code() as i32, reason(&status)))
+                .or_default() += 1;
         };
         answer.map_err(count).ok()
     }
@@ -164,7 +215,9 @@ impl Seen {
     pub fn strange(&self) -> Vec<&(i32, String)> {
         self.refusals
             .keys()
-            .filter(|(code, reason)| (*code, reason.as_str()) != (Code::FailedPrecondition as i32, "START_AGAIN"))
+            .filter(|(code, reason)| {
+                (*code, reason.as_str()) != (Code::FailedPrecondition as i32, "START_AGAIN")
+            })
             .collect()
     }
 }
@@ -172,15 +225,22 @@ impl Seen {
 /// Each start that was answered has its message, at the latest when leases have ended; or it was ended by a change of
 /// generation, which its caller is told.
 pub async fn none_is_lost(services: &[Arc<Harness>], started: &[String]) {
-    let is_sent = |id: &str| services.iter().any(|service| service.recorder.find_code(id).is_some());
+    let is_sent = |id: &str| {
+        services
+            .iter()
+            .any(|service| service.recorder.find_code(id).is_some())
+    };
     for id in started.iter().filter(|id| !is_sent(id)).collect::<Vec<_>>() {
         super::bed::eventually("the message of a start", async || {
             if is_sent(id) {
                 return true;
             }
             services.iter().for_each(|service| service.advance(5));
-            let v = mend(|| services[0].get(id)).await.expect("a start is never forgotten");
-            v.deliveries[0].status() == DeliveryStatus::Failed || v.status() != countersign::pb::v1::VerificationStatus::Pending
+            let v = mend(|| services[0].get(id))
+                .await
+                .expect("a start is never forgotten");
+            v.deliveries[0].status() == DeliveryStatus::Failed
+                || v.status() != countersign::pb::v1::VerificationStatus::Pending
         })
         .await;
     }

@@ -14,23 +14,39 @@ use crate::{
 fn beside(setup: &Setup, url: &str) -> Setup {
     let mut settings = setup.settings.clone();
     settings.retain(|(key, _)| key != "STORE__URL");
-    let other = Setup { settings, dir: setup.dir.clone(), clock: setup.clock.clone(), ..Setup::default() };
+    let other = Setup {
+        settings,
+        dir: setup.dir.clone(),
+        clock: setup.clock.clone(),
+        ..Setup::default()
+    };
     other.with("STORE__URL", url)
 }
 
 /// Waits until the replica has all that its master has.
 fn in_step(master: &RedisServer, replica: &RedisServer) {
     until("the replica to have all", || {
-        let (has, wanted) = (replica.info("slave_repl_offset"), master.info("master_repl_offset"));
-        if has.is_some() && has == wanted { Ok(()) } else { Err(format!("{has:?} of {wanted:?}")) }
+        let (has, wanted) = (
+            replica.info("slave_repl_offset"),
+            master.info("master_repl_offset"),
+        );
+        if has.is_some() && has == wanted {
+            Ok(())
+        } else {
+            Err(format!("{has:?} of {wanted:?}"))
+        }
     });
 }
 
 fn follow(replica: &RedisServer, master: &RedisServer) {
-    replica.cmd(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]).ok();
-    until("the replica in step", || match replica.info("master_link_status") {
-        Some(status) if status == "up" => Ok(()),
-        other => Err(format!("{other:?}")),
+    replica
+        .cmd(&["REPLICAOF", "127.0.0.1", &master.port().to_string()])
+        .ok();
+    until("the replica in step", || {
+        match replica.info("master_link_status") {
+            Some(status) if status == "up" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
 }
 
@@ -48,8 +64,15 @@ async fn rf03_on_both_sides_of_a_partition_one_code_is_approved_once() {
     bed.promote(1);
     let majority = Arc::new(beside(&setup, &new.url()).start().await);
     for (v, code) in &live {
-        let (one, other) = tokio::join!(guess(&minority, &v.verification_id, code), guess(&majority, &v.verification_id, code));
-        assert_eq!((one, other), (Ok(Verdict::Approved), Err(start_again())), "only its own generation approves it");
+        let (one, other) = tokio::join!(
+            guess(&minority, &v.verification_id, code),
+            guess(&majority, &v.verification_id, code)
+        );
+        assert_eq!(
+            (one, other),
+            (Ok(Verdict::Approved), Err(start_again())),
+            "only its own generation approves it"
+        );
     }
     works(&majority).await;
 }
@@ -65,17 +88,27 @@ async fn rf03_back_on_the_old_master_within_the_life_of_a_code_it_is_dead() {
     in_step(a, b);
     // The replica is cut off with both of them live, and is promoted.
     bed.promote(1);
-    assert_eq!(guess(&service, &spent.verification_id, &spent_code).await, Ok(Verdict::Approved));
+    assert_eq!(
+        guess(&service, &spent.verification_id, &spent_code).await,
+        Ok(Verdict::Approved)
+    );
     // The service is moved over; the old master becomes a replica, which takes the approval from it, and is master again.
     proxy.retarget(b.addr());
     proxy.drop_connections();
-    eventually("the service on the new master", async || service.start(crate::harness::login("moved")).await.is_ok()).await;
+    eventually("the service on the new master", async || {
+        service.start(crate::harness::login("moved")).await.is_ok()
+    })
+    .await;
     follow(a, b);
     a.cmd(&["REPLICAOF", "NO", "ONE"]).ok();
     proxy.retarget(a.addr());
     proxy.drop_connections();
     for (v, code) in [(&spent, &spent_code), (&open, &open_code)] {
-        assert_eq!(guess(&service, &v.verification_id, code).await, Err(start_again()), "the run id is the old one");
+        assert_eq!(
+            guess(&service, &v.verification_id, code).await,
+            Err(start_again()),
+            "the run id is the old one"
+        );
     }
     works(&service).await;
 }
@@ -84,7 +117,10 @@ async fn rf03_back_on_the_old_master_within_the_life_of_a_code_it_is_dead() {
 async fn store_08_a_replica_with_old_data_is_never_asked() {
     let bed = Replicated::start(1);
     let proxy = Proxy::start(bed.servers()[0].addr());
-    let service = on(&proxy.url()).with("STORE__DEADLINE_MS", "1000").start().await;
+    let service = on(&proxy.url())
+        .with("STORE__DEADLINE_MS", "1000")
+        .start()
+        .await;
     let (v, code) = settled(&service, "s").await;
     proxy.retarget(bed.servers()[1].addr());
     proxy.drop_connections();
@@ -94,5 +130,9 @@ async fn store_08_a_replica_with_old_data_is_never_asked() {
     }
     proxy.retarget(bed.servers()[0].addr());
     proxy.drop_connections();
-    assert_eq!(guess(&service, &v.verification_id, &code).await, Ok(Verdict::Approved), "the generation is the same");
+    assert_eq!(
+        guess(&service, &v.verification_id, &code).await,
+        Ok(Verdict::Approved),
+        "the generation is the same"
+    );
 }

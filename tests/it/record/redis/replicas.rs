@@ -14,7 +14,9 @@ use crate::{
 const LONG_MS: &str = "8000";
 
 fn waiting(bed: &Replicated, wait_ms: &str) -> Setup {
-    on(&bed.servers()[0].url()).with("STORE__WAIT_REPLICAS", "1").with("STORE__WAIT_MS", wait_ms)
+    on(&bed.servers()[0].url())
+        .with("STORE__WAIT_REPLICAS", "1")
+        .with("STORE__WAIT_MS", wait_ms)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,22 +27,50 @@ async fn rf04_what_no_replica_has_gets_no_verdict_and_stays() {
     let (right, right_code) = settled(&service, "right").await;
     bed.servers()[1].sigstop();
     let wrong = wrong(&code);
-    assert_eq!(shape(service.try_check(&v.verification_id, &wrong, "w").await), down());
-    let approval = shape(service.try_check(&right.verification_id, &right_code, "r").await);
+    assert_eq!(
+        shape(service.try_check(&v.verification_id, &wrong, "w").await),
+        down()
+    );
+    let approval = shape(
+        service
+            .try_check(&right.verification_id, &right_code, "r")
+            .await,
+    );
     let repeats = [(&v, &wrong, "w"), (&right, &right_code, "r")];
     for (v, guess, attempt) in repeats {
         let repeat = shape(service.try_check(&v.verification_id, guess, attempt).await);
-        assert_eq!(repeat, down(), "nor does a repeat get what is not there yet");
+        assert_eq!(
+            repeat,
+            down(),
+            "nor does a repeat get what is not there yet"
+        );
     }
     bed.servers()[1].sigcont();
     assert_eq!(approval, down(), "no approval either");
-    let repeat = mend(|| service.try_check(&v.verification_id, &wrong, "w")).await.unwrap();
-    assert_eq!((repeat.verdict(), repeat.attempts_left), (Verdict::Wrong, 4), "it was written");
-    let next = mend(|| service.try_check(&v.verification_id, &wrong, "n")).await.unwrap();
-    assert_eq!((next.verdict(), next.attempts_left), (Verdict::Wrong, 3), "once");
-    let repeat = mend(|| service.try_check(&right.verification_id, &right_code, "r")).await.unwrap();
+    let repeat = mend(|| service.try_check(&v.verification_id, &wrong, "w"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (repeat.verdict(), repeat.attempts_left),
+        (Verdict::Wrong, 4),
+        "it was written"
+    );
+    let next = mend(|| service.try_check(&v.verification_id, &wrong, "n"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (next.verdict(), next.attempts_left),
+        (Verdict::Wrong, 3),
+        "once"
+    );
+    let repeat = mend(|| service.try_check(&right.verification_id, &right_code, "r"))
+        .await
+        .unwrap();
     assert_eq!(repeat.verdict(), Verdict::Approved);
-    assert_eq!(service.check(&right.verification_id, &right_code).await, Verdict::Closed);
+    assert_eq!(
+        service.check(&right.verification_id, &right_code).await,
+        Verdict::Closed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,10 +84,16 @@ async fn store_07_while_one_commit_waits_the_others_do_not() {
         tokio::spawn(async move { service.try_check(&id, &wrong, "w").await })
     };
     for _ in 0..20 {
-        let v = service.start(login(&unique("other"))).await.expect("a start waits for no replica");
+        let v = service
+            .start(login(&unique("other")))
+            .await
+            .expect("a start waits for no replica");
         service.get(&v.verification_id).await.unwrap();
     }
-    assert!(!waits.is_finished(), "the commit of a count waits for its replica");
+    assert!(
+        !waits.is_finished(),
+        "the commit of a count waits for its replica"
+    );
     bed.servers()[1].sigcont();
     assert_eq!(waits.await.unwrap().unwrap().verdict(), Verdict::Wrong);
 }

@@ -33,7 +33,11 @@ async fn under_load(fault: &[&str]) {
         worst = worst.max(begun.elapsed());
     }
     let seen = load.end().await;
-    println!("{fault:?}: {} approved, {} mended, recovery {worst:?} at worst", seen.approvals.len(), seen.mended);
+    println!(
+        "{fault:?}: {} approved, {} mended, recovery {worst:?} at worst",
+        seen.approvals.len(),
+        seen.mended
+    );
     assert!(worst < RECOVERY_MAX, "{worst:?}");
     assert!(seen.refusals.is_empty(), "{:?}", seen.refusals);
     none_is_lost(std::slice::from_ref(&service), &seen.started).await;
@@ -53,18 +57,35 @@ async fn store_16_killed_connections_under_load_lose_no_start() {
 async fn store_03_a_script_that_stays_missing_is_loaded_once_a_call_and_fails() {
     let server = RedisServer::start(&Options::default());
     let proxy = Proxy::start(server.addr());
-    let service = on(&proxy.url()).with("WORKER__POLL_MS", "60000").start().await;
+    let service = on(&proxy.url())
+        .with("WORKER__POLL_MS", "60000")
+        .start()
+        .await;
     let (v, code) = settled(&service, "s").await;
-    let missing = proxy.inject_error(ALWAYS, is_commit, "NOSCRIPT No matching script. Please use EVAL.");
+    let missing = proxy.inject_error(
+        ALWAYS,
+        is_commit,
+        "NOSCRIPT No matching script. Please use EVAL.",
+    );
     let before = proxy.count("SCRIPT");
     for n in 1..=3 {
-        assert_eq!(shape(service.try_check(&v.verification_id, &code, &unique("a")).await), down());
+        assert_eq!(
+            shape(
+                service
+                    .try_check(&v.verification_id, &code, &unique("a"))
+                    .await
+            ),
+            down()
+        );
         let loads = proxy.count("SCRIPT") - before;
         // Once each time that the decision is taken, which is twice at most.
         assert!(loads <= 2 * n, "{loads} loads for {n} calls");
     }
     missing.clear();
-    assert_eq!(shape_of(&service, &v.verification_id, &wrong(&code)).await, "Wrong");
+    assert_eq!(
+        shape_of(&service, &v.verification_id, &wrong(&code)).await,
+        "Wrong"
+    );
     works(&service).await;
 }
 

@@ -20,7 +20,12 @@ const FAILOVERS: usize = scaled(3, 100);
 #[tokio::test(flavor = "multi_thread")]
 async fn rf02_failovers_under_load_approve_nothing_twice() {
     let bed = Replicated::with_sentinels(2);
-    let service = Arc::new(on(&bed.url()).with("STORE__DEADLINE_MS", "1000").start().await);
+    let service = Arc::new(
+        on(&bed.url())
+            .with("STORE__DEADLINE_MS", "1000")
+            .start()
+            .await,
+    );
     let load = Load::begin(vec![service.clone()], 4);
     for round in 0..FAILOVERS {
         load.goes_on(10).await;
@@ -32,21 +37,36 @@ async fn rf02_failovers_under_load_approve_nothing_twice() {
         let elected = died.elapsed();
         // New verifications work as soon as the new master answers.
         works(&service).await;
-        println!("failover {round}: elected after {elected:?}, served after {:?}", died.elapsed());
+        println!(
+            "failover {round}: elected after {elected:?}, served after {:?}",
+            died.elapsed()
+        );
         assert_dead(&guess(&service, &v, &code).await);
         bed.server_at(old).restart();
         bed.wait_settled();
     }
     let seen = load.end().await;
-    println!("{} approved; {} mended, the longest in {:?}", seen.approvals.len(), seen.mended, seen.longest);
-    let lost = seen.strange().into_iter().filter(|(_, reason)| reason != "VERIFICATION_NOT_FOUND").collect::<Vec<_>>();
+    println!(
+        "{} approved; {} mended, the longest in {:?}",
+        seen.approvals.len(),
+        seen.mended,
+        seen.longest
+    );
+    let lost = seen
+        .strange()
+        .into_iter()
+        .filter(|(_, reason)| reason != "VERIFICATION_NOT_FOUND")
+        .collect::<Vec<_>>();
     assert!(lost.is_empty(), "{lost:?}");
 }
 
 /// Its record came over to the new master, and tells to start again; or it did not, and nobody knows it.
 fn assert_dead(answer: &Result<Verdict, (Code, String)>) {
     let unknown = (Code::NotFound, "VERIFICATION_NOT_FOUND".to_owned());
-    assert!([Err(start_again()), Err(unknown)].contains(answer), "{answer:?}");
+    assert!(
+        [Err(start_again()), Err(unknown)].contains(answer),
+        "{answer:?}"
+    );
 }
 
 /// A verification that is approved in this generation already or not; here it is not.

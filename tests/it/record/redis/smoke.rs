@@ -21,32 +21,67 @@ async fn conversation(service: &Harness) {
         service.advance(60);
         let resent = service.try_resend(id, Channel::Unspecified).await.unwrap();
         assert_eq!(resent.deliveries.len(), 2);
-        service.until(id, |v| v.deliveries[1].status() == DeliveryStatus::Sent).await;
+        service
+            .until(id, |v| v.deliveries[1].status() == DeliveryStatus::Sent)
+            .await;
         assert_eq!(service.check(id, &wrong(&code)).await, Verdict::Wrong);
         // News come over the stream: it is open before the end.
-        let (closed, checked) =
-            tokio::join!(service.until(id, |v| v.status() == VerificationStatus::Approved), service.check(id, &code),);
-        assert_eq!((closed.status(), checked), (VerificationStatus::Approved, Verdict::Approved));
+        let (closed, checked) = tokio::join!(
+            service.until(id, |v| v.status() == VerificationStatus::Approved),
+            service.check(id, &code),
+        );
+        assert_eq!(
+            (closed.status(), checked),
+            (VerificationStatus::Approved, Verdict::Approved)
+        );
         let (v, _) = settled(service, &format!("c{n}")).await;
-        let canceled = service.try_cancel(&v.verification_id, CancelReason::NotMe).await.unwrap();
+        let canceled = service
+            .try_cancel(&v.verification_id, CancelReason::NotMe)
+            .await
+            .unwrap();
         assert_eq!(canceled.status(), VerificationStatus::Denied);
     }
     // The sweep closes what expires, without being asked.
     let (v, _) = settled(service, "expires").await;
-    let ends = |lines: &[countersign::service::record::vault::Line]| lines.iter().filter(|line| line.what == "closed").count();
+    let ends = |lines: &[countersign::service::record::vault::Line]| {
+        lines.iter().filter(|line| line.what == "closed").count()
+    };
     let before = ends(&service.audit().await);
     service.advance(310);
     eventually("the sweep", async || ends(&service.audit().await) > before).await;
-    assert_eq!(service.get(&v.verification_id).await.unwrap().status(), VerificationStatus::Expired);
+    assert_eq!(
+        service.get(&v.verification_id).await.unwrap().status(),
+        VerificationStatus::Expired
+    );
     // A quota: malformed guesses.
     let (v, _) = settled(service, "malformed").await;
     for _ in 0..20 {
-        assert_eq!(shape(service.try_check(&v.verification_id, "no code", &unique("a")).await).1, "CODE_MALFORMED");
+        assert_eq!(
+            shape(
+                service
+                    .try_check(&v.verification_id, "no code", &unique("a"))
+                    .await
+            )
+            .1,
+            "CODE_MALFORMED"
+        );
     }
-    assert_eq!(shape(service.try_check(&v.verification_id, "no code", &unique("a")).await).1, "MALFORMED_TOO_OFTEN");
+    assert_eq!(
+        shape(
+            service
+                .try_check(&v.verification_id, "no code", &unique("a"))
+                .await
+        )
+        .1,
+        "MALFORMED_TOO_OFTEN"
+    );
     let lines = service.audit().await;
     let started = lines.iter().filter(|line| line.what == "started").count();
-    assert_eq!(started, 2 * SUBJECTS + 2, "events of all shards can be read");
+    assert_eq!(
+        started,
+        2 * SUBJECTS + 2,
+        "events of all shards can be read"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,19 +99,39 @@ async fn store_04_a_cluster_serves_a_whole_conversation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rf18_each_start_ends_once_whatever_its_sender_does() {
     let server = crate::rig::RedisServer::start(&crate::rig::Options::default());
-    let routes = "[senders.spare]\nkind = \"outbox\"\n[routes.email]\nsenders = [\"outbox\", \"spare\"]\n";
+    let routes =
+        "[senders.spare]\nkind = \"outbox\"\n[routes.email]\nsenders = [\"outbox\", \"spare\"]\n";
     let service = on(&server.url()).file(routes).start().await;
-    let retry = || SendError::Retry { after: std::time::Duration::from_secs(2), reason: "busy".to_owned() };
-    let next = || SendError::NextSender { reason: "revoked".to_owned() };
-    let give_up = || SendError::GiveUp { reason: "refused".to_owned() };
-    for (n, answers) in [vec![retry()], vec![next()], vec![give_up()]].into_iter().enumerate() {
+    let retry = || SendError::Retry {
+        after: std::time::Duration::from_secs(2),
+        reason: "busy".to_owned(),
+    };
+    let next = || SendError::NextSender {
+        reason: "revoked".to_owned(),
+    };
+    let give_up = || SendError::GiveUp {
+        reason: "refused".to_owned(),
+    };
+    for (n, answers) in [vec![retry()], vec![next()], vec![give_up()]]
+        .into_iter()
+        .enumerate()
+    {
         let fails = n == 2;
         service.recorder.answer_with(answers);
         let v = service.start(login(&format!("s{n}"))).await.unwrap();
-        let wanted = if fails { DeliveryStatus::Failed } else { DeliveryStatus::Sent };
+        let wanted = if fails {
+            DeliveryStatus::Failed
+        } else {
+            DeliveryStatus::Sent
+        };
         eventually("the delivery to end", async || {
             service.advance(1);
-            mend(|| service.get(&v.verification_id)).await.unwrap().deliveries[0].status() == wanted
+            mend(|| service.get(&v.verification_id))
+                .await
+                .unwrap()
+                .deliveries[0]
+                .status()
+                == wanted
         })
         .await;
         let codes: std::collections::BTreeSet<_> = service
@@ -88,7 +143,12 @@ async fn rf18_each_start_ends_once_whatever_its_sender_does() {
             .collect();
         assert_eq!(codes.len(), 1, "never another code");
         if !fails {
-            assert_eq!(service.check(&v.verification_id, codes.first().unwrap()).await, Verdict::Approved);
+            assert_eq!(
+                service
+                    .check(&v.verification_id, codes.first().unwrap())
+                    .await,
+                Verdict::Approved
+            );
         }
     }
     service.advance(400);

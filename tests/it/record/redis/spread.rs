@@ -15,7 +15,9 @@ async fn spreading(servers: Vec<SocketAddr>) -> SocketAddr {
         for server in servers.iter().cycle() {
             let (mut inbound, _) = listener.accept().await.unwrap();
             let mut outbound = TcpStream::connect(server).await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await });
+            tokio::spawn(async move {
+                tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await
+            });
         }
     });
     address
@@ -23,11 +25,21 @@ async fn spreading(servers: Vec<SocketAddr>) -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_09_connections_that_lead_to_two_servers_stop_the_start() {
-    let servers = Arc::new([RedisServer::start(&Options::default()), RedisServer::start(&Options::default())]);
+    let servers = Arc::new([
+        RedisServer::start(&Options::default()),
+        RedisServer::start(&Options::default()),
+    ]);
     let proxy = spreading(servers.iter().map(RedisServer::addr).collect()).await;
     let setup = on(&format!("redis://{proxy}"));
-    let refused = setup.try_start_on(countersign::app::Machine::default()).await.err().expect("no start");
-    assert!(format!("{refused:#}").contains("two servers"), "{refused:#}");
+    let refused = setup
+        .try_start_on(countersign::app::Machine::default())
+        .await
+        .err()
+        .expect("no start");
+    assert!(
+        format!("{refused:#}").contains("two servers"),
+        "{refused:#}"
+    );
     // Through the same proxy to one server only it is no matter.
     let proxy = spreading(vec![servers[0].addr()]).await;
     super::bed::works(&on(&format!("redis://{proxy}")).start().await).await;

@@ -11,8 +11,16 @@ use crate::{
 
 /// Makes an authority and certificates below it, as an operator does.
 fn openssl(dir: &Path, script: &str) {
-    let made = Command::new("sh").args(["-ec", script]).current_dir(dir).output().expect("a shell is started");
-    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    let made = Command::new("sh")
+        .args(["-ec", script])
+        .current_dir(dir)
+        .output()
+        .expect("a shell is started");
+    assert!(
+        made.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
 }
 
 const CERTIFICATES: &str = r#"
@@ -41,8 +49,17 @@ fn bed() -> Bed {
     let dir = tempfile::tempdir().unwrap();
     openssl(dir.path(), CERTIFICATES);
     let file = |name: &str| dir.path().join(name);
-    let tls = Tls { cert: file("server.pem"), key: file("server.key"), ca: file("ca.pem"), auth_clients: true };
-    let server = RedisServer::start(&Options::default().tls(tls).set("tls-protocols", "\"TLSv1.2 TLSv1.3\""));
+    let tls = Tls {
+        cert: file("server.pem"),
+        key: file("server.key"),
+        ca: file("ca.pem"),
+        auth_clients: true,
+    };
+    let server = RedisServer::start(
+        &Options::default()
+            .tls(tls)
+            .set("tls-protocols", "\"TLSv1.2 TLSv1.3\""),
+    );
     Bed { dir, server }
 }
 
@@ -69,22 +86,46 @@ async fn store_14_certificates_of_both_sides_open_the_road() {
 #[tokio::test(flavor = "multi_thread")]
 async fn store_14_without_the_right_certificates_there_is_no_road() {
     let bed = bed();
-    for (ca, client) in [("stranger", Some("client")), ("ca", Some("foreign")), ("ca", None)] {
-        let refused = bed.setup(ca, client).try_start_on(countersign::app::Machine::default()).await;
-        let error = refused.err().unwrap_or_else(|| panic!("{ca} and {client:?} are let in"));
-        assert!(format!("{error:#}").contains("cannot be reached"), "{error:#}");
+    for (ca, client) in [
+        ("stranger", Some("client")),
+        ("ca", Some("foreign")),
+        ("ca", None),
+    ] {
+        let refused = bed
+            .setup(ca, client)
+            .try_start_on(countersign::app::Machine::default())
+            .await;
+        let error = refused
+            .err()
+            .unwrap_or_else(|| panic!("{ca} and {client:?} are let in"));
+        assert!(
+            format!("{error:#}").contains("cannot be reached"),
+            "{error:#}"
+        );
     }
 }
 
 #[test]
 fn store_14_production_refuses_the_plain_road_unless_it_is_allowed_by_name() {
-    let (dir, server) = (tempfile::tempdir().unwrap(), RedisServer::start(&Options::default()));
+    let (dir, server) = (
+        tempfile::tempdir().unwrap(),
+        RedisServer::start(&Options::default()),
+    );
     let file = production(dir.path(), "a-real-key");
     let run = |allowed: &str, arguments: &[&str]| {
         let mut command = binary();
-        command.env("COUNTERSIGN__STORE__URL", server.url()).env("COUNTERSIGN__STORE__PLAINTEXT_ALLOWED", allowed);
-        let output = command.args(arguments).args(["--config", &file]).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+        command
+            .env("COUNTERSIGN__STORE__URL", server.url())
+            .env("COUNTERSIGN__STORE__PLAINTEXT_ALLOWED", allowed);
+        let output = command
+            .args(arguments)
+            .args(["--config", &file])
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
     };
     let (code, said) = run("false", &["check-config"]);
     assert!(code == Some(2) && said.contains("store.url"), "{said}");
