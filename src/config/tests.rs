@@ -199,8 +199,8 @@ fn code_05_no_cap_can_be_passed() {
 }
 
 #[test]
-fn send_05_the_quotas_are_those_of_the_default_file() {
-    let settings = with("", &[]).unwrap();
+fn send_05_the_quotas_of_production_are_those_of_the_default_file() {
+    let settings = with(PRODUCTION, &[]).unwrap();
     for dimension in Dimension::ALL
         .into_iter()
         .filter(|dimension| dimension.is_plain())
@@ -232,13 +232,48 @@ fn send_05_the_quotas_are_those_of_the_default_file() {
 }
 
 #[test]
+fn the_quotas_of_development_let_a_hundred_tests_use_one_recipient_in_the_periods_of_production() {
+    let (development, production) = (with("", &[]).unwrap(), with(PRODUCTION, &[]).unwrap());
+    for dimension in Dimension::ALL
+        .into_iter()
+        .filter(|dimension| dimension.is_plain())
+    {
+        let rate = development.admission.quotas.rate(dimension).unwrap();
+        assert!(rate.burst >= 999, "{}", dimension.as_str());
+        let (count, period_s) = quotas::default(dimension).unwrap();
+        let name = dimension.as_str().to_uppercase();
+        let again = with(
+            "",
+            &[(
+                format!("QUOTAS__{name}__COUNT").as_str(),
+                count.to_string().as_str(),
+            )],
+        )
+        .unwrap();
+        let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
+        assert_eq!(
+            again.admission.quotas.rate(dimension),
+            Some(rate),
+            "{}",
+            dimension.as_str()
+        );
+        assert_eq!(
+            production.admission.quotas.rate(dimension),
+            Some(rate),
+            "{}",
+            dimension.as_str()
+        );
+    }
+}
+
+#[test]
 fn quotas_can_be_changed_and_switched_off_one_by_one() {
-    let text = "[quotas]\nrecipient = { count = 0 }\nagent = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
+    let text = "[quotas]\nrecipient = { count = 0 }\ncaller = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
     let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
     assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
     assert_eq!(
-        settings.admission.quotas.rate(Dimension::Agent),
-        Some(Rate::per(50, Duration::from_secs(60)))
+        settings.admission.quotas.rate(Dimension::Caller),
+        Some(Rate::per(10_000, Duration::from_secs(60)))
     );
     assert_eq!(
         settings.admission.quotas.rate(Dimension::QuotaKeys),

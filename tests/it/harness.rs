@@ -219,7 +219,7 @@ impl Setup {
         self
     }
 
-    /// With the quotas that are the default.
+    /// With the quotas of production, which the development profile raises.
     pub fn quotas(mut self) -> Self {
         self.quotas = true;
         self
@@ -311,12 +311,31 @@ impl Setup {
             ("SHIELD__CALLS_PER_S", "1000000".to_owned()),
             ("SHIELD__BURST", "1000000".to_owned()),
         ];
-        let off = no_quotas().filter(|_| !self.quotas);
+        let quotas: Vec<_> = if self.quotas {
+            production_quotas().collect()
+        } else {
+            no_quotas().collect()
+        };
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
-        let all = off.chain(own).chain(self.settings.clone());
+        let all = quotas.into_iter().chain(own).chain(self.settings.clone());
         let env = all.map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
         config::load(Some(&file), env).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
+}
+
+/// The counts of the default settings; their periods hold in every profile.
+fn production_quotas() -> impl Iterator<Item = (String, String)> {
+    let text = include_str!("../../src/config/default.toml");
+    let defaults = ::config::Config::builder()
+        .add_source(::config::File::from_str(text, ::config::FileFormat::Toml));
+    let defaults = defaults.build().expect("the default settings are TOML");
+    no_quotas().map(move |(key, _)| {
+        let path = key.to_lowercase().replace("__", ".");
+        let count = defaults
+            .get_string(&path)
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        (key, count)
+    })
 }
 
 pub async fn connect(reach: &Reach) -> Client {
