@@ -180,7 +180,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "system",
         &["format", "domain", "ports"],
-        &["async_trait", "aws_lc_rs", "tokio", "zeroize"],
+        &["async_trait", "aws_lc_rs", "tokio", "tracing", "zeroize"],
     ),
     layer(
         "config",
