@@ -12,7 +12,7 @@ mod template;
 use std::collections::{BTreeSet, HashMap};
 
 pub use self::{
-    explain::Explanation,
+    explain::{Explanation, MessageState, MessageStep, Progress, Remedy},
     load::{TenantWording, Wording},
     mistake::TemplateMistake,
     sms::SmsRules,

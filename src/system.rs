@@ -1,4 +1,6 @@
-//! The clock and the randomness of the machine, and a clock that is steered by hand.
+//! The clock and the random generator of the machine, and a clock that is moved by hand.
+
+mod drift;
 
 use std::{
     cell::RefCell,
@@ -10,28 +12,28 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use self::drift::Drift;
 use crate::{
     domain::time::{Timestamp, micros},
-    ports::system::{Clock, Entropy},
+    ports::{
+        store::Complaint,
+        system::{Clock, Entropy},
+    },
 };
 
-/// Wall time at its creation plus the monotonic time since: it never jumps and never goes back.
+/// The time of this machine: monotonic, and moved forward with the wall clock after the machine was suspended.
 #[derive(Debug)]
 pub struct SystemClock {
-    base: Timestamp,
     start: Instant,
+    drift: Drift,
 }
 
 impl SystemClock {
-    /// Reads the wall clock once.
+    /// Starts from the wall clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn new() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
-            base: Timestamp::from_micros(micros(since_epoch)),
+            drift: Drift::new(wall()),
             start: Instant::now(),
         }
     }
@@ -46,26 +48,42 @@ impl Default for SystemClock {
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        self.base.plus(self.start.elapsed())
+        let running = self.start.elapsed();
+        if self.drift.wants_look(running) {
+            self.drift.compare(running, wall(), self.start.elapsed());
+        }
+        self.drift.time(running)
     }
 
     async fn sleep(&self, span: Duration) {
         tokio::time::sleep(span).await;
     }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        self.drift.complaints(self.start.elapsed())
+    }
 }
 
-/// A clock that stands still until it is moved: time in tests and in `countersign demo`.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn wall() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(micros(since_epoch))
+}
+
+/// A clock that moves only when it is told to: time in tests and in `countersign demo`.
 #[derive(Debug)]
 pub struct ManualClock(watch::Sender<Timestamp>);
 
 impl ManualClock {
-    /// Stands at `start`.
+    /// A clock that shows `start` until it is moved.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self(watch::Sender::new(start))
     }
 
-    /// Moves on, and wakes whoever waited for that.
+    /// Moves the clock forward, and wakes those who slept until then.
     pub fn advance(&self, span: Duration) {
         self.0.send_modify(|now| *now = now.plus(span));
     }
@@ -85,10 +103,10 @@ impl Clock for ManualClock {
     }
 }
 
-/// So much is drawn from the generator at a time, for each thread.
+/// Bytes that each thread draws from the generator at a time.
 const AHEAD_BYTES: usize = 512;
 
-/// Random bytes that were drawn and are not used yet.
+/// Random bytes that were drawn ahead.
 struct Ahead {
     bytes: Zeroizing<[u8; AHEAD_BYTES]>,
     used: usize,
@@ -98,8 +116,10 @@ thread_local! {
     static AHEAD: RefCell<Ahead> = RefCell::new(Ahead { bytes: Zeroizing::new([0; AHEAD_BYTES]), used: AHEAD_BYTES });
 }
 
-/// The system's random generator. A call of it costs the same for 16 bytes as for many, so each thread draws some
-/// ahead; what is handed out is wiped here, and is handed out once. The process never forks without an exec.
+/// The random generator of the operating system.
+///
+/// A draw costs the same for 16 bytes as for many, so each thread draws some ahead. Bytes are handed out once and wiped
+/// here as they are. The process never forks without an exec, so no two processes share bytes that were drawn ahead.
 #[derive(Debug, Default)]
 pub struct SystemEntropy(SystemRandom);
 

@@ -1,220 +1,388 @@
-//! What the customer may be told about a verification, in their language.
+//! Tells the customer how a verification stands, in their language.
+//!
+//! The sentences are in `explain/LANGUAGE.txt`, one a line, as `name: sentence`. A place such as `{address}` is filled in.
+
+use std::time::Duration;
 
 use super::language::Language;
 
-/// What there is to explain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a verification stands, as far as its customer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Explanation<'a> {
-    /// The code is on its way or has arrived.
-    Pending {
-        /// How many digits it has.
-        digits: u8,
-        /// The address as it may be shown.
-        masked: &'a str,
-    },
-    /// The code waits in the customer's app, which shows it once it is opened.
-    InApp {
-        /// How many digits it has.
-        digits: u8,
-    },
+    /// The code can still be given.
+    Pending(Progress<'a>),
     /// The right code was given.
     Approved,
     /// The attempts are spent.
     Rejected,
     /// The customer said "not me".
     Denied,
-    /// Withdrawn, or replaced by a later one.
+    /// The caller withdrew it.
     Canceled,
+    /// A later start took its place.
+    Superseded,
     /// The time is up.
     Expired,
     /// The store lost what it knew about it.
     Lost,
-    /// It is too early for the next try.
-    WaitBeforeNext,
 }
 
-pub(super) fn explain(language: Language, explanation: Explanation<'_>) -> String {
-    match language {
-        Language::Nl => dutch(explanation),
-        Language::De => german(explanation),
-        Language::En => english(explanation),
-        Language::Es => spanish(explanation),
-        Language::Fr => french(explanation),
+/// What the customer of a pending verification can do, and what has become of the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Progress<'a> {
+    /// How many digits the code has.
+    pub digits: u8,
+    /// The latest message.
+    pub latest: MessageState<'a>,
+    /// The earlier message that the customer has, if the latest one did not go out.
+    pub earlier: Option<MessageState<'a>>,
+    /// What follows if the customer has no message.
+    pub remedy: Remedy,
+    /// Attempts left after a wrong code; none before the first.
+    pub attempts_left: Option<u8>,
+    /// How long the next attempt must wait, if it must.
+    pub wait: Option<Duration>,
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageState<'a> {
+    /// The address as it may be shown; none for the customer's app.
+    pub address: Option<&'a str>,
+    /// How far it has come.
+    pub step: MessageStep,
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageStep {
+    /// It waits for its first hand-over, or is being handed over.
+    BeingSent,
+    /// A hand-over failed, and it is tried again.
+    StillTrying,
+    /// A provider took it.
+    Sent,
+    /// It arrived.
+    Delivered,
+    /// It was not sent, for a reason that is not the customer's business.
+    NotSent,
+    /// No provider could take it.
+    Technical,
+    /// Its address was refused, or it did not arrive there.
+    NotReached,
+}
+
+impl MessageStep {
+    /// Can the customer have the message?
+    #[must_use]
+    pub const fn is_out(self) -> bool {
+        match self {
+            Self::Sent | Self::Delivered => true,
+            Self::BeingSent
+            | Self::StillTrying
+            | Self::NotSent
+            | Self::Technical
+            | Self::NotReached => false,
+        }
+    }
+
+    /// Has it come to an end without reaching the customer?
+    #[must_use]
+    pub const fn has_failed(self) -> bool {
+        match self {
+            Self::NotSent | Self::Technical | Self::NotReached => true,
+            Self::BeingSent | Self::StillTrying | Self::Sent | Self::Delivered => false,
+        }
     }
 }
 
-fn dutch(explanation: Explanation<'_>) -> String {
-    let fixed = match explanation {
-        Explanation::Pending { digits, masked } => {
-            return format!(
-                "We hebben een code van {digits} cijfers gestuurd naar {masked}. Niemand zal u ooit om die code vragen."
-            );
-        }
-        Explanation::InApp { digits } => {
-            return format!(
-                "Er staat een code van {digits} cijfers in uw app: open de app om hem te zien. Niemand zal u ooit om die code vragen."
-            );
-        }
-        Explanation::Approved => "U hebt bevestigd dat u het bent.",
-        Explanation::Rejected => "Er is te vaak een verkeerde code ingevuld. Begin opnieuw.",
-        Explanation::Denied => "U hebt laten weten dat u dit niet was. Er is niets goedgekeurd.",
-        Explanation::Canceled => "Deze controle is stopgezet. De code werkt niet meer.",
-        Explanation::Expired => "De tijd is om en de code werkt niet meer. Begin opnieuw.",
-        Explanation::Lost => {
-            "Er is bij ons iets misgegaan en de code werkt niet meer. Begin opnieuw."
-        }
-        Explanation::WaitBeforeNext => "Wacht even voordat u het opnieuw probeert.",
-    };
-    fixed.to_owned()
+/// What follows when a message did not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// The service tries the next channel of the plan by itself.
+    AnotherChannel,
+    /// The customer can have the code sent again.
+    Resend,
+    /// No message is left.
+    StartAgain,
 }
 
-fn german(explanation: Explanation<'_>) -> String {
-    let fixed = match explanation {
-        Explanation::Pending { digits, masked } => {
-            return format!(
-                "Wir haben einen Code mit {digits} Ziffern an {masked} geschickt. Niemand wird Sie jemals nach diesem Code fragen."
-            );
-        }
-        Explanation::InApp { digits } => {
-            return format!(
-                "In Ihrer App steht ein Code mit {digits} Ziffern: Öffnen Sie die App, um ihn zu sehen. Niemand wird Sie jemals nach diesem Code fragen."
-            );
-        }
-        Explanation::Approved => "Sie haben bestätigt, dass Sie es sind.",
-        Explanation::Rejected => {
-            "Es wurde zu oft ein falscher Code eingegeben. Bitte beginnen Sie von vorn."
-        }
-        Explanation::Denied => {
-            "Sie haben mitgeteilt, dass Sie das nicht waren. Es wurde nichts freigegeben."
-        }
-        Explanation::Canceled => "Diese Prüfung wurde abgebrochen. Der Code gilt nicht mehr.",
-        Explanation::Expired => {
-            "Die Zeit ist abgelaufen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn."
-        }
-        Explanation::Lost => {
-            "Bei uns ist etwas schiefgegangen und der Code gilt nicht mehr. Bitte beginnen Sie von vorn."
-        }
-        Explanation::WaitBeforeNext => {
-            "Bitte warten Sie einen Moment, bevor Sie es noch einmal versuchen."
-        }
-    };
-    fixed.to_owned()
+/// The texts of a language, as they are in its file.
+const fn file(language: Language) -> &'static str {
+    match language {
+        Language::Nl => include_str!("explain/nl.txt"),
+        Language::De => include_str!("explain/de.txt"),
+        Language::En => include_str!("explain/en.txt"),
+        Language::Es => include_str!("explain/es.txt"),
+        Language::Fr => include_str!("explain/fr.txt"),
+    }
 }
 
-fn english(explanation: Explanation<'_>) -> String {
-    let fixed = match explanation {
-        Explanation::Pending { digits, masked } => {
-            return format!(
-                "We sent a code of {digits} digits to {masked}. Nobody will ever ask you to tell it."
-            );
-        }
-        Explanation::InApp { digits } => {
-            return format!(
-                "There is a code of {digits} digits in your app: open it to see the code. Nobody will ever ask you to tell it."
-            );
-        }
-        Explanation::Approved => "You have confirmed that it is you.",
-        Explanation::Rejected => "A wrong code was entered too often. Please start again.",
-        Explanation::Denied => "You told us that this was not you. Nothing was approved.",
-        Explanation::Canceled => "This check was stopped. The code no longer works.",
-        Explanation::Expired => "The time is up and the code no longer works. Please start again.",
-        Explanation::Lost => {
-            "Something went wrong on our side and the code no longer works. Please start again."
-        }
-        Explanation::WaitBeforeNext => "Please wait a moment before you try again.",
+pub(super) fn explain(language: Language, explanation: Explanation<'_>) -> String {
+    let name = match explanation {
+        Explanation::Pending(progress) => return pending(language, &progress),
+        Explanation::Approved => "approved",
+        Explanation::Rejected => "rejected",
+        Explanation::Denied => "denied",
+        Explanation::Canceled => "canceled",
+        Explanation::Superseded => "superseded",
+        Explanation::Expired => "expired",
+        Explanation::Lost => "lost",
     };
-    fixed.to_owned()
+    sentence(language, name).to_owned()
 }
 
-fn spanish(explanation: Explanation<'_>) -> String {
-    let fixed = match explanation {
-        Explanation::Pending { digits, masked } => {
-            return format!(
-                "Hemos enviado un código de {digits} cifras a {masked}. Nadie le pedirá nunca ese código."
-            );
-        }
-        Explanation::InApp { digits } => {
-            return format!(
-                "En su aplicación hay un código de {digits} cifras: ábrala para verlo. Nadie le pedirá nunca ese código."
-            );
-        }
-        Explanation::Approved => "Ha confirmado que es usted.",
-        Explanation::Rejected => {
-            "Se ha introducido demasiadas veces un código erróneo. Empiece de nuevo."
-        }
-        Explanation::Denied => "Nos ha indicado que no era usted. No se ha aprobado nada.",
-        Explanation::Canceled => "Esta comprobación se ha detenido. El código ya no funciona.",
-        Explanation::Expired => {
-            "El tiempo se ha agotado y el código ya no funciona. Empiece de nuevo."
-        }
-        Explanation::Lost => {
-            "Algo ha fallado por nuestra parte y el código ya no funciona. Empiece de nuevo."
-        }
-        Explanation::WaitBeforeNext => "Espere un momento antes de intentarlo de nuevo.",
+fn pending(language: Language, progress: &Progress<'_>) -> String {
+    let digits = progress.digits.to_string();
+    let message = |message: MessageState<'_>| {
+        let values = [
+            ("digits", digits.as_str()),
+            ("address", message.address.unwrap_or_default()),
+        ];
+        fill(sentence(language, name_of(message)), &values)
     };
-    fixed.to_owned()
+    let mut told = Vec::new();
+    if let Some(left) = progress.attempts_left {
+        let name = if left == 1 {
+            "last_attempt"
+        } else {
+            "attempts_left"
+        };
+        told.push(fill(
+            sentence(language, name),
+            &[("left", &left.to_string())],
+        ));
+    }
+    told.push(message(progress.latest));
+    if let Some(earlier) = progress.earlier {
+        told.push(message(earlier));
+    } else if progress.latest.step.has_failed() {
+        told.push(sentence(language, remedy(progress.remedy)).to_owned());
+    }
+    if let Some(wait) = progress.wait {
+        let wait = language.span(wait);
+        told.push(fill(sentence(language, "wait"), &[("wait", &wait)]));
+    }
+    told.join(" ")
 }
 
-fn french(explanation: Explanation<'_>) -> String {
-    let fixed = match explanation {
-        Explanation::Pending { digits, masked } => {
-            return format!(
-                "Nous avons envoyé un code de {digits} chiffres à {masked}. Personne ne vous demandera jamais ce code."
-            );
-        }
-        Explanation::InApp { digits } => {
-            return format!(
-                "Un code de {digits} chiffres vous attend dans votre application : ouvrez-la pour le voir. Personne ne vous demandera jamais ce code."
-            );
-        }
-        Explanation::Approved => "Vous avez confirmé que c'est bien vous.",
-        Explanation::Rejected => "Un code erroné a été saisi trop souvent. Veuillez recommencer.",
-        Explanation::Denied => "Vous avez indiqué que ce n'était pas vous. Rien n'a été approuvé.",
-        Explanation::Canceled => "Cette vérification a été arrêtée. Le code ne fonctionne plus.",
-        Explanation::Expired => {
-            "Le délai est écoulé et le code ne fonctionne plus. Veuillez recommencer."
-        }
-        Explanation::Lost => {
-            "Un problème est survenu de notre côté et le code ne fonctionne plus. Veuillez recommencer."
-        }
-        Explanation::WaitBeforeNext => "Veuillez patienter un instant avant de réessayer.",
-    };
-    fixed.to_owned()
+const fn name_of(message: MessageState<'_>) -> &'static str {
+    match (message.step, message.address.is_some()) {
+        (MessageStep::BeingSent, true) => "being_sent",
+        (MessageStep::StillTrying, true) => "still_trying",
+        (MessageStep::Sent, true) => "sent",
+        (MessageStep::Delivered, true) => "delivered",
+        (MessageStep::NotSent, true) => "not_sent",
+        (MessageStep::Technical, true) => "technical",
+        (MessageStep::NotReached, true) => "not_reached",
+        (MessageStep::BeingSent, false) => "app_being_sent",
+        (MessageStep::StillTrying, false) => "app_still_trying",
+        // Whether it has arrived shows when the app is opened.
+        (MessageStep::Sent | MessageStep::Delivered, false) => "app_sent",
+        (MessageStep::NotSent, false) => "app_not_sent",
+        (MessageStep::Technical, false) => "app_technical",
+        (MessageStep::NotReached, false) => "app_not_reached",
+    }
+}
+
+const fn remedy(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::AnotherChannel => "another_way",
+        Remedy::Resend => "ask_again",
+        Remedy::StartAgain => "start_again",
+    }
+}
+
+fn sentence(language: Language, name: &str) -> &'static str {
+    lines(language)
+        .find_map(|(found, sentence)| (found == name).then_some(sentence))
+        .expect("the file of each language has every sentence")
+}
+
+fn lines(language: Language) -> impl Iterator<Item = (&'static str, &'static str)> {
+    file(language)
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+}
+
+/// Fills the places of a sentence. A value is copied and never read: a brace in an address stays one.
+fn fill(sentence: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::new();
+    let mut rest = sentence;
+    while let Some((before, (name, after))) = rest
+        .split_once('{')
+        .and_then(|(before, after)| Some((before, after.split_once('}')?)))
+    {
+        let value = values.iter().find(|(known, _)| *known == name);
+        filled.push_str(before);
+        filled.push_str(value.map_or("", |(_, value)| value));
+        rest = after;
+    }
+    filled + rest
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{BTreeSet, HashMap};
 
     use super::*;
 
-    #[test]
-    fn every_state_has_a_sentence_of_its_own_in_every_language() {
-        let masked = "a•••@e•••.org";
-        let all = [
-            Explanation::Pending { digits: 6, masked },
-            Explanation::InApp { digits: 6 },
+    const ADDRESS: &str = "a•••@e•••.org";
+    const STEPS: [MessageStep; 7] = [
+        MessageStep::BeingSent,
+        MessageStep::StillTrying,
+        MessageStep::Sent,
+        MessageStep::Delivered,
+        MessageStep::NotSent,
+        MessageStep::Technical,
+        MessageStep::NotReached,
+    ];
+    /// A word that says in each language that a message went out.
+    const SENT: [(Language, &str); 5] = [
+        (Language::Nl, "gestuurd"),
+        (Language::De, "geschickt"),
+        (Language::En, "sent"),
+        (Language::Es, "hemos enviado"),
+        (Language::Fr, "avons envoyé"),
+    ];
+
+    fn says_sent(language: Language, text: &str) -> bool {
+        let word = SENT.iter().find(|(of, _)| *of == language).unwrap().1;
+        text.to_lowercase().contains(word)
+    }
+
+    /// Every state that a customer can be told of.
+    fn all() -> Vec<Explanation<'static>> {
+        let mut all = vec![
             Explanation::Approved,
             Explanation::Rejected,
             Explanation::Denied,
             Explanation::Canceled,
+            Explanation::Superseded,
             Explanation::Expired,
             Explanation::Lost,
-            Explanation::WaitBeforeNext,
         ];
-        let mut seen = HashSet::new();
-        for language in Language::ALL {
-            for explanation in all {
-                assert!(
-                    seen.insert(explain(language, explanation)),
-                    "{language:?} {explanation:?}"
-                );
+        for address in [Some(ADDRESS), None] {
+            for step in STEPS {
+                for remedy in [Remedy::AnotherChannel, Remedy::Resend, Remedy::StartAgain] {
+                    for attempts_left in [None, Some(1), Some(2)] {
+                        for wait in [None, Some(30), Some(60), Some(61)] {
+                            all.push(Explanation::Pending(Progress {
+                                digits: 6,
+                                latest: MessageState { address, step },
+                                earlier: None,
+                                remedy,
+                                attempts_left,
+                                wait: wait.map(Duration::from_secs),
+                            }));
+                        }
+                    }
+                }
             }
-            let pending = explain(language, all[0]);
-            assert!(
-                pending.contains(" 6 ") && pending.contains(masked),
-                "{pending}"
-            );
         }
+        all
+    }
+
+    /// What makes no difference to the customer: the remedy of a message that did not fail, and whether the message for
+    /// an app has arrived.
+    fn as_told(explanation: Explanation<'_>) -> Explanation<'_> {
+        let Explanation::Pending(mut progress) = explanation else {
+            return explanation;
+        };
+        if !progress.latest.step.has_failed() {
+            progress.remedy = Remedy::Resend;
+        }
+        if progress.latest.address.is_none() && progress.latest.step == MessageStep::Delivered {
+            progress.latest.step = MessageStep::Sent;
+        }
+        Explanation::Pending(progress)
+    }
+
+    #[test]
+    fn the_file_of_each_language_has_the_same_sentences_with_the_same_places() {
+        let places = |text: &str| {
+            text.split('{')
+                .skip(1)
+                .map(|rest| rest.split('}').next().unwrap().to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        let english: Vec<_> = lines(Language::En)
+            .map(|(name, text)| (name, places(text)))
+            .collect();
+        assert_eq!(english.len(), file(Language::En).lines().count());
+        for language in Language::ALL {
+            let found: Vec<_> = lines(language)
+                .map(|(name, text)| (name, places(text)))
+                .collect();
+            assert_eq!(found, english, "{language:?}");
+            let texts: BTreeSet<_> = lines(language).map(|(_, text)| text).collect();
+            assert_eq!(texts.len(), english.len(), "{language:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_states_share_a_text() {
+        for language in Language::ALL {
+            let mut seen = HashMap::new();
+            for explanation in all().into_iter().map(as_told) {
+                let text = explain(language, explanation);
+                assert!(!text.contains('{') && !text.contains("  "), "{text}");
+                let other = *seen.entry(text.clone()).or_insert(explanation);
+                assert_eq!(other, explanation, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_says_sent_unless_a_message_is_out() {
+        for language in Language::ALL {
+            for explanation in all() {
+                let text = explain(language, explanation);
+                let expected = match explanation {
+                    // An app shows the code, so that is what is said.
+                    Explanation::Pending(Progress { latest, .. }) => {
+                        latest.step == MessageStep::Sent && latest.address.is_some()
+                    }
+                    _ => false,
+                };
+                assert_eq!(says_sent(language, &text), expected, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_customer_reads_how_it_stands() {
+        let progress = Progress {
+            digits: 6,
+            latest: MessageState {
+                address: Some("{left}•••@e•••.org"),
+                step: MessageStep::Technical,
+            },
+            earlier: None,
+            remedy: Remedy::Resend,
+            attempts_left: Some(2),
+            wait: Some(Duration::from_millis(29_001)),
+        };
+        let english = |progress| explain(Language::En, Explanation::Pending(progress));
+        assert_eq!(
+            english(progress),
+            "The last code you entered was not right. You have 2 attempts left. Because of a technical problem we \
+             could not send the code to {left}•••@e•••.org. Ask for the code again, or choose another way. Please \
+             wait 30 seconds before you try again."
+        );
+        let earlier = MessageState {
+            address: Some("+31 6 •••• ••34"),
+            step: MessageStep::Sent,
+        };
+        assert_eq!(
+            english(Progress {
+                earlier: Some(earlier),
+                attempts_left: None,
+                wait: None,
+                ..progress
+            }),
+            "Because of a technical problem we could not send the code to {left}•••@e•••.org. We sent a code of 6 \
+             digits to +31 6 •••• ••34. Nobody will ever ask you to tell it."
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The languages that messages are written in.
 
+use std::time::Duration;
+
 /// A language with texts of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
@@ -79,6 +81,27 @@ impl Language {
             Self::Es => "Este código ya no es válido.",
             Self::Fr => "Ce code n'est plus valable.",
         }
+    }
+
+    /// How long something takes, rounded up: `30 seconds`, `2 minutes`.
+    pub(super) fn span(self, span: Duration) -> String {
+        let seconds = span.as_millis().div_ceil(1000);
+        if seconds >= 60 {
+            let minutes = u64::try_from(seconds.div_ceil(60)).unwrap_or(u64::MAX);
+            return self.minutes(minutes);
+        }
+        let unit = match (self, seconds) {
+            (Self::Nl | Self::Fr, 1) => "seconde",
+            (Self::Nl, _) => "seconden",
+            (Self::De, 1) => "Sekunde",
+            (Self::De, _) => "Sekunden",
+            (Self::En, 1) => "second",
+            (Self::En, _) => "seconds",
+            (Self::Es, 1) => "segundo",
+            (Self::Es, _) => "segundos",
+            (Self::Fr, _) => "secondes",
+        };
+        format!("{seconds} {unit}")
     }
 
     /// A span in words: `1 minute`, `5 minutes`.

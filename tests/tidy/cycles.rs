@@ -1,4 +1,4 @@
-//! No cycle between files.
+//! No cycle between files, and none between folders.
 //!
 //! An approximation: a file points to the files that its paths name, before its tests. A file and the files below
 //! it may name each other, because a parent declares its children and hands their items on.
@@ -58,48 +58,110 @@ fn below(outer: &str, inner: &str) -> bool {
             .is_some_and(|rest| rest.starts_with("::"))
 }
 
-/// The first cycle that is found, as a chain of modules.
+/// The first cycle of files that is found, as a chain of modules.
 pub fn cycles(sources: &[Source]) -> Vec<String> {
-    let name = |source: &Source| module(&source.path).join("::");
-    let modules: Vec<_> = sources
-        .iter()
-        .map(name)
-        .filter(|name| !name.is_empty())
-        .collect();
+    let modules = names(sources);
     let graph: Graph = sources
         .iter()
         .map(|source| (name(source), named(source, &modules)))
         .collect();
+    first_circle(&graph)
+        .map(|circle| {
+            format!(
+                "{}: move what both need into a file of its own",
+                circle.join(" -> ")
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+/// The first circle of each folder: its children, with all that is below them, name each other in a ring.
+pub fn folders(sources: &[Source]) -> Vec<String> {
+    let modules = names(sources);
+    let mut levels: BTreeMap<String, Level> = BTreeMap::new();
+    for source in sources {
+        let here = name(source);
+        for other in named(source, &modules) {
+            let (level, from, to) = part(&here, &other);
+            let edges = levels.entry(level).or_default();
+            edges
+                .entry((from, to))
+                .or_insert_with(|| format!("{here} names {other}"));
+        }
+    }
+    let told = levels
+        .iter()
+        .filter_map(|(level, edges)| ring(edges).map(|ring| (level, ring)));
+    told.map(|(level, ring)| {
+        format!("{level}: folders in a circle: {ring}; move what both need below both")
+    })
+    .collect()
+}
+
+/// Which child of a folder names which, with the first file that does.
+type Level = BTreeMap<(String, String), String>;
+
+/// The folder where two modules part, and the child of it that each lies in.
+fn part(one: &str, other: &str) -> (String, String, String) {
+    let (one, other): (Vec<_>, Vec<_>) = (one.split("::").collect(), other.split("::").collect());
+    let common = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let level = ["src"].iter().chain(&one[..common]).copied();
+    (
+        level.collect::<Vec<_>>().join("/"),
+        one[common].to_owned(),
+        other[common].to_owned(),
+    )
+}
+
+fn ring(edges: &Level) -> Option<String> {
+    let mut graph = Graph::new();
+    for (from, to) in edges.keys() {
+        graph.entry(from.clone()).or_default().push(to.clone());
+    }
+    let circle = first_circle(&graph)?;
+    let steps = circle.windows(2);
+    let why = steps.map(|pair| edges[&(pair[0].clone(), pair[1].clone())].as_str());
+    Some(why.collect::<Vec<_>>().join(", "))
+}
+
+fn name(source: &Source) -> String {
+    module(&source.path).join("::")
+}
+
+fn names(sources: &[Source]) -> Vec<String> {
+    let names = sources.iter().map(name);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+fn first_circle(graph: &Graph) -> Option<Vec<String>> {
     let mut done = Vec::new();
     graph
         .keys()
-        .filter_map(|start| walk(start, &graph, &mut Vec::new(), &mut done))
-        .take(1)
-        .collect()
+        .find_map(|start| walk(start, graph, &mut Vec::new(), &mut done))
 }
 
 fn walk(
     node: &str,
     graph: &Graph,
-    road: &mut Vec<String>,
+    chain: &mut Vec<String>,
     done: &mut Vec<String>,
-) -> Option<String> {
-    if let Some(at) = road.iter().position(|seen| seen == node) {
-        let chain = road[at..].join(" -> ");
-        return Some(format!(
-            "{chain} -> {node}: move what both need into a file of its own"
-        ));
+) -> Option<Vec<String>> {
+    if let Some(at) = chain.iter().position(|seen| seen == node) {
+        let mut circle = chain[at..].to_vec();
+        circle.push(node.to_owned());
+        return Some(circle);
     }
     if done.iter().any(|seen| seen == node) {
         return None;
     }
-    road.push(node.to_owned());
+    chain.push(node.to_owned());
     let found = graph
         .get(node)
         .into_iter()
         .flatten()
-        .find_map(|next| walk(next, graph, road, done));
-    road.pop();
+        .find_map(|next| walk(next, graph, chain, done));
+    chain.pop();
     done.push(node.to_owned());
     found
 }
@@ -139,4 +201,43 @@ fn a_longer_cycle_is_refused_and_a_parent_with_its_child_is_not() {
         file("src/domain/a/b.rs", "use super::A;"),
     ];
     assert_eq!(cycles(&family), Vec::<String>::new());
+}
+
+#[test]
+fn folders_that_name_each_other_are_refused() {
+    let file = |path, text| Source::new(path, text);
+    let ring = [
+        file(
+            "src/service/record/vault.rs",
+            "use crate::service::limit::Draw;",
+        ),
+        file(
+            "src/service/limit/charges.rs",
+            "use super::super::record::side;",
+        ),
+        file("src/service/record/side.rs", ""),
+        file("src/service/limit.rs", ""),
+    ];
+    assert_eq!(cycles(&ring), Vec::<String>::new(), "no file is in a ring");
+    let told = folders(&ring);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("src/service: "), "{told:?}");
+    assert_eq!(folders(&ring[1..]), Vec::<String>::new());
+}
+
+#[test]
+fn layers_that_name_each_other_are_refused_and_a_folder_may_name_its_parent() {
+    let file = |path, text| Source::new(path, text);
+    let ring = [
+        file("src/keys.rs", "use crate::config::Settings;"),
+        file("src/config/keys.rs", "use crate::keys::Keyring;"),
+        file("src/config.rs", ""),
+    ];
+    assert_eq!(folders(&ring).len(), 1);
+    let family = [
+        file("src/service.rs", "pub mod limit;\nuse limit::Drains;"),
+        file("src/service/limit.rs", "use super::Service;"),
+        file("src/service/record.rs", "use super::{Service, limit};"),
+    ];
+    assert_eq!(folders(&family), Vec::<String>::new());
 }

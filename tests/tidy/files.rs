@@ -2,8 +2,8 @@
 
 use super::source::production;
 
-/// Longest file, before its tests.
-const LINES_MAX: usize = 300;
+/// Longest file, before its tests, in the default style of rustfmt.
+const LINES_MAX: usize = 350;
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// A stranger reads the first line and knows whether to stay.
@@ -80,14 +80,14 @@ fn a_file_without_its_sentence_is_refused() {
 #[test]
 fn a_file_that_is_too_long_is_refused_and_its_tests_do_not_count() {
     let lines = |count| "x\n".repeat(count);
-    assert_eq!(length("src/a.rs", &lines(301)).len(), 1);
+    assert_eq!(length("src/a.rs", &lines(351)).len(), 1);
     assert_eq!(
         length(
             "src/a.rs",
             &format!(
                 "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
-                lines(300),
-                lines(300)
+                lines(350),
+                lines(350)
             )
         ),
         Vec::<String>::new()

@@ -1,6 +1,6 @@
 //! Which layer sees which, and which crates each may name.
 
-use super::source::{code, module, paths, production};
+use super::source::{code, layer_of, module, paths, production};
 
 struct Layer {
     name: &'static str,
@@ -180,7 +180,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "system",
         &["format", "domain", "ports"],
-        &["async_trait", "aws_lc_rs", "tokio", "zeroize"],
+        &["async_trait", "aws_lc_rs", "tokio", "tracing", "zeroize"],
     ),
     layer(
         "config",
@@ -212,14 +212,6 @@ const LAYERS: &[Layer] = &[
     composes("main"),
     composes("lib"),
 ];
-
-fn layer_of(path: &str) -> &str {
-    path.strip_prefix("src/")
-        .unwrap_or(path)
-        .split(['/', '.'])
-        .next()
-        .unwrap_or_default()
-}
 
 fn find(name: &str) -> Option<&'static Layer> {
     LAYERS.iter().find(|layer| layer.name == name)

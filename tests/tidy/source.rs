@@ -66,6 +66,15 @@ pub fn module(path: &str) -> Vec<&str> {
     }
 }
 
+/// The layer of a file of `src`: its folder, or its name if it lies directly in `src`.
+pub fn layer_of(path: &str) -> &str {
+    path.strip_prefix("src/")
+        .unwrap_or(path)
+        .split(['/', '.'])
+        .next()
+        .unwrap_or_default()
+}
+
 /// Is this file compiled only for tests? By its place, or because a module above it is declared so.
 pub fn is_test(path: &str, all: &[Source]) -> bool {
     let module = module(path);

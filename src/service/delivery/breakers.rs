@@ -318,6 +318,7 @@ impl Service {
     pub fn complaints(&self) -> Vec<Complaint> {
         let mut complaints = self.parts.store.complaints();
         complaints.extend(self.breakers.complaints());
+        complaints.extend(self.parts.clock.complaints());
         complaints
     }
 

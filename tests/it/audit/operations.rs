@@ -1,12 +1,19 @@
 //! What an operator sees: audit lines, metrics, health, and the end of data.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use countersign::pb::v1::Verdict;
+use async_trait::async_trait;
+use countersign::{
+    app::Machine,
+    domain::time::Timestamp,
+    pb::v1::Verdict,
+    ports::{store::Complaint, system::Clock},
+    system::SystemClock,
+};
 
 use crate::{
     harness::http::get,
-    harness::{A_BIT, Harness, login, unique, wrong},
+    harness::{A_BIT, Harness, Setup, login, unique, wrong},
 };
 
 #[tokio::test]
@@ -100,6 +107,39 @@ async fn priv_04_a_subject_that_looks_like_a_citizen_number_is_counted() {
         .expect("a warning, no refusal");
     service.start(login(&unique("opaque"))).await.unwrap();
     assert!(counted(&service).await > before);
+}
+
+/// The clock of a machine that was suspended a moment ago.
+struct Suspended(SystemClock);
+
+#[async_trait]
+impl Clock for Suspended {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.0.sleep(span).await;
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        vec![Complaint {
+            word: "clock_jumped",
+            text: "the system clock was ahead".to_owned(),
+        }]
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_clock_is_on_the_ready_page() {
+    let machine = Machine {
+        clock: Arc::new(Suspended(SystemClock::new())),
+        ..Machine::default()
+    };
+    let service = Setup::default().start_on(machine).await;
+    let page = get(service.reach.admin, "/readyz").await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("degraded: clock_jumped: the system clock was ahead"));
 }
 
 async fn counted(service: &Harness) -> u64 {

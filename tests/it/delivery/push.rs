@@ -26,7 +26,10 @@ async fn a_code_goes_to_an_app_and_is_typed_by_the_customer() {
         (Channel::Push, "app •••• 4f2a")
     );
     assert_eq!(v.methods, [i32::from(Method::Push)]);
-    assert!(v.explanation.contains("in uw app"), "{}", v.explanation);
+    assert!(v.explanation.contains("naar uw app"), "{}", v.explanation);
+    service
+        .until(&v.verification_id, |v| v.explanation.contains("in uw app"))
+        .await;
     let check = v1::CheckCodeRequest {
         entry_mode: EntryMode::App.into(),
         ..check_request(&v.verification_id, &code, "a1")

@@ -1,6 +1,11 @@
 //! Codes over the API: one per verification, alive for a while, right once.
 
-use countersign::pb::v1::{CancelReason, Channel, Verdict, VerificationStatus};
+use std::time::Duration;
+
+use countersign::{
+    pb::v1::{CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus},
+    ports::sender::SendError,
+};
 use tonic::Code;
 
 use crate::harness::{
@@ -34,6 +39,39 @@ async fn a_right_code_approves_and_a_second_check_is_closed() {
     assert_eq!(
         service.check(&v.verification_id, &code).await,
         Verdict::Closed
+    );
+}
+
+#[tokio::test]
+async fn a_customer_reads_that_a_code_was_sent_only_once_a_provider_has_it() {
+    let service = Harness::new().await;
+    service.recorder.answer_with([SendError::Retry {
+        after: Duration::from_secs(60),
+        reason: "unreachable".to_owned(),
+    }]);
+    let v = service.start(login("s")).await.unwrap();
+    let told = v.explanation;
+    assert!(told.starts_with("We are sending a code"), "{told}");
+    let id = v.verification_id;
+    let v = service
+        .until(&id, |v| v.explanation.starts_with("We are still trying"))
+        .await;
+    assert_eq!(v.deliveries[0].status(), DeliveryStatus::Queued);
+    service.advance(120);
+    service
+        .until(&id, |v| v.explanation.starts_with("We sent a code"))
+        .await;
+    service.recorder.answer_with([SendError::GiveUp {
+        reason: "refused".to_owned(),
+    }]);
+    service.try_resend(&id, Channel::Unspecified).await.unwrap();
+    let v = service
+        .until(&id, |v| v.explanation.starts_with("The code did not reach"))
+        .await;
+    assert!(
+        v.explanation.contains("We sent a code"),
+        "{}",
+        v.explanation
     );
 }
 
@@ -107,9 +145,7 @@ async fn code_05_a_code_dies_at_its_fixed_time() {
         service.check(&in_time.verification_id, &code).await,
         Verdict::Approved
     );
-    service
-        .clock
-        .advance(std::time::Duration::from_millis(1001));
+    service.clock.advance(Duration::from_millis(1001));
     assert_eq!(
         service.check(&late.verification_id, &late_code).await,
         Verdict::Expired
