@@ -5,9 +5,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use countersign::{
     app::Machine,
     domain::{
-        delivery::DeliveryStatus, ids::VerificationId, recipient::Channel, verification::Phase,
+        decide::Work, delivery::DeliveryStatus, ids::VerificationId, recipient::Channel,
+        verification::Phase,
     },
     keys,
+    pb::v1,
     ports::{
         store::{Store, StoredEvent},
         system::Clock as _,
@@ -154,4 +156,36 @@ async fn store_08_a_lease_outlives_the_longest_hand_over() {
         lease.until.since(service.clock.now()),
         Duration::from_secs(20 + 5)
     );
+}
+
+#[tokio::test]
+async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
+    let (service, store, vault) = opened(Setup::default()).await;
+    let (v, _) = service.start_and_read(login("s")).await;
+    service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == v1::DeliveryStatus::Sent
+        })
+        .await;
+    let verification = VerificationId::parse(&v.verification_id).unwrap();
+    let blob = store
+        .load(&verification.subject)
+        .await
+        .unwrap()
+        .blob
+        .unwrap();
+    let record = vault.open(&verification.subject, &blob).unwrap();
+    let delivery = record.verifications[0].deliveries[0].id;
+    // Its lease was reported, and is nobody's any more.
+    service
+        .reach
+        .service
+        .deliver(Work {
+            verification,
+            delivery,
+            token: [9; 16],
+        })
+        .await
+        .unwrap();
+    assert_eq!(service.recorder.all().len(), 1, "the message goes out once");
 }

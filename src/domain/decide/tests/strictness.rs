@@ -132,7 +132,7 @@ fn time_01_room_is_made_only_when_both_clocks_say_so() {
         world.started(Origin::Vouched);
     }
     world.store_ahead = 4 * MINUTE;
-    world.pass(5 * MINUTE + CLOSED_MARGIN - 3 * MINUTE);
+    world.pass(2 * MINUTE + CLOSED_MARGIN);
     let command = world.a_start();
     assert_eq!(
         world.start(command).unwrap_err(),
@@ -325,5 +325,37 @@ fn time_01_a_clock_that_is_ahead_closes_no_breaker_and_makes_no_recipient_new() 
     assert!(
         !reached.meet([1; 16], apart),
         "a day has not passed by both"
+    );
+}
+
+#[test]
+fn guess_11_an_approval_clears_the_count_and_refills_no_attempt_rate() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    for _ in 0..4 {
+        world.miss(id).unwrap();
+    }
+    let code = world.code(id);
+    assert_eq!(
+        world.check(id, &code),
+        Ok(Verdict::Approved),
+        "the fifth guess at once"
+    );
+    let next = world.started(Origin::Vouched);
+    assert_eq!(
+        world.miss(next),
+        Err(Refusal::AttemptTooEarly {
+            retry_after: 2 * SECOND
+        })
+    );
+    assert_eq!(
+        world
+            .record
+            .as_ref()
+            .unwrap()
+            .failures
+            .vouched
+            .since_success,
+        0
     );
 }

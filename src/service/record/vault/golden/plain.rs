@@ -152,6 +152,44 @@ fn recipient(channel: Channel, address: &str) -> Recipient {
     Recipient::parse(channel, address).unwrap()
 }
 
+/// Each number is another, and each list is full.
+fn limits() -> Limits {
+    Limits {
+        code_length: CodeLength::new(8).unwrap(),
+        code_lifetime: Duration::from_secs(299),
+        attempts: 4,
+        sends: 3,
+        resend_cooldown: Duration::from_millis(29_500),
+        separators: Separators {
+            space: true,
+            hyphen: false,
+        },
+        entry_modes: vec![
+            EntryMode::Link,
+            EntryMode::App,
+            EntryMode::IvrKeypad,
+            EntryMode::Portal,
+        ],
+        channels: vec![
+            Channel::Push,
+            Channel::Whatsapp,
+            Channel::Voice,
+            Channel::Sms,
+            Channel::Email,
+        ],
+        plan: vec![
+            Step {
+                channel: Channel::Email,
+                wait: Some(Duration::from_secs(20)),
+            },
+            Step {
+                channel: Channel::Sms,
+                wait: None,
+            },
+        ],
+    }
+}
+
 /// With every field that a live one can have.
 fn pending() -> Verification {
     let phase = Phase::Pending(Box::new(Pending {
@@ -168,40 +206,7 @@ fn pending() -> Verification {
             ("payee".to_owned(), "NL91ABNA0417164300".to_owned()),
         ]))
         .unwrap(),
-        limits: Limits {
-            code_length: CodeLength::new(8).unwrap(),
-            code_lifetime: Duration::from_secs(299),
-            attempts: 4,
-            sends: 3,
-            resend_cooldown: Duration::from_millis(29_500),
-            separators: Separators {
-                space: true,
-                hyphen: false,
-            },
-            entry_modes: vec![
-                EntryMode::Link,
-                EntryMode::App,
-                EntryMode::IvrKeypad,
-                EntryMode::Portal,
-            ],
-            channels: vec![
-                Channel::Push,
-                Channel::Whatsapp,
-                Channel::Voice,
-                Channel::Sms,
-                Channel::Email,
-            ],
-            plan: vec![
-                Step {
-                    channel: Channel::Email,
-                    wait: Some(Duration::from_secs(20)),
-                },
-                Step {
-                    channel: Channel::Sms,
-                    wait: None,
-                },
-            ],
-        },
+        limits: limits(),
         next_resend_at: at(29_500_020),
         browser: Some(BrowserMark([0x42; 32])),
         decoy: false,
@@ -490,11 +495,37 @@ fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) ->
     (name, Some([0x18; 16]), event, line)
 }
 
-/// The events.
-pub(super) fn events() -> Vec<Sample> {
-    let (channel, sender) = (Channel::Sms, "twilio".to_owned());
-    let by = || sender.clone();
-    let reason = || "30003".to_owned();
+/// The events of each end.
+fn ends() -> Vec<Sample> {
+    let closed = |name, outcome, word| {
+        told(
+            name,
+            What::Closed { outcome },
+            "closed",
+            &[("outcome", word)],
+        )
+    };
+    vec![
+        closed("approved", Outcome::Approved, "approved"),
+        closed("rejected", Outcome::Rejected, "rejected"),
+        closed("denied", Outcome::Denied, "denied"),
+        closed(
+            "canceled",
+            Outcome::Canceled(CancelCause::Requested),
+            "canceled",
+        ),
+        closed(
+            "superseded",
+            Outcome::Canceled(CancelCause::Superseded),
+            "superseded",
+        ),
+        closed("lost", Outcome::Canceled(CancelCause::Generation), "lost"),
+        closed("expired", Outcome::Expired, "expired"),
+    ]
+}
+
+/// An event that the service makes by itself, of a subject that nothing is known of.
+fn by_nobody() -> Sample {
     let nobody = |event: Event| Event {
         caller: None,
         agent: None,
@@ -511,7 +542,6 @@ pub(super) fn events() -> Vec<Sample> {
         action: String::new(),
         ..line
     };
-    let sms = ("channel", "sms");
     let (name, _, event, line) = told(
         "disabled",
         What::Disabled {
@@ -520,18 +550,18 @@ pub(super) fn events() -> Vec<Sample> {
         "disabled",
         &[("origin", "anonymous")],
     );
-    let of_nobody = (name, None, nobody(event), no_line(line));
-    let closed = |name, outcome, word| {
-        told(
-            name,
-            What::Closed { outcome },
-            "closed",
-            &[("outcome", word)],
-        )
-    };
+    (name, None, nobody(event), no_line(line))
+}
+
+/// The events.
+pub(super) fn events() -> Vec<Sample> {
+    let (channel, sender) = (Channel::Sms, "twilio".to_owned());
+    let by = || sender.clone();
+    let reason = || "30003".to_owned();
+    let sms = ("channel", "sms");
     let quota = Some(Dimension::GuardPrefix);
-    vec![
-        of_nobody,
+    let before = vec![
+        by_nobody(),
         told("started", What::Started { channel }, "started", &[sms]),
         told(
             "passed_over",
@@ -589,21 +619,8 @@ pub(super) fn events() -> Vec<Sample> {
             "would_refuse",
             &[("quota", "guard_country")],
         ),
-        closed("approved", Outcome::Approved, "approved"),
-        closed("rejected", Outcome::Rejected, "rejected"),
-        closed("denied", Outcome::Denied, "denied"),
-        closed(
-            "canceled",
-            Outcome::Canceled(CancelCause::Requested),
-            "canceled",
-        ),
-        closed(
-            "superseded",
-            Outcome::Canceled(CancelCause::Superseded),
-            "superseded",
-        ),
-        closed("lost", Outcome::Canceled(CancelCause::Generation), "lost"),
-        closed("expired", Outcome::Expired, "expired"),
+    ];
+    let after = vec![
         told(
             "sent",
             What::Sent {
@@ -647,5 +664,6 @@ pub(super) fn events() -> Vec<Sample> {
             "approved_after_failures",
             &[("failures", "3")],
         ),
-    ]
+    ];
+    [before, ends(), after].concat()
 }

@@ -263,8 +263,8 @@ fn store_10_the_oldest_events_make_room_and_their_number_is_told() {
         (100..=200).contains(&kept),
         "whole pieces of a hundred go: {kept}"
     );
-    let last = cmd(&["XREVRANGE", &place.events, "+", "-", "COUNT", "1"]);
-    let fields: Vec<_> = last.list()[0].list()[1]
+    let newest = cmd(&["XREVRANGE", &place.events, "+", "-", "COUNT", "1"]);
+    let fields: Vec<_> = newest.list()[0].list()[1]
         .list()
         .iter()
         .map(Reply::text)
