@@ -1,15 +1,19 @@
 //! A user of the server with no more rights than the service needs, as the shipped file has it.
 
+use std::path::Path;
+
 use countersign::pb::v1::{CancelReason, Verdict};
 
-use super::bed::{on, settled, works};
+use super::bed::{guess, guesses_until_disabled, mend, on, settled, start_again, works};
 use crate::{
-    harness::{Setup, shape, unique},
+    harness::{Setup, shape, unique, wrong},
     rig::{Options, RedisServer, Reply},
 };
 
 /// The rights as operators get them.
 const RULES: &str = include_str!("../../../../deploy/redis-acl.conf");
+/// The configuration of a server as operators get it.
+const CONFIGURATION: &str = include_str!("../../../../deploy/redis.conf");
 const PASSWORD: &str = "a-password-of-the-test";
 
 /// The rule of the file for a user, with a password that the test knows.
@@ -32,6 +36,31 @@ fn server() -> RedisServer {
     RedisServer::start(&Options::default().set("user", &rule("countersign")))
 }
 
+/// A server with the whole ACL file and the persistence of the shipped configuration.
+fn persistent(dir: &Path, rules: &str) -> RedisServer {
+    let file = dir.join("users.acl");
+    let nobody = format!("#{}", "0".repeat(64));
+    std::fs::write(&file, rules.replace(&nobody, &format!(">{PASSWORD}"))).unwrap();
+    let persistence = CONFIGURATION
+        .lines()
+        .filter(|line| line.starts_with("append"))
+        .filter_map(|line| line.split_once(' '));
+    let options = persistence.fold(Options::default(), |options, (name, value)| {
+        options.set(name, value)
+    });
+    let server = RedisServer::start(
+        &options
+            .set("aclfile", file.to_str().unwrap())
+            .login("operator", PASSWORD),
+    );
+    assert_eq!(server.info("aof_enabled").as_deref(), Some("1"));
+    server
+}
+
+fn records(server: &RedisServer) -> usize {
+    server.cmd(&["KEYS", "cs:v1:*:r:*"]).list().len()
+}
+
 fn limited(server: &RedisServer) -> Setup {
     let setup = on(&server.url().replace("redis://", "redis://countersign@"));
     let file = setup.dir.path().join("redis.password");
@@ -48,7 +77,7 @@ async fn store_13_the_shipped_rights_are_enough() {
     let (v, code) = settled(&service, "s").await;
     assert_eq!(
         service
-            .check(&v.verification_id, &crate::harness::wrong(&code))
+            .check(&v.verification_id, &wrong(&code))
             .await,
         Verdict::Wrong
     );
@@ -131,4 +160,35 @@ async fn store_13_a_right_that_is_missing_is_named_at_the_start() {
         .expect("no start");
     let text = format!("{refused:#}").to_uppercase();
     assert!(text.contains("XADD"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_13_records_survive_a_restart_with_the_shipped_users() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = persistent(dir.path(), RULES);
+    let service = limited(&server)
+        .with("SUBJECT__FAILURE_LIMIT", "15")
+        .start()
+        .await;
+    let (v, code) = settled(&service, "s").await;
+    let (events, two_wrong) = (service.audit().await.len(), [wrong(&code), wrong(&code)]);
+    for guess in &two_wrong {
+        assert_eq!(service.check(&v.verification_id, guess).await, Verdict::Wrong);
+        service.advance(2);
+    }
+    let before = records(&server);
+    server.stop_gracefully();
+    server.restart();
+    assert_eq!((before > 0, records(&server)), (true, before));
+    mend(|| service.get(&v.verification_id))
+        .await
+        .expect("the verification is there");
+    assert_eq!(
+        guess(&service, &v.verification_id, &code).await,
+        Err(start_again()),
+        "it is known, though no code outlives the server's life"
+    );
+    assert!(service.audit().await.len() > events, "the events are there");
+    // Two failures were counted, and ten are charged for what may be lost.
+    assert_eq!(guesses_until_disabled(&service, "s").await, 3);
 }
