@@ -6,7 +6,8 @@ use countersign::pb::v1::{CancelReason, Verdict};
 
 use super::bed::{guess, guesses_until_disabled, mend, on, settled, start_again, works};
 use crate::{
-    harness::{Setup, shape, unique, wrong},
+    harness::{Setup, binary::binary, shape, unique, wrong},
+    record::process::production,
     rig::{Options, RedisServer, Reply},
 };
 
@@ -61,8 +62,13 @@ fn records(server: &RedisServer) -> usize {
     server.cmd(&["KEYS", "cs:v1:*:r:*"]).list().len()
 }
 
+/// The URL of the limited user.
+fn url(server: &RedisServer) -> String {
+    server.url().replace("redis://", "redis://countersign@")
+}
+
 fn limited(server: &RedisServer) -> Setup {
-    let setup = on(&server.url().replace("redis://", "redis://countersign@"));
+    let setup = on(&url(server));
     let file = setup.dir.path().join("redis.password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     setup
@@ -76,9 +82,7 @@ async fn store_13_the_shipped_rights_are_enough() {
     let service = limited(&server).start().await;
     let (v, code) = settled(&service, "s").await;
     assert_eq!(
-        service
-            .check(&v.verification_id, &wrong(&code))
-            .await,
+        service.check(&v.verification_id, &wrong(&code)).await,
         Verdict::Wrong
     );
     assert_eq!(
@@ -108,7 +112,7 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         .call(&["AUTH", "countersign", PASSWORD])
         .unwrap()
         .ok();
-    let calls: [&[&str]; 16] = [
+    let calls: [&[&str]; 19] = [
         &["KEYS", "*"],
         &["FLUSHALL"],
         &["FLUSHDB"],
@@ -126,6 +130,9 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         &["CLIENT", "KILL", "TYPE", "normal"],
         &["REPLICAOF", "NO", "ONE"],
         &["ACL", "LIST"],
+        &["ACL", "GETUSER", "operator"],
+        &["ACL", "SETUSER", "countersign", "allcommands"],
+        &["ACL", "LOAD"],
         &["MONITOR"],
         &["GET", "another:v1:{s1}:r:x"],
         &["SET", "another", "x"],
@@ -173,7 +180,10 @@ async fn store_13_records_survive_a_restart_with_the_shipped_users() {
     let (v, code) = settled(&service, "s").await;
     let (events, two_wrong) = (service.audit().await.len(), [wrong(&code), wrong(&code)]);
     for guess in &two_wrong {
-        assert_eq!(service.check(&v.verification_id, guess).await, Verdict::Wrong);
+        assert_eq!(
+            service.check(&v.verification_id, guess).await,
+            Verdict::Wrong
+        );
         service.advance(2);
     }
     let before = records(&server);
@@ -191,4 +201,66 @@ async fn store_13_records_survive_a_restart_with_the_shipped_users() {
     assert!(service.audit().await.len() > events, "the events are there");
     // Two failures were counted, and ten are charged for what may be lost.
     assert_eq!(guesses_until_disabled(&service, "s").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_13_a_replay_that_would_lose_records_is_refused_at_the_start() {
+    let (_, shipped) = RULES.split_once('\n').unwrap();
+    let lines = [
+        "user default off",
+        "user default off resetpass ~* &* +@all -xadd",
+        "user default off resetpass ~another:* &* +@all",
+    ];
+    for line in lines {
+        let dir = tempfile::tempdir().unwrap();
+        let server = persistent(dir.path(), &format!("{line}\n{shipped}"));
+        let refused = limited(&server)
+            .try_start_on(countersign::app::Machine::default())
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("it starts with {line}"));
+        let text = format!("{refused:#}");
+        assert!(
+            text.contains("user default may not use") && text.contains("~* &* +@all"),
+            "{line}: {text}"
+        );
+        server.cmd(&["CONFIG", "SET", "appendonly", "no"]).ok();
+        limited(&server).start().await;
+    }
+}
+
+#[test]
+fn store_13_check_config_says_that_it_may_not_ask_about_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = persistent(dir.path(), &RULES.replace(" +acl|dryrun", ""));
+    let password = dir.path().join("redis.password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let check = || {
+        let output = binary()
+            .env("COUNTERSIGN__STORE__URL", url(&server))
+            .env("COUNTERSIGN__STORE__PASSWORD_FILE", &password)
+            .env("COUNTERSIGN__STORE__PREFIX", "cs")
+            .env("COUNTERSIGN__STORE__PLAINTEXT_ALLOWED", "true")
+            .args(["check-config", "--store", "--config", &file])
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (code, said) = check();
+    assert!(code == Some(0) && said.contains("replay_unknown"), "{said}");
+    let grant = ["ACL", "SETUSER", "countersign", "+acl|dryrun"];
+    server.cmd(&grant).ok();
+    let (code, said) = check();
+    assert!(code == Some(0) && !said.contains("replay"), "{said}");
+    server.cmd(&["ACL", "SETUSER", "default", "-@all"]).ok();
+    let (code, said) = check();
+    assert!(
+        code == Some(1) && said.contains("user default may not use SET"),
+        "{said}"
+    );
 }
