@@ -240,6 +240,7 @@ impl Redis {
             .try_rights()
             .await
             .map_err(RedisOpenError::Rights)?;
+        told.extend(self.core.try_replay().await?);
         told.extend(self.core.common.guards.complaints());
         Ok(told)
     }
