@@ -1,11 +1,13 @@
 //! What a message says: templates in five languages, checked at load, and the values copied into them.
 
+mod built_in;
 mod explain;
 mod form;
 mod language;
 mod lint;
 mod load;
 mod mistake;
+mod sentences;
 mod sms;
 mod template;
 

@@ -1,10 +1,10 @@
 //! Tells the customer how a verification stands, in their language.
 //!
-//! The sentences are in `explain/LANGUAGE.txt`, one a line, as `name: sentence`. A place such as `{address}` is filled in.
+//! The sentences are in `explain/LANGUAGE.txt`. A place such as `{address}` is filled in.
 
 use std::time::Duration;
 
-use super::language::Language;
+use super::{language::Language, sentences};
 
 /// How a verification stands, as far as its customer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,15 +194,7 @@ const fn remedy(remedy: Remedy) -> &'static str {
 }
 
 fn sentence(language: Language, name: &str) -> &'static str {
-    lines(language)
-        .find_map(|(found, sentence)| (found == name).then_some(sentence))
-        .expect("the file of each language has every sentence")
-}
-
-fn lines(language: Language) -> impl Iterator<Item = (&'static str, &'static str)> {
-    file(language)
-        .lines()
-        .filter_map(|line| line.split_once(": "))
+    sentences::find(file(language), name).expect("the file of each language has every sentence")
 }
 
 /// Fills the places of a sentence. A value is copied and never read: a brace in an address stays one.
@@ -306,16 +298,18 @@ mod tests {
                 .map(|rest| rest.split('}').next().unwrap().to_owned())
                 .collect::<BTreeSet<_>>()
         };
-        let english: Vec<_> = lines(Language::En)
+        let english: Vec<_> = sentences::all(file(Language::En))
             .map(|(name, text)| (name, places(text)))
             .collect();
         assert_eq!(english.len(), file(Language::En).lines().count());
         for language in Language::ALL {
-            let found: Vec<_> = lines(language)
+            let found: Vec<_> = sentences::all(file(language))
                 .map(|(name, text)| (name, places(text)))
                 .collect();
             assert_eq!(found, english, "{language:?}");
-            let texts: BTreeSet<_> = lines(language).map(|(_, text)| text).collect();
+            let texts: BTreeSet<_> = sentences::all(file(language))
+                .map(|(_, text)| text)
+                .collect();
             assert_eq!(texts.len(), english.len(), "{language:?}");
         }
     }

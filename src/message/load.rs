@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Key, Messages, Voice,
+    Key, Messages, Voice, built_in,
     form::Form,
     language::Language,
     lint,
@@ -27,34 +27,6 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const FILES_MAX: usize = 1000;
 /// Most characters of a brand: it is part of every SMS.
 const BRAND_CHARS_MAX: usize = 64;
-
-macro_rules! built_in {
-    ($folder:literal) => {
-        [
-            include_str!(concat!("templates/", $folder, "/email.subject.txt")),
-            include_str!(concat!("templates/", $folder, "/email.txt")),
-            include_str!(concat!("templates/", $folder, "/email.html")),
-            include_str!(concat!("templates/", $folder, "/sms.txt")),
-            include_str!(concat!("templates/", $folder, "/voice.greeting.txt")),
-            include_str!(concat!("templates/", $folder, "/voice.txt")),
-            include_str!(concat!("templates/", $folder, "/whatsapp.txt")),
-            include_str!(concat!("templates/", $folder, "/push.title.txt")),
-            include_str!(concat!("templates/", $folder, "/push.alert.txt")),
-            include_str!(concat!("templates/", $folder, "/push.txt")),
-        ]
-    };
-}
-
-/// The built-in templates of a language, in the order of [`Form::ALL`].
-const fn built_in(language: Language) -> [&'static str; 10] {
-    match language {
-        Language::Nl => built_in!("nl"),
-        Language::De => built_in!("de"),
-        Language::En => built_in!("en"),
-        Language::Es => built_in!("es"),
-        Language::Fr => built_in!("fr"),
-    }
-}
 
 /// The folder of the folders of tenants.
 const TENANTS: &str = "tenants";
@@ -96,7 +68,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     } = *wording;
     let mut loader = Loader::default();
     for language in Language::ALL {
-        for (form, source) in Form::ALL.into_iter().zip(built_in(language)) {
+        for form in Form::ALL {
             let path = format!("built-in {}/{}", language.tag(), form.file_name());
             loader.take(
                 &path,
@@ -106,7 +78,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
                     action: None,
                     form,
                 },
-                source,
+                &built_in::source(language, form),
             );
         }
     }
