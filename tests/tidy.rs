@@ -8,6 +8,8 @@ mod files;
 mod layers;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/permissions.rs"]
+mod permissions;
 #[path = "tidy/protos.rs"]
 mod protos;
 #[path = "tidy/rooms.rs"]
@@ -152,6 +154,16 @@ fn every_name_of_the_protos_has_a_comment() {
     let protos = tree(&["proto/countersign"], ".proto");
     assert!(protos.len() > 4, "the protos were read");
     hold(&protos, protos::comments);
+}
+
+#[test]
+fn every_rpc_has_a_row_in_the_permission_table() {
+    let protos = tree(&["proto/countersign/v1"], ".proto");
+    let texts: Vec<&str> = protos.iter().map(|proto| proto.text.as_str()).collect();
+    let rpcs = texts.iter().flat_map(|text| permissions::rpcs(text));
+    assert!(rpcs.count() > 6, "the protos were read");
+    let table = read("src/domain/caller/permission.rs");
+    tell(&permissions::differences(&texts, &table));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         caller::Caller,
         decide::Outgoing,
-        limit::{pumping::Mode, quota::Dimension},
+        limit::{pumping::Mode, quota::Dimension, rate::Rate},
         time::Timestamp,
     },
     ports::store::{Draw, Drawn, StoreError},
@@ -80,9 +80,17 @@ impl Service {
                     .for_each(|quota| count_refusal(*quota, policy.guard.mode));
                 Ok(passed_over)
             }
-            Drew::Refused { quota, retry_after } => {
+            Drew::Refused {
+                quota,
+                rate,
+                retry_after,
+            } => {
                 count_refusal(quota, policy.guard.mode);
-                Err(Failure::QuotaExceeded { quota, retry_after })
+                Err(Failure::QuotaExceeded {
+                    quota,
+                    rate,
+                    retry_after,
+                })
             }
         }
     }
@@ -155,6 +163,7 @@ impl Service {
                 hold.put_back();
                 Ok(Drew::Refused {
                     quota: charges[places[place]].dimension,
+                    rate: charges[places[place]].rate,
                     retry_after,
                 })
             }
@@ -182,6 +191,7 @@ impl Service {
             }),
             Drawn::Refused { place, retry_after } => Ok(Drew::Refused {
                 quota: charges[place].dimension,
+                rate: charges[place].rate,
                 retry_after,
             }),
         }
@@ -195,6 +205,7 @@ enum Drew {
     /// It may not.
     Refused {
         quota: Dimension,
+        rate: Rate,
         retry_after: Duration,
     },
 }

@@ -74,7 +74,11 @@ impl Policy {
     /// # Errors
     /// The action is unknown, or values that it binds are missing.
     pub fn resolve(&self, action: &ActionName, binding: &Binding) -> Result<Limits, Failure> {
-        let rules = self.actions.get(action).ok_or(Failure::ActionUnknown)?;
+        let unknown = || Failure::ActionUnknown {
+            action: action.clone(),
+            known: self.actions.keys().cloned().collect(),
+        };
+        let rules = self.actions.get(action).ok_or_else(unknown)?;
         let missing = rules.binding.iter().filter(|name| !binding.has(name));
         let violation = |name: &String| FieldViolation {
             field: format!("binding.{name}"),

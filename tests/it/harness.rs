@@ -339,9 +339,13 @@ fn production_quotas() -> impl Iterator<Item = (String, String)> {
 }
 
 pub async fn connect(reach: &Reach) -> Client {
-    VerificationServiceClient::connect(format!("http://{}", reach.grpc))
-        .await
-        .expect("the service accepts")
+    VerificationServiceClient::new(connect_channel(reach).await)
+}
+
+pub async fn connect_channel(reach: &Reach) -> Channel {
+    let address = Channel::from_shared(format!("http://{}", reach.grpc));
+    let connected = address.expect("it is an address").connect().await;
+    connected.expect("the service accepts")
 }
 
 /// A fresh id for a request or an attempt.

@@ -127,6 +127,17 @@ impl EntryMode {
         }
     }
 
+    /// The name in the API.
+    #[must_use]
+    pub const fn api_name(self) -> &'static str {
+        match self {
+            Self::Portal => "ENTRY_MODE_PORTAL",
+            Self::IvrKeypad => "ENTRY_MODE_IVR_KEYPAD",
+            Self::App => "ENTRY_MODE_APP",
+            Self::Link => "ENTRY_MODE_LINK",
+        }
+    }
+
     /// The entry mode of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

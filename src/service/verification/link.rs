@@ -51,7 +51,7 @@ impl Service {
                 Verdict::Wrong { .. } | Verdict::AttemptsExhausted => Press::Unknown,
                 Verdict::Expired | Verdict::Closed => Press::Over,
             }),
-            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted)) => {
+            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted { .. })) => {
                 Ok(Press::Unknown)
             }
             Err(Failure::Refused(Refusal::Closed | Refusal::StartAgain)) => Ok(Press::Over),

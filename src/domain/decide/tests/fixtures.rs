@@ -77,9 +77,9 @@ pub(super) fn wrong(code: &str) -> String {
 pub(super) fn wait(refusal: &Refusal) -> Duration {
     match refusal {
         Refusal::AttemptTooEarly { retry_after }
-        | Refusal::ResendTooEarly { retry_after }
-        | Refusal::SendsExhausted { retry_after }
-        | Refusal::TooManyLive { retry_after }
+        | Refusal::ResendTooEarly { retry_after, .. }
+        | Refusal::SendsExhausted { retry_after, .. }
+        | Refusal::TooManyLive { retry_after, .. }
         | Refusal::TooManyRecent { retry_after } => *retry_after,
         other => panic!("no wait in {other:?}"),
     }

@@ -78,7 +78,8 @@ fn time_01_a_store_that_is_ahead_ends_no_pause_between_sends() {
     assert_eq!(
         world.resend(id, None).unwrap_err(),
         Refusal::ResendTooEarly {
-            retry_after: 30 * SECOND
+            retry_after: 30 * SECOND,
+            cooldown: 30 * SECOND
         }
     );
     world.pass(30 * SECOND);

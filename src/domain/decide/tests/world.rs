@@ -231,7 +231,7 @@ impl World {
             };
             let id = match self.start(command) {
                 Ok(standing) => standing.verification.id,
-                Err(Refusal::MethodDisabled) => return misses,
+                Err(Refusal::MethodDisabled { .. }) => return misses,
                 Err(refusal) => {
                     self.pass(wait(&refusal));
                     continue;
@@ -250,7 +250,7 @@ impl World {
             match self.check(id, &wrong) {
                 Ok(Verdict::Wrong { .. }) => misses += 1,
                 Ok(Verdict::AttemptsExhausted) => return misses + 1,
-                Ok(Verdict::Expired) | Err(Refusal::MethodDisabled) => return misses,
+                Ok(Verdict::Expired) | Err(Refusal::MethodDisabled { .. }) => return misses,
                 Ok(verdict) => panic!("{verdict:?}"),
                 Err(refusal) => self.pass(wait(&refusal)),
             }

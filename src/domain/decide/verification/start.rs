@@ -150,7 +150,8 @@ fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<us
         .failures
         .disabled(command.origin, cx.rules.failure_limit)
     {
-        return Err(Refusal::MethodDisabled);
+        let limit = cx.rules.failure_limit;
+        return Err(Refusal::MethodDisabled { limit });
     }
     let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
     if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
@@ -170,12 +171,16 @@ fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<us
     live.sort_unstable();
     if let Some(first_end) = live.first().filter(|_| live.len() >= live_max) {
         return Err(Refusal::TooManyLive {
+            origin: command.origin,
+            limit: live_max,
             retry_after: cx.now.until(*first_end),
         });
     }
     command
         .choose_recipient()
-        .ok_or(Refusal::ChannelNotPermitted)
+        .ok_or_else(|| Refusal::ChannelNotPermitted {
+            permitted: command.limits.channels.clone(),
+        })
 }
 
 impl Start {
