@@ -10,7 +10,7 @@ use countersign::{
     config::Settings,
     domain::{
         crypto::keyring::Keyring,
-        decide::{Context, Next, Report, Start, Work, report, verification::start},
+        decide::{Context, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
         ids::{ActionName, CallerName, DeliveryId, RequestId, SubjectId, TenantId, VerificationId},
         recipient::{Channel, Recipient},
