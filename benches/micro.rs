@@ -17,10 +17,7 @@ use countersign::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
             seal::{self, Context as SealContext},
         },
-        decide::{
-            Check, Context, Next, Start, Target,
-            verification::{check, start},
-        },
+        decide::{Check, Context, Next, Start, Target, check, start},
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId,
             VerificationId,

@@ -11,13 +11,13 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::{ids::SubjectKey, limit::quota::Dimension, time::Timestamp},
+    domain::{limit::quota::Dimension, record::key::RecordKey, time::Timestamp},
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
         store::{
-            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
-            StoreError, StoredEvent,
+            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
+            SealedEvent, Store, StoreError, StoredEvent, Token,
         },
     },
     store::embedded::memory::Memory,
@@ -93,7 +93,7 @@ impl Flaky {
 
 #[async_trait]
 impl Store for Flaky {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.gate().await?;
         self.inner.load(key).await
     }
@@ -113,6 +113,21 @@ impl Store for Flaky {
             return Err(StoreError::Unavailable("reply lost".to_owned()));
         }
         Ok(committed)
+    }
+
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.gate().await?;
+        self.inner.postpone(key, expect, until).await
+    }
+
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        self.gate().await?;
+        self.inner.scan(from, limit).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
@@ -142,11 +157,11 @@ impl Store for Flaky {
         self.inner.give_back(returns).await
     }
 
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         self.inner.watch(key).await
     }
 
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         self.inner.append(key, event).await
     }
 
