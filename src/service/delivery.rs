@@ -16,7 +16,7 @@ use self::{
     hand_over::{Draft, Handed, Ready},
     hands::Hand,
 };
-use super::{Service, failure::Failure, record::side::may_be_side};
+use super::{Service, failure::Failure};
 use crate::{
     domain::{
         code::guess::Digits,
@@ -24,15 +24,25 @@ use crate::{
         delivery::{Delivery, HandOver, Lease, route::Stand},
         ids::{DeliveryId, SubjectKey},
         recipient::Channel,
-        record::subject::SubjectRecord,
+        record::{
+            key::{RecordKey, RecordKind},
+            subject::SubjectRecord,
+        },
         verification::{Pending, Verification},
     },
     message::{Facts, Link},
-    ports::{sender::Content, store::Due, system::fresh},
+    ports::{
+        sender::Content,
+        store::{Committed, Due},
+        system::fresh,
+    },
 };
 
 /// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a record is left alone that this version cannot handle.
+const SET_ASIDE: Duration = Duration::from_secs(60);
 
 /// Who takes what a test recipient would get: nobody.
 const TEST_SENDER: &str = "test";
@@ -63,7 +73,15 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn tick(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
+    pub async fn tick(&self, key: &RecordKey, hand: Hand) -> Result<(), Failure> {
+        match key.kind {
+            RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash), hand).await,
+            RecordKind::Side(_) => self.sides.sweep(key).await,
+            RecordKind::Unknown(_) => self.set_aside(key).await,
+        }
+    }
+
+    async fn tick_subject(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
         let command = Tick {
             lease: self.lease(),
             hands: 1,
@@ -74,12 +92,22 @@ impl Service {
             .await
         {
             Ok((work, _)) => work,
-            Err(failure) if may_be_side(&failure) => return self.sides.sweep(key).await,
+            Err(Failure::Vault(_)) if self.sides.sweep_old(key).await? => return Ok(()),
             Err(failure) => return Err(failure),
         };
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }
+        Ok(())
+    }
+
+    /// Leaves a record alone that this version cannot handle: it is tried again later.
+    async fn set_aside(&self, key: &RecordKey) -> Result<(), Failure> {
+        let loaded = self.parts.store.load(key).await?;
+        let until = loaded.now.plus(SET_ASIDE);
+        let expect = loaded.blob.map(|blob| blob.token);
+        let (Committed::Done | Committed::Conflict) =
+            self.parts.store.postpone(key, expect, until).await?;
         Ok(())
     }
 

@@ -18,8 +18,11 @@ use crate::{
     domain::{
         crypto::keyring::Keyring,
         delivery::breaker::{Breaker, BreakerRules, Pass, Passed},
-        ids::{DeliveryId, SubjectKey},
-        record::side::Side,
+        ids::DeliveryId,
+        record::{
+            key::RecordKey,
+            side::{Side, SideKind},
+        },
         time::{Now, Timestamp},
     },
     ports::store::{Committed, Complaint},
@@ -53,7 +56,7 @@ pub(in crate::service) struct Breakers {
 
 /// The breaker of one sender, as this process knows it.
 struct Local {
-    key: SubjectKey,
+    key: RecordKey,
     copy: Mutex<Breaker>,
     /// Who changes the record. One at a time, so that a process does not fight with itself over it.
     turn: sync::Mutex<()>,
@@ -67,7 +70,7 @@ impl Breakers {
         senders: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let local = |sender: &str| Local {
-            key: keyring.side_key("breaker", &[sender.as_bytes()]),
+            key: RecordKey::side(keyring, SideKind::Breaker, &[sender.as_bytes()]),
             copy: Mutex::default(),
             turn: sync::Mutex::default(),
         };

@@ -5,7 +5,10 @@ use crate::{
         decide::{NoteReceipt, receipt},
         delivery::receipt::{Receipt, ReceiptToken},
         ids::{DeliveryId, ProviderReference, SubjectKey},
-        record::side::Side,
+        record::{
+            key::RecordKey,
+            side::{Side, SideKind},
+        },
     },
     service::{Service, failure::Failure},
 };
@@ -67,9 +70,10 @@ impl Service {
         &self,
         sender: &str,
         reference: &ProviderReference,
-    ) -> SubjectKey {
-        self.parts.keyring.side_key(
-            "reference",
+    ) -> RecordKey {
+        RecordKey::side(
+            &self.parts.keyring,
+            SideKind::Delivery,
             &[sender.as_bytes(), reference.as_str().as_bytes()],
         )
     }

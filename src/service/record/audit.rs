@@ -2,7 +2,11 @@
 
 use super::vault::Line;
 use crate::{
-    domain::time::{Timestamp, micros},
+    domain::{
+        ids::SubjectKey,
+        time::{Timestamp, micros},
+    },
+    ports::store::SealedEvent,
     service::{Service, failure::Failure},
 };
 
@@ -28,16 +32,27 @@ impl Service {
     ) -> Result<Vec<AuditLine>, Failure> {
         let mut lines = Vec::new();
         for event in self.parts.store.events(shard, after, limit).await? {
-            let loaded = self.load(&event.key).await?;
-            let salt = loaded.record.map(|record| record.event_salt);
-            // A refusal may be older than the record that came after it.
-            let line = self
-                .vault
-                .open_event(&event.key, salt.as_ref(), &event.sealed);
-            let line = line.or_else(|_| self.vault.open_event(&event.key, None, &event.sealed));
-            lines.push((event.cursor, line.ok()));
+            let line = match event.key.as_subject() {
+                Some(subject) => self.audit_line(&subject, &event.sealed).await?,
+                // No version so far writes events of other records.
+                None => None,
+            };
+            lines.push((event.cursor, line));
         }
         Ok(lines)
+    }
+
+    async fn audit_line(
+        &self,
+        subject: &SubjectKey,
+        sealed: &SealedEvent,
+    ) -> Result<Option<Line>, Failure> {
+        let loaded = self.load(subject).await?;
+        let salt = loaded.record.map(|record| record.event_salt);
+        // A refusal may be older than the record that came after it.
+        let line = self.vault.open_event(subject, salt.as_ref(), sealed);
+        let line = line.or_else(|_| self.vault.open_event(subject, None, sealed));
+        Ok(line.ok())
     }
 
     /// Drops events that are older than the settings keep them.

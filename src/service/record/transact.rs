@@ -103,7 +103,7 @@ impl Service {
     }
 
     pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
-        let loaded = self.parts.store.load(key).await?;
+        let loaded = self.parts.store.load(&(*key).into()).await?;
         let record = loaded
             .blob
             .as_ref()
@@ -282,7 +282,7 @@ impl Service {
         let key = &loaded.key;
         let (write, salt, durability) = match next {
             Next::Settled => {
-                self.parts.store.settle(key).await?;
+                self.parts.store.settle(&(*key).into()).await?;
                 return Ok(Written::Done);
             }
             Next::Same => {
@@ -317,7 +317,7 @@ impl Service {
             .map(|event| self.vault.close_event(key, salt.as_ref(), event))
             .collect();
         let commit = Commit {
-            key: *key,
+            key: (*key).into(),
             expect: loaded.token,
             generation: loaded.generation,
             write,
@@ -328,7 +328,9 @@ impl Service {
             Ok(Committed::Done) => Ok(Written::Done),
             Ok(Committed::Conflict) => Ok(Written::Conflict),
             // It is known what happened, and that nobody may hear of it.
-            Err(error @ (StoreError::NotReplicated | StoreError::Full)) => Err(error.into()),
+            Err(error @ (StoreError::NotReplicated | StoreError::Full | StoreError::Foreign)) => {
+                Err(error.into())
+            }
             Err(error @ StoreError::Unavailable(_)) => match self.find_out(key, mine).await {
                 Ok(true) => Ok(Written::Done),
                 Ok(false) => Ok(Written::Lost(error)),
@@ -343,7 +345,7 @@ impl Service {
         Ok(self
             .parts
             .store
-            .load(key)
+            .load(&(*key).into())
             .await?
             .blob
             .map(|blob| blob.token)
@@ -371,7 +373,7 @@ impl Service {
         event: &Event,
     ) {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
-        if let Err(error) = self.parts.store.append(key, sealed).await {
+        if let Err(error) = self.parts.store.append(&(*key).into(), sealed).await {
             metrics::counter!("countersign_events_lost_total").increment(1);
             tracing::warn!(%error, "An event was not written.");
         }

@@ -27,7 +27,7 @@ impl Service {
     /// [`Failure`].
     pub async fn watch(&self, caller: &Caller, id: VerificationId) -> Result<Watch, Failure> {
         let news = self
-            .bounded(async { Ok(self.parts.store.watch(&id.subject).await?) })
+            .bounded(async { Ok(self.parts.store.watch(&id.subject.into()).await?) })
             .await?;
         // An unknown verification is refused at once, not in the stream.
         self.get(caller, id).await?;

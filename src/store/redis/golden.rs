@@ -6,7 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{keys::Keys, *};
 use crate::{
-    domain::decide::Durability,
+    domain::{
+        decide::Durability,
+        record::key::{RecordKey, RecordKind},
+    },
+    ports::store::{Blob, Write},
     store::contract::bed::{
         ManualClock, RATE, open_redis, redis_settings, rig::Reply, server, token,
     },
@@ -19,10 +23,17 @@ const FILE: &str = include_str!(concat!(
 ));
 
 const SHARDS: u16 = 4;
+const fn subject(hash: [u8; 16]) -> RecordKey {
+    RecordKey {
+        kind: RecordKind::Subject,
+        hash,
+    }
+}
+
 /// A record that is due, with two events.
-const DUE: SubjectKey = SubjectKey([0x11; 16]);
+const DUE: RecordKey = subject([0x11; 16]);
 /// A record that never is, whose name looks like a tag.
-const BARE: SubjectKey = SubjectKey([b'}'; 16]);
+const BARE: RecordKey = subject([b'}'; 16]);
 /// Half drawn.
 const DRAWN: [u8; 16] = [0x21; 16];
 /// More than full.
@@ -237,7 +248,7 @@ fn golden_names_of_redis_are_those_of_version_0_1() {
     let keys = Keys::new("cs", 64);
     // Of 0x1111 and 64 shards.
     let of = |name: &[u8]| shown(name);
-    let key = shown(&DUE.0);
+    let key = shown(&DUE.hash);
     assert_eq!(of(&keys.record(&DUE)), format!("cs:v1:{{s17}}:r:{key}"));
     assert_eq!(of(&keys.news(&DUE)), format!("cs:v1:{{s17}}:n:{key}"));
     assert_eq!(of(&keys.due(17)), "cs:v1:{s17}:due");
@@ -252,9 +263,9 @@ fn golden_names_of_redis_are_those_of_version_0_1() {
     assert_eq!(of(&keys.quota(&BEYOND)), "cs:v1:{q59}:{{{{{{{{{{{{{{{{");
     assert_eq!(of(&keys.processes()), "cs:v1:{all}:processes");
     assert_eq!(of(&keys.shard_count()), "cs:v1:{all}:shards");
-    assert_eq!(keys.shard(&SubjectKey([0xff; 16])), 63);
+    assert_eq!(keys.shard(&subject([0xff; 16])), 63);
     assert_eq!(
-        Keys::new("cs", 1000).shard(&SubjectKey([0xab; 16])),
+        Keys::new("cs", 1000).shard(&subject([0xab; 16])),
         0xabab % 1000
     );
 }

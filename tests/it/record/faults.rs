@@ -12,16 +12,16 @@ use async_trait::async_trait;
 use countersign::{
     app::Machine,
     domain::{
-        ids::SubjectKey,
         limit::quota::Dimension,
+        record::key::RecordKey,
         time::{Generation, Timestamp},
     },
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
         store::{
-            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
-            StoreError, StoredEvent,
+            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
+            SealedEvent, Store, StoreError, StoredEvent, Token,
         },
     },
     store::embedded::memory::Memory,
@@ -103,7 +103,7 @@ impl Flaky {
 
 #[async_trait]
 impl Store for Flaky {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.gate().await?;
         let loaded = self.inner.load(key).await?;
         let generation = if self.has(Fault::FailedOver) {
@@ -144,6 +144,21 @@ impl Store for Flaky {
         Ok(committed)
     }
 
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.gate().await?;
+        self.inner.postpone(key, expect, until).await
+    }
+
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        self.gate().await?;
+        self.inner.scan(from, limit).await
+    }
+
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         self.gate().await?;
         let due = self.inner.due(limit).await;
@@ -171,11 +186,11 @@ impl Store for Flaky {
         self.inner.give_back(returns).await
     }
 
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         self.inner.watch(key).await
     }
 
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         self.inner.append(key, event).await
     }
 

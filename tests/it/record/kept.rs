@@ -58,7 +58,7 @@ async fn priv_01_each_subject_has_a_salt_of_its_own_and_without_it_no_event_of_i
             .unwrap()
             .blob
             .expect("the record is there");
-        let record = vault.open(&event.key, &blob).unwrap();
+        let record = vault.open(&event.key.as_subject().unwrap(), &blob).unwrap();
         let salt = record.event_salt;
         let Phase::Pending(pending) = &record.verifications[0].phase else {
             panic!("it waits for its code")
@@ -66,11 +66,13 @@ async fn priv_01_each_subject_has_a_salt_of_its_own_and_without_it_no_event_of_i
         nonces.insert(pending.nonce);
         assert!(
             vault
-                .open_event(&event.key, Some(&salt), &event.sealed)
+                .open_event(&event.key.as_subject().unwrap(), Some(&salt), &event.sealed)
                 .is_ok()
         );
         assert!(
-            vault.open_event(&event.key, None, &event.sealed).is_err(),
+            vault
+                .open_event(&event.key.as_subject().unwrap(), None, &event.sealed)
+                .is_err(),
             "what is left without the record says nothing"
         );
         salts.insert(salt);
@@ -147,7 +149,7 @@ async fn store_08_a_lease_outlives_the_longest_hand_over() {
     service.recorder.fall_silent_on(Channel::Email);
     let v = service.start(login("s")).await.unwrap();
     let key = VerificationId::parse(&v.verification_id).unwrap().subject;
-    let blob = store.load(&key).await.unwrap().blob.unwrap();
+    let blob = store.load(&key.into()).await.unwrap().blob.unwrap();
     let record = vault.open(&key, &blob).unwrap();
     let DeliveryStatus::Leased(lease) = &record.verifications[0].deliveries[0].status else {
         panic!("it is under way")
@@ -169,7 +171,7 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
         .await;
     let verification = VerificationId::parse(&v.verification_id).unwrap();
     let blob = store
-        .load(&verification.subject)
+        .load(&verification.subject.into())
         .await
         .unwrap()
         .blob

@@ -221,7 +221,7 @@ impl Filler {
                 keep_until: record.keep_until(&self.rules),
             };
             let commit = Commit {
-                key,
+                key: key.into(),
                 expect: None,
                 generation,
                 write,
@@ -246,7 +246,12 @@ fn used(server: &RedisServer) -> usize {
 async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
     let server = RedisServer::start(&Options::default());
     let filler = Arc::new(Filler::on(&server).await);
-    let generation = filler.store.load(&filler.key(0)).await.unwrap().generation;
+    let generation = filler
+        .store
+        .load(&filler.key(0).into())
+        .await
+        .unwrap()
+        .generation;
     let before = used(&server);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..TASKS {
@@ -280,7 +285,7 @@ async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
         usize::try_from(index).unwrap() / VERIFICATIONS
     );
 
-    let blob = filler.store.load(&key).await.unwrap().blob.unwrap();
+    let blob = filler.store.load(&key.into()).await.unwrap().blob.unwrap();
     let v = filler
         .vault
         .open(&key, &blob)

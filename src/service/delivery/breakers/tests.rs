@@ -14,7 +14,8 @@ use crate::{
         ids::DeliveryId,
     },
     ports::store::{
-        Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent,
+        Commit, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage, SealedEvent, Store,
+        StoreError, StoredEvent, Token,
     },
     service::record::vault::Vault,
     store::contract::bed::Bed,
@@ -48,11 +49,22 @@ impl Cut {
 
 #[async_trait]
 impl Store for Cut {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.ask()?.load(key).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         self.ask()?.commit(commit).await
+    }
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.ask()?.postpone(key, expect, until).await
+    }
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        self.ask()?.scan(from, limit).await
     }
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         self.ask()?.due(limit).await
@@ -63,10 +75,10 @@ impl Store for Cut {
     async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
         self.ask()?.give_back(returns).await
     }
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         self.ask()?.watch(key).await
     }
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         self.ask()?.append(key, event).await
     }
     async fn events(
@@ -240,8 +252,8 @@ async fn a_well_sender_costs_no_trip_to_the_store() {
     fleet.processes[0].note("a", &usual(3), false).await;
     assert_eq!(
         (asked, fleet.cut.asked.load(Ordering::Relaxed)),
-        (4, 4),
-        "a failure and the success after it, and no more"
+        (5, 5),
+        "a failure, a look where version 0.1 put breakers, the success after it, and no more"
     );
     assert_eq!(
         fleet

@@ -5,13 +5,14 @@ use crate::{
     domain::{
         crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
         delivery::breaker::Breaker,
+        record::side::SideKind,
     },
     store::contract::bed::Bed,
     system::SystemEntropy,
 };
 
 /// The same store with this ring; secrets go by their names.
-fn sides(bed: &Bed, ring: &[&str]) -> (Sides, SubjectKey) {
+fn sides(bed: &Bed, ring: &[&str]) -> (Sides, RecordKey) {
     let secret = |kid: &&str| {
         (
             Kid::parse(kid).unwrap(),
@@ -20,7 +21,7 @@ fn sides(bed: &Bed, ring: &[&str]) -> (Sides, SubjectKey) {
     };
     let ring: Vec<_> = ring.iter().map(secret).collect();
     let keyring = Arc::new(Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).unwrap());
-    let key = keyring.side_key("breaker", &[b"mail"]);
+    let key = RecordKey::side(&keyring, SideKind::Breaker, &[b"mail"]);
     let vault = Vault::new(keyring, Arc::new(SystemEntropy::default()));
     (
         Sides {

@@ -20,7 +20,10 @@ use crate::{
             VerificationId,
         },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
-        record::side::{Side, SideRecord},
+        record::{
+            key::{RecordKey, RecordKind},
+            side::{Side, SideRecord},
+        },
         time::{Generation, Now, Timestamp},
         verification::{
             Phase, RequestMark,
@@ -326,8 +329,12 @@ fn seal_03_two_seals_of_one_event_have_two_nonces() {
         until: Timestamp::from_micros(1),
         side: Side::Breaker(Breaker::Closed { failed: Vec::new() }),
     };
+    let side_key = RecordKey {
+        kind: RecordKind::Side(side.side.kind()),
+        hash: key.0,
+    };
     assert_ne!(
-        vault.close_side(&key, &side).token,
-        vault.close_side(&key, &side).token
+        vault.close_side(&side_key, &side).token,
+        vault.close_side(&side_key, &side).token
     );
 }

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::ids::SubjectKey;
 use crate::store::contract::bed::{Counter, ManualClock};
 
 /// Made once, and never again: see the page beside it.
@@ -18,8 +19,8 @@ fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-fn key(value: &Value) -> SubjectKey {
-    SubjectKey(bytes(value).try_into().unwrap())
+fn key(value: &Value) -> RecordKey {
+    SubjectKey(bytes(value).try_into().unwrap()).into()
 }
 
 /// The file and the generation beside it, opened by this program.
@@ -95,7 +96,7 @@ async fn holds_all(store: &Durable, clock: &ManualClock) {
         .iter()
         .map(|row| (row[0].as_u64().unwrap(), key(&row[1])))
         .collect();
-    let mut before: Vec<SubjectKey> = Vec::new();
+    let mut before: Vec<RecordKey> = Vec::new();
     for (at, key) in due {
         let found = store.due(100).await.unwrap();
         if clock.now() < Timestamp::from_micros(at) {
@@ -144,11 +145,11 @@ async fn golden_cursors_go_on_where_version_0_1_stopped() {
         last,
         "cursors count from one"
     );
-    let load = store.load(&SubjectKey([1; 16])).await.unwrap();
+    let load = store.load(&SubjectKey([1; 16]).into()).await.unwrap();
     let write = crate::ports::store::Write::Delete;
     let (durability, events) = (crate::domain::decide::Durability::Plain, vec![vec![1]]);
     let commit = Commit {
-        key: SubjectKey([1; 16]),
+        key: SubjectKey([1; 16]).into(),
         expect: None,
         generation: load.generation,
         write,
