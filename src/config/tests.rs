@@ -240,7 +240,7 @@ fn the_quotas_of_development_let_a_hundred_tests_use_one_recipient_in_the_period
     {
         let rate = development.admission.quotas.rate(dimension).unwrap();
         assert!(rate.burst >= 999, "{}", dimension.as_str());
-        let (count, period_s) = quotas::default(dimension).unwrap();
+        let (count, period_s) = admission::quotas::default(dimension).unwrap();
         let name = dimension.as_str().to_uppercase();
         let again = with(
             "",

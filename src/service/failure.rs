@@ -102,6 +102,15 @@ impl Failure {
     }
 }
 
+/// All store work of a command has one deadline; past it the answer is that the store is unavailable.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| StoreError::Unavailable("no answer within the deadline".to_owned());
+    tokio::time::timeout(deadline, work).await.map_err(late)?
+}
+
 fn used_up(quota: Dimension) -> String {
     let name = quota.as_str();
     if quota.is_guard() {

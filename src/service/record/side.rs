@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::vault::{Vault, VaultError};
+use super::{
+    attempt::{Attempt, carry_out},
+    vault::{Vault, VaultError},
+};
 use crate::{
     domain::{
         crypto::seal::SealError,
@@ -17,6 +20,9 @@ use crate::{
     },
     service::failure::Failure,
 };
+
+/// How often a change is tried anew because others changed the record first.
+const CONFLICTS_MAX: usize = 8;
 
 /// Reads and writes side records.
 #[derive(Clone)]
@@ -41,7 +47,35 @@ pub(in crate::service) struct Stood {
     generation: Generation,
 }
 
+/// What becomes of a side record.
+pub(in crate::service) enum NextSide {
+    /// It stays as it is.
+    Same,
+    /// It is replaced, and ends at this time.
+    Put(Side, Timestamp),
+    /// It goes.
+    Delete,
+}
+
 impl Sides {
+    /// Changes a side record as `decide` says of its fresh state, again while others are faster, a bounded number of
+    /// times. Gives the answer of the decision that holds.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the change may or may not be written.
+    pub(in crate::service) async fn change<T: Send>(
+        &self,
+        key: &SubjectKey,
+        decide: impl Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+    ) -> Result<T, Failure> {
+        let change = SideChange {
+            sides: self,
+            key,
+            decide,
+        };
+        carry_out(change, CONFLICTS_MAX).await
+    }
+
     /// Reads a side record.
     ///
     /// # Errors
@@ -152,6 +186,35 @@ impl Sides {
         Ok(tokio::time::timeout(self.deadline, work)
             .await
             .map_err(late)??)
+    }
+}
+
+/// A change of a side record.
+struct SideChange<'a, F> {
+    sides: &'a Sides,
+    key: &'a SubjectKey,
+    decide: F,
+}
+
+impl<T, F> Attempt for SideChange<'_, F>
+where
+    T: Send,
+    F: Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+{
+    type Output = T;
+
+    async fn once(&mut self) -> Result<Option<T>, Failure> {
+        let mut stood = self.sides.load(self.key).await?;
+        let (next, answer) = (self.decide)(stood.side.take(), stood.now);
+        let committed = match next {
+            NextSide::Same => Committed::Done,
+            NextSide::Put(side, until) => self.sides.put(&stood, side, until).await?,
+            NextSide::Delete => self.sides.delete(&stood).await?,
+        };
+        Ok(match committed {
+            Committed::Done => Some(answer),
+            Committed::Conflict => None,
+        })
     }
 }
 

@@ -43,6 +43,6 @@ impl Service {
             }
             Status::Closed(Outcome::Expired) => Explanation::Expired,
         };
-        self.parts.messages.explain(v.locale.as_ref(), explanation)
+        self.courier.explain(v.locale.as_ref(), explanation)
     }
 }

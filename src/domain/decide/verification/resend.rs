@@ -2,7 +2,7 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    decide::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find},
+    decide::{Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target, find},
     delivery::{Delivery, Lease},
     ids::DeliveryId,
     recipient::Channel,
@@ -91,7 +91,7 @@ fn next_delivery(
     let (index, recipient) = pending
         .recipient_on(channel)
         .ok_or(Refusal::ChannelNotPermitted)?;
-    let outgoing = Outgoing::again(verification, pending, recipient);
+    let outgoing = Outgoing::again(verification, pending, recipient, Occasion::Resend);
     Ok((
         Delivery::queued(command.delivery, index, recipient, cx.now.stamp()),
         outgoing,
