@@ -157,7 +157,7 @@ async fn note(service: Arc<Service>, came: ProviderReceipt) {
             }
             Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,
             Err(error) if tries_left == 0 => {
-                tracing::warn!(%error, sender, "A receipt was not noted.")
+                tracing::warn!(%error, sender = sender.as_str(), "receipt not noted");
             }
             Err(_) => service.clock().sleep(PAUSE).await,
         }

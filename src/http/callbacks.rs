@@ -31,7 +31,7 @@ use self::{
 use crate::{
     domain::{
         delivery::callback::{Place, Reading},
-        ids::ProviderReference,
+        ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
     service::{Service, failure::Failure},
@@ -60,7 +60,7 @@ pub struct Callbacks {
     /// The beginning of every URL that providers were given.
     pub public_url: String,
     /// By the name of the sender.
-    pub receivers: BTreeMap<String, Receiver>,
+    pub receivers: BTreeMap<SenderName, Receiver>,
 }
 
 /// `/callbacks/{sender}/{token}`, the same without a token, and `/calls/{sender}/{token}`.
@@ -113,7 +113,10 @@ async fn with_token(
     Path((sender, token)): Path<(String, String)>,
     incoming: Incoming,
 ) -> StatusCode {
-    callbacks.receipts(&sender, Some(&token), &incoming).await
+    match SenderName::parse(&sender) {
+        Ok(sender) => callbacks.receipts(&sender, Some(&token), &incoming).await,
+        Err(_) => Outcome::Absent.status(),
+    }
 }
 
 async fn without_token(
@@ -121,6 +124,9 @@ async fn without_token(
     Path(sender): Path<String>,
     incoming: Incoming,
 ) -> Response {
+    let Ok(sender) = SenderName::parse(&sender) else {
+        return Outcome::Absent.status().into_response();
+    };
     let expected = callbacks
         .receivers
         .get(&sender)
@@ -210,7 +216,12 @@ impl From<Failure> for Outcome {
 }
 
 impl Callbacks {
-    async fn receipts(&self, sender: &str, token: Option<&str>, incoming: &Incoming) -> StatusCode {
+    async fn receipts(
+        &self,
+        sender: &SenderName,
+        token: Option<&str>,
+        incoming: &Incoming,
+    ) -> StatusCode {
         let Some(receiver) = self.receivers.get(sender) else {
             return Outcome::Absent.status();
         };
@@ -226,7 +237,7 @@ impl Callbacks {
     /// repeat has no effect either way: what was taken once is taken already.
     async fn take(
         &self,
-        sender: &str,
+        sender: &SenderName,
         receiver: &Receiver,
         token: Option<&str>,
         incoming: &Incoming,
@@ -265,7 +276,12 @@ impl Callbacks {
             .map_err(Outcome::Refused)
     }
 
-    async fn note(&self, sender: &str, token: Option<&str>, item: Item) -> Result<(), Outcome> {
+    async fn note(
+        &self,
+        sender: &SenderName,
+        token: Option<&str>,
+        item: Item,
+    ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
             return Ok(());
         };
@@ -285,7 +301,7 @@ impl Callbacks {
         Ok(())
     }
 
-    async fn take_once(&self, sender: &str, id: Option<String>) -> Result<(), Outcome> {
+    async fn take_once(&self, sender: &SenderName, id: Option<String>) -> Result<(), Outcome> {
         match id {
             Some(id) if !self.service.take_once(sender, &id, 2 * TOLERANCE).await? => {
                 Err(Outcome::Repeated)
@@ -307,8 +323,8 @@ fn urls(public_url: &str, path: &str) -> Vec<String> {
     urls
 }
 
-fn count(sender: &str, outcome: &'static str) {
-    metrics::counter!("countersign_callbacks_total", "sender" => sender.to_owned(), "outcome" => outcome).increment(1);
+fn count(sender: &SenderName, outcome: &'static str) {
+    metrics::counter!("countersign_callbacks_total", "sender" => sender.as_str().to_owned(), "outcome" => outcome).increment(1);
 }
 
 #[cfg(test)]

@@ -204,6 +204,15 @@ impl Failure {
     }
 }
 
+/// All store work of a command has one deadline; past it the answer is that the store is unavailable.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| StoreError::Unavailable("no answer within the deadline".to_owned());
+    tokio::time::timeout(deadline, work).await.map_err(late)?
+}
+
 fn used_up(quota: Dimension, rate: Rate, retry_after: Duration) -> String {
     let (name, wait) = (quota.as_str(), Wait(retry_after));
     let count = u64::from(rate.burst) + 1;

@@ -19,7 +19,12 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::{ids::ProviderReference, limit::quota::Dimension, recipient, time::Timestamp},
+    domain::{
+        ids::{ProviderReference, SenderName},
+        limit::quota::Dimension,
+        recipient,
+        time::Timestamp,
+    },
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
         sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
@@ -92,6 +97,11 @@ impl Sender for Recorder {
             ..Capabilities::default()
         }
     }
+}
+
+/// The name of a sender in the settings.
+pub fn sender_name(text: &str) -> SenderName {
+    SenderName::parse(text).unwrap()
 }
 
 /// What a recorder calls a message.

@@ -5,7 +5,10 @@ mod old_place;
 use std::{sync::Arc, time::Duration};
 
 use self::old_place::OldPlace;
-use super::vault::Vault;
+use super::{
+    attempt::{Attempt, carry_out},
+    vault::Vault,
+};
 use crate::{
     domain::{
         decide::Durability,
@@ -21,6 +24,9 @@ use crate::{
     },
     service::failure::Failure,
 };
+
+/// How often a change is tried anew because others changed the record first.
+const CONFLICTS_MAX: usize = 8;
 
 /// Reads and writes side records.
 #[derive(Clone)]
@@ -47,7 +53,35 @@ pub(in crate::service) struct Stood {
     old: Option<OldPlace>,
 }
 
+/// What becomes of a side record.
+pub(in crate::service) enum NextSide {
+    /// It stays as it is.
+    Same,
+    /// It is replaced, and ends at this time.
+    Put(Side, Timestamp),
+    /// It goes.
+    Delete,
+}
+
 impl Sides {
+    /// Changes a side record as `decide` says of its fresh state, again while others are faster, a bounded number of
+    /// times. Gives the answer of the decision that holds.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the change may or may not be written.
+    pub(in crate::service) async fn change<T: Send>(
+        &self,
+        key: &RecordKey,
+        decide: impl Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+    ) -> Result<T, Failure> {
+        let change = SideChange {
+            sides: self,
+            key,
+            decide,
+        };
+        carry_out(change, CONFLICTS_MAX).await
+    }
+
     /// Reads a side record.
     ///
     /// # Errors
@@ -179,6 +213,35 @@ impl Stood {
             until: record.until,
             ..self
         }
+    }
+}
+
+/// A change of a side record.
+struct SideChange<'a, F> {
+    sides: &'a Sides,
+    key: &'a RecordKey,
+    decide: F,
+}
+
+impl<T, F> Attempt for SideChange<'_, F>
+where
+    T: Send,
+    F: Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+{
+    type Output = T;
+
+    async fn once(&mut self) -> Result<Option<T>, Failure> {
+        let mut stood = self.sides.load(self.key).await?;
+        let (next, answer) = (self.decide)(stood.side.take(), stood.now);
+        let committed = match next {
+            NextSide::Same => Committed::Done,
+            NextSide::Put(side, until) => self.sides.put(&stood, side, until).await?,
+            NextSide::Delete => self.sides.delete(&stood).await?,
+        };
+        Ok(match committed {
+            Committed::Done => Some(answer),
+            Committed::Conflict => None,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use countersign::{
     app::Machine,
     domain::{
+        ids::SenderName,
         limit::quota::Dimension,
         record::key::RecordKey,
         time::{Generation, Timestamp},
@@ -304,7 +305,10 @@ async fn store_05_after_a_failover_an_answered_call_is_told_no_dead_code() {
         service
             .reach
             .service
-            .spoken("outbox", message.receipt.as_str())
+            .spoken(
+                &SenderName::parse("outbox").unwrap(),
+                message.receipt.as_str(),
+            )
             .await
             .unwrap()
             .unwrap()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use countersign::{
-    domain::ids::ProviderReference,
+    domain::ids::{ProviderReference, SenderName},
     pb::v1::{self, Channel, DeliveryStatus, Verdict, VerificationStatus},
 };
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ async fn golden_a_receipt_finds_the_message_that_version_0_1_sent() {
     service
         .reach
         .service
-        .receipt_by_reference("outbox", &reference, delivered)
+        .receipt_by_reference(&SenderName::parse("outbox").unwrap(), &reference, delivered)
         .await
         .unwrap();
     let v = service.get(&told("named", "id")).await.unwrap();

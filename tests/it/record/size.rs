@@ -140,12 +140,12 @@ impl Filler {
             delivery: command.delivery,
             token: lease.token,
         };
-        let Next::Write(started, _) = start(None, command, &cx).next else {
+        let Next::Write(started, _) = start(None, &command, &cx).next else {
             unreachable!("a start writes")
         };
         let sent = Report {
             work,
-            sender: "mail".to_owned(),
+            sender: Some(crate::harness::sender_name("mail")),
             outcome: HandOver::Taken { reference: None },
         };
         let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else {
@@ -158,6 +158,8 @@ impl Filler {
         let binding = [("amount", "EUR 1250.00"), ("payee", "NL91ABNA0417164300")];
         let binding = binding.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Start {
+            network: None,
+            quota_keys: Vec::new(),
             tenant: TenantId::parse("bank").unwrap(),
             caller: CallerName::parse("payments").unwrap(),
             subject: subject(n),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 use crate::domain::{
     code::{CodeLength, guess::Separators},
     crypto::keyring::{Keyring, tests::ring},
-    ids::{ActionName, CallerName, Reference, SubjectId, TenantId},
+    ids::{ActionName, CallerName, Reference, SenderName, SubjectId, TenantId},
     recipient::{Channel, Recipient},
     refusal::Refusal,
     verification::{
@@ -35,6 +35,10 @@ pub(super) static ACTION: LazyLock<ActionName> =
 
 pub(super) fn binding(amount: &str) -> Binding {
     Binding::parse(BTreeMap::from([("amount".to_owned(), amount.to_owned())])).unwrap()
+}
+
+pub(super) fn sender_name(text: &str) -> SenderName {
+    SenderName::parse(text).unwrap()
 }
 
 pub(super) fn action(name: &str) -> ActionName {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::fixtures::{
-    ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong,
+    ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, sender_name,
+    wait, wrong,
 };
 use crate::domain::{
     audit::event::{Event, What},
@@ -138,6 +139,8 @@ impl World {
             limits: limits(),
             browser: None,
             decoy: false,
+            network: None,
+            quota_keys: Vec::new(),
             request: RequestMark {
                 id: self.fresh(),
                 body: [0; 16],
@@ -153,8 +156,12 @@ impl World {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a story makes a start to start it"
+    )]
     pub(super) fn start(&mut self, command: Start) -> Result<Standing, Refusal> {
-        let decision = start(self.record.clone(), command, &self.cx());
+        let decision = start(self.record.clone(), &command, &self.cx());
         self.commit(decision)
     }
 
@@ -334,7 +341,7 @@ impl World {
     pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
         let command = NoteReceipt {
             delivery,
-            sender: sender.to_owned(),
+            sender: sender_name(sender),
             receipt: said,
         };
         let decision = receipt(self.record.clone(), &command, &self.cx());
@@ -348,7 +355,7 @@ impl World {
     pub(super) fn report_by(&mut self, sender: &str, work: Work, outcome: HandOver) {
         let command = Report {
             work,
-            sender: sender.to_owned(),
+            sender: Some(sender_name(sender)),
             outcome,
         };
         let decision = report(self.record.clone(), &command, &self.cx());

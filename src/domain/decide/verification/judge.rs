@@ -206,7 +206,7 @@ fn count(
             &found.record.verifications[found.place],
             at,
             what,
-        ))
+        ));
     };
     tell(What::Checked {
         judgement: answer.judgement,

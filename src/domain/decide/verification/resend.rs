@@ -2,7 +2,7 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    decide::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find},
+    decide::{Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target, find},
     delivery::{Delivery, Lease},
     ids::DeliveryId,
     recipient::Channel,
@@ -93,7 +93,7 @@ fn next_delivery(
         .ok_or_else(|| Refusal::ChannelNotPermitted {
             permitted: pending.reachable(),
         })?;
-    let outgoing = Outgoing::again(verification, pending, recipient);
+    let outgoing = Outgoing::again(verification, pending, recipient, Occasion::Resend);
     Ok((
         Delivery::queued(command.delivery, index, recipient, cx.now.stamp()),
         outgoing,

@@ -71,6 +71,8 @@ fn a_start(vault: &Vault) -> Start {
         binding: Binding::default(),
         browser: Some(BrowserMark([6; 32])),
         decoy: true,
+        network: None,
+        quota_keys: Vec::new(),
         limits: Limits {
             code_length: CodeLength::new(6).unwrap(),
             code_lifetime: Duration::from_secs(300),
@@ -129,7 +131,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
-    let record = written(start(None, command, &cx));
+    let record = written(start(None, &command, &cx));
     let code = record.verifications[0]
         .code(&vault.keyring, &TestRecipients::default())
         .unwrap()

@@ -9,8 +9,8 @@ use crate::domain::{
     crypto::keyring::Kid,
     delivery::{Delivery, DeliveryStatus, Lease, breaker::Breaker, plan::Step, route::Refusals},
     ids::{
-        ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SubjectId,
-        SubjectKey, TenantId, VerificationId,
+        ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SenderName,
+        SubjectId, SubjectKey, TenantId, VerificationId,
     },
     limit::{
         failures::{Failures, Tally},
@@ -148,6 +148,10 @@ fn delivery(id: u8, channel: Channel, status: DeliveryStatus) -> Delivery {
     }
 }
 
+fn sender(name: &str) -> SenderName {
+    SenderName::parse(name).unwrap()
+}
+
 fn recipient(channel: Channel, address: &str) -> Recipient {
     Recipient::parse(channel, address).unwrap()
 }
@@ -250,7 +254,7 @@ fn pending() -> Verification {
                 tries: 2,
                 position: 1,
                 refusals: Refusals::default().with(0).with(7),
-                sender: Some("first".to_owned()),
+                sender: Some(sender("first")),
                 ..delivery(
                     0x51,
                     Channel::Email,
@@ -365,7 +369,7 @@ fn closed() -> Vec<Verification> {
     };
     let sent = Delivery {
         tries: 8,
-        sender: Some("twilio".to_owned()),
+        sender: Some(sender("twilio")),
         reference: Some(ProviderReference::parse("SM0123456789abcdef").unwrap()),
         ..delivery(0x54, Channel::Sms, DeliveryStatus::Sent)
     };
@@ -555,8 +559,8 @@ fn by_nobody() -> Sample {
 
 /// The events.
 pub(super) fn events() -> Vec<Sample> {
-    let (channel, sender) = (Channel::Sms, "twilio".to_owned());
-    let by = || sender.clone();
+    let channel = Channel::Sms;
+    let by = || sender("twilio");
     let reason = || "30003".to_owned();
     let sms = ("channel", "sms");
     let quota = Some(Dimension::GuardPrefix);
