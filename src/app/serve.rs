@@ -52,7 +52,7 @@ impl App {
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
         let mut front = bounded(streams, deadline);
         if let Some(tls) = &grpc.tls {
-            front = front.tls_config(server_tls(tls)?)?;
+            front = front.tls_config(server_tls(tls))?;
         }
         let front = front.add_routes(grpc_routes).serve_with_incoming_shutdown(
             accept(self.listeners.grpc, grpc.max_connections),
@@ -114,7 +114,7 @@ impl App {
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
         let guard = GuardLayer(Arc::new(GuardParts {
-            callers: Callers::new(self.credentials.clone(), self.shield()),
+            callers: Callers::new(self.credentials.clone(), self.settings.shield),
             in_flight: Semaphore::new(grpc.max_in_flight),
             deadline_default: grpc.deadline_default,
             deadline_max: grpc.deadline_max,
@@ -187,15 +187,11 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
     Ok(())
 }
 
-fn server_tls(tls: &crate::config::TlsFiles) -> anyhow::Result<ServerTlsConfig> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let identity =
-        tonic::transport::Identity::from_pem(read(&tls.cert_file)?, read(&tls.key_file)?);
-    Ok(ServerTlsConfig::new()
+fn server_tls(tls: &crate::config::TlsIdentity) -> ServerTlsConfig {
+    let identity = tonic::transport::Identity::from_pem(&tls.chain, tls.key.expose());
+    ServerTlsConfig::new()
         .identity(identity)
-        .timeout(Duration::from_secs(5)))
+        .timeout(Duration::from_secs(5))
 }
 
 /// Tells the health service whether the store answers.

@@ -23,14 +23,14 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     rules
 }
 
-/// Who hands messages over.
+/// The part of the process that hands messages over.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Hand-overs at once.
+    /// Maximum number of hand-overs at the same time.
     pub concurrency: usize,
-    /// Of one hand-over.
+    /// Time limit of one hand-over.
     pub send_deadline: Duration,
-    /// Between two looks at what is due.
+    /// Longest pause between two looks at what is due.
     pub poll: Duration,
 }
 
@@ -46,23 +46,23 @@ impl WorkerSettings {
     }
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines.
+    /// One JSON object a line, for collectors.
     Json,
 }
 
-/// Logs.
+/// The log of the process.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Directives of what is logged.
+    /// A level, or directives such as `info,countersign=debug`.
     pub level: String,
-    /// The form of lines.
+    /// Format of the lines.
     pub format: LogFormat,
-    /// Does each line have its time?
+    /// Whether each line begins with the time.
     pub timestamps: bool,
 }
 
