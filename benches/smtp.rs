@@ -34,7 +34,7 @@ use countersign::{
     format::secret::SecretText,
     message::{Facts, Messages, Wording},
     ports::sender::{Message, Sender},
-    sender::smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls, TIMEOUT_DEFAULT},
+    sender::smtp::{DkimKey, DkimSettings, Smtp, SmtpSettings, SmtpTls},
     system::SystemClock,
 };
 use zeroizing_alloc::ZeroAlloc;
@@ -73,11 +73,11 @@ fn main() -> anyhow::Result<()> {
     let size =
         message.content.text.len() + message.content.html.as_ref().map_or(0, String::len) + HEADERS;
     let unsigned = Arc::new(Smtp::new(
-        settings(&plan, sink.port, None),
+        &settings(&plan, sink.port, None),
         Arc::new(SystemClock::new()),
     )?);
     let signed = Arc::new(Smtp::new(
-        settings(&plan, sink.port, Some(dkim()?)),
+        &settings(&plan, sink.port, Some(dkim()?)),
         Arc::new(SystemClock::new()),
     )?);
     println!(
@@ -231,7 +231,7 @@ fn settings(plan: &Plan, port: u16, dkim: Option<DkimSettings>) -> SmtpSettings 
         tls: SmtpTls::None,
         credentials: None,
         ca_file: None,
-        timeout: TIMEOUT_DEFAULT,
+        timeout: Duration::from_secs(10),
         pool_max: plan.connections,
         hello_name: Some("service.example".to_owned()),
         dkim,

@@ -1,9 +1,8 @@
-//! Composition: makes the parts from the settings, puts them together, and serves until told to stop.
+//! Composition: builds the parts from the settings, puts them together, and serves until told to stop.
 
 mod callbacks;
 mod check;
 mod compose;
-mod hook;
 mod senders;
 mod serve;
 mod stores;
@@ -19,9 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
-    domain::ids::SenderName,
     grpc::entrance::callers::Credential,
-    http::callbacks::Receiver,
     ports::{
         sender::{Sender, outbox::Outbox, receipts::Receipts},
         store::Store,
@@ -32,17 +29,17 @@ use crate::{
     worker::Worker,
 };
 
-/// What the service takes from the machine; tests and the demo bring their own.
+/// What the service uses of the machine; tests and the demo replace parts of it.
 pub struct Machine {
-    /// Tells the time.
+    /// The clock of the service.
     pub clock: Arc<dyn Clock>,
-    /// Gives randomness.
+    /// The source of randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// A store that takes the place of that of the settings.
+    /// A store that replaces the one of the settings.
     pub store: Option<Arc<dyn Store>>,
-    /// A clock that takes the place of that of the store's servers.
+    /// A clock that replaces the one of the store's servers.
     pub store_clock: Option<Arc<dyn Clock>>,
-    /// Senders that take the place of those of the settings, by name.
+    /// Senders that replace those of the settings, by name.
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
 }
 
@@ -67,7 +64,6 @@ pub struct App {
     receipts: Receipts,
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
-    receivers: BTreeMap<SenderName, Receiver>,
     listeners: Listeners,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
@@ -80,29 +76,29 @@ struct Listeners {
     admin: TcpListener,
 }
 
-/// Where an app can be reached, and how it is stopped.
+/// The addresses of an app, how it is stopped, and what tests use of it.
 #[derive(Clone)]
 pub struct Reach {
-    /// The gRPC listener.
+    /// Address of the gRPC listener.
     pub grpc: SocketAddr,
-    /// The HTTP listener.
+    /// Address of the HTTP listener.
     pub http: SocketAddr,
-    /// The admin listener.
+    /// Address of the admin listener.
     pub admin: SocketAddr,
     /// Cancel it to drain and stop.
     pub shutdown: CancellationToken,
     /// The use cases, for tests that look behind the API.
     pub service: Arc<Service>,
-    /// Where senders put the receipts that come over their own connections, for tests that stand in for one.
+    /// Where senders put the receipts that arrive over their own connections, for tests that replace a sender.
     pub receipts: Receipts,
-    /// The development outbox; none in production.
+    /// The development outbox; `None` in production.
     pub outbox: Option<Arc<Outbox>>,
-    /// The development caller's key; none in production.
+    /// The API key of the development caller; `None` in production.
     pub development_key: Option<String>,
 }
 
 impl App {
-    /// Where it can be reached.
+    /// Where the app can be reached.
     ///
     /// # Errors
     /// A listener has lost its address.

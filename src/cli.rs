@@ -12,9 +12,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     app,
-    config::{self, Settings},
+    config::{self, Settings, StoreEngine},
     keys,
-    ports::store::url::StoreUrl,
 };
 
 /// Settings that cannot be used.
@@ -126,22 +125,20 @@ fn failed(error: &anyhow::Error) -> u8 {
     EXIT_FAILURE
 }
 
-/// The settings, and the files that they name: all that is wrong is told at once.
+/// The settings, with the files and senders that they describe checked: all mistakes are told at once.
 fn load(file: Option<&Path>) -> Result<Settings, u8> {
-    let settings = config::load(file, std::env::vars()).map_err(|mistakes| {
-        complain(&mistakes.to_string());
-        EXIT_SETTINGS
-    })?;
-    let problems = app::problems(&settings);
-    if problems.is_empty() {
-        return Ok(settings);
+    let (settings, mut mistakes) = config::read(file, std::env::vars());
+    if let Some(settings) = &settings {
+        let more = app::problems(settings, &mistakes);
+        mistakes.add(more);
     }
-    complain(&format!(
-        "{} problem(s) with the files of the settings:\n  {}",
-        problems.len(),
-        problems.join("\n  ")
-    ));
-    Err(EXIT_SETTINGS)
+    match settings {
+        Some(settings) if mistakes.0.is_empty() => Ok(settings),
+        Some(_) | None => {
+            complain(&mistakes.to_string());
+            Err(EXIT_SETTINGS)
+        }
+    }
 }
 
 /// Prints the settings; with `store` also what is to be known of the servers behind them.
@@ -150,7 +147,7 @@ fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     if !store {
         return Ok(());
     }
-    if !matches!(settings.store.url, StoreUrl::Redis(_)) {
+    if !matches!(settings.store.engine, StoreEngine::Redis(_)) {
         complain("the store is embedded: there is no server to look at");
         return Ok(());
     }

@@ -1,4 +1,7 @@
 //! Settings: embedded defaults, one file, the environment; every mistake in one report.
+//!
+//! Each table is read into the very type that its user takes: a sender's own settings, the rules of the domain, the
+//! options of the store. So this module sees the settings types of all layers, and none of them sees this module.
 
 mod access;
 mod actions;
@@ -9,46 +12,44 @@ mod messages;
 mod reader;
 mod routes;
 mod running;
+mod secret_file;
 mod senders;
 mod store;
 mod tenants;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use config::{Config, Environment, File, FileFormat, Map, Value};
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value};
 
-use crate::domain::{
-    ids::{ActionName, CallerName, TenantId},
-    recipient::{number::Country, test_recipients::TestRecipients},
-    verification::rules::{EntryMode, SubjectRules},
+use crate::{
+    domain::{
+        ids::{ActionName, TenantId},
+        recipient::test_recipients::TestRecipients,
+        verification::rules::{EntryMode, SubjectRules},
+    },
+    grpc::entrance::callers::{Credential, ShieldRate},
+    service::{delivery::breakers::BreakerSettings, policy::Action},
 };
 
-pub use access::{
-    CallerSettings, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry, ShieldSettings,
-};
-pub use actions::ActionSettings;
+pub use access::{DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
 pub use admission::AdmissionSettings;
-pub use admission::numbers::NumberSettings;
-pub use hook::{HookKind, HookSettings};
-pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsFiles};
+pub use hook::HookSettings;
+pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsIdentity};
 pub use messages::MessageSettings;
 pub use reader::book::{Mistake, Mistakes};
-pub use routes::{BreakerSettings, ChannelRoutes, RouteSettings};
+pub use routes::{ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
-pub use senders::{
-    ApnsSender, Connection, DkimSettings, FcmSender, HttpAnswers, HttpAuth, HttpBody, HttpMethod,
-    HttpRequest, HttpSender, PluginSender, Receipts, SenderSettings, SmppSender, SmtpSettings,
-    SmtpTls, SnsSender, WebPushSender, WebhookSender,
-};
-pub use store::{RedisKeys, StoreSettings};
+pub use secret_file::{SecretFileError, read_document, read_line};
+pub use senders::ConfiguredSender;
+pub use store::{StoreEngine, StoreSettings};
 pub use tenants::TenantSettings;
 
-use reader::Table;
-use reader::book::Book;
-use tenants::Usual;
+use reader::{Table, book::Book};
+use routes::Means;
+use tenants::Around;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
@@ -56,111 +57,129 @@ const DEVELOPMENT: &str = include_str!("config/development.toml");
 /// What the service is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// To try it out: loopback only.
+    /// Trying it on one machine: loopback only, missing keys are generated.
     Development,
-    /// For real.
+    /// Serving customers: nothing is generated, and unsafe settings are refused.
     Production,
 }
 
-/// All settings, checked.
+impl Profile {
+    const NAMES: [(&'static str, Self); 2] = [
+        ("development", Self::Development),
+        ("production", Self::Production),
+    ];
+}
+
+/// All settings. Those that [`load`] returns have no mistakes.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the service is run for.
     pub profile: Profile,
-    /// Where development keys, the database and the generation file are.
+    /// Directory of the embedded database, of the generation file and of generated keys.
     pub data_dir: PathBuf,
-    /// The callers' listener.
+    /// The listener for callers.
     pub grpc: GrpcSettings,
-    /// The listener for pages.
+    /// The listener for pages and for the callbacks of providers.
     pub http: HttpSettings,
-    /// The operators' listener.
+    /// The listener for operators.
     pub admin: AdminSettings,
-    /// The store.
+    /// Where records are kept.
     pub store: StoreSettings,
-    /// The key files.
+    /// The files of the keys that encrypt records and derive codes.
     pub keys: KeySettings,
-    /// Who may call.
-    pub callers: BTreeMap<CallerName, CallerSettings>,
-    /// Every tenant that a caller has, and what it has of its own.
+    /// The callers, each with its tenant, its roles and the hash of its API key.
+    pub callers: Vec<Credential>,
+    /// Every tenant that a caller has, and what differs for it.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
-    /// How often each caller may.
-    pub shield: ShieldSettings,
-    /// Who brings messages.
-    pub senders: BTreeMap<String, SenderSettings>,
-    /// Which senders a channel has.
+    /// How often each caller may call this process.
+    pub shield: ShieldRate,
+    /// The senders by name.
+    pub senders: BTreeMap<String, ConfiguredSender>,
+    /// The senders of each channel, for tenants without routes of their own.
     pub routes: ChannelRoutes,
-    /// When a sender is left alone for a while.
+    /// When a sender is paused.
     pub breaker: BreakerSettings,
-    /// What may be proven.
-    pub actions: BTreeMap<ActionName, ActionSettings>,
-    /// For every subject.
+    /// What customers prove themselves for, by name.
+    pub actions: BTreeMap<ActionName, Action>,
+    /// The rules for every subject.
     pub subject: SubjectRules,
-    /// What decides whether a message may be sent at all.
+    /// The rules that decide whether a message may be sent at all.
     pub admission: AdmissionSettings,
-    /// Who gets no message and has a code that is known beforehand; nobody in production.
+    /// Recipients that get no message and have known codes; empty in production.
     pub test_recipients: TestRecipients,
-    /// Who may stop a message just before it goes out.
+    /// The operator's check before each hand-over.
     pub hook: Option<HookSettings>,
-    /// Who hands messages over.
+    /// The part of the process that hands messages over.
     pub worker: WorkerSettings,
-    /// The texts.
+    /// The texts of messages.
     pub messages: MessageSettings,
-    /// Logs.
+    /// The log of the process.
     pub log: LogSettings,
     effective: String,
 }
 
 impl Settings {
-    /// The settings as they hold, as TOML with secrets masked.
+    /// The settings in effect, as TOML with secrets masked.
     #[must_use]
     pub fn effective(&self) -> &str {
         &self.effective
     }
 
-    /// The address of the page that links of mails open; none if no action has links.
+    /// The URL of the page that links in mails open; `None` if no action has links.
     #[must_use]
     pub fn link_page(&self) -> Option<String> {
         let has_links = self
             .actions
             .values()
             .any(|action| action.limits.entry_modes.contains(&EntryMode::Link));
-        self.http
-            .public_url
-            .as_ref()
-            .filter(|_| has_links)
-            .map(|url| format!("{url}/link"))
+        let url = self.http.public_url.as_ref().filter(|_| has_links)?;
+        Some(format!("{url}/link"))
     }
 }
 
-/// Reads the settings from the defaults, the file, and those variables that begin with `COUNTERSIGN__`.
+/// Reads the settings from the defaults, the file, and the variables that begin with `COUNTERSIGN__`, and the secret files
+/// that they name.
 ///
 /// # Errors
-/// Every mistake, with the path of its key.
+/// All mistakes, each with the path of its key.
 pub fn load(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Settings, Mistakes> {
+    match read(file, env) {
+        (Some(settings), mistakes) if mistakes.0.is_empty() => Ok(settings),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// The same, but with settings as far as they could be read, so that more can be checked and told in one report. A section
+/// that has a mistake is incomplete: nothing may be built from it.
+pub fn read(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> (Option<Settings>, Mistakes) {
     let env: Map<String, String> = env
         .filter(|(key, _)| key.starts_with("COUNTERSIGN__"))
         .collect();
-    let values = layered(file, &env).map_err(|error| {
-        Mistakes(vec![Mistake {
-            key: String::new(),
-            what: error.to_string(),
-        }])
-    })?;
-    let book = Book::default();
-    let settings = read(Table::root(values, &book), &book);
-    let effective = book.effective();
-    let mut mistakes = book.into_mistakes();
-    match settings {
-        Some(settings) if mistakes.is_empty() => Ok(Settings {
-            effective,
-            ..settings
-        }),
-        _ => {
-            mistakes.sort_by(|one, other| one.key.cmp(&other.key));
-            Err(Mistakes(mistakes))
+    let mut mistakes = Mistakes::default();
+    match layered(file, &env) {
+        Err(error) => {
+            mistakes.add([Mistake {
+                key: String::new(),
+                what: error.to_string(),
+            }]);
+            (None, mistakes)
+        }
+        Ok((profile, values)) => {
+            let book = Book::new(profile);
+            let settings = tables(Table::root(values, &book), &book);
+            let effective = book.effective();
+            mistakes.add(book.into_mistakes());
+            let settings = Settings {
+                effective,
+                ..settings
+            };
+            (Some(settings), mistakes)
         }
     }
 }
@@ -169,118 +188,114 @@ pub fn load(
 fn layered(
     file: Option<&Path>,
     env: &Map<String, String>,
-) -> Result<Map<String, Value>, config::ConfigError> {
-    let merged = |development: bool| {
-        let mut builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
-        if development {
-            builder = builder.add_source(File::from_str(DEVELOPMENT, FileFormat::Toml));
-        }
-        if let Some(file) = file {
-            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
-        }
-        let source = Environment::with_prefix("COUNTERSIGN")
-            .prefix_separator("__")
-            .separator("__")
-            .source(Some(env.clone()));
-        builder.add_source(source).build()
-    };
-    let plain = merged(false)?;
-    let is_development = plain
-        .get_string("profile")
-        .is_ok_and(|profile| profile == "development");
-    let config = if is_development { merged(true)? } else { plain };
-    config.cache.into_table()
+) -> Result<(Profile, Map<String, Value>), ConfigError> {
+    let production = merged(file, env, &[DEFAULT])?;
+    let profile = production.get_string("profile");
+    if profile.is_ok_and(|profile| profile == "development") {
+        let development = merged(file, env, &[DEFAULT, DEVELOPMENT])?;
+        return Ok((Profile::Development, development.cache.into_table()?));
+    }
+    Ok((Profile::Production, production.cache.into_table()?))
 }
 
-fn read(mut root: Table<'_>, book: &Book) -> Option<Settings> {
-    let profile = root.word(
-        "profile",
-        &[
-            ("development", Profile::Development),
-            ("production", Profile::Production),
-        ],
-        Profile::Production,
-    );
-    let data_dir = root.parsed("data_dir", |text| Ok::<_, String>(PathBuf::from(text)));
-    let grpc = GrpcSettings::read(root.table("grpc"), profile);
-    let http = HttpSettings::read(root.table("http"), profile);
-    let admin = AdminSettings::read(root.table("admin"), profile);
+fn merged(
+    file: Option<&Path>,
+    env: &Map<String, String>,
+    embedded: &[&str],
+) -> Result<Config, ConfigError> {
+    let mut builder = Config::builder();
+    for text in embedded {
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
+    }
+    if let Some(file) = file {
+        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+    }
+    let variables = Environment::with_prefix("COUNTERSIGN")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(env.clone()));
+    builder.add_source(variables).build()
+}
+
+/// Reads every table. What cannot be read gets a default, and its mistake is in the book.
+fn tables(mut root: Table<'_>, book: &Book) -> Settings {
+    root.required_word("profile", &Profile::NAMES);
+    let data_dir = root.required("data_dir").map(PathBuf::from);
     let data_dir = data_dir.unwrap_or_default();
-    let store = StoreSettings::read(root.table("store"), profile, &data_dir);
-    let keys = KeySettings::read(root.table("keys"), profile, &data_dir);
-    let callers = access::callers(root.table("callers"), profile);
-    let admission = AdmissionSettings::read(&mut root);
-    let shield = ShieldSettings::read(root.table("shield"));
-    let public = http.as_ref().is_some_and(|http| http.public_url.is_some());
-    let senders = senders::senders(root.table("senders"), profile, public);
+    let grpc = GrpcSettings::read(root.table("grpc"));
+    let http = HttpSettings::read(root.table("http"));
+    let public_url = http.public_url.as_deref();
+    let callers = access::callers(root.table("callers"));
+    let mut admission = AdmissionSettings::read(&mut root);
+    let senders = senders::senders(root.table("senders"), public_url);
     let worker = WorkerSettings::read(root.table("worker"));
-    let means = routes::Means {
+    let means = Means {
         senders: &senders,
         send_deadline: worker.send_deadline,
     };
-    let routes = routes::routes(root.table("routes"), means, profile);
-    let usual = Usual {
-        spend: &admission.spend,
+    let routes = routes::routes(root.table("routes"), means);
+    let around = Around {
+        callers: &callers,
         means,
         routes: &routes,
     };
-    let tenants = tenants::tenants(root.table("tenants"), (&callers, profile), &usual);
-    let breaker = BreakerSettings::read(root.table("breaker"));
-    let actions = actions::actions(root.table("actions"), &routes, public);
-    let subject = running::subject(root.table("subject"));
+    let tenants = tenants::tenants(root.table("tenants"), &around, &mut admission);
+    let actions = actions::actions(root.table("actions"), &routes, public_url.is_some());
     let test_recipients =
-        admission::numbers::test_recipients(root.table("test_recipients"), &actions, profile);
-    let hook = hook::hook(root.table("hook"));
-    let messages = MessageSettings::read(root.table("messages"));
-    let log = LogSettings::read(root.table("log"));
-    if profile == Profile::Production {
-        if callers.is_empty() {
-            book.mistake("callers", "must name at least one caller in production");
-        }
-        if no_number_gets_a_message(&admission.countries, &tenants)
-            && routes.keys().any(|channel| channel.reaches_numbers())
-        {
-            book.mistake(
-                "countries.allowed",
-                "must name a country in production: without one no number gets a message",
-            );
-        }
-    }
-    root.finish();
-    Some(Settings {
-        profile,
+        admission::numbers::test_recipients(root.table("test_recipients"), &actions);
+    let settings = Settings {
+        profile: book.profile(),
+        admin: AdminSettings::read(root.table("admin")),
+        store: StoreSettings::read(root.table("store"), &data_dir),
+        keys: KeySettings::read(root.table("keys"), &data_dir),
+        shield: access::shield(root.table("shield")),
+        breaker: routes::breaker(root.table("breaker")),
+        subject: running::subject(root.table("subject")),
+        hook: hook::hook(root.table("hook")),
+        messages: MessageSettings::read(root.table("messages")),
+        log: LogSettings::read(root.table("log")),
+        senders: senders.ready,
         data_dir,
-        grpc: grpc?,
-        http: http?,
-        admin: admin?,
-        store: store?,
-        keys: keys?,
+        grpc,
+        http,
         callers,
         tenants,
-        shield,
-        senders,
         routes,
-        breaker,
         actions,
-        subject,
         admission,
         test_recipients,
-        hook,
         worker,
-        messages,
-        log,
         effective: String::new(),
-    })
+    };
+    root.finish();
+    if settings.profile == Profile::Production {
+        check_production(&settings, book);
+    }
+    settings
 }
 
-fn no_number_gets_a_message(
-    countries: &BTreeSet<Country>,
-    tenants: &BTreeMap<TenantId, TenantSettings>,
-) -> bool {
-    countries.is_empty()
-        && tenants
+/// What production needs and no single table can know.
+fn check_production(settings: &Settings, book: &Book) {
+    let has_callers = !settings.callers.is_empty() || book.is_mistaken_within("callers");
+    if !has_callers {
+        book.mistake("callers", "is empty; production needs at least one caller");
+    }
+    let numbers = &settings.admission.numbers;
+    let allows_a_country = !numbers.countries.is_empty()
+        || numbers
+            .by_tenant
             .values()
-            .all(|own| own.countries.as_ref().is_none_or(BTreeSet::is_empty))
+            .any(|countries| !countries.is_empty());
+    let reaches_numbers = settings
+        .routes
+        .keys()
+        .any(|channel| channel.reaches_numbers());
+    if reaches_numbers && !allows_a_country && !book.is_mistaken("countries.allowed") {
+        book.mistake(
+            "countries.allowed",
+            "is empty, so no number gets a message; name the countries of your customers",
+        );
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Key files: read, checked, and made.
+//! Key files: reads and checks them, and generates new ones.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -11,63 +11,91 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{Profile, Settings},
+    config::{Profile, SecretFileError, Settings, read_line},
     domain::{
         caller::api_key_hash,
         crypto::keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
     },
+    format::base58,
 };
 
 /// The file of the development caller's key, in `data_dir`.
 const DEVELOPMENT_KEY_FILE: &str = "development.key";
+/// Base58 digits of 32 bytes.
+const API_KEY_DIGITS: usize = 44;
 
-/// Why a key file cannot be used. None of these shows what is in it.
+/// Why a key file cannot be used. No text shows what the file contains.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The system refused.
-    #[error("{path}: {error}")]
-    Io {
+    /// The file cannot be read, or not by its owner alone.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
+    /// The file cannot be made.
+    #[error("{path} cannot be written: {error}")]
+    Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         error: io::Error,
     },
-    /// It does not hold a key.
-    #[error("{0}: must hold 64 hex digits, which are 32 random bytes")]
+    /// The file holds no key.
+    #[error("{0} must hold 64 hex digits, which are 32 random bytes")]
     Form(PathBuf),
-    /// Others can read it.
-    #[error("{0}: can be read by others; chmod 600 it")]
-    Open(PathBuf),
-    /// Anybody can guess it.
-    #[error("{0}: holds a sample key; `countersign keys generate` makes a real one")]
+    /// Anybody can guess the key.
+    #[error("{0} holds a sample key; `countersign keys generate` makes a real one")]
     Sample(PathBuf),
-    /// The ring cannot be.
-    #[error("keys.ring: {0}")]
+    /// The keys do not make a ring.
+    #[error(transparent)]
     Ring(#[from] RingError),
 }
 
-/// The keyring of the settings. In development missing files are made.
-///
-/// # Errors
-/// [`KeyError`].
-pub fn load(settings: &Settings) -> Result<Keyring, KeyError> {
-    let keys = &settings.keys;
-    let read = |path: &Path| {
-        if keys.make_missing && !path.exists() {
-            make_secret(path)?;
+/// Every key of the settings whose file cannot be used.
+#[derive(Debug)]
+pub struct KeyErrors(pub Vec<(String, KeyError)>);
+
+impl fmt::Display for KeyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (key, error)) in self.0.iter().enumerate() {
+            let gap = if at == 0 { "" } else { "; " };
+            write!(f, "{gap}{key}: {error}")?;
         }
-        read_secret(path, settings.profile)
-    };
-    let names = read(&keys.names_file)?;
-    let ring: Result<Vec<_>, KeyError> = keys
-        .ring
-        .iter()
-        .map(|entry| Ok((entry.kid.clone(), read(&entry.file)?)))
-        .collect();
-    Ok(Keyring::new(&names, &ring?)?)
+        Ok(())
+    }
 }
 
-/// Makes `names.key` and `KID.key` in a directory; gives their paths.
+impl std::error::Error for KeyErrors {}
+
+/// The keyring of the settings. In development, missing files are generated.
+///
+/// # Errors
+/// Every key whose file cannot be used.
+pub fn load(settings: &Settings) -> Result<Keyring, KeyErrors> {
+    let keys = &settings.keys;
+    let mut errors = Vec::new();
+    let mut read = |key: String, path: &Path| {
+        if keys.make_missing && !path.exists() {
+            make_secret(path)
+                .map_err(|error| errors.push((key.clone(), error)))
+                .ok()?;
+        }
+        let secret = read_secret(path, settings.profile);
+        secret.map_err(|error| errors.push((key, error))).ok()
+    };
+    let names = read("keys.names_file".to_owned(), &keys.names_file);
+    let mut ring = Vec::new();
+    for (at, entry) in keys.ring.iter().enumerate() {
+        let secret = read(format!("keys.ring.{at}.file"), &entry.file);
+        ring.extend(secret.map(|secret| (entry.kid.clone(), secret)));
+    }
+    let names = match names {
+        Some(names) if errors.is_empty() => names,
+        Some(_) | None => return Err(KeyErrors(errors)),
+    };
+    Keyring::new(&names, &ring)
+        .map_err(|error| KeyErrors(vec![("keys.ring".to_owned(), error.into())]))
+}
+
+/// Generates `names.key` and `KID.key` in a directory, and returns their paths.
 ///
 /// # Errors
 /// A file exists already, or cannot be written.
@@ -77,7 +105,7 @@ pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
         dir.join(format!("{}.key", kid.as_str())),
     ];
     if let Some(existing) = files.iter().find(|file| file.exists()) {
-        return Err(KeyError::Io {
+        return Err(KeyError::Write {
             path: existing.clone(),
             error: io::ErrorKind::AlreadyExists.into(),
         });
@@ -88,52 +116,46 @@ pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
     Ok(files.to_vec())
 }
 
-/// A fresh API key, and the hash that goes into the settings.
+/// A new API key, and its hash for the settings.
 #[must_use]
 pub fn api_key() -> (String, String) {
-    let key = format!("csk_{}", bs58::encode(random().as_slice()).into_string());
+    let key = random_key("csk_");
     let hash = hex::encode(api_key_hash(&key));
     (key, hash)
 }
 
-/// The development caller's key, made at the first start.
+/// The API key of the development caller, generated at the first start.
 ///
 /// # Errors
 /// Its file cannot be read or written.
 pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
     let path = data_dir.join(DEVELOPMENT_KEY_FILE);
     if !path.exists() {
-        let key = format!(
-            "csk_dev_{}",
-            bs58::encode(random().as_slice()).into_string()
-        );
-        write_new(&path, &key)?;
+        write_new(&path, &random_key("csk_dev_"))?;
     }
-    let text = fs::read_to_string(&path).map_err(|error| KeyError::Io { path, error })?;
-    Ok(text.trim().to_owned())
+    let key = read_line(&path, Profile::Development)?;
+    Ok(key.expose().trim().to_owned())
+}
+
+/// An API key: a prefix that names its kind, and 32 random bytes in base58.
+fn random_key(prefix: &str) -> String {
+    let digits = base58::encode::<API_KEY_DIGITS>(random().as_slice());
+    let digits: String = digits.into_iter().map(char::from).collect();
+    format!("{prefix}{digits}")
 }
 
 fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
-    let io = |error| KeyError::Io {
-        path: path.to_owned(),
-        error,
-    };
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(io)?);
+    let text = read_line(path, profile)?;
     let mut secret = Secret::new([0; SECRET_BYTES]);
-    hex::decode_to_slice(text.trim_end(), &mut *secret)
+    hex::decode_to_slice(text.expose().trim_end(), &mut *secret)
         .map_err(|_| KeyError::Form(path.to_owned()))?;
-    if profile == Profile::Production {
-        if fs::metadata(path).map_err(io)?.permissions().mode() & 0o077 != 0 {
-            return Err(KeyError::Open(path.to_owned()));
-        }
-        if is_sample(&secret) {
-            return Err(KeyError::Sample(path.to_owned()));
-        }
+    if profile == Profile::Production && is_sample(&secret) {
+        return Err(KeyError::Sample(path.to_owned()));
     }
     Ok(secret)
 }
 
-/// All bytes equal, or each one more than the one before: what people type into examples.
+/// Whether all bytes are equal or count upwards, as in examples.
 fn is_sample(secret: &Secret) -> bool {
     let step = secret[1].wrapping_sub(secret[0]);
     step <= 1
@@ -152,7 +174,7 @@ fn random() -> Zeroizing<[u8; SECRET_BYTES]> {
     bytes
 }
 
-/// Writes a file that only its owner can read, and never over an existing one.
+/// Writes a file that only its owner can read; never overwrites an existing one.
 fn write_new(path: &Path, text: &str) -> Result<(), KeyError> {
     let write = || {
         if let Some(dir) = path.parent() {
@@ -169,7 +191,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), KeyError> {
         writeln!(file, "{text}")?;
         file.sync_all()
     };
-    write().map_err(|error| KeyError::Io {
+    write().map_err(|error| KeyError::Write {
         path: path.to_owned(),
         error,
     })
@@ -177,6 +199,8 @@ fn write_new(path: &Path, text: &str) -> Result<(), KeyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn file(dir: &Path, text: &str, mode: u32) -> PathBuf {
@@ -218,7 +242,7 @@ mod tests {
         let path = file(dir.path(), &format!("{real}\n"), 0o640);
         assert!(matches!(
             read_secret(&path, Profile::Production),
-            Err(KeyError::Open(_))
+            Err(KeyError::File(SecretFileError::Open { .. }))
         ));
         let path = file(dir.path(), &real, 0o600);
         assert!(read_secret(&path, Profile::Production).is_ok());
@@ -227,20 +251,19 @@ mod tests {
     #[test]
     fn a_key_file_holds_sixty_four_hex_digits() {
         let dir = tempfile::tempdir().unwrap();
-        for wrong in ["", "00", &"0".repeat(63), &"0".repeat(66), &"x".repeat(64)] {
+        for wrong in ["00", &"0".repeat(63), &"0".repeat(66), &"x".repeat(64)] {
             let error =
                 read_secret(&file(dir.path(), wrong, 0o600), Profile::Development).unwrap_err();
-            assert!(
-                matches!(error, KeyError::Form(_))
-                    && (wrong.is_empty() || !error.to_string().contains(wrong))
-            );
+            assert!(matches!(error, KeyError::Form(_)) && !error.to_string().contains(wrong));
         }
     }
 
     #[test]
     fn an_api_key_is_known_by_its_hash() {
         let (key, hash) = api_key();
-        assert!(key.starts_with("csk_") && key.len() > 40);
+        let digits = key.strip_prefix("csk_").unwrap().as_bytes();
+        assert_eq!(digits.len(), API_KEY_DIGITS);
+        assert!(base58::decode::<SECRET_BYTES>(digits).is_some());
         assert_eq!(hex::encode(api_key_hash(&key)), hash);
         assert_ne!(api_key().0, key);
     }

@@ -37,7 +37,8 @@
 //! | [`service`] | the use cases, one verb a file; the vault that seals | `domain`, `ports`, `message` |
 //! | [`grpc`], [`http`], [`worker`] | what calls the use cases | `service` and below |
 //! | [`store`], [`sender`], [`system`] | what the ports are made of; [`store::redis`] says how Redis is used | `ports`, `domain`; `sender` also the public protos |
-//! | [`config`], [`keys`], [`telemetry`] | settings, key files, logs and metrics | `domain`, each other |
+//! | [`config`] | the settings, each read into the type that its user defines, with its secrets | the settings types of all layers above |
+//! | [`keys`], [`telemetry`] | key files, logs and metrics | `config`, `domain` |
 //! | [`app`], [`cli`] | composition, the command line | all |
 //!
 //! `tests/tidy.rs` checks these edges, the external crates of each layer, and the length of files.
@@ -53,7 +54,7 @@
 //! - A message is drawn from its quotas once, after the repeat check and before the commit, and never given back.
 //! - A receipt changes a delivery and never a verdict, and no delivery moves backwards.
 //! - A breaker delays a message and never fails it; being passed over is no try.
-//! - Nothing is sent after the end of a verification, and one verification has one code on all roads.
+//! - Nothing is sent after the end of a verification, and one verification has one code on all channels.
 //! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
 //! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
 //! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.

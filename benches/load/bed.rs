@@ -4,13 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign::{
     app::{App, Machine, Reach},
-    config::{self, Settings},
+    config::{self, Settings, StoreEngine},
     domain::limit::quota::Dimension,
-    ports::{
-        sender::Sender,
-        store::{Store, url::StoreUrl},
-    },
-    store::redis::{FirstUse, Redis, RedisMachine, RedisSettings},
+    ports::{sender::Sender, store::Store},
+    store::redis::{FirstUse, Redis, RedisMachine},
     system::{SystemClock, SystemEntropy},
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
@@ -110,23 +107,8 @@ impl Instance {
 
 /// The store that an instance with these settings opens, beside it.
 pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
-    let StoreUrl::Redis(url) = &settings.store.url else {
+    let StoreEngine::Redis(redis) = &settings.store.engine else {
         anyhow::bail!("the store is on Redis")
-    };
-    let keys = &settings.store.redis;
-    let redis = RedisSettings {
-        url: url.clone(),
-        login: None,
-        sentinel_login: None,
-        certificates: countersign::store::redis::Certificates::default(),
-        prefix: keys.prefix.clone(),
-        shards: keys.shards,
-        connections: keys.connections,
-        durable_connections: keys.durable_connections,
-        wait_replicas: 0,
-        wait_aof: false,
-        wait: Duration::ZERO,
-        deadline: settings.store.deadline,
     };
     let machine = RedisMachine {
         clock: Arc::new(SystemClock::new()),
@@ -134,6 +116,6 @@ pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
         frozen: None,
     };
     Ok(Arc::new(
-        Redis::open(redis, machine, FirstUse::SetUp).await?,
+        Redis::open((**redis).clone(), machine, FirstUse::SetUp).await?,
     ))
 }

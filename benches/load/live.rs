@@ -12,7 +12,10 @@ use countersign::{
         crypto::keyring::Keyring,
         decide::{Context, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
-        ids::{ActionName, CallerName, DeliveryId, RequestId, SubjectId, TenantId, VerificationId},
+        ids::{
+            ActionName, CallerName, DeliveryId, RequestId, SenderName, SubjectId, TenantId,
+            VerificationId,
+        },
         recipient::{Channel, Recipient},
         time::Now,
         verification::{binding::Binding, rules::Origin},
@@ -195,7 +198,7 @@ impl Filler {
             delivery: command.delivery,
             token: lease,
         };
-        let started = start(None, command, &cx);
+        let started = start(None, &command, &cx);
         let Next::Write(record, durability) = started.next else {
             anyhow::bail!("it starts")
         };
@@ -203,7 +206,7 @@ impl Filler {
             Some(*record),
             &Report {
                 work,
-                sender: "outbox".to_owned(),
+                sender: Some(SenderName::parse("outbox")?),
                 outcome: HandOver::Taken { reference: None },
             },
             &cx,
@@ -277,6 +280,8 @@ impl Filler {
             locale: None,
             recipients: vec![email],
             passed_over: Vec::new(),
+            network: None,
+            quota_keys: Vec::new(),
             preferred: None,
             binding: Binding::default(),
             browser: None,

@@ -1,95 +1,69 @@
-//! Looks at the files that the settings name, so that all that would stop a start is told at once.
+//! Checks what settings cannot say of themselves: the files and the senders that they describe. Opens no connection.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Machine,
-    callbacks::receiver,
     compose::messages,
-    senders::{Means, make},
-    serve::server_tls,
-    stores::redis_settings,
+    senders::{hook, means},
 };
 use crate::{
-    config::Settings,
+    config::{Mistake, Mistakes, Profile, Settings},
     keys,
-    ports::{sender::receipts, store::url::StoreUrl},
+    ports::sender::receipts,
+    sender::settings::SettingError,
 };
 
-/// Everything that is wrong with the files that the settings name, each with its key.
+/// Everything that would stop a start, each with its key. Sections with known mistakes are left out: they are incomplete.
 #[must_use]
-pub fn problems(settings: &Settings) -> Vec<String> {
+pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
     let mut problems = Vec::new();
-    // Keys that are made when missing are no problem.
+    // Missing keys that are generated at the start are no problem.
     if !settings.keys.make_missing
-        && let Err(error) = keys::load(settings)
+        && !known.concern("keys")
+        && let Err(errors) = keys::load(settings)
     {
-        problems.push(format!("keys: {error}"));
+        let mistakes = errors.0.into_iter().map(|(key, error)| Mistake {
+            key,
+            what: error.to_string(),
+        });
+        problems.extend(mistakes);
     }
-    if let Err(error) = messages(settings) {
-        problems.push(format!("messages: {error:#}"));
+    let is_complete = |table: &str| !known.concern(table);
+    if is_complete("messages") && is_complete("tenants") && is_complete("actions") {
+        let templates = messages(settings).err().unwrap_or_default();
+        problems.extend(templates.iter().map(|flaw| mistake("messages", "", flaw)));
     }
-    problems.extend(sender_problems(settings));
-    if let StoreUrl::Redis(url) = &settings.store.url {
-        problems.extend(
-            redis_settings(settings, url)
-                .err()
-                .map(|error| format!("store: {error:#}")),
-        );
+    let machine = Machine::default();
+    for (name, sender) in &settings.senders {
+        let section = format!("senders.{name}");
+        if is_complete(&section) {
+            let outbox = (settings.profile == Profile::Development).then(Arc::default);
+            let means = means(&machine, outbox, receipts::queue().0);
+            let error = sender.settings.build(&means).err();
+            problems.extend(error.map(|error| of_setting(&section, &error)));
+        }
     }
-    problems.extend(tls_problems(settings));
-    problems
-}
-
-/// Each file that cannot be read, and if both can, whether they fit together.
-fn tls_problems(settings: &Settings) -> Vec<String> {
-    let Some(tls) = &settings.grpc.tls else {
-        return Vec::new();
-    };
-    let unreadable = |(key, path): (&str, &Path)| {
-        let error = std::fs::read(path).err()?;
-        Some(format!("grpc.{key}: {}: {error}", path.display()))
-    };
-    let files = [
-        ("tls_cert_file", tls.cert_file.as_path()),
-        ("tls_key_file", tls.key_file.as_path()),
-    ];
-    let problems: Vec<_> = files.into_iter().filter_map(unreadable).collect();
-    if problems.is_empty() {
-        let unfit = server_tls(tls).err();
-        return unfit
-            .map(|error| format!("{error:#}"))
-            .into_iter()
-            .collect();
+    if let Some(rule) = settings.hook.as_ref().filter(|_| is_complete("hook")) {
+        let error = hook(rule, &machine).err();
+        problems.extend(error.map(|error| of_setting("hook", &error)));
     }
     problems
 }
 
-fn sender_problems(settings: &Settings) -> Vec<String> {
-    let (outbox, machine, (receipts, _)) = (Arc::default(), Machine::default(), receipts::queue());
-    let means = Means {
-        profile: settings.profile,
-        clock: &machine.clock,
-        entropy: &machine.entropy,
-        public_url: settings.http.public_url.as_deref(),
-        receipts: &receipts,
-        outbox: Some(&outbox),
+fn of_setting(section: &str, error: &SettingError) -> Mistake {
+    mistake(section, &error.key, &error.problem)
+}
+
+/// A mistake in a key of a section, or in the section as a whole.
+fn mistake(section: &str, key: &str, what: &impl ToString) -> Mistake {
+    let key = if key.is_empty() {
+        section.to_owned()
+    } else {
+        format!("{section}.{key}")
     };
-    let problems = settings.senders.iter().flat_map(|(name, sender)| {
-        let problems = [
-            make(name, sender, &means).err(),
-            receiver(sender).and_then(Result::err),
-        ];
-        problems
-            .into_iter()
-            .flatten()
-            .map(move |error| format!("senders.{name}: {error:#}"))
-    });
-    let hook = settings
-        .hook
-        .as_ref()
-        .and_then(|hook| super::hook::hook(hook, settings.profile, &machine.clock).err());
-    problems
-        .chain(hook.map(|error| format!("hook: {error:#}")))
-        .collect()
+    Mistake {
+        key,
+        what: what.to_string(),
+    }
 }

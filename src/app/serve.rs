@@ -1,6 +1,6 @@
 //! Serves the three listeners and the worker, and ends them in order: not ready, lame duck, drain.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio_rustls::TlsAcceptor;
@@ -10,7 +10,7 @@ use tonic_health::ServingStatus;
 
 use super::App;
 use crate::{
-    config::{Profile, TlsFiles},
+    config::{Profile, TlsIdentity},
     domain::time::micros,
     grpc::{
         VerificationHandler,
@@ -117,7 +117,7 @@ impl App {
     fn entrance(&self) -> EntranceLayer {
         let grpc = &self.settings.grpc;
         EntranceLayer::new(EntranceParts {
-            callers: Callers::new(self.credentials.clone(), self.shield()),
+            callers: Callers::new(self.credentials.clone(), self.settings.shield),
             development: self.settings.profile == Profile::Development,
             calls_max: grpc.max_in_flight,
             deadline_default: grpc.deadline_default,
@@ -212,14 +212,9 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
     Ok(())
 }
 
-/// The encryption of the callers' listener, from the files of the settings.
-pub(super) fn server_tls(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
-    let read = |key: &str, path: &Path| {
-        std::fs::read(path).with_context(|| format!("{key}: cannot read {}", path.display()))
-    };
-    let certificates = read("grpc.tls_cert_file", &files.cert_file)?;
-    let key = read("grpc.tls_key_file", &files.key_file)?;
-    tls::acceptor(&certificates, &key)
+/// The encryption of the callers' listener.
+pub(super) fn server_tls(identity: &TlsIdentity) -> anyhow::Result<TlsAcceptor> {
+    tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
         .context("grpc.tls_cert_file and grpc.tls_key_file cannot be used")
 }
 

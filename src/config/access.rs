@@ -1,76 +1,80 @@
-//! `[keys]`, `[callers]` and `[shield]`: which keys there are, who may call, and how often.
+//! `[keys]`, `[callers]` and `[shield]`: the key files, who may call, and how often.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
-use super::{Profile, Table};
-use crate::domain::{
-    caller::{Role, Roles, api_key_hash},
-    crypto::keyring::Kid,
-    ids::{CallerName, Invalid, TenantId},
+use super::Table;
+use crate::{
+    domain::{
+        caller::{Caller, Role, Roles, api_key_hash},
+        crypto::keyring::Kid,
+        ids::{CallerName, Invalid, TenantId},
+    },
+    grpc::entrance::callers::{Credential, ShieldRate},
 };
 
 /// A master secret of the ring.
 #[derive(Clone, Debug)]
 pub struct RingEntry {
-    /// Its id.
+    /// Id of the secret, which records carry.
     pub kid: Kid,
-    /// Its file.
+    /// The file that holds it.
     pub file: PathBuf,
 }
 
-/// The key files.
+/// The files of the keys that encrypt records and derive codes.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// The names secret.
+    /// File of the secret that hashes the names of records.
     pub names_file: PathBuf,
     /// The master secrets, newest first.
     pub ring: Vec<RingEntry>,
-    /// May files that are missing be made?
+    /// Whether missing files are generated, as in the development profile.
     pub make_missing: bool,
 }
 
 impl KeySettings {
-    pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
-        let names_file = table.text("names_file").map(PathBuf::from);
+    pub(super) fn read(mut table: Table<'_>, data_dir: &Path) -> Self {
+        let names_file = table.file("names_file");
         let ring: Vec<_> = table
             .tables("ring")
             .into_iter()
             .filter_map(ring_entry)
             .collect();
-        let local = data_dir.join("keys");
-        let kid = Kid::parse("dev").ok()?;
-        let settings = match profile {
-            Profile::Production => {
-                if names_file.is_none() {
-                    table.mistake("names_file", "is required in production");
-                }
-                if ring.is_empty() {
-                    table.mistake("ring", "must hold at least one key in production");
-                }
-                names_file.map(|names_file| Self {
-                    names_file,
-                    ring,
-                    make_missing: false,
-                })
+        let settings = if table.is_production() {
+            if names_file.is_none() && !table.is_mistaken("names_file") {
+                table.mistake("names_file", "is required in production");
             }
-            Profile::Development => Some(Self {
-                names_file: names_file.unwrap_or_else(|| local.join("names.key")),
-                ring: if ring.is_empty() {
-                    vec![RingEntry {
-                        kid,
-                        file: local.join("dev.key"),
-                    }]
-                } else {
-                    ring
-                },
-                make_missing: true,
-            }),
+            if ring.is_empty() {
+                table.mistake("ring", "is empty; production needs at least one key");
+            }
+            Self {
+                names_file: names_file.unwrap_or_default(),
+                ring,
+                make_missing: false,
+            }
+        } else {
+            Self::of_development(names_file, ring, &data_dir.join("keys"))
         };
         table.finish();
         settings
+    }
+
+    /// What is not set is generated in a directory.
+    fn of_development(names_file: Option<PathBuf>, mut ring: Vec<RingEntry>, dir: &Path) -> Self {
+        if ring.is_empty() {
+            let kid = Kid::parse("dev").expect("it is an id");
+            let file = dir.join("dev.key");
+            ring.push(RingEntry { kid, file });
+        }
+        Self {
+            names_file: names_file.unwrap_or_else(|| dir.join("names.key")),
+            ring,
+            make_missing: true,
+        }
     }
 }
 
@@ -84,46 +88,43 @@ fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
     })
 }
 
-/// One caller.
-#[derive(Clone, Debug)]
-pub struct CallerSettings {
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// What it may do.
-    pub roles: Roles,
-    /// SHA-256 of its key.
-    pub api_key_sha256: [u8; 32],
-}
-
-/// The name of the caller that the development profile adds.
+/// Name of the caller that the development profile adds.
 pub const DEVELOPMENT_CALLER: &str = "development";
-/// Its tenant.
+/// Tenant of the caller that the development profile adds.
 pub const DEVELOPMENT_TENANT: &str = "default";
 
-/// Keys that anybody can guess, because documents and tutorials show them.
+/// Keys that anybody can guess, because documentation and tutorials show them.
 const SAMPLE_KEYS: [&str; 8] = [
     "", "key", "secret", "password", "test", "changeme", "KEY", "api-key",
 ];
 
-pub(super) fn callers(
-    mut table: Table<'_>,
-    profile: Profile,
-) -> BTreeMap<CallerName, CallerSettings> {
-    let mut callers = BTreeMap::new();
+/// The callers, sorted by name.
+pub(super) fn callers(mut table: Table<'_>) -> Vec<Credential> {
+    let mut callers = Vec::new();
     let mut hashes: HashMap<[u8; 32], String> = HashMap::new();
     for (name, mut row) in table.named() {
-        let caller = caller(&mut row, profile);
+        let own = caller(&mut row);
         match CallerName::parse(&name) {
-            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+            Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
             Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => {
-                row.mistake_here("is the name of the development caller");
+                row.mistake_here("has the name of the development caller; choose another one");
             }
             Ok(parsed) => {
-                if let Some(caller) = caller {
-                    if let Some(other) = hashes.insert(caller.api_key_sha256, name.clone()) {
-                        row.mistake("api_key_sha256", format!("is that of {other} too"));
+                if let Some((tenant, roles, key_sha256)) = own {
+                    if let Some(other) = hashes.insert(key_sha256, name) {
+                        let what = format!(
+                            "is that of callers.{other} too; each caller needs a key of its own"
+                        );
+                        row.mistake("api_key_sha256", what);
                     }
-                    callers.insert(parsed, caller);
+                    callers.push(Credential {
+                        caller: Caller {
+                            name: parsed,
+                            tenant,
+                            roles,
+                        },
+                        key_sha256,
+                    });
                 }
             }
         }
@@ -133,68 +134,60 @@ pub(super) fn callers(
     callers
 }
 
-fn caller(row: &mut Table<'_>, profile: Profile) -> Option<CallerSettings> {
+/// Tenant, roles, and the hash of the API key.
+fn caller(row: &mut Table<'_>) -> Option<(TenantId, Roles, [u8; 32])> {
     let tenant = row.parsed("tenant", TenantId::parse);
-    let roles = roles(row, profile);
+    let roles = roles(row);
     for key in ["mtls_name", "jwt"] {
         if row.text(key).is_some() {
-            row.mistake(key, "is not built yet; use api_key_sha256");
+            row.mistake(key, "is not supported in this version; use api_key_sha256");
         }
     }
-    let hash = row.masked("api_key_sha256").map(|text| {
-        hex::decode(text)
-            .ok()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-    });
-    if hash == Some(None) {
-        row.mistake("api_key_sha256", "must be 64 hex digits");
-    }
-    let api_key_sha256 = hash.flatten();
-    let is_sample = |hash: &[u8; 32]| SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == *hash);
-    if profile == Profile::Production
-        && api_key_sha256
-            .as_ref()
-            .is_some_and(|hash| is_sample(hash) || *hash == [0; 32])
-    {
-        row.mistake("api_key_sha256", "is that of a sample key");
-    }
-    Some(CallerSettings {
-        tenant: tenant?,
-        roles,
-        api_key_sha256: api_key_sha256?,
-    })
+    let key_sha256 = api_key_sha256(row);
+    Some((tenant?, roles, key_sha256?))
 }
 
-fn roles(row: &mut Table<'_>, profile: Profile) -> Roles {
-    let roles =
-        Roles::new(row.required_words("roles", &Role::ALL.map(|role| (role.as_str(), role))));
+fn api_key_sha256(row: &mut Table<'_>) -> Option<[u8; 32]> {
+    let text = row.masked("api_key_sha256")?;
+    let mut hash = [0; 32];
+    if hex::decode_to_slice(&text, &mut hash).is_err() {
+        let what = format!("has {} characters; it must be 64 hex digits", text.len());
+        row.mistake("api_key_sha256", what);
+        return None;
+    }
+    let is_sample = hash == [0; 32] || SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == hash);
+    if row.is_production() && is_sample {
+        let what = "is that of a sample key; `countersign keys api-key` makes a real one";
+        row.mistake("api_key_sha256", what);
+    }
+    Some(hash)
+}
+
+fn roles(row: &mut Table<'_>) -> Roles {
+    let all = Role::ALL.map(|role| (role.as_str(), role));
+    let roles = Roles::new(row.required_words("roles", &all));
     let desk_and_customer =
         roles.has(Role::Agent) && roles.has_any(&[Role::Frontend, Role::Customer]);
-    if profile == Profile::Production && desk_and_customer {
+    if row.is_production() && desk_and_customer {
         row.mistake(
             "roles",
-            "agent must not come together with frontend or customer: agents never check a code",
+            "has agent together with frontend or customer; use two callers, because agents never check a code",
         );
     }
     roles
 }
 
-/// How often each caller may call this process.
-#[derive(Clone, Debug)]
-pub struct ShieldSettings {
-    /// Sustained.
-    pub calls_per_s: u32,
-    /// At once.
-    pub burst: u32,
+/// `[shield]`: how often each caller may call this process.
+pub(super) fn shield(mut table: Table<'_>) -> ShieldRate {
+    let rate = ShieldRate {
+        calls_per_s: positive(&mut table, "calls_per_s", 2000),
+        burst: positive(&mut table, "burst", 4000),
+    };
+    table.finish();
+    rate
 }
 
-impl ShieldSettings {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let settings = Self {
-            calls_per_s: table.small("calls_per_s", 2000, &(1..=10_000_000)),
-            burst: table.small("burst", 4000, &(1..=10_000_000)),
-        };
-        table.finish();
-        settings
-    }
+fn positive(table: &mut Table<'_>, key: &str, default: u64) -> NonZeroU32 {
+    let number = table.small(key, default, &(1..=10_000_000));
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }

@@ -1,23 +1,26 @@
-//! `[actions]`: what may be proven, and with which limits.
+//! `[actions]`: what customers prove themselves for, and with which limits.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{ChannelRoutes, Table};
-use crate::domain::{
-    code::{
-        CodeLength,
-        guess::{DIGITS_MAX, DIGITS_MIN, Separators},
+use crate::{
+    domain::{
+        code::{
+            CodeLength,
+            guess::{DIGITS_MAX, DIGITS_MIN, Separators},
+        },
+        delivery::plan::Step,
+        ids::{ActionName, Invalid},
+        recipient::Channel,
+        verification::rules::{
+            ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits,
+            RESEND_COOLDOWN_MAX, SENDS_MAX, STEP_WAIT_MAX, STEP_WAIT_MIN,
+        },
     },
-    delivery::plan::Step,
-    ids::{ActionName, Invalid},
-    recipient::Channel,
-    verification::rules::{
-        ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits, RESEND_COOLDOWN_MAX,
-        SENDS_MAX, STEP_WAIT_MAX, STEP_WAIT_MIN,
-    },
+    service::policy::Action,
 };
 
-/// The channels in the order in which an action takes them that names none.
+/// The order of channels for an action that names none.
 const CHANNEL_ORDER: [Channel; 5] = [
     Channel::Push,
     Channel::Email,
@@ -26,35 +29,24 @@ const CHANNEL_ORDER: [Channel; 5] = [
     Channel::Whatsapp,
 ];
 
-/// The rules of one action.
-#[derive(Clone, Debug)]
-pub struct ActionSettings {
-    /// Its numbers.
-    pub limits: Limits,
-    /// What must be bound.
-    pub binding: Vec<String>,
-    /// May it go on under local quotas while the store's cannot be drawn?
-    pub quota_fallback: bool,
-}
-
-/// `public`: can customers reach our pages?
+/// `public`: whether customers can reach our pages.
 pub(super) fn actions(
     mut table: Table<'_>,
     routes: &ChannelRoutes,
     public: bool,
-) -> BTreeMap<ActionName, ActionSettings> {
+) -> BTreeMap<ActionName, Action> {
     let mut actions = BTreeMap::new();
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
         if rules.limits.entry_modes.contains(&EntryMode::Link) && !public {
             row.mistake(
                 "entry_modes",
-                "may hold link only with http.public_url, where the page of the link is",
+                "has link, which needs http.public_url for the page of the link",
             );
         }
         match ActionName::parse(&name) {
             Ok(name) => drop(actions.insert(name, rules)),
-            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
+            Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
         }
         row.finish();
     }
@@ -62,71 +54,84 @@ pub(super) fn actions(
     actions
 }
 
-fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> ActionSettings {
-    let digits: u8 = row.small(
-        "code_digits",
-        DIGITS_MIN.into(),
-        &(DIGITS_MIN.into()..=DIGITS_MAX.into()),
-    );
-    let code_length = CodeLength::new(digits)
-        .or(CodeLength::new(DIGITS_MIN))
-        .expect("the least number of digits is one");
-    let lifetime_bounds = CODE_LIFETIME_MIN.as_secs()..=CODE_LIFETIME_MAX.as_secs();
-    let code_lifetime = row.seconds("code_lifetime_s", 300, &lifetime_bounds);
-    let resend_cooldown = row.seconds(
-        "resend_cooldown_s",
-        30,
-        &(0..=RESEND_COOLDOWN_MAX.as_secs()),
-    );
-    if resend_cooldown >= code_lifetime && resend_cooldown > Duration::ZERO {
-        row.mistake(
-            "resend_cooldown_s",
-            "must be shorter than code_lifetime_s, or no code can be sent again",
-        );
-    }
-    let both = [("space", ' '), ("hyphen", '-')];
-    let separators = row.words("separators", &both, &both);
-    let modes = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
-    // A link is for those who ask for it: customers who learn that mails have links follow those of others, too.
-    let typed: Vec<_> = modes
-        .into_iter()
-        .filter(|(_, mode)| *mode != EntryMode::Link)
-        .collect();
-    let (channels, sends) = (
-        channels(row, routes),
-        row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into())),
-    );
-    let plan = plan(row, &channels);
-    if plan.iter().filter_map(|step| step.wait).sum::<Duration>() >= code_lifetime {
-        row.mistake(
-            "plan",
-            "waits longer than code_lifetime_s, so its last step would never come",
-        );
-    }
-    if plan.len() > usize::from(sends) {
-        row.mistake(
-            "plan",
-            format!("has {} steps, and sends permits {sends}", plan.len()),
-        );
-    }
+fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> Action {
+    let (code_length, code_lifetime) = code(row);
+    let channels = channels(row, routes);
+    let sends = row.small("sends", SENDS_MAX.into(), &(1..=SENDS_MAX.into()));
     let limits = Limits {
         code_length,
         code_lifetime,
         attempts: row.small("attempts", ATTEMPTS_MAX.into(), &(1..=ATTEMPTS_MAX.into())),
         sends,
-        resend_cooldown,
-        separators: Separators {
-            space: separators.contains(&' '),
-            hyphen: separators.contains(&'-'),
-        },
-        entry_modes: row.words("entry_modes", &modes, &typed),
+        resend_cooldown: resend_cooldown(row, code_lifetime),
+        separators: separators(row),
+        entry_modes: entry_modes(row),
+        plan: plan(row, &channels),
         channels,
-        plan,
     };
-    ActionSettings {
+    check_plan(row, &limits);
+    Action {
         limits,
         binding: binding(row),
         quota_fallback: row.switch("quota_fallback", false),
+    }
+}
+
+/// Length and life of codes.
+fn code(row: &mut Table<'_>) -> (CodeLength, Duration) {
+    let bounds = DIGITS_MIN.into()..=DIGITS_MAX.into();
+    let digits: u8 = row.small("code_digits", DIGITS_MIN.into(), &bounds);
+    let length = CodeLength::new(digits)
+        .or(CodeLength::new(DIGITS_MIN))
+        .expect("the least number of digits is one");
+    let bounds = CODE_LIFETIME_MIN.as_secs()..=CODE_LIFETIME_MAX.as_secs();
+    (length, row.seconds("code_lifetime_s", 300, &bounds))
+}
+
+fn resend_cooldown(row: &mut Table<'_>, code_lifetime: Duration) -> Duration {
+    let bounds = 0..=RESEND_COOLDOWN_MAX.as_secs();
+    let cooldown = row.seconds("resend_cooldown_s", 30, &bounds);
+    if cooldown >= code_lifetime && cooldown > Duration::ZERO {
+        let what = "must be shorter than code_lifetime_s, or no code can ever be resent";
+        row.mistake("resend_cooldown_s", what);
+    }
+    cooldown
+}
+
+fn separators(row: &mut Table<'_>) -> Separators {
+    let both = [("space", ' '), ("hyphen", '-')];
+    let separators = row.words("separators", &both, &both);
+    Separators {
+        space: separators.contains(&' '),
+        hyphen: separators.contains(&'-'),
+    }
+}
+
+fn entry_modes(row: &mut Table<'_>) -> Vec<EntryMode> {
+    let all = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
+    // Links are off by default: customers who learn that our mails have links also follow those of others.
+    let typed: Vec<_> = all
+        .into_iter()
+        .filter(|(_, mode)| *mode != EntryMode::Link)
+        .collect();
+    row.words("entry_modes", &all, &typed)
+}
+
+/// A plan must end before the code does, and have no more steps than messages are allowed.
+fn check_plan(row: &Table<'_>, limits: &Limits) {
+    let waits = limits.plan.iter().filter_map(|step| step.wait);
+    if waits.sum::<Duration>() >= limits.code_lifetime {
+        row.mistake(
+            "plan",
+            "waits for code_lifetime_s or longer, so its last step would never come; shorten the waits",
+        );
+    }
+    let steps = limits.plan.len();
+    if steps > usize::from(limits.sends) {
+        row.mistake(
+            "plan",
+            format!("has {steps} steps, but sends is {}", limits.sends),
+        );
     }
 }
 
@@ -149,36 +154,33 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
     for name in names {
         match Channel::from_name(&name) {
             Some(channel) if available.contains(&channel) => channels.push(channel),
-            Some(_) => row.mistake("channels", format!("{name:?} has no route")),
+            Some(_) => row.mistake("channels", format!("has {name:?}, which has no route")),
             None => row.mistake(
                 "channels",
-                format!("{name:?} is none of push, email, sms, voice, whatsapp"),
+                format!("has {name:?}; each must be one of push, email, sms, voice, whatsapp"),
             ),
         }
     }
     channels
 }
 
-/// The steps of a channel plan; each a channel, and but for the last how long the customer has: `sms 40s`.
+/// The steps of a channel plan: each a channel and, except for the last, the wait before the next: `sms 40s`.
 fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
     let texts = row.list("plan").unwrap_or_default();
     let mut plan: Vec<Step> = Vec::new();
     for (place, text) in texts.iter().enumerate() {
         match step(text, place + 1 == texts.len()) {
             Ok(step) if plan.iter().any(|other| other.channel == step.channel) => {
-                row.mistake(
-                    "plan",
-                    format!("{text:?} takes a channel for the second time"),
-                );
+                row.mistake("plan", format!("has the channel of {text:?} twice"));
             }
             Ok(step) if !channels.contains(&step.channel) => {
                 row.mistake(
                     "plan",
-                    format!("{text:?} takes a channel that is none of channels"),
+                    format!("has {text:?}, whose channel is not in channels"),
                 );
             }
             Ok(step) => plan.push(step),
-            Err(what) => row.mistake("plan", format!("{text:?} {what}")),
+            Err(what) => row.mistake("plan", format!("has {text:?}; it {what}")),
         }
     }
     plan
@@ -200,17 +202,19 @@ fn step(text: &str, is_last: bool) -> Result<Step, String> {
                 .map(Duration::from_secs);
             let fits = seconds.filter(|wait| (STEP_WAIT_MIN..=STEP_WAIT_MAX).contains(wait));
             let (least, most) = (STEP_WAIT_MIN.as_secs(), STEP_WAIT_MAX.as_secs());
-            Some(fits.ok_or(format!("must wait for {least}s to {most}s"))?)
+            Some(fits.ok_or_else(|| format!("must wait {least}s to {most}s"))?)
         }
         (_, _, true) => {
-            return Err("must be a channel alone: nothing comes after the last step".to_owned());
+            return Err(
+                "must be a channel alone, because nothing follows the last step".to_owned(),
+            );
         }
         (_, _, false) => return Err("must be a channel and a wait, such as \"sms 40s\"".to_owned()),
     };
     Ok(Step { channel, wait })
 }
 
-/// The names that a binding must have; their grammar is that of the API.
+/// The names of the values that a start must bind, with the grammar of the API.
 fn binding(row: &mut Table<'_>) -> Vec<String> {
     let names = row.list("binding").unwrap_or_default();
     let fits = |name: &String| {
@@ -222,7 +226,7 @@ fn binding(row: &mut Table<'_>) -> Vec<String> {
     for name in names.iter().filter(|name| !fits(name)) {
         row.mistake(
             "binding",
-            format!("{name:?} must be 1 to 32 of a-z, 0-9 and _"),
+            format!("has {name:?}; each must be 1 to 32 of a-z, 0-9 and _"),
         );
     }
     names

@@ -1,40 +1,37 @@
-//! What decides whether a message may be sent at all: `[quotas]`, `[guard]`, `[countries]`, `[numbers]` and `[spend]`.
+//! The rules that decide whether a message may be sent at all: `[quotas]`, `[guard]`, `[countries]`, `[numbers]` and `[spend]`.
 
 pub(super) mod numbers;
 pub(super) mod pumping;
 pub(super) mod quotas;
 pub(super) mod spend;
 
-use std::collections::BTreeSet;
-
-use super::{NumberSettings, Table};
+use super::Table;
 use crate::domain::{
     limit::{pumping::Guard, quota::Quotas, spend::Spend},
-    recipient::number::Country,
+    recipient::rules::NumberRules,
 };
 
-/// What decides whether a message may be sent at all.
+/// The rules that decide whether a message may be sent at all.
 #[derive(Clone, Debug)]
 pub struct AdmissionSettings {
-    /// How many messages and starts there may be, over all processes.
+    /// How many messages and starts are allowed, over all processes.
     pub quotas: Quotas,
-    /// What becomes of messages where few codes come back.
+    /// Protection against SMS pumping.
     pub guard: Guard,
-    /// Whose numbers get messages, for every tenant that has no list of its own.
-    pub countries: BTreeSet<Country>,
-    /// Which types of numbers get messages.
-    pub numbers: NumberSettings,
-    /// What messages cost, and how much may be spent.
+    /// Which telephone numbers may get a message, for all tenants and for single ones.
+    pub numbers: NumberRules,
+    /// What messages cost, and what each tenant may spend.
     pub spend: Spend,
 }
 
 impl AdmissionSettings {
+    /// The rules of all tenants; what differs for one is added when its table is read.
     pub(super) fn read(root: &mut Table<'_>) -> Self {
+        let countries = numbers::allowed(root.table("countries"));
         Self {
             quotas: quotas::quotas(root.table("quotas")),
             guard: pumping::guard(root.table("guard")),
-            countries: numbers::allowed(root.table("countries")),
-            numbers: NumberSettings::read(root.table("numbers")),
+            numbers: numbers::rules(root.table("numbers"), countries),
             spend: Spend::read(root.table("spend")),
         }
     }

@@ -1,43 +1,22 @@
-//! `[hook]`: who may stop a message just before it goes out.
-
-use std::{path::PathBuf, time::Duration};
+//! `[hook]`: the operator's check before each hand-over.
 
 use super::Table;
-use crate::domain::recipient::Channel;
-
-/// How the hook is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HookKind {
-    /// By signed webhooks.
-    Http {
-        /// Where it is.
-        url: String,
-        /// The files of the secrets that sign.
-        secret_files: Vec<PathBuf>,
-        /// Hosts that may be in an inner network.
-        allow_hosts: Vec<String>,
+use crate::{
+    domain::recipient::Channel,
+    sender::{
+        operator::{hook::HookCall, plugin::PeerSettings, webhook::SignedSettings},
+        transport::http::ConnectionSettings,
     },
-    /// Over gRPC.
-    Grpc {
-        /// Where it is.
-        address: String,
-        /// The file of the token that it wants.
-        token_file: Option<PathBuf>,
-    },
-}
+};
 
-/// The hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The operator's check before each hand-over.
+#[derive(Clone, Debug)]
 pub struct HookSettings {
-    /// How it is called.
-    pub kind: HookKind,
-    /// For which channels it is asked.
+    /// How the hook is called, and how long its answer may take.
+    pub call: HookCall,
+    /// The channels whose messages are checked.
     pub channels: Vec<Channel>,
-    /// More certificate authorities.
-    pub ca_file: Option<PathBuf>,
-    /// How long an answer may take.
-    pub timeout: Duration,
-    /// Without an answer: may the message go out?
+    /// Whether a message may be sent when the hook does not answer.
     pub allow_without_answer: bool,
 }
 
@@ -49,70 +28,62 @@ enum Kind {
 }
 
 pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
-    let kind = table.word(
-        "kind",
-        &[
-            ("none", Kind::None),
-            ("http", Kind::Http),
-            ("grpc", Kind::Grpc),
-        ],
-        Kind::None,
-    );
-    let kind = match kind {
+    let kinds = [
+        ("none", Kind::None),
+        ("http", Kind::Http),
+        ("grpc", Kind::Grpc),
+    ];
+    let call = match table.word("kind", &kinds, Kind::None) {
         Kind::None => {
             table.finish();
             return None;
         }
         Kind::Http => http(&mut table),
-        Kind::Grpc => {
-            let token_file = table.text("token_file").map(PathBuf::from);
-            table.required("address").map(|address| HookKind::Grpc {
-                address,
-                token_file,
-            })
-        }
+        Kind::Grpc => grpc(&mut table),
     };
+    // All keys are read before anything is given up, so that every mistake is told.
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
-    // No silent default: one loses messages, the other lets them out unjudged.
+    let channels = table.words("channels", &all, &all);
+    // Without a default: "allow" sends unchecked messages, and "deny" stops all of them while the hook is down.
     let answers = [("allow", true), ("deny", false)];
-    let find = |text: &str| {
-        let found = answers
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, allow)| *allow);
-        found.ok_or("must be allow or deny: what holds when the hook does not answer in time")
-    };
-    let default = table.parsed("default", find);
-    // All is read before anything is given up, so that every mistake is told.
-    let (channels, ca_file) = (
-        table.words("channels", &all, &all),
-        table.text("ca_file").map(PathBuf::from),
-    );
-    let timeout = table.millis("timeout_ms", 500, &(50..=3000));
+    let allow_without_answer = table.required_word("default", &answers);
     table.finish();
     Some(HookSettings {
-        kind: kind?,
+        call: call?,
         channels,
-        ca_file,
-        timeout,
-        allow_without_answer: default?,
+        allow_without_answer: allow_without_answer?,
     })
 }
 
-fn http(table: &mut Table<'_>) -> Option<HookKind> {
-    let secret_files: Vec<PathBuf> = table
-        .list("secret_files")
-        .unwrap_or_default()
-        .into_iter()
-        .map(PathBuf::from)
-        .collect();
-    if secret_files.is_empty() {
-        table.mistake("secret_files", "must name at least one file");
-    }
-    let allow_hosts = table.list("allow_hosts").unwrap_or_default();
-    Some(HookKind::Http {
-        url: table.required("url")?,
-        secret_files,
-        allow_hosts,
-    })
+fn timeout(table: &mut Table<'_>) -> std::time::Duration {
+    table.millis("timeout_ms", 500, &(50..=3000))
+}
+
+fn http(table: &mut Table<'_>) -> Option<HookCall> {
+    let (url, secrets) = (
+        table.required("url"),
+        table.required_secrets("secret_files"),
+    );
+    let connection = ConnectionSettings {
+        allow_hosts: table.list("allow_hosts").unwrap_or_default(),
+        plaintext: !table.is_production(),
+        ca_file: table.file("ca_file"),
+        timeout: timeout(table),
+    };
+    Some(HookCall::Http(SignedSettings {
+        url: url?,
+        secrets,
+        connection,
+    }))
+}
+
+fn grpc(table: &mut Table<'_>) -> Option<HookCall> {
+    let (address, token) = (table.required("address"), table.secret("token_file"));
+    let (ca_file, timeout) = (table.file("ca_file"), timeout(table));
+    Some(HookCall::Grpc(PeerSettings {
+        address: address?,
+        token,
+        ca_file,
+        timeout,
+    }))
 }

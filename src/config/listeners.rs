@@ -1,61 +1,70 @@
-//! `[grpc]`, `[http]` and `[admin]`: where the service listens, and how much it takes.
+//! `[grpc]`, `[http]` and `[admin]`: where the service listens, and how much load it accepts.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use super::{Profile, Table};
+use super::Table;
+use crate::format::secret::SecretText;
 
-/// A certificate chain and its key, in PEM.
+/// The address of a listener that could not be read; nothing is bound to it.
+const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+/// A server's certificate chain and its private key, both in PEM form.
 #[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// The chain.
-    pub cert_file: PathBuf,
-    /// The key.
-    pub key_file: PathBuf,
+pub struct TlsIdentity {
+    /// The certificate chain, the server's own certificate first.
+    pub chain: Vec<u8>,
+    /// The private key of the first certificate.
+    pub key: SecretText,
 }
 
-/// The callers' listener.
+/// The listener for callers.
 #[derive(Clone, Debug)]
 pub struct GrpcSettings {
-    /// Where.
+    /// Address and port to bind.
     pub listen: SocketAddr,
-    /// Encrypted with this, or not at all.
-    pub tls: Option<TlsFiles>,
-    /// The deadline of a call that brings none.
+    /// The identity for TLS; `None` for plaintext.
+    pub tls: Option<TlsIdentity>,
+    /// Deadline of a call that sends none.
     pub deadline_default: Duration,
-    /// The longest deadline.
+    /// Longest deadline that a call may ask for; longer ones are cut to it.
     pub deadline_max: Duration,
-    /// Streams of one connection.
+    /// Maximum number of concurrent streams of one connection.
     pub max_streams: u32,
-    /// Connections.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Calls in flight over all connections.
+    /// Maximum number of calls being answered, over all connections.
     pub max_in_flight: usize,
-    /// Watch streams of one caller.
+    /// Maximum number of open watch streams of one caller.
     pub max_watches_per_caller: usize,
     /// How long calls are still taken after SIGTERM, while the process already says that it is not ready.
     pub lame_duck: Duration,
 }
 
 impl GrpcSettings {
-    pub(super) fn read(mut table: Table<'_>, profile: Profile) -> Option<Self> {
-        let listen = listen(&mut table, profile);
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let listen = listen(&mut table);
+        let asks_for_tls = table.has("tls_cert_file") || table.has("tls_key_file");
         let tls = tls(&mut table);
         let plaintext_allowed = table.switch("plaintext_allowed", false);
-        if let Some(listen) = listen
-            && profile == Profile::Production
-            && tls.is_none()
+        if table.is_production()
+            && !asks_for_tls
             && !listen.ip().is_loopback()
             && !plaintext_allowed
         {
             table.mistake(
                 "listen",
-                "is open and not encrypted: set tls_cert_file and tls_key_file, or plaintext_allowed behind a mesh that encrypts",
+                format!(
+                    "is {listen} in plaintext; set tls_cert_file and tls_key_file, or plaintext_allowed behind a mesh that encrypts"
+                ),
             );
         }
         let deadline_default = table.millis("deadline_default_ms", 5000, &(1..=600_000));
         let deadline_max = table.millis("deadline_max_ms", 30_000, &(1..=600_000));
         if deadline_default > deadline_max {
-            table.mistake("deadline_default_ms", "is longer than deadline_max_ms");
+            table.mistake(
+                "deadline_default_ms",
+                "is longer than deadline_max_ms; lower it or raise the other",
+            );
         }
         let settings = Self {
             tls,
@@ -66,37 +75,34 @@ impl GrpcSettings {
             max_in_flight: table.small("max_in_flight", 4096, &(1..=1_000_000)),
             max_watches_per_caller: table.small("max_watches_per_caller", 1000, &(1..=1_000_000)),
             lame_duck: table.millis("lame_duck_ms", 5000, &(0..=60_000)),
-            listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            listen,
         };
         table.finish();
-        listen.map(|_| settings)
+        settings
     }
 }
 
-/// The listener for pages.
+/// The listener for pages and for the callbacks of providers.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Where.
+    /// Address and port to bind.
     pub listen: SocketAddr,
-    /// The address under which customers and providers reach it, without a slash at its end.
+    /// The URL under which customers and providers reach it, without a slash at its end.
     pub public_url: Option<String>,
 }
 
 impl HttpSettings {
-    pub(super) fn read(mut table: Table<'_>, profile: Profile) -> Option<Self> {
-        let public_url = table.text("public_url").and_then(|text| {
-            let fits = public_url(&text, profile);
-            fits.map_err(|what| table.mistake("public_url", what)).ok()
-        });
-        only_listen(table, profile).map(|listen| Self { listen, public_url })
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let is_production = table.is_production();
+        let public_url = table.parsed_if_any("public_url", |text| public_url(text, is_production));
+        let listen = only_listen(table);
+        Self { listen, public_url }
     }
 }
 
-/// `https://otp.bank.example`, perhaps with a path; in development also over plain HTTP on loopback.
-fn public_url(text: &str, profile: Profile) -> Result<String, &'static str> {
-    let plain = text
-        .strip_prefix("http://")
-        .filter(|_| profile == Profile::Development);
+/// `https://otp.bank.example`, perhaps with a path; in development also `http://`.
+fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
+    let plain = text.strip_prefix("http://").filter(|_| !is_production);
     let rest = text
         .strip_prefix("https://")
         .or(plain)
@@ -108,54 +114,59 @@ fn public_url(text: &str, profile: Profile) -> Result<String, &'static str> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The operators' listener.
+/// The listener for operators: metrics and health.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// Where.
+    /// Address and port to bind.
     pub listen: SocketAddr,
 }
 
 impl AdminSettings {
-    pub(super) fn read(table: Table<'_>, profile: Profile) -> Option<Self> {
-        only_listen(table, profile).map(|listen| Self { listen })
+    pub(super) fn read(table: Table<'_>) -> Self {
+        Self {
+            listen: only_listen(table),
+        }
     }
 }
 
-fn only_listen(mut table: Table<'_>, profile: Profile) -> Option<SocketAddr> {
-    let listen = listen(&mut table, profile);
+fn only_listen(mut table: Table<'_>) -> SocketAddr {
+    let listen = listen(&mut table);
     table.finish();
     listen
 }
 
-fn listen(table: &mut Table<'_>, profile: Profile) -> Option<SocketAddr> {
-    let parse = |text: &str| {
-        text.parse::<SocketAddr>()
-            .map_err(|_| "must be an address and a port, such as 127.0.0.1:50051")
+fn listen(table: &mut Table<'_>) -> SocketAddr {
+    let Some(listen) = table.parsed("listen", socket_address) else {
+        return NOWHERE.into();
     };
-    let listen = table.parsed("listen", parse)?;
-    if profile == Profile::Development && !listen.ip().is_loopback() {
-        table.mistake(
-            "listen",
-            "must be a loopback address in the development profile",
+    if !table.is_production() && !listen.ip().is_loopback() {
+        let what = format!(
+            "is {listen}; the development profile listens on loopback only, such as 127.0.0.1:{}",
+            listen.port()
         );
+        table.mistake("listen", what);
     }
-    Some(listen)
+    listen
 }
 
-fn tls(table: &mut Table<'_>) -> Option<TlsFiles> {
-    match (table.text("tls_cert_file"), table.text("tls_key_file")) {
-        (Some(cert), Some(key)) => Some(TlsFiles {
-            cert_file: cert.into(),
-            key_file: key.into(),
-        }),
-        (None, None) => None,
-        (Some(_), None) => {
-            table.mistake("tls_key_file", "is required with tls_cert_file");
-            None
-        }
-        (None, Some(_)) => {
-            table.mistake("tls_cert_file", "is required with tls_key_file");
-            None
-        }
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051")
+}
+
+/// Both files, or neither for plaintext.
+fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
+    match (table.has("tls_cert_file"), table.has("tls_key_file")) {
+        (true, false) => table.mistake("tls_key_file", "is required with tls_cert_file"),
+        (false, true) => table.mistake("tls_cert_file", "is required with tls_key_file"),
+        (true, true) | (false, false) => {}
     }
+    let (chain, key) = (
+        table.contents("tls_cert_file"),
+        table.document("tls_key_file"),
+    );
+    Some(TlsIdentity {
+        chain: chain?,
+        key: key?,
+    })
 }

@@ -1,42 +1,37 @@
-//! `[messages]`: the texts, and what stands at the end of an SMS.
+//! `[messages]`: the texts, and what an SMS ends with.
 
 use std::path::PathBuf;
 
 use super::Table;
+use crate::message::SmsRules;
 
-/// The texts.
+/// The texts of messages.
 #[derive(Clone, Debug)]
 pub struct MessageSettings {
-    /// Files that take the place of the built-in ones.
+    /// Directory of templates that replace the built-in ones.
     pub templates_dir: Option<PathBuf>,
-    /// For customers without a language of ours.
+    /// Language for starts without a locale, or with one of another language, as a tag.
     pub default_language: String,
-    /// Who the messages are from.
+    /// Sender of the messages as customers know it.
     pub brand: String,
-    /// The host of the page on which a code of an SMS is typed.
-    pub web_host: Option<String>,
-    /// The host of a page embedded in it.
-    pub web_embedded_host: Option<String>,
-    /// The hash of the Android app that reads the code.
-    pub android_hash: Option<String>,
-    /// Most segments of an SMS.
-    pub sms_segments_max: usize,
-    /// May an SMS hold characters beyond its own alphabet?
-    pub sms_ucs2: bool,
+    /// What holds for SMS.
+    pub sms: SmsRules,
 }
 
 impl MessageSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let languages = ["en", "de", "nl", "es", "fr"].map(|tag| (tag, tag));
         let settings = Self {
-            templates_dir: table.text("templates_dir").map(PathBuf::from),
+            templates_dir: table.file("templates_dir"),
             default_language: table.word("default_language", &languages, "en").to_owned(),
             brand: table.parsed("brand", brand).unwrap_or_default(),
-            web_host: table.text("web_host"),
-            web_embedded_host: table.text("web_embedded_host"),
-            android_hash: table.text("android_hash"),
-            sms_segments_max: table.small("sms_segments_max", 1, &(1..=3)),
-            sms_ucs2: table.switch("sms_ucs2", false),
+            sms: SmsRules {
+                web_host: table.text("web_host"),
+                web_embedded_host: table.text("web_embedded_host"),
+                android_hash: table.text("android_hash"),
+                segments_max: table.small("sms_segments_max", 1, &(1..=3)),
+                ucs2: table.switch("sms_ucs2", false),
+            },
         };
         table.finish();
         settings
@@ -49,6 +44,6 @@ pub(super) fn brand(text: &str) -> Result<String, &'static str> {
     if is_short && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
-        Err("must be 1 to 40 printable characters")
+        Err("must be 1 to 40 printable characters, without spaces at either end")
     }
 }

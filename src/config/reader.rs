@@ -1,16 +1,22 @@
-//! Reads tables of settings: converts and checks each key, and remembers every mistake instead of stopping at the first.
+//! Reads tables of settings: converts and checks each key, and collects all mistakes instead of stopping at the first.
 
 pub(super) mod book;
+mod files;
+mod lists;
+mod numbers;
 mod pairs;
 pub(super) mod spelling;
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, fmt::Display};
 
 use config::{Value, ValueKind};
 
-use super::reader::{
-    book::Book,
-    spelling::{is_near, literal},
+use super::{
+    Profile,
+    reader::{
+        book::Book,
+        spelling::{is_near, literal},
+    },
 };
 
 /// One table of the settings.
@@ -36,7 +42,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The path of a key of this table.
+    /// Whether the settings are those of production.
+    pub(super) fn is_production(&self) -> bool {
+        self.book.profile() == Profile::Production
+    }
+
+    /// The path of a key of this table, as the operator writes it.
     pub(super) fn path(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
@@ -45,53 +56,62 @@ impl<'a> Table<'a> {
         }
     }
 
-    pub(super) fn mistake(&self, key: &str, what: impl Display) {
-        self.book.mistake(&self.path(key), what);
-    }
-
-    /// The keys that it holds and nobody asked for yet.
+    /// The keys of this table that were not read yet.
     pub(super) fn keys(&self) -> Vec<String> {
         self.values.keys().cloned().collect()
     }
 
-    /// A mistake of the table as a whole.
+    /// Whether a key that was not read yet has a value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(|value| !is_empty(value))
+    }
+
+    /// Records a mistake in the value of a key; `what` continues a sentence that begins with the key.
+    pub(super) fn mistake(&self, key: &str, what: impl Display) {
+        self.book.mistake(&self.path(key), what);
+    }
+
+    /// Records a mistake of the table as a whole.
     pub(super) fn mistake_here(&self, what: impl Display) {
         self.book.mistake(&self.path, what);
+    }
+
+    /// Records a mistake that shows the value which was found.
+    fn mistaken(&self, key: &str, found: impl Display, what: impl Display) {
+        self.mistake(key, format!("is {found}; it {what}"));
+    }
+
+    /// Whether a mistake of this key was recorded.
+    pub(super) fn is_mistaken(&self, key: &str) -> bool {
+        self.book.is_mistaken(&self.path(key))
     }
 
     fn note(&self, key: &str, literal: String) {
         self.book.note(&self.path, key, literal);
     }
 
-    /// The raw value; an empty text is as good as none.
+    /// The raw value of a key; an empty text counts as absent.
     fn take(&mut self, key: &str) -> Option<Value> {
         self.known.push(key.to_owned());
-        let value = self.values.remove(key)?;
-        let is_empty = matches!(&value.kind, ValueKind::String(text) if text.is_empty())
-            || matches!(value.kind, ValueKind::Nil);
-        (!is_empty).then_some(value)
+        self.values.remove(key).filter(|value| !is_empty(value))
     }
 
-    /// A text, or none.
+    /// An optional text.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.take(key)?;
-        match &value.kind {
-            ValueKind::String(text) => {
-                self.note(key, literal(text));
-                Some(text.clone())
-            }
-            ValueKind::I64(number) => {
-                self.note(key, literal(&number.to_string()));
-                Some(number.to_string())
-            }
+        let text = match value.kind {
+            ValueKind::String(text) => text,
+            ValueKind::I64(number) => number.to_string(),
             _ => {
-                self.mistake(key, "must be a text");
-                None
+                self.mistaken(key, kind(&value), "must be text in quotes");
+                return None;
             }
-        }
+        };
+        self.note(key, literal(&text));
+        Some(text)
     }
 
-    /// A text that must not be shown.
+    /// A required text that must not be shown.
     pub(super) fn masked(&mut self, key: &str) -> Option<String> {
         let Some(value) = self.take(key) else {
             self.mistake(key, "is required");
@@ -101,7 +121,7 @@ impl<'a> Table<'a> {
         value.into_string().ok()
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required(&mut self, key: &str) -> Option<String> {
         let text = self.text(key);
         if text.is_none() && !self.is_mistaken(key) {
@@ -110,93 +130,53 @@ impl<'a> Table<'a> {
         text
     }
 
-    /// What a text means.
+    /// A required text with a grammar; `parse` fails with the end of a sentence, such as "must be a number".
     pub(super) fn parsed<T, E: Display>(
         &mut self,
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.required(key)?;
-        parse(&text).map_err(|error| self.mistake(key, error)).ok()
+        self.understood(key, &text, parse)
     }
 
-    /// One of several words.
-    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else {
-            return default;
-        };
-        let found = words.iter().find(|(word, _)| *word == text);
-        if found.is_none() {
-            let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.mistake(key, format!("must be one of {}", all.join(", ")));
+    /// An optional text with a grammar.
+    pub(super) fn parsed_if_any<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        self.understood(key, &text, parse)
+    }
+
+    fn understood<T, E: Display>(
+        &self,
+        key: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(text) {
+            Ok(meaning) => Some(meaning),
+            Err(error) => {
+                self.mistaken(key, format!("{text:?}"), error);
+                None
+            }
         }
-        found.map_or(default, |(_, meaning)| *meaning)
     }
 
-    /// A number within bounds; the default where there is none.
-    pub(super) fn number(&mut self, key: &str, default: u64, bounds: &RangeInclusive<u64>) -> u64 {
-        let number = match self.take(key).map(|value| value.into_int()) {
-            None => default,
-            Some(Ok(number)) => {
-                let fits = u64::try_from(number)
-                    .ok()
-                    .filter(|number| bounds.contains(number));
-                if fits.is_none() {
-                    self.mistake(
-                        key,
-                        format!(
-                            "{number} is not within {} to {}",
-                            bounds.start(),
-                            bounds.end()
-                        ),
-                    );
-                }
-                fits.unwrap_or(default)
-            }
-            Some(Err(_)) => {
-                self.mistake(
-                    key,
-                    format!(
-                        "must be a whole number within {} to {}",
-                        bounds.start(),
-                        bounds.end()
-                    ),
-                );
-                default
-            }
-        };
-        self.note(key, number.to_string());
-        number
+    /// One of several words, or the default if there is none.
+    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], default: T) -> T {
+        self.parsed_if_any(key, |text| one_of(words, text))
+            .unwrap_or(default)
     }
 
-    /// A number that is known to fit the type, because its bounds do.
-    pub(super) fn small<T: TryFrom<u64> + Default>(
-        &mut self,
-        key: &str,
-        default: u64,
-        bounds: &RangeInclusive<u64>,
-    ) -> T {
-        T::try_from(self.number(key, default, bounds)).unwrap_or_default()
+    /// One of several words, which must be there.
+    pub(super) fn required_word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        self.parsed(key, |text| one_of(words, text))
     }
 
-    pub(super) fn millis(
-        &mut self,
-        key: &str,
-        default: u64,
-        bounds: &RangeInclusive<u64>,
-    ) -> Duration {
-        Duration::from_millis(self.number(key, default, bounds))
-    }
-
-    pub(super) fn seconds(
-        &mut self,
-        key: &str,
-        default: u64,
-        bounds: &RangeInclusive<u64>,
-    ) -> Duration {
-        Duration::from_secs(self.number(key, default, bounds))
-    }
-
+    /// `true` or `false`, or the default if there is none.
     pub(super) fn switch(&mut self, key: &str, default: bool) -> bool {
         let switch = match self.take(key).map(Value::into_bool) {
             None => default,
@@ -210,100 +190,7 @@ impl<'a> Table<'a> {
         switch
     }
 
-    /// A list of texts; from the environment with commas between them. None where there is none.
-    pub(super) fn list(&mut self, key: &str) -> Option<Vec<String>> {
-        let value = self.take(key)?;
-        let texts: Option<Vec<String>> = match value.kind {
-            ValueKind::String(text) => {
-                Some(text.split(',').map(|part| part.trim().to_owned()).collect())
-            }
-            ValueKind::Array(values) => values
-                .into_iter()
-                .map(|value| value.into_string().ok())
-                .collect(),
-            _ => None,
-        };
-        match &texts {
-            Some(texts) => self.note_list(key, texts),
-            None => self.mistake(key, "must be a list of texts"),
-        }
-        texts
-    }
-
-    /// A table of texts, sorted by name.
-    pub(super) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
-        let Some(values) = self.take(key).map(Value::into_table) else {
-            return Vec::new();
-        };
-        let text = |(name, value): (String, Value)| Some((name, value.into_string().ok()?));
-        let texts: Option<Vec<_>> = values
-            .ok()
-            .and_then(|values| values.into_iter().map(text).collect());
-        let Some(mut texts) = texts else {
-            self.mistake(key, "must be a table of texts");
-            return Vec::new();
-        };
-        texts.sort();
-        let all: Vec<String> = texts
-            .iter()
-            .map(|(name, text)| format!("{} = {}", literal(name), literal(text)))
-            .collect();
-        self.note(key, format!("{{ {} }}", all.join(", ")));
-        texts
-    }
-
-    pub(super) fn note_list(&self, key: &str, texts: &[String]) {
-        let all: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-        self.note(key, format!("[{}]", all.join(", ")));
-    }
-
-    /// A list of words, each with a meaning; the default where there is none.
-    pub(super) fn words<T: Copy>(
-        &mut self,
-        key: &str,
-        all: &[(&str, T)],
-        default: &[(&str, T)],
-    ) -> Vec<T> {
-        let Some(texts) = self.list(key) else {
-            self.note_list(
-                key,
-                &default
-                    .iter()
-                    .map(|(word, _)| (*word).to_owned())
-                    .collect::<Vec<_>>(),
-            );
-            return default.iter().map(|(_, meaning)| *meaning).collect();
-        };
-        let mut meanings = Vec::new();
-        for text in texts {
-            let found = all.iter().find(|(word, _)| *word == text);
-            if found.is_none() {
-                let words: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
-                self.mistake(key, format!("{text:?} is none of {}", words.join(", ")));
-            }
-            meanings.extend(found.map(|(_, meaning)| *meaning));
-        }
-        meanings
-    }
-
-    /// A list of words that must hold at least one.
-    pub(super) fn required_words<T: Copy>(&mut self, key: &str, all: &[(&str, T)]) -> Vec<T> {
-        let words = self.words(key, all, &[]);
-        if words.is_empty() && !self.is_mistaken(key) {
-            let names: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
-            self.mistake(
-                key,
-                format!("must name at least one of {}", names.join(", ")),
-            );
-        }
-        words
-    }
-
-    fn is_mistaken(&self, key: &str) -> bool {
-        self.book.is_mistaken(&self.path(key))
-    }
-
-    /// A table within this one; empty where there is none.
+    /// A table within this one; empty if there is none.
     pub(super) fn table(&mut self, key: &str) -> Table<'a> {
         let values = match self.take(key).map(Value::into_table) {
             None => config::Map::new(),
@@ -316,7 +203,7 @@ impl<'a> Table<'a> {
         Table::new(self.path(key), values, self.book)
     }
 
-    /// A table within this one, if it is there.
+    /// A table within this one, if there is one.
     pub(super) fn table_if_any(&mut self, key: &str) -> Option<Table<'a>> {
         if self.values.contains_key(key) {
             Some(self.table(key))
@@ -350,22 +237,59 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (name, value) in std::mem::take(&mut self.values) {
             match value.into_table() {
-                Ok(values) => tables.push((
-                    name.clone(),
-                    Table::new(self.path(&name), values, self.book),
-                )),
+                Ok(values) => {
+                    let table = Table::new(self.path(&name), values, self.book);
+                    tables.push((name, table));
+                }
                 Err(_) => self.mistake(&name, "must be a table"),
             }
         }
         tables
     }
 
-    /// Keys that nobody asked for are mistakes.
+    /// Ends the reading of a table: keys that were not read are mistakes.
     pub(super) fn finish(self) {
         for key in self.values.keys() {
             let near = self.known.iter().find(|known| is_near(known, key));
             let hint = near.map_or_else(String::new, |known| format!("; did you mean {known}?"));
-            self.mistake(key, format!("is no setting{hint}"));
+            self.mistake(key, format!("is not a setting{hint}"));
         }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::Nil => true,
+        ValueKind::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// The meaning of a word.
+fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found
+        .map(|(_, meaning)| *meaning)
+        .ok_or_else(|| format!("must be one of {}", names(words)))
+}
+
+/// The words that there are, for a message.
+fn names<T>(words: &[(&str, T)]) -> String {
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    names.join(", ")
+}
+
+/// What kind of value was found, for a message.
+fn kind(value: &Value) -> &'static str {
+    match value.kind {
+        ValueKind::Nil => "empty",
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            "a number"
+        }
+        ValueKind::Float(_) => "a number with a point",
+        ValueKind::String(_) => "text",
+        ValueKind::Table(_) => "a table",
+        ValueKind::Array(_) => "a list",
     }
 }

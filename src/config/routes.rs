@@ -1,76 +1,70 @@
-//! `[routes]`, `[tenants.NAME.routes]` and `[breaker]`: which senders take a message, and when one is left alone.
+//! `[routes]`, `[tenants.NAME.routes]` and `[breaker]`: which senders carry a message, and when one is paused.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Profile, SenderSettings, Table};
-use crate::domain::{
-    delivery::route::SENDERS_MAX,
-    ids::Invalid,
-    recipient::{Channel, number::Country},
+use super::{Table, senders::Senders};
+use crate::{
+    domain::{
+        delivery::route::SENDERS_MAX,
+        ids::Invalid,
+        recipient::{Channel, number::Country},
+    },
+    service::delivery::breakers::BreakerSettings,
 };
 
-/// The most that a sender weighs.
+/// The largest weight of a sender.
 const WEIGHT_MAX: u16 = 1000;
-/// The shortest wait before a hedge: well within it most answers come, and each that does not costs a second message.
+/// The shortest wait before a hedge. Most answers arrive well within it; each that does not costs a second message.
 const HEDGE_MIN: Duration = Duration::from_millis(500);
 
-/// The senders of a channel.
+/// The senders of one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteSettings {
-    /// Their names, in the order in which they are tried.
+    /// Names of the senders, in the order in which they are tried.
     pub senders: Vec<String>,
-    /// How often each comes first, one number for each. Empty: the order always holds.
+    /// How often each sender is tried first, one number for each. Empty: always in the order of `senders`.
     pub weights: Vec<u16>,
-    /// Those for the numbers of a country.
+    /// Senders for the numbers of a country, instead of `senders`.
     pub countries: BTreeMap<Country, Vec<String>>,
-    /// After how long without an answer the next sender gets the message too; none: never.
+    /// Time without an answer after which the next sender gets the message too; `None` for never.
     pub hedge_after: Option<Duration>,
 }
 
-/// The routes of one set of settings.
+/// The routes by channel.
 pub type ChannelRoutes = BTreeMap<Channel, RouteSettings>;
 
-/// When a sender is left alone for a while.
-#[derive(Clone, Copy, Debug)]
-pub struct BreakerSettings {
-    /// Messages that fail in a row, after which it is.
-    pub failures: u8,
-    /// How long, the first time.
-    pub open: Duration,
-    /// The longest.
-    pub open_max: Duration,
-}
-
-impl BreakerSettings {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let settings = Self {
-            failures: table.small("failures", 5, &(1..=50)),
-            open: table.seconds("open_s", 10, &(1..=600)),
-            open_max: table.seconds("open_max_s", 120, &(1..=3600)),
-        };
-        if settings.open > settings.open_max {
-            table.mistake("open_s", "is longer than open_max_s");
-        }
-        table.finish();
-        settings
+/// `[breaker]`: when a sender is paused.
+pub(super) fn breaker(mut table: Table<'_>) -> BreakerSettings {
+    let settings = BreakerSettings {
+        failures: table.small("failures", 5, &(1..=50)),
+        open: table.seconds("open_s", 10, &(1..=600)),
+        open_max: table.seconds("open_max_s", 120, &(1..=3600)),
+    };
+    if settings.open > settings.open_max {
+        table.mistake(
+            "open_s",
+            "is longer than open_max_s; lower it or raise the other",
+        );
     }
+    table.finish();
+    settings
 }
 
 /// What a route may name, and how long its senders have.
 #[derive(Clone, Copy)]
 pub(super) struct Means<'a> {
-    pub(super) senders: &'a BTreeMap<String, SenderSettings>,
+    pub(super) senders: &'a Senders,
     pub(super) send_deadline: Duration,
 }
 
-pub(super) fn routes(table: Table<'_>, means: Means<'_>, profile: Profile) -> ChannelRoutes {
-    if profile == Profile::Production && table.keys().is_empty() {
-        table.mistake_here("must have at least one route in production");
+pub(super) fn routes(table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
+    if table.is_production() && table.keys().is_empty() {
+        table.mistake_here("is empty; production needs at least one route");
     }
     channel_routes(table, means)
 }
 
-/// The routes of one tenant, for channels that all tenants have.
+/// The routes of one tenant, for channels that also have a route for the others.
 pub(super) fn of_tenant(
     row: &mut Table<'_>,
     means: Means<'_>,
@@ -81,7 +75,7 @@ pub(super) fn of_tenant(
         let channel = channel.as_str();
         row.mistake(
             &format!("routes.{channel}"),
-            format!("needs [routes.{channel}] beside it, for the other tenants"),
+            format!("needs [routes.{channel}] too, for the other tenants"),
         );
     }
     routes
@@ -92,7 +86,9 @@ fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
     for (name, mut row) in table.named() {
         let Some(channel) = Channel::from_name(&name) else {
             // Nothing is known of its keys, so none of them is a mistake.
-            row.mistake_here("is no channel: push, email, sms, voice, whatsapp");
+            row.mistake_here(
+                "is not a channel; the channels are push, email, sms, voice, whatsapp",
+            );
             continue;
         };
         routes.insert(channel, route(&mut row, channel, means));
@@ -103,24 +99,21 @@ fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
 }
 
 fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettings {
-    let Means {
-        senders,
-        send_deadline,
-    } = means;
-    let names = names(row, "senders", channel, senders);
+    let names = names(row, "senders", channel, means.senders);
     let weights = weights(row, names.len());
-    let hedge_after = hedge_after(row, send_deadline);
+    let hedge_after = hedge_after(row, means.send_deadline);
     let mut table = row.table("countries");
     let mut countries = BTreeMap::new();
     for key in table.keys() {
-        let names = self::names(&mut table, &key, channel, senders);
-        // From the environment the letters come in lower case.
+        let names = self::names(&mut table, &key, channel, means.senders);
+        // In the environment, keys are in lower case.
         match Country::parse(&key.to_ascii_uppercase()) {
-            Ok(_) if matches!(channel, Channel::Email | Channel::Push) => {
-                table.mistake(&key, "is for telephone numbers alone")
-            }
+            Ok(_) if matches!(channel, Channel::Email | Channel::Push) => table.mistake(
+                &key,
+                "is a country, and this channel has no telephone numbers",
+            ),
             Ok(country) => drop(countries.insert(country, names)),
-            Err(Invalid(what)) => table.mistake(&key, what),
+            Err(Invalid(what)) => table.mistake(&key, format!("is a key that {what}")),
         }
     }
     table.finish();
@@ -133,35 +126,44 @@ fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettin
 }
 
 /// A list of senders that carry the channel.
-fn names(
-    table: &mut Table<'_>,
-    key: &str,
-    channel: Channel,
-    senders: &BTreeMap<String, SenderSettings>,
-) -> Vec<String> {
+fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &Senders) -> Vec<String> {
     let names = table.list(key).unwrap_or_default();
     if names.is_empty() || names.len() > SENDERS_MAX {
-        table.mistake(key, format!("must name 1 to {SENDERS_MAX} senders"));
+        let what = format!(
+            "names {} senders; it must name 1 to {SENDERS_MAX}",
+            names.len()
+        );
+        table.mistake(key, what);
     }
     for (at, name) in names.iter().enumerate() {
-        match senders.get(name) {
-            None => table.mistake(key, format!("{name:?} is none of the senders")),
-            Some(settings) if !settings.carries(channel) => {
-                let lacks = settings
-                    .lacks(channel)
-                    .map_or_else(String::new, |keys| format!(" without {keys}"));
-                table.mistake(
-                    key,
-                    format!("{name:?} does not carry {}{lacks}", channel.as_str()),
-                );
-            }
-            Some(_) if names[..at].contains(name) => {
-                table.mistake(key, format!("{name:?} comes twice"))
-            }
-            Some(_) => {}
+        let problem = if names[..at].contains(name) {
+            Some("twice".to_owned())
+        } else {
+            unusable(name, channel, senders)
+        };
+        if let Some(problem) = problem {
+            table.mistake(key, format!("names {name:?} {problem}"));
         }
     }
     names
+}
+
+/// Why a sender cannot be in the route of a channel, as the end of a sentence.
+fn unusable(name: &str, channel: Channel, senders: &Senders) -> Option<String> {
+    let Some(sender) = senders.ready.get(name) else {
+        // The mistakes of a broken sender are told already.
+        let is_broken = senders.broken.contains(name);
+        return (!is_broken).then(|| format!("without a section [senders.{name}]"));
+    };
+    if sender.settings.carries(channel) {
+        return None;
+    }
+    let missing = sender.settings.missing_for(channel);
+    let without = missing.map_or_else(String::new, |keys| format!(" without {keys}"));
+    Some(format!(
+        "which does not carry {}{without}",
+        channel.as_str()
+    ))
 }
 
 fn weights(row: &mut Table<'_>, senders: usize) -> Vec<u16> {
@@ -170,22 +172,17 @@ fn weights(row: &mut Table<'_>, senders: usize) -> Vec<u16> {
     };
     let parse = |text: &String| text.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
     let weights: Option<Vec<u16>> = texts.iter().map(parse).collect();
-    match weights {
-        Some(weights) if weights.len() == senders && weights.iter().any(|weight| *weight > 0) => {
-            return weights;
+    let problem = match weights {
+        None => format!("must be whole numbers from 0 to {WEIGHT_MAX}"),
+        Some(weights) if weights.len() != senders => {
+            format!("has {} weights for {senders} senders", weights.len())
         }
-        Some(weights) if weights.len() == senders => {
-            row.mistake("weights", "must hold one above 0")
+        Some(weights) if weights.iter().all(|weight| *weight == 0) => {
+            "must have at least one weight above 0".to_owned()
         }
-        Some(_) => row.mistake(
-            "weights",
-            format!("must be as many as the senders, which are {senders}"),
-        ),
-        None => row.mistake(
-            "weights",
-            format!("must be whole numbers within 0 to {WEIGHT_MAX}"),
-        ),
-    }
+        Some(weights) => return weights,
+    };
+    row.mistake("weights", problem);
     Vec::new()
 }
 
@@ -195,12 +192,10 @@ fn hedge_after(row: &mut Table<'_>, send_deadline: Duration) -> Option<Duration>
         return None;
     }
     if after < HEDGE_MIN {
-        row.mistake(
-            "hedge_ms",
-            format!("must be 0, or {} or more", HEDGE_MIN.as_millis()),
-        );
+        let what = format!("must be 0 (off), or at least {}", HEDGE_MIN.as_millis());
+        row.mistake("hedge_ms", what);
     } else if after >= send_deadline {
-        row.mistake("hedge_ms", "must be below worker.send_deadline_ms");
+        row.mistake("hedge_ms", "must be shorter than worker.send_deadline_ms");
     }
     Some(after)
 }

@@ -23,14 +23,14 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     rules
 }
 
-/// `[worker]`: the part of each process that hands messages over.
+/// The part of the process that hands messages over.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// The most hand-overs at the same time.
+    /// Maximum number of hand-overs at the same time.
     pub concurrency: usize,
-    /// The time limit of one hand-over.
+    /// Time limit of one hand-over.
     pub send_deadline: Duration,
-    /// The longest pause between two looks at what is due.
+    /// Longest pause between two looks at what is due.
     pub poll: Duration,
 }
 
@@ -46,23 +46,23 @@ impl WorkerSettings {
     }
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people to read.
+    /// Text for people.
     Text,
-    /// One JSON object a line, for a collector.
+    /// One JSON object a line, for collectors.
     Json,
 }
 
-/// `[log]`: what is logged, and in which form.
+/// The log of the process.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
     /// A level, or directives such as `info,countersign=debug`.
     pub level: String,
-    /// The form of log lines.
+    /// Format of the lines.
     pub format: LogFormat,
-    /// Does each line carry its time?
+    /// Whether each line begins with the time.
     pub timestamps: bool,
 }
 

@@ -1,7 +1,10 @@
-//! `[senders]`: who brings messages.
+//! `[senders]`: the senders that hand messages to providers, each read into the settings type of its own.
+//!
+//! A new sender is one row in `KINDS` and a file here that reads its section.
 
-mod hook;
+mod development;
 mod http;
+mod operator;
 mod preset;
 mod push;
 mod receipts;
@@ -9,215 +12,173 @@ mod smpp;
 mod smtp;
 mod sns;
 
-use std::collections::BTreeMap;
-
-pub use self::hook::{PluginSender, WebhookSender};
-pub use self::http::{
-    Connection, HttpAnswers, HttpAuth, HttpBody, HttpMethod, HttpRequest, HttpSender,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
 };
-use self::preset::{PRESETS, preset};
-pub use self::push::{ApnsSender, FcmSender, WebPushSender};
-pub use self::receipts::Receipts;
-pub use self::smpp::SmppSender;
-pub use self::smtp::{DkimSettings, SmtpSettings, SmtpTls};
-pub use self::sns::SnsSender;
-use super::{Profile, Table};
-use crate::domain::recipient::Channel;
 
-/// A sender.
+use super::Table;
+use crate::{
+    domain::{
+        ids::{Invalid, SenderName},
+        recipient::Channel,
+    },
+    http::callbacks::Receiver,
+    sender::{
+        settings::SenderSettings,
+        transport::{addresses::Addresses, http::ConnectionSettings},
+    },
+};
+
+/// A sender, and how the calls of its provider are verified and read.
 #[derive(Clone, Debug)]
-pub enum SenderSettings {
-    /// A mail server.
-    Smtp(Box<SmtpSettings>),
-    /// A message centre.
-    Smpp(Box<SmppSender>),
-    /// A provider's HTTP API.
-    Http(Box<HttpSender>),
-    /// A service of the operator's own.
-    Webhook(Box<WebhookSender>),
-    /// A process of the operator's own.
-    Plugin(Box<PluginSender>),
-    /// Firebase Cloud Messaging.
-    Fcm(Box<FcmSender>),
-    /// Apple's push service.
-    Apns(Box<ApnsSender>),
-    /// The push services of browsers.
-    WebPush(Box<WebPushSender>),
-    /// Amazon SNS.
-    Sns(Box<SnsSender>),
-    /// Standard output.
-    Console,
-    /// The development outbox.
-    Outbox,
+pub struct ConfiguredSender {
+    /// The sender's own settings.
+    pub settings: Arc<dyn SenderSettings>,
+    /// Receives its receipts and questions; `None` if its provider does not call us.
+    pub receiver: Option<Receiver>,
 }
 
-impl SenderSettings {
-    /// How it tells us what became of a message, if it does.
-    #[must_use]
-    pub fn receipts(&self) -> Option<&Receipts> {
-        match self {
-            Self::Http(http) => http.receipts.as_ref(),
-            Self::Webhook(webhook) => webhook.receipts.as_ref(),
-            Self::Plugin(plugin) => plugin.receipts.as_ref(),
-            Self::Smtp(_)
-            | Self::Smpp(_)
-            | Self::Fcm(_)
-            | Self::Apns(_)
-            | Self::WebPush(_)
-            | Self::Sns(_)
-            | Self::Console
-            | Self::Outbox => None,
-        }
-    }
-
-    /// What it lacks to carry messages of a channel that it could carry.
-    pub(super) fn lacks(&self, channel: Channel) -> Option<String> {
-        match self {
-            Self::Http(http) => http.lacks.get(&channel).map(|keys| {
-                keys.join(", ")
-                    .replace("receipts", "http.public_url and receipts")
-            }),
-            Self::Smtp(_)
-            | Self::Smpp(_)
-            | Self::Webhook(_)
-            | Self::Plugin(_)
-            | Self::Fcm(_)
-            | Self::Apns(_)
-            | Self::WebPush(_)
-            | Self::Sns(_)
-            | Self::Console
-            | Self::Outbox => None,
-        }
-    }
-
-    /// Can it carry messages of this channel?
-    pub(super) fn carries(&self, channel: Channel) -> bool {
-        match self {
-            Self::Smtp(_) => channel == Channel::Email,
-            Self::Http(http) => http.requests.contains_key(&channel),
-            Self::Webhook(webhook) => webhook.channels.contains(&channel),
-            Self::Plugin(plugin) => plugin.channels.contains(&channel),
-            Self::Fcm(_) | Self::Apns(_) | Self::WebPush(_) => channel == Channel::Push,
-            Self::Smpp(_) | Self::Sns(_) => channel == Channel::Sms,
-            Self::Console | Self::Outbox => true,
+impl ConfiguredSender {
+    /// A sender whose provider does not call us.
+    fn silent(settings: impl SenderSettings) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            receiver: None,
         }
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Smtp,
-    Smpp,
-    Http,
-    Webhook,
-    Plugin,
-    Fcm,
-    Apns,
-    WebPush,
-    Sns,
-    /// The preset's file.
-    Preset(&'static str),
-    Console,
-    Outbox,
+/// The senders of the settings.
+pub(super) struct Senders {
+    /// Those that could be read.
+    pub(super) ready: BTreeMap<String, ConfiguredSender>,
+    /// Those that could not: their mistakes are told, so that a route to them is none.
+    pub(super) broken: BTreeSet<String>,
 }
 
-const KINDS: [(&str, Kind); 11] = [
-    ("smtp", Kind::Smtp),
-    ("smpp", Kind::Smpp),
-    ("http", Kind::Http),
-    ("webhook", Kind::Webhook),
-    ("plugin", Kind::Plugin),
-    ("fcm", Kind::Fcm),
-    ("apns", Kind::Apns),
-    ("webpush", Kind::WebPush),
-    ("sns", Kind::Sns),
-    ("console", Kind::Console),
-    ("outbox", Kind::Outbox),
+/// One table `[senders.NAME]`, and what its reading depends on.
+struct Section<'a> {
+    row: Table<'a>,
+    name: SenderName,
+    /// The base URL under which providers call us, if they can.
+    public_url: Option<&'a str>,
+}
+
+impl Section<'_> {
+    /// Where the provider calls us back, if it has receipts: for `calls` also to ask what a call says.
+    fn addresses(&self, receipts: bool, calls: bool) -> Option<Addresses> {
+        let (url, name) = (self.public_url.filter(|_| receipts)?, self.name.as_str());
+        Some(Addresses {
+            callbacks: format!("{url}/callbacks/{name}"),
+            calls: calls.then(|| format!("{url}/calls/{name}")),
+        })
+    }
+}
+
+/// Reads the section of one kind of sender; `None` if its mistakes leave nothing to build.
+type Read = fn(&mut Section<'_>) -> Option<ConfiguredSender>;
+
+const KINDS: [(&str, Read); 17] = [
+    ("smtp", smtp::read),
+    ("smpp", smpp::read),
+    ("http", http::read),
+    ("webhook", operator::webhook),
+    ("plugin", operator::plugin),
+    ("fcm", push::fcm),
+    ("apns", push::apns),
+    ("webpush", push::webpush),
+    ("sns", sns::read),
+    ("twilio", preset::twilio),
+    ("vonage", preset::vonage),
+    ("vonage_voice", preset::vonage_voice),
+    ("messagebird", preset::messagebird),
+    ("infobip", preset::infobip),
+    ("whatsapp_cloud", preset::whatsapp_cloud),
+    ("console", development::console),
+    ("outbox", development::outbox),
 ];
 
-fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
-    KINDS
-        .into_iter()
-        .chain(PRESETS.map(|(name, source)| (name, Kind::Preset(source))))
-}
-
-/// `public`: is there an address under which providers reach us?
-pub(super) fn senders(
-    mut table: Table<'_>,
-    profile: Profile,
-    public: bool,
-) -> BTreeMap<String, SenderSettings> {
-    let mut senders = BTreeMap::new();
-    for (name, mut row) in table.named() {
-        let find = |text: &str| {
-            let kind = kinds()
-                .find(|(word, _)| *word == text)
-                .map(|(_, kind)| kind);
-            kind.ok_or_else(|| {
-                format!(
-                    "must be one of {}",
-                    kinds().map(|(word, _)| word).collect::<Vec<_>>().join(", ")
-                )
-            })
+/// `public_url`: the base URL under which providers call us.
+pub(super) fn senders(mut table: Table<'_>, public_url: Option<&str>) -> Senders {
+    let (mut ready, mut broken) = (BTreeMap::new(), BTreeSet::new());
+    for (name, row) in table.named() {
+        let read = match SenderName::parse(&name) {
+            Ok(parsed) => sender(row, parsed, public_url),
+            Err(Invalid(what)) => {
+                row.mistake_here(format!("has a name that {what}"));
+                None
+            }
         };
-        let sender = match row.parsed("kind", find) {
-            // Nothing is known of its keys, so none of them is a mistake.
-            None => continue,
-            Some(Kind::Smtp) => {
-                smtp::smtp(&mut row, profile).map(|smtp| SenderSettings::Smtp(Box::new(smtp)))
-            }
-            Some(Kind::Smpp) => {
-                smpp::smpp(&mut row, profile).map(|smpp| SenderSettings::Smpp(Box::new(smpp)))
-            }
-            Some(Kind::Http) => {
-                http::http(&mut row, public).map(|http| SenderSettings::Http(Box::new(http)))
-            }
-            Some(Kind::Preset(source)) => {
-                preset(source, &mut row, public).map(|http| SenderSettings::Http(Box::new(http)))
-            }
-            Some(Kind::Webhook) => {
-                hook::webhook(&mut row, public).map(|hook| SenderSettings::Webhook(Box::new(hook)))
-            }
-            Some(Kind::Plugin) => hook::plugin(&mut row, public)
-                .map(|plugin| SenderSettings::Plugin(Box::new(plugin))),
-            Some(Kind::Fcm) => push::fcm(&mut row).map(|fcm| SenderSettings::Fcm(Box::new(fcm))),
-            Some(Kind::Apns) => {
-                push::apns(&mut row).map(|apns| SenderSettings::Apns(Box::new(apns)))
-            }
-            Some(Kind::WebPush) => {
-                push::webpush(&mut row).map(|webpush| SenderSettings::WebPush(Box::new(webpush)))
-            }
-            Some(Kind::Sns) => sns::sns(&mut row).map(|sns| SenderSettings::Sns(Box::new(sns))),
-            Some(Kind::Console) => Some(SenderSettings::Console),
-            Some(Kind::Outbox) => Some(SenderSettings::Outbox),
-        };
-        if profile == Profile::Production
-            && matches!(
-                sender,
-                Some(SenderSettings::Console | SenderSettings::Outbox)
-            )
-        {
-            row.mistake("kind", "shows codes, so it is refused in production");
+        match read {
+            Some(sender) => drop(ready.insert(name, sender)),
+            None => drop(broken.insert(name)),
         }
-        if sender
-            .as_ref()
-            .is_some_and(|sender| sender.receipts().is_some())
-            && !is_plain(&name)
-        {
-            row.mistake_here(
-                "is called by its provider under its name, which must be of a-z, 0-9, _ and -",
-            );
-        }
-        senders.extend(sender.map(|sender| (name, sender)));
-        row.finish();
     }
     table.finish();
-    senders
+    Senders { ready, broken }
 }
 
-/// A name that can stand in a URL as it is.
+fn sender(
+    mut row: Table<'_>,
+    name: SenderName,
+    public_url: Option<&str>,
+) -> Option<ConfiguredSender> {
+    // Without a kind nothing is known of the other keys, so none of them is a mistake.
+    let read = row.required_word("kind", &KINDS)?;
+    let mut section = Section {
+        row,
+        name,
+        public_url,
+    };
+    let sender = read(&mut section);
+    let row = &mut section.row;
+    if let Some(sender) = &sender {
+        if row.is_production() && sender.settings.shows_codes() {
+            row.mistake(
+                "kind",
+                "shows codes, so production refuses it; use a sender of a provider",
+            );
+        }
+        if sender.receiver.is_some() && !is_plain(section.name.as_str()) {
+            row.mistake_here(
+                "is part of the URL that its provider calls; name it with a-z, 0-9, _ and -",
+            );
+        }
+    }
+    section.row.finish();
+    sender
+}
+
+/// Whether a name can stand in a URL as it is.
 fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
     })
+}
+
+/// The keys that all senders with an HTTP API share.
+fn connection(row: &mut Table<'_>) -> ConnectionSettings {
+    ConnectionSettings {
+        allow_hosts: row.list("allow_hosts").unwrap_or_default(),
+        plaintext: !row.is_production(),
+        ca_file: row.file("ca_file"),
+        // A customer waits, so the limit is short.
+        timeout: row.millis("timeout_ms", 10_000, &(100..=15_000)),
+    }
+}
+
+/// The required list of channels that a sender carries.
+fn channels(row: &mut Table<'_>) -> Vec<Channel> {
+    let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
+    row.required_words("channels", &all)
+}
+
+/// Whether a host is this machine, to which production may talk in plaintext.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -1,139 +1,170 @@
-//! `[store]`: which engine keeps records, how it is reached, and what it must keep to.
+//! `[store]`: which engine keeps records, and how Redis is reached.
 
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{Profile, Table};
-use crate::ports::store::url::{RedisUrl, StoreUrl};
+use super::Table;
+use crate::{
+    format::secret::SecretText,
+    ports::store::url::{RedisUrl, StoreUrl},
+    store::redis::{Certificates, Login, RedisSettings},
+};
 
 const DATABASE: &str = "countersign.redb";
 
-/// The store.
+/// Where verifications, failure counts and quotas are kept.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// Which engine, and where.
-    pub url: StoreUrl,
-    /// Of all store work of one command.
+    /// The engine, with its location.
+    pub engine: StoreEngine,
+    /// Time limit for all store work of one command.
     pub deadline: Duration,
-    /// For Redis.
-    pub redis: RedisKeys,
 }
 
-/// The keys of `[store]` that are for Redis.
+/// An engine and its location.
 #[derive(Clone, Debug)]
-pub struct RedisKeys {
-    /// Stands before every key.
-    pub prefix: String,
-    /// Shards; fixed when the store is set up.
-    pub shards: u16,
-    /// The password of the URL's user.
-    pub password_file: Option<PathBuf>,
-    /// The user of the sentinels; empty for the default user.
-    pub sentinel_username: String,
-    /// Its password.
-    pub sentinel_password_file: Option<PathBuf>,
-    /// Authorities to trust in place of those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// The chain and the key that show who we are.
-    pub client: Option<(PathBuf, PathBuf)>,
-    /// Connections to each server.
-    pub connections: usize,
-    /// Connections for commits that wait for replicas.
-    pub durable_connections: usize,
-    /// How many replicas must have a durable commit.
-    pub wait_replicas: u32,
-    /// Must it be in the append-only file?
-    pub wait_aof: bool,
-    /// How long it waits for that.
-    pub wait: Duration,
+pub enum StoreEngine {
+    /// In the memory of this process.
+    Memory,
+    /// In one file, for one process.
+    File(PathBuf),
+    /// On Redis, for any number of processes.
+    Redis(Box<RedisSettings>),
 }
 
 impl StoreSettings {
-    pub(super) fn read(mut table: Table<'_>, profile: Profile, data_dir: &Path) -> Option<Self> {
-        let url = match table.text("url") {
-            None => Some(StoreUrl::File(data_dir.join(DATABASE))),
-            Some(text) => StoreUrl::parse(&text)
-                .map_err(|invalid| table.mistake("url", invalid))
-                .ok(),
+    pub(super) fn read(mut table: Table<'_>, data_dir: &Path) -> Self {
+        // The text is not shown in a mistake, because it may contain a password.
+        let url = match table.text("url").map(|text| StoreUrl::parse(&text)) {
+            None => StoreUrl::File(data_dir.join(DATABASE)),
+            Some(Ok(url)) => url,
+            Some(Err(invalid)) => {
+                table.mistake("url", invalid);
+                StoreUrl::Memory
+            }
         };
-        if profile == Profile::Production && matches!(url, Some(StoreUrl::Memory)) {
+        let is_memory = matches!(url, StoreUrl::Memory) && !table.is_mistaken("url");
+        if table.is_production() && is_memory {
             table.mistake(
                 "url",
-                "is memory only, and forgets failures with each restart; production needs embedded:PATH or Redis",
+                "is memory only, which forgets failure counts at a restart; production needs embedded:PATH or Redis",
             );
         }
         let deadline = table.millis("deadline_ms", 250, &(1..=60_000));
-        let redis = RedisKeys::read(&mut table);
-        let plaintext_allowed = table.switch("plaintext_allowed", false);
-        if let Some(StoreUrl::Redis(url)) = &url {
-            redis.fits(&table, url);
-            if redis.waits() && redis.wait >= deadline {
-                table.mistake("wait_ms", "must be shorter than deadline_ms");
-            }
-            if profile == Profile::Production && !url.tls && !plaintext_allowed {
-                table.mistake("url", "is not encrypted: use the rediss form, or plaintext_allowed behind a mesh that encrypts");
-            }
-        }
+        let (redis_url, other) = match url {
+            StoreUrl::Memory => (None, StoreEngine::Memory),
+            StoreUrl::File(path) => (None, StoreEngine::File(path)),
+            StoreUrl::Redis(url) => (Some(url), StoreEngine::Memory),
+        };
+        let redis = redis(&mut table, redis_url, deadline);
         table.finish();
-        Some(Self {
-            url: url?,
+        Self {
+            engine: redis.map_or(other, |redis| StoreEngine::Redis(Box::new(redis))),
             deadline,
-            redis,
-        })
+        }
     }
 }
 
-impl RedisKeys {
-    fn read(table: &mut Table<'_>) -> Self {
-        let prefix = table.text("prefix").unwrap_or_else(|| "cs".to_owned());
-        let fits = (1..=32).contains(&prefix.len())
-            && prefix
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-        if !fits {
-            table.mistake("prefix", "must be 1 to 32 of A-Z, a-z, 0-9, _, - and .");
-        }
-        let cert = table.text("client_cert_file");
-        let key = table.text("client_key_file");
-        if cert.is_some() != key.is_some() {
-            table.mistake(
-                "client_cert_file",
-                "and client_key_file are needed both or not at all",
-            );
-        }
-        Self {
-            prefix,
-            shards: table.small("shards", 64, &(1..=1024)),
-            password_file: table.text("password_file").map(PathBuf::from),
-            sentinel_username: table.text("sentinel_username").unwrap_or_default(),
-            sentinel_password_file: table.text("sentinel_password_file").map(PathBuf::from),
-            ca_file: table.text("ca_file").map(PathBuf::from),
-            client: cert.zip(key).map(|(cert, key)| (cert.into(), key.into())),
-            connections: table.small("connections", 2, &(1..=64)),
-            durable_connections: table.small("durable_connections", 4, &(1..=64)),
-            wait_replicas: table.small("wait_replicas", 0, &(0..=16)),
-            wait_aof: table.switch("wait_aof", false),
-            wait: table.millis("wait_ms", 100, &(1..=10_000)),
-        }
-    }
+/// The keys that name files for Redis.
+const FILES: [&str; 5] = [
+    "password_file",
+    "sentinel_password_file",
+    "ca_file",
+    "client_cert_file",
+    "client_key_file",
+];
 
-    /// Do durable commits wait for anything?
-    fn waits(&self) -> bool {
-        self.wait_replicas > 0 || self.wait_aof
+/// The keys for Redis; without a URL of Redis they are only checked, and their files are not read.
+fn redis(
+    table: &mut Table<'_>,
+    url: Option<RedisUrl>,
+    deadline: Duration,
+) -> Option<RedisSettings> {
+    match &url {
+        Some(url) => check_files(table, url),
+        None => FILES.iter().for_each(|key| drop(table.text(key))),
     }
+    let password = table.secret("password_file");
+    let sentinel_username = table.text("sentinel_username").unwrap_or_default();
+    let sentinel_password = table.secret("sentinel_password_file");
+    let certificates = certificates(table);
+    let prefix = table.parsed_if_any("prefix", prefix);
+    let shards = table.small("shards", 64, &(1..=1024));
+    let connections = table.small("connections", 2, &(1..=64));
+    let durable_connections = table.small("durable_connections", 4, &(1..=64));
+    let wait_replicas = table.small("wait_replicas", 0, &(0..=16));
+    let wait_aof = table.switch("wait_aof", false);
+    let wait = table.millis("wait_ms", 100, &(1..=10_000));
+    let plaintext_allowed = table.switch("plaintext_allowed", false);
+    let url = url?;
+    if (wait_replicas > 0 || wait_aof) && wait >= deadline {
+        table.mistake("wait_ms", "must be shorter than deadline_ms");
+    }
+    if table.is_production() && !url.tls && !plaintext_allowed {
+        let what = "is not encrypted; use the rediss form, or plaintext_allowed behind a mesh that encrypts";
+        table.mistake("url", what);
+    }
+    Some(RedisSettings {
+        login: login(&url.username, password),
+        sentinel_login: login(&sentinel_username, sentinel_password),
+        certificates,
+        prefix: prefix.unwrap_or_else(|| "cs".to_owned()),
+        shards,
+        connections,
+        durable_connections,
+        wait_replicas,
+        wait_aof,
+        wait,
+        deadline,
+        url,
+    })
+}
 
-    /// Settings that fight with the URL.
-    fn fits(&self, table: &Table<'_>, url: &RedisUrl) {
-        if !url.username.is_empty() && self.password_file.is_none() {
-            table.mistake("password_file", "is required with a user in the URL");
-        }
-        if !url.tls && (self.ca_file.is_some() || self.client.is_some()) {
-            table.mistake(
-                "url",
-                "is not encrypted, but certificates are named: use the rediss form",
-            );
-        }
+/// Files that contradict the URL, or that it needs.
+fn check_files(table: &Table<'_>, url: &RedisUrl) {
+    let has_certificates = ["ca_file", "client_cert_file", "client_key_file"]
+        .iter()
+        .any(|key| table.has(key));
+    if !url.tls && has_certificates {
+        let what =
+            "is not encrypted, but certificates are set; use the rediss form, or remove them";
+        table.mistake("url", what);
+    }
+    if !url.username.is_empty() && !table.has("password_file") {
+        table.mistake("password_file", "is required with a user in store.url");
+    }
+}
+
+fn login(username: &str, password: Option<SecretText>) -> Option<Login> {
+    Some(Login {
+        username: username.to_owned(),
+        password: password?,
+    })
+}
+
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    if text.len() <= 32 && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 32 of A-Z, a-z, 0-9, _, - and .")
+    }
+}
+
+fn certificates(table: &mut Table<'_>) -> Certificates {
+    match (table.has("client_cert_file"), table.has("client_key_file")) {
+        (true, false) => table.mistake("client_key_file", "is required with client_cert_file"),
+        (false, true) => table.mistake("client_cert_file", "is required with client_key_file"),
+        (true, true) | (false, false) => {}
+    }
+    let (chain, key) = (
+        table.contents("client_cert_file"),
+        table.document("client_key_file"),
+    );
+    Certificates {
+        ca: table.contents("ca_file"),
+        client: chain.zip(key),
     }
 }

@@ -3,65 +3,63 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CallerSettings, ChannelRoutes, Profile, Table,
+    AdmissionSettings, ChannelRoutes, Table,
     access::DEVELOPMENT_TENANT,
     admission::{numbers::countries, spend::budgets},
     messages,
     routes::{self, Means},
 };
-use crate::domain::{
-    ids::{CallerName, Invalid, TenantId},
-    limit::spend::{Budgets, Spend},
-    recipient::number::Country,
+use crate::{
+    domain::{
+        ids::{Invalid, TenantId},
+        limit::spend::{Budgets, Spend},
+        recipient::number::Country,
+    },
+    grpc::entrance::callers::Credential,
 };
 
-/// What one tenant has of its own; all else it shares.
+/// What one tenant has of its own; countries and budgets are in [`AdmissionSettings`].
 #[derive(Clone, Debug, Default)]
 pub struct TenantSettings {
-    /// Who its messages are from.
+    /// Sender of its messages as its customers know it.
     pub brand: Option<String>,
-    /// The host of its page on which a code of an SMS is typed.
+    /// Host of its page on which the code of an SMS is typed.
     pub web_host: Option<String>,
-    /// The countries whose numbers may get a message.
-    pub countries: Option<BTreeSet<Country>>,
-    /// How much it may spend.
-    pub spend: Option<Budgets>,
-    /// Its routes of channels that have others for everybody else.
+    /// Its routes of channels that have other routes for the other tenants.
     pub routes: ChannelRoutes,
 }
 
-/// What holds for a tenant that has nothing of its own, and what its own may name.
-pub(super) struct Usual<'a> {
-    pub(super) spend: &'a Spend,
+/// What the tables of tenants are read against.
+pub(super) struct Around<'a> {
+    pub(super) callers: &'a [Credential],
     pub(super) means: Means<'a>,
+    /// The routes of tenants that have none of their own.
     pub(super) routes: &'a ChannelRoutes,
 }
 
-/// Every tenant that a caller has, with what it has of its own. One without a caller is a slip of the pen.
+/// Every tenant that a caller has. A table for another tenant is a mistake.
 pub(super) fn tenants(
     mut table: Table<'_>,
-    (callers, profile): (&BTreeMap<CallerName, CallerSettings>, Profile),
-    usual: &Usual<'_>,
+    around: &Around<'_>,
+    admission: &mut AdmissionSettings,
 ) -> BTreeMap<TenantId, TenantSettings> {
-    let of_development = (profile == Profile::Development)
-        .then(|| TenantId::parse(DEVELOPMENT_TENANT).ok())
-        .flatten();
-    let known: BTreeSet<TenantId> = callers
-        .values()
-        .map(|caller| caller.tenant.clone())
-        .chain(of_development)
-        .collect();
-    let mut tenants: BTreeMap<_, _> = known
+    let mut tenants: BTreeMap<_, _> = known(around.callers, table.is_production())
         .into_iter()
         .map(|tenant| (tenant, TenantSettings::default()))
         .collect();
     for (name, mut row) in table.named() {
-        let own = tenant(&mut row, usual);
+        let own = own(&mut row, around, &admission.spend);
         match TenantId::parse(&name) {
-            Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
-            Ok(name) => match tenants.get_mut(&name) {
-                Some(settings) => *settings = own,
+            Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
+            Ok(tenant) => match tenants.get_mut(&tenant) {
                 None => row.mistake_here("is the tenant of no caller"),
+                Some(settings) => {
+                    *settings = own.settings;
+                    let countries = own.countries.map(|countries| (tenant.clone(), countries));
+                    admission.numbers.by_tenant.extend(countries);
+                    let budgets = own.budgets.map(|budgets| (tenant, budgets));
+                    admission.spend.by_tenant.extend(budgets);
+                }
             },
         }
         row.finish();
@@ -70,24 +68,35 @@ pub(super) fn tenants(
     tenants
 }
 
-fn tenant(row: &mut Table<'_>, usual: &Usual<'_>) -> TenantSettings {
-    let brand = row
-        .text("brand")
-        .and_then(|text| match messages::brand(&text) {
-            Ok(brand) => Some(brand),
-            Err(what) => {
-                row.mistake("brand", what);
-                None
-            }
-        });
-    TenantSettings {
-        brand,
-        web_host: row.text("web_host"),
-        countries: countries(row, "countries"),
-        spend: row
-            .optional_table("spend")
-            .map(|own| budgets(own, usual.spend)),
-        routes: routes::of_tenant(row, usual.means, usual.routes),
+fn known(callers: &[Credential], is_production: bool) -> BTreeSet<TenantId> {
+    let mut known: BTreeSet<_> = callers
+        .iter()
+        .map(|credential| credential.caller.tenant.clone())
+        .collect();
+    if !is_production {
+        known.extend(TenantId::parse(DEVELOPMENT_TENANT));
+    }
+    known
+}
+
+/// All of one table.
+struct Own {
+    settings: TenantSettings,
+    countries: Option<BTreeSet<Country>>,
+    budgets: Option<Budgets>,
+}
+
+fn own(row: &mut Table<'_>, around: &Around<'_>, spend: &Spend) -> Own {
+    let countries = countries(row, "countries");
+    let budgets = row.table_if_any("spend").map(|own| budgets(own, spend));
+    Own {
+        settings: TenantSettings {
+            brand: row.parsed_if_any("brand", messages::brand),
+            web_host: row.text("web_host"),
+            routes: routes::of_tenant(row, around.means, around.routes),
+        },
+        countries,
+        budgets,
     }
 }
 

@@ -10,9 +10,9 @@ const PREFIX: &str = "whsec_";
 /// What a signature of this kind begins with; those of other kinds are passed over.
 const VERSION: &str = "v1,";
 
-/// A secret has another form.
+/// A secret has another form, or there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret must be whsec_ and the base64 of 24 to 64 bytes, and there must be one")]
+#[error("must each hold whsec_ followed by the base64 of 24 to 64 bytes")]
 pub struct WrongSecret;
 
 /// The keys that sign; with several each signs, so that one can take the place of another.

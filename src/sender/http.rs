@@ -5,24 +5,28 @@ mod application;
 mod request;
 mod template;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 pub(super) use self::answer::{is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
-    application::Application,
-    request::{Body, Method, RequestError, RequestSettings},
+    request::{Body, Method, RequestSettings},
 };
 use self::{
+    application::Application,
     request::Request,
     template::{Place, Values},
 };
-use super::transport::{
-    addresses::Addresses,
-    http::{Outgoing, OutgoingError, Settings, Targets, give_up, next_sender},
+use super::{
+    settings::{Means, SenderSettings, SettingError},
+    transport::{
+        addresses::Addresses,
+        http::{ConnectionSettings, Outgoing, Targets, give_up, next_sender},
+    },
 };
 use crate::{
     domain::recipient::Channel,
@@ -30,12 +34,12 @@ use crate::{
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
 };
 
-/// How the provider knows us.
+/// How we authenticate to the provider.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// It does not.
+    /// Not at all.
     None,
-    /// User name and password, RFC 7617.
+    /// HTTP basic authentication, RFC 7617.
     Basic {
         /// The user name.
         username: String,
@@ -44,67 +48,55 @@ pub enum Auth {
     },
     /// A header with a token: `Authorization: Bearer ...`, `X-API-Key: ...`.
     Header {
-        /// Its name.
+        /// The header's name.
         name: String,
-        /// What stands before the token.
+        /// Text before the token, such as `Bearer ` with its space.
         prefix: String,
         /// The token.
         token: SecretText,
     },
-    /// `Authorization: Bearer` and a JWT of an application, made for each call.
-    Application(Application),
+    /// `Authorization: Bearer` with a JWT of an application of the account, made for each call.
+    Application {
+        /// The application's id.
+        id: String,
+        /// The application's private RSA key in PEM form.
+        private_key: SecretText,
+    },
 }
 
-/// A provider and how to talk to it.
+/// A provider's API, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// The request of each channel that the provider carries.
     pub requests: BTreeMap<Channel, RequestSettings>,
-    /// What the templates may name beside the message's own values.
+    /// The keys that are missing before channels that the provider also offers could be carried.
+    pub missing: BTreeMap<Channel, String>,
+    /// The key whose value holds the host of all requests, for error messages: `url`, or `base_url` of a preset.
+    pub url_key: &'static str,
+    /// Values that templates may use in addition to those of the message.
     pub parameters: BTreeMap<String, String>,
-    /// How the provider knows us.
+    /// How we authenticate to the provider.
     pub auth: Auth,
-    /// What its answers mean.
+    /// How its answers are read.
     pub answers: AnswerRules,
-    /// Where it reaches us; `None`: nowhere.
+    /// Where the provider calls us back; `None` if it cannot.
     pub addresses: Option<Addresses>,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// May it be called without encryption?
-    pub plain: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one hand-over.
-    pub timeout: Duration,
+    /// How the provider is reached.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// A template has another form.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
-    /// An answering machine would be told the code.
-    #[error(
-        "a request for voice must carry {{{{ greeting }}}}, to be said before a key is pressed"
-    )]
-    Greeting,
-    /// The code would never arrive.
-    #[error(
-        "a request for push must carry {{{{ opened_text }}}} or {{{{ code }}}}: the text is an alert without it"
-    )]
-    Alert,
-    /// The provider could not ask what to say.
-    #[error(
-        "a request with {{{{ call }}}} needs http.public_url and receipts of scheme twilio or vonage"
-    )]
-    Call,
-    /// The credentials do not fit into a header.
-    #[error("the credentials hold characters that a header cannot carry")]
-    Credentials,
+impl SenderSettings for HttpSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        self.requests.contains_key(&channel)
+    }
+
+    fn missing_for(&self, channel: Channel) -> Option<String> {
+        self.missing.get(&channel).cloned()
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Http::new(self, means)?))
+    }
 }
 
 /// Sends over a provider's API.
@@ -116,7 +108,7 @@ pub struct Http {
     addresses: Option<Addresses>,
 }
 
-/// How each call shows who we are.
+/// What each call authenticates us with.
 #[derive(Debug)]
 enum Credentials {
     None,
@@ -135,52 +127,93 @@ impl Http {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: HttpSettings) -> Result<Self, HttpError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &HttpSettings, means: &Means) -> Result<Self, SettingError> {
         let mut endpoints = BTreeMap::new();
         for (channel, request) in &settings.requests {
-            let request = Request::new(request, &settings.parameters)?;
-            if *channel == Channel::Voice && !request.has(Place::Greeting) {
-                return Err(HttpError::Greeting);
-            }
-            if *channel == Channel::Push
-                && !request.has(Place::OpenedText)
-                && !request.has(Place::Code)
-            {
-                return Err(HttpError::Alert);
-            }
-            if request.has(Place::Call)
-                && settings
-                    .addresses
-                    .as_ref()
-                    .is_none_or(|addresses| addresses.calls.is_none())
-            {
-                return Err(HttpError::Call);
-            }
-            let targets = Targets::of(
-                request.sample_url(),
-                settings.allow_hosts.clone(),
-                settings.plain,
-            );
-            let (targets, ca_file) = (
-                targets.map_err(OutgoingError::Url)?,
-                settings.ca_file.clone(),
-            );
-            let outgoing = Outgoing::new(Settings {
-                targets,
-                ca_file,
-                timeout: settings.timeout,
-            })?;
-            endpoints.insert(*channel, Endpoint { request, outgoing });
+            endpoints.insert(*channel, endpoint(*channel, request, settings)?);
         }
-        let credentials = credentials(settings.auth)?;
         Ok(Self {
             endpoints,
-            credentials,
-            answers: settings.answers,
-            addresses: settings.addresses,
+            credentials: credentials(&settings.auth, means)?,
+            answers: settings.answers.clone(),
+            addresses: settings.addresses.clone(),
         })
     }
+}
+
+fn endpoint(
+    channel: Channel,
+    request: &RequestSettings,
+    settings: &HttpSettings,
+) -> Result<Endpoint, SettingError> {
+    let body_key = request.body.key();
+    let request = Request::new(request, &settings.parameters)?;
+    if channel == Channel::Voice && !request.has(Place::Greeting) {
+        // An answering machine would be told the code.
+        return Err(SettingError::new(
+            body_key,
+            "must contain {{ greeting }} for voice, which is said before a key is pressed",
+        ));
+    }
+    if channel == Channel::Push && !request.has(Place::OpenedText) && !request.has(Place::Code) {
+        // The text of a push message is an alert without the code.
+        return Err(SettingError::new(
+            body_key,
+            "must contain {{ opened_text }} or {{ code }} for push, because {{ text }} holds no code",
+        ));
+    }
+    let may_ask = |addresses: &Addresses| addresses.calls.is_some();
+    if request.has(Place::Call) && !settings.addresses.as_ref().is_some_and(may_ask) {
+        return Err(SettingError::new(
+            body_key,
+            "contains {{ call }}, which needs http.public_url and receipts of scheme twilio or vonage",
+        ));
+    }
+    let targets = Targets::of(settings.url_key, request.sample_url(), &settings.connection)?;
+    let outgoing = Outgoing::new(targets, &settings.connection)?;
+    Ok(Endpoint { request, outgoing })
+}
+
+fn credentials(auth: &Auth, means: &Means) -> Result<Credentials, SettingError> {
+    match auth {
+        Auth::None => Ok(Credentials::None),
+        Auth::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.expose());
+            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            Ok(Credentials::Fixed(AUTHORIZATION, secret_header(&value)?))
+        }
+        Auth::Header {
+            name,
+            prefix,
+            token,
+        } => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                SettingError::new(
+                    "auth_header",
+                    format!("is {name:?}, which is no name of a header"),
+                )
+            })?;
+            let value = secret_header(&format!("{prefix}{}", token.expose()))?;
+            Ok(Credentials::Fixed(name, value))
+        }
+        Auth::Application { id, private_key } => {
+            let application = Application::new(id, private_key, means)
+                .map_err(|wrong| SettingError::new("private_key_file", wrong))?;
+            Ok(Credentials::Application(application))
+        }
+    }
+}
+
+fn secret_header(text: &str) -> Result<HeaderValue, SettingError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        SettingError::new(
+            "token_file",
+            "(or auth_prefix) holds characters that a header cannot carry",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[async_trait]
@@ -222,30 +255,6 @@ impl Sender for Http {
             ..Capabilities::default()
         }
     }
-}
-
-fn credentials(auth: Auth) -> Result<Credentials, HttpError> {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
-    let (name, text) = match auth {
-        Auth::None => return Ok(Credentials::None),
-        Auth::Application(application) => return Ok(Credentials::Application(application)),
-        Auth::Basic { username, password } => {
-            let pair = format!("{username}:{}", password.expose());
-            (
-                "authorization".to_owned(),
-                format!("Basic {}", BASE64_STANDARD.encode(pair)),
-            )
-        }
-        Auth::Header {
-            name,
-            prefix,
-            token,
-        } => (name, format!("{prefix}{}", token.expose())),
-    };
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Credentials)?;
-    let mut value = HeaderValue::from_str(&text).map_err(|_| HttpError::Credentials)?;
-    value.set_sensitive(true);
-    Ok(Credentials::Fixed(name, value))
 }
 
 #[cfg(test)]

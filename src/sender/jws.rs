@@ -1,108 +1,82 @@
-//! Signed tokens in the compact form of RFC 7515, by which push services know us.
+//! Signs the tokens (RFC 7519, JWT) by which push services and providers know us.
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    rsa::KeyPair as RsaKeyPair,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256},
-};
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 
 use crate::format::secret::SecretText;
 
-/// A key has another form, as the end of a sentence that begins with the name of its file.
+const NO_PEM: WrongKey = WrongKey("holds no private key in PEM form");
+const NO_P256: WrongKey = WrongKey("holds no private key of the curve P-256");
+const NO_RSA: WrongKey = WrongKey("holds no private RSA key of at least 2048 bits");
+
+/// The file holds no such key; the text is the end of a sentence that begins with the key of the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct WrongKey(&'static str);
+pub(super) struct WrongKey(&'static str);
 
-enum Key {
-    Es256(EcdsaKeyPair),
-    Rs256(RsaKeyPair),
+/// Signs tokens with one key by one algorithm. It holds the key, so it has no `Debug`.
+pub(super) struct Signer {
+    key: EncodingKey,
+    algorithm: Algorithm,
 }
 
-/// Signs tokens with one key. It holds the key, so it has no `Debug`.
-pub(super) struct Signer(Key);
-
 impl Signer {
-    /// By ECDSA over P-256.
-    pub(super) fn es256(pem: &SecretText) -> Result<Self, WrongKey> {
-        let key = EcdsaKeyPair::from_private_key_der(
+    /// ECDSA over P-256, with the key's public half as an uncompressed point.
+    pub(super) fn es256(pem: &SecretText) -> Result<(Self, Vec<u8>), WrongKey> {
+        let pair = EcdsaKeyPair::from_private_key_der(
             &ECDSA_P256_SHA256_FIXED_SIGNING,
             der(pem)?.secret_der(),
         );
-        key.map(|key| Self(Key::Es256(key)))
-            .map_err(|_| WrongKey("holds no private key of the curve P-256"))
+        let pair = pair.map_err(|_| NO_P256)?;
+        // The library reads PKCS#8 only; OpenSSL also writes SEC 1.
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| NO_P256)?;
+        let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+        let public = pair.public_key().as_ref().to_vec();
+        Ok((Self::tried(key, Algorithm::ES256).ok_or(NO_P256)?, public))
     }
 
-    /// By RSA, PKCS #1 v1.5.
+    /// RSA with PKCS #1 v1.5 and SHA-256.
     pub(super) fn rs256(pem: &SecretText) -> Result<Self, WrongKey> {
-        let der = der(pem)?;
-        let key = match &der {
-            PrivateKeyDer::Pkcs1(pkcs1) => RsaKeyPair::from_der(pkcs1.secret_pkcs1_der()),
-            other => RsaKeyPair::from_pkcs8(other.secret_der()),
-        };
-        key.map(|key| Self(Key::Rs256(key)))
-            .map_err(|_| WrongKey("holds no private key of RSA"))
+        der(pem)?;
+        let key = EncodingKey::from_rsa_pem(pem.expose().as_bytes()).map_err(|_| NO_RSA)?;
+        Self::tried(key, Algorithm::RS256).ok_or(NO_RSA)
     }
 
-    /// A token with these claims; `kid` names the key to those who know several.
+    /// The library judges a key when it signs, so the first signature is made here.
+    fn tried(key: EncodingKey, algorithm: Algorithm) -> Option<Self> {
+        let signer = Self { key, algorithm };
+        signer.try_sign(None, &json!({})).map(|_token| signer)
+    }
+
+    /// A token with these claims; `kid` names the key to receivers that know several.
     pub(super) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
-        let mut header = json!({ "alg": self.algorithm(), "typ": "JWT" });
-        if let Some(kid) = kid {
-            header["kid"] = kid.into();
-        }
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let mut token = format!("{}.{}", part(&header), part(claims));
-        let signature = self.signature(token.as_bytes());
-        token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        token
+        self.try_sign(kid, claims)
+            .expect("a key that signed once signs again")
     }
 
-    /// The public key: of P-256 an uncompressed point.
-    pub(super) fn public(&self) -> &[u8] {
-        match &self.0 {
-            Key::Es256(key) => key.public_key().as_ref(),
-            Key::Rs256(key) => key.public_key().as_ref(),
-        }
-    }
-
-    fn algorithm(&self) -> &'static str {
-        match self.0 {
-            Key::Es256(_) => "ES256",
-            Key::Rs256(_) => "RS256",
-        }
-    }
-
-    fn signature(&self, text: &[u8]) -> Vec<u8> {
-        let random = SystemRandom::new();
-        match &self.0 {
-            Key::Es256(key) => key
-                .sign(&random, text)
-                .expect("a key that was read signs")
-                .as_ref()
-                .to_vec(),
-            Key::Rs256(key) => {
-                let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
-                    .expect("a key that was read signs");
-                signature
-            }
-        }
+    fn try_sign(&self, kid: Option<&str>, claims: &Value) -> Option<String> {
+        let header = Header {
+            kid: kid.map(str::to_owned),
+            ..Header::new(self.algorithm)
+        };
+        encode(&header, claims, &self.key).ok()
     }
 }
 
 fn der(pem: &SecretText) -> Result<PrivateKeyDer<'static>, WrongKey> {
-    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
-        .map_err(|_| WrongKey("holds no private key in PEM form"))
+    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| NO_PEM)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    use aws_lc_rs::{
+        encoding::{AsDer as _, EcPrivateKeyRfc5915Der},
+        signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey},
     };
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+    use rcgen::PublicKeyData as _;
 
     use super::*;
 
@@ -111,14 +85,16 @@ pub(super) mod tests {
         SecretText::new(rcgen::KeyPair::generate().unwrap().serialize_pem())
     }
 
-    /// A fresh key of RSA in PEM, as Google gives them.
-    pub(in super::super) fn rsa_pem() -> String {
-        rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
-            .unwrap()
-            .serialize_pem()
+    fn rsa() -> rcgen::KeyPair {
+        rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap()
     }
 
-    /// Header and claims of a token that this public key of P-256 vouches for.
+    /// A fresh RSA key in PEM, as Google gives them.
+    pub(in super::super) fn rsa_pem() -> String {
+        rsa().serialize_pem()
+    }
+
+    /// Header and claims of a token, if its signature is by this public key of P-256. Not by the library that signs.
     pub(in super::super) fn verified(token: &str, public: &[u8]) -> Option<(Value, Value)> {
         let (text, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -132,10 +108,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_token_is_what_its_public_key_vouches_for() {
-        let signer = Signer::es256(&ec_pem()).unwrap();
+    fn a_token_verifies_with_the_public_key_of_its_signer_and_no_other() {
+        let (signer, public) = Signer::es256(&ec_pem()).unwrap();
         let token = signer.sign(Some("K1"), &json!({"iss": "T1"}));
-        let (header, claims) = verified(&token, signer.public()).unwrap();
+        let (header, claims) = verified(&token, &public).unwrap();
         assert_eq!(
             (header, claims),
             (
@@ -143,21 +119,42 @@ pub(super) mod tests {
                 json!({"iss": "T1"})
             )
         );
-        assert!(
-            verified(&token, Signer::es256(&ec_pem()).unwrap().public()).is_none(),
-            "another key"
-        );
+        let (_, other) = Signer::es256(&ec_pem()).unwrap();
+        assert!(verified(&token, &other).is_none(), "another key");
 
-        let signer = Signer::rs256(&SecretText::new(rsa_pem())).unwrap();
-        let token = signer.sign(None, &json!({}));
+        let key = rsa();
+        let token = Signer::rs256(&SecretText::new(key.serialize_pem()))
+            .unwrap()
+            .sign(None, &json!({}));
         let (text, signature) = token.rsplit_once('.').unwrap();
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, signer.public());
-        assert!(key.verify(text.as_bytes(), &signature).is_ok());
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.der_bytes());
+        assert!(public.verify(text.as_bytes(), &signature).is_ok());
+        let header = text.split_once('.').unwrap().0;
+        let header: Value =
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+        assert_eq!(header, json!({"alg": "RS256", "typ": "JWT"}));
+    }
+
+    fn pem(label: &str, der: &[u8]) -> SecretText {
+        let base64 = BASE64_STANDARD.encode(der);
+        SecretText::new(format!(
+            "-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n"
+        ))
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_its_reason() {
+    fn keys_are_read_in_the_older_forms_of_openssl_too() {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let sec_1: EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().unwrap();
+        assert!(Signer::es256(&pem("EC PRIVATE KEY", sec_1.as_ref())).is_ok());
+        // A PKCS#8 key of 2048 bits is 26 bytes of header and then the PKCS#1 key.
+        let pkcs_8 = rsa().serialize_der();
+        assert!(Signer::rs256(&pem("RSA PRIVATE KEY", &pkcs_8[26..])).is_ok());
+    }
+
+    #[test]
+    fn a_file_without_such_a_key_is_refused_with_its_reason() {
         let es256 = |pem: &str| {
             Signer::es256(&SecretText::new(pem.to_owned()))
                 .err()
@@ -167,6 +164,6 @@ pub(super) mod tests {
         assert_eq!(es256("secret"), "holds no private key in PEM form");
         assert_eq!(es256(&rsa_pem()), "holds no private key of the curve P-256");
         let rs256 = Signer::rs256(&ec_pem()).err().unwrap().to_string();
-        assert_eq!(rs256, "holds no private key of RSA");
+        assert_eq!(rs256, "holds no private RSA key of at least 2048 bits");
     }
 }

@@ -1,4 +1,4 @@
-//! What all push services get: the alert for a locked screen, and apart from it what the opened app shows.
+//! What all push services carry: an alert for the locked screen, and apart from it the data for the opened app.
 
 pub mod apns;
 pub mod fcm;
@@ -14,10 +14,10 @@ use crate::{
     ports::sender::{Message, SendError},
 };
 
-/// What the service calls the installation.
+/// The push service's address of the installation.
 ///
 /// # Errors
-/// Another service reaches it: the next sender of the route may be that one.
+/// The address belongs to another push service, which the next sender of the route may be.
 pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, SendError> {
     match message.recipient.installation() {
         Some((found, name)) if found == kind => Ok(name),
@@ -25,17 +25,17 @@ pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, Se
     }
 }
 
-/// How long a service should keep the message for a device that is off: as long as the code lives.
+/// How long a push service should keep the message for a device that is off: as long as the code is valid.
 pub(super) fn time_left(message: &Message, now: Timestamp) -> Duration {
     message.expires_at.since(now)
 }
 
-/// When the code ends, in seconds since 1970.
+/// When the code expires, in seconds since 1970.
 pub(super) fn expires_at(message: &Message) -> u64 {
     message.expires_at.as_micros() / 1_000_000
 }
 
-/// For the app alone: the code, and the whole text with what is approved. All values are texts, as FCM wants them.
+/// Data for the app alone: the code, and the whole text with what is approved. All values are strings, as FCM requires.
 pub(super) fn data(message: &Message) -> Map<String, Value> {
     let fields = [
         ("code", message.code.expose().to_owned()),

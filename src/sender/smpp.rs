@@ -32,86 +32,76 @@ use self::{
     status::{retry, unknown},
     submission::{Address, submissions},
 };
-use super::transport::tls::Tls;
-pub use super::transport::tls::TlsError;
+use super::{
+    settings::{Means, SenderSettings, SettingError},
+    transport::tls::Tls,
+};
 use crate::{
-    domain::ids::SenderName,
+    domain::{ids::SenderName, recipient::Channel},
     format::secret::SecretText,
     ports::{
-        sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent, receipts::Receipts},
+        sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
         system::{Clock, Entropy},
     },
 };
 
-/// As many messages wait for room in the window at most; others wait outside, each in its time limit.
+/// Messages that may queue for room in the window; further ones wait outside the queue, within their time limits.
 const JOBS_MAX: usize = 64;
 
-/// The message centre and how to talk to it.
+/// A message centre, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct SmppSettings {
-    /// The sender's name in the settings.
+    /// The sender's name in the settings, which its receipts carry.
     pub name: SenderName,
-    /// Its name, which its certificate must carry, or its address.
+    /// Name of the message centre, which its certificate must carry, or its IP address.
     pub host: String,
-    /// Its port.
+    /// TCP port of the message centre.
     pub port: u16,
-    /// Is the connection encrypted?
+    /// Whether the connection is encrypted.
     pub tls: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
+    /// PEM file of certificate authorities to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Who we are: at most 15 characters.
+    /// Login name: at most 15 characters.
     pub system_id: String,
-    /// At most 8 characters.
+    /// Password: at most 8 characters.
     pub password: SecretText,
-    /// What kind of client we are, if it wants to know: at most 12 characters.
+    /// System type of the login: at most 12 characters, usually empty.
     pub system_type: String,
-    /// Who the messages are from: a number with its plus, a short code, or a name.
+    /// Originator of the messages: a number with its plus, a short code, or a name.
     pub from: String,
-    /// Deadline of one hand-over, from dialling to the last answer; and how long a single answer may take.
+    /// Time limit of one hand-over, from connecting to the last answer, and of each single answer.
     pub timeout: Duration,
-    /// Most messages that wait for their answers at a time.
+    /// Maximum number of messages that wait for their answers at the same time.
     pub window: u32,
-    /// So much silence, and we ask whether anybody is there.
+    /// Silence after which the connection is tested with `enquire_link`.
     pub enquire_every: Duration,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SmppError {
-    /// The address of the sender has another form.
-    #[error(
-        "from must be a number such as +31612345678, a short code of 3 to 8 digits, or a name of at most 11 characters"
-    )]
-    From,
-    /// It has no room in a login.
-    #[error("{0} must be at most {1} ASCII characters")]
-    Login(&'static str, usize),
-    /// No message could ever be sent.
-    #[error("window must be at least 1")]
-    Window,
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+impl SenderSettings for SmppSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Sms
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Smpp::new(self, means)?))
+    }
 }
 
-/// What the process has for it.
-pub struct SmppMeans {
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Spreads tries in time.
-    pub entropy: Arc<dyn Entropy>,
-    /// Where receipts go.
-    pub receipts: Receipts,
-}
+/// Longest `system_id` (SMPP 3.4 §4.1.5).
+pub const SYSTEM_ID_CHARS_MAX: usize = 15;
+/// Longest `system_type` (SMPP 3.4 §4.1.5).
+pub const SYSTEM_TYPE_CHARS_MAX: usize = 12;
 
-/// Sends over one session that it keeps.
+const NO_ORIGINATOR: &str = "must be a number such as +31612345678, a short code of 3 to 8 digits, or a name of at most 11 characters";
+
+/// Sends text messages over one session, which it keeps open.
 pub struct Smpp {
     centre: Arc<Centre>,
     rules: Arc<Rules>,
     from: Address,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Begins with the first message: settings are looked at where no task can run.
+    /// Made with the first message: settings are also checked without an async runtime.
     jobs: OnceLock<mpsc::Sender<Job>>,
 }
 
@@ -125,26 +115,28 @@ impl Smpp {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: SmppSettings, means: SmppMeans) -> Result<Self, SmppError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &SmppSettings, means: &Means) -> Result<Self, SettingError> {
         if settings.window == 0 {
-            return Err(SmppError::Window);
+            return Err(SettingError::new("window", "is 0, and must be at least 1"));
         }
+        let from = Address::parse(&settings.from)
+            .ok_or_else(|| SettingError::new("from", NO_ORIGINATOR))?;
+        let tls = settings
+            .tls
+            .then(|| Tls::new(&settings.host, settings.ca_file.as_deref()));
         let centre = Centre {
-            tls: settings
-                .tls
-                .then(|| Tls::new(&settings.host, settings.ca_file.as_deref()))
-                .transpose()?,
+            tls: tls.transpose()?,
             system_id: login("system_id", &settings.system_id)?,
-            password: login("the password", settings.password.expose())?,
+            password: login("password_file", settings.password.expose())?,
             system_type: login("system_type", &settings.system_type)?,
             timeout: settings.timeout,
-            host: settings.host,
+            host: settings.host.clone(),
             port: settings.port,
         };
         let rules = Rules {
-            name: settings.name,
-            receipts: means.receipts,
+            name: settings.name.clone(),
+            receipts: means.receipts.clone(),
             window: usize::try_from(settings.window).unwrap_or(usize::MAX),
             timeout: settings.timeout,
             enquire_every: settings.enquire_every,
@@ -152,9 +144,9 @@ impl Smpp {
         Ok(Self {
             centre: Arc::new(centre),
             rules: Arc::new(rules),
-            from: Address::parse(&settings.from).ok_or(SmppError::From)?,
-            clock: means.clock,
-            entropy: means.entropy,
+            from,
+            clock: means.clock.clone(),
+            entropy: means.entropy.clone(),
             jobs: OnceLock::new(),
         })
     }
@@ -167,7 +159,7 @@ impl Smpp {
                 self.rules.clone(),
                 self.entropy.clone(),
             );
-            // Ends with this sender, which holds the other end of the queue.
+            // The task ends with this sender, which holds the other end of the queue.
             tokio::spawn(
                 Keeper {
                     centre,
@@ -180,7 +172,7 @@ impl Smpp {
         })
     }
 
-    /// Hands one part over.
+    /// Submits one part of a message.
     async fn submit(&self, message: SubmitSm, deadline: Instant) -> Result<Sent, SendError> {
         let claimed = Arc::<AtomicBool>::default();
         let (answer, answered) = oneshot::channel();
@@ -191,12 +183,12 @@ impl Smpp {
         };
         let hand_over = async {
             self.jobs().send(job).await.map_err(|_| retry("closed"))?;
-            // A session that let go of it had written it.
+            // A session that dropped it had written it.
             answered.await.unwrap_or_else(|_| Err(unknown("timeout")))
         };
         match timeout_at(deadline, hand_over).await {
             Ok(answer) => answer,
-            // Whoever claims it first decides whether it goes out.
+            // Whoever claims the job first decides whether it is sent.
             Err(_late) if claimed.swap(true, Ordering::SeqCst) => Err(unknown("timeout")),
             Err(_late) => Err(retry("timeout")),
         }
@@ -230,7 +222,7 @@ impl Sender for Smpp {
     }
 }
 
-/// The parts before this one were taken.
+/// The outcome when an earlier part was accepted: the whole may not simply be repeated.
 fn after_others(error: SendError) -> SendError {
     match error {
         SendError::Retry { after, reason } => SendError::Unknown { after, reason },
@@ -242,12 +234,22 @@ fn after_others(error: SendError) -> SendError {
     }
 }
 
-/// A text of a login: with its end it takes at most `MAX` octets.
+/// Checks the originator of messages.
+///
+/// # Errors
+/// The forms that it may have, as the end of a sentence that begins with its key.
+pub fn check_from(text: &str) -> Result<(), &'static str> {
+    Address::parse(text).map(drop).ok_or(NO_ORIGINATOR)
+}
+
+/// A string of the login, of at most `MAX - 1` characters. Its value is not shown: it may be the password.
 fn login<const MAX: usize>(
     key: &'static str,
     text: &str,
-) -> Result<COctetString<1, MAX>, SmppError> {
-    COctetString::from_string(text.to_owned()).map_err(|_| SmppError::Login(key, MAX - 1))
+) -> Result<COctetString<1, MAX>, SettingError> {
+    COctetString::from_string(text.to_owned()).map_err(|_| {
+        SettingError::new(key, format!("must be at most {} ASCII characters", MAX - 1))
+    })
 }
 
 #[cfg(test)]

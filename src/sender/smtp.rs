@@ -13,16 +13,19 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 
-pub use self::dkim::{DkimError, DkimKey, DkimSettings};
+pub use self::dkim::{DkimKey, DkimSettings};
 use self::{
     dkim::Signer,
     mail::Author,
     pool::Connections,
     server::{Encryption, Server},
 };
-use super::transport::tls::Tls;
-pub use super::transport::tls::TlsError;
+use super::{
+    settings::{Means, SenderSettings, SettingError},
+    transport::tls::Tls,
+};
 use crate::{
+    domain::recipient::Channel,
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -30,8 +33,6 @@ use crate::{
     },
 };
 
-/// The usual deadline of one hand-over, from dialling to the server's last word.
-pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long to wait before the same server is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -42,53 +43,43 @@ pub enum SmtpTls {
     None,
     /// By STARTTLS; a server that does not offer it gets nothing.
     StartTls,
-    /// From the first byte on.
+    /// From the first byte.
     Implicit,
 }
 
-/// The server and how to talk to it.
+/// A mail server, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
-    /// Its name, which its certificate must carry, or its address.
+    /// Name of the server, which its certificate must carry, or its IP address.
     pub host: String,
-    /// Its port.
+    /// TCP port of the server.
     pub port: u16,
-    /// Who the mail is from: `Bank <no-reply@bank.example>` or the address alone.
+    /// Sender of the mails: `Bank <no-reply@bank.example>` or the address alone.
     pub from: String,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
-    /// User name and password, if it wants them.
+    /// User name and password; `None` for no login.
     pub credentials: Option<(String, SecretText)>,
-    /// PEM file of certificate authorities to trust beside those of the system.
+    /// PEM file of certificate authorities to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Deadline of one hand-over, from dialling to the server's last word.
+    /// Time limit of one hand-over, from connecting to the server's last reply.
     pub timeout: Duration,
-    /// Most connections at a time.
+    /// Maximum number of connections at the same time.
     pub pool_max: u32,
-    /// What we call ourselves in EHLO; the machine's name if absent.
+    /// The name in EHLO; the machine's host name if absent.
     pub hello_name: Option<String>,
-    /// Who signs the mails; unsigned if absent.
+    /// The DKIM signatures; `None` leaves mails unsigned.
     pub dkim: Option<DkimSettings>,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SmtpError {
-    /// The sender's address has another form.
-    #[error("from must be an address such as `Bank <no-reply@bank.example>`")]
-    From,
-    /// The name for EHLO has another form.
-    #[error("hello_name must be a host name")]
-    HelloName,
-    /// No connection could ever be made.
-    #[error("pool_max must be at least 1")]
-    PoolMax,
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Mails cannot be signed.
-    #[error(transparent)]
-    Dkim(#[from] DkimError),
+impl SenderSettings for SmtpSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Email
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Smtp::new(self, means.clock.clone())?))
+    }
 }
 
 /// Sends e-mail over connections that it keeps.
@@ -112,36 +103,43 @@ impl Smtp {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
         let from = parse_from(&settings.from)?;
         if settings.pool_max == 0 {
-            return Err(SmtpError::PoolMax);
+            return Err(SettingError::new(
+                "pool_max",
+                "is 0, and must be at least 1",
+            ));
         }
-        let signer = settings
-            .dkim
-            .map(|dkim| Signer::new(dkim, from.email.domain()))
-            .transpose()?;
-        let tls = || Tls::new(&settings.host, settings.ca_file.as_deref());
+        let signer = settings.dkim.as_ref();
+        let signer = signer.map(|dkim| Signer::new(dkim, from.email.domain()));
         let server = Server {
-            encryption: match settings.tls {
-                SmtpTls::None => Encryption::None,
-                SmtpTls::StartTls => Encryption::StartTls(tls()?),
-                SmtpTls::Implicit => Encryption::Implicit(tls()?),
-            },
-            hello: hello(settings.hello_name)?,
-            credentials: settings.credentials,
-            host: settings.host,
+            encryption: encryption(settings)?,
+            hello: hello(settings.hello_name.clone())?,
+            credentials: settings.credentials.clone(),
+            host: settings.host.clone(),
             port: settings.port,
         };
-        let connections = Connections::new(server, settings.pool_max);
         Ok(Self {
-            author: Author { from, signer },
-            connections,
+            author: Author {
+                from,
+                signer: signer.transpose()?,
+            },
+            connections: Connections::new(server, settings.pool_max),
             timeout: settings.timeout,
             clock,
         })
     }
+}
+
+fn encryption(settings: &SmtpSettings) -> Result<Encryption, SettingError> {
+    let tls = || Tls::new(&settings.host, settings.ca_file.as_deref());
+    Ok(match settings.tls {
+        SmtpTls::None => Encryption::None,
+        SmtpTls::StartTls => Encryption::StartTls(tls()?),
+        SmtpTls::Implicit => Encryption::Implicit(tls()?),
+    })
 }
 
 #[async_trait]
@@ -162,7 +160,7 @@ fn retry(reason: &str) -> SendError {
     }
 }
 
-/// The mail may have been taken before the server fell silent.
+/// The server may have accepted the mail before it stopped answering.
 fn unknown(reason: &str) -> SendError {
     SendError::Unknown {
         after: RETRY_AFTER,
@@ -189,33 +187,44 @@ fn give_up(reason: &str) -> SendError {
     }
 }
 
-fn parse_from(text: &str) -> Result<Mailbox, SmtpError> {
-    let mailbox: Mailbox = text.parse().map_err(|_| SmtpError::From)?;
-    // An address beyond ASCII would need SMTPUTF8, which few servers speak.
-    let address: &str = mailbox.email.as_ref();
-    if address.is_ascii() && !text.chars().any(char::is_control) {
-        Ok(mailbox)
-    } else {
-        Err(SmtpError::From)
+fn parse_from(text: &str) -> Result<Mailbox, SettingError> {
+    let mailbox: Option<Mailbox> = text.parse().ok();
+    // An address outside ASCII would need SMTPUTF8, which few servers support.
+    let is_plain = |mailbox: &Mailbox| {
+        let address: &str = mailbox.email.as_ref();
+        address.is_ascii() && !text.chars().any(char::is_control)
+    };
+    mailbox.filter(is_plain).ok_or_else(|| {
+        SettingError::new(
+            "from",
+            format!(
+                "is {text:?}; it must be an ASCII address such as `Bank <no-reply@bank.example>`"
+            ),
+        )
+    })
+}
+
+/// The name of the settings, or the machine's; an address in brackets if the machine has none (RFC 5321 §4.1.3).
+fn hello(name: Option<String>) -> Result<String, SettingError> {
+    match name {
+        Some(name) if is_host_name(&name) => Ok(name),
+        Some(name) => Err(SettingError::new(
+            "hello_name",
+            format!("is {name:?}; it must be a host name"),
+        )),
+        None => {
+            let of_machine = hostname::get()
+                .ok()
+                .and_then(|name| name.into_string().ok());
+            let usable = of_machine.filter(|name| is_host_name(name));
+            Ok(usable.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
+        }
     }
 }
 
-/// The name of the settings, or the machine's; an address in brackets where that is no name (RFC 5321 §4.1.3).
-fn hello(name: Option<String>) -> Result<String, SmtpError> {
-    let fits = |name: &String| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
-    };
-    if let Some(name) = name {
-        return Some(name).filter(fits).ok_or(SmtpError::HelloName);
-    }
-    let of_machine = hostname::get()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .filter(fits);
-    Ok(of_machine.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
+fn is_host_name(name: &str) -> bool {
+    let is_label = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+    !name.is_empty() && name.bytes().all(is_label)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod signature;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::{
@@ -14,8 +14,9 @@ use url::form_urlencoded::Serializer;
 use self::signature::{Credentials, date};
 use super::{
     http::{is_busy, refusal},
+    settings::{Means, SenderSettings, SettingError},
     transport::http::{
-        Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, host_and_port,
+        Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, host_and_port,
         next_sender,
     },
 };
@@ -29,49 +30,42 @@ use crate::{
 };
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
-/// The longest text that SNS takes.
+/// The longest text that SNS accepts.
 const TEXT_CHARS_MAX: usize = 1600;
 
-/// The account, and how it knows us.
+/// An account of Amazon SNS, and how we authenticate to it.
 #[derive(Clone, Debug)]
 pub struct SnsSettings {
     /// The region that sends: `eu-central-1`.
     pub region: String,
-    /// The name of the access key.
+    /// The access key's id.
     pub access_key_id: SecretText,
-    /// The access key.
+    /// The access key's secret.
     pub secret_access_key: SecretText,
-    /// Of credentials that end by themselves.
+    /// The session token of temporary credentials.
     pub session_token: Option<SecretText>,
-    /// Who the message is from, where networks show it: 1 to 11 letters and digits.
+    /// Originator of the messages, where networks show it: 1 to 11 letters and digits.
     pub sender_id: Option<String>,
-    /// Where the API is.
+    /// The base URL of the API.
     pub base_url: String,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// May it be called without encryption?
-    pub plain: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
-    pub timeout: Duration,
+    /// How the API is reached.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SnsError {
-    /// A credential does not fit into a header.
-    #[error("{0} holds characters that a header cannot carry")]
-    Credentials(&'static str),
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
+impl SenderSettings for SnsSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Sms
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Sns::new(self, means.clock.clone())?))
+    }
 }
 
 /// Sends SMS by Amazon SNS.
 pub struct Sns {
     url: String,
-    /// As it is signed: with its port, if that is not the usual one.
+    /// The host as it is signed: with its port, if that is not the default.
     host: String,
     sender_id: Option<String>,
     credentials: Credentials,
@@ -84,36 +78,28 @@ impl Sns {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: SnsSettings, clock: Arc<dyn Clock>) -> Result<Self, SnsError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &SnsSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
         let url = format!("{}/", settings.base_url.trim_end_matches('/'));
-        let targets =
-            Targets::of(&url, settings.allow_hosts, settings.plain).map_err(OutgoingError::Url)?;
-        let session_token = settings.session_token.map(|token| {
-            let mut value = HeaderValue::from_str(token.expose())
-                .map_err(|_| SnsError::Credentials("session_token_file"))?;
-            value.set_sensitive(true);
-            Ok::<_, SnsError>(value)
-        });
-        if HeaderValue::from_str(settings.access_key_id.expose()).is_err() {
-            return Err(SnsError::Credentials("access_key_id_file"));
-        }
+        let targets = Targets::of("base_url", &url, &settings.connection)?;
+        let host = host_and_port(&url).map_err(|refused| SettingError::new("base_url", refused))?;
+        let session_token = settings.session_token.as_ref();
+        // The id is part of a header too.
+        header("access_key_id_file", &settings.access_key_id)?;
         Ok(Self {
-            host: host_and_port(&url).map_err(OutgoingError::Url)?,
+            host,
             url,
-            sender_id: settings.sender_id,
+            sender_id: settings.sender_id.clone(),
             credentials: Credentials {
-                key_id: settings.access_key_id,
-                secret: settings.secret_access_key,
-                region: settings.region,
+                key_id: settings.access_key_id.clone(),
+                secret: settings.secret_access_key.clone(),
+                region: settings.region.clone(),
                 service: "sns",
             },
-            session_token: session_token.transpose()?,
-            outgoing: Outgoing::new(Settings {
-                targets,
-                ca_file: settings.ca_file,
-                timeout: settings.timeout,
-            })?,
+            session_token: session_token
+                .map(|token| header("session_token_file", token))
+                .transpose()?,
+            outgoing: Outgoing::new(targets, &settings.connection)?,
             clock,
         })
     }
@@ -146,7 +132,7 @@ impl Sns {
             .append_pair("Version", "2010-03-31")
             .append_pair("PhoneNumber", message.recipient.expose())
             .append_pair("Message", &message.content.text);
-        // Transactional: for the best chance of arriving, not for the least cost.
+        // Transactional messages get the best chance of arriving, instead of the lowest cost.
         let attributes = [
             ("AWS.SNS.SMS.SMSType", Some("Transactional")),
             ("AWS.SNS.SMS.SenderID", self.sender_id.as_deref()),
@@ -179,6 +165,13 @@ impl Sender for Sns {
     }
 }
 
+fn header(key: &str, secret: &SecretText) -> Result<HeaderValue, SettingError> {
+    let mut value = HeaderValue::from_str(secret.expose())
+        .map_err(|_| SettingError::new(key, "holds characters that a header cannot carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
     let body = reply
         .body
@@ -186,7 +179,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         .ok_or_else(|| next_sender("oversized_reply"))?;
     let xml = std::str::from_utf8(body).unwrap_or_default();
     if reply.status.is_success() {
-        // An answer without an id is not Amazon's.
+        // A success without a message id is not Amazon's.
         let id = element(xml, "PublishResponse", "MessageId")
             .ok_or_else(|| next_sender("malformed_reply"))?;
         return Ok(Sent {
@@ -201,7 +194,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             | "InternalError"
             | "InternalFailure"
             | "ServiceUnavailable" => again("busy", reply.retry_after),
-            // Of the other parameters the settings give the values.
+            // The other parameters come from the settings.
             "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid"
                 if xml.contains("PhoneNumber") =>
             {
@@ -223,7 +216,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     )
 }
 
-/// The text of the one element of this name, in a document with this root; `None` where it is not exactly one plain text.
+/// The text of the only element of this name in a document with this root; `None` unless it is exactly one plain text.
 fn element<'a>(xml: &'a str, root: &str, name: &str) -> Option<&'a str> {
     let document = xml.trim_start();
     let document = if document.starts_with("<?xml") {

@@ -1,4 +1,4 @@
-//! Connections to providers: HTTP with judged addresses, TLS, peers that are not trusted.
+//! Connections to providers: HTTP to checked addresses, TLS, gRPC peers.
 
 pub mod addresses;
 pub mod http;

@@ -39,7 +39,6 @@ const LAYERS: &[Layer] = &[
         &[
             "aws_lc_rs",
             "base64",
-            "bs58",
             "hex",
             "subtle",
             "thiserror",
@@ -53,7 +52,6 @@ const LAYERS: &[Layer] = &[
         &[
             "aws_lc_rs",
             "base64",
-            "bs58",
             "email_address",
             "hex",
             "idna",
@@ -118,6 +116,7 @@ const LAYERS: &[Layer] = &[
             "base64",
             "hex",
             "jiff",
+            "jsonwebtoken",
             "metrics",
             "minijinja",
             "serde",
@@ -149,7 +148,6 @@ const LAYERS: &[Layer] = &[
             "tokio",
             "tokio_util",
             "tracing",
-            "zeroize",
         ],
     ),
     // Plug-ins are called by the public protos.
@@ -165,6 +163,7 @@ const LAYERS: &[Layer] = &[
             "hostname",
             "httpdate",
             "jiff",
+            "jsonwebtoken",
             "lettre",
             "reqwest",
             "rusmpp",
@@ -185,15 +184,19 @@ const LAYERS: &[Layer] = &[
         &["format", "domain", "ports"],
         &["async_trait", "aws_lc_rs", "tokio", "tracing", "zeroize"],
     ),
+    // A setting is defined once, by who uses it: config sees the settings types of all layers and builds them. None of
+    // them sees config, so there is no circle. Those who do see it (app, cli, keys, telemetry) have no settings of their own.
     layer(
         "config",
-        &["format", "domain", "ports"],
-        &["config", "hex", "tracing_subscriber"],
+        &[
+            "format", "domain", "ports", "service", "message", "grpc", "http", "store", "sender",
+        ],
+        &["config", "hex", "thiserror", "tracing_subscriber"],
     ),
     layer(
         "keys",
         &["format", "domain", "config"],
-        &["aws_lc_rs", "bs58", "hex", "thiserror", "zeroize"],
+        &["aws_lc_rs", "hex", "thiserror", "zeroize"],
     ),
     layer(
         "telemetry",

@@ -1,14 +1,11 @@
-//! `[guard]`: what becomes of messages where few codes come back.
+//! `[guard]`: protection against SMS pumping.
 
 use std::time::Duration;
 
+use super::numbers::countries;
 use crate::{
     config::Table,
-    domain::{
-        ids::Invalid,
-        limit::pumping::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
-        recipient::number::Country,
-    },
+    domain::limit::pumping::{BUDGET_MAX, Guard, Mode, RESERVE_MAX},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,13 +14,7 @@ const LEAK_H_MAX: u64 = 168;
 
 pub(in crate::config) fn guard(mut table: Table<'_>) -> Guard {
     let modes = [Mode::Off, Mode::RecordOnly, Mode::Enforce].map(|mode| (mode.as_str(), mode));
-    let mut exempt = std::collections::BTreeSet::new();
-    for name in table.list("exempt").unwrap_or_default() {
-        match Country::parse(&name) {
-            Ok(country) => drop(exempt.insert(country)),
-            Err(Invalid(what)) => table.mistake("exempt", format!("{name:?} {what}")),
-        }
-    }
+    let exempt = countries(&mut table, "exempt").unwrap_or_default();
     let guard = Guard {
         mode: table.word("mode", &modes, Mode::RecordOnly),
         budget: table.small("budget", 50, &(1..=BUDGET_MAX.into())),

@@ -1,4 +1,4 @@
-//! `[quotas]`: how many messages and starts there may be, over all processes.
+//! `[quotas]`: how many messages and starts are allowed, over all processes.
 
 use crate::{
     config::Table,
@@ -8,12 +8,12 @@ use crate::{
     },
 };
 
-/// The most of a period; with the shortest period one in a microsecond, which is as fine as quotas count.
+/// The largest count; with the shortest period it is one per microsecond, which is as fine as quotas count.
 const COUNT_MAX: u64 = 1_000_000;
-/// A week: what is counted longer fills the store with buckets.
+/// A week: longer periods would fill the store with counters.
 const PERIOD_S_MAX: u64 = 7 * 86_400;
 
-/// Count and period in seconds; none of money, which has budgets of its own. Why these: `default.toml`.
+/// The default count and period in seconds, explained in `default.toml`; `None` for money, which has budgets of its own.
 pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
     Some(match dimension {
         Dimension::Recipient => (5, 600),

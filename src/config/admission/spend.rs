@@ -1,4 +1,4 @@
-//! `[spend]`: what messages cost, and how much may be spent.
+//! `[spend]`: what messages cost, and what each tenant may spend.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,7 @@ use crate::{
 
 impl Spend {
     pub(in crate::config) fn read(mut table: Table<'_>) -> Self {
-        let currency = table.parsed("currency", |text| {
-            let fits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
-            if fits {
-                Ok(text.to_owned())
-            } else {
-                Err("must be the three capital letters of a currency, such as EUR")
-            }
-        });
+        let currency = table.parsed("currency", currency);
         let spend = Self {
             currency: currency.unwrap_or_default(),
             costs: costs(table.table("costs")),
@@ -32,6 +25,14 @@ impl Spend {
     }
 }
 
+fn currency(text: &str) -> Result<String, &'static str> {
+    if text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be the three capital letters of a currency, such as EUR")
+    }
+}
+
 /// The budgets of one tenant.
 pub(in crate::config) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets {
     let budgets = budgets_of(&mut table, spend);
@@ -39,18 +40,21 @@ pub(in crate::config) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets
     budgets
 }
 
-/// A budget that no message fits into would stop all of them; one without costs would stop none.
+/// The two budgets. One that no message fits into would stop all messages; one without costs would stop none.
 fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
-    let dearest = spend.costs.values().max().copied().unwrap_or_default();
+    let highest = spend.costs.values().max().copied().unwrap_or_default();
     let mut amount = |key: &str| {
         let amount = table.amount(key, Money::default());
-        if amount > Money::default() && dearest == Money::default() {
+        if amount > Money::default() && highest == Money::default() {
             table.mistake(
                 key,
-                "needs costs: without [spend.costs] nothing costs anything",
+                "needs [spend.costs], because without them every message is free",
             );
-        } else if amount > Money::default() && amount < dearest {
-            table.mistake(key, "must not be less than the dearest message costs");
+        } else if amount > Money::default() && amount < highest {
+            table.mistake(
+                key,
+                "must not be less than the cost of the most expensive message",
+            );
         }
         amount
     };
@@ -60,7 +64,7 @@ fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     }
 }
 
-/// `sms`, and `"sms.DE"` for the numbers of one country.
+/// The costs by channel, and by country: `sms`, and `"sms.DE"` for the numbers of one country.
 fn costs(mut table: Table<'_>) -> BTreeMap<(Channel, Option<Country>), Money> {
     let mut costs = BTreeMap::new();
     for (name, text) in table.pairs() {
@@ -73,11 +77,13 @@ fn costs(mut table: Table<'_>) -> BTreeMap<(Channel, Option<Country>), Money> {
             Channel::from_name(channel),
             country.map(Country::parse).transpose(),
         ) {
-            (None, _) => Err("must begin with a channel: email, sms, voice, whatsapp".to_owned()),
-            (Some(Channel::Email), Ok(Some(_))) => {
-                Err("must name no country: an e-mail address is of none".to_owned())
+            (None, _) => {
+                Err("must begin with a channel: email, sms, voice, whatsapp, push".to_owned())
             }
-            (_, Err(Invalid(what))) => Err(format!("the country {what}")),
+            (Some(Channel::Email), Ok(Some(_))) => {
+                Err("must name no country, because an e-mail address has none".to_owned())
+            }
+            (_, Err(Invalid(what))) => Err(format!("has a country that {what}")),
             (Some(channel), Ok(country)) => Ok((channel, country)),
         };
         let cost = Money::parse(&text).map_err(|Invalid(what)| what.to_owned());

@@ -1,4 +1,4 @@
-//! What was read of the settings so far: every mistake, and every value that holds.
+//! What was read of the settings so far: every mistake, and every value in effect.
 
 use std::{
     cell::RefCell,
@@ -6,41 +6,81 @@ use std::{
     fmt::{self, Display, Write as _},
 };
 
+use crate::config::Profile;
+
 /// A mistake in the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
-    /// The key's path; empty for the file as a whole.
+    /// The path of the key as the operator writes it; empty for the file as a whole.
     pub key: String,
-    /// What is wrong, and what is allowed.
+    /// What was found and what is allowed, as the end of a sentence that begins with the key.
     pub what: String,
 }
 
-/// All mistakes of the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// All mistakes of the settings, sorted by key, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    /// Adds more mistakes.
+    pub fn add(&mut self, more: impl IntoIterator<Item = Mistake>) {
+        self.0.extend(more);
+        self.0.sort();
+        self.0.dedup();
+    }
+
+    /// Whether one of them concerns this table, or a key below it.
+    #[must_use]
+    pub fn concern(&self, table: &str) -> bool {
+        self.0.iter().any(|mistake| mistake.is_within(table))
+    }
+}
+
+impl Mistake {
+    fn is_within(&self, table: &str) -> bool {
+        let rest = self.key.strip_prefix(table);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
 
 impl Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} mistake(s) in the settings:", self.0.len())?;
+        match self.0.len() {
+            1 => write!(f, "1 mistake in the settings:")?,
+            count => write!(f, "{count} mistakes in the settings:")?,
+        }
         for Mistake { key, what } in &self.0 {
             if key.is_empty() {
-                write!(f, "\n  {what}")?
+                write!(f, "\n  {what}")?;
             } else {
-                write!(f, "\n  {key}: {what}")?
+                write!(f, "\n  {key}: {what}")?;
             }
         }
         Ok(())
     }
 }
 
-/// What was read so far: mistakes, and each key with the value that holds.
-#[derive(Default)]
+/// What was read so far: mistakes, and each key with its value in effect.
 pub(in crate::config) struct Book {
+    profile: Profile,
     mistakes: RefCell<Vec<Mistake>>,
     effective: RefCell<BTreeMap<String, Vec<(String, String)>>>,
 }
 
 impl Book {
+    /// An empty book for the settings of this profile.
+    pub(in crate::config) fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            mistakes: RefCell::default(),
+            effective: RefCell::default(),
+        }
+    }
+
+    pub(in crate::config) fn profile(&self) -> Profile {
+        self.profile
+    }
+
     pub(in crate::config) fn mistake(&self, key: &str, what: impl Display) {
         self.mistakes.borrow_mut().push(Mistake {
             key: key.to_owned(),
@@ -55,7 +95,13 @@ impl Book {
             .any(|mistake| mistake.key == key)
     }
 
-    /// A table was read, with or without keys.
+    /// Whether a table or a key below it has a mistake.
+    pub(in crate::config) fn is_mistaken_within(&self, table: &str) -> bool {
+        let mistakes = self.mistakes.borrow();
+        mistakes.iter().any(|mistake| mistake.is_within(table))
+    }
+
+    /// Records that a table was read, with or without keys.
     pub(in crate::config) fn note_table(&self, table: &str) {
         self.effective
             .borrow_mut()
@@ -63,7 +109,7 @@ impl Book {
             .or_default();
     }
 
-    /// A key was read, and this holds.
+    /// Records the value of a key that is in effect.
     pub(in crate::config) fn note(&self, table: &str, key: &str, literal: String) {
         self.effective
             .borrow_mut()
@@ -76,7 +122,7 @@ impl Book {
         self.mistakes.into_inner()
     }
 
-    /// Everything that was read, as TOML.
+    /// Everything that was read, as TOML; secrets are files, so only their paths are shown.
     pub(in crate::config) fn effective(&self) -> String {
         let mut text = String::new();
         for (table, keys) in self.effective.borrow().iter() {

@@ -5,7 +5,7 @@ use config::{Value, ValueKind};
 use super::{Table, spelling::literal};
 use crate::domain::{ids::Invalid, limit::spend::Money};
 
-/// A text or a number as it was written. TOML makes a binary number of a decimal one; its shortest form is the decimal again.
+/// A text or a number as it was written. TOML turns a decimal number into a binary one; its shortest form is the decimal again.
 fn written(value: &Value) -> Option<String> {
     match &value.kind {
         ValueKind::String(text) => Some(text.clone()),
@@ -15,14 +15,14 @@ fn written(value: &Value) -> Option<String> {
     }
 }
 
-impl<'a> Table<'a> {
-    /// An amount of money; the default where there is none.
+impl Table<'_> {
+    /// An amount of money, or the default if there is none.
     pub(in crate::config) fn amount(&mut self, key: &str, default: Money) -> Money {
         let Some(value) = self.take(key) else {
             return default;
         };
         match written(&value)
-            .ok_or(Invalid("must be an amount"))
+            .ok_or(Invalid("must be an amount, such as 12.50"))
             .and_then(|text| Ok((Money::parse(&text)?, text)))
         {
             Ok((amount, text)) => {
@@ -49,10 +49,5 @@ impl<'a> Table<'a> {
             }
         }
         pairs
-    }
-
-    /// A table within this one, if it is there.
-    pub(in crate::config) fn optional_table(&mut self, key: &str) -> Option<Table<'a>> {
-        self.values.contains_key(key).then(|| self.table(key))
     }
 }

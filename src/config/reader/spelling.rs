@@ -1,8 +1,8 @@
-//! How settings are spelled: values as TOML, and keys that are nearly right.
+//! The spelling of settings: values as TOML, and keys that are nearly right.
 
 use std::fmt::Write as _;
 
-/// A text as TOML.
+/// A text as a TOML string.
 pub(in crate::config) fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -19,7 +19,7 @@ pub(in crate::config) fn literal(text: &str) -> String {
     out
 }
 
-/// One character more, less or other.
+/// Whether two keys differ by one character: added, missing or changed.
 pub(in crate::config) fn is_near(known: &str, given: &str) -> bool {
     let (short, long) = if known.len() <= given.len() {
         (known, given)

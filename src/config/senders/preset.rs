@@ -1,31 +1,50 @@
-//! Providers that are known by name: requests and answers are data, and an operator gives what is their own.
+//! Presets: providers that are known by name. Their requests and answers are data, and the operator adds what is his own.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use config::{Config, File, FileFormat};
 
 use super::{
-    super::{Table, reader::book::Book},
-    http::{Connection, HttpAuth, HttpRequest, HttpSender, answers, request},
+    super::{Profile, Table, reader::book::Book},
+    ConfiguredSender, Section, connection,
+    http::{answers, configured, request},
     receipts::Receipts,
 };
-use crate::domain::recipient::Channel;
+use crate::{
+    domain::recipient::Channel,
+    format::secret::SecretText,
+    sender::http::{Auth, HttpSettings, RequestSettings},
+};
 
-/// The name of each, and its file.
-pub(super) const PRESETS: [(&str, &str); 6] = [
-    ("twilio", include_str!("presets/twilio.toml")),
-    ("vonage", include_str!("presets/vonage.toml")),
-    ("vonage_voice", include_str!("presets/vonage_voice.toml")),
-    ("messagebird", include_str!("presets/messagebird.toml")),
-    ("infobip", include_str!("presets/infobip.toml")),
-    (
-        "whatsapp_cloud",
-        include_str!("presets/whatsapp_cloud.toml"),
-    ),
-];
+/// The need of a channel whose provider calls us during a call: verified calls.
+const RECEIPTS: &str = "receipts";
+
+pub(super) fn twilio(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/twilio.toml"), section)
+}
+
+pub(super) fn vonage(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/vonage.toml"), section)
+}
+
+pub(super) fn vonage_voice(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/vonage_voice.toml"), section)
+}
+
+pub(super) fn messagebird(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/messagebird.toml"), section)
+}
+
+pub(super) fn infobip(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/infobip.toml"), section)
+}
+
+pub(super) fn whatsapp_cloud(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    preset(include_str!("presets/whatsapp_cloud.toml"), section)
+}
 
 /// Reads an operator's section for a preset.
-pub(super) fn preset(source: &str, row: &mut Table<'_>, public: bool) -> Option<HttpSender> {
+fn preset(source: &str, section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let values = Config::builder()
         .add_source(File::from_str(source, FileFormat::Toml))
         .build()
@@ -33,14 +52,15 @@ pub(super) fn preset(source: &str, row: &mut Table<'_>, public: bool) -> Option<
         .cache
         .into_table()
         .ok()?;
-    let book = Book::default();
-    let read = read(Table::root(values, &book), row, public);
-    // They are part of the program, and a test reads them all.
+    let book = Book::new(Profile::Production);
+    let sender = read(Table::root(values, &book), section);
+    // Presets are part of the program, and a test reads them all.
     debug_assert!(book.into_mistakes().is_empty(), "the preset is right");
-    read
+    sender
 }
 
-fn read(mut preset: Table<'_>, row: &mut Table<'_>, public: bool) -> Option<HttpSender> {
+fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    let row = &mut section.row;
     let base_url = match preset.text("base_url") {
         Some(default) => Some(row.text("base_url").unwrap_or(default)),
         None => row.required("base_url"),
@@ -50,49 +70,54 @@ fn read(mut preset: Table<'_>, row: &mut Table<'_>, public: bool) -> Option<Http
     let mut of_answers = preset.table("answers");
     let answers = answers(&mut of_answers);
     of_answers.finish();
-    let connection = Connection::read(row);
-    let receipts = Receipts::of_preset(
-        preset.table("receipts"),
-        row,
-        public,
-        auth.as_ref().and_then(secret_file),
-    );
-    let has = |key: &str| parameters.contains_key(key) || (key == RECEIPTS && receipts.is_some());
-    let (requests, lacks) = requests(
-        preset.table("channels"),
-        base_url?.trim_end_matches('/'),
-        has,
-    );
+    let connection = connection(row);
+    let secret = auth.as_ref().and_then(secret);
+    let receipts = Receipts::of_preset(preset.table("receipts"), section, secret);
+    let channels = channels(preset.table("channels"));
     preset.finish();
-    if requests.is_empty() {
-        row.mistake_here("has not all keys of any channel; see the comments of its preset");
+    let base_url = base_url.unwrap_or_default();
+    let (mut requests, mut missing) = (BTreeMap::new(), BTreeMap::new());
+    for (name, PresetChannel { needs, mut request }) in channels {
+        let lacking = lacking(needs, &parameters, receipts.is_some());
+        if lacking.is_empty() {
+            request.url.insert_str(0, base_url.trim_end_matches('/'));
+            requests.insert(name, request);
+        } else {
+            missing.insert(name, lacking);
+        }
     }
-    Some(HttpSender {
+    if requests.is_empty() {
+        let keys: Vec<&str> = missing.values().map(String::as_str).collect();
+        let what = format!("carries no channel; set {}", keys.join(", or "));
+        section.row.mistake_here(what);
+    }
+    let settings = HttpSettings {
         requests,
+        missing,
+        url_key: "base_url",
         parameters,
         auth: auth?,
         answers,
+        addresses: None,
         connection,
-        receipts,
-        lacks,
-    })
+    };
+    Some(configured(section, settings, receipts))
 }
 
-/// What a channel needs whose provider calls us in the middle: a proof of who calls.
-const RECEIPTS: &str = "receipts";
-
-fn secret_file(auth: &HttpAuth) -> Option<PathBuf> {
-    match auth {
-        HttpAuth::Basic { password_file, .. } => Some(password_file.clone()),
-        HttpAuth::Header { token_file, .. } => Some(token_file.clone()),
-        HttpAuth::Application {
-            private_key_file, ..
-        } => Some(private_key_file.clone()),
-        HttpAuth::None => None,
+/// The keys that are missing before a channel with these needs can be carried; empty if none.
+fn lacking(needs: Vec<String>, set: &BTreeMap<String, String>, receipts: bool) -> String {
+    let mut lacking = Vec::new();
+    for key in needs {
+        if key != RECEIPTS && !set.contains_key(&key) {
+            lacking.push(key);
+        } else if key == RECEIPTS && !receipts {
+            lacking.push("http.public_url and receipts".to_owned());
+        }
     }
+    lacking.join(", ")
 }
 
-/// The operator's own values, which the templates name.
+/// The operator's own values, which the templates use.
 fn parameters(preset: &mut Table<'_>, row: &mut Table<'_>) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
     for key in preset.list("required").unwrap_or_default() {
@@ -104,61 +129,63 @@ fn parameters(preset: &mut Table<'_>, row: &mut Table<'_>) -> BTreeMap<String, S
     parameters
 }
 
+/// How the provider authenticates us: by user name, by the key of an application, or by a header.
 fn auth(
     preset: &mut Table<'_>,
     row: &mut Table<'_>,
     parameters: &BTreeMap<String, String>,
-) -> Option<HttpAuth> {
-    let secret = preset.required("secret")?;
-    let file = row.required(&secret).map(PathBuf::from);
-    let username = preset
-        .text("username")
-        .map(|key| parameters.get(&key).cloned());
-    let application = preset
-        .text("application")
-        .map(|key| parameters.get(&key).cloned());
+) -> Option<Auth> {
+    let file = preset.required("secret")?;
+    let (username, application) = (preset.text("username"), preset.text("application"));
     let (name, prefix) = (preset.text("auth_header"), preset.text("auth_prefix"));
-    match (username, application, name) {
-        (Some(username), ..) => Some(HttpAuth::Basic {
-            username: username?,
-            password_file: file?,
-        }),
-        (None, Some(id), _) => Some(HttpAuth::Application {
-            id: id?,
-            private_key_file: file?,
-        }),
-        (None, None, Some(name)) => Some(HttpAuth::Header {
-            name,
-            prefix: prefix.unwrap_or_default(),
-            token_file: file?,
-        }),
-        (None, None, None) => None,
+    if let Some(key) = application {
+        let private_key = row.required_document(&file);
+        return Some(Auth::Application {
+            id: parameters.get(&key).cloned()?,
+            private_key: private_key?,
+        });
+    }
+    let secret = row.required_secret(&file);
+    if let Some(key) = username {
+        return Some(Auth::Basic {
+            username: parameters.get(&key).cloned()?,
+            password: secret?,
+        });
+    }
+    Some(Auth::Header {
+        name: name?,
+        prefix: prefix.unwrap_or_default(),
+        token: secret?,
+    })
+}
+
+fn secret(auth: &Auth) -> Option<SecretText> {
+    match auth {
+        Auth::Basic { password, .. } => Some(password.clone()),
+        Auth::Header { token, .. } => Some(token.clone()),
+        Auth::Application { private_key, .. } => Some(private_key.clone()),
+        Auth::None => None,
     }
 }
 
-type Requests = BTreeMap<Channel, HttpRequest>;
-type Lacks = BTreeMap<Channel, Vec<String>>;
+/// A channel of a preset.
+struct PresetChannel {
+    /// The keys that the operator must have set.
+    needs: Vec<String>,
+    /// The request, whose URL is the path alone.
+    request: RequestSettings,
+}
 
-/// The requests of the channels whose keys are all there, and what the others lack.
-fn requests(
-    mut channels: Table<'_>,
-    base_url: &str,
-    has: impl Fn(&str) -> bool,
-) -> (Requests, Lacks) {
-    let (mut requests, mut lacks) = (Requests::new(), Lacks::new());
-    for (name, mut road) in channels.named() {
-        let needs = road.list("needs").unwrap_or_default();
-        let path = road.required("path").unwrap_or_default();
-        let request = request(&mut road, format!("{base_url}{path}"));
-        road.finish();
-        let missing: Vec<String> = needs.into_iter().filter(|key| !has(key)).collect();
-        match (Channel::from_name(&name), request) {
-            (Some(channel), Some(request)) if missing.is_empty() => {
-                drop(requests.insert(channel, request))
-            }
-            (Some(channel), _) => drop(lacks.insert(channel, missing)),
-            (None, _) => {}
+fn channels(mut table: Table<'_>) -> BTreeMap<Channel, PresetChannel> {
+    let mut channels = BTreeMap::new();
+    for (name, mut row) in table.named() {
+        let needs = row.list("needs").unwrap_or_default();
+        let path = row.required("path").unwrap_or_default();
+        let request = request(&mut row, path);
+        row.finish();
+        if let (Some(channel), Some(request)) = (Channel::from_name(&name), request) {
+            channels.insert(channel, PresetChannel { needs, request });
         }
     }
-    (requests, lacks)
+    channels
 }

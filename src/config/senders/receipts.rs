@@ -1,138 +1,127 @@
-//! `[senders.NAME.receipts]`: how a provider proves who it is when it tells us what became of a message, and how it is read.
+//! `[senders.NAME.receipts]`: how calls of a provider are verified when it reports what became of a message, and how they
+//! are read.
 
-use std::path::PathBuf;
-
-use super::super::Table;
-use crate::domain::delivery::callback::{Place, Reading, Scheme};
+use super::{super::Table, Section};
+use crate::{
+    domain::delivery::callback::{Place, Reading, Scheme},
+    format::{mac::SharedText, secret::SecretText},
+    http::callbacks::{Receiver, Verifier},
+};
 
 /// The receipts of a sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipts {
-    /// How its calls are signed.
-    pub scheme: Scheme,
-    /// The files of the secrets, each of which is good.
-    pub secret_files: Vec<PathBuf>,
-    /// The user name, for [`Scheme::Basic`].
-    pub username: Option<String>,
-    /// The file of the token that [`Scheme::Meta`] brings when it asks whether the address is ours.
-    pub verify_token_file: Option<PathBuf>,
-    /// How its calls are read.
-    pub reading: Reading,
+pub(super) struct Receipts {
+    /// How the provider signs its calls.
+    pub(super) scheme: Scheme,
+    /// Verifies and reads its calls.
+    pub(super) receiver: Receiver,
 }
 
 impl Receipts {
-    /// Those of a provider that an operator describes.
-    pub(super) fn of_operator(row: &mut Table<'_>, public: bool) -> Option<Self> {
-        let mut section = section(row, public)?;
-        let scheme = section.parsed("scheme", |text| {
-            let found = Scheme::ALL.iter().find(|(name, _)| *name == text);
-            found
-                .map(|(_, scheme)| *scheme)
-                .ok_or("must be one of twilio, vonage, messagebird, meta, basic, standard_webhooks")
-        });
+    /// Those of a provider that the operator describes by settings.
+    pub(super) fn of_provider(section: &mut Section<'_>) -> Option<Self> {
+        let mut table = receipts(section)?;
         // Without a scheme nothing is known of the other keys, so none of them is a mistake.
-        let scheme = scheme?;
-        let reading = reading(&mut section);
-        let receipts = Self::with(&mut section, scheme, reading, None);
-        section.finish();
+        let scheme = table.required_word("scheme", &Scheme::ALL)?;
+        let reading = reading(&mut table);
+        let receipts = Self::read(&mut table, scheme, reading, None);
+        table.finish();
         receipts
     }
 
-    /// Those of a service or process of the operator's own: our form, and secrets of its own.
-    pub(super) fn of_ours(row: &mut Table<'_>, public: bool) -> Option<Self> {
-        let mut section = section(row, public)?;
-        let receipts = Self::with(
-            &mut section,
-            Scheme::StandardWebhooks,
-            Reading::of_ours(),
-            None,
-        );
-        section.finish();
+    /// Those of an operator's own service or process: our form, signed as Standard Webhooks describes.
+    pub(super) fn of_own_service(section: &mut Section<'_>) -> Option<Self> {
+        let mut table = receipts(section)?;
+        let scheme = Scheme::StandardWebhooks;
+        let receipts = Self::read(&mut table, scheme, Reading::of_ours(), None);
+        table.finish();
         receipts
     }
 
-    /// Those of a preset. Where the provider signs with the secret by which it knows us (`secret`), nothing more need be
-    /// set than the public address.
+    /// Those of a preset. If the provider signs with the secret that authenticates us (`secret`), only the public URL needs
+    /// to be set.
     pub(super) fn of_preset(
         mut preset: Table<'_>,
-        row: &mut Table<'_>,
-        public: bool,
-        secret: Option<PathBuf>,
+        section: &mut Section<'_>,
+        secret: Option<SecretText>,
     ) -> Option<Self> {
-        let scheme = preset.word("scheme", &Scheme::ALL, Scheme::StandardWebhooks);
+        let scheme = preset.required_word("scheme", &Scheme::ALL)?;
         let is_shared = preset.switch("secret_is_ours", false);
         let reading = reading(&mut preset);
         preset.finish();
         let secret = secret.filter(|_| is_shared);
-        match section(row, public) {
-            Some(mut section) => {
-                let receipts = Self::with(&mut section, scheme, reading, secret);
-                section.finish();
-                receipts
-            }
-            None => secret.filter(|_| public).map(|secret| Self {
-                scheme,
-                secret_files: vec![secret],
-                username: None,
-                verify_token_file: None,
-                reading,
-            }),
+        if let Some(mut table) = receipts(section) {
+            let receipts = Self::read(&mut table, scheme, reading, secret);
+            table.finish();
+            return receipts;
         }
+        let (secret, _) = (secret?, section.public_url?);
+        let verifier = Verifier::new(scheme, "", &[secret.expose()]).ok()?;
+        Some(Self::new(scheme, verifier, reading, None))
     }
 
-    fn with(
-        section: &mut Table<'_>,
+    /// Reads what all schemes have: the secrets, of which `shared` is the default.
+    fn read(
+        table: &mut Table<'_>,
         scheme: Scheme,
         reading: Reading,
-        secret: Option<PathBuf>,
+        shared: Option<SecretText>,
     ) -> Option<Self> {
-        let given = section
-            .list("secret_files")
-            .unwrap_or_default()
-            .into_iter()
-            .map(PathBuf::from);
-        let secret_files: Vec<PathBuf> = given.collect();
-        let secret_files = if secret_files.is_empty() {
-            Vec::from_iter(secret)
-        } else {
-            secret_files
+        let secrets = match shared {
+            Some(shared) if !table.has("secret_files") => vec![shared],
+            Some(_) | None => table.required_secrets("secret_files"),
         };
-        if secret_files.is_empty() {
-            section.mistake("secret_files", "must name at least one file");
-        }
         let username = match scheme {
-            Scheme::Basic => Some(section.required("username")?),
+            Scheme::Basic => table.required("username")?,
             Scheme::Twilio
             | Scheme::Vonage
             | Scheme::Messagebird
             | Scheme::Meta
-            | Scheme::StandardWebhooks => None,
+            | Scheme::StandardWebhooks => String::new(),
         };
-        let verify_token_file = match scheme {
-            Scheme::Meta => section.text("verify_token_file").map(PathBuf::from),
+        let challenge = match scheme {
+            Scheme::Meta => table.secret("verify_token_file"),
             Scheme::Twilio
             | Scheme::Vonage
             | Scheme::Messagebird
             | Scheme::Basic
             | Scheme::StandardWebhooks => None,
         };
-        Some(Self {
-            scheme,
-            secret_files,
-            username,
-            verify_token_file,
+        if secrets.is_empty() {
+            return None;
+        }
+        let secrets: Vec<&str> = secrets.iter().map(SecretText::expose).collect();
+        match Verifier::new(scheme, &username, &secrets) {
+            Ok(verifier) => Some(Self::new(scheme, verifier, reading, challenge.as_ref())),
+            Err(wrong) => {
+                table.mistake("secret_files", wrong);
+                None
+            }
+        }
+    }
+
+    fn new(
+        scheme: Scheme,
+        verifier: Verifier,
+        reading: Reading,
+        challenge: Option<&SecretText>,
+    ) -> Self {
+        let receiver = Receiver {
+            verifier,
             reading,
-        })
+            challenge: challenge.map(|token| SharedText::new(token.expose())),
+            dialect: None,
+        };
+        Self { scheme, receiver }
     }
 }
 
-/// The operator's section, which is of no use without an address under which providers reach us.
-fn section<'a>(row: &mut Table<'a>, public: bool) -> Option<Table<'a>> {
-    let section = row.table_if_any("receipts")?;
-    if !public {
-        section.mistake_here("needs http.public_url, the address that the provider calls");
+/// The operator's table, which needs a URL under which providers call us.
+fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
+    let table = section.row.table_if_any("receipts")?;
+    if section.public_url.is_none() {
+        table.mistake_here("needs http.public_url, the URL that the provider calls");
     }
-    Some(section)
+    Some(table)
 }
 
 fn reading(table: &mut Table<'_>) -> Reading {
@@ -142,34 +131,31 @@ fn reading(table: &mut Table<'_>) -> Reading {
         ("query", Place::Query),
     ];
     let ours = Reading::of_ours();
-    let list = |table: &mut Table<'_>, key, default| table.list(key).unwrap_or(default);
-    let reading = Reading {
+    Reading {
         place: table.word("body", &places, Place::Json),
-        items: table.text("items"),
-        status: list(table, "status", ours.status),
-        reference: list(table, "reference", ours.reference),
-        error: list(table, "error", ours.error),
-        sent: list(table, "sent", ours.sent),
-        delivered: list(table, "delivered", ours.delivered),
-        undelivered: list(table, "undelivered", ours.undelivered),
-    };
-    let pointers = [
-        ("status", &reading.status),
-        ("reference", &reading.reference),
-        ("error", &reading.error),
-    ];
-    for (key, _) in pointers
-        .iter()
-        .filter(|(_, all)| all.iter().any(|pointer| !pointer.starts_with('/')))
-    {
-        table.mistake(key, "must be JSON pointers such as /data/status");
+        items: table.parsed_if_any("items", items),
+        status: pointers(table, "status", ours.status),
+        reference: pointers(table, "reference", ours.reference),
+        error: pointers(table, "error", ours.error),
+        sent: table.list("sent").unwrap_or(ours.sent),
+        delivered: table.list("delivered").unwrap_or(ours.delivered),
+        undelivered: table.list("undelivered").unwrap_or(ours.undelivered),
     }
-    if reading
-        .items
-        .as_ref()
-        .is_some_and(|items| !items.starts_with('/'))
-    {
-        table.mistake("items", "must be a JSON pointer such as /results/*");
+}
+
+fn items(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a JSON pointer such as /results/*")
     }
-    reading
+}
+
+fn pointers(table: &mut Table<'_>, key: &str, default: Vec<String>) -> Vec<String> {
+    let pointers = table.list(key).unwrap_or(default);
+    for wrong in pointers.iter().filter(|pointer| !pointer.starts_with('/')) {
+        let what = "each must be a JSON pointer such as /data/status";
+        table.mistake(key, format!("has {wrong:?}; {what}"));
+    }
+    pointers
 }

@@ -1,12 +1,9 @@
 //! The hook, right and wrong.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use super::{PRODUCTION, keys_of, with};
-use crate::{
-    config::{HookKind, HookSettings},
-    domain::recipient::Channel,
-};
+use crate::{domain::recipient::Channel, sender::operator::hook::HookCall};
 
 const HTTP: &str =
     "[hook]\nkind = \"http\"\nurl = \"https://h.example\"\nsecret_files = [\"/k/a\"]\n";
@@ -14,21 +11,21 @@ const GRPC: &str = "[hook]\nkind = \"grpc\"\naddress = \"unix:/run/hook.sock\"\n
 
 #[test]
 fn chan_05_a_hook_is_read_and_asked_about_all_channels_unless_it_says_less() {
-    assert_eq!(with("", &[]).unwrap().hook, None);
-    let kind = HookKind::Http {
-        url: "https://h.example".to_owned(),
-        secret_files: vec![PathBuf::from("/k/a")],
-        allow_hosts: Vec::new(),
-    };
-    let expected = HookSettings {
-        kind,
-        channels: Channel::ALL.to_vec(),
-        ca_file: None,
-        timeout: Duration::from_millis(500),
-        allow_without_answer: false,
-    };
+    assert!(with("", &[]).unwrap().hook.is_none());
     let settings = with(&format!("{HTTP}default = \"deny\"\n"), &[]).unwrap();
-    assert_eq!(settings.hook.as_ref(), Some(&expected));
+    let hook = settings.hook.as_ref().unwrap();
+    let HookCall::Http(signed) = &hook.call else {
+        panic!("by webhooks")
+    };
+    assert_eq!(
+        (signed.url.as_str(), signed.secrets.len()),
+        ("https://h.example", 1)
+    );
+    assert_eq!(
+        (hook.channels.as_slice(), hook.call.timeout()),
+        (Channel::ALL.as_slice(), Duration::from_millis(500))
+    );
+    assert!(!hook.allow_without_answer);
     assert_eq!(
         with(settings.effective(), &[]).unwrap().effective(),
         settings.effective()
@@ -40,15 +37,17 @@ fn chan_05_a_hook_is_read_and_asked_about_all_channels_unless_it_says_less() {
     )
     .unwrap();
     let hook = settings.hook.unwrap();
+    let HookCall::Grpc(peer) = &hook.call else {
+        panic!("over gRPC")
+    };
+    assert_eq!(peer.address, "unix:/run/hook.sock");
+    assert!(peer.token.is_none());
     assert_eq!(
-        hook.kind,
-        HookKind::Grpc {
-            address: "unix:/run/hook.sock".to_owned(),
-            token_file: None
-        }
-    );
-    assert_eq!(
-        (hook.channels, hook.timeout, hook.allow_without_answer),
+        (
+            hook.channels,
+            hook.call.timeout(),
+            hook.allow_without_answer
+        ),
         (vec![Channel::Email], Duration::from_millis(50), true)
     );
 }

@@ -7,7 +7,7 @@ use crate::domain::{
     recipient::{Channel, Recipient, number::NumberType},
 };
 
-/// A production file with a road to numbers, and no country.
+/// A production file with a route for SMS, and no country.
 fn by_sms() -> String {
     let sms = "[senders.p]\nkind = \"vonage\"\napi_key = \"k\"\napi_secret_file = \"/k/s\"\nfrom = \"Bank\"\n[routes.sms]\nsenders = [\"p\"]\n";
     format!("{PRODUCTION}{sms}")
@@ -21,8 +21,8 @@ fn money(text: &str) -> Money {
     Money::parse(text).unwrap()
 }
 
-fn tenant(settings: &Settings, name: &str) -> TenantSettings {
-    settings.tenants[&TenantId::parse(name).unwrap()].clone()
+fn bank() -> TenantId {
+    TenantId::parse("bank").unwrap()
 }
 
 #[test]
@@ -31,6 +31,7 @@ fn send_01_no_country_is_allowed_by_default_and_production_needs_one_for_numbers
         with(PRODUCTION, &[])
             .unwrap()
             .admission
+            .numbers
             .countries
             .is_empty(),
         "mail needs none"
@@ -48,15 +49,15 @@ fn send_01_no_country_is_allowed_by_default_and_production_needs_one_for_numbers
         &[],
     )
     .unwrap();
-    assert_eq!(one.admission.countries, [country("NL")].into());
+    assert_eq!(one.admission.numbers.countries, [country("NL")].into());
     let own = with(
         &format!("{}[tenants.bank]\ncountries = [\"NL\", \"DE\"]\n", by_sms()),
         &[],
     )
     .unwrap();
     assert_eq!(
-        tenant(&own, "bank").countries,
-        Some([country("DE"), country("NL")].into())
+        own.admission.numbers.by_tenant,
+        [(bank(), [country("DE"), country("NL")].into())].into()
     );
     let by_environment = with(
         &by_sms(),
@@ -67,18 +68,18 @@ fn send_01_no_country_is_allowed_by_default_and_production_needs_one_for_numbers
     )
     .unwrap();
     assert_eq!(
-        by_environment.admission.countries,
+        by_environment.admission.numbers.countries,
         [country("BE"), country("NL")].into()
     );
     assert_eq!(
-        tenant(&by_environment, "bank").countries,
-        Some([country("LU")].into())
+        by_environment.admission.numbers.by_tenant[&bank()],
+        [country("LU")].into()
     );
 }
 
 #[test]
 fn send_01_development_allows_countries_and_what_is_none_is_a_mistake() {
-    let development = with("", &[]).unwrap().admission.countries;
+    let development = with("", &[]).unwrap().admission.numbers.countries;
     assert!(
         ["NL", "DE", "GB", "US"]
             .map(country)
@@ -154,11 +155,11 @@ fn send_06_amounts_are_read_to_the_last_decimal() {
         (money("1"), money("0"))
     );
     assert_eq!(
-        tenant(&settings, "default").spend,
-        Some(Budgets {
+        spend.by_tenant[&TenantId::parse("default").unwrap()],
+        Budgets {
             hour: money("0"),
             day: money("5.5")
-        })
+        }
     );
     assert_eq!(
         with(settings.effective(), &[]).unwrap().effective(),

@@ -1,12 +1,7 @@
 //! Receipts and the address under which providers bring them, right and wrong.
 
-use std::path::PathBuf;
-
-use super::{PRODUCTION, keys_of, preset_section, with};
-use crate::{
-    config::Settings,
-    domain::delivery::callback::{Place, Scheme},
-};
+use super::{PRODUCTION, keys_of, senders::preset_section, with};
+use crate::{config::Settings, domain::delivery::callback::Place, http::callbacks::Verifier};
 
 #[test]
 fn the_public_address_is_encrypted_and_nothing_but_an_address() {
@@ -48,34 +43,29 @@ fn the_public_address_is_encrypted_and_nothing_but_an_address() {
     );
 }
 
+fn receives(settings: &Settings) -> bool {
+    settings.senders["p"].receiver.is_some()
+}
+
 #[test]
-fn hook_02_receipts_need_an_address_and_secrets() {
+fn hook_02_the_token_of_a_preset_verifies_its_receipts() {
     let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
-    let scheme = |settings: &Settings| {
-        settings.senders["p"]
-            .receipts()
-            .map(|receipts| receipts.scheme)
-    };
     let twilio = preset_section(
         "twilio",
         &["account_sid", "auth_token_file", "from", "voice_from"],
     );
     let settings = with(&twilio, public).unwrap();
-    assert_eq!(
-        scheme(&settings),
-        Some(Scheme::Twilio),
+    let own = settings.senders["p"].receiver.as_ref().unwrap();
+    assert!(
+        matches!(own.verifier, Verifier::Twilio(_)),
         "its own token signs"
     );
-    assert_eq!(
-        settings.senders["p"].receipts().unwrap().secret_files,
-        [PathBuf::from("v1-auth_token_file")]
-    );
-    assert_eq!(
-        scheme(&with(&twilio, &[]).unwrap()),
-        None,
-        "nobody could call"
-    );
+    assert!(!receives(&with(&twilio, &[]).unwrap()), "nobody could call");
+}
 
+#[test]
+fn hook_02_receipts_need_an_address_secrets_and_a_plain_name() {
+    let public = &[("HTTP__PUBLIC_URL", "https://otp.bank.example")];
     for (kind, keys, more) in [
         ("vonage", &["api_key", "api_secret_file", "from"][..], ""),
         (
@@ -97,7 +87,7 @@ fn hook_02_receipts_need_an_address_and_secrets() {
         let bare = format!("{}{more}", preset_section(kind, keys));
         let full = format!("{bare}receipts.secret_files = [\"/k/r\"]\n");
         let settings = with(&full, public).unwrap();
-        assert!(scheme(&settings).is_some(), "{kind}");
+        assert!(receives(&settings), "{kind}");
         let again = with(settings.effective(), &[]).unwrap();
         assert_eq!(again.effective(), settings.effective());
         assert_eq!(
@@ -175,18 +165,13 @@ delivered = ["DELIVRD"]
 undelivered = ["UNDELIV", "EXPIRED"]
 "#;
     let settings = with(text, &[]).unwrap();
-    let receipts = settings.senders["acme"].receipts().unwrap();
+    let receiver = settings.senders["acme"].receiver.as_ref().unwrap();
+    assert!(matches!(&receiver.verifier, Verifier::Meta(keys) if keys.len() == 2));
+    assert!(receiver.challenge.is_some());
+    assert_eq!(receiver.reading.place, Place::Form);
+    assert_eq!(receiver.reading.status, ["/a/status", "/status"]);
     assert_eq!(
-        (
-            receipts.scheme,
-            receipts.reading.place,
-            receipts.secret_files.len()
-        ),
-        (Scheme::Meta, Place::Form, 2)
-    );
-    assert_eq!(receipts.reading.status, ["/a/status", "/status"]);
-    assert_eq!(
-        receipts.reading.reference,
+        receiver.reading.reference,
         ["/data/reference"],
         "what is left out is our own form"
     );

@@ -1,7 +1,7 @@
 //! Message centres, right and wrong.
 
-use super::{PRODUCTION, keys_of, with};
-use crate::config::SenderSettings;
+use super::{PRODUCTION, keys_of, sender, with};
+use crate::sender::smpp::SmppSettings;
 
 const CENTER: &str = "[senders.p]\nkind = \"smpp\"\nhost = \"smsc.example\"\nsystem_id = \"bank\"\npassword_file = \"/k/p\"\n\
                       from = \"Bank\"\n";
@@ -10,9 +10,7 @@ const CENTER: &str = "[senders.p]\nkind = \"smpp\"\nhost = \"smsc.example\"\nsys
 fn a_message_centre_is_read_and_carries_sms_alone() {
     let route = |channel: &str| format!("{CENTER}[routes.{channel}]\nsenders = [\"p\"]\n");
     let settings = with(&route("sms"), &[]).unwrap();
-    let SenderSettings::Smpp(center) = &settings.senders["p"] else {
-        panic!("it is one")
-    };
+    let center: &SmppSettings = sender(&settings, "p");
     assert_eq!(
         (
             center.tls,
@@ -31,9 +29,7 @@ fn a_message_centre_is_read_and_carries_sms_alone() {
         ["routes.voice.senders"]
     );
     let plain = with(&format!("{CENTER}tls = \"none\"\n"), &[]).unwrap();
-    let SenderSettings::Smpp(center) = &plain.senders["p"] else {
-        panic!("it is one")
-    };
+    let center: &SmppSettings = sender(&plain, "p");
     assert_eq!((center.tls, center.port), (false, 2775));
 }
 

@@ -9,6 +9,7 @@ use axum::http::{
     header::{AUTHORIZATION, AsHeaderName},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use jsonwebtoken::DecodingKey;
 
 use crate::{
     domain::{delivery::callback::Scheme, time::Timestamp},
@@ -28,10 +29,10 @@ const ID_BYTES_MAX: usize = 128;
 pub enum Verifier {
     /// By HMAC-SHA-1 or HMAC-SHA-256 over URL and form.
     Twilio(Vec<MacKey>),
-    /// By a JWT.
-    Vonage(Vec<MacKey>),
-    /// By a JWT.
-    Messagebird(Vec<MacKey>),
+    /// By a JWT in the header `authorization`.
+    Vonage(Vec<DecodingKey>),
+    /// By a JWT in the header `messagebird-signature-jwt`.
+    Messagebird(Vec<DecodingKey>),
     /// By HMAC-SHA-256 over the body.
     Meta(Vec<MacKey>),
     /// By user name and password.
@@ -55,8 +56,8 @@ impl Verifier {
         Ok(match scheme {
             // The auth token signs with the one, the shared keys of newer accounts with the other.
             Scheme::Twilio => Self::Twilio([all(MacKey::sha_1), all(MacKey::sha_256)].concat()),
-            Scheme::Vonage => Self::Vonage(all(MacKey::sha_256)),
-            Scheme::Messagebird => Self::Messagebird(all(MacKey::sha_256)),
+            Scheme::Vonage => Self::Vonage(jwt_keys(secrets)?),
+            Scheme::Messagebird => Self::Messagebird(jwt_keys(secrets)?),
             Scheme::Meta => Self::Meta(all(MacKey::sha_256)),
             Scheme::Basic => {
                 let pair = |secret: &&str| {
@@ -89,6 +90,14 @@ impl Verifier {
             Self::StandardWebhooks(keys) => standard(keys, call, now).map(Some),
         }
     }
+}
+
+/// The keys of JWTs; an empty secret would let everybody sign.
+fn jwt_keys(secrets: &[&str]) -> Result<Vec<DecodingKey>, WrongSecret> {
+    let keys = secrets
+        .iter()
+        .map(|secret| DecodingKey::from_secret(secret.as_bytes()));
+    keys.collect::<Result<_, _>>().map_err(|_| WrongSecret)
 }
 
 /// A call as it came in.

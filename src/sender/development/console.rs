@@ -1,20 +1,38 @@
-//! Prints messages instead of sending them, for trying out.
+//! Prints messages on standard output instead of sending them, for the development profile.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::ports::sender::{Message, SendError, Sender, Sent};
+use crate::{
+    domain::recipient::Channel,
+    ports::sender::{Message, SendError, Sender, Sent},
+    sender::settings::{Means, SenderSettings, SettingError},
+};
 
-/// Prints each message to standard output, code and all. Never for production.
+/// Prints each message on standard output, including the code. It has no settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Console;
+
+impl SenderSettings for Console {
+    fn carries(&self, _channel: Channel) -> bool {
+        true
+    }
+
+    fn shows_codes(&self) -> bool {
+        true
+    }
+
+    fn build(&self, _means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(*self))
+    }
+}
 
 #[async_trait]
 impl Sender for Console {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let block = block(message);
-        // Standard output may be a pipe that nobody reads, and must not hold up a worker thread.
+        // Standard output may be a pipe that nobody reads, which must not block a worker thread.
         let printed = tokio::task::spawn_blocking(move || {
             std::io::stdout().lock().write_all(block.as_bytes())
         })
@@ -38,7 +56,7 @@ fn block(message: &Message) -> String {
     } else {
         format!("Subject: {}\n", content.subject)
     };
-    // Of a push message both: what the locked screen shows, and the app.
+    // Of a push message both texts: that of the locked screen and that of the opened app.
     let opened = content
         .opened
         .as_ref()

@@ -4,21 +4,50 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{
-    sender::{
-        Message, SendError, Sender, Sent,
-        outbox::{Letter, Outbox},
+use crate::{
+    domain::recipient::Channel,
+    ports::{
+        sender::{
+            Message, SendError, Sender, Sent,
+            outbox::{Letter, Outbox},
+        },
+        system::Clock,
     },
-    system::Clock,
+    sender::settings::{Means, SenderSettings, SettingError},
 };
 
-/// Takes every message, for people and tests to read.
+/// The settings of the outbox: none.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxSettings;
+
+impl SenderSettings for OutboxSettings {
+    fn carries(&self, _channel: Channel) -> bool {
+        true
+    }
+
+    fn shows_codes(&self) -> bool {
+        true
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        let outbox = means.outbox.clone().ok_or_else(|| {
+            SettingError::new(
+                "kind",
+                "is outbox, which exists in the development profile only",
+            )
+        })?;
+        Ok(Arc::new(OutboxSender {
+            outbox,
+            clock: means.clock.clone(),
+        }))
+    }
+}
+
+/// Accepts every message, for people and tests to read.
 #[derive(Clone)]
-pub struct OutboxSender {
-    /// Where they are kept.
-    pub outbox: Arc<Outbox>,
-    /// Tells when each came in.
-    pub clock: Arc<dyn Clock>,
+struct OutboxSender {
+    outbox: Arc<Outbox>,
+    clock: Arc<dyn Clock>,
 }
 
 #[async_trait]

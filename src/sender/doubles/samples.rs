@@ -1,4 +1,4 @@
-//! A message for tests, and a clock that stands still.
+//! A message for tests, a clock that stands still, and how a double is reached.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,10 @@ use crate::{
         time::Timestamp,
     },
     ports::{
-        sender::{Content, Message},
-        system::Clock,
+        sender::{Content, Message, receipts},
+        system::{Clock, Entropy},
     },
+    sender::{settings::Means, transport::http::ConnectionSettings},
 };
 
 /// A clock at one moment: five minutes before the sample's code ends.
@@ -29,6 +30,38 @@ impl Clock for Fixed {
     }
 
     async fn sleep(&self, _: Duration) {}
+}
+
+/// Randomness that is always the same.
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+/// What a sender gets of the process; nobody listens for its receipts.
+pub(in crate::sender) fn means() -> Means {
+    Means {
+        clock: Arc::new(Fixed),
+        entropy: Arc::new(Sevens),
+        receipts: receipts::queue().0,
+        outbox: None,
+    }
+}
+
+/// How a server at this URL is reached: a double on loopback, in the clear.
+pub(in crate::sender) fn connection(url: &str) -> ConnectionSettings {
+    let host = url
+        .trim_start_matches("http://")
+        .trim_start_matches("https://");
+    ConnectionSettings {
+        allow_hosts: vec![host.to_owned()],
+        plaintext: true,
+        ca_file: None,
+        timeout: Duration::from_secs(5),
+    }
 }
 
 /// A push message to Anna's app.

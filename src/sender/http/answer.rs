@@ -1,4 +1,4 @@
-//! Reads a provider's answer: was the message taken, and if not, what to do next.
+//! Reads a provider's answer: whether it accepted the message, and if not, what to do next.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -9,30 +9,30 @@ use crate::{
     ports::sender::{SendError, Sent},
 };
 
-/// What the answers of a provider mean. Codes are those that stand at `code_pointer`.
-#[derive(Clone, Debug, Default)]
+/// How the answers of a provider are read. Codes are the values at `code_pointer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerRules {
-    /// Statuses of an answer that took the message. Empty: 200 to 299.
+    /// Statuses that mean success. Empty: 200 to 299.
     pub success_status: Vec<u16>,
-    /// Statuses that pass by themselves, beside 408, 425, 429 and 500 to 599.
+    /// Statuses of temporary errors, in addition to 408, 425, 429 and 500 to 599: try the same sender again.
     pub retry_status: Vec<u16>,
-    /// Statuses that no sender can do anything about.
+    /// Statuses that mean that no sender can deliver to this recipient.
     pub give_up_status: Vec<u16>,
-    /// JSON pointer (RFC 6901) of the provider's code of success or failure.
+    /// JSON pointer (RFC 6901) to the provider's code of success or failure.
     pub code_pointer: Option<String>,
-    /// Codes of success. Not empty: without one of them nothing was taken, whatever the status.
+    /// Codes that mean success. If not empty, an answer without one of them is a failure, whatever its status.
     pub success_codes: Vec<String>,
-    /// Codes that pass by themselves.
+    /// Codes of temporary errors: try the same sender again.
     pub retry_codes: Vec<String>,
-    /// Codes of what is wrong with us: another sender might take it.
+    /// Codes of errors on our side: another sender might accept the message.
     pub next_codes: Vec<String>,
-    /// Codes of what is wrong with the recipient: no sender can take it.
+    /// Codes that mean that no sender can deliver to this recipient.
     pub give_up_codes: Vec<String>,
-    /// JSON pointer of the provider's name for the message. Given: an answer without it took nothing.
+    /// JSON pointer to the provider's id of the message. If set, an answer without an id is a failure.
     pub reference_pointer: Option<String>,
 }
 
-/// Reads an answer. Its words stay here: they tend to hold the address.
+/// Reads an answer. The provider's texts tend to contain the address, so they are dropped here.
 pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent, SendError> {
     let json: Option<Value> = reply
         .body
@@ -68,7 +68,7 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
     }
     let reference = at(&rules.reference_pointer);
     if rules.reference_pointer.is_some() && reference.is_none() {
-        // Somebody else answered in the provider's place: a proxy, a page for logging in.
+        // Something else answered in the provider's place: a proxy or a login page.
         return Err(next_sender("malformed_reply"));
     }
     Ok(Sent {
@@ -93,13 +93,13 @@ fn takes(rules: &AnswerRules, status: StatusCode) -> bool {
     }
 }
 
-/// Timed out on its side, too early, too many requests, or out of order: it passes.
+/// Whether the status means a temporary error: time-out, too early, too many requests, or a server error.
 pub(in super::super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// What follows from an answer of this status that took nothing. A refused login, and an answer that is none of the
-/// provider's, would meet every message; any other refusal is of this one.
+/// What to do after a failure with this status. A refused login, and an answer that is not the provider's, would happen to
+/// every message; any other refusal concerns this message.
 pub(in super::super) fn refusal(status: StatusCode) -> SendError {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender("login_refused"),

@@ -6,49 +6,45 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use super::super::jws::{Signer, WrongKey};
-use crate::format::secret::SecretText;
-use crate::ports::system::{Clock, Entropy, fresh};
+use super::super::{
+    jws::{Signer, WrongKey},
+    settings::Means,
+};
+use crate::{
+    format::secret::SecretText,
+    ports::system::{Clock, Entropy, fresh},
+};
 
-/// Longer than any call takes.
+/// Life of a token: longer than any call takes.
 const LIFE_SECONDS: u64 = 60;
 
-/// An application of a provider's account, and its key.
-#[derive(Clone)]
-pub struct Application {
+/// An application of a provider's account, with its key.
+pub(super) struct Application {
     id: String,
-    signer: Arc<Signer>,
+    signer: Signer,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Application {
-    /// From its id and its private RSA key in PEM.
-    ///
-    /// # Errors
-    /// It is no such key.
-    pub fn new(
-        id: String,
-        private_key: &SecretText,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, WrongKey> {
+    /// The application with this id and private RSA key in PEM form.
+    pub(super) fn new(id: &str, private_key: &SecretText, means: &Means) -> Result<Self, WrongKey> {
         Ok(Self {
-            id,
-            signer: Arc::new(Signer::rs256(private_key)?),
-            clock,
-            entropy,
+            id: id.to_owned(),
+            signer: Signer::rs256(private_key)?,
+            clock: means.clock.clone(),
+            entropy: means.entropy.clone(),
         })
     }
 
-    /// The header of one call, good for a minute and under an id of its own.
+    /// The `authorization` header of one call: valid for a minute, with an id of its own.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let now = self.clock.now().as_micros() / 1_000_000;
         let id = BASE64_URL_SAFE_NO_PAD.encode(fresh::<16>(&*self.entropy));
         let claims =
             json!({"application_id": self.id, "iat": now, "exp": now + LIFE_SECONDS, "jti": id});
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", self.signer.sign(None, &claims))).ok()?;
+        let token = self.signer.sign(None, &claims);
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

@@ -9,50 +9,50 @@ use super::{
     super::transport::http::{Call, give_up},
     template::{Place, Template, Values},
 };
-use crate::ports::sender::SendError;
+use crate::{ports::sender::SendError, sender::settings::SettingError};
 
-/// The verb.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The usual one.
+    /// `POST`, the default.
     Post,
-    /// For providers that let us name the message.
+    /// `PUT`, for providers that let us name the message.
     Put,
 }
 
-/// What is sent.
-#[derive(Clone, Debug)]
+/// The body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Fields of a form, each value a template.
     Form(Vec<(String, String)>),
-    /// JSON in which each text is a template.
+    /// JSON in which each string is a template.
     Json(String),
 }
 
+impl Body {
+    /// The key of the setting that holds it.
+    pub(super) const fn key(&self) -> &'static str {
+        match self {
+            Self::Form(_) => "form",
+            Self::Json(_) => "json",
+        }
+    }
+}
+
 /// The templates of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSettings {
-    /// The verb.
+    /// The HTTP method.
     pub method: Method,
-    /// Where to; place-holders after the host only, and none that may carry the code.
+    /// The URL; place-holders only after the host, and none that may contain the code.
     pub url: String,
-    /// Headers beside those for the content and the credentials.
+    /// Headers beside those of the content and of the authentication.
     pub headers: Vec<(String, String)>,
-    /// What is sent.
+    /// The body.
     pub body: Body,
 }
 
-/// What is wrong with a template.
-#[derive(Debug, thiserror::Error)]
-#[error("{key} {problem}")]
-pub struct RequestError {
-    /// The key of the setting.
-    pub key: String,
-    /// The problem, as the end of a sentence that begins with the key.
-    pub problem: String,
-}
-
-/// Headers that follow from the connection and the body.
+/// Headers that the connection and the body determine; settings cannot set them.
 const OWN_HEADERS: [&str; 6] = [
     "host",
     "content-length",
@@ -62,7 +62,7 @@ const OWN_HEADERS: [&str; 6] = [
     "upgrade",
 ];
 
-/// A request, taken apart.
+/// A parsed request.
 #[derive(Debug)]
 pub(super) struct Request {
     method: reqwest::Method,
@@ -78,14 +78,14 @@ enum Parsed {
     Json(Json),
 }
 
-/// A text of the body. One that begins with `<` is XML, and its values are escaped for that.
+/// A string of the body. One that begins with `<` is XML, and values are escaped for XML.
 #[derive(Debug)]
 struct Text {
     template: Template,
     escape: fn(&str) -> String,
 }
 
-/// JSON with a template in the place of each text.
+/// JSON with a template in place of each string.
 #[derive(Debug)]
 enum Json {
     Fixed(Value),
@@ -100,13 +100,13 @@ impl Request {
     pub(super) fn new(
         settings: &RequestSettings,
         parameters: &Parameters,
-    ) -> Result<Self, RequestError> {
+    ) -> Result<Self, SettingError> {
         let url = Template::parse(&settings.url, parameters, in_url)
-            .map_err(|problem| error("url", problem))?;
+            .map_err(|problem| SettingError::new("url", problem))?;
         if url.is_secret() {
-            return Err(error(
+            return Err(SettingError::new(
                 "url",
-                "must not carry the message: URLs are logged by all that they pass".to_owned(),
+                "must not contain the code or the text: proxies and providers log URLs",
             ));
         }
         let names_host = url
@@ -114,16 +114,17 @@ impl Request {
             .split_once("://")
             .is_some_and(|(_, rest)| rest.contains('/'));
         if !names_host {
-            return Err(error(
+            return Err(SettingError::new(
                 "url",
-                "must name its scheme and host without place-holders, and a path".to_owned(),
+                "must begin with its scheme, host and a slash, all without place-holders",
             ));
         }
         let body = match &settings.body {
             Body::Form(fields) => Parsed::Form(form(fields, parameters)?),
             Body::Json(text) => {
-                let value = serde_json::from_str(text)
-                    .map_err(|problem| error("json", format!("is not JSON: {problem}")))?;
+                let value = serde_json::from_str(text).map_err(|problem| {
+                    SettingError::new("json", format!("is not JSON: {problem}"))
+                })?;
                 Parsed::Json(json(value, parameters)?)
             }
         };
@@ -141,12 +142,12 @@ impl Request {
         })
     }
 
-    /// A URL that the template can give.
+    /// An example of a URL that the template yields.
     pub(super) fn sample_url(&self) -> &str {
         &self.sample_url
     }
 
-    /// Does its body hold this place-holder?
+    /// Whether its body contains this place-holder.
     pub(super) fn has(&self, place: Place) -> bool {
         match &self.body {
             Parsed::Form(fields) => fields.iter().any(|(_, text)| text.template.has(place)),
@@ -154,7 +155,7 @@ impl Request {
         }
     }
 
-    /// The call that carries this message.
+    /// The HTTP request for this message.
     pub(super) fn call(&self, values: &Values<'_>) -> Result<Call, SendError> {
         let mut headers = HeaderMap::new();
         for (name, template) in &self.headers {
@@ -192,7 +193,7 @@ impl Json {
         }
     }
 
-    /// A value lands in a text and the whole is written by a JSON writer, so nothing can get out of its text.
+    /// Values are filled into strings and the result is written by a JSON writer, so no value can end its string.
     fn render(&self, values: &Values<'_>) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),
@@ -207,7 +208,7 @@ impl Json {
         }
     }
 
-    /// A field of an object; one of whose place-holders nothing comes is left out.
+    /// A field of an object; left out if it has place-holders and all of them are empty.
     fn render_field(&self, values: &Values<'_>) -> Option<Value> {
         match self {
             Self::Text(text) => text
@@ -233,12 +234,12 @@ impl Text {
     }
 }
 
-fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
+fn json(value: Value, parameters: &Parameters) -> Result<Json, SettingError> {
     Ok(match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Json::Fixed(value),
-        Value::String(text) => {
-            Json::Text(Text::parse(&text, parameters).map_err(|problem| error("json", problem))?)
-        }
+        Value::String(text) => Json::Text(
+            Text::parse(&text, parameters).map_err(|problem| SettingError::new("json", problem))?,
+        ),
         Value::Array(items) => Json::List(
             items
                 .into_iter()
@@ -251,7 +252,7 @@ fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
                 fields
                     .into_iter()
                     .map(field)
-                    .collect::<Result<_, RequestError>>()?,
+                    .collect::<Result<_, SettingError>>()?,
             )
         }
     })
@@ -260,10 +261,10 @@ fn json(value: Value, parameters: &Parameters) -> Result<Json, RequestError> {
 fn form(
     fields: &[(String, String)],
     parameters: &Parameters,
-) -> Result<Vec<(String, Text)>, RequestError> {
+) -> Result<Vec<(String, Text)>, SettingError> {
     let parse = |(name, text): &(String, String)| {
         let text = Text::parse(text, parameters)
-            .map_err(|problem| error(&format!("form.{name}"), problem))?;
+            .map_err(|problem| SettingError::new(format!("form.{name}"), problem))?;
         Ok((name.clone(), text))
     };
     fields.iter().map(parse).collect()
@@ -272,20 +273,20 @@ fn form(
 fn headers(
     headers: &[(String, String)],
     parameters: &Parameters,
-) -> Result<Vec<(HeaderName, Template)>, RequestError> {
+) -> Result<Vec<(HeaderName, Template)>, SettingError> {
     let parse = |(name, text): &(String, String)| {
         let key = format!("headers.{name}");
         let header = HeaderName::from_bytes(name.as_bytes())
             .ok()
             .filter(|name| !OWN_HEADERS.contains(&name.as_str()));
         let header =
-            header.ok_or_else(|| error(&key, "is not a header that may be set".to_owned()))?;
-        let template =
-            Template::parse(text, parameters, as_it_is).map_err(|problem| error(&key, problem))?;
+            header.ok_or_else(|| SettingError::new(&key, "is not a header that may be set"))?;
+        let template = Template::parse(text, parameters, as_it_is)
+            .map_err(|problem| SettingError::new(&key, problem))?;
         if template.is_secret() || HeaderValue::from_str(&template.sample()).is_err() {
-            return Err(error(
+            return Err(SettingError::new(
                 &key,
-                "must be printable, and must not carry the message".to_owned(),
+                "must be printable, and must not contain the code or the text",
             ));
         }
         Ok((header, template))
@@ -307,7 +308,7 @@ fn as_it_is(value: &str) -> String {
     value.to_owned()
 }
 
-/// Writes the five characters that mean something in XML as references. What XML cannot hold at all becomes a space.
+/// Escapes the five characters that have a meaning in XML. Characters that XML cannot contain become spaces.
 fn in_xml(value: &str) -> String {
     let mut out = String::new();
     for c in value.chars() {
@@ -325,7 +326,7 @@ fn in_xml(value: &str) -> String {
     out
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986, so that a value stays within its segment.
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that a value stays within its path segment.
 fn in_url(value: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
@@ -338,11 +339,4 @@ fn in_url(value: &str) -> String {
         }
     }
     out
-}
-
-fn error(key: &str, problem: String) -> RequestError {
-    RequestError {
-        key: key.to_owned(),
-        problem,
-    }
 }

@@ -1,4 +1,4 @@
-//! Text with place-holders for the values of a message, taken apart once.
+//! Text with place-holders for the values of a message, parsed once.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use crate::{
     ports::sender::{Message, Speech},
 };
 
-/// A value of the message.
+/// A value that a template can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The canonical address: `+31612345678`.
     Address,
-    /// The same without the plus, as some providers want it.
+    /// The address without its plus, as some providers want it.
     AddressDigits,
-    /// The whole text, code and all; of a push message what a locked screen may show.
+    /// The whole text, including the code; for push what a locked screen may show, without the code.
     Text,
-    /// What an app shows once it is opened, code and all; empty but for push.
+    /// What an app shows once it is opened, including the code; empty except for push.
     OpenedText,
-    /// What a call says before a key is pressed; empty but for voice.
+    /// What a call says before a key is pressed; empty except for voice.
     Greeting,
-    /// What it says after that, as SSML; empty but for voice.
+    /// What a call says after that, as SSML; empty except for voice.
     Ssml,
-    /// The line above it; empty but for e-mail.
+    /// The subject line; empty except for e-mail and push.
     Subject,
     /// The code alone, for providers with texts of their own.
     Code,
-    /// The idempotency id: the same for every try.
+    /// The idempotency id: the same for every attempt.
     Delivery,
     /// The language of the text: `nl`.
     Language,
     /// The channel: `sms`.
     Channel,
-    /// The language of a voice: `nl-NL`; empty but for voice.
+    /// The language of the voice: `nl-NL`; empty except for voice.
     VoiceLanguage,
-    /// Where the provider tells us what became of the message; empty: nowhere.
+    /// The URL for receipts; empty if the provider cannot call us.
     Callback,
-    /// Where it asks what a call says after a key press; empty: nowhere.
+    /// The URL that says what follows a key press; empty if the provider cannot ask.
     Call,
 }
 
@@ -89,7 +89,7 @@ impl Place {
         }
     }
 
-    /// Does it hold the code, or may it?
+    /// Whether it contains the code, or may contain it.
     fn is_secret(self) -> bool {
         match self {
             Self::Text | Self::OpenedText | Self::Ssml | Self::Subject | Self::Code => true,
@@ -116,11 +116,11 @@ fn speech(message: &Message, part: fn(&Speech) -> &str) -> String {
         .to_owned()
 }
 
-/// What is copied into templates.
+/// The values that are copied into templates.
 #[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) message: &'a Message,
-    /// Where the provider reaches us; `None`: nowhere.
+    /// Where the provider calls us back; `None` if it cannot.
     pub(super) addresses: Option<&'a Addresses>,
 }
 
@@ -130,12 +130,12 @@ enum Piece {
     Place(Place),
 }
 
-/// A template, taken apart.
+/// A parsed template.
 #[derive(Clone, Debug)]
 pub(super) struct Template(Vec<Piece>);
 
 impl Template {
-    /// Takes a template apart. Parameters never change, so they are copied in here, `escape`d like all values.
+    /// Parses a template. Parameters never change, so they are filled in here, `escape`d like all values.
     pub(super) fn parse(
         source: &str,
         parameters: &BTreeMap<String, String>,
@@ -163,12 +163,12 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// Copies the values in, each `escape`d for where it stands.
+    /// Fills the values in, each `escape`d for its place.
     pub(super) fn render(&self, values: &Values<'_>, escape: fn(&str) -> String) -> String {
         self.fill(|place| escape(&place.value(values)))
     }
 
-    /// The same, or `None` if it holds place-holders and nothing comes of them.
+    /// The same, or `None` if it has place-holders and all of them are empty.
     pub(super) fn render_some(
         &self,
         values: &Values<'_>,
@@ -179,19 +179,19 @@ impl Template {
         Some(text).filter(|text| is_fixed || !text.is_empty())
     }
 
-    /// With a letter in the place of each value.
+    /// With a letter in place of each value.
     pub(super) fn sample(&self) -> String {
         self.fill(|_| "x".to_owned())
     }
 
-    /// May it carry the code?
+    /// Whether it may contain the code.
     pub(super) fn is_secret(&self) -> bool {
         self.0
             .iter()
             .any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
     }
 
-    /// Does it hold this place-holder?
+    /// Whether it contains this place-holder.
     pub(super) fn has(&self, place: Place) -> bool {
         self.0
             .iter()
@@ -219,7 +219,7 @@ impl Template {
 fn unknown(name: &str) -> String {
     let known: Vec<&str> = Place::ALL.iter().map(|(name, _)| *name).collect();
     format!(
-        "holds {{{{ {name} }}}}, which is not a place-holder; there are {}",
+        "contains {{{{ {name} }}}}, which is not a place-holder; the place-holders are {}",
         known.join(", ")
     )
 }

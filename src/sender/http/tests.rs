@@ -1,6 +1,6 @@
 //! Requests as they arrive at a provider, and what follows from what the provider answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpListener};
@@ -26,10 +26,6 @@ fn message() -> Message {
 }
 
 fn settings(base: &str, body: Body) -> HttpSettings {
-    let host = base
-        .trim_start_matches("http://")
-        .trim_start_matches("https://")
-        .to_owned();
     let headers = vec![("Idempotency-Key".to_owned(), "{{ delivery }}".to_owned())];
     let url = format!("{base}/v1/{{{{ account }}}}/messages");
     HttpSettings {
@@ -42,17 +38,20 @@ fn settings(base: &str, body: Body) -> HttpSettings {
                 body,
             },
         )]),
+        missing: BTreeMap::new(),
+        url_key: "url",
         parameters: [("account", "AC/1 2"), ("from", "Bank \"A\"")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
         auth: Auth::None,
         answers: AnswerRules::default(),
         addresses: None,
-        allow_hosts: vec![host],
-        plain: true,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+        connection: samples::connection(base),
     }
+}
+
+fn made(settings: &HttpSettings) -> Result<Http, SettingError> {
+    Http::new(settings, &samples::means())
 }
 
 async fn provider(answer: ResponseTemplate) -> MockServer {
@@ -68,7 +67,7 @@ fn json_body() -> Body {
 /// What follows from this answer under these rules.
 async fn outcome(answer: ResponseTemplate, answers: AnswerRules) -> Result<Sent, SendError> {
     let server = provider(answer).await;
-    let sender = Http::new(HttpSettings {
+    let sender = made(&HttpSettings {
         answers,
         ..settings(&server.uri(), json_body())
     })
@@ -89,7 +88,7 @@ fn status(status: u16) -> ResponseTemplate {
 #[tokio::test]
 async fn a_json_request_carries_the_message_and_nothing_gets_out_of_its_text() {
     let server = provider(status(200)).await;
-    let sender = Http::new(settings(&server.uri(), json_body())).unwrap();
+    let sender = made(&settings(&server.uri(), json_body())).unwrap();
     let mut message = message();
     Arc::make_mut(&mut message.content).text =
         "123456 is \"it\"\\\n{{ code }}</b>\u{2028}€".to_owned();
@@ -127,7 +126,7 @@ async fn a_form_request_carries_the_message_and_no_value_makes_a_field() {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
     );
-    let sender = Http::new(settings(&server.uri(), body)).unwrap();
+    let sender = made(&settings(&server.uri(), body)).unwrap();
     let mut message = message();
     Arc::make_mut(&mut message.content).text = "1&To=+999\r\n%26 {{ code }} é".to_owned();
     sender.send(&message).await.unwrap();
@@ -182,7 +181,7 @@ async fn credentials_are_sent_and_never_printed() {
             ..settings(&server.uri(), json_body())
         };
         assert!(!format!("{settings:?}").contains("s3cret"));
-        let sender = Http::new(settings).unwrap();
+        let sender = made(&settings).unwrap();
         let shown = format!("{sender:?}");
         assert!(
             !shown.contains("s3cret") && !shown.contains("dXNlcj"),
@@ -354,12 +353,10 @@ async fn hook_03_a_redirect_is_not_followed() {
 #[tokio::test]
 async fn hook_04_a_silent_provider_is_tried_again() {
     let server = provider(status(200).set_delay(Duration::from_secs(30))).await;
-    let slow = HttpSettings {
-        timeout: Duration::from_millis(100),
-        ..settings(&server.uri(), json_body())
-    };
+    let mut slow = settings(&server.uri(), json_body());
+    slow.connection.timeout = Duration::from_millis(100);
     assert_eq!(
-        Http::new(slow).unwrap().send(&message()).await,
+        made(&slow).unwrap().send(&message()).await,
         Err(unknown("timeout"))
     );
 }
@@ -387,7 +384,7 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
     ];
     for answer in broken {
         let base = format!("http://{}", listener(answer).await);
-        let sender = Http::new(settings(&base, json_body())).unwrap();
+        let sender = made(&settings(&base, json_body())).unwrap();
         assert_eq!(
             sender.send(&message()).await,
             Err(unknown("connection_lost")),
@@ -395,7 +392,7 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
         );
     }
     let garbage = format!("http://{}", listener(b"220 smtp.example.org\r\n").await);
-    let sender = Http::new(settings(&garbage, json_body())).unwrap();
+    let sender = made(&settings(&garbage, json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
         Err(unknown("connection_lost"))
@@ -409,13 +406,13 @@ async fn an_absent_or_unknown_provider_is_tried_again() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let sender = Http::new(settings(&format!("http://{closed}"), json_body())).unwrap();
+    let sender = made(&settings(&format!("http://{closed}"), json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
         Err(again("unreachable", None))
     );
     // RFC 6761 keeps this name from ever having an address.
-    let sender = Http::new(settings("http://provider.invalid", json_body())).unwrap();
+    let sender = made(&settings("http://provider.invalid", json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
         Err(again("name_unresolved", None))
@@ -432,7 +429,7 @@ async fn chan_08_a_provider_without_right_tls_gets_nothing() {
     // One whose certificate nobody vouches for.
     let (port, seen) = super::super::doubles::tls_sink::start().await;
     for base in [plain, format!("https://127.0.0.1:{port}")] {
-        let sender = Http::new(settings(&base, json_body())).unwrap();
+        let sender = made(&settings(&base, json_body())).unwrap();
         assert_eq!(
             sender.send(&message()).await,
             Err(next_sender("tls_failed")),
@@ -465,7 +462,7 @@ async fn log_03_errors_hold_no_address_no_code_and_no_words_of_the_provider() {
 
 #[tokio::test]
 async fn a_message_for_a_channel_without_a_request_is_given_up() {
-    let sender = Http::new(settings("http://127.0.0.1:9", json_body())).unwrap();
+    let sender = made(&settings("http://127.0.0.1:9", json_body())).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
         Err(give_up("wrong_channel"))
@@ -483,40 +480,43 @@ fn broken_settings_are_refused_with_their_key() {
     let refused = |change: fn(&mut HttpSettings)| {
         let mut settings = settings("https://api.example.org", json_body());
         change(&mut settings);
-        Http::new(settings)
+        made(&settings)
             .map(drop)
             .map_err(|error| error.to_string())
             .unwrap_err()
     };
     let cases: [(&str, Break); 10] = [
-        ("json holds {{ pin }}", |s| {
-            request(s).body = Body::Json("[\"{{ pin }}\"]".to_owned())
+        ("json contains {{ pin }}", |s| {
+            request(s).body = Body::Json("[\"{{ pin }}\"]".to_owned());
         }),
         ("json is not JSON", |s| {
-            request(s).body = Body::Json("{".to_owned())
+            request(s).body = Body::Json("{".to_owned());
         }),
         ("form.a has {{ without }}", |s| {
-            request(s).body = Body::Form(vec![("a".to_owned(), "{{ code".to_owned())])
+            request(s).body = Body::Form(vec![("a".to_owned(), "{{ code".to_owned())]);
         }),
-        ("url must name its scheme and host", |s| {
-            request(s).url = "https://{{ address }}/x".to_owned()
+        ("url must begin with its scheme, host", |s| {
+            request(s).url = "https://{{ address }}/x".to_owned();
         }),
-        ("url leads into an inner network", |s| {
-            request(s).url = "https://169.254.169.254/x".to_owned()
-        }),
+        (
+            "url \"https://169.254.169.254/x\" leads into an internal network",
+            |s| {
+                request(s).url = "https://169.254.169.254/x".to_owned();
+            },
+        ),
         ("headers.host is not a header", |s| {
-            request(s).headers[0].0 = "host".to_owned()
+            request(s).headers[0].0 = "host".to_owned();
         }),
         ("headers.x must be printable", |s| {
-            request(s).headers[0] = ("x".to_owned(), "a\r\nb: c".to_owned())
+            request(s).headers[0] = ("x".to_owned(), "a\r\nb: c".to_owned());
         }),
         ("ca_file Cargo.toml holds no certificates", |s| {
-            s.ca_file = Some("Cargo.toml".into())
+            s.connection.ca_file = Some("Cargo.toml".into());
         }),
         ("ca_file /nonexistent cannot be read", |s| {
-            s.ca_file = Some("/nonexistent".into())
+            s.connection.ca_file = Some("/nonexistent".into());
         }),
-        ("the credentials hold characters", |s| {
+        ("token_file (or auth_prefix) holds characters", |s| {
             s.auth = Auth::Header {
                 name: "a".to_owned(),
                 prefix: "\n".to_owned(),
@@ -535,10 +535,10 @@ fn mail_04_no_url_and_no_header_carries_the_message() {
     for place in ["code", "text", "subject"] {
         let mut in_url = settings("https://api.example.org", json_body());
         request(&mut in_url).url = format!("https://api.example.org/send?x={{{{ {place} }}}}");
-        assert!(Http::new(in_url).is_err(), "{place}");
+        assert!(made(&in_url).is_err(), "{place}");
         let mut in_header = settings("https://api.example.org", json_body());
         request(&mut in_header).headers = vec![("x".to_owned(), format!("{{{{ {place} }}}}"))];
-        assert!(Http::new(in_header).is_err(), "{place}");
+        assert!(made(&in_header).is_err(), "{place}");
     }
 }
 
@@ -549,7 +549,7 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
         let mut settings = settings(server, Body::Json(json.to_owned()));
         let request = settings.requests.remove(&Channel::Sms).unwrap();
         settings.requests.insert(Channel::Voice, request);
-        Http::new(settings)
+        made(&settings)
     };
     let server = provider(status(200)).await;
     let error = voice(&server.uri(), r#"{"say": "{{ text }}"}"#)
@@ -583,7 +583,7 @@ async fn chan_07_a_push_message_brings_the_code_apart_from_the_alert() {
         let mut settings = settings(server, Body::Json(json.to_owned()));
         let request = settings.requests.remove(&Channel::Sms).unwrap();
         settings.requests.insert(Channel::Push, request);
-        Http::new(settings)
+        made(&settings)
     };
     let server = provider(status(200)).await;
     let error = push(&server.uri(), r#"{"alert": "{{ text }}"}"#)
@@ -615,35 +615,36 @@ fn addresses() -> Addresses {
     }
 }
 
+/// A form and JSON that tell where receipts go, and a fixed field beside.
+fn telling_bodies() -> [Body; 2] {
+    let fields = [
+        ("To", "{{ address }}"),
+        ("StatusCallback", "{{ callback }}"),
+        ("Fixed", ""),
+    ];
+    let form = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let json = r#"{"to": "{{ address }}", "webhook_url": "{{ callback }}", "fixed": ""}"#;
+    [Body::Form(form.to_vec()), Body::Json(json.to_owned())]
+}
+
+/// The fields of a body in either form.
+fn fields(body: &[u8]) -> BTreeMap<String, String> {
+    let form = || url::form_urlencoded::parse(body).into_owned().collect();
+    serde_json::from_slice(body).unwrap_or_else(|_| form())
+}
+
 #[tokio::test]
 async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
-    let form = || {
-        let fields = [
-            ("To", "{{ address }}"),
-            ("StatusCallback", "{{ callback }}"),
-            ("Fixed", ""),
-        ];
-        Body::Form(
-            fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
-        )
-    };
-    let json = || {
-        Body::Json(
-            r#"{"to": "{{ address }}", "webhook_url": "{{ callback }}", "fixed": ""}"#.to_owned(),
-        )
-    };
     let message = message();
     let callback = format!(
         "https://otp.bank.example/callbacks/p/{}",
         message.receipt.as_str()
     );
     for (addresses, expected) in [(Some(addresses()), Some(callback)), (None, None)] {
-        for body in [form(), json()] {
+        for body in telling_bodies() {
             let server = provider(status(200)).await;
             let addresses = addresses.clone();
-            let sender = Http::new(HttpSettings {
+            let sender = made(&HttpSettings {
                 addresses,
                 ..settings(&server.uri(), body)
             })
@@ -656,13 +657,7 @@ async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
             assert_eq!(sender.capabilities().receipts, path);
             sender.send(&message).await.unwrap();
             let request = server.received_requests().await.unwrap().remove(0);
-            let form = || {
-                url::form_urlencoded::parse(&request.body)
-                    .into_owned()
-                    .collect()
-            };
-            let fields: BTreeMap<String, String> =
-                serde_json::from_slice(&request.body).unwrap_or_else(|_| form());
+            let fields = fields(&request.body);
             let find = |names: [&str; 2]| names.iter().find_map(|name| fields.get(*name).cloned());
             let (found, fixed) = (
                 find(["StatusCallback", "webhook_url"]),
@@ -675,7 +670,7 @@ async fn a_message_names_where_its_receipts_go_or_leaves_the_field_out() {
             );
         }
     }
-    let sender = Http::new(HttpSettings {
+    let sender = made(&HttpSettings {
         addresses: Some(addresses()),
         ..settings("http://127.0.0.1:9", json_body())
     })
@@ -707,7 +702,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
         }),
     ] {
         settings.addresses = nobody_answers;
-        let error = Http::new(settings.clone()).unwrap_err().to_string();
+        let error = made(&settings.clone()).unwrap_err().to_string();
         assert!(
             error.contains("needs http.public_url and receipts of scheme twilio or vonage"),
             "{error}"
@@ -722,7 +717,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
         ssml: String::new(),
         voice: "nl-NL",
     });
-    Http::new(settings).unwrap().send(&message).await.unwrap();
+    made(&settings).unwrap().send(&message).await.unwrap();
     let request = server.received_requests().await.unwrap().remove(0);
     let form: BTreeMap<_, _> = url::form_urlencoded::parse(&request.body)
         .into_owned()

@@ -1,9 +1,49 @@
-//! Asks the operator's hook, as a signed webhook or over gRPC.
+//! Asks the operator's hook before each hand-over, by a signed webhook or over gRPC.
 
 mod grpc;
 mod http;
 
-pub use self::{grpc::GrpcHook, http::HttpHook};
+use std::{sync::Arc, time::Duration};
+
+use self::{grpc::GrpcHook, http::HttpHook};
+use crate::{
+    ports::{hook::Hook, system::Clock},
+    sender::{
+        settings::SettingError,
+        transport::{peer::PeerSettings, signed::SignedSettings},
+    },
+};
+
+/// How the hook is called.
+#[derive(Clone, Debug)]
+pub enum HookCall {
+    /// By signed webhooks.
+    Http(SignedSettings),
+    /// Over gRPC.
+    Grpc(PeerSettings),
+}
+
+impl HookCall {
+    /// The time limit of one answer.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Self::Http(signed) => signed.connection.timeout,
+            Self::Grpc(peer) => peer.timeout,
+        }
+    }
+
+    /// Builds the client of the hook. Reads `ca_file`, so it blocks; never opens a connection.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn build(&self, clock: Arc<dyn Clock>) -> Result<Arc<dyn Hook>, SettingError> {
+        Ok(match self {
+            Self::Http(signed) => Arc::new(HttpHook::new(signed, clock)?),
+            Self::Grpc(peer) => Arc::new(GrpcHook::new(peer)?),
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,30 +1,53 @@
-//! Hands messages to a process of the operator's own over gRPC, in whatever language it is written.
+//! Hands messages to an operator's own process over gRPC, written in any language.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use crate::sender::transport::peer::{PeerError, PeerSettings};
+pub use crate::sender::transport::peer::PeerSettings;
 use crate::{
-    domain::ids::ProviderReference,
+    domain::{ids::ProviderReference, recipient::Channel},
     pb::v1::{self, send_message_response::Outcome, sender_service_client::SenderServiceClient},
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
-    sender::transport::{
-        addresses::Addresses,
-        http::{again, give_up, next_sender, unfit},
-        peer::{Peer, channel},
+    sender::{
+        settings::{Means, SenderSettings, SettingError},
+        transport::{
+            addresses::Addresses,
+            http::{again, give_up, next_sender, unfit},
+            peer::{Peer, channel},
+        },
     },
 };
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
-/// Longest word for machines.
+/// Longest reason that is kept.
 const REASON_CHARS_MAX: usize = 64;
 
-/// Sends by a process of the operator's own.
+/// An operator's own process that sends messages.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// The channels that the process carries.
+    pub channels: Vec<Channel>,
+    /// How the process is called.
+    pub peer: PeerSettings,
+    /// Where the process sends receipts; `None` if it sends none.
+    pub addresses: Option<Addresses>,
+}
+
+impl SenderSettings for PluginSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        self.channels.contains(&channel)
+    }
+
+    fn build(&self, _means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Plugin::new(self)?))
+    }
+}
+
+/// Hands messages to an operator's own process.
 pub struct Plugin {
     peer: Peer,
-    /// Where it tells us what became of a message; `None`: nowhere.
     addresses: Option<Addresses>,
 }
 
@@ -32,11 +55,11 @@ impl Plugin {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: &PeerSettings, addresses: Option<Addresses>) -> Result<Self, PeerError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &PluginSettings) -> Result<Self, SettingError> {
         Ok(Self {
-            peer: Peer::new(settings)?,
-            addresses,
+            peer: Peer::new(&settings.peer)?,
+            addresses: settings.addresses.clone(),
         })
     }
 
@@ -105,12 +128,12 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
     }
 }
 
-/// A word that may be stored and logged.
+/// The reason, if it is a word that may be stored and logged.
 fn word(reason: &str) -> &str {
     let plain = reason
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    // A word of digits alone could be the code.
+    // Digits alone could be the code.
     let is_word = reason.starts_with(|c: char| c.is_ascii_lowercase())
         && reason.len() <= REASON_CHARS_MAX
         && plain;

@@ -5,26 +5,47 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-pub use crate::sender::transport::signed::{SignedError, SignedSettings};
+pub use crate::sender::transport::signed::SignedSettings;
 use crate::{
-    domain::ids::ProviderReference,
+    domain::{ids::ProviderReference, recipient::Channel},
     ports::{
         sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
         system::Clock,
     },
     sender::{
         http::{AnswerRules, judge},
+        settings::{Means, SenderSettings, SettingError},
         transport::{addresses::Addresses, signed::Signed},
     },
 };
 
-/// The status by which a receiver says that the address is of no use.
+/// The status by which a receiver says that no sender can deliver to the address.
 const REFUSED: u16 = 422;
 
-/// Sends webhooks as Standard Webhooks describes them.
+/// An operator's own service that sends messages.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// The channels that the service carries.
+    pub channels: Vec<Channel>,
+    /// How the service is called.
+    pub signed: SignedSettings,
+    /// Where the service sends receipts; `None` if it sends none.
+    pub addresses: Option<Addresses>,
+}
+
+impl SenderSettings for WebhookSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        self.channels.contains(&channel)
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Webhook::new(self, means.clock.clone())?))
+    }
+}
+
+/// Hands messages over as webhooks in the form of Standard Webhooks.
 pub struct Webhook {
     signed: Signed,
-    /// Where the receiver tells us what became of a message; `None`: nowhere.
     addresses: Option<Addresses>,
 }
 
@@ -32,15 +53,11 @@ impl Webhook {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(
-        settings: SignedSettings,
-        addresses: Option<Addresses>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, SignedError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &WebhookSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
         Ok(Self {
-            signed: Signed::new(settings, clock)?,
-            addresses,
+            signed: Signed::new(&settings.signed, clock)?,
+            addresses: settings.addresses.clone(),
         })
     }
 

@@ -1,7 +1,6 @@
-//! Apple's push service, over HTTP/2 with a token as the provider's proof.
+//! Sends through Apple's push service, over HTTP/2 with token authentication.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,7 +14,11 @@ use serde_json::{Value, json};
 
 use super::{data, expires_at, installation};
 use crate::{
-    domain::{ids::ProviderReference, recipient::app::PushKind, time::Timestamp},
+    domain::{
+        ids::ProviderReference,
+        recipient::{Channel, app::PushKind},
+        time::Timestamp,
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -23,59 +26,50 @@ use crate::{
     },
     sender::{
         http::{is_busy, refusal},
-        jws::{Signer, WrongKey},
+        jws::Signer,
+        settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender,
+            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, next_sender,
         },
     },
 };
 
-/// Apple takes a token for an hour, and refuses a new one within twenty minutes of the last.
+/// How long a token is used. Apple accepts one for an hour, and refuses a new one within twenty minutes of the last.
 const TOKEN_LIFE: Duration = Duration::from_secs(40 * 60);
-/// The largest payload that Apple takes.
+/// The largest payload that Apple accepts.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// The app, and how Apple knows us.
+/// An app on Apple's devices, and how we authenticate to Apple.
 #[derive(Clone, Debug)]
 pub struct ApnsSettings {
-    /// The signing key as Apple gives it: the text of a `.p8` file.
+    /// The signing key as Apple issues it: the text of a `.p8` file.
     pub key: SecretText,
-    /// The key's name: 10 letters and digits.
+    /// Id of the signing key: 10 letters and digits.
     pub key_id: String,
-    /// The team's name: 10 letters and digits.
+    /// Id of the developer team: 10 letters and digits.
     pub team_id: String,
-    /// The app's bundle id.
+    /// Bundle id of the app.
     pub topic: String,
-    /// Where the service is.
+    /// The base URL of Apple's service: production or sandbox.
     pub base_url: String,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// May it be called without encryption?
-    pub plain: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
-    pub timeout: Duration,
+    /// How the service is reached.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ApnsError {
-    /// The key cannot sign.
-    #[error("key_file {0}")]
-    Key(WrongKey),
-    /// The bundle id does not fit into a header.
-    #[error("topic holds characters that a header cannot carry")]
-    Topic,
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
+impl SenderSettings for ApnsSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Push
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Apns::new(self, means.clock.clone())?))
+    }
 }
 
-/// When a token was made, and the header with it.
+/// When a token was made, and the header that carries it.
 type Token = (Timestamp, HeaderValue);
 
-/// Sends to apps on devices of Apple.
+/// Sends to apps on Apple's devices.
 pub struct Apns {
     base_url: String,
     topic: HeaderValue,
@@ -91,28 +85,27 @@ impl Apns {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: ApnsSettings, clock: Arc<dyn Clock>) -> Result<Self, ApnsError> {
-        let topic = HeaderValue::from_str(&settings.topic).map_err(|_| ApnsError::Topic)?;
-        let targets = Targets::of(&settings.base_url, settings.allow_hosts, settings.plain)
-            .map_err(OutgoingError::Url)?;
+    /// The first setting that cannot be used.
+    pub fn new(settings: &ApnsSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
+        let topic = HeaderValue::from_str(&settings.topic).map_err(|_| {
+            SettingError::new("topic", "holds characters that a header cannot carry")
+        })?;
+        let targets = Targets::of("base_url", &settings.base_url, &settings.connection)?;
+        let (signer, _public) =
+            Signer::es256(&settings.key).map_err(|wrong| SettingError::new("key_file", wrong))?;
         Ok(Self {
-            base_url: settings.base_url,
+            base_url: settings.base_url.clone(),
             topic,
-            key_id: settings.key_id,
-            team_id: settings.team_id,
-            signer: Signer::es256(&settings.key).map_err(ApnsError::Key)?,
-            outgoing: Outgoing::http2(Settings {
-                targets,
-                ca_file: settings.ca_file,
-                timeout: settings.timeout,
-            })?,
+            key_id: settings.key_id.clone(),
+            team_id: settings.team_id.clone(),
+            signer,
+            outgoing: Outgoing::http2(targets, &settings.connection)?,
             clock,
             token: Mutex::default(),
         })
     }
 
-    /// The header with a token; another one than `refused`.
+    /// The current token, or a new one if the current is too old or is the one that was refused.
     fn token(&self, refused: Option<&Token>) -> Token {
         let now = self.clock.now();
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +136,7 @@ impl Apns {
         headers.insert("apns-priority", HeaderValue::from_static("10"));
         headers.insert("apns-expiration", HeaderValue::from(expires_at(message)));
         headers.insert("apns-id", value(&apns_id(message))?);
-        // A message that was sent again takes the place of the one before it.
+        // A resent message replaces the one before it.
         headers.insert(
             "apns-collapse-id",
             value(&message.verification.to_string())?,
@@ -173,13 +166,13 @@ impl Sender for Apns {
         if reason(&reply) != "ExpiredProviderToken" {
             return judge(message, &reply);
         }
-        // The clocks differ, or it stayed in a queue: one fresh token, and no more.
+        // Clocks differ, or the call waited in a queue: try one fresh token, and no more.
         let token = self.token(Some(&token));
         judge(message, &self.post(message, device, &token, &body).await?)
     }
 }
 
-/// The alert and, beside it, what the opened app shows.
+/// The alert, and apart from it what the opened app shows.
 fn payload(message: &Message) -> Value {
     let mut payload = data(message);
     let alert = json!({"title": message.content.subject, "body": message.content.text});
@@ -190,7 +183,7 @@ fn payload(message: &Message) -> Value {
     Value::Object(payload)
 }
 
-/// The delivery as a UUID: the same for every try.
+/// The delivery id as a UUID: the same for every attempt.
 fn apns_id(message: &Message) -> String {
     use std::fmt::Write as _;
     let mut id = String::with_capacity(36);
@@ -208,7 +201,7 @@ fn value(text: &str) -> Result<HeaderValue, SendError> {
     HeaderValue::from_str(text).map_err(|_| give_up("bad_message"))
 }
 
-/// Apple's word for what is wrong; empty where there is none.
+/// Apple's error code; empty if there is none.
 fn reason(reply: &Reply) -> String {
     let json: Option<Value> = reply
         .body
@@ -225,7 +218,7 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
         });
     }
     Err(match reason(reply).as_str() {
-        // The app is gone from the device, or the token is of the other environment.
+        // The app was removed from the device, or the token belongs to the other environment.
         "Unregistered" | "ExpiredToken" => give_up("unregistered"),
         "BadDeviceToken" | "MissingDeviceToken" => give_up("refused"),
         "PayloadTooLarge" => give_up("oversized_message"),

@@ -2,7 +2,7 @@
 
 mod token;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use self::token::Tokens;
 use super::{data, expires_at, installation, time_left};
 use crate::{
-    domain::{ids::ProviderReference, recipient::app::PushKind},
+    domain::{
+        ids::ProviderReference,
+        recipient::{Channel, app::PushKind},
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -22,52 +25,52 @@ use crate::{
     },
     sender::{
         http::{is_busy, refusal},
-        jws::WrongKey,
+        settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, next_sender,
-            unfit,
+            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, next_sender, unfit,
         },
     },
 };
 
-/// The largest payload that Google takes: alert and data.
+/// The largest payload that Google accepts: alert and data.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// Google's key for Apple or a browser's service is refused there: no fresh token of ours helps.
+/// Apple or a browser's push service refused the key that the project gave to Google: a fresh token of ours does not help.
 const APPLE_REFUSES: &str = "THIRD_PARTY_AUTH_ERROR";
 
-/// The project, and how it knows us.
+/// A Firebase project, and how we authenticate to it.
 #[derive(Clone, Debug)]
 pub struct FcmSettings {
-    /// The service account's file, as Google gives it: JSON.
+    /// The service account's key file as Google issues it: JSON.
     pub service_account: SecretText,
-    /// Where the API is.
+    /// The base URL of the API.
     pub base_url: String,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// May they be called without encryption?
-    pub plain: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
-    pub timeout: Duration,
+    /// How the API and Google's token service are reached.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FcmError {
-    /// The file is not what Google gives.
-    #[error("service_account_file is no JSON file of a service account: {0}")]
-    Account(&'static str),
-    /// Its key cannot sign.
-    #[error("service_account_file {0}")]
-    Key(WrongKey),
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
+impl SenderSettings for FcmSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Push
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Fcm::new(self, means.clock.clone())?))
+    }
 }
 
-/// Sends to apps on Android and elsewhere by Firebase.
+/// The key of the setting that holds the service account.
+const ACCOUNT: &str = "service_account_file";
+
+/// The mistake of a file that is not a service account's.
+fn no_account(problem: &str) -> SettingError {
+    SettingError::new(
+        ACCOUNT,
+        format!("is not the JSON key file of a service account: {problem}"),
+    )
+}
+
+/// Sends to apps on Android and other platforms through Firebase.
 pub struct Fcm {
     url: String,
     outgoing: Outgoing,
@@ -79,24 +82,23 @@ impl Fcm {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: &FcmSettings, clock: Arc<dyn Clock>) -> Result<Self, FcmError> {
+    /// The first setting that cannot be used.
+    pub fn new(settings: &FcmSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
         let account: Value = serde_json::from_str(settings.service_account.expose())
-            .map_err(|_| FcmError::Account("no JSON"))?;
+            .map_err(|_| no_account("it is not JSON"))?;
         let project = account["project_id"]
             .as_str()
-            .filter(|project| is_project(project));
-        let project = project.ok_or(FcmError::Account(
-            "project_id is missing or no name of a project",
-        ))?;
+            .filter(|project| is_project(project))
+            .ok_or_else(|| no_account("project_id is missing, or is not a project's id"))?;
         let url = format!(
             "{}/v1/projects/{project}/messages:send",
             settings.base_url.trim_end_matches('/')
         );
+        let targets = Targets::of("base_url", &url, &settings.connection)?;
         Ok(Self {
-            outgoing: outgoing(settings, &url)?,
+            outgoing: Outgoing::new(targets, &settings.connection)?,
             url,
-            tokens: Tokens::new(&account, settings, clock.clone())?,
+            tokens: Tokens::new(&account, &settings.connection, clock.clone())?,
             clock,
         })
     }
@@ -130,20 +132,10 @@ impl Sender for Fcm {
         if reply.status != StatusCode::UNAUTHORIZED || code(&json(&reply)) == APPLE_REFUSES {
             return judge(&reply);
         }
-        // It ended early, or was revoked: one fresh token, and no more.
+        // The token ended early or was revoked: try one fresh token, and no more.
         let token = self.tokens.token(Some(&token)).await?;
         judge(&self.post(&token, &body).await?)
     }
-}
-
-/// A client that may call this URL's host and no other.
-fn outgoing(settings: &FcmSettings, url: &str) -> Result<Outgoing, OutgoingError> {
-    let targets = Targets::of(url, settings.allow_hosts.clone(), settings.plain)?;
-    Outgoing::new(Settings {
-        targets,
-        ca_file: settings.ca_file.clone(),
-        timeout: settings.timeout,
-    })
 }
 
 fn is_project(text: &str) -> bool {
@@ -153,7 +145,7 @@ fn is_project(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// The alert and, for the app alone, the code. Apple's part is for apps there that are reached by Firebase.
+/// The alert, and the code for the app alone. The part for Apple concerns apps there that are reached through Firebase.
 fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
     let (id, ttl) = (
         message.verification.to_string(),
@@ -167,7 +159,7 @@ fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
             "android": {
                 "priority": "HIGH",
                 "ttl": ttl,
-                // A message that was sent again takes the place of the one before it.
+                // A resent message replaces the one before it.
                 "notification": { "tag": id },
             },
             "apns": {
@@ -200,7 +192,7 @@ fn json(reply: &Reply) -> Value {
         .unwrap_or_default()
 }
 
-/// Google's word for what is wrong: FCM's own, or else that of all its APIs; empty where there is none.
+/// The error code: FCM's own, else the one that all of Google's APIs share; empty if there is none.
 fn code(json: &Value) -> &str {
     let details = json["error"]["details"]
         .as_array()
@@ -218,7 +210,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     }
     let json = json(reply);
     if reply.status.is_success() {
-        // An answer without a name is not Google's.
+        // A success without a message name is not Google's.
         let name = json["name"]
             .as_str()
             .ok_or_else(|| next_sender("malformed_reply"))?;
@@ -227,15 +219,15 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         });
     }
     Err(match code(&json) {
-        // The app is gone from the device, or was installed anew.
+        // The app was removed from the device, or reinstalled.
         "UNREGISTERED" => give_up("unregistered"),
         "INVALID_ARGUMENT" => give_up("refused"),
         "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => {
             again("busy", reply.retry_after)
         }
-        // The token is another project's.
+        // The installation belongs to another project.
         "SENDER_ID_MISMATCH" => unfit("login_refused"),
-        // The project lacks a right: a matter between us and Google.
+        // The project lacks a permission: a matter between us and Google.
         "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
         _ => refusal(reply.status),

@@ -1,8 +1,8 @@
-//! Web Push: to browsers, encrypted for them alone (RFC 8291), with our signature for their push service (RFC 8292).
+//! Sends to browsers by Web Push: encrypted for the browser (RFC 8291), signed for its push service (RFC 8292).
 
 mod encrypt;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,7 +17,10 @@ use url::Url;
 use self::encrypt::{TEXT_BYTES_MAX, sealed};
 use super::{data, installation, time_left};
 use crate::{
-    domain::recipient::app::{PushKind, Subscription},
+    domain::recipient::{
+        Channel,
+        app::{PushKind, Subscription},
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -25,48 +28,45 @@ use crate::{
     },
     sender::{
         http::{is_busy, refusal},
-        jws::{Signer, WrongKey},
+        jws::Signer,
+        settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, Outgoing, OutgoingError, Reply, Settings, Targets, again, give_up, unfit,
+            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, unfit,
         },
     },
 };
 
-/// How long our signature is good; RFC 8292 allows a day.
+/// Life of a VAPID signature; RFC 8292 allows a day.
 const SIGNATURE_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// How push services know us, and which of them are called.
+/// How push services of browsers know us, and which of them may be called.
 #[derive(Clone, Debug)]
 pub struct WebPushSettings {
-    /// The private key of the application server, on P-256, in PEM: the page subscribes with its public half.
+    /// The application server's private key on P-256, in PEM form; pages subscribe with its public half.
     pub key: SecretText,
-    /// Whom a push service can reach: `mailto:` or `https://`.
+    /// Contact for push services: `mailto:` or `https://`.
     pub contact: String,
-    /// Which hosts an endpoint may have: a name, or `*.` and an ending.
+    /// Hosts that an endpoint may have: a name, or `*.` and an ending.
     pub hosts: Vec<String>,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
-    pub timeout: Duration,
+    /// How push services are reached; an endpoint is always `https://`, in development too.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WebPushError {
-    /// The key cannot sign.
-    #[error("key_file {0}")]
-    Key(WrongKey),
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
+impl SenderSettings for WebPushSettings {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Push
+    }
+
+    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(WebPush::new(self, means)?))
+    }
 }
 
-/// Sends to browsers.
+/// Sends to subscribed browsers.
 pub struct WebPush {
     contact: String,
     signer: Signer,
+    public_key: String,
     outgoing: Outgoing,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -76,35 +76,22 @@ impl WebPush {
     /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
     ///
     /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(
-        settings: WebPushSettings,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, WebPushError> {
-        let WebPushSettings {
-            contact,
-            hosts,
-            allow_hosts,
-            ..
-        } = settings;
-        // An endpoint is always https, in development too.
-        let targets = Targets::among(hosts, allow_hosts, false).map_err(OutgoingError::Hosts)?;
-        let outgoing = Outgoing::new(Settings {
-            targets,
-            ca_file: settings.ca_file,
-            timeout: settings.timeout,
-        })?;
+    /// The first setting that cannot be used.
+    pub fn new(settings: &WebPushSettings, means: &Means) -> Result<Self, SettingError> {
+        let targets = Targets::among(&settings.hosts, &settings.connection)?;
+        let (signer, public_key) =
+            Signer::es256(&settings.key).map_err(|wrong| SettingError::new("key_file", wrong))?;
         Ok(Self {
-            contact,
-            signer: Signer::es256(&settings.key).map_err(WebPushError::Key)?,
-            outgoing,
-            clock,
-            entropy,
+            contact: settings.contact.clone(),
+            signer,
+            public_key: BASE64_URL_SAFE_NO_PAD.encode(public_key),
+            outgoing: Outgoing::new(targets, &settings.connection)?,
+            clock: means.clock.clone(),
+            entropy: means.entropy.clone(),
         })
     }
 
-    /// The scheme of RFC 8292: who we are, to this push service and no other.
+    /// The VAPID authorization of RFC 8292, for one push service.
     fn vapid(&self, endpoint: &str) -> Option<HeaderValue> {
         let audience = Url::parse(endpoint).ok()?.origin().ascii_serialization();
         let until = self.clock.now().plus(SIGNATURE_LIFE).as_micros() / 1_000_000;
@@ -112,8 +99,8 @@ impl WebPush {
             None,
             &json!({"aud": audience, "exp": until, "sub": self.contact}),
         );
-        let public = BASE64_URL_SAFE_NO_PAD.encode(self.signer.public());
-        let mut header = HeaderValue::from_str(&format!("vapid t={token}, k={public}")).ok()?;
+        let value = format!("vapid t={token}, k={}", self.public_key);
+        let mut header = HeaderValue::from_str(&value).ok()?;
         header.set_sensitive(true);
         Some(header)
     }
@@ -131,7 +118,7 @@ impl WebPush {
             HeaderValue::from(time_left(message, self.clock.now()).as_secs()),
         );
         headers.insert("urgency", HeaderValue::from_static("high"));
-        // A message that was sent again takes the place of one that still waits: at most 32 characters of base64url.
+        // A resent message replaces one that still waits. The topic has at most 32 characters of base64url.
         let topic = digest(&SHA256, message.verification.to_string().as_bytes());
         headers.insert(
             "topic",
@@ -165,18 +152,18 @@ impl Sender for WebPush {
     }
 }
 
-/// The page's service worker shows `title` and `body`, and the rest once the page is opened.
+/// The page's service worker shows `title` and `body`, and `data` once the page is opened.
 fn payload(message: &Message) -> Value {
     json!({"title": message.content.subject, "body": message.content.text, "data": data(message)})
 }
 
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
     match reply.status.as_u16() {
-        // 202: the service will confirm it to whoever asked, which is not us. It has it.
+        // 202 means accepted; a confirmation is sent to whoever asked for one, which we do not.
         200..=202 => Ok(Sent::default()),
         404 | 410 => Err(give_up("unregistered")),
         413 => Err(give_up("oversized_message")),
-        // The subscription is bound to another key, or our signature is not taken.
+        // The subscription belongs to another key, or the signature was not accepted.
         401 | 403 => Err(unfit("login_refused")),
         _ if is_busy(reply.status) => Err(again("busy", reply.retry_after)),
         _ => Err(refusal(reply.status)),

@@ -20,18 +20,14 @@ use tokio_util::{
 
 use super::{
     super::doubles::{
-        samples::{Fixed, message},
+        samples::{self, message},
         tls_sink,
     },
     receipt::tests::receipt,
     *,
 };
 use crate::{
-    domain::{
-        delivery::receipt::Receipt,
-        ids::SenderName,
-        recipient::{Channel, Recipient},
-    },
+    domain::{delivery::receipt::Receipt, ids::SenderName, recipient::Recipient},
     format::gsm7::tests::decode,
     ports::sender::{
         Content,
@@ -175,14 +171,6 @@ fn with_status(command: &Command, status: u32) -> Vec<Deed> {
     }
 }
 
-struct Still;
-
-impl Entropy for Still {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
-}
-
 fn settings(port: u16) -> SmppSettings {
     SmppSettings {
         name: SenderName::parse("center").unwrap(),
@@ -200,14 +188,14 @@ fn settings(port: u16) -> SmppSettings {
     }
 }
 
-fn sender(settings: SmppSettings) -> (Arc<Smpp>, ReceiptQueue) {
+fn sender(settings: &SmppSettings) -> (Arc<Smpp>, ReceiptQueue) {
     let (receipts, receipt_queue) = queue();
-    let means = SmppMeans {
-        clock: Arc::new(Fixed),
-        entropy: Arc::new(Still),
+    let means = Means {
         receipts,
+        ..samples::means()
     };
-    (Arc::new(Smpp::new(settings, means).unwrap()), receipt_queue)
+    let sender = Smpp::new(settings, &means).unwrap();
+    (Arc::new(sender), receipt_queue)
 }
 
 fn sms(text: &str) -> Message {
@@ -230,7 +218,7 @@ fn reference(sent: Result<Sent, SendError>) -> String {
 #[tokio::test]
 async fn a_message_goes_out_as_it_was_written() {
     let center = Center::start(good).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         reference(sender.send(&sms("Code €1 [x]: 123 456")).await),
         "m2"
@@ -282,7 +270,7 @@ async fn a_message_goes_out_as_it_was_written() {
 #[tokio::test]
 async fn a_long_message_goes_out_in_parts_and_the_last_brings_the_receipt() {
     let center = Center::start(good).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(reference(sender.send(&sms(&"ż".repeat(100))).await), "m3");
     let parts = center.submitted();
     let seen: Vec<_> = parts
@@ -308,7 +296,7 @@ async fn a_refusal_of_a_later_part_says_that_some_was_taken() {
         }
     }
     let center = Center::start(second_is_too_much).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms(&"a".repeat(161))).await,
         Err(unknown("busy"))
@@ -318,7 +306,7 @@ async fn a_refusal_of_a_later_part_says_that_some_was_taken() {
 #[tokio::test]
 async fn a_refusal_is_judged_and_the_session_goes_on() {
     let center = Center::start(|_, command| with_status(command, 0x0b)).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     for _ in 0..2 {
         assert_eq!(
             sender.send(&sms("x")).await,
@@ -340,7 +328,7 @@ async fn a_refused_login_is_for_the_next_sender() {
         )]
     });
     let center = center.await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
         Err(status::next_sender("login_refused"))
@@ -361,7 +349,7 @@ async fn nobody_there_is_a_retry() {
         .local_addr()
         .unwrap()
         .port();
-    let (sender, _receipts) = sender(settings(port));
+    let (sender, _receipts) = sender(&settings(port));
     assert_eq!(sender.send(&sms("x")).await, Err(retry("unreachable")));
 }
 
@@ -372,7 +360,7 @@ async fn who_listens_and_never_answers_is_cut_off() {
         timeout: Duration::from_millis(300),
         ..settings(port)
     };
-    let (bound_never, _receipts) = sender(brief(silent.port));
+    let (bound_never, _receipts) = sender(&brief(silent.port));
     assert_eq!(
         bound_never.send(&sms("x")).await,
         Err(retry("timeout")),
@@ -387,7 +375,7 @@ async fn who_listens_and_never_answers_is_cut_off() {
         }
     });
     let deaf = deaf.await;
-    let (bound, _receipts) = sender(brief(deaf.port));
+    let (bound, _receipts) = sender(&brief(deaf.port));
     assert_eq!(
         bound.send(&sms("x")).await,
         Err(unknown("timeout")),
@@ -408,7 +396,7 @@ async fn a_message_that_was_given_up_never_goes_out() {
         timeout: Duration::from_millis(400),
         ..settings(hesitant.port)
     };
-    let (sender, _receipts) = sender(settings);
+    let (sender, _receipts) = sender(&settings);
     let (early, late) = (sms("first"), sms("second"));
     let (first, second) = tokio::join!(sender.send(&early), sender.send(&late));
     assert_eq!(
@@ -429,7 +417,7 @@ async fn a_lost_session_leaves_what_was_written_unknown_and_the_next_one_carries
         }
     }
     let center = Center::start(ends_at_the_first).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
         Err(unknown("connection_lost"))
@@ -452,7 +440,7 @@ async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
             _ => good(0, command),
         });
         let center = center.await;
-        let (sender, _receipts) = sender(settings(center.port));
+        let (sender, _receipts) = sender(&settings(center.port));
         assert_eq!(
             sender.send(&sms("x")).await,
             Err(unknown("connection_lost")),
@@ -481,7 +469,7 @@ async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
         vec![Deed::Raw(raw.concat())]
     });
     let center = center.await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
         Ok(Sent::default()),
@@ -519,7 +507,7 @@ async fn answers_that_nobody_waits_for_and_strange_commands_do_no_harm() {
         }
     }
     let center = Center::start(odd).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(reference(sender.send(&sms("x")).await), "m2");
     assert_eq!(
         center.wait_for(CommandId::EnquireLinkResp, 1).await[0]
@@ -555,7 +543,7 @@ async fn no_more_messages_wait_for_answers_than_the_window_holds() {
             .collect()
     });
     let center = center.await;
-    let (sender, _receipts) = sender(SmppSettings {
+    let (sender, _receipts) = sender(&SmppSettings {
         window: 3,
         ..settings(center.port)
     });
@@ -589,7 +577,7 @@ async fn silence_is_asked_about_and_the_end_is_said() {
         enquire_every: Duration::from_millis(100),
         ..settings(center.port)
     };
-    let (sender, receipts) = sender(settings);
+    let (sender, receipts) = sender(&settings);
     sender.send(&sms("x")).await.unwrap();
     center.wait_for(CommandId::EnquireLink, 2).await;
     assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
@@ -604,7 +592,7 @@ async fn silence_is_asked_about_and_the_end_is_said() {
 #[tokio::test]
 async fn a_sender_that_goes_away_says_goodbye() {
     let center = Center::start(good).await;
-    let (sender, _receipts) = sender(settings(center.port));
+    let (sender, _receipts) = sender(&settings(center.port));
     sender.send(&sms("x")).await.unwrap();
     drop(sender);
     center.wait_for(CommandId::Unbind, 1).await;
@@ -626,7 +614,7 @@ async fn a_receipt_goes_inward_and_is_answered() {
         _ => good(0, command),
     });
     let center = center.await;
-    let (sender, mut receipts) = sender(settings(center.port));
+    let (sender, mut receipts) = sender(&settings(center.port));
     sender.send(&sms("x")).await.unwrap();
     let came = receipts.recv().await.unwrap();
     assert_eq!(
@@ -659,7 +647,7 @@ async fn a_receipt_that_finds_the_queue_full_is_to_come_again() {
         _ => good(0, command),
     });
     let center = center.await;
-    let (sender, mut receipts) = sender(settings(center.port));
+    let (sender, mut receipts) = sender(&settings(center.port));
     sender.send(&sms("x")).await.unwrap();
     let answers = center.wait_for(CommandId::DeliverSmResp, 1025).await;
     assert!(
@@ -674,7 +662,7 @@ async fn a_receipt_that_finds_the_queue_full_is_to_come_again() {
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_gets_no_password() {
     let (port, heard) = tls_sink::start().await;
-    let (sender, _receipts) = sender(SmppSettings {
+    let (sender, _receipts) = sender(&SmppSettings {
         tls: true,
         ..settings(port)
     });
@@ -690,17 +678,13 @@ fn settings_that_no_login_holds_are_mistakes() {
     let broken = |break_it: fn(&mut SmppSettings)| {
         let mut settings = settings(1);
         break_it(&mut settings);
-        let means = SmppMeans {
-            clock: Arc::new(Fixed),
-            entropy: Arc::new(Still),
-            receipts: queue().0,
-        };
-        Smpp::new(settings, means).unwrap_err().to_string()
+        let error = Smpp::new(&settings, &samples::means()).unwrap_err();
+        error.to_string()
     };
     assert!(broken(|s| s.system_id = "x".repeat(16)).contains("system_id must be at most 15"));
     assert!(
         broken(|s| s.password = SecretText::new("123456789".to_owned()))
-            .contains("password must be at most 8")
+            .contains("password_file must be at most 8")
     );
     assert!(broken(|s| s.system_type = "é".to_owned()).contains("system_type must be at most 12"));
     assert!(broken(|s| s.from = "Example Bank".to_owned()).contains("from must be"));
@@ -709,7 +693,7 @@ fn settings_that_no_login_holds_are_mistakes() {
 
 #[tokio::test]
 async fn what_is_no_number_is_left_to_others() {
-    let (sender, _receipts) = sender(settings(1));
+    let (sender, _receipts) = sender(&settings(1));
     assert_eq!(
         sender.send(&message()).await,
         Err(status::unfit("not_a_number"))

@@ -1,4 +1,4 @@
-//! Signs mail, so that receivers know that our domain sent it (DKIM: RFC 6376, RFC 8463).
+//! Signs mail, so that receivers can verify that our domain sent it (DKIM: RFC 6376, RFC 8463).
 
 mod canonical;
 
@@ -10,16 +10,15 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 
-use crate::domain::time::Timestamp;
-use crate::format::secret::SecretText;
+use crate::{domain::time::Timestamp, format::secret::SecretText, sender::settings::SettingError};
 
 /// Most keys of one sender: an old and a new one of each algorithm.
 pub const KEYS_MAX: usize = 4;
-/// RFC 8301: shorter keys are not to be used.
+/// RFC 8301 forbids shorter keys.
 const RSA_BYTES_MIN: usize = 2048 / 8;
-/// A signature says itself until when it counts; no server holds a mail longer (RFC 5321 §4.5.4.1 speaks of five days).
+/// Life of a signature. No server queues a mail longer: RFC 5321 §4.5.4.1 recommends to give up after four or five days.
 const LIFE_S: u64 = 7 * 86_400;
-/// What is signed, of what a mail has.
+/// The header fields that are signed, if a mail has them.
 const SIGNED: [&str; 9] = [
     "From",
     "To",
@@ -31,55 +30,28 @@ const SIGNED: [&str; 9] = [
     "Content-Transfer-Encoding",
     "Auto-Submitted",
 ];
-/// Characters of a line of the signature.
+/// Characters per line of the signature.
 const LINE_CHARS: usize = 72;
 
-/// Who signs.
+/// The signatures of a sender's mails.
 #[derive(Clone, Debug)]
 pub struct DkimSettings {
-    /// The domain that answers for the mail; its DNS holds the public keys.
+    /// The domain that signs; its DNS holds the public keys.
     pub domain: String,
-    /// The keys; each makes a signature of its own.
+    /// The keys; each adds a signature of its own.
     pub keys: Vec<DkimKey>,
 }
 
-/// A key to sign with.
+/// A private key and its selector.
 #[derive(Clone, Debug)]
 pub struct DkimKey {
-    /// Where in the DNS its public key is: `SELECTOR._domainkey.DOMAIN`.
+    /// The public key is in the DNS at `SELECTOR._domainkey.DOMAIN`.
     pub selector: String,
     /// The private key: RSA or Ed25519, as PKCS#8 or PKCS#1 in PEM form.
     pub pem: SecretText,
 }
 
-/// Why the settings cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DkimError {
-    /// The domain has another form.
-    #[error("dkim_domain must be a host name")]
-    Domain,
-    /// Receivers compare the two (DMARC alignment, RFC 7489 §3.1.1).
-    #[error(
-        "dkim_domain must be the domain of from, or above or below it; otherwise it vouches for nobody"
-    )]
-    Alignment,
-    /// There are none, or too many.
-    #[error("dkim_keys must hold 1 to {KEYS_MAX} keys")]
-    Count,
-    /// A selector has another form.
-    #[error("dkim_keys: the selector {0:?} must be a host name")]
-    Selector(String),
-    /// Two keys in one place of the DNS.
-    #[error("dkim_keys: the selector {0:?} is there twice")]
-    Twice(String),
-    /// The file holds no key that signs.
-    #[error(
-        "dkim_keys: the file of {0:?} must hold one private key in PEM form, Ed25519 or RSA of at least 2048 bits"
-    )]
-    Key(String),
-}
-
-/// The library would not sign; it has no reason to.
+/// The library could not sign, which is not expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsigned;
 
@@ -101,42 +73,52 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Signs for `settings.domain` what comes from an address of the domain `from`.
-    pub(super) fn new(settings: DkimSettings, from: &str) -> Result<Self, DkimError> {
-        let (domain, from) = (
-            settings.domain.to_ascii_lowercase(),
-            from.to_ascii_lowercase(),
-        );
+    /// Signs for `settings.domain` the mails that come from an address of the domain `from`.
+    pub(super) fn new(settings: &DkimSettings, from: &str) -> Result<Self, SettingError> {
+        let domain = settings.domain.to_ascii_lowercase();
+        let from = from.to_ascii_lowercase();
+        let wrong_domain =
+            |problem: &str| SettingError::new("dkim_domain", format!("is {domain:?}; {problem}"));
         if !is_name(&domain) || !domain.contains('.') {
-            return Err(DkimError::Domain);
+            return Err(wrong_domain("it must be a host name with a dot"));
         }
-        let is_below = |one: &str, other: &str| {
-            one.strip_suffix(other)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        if !is_below(&from, &domain) && !is_below(&domain, &from) {
-            return Err(DkimError::Alignment);
+        // Receivers compare the two (DMARC alignment, RFC 7489 §3.1.1).
+        if !is_within(&from, &domain) && !is_within(&domain, &from) {
+            return Err(wrong_domain(
+                "it must be the domain of from, or a parent or child of it, or receivers ignore the signature",
+            ));
         }
-        if !(1..=KEYS_MAX).contains(&settings.keys.len()) {
-            return Err(DkimError::Count);
+        let keys = &settings.keys;
+        if !(1..=KEYS_MAX).contains(&keys.len()) {
+            return Err(wrong_keys(format!(
+                "has {} keys; it must have 1 to {KEYS_MAX}",
+                keys.len()
+            )));
         }
-        let mut keys: Vec<(String, Key)> = Vec::new();
-        for DkimKey { selector, pem } in settings.keys {
-            if !is_name(&selector) {
-                return Err(DkimError::Selector(selector));
+        let mut parsed: Vec<(String, Key)> = Vec::new();
+        for DkimKey { selector, pem } in keys {
+            if !is_name(selector) {
+                return Err(wrong_keys(format!(
+                    "has the selector {selector:?}, which is no host name"
+                )));
             }
-            if keys.iter().any(|(other, _)| *other == selector) {
-                return Err(DkimError::Twice(selector));
+            if parsed.iter().any(|(other, _)| other == selector) {
+                return Err(wrong_keys(format!("has the selector {selector:?} twice")));
             }
-            match Key::parse(pem.expose()) {
-                Some(key) => keys.push((selector, key)),
-                None => return Err(DkimError::Key(selector)),
-            }
+            let key = Key::parse(pem.expose()).ok_or_else(|| {
+                wrong_keys(format!(
+                    "has a file for {selector:?} without a private key in PEM form: Ed25519, or RSA of at least 2048 bits"
+                ))
+            })?;
+            parsed.push((selector.clone(), key));
         }
-        Ok(Self { domain, keys })
+        Ok(Self {
+            domain,
+            keys: parsed,
+        })
     }
 
-    /// The signatures of a mail as header fields that stand before it, one for each key.
+    /// The signatures of a mail, as header fields to put before it, one for each key.
     pub(super) fn sign(&self, mail: &str, now: Timestamp) -> Result<String, Unsigned> {
         let (head, body) = mail.split_once("\r\n\r\n").ok_or(Unsigned)?;
         let body_hash = BASE64_STANDARD.encode(digest(&SHA256, canonical::body(body).as_bytes()));
@@ -157,6 +139,17 @@ impl Signer {
     }
 }
 
+fn wrong_keys(problem: String) -> SettingError {
+    SettingError::new("dkim_keys", problem)
+}
+
+/// Whether a domain is the same as another or below it.
+fn is_within(domain: &str, other: &str) -> bool {
+    domain
+        .strip_suffix(other)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 impl Key {
     fn parse(pem: &str) -> Option<Self> {
         let rsa = |key: RsaKeyPair| {
@@ -166,7 +159,7 @@ impl Key {
             PrivateKeyDer::Pkcs1(der) => rsa(RsaKeyPair::from_der(der.secret_pkcs1_der()).ok()?),
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                // OpenSSL writes an Ed25519 key without its public half.
+                // OpenSSL writes Ed25519 keys without their public halves.
                 let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
                     .map(|key| Self::Ed25519(Box::new(key)));
                 ed25519
@@ -197,15 +190,15 @@ impl Key {
                 .map_err(|_| Unsigned)?;
                 Ok(signature)
             }
-            // The hash is what is signed (RFC 8463 §3).
+            // The signature is over the hash (RFC 8463 §3).
             Self::Ed25519(key) => Ok(key.sign(digest(&SHA256, input).as_ref()).as_ref().to_vec()),
         }
     }
 }
 
-/// The names of what is signed, and the fields themselves in their signed form, each with a line end.
+/// The names of the signed fields, and the fields themselves in canonical form, each with a line end.
 fn signed(head: &str) -> (String, String) {
-    // A line that begins with white space goes on with the field before it.
+    // A line that begins with white space continues the field before it.
     let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
     let fields: Vec<(&str, &str)> = unfolded
         .split("\r\n")
@@ -213,7 +206,7 @@ fn signed(head: &str) -> (String, String) {
         .collect();
     let (mut names, mut text) = (Vec::new(), String::new());
     for name in SIGNED {
-        // Of several the last one comes first (RFC 6376 §5.4.2).
+        // Of several fields with one name, the last comes first (RFC 6376 §5.4.2).
         for (name, value) in fields
             .iter()
             .rev()
@@ -223,7 +216,7 @@ fn signed(head: &str) -> (String, String) {
             text.extend([&canonical::field(name, value), "\r\n"]);
         }
     }
-    // Once more than there is: no other sender can be added above it.
+    // Named once more than it occurs, so that no second From can be added.
     names.push("From");
     (names.join(":"), text)
 }

@@ -1,4 +1,4 @@
-//! Signature Version 4 of Amazon, for a POST to the root without a query.
+//! Amazon's Signature Version 4, for a POST to the root path without a query.
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -6,10 +6,9 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use crate::domain::time::Timestamp;
-use crate::format::secret::SecretText;
+use crate::{domain::time::Timestamp, format::secret::SecretText};
 
-/// Who signs, for which service of which region.
+/// The access key, and the service and region for which it signs.
 pub(super) struct Credentials {
     pub(super) key_id: SecretText,
     pub(super) secret: SecretText,
@@ -17,7 +16,7 @@ pub(super) struct Credentials {
     pub(super) service: &'static str,
 }
 
-/// A moment as the header `x-amz-date` has it: `20150830T123600Z`.
+/// A time in the form of the header `x-amz-date`: `20150830T123600Z`.
 pub(super) fn date(at: Timestamp) -> String {
     let seconds = i64::try_from(at.as_micros() / 1_000_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds)
@@ -27,7 +26,7 @@ pub(super) fn date(at: Timestamp) -> String {
 }
 
 impl Credentials {
-    /// The value of the header `authorization`. The headers, in any order, are all that are signed: names in lower case.
+    /// The value of the header `authorization`. All given headers are signed, in any order; names in lower case.
     pub(super) fn authorization(
         &self,
         at: Timestamp,
@@ -60,7 +59,7 @@ impl Credentials {
         )
     }
 
-    /// The key of one day, region and service.
+    /// The signing key of one day, region and service.
     fn key(&self, day: &str) -> Tag {
         let secret = Zeroizing::new(format!("AWS4{}", self.secret.expose()));
         let day = mac(secret.as_bytes(), day.as_bytes());

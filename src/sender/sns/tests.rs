@@ -1,5 +1,7 @@
 //! Messages as Amazon gets them, and what its answers mean.
 
+use std::time::Duration;
+
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::{
@@ -29,10 +31,7 @@ fn settings(server: &str) -> SnsSettings {
         session_token: None,
         sender_id: Some("Bank".to_owned()),
         base_url: server.to_owned(),
-        allow_hosts: vec![server.trim_start_matches("http://").to_owned()],
-        plain: true,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+        connection: samples::connection(server),
     }
 }
 
@@ -51,7 +50,7 @@ async fn amazon(answer: ResponseTemplate) -> MockServer {
 
 async fn outcome(answer: ResponseTemplate) -> Result<Sent, SendError> {
     let server = amazon(answer).await;
-    Sns::new(settings(&server.uri()), Arc::new(Fixed))
+    Sns::new(&settings(&server.uri()), Arc::new(Fixed))
         .unwrap()
         .send(&sms())
         .await
@@ -76,7 +75,7 @@ async fn amazon_gets_a_signed_form() {
         !format!("{with_token:?}").contains("s3cret")
             && !format!("{with_token:?}").contains("t0ken")
     );
-    let sent = Sns::new(with_token, Arc::new(Fixed))
+    let sent = Sns::new(&with_token, Arc::new(Fixed))
         .unwrap()
         .send(&sms())
         .await;
@@ -199,7 +198,7 @@ fn an_id_is_read_only_where_exactly_one_stands() {
 #[tokio::test]
 async fn what_amazon_would_not_take_is_not_sent() {
     let server = amazon(ResponseTemplate::new(200)).await;
-    let sender = Sns::new(settings(&server.uri()), Arc::new(Fixed)).unwrap();
+    let sender = Sns::new(&settings(&server.uri()), Arc::new(Fixed)).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
         Err(give_up("wrong_channel"))
@@ -214,17 +213,22 @@ async fn what_amazon_would_not_take_is_not_sent() {
 fn what_is_wrong_with_the_settings_is_said() {
     let cases: [(&str, Break); 3] = [
         ("access_key_id_file holds characters", |s| {
-            s.access_key_id = secret("a\nb")
+            s.access_key_id = secret("a\nb");
         }),
         ("session_token_file holds characters", |s| {
-            s.session_token = Some(secret("a\nb"))
+            s.session_token = Some(secret("a\nb"));
         }),
-        ("url must begin with https://", |s| s.plain = false),
+        (
+            "base_url \"http://127.0.0.1:1/\" must begin with https://",
+            |s| {
+                s.connection.plaintext = false;
+            },
+        ),
     ];
     for (begin, change) in cases {
         let mut settings = settings("http://127.0.0.1:1");
         change(&mut settings);
-        let error = Sns::new(settings, Arc::new(Fixed))
+        let error = Sns::new(&settings, Arc::new(Fixed))
             .err()
             .unwrap()
             .to_string();

@@ -1,23 +1,23 @@
-//! Where a provider reaches us: each message has addresses of its own, by its token.
+//! The URLs under which a provider calls us back: each message has its own, ending in its token.
 
 use crate::domain::delivery::receipt::ReceiptToken;
 
-/// What the addresses of a sender's messages begin with.
+/// The beginnings of the callback URLs of one sender's messages.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// To tell what became of a message.
+    /// For receipts, which say what became of a message.
     pub callbacks: String,
-    /// To ask what a call says after a key press; `None`: nobody would answer in the provider's language.
+    /// For the question what a call says after a key press; `None` if we do not speak the provider's call language.
     pub calls: Option<String>,
 }
 
 impl Addresses {
-    /// Where the provider tells what became of this message.
+    /// Where the provider reports what became of this message.
     pub(in crate::sender) fn callback(&self, token: &ReceiptToken) -> String {
         format!("{}/{}", self.callbacks, token.as_str())
     }
 
-    /// Where it asks what this call says; empty: nowhere.
+    /// Where the provider asks what this call says; empty if it cannot ask.
     pub(in crate::sender) fn call(&self, token: &ReceiptToken) -> String {
         self.calls
             .as_ref()

@@ -1,10 +1,14 @@
-//! Calls to providers over HTTP: to judged addresses only, bounded in time and size, without redirects.
+//! HTTP calls to providers: to checked addresses only, bounded in time and size, without redirects.
 
 mod address;
 mod resolve;
 mod target;
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, Response, StatusCode,
@@ -13,60 +17,33 @@ use reqwest::{
     tls::Version,
 };
 
-pub(in crate::sender) use self::target::host_and_port;
-pub use self::target::{Refused, Targets};
-use self::{address::is_public, resolve::Resolver};
-use crate::ports::sender::SendError;
+pub use self::target::is_host_pattern;
+pub(in crate::sender) use self::target::{Targets, host_and_port};
+use self::{address::is_public, resolve::Resolver, target::Refused};
+use super::tls::{ca_file, no_certificates};
+use crate::{ports::sender::SendError, sender::settings::SettingError};
 
-/// The usual deadline of one call, from the name to the last byte of the reply.
-pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// Largest reply that is read.
+/// Largest response body that is read.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
-/// How long to wait before the same provider is tried again, unless it says so itself.
+/// Wait before the same provider is tried again, unless the provider names a wait itself.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Longest wait that a provider may ask for: a code does not live much longer.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// Where calls may go, and how long they may take.
+/// How a provider is reached: the keys that all senders with an HTTP API share.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which hosts and ports.
-    pub targets: Targets,
-    /// PEM file of certificate authorities to trust beside those of the system.
+pub struct ConnectionSettings {
+    /// Hosts in an internal network, or on a port other than the scheme's default, that may be called: `host` or `host:port`.
+    pub allow_hosts: Vec<String>,
+    /// Whether `http://` may be called, as in the development profile.
+    pub plaintext: bool,
+    /// PEM file of certificate authorities to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
+    /// Time limit of one call, from the DNS lookup to the last byte of the response.
     pub timeout: Duration,
 }
 
-/// Why no calls can be made with the settings.
-#[derive(Debug, thiserror::Error)]
-pub enum OutgoingError {
-    /// The address must not be called.
-    #[error("url {0}")]
-    Url(#[from] Refused),
-    /// The list of hosts cannot be used.
-    #[error("{0}")]
-    Hosts(Refused),
-    /// The certificate authorities cannot be read.
-    #[error("ca_file {} cannot be read: {source}", path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The certificate authorities cannot be used.
-    #[error("ca_file {} holds no certificates in PEM form", path.display())]
-    Certificates {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up")]
-    Tls,
-}
-
-/// One call. It holds the message, so it has no `Debug`.
+/// One HTTP request. It contains the message, so it has no `Debug`.
 pub(in crate::sender) struct Call {
     pub(in crate::sender) method: Method,
     pub(in crate::sender) url: String,
@@ -74,16 +51,16 @@ pub(in crate::sender) struct Call {
     pub(in crate::sender) body: Vec<u8>,
 }
 
-/// What came back. It may repeat the message, so it has no `Debug`.
+/// The response. It may repeat the message, so it has no `Debug`.
 pub(in crate::sender) struct Reply {
     pub(in crate::sender) status: StatusCode,
-    /// How long the provider asks to be left alone.
+    /// How long the provider asks us to wait.
     pub(in crate::sender) retry_after: Option<Duration>,
-    /// None: it was larger than what is read.
+    /// `None` if it was larger than `REPLY_BYTES_MAX`.
     pub(in crate::sender) body: Option<Vec<u8>>,
 }
 
-/// Makes calls.
+/// An HTTP client that calls the permitted hosts and no others.
 #[derive(Clone)]
 pub(in crate::sender) struct Outgoing {
     client: Client,
@@ -97,41 +74,49 @@ impl std::fmt::Debug for Outgoing {
 }
 
 impl Outgoing {
-    /// Reads `ca_file`, so it blocks; connects only when there is something to send.
-    pub(in crate::sender) fn new(settings: Settings) -> Result<Self, OutgoingError> {
-        Self::build(settings, |builder| builder)
+    /// A client for these hosts. Reads `ca_file`, so it blocks; connects only when there is something to send.
+    pub(in crate::sender) fn new(
+        targets: Targets,
+        connection: &ConnectionSettings,
+    ) -> Result<Self, SettingError> {
+        Self::build(targets, connection, |builder| builder)
     }
 
-    /// The same over HTTP/2 and nothing else, for providers that speak nothing else.
-    pub(in crate::sender) fn http2(settings: Settings) -> Result<Self, OutgoingError> {
-        Self::build(settings, ClientBuilder::http2_prior_knowledge)
+    /// The same over HTTP/2 only, for providers that speak nothing else.
+    pub(in crate::sender) fn http2(
+        targets: Targets,
+        connection: &ConnectionSettings,
+    ) -> Result<Self, SettingError> {
+        Self::build(targets, connection, ClientBuilder::http2_prior_knowledge)
     }
 
     fn build(
-        settings: Settings,
+        targets: Targets,
+        connection: &ConnectionSettings,
         more: fn(ClientBuilder) -> ClientBuilder,
-    ) -> Result<Self, OutgoingError> {
-        // The library takes the process's provider, and panics without one. An error says that there is one already.
+    ) -> Result<Self, SettingError> {
+        // reqwest uses the TLS provider of the process and panics without one. An error means that one is installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
-            .timeout(settings.timeout)
+            .timeout(connection.timeout)
             .tls_version_min(Version::TLS_1_2)
-            .dns_resolver(Resolver::of_the_system(settings.targets.clone()))
+            .dns_resolver(Resolver::of_the_system(targets.clone()))
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = settings.ca_file {
+        if let Some(path) = &connection.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
+        let client = more(builder).build();
         Ok(Self {
-            client: more(builder).build().map_err(|_| OutgoingError::Tls)?,
-            targets: settings.targets,
+            client: client.map_err(|_| SettingError::new("", "TLS cannot be set up"))?,
+            targets,
         })
     }
 
-    /// Makes one call. An answer of any status is a reply.
+    /// Makes one call. A response of any status is a reply, not an error.
     pub(in crate::sender) async fn call(&self, call: Call) -> Result<Reply, SendError> {
         let url = self
             .targets
@@ -153,14 +138,11 @@ impl Outgoing {
     }
 }
 
-fn certificates(path: PathBuf) -> Result<Vec<Certificate>, OutgoingError> {
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(source) => return Err(OutgoingError::CaFile { path, source }),
-    };
+fn certificates(path: &Path) -> Result<Vec<Certificate>, SettingError> {
+    let pem = ca_file(path)?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) | Err(_) => Err(OutgoingError::Certificates { path }),
+        Ok(_) | Err(_) => Err(no_certificates(path)),
     }
 }
 
@@ -175,7 +157,8 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
     Ok(Some(body))
 }
 
-/// In whole seconds, or until a date: this one is compared with the provider's own, so that no two clocks need agree.
+/// The header `retry-after`: seconds, or a date. A date is compared with the response's own `date`, so that the two clocks
+/// need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| {
         headers
@@ -192,7 +175,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// What to do after a call without an answer. The words of the library stay here: they hold the URL.
+/// What to do after a call without a response. The library's error texts contain the URL, so they are dropped here.
 fn failure(error: &reqwest::Error) -> SendError {
     let causes = || {
         std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| {
@@ -216,7 +199,7 @@ fn failure(error: &reqwest::Error) -> SendError {
     }
 }
 
-/// An I/O error hides what it holds from `source`, and may hold another.
+/// Whether TLS failed. An I/O error does not show the error inside it as its `source`, so it is unwrapped.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let held = cause
         .downcast_ref::<std::io::Error>()
@@ -224,7 +207,7 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
-/// To be tried again, after a pause that is never none and never longer than is of use.
+/// Try the same sender again, after 1 s to 60 s.
 pub(in crate::sender) fn again(reason: &str, after: Option<Duration>) -> SendError {
     let after = after
         .unwrap_or(AGAIN_AFTER)
@@ -235,7 +218,7 @@ pub(in crate::sender) fn again(reason: &str, after: Option<Duration>) -> SendErr
     }
 }
 
-/// It may have been taken: the delivery id lets the provider know the repeat, if it looks at it.
+/// The provider may have accepted the message. The delivery id in the repeat lets it recognise a duplicate.
 pub(in crate::sender) fn unknown(reason: &str) -> SendError {
     SendError::Unknown {
         after: AGAIN_AFTER,

@@ -1,4 +1,4 @@
-//! A process of the operator's own that is called over gRPC: where it is, and how it knows us.
+//! An operator's own process that is called over gRPC: where it is, and how it authenticates us.
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
@@ -8,70 +8,48 @@ use tonic::{
     transport::{Certificate, Channel as Connection, ClientTlsConfig, Endpoint},
 };
 
-use super::http::{again, next_sender, unfit, unknown};
+use super::{
+    http::{again, next_sender, unfit, unknown},
+    tls::ca_file,
+};
 use crate::{
     domain::recipient::Channel, format::secret::SecretText, pb::v1, ports::sender::SendError,
+    sender::settings::SettingError,
 };
 
-/// Where the process is, and how it knows us.
+const ADDRESS_FORMS: &str =
+    "use http://127.0.0.1:PORT, unix:PATH, or https://HOST:PORT with ca_file";
+
+/// Where the process is, and how it authenticates us.
 #[derive(Clone, Debug)]
 pub struct PeerSettings {
     /// `http://127.0.0.1:PORT` or `unix:PATH` on this machine, `https://HOST:PORT` elsewhere.
     pub address: String,
     /// Sent as `authorization: Bearer TOKEN`.
     pub token: Option<SecretText>,
-    /// PEM file of the certificate authorities that vouch for it; `https` needs it.
+    /// PEM file of the certificate authorities that sign its certificate; required with `https`.
     pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
+    /// Time limit of one call.
     pub timeout: Duration,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The address has another form, or would send what is asked in the clear.
-    #[error("address must be http:// on loopback, unix:PATH, or https:// with ca_file")]
-    Address,
-    /// The certificate authorities cannot be read.
-    #[error("ca_file {} cannot be read: {source}", path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up with ca_file")]
-    Tls,
-    /// The token does not fit into a header.
-    #[error("the token holds characters that a header cannot carry")]
-    Token,
-}
-
-/// The process.
+/// A connection to the process, with our token.
 pub(in crate::sender) struct Peer {
     endpoint: Endpoint,
-    /// Made at the first call: it needs a runtime, and settings are also checked without one.
+    /// Made at the first call: it needs an async runtime, and settings are also checked without one.
     connection: OnceLock<Connection>,
     authorization: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
 impl Peer {
-    /// Reads `ca_file`, so it blocks; connects only when there is something to say.
-    pub(in crate::sender) fn new(settings: &PeerSettings) -> Result<Self, PeerError> {
+    /// A client with these settings. Reads `ca_file`, so it blocks; connects at the first call.
+    pub(in crate::sender) fn new(settings: &PeerSettings) -> Result<Self, SettingError> {
         let endpoint = endpoint(settings)?.connect_timeout(settings.timeout);
-        let bearer = |token: &SecretText| {
-            let mut value = MetadataValue::try_from(format!("Bearer {}", token.expose()))
-                .map_err(|_| PeerError::Token)?;
-            value.set_sensitive(true);
-            Ok::<_, PeerError>(value)
-        };
-        let authorization = settings.token.as_ref().map(bearer).transpose()?;
         Ok(Self {
             endpoint,
             connection: OnceLock::new(),
-            authorization,
+            authorization: settings.token.as_ref().map(bearer).transpose()?,
             timeout: settings.timeout,
         })
     }
@@ -82,7 +60,7 @@ impl Peer {
             .clone()
     }
 
-    /// The call with our token. The process can stop, too, once nobody waits any more.
+    /// The request with our token and time limit, so that the process can stop when nobody waits any more.
     pub(in crate::sender) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
@@ -94,7 +72,7 @@ impl Peer {
         request
     }
 
-    /// The answer, if it comes in time.
+    /// The response, if it arrives within the time limit.
     pub(in crate::sender) async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
@@ -107,37 +85,47 @@ impl Peer {
     }
 }
 
-fn endpoint(settings: &PeerSettings) -> Result<Endpoint, PeerError> {
-    let is_local = settings.address.starts_with("unix:")
+fn bearer(token: &SecretText) -> Result<MetadataValue<Ascii>, SettingError> {
+    let mut value =
+        MetadataValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
+            SettingError::new("token_file", "holds characters that a header cannot carry")
+        })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn endpoint(settings: &PeerSettings) -> Result<Endpoint, SettingError> {
+    let address = settings.address.as_str();
+    let is_local = address.starts_with("unix:")
         || ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"]
             .iter()
-            .any(|begin| settings.address.starts_with(begin));
-    // A user part would hide the host that is called.
-    if settings.address.contains('@') {
-        return Err(PeerError::Address);
-    }
-    let endpoint =
-        Endpoint::from_shared(settings.address.clone()).map_err(|_| PeerError::Address)?;
-    match (&settings.ca_file, is_local) {
-        (None, true) => Ok(endpoint),
-        (Some(path), false) if settings.address.starts_with("https://") => {
-            let pem = match std::fs::read(path) {
-                Ok(pem) => pem,
-                Err(source) => {
-                    return Err(PeerError::CaFile {
-                        path: path.clone(),
-                        source,
-                    });
-                }
-            };
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-            endpoint.tls_config(tls).map_err(|_| PeerError::Tls)
+            .any(|begin| address.starts_with(begin));
+    let wrong = |problem: &str| {
+        SettingError::new("address", format!("{address:?} {problem}; {ADDRESS_FORMS}"))
+    };
+    let endpoint = Endpoint::from_shared(settings.address.clone())
+        .ok()
+        // A user name would hide the host that is called.
+        .filter(|_| !address.contains('@'))
+        .ok_or_else(|| wrong("is not an address that can be called"))?;
+    match &settings.ca_file {
+        None if is_local => Ok(endpoint),
+        None => Err(wrong("is not on this machine, and ca_file is not set")),
+        Some(_) if !address.starts_with("https://") => {
+            Err(wrong("is not https://, and ca_file is set"))
         }
-        (Some(_) | None, _) => Err(PeerError::Address),
+        Some(path) => {
+            let certificate = Certificate::from_pem(ca_file(path)?);
+            let tls = ClientTlsConfig::new().ca_certificate(certificate);
+            endpoint.tls_config(tls).map_err(|_| {
+                let what = format!("{} cannot be used for TLS", path.display());
+                SettingError::new("ca_file", what)
+            })
+        }
     }
 }
 
-/// What to do after a call without an answer. The words of the process stay here: they may hold the address.
+/// What to do after a call that failed. The texts of the process may contain the recipient, so they are dropped here.
 fn failure(status: &Status) -> SendError {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => next_sender("login_refused"),
@@ -148,13 +136,13 @@ fn failure(status: &Status) -> SendError {
         | Code::OutOfRange => unfit("sender_refused"),
         Code::Unimplemented | Code::DataLoss => next_sender("sender_refused"),
         Code::ResourceExhausted | Code::Aborted => again("busy", None),
-        // The library calls its own timer a cancellation.
+        // tonic reports its own time limit as a cancellation.
         Code::DeadlineExceeded | Code::Cancelled => unknown("timeout"),
         Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable => again("unreachable", None),
     }
 }
 
-/// A channel, as the protos call it.
+/// The channel in the form of the protos.
 pub(in crate::sender) fn channel(channel: Channel) -> v1::Channel {
     match channel {
         Channel::Sms => v1::Channel::Sms,

@@ -1,6 +1,6 @@
-//! Calls to an operator's own service, signed as Standard Webhooks describes it.
+//! Webhooks to an operator's own service, signed as Standard Webhooks describes.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use reqwest::{
     Method,
@@ -8,44 +8,25 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::http::{Call, Outgoing, OutgoingError, Reply, Settings, Targets, give_up};
+use super::http::{Call, ConnectionSettings, Outgoing, Reply, Targets, give_up};
 use crate::{
-    format::{
-        secret::SecretText,
-        standard_webhooks::{WebhookKeys, WrongSecret},
-    },
+    format::{secret::SecretText, standard_webhooks::WebhookKeys},
     ports::{sender::SendError, system::Clock},
+    sender::settings::SettingError,
 };
 
-/// Who is called, and how it knows us.
+/// Which service is called, and how it authenticates us.
 #[derive(Clone, Debug)]
 pub struct SignedSettings {
-    /// Where to.
+    /// The URL of the service.
     pub url: String,
-    /// The secrets, each as `whsec_` and base64; with several, each signs, so that one can take the place of another.
+    /// The secrets, each as `whsec_` and base64. Each adds a signature, so that one can replace another.
     pub secrets: Vec<SecretText>,
-    /// Hosts that may be in an inner network or on another port than the usual one.
-    pub allow_hosts: Vec<String>,
-    /// May it be called without encryption?
-    pub plain: bool,
-    /// PEM file of certificate authorities to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Deadline of one call.
-    pub timeout: Duration,
+    /// How the service is reached.
+    pub connection: ConnectionSettings,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SignedError {
-    /// A secret has another form.
-    #[error(transparent)]
-    Secret(#[from] WrongSecret),
-    /// No calls can be made.
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
-}
-
-/// Makes signed calls.
+/// Sends signed webhooks to one service.
 pub(in crate::sender) struct Signed {
     url: String,
     keys: WebhookKeys,
@@ -54,28 +35,23 @@ pub(in crate::sender) struct Signed {
 }
 
 impl Signed {
-    /// Reads `ca_file`, so it blocks; connects only when there is something to say.
+    /// A client with these settings. Reads `ca_file`, so it blocks; connects at the first call.
     pub(in crate::sender) fn new(
-        settings: SignedSettings,
+        settings: &SignedSettings,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SignedError> {
-        let targets = Targets::of(&settings.url, settings.allow_hosts, settings.plain)
-            .map_err(OutgoingError::Url)?;
-        let outgoing = Outgoing::new(Settings {
-            targets,
-            ca_file: settings.ca_file,
-            timeout: settings.timeout,
-        })?;
-        let keys = WebhookKeys::parse(settings.secrets.iter().map(SecretText::expose))?;
+    ) -> Result<Self, SettingError> {
+        let targets = Targets::of("url", &settings.url, &settings.connection)?;
+        let keys = WebhookKeys::parse(settings.secrets.iter().map(SecretText::expose))
+            .map_err(|wrong| SettingError::new("secret_files", wrong))?;
         Ok(Self {
-            url: settings.url,
+            url: settings.url.clone(),
             keys,
-            outgoing,
+            outgoing: Outgoing::new(targets, &settings.connection)?,
             clock,
         })
     }
 
-    /// Says this under an id that is the same for every try.
+    /// Posts a payload under an id that is the same for every attempt.
     pub(in crate::sender) async fn post(
         &self,
         id: &str,

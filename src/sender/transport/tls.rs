@@ -1,10 +1,6 @@
-//! TLS towards servers that are not spoken to over HTTP.
+//! TLS to servers that do not speak HTTP.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -13,58 +9,38 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The certificate authorities cannot be read.
-    #[error("ca_file {} cannot be read: {source}", path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The certificate authorities cannot be used.
-    #[error("ca_file {} holds no certificates in PEM form", path.display())]
-    Certificates {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// No server could ever be trusted.
-    #[error("the system has no certificate authorities; install them, or set ca_file")]
-    NoAuthorities,
-    /// No certificate could ever carry it.
-    #[error("host {host} is no name or address that a certificate can carry")]
-    Host {
-        /// The host.
-        host: String,
-    },
-}
+use crate::sender::settings::SettingError;
 
-/// Encrypts connections to one server, whose certificate must carry its name.
+/// Encrypts connections to one server, whose certificate must carry the server's name.
 pub(in crate::sender) struct Tls {
     connector: TlsConnector,
     server: ServerName<'static>,
 }
 
 impl Tls {
-    /// TLS 1.2 or later, with the system's certificate authorities and those of `ca_file`. Reads files, so it blocks.
-    pub(in crate::sender) fn new(host: &str, ca_file: Option<&Path>) -> Result<Self, TlsError> {
-        let server = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host {
-            host: host.to_owned(),
+    /// TLS 1.2 or later, trusting the system's certificate authorities and those of `ca_file`. Reads files, so it blocks.
+    pub(in crate::sender) fn new(host: &str, ca: Option<&Path>) -> Result<Self, SettingError> {
+        let server = ServerName::try_from(host.to_owned()).map_err(|_| {
+            SettingError::new(
+                "host",
+                format!(
+                    "is {host:?}, which no certificate can name; use a host name or IP address"
+                ),
+            )
         })?;
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = ca_file {
-            let added = roots.add_parsable_certificates(certificates(path)?);
-            if added.0 == 0 {
-                return Err(TlsError::Certificates {
-                    path: path.to_owned(),
-                });
+        if let Some(path) = ca {
+            let (added, _) = roots.add_parsable_certificates(certificates(path)?);
+            if added == 0 {
+                return Err(no_certificates(path));
             }
         }
         if roots.is_empty() {
-            return Err(TlsError::NoAuthorities);
+            return Err(SettingError::new(
+                "ca_file",
+                "is required, because the system has no certificate authorities",
+            ));
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config =
@@ -77,7 +53,7 @@ impl Tls {
         })
     }
 
-    /// Shakes hands.
+    /// Performs the TLS handshake over a stream.
     pub(in crate::sender) async fn encrypt<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -86,20 +62,33 @@ impl Tls {
     }
 }
 
-/// Did the handshake fail because one side refused the other? A connection that broke in it may come about later.
+/// Whether the handshake failed because one side refused the other. A connection that broke during it may work later.
 pub(in crate::sender) fn is_refusal(error: &io::Error) -> bool {
     error
         .get_ref()
         .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = std::fs::read(path).map_err(|source| TlsError::CaFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    certificates.map_err(|_| TlsError::Certificates {
-        path: path.to_owned(),
+/// The bytes of `ca_file`.
+pub(super) fn ca_file(path: &Path) -> Result<Vec<u8>, SettingError> {
+    std::fs::read(path).map_err(|error| {
+        SettingError::new(
+            "ca_file",
+            format!("{} cannot be read: {error}", path.display()),
+        )
     })
+}
+
+/// The mistake of a `ca_file` without certificates.
+pub(super) fn no_certificates(path: &Path) -> SettingError {
+    SettingError::new(
+        "ca_file",
+        format!("{} holds no certificates in PEM form", path.display()),
+    )
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingError> {
+    let pem = ca_file(path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    certificates.map_err(|_| no_certificates(path))
 }

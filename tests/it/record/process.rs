@@ -252,12 +252,13 @@ fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{report}");
     for key in [
-        "keys: ",
+        "5 mistakes in the settings:",
+        "keys.ring.0.file: ",
         "sample key",
-        "grpc.tls_cert_file",
-        "grpc.tls_key_file",
+        "grpc.tls_cert_file: ",
+        "grpc.tls_key_file: ",
         "messages: ",
-        "senders.mail",
+        "senders.mail.from: ",
     ] {
         assert!(report.contains(key), "{key} is missing in:\n{report}");
     }
@@ -293,11 +294,11 @@ fn chan_08_and_hook_03_production_refuses_providers_that_are_open_or_inner() {
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{report}");
     for sender in [
-        "open: url",
-        "inner: url",
-        "secret: url",
-        "hook: ",
-        "plugin: address",
+        "open.url: \"http://api.example.org/send\" must begin with https://",
+        "inner.url: ",
+        "secret.url: ",
+        "hook.secret_files: ",
+        "plugin.address: ",
     ] {
         assert!(
             report.contains(&format!("senders.{sender}")),

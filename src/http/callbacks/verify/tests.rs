@@ -1,5 +1,7 @@
 //! Calls as providers sign them, by published examples where there are any, and everything that is not exactly so.
 
+mod forged;
+
 use axum::http::HeaderName;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -296,6 +298,10 @@ fn hook_02_a_jwt_counts_for_its_body_its_url_and_its_time() {
             );
         }
     }
+}
+
+#[test]
+fn hook_02_each_provider_has_claims_of_its_own() {
     for (claim, value, why) in [
         ("iss", json!("Somebody"), NotGenuine::Forged),
         (

@@ -1,22 +1,21 @@
-//! A hook that is called over gRPC.
+//! The hook over gRPC.
 
 use async_trait::async_trait;
 
 use crate::{
     pb::v1::{self, send_hook_service_client::SendHookServiceClient},
     ports::hook::{Answer, Hook, NoAnswer, Question},
-    sender::transport::peer::{Peer, PeerError, PeerSettings, channel},
+    sender::{
+        settings::SettingError,
+        transport::peer::{Peer, PeerSettings, channel},
+    },
 };
 
-/// Asks by `SendHookService`.
-pub struct GrpcHook(Peer);
+/// Asks the hook by `SendHookService`.
+pub(super) struct GrpcHook(Peer);
 
 impl GrpcHook {
-    /// A hook with these settings. Reads `ca_file`, so it blocks; connects only when there is something to ask.
-    ///
-    /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: &PeerSettings) -> Result<Self, PeerError> {
+    pub(super) fn new(settings: &PeerSettings) -> Result<Self, SettingError> {
         Peer::new(settings).map(Self)
     }
 }

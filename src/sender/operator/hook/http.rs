@@ -1,4 +1,4 @@
-//! A hook that gets signed webhooks and answers with JSON.
+//! The hook as a receiver of signed webhooks, which answers with JSON.
 
 use std::sync::Arc;
 
@@ -11,18 +11,20 @@ use crate::{
         hook::{Answer, Hook, NoAnswer, Question},
         system::Clock,
     },
-    sender::transport::signed::{Signed, SignedError, SignedSettings},
+    sender::{
+        settings::SettingError,
+        transport::signed::{Signed, SignedSettings},
+    },
 };
 
-/// Asks by `send.judge` webhooks.
-pub struct HttpHook(Signed);
+/// Asks the hook by webhooks of type `send.judge`.
+pub(super) struct HttpHook(Signed);
 
 impl HttpHook {
-    /// A hook with these settings. Reads `ca_file`, so it blocks; connects only when there is something to ask.
-    ///
-    /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: SignedSettings, clock: Arc<dyn Clock>) -> Result<Self, SignedError> {
+    pub(super) fn new(
+        settings: &SignedSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingError> {
         Signed::new(settings, clock).map(Self)
     }
 }

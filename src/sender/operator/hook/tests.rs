@@ -18,9 +18,9 @@ use crate::{
         self, SendDecision,
         send_hook_service_server::{SendHookService, SendHookServiceServer},
     },
-    ports::hook::{Answer, Hook, NoAnswer, Question},
+    ports::hook::{Answer, NoAnswer, Question},
     sender::{
-        doubles::samples::Fixed,
+        doubles::samples::{self, Fixed},
         transport::{peer::PeerSettings, signed::SignedSettings},
     },
 };
@@ -50,12 +50,10 @@ async fn by_http(answer: ResponseTemplate) -> (Result<Answer, NoAnswer>, Vec<wir
         secrets: vec![SecretText::new(
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
         )],
-        allow_hosts: vec![server.uri().trim_start_matches("http://").to_owned()],
-        plain: true,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+        connection: samples::connection(&server.uri()),
     };
-    let answer = HttpHook::new(settings, Arc::new(Fixed))
+    let answer = HookCall::Http(settings)
+        .build(Arc::new(Fixed))
         .unwrap()
         .judge(&question())
         .await;
@@ -175,7 +173,8 @@ async fn by_grpc(
         ca_file: None,
         timeout: Duration::from_secs(5),
     };
-    GrpcHook::new(&settings).unwrap().judge(&question()).await
+    let hook = HookCall::Grpc(settings).build(Arc::new(Fixed)).unwrap();
+    hook.judge(&question()).await
 }
 
 fn said(decision: SendDecision, reason: &str) -> v1::JudgeSendResponse {

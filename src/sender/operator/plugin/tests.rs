@@ -35,13 +35,17 @@ impl SenderService for Answering {
     }
 }
 
-fn settings(address: &str) -> PeerSettings {
+fn settings(address: &str) -> PluginSettings {
     let token = Some(SecretText::new("s3cret-word".to_owned()));
-    PeerSettings {
-        address: address.to_owned(),
-        token,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+    PluginSettings {
+        channels: vec![Channel::Email],
+        peer: PeerSettings {
+            address: address.to_owned(),
+            token,
+            ca_file: None,
+            timeout: Duration::from_secs(5),
+        },
+        addresses: None,
     }
 }
 
@@ -59,7 +63,7 @@ async fn plugin(answer: fn() -> Result<Option<Outcome>, Status>) -> (Plugin, Ask
             .add_service(service)
             .serve_with_incoming(TcpListenerStream::new(listener)),
     );
-    (Plugin::new(&settings(&address), None).unwrap(), receiver)
+    (Plugin::new(&settings(&address)).unwrap(), receiver)
 }
 
 async fn outcome(answer: fn() -> Result<Option<Outcome>, Status>) -> Result<Sent, SendError> {
@@ -216,7 +220,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let absent = Plugin::new(&settings(&format!("http://{closed}")), None).unwrap();
+    let absent = Plugin::new(&settings(&format!("http://{closed}"))).unwrap();
     assert_eq!(
         absent.send(&samples::message()).await,
         Err(again("unreachable", None))
@@ -226,15 +230,10 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
         .await
         .unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    let slow = PeerSettings {
-        timeout: Duration::from_millis(100),
-        ..settings(&address)
-    };
+    let mut slow = settings(&address);
+    slow.peer.timeout = Duration::from_millis(100);
     assert_eq!(
-        Plugin::new(&slow, None)
-            .unwrap()
-            .send(&samples::message())
-            .await,
+        Plugin::new(&slow).unwrap().send(&samples::message()).await,
         Err(unknown("timeout"))
     );
 }
@@ -261,14 +260,9 @@ async fn code_12_a_reason_is_a_word_and_nothing_else() {
 #[test]
 fn chan_08_codes_leave_the_machine_encrypted_only() {
     let made = |address: &str, ca_file: Option<&str>| {
-        Plugin::new(
-            &PeerSettings {
-                ca_file: ca_file.map(PathBuf::from),
-                ..settings(address)
-            },
-            None,
-        )
-        .is_ok()
+        let mut settings = settings(address);
+        settings.peer.ca_file = ca_file.map(PathBuf::from);
+        Plugin::new(&settings).is_ok()
     };
     for local in [
         "http://127.0.0.1:50061",

@@ -1,7 +1,5 @@
 //! Webhooks as they arrive, and their signatures by the published vectors.
 
-use std::time::Duration;
-
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
@@ -29,14 +27,15 @@ fn keys(texts: &[&str]) -> Result<WebhookKeys, WrongSecret> {
     WebhookKeys::parse(texts.iter().copied())
 }
 
-fn settings(server: &str) -> SignedSettings {
-    SignedSettings {
-        url: format!("{server}/hook"),
-        secrets: secrets(&[SECRET]),
-        allow_hosts: vec![server.trim_start_matches("http://").to_owned()],
-        plain: true,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+fn settings(server: &str) -> WebhookSettings {
+    WebhookSettings {
+        channels: vec![Channel::Email],
+        signed: SignedSettings {
+            url: format!("{server}/hook"),
+            secrets: secrets(&[SECRET]),
+            connection: samples::connection(server),
+        },
+        addresses: None,
     }
 }
 
@@ -116,13 +115,11 @@ async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id()
     let server =
         receiver(ResponseTemplate::new(200).set_body_json(json!({"reference": "r-1"}))).await;
     let second = "whsec_Xy+E4kkgwwGQ50bqGMpiDlSAajSWMFzN3s818qhLnso=";
-    let both = SignedSettings {
-        secrets: secrets(&[SECRET, second]),
-        ..settings(&server.uri())
-    };
+    let mut both = settings(&server.uri());
+    both.signed.secrets = secrets(&[SECRET, second]);
     assert!(!format!("{both:?}").contains("MfKQ9"));
     let message = samples::message();
-    let sent = Webhook::new(both, None, Arc::new(Fixed))
+    let sent = Webhook::new(&both, Arc::new(Fixed))
         .unwrap()
         .send(&message)
         .await;
@@ -166,7 +163,7 @@ async fn what_a_receiver_answers_says_what_is_next() {
         (503, Err(again("busy", None))),
     ] {
         let server = receiver(ResponseTemplate::new(status)).await;
-        let webhook = Webhook::new(settings(&server.uri()), None, Arc::new(Fixed)).unwrap();
+        let webhook = Webhook::new(&settings(&server.uri()), Arc::new(Fixed)).unwrap();
         assert_eq!(
             webhook.send(&samples::message()).await,
             expected,
@@ -178,13 +175,11 @@ async fn what_a_receiver_answers_says_what_is_next() {
 #[test]
 fn hook_03_a_webhook_leads_to_no_inner_network_by_itself() {
     let refused = |url: &str, plain| {
-        let settings = SignedSettings {
-            url: url.to_owned(),
-            allow_hosts: Vec::new(),
-            plain,
-            ..settings("http://x")
-        };
-        Webhook::new(settings, None, Arc::new(Fixed)).is_err()
+        let mut settings = settings("http://x");
+        settings.signed.url = url.to_owned();
+        settings.signed.connection.allow_hosts.clear();
+        settings.signed.connection.plaintext = plain;
+        Webhook::new(&settings, Arc::new(Fixed)).is_err()
     };
     assert!(
         refused("https://169.254.169.254/hook", false)
@@ -209,7 +204,11 @@ async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
         (None, Value::Null, ReceiptPath::None),
     ] {
         let server = receiver(ResponseTemplate::new(204)).await;
-        let webhook = Webhook::new(settings(&server.uri()), addresses, Arc::new(Fixed)).unwrap();
+        let settings = WebhookSettings {
+            addresses,
+            ..settings(&server.uri())
+        };
+        let webhook = Webhook::new(&settings, Arc::new(Fixed)).unwrap();
         assert_eq!(webhook.capabilities().receipts, path);
         webhook.send(&message).await.unwrap();
         let body: Value =

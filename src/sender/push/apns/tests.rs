@@ -29,10 +29,11 @@ fn settings(double: &Double) -> ApnsSettings {
         team_id: "DEF123GHIJ".to_owned(),
         topic: "example.bank.app".to_owned(),
         base_url: double.url(),
-        allow_hosts: vec![double.host()],
-        plain: false,
-        ca_file: Some(double.ca_file()),
-        timeout: Duration::from_secs(5),
+        connection: ConnectionSettings {
+            plaintext: false,
+            ca_file: Some(double.ca_file()),
+            ..samples::connection(&double.url())
+        },
     }
 }
 
@@ -42,14 +43,16 @@ async fn apple(answers: &[Answer]) -> Double {
 
 async fn outcome(answers: &[Answer]) -> (Result<Sent, SendError>, Double) {
     let double = apple(answers).await;
-    let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
+    let sender = Apns::new(&settings(&double), Arc::new(Fixed)).unwrap();
     (sender.send(&samples::push(&app())).await, double)
 }
 
 #[tokio::test]
 async fn chan_07_apple_gets_the_alert_and_apart_from_it_the_code() {
     let double = apple(&[TAKEN]).await;
-    let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
+    let settings = settings(&double);
+    let (_, public) = Signer::es256(&settings.key).unwrap();
+    let sender = Apns::new(&settings, Arc::new(Fixed)).unwrap();
     let sent = sender.send(&samples::push(&app())).await.unwrap();
     assert_eq!(
         sent.reference.unwrap().as_str(),
@@ -83,8 +86,7 @@ async fn chan_07_apple_gets_the_alert_and_apart_from_it_the_code() {
         .strip_prefix("bearer ")
         .unwrap()
         .to_owned();
-    let (header, claims) =
-        verified(&token, sender.signer.public()).expect("it is signed with the key");
+    let (header, claims) = verified(&token, &public).expect("it is signed with the key");
     assert_eq!(
         header,
         json!({"alg": "ES256", "typ": "JWT", "kid": "ABC123DEFG"})
@@ -103,7 +105,7 @@ async fn chan_07_apple_gets_the_alert_and_apart_from_it_the_code() {
 #[tokio::test]
 async fn apple_is_spoken_to_in_http_2_or_not_at_all() {
     let double = Double::start(&["http/1.1"], &[TAKEN]).await;
-    let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
+    let sender = Apns::new(&settings(&double), Arc::new(Fixed)).unwrap();
     assert_eq!(
         sender.send(&samples::push(&app())).await,
         Err(next_sender("tls_failed"))
@@ -114,21 +116,22 @@ async fn apple_is_spoken_to_in_http_2_or_not_at_all() {
 #[tokio::test]
 async fn chan_08_nobody_else_is_taken_for_apple() {
     let double = apple(&[TAKEN]).await;
-    let stranger = ApnsSettings {
-        ca_file: None,
-        ..settings(&double)
-    };
-    let sent = Apns::new(stranger, Arc::new(Fixed))
+    let mut stranger = settings(&double);
+    stranger.connection.ca_file = None;
+    let sent = Apns::new(&stranger, Arc::new(Fixed))
         .unwrap()
         .send(&samples::push(&app()))
         .await;
     assert_eq!(sent, Err(next_sender("tls_failed")));
     let closed = ApnsSettings {
         base_url: "https://localhost:1".to_owned(),
-        allow_hosts: vec!["localhost:1".to_owned()],
+        connection: ConnectionSettings {
+            allow_hosts: vec!["localhost:1".to_owned()],
+            ..settings(&double).connection
+        },
         ..settings(&double)
     };
-    let sent = Apns::new(closed, Arc::new(Fixed))
+    let sent = Apns::new(&closed, Arc::new(Fixed))
         .unwrap()
         .send(&samples::push(&app()))
         .await;
@@ -147,7 +150,7 @@ async fn a_token_is_used_for_forty_minutes() {
         async fn sleep(&self, _: Duration) {}
     }
     let (double, clock) = (apple(&[TAKEN]).await, Arc::new(Hand(AtomicU64::new(0))));
-    let sender = Apns::new(settings(&double), clock.clone()).unwrap();
+    let sender = Apns::new(&settings(&double), clock.clone()).unwrap();
     for seconds in [0, 2399, 2400, 2401] {
         clock.0.store(seconds, Ordering::SeqCst);
         sender.send(&samples::push(&app())).await.unwrap();
@@ -236,7 +239,7 @@ async fn what_apple_answers_says_what_is_next() {
 #[tokio::test]
 async fn what_apple_would_not_take_is_not_sent() {
     let double = apple(&[TAKEN]).await;
-    let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
+    let sender = Apns::new(&settings(&double), Arc::new(Fixed)).unwrap();
     let mut message = samples::push(&app());
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
@@ -257,17 +260,20 @@ async fn what_is_wrong_with_the_settings_is_said() {
     let cases: [(&str, Break); 3] = [
         ("topic holds characters", |s| s.topic = "a\nb".to_owned()),
         ("key_file holds no private key", |s| {
-            s.key = SecretText::new("s3cret".to_owned())
+            s.key = SecretText::new("s3cret".to_owned());
         }),
-        ("url must begin with https://", |s| {
-            s.base_url = "http://localhost".to_owned()
-        }),
+        (
+            "base_url \"http://localhost\" must begin with https://",
+            |s| {
+                s.base_url = "http://localhost".to_owned();
+            },
+        ),
     ];
     for (begin, change) in cases {
         let mut settings = settings(&double);
         change(&mut settings);
         assert!(!format!("{settings:?}").contains("s3cret"));
-        let error = Apns::new(settings, Arc::new(Fixed))
+        let error = Apns::new(&settings, Arc::new(Fixed))
             .err()
             .unwrap()
             .to_string();

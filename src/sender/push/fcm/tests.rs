@@ -50,10 +50,7 @@ fn settings(server: &str, account: &Value) -> FcmSettings {
     FcmSettings {
         service_account: SecretText::new(account.to_string()),
         base_url: server.to_owned(),
-        allow_hosts: vec![server.trim_start_matches("http://").to_owned()],
-        plain: true,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+        connection: samples::connection(server),
     }
 }
 
@@ -359,7 +356,7 @@ fn what_is_wrong_with_the_file_is_said_without_its_secrets() {
         (
             "token_uri",
             json!("http://169.254.169.254/token"),
-            "inner network",
+            "leads into an internal network",
         ),
     ] {
         let error = error(&|account| account[field] = value.clone());
@@ -370,13 +367,15 @@ fn what_is_wrong_with_the_file_is_said_without_its_secrets() {
         ..settings("http://127.0.0.1:1", &right)
     };
     assert!(Fcm::new(&none, Arc::new(samples::Fixed)).is_err());
-    let plain = FcmSettings {
-        plain: false,
-        ..settings("http://127.0.0.1:1", &right)
-    };
+    let mut plain = settings("http://127.0.0.1:1", &right);
+    plain.connection.plaintext = false;
     let error = Fcm::new(&plain, Arc::new(samples::Fixed))
         .err()
         .unwrap()
         .to_string();
-    assert!(error.contains("https://"), "CHAN-08: {error}");
+    assert!(
+        error.starts_with("base_url \"http://127.0.0.1:1/")
+            && error.contains("must begin with https://"),
+        "CHAN-08: {error}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Access tokens of Google for a service account, by RFC 7523; one is held until shortly before its end.
+//! Google's access tokens for a service account (RFC 7523); one is kept until shortly before its end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-use super::{FcmError, FcmSettings, outgoing};
+use super::{ACCOUNT, no_account};
 use crate::{
     domain::time::Timestamp,
     format::secret::SecretText,
@@ -19,16 +19,17 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::Signer,
-        transport::http::{Call, Outgoing, Reply, again, next_sender},
+        settings::SettingError,
+        transport::http::{Call, ConnectionSettings, Outgoing, Reply, Targets, again, next_sender},
     },
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 /// The grant type of RFC 7523.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// The longest life of an assertion that Google takes.
+/// The longest life of an assertion that Google accepts.
 const ASSERTION_LIFE_S: u64 = 3600;
-/// A token is not used any more when it ends within this span: the call that carries it takes its time.
+/// A token that ends within this span is not used any more, because the call that carries it takes time.
 const SPARE: Duration = Duration::from_secs(60);
 
 struct Held {
@@ -36,7 +37,7 @@ struct Held {
     until: Timestamp,
 }
 
-/// Gets tokens for one service account.
+/// Fetches tokens for one service account.
 pub(super) struct Tokens {
     url: String,
     email: String,
@@ -44,39 +45,35 @@ pub(super) struct Tokens {
     signer: Signer,
     outgoing: Outgoing,
     clock: Arc<dyn Clock>,
-    /// Locked while one is fetched: who comes meanwhile waits for the same one.
+    /// Locked while a token is fetched, so that concurrent calls wait for the same one.
     held: Mutex<Option<Held>>,
 }
 
 impl Tokens {
     pub(super) fn new(
         account: &Value,
-        settings: &FcmSettings,
+        connection: &ConnectionSettings,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, FcmError> {
-        let field = |name: &str, problem| {
-            account[name]
-                .as_str()
-                .map(str::to_owned)
-                .ok_or(FcmError::Account(problem))
-        };
+    ) -> Result<Self, SettingError> {
         if account["type"] != "service_account" {
-            return Err(FcmError::Account("type is not service_account"));
+            return Err(no_account("type is not service_account"));
         }
-        let url = field("token_uri", "token_uri is missing")?;
-        let key = SecretText::new(field("private_key", "private_key is missing")?);
+        let url = field(account, "token_uri")?;
+        let key = SecretText::new(field(account, "private_key")?);
+        let targets = Targets::of(ACCOUNT, &url, connection)
+            .map_err(|error| no_account(&format!("token_uri {}", error.problem)))?;
         Ok(Self {
-            email: field("client_email", "client_email is missing")?,
+            email: field(account, "client_email")?,
             kid: account["private_key_id"].as_str().map(str::to_owned),
-            signer: Signer::rs256(&key).map_err(FcmError::Key)?,
-            outgoing: outgoing(settings, &url)?,
+            signer: Signer::rs256(&key).map_err(|wrong| SettingError::new(ACCOUNT, wrong))?,
+            outgoing: Outgoing::new(targets, connection)?,
             url,
             clock,
             held: Mutex::default(),
         })
     }
 
-    /// The value of an `authorization` header; another one than `refused`.
+    /// The value of an `authorization` header; a new one if the current is the one that was refused.
     pub(super) async fn token(
         &self,
         refused: Option<&HeaderValue>,
@@ -117,12 +114,17 @@ impl Tokens {
     }
 }
 
+fn field(account: &Value, name: &str) -> Result<String, SettingError> {
+    let text = account[name].as_str().map(str::to_owned);
+    text.ok_or_else(|| no_account(&format!("{name} is missing")))
+}
+
 fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
     if is_busy(reply.status) {
         return Err(again("login_unavailable", reply.retry_after));
     }
     if !reply.status.is_success() {
-        // A key that was deleted, or an account without the right.
+        // The key was deleted, or the account lacks the permission.
         return Err(if reply.status.is_client_error() {
             next_sender("login_refused")
         } else {

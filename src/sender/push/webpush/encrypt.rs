@@ -1,4 +1,4 @@
-//! Encrypts one message for one browser: RFC 8291 over the coding of RFC 8188.
+//! Encrypts a message for one browser: RFC 8291 with the content coding of RFC 8188.
 
 use aws_lc_rs::{
     aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -9,17 +9,17 @@ use aws_lc_rs::{
 
 use crate::domain::recipient::app::Subscription;
 
-/// One record, as large as push services must take.
+/// The record size: as large as push services must accept.
 const RECORD_BYTES: u32 = 4096;
-/// Salt, record size, length of the key's name, and the name: our public key.
+/// Salt, record size, length of the key id, and the key id: our public key.
 const HEADER_BYTES: usize = 16 + 4 + 1 + 65;
 const TAG_BYTES: usize = 16;
-/// Ends the text of the last record.
+/// The delimiter of the last record.
 const LAST: u8 = 2;
-/// The longest text: what is left of the record and its header.
+/// The longest text that fits into the record.
 pub(super) const TEXT_BYTES_MAX: usize = RECORD_BYTES as usize - HEADER_BYTES - TAG_BYTES - 1;
 
-/// The body of a push message, under a key pair that serves this message alone. The text has at most [`TEXT_BYTES_MAX`].
+/// The body of a push message, under a key pair of its own. The text has at most [`TEXT_BYTES_MAX`] bytes.
 pub(super) fn sealed(
     to: &Subscription,
     text: &[u8],

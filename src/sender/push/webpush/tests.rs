@@ -3,7 +3,7 @@
 use super::*;
 use crate::sender::{
     doubles::{
-        samples::{self, Fixed},
+        samples,
         tls_double::{Answer, Double},
     },
     jws::tests::{ec_pem, verified},
@@ -13,14 +13,6 @@ use crate::sender::{
 type Break = fn(&mut WebPushSettings);
 
 const TAKEN: Answer = (201, None, "");
-
-struct Counting;
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
 
 /// A browser's subscription at this endpoint, with the keys of RFC 8291.
 fn browser(endpoint: &str) -> String {
@@ -39,14 +31,16 @@ fn settings(double: &Double) -> WebPushSettings {
         key: ec_pem(),
         contact: "mailto:security@bank.example".to_owned(),
         hosts: vec!["localhost".to_owned()],
-        allow_hosts: vec![double.host(), "localhost".to_owned()],
-        ca_file: Some(double.ca_file()),
-        timeout: Duration::from_secs(5),
+        connection: ConnectionSettings {
+            allow_hosts: vec![double.host(), "localhost".to_owned()],
+            ca_file: Some(double.ca_file()),
+            ..samples::connection("")
+        },
     }
 }
 
-fn made(settings: WebPushSettings) -> Result<WebPush, WebPushError> {
-    WebPush::new(settings, Arc::new(Fixed), Arc::new(Counting))
+fn made(settings: &WebPushSettings) -> Result<WebPush, SettingError> {
+    WebPush::new(settings, &samples::means())
 }
 
 async fn service(answers: &[Answer]) -> Double {
@@ -56,7 +50,7 @@ async fn service(answers: &[Answer]) -> Double {
 #[tokio::test]
 async fn a_push_service_learns_who_sends_and_for_how_long_and_nothing_of_the_message() {
     let double = service(&[TAKEN]).await;
-    let sender = made(settings(&double)).unwrap();
+    let sender = made(&settings(&double)).unwrap();
     let message = samples::push(&browser(&format!("{}/push/JzLQ3raZJfFBR0", double.url())));
     assert_eq!(sender.send(&message).await, Ok(Sent::default()));
 
@@ -107,7 +101,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         ],
         ..settings(&double)
     };
-    let sender = made(usual).unwrap();
+    let sender = made(&usual).unwrap();
     for endpoint in [
         double.url().as_str(),
         "https://169.254.169.254",
@@ -121,11 +115,9 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
     }
     assert!(double.seen().is_empty());
     // Listed, but in an inner network that nobody allowed.
-    let inner = WebPushSettings {
-        allow_hosts: vec![double.host().replace("localhost", "other")],
-        ..settings(&double)
-    };
-    let sent = made(inner)
+    let mut inner = settings(&double);
+    inner.connection.allow_hosts = vec![double.host().replace("localhost", "other")];
+    let sent = made(&inner)
         .unwrap()
         .send(&samples::push(&browser(&format!("{}/x", double.url()))))
         .await;
@@ -155,7 +147,7 @@ async fn what_a_push_service_answers_says_what_is_next() {
         ((307, None, ""), Err(next_sender("redirected"))),
     ] {
         let double = service(&[answer]).await;
-        let sender = made(settings(&double)).unwrap();
+        let sender = made(&settings(&double)).unwrap();
         let sent = sender
             .send(&samples::push(&browser(&format!("{}/x", double.url()))))
             .await;
@@ -166,7 +158,7 @@ async fn what_a_push_service_answers_says_what_is_next() {
 #[tokio::test]
 async fn what_no_push_service_would_take_is_not_sent() {
     let double = service(&[TAKEN]).await;
-    let sender = made(settings(&double)).unwrap();
+    let sender = made(&settings(&double)).unwrap();
     let mut message = samples::push(&browser(&format!("{}/x", double.url())));
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
@@ -186,20 +178,20 @@ async fn what_is_wrong_with_the_settings_is_said() {
     let double = service(&[TAKEN]).await;
     let cases: [(&str, Break); 3] = [
         ("key_file holds no private key", |s| {
-            s.key = SecretText::new("s3cret".to_owned())
+            s.key = SecretText::new("s3cret".to_owned());
         }),
-        ("hosts must be names", |s| {
-            s.hosts = vec!["https://push.example.net/".to_owned()]
+        ("hosts has \"https://push.example.net/\"", |s| {
+            s.hosts = vec!["https://push.example.net/".to_owned()];
         }),
         ("ca_file /nonexistent cannot be read", |s| {
-            s.ca_file = Some("/nonexistent".into())
+            s.connection.ca_file = Some("/nonexistent".into());
         }),
     ];
     for (begin, change) in cases {
         let mut settings = settings(&double);
         change(&mut settings);
         assert!(!format!("{settings:?}").contains("s3cret"));
-        let error = made(settings).err().unwrap().to_string();
+        let error = made(&settings).err().unwrap().to_string();
         assert!(error.starts_with(begin), "{begin}: {error}");
     }
 }

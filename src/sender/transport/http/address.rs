@@ -1,8 +1,8 @@
-//! Tells public addresses from those of inner networks.
+//! Distinguishes public addresses from those of internal networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Is it reachable from everywhere, by the registries of special-purpose addresses of IANA?
+/// Whether an address is globally reachable, by IANA's registries of special-purpose addresses.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -10,8 +10,8 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Networks that are not public, with the length of their prefix.
-const INNER_V4: [(Ipv4Addr, u32); 15] = [
+/// Networks that are not public, with their prefix lengths.
+const INTERNAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
@@ -33,23 +33,23 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let same = |(network, bits): &(Ipv4Addr, u32)| {
         (address.to_bits() ^ network.to_bits()) >> (32 - bits) == 0
     };
-    !INNER_V4.iter().any(same)
+    !INTERNAL_V4.iter().any(same)
 }
 
-/// Networks within `2000::/3` that are not public, or that hold an address of IPv4.
-const INNER_V6: [(Ipv6Addr, u32); 4] = [
+/// Networks within `2000::/3` that are not public, or that embed an IPv4 address.
+const INTERNAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Only `2000::/3` is given out as global unicast, so mapped, translated and local addresses are all outside.
+/// Only `2000::/3` is assigned as global unicast, so mapped, translated and local addresses are all outside it.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let same = |(network, bits): &(Ipv6Addr, u32)| {
         (address.to_bits() ^ network.to_bits()) >> (128 - bits) == 0
     };
-    address.to_bits() >> 125 == 1 && !INNER_V6.iter().any(same)
+    address.to_bits() >> 125 == 1 && !INTERNAL_V6.iter().any(same)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Looks names up, and hands on only addresses that may be called: what was judged is what is connected to.
+//! Resolves names and passes on only addresses that may be called: the addresses that were checked are the ones connected to.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::target::{Refused, Targets};
 
-/// The name has no address, or nobody could say.
+/// The name has no address, or the DNS did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name was not resolved")]
 pub(super) struct Unresolved;
@@ -20,7 +20,7 @@ pub(super) struct Unresolved;
 type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 type LookUp = dyn Fn(String) -> Found + Send + Sync;
 
-/// Looks names up for the client.
+/// Resolves names for the HTTP client.
 #[derive(Clone)]
 pub(super) struct Resolver {
     targets: Targets,
@@ -28,7 +28,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Asks as the machine is set up to.
+    /// With the resolver of the operating system.
     pub(super) fn of_the_system(targets: Targets) -> Self {
         let look_up = |name: String| -> Found {
             Box::pin(async move {
@@ -47,7 +47,7 @@ impl Resolver {
         Self { targets, look_up }
     }
 
-    /// All addresses of a name; one bad address refuses the name.
+    /// All addresses of a name; a single forbidden address refuses the name.
     pub(super) async fn judged(
         self,
         name: String,
@@ -60,11 +60,9 @@ impl Resolver {
             .iter()
             .all(|address| self.targets.permits(&name, *address))
         {
-            return Err(
-                Refused("leads into an inner network that allow_hosts does not name").into(),
-            );
+            return Err(Refused("leads into an internal network").into());
         }
-        // The client puts the port of the URL in the place of 0.
+        // The client replaces port 0 by that of the URL.
         Ok(found
             .into_iter()
             .map(|address| SocketAddr::new(address, 0))

@@ -1,13 +1,14 @@
-//! Judges the text of a URL: scheme, host and port.
+//! Checks the text of a URL before a call: scheme, host and port.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::is_public;
+use super::{ConnectionSettings, is_public};
+use crate::sender::settings::SettingError;
 
-/// Names that lead into inner networks, beside names without a dot.
-const INNER_ENDINGS: [&str; 10] = [
+/// Endings of names in internal networks; names without a dot count as internal too.
+const INTERNAL_ENDINGS: [&str; 10] = [
     ".localhost",
     ".local",
     ".internal",
@@ -22,25 +23,22 @@ const INNER_ENDINGS: [&str; 10] = [
 
 /// Which hosts may be called.
 #[derive(Clone, Debug, Default)]
-pub struct Targets {
-    /// The hosts of the settings, in the form of `host_of`, or `*.` and an ending; every other is refused.
-    pub hosts: Vec<String>,
-    /// Hosts that the operator named although they are in an inner network or on another port: `host` or `host:port`.
-    pub allow_hosts: Vec<String>,
-    /// May be called without encryption, as in the development profile.
-    pub plain: bool,
+pub(in crate::sender) struct Targets {
+    /// The hosts of the settings, in the form of `host_of`, or `*.` and an ending; every other host is refused.
+    pub(super) hosts: Vec<String>,
+    /// Hosts that the operator allows although they are in an internal network or on another port: `host` or `host:port`.
+    pub(super) allow_hosts: Vec<String>,
+    /// Whether `http://` may be called, as in the development profile.
+    pub(super) plaintext: bool,
 }
 
-/// Why a URL must not be called, as the end of a sentence that begins with "the URL".
+/// Why a URL must not be called, as the end of a sentence that begins with the URL or its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub &'static str);
+pub(in crate::sender) struct Refused(pub(super) &'static str);
 
-/// The host of a URL as it is compared.
-///
-/// # Errors
-/// The text is no URL that could ever be called.
-pub fn host_of(text: &str) -> Result<String, Refused> {
+/// The host of a URL in the form in which hosts are compared.
+pub(super) fn host_of(text: &str) -> Result<String, Refused> {
     parse(text).map(|url| url.host_str().unwrap_or_default().to_owned())
 }
 
@@ -54,89 +52,91 @@ pub(in crate::sender) fn host_and_port(text: &str) -> Result<String, Refused> {
 }
 
 impl Targets {
-    /// Only this URL's host, and of the inner networks only what the operator named.
-    ///
-    /// # Errors
-    /// The URL must not be called.
-    pub fn of(url: &str, allow_hosts: Vec<String>, plain: bool) -> Result<Self, Refused> {
+    /// Only the host of this URL, which is the value of the setting `key`.
+    pub(in crate::sender) fn of(
+        key: &str,
+        url: &str,
+        connection: &ConnectionSettings,
+    ) -> Result<Self, SettingError> {
+        Self::only(url, connection.allow_hosts.clone(), connection.plaintext)
+            .map_err(|refused| SettingError::new(key, format!("{url:?} {refused}")))
+    }
+
+    /// Only the host of this URL.
+    pub(super) fn only(
+        url: &str,
+        allow_hosts: Vec<String>,
+        plaintext: bool,
+    ) -> Result<Self, Refused> {
         let targets = Self {
             hosts: vec![host_of(url)?],
             allow_hosts,
-            plain,
+            plaintext,
         };
         targets.judge(url)?;
         Ok(targets)
     }
 
-    /// Only these hosts, each a name, or `*.` and what all names of a service end in.
-    ///
-    /// # Errors
-    /// One of them is no name of a host.
-    pub fn among(
-        hosts: Vec<String>,
-        allow_hosts: Vec<String>,
-        plain: bool,
-    ) -> Result<Self, Refused> {
-        let is_name = |entry: &String| {
-            let ending = entry.strip_prefix("*.");
-            let name = ending.unwrap_or(entry);
-            let is_plain = name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-            // All names of a whole country or kind are nobody's service.
-            let is_wide = ending.is_some_and(|ending| !ending.contains('.'));
-            is_plain
-                && !is_wide
-                && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
-        };
-        if !hosts.iter().all(is_name) {
-            return Err(Refused("hosts must be names, or *. and a name"));
+    /// Only these hosts and only over `https://`; each is a name, or `*.` and the ending that a service's names share.
+    pub(in crate::sender) fn among(
+        hosts: &[String],
+        connection: &ConnectionSettings,
+    ) -> Result<Self, SettingError> {
+        if let Some(wrong) = hosts.iter().find(|entry| !is_host_pattern(entry)) {
+            return Err(SettingError::new(
+                "hosts",
+                format!(
+                    "has {wrong:?}; each must be a name such as push.example.com, or *. and a name such as example.com"
+                ),
+            ));
         }
         Ok(Self {
-            hosts,
-            allow_hosts,
-            plain,
+            hosts: hosts.to_vec(),
+            allow_hosts: connection.allow_hosts.clone(),
+            plaintext: false,
         })
     }
 
-    /// The URL, if its text says nothing against a call.
+    /// The URL, if nothing in its text forbids the call.
     pub(super) fn judge(&self, text: &str) -> Result<Url, Refused> {
         let url = parse(text)?;
         let default_port = match url.scheme() {
             "https" => 443,
-            "http" if self.plain => 80,
+            "http" if self.plaintext => 80,
             "http" => {
                 return Err(Refused(
-                    "must begin with https://; http:// is for the development profile",
+                    "must begin with https://; http:// is for the development profile only",
                 ));
             }
             _ => return Err(Refused("must begin with https://")),
         };
         let host = url.host_str().unwrap_or_default();
         if !self.hosts.iter().any(|entry| matches(entry, host)) {
-            return Err(Refused("leads to another host"));
+            return Err(Refused("has a host that the settings do not name"));
         }
         let port = url.port().unwrap_or(default_port);
         if port == 0 || (port != default_port && !self.allows(host, Some(port))) {
-            return Err(Refused("has a port that allow_hosts does not name"));
+            return Err(Refused(
+                "has a port other than the default; name host:port in allow_hosts to permit it",
+            ));
         }
-        let is_inner = match url.host() {
+        let is_internal = match url.host() {
             Some(Host::Domain(name)) => {
-                !name.contains('.') || INNER_ENDINGS.iter().any(|ending| name.ends_with(ending))
+                !name.contains('.') || INTERNAL_ENDINGS.iter().any(|ending| name.ends_with(ending))
             }
             Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => !is_public(IpAddr::V6(address)),
             None => return Err(Refused("has no host")),
         };
-        if is_inner && !self.allows(host, url.port()) {
+        if is_internal && !self.allows(host, url.port()) {
             return Err(Refused(
-                "leads into an inner network that allow_hosts does not name",
+                "leads into an internal network; name the host in allow_hosts to permit it",
             ));
         }
         Ok(url)
     }
 
-    /// May this name lead to this address?
+    /// Whether this name may resolve to this address.
     pub(super) fn permits(&self, name: &str, address: IpAddr) -> bool {
         let named = |entry: &String| {
             entry == name
@@ -153,7 +153,20 @@ impl Targets {
     }
 }
 
-/// A star stands for one or more labels, never for none.
+/// Whether an entry may stand in a list of hosts: a name in lower case, or `*.` and a name with a dot.
+#[must_use]
+pub fn is_host_pattern(entry: &str) -> bool {
+    let ending = entry.strip_prefix("*.");
+    let name = ending.unwrap_or(entry);
+    let is_plain = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    // *.com would cover every company's names.
+    let is_too_wide = ending.is_some_and(|ending| !ending.contains('.'));
+    is_plain && !is_too_wide && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
+}
+
+/// Whether a host matches an entry; a star stands for one or more labels, never for none.
 fn matches(entry: &str, host: &str) -> bool {
     match entry.strip_prefix('*') {
         Some(ending) => host
@@ -163,24 +176,26 @@ fn matches(entry: &str, host: &str) -> bool {
     }
 }
 
-/// Reads a URL more strictly than the standard does, so that no two readers can see two hosts in it.
+/// Parses a URL more strictly than the standard does, so that no two parsers can disagree about its host.
 fn parse(text: &str) -> Result<Url, Refused> {
     if text
         .chars()
         .any(|c| c.is_control() || c.is_whitespace() || c == '\\')
     {
-        return Err(Refused("holds a space, a backslash or a control character"));
+        return Err(Refused(
+            "contains a space, a backslash or a control character",
+        ));
     }
     let (_, rest) = text
         .split_once("://")
         .ok_or(Refused("must begin with https://"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') || authority.contains('%') {
-        return Err(Refused("must name its host plainly, without a user"));
+        return Err(Refused("must name its host plainly, without a user name"));
     }
     let url = Url::parse(text).map_err(|_| Refused("is not a URL"))?;
     match url.host_str() {
         Some(host) if !host.ends_with('.') => Ok(url),
-        _ => Err(Refused("must name its host plainly, without a user")),
+        _ => Err(Refused("must name its host plainly, without a user name")),
     }
 }

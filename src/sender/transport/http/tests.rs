@@ -20,7 +20,7 @@ fn vectors() -> Vec<Value> {
 
 /// What the vectors speak of: one public host, on the usual port, and no inner network.
 fn targets() -> Targets {
-    Targets::of("https://hooks.example.com/in", Vec::new(), false).unwrap()
+    Targets::only("https://hooks.example.com/in", Vec::new(), false).unwrap()
 }
 
 fn addresses(look_up: &Value) -> Vec<IpAddr> {
@@ -59,7 +59,7 @@ fn hook_03_urls_are_judged_by_their_text() {
             .unwrap()
             .starts_with("host compared whole");
         assert!(
-            other_host || Targets::of(url, Vec::new(), false).is_err(),
+            other_host || Targets::only(url, Vec::new(), false).is_err(),
             "{}: {url}",
             case["name"]
         );
@@ -113,7 +113,7 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
     let targets = Targets {
         hosts: vec!["hooks.example.com".to_owned()],
         allow_hosts: vec![format!("hooks.example.com:{port}")],
-        plain: false,
+        plaintext: false,
     };
     let inner = Targets {
         allow_hosts: Vec::new(),
@@ -135,7 +135,7 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
 #[test]
 fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
     let of = |url: &str, allowed: &[&str]| {
-        Targets::of(
+        Targets::only(
             url,
             allowed.iter().map(|&host| host.to_owned()).collect(),
             true,
@@ -159,7 +159,7 @@ fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
         "https://api.example.com:8443/in",
         &["api.example.com:8443"]
     ));
-    let named = Targets::of(
+    let named = Targets::only(
         "https://gateway.internal/in",
         vec!["gateway.internal".to_owned()],
         false,
@@ -172,11 +172,8 @@ fn hook_03_inner_hosts_and_ports_are_open_only_when_named() {
 #[test]
 fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
     let of = |hosts: &[&str]| {
-        Targets::among(
-            hosts.iter().map(|&host| host.to_owned()).collect(),
-            Vec::new(),
-            false,
-        )
+        let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
+        Targets::among(&hosts, &connection(Duration::from_secs(1)))
     };
     let targets = of(&["push.example.com", "*.notify.example.net"]).unwrap();
     for (url, permitted) in [
@@ -207,16 +204,16 @@ fn hook_03_of_many_hosts_each_is_named_whole_or_by_its_ending() {
 
 #[test]
 fn chan_08_plain_http_is_for_development_alone() {
-    assert!(Targets::of("http://api.example.com/in", Vec::new(), false).is_err());
+    assert!(Targets::only("http://api.example.com/in", Vec::new(), false).is_err());
     assert!(
-        Targets::of(
+        Targets::only(
             "http://127.0.0.1:8025/in",
             vec!["127.0.0.1:8025".to_owned()],
             false
         )
         .is_err()
     );
-    assert!(Targets::of("http://api.example.com/in", Vec::new(), true).is_ok());
+    assert!(Targets::only("http://api.example.com/in", Vec::new(), true).is_ok());
 }
 
 #[test]
@@ -306,13 +303,8 @@ async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
             }
         });
         let url = format!("http://{address}/in");
-        let targets = Targets::of(&url, vec![address.to_string()], true).unwrap();
-        let outgoing = Outgoing::new(Settings {
-            targets,
-            ca_file: None,
-            timeout,
-        })
-        .unwrap();
+        let targets = Targets::only(&url, vec![address.to_string()], true).unwrap();
+        let outgoing = Outgoing::new(targets, &connection(timeout)).unwrap();
         let begun = std::time::Instant::now();
         assert_eq!(
             outgoing.call(call(&url)).await.map(|reply| reply.status),
@@ -324,6 +316,15 @@ async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
             begun.elapsed()
         );
         sink.abort();
+    }
+}
+
+fn connection(timeout: Duration) -> ConnectionSettings {
+    ConnectionSettings {
+        allow_hosts: Vec::new(),
+        plaintext: true,
+        ca_file: None,
+        timeout,
     }
 }
 

@@ -2,37 +2,38 @@
 
 use std::time::Duration;
 
+use crate::{
+    format::secret::SecretText,
+    ports::store::url::{Endpoint, RedisUrl},
+};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
     ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
-use zeroize::Zeroizing;
-
-use crate::ports::store::url::{Endpoint, RedisUrl};
 
 /// A connection that is not made by then is none. It must not take longer than a failover.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A user of the server.
-#[derive(Clone)]
+/// The login of a server.
+#[derive(Clone, Debug)]
 pub struct Login {
     /// The ACL user; empty for the default user.
     pub username: String,
     /// The password.
-    pub password: Zeroizing<String>,
+    pub password: SecretText,
 }
 
-/// Certificates in PEM.
-#[derive(Clone, Default)]
+/// Certificates in PEM form.
+#[derive(Clone, Debug, Default)]
 pub struct Certificates {
     /// Authorities to trust in place of those of the system.
     pub ca: Option<Vec<u8>>,
     /// The chain and the key that show who we are.
-    pub client: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+    pub client: Option<(Vec<u8>, SecretText)>,
 }
 
-/// All about the connection to Redis.
-#[derive(Clone)]
+/// How Redis is reached, and what it must keep to.
+#[derive(Clone, Debug)]
 pub struct RedisSettings {
     /// Where.
     pub url: RedisUrl,
@@ -110,7 +111,7 @@ impl RedisSettings {
             let client_tls = self.certificates.client.as_ref();
             let client_tls = client_tls.map(|(cert, key)| ClientTlsConfig {
                 client_cert: cert.clone(),
-                client_key: key.to_vec(),
+                client_key: key.expose().as_bytes().to_vec(),
             });
             Client::build_with_tls(
                 addr,
@@ -148,7 +149,7 @@ impl RedisSettings {
 
 fn with_login(info: RedisConnectionInfo, login: Option<&Login>) -> RedisConnectionInfo {
     let Some(login) = login else { return info };
-    let info = info.set_password(login.password.as_str());
+    let info = info.set_password(login.password.expose());
     if login.username.is_empty() {
         info
     } else {

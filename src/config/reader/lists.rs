@@ -1,0 +1,92 @@
+//! Reads lists: of texts, of words with a meaning, and tables of texts.
+
+use config::{Value, ValueKind};
+
+use super::{Table, kind, names, one_of, spelling::literal};
+
+impl Table<'_> {
+    /// A list of texts; in the environment with commas between them. `None` if there is none.
+    pub(in crate::config) fn list(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let found = kind(&value);
+        let texts: Option<Vec<String>> = match value.kind {
+            ValueKind::String(text) => {
+                Some(text.split(',').map(|part| part.trim().to_owned()).collect())
+            }
+            ValueKind::Array(values) => values
+                .into_iter()
+                .map(|value| value.into_string().ok())
+                .collect(),
+            _ => None,
+        };
+        match &texts {
+            Some(texts) => self.note_list(key, texts),
+            None => self.mistaken(key, found, "must be a list of texts"),
+        }
+        texts
+    }
+
+    /// Records a list as the value in effect.
+    pub(in crate::config) fn note_list(&self, key: &str, texts: &[String]) {
+        let all: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+        self.note(key, format!("[{}]", all.join(", ")));
+    }
+
+    /// A table of texts, sorted by name; empty if there is none.
+    pub(in crate::config) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(mut texts) = texts(value) else {
+            self.mistake(key, "must be a table of texts, such as { name = \"text\" }");
+            return Vec::new();
+        };
+        texts.sort();
+        let all: Vec<String> = texts
+            .iter()
+            .map(|(name, text)| format!("{} = {}", literal(name), literal(text)))
+            .collect();
+        self.note(key, format!("{{ {} }}", all.join(", ")));
+        texts
+    }
+
+    /// A list of words, each with a meaning, or the default if there is none.
+    pub(in crate::config) fn words<T: Copy>(
+        &mut self,
+        key: &str,
+        all: &[(&str, T)],
+        default: &[(&str, T)],
+    ) -> Vec<T> {
+        let Some(texts) = self.list(key) else {
+            let names: Vec<_> = default.iter().map(|(word, _)| (*word).to_owned()).collect();
+            self.note_list(key, &names);
+            return default.iter().map(|(_, meaning)| *meaning).collect();
+        };
+        let mut meanings = Vec::new();
+        for text in texts {
+            match one_of(all, &text) {
+                Ok(meaning) => meanings.push(meaning),
+                Err(what) => self.mistake(key, format!("has {text:?}; each {what}")),
+            }
+        }
+        meanings
+    }
+
+    /// A list of words that must have at least one.
+    pub(in crate::config) fn required_words<T: Copy>(
+        &mut self,
+        key: &str,
+        all: &[(&str, T)],
+    ) -> Vec<T> {
+        let words = self.words(key, all, &[]);
+        if words.is_empty() && !self.is_mistaken(key) {
+            self.mistake(key, format!("must name at least one of {}", names(all)));
+        }
+        words
+    }
+}
+
+fn texts(value: Value) -> Option<Vec<(String, String)>> {
+    let text = |(name, value): (String, Value)| Some((name, value.into_string().ok()?));
+    value.into_table().ok()?.into_iter().map(text).collect()
+}

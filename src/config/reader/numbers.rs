@@ -1,0 +1,72 @@
+//! Reads whole numbers and spans of time within bounds.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use config::{Value, ValueKind};
+
+use super::{Table, kind};
+
+impl Table<'_> {
+    /// A whole number within bounds, or the default if there is none.
+    pub(in crate::config) fn number(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> u64 {
+        let number = match self.take(key) {
+            None => default,
+            Some(value) => self.bounded(key, value, bounds).unwrap_or(default),
+        };
+        self.note(key, number.to_string());
+        number
+    }
+
+    fn bounded(&self, key: &str, value: Value, bounds: &RangeInclusive<u64>) -> Option<u64> {
+        let found = match &value.kind {
+            ValueKind::String(text) => format!("{text:?}"),
+            ValueKind::Float(number) => number.to_string(),
+            _ => kind(&value).to_owned(),
+        };
+        let (least, most) = (bounds.start(), bounds.end());
+        let Ok(number) = value.into_int() else {
+            let what = format!("must be a whole number from {least} to {most}");
+            self.mistaken(key, found, what);
+            return None;
+        };
+        let fits = u64::try_from(number).ok();
+        let fits = fits.filter(|number| bounds.contains(number));
+        if fits.is_none() {
+            self.mistaken(key, number, format!("must be from {least} to {most}"));
+        }
+        fits
+    }
+
+    /// A number of a type that has room for its bounds.
+    pub(in crate::config) fn small<T: TryFrom<u64> + Default>(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> T {
+        T::try_from(self.number(key, default, bounds)).unwrap_or_default()
+    }
+
+    pub(in crate::config) fn millis(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> Duration {
+        Duration::from_millis(self.number(key, default, bounds))
+    }
+
+    pub(in crate::config) fn seconds(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: &RangeInclusive<u64>,
+    ) -> Duration {
+        Duration::from_secs(self.number(key, default, bounds))
+    }
+}

@@ -1,0 +1,53 @@
+//! `kind = "webhook"` and `kind = "plugin"`: an operator's own service or process.
+
+use std::sync::Arc;
+
+use super::{ConfiguredSender, Section, channels, connection, receipts::Receipts};
+use crate::sender::operator::{
+    plugin::{PeerSettings, PluginSettings},
+    webhook::{SignedSettings, WebhookSettings},
+};
+
+pub(super) fn webhook(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    let row = &mut section.row;
+    // All keys are read before anything is given up, so that every mistake is told.
+    let (channels, url) = (channels(row), row.required("url"));
+    let secrets = row.required_secrets("secret_files");
+    let connection = connection(row);
+    let receipts = Receipts::of_own_service(section);
+    let settings = WebhookSettings {
+        channels,
+        signed: SignedSettings {
+            url: url?,
+            secrets,
+            connection,
+        },
+        addresses: section.addresses(receipts.is_some(), false),
+    };
+    Some(ConfiguredSender {
+        settings: Arc::new(settings),
+        receiver: receipts.map(|receipts| receipts.receiver),
+    })
+}
+
+pub(super) fn plugin(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+    let row = &mut section.row;
+    let (channels, address) = (channels(row), row.required("address"));
+    let (token, ca_file) = (row.secret("token_file"), row.file("ca_file"));
+    let timeout = row.millis("timeout_ms", 10_000, &(100..=15_000));
+    let receipts = Receipts::of_own_service(section);
+    let settings = PluginSettings {
+        channels,
+        peer: PeerSettings {
+            address: address?,
+            token,
+            ca_file,
+            timeout,
+        },
+        addresses: section.addresses(receipts.is_some(), false),
+    };
+    Some(ConfiguredSender {
+        settings: Arc::new(settings),
+        receiver: receipts.map(|receipts| receipts.receiver),
+    })
+}
