@@ -1,6 +1,6 @@
 //! The service as it is measured: instances in this process, on runtimes of their own, over one store.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use countersign::{
     app::{App, Machine, Reach},
