@@ -53,7 +53,7 @@
 //! - A message is drawn from its quotas once, after the repeat check and before the commit, and never given back.
 //! - A receipt changes a delivery and never a verdict, and no delivery moves backwards.
 //! - A breaker delays a message and never fails it; being passed over is no try.
-//! - Nothing is sent after the end of a verification, and one verification has one code on all roads.
+//! - Nothing is sent after the end of a verification, and one verification has one code on all channels.
 //! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
 //! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
 //! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.

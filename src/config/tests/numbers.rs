@@ -7,7 +7,7 @@ use crate::domain::{
     recipient::{Channel, Recipient, number::NumberType},
 };
 
-/// A production file with a road to numbers, and no country.
+/// A production file with a route for numbers, and no country.
 fn by_sms() -> String {
     let sms = "[senders.p]\nkind = \"vonage\"\napi_key = \"k\"\napi_secret_file = \"/k/s\"\nfrom = \"Bank\"\n[routes.sms]\nsenders = [\"p\"]\n";
     format!("{PRODUCTION}{sms}")
