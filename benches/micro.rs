@@ -17,10 +17,7 @@ use countersign::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
             seal::{self, Context as SealContext},
         },
-        decide::{
-            Check, Context, Next, Start, Target,
-            verification::{check, start},
-        },
+        decide::{Check, Context, Next, Start, Target, check, start},
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId,
             VerificationId,
@@ -120,11 +117,13 @@ impl World {
             nonce: [9; 16],
             event_salt: [10; 16],
             lease: None,
+            network: None,
+            quota_keys: Vec::new(),
         }
     }
 
     fn record(&self) -> SubjectRecord {
-        match start(None, self.start(), &self.context()).next {
+        match start(None, &self.start(), &self.context()).next {
             Next::Write(record, _) => *record,
             Next::Same | Next::Settled | Next::Delete => unreachable!("a start writes"),
         }
@@ -150,9 +149,7 @@ impl World {
 fn decide_start(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let command = world.start();
-    bencher
-        .with_inputs(|| command.clone())
-        .bench_values(|command| start(None, command, &world.context()));
+    bencher.bench_local(|| start(None, &command, &world.context()));
 }
 
 #[divan::bench]

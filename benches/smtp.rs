@@ -217,7 +217,7 @@ fn message() -> anyhow::Result<Message> {
         receipt: ReceiptToken::new(&keyring, "mail", &subject, &delivery),
         recipient: Recipient::parse(channel, "anna@example.org")
             .map_err(|_| anyhow::anyhow!("it is an address"))?,
-        content: messages.render(&facts),
+        content: messages.render(&facts).into(),
         code,
         expires_at: Timestamp::from_micros(u64::MAX),
     })

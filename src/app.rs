@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
+    domain::ids::SenderName,
     grpc::entrance::callers::Credential,
     http::callbacks::Receiver,
     ports::{
@@ -66,7 +67,7 @@ pub struct App {
     receipts: Receipts,
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
-    receivers: BTreeMap<String, Receiver>,
+    receivers: BTreeMap<SenderName, Receiver>,
     listeners: Listeners,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,

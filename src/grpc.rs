@@ -1,9 +1,9 @@
 //! The gRPC front: who, convert, call, convert.
 
-mod calls;
 pub mod entrance;
 mod fields;
 mod status;
+mod throttle;
 pub mod transport;
 mod verification;
 

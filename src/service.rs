@@ -10,25 +10,31 @@ pub mod verification;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::{crypto::keyring::Keyring, delivery::breaker::BreakerRules},
+    domain::{
+        crypto::keyring::Keyring, decide::Context, decide::Decision,
+        delivery::breaker::BreakerRules, record::subject::SubjectRecord, time::Now,
+    },
     message::Messages,
     ports::{
-        store::Store,
+        store::{Complaint, Store},
         system::{Clock, Entropy},
     },
 };
 
 use delivery::{
-    LEASE_MARGIN,
+    Courier, CourierParts, LEASE_MARGIN,
     breakers::{BreakerSettings, Breakers},
     hands::Hands,
     hook::HookRule,
     routes::Routes,
 };
 use failure::Failure;
-use limit::{Drains, LocalQuotas};
+use limit::{Drains, LimitParts, Limits};
 use policy::Policy;
-use record::{side::Sides, vault::Vault};
+use record::{
+    RecordParts, Records,
+    transact::{Change, Changed},
+};
 
 /// What a service is made of.
 pub struct Parts {
@@ -40,86 +46,133 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The keys.
     pub keyring: Arc<Keyring>,
-    /// The rules.
+    /// The rules of the actions and of all messages.
     pub policy: Policy,
-    /// Who brings messages.
+    /// The senders of each channel.
     pub routes: Routes,
-    /// When a sender is left alone for a while.
+    /// When a failing sender is left out for a while.
     pub breaker: BreakerSettings,
-    /// The texts.
+    /// The texts of the messages.
     pub messages: Arc<Messages>,
-    /// Who hands messages over.
+    /// Hands messages over.
     pub hands: Hands,
-    /// Who may stop a message just before it goes out.
+    /// May stop a message just before it goes out.
     pub hook: Option<HookRule>,
-    /// Where approvals go that are taken back from the counts of the guard.
+    /// Where approvals go that are taken back from the counts of the pumping guard.
     pub drains: Drains,
     /// The time that all store work of one command may take.
     pub store_deadline: Duration,
     /// The time that a sender may take for one hand-over.
     pub send_deadline: Duration,
-    /// The address of the page that links of mails open, without its secret; none: no mail has a link.
+    /// The address of the page that links in mails open, without its secret; `None`: mails have no link.
     pub link_page: Option<String>,
 }
 
-/// The use cases of the service; one method each, in the file of its verb.
+/// The use cases of the service; one method each, in the file of its verb. They compose three parts, each of which owns
+/// its state: the records, the limits, and the courier of messages.
 pub struct Service {
-    parts: Parts,
-    vault: Vault,
-    quotas: LocalQuotas,
-    sides: Sides,
-    breakers: Breakers,
+    records: Records,
+    limits: Limits,
+    courier: Courier,
+    policy: Arc<Policy>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl Service {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let vault = Vault::new(parts.keyring.clone(), parts.entropy.clone());
-        let (store, clock, deadline) = (
-            parts.store.clone(),
-            parts.clock.clone(),
-            parts.store_deadline,
-        );
-        let sides = Sides {
-            store,
-            clock,
-            vault: vault.clone(),
-            deadline,
-        };
-        let BreakerSettings {
-            failures,
-            open,
-            open_max,
-        } = parts.breaker;
-        let rules = BreakerRules {
-            failures,
-            open,
-            open_max,
-            probe: parts.send_deadline + LEASE_MARGIN,
-        };
-        let breakers = Breakers::new(sides.clone(), rules, &parts.keyring, parts.routes.names());
-        Self {
-            parts,
-            vault,
-            quotas: LocalQuotas::default(),
-            sides,
+        let policy = Arc::new(parts.policy);
+        let (keyring, clock, entropy) = (parts.keyring, parts.clock, parts.entropy);
+        let records = Records::new(RecordParts {
+            store: parts.store.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            keyring: keyring.clone(),
+            policy: policy.clone(),
+            deadline: parts.store_deadline,
+        });
+        let limits = Limits::new(LimitParts {
+            store: parts.store,
+            clock: clock.clone(),
+            keyring: keyring.clone(),
+            policy: policy.clone(),
+            deadline: parts.store_deadline,
+            drains: parts.drains,
+        });
+        let rules = breaker_rules(parts.breaker, parts.send_deadline);
+        let breakers = Breakers::new(records.sides(), rules, &keyring, parts.routes.names());
+        let courier = Courier::new(CourierParts {
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            keyring: keyring.clone(),
+            policy: policy.clone(),
+            sides: records.sides(),
+            routes: parts.routes,
             breakers,
+            hands: parts.hands,
+            hook: parts.hook,
+            messages: parts.messages,
+            link_page: parts.link_page,
+            send_deadline: parts.send_deadline,
+        });
+        Self {
+            records,
+            limits,
+            courier,
+            policy,
+            keyring,
+            clock,
+            entropy,
         }
     }
 
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.parts.clock
+        &self.clock
     }
 
-    /// Does the store serve?
+    /// Whether the store serves.
     ///
     /// # Errors
     /// [`Failure`] says why not.
     pub async fn serves(&self) -> Result<(), Failure> {
-        self.bounded(async { Ok(self.parts.store.ready().await?) })
-            .await
+        self.records.ready().await
+    }
+
+    /// Degraded conditions: problems that do not stop the service.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<Complaint> {
+        let mut complaints = self.records.complaints();
+        complaints.extend(self.courier.complaints());
+        complaints.extend(self.clock.complaints());
+        complaints
+    }
+
+    /// Carries a change out: decides, draws what the decision would send, commits.
+    async fn change<T: Send>(
+        &self,
+        change: Change<'_>,
+        decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T> + Send + Sync,
+    ) -> Result<(T, Now), Failure> {
+        let Changed { reply, now } = self.records.transact(&self.limits, change, decide).await?;
+        Ok((reply, now))
+    }
+}
+
+fn breaker_rules(settings: BreakerSettings, send_deadline: Duration) -> BreakerRules {
+    let BreakerSettings {
+        failures,
+        open,
+        open_max,
+    } = settings;
+    BreakerRules {
+        failures,
+        open,
+        open_max,
+        probe: send_deadline + LEASE_MARGIN,
     }
 }

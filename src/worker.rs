@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::ids::SubjectKey,
+    domain::record::key::RecordKey,
     ports::sender::receipts::{About, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
@@ -157,7 +157,7 @@ async fn note(service: Arc<Service>, came: ProviderReceipt) {
             }
             Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,
             Err(error) if tries_left == 0 => {
-                tracing::warn!(%error, sender, "A receipt was not noted.")
+                tracing::warn!(%error, sender = sender.as_str(), "receipt not noted");
             }
             Err(_) => service.clock().sleep(PAUSE).await,
         }
@@ -208,7 +208,7 @@ async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: Ca
 }
 
 /// Does what is due; says whether all of it could be done.
-async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> bool {
+async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<RecordKey>) -> bool {
     let mut visits = tokio::task::JoinSet::new();
     for key in keys {
         // With no free hand nothing is due yet: whoever has one comes first.
@@ -227,13 +227,13 @@ async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<SubjectKey>) -> 
 
 async fn tick(
     service: &Service,
-    key: &SubjectKey,
+    key: &RecordKey,
     hand: crate::service::delivery::hands::Hand,
 ) -> bool {
     match service.tick(key, hand).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, subject = %key, "What was due could not be done.");
+            tracing::warn!(%error, record = %key, "What was due could not be done.");
             false
         }
     }

@@ -8,10 +8,14 @@ mod files;
 mod layers;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/permissions.rs"]
+mod permissions;
 #[path = "tidy/protos.rs"]
 mod protos;
 #[path = "tidy/rooms.rs"]
 mod rooms;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/words.rs"]
@@ -153,6 +157,16 @@ fn every_name_of_the_protos_has_a_comment() {
 }
 
 #[test]
+fn every_rpc_has_a_row_in_the_permission_table() {
+    let protos = tree(&["proto/countersign/v1"], ".proto");
+    let texts: Vec<&str> = protos.iter().map(|proto| proto.text.as_str()).collect();
+    let rpcs = texts.iter().flat_map(|text| permissions::rpcs(text));
+    assert!(rpcs.count() > 6, "the protos were read");
+    let table = read("src/domain/caller/permission.rs");
+    tell(&permissions::differences(&texts, &table));
+}
+
+#[test]
 fn every_error_reason_has_a_test() {
     let all = tree(&["src", "tests"], ".rs");
     tell(&protos::untested(
@@ -166,4 +180,11 @@ fn conf_03_every_package_is_locked_to_the_registry() {
     let lock = read("Cargo.lock");
     assert!(lock.len() > 10_000, "the lock file was read");
     tell(&files::locked(&lock));
+}
+
+#[test]
+fn seal_08_secrets_are_compared_in_constant_time() {
+    let shipped = rust().1;
+    tell(&secrets::found(&shipped));
+    hold(&shipped, secrets::comparisons);
 }

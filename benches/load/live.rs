@@ -10,7 +10,7 @@ use countersign::{
     config::Settings,
     domain::{
         crypto::keyring::Keyring,
-        decide::{Context, Next, Report, Start, Work, report, verification::start},
+        decide::{Context, Next, Report, Start, Work, report, start},
         delivery::{HandOver, Lease},
         ids::{ActionName, CallerName, DeliveryId, RequestId, SubjectId, TenantId, VerificationId},
         recipient::{Channel, Recipient},
@@ -178,7 +178,7 @@ impl Filler {
         let subject = SubjectId::parse(&format!("f{number}"))?;
         let tenant = TenantId::parse("default")?;
         let key = self.keyring.subject_key(&tenant, &subject);
-        let loaded = self.store.load(&key).await?;
+        let loaded = self.store.load(&key.into()).await?;
         let cx = Context {
             now: Now::new(self.clock.now(), loaded.now),
             generation: loaded.generation,
@@ -230,7 +230,7 @@ impl Filler {
             })
             .collect();
         let commit = Commit {
-            key,
+            key: key.into(),
             expect: None,
             generation: loaded.generation,
             write,

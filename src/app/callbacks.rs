@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 use super::App;
 use crate::{
     config::{self, SenderSettings, Settings},
-    domain::{delivery::callback::Scheme, recipient::Channel},
+    domain::{delivery::callback::Scheme, ids::SenderName, recipient::Channel},
     format::mac::SharedText,
     http::callbacks::{self, Callbacks, Dialect, Receiver, Verifier},
 };
 
 /// What every sender with receipts is received with, by its name.
-pub(super) fn receivers(settings: &Settings) -> anyhow::Result<BTreeMap<String, Receiver>> {
+pub(super) fn receivers(settings: &Settings) -> anyhow::Result<BTreeMap<SenderName, Receiver>> {
     let with_receipts = settings
         .senders
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn receivers(settings: &Settings) -> anyhow::Result<BTreeMap<String, 
     with_receipts
         .map(|(name, made)| {
             Ok((
-                name.clone(),
+                SenderName::parse(name)?,
                 made.with_context(|| format!("cannot receive for senders.{name}"))?,
             ))
         })

@@ -7,6 +7,7 @@ use super::{
     callbacks::receiver,
     compose::messages,
     senders::{Means, make},
+    serve::server_tls,
     stores::redis_settings,
 };
 use crate::{
@@ -36,18 +37,30 @@ pub fn problems(settings: &Settings) -> Vec<String> {
                 .map(|error| format!("store: {error:#}")),
         );
     }
-    if let Some(tls) = &settings.grpc.tls {
-        let unreadable = |path: &Path| {
-            std::fs::read(path)
-                .err()
-                .map(|error| format!("{}: {error}", path.display()))
-        };
-        problems.extend(
-            unreadable(&tls.cert_file).map(|problem| format!("grpc.tls_cert_file: {problem}")),
-        );
-        problems.extend(
-            unreadable(&tls.key_file).map(|problem| format!("grpc.tls_key_file: {problem}")),
-        );
+    problems.extend(tls_problems(settings));
+    problems
+}
+
+/// Each file that cannot be read, and if both can, whether they fit together.
+fn tls_problems(settings: &Settings) -> Vec<String> {
+    let Some(tls) = &settings.grpc.tls else {
+        return Vec::new();
+    };
+    let unreadable = |(key, path): (&str, &Path)| {
+        let error = std::fs::read(path).err()?;
+        Some(format!("grpc.{key}: {}: {error}", path.display()))
+    };
+    let files = [
+        ("tls_cert_file", tls.cert_file.as_path()),
+        ("tls_key_file", tls.key_file.as_path()),
+    ];
+    let problems: Vec<_> = files.into_iter().filter_map(unreadable).collect();
+    if problems.is_empty() {
+        let unfit = server_tls(tls).err();
+        return unfit
+            .map(|error| format!("{error:#}"))
+            .into_iter()
+            .collect();
     }
     problems
 }

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::{Machine, callbacks::makes_calls};
 use crate::{
     config::{self, HttpAuth, HttpBody, HttpMethod, Profile, SenderSettings, Settings},
-    domain::recipient::Channel,
+    domain::{ids::SenderName, recipient::Channel},
     format::secret::SecretText,
     ports::{
         sender::{Sender, outbox::Outbox, receipts::Receipts},
@@ -50,20 +50,17 @@ pub(super) fn routes(
         receipts,
         outbox,
     };
-    let mut senders: BTreeMap<&str, Arc<dyn Sender>> = BTreeMap::new();
+    let mut senders: BTreeMap<SenderName, Arc<dyn Sender>> = BTreeMap::new();
     for (name, sender) in &settings.senders {
         let made = make(name, sender, &means);
         senders.insert(
-            name,
+            sender_name(name)?,
             made.with_context(|| format!("cannot make senders.{name}"))?,
         );
     }
-    senders.extend(
-        machine
-            .senders
-            .iter()
-            .map(|(name, sender)| (name.as_str(), sender.clone())),
-    );
+    for (name, sender) in &machine.senders {
+        senders.insert(sender_name(name)?, sender.clone());
+    }
     let tenants = settings
         .tenants
         .iter()
@@ -74,14 +71,19 @@ pub(super) fn routes(
     })
 }
 
+fn sender_name(name: &str) -> anyhow::Result<SenderName> {
+    SenderName::parse(name).map_err(|error| anyhow::anyhow!("the name of senders.{name} {error}"))
+}
+
 fn channel_routes(
     settings: &config::ChannelRoutes,
-    senders: &BTreeMap<&str, Arc<dyn Sender>>,
+    senders: &BTreeMap<SenderName, Arc<dyn Sender>>,
 ) -> BTreeMap<Channel, Route> {
     let named = |name: &String| {
+        let (name, sender) = senders.get_key_value(&SenderName::parse(name).ok()?)?;
         Some(NamedSender {
             name: name.clone(),
-            sender: senders.get(name.as_str())?.clone(),
+            sender: sender.clone(),
         })
     };
     let list = |names: &[String]| names.iter().filter_map(named).collect::<Vec<_>>();
@@ -269,7 +271,7 @@ fn smtp_settings(settings: &config::SmtpSettings) -> anyhow::Result<SmtpSettings
 
 fn smpp_settings(name: &str, settings: &config::SmppSender) -> anyhow::Result<SmppSettings> {
     Ok(SmppSettings {
-        name: name.to_owned(),
+        name: sender_name(name)?,
         host: settings.host.clone(),
         port: settings.port,
         tls: settings.tls,

@@ -1,23 +1,24 @@
-//! Serves the three listeners and the worker, and drains them.
+//! Serves the three listeners and the worker, and ends them in order: not ready, lame duck, drain.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::ServerTlsConfig};
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
-use tower::Layer as _;
 
 use super::App;
 use crate::{
-    config::Profile,
+    config::{Profile, TlsFiles},
+    domain::time::micros,
     grpc::{
         VerificationHandler,
-        entrance::{GuardLayer, GuardParts, callers::Callers},
+        entrance::{EntranceLayer, EntranceParts, callers::Callers},
         transport::{
             bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
             listen::accept,
+            tls,
         },
     },
     http::{self, pages::link::LinkPage},
@@ -29,75 +30,107 @@ use crate::{
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How often the store is asked whether it answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Connections of the HTTP and the admin listener together matter less than those of the callers.
+/// Connections of the HTTP listener, and of the admin listener: fewer than callers have.
 const SIDE_CONNECTIONS_MAX: usize = 256;
 
 impl App {
-    /// Serves until the shutdown of its [`super::Reach`] is cancelled, then drains.
+    /// Serves until the shutdown of its [`super::Reach`] is cancelled. From then on it says that it is not ready, goes on
+    /// serving for the lame-duck time, so that load balancers take notice, and drains.
     ///
     /// # Errors
     /// A listener failed.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let shutdown = self.shutdown.clone();
+        let (shutdown, drain) = (self.shutdown.clone(), CancellationToken::new());
+        let lame_duck = self.settings.grpc.lame_duck;
+        let all = self.all_parts(drain.clone()).await?;
+        tokio::pin!(all);
+        tokio::select! {
+            ended = &mut all => return ended.context("a listener ended"),
+            () = shutdown.cancelled() => {}
+        }
+        let lame_duck_ms = micros(lame_duck) / 1000;
+        tracing::info!(lame_duck_ms, "shutting down: not ready any more");
+        tokio::select! {
+            ended = &mut all => return ended.context("a listener ended"),
+            () = tokio::time::sleep(lame_duck) => {}
+        }
+        tracing::info!(drain_max_s = DRAIN_MAX.as_secs(), "draining");
+        drain.cancel();
+        match tokio::time::timeout(DRAIN_MAX, all).await {
+            Ok(ended) => ended.context("a listener ended"),
+            Err(_late) => {
+                tracing::warn!("drain took too long: open calls are dropped");
+                Ok(())
+            }
+        }
+    }
+
+    /// The listeners and the worker as one future, which ends some time after `drain` is cancelled.
+    async fn all_parts(
+        self,
+        drain: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>>> {
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_serving::<VerificationServiceServer<VerificationHandler>>()
             .await;
-        let grpc_routes = self.grpc_routes(&health_service)?;
+        let grpc_routes = self.grpc_routes(&health_service, &drain)?;
         let admin_routes = self.admin_routes(health_service)?;
         let http_routes = Routes::from(
             http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()),
         );
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
-        let mut front = bounded(streams, deadline);
-        if let Some(tls) = &grpc.tls {
-            front = front.tls_config(server_tls(tls)?)?;
-        }
-        let front = front.add_routes(grpc_routes).serve_with_incoming_shutdown(
-            accept(self.listeners.grpc, grpc.max_connections),
-            shutdown.clone().cancelled_owned(),
-        );
+        let tls = grpc.tls.as_ref().map(server_tls).transpose()?;
+        let front = bounded(streams, deadline)
+            .layer(self.entrance())
+            .add_routes(grpc_routes)
+            .serve_with_incoming_shutdown(
+                accept(self.listeners.grpc, grpc.max_connections, tls),
+                drain.clone().cancelled_owned(),
+            );
         let side = |routes, listener| {
             bounded(streams, deadline)
                 .accept_http1(true)
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(
-                    accept(listener, SIDE_CONNECTIONS_MAX),
-                    shutdown.clone().cancelled_owned(),
+                    accept(listener, SIDE_CONNECTIONS_MAX, None),
+                    drain.clone().cancelled_owned(),
                 )
         };
         let (pages, admin) = (
             side(http_routes, self.listeners.http),
             side(admin_routes, self.listeners.admin),
         );
-        let probe = probe(self.service.clone(), health, shutdown.clone());
-        let upkeep = upkeep(self.metrics.clone(), shutdown.clone());
-        let worker = self.worker.run(shutdown.clone());
-        let all = async {
+        let probe = probe(self.service, health, self.shutdown);
+        let upkeep = upkeep(self.metrics, drain.clone());
+        let worker = self.worker.run(drain);
+        Ok(async {
             let (front, pages, admin, ()) = tokio::join!(front, pages, admin, async {
                 tokio::join!(worker, probe, upkeep);
             });
             front.and(pages).and(admin)
-        };
-        tokio::pin!(all);
-        tokio::select! {
-            ended = &mut all => return ended.context("a listener ended"),
-            () = shutdown.cancelled() => tracing::info!("Draining."),
-        }
-        match tokio::time::timeout(DRAIN_MAX, all).await {
-            Ok(ended) => ended.context("a listener ended"),
-            Err(_late) => {
-                tracing::warn!("The drain took too long; open calls are dropped.");
-                Ok(())
-            }
-        }
+        })
     }
 
-    /// The callers' listener: the service behind its guard; in development also what helps to look around.
+    /// What every call of the callers' listener passes first.
+    fn entrance(&self) -> EntranceLayer {
+        let grpc = &self.settings.grpc;
+        EntranceLayer::new(EntranceParts {
+            callers: Callers::new(self.credentials.clone(), self.shield()),
+            development: self.settings.profile == Profile::Development,
+            calls_max: grpc.max_in_flight,
+            deadline_default: grpc.deadline_default,
+            deadline_max: grpc.deadline_max,
+            entropy: self.machine.entropy.clone(),
+        })
+    }
+
+    /// The services of the callers' listener; in development also those that help to look around.
     fn grpc_routes<H>(
         &self,
         health: &tonic_health::pb::health_server::HealthServer<H>,
+        drain: &CancellationToken,
     ) -> anyhow::Result<Routes>
     where
         H: tonic_health::pb::health_server::Health,
@@ -108,20 +141,12 @@ impl App {
             .iter()
             .map(|credential| credential.caller.name.as_str().to_owned());
         let watches = grpc.max_watches_per_caller;
-        let handler =
-            VerificationHandler::new(self.service.clone(), names, watches, self.shutdown.clone());
+        let handler = VerificationHandler::new(self.service.clone(), names, watches, drain.clone());
         let service = VerificationServiceServer::new(handler)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
-        let guard = GuardLayer(Arc::new(GuardParts {
-            callers: Callers::new(self.credentials.clone(), self.shield()),
-            in_flight: Semaphore::new(grpc.max_in_flight),
-            deadline_default: grpc.deadline_default,
-            deadline_max: grpc.deadline_max,
-            entropy: self.machine.entropy.clone(),
-        }));
         let mut routes = Routes::builder();
-        routes.add_service(guard.layer(service));
+        routes.add_service(service);
         if self.settings.profile == Profile::Development {
             add_reflection(&mut routes)?;
             routes.add_service(health.clone());
@@ -129,7 +154,7 @@ impl App {
         Ok(routes.routes())
     }
 
-    /// The page of links, if any action has them.
+    /// The page that links of mails open, if any action has links.
     fn link_page(&self) -> Option<LinkPage> {
         let messages = &self.settings.messages;
         let (brand, default_language) = (messages.brand.clone(), messages.default_language.clone());
@@ -187,18 +212,18 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
     Ok(())
 }
 
-fn server_tls(tls: &crate::config::TlsFiles) -> anyhow::Result<ServerTlsConfig> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// The encryption of the callers' listener, from the files of the settings.
+pub(super) fn server_tls(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
+    let read = |key: &str, path: &Path| {
+        std::fs::read(path).with_context(|| format!("{key}: cannot read {}", path.display()))
     };
-    let identity =
-        tonic::transport::Identity::from_pem(read(&tls.cert_file)?, read(&tls.key_file)?);
-    Ok(ServerTlsConfig::new()
-        .identity(identity)
-        .timeout(Duration::from_secs(5)))
+    let certificates = read("grpc.tls_cert_file", &files.cert_file)?;
+    let key = read("grpc.tls_key_file", &files.key_file)?;
+    tls::acceptor(&certificates, &key)
+        .context("grpc.tls_cert_file and grpc.tls_key_file cannot be used")
 }
 
-/// Tells the health service whether the store answers.
+/// Tells the health service whether the store answers; from the shutdown on, that this process does not serve.
 async fn probe(
     service: Arc<Service>,
     health: tonic_health::server::HealthReporter,
@@ -227,16 +252,13 @@ async fn probe(
         .await;
 }
 
-/// Histograms are kept small.
-async fn upkeep(
-    metrics: metrics_exporter_prometheus::PrometheusHandle,
-    shutdown: CancellationToken,
-) {
+/// Moves what histograms collected into their buckets, which keeps them small.
+async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, drain: CancellationToken) {
     loop {
         metrics.run_upkeep();
         tokio::select! {
             () = tokio::time::sleep(5 * PROBE_EVERY) => {}
-            () = shutdown.cancelled() => return,
+            () = drain.cancelled() => return,
         }
     }
 }

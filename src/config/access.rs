@@ -116,7 +116,7 @@ pub(super) fn callers(
         match CallerName::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("the name {what}")),
             Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => {
-                row.mistake_here("is the name of the development caller")
+                row.mistake_here("is the name of the development caller");
             }
             Ok(parsed) => {
                 if let Some(caller) = caller {

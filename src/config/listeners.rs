@@ -32,6 +32,8 @@ pub struct GrpcSettings {
     pub max_in_flight: usize,
     /// Watch streams of one caller.
     pub max_watches_per_caller: usize,
+    /// How long calls are still taken after SIGTERM, while the process already says that it is not ready.
+    pub lame_duck: Duration,
 }
 
 impl GrpcSettings {
@@ -63,6 +65,7 @@ impl GrpcSettings {
             max_connections: table.small("max_connections", 10_000, &(1..=1_000_000)),
             max_in_flight: table.small("max_in_flight", 4096, &(1..=1_000_000)),
             max_watches_per_caller: table.small("max_watches_per_caller", 1000, &(1..=1_000_000)),
+            lame_duck: table.millis("lame_duck_ms", 5000, &(0..=60_000)),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         };
         table.finish();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Table;
+use super::{Table, reader::spelling::is_near};
 use crate::domain::verification::rules::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -23,14 +23,14 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     rules
 }
 
-/// Who hands messages over.
+/// `[worker]`: the part of each process that hands messages over.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Hand-overs at once.
+    /// The most hand-overs at the same time.
     pub concurrency: usize,
-    /// Of one hand-over.
+    /// The time limit of one hand-over.
     pub send_deadline: Duration,
-    /// Between two looks at what is due.
+    /// The longest pause between two looks at what is due.
     pub poll: Duration,
 }
 
@@ -49,30 +49,65 @@ impl WorkerSettings {
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people to read.
     Text,
-    /// For machines.
+    /// One JSON object a line, for a collector.
     Json,
 }
 
-/// Logs.
+/// `[log]`: what is logged, and in which form.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Directives of what is logged.
+    /// A level, or directives such as `info,countersign=debug`.
     pub level: String,
-    /// The form of lines.
+    /// The form of log lines.
     pub format: LogFormat,
-    /// Does each line have its time?
+    /// Does each line carry its time?
     pub timestamps: bool,
+}
+
+/// The module of our own lines.
+const OURS: &str = "countersign";
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level, or directives with a level each. The library would take a word that it does not know for the name of a
+/// module, and then log nothing of ours.
+fn log_level(text: &str) -> Result<String, String> {
+    match text.split(',').find_map(wrong_directive) {
+        None => Ok(text.to_owned()),
+        Some(wrong) => Err(format!(
+            "{wrong}; must be one of {}, or directives such as info,countersign=debug",
+            LEVELS.join(", ")
+        )),
+    }
+}
+
+/// What is wrong with `LEVEL` or `MODULE=LEVEL`.
+fn wrong_directive(directive: &str) -> Option<String> {
+    let (module, level) = match directive.split_once('=') {
+        Some((module, level)) => (Some(module), level),
+        None => (None, directive),
+    };
+    let is_level = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
+    let root = module.and_then(|module| module.split("::").next());
+    let is_module = module.is_none_or(|module| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        !module.is_empty() && module.chars().all(plain)
+    });
+    if !is_level {
+        Some(format!("{level:?} is not a level"))
+    } else if !is_module || EnvFilter::try_new(directive).is_err() {
+        Some(format!("{directive:?} is not a directive"))
+    } else {
+        let meant = root.filter(|root| *root != OURS && is_near(root, OURS))?;
+        Some(format!("{meant:?} is no module; {OURS} is"))
+    }
 }
 
 impl LogSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let fits = |text: &str| {
-            let parsed = EnvFilter::try_new(text).map(|_| text.to_owned());
-            parsed.map_err(|_| "must be a level or directives, such as info,countersign=debug")
-        };
-        let level = table.parsed("level", fits).unwrap_or_default();
+        let level = table.parsed("level", log_level).unwrap_or_default();
         let settings = Self {
             level,
             format: table.word(
@@ -84,5 +119,44 @@ impl LogSettings {
         };
         table.finish();
         settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_level_that_is_none_is_a_mistake_that_names_the_levels() {
+        for text in [
+            "verbose",
+            "warning",
+            "countersign",
+            "info,verbose",
+            "info,countersign=verbose",
+            "info,countersig=debug",
+            "info;debug",
+            "info,",
+            "info, countersign=debug",
+            "=info",
+            "info=",
+            "countersign[span]=info",
+            "3",
+        ] {
+            let wrong = log_level(text).unwrap_err();
+            assert!(
+                wrong.contains("off, error, warn, info, debug, trace"),
+                "{wrong}"
+            );
+        }
+        for text in [
+            "info",
+            "OFF",
+            "Warn",
+            "info,countersign=debug",
+            "warn,countersign::grpc=trace,h2=off",
+        ] {
+            assert_eq!(log_level(text).as_deref(), Ok(text));
+        }
     }
 }

@@ -421,6 +421,18 @@ fn the_example_for_production_is_right() {
         "{}",
         with(example, &[]).unwrap_err()
     );
+    // With its store of several processes, which stands there as a comment.
+    let is_setting = |line: &&str| line.contains(" = ");
+    let (_, store) = example.split_once("\n# [store]").expect("a store");
+    let (store, _) = store.split_once("\n\n").expect("its end");
+    let store: Vec<_> = store
+        .lines()
+        .filter(is_setting)
+        .map(|line| line.trim_start_matches("# "))
+        .collect();
+    let whole = format!("{example}\n[store]\n{}\n", store.join("\n"));
+    let settings = with(&whole, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(settings.effective().contains("client_key_file = \"/etc/"));
 }
 
 /// A section with all that a preset may be given.

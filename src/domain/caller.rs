@@ -1,5 +1,7 @@
 //! Who calls, and what they may do.
 
+pub mod permission;
+
 use aws_lc_rs::digest;
 
 use super::ids::{CallerName, TenantId};
@@ -13,18 +15,18 @@ pub enum Role {
     Agent,
     /// The customer's own session: reading, checking, "not me".
     Customer,
-    /// A service that executes what was approved.
+    /// A service that executes what was approved; later versions have calls for it.
     Executor,
-    /// A supervisor's desktop.
+    /// A supervisor's desktop: what an agent may do.
     Supervisor,
-    /// Reads reports.
+    /// Reads reports and events; later versions have calls for it.
     Auditor,
-    /// Administers.
+    /// Administers subjects; later versions have calls for it.
     Admin,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles, in the order of the settings' documentation.
     pub const ALL: [Self; 7] = [
         Self::Frontend,
         Self::Agent,
@@ -49,45 +51,45 @@ impl Role {
         }
     }
 
-    /// The role of that name.
+    /// The role with this name in the settings.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 
-/// The roles of a caller; its permissions are the union.
+/// The roles of a caller. Its permissions are those of all its roles together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles(Vec<Role>);
 
 impl Roles {
-    /// These roles.
+    /// A caller's roles, as the settings list them.
     #[must_use]
     pub fn new(roles: Vec<Role>) -> Self {
         Self(roles)
     }
 
-    /// Is this role among them?
+    /// Does the caller have this role?
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)
     }
 
-    /// Is one of these among them?
+    /// Does the caller have at least one of these roles?
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.has(*role))
     }
 }
 
-/// An authenticated caller.
+/// An authenticated caller: a back end or front end that proved itself by its API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Its name in the settings.
+    /// Its name in the settings: `[callers.NAME]`.
     pub name: CallerName,
-    /// Its tenant; never taken from a request.
+    /// Its tenant, from the settings and never from a request.
     pub tenant: TenantId,
-    /// What it may do.
+    /// Its roles, which say what it may do.
     pub roles: Roles,
 }
 

@@ -1,12 +1,14 @@
 //! The pure state machine: a record, a command and the time in, a decision out.
 
 mod delivery;
+mod outgoing;
 mod verification;
 
 #[cfg(test)]
 mod tests;
 
 pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick};
+pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
     Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check,
     follow, resend, start,
@@ -15,13 +17,13 @@ pub use verification::{
 use super::{
     audit::event::{Event, What},
     crypto::keyring::Keyring,
-    ids::{ActionName, CallerName, SubjectId, TenantId, VerificationId},
+    ids::{CallerName, TenantId, VerificationId},
     recipient::{Recipient, test_recipients::TestRecipients},
     record::subject::SubjectRecord,
     refusal::Refusal,
     time::{Generation, Now, Timestamp},
     verification::{
-        CancelCause, Outcome, Pending, Phase, Verification,
+        CancelCause, Outcome, Phase, Verification,
         rules::{FORGOTTEN_PERIOD, SubjectRules},
     },
 };
@@ -82,34 +84,6 @@ pub enum Next {
     Delete,
 }
 
-/// A message that a decision would have sent: what the quotas count, before the decision is committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Whose customer.
-    pub tenant: TenantId,
-    /// Who started the verification.
-    pub caller: CallerName,
-    /// What for.
-    pub action: ActionName,
-    /// For whom.
-    pub subject: SubjectId,
-    /// Where to.
-    pub recipient: Recipient,
-    /// Is nothing known of the subject?
-    pub new_subject: bool,
-    /// Was the subject not reached there within a day?
-    pub new_recipient: bool,
-}
-
-/// A message that may not be sent, so that its road is passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedMessage {
-    /// Which.
-    pub message: Outgoing,
-    /// Why, as a word for machines.
-    pub reason: &'static str,
-}
-
 /// What was decided: to be committed first and answered after.
 #[derive(Clone, Debug)]
 pub struct Decision<T> {
@@ -127,21 +101,6 @@ impl Durability {
     /// What a change of generation asks for: its penalty is a count that is raised.
     fn of_penalty(changed: bool) -> Self {
         if changed { Self::Durable } else { Self::Plain }
-    }
-}
-
-impl Outgoing {
-    /// One more message of a verification, to a recipient that is to be met yet.
-    fn again(verification: &Verification, pending: &Pending, recipient: &Recipient) -> Self {
-        Self {
-            tenant: verification.tenant.clone(),
-            caller: verification.caller.clone(),
-            action: verification.action.clone(),
-            subject: pending.subject.clone(),
-            recipient: recipient.clone(),
-            new_subject: false,
-            new_recipient: false,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::{receipt::Receipt, route::Refusals};
 use super::{
-    ids::{DeliveryId, ProviderReference},
+    ids::{DeliveryId, ProviderReference, SenderName},
     recipient::{Channel, Recipient},
     time::{Now, Timestamp},
 };
@@ -77,7 +77,7 @@ pub struct Delivery {
     /// The senders of the route that will not take it.
     pub refusals: Refusals,
     /// The sender that took it, or tried last.
-    pub sender: Option<String>,
+    pub sender: Option<SenderName>,
     /// What the provider calls it, if it said so when it took it.
     pub reference: Option<ProviderReference>,
 }
@@ -189,7 +189,7 @@ impl Delivery {
     pub fn report(
         mut self,
         token: &[u8; 16],
-        sender: &str,
+        sender: Option<&SenderName>,
         outcome: HandOver,
         now: Timestamp,
     ) -> Option<Self> {
@@ -230,16 +230,18 @@ impl Delivery {
             | HandOver::Held { .. }
             | HandOver::GivenUp { .. } => return None,
         };
-        self.sender = Some(sender.to_owned())
-            .filter(|sender| !sender.is_empty())
-            .or(self.sender);
+        self.sender = sender.cloned().or(self.sender);
         self.updated_at = now;
         Some(self)
     }
 
     /// A receipt came before the report of the hand-over that it is about: the report only adds who took it, and what it
     /// is called there.
-    fn overtaken(mut self, sender: &str, reference: Option<ProviderReference>) -> Option<Self> {
+    fn overtaken(
+        mut self,
+        sender: Option<&SenderName>,
+        reference: Option<ProviderReference>,
+    ) -> Option<Self> {
         match &self.status {
             DeliveryStatus::Sent
             | DeliveryStatus::Delivered
@@ -248,11 +250,11 @@ impl Delivery {
             | DeliveryStatus::Leased(_)
             | DeliveryStatus::Failed { .. } => return None,
         }
-        let same = self.sender.as_deref() == Some(sender);
+        let same = self.sender.as_ref() == sender;
         if self.reference.is_some() || (same && reference.is_none()) {
             return None;
         }
-        self.sender = Some(sender.to_owned());
+        self.sender = sender.cloned().or(self.sender);
         self.reference = reference;
         Some(self)
     }
@@ -260,8 +262,13 @@ impl Delivery {
     /// Takes what a provider says; `None` if that changes nothing. Nothing moves backwards, in whatever order receipts
     /// come: what arrived has arrived, and what did not arrive may still do so.
     #[must_use]
-    pub fn receive(mut self, sender: &str, receipt: Receipt, now: Timestamp) -> Option<Self> {
-        let is_taker = self.sender.as_deref() == Some(sender);
+    pub fn receive(
+        mut self,
+        sender: &SenderName,
+        receipt: Receipt,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let is_taker = self.sender.as_ref() == Some(sender);
         self.status = match (receipt, &self.status) {
             // Whoever brought it, and even if it was given up.
             (
@@ -293,7 +300,7 @@ impl Delivery {
             )
             | (_, DeliveryStatus::Delivered) => return None,
         };
-        self.sender = Some(sender.to_owned());
+        self.sender = Some(sender.clone());
         self.updated_at = now;
         Some(self)
     }

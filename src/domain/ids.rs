@@ -110,6 +110,10 @@ text_id!(
     ProviderReference, |text| text.len() <= 128 && is_graphic(text), "must be 1 to 128 visible ASCII characters", shown
 );
 text_id!(
+    /// The name of a sender: `NAME` of `[senders.NAME]` in the settings.
+    SenderName, |text| is_printable(text, 64), "must be 1 to 64 printable characters, without spaces at either end", shown
+);
+text_id!(
     /// A language tag of BCP 47: `nl`, `de-AT`.
     Locale, is_language_tag, "must be a language tag such as nl or de-AT", shown
 );
@@ -117,6 +121,14 @@ text_id!(
     /// Authentication context class: how well something was proven.
     Acr, |text| is_printable(text, 128), "must be 1 to 128 printable characters, without spaces at either end", hidden
 );
+
+impl SenderName {
+    /// The name that stands in records and events for a test recipient: nobody was asked.
+    #[must_use]
+    pub fn of_tests() -> Self {
+        Self("test".into())
+    }
+}
 
 fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');

@@ -1,63 +1,100 @@
-//! Why a command was not carried out.
+//! Why a command was not carried out, in words for whoever called: what was hit, its number, and the cure.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use super::{
+    recipient::Channel,
+    verification::rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MAX, EntryMode, Origin},
+};
 
 /// Why a command was not carried out. Nothing was changed but what the reason says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No such verification for this tenant.
-    #[error("there is no such verification")]
+    /// The verification does not exist, is another tenant's, or was forgotten.
+    #[error("there is no such verification; start a new one")]
     NotFound,
-    /// It ended before.
-    #[error("the verification is closed")]
+    /// The verification ended before the command.
+    #[error("the verification has ended; start a new one")]
     Closed,
     /// No recipient is on a permitted channel.
-    #[error("no recipient is on a channel that may be used for this action")]
-    ChannelNotPermitted,
-    /// Too many failures in a row.
-    #[error("codes are disabled for this subject until it is unlocked")]
-    MethodDisabled,
-    /// Another generation of the store made it.
-    #[error("the verification was lost with a change of the store: start again")]
+    #[error("no recipient is on a permitted channel; the channels are {}", channels(.permitted))]
+    ChannelNotPermitted {
+        /// The channels that would do, best first.
+        permitted: Vec<Channel>,
+    },
+    /// The subject has too many failures in a row.
+    #[error(
+        "codes are disabled for this subject: it reached {limit} failures in a row (subject.failure_limit); identify the customer in another way"
+    )]
+    MethodDisabled {
+        /// The failure limit of the settings.
+        limit: u32,
+    },
+    /// Another generation of the store made the verification.
+    #[error(
+        "the store failed over or was restored after the verification started, so its code is not accepted; start a new one"
+    )]
     StartAgain,
     /// The request id was used with another body.
-    #[error("the request_id was used with another body")]
+    #[error(
+        "request_id was used before with a different request; use a new one for each new request"
+    )]
     RequestIdReused,
     /// The attempt id was used with another guess.
-    #[error("the attempt_id was used with another guess")]
+    #[error("attempt_id was used before with a different guess; use a new one for each new guess")]
     AttemptIdReused,
     /// Guesses come too fast.
-    #[error("the next guess may come later")]
+    #[error("guesses come too fast; the next may come in {}", Wait(*.retry_after))]
     AttemptTooEarly {
-        /// How much later.
+        /// The time until the next guess may come.
         retry_after: Duration,
     },
     /// The guess has not the form of this verification's codes.
-    #[error("the guess does not have the form of the code")]
+    #[error("code does not have the form of this verification's code; ask for it again")]
     CodeMalformed,
     /// The answer may not be given there.
-    #[error("the action does not permit this entry mode")]
-    EntryModeNotPermitted,
-    /// The cool-down is not over.
-    #[error("the code may be sent again later")]
+    #[error("entry_mode must be one that the action permits: {}", entry_modes(.permitted))]
+    EntryModeNotPermitted {
+        /// The entry modes of the action.
+        permitted: Vec<EntryMode>,
+    },
+    /// The pause between two messages is not over.
+    #[error("the pause between two messages is {}; resend in {}", Wait(*.cooldown), Wait(*.retry_after))]
     ResendTooEarly {
-        /// How much later.
+        /// The whole pause.
+        cooldown: Duration,
+        /// What is left of it.
         retry_after: Duration,
     },
-    /// No send is left.
-    #[error("the verification has no send left")]
+    /// The verification has used all its messages.
+    #[error(
+        "the verification has used its {sends} messages; its code is accepted for {} more, or start a new one",
+        Wait(*.retry_after)
+    )]
     SendsExhausted {
+        /// The messages of a verification of this action.
+        sends: u8,
         /// When its life is over, and a new one may start.
         retry_after: Duration,
     },
-    /// As many live verifications as allowed.
-    #[error("the subject has as many live verifications as are allowed")]
+    /// The subject has as many live verifications as allowed.
+    #[error(
+        "subject has {limit} live {} verification{} (limit {limit}); cancel or resend it, or wait {}",
+        origin_word(*.origin), if *.limit == 1 { "" } else { "s" }, Wait(*.retry_after)
+    )]
     TooManyLive {
+        /// Who could have started them.
+        origin: Origin,
+        /// As many as there may be, and are.
+        limit: usize,
         /// When the first of them ends.
         retry_after: Duration,
     },
-    /// As many remembered verifications as allowed.
-    #[error("the subject has as many recent verifications as are remembered")]
+    /// The subject has as many verifications as are remembered.
+    #[error(
+        "subject has had too many verifications lately (limit {CLOSED_MAX}, of which {CLOSED_ANONYMOUS_MAX} anonymous); start again in {}",
+        Wait(*.retry_after)
+    )]
     TooManyRecent {
         /// When the first of them may be forgotten.
         retry_after: Duration,
@@ -67,22 +104,107 @@ pub enum Refusal {
 impl Refusal {
     /// The reason as in the API's `ErrorReason`, for events.
     #[must_use]
-    pub const fn reason(self) -> &'static str {
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::NotFound => "VERIFICATION_NOT_FOUND",
             Self::Closed => "VERIFICATION_CLOSED",
-            Self::ChannelNotPermitted => "CHANNEL_NOT_PERMITTED",
-            Self::MethodDisabled => "METHOD_DISABLED",
+            Self::ChannelNotPermitted { .. } => "CHANNEL_NOT_PERMITTED",
+            Self::MethodDisabled { .. } => "METHOD_DISABLED",
             Self::StartAgain => "START_AGAIN",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::AttemptIdReused => "ATTEMPT_ID_REUSED",
             Self::AttemptTooEarly { .. } => "ATTEMPT_TOO_EARLY",
             Self::CodeMalformed => "CODE_MALFORMED",
-            Self::EntryModeNotPermitted => "INVALID_FIELDS",
+            Self::EntryModeNotPermitted { .. } => "INVALID_FIELDS",
             Self::ResendTooEarly { .. } => "RESEND_TOO_EARLY",
             Self::SendsExhausted { .. } => "SENDS_EXHAUSTED",
             Self::TooManyLive { .. } => "TOO_MANY_LIVE",
             Self::TooManyRecent { .. } => "TOO_MANY_RECENT",
+        }
+    }
+}
+
+/// A time in messages: rounded up, so that a call after it is not too early again.
+pub struct Wait(pub Duration);
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_micros().div_ceil(1000);
+        if millis < 1000 {
+            write!(f, "{millis} ms")
+        } else {
+            write!(f, "{} s", millis.div_ceil(1000))
+        }
+    }
+}
+
+/// Channels as the API spells them.
+fn channels(channels: &[Channel]) -> String {
+    let names: Vec<&str> = channels.iter().map(|channel| channel.api_name()).collect();
+    names.join(", ")
+}
+
+/// Entry modes as the API spells them.
+fn entry_modes(modes: &[EntryMode]) -> String {
+    let names: Vec<&str> = modes.iter().map(|mode| mode.api_name()).collect();
+    names.join(", ")
+}
+
+fn origin_word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Anonymous => "anonymous",
+        Origin::Vouched => "vouched",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_the_number_that_was_hit_and_the_cure() {
+        let second = Duration::from_secs(1);
+        let live = |origin, limit| Refusal::TooManyLive {
+            origin,
+            limit,
+            retry_after: 90 * second,
+        };
+        for (refusal, text) in [
+            (
+                live(Origin::Anonymous, 1),
+                "subject has 1 live anonymous verification (limit 1); cancel or resend it, or wait 90 s",
+            ),
+            (
+                live(Origin::Vouched, 3),
+                "subject has 3 live vouched verifications (limit 3); cancel or resend it, or wait 90 s",
+            ),
+            (
+                Refusal::ResendTooEarly {
+                    cooldown: 30 * second,
+                    retry_after: Duration::from_millis(11_001),
+                },
+                "the pause between two messages is 30 s; resend in 12 s",
+            ),
+            (
+                Refusal::AttemptTooEarly {
+                    retry_after: Duration::from_micros(400_001),
+                },
+                "guesses come too fast; the next may come in 401 ms",
+            ),
+            (
+                Refusal::EntryModeNotPermitted {
+                    permitted: vec![EntryMode::Portal, EntryMode::IvrKeypad],
+                },
+                "entry_mode must be one that the action permits: ENTRY_MODE_PORTAL, ENTRY_MODE_IVR_KEYPAD",
+            ),
+            (
+                Refusal::ChannelNotPermitted {
+                    permitted: vec![Channel::Push, Channel::Sms],
+                },
+                "no recipient is on a permitted channel; the channels are CHANNEL_PUSH, CHANNEL_SMS",
+            ),
+        ] {
+            assert_eq!(refusal.to_string(), text);
         }
     }
 }

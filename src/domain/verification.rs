@@ -96,6 +96,15 @@ impl Pending {
             .enumerate()
             .find(|(_, recipient)| permitted && recipient.channel() == channel)
     }
+
+    /// The permitted channels that have a recipient, best first.
+    #[must_use]
+    pub fn reachable(&self) -> Vec<Channel> {
+        let permitted = self.limits.channels.iter().copied();
+        permitted
+            .filter(|channel| self.recipient_on(*channel).is_some())
+            .collect()
+    }
 }
 
 /// Why a verification was canceled.

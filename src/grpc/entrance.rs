@@ -1,9 +1,12 @@
-//! The layer in front of every handler: limits, caller, role, deadline, panic, log line, metrics.
+//! The layer in front of every handler of the callers' listener: limits, caller, permission, deadline, panics, log, metrics.
 
 pub mod callers;
+mod line;
+mod measure;
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
@@ -11,60 +14,107 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderValue, Request, Response};
+use http::{Extensions, HeaderValue, Request, Response};
 use tokio::sync::Semaphore;
-use tonic::{Code, body::Body, server::NamedService};
+use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::{calls::Call, entrance::callers::Callers, status::status};
+use super::{entrance::callers::Callers, status::status, throttle::Throttle};
 use crate::{
-    domain::caller::Caller,
+    domain::caller::{
+        Caller,
+        permission::{self, Access, METHODS, Method},
+    },
     ports::system::{Entropy, fresh},
-    service::failure::Failure,
+    service::failure::{Busy, Denied, Failure},
 };
 
-/// What the guard needs.
-pub struct GuardParts {
-    /// The callers.
+pub(super) use line::stream_ended;
+use measure::Durations;
+
+/// The name of every method without a row, in metrics and logs: what strangers ask for is no label.
+const OTHER: &str = "_OTHER";
+
+/// Why a call is not let in, and who called, as far as it is known.
+type NotAdmitted = (Failure, Option<Arc<Caller>>);
+
+/// What the entrance is made of.
+pub struct EntranceParts {
+    /// Who may call.
     pub callers: Callers,
+    /// Are the methods open that the table opens in the development profile?
+    pub development: bool,
     /// Calls in flight on this process, over all connections.
-    pub in_flight: Semaphore,
+    pub calls_max: usize,
     /// The deadline of a call that brings none.
     pub deadline_default: Duration,
-    /// The longest that a call may bring.
+    /// The longest deadline that a call may bring.
     pub deadline_max: Duration,
-    /// For request ids.
+    /// Makes the ids of requests.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Puts the guard in front of a service.
+/// Puts the entrance in front of all services of a listener.
 #[derive(Clone)]
-pub struct GuardLayer(pub Arc<GuardParts>);
+pub struct EntranceLayer(Arc<Shared>);
 
-impl<S> Layer<S> for GuardLayer {
-    type Service = Guard<S>;
-
-    fn layer(&self, inner: S) -> Guard<S> {
-        Guard {
-            inner,
-            parts: self.0.clone(),
-        }
+impl EntranceLayer {
+    /// An entrance with its own count of calls in flight.
+    #[must_use]
+    pub fn new(parts: EntranceParts) -> Self {
+        Self(Arc::new(Shared {
+            in_flight: Semaphore::new(parts.calls_max),
+            durations: Durations::new(),
+            throttle: Throttle::new(),
+            parts,
+        }))
     }
 }
 
-/// A guarded service.
+impl<S> Layer<S> for EntranceLayer {
+    type Service = Entrance<S>;
+
+    fn layer(&self, inner: S) -> Entrance<S> {
+        let shared = self.0.clone();
+        Entrance { inner, shared }
+    }
+}
+
+/// Services behind their entrance.
 #[derive(Clone)]
-pub struct Guard<S> {
+pub struct Entrance<S> {
     inner: S,
-    parts: Arc<GuardParts>,
+    shared: Arc<Shared>,
 }
 
-impl<S: NamedService> NamedService for Guard<S> {
-    const NAME: &'static str = S::NAME;
+/// What all connections of a listener share.
+struct Shared {
+    parts: EntranceParts,
+    in_flight: Semaphore,
+    durations: Durations,
+    throttle: Throttle,
 }
 
-impl<S> Service<Request<Body>> for Guard<S>
+/// A call as it came in.
+struct Arrival {
+    /// The place of its method in the table; none for a method without a row.
+    place: Option<usize>,
+    peer: Option<SocketAddr>,
+    begun: Instant,
+}
+
+impl Arrival {
+    fn method(&self) -> Option<&'static Method> {
+        self.place.map(|place| &METHODS[place])
+    }
+
+    fn name(&self) -> &'static str {
+        self.method().map_or(OTHER, |method| method.name)
+    }
+}
+
+impl<S> Service<Request<Body>> for Entrance<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -84,17 +134,27 @@ where
         // The clone takes the place of the instance that said it is ready.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        let parts = self.parts.clone();
+        let shared = self.shared.clone();
         Box::pin(async move {
-            let begun = Instant::now();
-            let request_id = hex::encode(fresh::<8>(&*parts.entropy));
-            let call = Call::of(request.uri().path()).map_or("unknown", Call::as_str);
-            let span =
-                tracing::info_span!("call", request_id, call, caller = tracing::field::Empty);
+            let call = Arrival {
+                place: permission::place(request.uri().path()),
+                peer: peer(request.extensions()),
+                begun: Instant::now(),
+            };
+            let request_id = RequestId::new(&*shared.parts.entropy);
+            let span = tracing::info_span!(
+                "call",
+                request_id = request_id.as_str(),
+                method = call.name()
+            );
             async {
-                let (response, caller) = parts.answer(inner, request).await;
-                record(call, caller.as_deref(), &response, begun.elapsed());
-                Ok(with_request_id(response, &request_id))
+                let (mut response, caller) = shared.answer(inner, request, &call).await;
+                let caller = caller.as_deref();
+                shared.record(&call, caller, &response);
+                if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+                    response.headers_mut().insert("x-request-id", value);
+                }
+                Ok(response)
             }
             .instrument(span)
             .await
@@ -102,57 +162,98 @@ where
     }
 }
 
-impl GuardParts {
-    /// Lets the call through, or answers in its place.
+impl Shared {
+    /// Lets the call through, or answers in its place; says who called, as far as it is known.
     async fn answer<S>(
         &self,
         mut inner: S,
         mut request: Request<Body>,
+        call: &Arrival,
     ) -> (Response<Body>, Option<Arc<Caller>>)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let Ok(_permit) = self.in_flight.try_acquire() else {
-            return (refuse(&Failure::Overloaded), None);
+            let busy = Busy::Calls(self.parts.calls_max);
+            return (refuse(Failure::Overloaded(busy)), None);
         };
-        let caller = match self.admit(&mut request) {
+        let caller = match self.admit(&request, call) {
             Ok(caller) => caller,
-            Err(failure) => return (refuse(&failure), None),
+            Err((failure, caller)) => return (refuse(failure), caller),
         };
+        // The key goes no further than here.
+        request.headers_mut().remove(http::header::AUTHORIZATION);
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.clone());
+        }
         let brought = request
             .headers()
             .get("grpc-timeout")
             .and_then(|value| deadline(value.to_str().ok()?));
-        // The transport keeps the same deadline but calls its end CANCELLED: this one comes just before.
         let limit = brought
-            .unwrap_or(self.deadline_default)
-            .min(self.deadline_max)
-            .saturating_sub(Duration::from_millis(1));
+            .unwrap_or(self.parts.deadline_default)
+            .min(self.parts.deadline_max);
+        // The transport keeps the same deadline but calls its end CANCELLED: this one comes just before.
+        let just_before = limit.saturating_sub(Duration::from_millis(1));
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        let response = match tokio::time::timeout(limit, work).await {
+        let response = match tokio::time::timeout(just_before, work).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Err(_panic)) => {
                 metrics::counter!("countersign_panics_total").increment(1);
-                tracing::error!("A call panicked.");
-                refuse(&Failure::Internal)
+                tracing::error!("call panicked");
+                refuse(Failure::Internal)
             }
-            Err(_late) => refuse(&Failure::DeadlineExceeded),
+            Err(_late) => refuse(Failure::DeadlineExceeded { limit }),
         };
-        (response, Some(caller))
+        (response, caller)
     }
 
-    /// Who calls, and may they? The key goes no further than here.
-    fn admit(&self, request: &mut Request<Body>) -> Result<Arc<Caller>, Failure> {
-        let caller = self.callers.admit(request.headers())?;
-        tracing::Span::current().record("caller", caller.name.as_str());
-        if let Some(call) = Call::of(request.uri().path())
-            && !caller.roles.has_any(call.roles())
+    /// Who calls, and may they? Nobody is known to call what is open in development.
+    fn admit(
+        &self,
+        request: &Request<Body>,
+        call: &Arrival,
+    ) -> Result<Option<Arc<Caller>>, NotAdmitted> {
+        let method = call.method();
+        if self.parts.development
+            && method.is_some_and(|method| method.access == Access::Development)
         {
-            return Err(Failure::RoleMissing);
+            return Ok(None);
         }
-        request.headers_mut().remove(http::header::AUTHORIZATION);
-        request.extensions_mut().insert(caller.clone());
-        Ok(caller)
+        // First the credential: without one nobody learns which methods there are.
+        let caller = self
+            .parts
+            .callers
+            .admit(request.headers())
+            .map_err(|(failure, caller)| (failure, caller.cloned()))?;
+        let allowed = method.map_or(&[][..], Method::roles);
+        if caller.roles.has_any(allowed) {
+            Ok(Some(caller.clone()))
+        } else {
+            let denied = Failure::RoleMissing(Denied::Method(allowed));
+            Err((denied, Some(caller.clone())))
+        }
+    }
+}
+
+/// The other end of the connection.
+fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get::<TcpConnectInfo>()?.remote_addr
+}
+
+/// The id of a request: 16 hexadecimal digits, random.
+struct RequestId([u8; 16]);
+
+impl RequestId {
+    fn new(entropy: &dyn Entropy) -> Self {
+        let mut digits = [b'0'; 16];
+        // The lengths fit, so there is no error.
+        let _ = hex::encode_to_slice(fresh::<8>(entropy), &mut digits);
+        Self(digits)
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -174,45 +275,15 @@ fn deadline(text: &str) -> Option<Duration> {
     })
 }
 
-fn refuse(failure: &Failure) -> Response<Body> {
-    status(failure).into_http()
-}
-
-fn with_request_id(mut response: Response<Body>, request_id: &str) -> Response<Body> {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    response
-}
-
-/// One line and two series for each call; the caller's name is of the settings, so the series are bounded.
-fn record(call: &'static str, caller: Option<&Caller>, response: &Response<Body>, took: Duration) {
-    // The code stands in the headers of a refusal, and in trailers (then OK) after an answer.
-    let code = response
-        .headers()
-        .get("grpc-status")
-        .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()));
-    let caller = caller.map_or_else(
-        || "unknown".to_owned(),
-        |caller| caller.name.as_str().to_owned(),
-    );
-    let code_name = format!("{code:?}");
-    metrics::counter!("countersign_calls_total", "call" => call, "caller" => caller, "code" => code_name.clone()).increment(1);
-    metrics::histogram!("countersign_call_duration_seconds", "call" => call)
-        .record(took.as_secs_f64());
-    let duration_us = crate::domain::time::micros(took);
-    // What went well is counted above; a line for each would only cost.
-    if code == Code::Ok {
-        tracing::debug!(code = code_name, duration_us, "The call was answered.");
-    } else {
-        tracing::info!(code = code_name, duration_us, "The call was refused.");
-    }
+fn refuse(failure: Failure) -> Response<Body> {
+    status(failure, None).into_http()
 }
 
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
 
+    use tonic::Code;
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;
@@ -225,7 +296,7 @@ mod tests {
         system::SystemEntropy,
     };
 
-    fn guard_parts() -> GuardParts {
+    fn parts() -> EntranceParts {
         let caller = Caller {
             name: CallerName::parse("c").unwrap(),
             tenant: TenantId::parse("t").unwrap(),
@@ -236,7 +307,7 @@ mod tests {
             key_sha256: api_key_hash("key"),
         };
         let many = NonZeroU32::MAX;
-        GuardParts {
+        EntranceParts {
             callers: Callers::new(
                 vec![credential],
                 ShieldRate {
@@ -244,7 +315,8 @@ mod tests {
                     burst: many,
                 },
             ),
-            in_flight: Semaphore::new(1),
+            development: false,
+            calls_max: 1,
             deadline_default: Duration::from_secs(5),
             deadline_max: Duration::from_secs(30),
             entropy: Arc::new(SystemEntropy::default()),
@@ -274,7 +346,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn net_09_deadlines_are_kept_bounded_and_have_a_default() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
-        let guard = GuardLayer(Arc::new(guard_parts())).layer(never);
+        let entrance = EntranceLayer::new(parts()).layer(never);
         for (timeout, seconds) in [
             (None, 5),
             (Some("0n"), 0),
@@ -284,7 +356,7 @@ mod tests {
             (Some("x"), 5),
         ] {
             let begun = tokio::time::Instant::now();
-            let response = guard.clone().oneshot(request(timeout)).await.unwrap();
+            let response = entrance.clone().oneshot(request(timeout)).await.unwrap();
             assert_eq!(code(&response), Code::DeadlineExceeded, "{timeout:?}");
             assert!(
                 begun.elapsed().as_secs().abs_diff(seconds) <= 1,
@@ -297,10 +369,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn net_02_calls_in_flight_above_the_limit_are_shed() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
-        let guard = GuardLayer(Arc::new(guard_parts())).layer(never);
-        let first = tokio::spawn(guard.clone().oneshot(request(None)));
+        let entrance = EntranceLayer::new(parts()).layer(never);
+        let first = tokio::spawn(entrance.clone().oneshot(request(None)));
         tokio::task::yield_now().await;
-        let second = guard.clone().oneshot(request(None)).await.unwrap();
+        let second = entrance.clone().oneshot(request(None)).await.unwrap();
         assert_eq!(code(&second), Code::ResourceExhausted);
         assert_eq!(code(&first.await.unwrap().unwrap()), Code::DeadlineExceeded);
     }
@@ -320,7 +392,7 @@ mod tests {
             );
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
-        let response = GuardLayer(Arc::new(guard_parts()))
+        let response = EntranceLayer::new(parts())
             .layer(look)
             .oneshot(request(None))
             .await

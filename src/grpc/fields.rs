@@ -10,18 +10,37 @@ use crate::{
 pub(super) struct Fields(Vec<FieldViolation>);
 
 impl Fields {
-    pub(super) fn wrong(&mut self, field: &str, description: &str) {
+    /// Adds a violation: the path of the field as in the proto, and the rest of the sentence.
+    pub(super) fn wrong(&mut self, field: &str, description: impl Into<String>) {
         self.0.push(FieldViolation {
             field: field.to_owned(),
-            description: description.to_owned(),
+            description: description.into(),
         });
     }
 
+    /// Adds the violation of an enum: what was found, as the proto spells it, and what is allowed.
+    pub(super) fn wrong_enum(
+        &mut self,
+        field: &str,
+        found: Option<&str>,
+        number: i32,
+        allowed: &str,
+    ) {
+        let found = found.map_or_else(|| format!("the unknown number {number}"), str::to_owned);
+        self.wrong(field, format!("is {found}; must be {allowed}"));
+    }
+
+    /// Adds the violation of a list: how many entries it has, and how many it may have.
+    pub(super) fn wrong_count(&mut self, field: &str, found: usize, allowed: &str) {
+        self.wrong(field, format!("has {found} entries; must have {allowed}"));
+    }
+
+    /// Keeps what was parsed, or adds its violation.
     pub(super) fn take<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.wrong(field, invalid.0)).ok()
     }
 
-    /// An absent text is no violation.
+    /// Parses a text that may be absent, which is no violation.
     pub(super) fn optional<T>(
         &mut self,
         field: &str,

@@ -1,12 +1,14 @@
 //! Turns failures into gRPC statuses; no other file makes one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
+    domain::{
+        ids::VerificationId, limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal,
+    },
     pb::v1::ErrorReason,
     service::failure::{Failure, FieldViolation},
 };
@@ -48,22 +50,46 @@ impl Shape {
     }
 }
 
-/// The status of a failure. A defect of ours is logged here, once, and told to nobody.
-pub(super) fn status(failure: &Failure) -> Status {
-    let shape = shape(failure);
-    let text = match failure {
-        Failure::Store(error) => {
-            tracing::warn!(%error, "The store did not do it.");
-            "the store is unavailable".to_owned()
+/// What a status was made of. It travels beside it to the log of this process, and no further.
+#[derive(Debug)]
+pub(super) struct Cause {
+    /// Why the call failed.
+    pub(super) failure: Failure,
+    /// The verification that the call is about, if it names one.
+    pub(super) verification: Option<VerificationId>,
+}
+
+impl Cause {
+    /// The cause of a status that was made here; none for one that the library made.
+    pub(super) fn of(status: &Status) -> Option<&Self> {
+        status.source()?.downcast_ref()
+    }
+
+    /// The reason, as callers get it.
+    pub(super) fn reason(&self) -> &'static str {
+        name(shape(&self.failure).reason)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl Error for Cause {}
+
+/// The status of a failure, of a call about a verification. Callers learn nothing of a defect or of the store.
+pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> Status {
+    let shape = shape(&failure);
+    let text = match &failure {
+        Failure::Store(_) => {
+            "the store is unavailable; repeat the call with the same id".to_owned()
         }
-        Failure::Vault(error) => {
-            tracing::error!(%error, "A stored record cannot be used.");
-            "internal error".to_owned()
-        }
+        Failure::Vault(_) => "internal error".to_owned(),
         other => other.to_string(),
     };
-    let name = shape.reason.as_str_name();
-    let reason = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
+    let reason = name(shape.reason);
     let metadata: HashMap<_, _> = shape
         .quota
         .map(|quota| ("quota".to_owned(), quota.as_str().to_owned()))
@@ -76,7 +102,18 @@ pub(super) fn status(failure: &Failure) -> Status {
     for violation in shape.fields {
         details.add_bad_request_violation(violation.field, violation.description);
     }
-    Status::with_error_details(shape.code, text, details)
+    let mut status = Status::with_error_details(shape.code, format!("{reason}: {text}"), details);
+    status.set_source(Arc::new(Cause {
+        failure,
+        verification,
+    }));
+    status
+}
+
+/// A reason without the prefix of its enum, as `ErrorInfo` has it.
+fn name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix(REASON_PREFIX).unwrap_or(name)
 }
 
 fn shape(failure: &Failure) -> Shape {
@@ -86,8 +123,11 @@ fn shape(failure: &Failure) -> Shape {
             fields: fields.clone(),
             ..Shape::new(Code::InvalidArgument, Reason::InvalidFields)
         },
-        Failure::ActionUnknown => Shape::new(Code::InvalidArgument, Reason::ActionUnknown)
-            .field("action", "must be one of the settings' actions"),
+        Failure::ActionUnknown { .. } => Shape::new(Code::InvalidArgument, Reason::ActionUnknown)
+            .field(
+                "action",
+                "must be the NAME of one of the settings' [actions.NAME]",
+            ),
         Failure::Unfit { why, fields } => Shape {
             fields: fields.clone(),
             ..Shape::new(Code::FailedPrecondition, unfit(*why))
@@ -96,8 +136,10 @@ fn shape(failure: &Failure) -> Shape {
         Failure::MalformedTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
-        Failure::Refused(refusal) => refused(*refusal),
-        Failure::QuotaExceeded { quota, retry_after } => {
+        Failure::Refused(refusal) => refused(refusal),
+        Failure::QuotaExceeded {
+            quota, retry_after, ..
+        } => {
             let reason = if quota.is_guard() {
                 Reason::GuardRefused
             } else {
@@ -113,13 +155,15 @@ fn shape(failure: &Failure) -> Shape {
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
         Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
-        Failure::CallerUnknown => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
-        Failure::RoleMissing => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
-        Failure::CallerTooFast { retry_after } => {
+        Failure::CallerUnknown(_) => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
+        Failure::RoleMissing(_) => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
+        Failure::CallerTooFast { retry_after, .. } => {
             Shape::new(Code::ResourceExhausted, Reason::CallerTooFast).after(*retry_after)
         }
-        Failure::Overloaded => Shape::new(Code::ResourceExhausted, Reason::Overloaded),
-        Failure::DeadlineExceeded => Shape::new(Code::DeadlineExceeded, Reason::DeadlineExceeded),
+        Failure::Overloaded(_) => Shape::new(Code::ResourceExhausted, Reason::Overloaded),
+        Failure::DeadlineExceeded { .. } => {
+            Shape::new(Code::DeadlineExceeded, Reason::DeadlineExceeded)
+        }
         Failure::ShuttingDown => Shape::new(Code::Unavailable, Reason::ShuttingDown),
     }
 }
@@ -139,35 +183,41 @@ fn malformed() -> Shape {
     )
 }
 
-fn refused(refusal: Refusal) -> Shape {
+fn refused(refusal: &Refusal) -> Shape {
     use ErrorReason as Reason;
     match refusal {
         Refusal::NotFound => Shape::new(Code::NotFound, Reason::VerificationNotFound),
         Refusal::Closed => Shape::new(Code::FailedPrecondition, Reason::VerificationClosed),
-        Refusal::ChannelNotPermitted => {
+        Refusal::ChannelNotPermitted { .. } => {
             Shape::new(Code::FailedPrecondition, Reason::ChannelNotPermitted)
         }
-        Refusal::MethodDisabled => Shape::new(Code::FailedPrecondition, Reason::MethodDisabled),
+        Refusal::MethodDisabled { .. } => {
+            Shape::new(Code::FailedPrecondition, Reason::MethodDisabled)
+        }
         Refusal::StartAgain => Shape::new(Code::FailedPrecondition, Reason::StartAgain),
         Refusal::RequestIdReused => Shape::new(Code::AlreadyExists, Reason::RequestIdReused),
         Refusal::AttemptIdReused => Shape::new(Code::AlreadyExists, Reason::AttemptIdReused),
         Refusal::AttemptTooEarly { retry_after } => {
-            Shape::new(Code::ResourceExhausted, Reason::AttemptTooEarly).after(retry_after)
+            Shape::new(Code::ResourceExhausted, Reason::AttemptTooEarly).after(*retry_after)
         }
         Refusal::CodeMalformed => malformed(),
-        Refusal::EntryModeNotPermitted => Shape::new(Code::InvalidArgument, Reason::InvalidFields)
-            .field("entry_mode", "must be one that the action permits"),
-        Refusal::ResendTooEarly { retry_after } => {
-            Shape::new(Code::ResourceExhausted, Reason::ResendTooEarly).after(retry_after)
+        Refusal::EntryModeNotPermitted { .. } => {
+            let text = refusal.to_string();
+            let description = text.strip_prefix("entry_mode ").unwrap_or(&text);
+            Shape::new(Code::InvalidArgument, Reason::InvalidFields)
+                .field("entry_mode", description)
         }
-        Refusal::SendsExhausted { retry_after } => {
-            Shape::new(Code::ResourceExhausted, Reason::SendsExhausted).after(retry_after)
+        Refusal::ResendTooEarly { retry_after, .. } => {
+            Shape::new(Code::ResourceExhausted, Reason::ResendTooEarly).after(*retry_after)
         }
-        Refusal::TooManyLive { retry_after } => {
-            Shape::new(Code::ResourceExhausted, Reason::TooManyLive).after(retry_after)
+        Refusal::SendsExhausted { retry_after, .. } => {
+            Shape::new(Code::ResourceExhausted, Reason::SendsExhausted).after(*retry_after)
+        }
+        Refusal::TooManyLive { retry_after, .. } => {
+            Shape::new(Code::ResourceExhausted, Reason::TooManyLive).after(*retry_after)
         }
         Refusal::TooManyRecent { retry_after } => {
-            Shape::new(Code::ResourceExhausted, Reason::TooManyRecent).after(retry_after)
+            Shape::new(Code::ResourceExhausted, Reason::TooManyRecent).after(*retry_after)
         }
     }
 }
@@ -175,6 +225,14 @@ fn refused(refusal: Refusal) -> Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::{
+            recipient::Channel,
+            verification::rules::{EntryMode, Origin},
+        },
+        pb::v1,
+        service::record::vault::VaultError,
+    };
 
     #[test]
     fn the_reason_in_events_is_the_reason_in_errors() {
@@ -182,8 +240,8 @@ mod tests {
         for refusal in [
             Refusal::NotFound,
             Refusal::Closed,
-            Refusal::ChannelNotPermitted,
-            Refusal::MethodDisabled,
+            Refusal::ChannelNotPermitted { permitted: vec![] },
+            Refusal::MethodDisabled { limit: 25 },
             Refusal::StartAgain,
             Refusal::RequestIdReused,
             Refusal::AttemptIdReused,
@@ -191,28 +249,28 @@ mod tests {
                 retry_after: second,
             },
             Refusal::CodeMalformed,
-            Refusal::EntryModeNotPermitted,
+            Refusal::EntryModeNotPermitted { permitted: vec![] },
             Refusal::ResendTooEarly {
+                cooldown: second,
                 retry_after: second,
             },
             Refusal::SendsExhausted {
+                sends: 4,
                 retry_after: second,
             },
             Refusal::TooManyLive {
+                origin: Origin::Anonymous,
+                limit: 1,
                 retry_after: second,
             },
             Refusal::TooManyRecent {
                 retry_after: second,
             },
         ] {
-            let name = refused(refusal).reason.as_str_name();
-            assert_eq!(name.strip_prefix(REASON_PREFIX), Some(refusal.reason()));
+            assert_eq!(name(refused(&refusal).reason), refusal.reason());
         }
         for why in Unfit::ALL {
-            assert_eq!(
-                unfit(why).as_str_name().strip_prefix(REASON_PREFIX),
-                Some(why.reason())
-            );
+            assert_eq!(name(unfit(why)), why.reason());
         }
     }
 
@@ -221,13 +279,36 @@ mod tests {
         let failure = Failure::Store(crate::ports::store::StoreError::Unavailable(
             "/var/lib/countersign: no such file".to_owned(),
         ));
-        assert_eq!(status(&failure).message(), "the store is unavailable");
         assert_eq!(
-            status(&Failure::Vault(
-                crate::service::record::vault::VaultError::Content("record")
-            ))
-            .message(),
-            "internal error"
+            status(failure, None).message(),
+            "STORE_UNAVAILABLE: the store is unavailable; repeat the call with the same id"
         );
+        let unreadable = VaultError::Content("record");
+        assert_eq!(
+            status(Failure::Vault(unreadable), None).message(),
+            "INTERNAL: internal error"
+        );
+    }
+
+    #[test]
+    fn a_status_tells_its_cause_to_this_process() {
+        let made = status(Failure::Internal, None);
+        assert_eq!(Cause::of(&made).map(Cause::reason), Some("INTERNAL"));
+        assert!(Cause::of(&Status::internal("made by the library")).is_none());
+    }
+
+    #[test]
+    fn messages_spell_enums_as_the_proto_does() {
+        let modes: Vec<_> = EntryMode::ALL
+            .into_iter()
+            .map(EntryMode::api_name)
+            .collect();
+        for name in modes {
+            assert!(v1::EntryMode::from_str_name(name).is_some(), "{name}");
+        }
+        for channel in Channel::ALL {
+            let name = channel.api_name();
+            assert!(v1::Channel::from_str_name(name).is_some(), "{name}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Connections of callers: accepting them, and their bounds.
+//! What is below the calls: connections, their encryption, and the limits of HTTP/2.
 
 pub mod bounds;
 pub mod listen;
+pub mod tls;

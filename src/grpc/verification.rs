@@ -10,38 +10,45 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::status::status;
+use super::{entrance::stream_ended, status::status};
 use crate::{
     domain::{
         caller::{Caller, Role},
         decide::CancelReason,
+        ids::VerificationId,
     },
     pb::v1::{self, verification_service_server::VerificationService},
-    service::{Service, failure::Failure, verification::Reading},
+    service::{
+        Service,
+        failure::{Busy, Denied, Failure},
+        verification::Reading,
+    },
 };
 
 /// Answers the calls of `VerificationService`.
 pub struct VerificationHandler {
     service: Arc<Service>,
     watches: HashMap<String, Arc<Semaphore>>,
+    watches_max: usize,
     shutdown: CancellationToken,
 }
 
 impl VerificationHandler {
-    /// For these callers, each with so many streams at once.
+    /// For these callers, each with at most `watches_max` streams at once. Streams end when `shutdown` is cancelled.
     #[must_use]
     pub fn new(
         service: Arc<Service>,
         callers: impl Iterator<Item = String>,
-        watches: usize,
+        watches_max: usize,
         shutdown: CancellationToken,
     ) -> Self {
         let watches = callers
-            .map(|caller| (caller, Arc::new(Semaphore::new(watches))))
+            .map(|caller| (caller, Arc::new(Semaphore::new(watches_max))))
             .collect();
         Self {
             service,
             watches,
+            watches_max,
             shutdown,
         }
     }
@@ -54,21 +61,26 @@ impl VerificationHandler {
         let watches = self
             .watches
             .get(caller.name.as_str())
-            .ok_or(Failure::CallerUnknown)?;
+            .ok_or(Failure::Internal)?;
         watches
             .clone()
             .try_acquire_owned()
-            .map_err(|_| Failure::Overloaded)
+            .map_err(|_| Failure::Overloaded(Busy::Watches(self.watches_max)))
     }
 }
 
-/// The caller that the guard let through.
+/// The caller that the entrance let through. No request comes here without one.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Failure> {
     request
         .extensions()
         .get::<Arc<Caller>>()
         .cloned()
-        .ok_or(Failure::CallerUnknown)
+        .ok_or(Failure::Internal)
+}
+
+/// The status of a failed call about a verification, which the log then names.
+fn refused(failure: Failure, verification: &str) -> Status {
+    status(failure, VerificationId::parse(verification).ok())
 }
 
 /// A customer's session may say "not me" and nothing else.
@@ -79,7 +91,7 @@ fn may_cancel(caller: &Caller, reason: CancelReason) -> Result<(), Failure> {
     if more_than_customer || reason == CancelReason::NotMe {
         Ok(())
     } else {
-        Err(Failure::RoleMissing)
+        Err(Failure::RoleMissing(Denied::CancelReason))
     }
 }
 
@@ -97,7 +109,7 @@ impl VerificationService for VerificationHandler {
                 .start(&caller, convert::start(request.into_inner())?)
                 .await
         };
-        let reading = answer.await.map_err(|failure| status(&failure))?;
+        let reading = answer.await.map_err(|failure| status(failure, None))?;
         Ok(Response::new(v1::StartVerificationResponse {
             verification: Some(self.view(&reading)),
         }))
@@ -113,7 +125,9 @@ impl VerificationService for VerificationHandler {
                 .get(&caller, convert::id(&request.get_ref().verification_id)?)
                 .await
         };
-        let reading = answer.await.map_err(|failure| status(&failure))?;
+        let reading = answer
+            .await
+            .map_err(|failure| refused(failure, &request.get_ref().verification_id))?;
         Ok(Response::new(v1::GetVerificationResponse {
             verification: Some(self.view(&reading)),
         }))
@@ -129,16 +143,17 @@ impl VerificationService for VerificationHandler {
         let answer = async {
             let caller = caller(&request)?;
             let permit = self.watch_permit(&caller)?;
-            let watch = self
-                .service
-                .watch(&caller, convert::id(&request.get_ref().verification_id)?)
-                .await?;
-            Ok((watch, permit))
+            let id = convert::id(&request.get_ref().verification_id)?;
+            let watch = self.service.watch(&caller, id).await?;
+            Ok((watch, permit, (caller, id)))
         };
-        let (watch, permit) = answer.await.map_err(|failure: Failure| status(&failure))?;
+        let (watch, permit, about) = answer
+            .await
+            .map_err(|failure| refused(failure, &request.get_ref().verification_id))?;
         let (service, shutdown) = (self.service.clone(), self.shutdown.clone());
         let follow = stream::unfold(Some((watch, permit)), move |state| {
             let (service, shutdown) = (service.clone(), shutdown.clone());
+            let (caller, id) = about.clone();
             async move {
                 let (mut watch, permit) = state?;
                 let next = tokio::select! {
@@ -155,7 +170,10 @@ impl VerificationService for VerificationHandler {
                             Some((watch, permit)),
                         ))
                     }
-                    Err(failure) => Some((Err(status(&failure)), None)),
+                    Err(failure) => {
+                        stream_ended(&caller.name, id, &failure);
+                        Some((Err(status(failure, Some(id))), None))
+                    }
                 }
             }
         });
@@ -166,13 +184,14 @@ impl VerificationService for VerificationHandler {
         &self,
         request: Request<v1::ResendCodeRequest>,
     ) -> Answer<v1::ResendCodeResponse> {
+        let id = request.get_ref().verification_id.clone();
         let answer = async {
             let caller = caller(&request)?;
             self.service
                 .resend(&caller, convert::resend(request.into_inner())?)
                 .await
         };
-        let reading = answer.await.map_err(|failure| status(&failure))?;
+        let reading = answer.await.map_err(|failure| refused(failure, &id))?;
         Ok(Response::new(v1::ResendCodeResponse {
             verification: Some(self.view(&reading)),
         }))
@@ -188,7 +207,9 @@ impl VerificationService for VerificationHandler {
                 .check(&caller, convert::check(request.get_ref())?)
                 .await
         };
-        let (verdict, reading) = answer.await.map_err(|failure| status(&failure))?;
+        let (verdict, reading) = answer
+            .await
+            .map_err(|failure| refused(failure, &request.get_ref().verification_id))?;
         let (verdict, attempts_left) = view::verdict(verdict);
         let verification = Some(self.view(&reading));
         Ok(Response::new(v1::CheckCodeResponse {
@@ -209,7 +230,9 @@ impl VerificationService for VerificationHandler {
             may_cancel(&caller, reason)?;
             self.service.cancel(&caller, id, reason).await
         };
-        let reading = answer.await.map_err(|failure| status(&failure))?;
+        let reading = answer
+            .await
+            .map_err(|failure| refused(failure, &request.get_ref().verification_id))?;
         Ok(Response::new(v1::CancelVerificationResponse {
             verification: Some(self.view(&reading)),
         }))

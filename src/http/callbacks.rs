@@ -30,7 +30,7 @@ use self::{
 use crate::{
     domain::{
         delivery::callback::{Place, Reading},
-        ids::ProviderReference,
+        ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
     service::{Service, failure::Failure},
@@ -59,7 +59,7 @@ pub struct Callbacks {
     /// The beginning of every URL that providers are given.
     pub public_url: String,
     /// The receivers by the name of the sender.
-    pub receivers: BTreeMap<String, Receiver>,
+    pub receivers: BTreeMap<SenderName, Receiver>,
 }
 
 /// The routes `/callbacks/{sender}/{token}`, `/callbacks/{sender}` and `/calls/{sender}/{token}`.
@@ -112,7 +112,10 @@ async fn with_token(
     Path((sender, token)): Path<(String, String)>,
     incoming: Incoming,
 ) -> StatusCode {
-    callbacks.receipts(&sender, Some(&token), &incoming).await
+    match SenderName::parse(&sender) {
+        Ok(sender) => callbacks.receipts(&sender, Some(&token), &incoming).await,
+        Err(_) => Outcome::Absent.status(),
+    }
 }
 
 async fn without_token(
@@ -120,6 +123,9 @@ async fn without_token(
     Path(sender): Path<String>,
     incoming: Incoming,
 ) -> Response {
+    let Ok(sender) = SenderName::parse(&sender) else {
+        return Outcome::Absent.status().into_response();
+    };
     let expected = callbacks
         .receivers
         .get(&sender)
@@ -209,7 +215,12 @@ impl From<Failure> for Outcome {
 }
 
 impl Callbacks {
-    async fn receipts(&self, sender: &str, token: Option<&str>, incoming: &Incoming) -> StatusCode {
+    async fn receipts(
+        &self,
+        sender: &SenderName,
+        token: Option<&str>,
+        incoming: &Incoming,
+    ) -> StatusCode {
         let Some(receiver) = self.receivers.get(sender) else {
             return Outcome::Absent.status();
         };
@@ -225,7 +236,7 @@ impl Callbacks {
     /// same id. Recording a callback twice changes nothing.
     async fn take(
         &self,
-        sender: &str,
+        sender: &SenderName,
         receiver: &Receiver,
         token: Option<&str>,
         incoming: &Incoming,
@@ -264,7 +275,12 @@ impl Callbacks {
             .map_err(Outcome::Refused)
     }
 
-    async fn note(&self, sender: &str, token: Option<&str>, item: Item) -> Result<(), Outcome> {
+    async fn note(
+        &self,
+        sender: &SenderName,
+        token: Option<&str>,
+        item: Item,
+    ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
             return Ok(());
         };
@@ -284,7 +300,7 @@ impl Callbacks {
         Ok(())
     }
 
-    async fn take_once(&self, sender: &str, id: Option<String>) -> Result<(), Outcome> {
+    async fn take_once(&self, sender: &SenderName, id: Option<String>) -> Result<(), Outcome> {
         match id {
             Some(id) if !self.service.take_once(sender, &id, 2 * TOLERANCE).await? => {
                 Err(Outcome::Repeated)
@@ -306,8 +322,8 @@ fn urls(public_url: &str, path: &str) -> Vec<String> {
     urls
 }
 
-fn count(sender: &str, outcome: &'static str) {
-    metrics::counter!("countersign_callbacks_total", "sender" => sender.to_owned(), "outcome" => outcome).increment(1);
+fn count(sender: &SenderName, outcome: &'static str) {
+    metrics::counter!("countersign_callbacks_total", "sender" => sender.as_str().to_owned(), "outcome" => outcome).increment(1);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 pub mod outbox;
 pub mod receipts;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -27,7 +27,7 @@ pub struct Message {
     /// The address.
     pub recipient: Recipient,
     /// What it says.
-    pub content: Content,
+    pub content: Arc<Content>,
     /// The code that it carries, for senders that pass it on apart from the text.
     pub code: Digits,
     /// When the code ends: what is brought later is of no use.

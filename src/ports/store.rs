@@ -1,18 +1,20 @@
 //! The store: opaque sealed records, an index of what is due, quotas, events, and news of changes.
 
+pub mod quota;
 pub mod url;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::domain::{
     decide::Durability,
-    ids::SubjectKey,
-    limit::rate::Rate,
+    record::key::RecordKey,
     time::{Generation, Timestamp},
 };
+
+pub use quota::{Draw, Drawn, Return, Short};
 
 /// The compare token of a stored blob: the random nonce of its seal.
 pub type Token = [u8; 12];
@@ -20,7 +22,7 @@ pub type Token = [u8; 12];
 /// A sealed record. The store moves it and never looks inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// Tells this blob from every other.
+    /// Differs from the token of every other blob.
     pub token: Token,
     /// The sealed bytes.
     pub bytes: Arc<[u8]>,
@@ -35,23 +37,24 @@ pub struct Loaded {
     pub generation: Generation,
     /// The store's clock.
     pub now: Timestamp,
-    /// When the store forgot what it held, if it did so lately: records that seem new may not be.
+    /// When the store lost its data, if that was within the last day: records that seem new may not be.
     pub forgot_at: Option<Timestamp>,
 }
 
-/// What becomes of the record.
+/// What a commit does to the record.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// It is replaced.
+    /// Replaces the record.
     Put {
         /// The new record.
         blob: Blob,
-        /// When it next wants attention; replaces the earlier entry of the due index.
+        /// When it is next due; replaces its entry in the due index.
         wake_at: Option<Timestamp>,
-        /// Until when it must be kept, if not for ever. Past it a store may drop the record, or not: no rule rests on it.
+        /// Until when it must be kept; `None` for ever. After that a store may drop the record, or keep it: no rule
+        /// depends on it.
         keep_until: Option<Timestamp>,
     },
-    /// It goes, and its due entry with it.
+    /// Deletes the record and its entry in the due index.
     Delete,
 }
 
@@ -61,21 +64,21 @@ pub type SealedEvent = Vec<u8>;
 /// One change, all or nothing.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// Whose record.
-    pub key: SubjectKey,
+    /// The record to change.
+    pub key: RecordKey,
     /// The token of the blob that was loaded, or `None` if there was none.
     pub expect: Option<Token>,
     /// The generation of the load.
     pub generation: Generation,
-    /// What becomes of the record.
+    /// What happens to the record.
     pub write: Write,
-    /// Events to append, in this order.
+    /// Events of the record to append, in this order.
     pub events: Vec<SealedEvent>,
-    /// How surely it must last.
+    /// How durable the commit must be before it is answered.
     pub durability: Durability,
 }
 
-/// What became of a commit.
+/// The answer to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Committed {
@@ -89,90 +92,9 @@ pub enum Committed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Due now, the longest due first.
-    pub keys: Vec<SubjectKey>,
+    pub keys: Vec<RecordKey>,
     /// When the first of the others is due, as far as is known.
     pub next: Option<Timestamp>,
-}
-
-/// One draw from a quota.
-#[derive(Clone, Copy, Debug)]
-pub struct Draw {
-    /// Names the bucket: a keyed hash of what is limited.
-    pub bucket: [u8; 16],
-    /// How much it gives.
-    pub rate: Rate,
-    /// How many are wanted; as many are taken as there are, up to so many.
-    pub want: u32,
-    /// Fewer are none; at least one.
-    pub least: u32,
-    /// What becomes of all draws if there are fewer.
-    pub short: Short,
-}
-
-/// What becomes of all draws if one bucket has fewer than the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Short {
-    /// None of them is made.
-    Refuse,
-    /// The others are made as if this one were not there; of it none is taken.
-    Skip,
-}
-
-impl Draw {
-    /// One from a bucket.
-    #[must_use]
-    pub const fn one(bucket: [u8; 16], rate: Rate) -> Self {
-        Self::some(bucket, rate, 1)
-    }
-
-    /// Up to so many from a bucket.
-    #[must_use]
-    pub const fn some(bucket: [u8; 16], rate: Rate, want: u32) -> Self {
-        Self {
-            bucket,
-            rate,
-            want,
-            least: 1,
-            short: Short::Refuse,
-        }
-    }
-
-    /// So many from a bucket, or none.
-    #[must_use]
-    pub const fn whole(bucket: [u8; 16], rate: Rate, count: u32) -> Self {
-        Self {
-            least: count,
-            ..Self::some(bucket, rate, count)
-        }
-    }
-}
-
-/// What is given back to a bucket.
-#[derive(Clone, Copy, Debug)]
-pub struct Return {
-    /// Names the bucket.
-    pub bucket: [u8; 16],
-    /// How much it gives.
-    pub rate: Rate,
-    /// How many are given back.
-    pub count: u32,
-    /// How many more than full the bucket may hold by it.
-    pub reserve: u32,
-}
-
-/// What came of several draws.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Drawn {
-    /// From each so many were taken: none where that skips a draw, else at least its least and at most as many as wanted.
-    Taken(Vec<u32>),
-    /// One has fewer left than its least.
-    Refused {
-        /// Which, by its place; the first such.
-        place: usize,
-        /// When it will have them.
-        retry_after: Duration,
-    },
 }
 
 /// An event as stored.
@@ -180,37 +102,65 @@ pub enum Drawn {
 pub struct StoredEvent {
     /// Its place in the order of the events of its shard; greater than that of every event before it.
     pub cursor: u64,
-    /// Whose record it belongs to.
-    pub key: SubjectKey,
+    /// The record that it belongs to.
+    pub key: RecordKey,
     /// When it was written, by the store's clock.
     pub at: Timestamp,
     /// The sealed event.
     pub sealed: SealedEvent,
 }
 
+/// How many bytes of each record a scan gives at most: enough for what a seal says in clear.
+pub const HEAD_BYTES: usize = 64;
+
+/// Where a scan continues; the default is the beginning. Each engine has its own form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanCursor(pub Vec<u8>);
+
+/// A record as a scan sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannedRecord {
+    /// Its key.
+    pub key: RecordKey,
+    /// The first [`HEAD_BYTES`] of its sealed bytes, or all if there are fewer.
+    pub head: Vec<u8>,
+}
+
+/// Some of the records of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// The records of this page; there may be none before the last page.
+    pub records: Vec<ScannedRecord>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<ScanCursor>,
+}
+
 /// News that a record may have changed. The value has no meaning; a reader loads the record.
 pub type News = watch::Receiver<u64>;
 
-/// Why the store did not do it.
+/// Why a store operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It did not answer, or answered that it cannot. Whether a commit happened is not known.
+    /// The store did not answer, or answered that it cannot. Whether a commit happened is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It has no room.
+    /// The store has no room. Nothing is written.
     #[error("the store is full")]
     Full,
-    /// The change is written and stays, but on fewer machines than it must be before anybody hears of it.
+    /// The change is written and stays, but on fewer machines than required before it may be answered.
     #[error("the change is not replicated")]
     NotReplicated,
+    /// The place of the record holds something that no version of this program wrote. Nothing is written.
+    #[error("the place of the record holds foreign data")]
+    Foreign,
 }
 
-/// What is not as it should be while the store still works, as words for machines and a sentence for people.
+/// A degraded condition: a problem that does not stop the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
-    /// A word, such as `clock_skew`.
+    /// A word for machines, such as `clock_skew`.
     pub word: &'static str,
-    /// What is wrong, and what to do.
+    /// What is wrong, and what to do, as a sentence for people.
     pub text: String,
 }
 
@@ -221,40 +171,60 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; then nothing is known.
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError>;
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError>;
 
-    /// Writes one change if the record is still the one that was loaded, or nothing. Once it says
-    /// [`Committed::Done`], the change outlives the process (in a store that outlives it at all).
+    /// Writes one change if the record is still the one that was loaded, or nothing. After
+    /// [`Committed::Done`] the change outlives the process, unless the store is in memory.
     ///
     /// # Errors
     /// [`StoreError`]; then it may or may not have happened, and a load tells.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
-    /// Returns once all earlier commits of a record last as surely as [`Durability::Durable`] asks. An engine whose
-    /// commits always do has nothing to wait for.
+    /// Moves the due time of a record, if the record is still the one that was loaded; the record itself stays as it
+    /// is. For records that cannot be opened, so that they leave the head of the due index. A record without a due
+    /// time gets none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the due time may or may not have moved.
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError>;
+
+    /// Returns once all earlier commits of a record are as durable as [`Durability::Durable`] demands. An engine whose
+    /// commits always are has nothing to wait for.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn settle(&self, _key: &SubjectKey) -> Result<(), StoreError> {
+    async fn settle(&self, _key: &RecordKey) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Says which records are due among those that this process looks after, at most `limit`. Over all processes
-    /// every record is looked after, by one of them but for short times.
+    /// Lists at most `limit` due records among those that this process looks after. Each record is looked after by
+    /// one of all processes, except for a short time when processes start or stop.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn due(&self, limit: usize) -> Result<Due, StoreError>;
 
-    /// Draws from several quotas: from all of them, or from none if one has none left. Where quotas lie on several
-    /// machines the draws are made in their order, and those before a refused one stay made.
+    /// Reads the beginnings of all records, page by page, about `limit` in each. A record that is there during the
+    /// whole scan is seen at least once; one that comes, goes or moves meanwhile may be missed or seen twice.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the scan must begin again.
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError>;
+
+    /// Draws from several quotas: from all of them, or from none if one has too little. Where quotas are on several
+    /// machines, the draws are made in their order, and those before a refused one stay made.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
-    /// Gives back to several quotas what was drawn too much. One that has more than it gives at once may be forgotten after
-    /// a day, as if it were full: no rule rests on what it has beyond.
+    /// Gives back to several quotas what was drawn too much. A bucket that is more than full may be forgotten after a
+    /// day, as if it were full: no rule depends on what it holds beyond.
     ///
     /// # Errors
     /// [`StoreError`]; then some of it may be given back.
@@ -264,15 +234,15 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError>;
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError>;
 
-    /// Appends an event that comes with no change of its record. It need not be durable when this returns.
+    /// Appends an event of a record without changing the record. It need not be durable when this returns.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError>;
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError>;
 
-    /// How many shards the events lie in, each with an order of its own.
+    /// The number of shards that hold events, each with an order of its own.
     fn shards(&self) -> u16 {
         1
     }
@@ -288,13 +258,13 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Drops the events that were written before `end`; says how many.
+    /// Deletes the events that were written before `end`; returns how many.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
 
-    /// Does the store serve? Costs little; a store that answers calls itself need not be asked.
+    /// Tells whether the store serves. Costs little: a store that answers calls need not be asked.
     ///
     /// # Errors
     /// [`StoreError`] says why not.
@@ -302,7 +272,7 @@ pub trait Store: Send + Sync {
         self.due(0).await.map(drop)
     }
 
-    /// What is not as it should be. Costs nothing: the store knows it already.
+    /// The degraded conditions that the store knows of. Costs nothing.
     fn complaints(&self) -> Vec<Complaint> {
         Vec::new()
     }

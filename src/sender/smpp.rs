@@ -35,6 +35,7 @@ use self::{
 use super::transport::tls::Tls;
 pub use super::transport::tls::TlsError;
 use crate::{
+    domain::ids::SenderName,
     format::secret::SecretText,
     ports::{
         sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent, receipts::Receipts},
@@ -49,7 +50,7 @@ const JOBS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct SmppSettings {
     /// The sender's name in the settings.
-    pub name: String,
+    pub name: SenderName,
     /// Its name, which its certificate must carry, or its address.
     pub host: String,
     /// Its port.

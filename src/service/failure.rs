@@ -1,19 +1,28 @@
-//! Why a call failed, whatever the transport that carries it.
+//! Why a call failed, whatever the transport that carries it: what was hit, its number, and the cure.
 
 use std::time::Duration;
 
 use super::record::vault::VaultError;
 use crate::{
-    domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
+    domain::{
+        caller::Role,
+        ids::ActionName,
+        limit::{failures::MALFORMED_RATE, quota::Dimension, rate::Rate},
+        recipient::rules::Unfit,
+        refusal::{Refusal, Wait},
+    },
     ports::store::StoreError,
 };
+
+/// Actions that a message lists.
+const ACTIONS_LISTED_MAX: usize = 8;
 
 /// A field that breaks its grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The path of the field, as in the proto: `recipients[0].address`.
     pub field: String,
-    /// What it must be.
+    /// What it must be, or what was found there.
     pub description: String,
 }
 
@@ -24,8 +33,13 @@ pub enum Failure {
     #[error("{}", listed(.0))]
     Fields(Vec<FieldViolation>),
     /// The settings have no such action.
-    #[error("the action is unknown")]
-    ActionUnknown,
+    #[error("action {} is not in the settings, which have {}", .action.as_str(), actions(.known))]
+    ActionUnknown {
+        /// The action of the request.
+        action: ActionName,
+        /// The actions of the settings.
+        known: Vec<ActionName>,
+    },
     /// No recipient may get a message, or one is the agent's own.
     #[error("{}", listed(.fields))]
     Unfit {
@@ -34,11 +48,14 @@ pub enum Failure {
         /// All of them.
         fields: Vec<FieldViolation>,
     },
-    /// The guess is no code.
-    #[error("the guess does not have the form of a code")]
+    /// The guess does not have the form of a code.
+    #[error("code must be 6 to 8 digits, as the customer got them; ask for it again")]
     CodeMalformed,
     /// Too many malformed guesses.
-    #[error("too many malformed guesses")]
+    #[error(
+        "too many malformed guesses ({} at once, then one in {}); the next may come in {}",
+        MALFORMED_RATE.burst + 1, Wait(MALFORMED_RATE.interval), Wait(*.retry_after)
+    )]
     MalformedTooOften {
         /// When the next one may come.
         retry_after: Duration,
@@ -47,49 +64,134 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// A quota of the fleet has none left.
-    #[error("{}", used_up(*.quota))]
+    #[error("{}", used_up(*.quota, *.rate, *.retry_after))]
     QuotaExceeded {
-        /// Which.
+        /// The quota that has none left.
         quota: Dimension,
+        /// How much it is.
+        rate: Rate,
         /// When it will have one.
         retry_after: Duration,
     },
     /// Others changed the record again and again.
-    #[error("the record was changed by others at the same time")]
+    #[error("other calls changed the subject's record at the same time; repeat the call at once")]
     Contention,
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store has no room for what is new.
-    #[error("the store has no room for another verification")]
+    #[error(
+        "the store has no room for another verification or message; tell the operator, repeat later"
+    )]
     StoreFull,
-    /// What is stored cannot be used.
+    /// A stored record cannot be read.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// No key, or not one of ours.
-    #[error("the caller is unknown")]
-    CallerUnknown,
-    /// The caller's roles do not include this call.
-    #[error("the caller's roles do not include this call")]
-    RoleMissing,
+    #[error("{}", .0.text())]
+    CallerUnknown(NoCaller),
+    /// The caller's roles do not allow this call.
+    #[error("{}", .0.text())]
+    RoleMissing(Denied),
     /// The caller calls faster than admitted.
-    #[error("the caller calls too fast")]
+    #[error(
+        "the caller exceeds {calls_per_s} calls a second ({burst} at once) on this process ([shield]); repeat in {}",
+        Wait(*.retry_after)
+    )]
     CallerTooFast {
+        /// Calls per second, sustained.
+        calls_per_s: u32,
+        /// Calls at once, after a pause.
+        burst: u32,
         /// When the next call may come.
         retry_after: Duration,
     },
-    /// As many calls or streams in flight as admitted.
-    #[error("the service has as many calls in flight as it admits")]
-    Overloaded,
+    /// As many calls or streams are in flight as admitted.
+    #[error("{}", .0.text())]
+    Overloaded(Busy),
     /// The call's time was over.
-    #[error("the call took longer than its deadline")]
-    DeadlineExceeded,
+    #[error("the call took longer than its deadline of {}; repeat it with the same id", Wait(*.limit))]
+    DeadlineExceeded {
+        /// The deadline that held.
+        limit: Duration,
+    },
     /// The process is going down.
-    #[error("the service is shutting down")]
+    #[error("this process is shutting down; call again, and another process answers")]
     ShuttingDown,
     /// A defect of ours.
     #[error("internal error")]
     Internal,
+}
+
+/// Why nobody is known to have called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCaller {
+    /// The call carries no key, or not in the form that is asked for.
+    NoKey,
+    /// No caller of the settings has this key.
+    UnknownKey,
+}
+
+impl NoCaller {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NoKey => {
+                "the call has no credential; send the metadata authorization: Bearer KEY"
+            }
+            Self::UnknownKey => {
+                "no caller has this API key; check the key and the service's settings"
+            }
+        }
+    }
+}
+
+/// What a caller's roles do not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The method: it takes one of these roles, and without one it is not served at all.
+    Method(&'static [Role]),
+    /// To cancel with another reason than that the customer did not ask.
+    CancelReason,
+}
+
+impl Denied {
+    fn text(self) -> String {
+        match self {
+            Self::Method([]) => "this service has no such method that a caller may call".to_owned(),
+            Self::Method(roles) => {
+                let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                format!(
+                    "the caller's roles do not allow this call; it takes one of {}",
+                    names.join(", ")
+                )
+            }
+            Self::CancelReason => {
+                "the role customer may cancel with CANCEL_REASON_NOT_ME only".to_owned()
+            }
+        }
+    }
+}
+
+/// What a process has as many of as it admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Calls, over all callers.
+    Calls(usize),
+    /// `WatchVerification` streams of the caller.
+    Watches(usize),
+}
+
+impl Busy {
+    fn text(self) -> String {
+        match self {
+            Self::Calls(limit) => format!(
+                "this process answers {limit} calls, the most that it admits (grpc.max_in_flight); repeat with growing pauses"
+            ),
+            Self::Watches(limit) => format!(
+                "the caller has {limit} open WatchVerification streams on this process, the most that it admits (grpc.max_watches_per_caller); end some"
+            ),
+        }
+    }
 }
 
 impl Failure {
@@ -102,13 +204,37 @@ impl Failure {
     }
 }
 
-fn used_up(quota: Dimension) -> String {
-    let name = quota.as_str();
+/// All store work of a command has one deadline; past it the answer is that the store is unavailable.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| StoreError::Unavailable("no answer within the deadline".to_owned());
+    tokio::time::timeout(deadline, work).await.map_err(late)?
+}
+
+fn used_up(quota: Dimension, rate: Rate, retry_after: Duration) -> String {
+    let (name, wait) = (quota.as_str(), Wait(retry_after));
+    let count = u64::from(rate.burst) + 1;
     if quota.is_guard() {
-        format!("too few codes come back of messages to numbers like this one ({name})")
+        format!(
+            "too few of the codes sent to numbers like this one were entered: the budget {name} is used up ([guard]); use e-mail or push, or wait {wait}"
+        )
+    } else if quota.is_money() {
+        format!("the budget {name} is used up ([spend]); wait {wait}")
     } else {
-        format!("the quota {name} is used up for now")
+        let period = Wait(rate.interval * u32::try_from(count).unwrap_or(u32::MAX));
+        format!("the quota {name} of {count} in {period} is used up ([quotas]); wait {wait}")
     }
+}
+
+fn actions(known: &[ActionName]) -> String {
+    let mut names: Vec<&str> = known.iter().map(ActionName::as_str).collect();
+    if names.len() > ACTIONS_LISTED_MAX {
+        names.truncate(ACTIONS_LISTED_MAX);
+        names.push("others");
+    }
+    names.join(", ")
 }
 
 /// All violations in one sentence each; `BadRequest` has them for machines.
@@ -118,4 +244,42 @@ fn listed(fields: &[FieldViolation]) -> String {
         .map(|violation| format!("{} {}", violation.field, violation.description))
         .collect();
     all.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_the_number_that_was_hit_and_the_cure() {
+        let quota = |quota, count, period| Failure::QuotaExceeded {
+            quota,
+            rate: Rate::per(count, Duration::from_secs(period)),
+            retry_after: Duration::from_millis(719_500),
+        };
+        for (failure, text) in [
+            (
+                quota(Dimension::Recipient, 5, 3600),
+                "the quota recipient of 5 in 3600 s is used up ([quotas]); wait 720 s",
+            ),
+            (
+                quota(Dimension::GuardPrefix, 50, 86_400),
+                "too few of the codes sent to numbers like this one were entered: the budget guard_prefix is used up ([guard]); use e-mail or push, or wait 720 s",
+            ),
+            (
+                quota(Dimension::SpendHour, 50, 3600),
+                "the budget spend_hour is used up ([spend]); wait 720 s",
+            ),
+            (
+                Failure::RoleMissing(Denied::Method(&[Role::Frontend, Role::Customer])),
+                "the caller's roles do not allow this call; it takes one of frontend, customer",
+            ),
+            (
+                Failure::RoleMissing(Denied::Method(&[])),
+                "this service has no such method that a caller may call",
+            ),
+        ] {
+            assert_eq!(failure.to_string(), text);
+        }
+    }
 }

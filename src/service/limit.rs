@@ -5,112 +5,170 @@ mod fallback;
 pub(super) mod pumping;
 mod slices;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{Service, failure::Failure, policy::Policy};
+use super::{
+    failure::{Failure, within},
+    policy::Policy,
+};
 use crate::{
     domain::{
-        caller::Caller,
+        crypto::keyring::{Keyring, Mark},
         decide::Outgoing,
-        limit::{pumping::Mode, quota::Dimension},
+        ids::TenantId,
+        limit::{pumping::Mode, quota::Dimension, rate::Rate},
         time::Timestamp,
     },
-    ports::store::{Draw, Drawn, StoreError},
+    ports::{
+        store::{Draw, Drawn, Store, StoreError},
+        system::Clock,
+    },
 };
 
 use charges::{Charge, Tariff};
 use fallback::Fallback;
 use slices::Slices;
 
-pub(super) use charges::Occasion;
 pub use pumping::{DrainQueue, Drains, drains};
 
-/// The part of the quotas that lives in this process.
-#[derive(Default)]
-pub(super) struct LocalQuotas {
+/// The part of the service that counts: quotas, budgets and the pumping guard, and what this process holds of them.
+pub(super) struct Limits {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    keyring: Arc<Keyring>,
+    policy: Arc<Policy>,
+    /// The time that all store work of one command may take.
+    deadline: Duration,
+    /// Where approvals go that are taken back from the counts of the guard.
+    drains: Drains,
     slices: Slices,
     fallback: Fallback,
 }
 
-impl Service {
-    /// Draws a message from every quota that it counts against, by one call of the store: from all of them or from
-    /// none. What was drawn stays drawn, whatever becomes of the message.
+/// What the limits are made of.
+pub(super) struct LimitParts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) deadline: Duration,
+    pub(super) drains: Drains,
+}
+
+impl Limits {
+    pub(super) fn new(parts: LimitParts) -> Self {
+        let LimitParts {
+            store,
+            clock,
+            keyring,
+            policy,
+            deadline,
+            drains,
+        } = parts;
+        Self {
+            store,
+            clock,
+            keyring,
+            policy,
+            deadline,
+            drains,
+            slices: Slices::default(),
+            fallback: Fallback::default(),
+        }
+    }
+
+    /// Draws a message from every quota that it counts against, by one call of the store: from all of them or from none.
+    /// What was drawn stays drawn, whatever becomes of the message. Gives the counts of the pumping guard that would have
+    /// refused it, were the guard not only recording.
     ///
     /// # Errors
-    /// [`Failure::QuotaExceeded`] names the first that has none left. If the store cannot be asked its error stands,
-    /// unless the action may go on under the limits of this process.
-    ///
-    /// Gives the counts of the guard that would have refused it, were the guard not only recording.
-    pub(super) async fn draw(
-        &self,
-        caller: &Caller,
-        occasion: Occasion<'_>,
-        outgoing: &Outgoing,
-    ) -> Result<Vec<Dimension>, Failure> {
-        let (parts, now) = (&self.parts, self.parts.clock.now());
-        let policy = &parts.policy;
-        let tariff = self.tariff(caller);
+    /// [`Failure::QuotaExceeded`] names the first that is used up. If the store cannot be asked its error stands, unless
+    /// the action may go on under the limits of this process.
+    pub(super) async fn draw(&self, outgoing: &Outgoing) -> Result<Vec<Dimension>, Failure> {
+        let (policy, now) = (&self.policy, self.clock.now());
         let cost = policy.spend.cost(&outgoing.recipient);
-        let charges = tariff.charges(occasion, outgoing, cost);
+        let charges = self.tariff(&outgoing.tenant).charges(outgoing, cost);
         // What a fleet spends no process knows by itself: a message under a budget waits for the store.
         let has_budget = charges.iter().any(|charge| charge.dimension.is_money());
         let drawn = if policy.allows_fallback(&outgoing.action) && !has_budget {
-            // Half of the time, so that the other half is left for the commit.
-            let drawn = tokio::time::timeout(
-                parts.store_deadline / 2,
-                self.draw_from_store(&charges, now),
-            )
-            .await;
-            let late = |_| {
-                Err(StoreError::Unavailable(
-                    "no answer to a draw within half of the deadline".to_owned(),
-                ))
-            };
-            drawn
-                .unwrap_or_else(late)
-                .or_else(|error| self.draw_from_here(&charges, now, error))?
+            self.draw_or_fall_back(&charges, now).await?
         } else {
             self.draw_from_store(&charges, now).await?
         };
         match drawn {
             Drew::Taken { passed_over } => {
-                policy.note_spent(caller, cost);
+                policy.note_spent(&outgoing.tenant, cost);
                 passed_over
                     .iter()
                     .for_each(|quota| count_refusal(*quota, policy.guard.mode));
                 Ok(passed_over)
             }
-            Drew::Refused { quota, retry_after } => {
+            Drew::Refused {
+                quota,
+                rate,
+                retry_after,
+            } => {
                 count_refusal(quota, policy.guard.mode);
-                Err(Failure::QuotaExceeded { quota, retry_after })
+                Err(Failure::QuotaExceeded {
+                    quota,
+                    rate,
+                    retry_after,
+                })
             }
         }
     }
 
-    /// What messages of a caller count against.
-    fn tariff<'a>(&'a self, caller: &'a Caller) -> Tariff<'a> {
-        let Policy {
-            quotas,
-            spend,
-            guard,
-            ..
-        } = &self.parts.policy;
+    /// Draws one from a bucket that is no quota of the settings; `Err` with the wait if it has none left.
+    ///
+    /// # Errors
+    /// [`Failure`]; then it is not known whether it was drawn.
+    pub(super) async fn draw_one(
+        &self,
+        bucket: Mark,
+        rate: Rate,
+    ) -> Result<Result<(), Duration>, Failure> {
+        let draws = [Draw::one(bucket, rate)];
+        let outcome = within(self.deadline, async { Ok(self.store.draw(&draws).await?) }).await?;
+        Ok(match outcome {
+            Drawn::Taken(_) => Ok(()),
+            Drawn::Refused { retry_after, .. } => Err(retry_after),
+        })
+    }
+
+    /// The prices of a tenant's messages.
+    fn tariff<'a>(&'a self, tenant: &'a TenantId) -> Tariff<'a> {
         Tariff {
-            keyring: &self.parts.keyring,
-            quotas,
-            spend,
-            guard,
-            caller,
+            keyring: &self.keyring,
+            policy: &self.policy,
+            tenant,
         }
     }
 
-    /// Draws from the store, but for what the slices of this process still have.
+    /// Half of the time for the store, so that the other half is left for the commit; then the limits of this process.
+    async fn draw_or_fall_back(
+        &self,
+        charges: &[Charge],
+        now: Timestamp,
+    ) -> Result<Drew, StoreError> {
+        let drawn =
+            tokio::time::timeout(self.deadline / 2, self.draw_from_store(charges, now)).await;
+        let late = |_| {
+            Err(StoreError::Unavailable(
+                "no answer to a draw within half of the deadline".to_owned(),
+            ))
+        };
+        drawn
+            .unwrap_or_else(late)
+            .or_else(|error| self.draw_from_here(charges, now, error))
+    }
+
+    /// Draws from the store, except what the slices of this process still have.
     async fn draw_from_store(
         &self,
         charges: &[Charge],
         now: Timestamp,
     ) -> Result<Drew, StoreError> {
-        let mut hold = self.quotas.slices.hold(now);
+        let mut hold = self.slices.hold(now);
         let (mut places, mut draws) = (
             Vec::with_capacity(charges.len()),
             Vec::with_capacity(charges.len()),
@@ -138,7 +196,7 @@ impl Service {
                 passed_over: Vec::new(),
             });
         }
-        match self.parts.store.draw(&draws).await? {
+        match self.store.draw(&draws).await? {
             Drawn::Taken(counts) => {
                 draws
                     .iter()
@@ -155,6 +213,7 @@ impl Service {
                 hold.put_back();
                 Ok(Drew::Refused {
                     quota: charges[places[place]].dimension,
+                    rate: charges[places[place]].rate,
                     retry_after,
                 })
             }
@@ -170,18 +229,19 @@ impl Service {
         error: StoreError,
     ) -> Result<Drew, StoreError> {
         metrics::counter!("countersign_quota_fallbacks_total").increment(1);
-        tracing::warn!(%error, "The quotas cannot be drawn; a message goes on under the limits of this process.");
+        tracing::warn!(%error, "quotas not drawn; a message goes on under the limits of this process");
         let charges: Vec<Charge> = charges
             .iter()
             .filter(|charge| !charge.dimension.is_guard())
             .copied()
             .collect();
-        match self.quotas.fallback.draw(&charges, now).ok_or(error)? {
+        match self.fallback.draw(&charges, now).ok_or(error)? {
             Drawn::Taken(_) => Ok(Drew::Taken {
                 passed_over: Vec::new(),
             }),
             Drawn::Refused { place, retry_after } => Ok(Drew::Refused {
                 quota: charges[place].dimension,
+                rate: charges[place].rate,
                 retry_after,
             }),
         }
@@ -195,6 +255,7 @@ enum Drew {
     /// It may not.
     Refused {
         quota: Dimension,
+        rate: Rate,
         retry_after: Duration,
     },
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::{Failure, FieldViolation};
 use crate::domain::{
-    caller::Caller,
-    ids::ActionName,
+    ids::{ActionName, TenantId},
     limit::{
         pumping::Guard,
         quota::Quotas,
@@ -58,12 +57,9 @@ impl Policy {
     }
 
     /// Counts what a tenant spent on a message; what was drawn for one that is never sent counts, too.
-    pub(super) fn note_spent(&self, caller: &Caller, cost: Money) {
+    pub(super) fn note_spent(&self, tenant: &TenantId, cost: Money) {
         if cost > Money::default() {
-            let (tenant, currency) = (
-                caller.tenant.as_str().to_owned(),
-                self.spend.currency.clone(),
-            );
+            let (tenant, currency) = (tenant.as_str().to_owned(), self.spend.currency.clone());
             metrics::counter!("countersign_spend_micros_total", "tenant" => tenant, "currency" => currency)
                 .increment(cost.micros());
         }
@@ -74,7 +70,11 @@ impl Policy {
     /// # Errors
     /// The action is unknown, or values that it binds are missing.
     pub fn resolve(&self, action: &ActionName, binding: &Binding) -> Result<Limits, Failure> {
-        let rules = self.actions.get(action).ok_or(Failure::ActionUnknown)?;
+        let unknown = || Failure::ActionUnknown {
+            action: action.clone(),
+            known: self.actions.keys().cloned().collect(),
+        };
+        let rules = self.actions.get(action).ok_or_else(unknown)?;
         let missing = rules.binding.iter().filter(|name| !binding.has(name));
         let violation = |name: &String| FieldViolation {
             field: format!("binding.{name}"),

@@ -32,8 +32,8 @@ impl Service {
     /// [`Failure`].
     pub async fn get(&self, caller: &Caller, id: VerificationId) -> Result<Reading, Failure> {
         let target = target(caller, id);
-        let loaded = self.bounded(self.load(&id.subject)).await?;
-        let cx = self.context(&loaded);
+        let loaded = self.records.read(&id.subject).await?;
+        let cx = self.records.context(&loaded);
         let standing = get(loaded.record, &target, &cx)?;
         Ok(Reading {
             standing,

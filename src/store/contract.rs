@@ -2,10 +2,18 @@
 
 pub mod bed;
 mod differential;
+mod kinds;
 
 use std::time::Duration;
 
 use self::bed::{Bed, RATE, key, token};
+use self::kinds::{
+    a_record_that_is_never_due_is_not_made_due_by_a_postponement,
+    a_scan_sees_each_record_with_its_beginning,
+    records_of_two_kinds_are_apart_even_under_equal_hashes,
+    store_21_a_postponed_record_leaves_the_head_and_stays_as_it_is,
+    store_21_a_postponement_is_refused_if_the_record_moved,
+};
 use crate::{
     domain::time::Generation,
     ports::store::{
@@ -66,6 +74,11 @@ contract! {
     what_is_given_back_can_be_drawn_again
     a_watcher_hears_of_each_later_commit_of_its_record_only
     a_watcher_that_loads_after_it_watched_misses_nothing
+    records_of_two_kinds_are_apart_even_under_equal_hashes
+    store_21_a_postponed_record_leaves_the_head_and_stays_as_it_is
+    store_21_a_postponement_is_refused_if_the_record_moved
+    a_record_that_is_never_due_is_not_made_due_by_a_postponement
+    a_scan_sees_each_record_with_its_beginning
     store_19_a_record_above_its_bound_is_refused
     store_19_an_event_above_its_bound_is_refused
 }
@@ -486,7 +499,7 @@ async fn a_watcher_hears_of_each_later_commit_of_its_record_only(bed: Bed) {
 }
 
 /// Waits for news. An embedded store has them before its commit is answered, others soon after.
-async fn hear(news: &mut News) {
+pub(super) async fn hear(news: &mut News) {
     tokio::time::timeout(Duration::from_secs(30), news.changed())
         .await
         .expect("there is news")

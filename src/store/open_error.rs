@@ -2,25 +2,35 @@
 
 use std::path::PathBuf;
 
-/// Why the store cannot be opened.
+/// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the store {}: {cause}", path.display())]
 pub struct OpenError {
-    /// The database.
+    /// The database file.
     pub path: PathBuf,
-    /// What is wrong.
+    /// What is wrong with it.
     pub cause: OpenCause,
 }
 
 /// What is wrong with a store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenCause {
-    /// One process at a time.
+    /// Only one process at a time can use the file.
     #[error("another process has it open")]
     InUse,
     /// The format number is one that this program does not know.
     #[error("it is in format {found}, and this program reads format {known}")]
     Format {
+        /// The number in the file.
+        found: u64,
+        /// The number that this program writes.
+        known: u64,
+    },
+    /// The file is in an older format, and it was to be read only.
+    #[error(
+        "it is in format {found}; back it up, then start the service once, which brings it into format {known}"
+    )]
+    Older {
         /// The number in the file.
         found: u64,
         /// The number that this program writes.
@@ -32,13 +42,13 @@ pub enum OpenCause {
     /// A file or folder beside the database cannot be used.
     #[error("{}: {reason}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         reason: std::io::Error,
     },
     /// The thread that writes cannot be started.
-    #[error("no thread: {0}")]
+    #[error("cannot start the writing thread: {0}")]
     Thread(std::io::Error),
     /// The database engine cannot use the file.
     #[error("{0}")]

@@ -1,4 +1,5 @@
 //! Callers and their connections: bad input, bounds, credentials.
 
 mod errors;
+mod permissions;
 mod transport;

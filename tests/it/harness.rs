@@ -19,7 +19,12 @@ use async_trait::async_trait;
 use countersign::{
     app::{App, Machine, Reach},
     config,
-    domain::{ids::ProviderReference, limit::quota::Dimension, recipient, time::Timestamp},
+    domain::{
+        ids::{ProviderReference, SenderName},
+        limit::quota::Dimension,
+        recipient,
+        time::Timestamp,
+    },
     pb::v1::{self, verification_service_client::VerificationServiceClient},
     ports::{
         sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
@@ -92,6 +97,11 @@ impl Sender for Recorder {
             ..Capabilities::default()
         }
     }
+}
+
+/// The name of a sender in the settings.
+pub fn sender_name(text: &str) -> SenderName {
+    SenderName::parse(text).unwrap()
 }
 
 /// What a recorder calls a message.
@@ -339,9 +349,13 @@ fn production_quotas() -> impl Iterator<Item = (String, String)> {
 }
 
 pub async fn connect(reach: &Reach) -> Client {
-    VerificationServiceClient::connect(format!("http://{}", reach.grpc))
-        .await
-        .expect("the service accepts")
+    VerificationServiceClient::new(connect_channel(reach).await)
+}
+
+pub async fn connect_channel(reach: &Reach) -> Channel {
+    let address = Channel::from_shared(format!("http://{}", reach.grpc));
+    let connected = address.expect("it is an address").connect().await;
+    connected.expect("the service accepts")
 }
 
 /// A fresh id for a request or an attempt.

@@ -2,9 +2,12 @@
 
 mod dump;
 mod faults;
+mod golden;
+mod kept;
 mod kills;
 mod process;
 mod redis;
+mod rotation;
 mod size;
 mod store;
 mod two;

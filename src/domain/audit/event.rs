@@ -1,7 +1,7 @@
 //! Audit events: who did what, when, where, and with which outcome.
 
 use crate::domain::{
-    ids::{ActionName, CallerName, Reference, VerificationId},
+    ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
@@ -81,7 +81,7 @@ pub enum What {
         /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
-        sender: String,
+        sender: SenderName,
     },
     /// The message was given up.
     SendFailed {
@@ -95,14 +95,14 @@ pub enum What {
         /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
-        sender: String,
+        sender: SenderName,
     },
     /// The provider says that the message did not arrive.
     Undelivered {
         /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
-        sender: String,
+        sender: SenderName,
         /// Why, as a word for machines.
         reason: String,
     },

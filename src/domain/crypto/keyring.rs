@@ -132,12 +132,12 @@ impl Keyring {
         ))
     }
 
-    /// Where the side record of these fields is stored, under this label.
+    /// The hash that names the side record of these fields, under this label.
     #[must_use]
-    pub fn side_key(&self, label: &str, fields: &[&[u8]]) -> SubjectKey {
+    pub fn side_hash(&self, label: &str, fields: &[&[u8]]) -> Mark {
         let mut all = vec![label.as_bytes()];
         all.extend(fields);
-        SubjectKey(self.mark("side", &all))
+        self.mark("side", &all)
     }
 
     /// Recognises these fields again, under this label. Stable over key rotation.

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::keyring::{Keyring, Kid};
+use super::keyring::{Keyring, Kid, Mark};
 use crate::domain::ids::SubjectKey;
 
 /// The random part of a seal, and the compare token of the stored blob.
@@ -18,8 +18,8 @@ pub enum Context<'a> {
     Record(&'a SubjectKey),
     /// An event of a record; without the record's salt it cannot be opened.
     Event(&'a SubjectKey, &'a [u8; 16]),
-    /// A side record.
-    Side(&'a SubjectKey),
+    /// A side record, by the hash of its key.
+    Side(&'a Mark),
 }
 
 impl Context<'_> {
@@ -28,7 +28,7 @@ impl Context<'_> {
         match self {
             Self::Record(key) => [b"record".as_slice(), &key.0].concat(),
             Self::Event(key, salt) => [b"event/".as_slice(), &key.0, salt.as_slice()].concat(),
-            Self::Side(key) => [b"side/".as_slice(), &key.0].concat(),
+            Self::Side(hash) => [b"side/".as_slice(), hash.as_slice()].concat(),
         }
     }
 }
@@ -153,7 +153,7 @@ mod tests {
             Err(SealError::Broken)
         );
         assert_eq!(
-            open(&keyring, Context::Side(&KEY), &blob),
+            open(&keyring, Context::Side(&KEY.0), &blob),
             Err(SealError::Broken)
         );
         let mut older = blob.clone();

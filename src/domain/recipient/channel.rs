@@ -37,6 +37,18 @@ impl Channel {
         }
     }
 
+    /// The name of its value in the API.
+    #[must_use]
+    pub const fn api_name(self) -> &'static str {
+        match self {
+            Self::Sms => "CHANNEL_SMS",
+            Self::Email => "CHANNEL_EMAIL",
+            Self::Voice => "CHANNEL_VOICE",
+            Self::Whatsapp => "CHANNEL_WHATSAPP",
+            Self::Push => "CHANNEL_PUSH",
+        }
+    }
+
     /// Whether its addresses are telephone numbers.
     #[must_use]
     pub const fn reaches_numbers(self) -> bool {

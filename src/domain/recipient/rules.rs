@@ -37,9 +37,13 @@ impl Unfit {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Country => "is of a country that is not allowed",
-            Self::NumberType => "is a number of a type that gets no message on this channel",
-            Self::AgentsOwn => "is the agent's own",
+            Self::Country => {
+                "is a number of a country that the settings do not allow ([countries]); give another channel"
+            }
+            Self::NumberType => {
+                "is a number of a type that gets no message on this channel; give another number or channel"
+            }
+            Self::AgentsOwn => "is one of contact.agent_recipients; remove it and investigate",
         }
     }
 }

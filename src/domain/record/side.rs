@@ -1,4 +1,4 @@
-//! Side records: small facts of the fleet that stand beside the subject records, each for a limited time.
+//! Side records: small facts that all processes share beside the subject records, each for a limited time.
 
 use crate::domain::{
     delivery::breaker::Breaker,
@@ -6,27 +6,47 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// What a side record says.
+/// The kinds of side records, each with a letter of its own in the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SideKind {
+    /// The circuit breaker of a sender.
+    Breaker,
+    /// The delivery that a provider's message id belongs to.
+    Delivery,
+}
+
+/// The content of a side record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// How a sender's breaker stands.
+    /// The state of a sender's circuit breaker.
     Breaker(Breaker),
-    /// Which delivery a provider's name for a message means.
+    /// The delivery that a provider's message id belongs to.
     Delivery {
-        /// Of which verification.
+        /// The verification that the message was sent for.
         verification: VerificationId,
-        /// Which of its deliveries.
+        /// The delivery of that verification.
         delivery: DeliveryId,
     },
 }
 
-/// A side record.
+impl Side {
+    /// The kind that the key of such a record has.
+    #[must_use]
+    pub const fn kind(&self) -> SideKind {
+        match self {
+            Self::Breaker(_) => SideKind::Breaker,
+            Self::Delivery { .. } => SideKind::Delivery,
+        }
+    }
+}
+
+/// A side record as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SideRecord {
     /// Counts the commits; only associated data of the seal, never compared.
     pub version: u64,
-    /// When it ends: then it says nothing any more, and the next sweep deletes it.
+    /// When it expires: from then on it counts as absent, and the next sweep deletes it.
     pub until: Timestamp,
-    /// What it says.
+    /// The content.
     pub side: Side,
 }

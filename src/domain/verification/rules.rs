@@ -128,6 +128,17 @@ impl EntryMode {
         }
     }
 
+    /// The name of its value in the API.
+    #[must_use]
+    pub const fn api_name(self) -> &'static str {
+        match self {
+            Self::Portal => "ENTRY_MODE_PORTAL",
+            Self::IvrKeypad => "ENTRY_MODE_IVR_KEYPAD",
+            Self::App => "ENTRY_MODE_APP",
+            Self::Link => "ENTRY_MODE_LINK",
+        }
+    }
+
     /// The entry mode with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

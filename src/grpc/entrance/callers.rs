@@ -1,4 +1,4 @@
-//! Who calls: finds the caller of an API key, behind its shield.
+//! Who calls: finds the caller of an API key, and limits how often it may call.
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -7,38 +7,41 @@ use http::HeaderMap;
 
 use crate::{
     domain::caller::{Caller, api_key_hash},
-    service::failure::Failure,
+    service::failure::{Failure, NoCaller},
 };
 
 /// A caller and the SHA-256 of its API key.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// The caller.
+    /// The caller whom the key proves.
     pub caller: Caller,
     /// SHA-256 of the key. The key itself is known to the caller alone.
     pub key_sha256: [u8; 32],
 }
 
-/// How many calls a caller may make on this process.
+/// How many calls each caller may make on this process: the setting `[shield]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ShieldRate {
-    /// Sustained.
+    /// Calls per second, sustained.
     pub calls_per_s: NonZeroU32,
-    /// At once.
+    /// Calls at once, after a pause.
     pub burst: NonZeroU32,
 }
 
-/// A known caller behind its shield.
+/// A known caller and what is left of its rate.
 struct Known {
     caller: Arc<Caller>,
     shield: DefaultDirectRateLimiter,
 }
 
 /// All callers, by the hash of their keys. Looking a hash up leaks nothing of use: nobody can choose it.
-pub struct Callers(HashMap<[u8; 32], Known>);
+pub struct Callers {
+    known: HashMap<[u8; 32], Known>,
+    rate: ShieldRate,
+}
 
 impl Callers {
-    /// These callers, each behind a shield of its own.
+    /// The callers of the settings, each with a rate of its own.
     #[must_use]
     pub fn new(credentials: Vec<Credential>, rate: ShieldRate) -> Self {
         let quota = Quota::per_second(rate.calls_per_s).allow_burst(rate.burst);
@@ -46,34 +49,41 @@ impl Callers {
             caller: Arc::new(caller),
             shield: RateLimiter::direct(quota),
         };
-        Self(
-            credentials
-                .into_iter()
-                .map(|c| (c.key_sha256, known(c.caller)))
-                .collect(),
-        )
+        let known = credentials
+            .into_iter()
+            .map(|c| (c.key_sha256, known(c.caller)))
+            .collect();
+        Self { known, rate }
     }
 
-    /// The caller of `authorization: Bearer KEY`, if its shield lets the call through.
+    /// The caller of `authorization: Bearer KEY`, if its rate admits the call.
     ///
     /// # Errors
-    /// [`Failure::CallerUnknown`], [`Failure::CallerTooFast`].
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Failure> {
+    /// [`Failure::CallerUnknown`]; [`Failure::CallerTooFast`] with the caller.
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<&Arc<Caller>, (Failure, Option<&Arc<Caller>>)> {
         let bearer = headers
             .get(http::header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
-        let key = bearer.and_then(bearer_key).ok_or(Failure::CallerUnknown)?;
+        let key = bearer
+            .and_then(bearer_key)
+            .ok_or((Failure::CallerUnknown(NoCaller::NoKey), None))?;
         let known = self
-            .0
+            .known
             .get(&api_key_hash(key))
-            .ok_or(Failure::CallerUnknown)?;
+            .ok_or((Failure::CallerUnknown(NoCaller::UnknownKey), None))?;
         known.shield.check().map_err(|until| {
             let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-            Failure::CallerTooFast {
+            let too_fast = Failure::CallerTooFast {
+                calls_per_s: self.rate.calls_per_s.get(),
+                burst: self.rate.burst.get(),
                 retry_after: wait.max(Duration::from_millis(1)),
-            }
+            };
+            (too_fast, Some(&known.caller))
         })?;
-        Ok(known.caller.clone())
+        Ok(&known.caller)
     }
 }
 

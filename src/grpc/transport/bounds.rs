@@ -16,10 +16,10 @@ const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 1024;
 /// A silent peer is asked this often, and cut after as long again.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// After this a connection is closed gracefully, so that load follows when instances come.
+/// After this a connection is closed gracefully, so that load follows when instances come. No time is set for what is then
+/// still in flight, for with one the library never says GOAWAY and cuts everything at its end; calls have their deadlines,
+/// and a watch ends with its verification.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
-/// What is then still in flight gets so long.
-const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(60);
 
 /// A server with every limit set: the library's defaults leave several of them open.
 #[must_use]
@@ -33,5 +33,7 @@ pub fn bounded(streams_max: u32, deadline_max: Duration) -> Server {
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_connection_age(CONNECTION_AGE_MAX)
-        .max_connection_age_grace(CONNECTION_AGE_GRACE)
 }
+
+#[cfg(test)]
+mod tests;

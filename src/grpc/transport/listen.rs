@@ -14,60 +14,163 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::Sleep,
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// A connection that has not sent its first bytes by then is cut.
+use crate::grpc::throttle::Throttle;
+
+/// A connection that has not finished its TLS handshake by then, or not sent its first bytes after it, is cut.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// The connection preface of HTTP/2 has 24 bytes; no request of HTTP/1 is shorter.
 const FIRST_BYTES: usize = 24;
 /// The pause after an error of the listener itself, such as too many open files.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// The connections of a listener, at most `connections_max` at once: what is above is closed at once.
+/// The connections of a listener, at most `connections_max` at once: what is above is closed at once. With `tls` they
+/// are encrypted; whoever fails the handshake gets nothing but a log line.
 ///
 /// It ends only when dropped: an error of the socket is logged and waited out.
 pub fn accept(
     listener: TcpListener,
     connections_max: usize,
+    tls: Option<TlsAcceptor>,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
-    let room = Arc::new(Semaphore::new(connections_max));
-    stream::unfold((listener, room), |(listener, room)| async move {
+    let door = Door {
+        listener,
+        tls,
+        room: Arc::new(Semaphore::new(connections_max)),
+        handshakes: JoinSet::new(),
+        throttle: Arc::new(Throttle::new()),
+    };
+    stream::unfold(door, |mut door| async move {
+        let connection = door.next().await;
+        Some((Ok(connection), door))
+    })
+}
+
+/// A listener, and the handshakes on their way. As many of them as there may be connections.
+struct Door {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    room: Arc<Semaphore>,
+    handshakes: JoinSet<Option<Connection>>,
+    throttle: Arc<Throttle>,
+}
+
+impl Door {
+    async fn next(&mut self) -> Connection {
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let Ok(permit) = room.clone().try_acquire_owned() else {
-                        metrics::counter!("countersign_connections_shed_total").increment(1);
-                        continue;
-                    };
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "A connection was lost at once.");
-                        continue;
+            let accepted = tokio::select! {
+                Some(ended) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = ended {
+                        return connection;
                     }
-                    return Some((Ok(Connection::new(stream, permit)), (listener, room)));
+                    continue;
                 }
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "A connection could not be accepted.");
+                    tracing::warn!(%error, "connection not accepted");
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                    continue;
+                }
+            };
+            let Ok(permit) = self.room.clone().try_acquire_owned() else {
+                metrics::counter!("countersign_connections_shed_total").increment(1);
+                if let Some(held_back) = self.throttle.pass() {
+                    tracing::warn!(%peer, held_back, "connection refused: too many are open");
+                }
+                continue;
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, %peer, "connection lost at once");
+                continue;
+            }
+            match self.tls.clone() {
+                None => return Connection::new(Socket::Plain(stream), permit),
+                Some(tls) => {
+                    let throttle = self.throttle.clone();
+                    self.handshakes.spawn(async move {
+                        let encrypted = handshake(&tls, stream, peer, &throttle).await?;
+                        Some(Connection::new(Socket::Tls(Box::new(encrypted)), permit))
+                    });
                 }
             }
         }
-    })
+    }
+}
+
+/// Encrypts a connection; one that fails is counted and has a line, of a flood few.
+async fn handshake(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    throttle: &Throttle,
+) -> Option<TlsStream<TcpStream>> {
+    let ended = tokio::time::timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await;
+    let error = match ended {
+        Ok(Ok(encrypted)) => return Some(encrypted),
+        Ok(Err(error)) => error,
+        Err(_late) => io::ErrorKind::TimedOut.into(),
+    };
+    metrics::counter!("countersign_tls_handshakes_failed_total").increment(1);
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        // A load balancer that only looks whether the port is open.
+        tracing::debug!(%peer, "tls handshake not begun");
+    } else if let Some(held_back) = throttle.pass() {
+        tracing::warn!(%peer, %error, held_back, "tls handshake failed");
+    }
+    None
+}
+
+/// The connection itself, encrypted or not.
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// Does the same to either kind of socket.
+macro_rules! each {
+    ($socket:expr, $stream:ident => $does:expr) => {
+        match $socket {
+            Socket::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $does
+            }
+            Socket::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $does
+            }
+        }
+    };
 }
 
 /// A connection that counts, and that must begin to speak in time.
 pub struct Connection {
-    stream: TcpStream,
+    socket: Socket,
     silence: Option<(Pin<Box<Sleep>>, usize)>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+    fn new(socket: Socket, permit: OwnedSemaphorePermit) -> Self {
         let silence = Some((Box::pin(tokio::time::sleep(HANDSHAKE_DEADLINE)), 0));
         Self {
-            stream,
+            socket,
             silence,
             _permit: permit,
         }
@@ -78,10 +181,10 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        let addr = |found: io::Result<SocketAddr>| found.ok();
+        let tcp = self.socket.tcp();
         TcpConnectInfo {
-            local_addr: addr(self.stream.local_addr()),
-            remote_addr: addr(self.stream.peer_addr()),
+            local_addr: tcp.local_addr().ok(),
+            remote_addr: tcp.peer_addr().ok(),
         }
     }
 }
@@ -93,7 +196,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = each!(&mut self.socket, stream => stream.poll_read(cx, buf));
         let Some((deadline, seen)) = &mut self.silence else {
             return read;
         };
@@ -115,15 +218,15 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        each!(&mut self.socket, stream => stream.poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        each!(&mut self.socket, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        each!(&mut self.socket, stream => stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -131,10 +234,13 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        each!(&mut self.socket, stream => stream.poll_write_vectored(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.socket {
+            Socket::Plain(stream) => stream.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }

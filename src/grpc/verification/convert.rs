@@ -26,10 +26,10 @@ use crate::{
     },
 };
 
-/// Most `quota_keys` of a start.
+/// The most `quota_keys` that a start may have.
 const QUOTA_KEYS_MAX: usize = 8;
 
-/// Most addresses of an agent.
+/// The most addresses of an agent that a start may name.
 const AGENT_RECIPIENTS_MAX: usize = 4;
 
 /// SHA-256 of a request without the id that marks its repeats.
@@ -93,7 +93,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
 
 fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
     if given.len() > QUOTA_KEYS_MAX {
-        fields.wrong("quota_keys", "must be at most 8");
+        fields.wrong_count("quota_keys", given.len(), "at most 8");
     }
     let each = given.iter().enumerate().take(QUOTA_KEYS_MAX);
     each.filter_map(|(at, key)| fields.take(&format!("quota_keys[{at}]"), Reference::parse(key)))
@@ -102,7 +102,7 @@ fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
 
 fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
     if given.is_empty() || given.len() > RECIPIENTS_MAX {
-        fields.wrong("recipients", "must be 1 to 4");
+        fields.wrong_count("recipients", given.len(), "1 to 4");
     }
     let mut parsed = Vec::with_capacity(given.len().min(RECIPIENTS_MAX));
     for (at, recipient) in given.iter().enumerate().take(RECIPIENTS_MAX) {
@@ -112,7 +112,7 @@ fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
         {
             fields.wrong(
                 &format!("recipients[{at}].registered_at"),
-                "must be an instant after 1970",
+                "must be a time after 1970, with 0 to 999999999 nanos",
             );
         }
         match channel(recipient.channel()) {
@@ -122,9 +122,10 @@ fn recipients(fields: &mut Fields, given: &[v1::Recipient]) -> Vec<Recipient> {
                     Recipient::parse(channel, &recipient.address),
                 ));
             }
-            None => fields.wrong(
+            None => wrong_channel(
+                fields,
                 &format!("recipients[{at}].channel"),
-                "must be sms, email, voice, whatsapp or push",
+                recipient.channel,
             ),
         }
     }
@@ -145,9 +146,19 @@ fn channel(given: v1::Channel) -> Option<Channel> {
 fn preferred(fields: &mut Fields, field: &str, number: i32) -> Option<Channel> {
     let known = v1::Channel::try_from(number);
     if known.is_err() {
-        fields.wrong(field, "must be a known channel");
+        wrong_channel(fields, field, number);
     }
     known.ok().and_then(channel)
+}
+
+fn wrong_channel(fields: &mut Fields, field: &str, number: i32) {
+    let found = v1::Channel::try_from(number).ok();
+    fields.wrong_enum(
+        field,
+        found.map(|channel| channel.as_str_name()),
+        number,
+        "CHANNEL_SMS, CHANNEL_EMAIL, CHANNEL_VOICE, CHANNEL_WHATSAPP or CHANNEL_PUSH",
+    );
 }
 
 fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
@@ -155,7 +166,8 @@ fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
     let case = fields.optional("contact.case_id", &given.case_id, Reference::parse);
     let agent = fields.optional("contact.agent_id", &given.agent_id, Reference::parse);
     let Ok(channel) = v1::ContactChannel::try_from(given.channel) else {
-        fields.wrong("contact.channel", "must be a known contact channel");
+        let allowed = "a value of ContactChannel, such as CONTACT_CHANNEL_PHONE";
+        fields.wrong_enum("contact.channel", None, given.channel, allowed);
         return None;
     };
     let name = channel
@@ -174,10 +186,17 @@ fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
 /// The addresses of the agent. They are compared and not kept.
 fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
     if given.agent_recipients.len() > AGENT_RECIPIENTS_MAX {
-        fields.wrong("contact.agent_recipients", "must be at most 4");
+        fields.wrong_count(
+            "contact.agent_recipients",
+            given.agent_recipients.len(),
+            "at most 4",
+        );
     }
     if !given.agent_recipients.is_empty() && given.agent_id.is_empty() {
-        fields.wrong("contact.agent_id", "is required with agent_recipients");
+        fields.wrong(
+            "contact.agent_id",
+            "is required with contact.agent_recipients",
+        );
     }
     let each = given
         .agent_recipients
@@ -242,7 +261,7 @@ pub(super) fn check(request: &v1::CheckCodeRequest) -> Result<CheckRequest, Fail
     let attempt = fields.take("attempt_id", AttemptId::parse(&request.attempt_id));
     let entry_mode = entry_mode(&mut fields, request.entry_mode);
     if !request.transcript.is_empty() {
-        fields.wrong("transcript", "must be absent: speech is not built yet");
+        fields.wrong("transcript", "must be empty: this version takes no speech");
     }
     if request.code.is_empty() {
         fields.wrong("code", "is required");
@@ -260,7 +279,8 @@ pub(super) fn check(request: &v1::CheckCodeRequest) -> Result<CheckRequest, Fail
 }
 
 fn entry_mode(fields: &mut Fields, number: i32) -> Option<EntryMode> {
-    match v1::EntryMode::try_from(number) {
+    let given = v1::EntryMode::try_from(number);
+    match given {
         Ok(v1::EntryMode::Portal) => Some(EntryMode::Portal),
         Ok(v1::EntryMode::IvrKeypad) => Some(EntryMode::IvrKeypad),
         Ok(v1::EntryMode::App) => Some(EntryMode::App),
@@ -271,7 +291,9 @@ fn entry_mode(fields: &mut Fields, number: i32) -> Option<EntryMode> {
             | v1::EntryMode::AgentRelay,
         )
         | Err(_) => {
-            fields.wrong("entry_mode", "must be PORTAL, IVR_KEYPAD or APP");
+            let found = given.ok().map(|mode| mode.as_str_name());
+            let allowed = "ENTRY_MODE_PORTAL, ENTRY_MODE_IVR_KEYPAD or ENTRY_MODE_APP";
+            fields.wrong_enum("entry_mode", found, number, allowed);
             None
         }
     }
@@ -306,11 +328,14 @@ pub(super) fn cancel(
         "verification_id",
         VerificationId::parse(&request.verification_id),
     );
-    let reason = match v1::CancelReason::try_from(request.reason) {
+    let given = v1::CancelReason::try_from(request.reason);
+    let reason = match given {
         Ok(v1::CancelReason::Requested) => Some(CancelReason::Requested),
         Ok(v1::CancelReason::NotMe) => Some(CancelReason::NotMe),
         Ok(v1::CancelReason::Unspecified) | Err(_) => {
-            fields.wrong("reason", "must be REQUESTED or NOT_ME");
+            let found = given.ok().map(|reason| reason.as_str_name());
+            let allowed = "CANCEL_REASON_REQUESTED or CANCEL_REASON_NOT_ME";
+            fields.wrong_enum("reason", found, request.reason, allowed);
             None
         }
     };

@@ -122,7 +122,10 @@ fn delivery(delivery: &Delivery) -> v1::Delivery {
         masked_recipient: delivery.masked.clone(),
         status: status.into(),
         updated_at: Some(instant(delivery.updated_at)),
-        sender: delivery.sender.clone().unwrap_or_default(),
+        sender: delivery
+            .sender
+            .as_ref()
+            .map_or_else(String::new, |sender| sender.as_str().to_owned()),
         tries: delivery.tries.into(),
         failure: failure.to_owned(),
     }

@@ -11,7 +11,10 @@ use minijinja::HtmlEscape;
 use serde_json::{Value, json};
 
 use super::{Callbacks, Incoming, Outcome, Receiver, count};
-use crate::{domain::delivery::receipt::Receipt, service::delivery::spoken::Spoken};
+use crate::{
+    domain::{delivery::receipt::Receipt, ids::SenderName},
+    service::delivery::spoken::Spoken,
+};
 
 /// The format in which a provider is told what a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,9 @@ pub(super) async fn pressed(
     Path((sender, token)): Path<(String, String)>,
     incoming: Incoming,
 ) -> Response {
+    let Ok(sender) = SenderName::parse(&sender) else {
+        return Outcome::Absent.status().into_response();
+    };
     let known = callbacks
         .receivers
         .get(&sender)
@@ -60,7 +66,7 @@ pub(super) async fn pressed(
 impl Callbacks {
     async fn answer(
         &self,
-        sender: &str,
+        sender: &SenderName,
         receiver: &Receiver,
         dialect: Dialect,
         token: &str,

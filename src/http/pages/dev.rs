@@ -71,8 +71,8 @@ impl From<Letter> for Shown {
             verification_id: message.verification.to_string(),
             channel: message.recipient.channel().as_str(),
             address: message.recipient.expose().to_owned(),
-            subject: message.content.subject,
-            text: message.content.text,
+            subject: message.content.subject.clone(),
+            text: message.content.text.clone(),
             code: message.code.expose().to_owned(),
             sent_at: rfc_3339(sent_at),
         }
@@ -166,14 +166,14 @@ mod tests {
                     &DeliveryId([number; 16]),
                 ),
                 recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
-                content: Content {
+                content: Arc::new(Content {
                     subject: "Your <code>".to_owned(),
                     text: text.to_owned(),
                     html: None,
                     speech: None,
                     opened: None,
                     language: "en",
-                },
+                }),
                 code: Digits::from_ascii(b"123456").unwrap(),
                 expires_at: Timestamp::from_micros(1_795_512_900_000_000),
             },

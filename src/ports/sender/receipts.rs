@@ -2,7 +2,10 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
+use crate::domain::{
+    delivery::receipt::Receipt,
+    ids::{ProviderReference, SenderName},
+};
 
 /// As many receipts wait at most; a sender that finds the queue full answers its provider "later".
 pub const RECEIPTS_MAX: usize = 1024;
@@ -20,7 +23,7 @@ pub enum About {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderReceipt {
     /// The sender of the settings that it came to.
-    pub sender: String,
+    pub sender: SenderName,
     /// Which message.
     pub about: About,
     /// What is said of it.

@@ -61,19 +61,21 @@ fn block(message: &Message) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::sender::doubles::samples;
 
     #[test]
     fn a_message_is_one_block_without_escape_sequences() {
         let mut message = samples::message();
-        message.content.subject = "Hello\u{1b}[2J".to_owned();
-        message.content.text = "one\ntwo\u{7}".to_owned();
+        Arc::make_mut(&mut message.content).subject = "Hello\u{1b}[2J".to_owned();
+        Arc::make_mut(&mut message.content).text = "one\ntwo\u{7}".to_owned();
         assert_eq!(
             block(&message),
             "---- email to anna@example.org\nSubject: Hello[2J\none\ntwo\n----\n"
         );
-        message.content.opened = Some("123 456".to_owned());
+        Arc::make_mut(&mut message.content).opened = Some("123 456".to_owned());
         assert!(block(&message).ends_with("\none\ntwo\n--\n123 456\n----\n"));
     }
 }

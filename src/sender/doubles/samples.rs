@@ -1,6 +1,6 @@
 //! A message for tests, and a clock that stands still.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -35,14 +35,14 @@ impl Clock for Fixed {
 pub(in crate::sender) fn push(address: &str) -> Message {
     Message {
         recipient: Recipient::parse(Channel::Push, address).unwrap(),
-        content: Content {
+        content: Arc::new(Content {
             subject: "Bank: code for login".to_owned(),
             text: "Open the app to see your code for login.".to_owned(),
             html: None,
             speech: None,
             opened: Some("123 456 is your code".to_owned()),
             language: "en",
-        },
+        }),
         ..message()
     }
 }
@@ -62,14 +62,14 @@ pub(in crate::sender) fn message() -> Message {
             &DeliveryId([7; 16]),
         ),
         recipient: Recipient::parse(Channel::Email, "anna@example.org").unwrap(),
-        content: Content {
+        content: Arc::new(Content {
             subject: "Ihr Code für Überweisung".to_owned(),
             text: "Your code: 123 456".to_owned(),
             html: Some("<p>123 456</p>".to_owned()),
             speech: None,
             opened: None,
             language: "de",
-        },
+        }),
         code: Digits::from_ascii(b"123456").unwrap(),
         expires_at: Timestamp::from_micros(1_750_000_300_999_999),
     }

@@ -1,5 +1,7 @@
 //! Requests as they arrive at a provider, and what follows from what the provider answers.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpListener};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -19,7 +21,7 @@ const JSON: &str = r#"{"to": ["{{ address_digits }}"], "text": "{{ text }}", "ot
 fn message() -> Message {
     let mut message = samples::message();
     message.recipient = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
-    message.content.html = None;
+    Arc::make_mut(&mut message.content).html = None;
     message
 }
 
@@ -89,7 +91,8 @@ async fn a_json_request_carries_the_message_and_nothing_gets_out_of_its_text() {
     let server = provider(status(200)).await;
     let sender = Http::new(settings(&server.uri(), json_body())).unwrap();
     let mut message = message();
-    message.content.text = "123456 is \"it\"\\\n{{ code }}</b>\u{2028}€".to_owned();
+    Arc::make_mut(&mut message.content).text =
+        "123456 is \"it\"\\\n{{ code }}</b>\u{2028}€".to_owned();
     sender.send(&message).await.unwrap();
 
     let request = server.received_requests().await.unwrap().remove(0);
@@ -126,7 +129,7 @@ async fn a_form_request_carries_the_message_and_no_value_makes_a_field() {
     );
     let sender = Http::new(settings(&server.uri(), body)).unwrap();
     let mut message = message();
-    message.content.text = "1&To=+999\r\n%26 {{ code }} é".to_owned();
+    Arc::make_mut(&mut message.content).text = "1&To=+999\r\n%26 {{ code }} é".to_owned();
     sender.send(&message).await.unwrap();
 
     let request = server.received_requests().await.unwrap().remove(0);
@@ -560,7 +563,7 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     .unwrap();
     let mut message = message();
     message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
-    message.content.speech = Some(Speech {
+    Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: "Press a key.".to_owned(),
         ssml: "<speak>1 2</speak>".to_owned(),
         voice: "nl-NL",
@@ -714,7 +717,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
     let mut message = message();
     message.recipient = Recipient::parse(Channel::Voice, "+31612345678").unwrap();
     let greeting = "Tom & \"Co\" <b>\u{7}'x'".to_owned();
-    message.content.speech = Some(Speech {
+    Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: greeting.clone(),
         ssml: String::new(),
         voice: "nl-NL",

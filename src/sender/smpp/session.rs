@@ -29,7 +29,7 @@ use super::{
     wire::{Ear, Heard, Lost, Mouth},
 };
 use crate::{
-    domain::ids::ProviderReference,
+    domain::ids::{ProviderReference, SenderName},
     ports::sender::{
         SendError, Sent,
         receipts::{About, ProviderReceipt, Receipts},
@@ -69,7 +69,7 @@ impl Job {
 /// What a session needs to know.
 pub(super) struct Rules {
     /// The sender's name in the settings, which is that of its receipts.
-    pub(super) name: String,
+    pub(super) name: SenderName,
     pub(super) receipts: Receipts,
     /// Most messages that wait for their answers.
     pub(super) window: usize,

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     domain::{
         delivery::receipt::Receipt,
+        ids::SenderName,
         recipient::{Channel, Recipient},
     },
     format::gsm7::tests::decode,
@@ -184,7 +185,7 @@ impl Entropy for Still {
 
 fn settings(port: u16) -> SmppSettings {
     SmppSettings {
-        name: "center".to_owned(),
+        name: SenderName::parse("center").unwrap(),
         host: "127.0.0.1".to_owned(),
         port,
         tls: false,
@@ -213,11 +214,11 @@ fn sms(text: &str) -> Message {
     let mail = message();
     Message {
         recipient: Recipient::parse(Channel::Sms, "+31612345678").unwrap(),
-        content: Content {
+        content: Arc::new(Content {
             text: text.to_owned(),
             html: None,
-            ..mail.content.clone()
-        },
+            ..(*mail.content).clone()
+        }),
         ..mail
     }
 }

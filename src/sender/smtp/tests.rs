@@ -106,9 +106,9 @@ async fn mail_02_no_value_breaks_a_header_or_the_message() {
         let sink = Sink::start(&[]).await;
         let smtp = smtp(settings(sink.port)).unwrap();
         let mut message = samples::message();
-        message.content.subject = format!("Code{hostile}");
-        message.content.text = format!("Code 123 456{hostile}");
-        message.content.html = Some(format!("<p>123 456</p>{hostile}"));
+        Arc::make_mut(&mut message.content).subject = format!("Code{hostile}");
+        Arc::make_mut(&mut message.content).text = format!("Code 123 456{hostile}");
+        Arc::make_mut(&mut message.content).html = Some(format!("<p>123 456</p>{hostile}"));
         smtp.send(&message).await.unwrap();
 
         let record = sink.record();

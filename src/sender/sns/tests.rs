@@ -205,7 +205,7 @@ async fn what_amazon_would_not_take_is_not_sent() {
         Err(give_up("wrong_channel"))
     );
     let mut long = sms();
-    long.content.text = "x".repeat(1601);
+    Arc::make_mut(&mut long.content).text = "x".repeat(1601);
     assert_eq!(sender.send(&long).await, Err(give_up("oversized_message")));
     assert!(server.received_requests().await.unwrap().is_empty());
 }

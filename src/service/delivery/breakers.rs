@@ -18,29 +18,33 @@ use crate::{
     domain::{
         crypto::keyring::Keyring,
         delivery::breaker::{Breaker, BreakerRules, Pass, Passed},
-        ids::{DeliveryId, SubjectKey},
-        record::side::Side,
+        ids::{DeliveryId, SenderName},
+        record::{
+            key::RecordKey,
+            side::{Side, SideKind},
+        },
         time::{Now, Timestamp},
     },
-    ports::store::{Committed, Complaint},
-    service::{Service, failure::Failure, record::side::Sides},
+    ports::store::Complaint,
+    service::{
+        failure::Failure,
+        record::side::{NextSide, Sides},
+    },
 };
 
 /// News may be lost, so a process also looks by itself this often.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is remembered of a sender that nobody asks for ends this long after it was of use.
 const MEMORY: Duration = Duration::from_secs(3600);
-/// How often a change is tried anew because others changed the record first.
-const CONFLICTS_MAX: usize = 8;
 
-/// When a sender is left alone for a while.
+/// When a failing sender is left out for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// Messages that fail in a row, after which it is.
+    /// Messages in a row that must fail before its breaker opens.
     pub failures: u8,
-    /// How long, the first time.
+    /// How long the breaker stays open the first time.
     pub open: Duration,
-    /// The longest.
+    /// The longest time that it stays open.
     pub open_max: Duration,
 }
 
@@ -48,12 +52,12 @@ pub struct BreakerSettings {
 pub(in crate::service) struct Breakers {
     sides: Sides,
     rules: BreakerRules,
-    each: BTreeMap<String, Local>,
+    each: BTreeMap<SenderName, Local>,
 }
 
 /// The breaker of one sender, as this process knows it.
 struct Local {
-    key: SubjectKey,
+    key: RecordKey,
     copy: Mutex<Breaker>,
     /// Who changes the record. One at a time, so that a process does not fight with itself over it.
     turn: sync::Mutex<()>,
@@ -64,16 +68,16 @@ impl Breakers {
         sides: Sides,
         rules: BreakerRules,
         keyring: &Keyring,
-        senders: impl IntoIterator<Item = &'a str>,
+        senders: impl IntoIterator<Item = &'a SenderName>,
     ) -> Self {
-        let local = |sender: &str| Local {
-            key: keyring.side_key("breaker", &[sender.as_bytes()]),
+        let local = |sender: &SenderName| Local {
+            key: RecordKey::side(keyring, SideKind::Breaker, &[sender.as_str().as_bytes()]),
             copy: Mutex::default(),
             turn: sync::Mutex::default(),
         };
         let each: BTreeMap<_, _> = senders
             .into_iter()
-            .map(|sender| (sender.to_owned(), local(sender)))
+            .map(|sender| (sender.clone(), local(sender)))
             .collect();
         each.keys()
             .for_each(|sender| show(sender, &Breaker::default()));
@@ -81,14 +85,14 @@ impl Breakers {
     }
 
     /// May a message go to this sender?
-    pub(in crate::service) fn pass(&self, sender: &str, now: Now) -> Pass {
+    pub(in crate::service) fn pass(&self, sender: &SenderName, now: Now) -> Pass {
         self.each
             .get(sender)
             .map_or(Pass::Free, |local| local.copy().pass(now))
     }
 
     /// Takes the right to probe a sender, which one process of the fleet gets; says whether this one did.
-    pub(in crate::service) async fn probe(&self, sender: &str) -> bool {
+    pub(in crate::service) async fn probe(&self, sender: &SenderName) -> bool {
         let Some(local) = self.each.get(sender) else {
             return true;
         };
@@ -102,7 +106,7 @@ impl Breakers {
     /// A message is handed to this sender now.
     pub(in crate::service) fn passed(
         &self,
-        sender: &str,
+        sender: &SenderName,
         delivery: DeliveryId,
         as_probe: bool,
     ) -> Passed {
@@ -119,7 +123,12 @@ impl Breakers {
     }
 
     /// Notes what became of a message that was handed to a sender. Where nothing changes nothing is written.
-    pub(in crate::service) async fn note(&self, sender: &str, passed: &Passed, failed: bool) {
+    pub(in crate::service) async fn note(
+        &self,
+        sender: &SenderName,
+        passed: &Passed,
+        failed: bool,
+    ) {
         let Some(local) = self.each.get(sender) else {
             return;
         };
@@ -144,16 +153,17 @@ impl Breakers {
     /// What is not as it should be.
     pub(in crate::service) fn complaints(&self) -> Vec<Complaint> {
         let now = self.local_now();
-        let tell = |(sender, local): (&String, &Local)| {
+        let tell = |(sender, local): (&SenderName, &Local)| {
             let until = match &*local.copy() {
                 Breaker::Closed { .. } => return None,
                 Breaker::Open { until, .. } | Breaker::HalfOpen { until, .. } => *until,
             };
+            let sender = sender.as_str();
             let text = if now.has_reached(until) {
-                format!("the sender {sender:?} failed again and again; the next message tries it")
+                format!("sender {sender:?} failed repeatedly; the next message tries it")
             } else {
                 format!(
-                    "the sender {sender:?} failed again and again; it is open for another {} s",
+                    "sender {sender:?} failed repeatedly; its breaker is open for another {} s",
                     now.until(until).as_secs()
                 )
             };
@@ -175,7 +185,7 @@ impl Breakers {
         .await;
     }
 
-    async fn follow_one(&self, sender: &str, local: &Local) {
+    async fn follow_one(&self, sender: &SenderName, local: &Local) {
         loop {
             let Ok(mut news) = self.sides.watch(&local.key).await else {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -192,12 +202,12 @@ impl Breakers {
         }
     }
 
-    async fn look(&self, sender: &str, local: &Local) {
+    async fn look(&self, sender: &SenderName, local: &Local) {
         let _turn = local.turn.lock().await;
         match self.sides.load(&local.key).await {
             Ok(stood) => local.see(sender, &breaker_of(stood.side)),
             Err(error) => {
-                tracing::debug!(%error, sender, "The breaker of a sender could not be read.")
+                tracing::debug!(%error, sender = sender.as_str(), "breaker not read");
             }
         }
     }
@@ -206,14 +216,14 @@ impl Breakers {
     /// the copy alone is changed, and sending goes on by it.
     async fn change(
         &self,
-        sender: &str,
+        sender: &SenderName,
         local: &Local,
-        next: impl Fn(&Breaker, Now) -> Option<Breaker>,
+        next: impl Fn(&Breaker, Now) -> Option<Breaker> + Send + Sync,
     ) -> bool {
         match self.commit(sender, local, &next).await {
             Ok(changed) => changed,
             Err(error) => {
-                tracing::warn!(%error, sender, "The breaker of a sender could not be shared; this process goes by its own.");
+                tracing::warn!(%error, sender = sender.as_str(), "breaker not shared; this process goes by its own copy");
                 let next = next(&local.copy(), self.local_now());
                 next.map(|next| local.see(sender, &next)).is_some()
             }
@@ -222,37 +232,27 @@ impl Breakers {
 
     async fn commit(
         &self,
-        sender: &str,
+        sender: &SenderName,
         local: &Local,
-        next: impl Fn(&Breaker, Now) -> Option<Breaker>,
+        next: impl Fn(&Breaker, Now) -> Option<Breaker> + Send + Sync,
     ) -> Result<bool, Failure> {
-        for _ in 0..CONFLICTS_MAX {
-            let stood = self.sides.load(&local.key).await?;
-            let breaker = breaker_of(stood.side.clone());
-            let Some(next) = next(&breaker, stood.now) else {
-                local.see(sender, &breaker);
-                return Ok(false);
-            };
-            let committed = if next == Breaker::default() {
-                self.sides.delete(&stood).await?
-            } else {
-                self.sides
-                    .put(
-                        &stood,
-                        Side::Breaker(next.clone()),
-                        of_use_until(&next, stood.now),
+        let decide = |side, now| {
+            let breaker = breaker_of(side);
+            match next(&breaker, now) {
+                None => (NextSide::Same, (breaker, false)),
+                Some(next) if next == Breaker::default() => (NextSide::Delete, (next, true)),
+                Some(next) => {
+                    let until = of_use_until(&next, now);
+                    (
+                        NextSide::Put(Side::Breaker(next.clone()), until),
+                        (next, true),
                     )
-                    .await?
-            };
-            match committed {
-                Committed::Done => {
-                    local.see(sender, &next);
-                    return Ok(true);
                 }
-                Committed::Conflict => {}
             }
-        }
-        Err(Failure::Contention)
+        };
+        let (breaker, changed) = self.sides.change(&local.key, decide).await?;
+        local.see(sender, &breaker);
+        Ok(changed)
     }
 
     fn local_now(&self) -> Now {
@@ -267,23 +267,26 @@ impl Local {
     }
 
     /// Takes a newer state into the copy.
-    fn see(&self, sender: &str, next: &Breaker) {
+    fn see(&self, sender: &SenderName, next: &Breaker) {
         let before = std::mem::replace(&mut *self.copy(), next.clone());
         if std::mem::discriminant(&before) == std::mem::discriminant(next) {
             return;
         }
         show(sender, next);
+        let sender = sender.as_str();
         match next {
             Breaker::Closed { .. } => {
-                tracing::info!(sender, "A sender works again: its breaker is closed.")
+                tracing::info!(sender, "breaker closed; the sender works again");
             }
-            Breaker::Open { times, .. } => tracing::warn!(
-                sender,
-                times,
-                "A sender failed again and again: its breaker is open."
-            ),
+            Breaker::Open { times, .. } => {
+                tracing::warn!(
+                    sender,
+                    times,
+                    "breaker opened; the sender failed repeatedly"
+                );
+            }
             Breaker::HalfOpen { .. } => {
-                tracing::info!(sender, "One message tries a sender whose breaker is open.")
+                tracing::info!(sender, "breaker half-open; one message tries the sender");
             }
         }
     }
@@ -304,28 +307,12 @@ fn of_use_until(breaker: &Breaker, now: Now) -> Timestamp {
     last.plus(MEMORY)
 }
 
-fn show(sender: &str, breaker: &Breaker) {
+fn show(sender: &SenderName, breaker: &Breaker) {
     let open = match breaker {
         Breaker::Closed { .. } => 0.0,
         Breaker::Open { .. } | Breaker::HalfOpen { .. } => 1.0,
     };
-    metrics::gauge!("countersign_sender_open", "sender" => sender.to_owned()).set(open);
-}
-
-impl Service {
-    /// What is not as it should be, while the service still serves.
-    #[must_use]
-    pub fn complaints(&self) -> Vec<Complaint> {
-        let mut complaints = self.parts.store.complaints();
-        complaints.extend(self.breakers.complaints());
-        complaints.extend(self.parts.clock.complaints());
-        complaints
-    }
-
-    /// Follows what the fleet knows of the senders, for ever.
-    pub async fn follow_senders(&self) {
-        self.breakers.follow().await;
-    }
+    metrics::gauge!("countersign_sender_open", "sender" => sender.as_str().to_owned()).set(open);
 }
 
 #[cfg(test)]

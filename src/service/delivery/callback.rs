@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{delivery::receipt::ReceiptToken, limit::rate::Rate},
-    ports::store::{Draw, Drawn},
+    domain::{delivery::receipt::ReceiptToken, ids::SenderName, limit::rate::Rate},
     service::{Service, failure::Failure},
 };
 
 impl Service {
-    /// Was this token made here for this sender?
+    /// Whether this token was made here for this sender.
     #[must_use]
-    pub fn knows_token(&self, sender: &str, token: &str) -> bool {
-        ReceiptToken::open(&self.parts.keyring, sender, token).is_some()
+    pub fn knows_token(&self, sender: &SenderName, token: &str) -> bool {
+        ReceiptToken::open(&self.keyring, sender.as_str(), token).is_some()
     }
 
     /// Takes the id of a sender's callback; false: it was taken before, within `kept`. The store knows a keyed hash of it,
@@ -20,21 +19,18 @@ impl Service {
     ///
     /// # Errors
     /// [`Failure`]; then it is not known whether it is taken.
-    pub async fn take_once(&self, sender: &str, id: &str, kept: Duration) -> Result<bool, Failure> {
-        let bucket = self
-            .parts
-            .keyring
-            .mark("callback", &[sender.as_bytes(), id.as_bytes()]);
-        let draws = [Draw::one(
-            bucket,
-            Rate {
-                interval: kept,
-                burst: 0,
-            },
-        )];
-        let outcome = self
-            .bounded(async { Ok(self.parts.store.draw(&draws).await?) })
-            .await?;
-        Ok(matches!(outcome, Drawn::Taken(_)))
+    pub async fn take_once(
+        &self,
+        sender: &SenderName,
+        id: &str,
+        kept: Duration,
+    ) -> Result<bool, Failure> {
+        let fields = [sender.as_str().as_bytes(), id.as_bytes()];
+        let rate = Rate {
+            interval: kept,
+            burst: 0,
+        };
+        let bucket = self.keyring.mark("callback", &fields);
+        Ok(self.limits.draw_one(bucket, rate).await?.is_ok())
     }
 }

@@ -8,131 +8,95 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-use super::routes::NamedSender;
+use super::{Courier, draft::Draft, fate::Fate, routes::NamedSender};
 use crate::{
     domain::{
         code::guess::Digits,
-        crypto::keyring::Keyring,
         delivery::{
             HandOver,
-            receipt::ReceiptToken,
             route::{Choice, Onward, Stand, choose, onward, spread},
         },
-        ids::{DeliveryId, ProviderReference, VerificationId},
-        recipient::{Channel, Recipient},
+        ids::{ProviderReference, SenderName},
         record::side::Side,
-        time::{Now, Timestamp},
         verification::rules::CLOSED_MARGIN,
     },
     ports::{
         hook::Question,
-        sender::{Content, Message, ReceiptPath, SendError, Sender, Sent},
+        sender::{Message, ReceiptPath, SendError, Sender, Sent},
         system::fresh,
     },
-    service::Service,
 };
 
 /// How long to wait while the breakers move so fast that no choice holds.
 const UNSETTLED: Duration = Duration::from_secs(1);
-/// After a sender that let the deadline pass.
+/// The pause after a sender that let the deadline pass.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A message, but for what its sender alone is told.
-#[derive(Clone)]
-pub(in crate::service) struct Draft {
-    pub(in crate::service) delivery: DeliveryId,
-    pub(in crate::service) verification: VerificationId,
-    pub(in crate::service) recipient: Recipient,
-    pub(in crate::service) content: Content,
-    pub(in crate::service) code: Digits,
-    pub(in crate::service) expires_at: Timestamp,
-}
-
 /// A message made ready under a lease, and who may take it.
-pub(in crate::service) struct Ready {
-    pub(in crate::service) draft: Draft,
+pub(super) struct Ready {
+    pub(super) draft: Draft,
     /// In the order in which they are asked.
-    pub(in crate::service) senders: Vec<NamedSender>,
-    pub(in crate::service) stand: Stand,
-    /// After how long without an answer the next sender gets it too; none: never.
-    pub(in crate::service) hedge_after: Option<Duration>,
-    pub(in crate::service) time_left: Duration,
-    /// What the hook is to be asked before anybody gets it.
-    pub(in crate::service) question: Option<Question>,
-    /// Is there nobody to get it?
-    pub(in crate::service) decoy: bool,
+    pub(super) senders: Vec<NamedSender>,
+    pub(super) stand: Stand,
+    /// After how long without an answer the next sender gets it too; `None`: never.
+    pub(super) hedge_after: Option<Duration>,
+    pub(super) time_left: Duration,
+    /// What the hook is to be asked before any sender gets it.
+    pub(super) question: Option<Question>,
+    /// Whether the start was a decoy: nothing is sent.
+    pub(super) decoy: bool,
 }
 
-/// A sender is asked.
+/// One sender's turn to be asked.
 #[derive(Clone, Copy)]
-pub(in crate::service) struct Turn {
+pub(super) struct Turn {
     /// Its place in the order.
-    pub(in crate::service) place: usize,
-    /// Is the message the probe of its breaker?
-    pub(in crate::service) as_probe: bool,
+    pub(super) place: usize,
+    /// Whether the message is the probe of its breaker.
+    pub(super) as_probe: bool,
     /// It is not waited for any longer.
-    pub(in crate::service) deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 /// What a sender said.
-pub(in crate::service) struct Answer {
+pub(super) struct Answer {
     /// Its place in the order.
-    pub(in crate::service) place: usize,
-    pub(in crate::service) sent: Result<Sent, SendError>,
+    pub(super) place: usize,
+    pub(super) sent: Result<Sent, SendError>,
 }
 
 /// What of a hand-over is still under way after it was decided: the sender that lost the race. Ends by the deadline.
-pub(in crate::service) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
+pub(super) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
 
 /// How a hand-over ended.
-pub(in crate::service) struct Handed<'a> {
-    /// By whom; empty if nobody was asked.
-    pub(in crate::service) sender: String,
-    pub(in crate::service) outcome: HandOver,
-    pub(in crate::service) rest: Rest<'a>,
+pub(super) struct Handed<'a> {
+    /// The sender that was asked; `None` if none was.
+    pub(super) sender: Option<SenderName>,
+    pub(super) outcome: HandOver,
+    pub(super) rest: Rest<'a>,
 }
 
 impl Handed<'_> {
-    pub(in crate::service) fn by(sender: &str, outcome: HandOver) -> Self {
+    pub(super) fn by(sender: SenderName, outcome: HandOver) -> Self {
         Self {
-            sender: sender.to_owned(),
+            sender: Some(sender),
             outcome,
             rest: None.into(),
         }
     }
 
-    pub(in crate::service) fn by_nobody(outcome: HandOver) -> Self {
-        Self::by("", outcome)
-    }
-}
-
-impl Draft {
-    /// The message as one sender gets it.
-    fn to(&self, sender: &str, keyring: &Keyring) -> Message {
-        let Self {
-            delivery,
-            verification,
-            recipient,
-            content,
-            code,
-            expires_at,
-        } = self.clone();
-        let receipt = ReceiptToken::new(keyring, sender, &verification.subject, &delivery);
-        Message {
-            delivery,
-            verification,
-            receipt,
-            recipient,
-            content,
-            code,
-            expires_at,
+    pub(super) fn by_nobody(outcome: HandOver) -> Self {
+        Self {
+            sender: None,
+            outcome,
+            rest: None.into(),
         }
     }
 }
 
-impl Service {
+impl Courier {
     /// Hands the message to the first sender that may take it.
-    pub(in crate::service) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
+    pub(super) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
@@ -142,13 +106,11 @@ impl Service {
                 .map(|sender| self.breakers.pass(&sender.name, now))
                 .collect();
             match choose(&passes, ready.stand, now) {
+                Choice::Ask { place, .. } if ready.decoy => {
+                    let name = ready.senders[place].name.clone();
+                    return Handed::by(name, HandOver::Taken { reference: None });
+                }
                 Choice::Ask { place, as_probe } => {
-                    if ready.decoy {
-                        return Handed::by(
-                            &ready.senders[place].name,
-                            HandOver::Taken { reference: None },
-                        );
-                    }
                     ready = match self.past_hook(ready).await {
                         Ok(ready) => ready,
                         Err(reason) => return Handed::by_nobody(HandOver::GivenUp { reason }),
@@ -161,6 +123,7 @@ impl Service {
                     return Handed::by_nobody(self.held(&ready, now.until(until)));
                 }
                 Choice::Nobody => {
+                    ready.draft.note(None, Fate::Failed("no_sender"));
                     return Handed::by_nobody(HandOver::GivenUp {
                         reason: "no_sender".to_owned(),
                     });
@@ -171,12 +134,7 @@ impl Service {
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        note_hand_over(
-            &ready.draft.delivery,
-            ready.draft.recipient.channel(),
-            "",
-            ("held", "senders_open"),
-        );
+        ready.draft.note(None, Fate::Held("senders_open"));
         HandOver::Held {
             after: self.spread(after),
         }
@@ -184,46 +142,42 @@ impl Service {
 
     /// Never longer than the code lives, and never longer than the lease.
     async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> Handed<'_> {
-        let deadline = Instant::now() + self.parts.send_deadline.min(ready.time_left);
-        let (Answer { place, sent }, rest) = self
-            .answer(
-                ready,
-                Turn {
-                    place,
-                    as_probe,
-                    deadline,
-                },
-            )
-            .await;
-        let reason = sent.as_ref().err().map_or("", SendError::reason).to_owned();
-        let (outcome, hand_over) = match sent {
-            Ok(Sent { reference }) => ("sent", HandOver::Taken { reference }),
-            Err(error) => self.after(
-                ready.senders.len(),
-                Stand {
+        let deadline = Instant::now() + self.send_deadline.min(ready.time_left);
+        let turn = Turn {
+            place,
+            as_probe,
+            deadline,
+        };
+        let (Answer { place, sent }, rest) = self.answer(ready, turn).await;
+        let name = &ready.senders[place].name;
+        let outcome = match sent {
+            Ok(Sent { reference }) => {
+                ready.draft.note(Some(name), Fate::Accepted);
+                HandOver::Taken { reference }
+            }
+            Err(error) => {
+                let reason = error.reason().to_owned();
+                let stand = Stand {
                     position: place,
                     ..ready.stand
-                },
-                error,
-            ),
+                };
+                let outcome = self.after(ready.senders.len(), stand, error);
+                ready
+                    .draft
+                    .note(Some(name), Fate::refused(&outcome, &reason));
+                outcome
+            }
         };
-        let name = &ready.senders[place].name;
-        note_hand_over(
-            &ready.draft.delivery,
-            ready.draft.recipient.channel(),
-            name,
-            (outcome, &reason),
-        );
         Handed {
             rest,
-            ..Handed::by(name, hand_over)
+            ..Handed::by(name.clone(), outcome)
         }
     }
 
     /// Asks one sender, and writes down what its answer says of it and where its receipts lead.
-    pub(in crate::service) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
+    pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
-        let message = ready.draft.to(&name, &self.parts.keyring);
+        let message = ready.draft.to(&name, &self.keyring);
         let Turn {
             place,
             as_probe,
@@ -237,13 +191,8 @@ impl Service {
                 reason: "deadline".to_owned(),
             };
             let mut sent = sent.unwrap_or(Err(late));
-            self.breakers
-                .note(
-                    &name,
-                    &passed,
-                    sent.as_ref().is_err_and(SendError::is_senders_fault),
-                )
-                .await;
+            let is_senders_fault = sent.as_ref().is_err_and(SendError::is_senders_fault);
+            self.breakers.note(&name, &passed, is_senders_fault).await;
             if let Ok(Sent { reference }) = &mut sent {
                 *reference = storable(reference.take(), &message.code);
                 if sender.capabilities().receipts == ReceiptPath::ByReference {
@@ -260,17 +209,12 @@ impl Service {
     /// that a receipt is seldom faster.
     async fn expect_receipts(
         &self,
-        sender: &str,
+        sender: &SenderName,
         message: &Message,
         reference: Option<&ProviderReference>,
     ) {
         let Some(reference) = reference else { return };
-        let kept = self
-            .parts
-            .policy
-            .subject
-            .closed_retention
-            .max(CLOSED_MARGIN);
+        let kept = self.policy.subject.closed_retention.max(CLOSED_MARGIN);
         let side = Side::Delivery {
             verification: message.verification,
             delivery: message.delivery,
@@ -283,66 +227,53 @@ impl Service {
                 .await
         };
         if let Err(error) = put.await {
-            tracing::warn!(%error, delivery = %message.delivery, "The receipts of a message will not find it.");
+            tracing::warn!(
+                %error,
+                verification_id = %message.verification,
+                delivery_id = %message.delivery,
+                sender = sender.as_str(),
+                "receipts of a message will not find it"
+            );
         }
     }
 
     /// What follows when the sender at which the message stands did not take it.
-    fn after(&self, senders: usize, stand: Stand, error: SendError) -> (&'static str, HandOver) {
+    fn after(&self, senders: usize, stand: Stand, error: SendError) -> HandOver {
         match error {
             SendError::Retry { after, reason }
             | SendError::Unknown { after, reason }
-            | SendError::Deferred { after, reason } => match onward(senders, stand, Some(after)) {
-                Onward::To(position) => (
-                    "next_sender",
-                    HandOver::Again {
-                        after: Duration::ZERO,
-                        position,
-                    },
-                ),
-                Onward::Round(pause) => (
-                    "retried",
-                    HandOver::Again {
-                        after: self.spread(pause),
-                        position: 0,
-                    },
-                ),
-                Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
-            },
-            SendError::NextSender { reason } | SendError::Unfit { reason } => {
-                let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
-                match onward(senders, Stand { refusals, ..stand }, None) {
-                    Onward::To(position) => (
-                        "next_sender",
-                        HandOver::PassedOn {
-                            by,
-                            after: Duration::ZERO,
-                            position,
-                        },
-                    ),
-                    Onward::Round(pause) => (
-                        "retried",
-                        HandOver::PassedOn {
-                            by,
-                            after: self.spread(pause),
-                            position: 0,
-                        },
-                    ),
-                    Onward::Nowhere => ("failed", HandOver::GivenUp { reason }),
+            | SendError::Deferred { after, reason } => {
+                match self.next(onward(senders, stand, Some(after))) {
+                    Some((after, position)) => HandOver::Again { after, position },
+                    None => HandOver::GivenUp { reason },
                 }
             }
-            SendError::GiveUp { reason } => ("failed", HandOver::GivenUp { reason }),
+            SendError::NextSender { reason } | SendError::Unfit { reason } => {
+                let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
+                match self.next(onward(senders, Stand { refusals, ..stand }, None)) {
+                    Some((after, position)) => HandOver::PassedOn {
+                        by,
+                        after,
+                        position,
+                    },
+                    None => HandOver::GivenUp { reason },
+                }
+            }
+            SendError::GiveUp { reason } => HandOver::GivenUp { reason },
+        }
+    }
+
+    /// When and at which place a message goes on; `None`: nowhere.
+    fn next(&self, onward: Onward) -> Option<(Duration, usize)> {
+        match onward {
+            Onward::To(position) => Some((Duration::ZERO, position)),
+            Onward::Round(pause) => Some((self.spread(pause), 0)),
+            Onward::Nowhere => None,
         }
     }
 
     fn spread(&self, pause: Duration) -> Duration {
-        spread(pause, fresh(&*self.parts.entropy))
-    }
-
-    /// By the clock of this process alone.
-    pub(in crate::service) fn now(&self) -> Now {
-        let now = self.parts.clock.now();
-        Now::new(now, now)
+        spread(pause, fresh(&*self.entropy))
     }
 }
 
@@ -360,18 +291,6 @@ async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError>
         }
         known => known,
     }
-}
-
-pub(in crate::service) fn note_hand_over(
-    delivery: &DeliveryId,
-    channel: Channel,
-    sender: &str,
-    (outcome, reason): (&'static str, &str),
-) {
-    let (channel, labelled) = (channel.as_str(), sender.to_owned());
-    metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => labelled, "outcome" => outcome)
-        .increment(1);
-    tracing::info!(%delivery, channel, sender, outcome, reason, "A message was handed over or not.");
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ use futures_util::{
     future::{BoxFuture, select},
 };
 
-use super::hand_over::{Answer, Ready, Rest, Turn};
-use crate::{
-    domain::{delivery::breaker::Pass, recipient::Channel},
-    service::Service,
+use super::{
+    Courier,
+    hand_over::{Answer, Ready, Rest, Turn},
 };
+use crate::domain::{delivery::breaker::Pass, recipient::Channel};
 
-impl Service {
+impl Courier {
     /// Asks the sender whose turn it is, and the next one beside it if that is slow and the route is hedged. The answer is
     /// the first success; without one that of the sender asked last.
-    pub(in crate::service) async fn answer(&self, ready: &Ready, turn: Turn) -> (Answer, Rest<'_>) {
+    pub(super) async fn answer(&self, ready: &Ready, turn: Turn) -> (Answer, Rest<'_>) {
         let first = self.attempt(ready, turn);
         let Some(after) = ready.hedge_after else {
             return (first.await, None.into());

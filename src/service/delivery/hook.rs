@@ -2,42 +2,36 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::hand_over::{Draft, Ready, note_hand_over};
+use super::{Courier, draft::Draft, fate::Fate, hand_over::Ready};
 use crate::{
     domain::{recipient::Channel, verification::Verification},
     ports::hook::{Answer, Hook, NoAnswer, Question},
-    service::Service,
 };
 
 /// The hook, and what holds when it does not answer.
 #[derive(Clone)]
 pub struct HookRule {
-    /// Who is asked.
+    /// The operator's own service that is asked.
     pub hook: Arc<dyn Hook>,
-    /// For which channels.
+    /// The channels whose messages it judges.
     pub channels: Vec<Channel>,
-    /// How long it may take.
+    /// The time that it may take for an answer.
     pub timeout: Duration,
-    /// Without an answer: may the message go out?
+    /// Whether a message goes out when the hook does not answer.
     pub allow_without_answer: bool,
 }
 
-impl Service {
-    /// How long the hook may take.
-    pub(in crate::service) fn hook_time(&self) -> Duration {
-        self.parts
-            .hook
+impl Courier {
+    /// The time that the hook may take.
+    pub(super) fn hook_time(&self) -> Duration {
+        self.hook
             .as_ref()
             .map_or(Duration::ZERO, |rule| rule.timeout)
     }
 
     /// What the hook is to be asked of a message, if there is one that wants to be.
-    pub(in crate::service) fn question(
-        &self,
-        verification: &Verification,
-        draft: &Draft,
-    ) -> Option<Question> {
-        let rule = self.parts.hook.as_ref()?;
+    pub(super) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
+        let rule = self.hook.as_ref()?;
         rule.channels
             .contains(&draft.recipient.channel())
             .then(|| Question {
@@ -50,23 +44,18 @@ impl Service {
     }
 
     /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
-    pub(in crate::service) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
-        let (Some(rule), Some(question)) = (&self.parts.hook, ready.question.take()) else {
+    pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
+        let (Some(rule), Some(question)) = (&self.hook, ready.question.take()) else {
             return Ok(ready);
         };
-        let asked_at = self.parts.clock.now();
+        let asked_at = self.clock.now();
         if let Some(objection) = rule.objection(&question).await {
-            note_hand_over(
-                &question.delivery,
-                question.recipient.channel(),
-                "",
-                ("failed", &objection),
-            );
+            ready.draft.note(None, Fate::Failed(&objection));
             return Err(objection);
         }
         let time_left = ready
             .time_left
-            .saturating_sub(self.parts.clock.now().since(asked_at));
+            .saturating_sub(self.clock.now().since(asked_at));
         if time_left.is_zero() {
             Err("verification_closed".to_owned())
         } else {
@@ -77,7 +66,7 @@ impl Service {
 
 impl HookRule {
     /// Why a message may not go out, as a word for machines; `None`: it may.
-    pub(in crate::service) async fn objection(&self, question: &Question) -> Option<String> {
+    pub(super) async fn objection(&self, question: &Question) -> Option<String> {
         let late = |_| Err(NoAnswer("timeout".to_owned()));
         let answer = tokio::time::timeout(self.timeout, self.hook.judge(question))
             .await
@@ -89,8 +78,8 @@ impl HookRule {
             }
             Ok(Answer::Deny { reason }) => ("denied", Some(format!("hook_denied:{reason}"))),
             Err(error) => {
-                let delivery = question.delivery;
-                tracing::warn!(%delivery, %error, allowed = self.allow_without_answer, "The hook gave no answer.");
+                let (verification_id, delivery_id) = (question.verification, question.delivery);
+                tracing::warn!(%verification_id, %delivery_id, %error, allowed = self.allow_without_answer, "hook gave no answer");
                 if self.allow_without_answer {
                     ("no_answer_allowed", None)
                 } else {

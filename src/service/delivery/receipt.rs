@@ -1,13 +1,17 @@
 //! Notes what providers say of messages after they took them.
 
+use super::Courier;
 use crate::{
     domain::{
         decide::{NoteReceipt, receipt},
         delivery::receipt::{Receipt, ReceiptToken},
-        ids::{DeliveryId, ProviderReference, SubjectKey},
-        record::side::Side,
+        ids::{DeliveryId, ProviderReference, SenderName, SubjectKey},
+        record::{
+            key::RecordKey,
+            side::{Side, SideKind},
+        },
     },
-    service::{Service, failure::Failure},
+    service::{Service, failure::Failure, record::transact::Change},
 };
 
 pub use crate::domain::decide::Noted;
@@ -19,16 +23,16 @@ impl Service {
     /// [`Failure`]; then the receipt is not noted, and may come again.
     pub async fn receipt(
         &self,
-        sender: &str,
+        sender: &SenderName,
         token: &str,
         receipt: Receipt,
     ) -> Result<Noted, Failure> {
         let status = receipt.as_str();
-        let noted = match ReceiptToken::open(&self.parts.keyring, sender, token) {
+        let noted = match ReceiptToken::open(&self.keyring, sender.as_str(), token) {
             Some(found) => self.note_receipt(sender, found, receipt).await?,
             None => Noted::Unknown,
         };
-        self.count_receipt(sender, status, noted);
+        self.courier.count_receipt(sender, status, noted);
         Ok(noted)
     }
 
@@ -38,63 +42,64 @@ impl Service {
     /// As of [`Self::receipt`].
     pub async fn receipt_by_reference(
         &self,
-        sender: &str,
+        sender: &SenderName,
         reference: &ProviderReference,
         receipt: Receipt,
     ) -> Result<Noted, Failure> {
         let status = receipt.as_str();
-        let noted = match self
-            .sides
-            .load(&self.place_of(sender, reference))
-            .await?
-            .side
-        {
-            Some(Side::Delivery {
-                verification,
-                delivery,
-            }) => {
-                self.note_receipt(sender, (verification.subject, delivery), receipt)
-                    .await?
-            }
-            Some(Side::Breaker(_)) | None => Noted::Unknown,
+        let noted = match self.courier.find_reference(sender, reference).await? {
+            Some(found) => self.note_receipt(sender, found, receipt).await?,
+            None => Noted::Unknown,
         };
-        self.count_receipt(sender, status, noted);
+        self.courier.count_receipt(sender, status, noted);
         Ok(noted)
-    }
-
-    /// Where it is written down which delivery a provider's name for a message means.
-    pub(in crate::service) fn place_of(
-        &self,
-        sender: &str,
-        reference: &ProviderReference,
-    ) -> SubjectKey {
-        self.parts.keyring.side_key(
-            "reference",
-            &[sender.as_bytes(), reference.as_str().as_bytes()],
-        )
     }
 
     async fn note_receipt(
         &self,
-        sender: &str,
+        sender: &SenderName,
         found: (SubjectKey, DeliveryId),
         said: Receipt,
     ) -> Result<Noted, Failure> {
         let (key, delivery) = found;
         let command = NoteReceipt {
             delivery,
-            sender: sender.to_owned(),
+            sender: sender.clone(),
             receipt: said,
         };
         let (noted, _) = self
-            .transact(&key, None, |record, cx| receipt(record, &command, cx))
+            .change(Change::of(key), |record, cx| receipt(record, &command, cx))
             .await?;
         Ok(noted)
     }
+}
 
-    /// Names of senders that the settings do not know are not counted: anybody could make them up.
-    fn count_receipt(&self, sender: &str, status: &'static str, noted: Noted) {
-        if !self.parts.routes.names().any(|name| name == sender) {
+impl Courier {
+    /// The delivery that a provider's name for a message means.
+    async fn find_reference(
+        &self,
+        sender: &SenderName,
+        reference: &ProviderReference,
+    ) -> Result<Option<(SubjectKey, DeliveryId)>, Failure> {
+        let place = self.place_of(sender, reference);
+        Ok(match self.sides.load(&place).await?.side {
+            Some(Side::Delivery {
+                verification,
+                delivery,
+            }) => Some((verification.subject, delivery)),
+            Some(Side::Breaker(_)) | None => None,
+        })
+    }
+
+    /// Where it is written down which delivery a provider's name for a message means.
+    pub(super) fn place_of(&self, sender: &SenderName, reference: &ProviderReference) -> RecordKey {
+        let fields = [sender.as_str().as_bytes(), reference.as_str().as_bytes()];
+        RecordKey::side(&self.keyring, SideKind::Delivery, &fields)
+    }
+
+    /// Senders that the settings do not name are not counted: anybody could make their names up.
+    fn count_receipt(&self, sender: &SenderName, status: &'static str, noted: Noted) {
+        if !self.knows(sender) {
             return;
         }
         let noted = match noted {
@@ -102,7 +107,8 @@ impl Service {
             Noted::Unchanged => "unchanged",
             Noted::Unknown => "unknown",
         };
-        metrics::counter!("countersign_receipts_total", "sender" => sender.to_owned(), "status" => status, "noted" => noted)
+        let sender = sender.as_str().to_owned();
+        metrics::counter!("countersign_receipts_total", "sender" => sender, "status" => status, "noted" => noted)
             .increment(1);
     }
 }

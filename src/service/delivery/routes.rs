@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     domain::{
         delivery::route::order,
-        ids::{DeliveryId, TenantId},
+        ids::{DeliveryId, SenderName, TenantId},
         recipient::{Channel, Recipient, number::Country},
     },
     ports::sender::Sender,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone)]
 pub struct NamedSender {
     /// The name.
-    pub name: String,
+    pub name: SenderName,
     /// The sender.
     pub sender: Arc<dyn Sender>,
 }
@@ -73,7 +73,7 @@ impl Routes {
     }
 
     /// The names of all senders that have a route, some more than once.
-    pub(in crate::service) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::service) fn names(&self) -> impl Iterator<Item = &SenderName> {
         let routes = self
             .usual
             .values()
@@ -85,7 +85,7 @@ impl Routes {
                     .iter()
                     .chain(route.countries.values().flatten())
             })
-            .map(|sender| sender.name.as_str())
+            .map(|sender| &sender.name)
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
         names
             .iter()
             .map(|name| NamedSender {
-                name: (*name).to_owned(),
+                name: SenderName::parse(name).unwrap(),
                 sender: Arc::new(Nobody),
             })
             .collect()
@@ -167,7 +167,7 @@ mod tests {
             let names = routes
                 .order(&tenant(name), &recipient, &DeliveryId([1; 16]))
                 .into_iter()
-                .map(|sender| sender.name);
+                .map(|sender| sender.name.as_str().to_owned());
             names.collect::<Vec<_>>()
         };
         assert_eq!(order("shop", Channel::Sms, "+31612345678"), ["c", "a"]);
@@ -188,7 +188,7 @@ mod tests {
             "it has none of its own there"
         );
         assert!(order("bank", Channel::Voice, "+31612345678").is_empty());
-        let mut names: Vec<_> = routes.names().collect();
+        let mut names: Vec<_> = routes.names().map(SenderName::as_str).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names, ["a", "b", "c", "d", "e", "m"]);

@@ -1,7 +1,13 @@
 //! Tells a live call what to say.
 
+use super::{Courier, ready::Errand};
 use crate::{
-    domain::delivery::receipt::ReceiptToken,
+    domain::{
+        decide::Context,
+        delivery::receipt::ReceiptToken,
+        ids::{DeliveryId, SenderName},
+        record::subject::SubjectRecord,
+    },
     service::{Service, failure::Failure},
 };
 
@@ -11,41 +17,50 @@ pub struct Spoken {
     pub text: String,
     /// The language of the voice, with its country: `nl-NL`.
     pub voice: &'static str,
-    /// Is it the code?
+    /// Whether it is the code.
     pub is_code: bool,
 }
 
 impl Service {
-    /// What a call says after the key press: the code, if its verification waits for one and is in time, else that it does
-    /// not count any more. `None` if the token is not one of this sender.
+    /// What a call says after the key press: the code, if its verification waits for one and is in time, else that it is
+    /// no longer valid. `None` if the token was not made for this sender.
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn spoken(&self, sender: &str, token: &str) -> Result<Option<Spoken>, Failure> {
-        let Some((key, id)) = ReceiptToken::open(&self.parts.keyring, sender, token) else {
+    pub async fn spoken(
+        &self,
+        sender: &SenderName,
+        token: &str,
+    ) -> Result<Option<Spoken>, Failure> {
+        let Some((key, id)) = ReceiptToken::open(&self.keyring, sender.as_str(), token) else {
             return Ok(None);
         };
-        let loaded = self.bounded(self.load(&key)).await?;
-        let cx = self.context(&loaded);
-        let found = loaded.record.as_ref().and_then(|record| {
+        let loaded = self.records.read(&key).await?;
+        let cx = self.records.context(&loaded);
+        Ok(Some(self.courier.spoken(loaded.record.as_ref(), &id, &cx)))
+    }
+}
+
+impl Courier {
+    fn spoken(&self, record: Option<&SubjectRecord>, id: &DeliveryId, cx: &Context<'_>) -> Spoken {
+        let found = record.and_then(|record| {
             let mut all = record
                 .verifications
                 .iter()
                 .flat_map(|v| v.deliveries.iter().map(move |delivery| (v, delivery)));
-            all.find(|(_, delivery)| delivery.id == id)
+            all.find(|(_, delivery)| delivery.id == *id)
         });
         let content = found.and_then(|(verification, delivery)| {
             let pending = verification
                 .live(cx.now)
                 .filter(|_| verification.generation == cx.generation)?;
-            let code =
-                verification.code(&self.parts.keyring, &self.parts.policy.test_recipients)?;
-            Some(self.content(
+            let code = verification.code(&self.keyring, &self.policy.test_recipients)?;
+            let errand = Errand {
                 verification,
-                (pending, delivery),
-                &code,
-                cx.now.until(verification.expires_at),
-            ))
+                pending,
+                delivery,
+            };
+            Some(self.content(errand, &code, cx.now.until(verification.expires_at)))
         });
         let said = content.and_then(|content| {
             Some(Spoken {
@@ -54,14 +69,14 @@ impl Service {
                 is_code: true,
             })
         });
-        Ok(Some(said.unwrap_or_else(|| {
+        said.unwrap_or_else(|| {
             let locale = found.and_then(|(verification, _)| verification.locale.as_ref());
-            let (text, voice) = self.parts.messages.no_code(locale);
+            let (text, voice) = self.messages.no_code(locale);
             Spoken {
                 voice,
                 text: text.to_owned(),
                 is_code: false,
             }
-        })))
+        })
     }
 }

@@ -2,19 +2,13 @@
 
 use crate::{
     domain::{
-        caller::Caller,
         crypto::keyring::{Keyring, Mark},
-        decide::Outgoing,
-        ids::Reference,
-        limit::{
-            pumping::Guard,
-            quota::{Dimension, Network, Quotas},
-            rate::Rate,
-            spend::{Money, Spend},
-        },
-        verification::Contact,
+        decide::{Occasion, Outgoing},
+        ids::TenantId,
+        limit::{quota::Dimension, rate::Rate, spend::Money},
     },
     ports::store::Short,
+    service::policy::Policy,
 };
 
 /// One bucket that a message counts against.
@@ -29,44 +23,18 @@ pub(super) struct Charge {
     pub(super) short: Short,
 }
 
-/// What brings the message about. Every message counts for where it goes, whom it is for and whose it is; a start counts
-/// for who asks, too. A resend asks for nothing new: its start was counted, and it has few sends.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::service) enum Occasion<'a> {
-    /// A start.
-    Start {
-        /// The contact that asks, and its agent.
-        contact: Option<&'a Contact>,
-        /// Where the customer is.
-        network: Option<Network>,
-        /// The caller's own keys.
-        keys: &'a [Reference],
-    },
-    /// A resend.
-    Resend,
-    /// The next step of a plan; it counts as a resend does.
-    Plan,
-}
-
-/// What messages of a caller count against.
+/// The prices of a tenant's messages.
 pub(super) struct Tariff<'a> {
     pub(super) keyring: &'a Keyring,
-    pub(super) quotas: &'a Quotas,
-    pub(super) spend: &'a Spend,
-    pub(super) guard: &'a Guard,
-    pub(super) caller: &'a Caller,
+    pub(super) policy: &'a Policy,
+    pub(super) tenant: &'a TenantId,
 }
 
 impl Tariff<'_> {
     /// All that one message of this cost counts against, in the order of [`Dimension`].
-    pub(super) fn charges(
-        &self,
-        occasion: Occasion<'_>,
-        outgoing: &Outgoing,
-        cost: Money,
-    ) -> Vec<Charge> {
+    pub(super) fn charges(&self, outgoing: &Outgoing, cost: Money) -> Vec<Charge> {
         let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
-        let (numbering, caller) = (outgoing.recipient.numbering(), self.caller.name.as_str());
+        let (numbering, caller) = (outgoing.recipient.numbering(), outgoing.caller.as_str());
         let mut charges = Vec::new();
         let mut add = |dimension, value: &[&str]| self.add(&mut charges, dimension, value);
         add(Dimension::Recipient, &[&recipient]);
@@ -81,18 +49,16 @@ impl Tariff<'_> {
             add(Dimension::Country, &[&numbering.country]);
         }
         add(Dimension::Tenant, &[]);
-        if let Occasion::Start {
-            contact,
-            network,
-            keys,
-        } = occasion
-        {
+        if let Occasion::Start(asker) = &outgoing.occasion {
+            let contact = asker.contact.as_ref();
             if let Some(contact) = contact {
                 add(Dimension::Contact, &[contact.id.as_str()]);
             }
-            keys.iter()
+            asker
+                .keys
+                .iter()
                 .for_each(|key| add(Dimension::QuotaKeys, &[caller, key.as_str()]));
-            if let Some(network) = network {
+            if let Some(network) = asker.network {
                 add(Dimension::SourceIp, &[&network.limit_form()]);
             }
             if let Some(agent) = contact.and_then(|contact| contact.agent.as_ref()) {
@@ -113,7 +79,7 @@ impl Tariff<'_> {
 
     /// Adds the budgets of the tenant, if the message costs something. Both lie together in a cluster.
     fn add_cost(&self, charges: &mut Vec<Charge>, cost: Money) {
-        for share in self.spend.shares(&self.caller.tenant, cost) {
+        for share in self.policy.spend.shares(self.tenant, cost) {
             let mut bucket = self.mark(share.dimension, &[]);
             bucket[0] = self.mark(Dimension::SpendHour, &[])[0];
             charges.push(Charge {
@@ -128,7 +94,7 @@ impl Tariff<'_> {
 
     /// Adds a bucket, if its dimension has a rate. A key that is given twice counts once.
     fn add(&self, charges: &mut Vec<Charge>, dimension: Dimension, value: &[&str]) {
-        let Some(rate) = self.quotas.rate(dimension) else {
+        let Some(rate) = self.policy.quotas.rate(dimension) else {
             return;
         };
         let mut bucket = self.mark(dimension, value);
@@ -156,7 +122,7 @@ impl Tariff<'_> {
     pub(super) fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
         let mut fields = vec![
             dimension.as_str().as_bytes(),
-            self.caller.tenant.as_str().as_bytes(),
+            self.tenant.as_str().as_bytes(),
         ];
         fields.extend(value.iter().map(|part| part.as_bytes()));
         self.keyring.mark("quota", &fields)
@@ -165,36 +131,38 @@ impl Tariff<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
     use crate::domain::{
-        caller::Roles,
         crypto::keyring::tests::ring,
-        ids::{ActionName, CallerName, SubjectId, TenantId},
-        limit::{pumping::Mode, spend::Budgets},
-        recipient::{Channel, Recipient, number::Country},
+        decide::Asker,
+        ids::{ActionName, CallerName, Reference, SubjectId},
+        limit::{
+            pumping::{Guard, Mode},
+            quota::{Network, Quotas},
+            spend::{Budgets, Spend},
+        },
+        recipient::{
+            Channel, Recipient, number::Country, rules::NumberRules,
+            test_recipients::TestRecipients,
+        },
+        verification::{Contact, rules::SubjectRules},
     };
 
-    fn caller(tenant: &str) -> Caller {
-        let (name, tenant) = (
-            CallerName::parse("portal").unwrap(),
-            TenantId::parse(tenant).unwrap(),
-        );
-        Caller {
-            name,
-            tenant,
-            roles: Roles::default(),
-        }
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
     }
 
+    /// A message of a resend; to be changed by the test.
     fn outgoing(channel: Channel, address: &str) -> Outgoing {
         Outgoing {
-            tenant: caller("bank").tenant,
-            caller: caller("bank").name,
+            tenant: tenant("bank"),
+            caller: CallerName::parse("portal").unwrap(),
             action: ActionName::parse("login").unwrap(),
             subject: SubjectId::parse("customer-1").unwrap(),
             recipient: Recipient::parse(channel, address).unwrap(),
+            occasion: Occasion::Resend,
             new_subject: true,
             new_recipient: true,
         }
@@ -251,32 +219,49 @@ mod tests {
         }
     }
 
-    fn bill(tenant: &str, occasion: Occasion<'_>, outgoing: &Outgoing) -> Vec<Charge> {
-        let (keyring, quotas, spend, guard, caller) =
-            (ring(1, &["a"]), quotas(), spend(), guard(), caller(tenant));
+    fn policy(quotas: Quotas, spend: Spend) -> Policy {
+        Policy {
+            actions: BTreeMap::new(),
+            subject: SubjectRules {
+                failure_limit: 25,
+                closed_retention: Duration::from_secs(3600),
+                event_retention: Duration::from_secs(86_400),
+            },
+            quotas,
+            guard: guard(),
+            numbers: NumberRules::default(),
+            spend,
+            test_recipients: TestRecipients::default(),
+        }
+    }
+
+    fn bill_by(policy: &Policy, tenant: &TenantId, outgoing: &Outgoing) -> Vec<Charge> {
+        let keyring = ring(1, &["a"]);
         let tariff = Tariff {
             keyring: &keyring,
-            quotas: &quotas,
-            spend: &spend,
-            guard: &guard,
-            caller: &caller,
+            policy,
+            tenant,
         };
-        tariff.charges(occasion, outgoing, spend.cost(&outgoing.recipient))
+        tariff.charges(outgoing, policy.spend.cost(&outgoing.recipient))
+    }
+
+    fn bill(tenant: &str, outgoing: &Outgoing) -> Vec<Charge> {
+        bill_by(&policy(quotas(), spend()), &self::tenant(tenant), outgoing)
     }
 
     #[test]
     fn a_start_counts_against_everything_and_the_tightest_comes_first() {
-        let (contact, keys) = (
-            contact(),
-            ["device-1", "shop-2", "device-1"].map(|key| Reference::parse(key).unwrap()),
-        );
-        let network = Some(Network::parse("192.0.2.1").unwrap());
-        let occasion = Occasion::Start {
-            contact: Some(&contact),
-            network,
-            keys: &keys,
+        let keys = ["device-1", "shop-2", "device-1"].map(|key| Reference::parse(key).unwrap());
+        let occasion = Occasion::Start(Asker {
+            contact: Some(contact()),
+            network: Some(Network::parse("192.0.2.1").unwrap()),
+            keys: keys.to_vec(),
+        });
+        let started = Outgoing {
+            occasion,
+            ..outgoing(Channel::Sms, "+31612345678")
         };
-        let charges = bill("bank", occasion, &outgoing(Channel::Sms, "+31612345678"));
+        let charges = bill("bank", &started);
         let mut all = dimensions(&charges);
         assert_eq!(
             all.iter()
@@ -321,23 +306,25 @@ mod tests {
         ]
         .concat();
         for occasion in [Occasion::Resend, Occasion::Plan] {
-            assert_eq!(dimensions(&bill("bank", occasion, &known)), expected);
+            let message = Outgoing {
+                occasion,
+                ..known.clone()
+            };
+            assert_eq!(dimensions(&bill("bank", &message)), expected);
         }
         let mail = Outgoing {
             recipient: outgoing(Channel::Email, "a@example.org").recipient,
             ..known
         };
         assert_eq!(
-            dimensions(&bill("bank", Occasion::Resend, &mail)),
+            dimensions(&bill("bank", &mail)),
             [Recipient, RecipientLong, Subject, Tenant]
         );
     }
 
     #[test]
     fn one_number_is_one_bucket_by_every_channel_and_spelling_and_another_one_in_another_tenant() {
-        let first = |tenant, channel, address| {
-            bill(tenant, Occasion::Resend, &outgoing(channel, address))[0]
-        };
+        let first = |tenant, channel, address| bill(tenant, &outgoing(channel, address))[0];
         let sms = first("bank", Channel::Sms, "+31612345678");
         assert_eq!(sms, first("bank", Channel::Voice, "+31 (0)6-1234 5678"));
         assert_eq!(sms, first("bank", Channel::Whatsapp, "+31 6 12 34 56 78"));
@@ -351,25 +338,14 @@ mod tests {
             .into_iter()
             .collect();
         let outgoing = outgoing(Channel::Email, "a@example.org");
-        let (keyring, spend, guard, caller) =
-            (ring(1, &["a"]), Spend::default(), guard(), caller("bank"));
-        let tariff = Tariff {
-            keyring: &keyring,
-            quotas: &only,
-            spend: &spend,
-            guard: &guard,
-            caller: &caller,
-        };
-        assert_eq!(
-            dimensions(&tariff.charges(Occasion::Resend, &outgoing, Money::default())),
-            [Dimension::Tenant]
-        );
+        let charges = bill_by(&policy(only, Spend::default()), &tenant("bank"), &outgoing);
+        assert_eq!(dimensions(&charges), [Dimension::Tenant]);
     }
 
     #[test]
     fn send_04_a_message_to_a_number_counts_for_its_block_and_its_country_where_they_lie() {
         let guarded = |address| {
-            let charges = bill("bank", Occasion::Resend, &outgoing(Channel::Sms, address));
+            let charges = bill("bank", &outgoing(Channel::Sms, address));
             let place = |of| {
                 charges
                     .iter()
@@ -422,7 +398,7 @@ mod tests {
     #[test]
     fn send_06_a_message_takes_its_share_of_both_budgets_of_its_tenant() {
         let money = |tenant, channel, address| {
-            let charges = bill(tenant, Occasion::Resend, &outgoing(channel, address));
+            let charges = bill(tenant, &outgoing(channel, address));
             charges
                 .into_iter()
                 .filter(|charge| charge.dimension.is_money())

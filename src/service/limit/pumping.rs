@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::charges::{Charge, Tariff};
 use crate::{
     domain::{
-        caller::Caller,
+        ids::TenantId,
         limit::{
             pumping::{APPROVAL_PARTS, MESSAGE_PARTS, Mode},
             quota::Dimension,
@@ -13,7 +13,7 @@ use crate::{
         recipient::{Numbering, Recipient},
     },
     ports::store::{Return, Short},
-    service::{Service, failure::Failure},
+    service::{Service, failure::within, limit::Limits},
 };
 
 /// So many approvals wait at most to be taken back from the counts. What finds no room is not taken back: the guard closes
@@ -37,7 +37,7 @@ pub fn drains() -> (Drains, DrainQueue) {
 impl Tariff<'_> {
     /// What the guard counts for a message to a number.
     pub(super) fn guard_charges(&self, numbering: &Numbering) -> Vec<Charge> {
-        let guard = self.guard;
+        let guard = &self.policy.guard;
         if !guard.counts(&numbering.country) {
             return Vec::new();
         }
@@ -76,7 +76,7 @@ impl Tariff<'_> {
     fn returns(&self, recipients: &[Recipient]) -> Vec<Return> {
         let mut returns: Vec<Return> = Vec::new();
         for numbering in recipients.iter().filter_map(Recipient::numbering) {
-            let guard = self.guard;
+            let guard = &self.policy.guard;
             if !guard.counts(&numbering.country) {
                 continue;
             }
@@ -96,32 +96,37 @@ impl Tariff<'_> {
     }
 }
 
-impl Service {
-    /// After an approval: takes it back from the counts of where its messages went, behind the answer.
-    /// A press on a link drains nothing: where else the code went it does not say, and less is given back than could be.
-    pub(in crate::service) fn drain(&self, caller: &Caller, reached: &[Recipient]) {
-        let policy = &self.parts.policy;
-        if reached.is_empty() || policy.guard.mode == Mode::Off {
+impl Limits {
+    /// After an approval: takes it back from the counts of the places that its messages went to, behind the answer.
+    /// A press on a link takes nothing back: it does not say where else the code went, so less is given back than could be.
+    pub(in crate::service) fn drain(&self, tenant: &TenantId, reached: &[Recipient]) {
+        if reached.is_empty() || self.policy.guard.mode == Mode::Off {
             return;
         }
-        let returns = self.tariff(caller).returns(reached);
-        if !returns.is_empty() && self.parts.drains.try_send(returns).is_err() {
+        let returns = self.tariff(tenant).returns(reached);
+        if !returns.is_empty() && self.drains.try_send(returns).is_err() {
             metrics::counter!("countersign_guard_drains_lost_total").increment(1);
         }
     }
 
-    /// Takes approvals back from the counts as they come; ends with the queue.
+    async fn give_back(&self, returns: &[Return]) {
+        let given = within(self.deadline, async {
+            Ok(self.store.give_back(returns).await?)
+        });
+        if let Err(error) = given.await {
+            metrics::counter!("countersign_guard_drains_lost_total").increment(1);
+            tracing::warn!(%error, "approvals not taken back from the counts of the pumping guard");
+        }
+    }
+}
+
+impl Service {
+    /// Takes approvals back from the counts of the pumping guard as they come; ends with the queue.
     pub async fn give_back_all(&self, mut queue: DrainQueue) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let returns: Vec<Return> = batch.drain(..).flatten().collect();
-            let given = self
-                .bounded(async { Ok::<_, Failure>(self.parts.store.give_back(&returns).await?) })
-                .await;
-            if let Err(error) = given {
-                metrics::counter!("countersign_guard_drains_lost_total").increment(1);
-                tracing::warn!(%error, "Approvals were not taken back from the counts of the guard.");
-            }
+            self.limits.give_back(&returns).await;
         }
     }
 }

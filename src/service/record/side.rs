@@ -1,14 +1,21 @@
 //! Side records in the store: small sealed facts beside the subject records, changed by the same compare-and-swap.
 
+mod old_place;
+
 use std::{sync::Arc, time::Duration};
 
-use super::vault::{Vault, VaultError};
+use self::old_place::OldPlace;
+use super::{
+    attempt::{Attempt, carry_out},
+    vault::Vault,
+};
 use crate::{
     domain::{
-        crypto::seal::SealError,
         decide::Durability,
-        ids::SubjectKey,
-        record::side::{Side, SideRecord},
+        record::{
+            key::RecordKey,
+            side::{Side, SideRecord},
+        },
         time::{Generation, Now, Timestamp},
     },
     ports::{
@@ -17,6 +24,9 @@ use crate::{
     },
     service::failure::Failure,
 };
+
+/// How often a change is tried anew because others changed the record first.
+const CONFLICTS_MAX: usize = 8;
 
 /// Reads and writes side records.
 #[derive(Clone)]
@@ -28,49 +38,86 @@ pub(in crate::service) struct Sides {
     pub(in crate::service) deadline: Duration,
 }
 
-/// What stood where a side record is looked for.
+/// What a load of a side record found.
 pub(in crate::service) struct Stood {
-    /// What it says; none if there is none, or if its time is over.
+    /// The content; `None` if there is no record, or if it has expired.
     pub(in crate::service) side: Option<Side>,
     /// When it was read.
     pub(in crate::service) now: Now,
-    key: SubjectKey,
+    key: RecordKey,
     version: u64,
     until: Timestamp,
     token: Option<Token>,
     generation: Generation,
+    /// The record of an earlier version, if that is what was found.
+    old: Option<OldPlace>,
+}
+
+/// What becomes of a side record.
+pub(in crate::service) enum NextSide {
+    /// It stays as it is.
+    Same,
+    /// It is replaced, and ends at this time.
+    Put(Side, Timestamp),
+    /// It goes.
+    Delete,
 }
 
 impl Sides {
+    /// Changes a side record as `decide` says of its fresh state, again while others are faster, a bounded number of
+    /// times. Gives the answer of the decision that holds.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the change may or may not be written.
+    pub(in crate::service) async fn change<T: Send>(
+        &self,
+        key: &RecordKey,
+        decide: impl Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+    ) -> Result<T, Failure> {
+        let change = SideChange {
+            sides: self,
+            key,
+            decide,
+        };
+        carry_out(change, CONFLICTS_MAX).await
+    }
+
     /// Reads a side record.
     ///
     /// # Errors
     /// [`Failure`]; then nothing is known.
-    pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<Stood, Failure> {
+    pub(in crate::service) async fn load(&self, key: &RecordKey) -> Result<Stood, Failure> {
+        let found = self.load_here(key).await?;
+        match found.token {
+            Some(_) => Ok(found),
+            None => self.load_old(found).await,
+        }
+    }
+
+    async fn load_here(&self, key: &RecordKey) -> Result<Stood, Failure> {
         let loaded = self.bounded(self.store.load(key)).await?;
-        let now = Now::new(self.clock.now(), loaded.now);
         let record = loaded
             .blob
             .as_ref()
             .map(|blob| self.vault.open_side(key, blob))
             .transpose()?;
-        let (version, until) = record.as_ref().map_or((0, Timestamp::default()), |record| {
-            (record.version, record.until)
-        });
-        Ok(Stood {
-            side: record
-                .filter(|record| !now.is_past(record.until))
-                .map(|record| record.side),
-            now,
+        let stood = Stood {
+            side: None,
+            now: Now::new(self.clock.now(), loaded.now),
             key: *key,
-            version,
-            until,
+            version: 0,
+            until: Timestamp::default(),
             token: loaded.blob.map(|blob| blob.token),
             generation: loaded.generation,
+            old: None,
+        };
+        Ok(match record {
+            Some(record) => stood.with(record),
+            None => stood,
         })
     }
 
-    /// Puts a side record, which ends at `until`, in the place of what stood there.
+    /// Puts a side record, which expires at `until`, in the place of what was found.
     ///
     /// # Errors
     /// [`Failure`]; then it may or may not be written, and a load tells.
@@ -80,33 +127,33 @@ impl Sides {
         side: Side,
         until: Timestamp,
     ) -> Result<Committed, Failure> {
-        let blob = self.vault.close_side(
-            &stood.key,
-            &SideRecord {
-                version: stood.version + 1,
-                until,
-                side,
-            },
-        );
-        self.commit(
-            stood,
-            Write::Put {
-                blob,
-                wake_at: Some(until),
-                keep_until: Some(until),
-            },
-        )
-        .await
+        let record = SideRecord {
+            version: stood.version + 1,
+            until,
+            side,
+        };
+        let write = Write::Put {
+            blob: self.vault.close_side(&stood.key, &record),
+            wake_at: Some(until),
+            keep_until: Some(until),
+        };
+        let committed = self.commit(stood, write).await?;
+        match (committed, &stood.old) {
+            (Committed::Done, Some(old)) => self.tidy_old(old).await,
+            (Committed::Done | Committed::Conflict, _) => {}
+        }
+        Ok(committed)
     }
 
-    /// Deletes what stood there, if anything did.
+    /// Deletes what was found, if anything was.
     ///
     /// # Errors
     /// As of [`Self::put`].
     pub(in crate::service) async fn delete(&self, stood: &Stood) -> Result<Committed, Failure> {
-        match stood.token {
-            Some(_) => self.commit(stood, Write::Delete).await,
-            None => Ok(Committed::Done),
+        match (stood.token, &stood.old) {
+            (Some(_), _) => self.commit(stood, Write::Delete).await,
+            (None, Some(old)) => self.delete_old(old).await,
+            (None, None) => Ok(Committed::Done),
         }
     }
 
@@ -114,32 +161,33 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(in crate::service) async fn watch(&self, key: &SubjectKey) -> Result<News, Failure> {
+    pub(in crate::service) async fn watch(&self, key: &RecordKey) -> Result<News, Failure> {
         self.bounded(self.store.watch(key)).await
     }
 
-    /// Deletes a side record that is due, because its time is over.
+    /// Deletes a side record that is due because it has expired; also its entry in the due index if the store dropped
+    /// the record before.
     ///
     /// # Errors
-    /// [`Failure`]; also if it is none.
-    pub(in crate::service) async fn sweep(&self, key: &SubjectKey) -> Result<(), Failure> {
-        let stood = self.load(key).await?;
+    /// [`Failure`].
+    pub(in crate::service) async fn sweep(&self, key: &RecordKey) -> Result<(), Failure> {
+        let stood = self.load_here(key).await?;
         if stood.now.has_reached(stood.until) {
-            // A conflict: somebody gave it more time, or deleted it.
-            let (Committed::Done | Committed::Conflict) = self.delete(&stood).await?;
+            // A conflict: another process gave it more time, or deleted it.
+            let (Committed::Done | Committed::Conflict) =
+                self.commit(&stood, Write::Delete).await?;
         }
         Ok(())
     }
 
     async fn commit(&self, stood: &Stood, write: Write) -> Result<Committed, Failure> {
-        let (key, generation, durability) = (stood.key, stood.generation, Durability::Plain);
         let commit = Commit {
-            key,
+            key: stood.key,
             expect: stood.token,
-            generation,
+            generation: stood.generation,
             write,
             events: Vec::new(),
-            durability,
+            durability: Durability::Plain,
         };
         self.bounded(self.store.commit(commit)).await
     }
@@ -155,10 +203,49 @@ impl Sides {
     }
 }
 
-/// May what is stored be a side record, where a subject record was looked for?
-pub(in crate::service) fn may_be_side(failure: &Failure) -> bool {
-    matches!(failure, Failure::Vault(VaultError::Seal(SealError::Broken)))
+impl Stood {
+    /// With what a record says.
+    fn with(self, record: SideRecord) -> Self {
+        let is_past = self.now.is_past(record.until);
+        Self {
+            side: (!is_past).then_some(record.side),
+            version: record.version,
+            until: record.until,
+            ..self
+        }
+    }
 }
 
+/// A change of a side record.
+struct SideChange<'a, F> {
+    sides: &'a Sides,
+    key: &'a RecordKey,
+    decide: F,
+}
+
+impl<T, F> Attempt for SideChange<'_, F>
+where
+    T: Send,
+    F: Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,
+{
+    type Output = T;
+
+    async fn once(&mut self) -> Result<Option<T>, Failure> {
+        let mut stood = self.sides.load(self.key).await?;
+        let (next, answer) = (self.decide)(stood.side.take(), stood.now);
+        let committed = match next {
+            NextSide::Same => Committed::Done,
+            NextSide::Put(side, until) => self.sides.put(&stood, side, until).await?,
+            NextSide::Delete => self.sides.delete(&stood).await?,
+        };
+        Ok(match committed {
+            Committed::Done => Some(answer),
+            Committed::Conflict => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod tests;

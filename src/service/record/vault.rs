@@ -125,4 +125,6 @@ impl Vault {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -7,7 +7,11 @@ use crate::{
         decide::{Cancel, CancelReason, cancel},
         ids::VerificationId,
     },
-    service::{Service, failure::Failure, record::transact::Call},
+    service::{
+        Service,
+        failure::Failure,
+        record::transact::{Call, Change},
+    },
 };
 
 impl Service {
@@ -29,10 +33,10 @@ impl Service {
             name: "cancel",
             caller,
             verification: Some(id),
-            occasion: None,
+            contact: None,
         };
         let (standing, now) = self
-            .transact(&id.subject, Some(call), |record, cx| {
+            .change(Change::of(id.subject).by(call), |record, cx| {
                 cancel(record, &command, cx)
             })
             .await?;

@@ -12,8 +12,11 @@ use crate::{
         refusal::Refusal,
         verification::rules::EntryMode,
     },
-    ports::store::{Draw, Drawn},
-    service::{Service, failure::Failure, record::transact::Call},
+    service::{
+        Service,
+        failure::Failure,
+        record::transact::{Call, Change},
+    },
 };
 
 /// A check as the caller asks for it.
@@ -54,10 +57,10 @@ impl Service {
             name: "check",
             caller,
             verification: Some(id),
-            occasion: None,
+            contact: None,
         };
         let checked = self
-            .transact(&id.subject, Some(call), |record, cx| {
+            .change(Change::of(id.subject).by(call), |record, cx| {
                 check(record, &command, cx)
             })
             .await;
@@ -67,7 +70,7 @@ impl Service {
             }
             other => other?,
         };
-        self.drain(caller, &checked.reached);
+        self.limits.drain(&caller.tenant, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
                 let reason = if checked.verdict == Verdict::Expired {
@@ -85,7 +88,8 @@ impl Service {
                     },
                     now.stamp(),
                 );
-                self.note(&id.subject, Some(checked.event_salt), &event)
+                self.records
+                    .note(&id.subject, Some(checked.event_salt), &event)
                     .await;
             }
             Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {}
@@ -103,16 +107,10 @@ impl Service {
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
         let id = id.to_bytes();
         let fields = [caller.tenant.as_str().as_bytes(), &id];
-        let draw = Draw::one(
-            self.parts.keyring.mark("malformed", &fields),
-            MALFORMED_RATE,
-        );
-        match self
-            .bounded(async { Ok(self.parts.store.draw(&[draw]).await?) })
-            .await
-        {
-            Ok(Drawn::Taken(_)) => Failure::CodeMalformed,
-            Ok(Drawn::Refused { retry_after, .. }) => Failure::MalformedTooOften { retry_after },
+        let bucket = self.keyring.mark("malformed", &fields);
+        match self.limits.draw_one(bucket, MALFORMED_RATE).await {
+            Ok(Ok(())) => Failure::CodeMalformed,
+            Ok(Err(retry_after)) => Failure::MalformedTooOften { retry_after },
             Err(failure) => failure,
         }
     }

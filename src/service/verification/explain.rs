@@ -17,7 +17,7 @@ impl Service {
     #[must_use]
     pub fn explain(&self, reading: &Reading) -> String {
         let locale = reading.standing.verification.locale.as_ref();
-        self.parts.messages.explain(locale, explanation(reading))
+        self.courier.explain(locale, explanation(reading))
     }
 }
 

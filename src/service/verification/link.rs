@@ -7,7 +7,7 @@ use crate::{
         ids::AttemptId,
         refusal::Refusal,
     },
-    service::{Service, failure::Failure},
+    service::{Service, failure::Failure, record::transact::Change},
 };
 
 /// What is said to whoever pressed.
@@ -42,7 +42,7 @@ impl Service {
             browser,
         };
         let pressed = self
-            .transact(&key, None, |record, cx| follow(record, &command, cx))
+            .change(Change::of(key), |record, cx| follow(record, &command, cx))
             .await;
         let press = match pressed {
             Ok((Pressed::OtherBrowser, _)) => Ok(Press::OtherBrowser),
@@ -51,7 +51,7 @@ impl Service {
                 Verdict::Wrong { .. } | Verdict::AttemptsExhausted => Press::Unknown,
                 Verdict::Expired | Verdict::Closed => Press::Over,
             }),
-            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted)) => {
+            Err(Failure::Refused(Refusal::NotFound | Refusal::EntryModeNotPermitted { .. })) => {
                 Ok(Press::Unknown)
             }
             Err(Failure::Refused(Refusal::Closed | Refusal::StartAgain)) => Ok(Press::Over),

@@ -9,7 +9,11 @@ use crate::{
         recipient::Channel,
     },
     ports::system::fresh,
-    service::{Service, failure::Failure, limit::Occasion, record::transact::Call},
+    service::{
+        Service,
+        failure::Failure,
+        record::transact::{Call, Change},
+    },
 };
 
 /// A resend as the caller asks for it.
@@ -19,7 +23,7 @@ pub struct ResendRequest {
     pub id: VerificationId,
     /// Makes a repeat harmless.
     pub request_id: RequestId,
-    /// The road to use now; none for the one used last.
+    /// The channel to use now; `None` for the one used last.
     pub channel: Option<Channel>,
     /// Digest of the whole request.
     pub body: [u8; 32],
@@ -35,9 +39,8 @@ impl Service {
         caller: &Caller,
         request: ResendRequest,
     ) -> Result<Reading, Failure> {
-        let hand = self.parts.hands.reserve();
-        let lease = hand.as_ref().map(|_| self.lease());
-        let delivery = DeliveryId(fresh(&*self.parts.entropy));
+        let (hand, lease) = self.courier.reserve().unzip();
+        let delivery = DeliveryId(fresh(&*self.entropy));
         let command = Resend {
             target: target(caller, request.id),
             request: self.request_mark(caller, &request.request_id, &request.body),
@@ -49,10 +52,10 @@ impl Service {
             name: "resend",
             caller,
             verification: Some(request.id),
-            occasion: Some(Occasion::Resend),
+            contact: None,
         };
         let resent = self
-            .transact(&request.id.subject, Some(call), |record, cx| {
+            .change(Change::of(request.id.subject).by(call), |record, cx| {
                 resend(record, &command, cx)
             })
             .await;

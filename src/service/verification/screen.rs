@@ -11,7 +11,6 @@ use crate::{
     service::{
         Service,
         failure::{Failure, FieldViolation},
-        limit::Occasion,
         policy::Policy,
         record::transact::Call,
     },
@@ -34,24 +33,16 @@ impl Service {
         request: &StartRequest,
         limits: &Limits,
     ) -> Result<Screened, Failure> {
-        let screened = self.parts.policy.screen(&caller.tenant, request, limits);
+        let screened = self.policy.screen(&caller.tenant, request, limits);
         if let Err(failure) = &screened {
-            let occasion = Occasion::Start {
-                contact: request.contact.as_ref(),
-                network: None,
-                keys: &[],
-            };
             let call = Call {
                 name: "start",
                 caller,
                 verification: None,
-                occasion: Some(occasion),
+                contact: request.contact.as_ref(),
             };
-            let key = self
-                .parts
-                .keyring
-                .subject_key(&caller.tenant, &request.subject);
-            self.note_refusal(&key, call, failure).await;
+            let key = self.keyring.subject_key(&caller.tenant, &request.subject);
+            self.records.note_refusal(&key, call, failure).await;
         }
         screened
     }

@@ -5,14 +5,19 @@ use crate::{
     domain::{
         caller::{Caller, Role},
         code::link::BrowserMark,
-        decide::{Start, Work, start},
+        decide::{Standing, Start, Work, start},
         ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
         limit::quota::Network,
         recipient::{Channel, Recipient},
+        time::Now,
         verification::{Contact, RequestMark, binding::Binding, rules::Origin},
     },
     ports::system::fresh,
-    service::{Service, failure::Failure, limit::Occasion, record::transact::Call},
+    service::{
+        Service,
+        failure::Failure,
+        record::transact::{Call, Change},
+    },
 };
 
 /// A start as the caller asks for it.
@@ -56,33 +61,43 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn start(&self, caller: &Caller, request: StartRequest) -> Result<Reading, Failure> {
-        let limits = self
-            .parts
-            .policy
-            .resolve(&request.action, &request.binding)?;
-        if request.subject.looks_like_citizen_number() {
-            metrics::counter!("countersign_citizen_number_subjects_total").increment(1);
-            tracing::warn!(caller = %caller.name.as_str(), "A subject id looks like a citizen number; subject ids must be opaque.");
-        }
-        let key = self
-            .parts
-            .keyring
-            .subject_key(&caller.tenant, &request.subject);
-        let screened = self.screen(caller, &request, &limits).await?;
-        let hand = self.parts.hands.reserve();
-        let id = VerificationId {
-            subject: key,
-            random: fresh(&*self.parts.entropy),
-        };
-        let lease = hand.as_ref().map(|_| self.lease());
+        note_citizen_number(caller, &request.subject);
+        let (hand, lease) = self.courier.reserve().unzip();
         let command = Start {
+            lease,
+            ..self.prepare(caller, request).await?
+        };
+        let (standing, now) = self.commit_start(caller, &command).await?;
+        // A repeat brings back the first verification, and nothing new is to be handed over.
+        let is_new = standing.verification.id == command.id;
+        if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
+            hand.take(Work {
+                verification: command.id,
+                delivery: command.delivery,
+                token: lease.token,
+            });
+        }
+        Ok(Reading { standing, now })
+    }
+
+    /// The command of a start: its limits resolved, its recipients screened, and fresh random bits for all that it makes.
+    async fn prepare(&self, caller: &Caller, request: StartRequest) -> Result<Start, Failure> {
+        let limits = self.policy.resolve(&request.action, &request.binding)?;
+        let screened = self.screen(caller, &request, &limits).await?;
+        Ok(Start {
             tenant: caller.tenant.clone(),
             caller: caller.name.clone(),
             origin: origin(caller, request.authenticated),
             request: self.request_mark(caller, &request.request_id, &request.body),
+            id: VerificationId {
+                subject: self.keyring.subject_key(&caller.tenant, &request.subject),
+                random: fresh(&*self.entropy),
+            },
             subject: request.subject,
             action: request.action,
             contact: request.contact,
+            network: request.network,
+            quota_keys: request.quota_keys,
             locale: request.locale,
             recipients: screened.fit,
             passed_over: screened.passed_over,
@@ -91,39 +106,28 @@ impl Service {
             limits,
             browser: request.browser,
             decoy: request.decoy,
-            id,
-            delivery: DeliveryId(fresh(&*self.parts.entropy)),
-            nonce: fresh(&*self.parts.entropy),
-            event_salt: fresh(&*self.parts.entropy),
-            lease,
-        };
-        let contact = command.contact.as_ref();
-        let occasion = Occasion::Start {
-            contact,
-            network: request.network,
-            keys: &request.quota_keys,
-        };
+            delivery: DeliveryId(fresh(&*self.entropy)),
+            nonce: fresh(&*self.entropy),
+            event_salt: fresh(&*self.entropy),
+            lease: None,
+        })
+    }
+
+    async fn commit_start(
+        &self,
+        caller: &Caller,
+        command: &Start,
+    ) -> Result<(Standing, Now), Failure> {
         let call = Call {
             name: "start",
             caller,
             verification: None,
-            occasion: Some(occasion),
+            contact: command.contact.as_ref(),
         };
-        let (standing, now) = self
-            .transact(&key, Some(call), |record, cx| {
-                start(record, command.clone(), cx)
-            })
+        let change = Change::of(command.id.subject).by(call);
+        self.change(change, |record, cx| start(record, command, cx))
             .await
-            .map_err(Failure::of_new)?;
-        // A repeat brings back the first verification, and nothing new is to be handed over.
-        if let (Some(hand), Some(lease), true) = (hand, lease, standing.verification.id == id) {
-            hand.take(Work {
-                verification: id,
-                delivery: command.delivery,
-                token: lease.token,
-            });
-        }
-        Ok(Reading { standing, now })
+            .map_err(Failure::of_new)
     }
 
     /// Recognises a repeat of a request of this caller.
@@ -133,7 +137,7 @@ impl Service {
         id: &RequestId,
         body: &[u8; 32],
     ) -> RequestMark {
-        let keyring = &self.parts.keyring;
+        let keyring = &self.keyring;
         RequestMark {
             id: keyring.mark(
                 "request",
@@ -141,6 +145,16 @@ impl Service {
             ),
             body: keyring.mark("body", &[body]),
         }
+    }
+}
+
+fn note_citizen_number(caller: &Caller, subject: &SubjectId) {
+    if subject.looks_like_citizen_number() {
+        metrics::counter!("countersign_citizen_number_subjects_total").increment(1);
+        tracing::warn!(
+            caller = caller.name.as_str(),
+            "subject id looks like a citizen number; subject ids must be opaque"
+        );
     }
 }
 

@@ -26,9 +26,7 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn watch(&self, caller: &Caller, id: VerificationId) -> Result<Watch, Failure> {
-        let news = self
-            .bounded(async { Ok(self.parts.store.watch(&id.subject).await?) })
-            .await?;
+        let news = self.records.watch(&id.subject).await?;
         // An unknown verification is refused at once, not in the stream.
         self.get(caller, id).await?;
         Ok(Watch {
@@ -66,7 +64,7 @@ impl Service {
                 .max(Duration::from_millis(1));
             tokio::select! {
                 changed = watch.news.changed() => if changed.is_err() { return Err(Failure::ShuttingDown) },
-                () = self.parts.clock.sleep(expiry) => {}
+                () = self.clock.sleep(expiry) => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }

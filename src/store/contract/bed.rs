@@ -19,8 +19,8 @@ use rig::RedisServer;
 use crate::{
     domain::{
         decide::Durability,
-        ids::SubjectKey,
         limit::rate::Rate,
+        record::key::{RECORD_KEY_BYTES, RecordKey},
         time::{Timestamp, micros},
     },
     ports::{
@@ -79,9 +79,16 @@ impl Entropy for Counter {
     }
 }
 
-/// The key of a test's record; different ones lie in different shards.
-pub fn key(n: u8) -> SubjectKey {
-    SubjectKey([n; 16])
+/// The key of a test's record, which is a subject's; different ones are in different shards.
+pub fn key(n: u8) -> RecordKey {
+    key_of(b'r', n)
+}
+
+/// The same for a record of another kind, by its letter.
+pub fn key_of(letter: u8, n: u8) -> RecordKey {
+    let mut bytes = [n; RECORD_KEY_BYTES];
+    bytes[0] = letter;
+    RecordKey::from_bytes(&bytes)
 }
 
 /// The compare token of a test's blob.
@@ -215,10 +222,15 @@ impl Bed {
 
     /// A change of this generation: puts blob `n`, due at the microsecond `n`, with one event.
     pub async fn commit(&self, record: u8, expect: Option<u8>, n: u8) -> Commit {
+        self.commit_of(key(record), expect, n).await
+    }
+
+    /// The same for any record.
+    pub async fn commit_of(&self, key: RecordKey, expect: Option<u8>, n: u8) -> Commit {
         Commit {
-            key: key(record),
+            key,
             expect: expect.map(token),
-            generation: self.load(record).await.generation,
+            generation: self.store.load(&key).await.unwrap().generation,
             write: Write::Put {
                 blob: Self::blob(n),
                 wake_at: Some(Timestamp::from_micros(u64::from(n))),

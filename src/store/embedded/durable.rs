@@ -1,4 +1,4 @@
-//! The store in one file: what it says is done outlives a killed process and a cut of the power.
+//! The store in one file: what it has committed outlives a killed process and a power cut.
 
 use std::{ops::Bound, path::Path, sync::Arc};
 
@@ -7,18 +7,19 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use self::{
     committer::{Committer, Queue},
-    tables::{DUE, EVENTS, RECORDS, trim_events},
+    tables::{DUE, EVENTS, Key, RECORDS, trim_events},
 };
 use super::{quotas::Quotas, watchers::Watchers};
 use crate::{
     domain::{
-        ids::SubjectKey,
+        record::key::RecordKey,
         time::{Generation, Timestamp},
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
-            StoreError, StoredEvent,
+            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Return,
+            ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError, StoredEvent,
+            Token,
         },
         system::{Clock, Entropy},
     },
@@ -30,15 +31,18 @@ use crate::{
 
 mod committer;
 mod file;
+mod migrate;
 mod setup;
 mod tables;
 
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
-/// A store in one file, for one process. Quotas live in memory: a restart refills them, failure counts it does not.
+/// A store in one file, for one process. Quotas are in memory: a restart refills them, but no failure count is lost.
 pub struct Durable {
     generation: Generation,
     clock: Arc<dyn Clock>,
@@ -49,7 +53,7 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it. A file of an older format is brought into the present one.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -62,6 +66,23 @@ impl Durable {
         let db = file::open(path)?;
         file::make_folder(data_dir)?;
         Self::start(db, data_dir, clock, entropy)
+    }
+
+    /// Opens an existing file only to read it: it stays as it is.
+    ///
+    /// # Errors
+    /// Says what is wrong with it; also if it is in an older format.
+    pub fn inspect(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenCause> {
+        let db = file::open_existing(path)?;
+        setup::check_format(&db)?;
+        Ok(Self {
+            generation: Generation([0; 16]),
+            clock,
+            db: Arc::new(db),
+            queue: Queue::closed(),
+            quotas: Quotas::default(),
+            watchers: Arc::default(),
+        })
     }
 
     /// Starts on an open database.
@@ -116,10 +137,10 @@ impl Durable {
 
 #[async_trait]
 impl Store for Durable {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
-        let key = *key;
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
+        let key = key.to_bytes();
         let read = move |read: &ReadTransaction| {
-            let row = read.open_table(RECORDS)?.get(&key.0)?;
+            let row = read.open_table(RECORDS)?.get(&key)?;
             Ok(row.map(|row| {
                 let (token, _, bytes) = row.value();
                 Blob {
@@ -142,20 +163,55 @@ impl Store for Durable {
         self.queue.commit(commit, self.clock.now()).await
     }
 
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.queue.postpone(*key, expect, until).await
+    }
+
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         let now = self.clock.now();
         let read = move |read: &ReadTransaction| {
             let mut due = Due::default();
-            for entry in read.open_table(DUE)?.range::<(u64, &[u8; 16])>(..)? {
+            for entry in read.open_table(DUE)?.range::<(u64, Key)>(..)? {
                 let (entry, ()) = entry.map(|(entry, done)| (entry, done.value()))?;
                 let (at, key) = entry.value();
                 if due.keys.len() == limit || at > now.as_micros() {
                     due.next = Some(Timestamp::from_micros(at));
                     break;
                 }
-                due.keys.push(SubjectKey(*key));
+                due.keys.push(RecordKey::from_bytes(key));
             }
             Ok(due)
+        };
+        self.read(read).await
+    }
+
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        let after = from.clone();
+        let read = move |read: &ReadTransaction| {
+            let from = match <&[u8; 17]>::try_from(after.0.as_slice()) {
+                Ok(last) => Bound::Excluded(last),
+                Err(_begin) => Bound::Unbounded,
+            };
+            let mut page = ScanPage::default();
+            let table = read.open_table(RECORDS)?;
+            for row in table
+                .range::<&[u8; 17]>((from, Bound::Unbounded))?
+                .take(limit.max(1))
+            {
+                let (key, row) = row?;
+                let (_, _, bytes) = row.value();
+                page.next = Some(ScanCursor(key.value().to_vec()));
+                page.records.push(ScannedRecord {
+                    key: RecordKey::from_bytes(key.value()),
+                    head: bytes[..bytes.len().min(HEAD_BYTES)].to_vec(),
+                });
+            }
+            Ok(page)
         };
         self.read(read).await
     }
@@ -169,11 +225,11 @@ impl Store for Durable {
         Ok(())
     }
 
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         Ok(self.watchers.watch(key))
     }
 
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         check_event(&event)?;
         self.queue.append(*key, event, self.clock.now())
     }
@@ -193,7 +249,7 @@ impl Store for Durable {
                 let (cursor, row) = row?;
                 let (at, key, sealed) = row.value();
                 let (key, at, sealed) = (
-                    SubjectKey(*key),
+                    RecordKey::from_bytes(key),
                     Timestamp::from_micros(at),
                     sealed.to_vec(),
                 );

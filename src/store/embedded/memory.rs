@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::SubjectKey,
+        record::key::RecordKey,
         time::{Generation, Timestamp},
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
-            StoreError, StoredEvent, Token, Write,
+            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Return,
+            ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError, StoredEvent,
+            Token, Write,
         },
         system::{Clock, Entropy, fresh},
     },
@@ -31,7 +32,7 @@ mod event_log;
 
 use event_log::EventLog;
 
-/// How many records there may be: with the usual kilobyte each, they take two gigabytes.
+/// Most records: with the usual kilobyte each, they take two gigabytes.
 const RECORDS_MAX: usize = 2_000_000;
 
 struct Row {
@@ -41,17 +42,17 @@ struct Row {
 
 #[derive(Default)]
 struct Shard {
-    records: HashMap<SubjectKey, Row>,
-    due: BTreeSet<(Timestamp, SubjectKey)>,
+    records: HashMap<RecordKey, Row>,
+    due: BTreeSet<(Timestamp, RecordKey)>,
 }
 
 impl Shard {
-    fn token(&self, key: &SubjectKey) -> Option<Token> {
+    fn token(&self, key: &RecordKey) -> Option<Token> {
         self.records.get(key).map(|row| row.blob.token)
     }
 
     /// Writes the record, and its due entry in place of the earlier one.
-    fn write(&mut self, key: SubjectKey, write: Write) {
+    fn write(&mut self, key: RecordKey, write: Write) {
         let before = match write {
             Write::Put {
                 blob,
@@ -66,6 +67,18 @@ impl Shard {
         };
         if let Some(at) = before.and_then(|before| before.wake_at) {
             self.due.remove(&(at, key));
+        }
+    }
+
+    /// Moves the due entry of a record that has one.
+    fn postpone(&mut self, key: &RecordKey, until: Timestamp) {
+        let Some(row) = self.records.get_mut(key) else {
+            return;
+        };
+        if let Some(at) = &mut row.wake_at {
+            self.due.remove(&(*at, *key));
+            self.due.insert((until, *key));
+            *at = until;
         }
     }
 }
@@ -97,7 +110,7 @@ impl Memory {
     /// Everything a commit does, under the lock of its shard: readers see all of it or nothing.
     fn apply(&self, commit: Commit) -> Result<Committed, StoreError> {
         let now = self.clock.now();
-        let mut shard = self.shards.lock(&commit.key.0);
+        let mut shard = self.shards.lock(&commit.key.hash);
         let found = shard.token(&commit.key);
         if found != commit.expect || commit.generation != self.generation {
             return Ok(Committed::Conflict);
@@ -119,10 +132,10 @@ impl Memory {
 
 #[async_trait]
 impl Store for Memory {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         let blob = self
             .shards
-            .lock(&key.0)
+            .lock(&key.hash)
             .records
             .get(key)
             .map(|row| row.blob.clone());
@@ -145,6 +158,20 @@ impl Store for Memory {
         Ok(committed)
     }
 
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        let mut shard = self.shards.lock(&key.hash);
+        if shard.token(key) != expect {
+            return Ok(Committed::Conflict);
+        }
+        shard.postpone(key, until);
+        Ok(Committed::Done)
+    }
+
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         let now = self.clock.now();
         // The first of all are among the first of each.
@@ -163,6 +190,23 @@ impl Store for Memory {
         Ok(Due { keys, next })
     }
 
+    /// A page is a whole shard, however large: a hash table cannot be entered again where a page ended.
+    async fn scan(&self, from: &ScanCursor, _limit: usize) -> Result<ScanPage, StoreError> {
+        let at = from.0.first().copied().unwrap_or_default();
+        let Some(shard) = self.shards.each().nth(at.into()) else {
+            return Ok(ScanPage::default());
+        };
+        let records = shard.records.iter().map(|(key, row)| ScannedRecord {
+            key: *key,
+            head: row.blob.bytes[..row.blob.bytes.len().min(HEAD_BYTES)].to_vec(),
+        });
+        let is_last = usize::from(at) + 1 == Shards::<Shard>::COUNT;
+        Ok(ScanPage {
+            records: records.collect(),
+            next: (!is_last).then(|| ScanCursor(vec![at + 1])),
+        })
+    }
+
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         self.quotas.draw(draws, self.clock.now())
     }
@@ -172,11 +216,11 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         Ok(self.watchers.watch(key))
     }
 
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         check_event(&event)?;
         let now = self.clock.now();
         lock(&self.events).push(*key, event, now);

@@ -1,4 +1,4 @@
-//! Sixteen locks instead of one, so that calls for different keys seldom wait for each other.
+//! Sixteen locks instead of one, so that calls for different keys rarely wait for each other.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ const SHARDS: usize = 16;
 pub(super) struct Shards<T>([Mutex<T>; SHARDS]);
 
 impl<T> Shards<T> {
-    /// How many there are.
+    /// The number of shards.
     pub(super) const COUNT: usize = SHARDS;
 
     /// Locks the shard of a key. Keys are keyed hashes, so any byte of them spreads evenly.

@@ -1,19 +1,19 @@
-//! Who watches which record, within one process.
+//! The watchers of each record, within one process.
 
 use std::collections::HashMap;
 
 use tokio::sync::watch;
 
 use super::shards::Shards;
-use crate::{domain::ids::SubjectKey, ports::store::News};
+use crate::{domain::record::key::RecordKey, ports::store::News};
 
 /// Below this a shard is not worth pruning.
 const PRUNE_FROM: usize = 64;
 
 #[derive(Debug, Default)]
 struct Shard {
-    senders: HashMap<SubjectKey, watch::Sender<u64>>,
-    /// How many entries the last pruning left.
+    senders: HashMap<RecordKey, watch::Sender<u64>>,
+    /// Number of entries that the last pruning left.
     left: usize,
 }
 
@@ -23,8 +23,8 @@ pub(super) struct Watchers(Shards<Shard>);
 
 impl Watchers {
     /// Watches a record from now on.
-    pub(super) fn watch(&self, key: &SubjectKey) -> News {
-        let mut shard = self.0.lock(&key.0);
+    pub(super) fn watch(&self, key: &RecordKey) -> News {
+        let mut shard = self.0.lock(&key.hash);
         if shard.senders.len() >= PRUNE_FROM.max(2 * shard.left) {
             shard
                 .senders
@@ -38,9 +38,9 @@ impl Watchers {
             .subscribe()
     }
 
-    /// Tells those who watch a record that it changed.
-    pub(super) fn notify(&self, key: &SubjectKey) {
-        let mut shard = self.0.lock(&key.0);
+    /// Tells the watchers of a record that it changed.
+    pub(super) fn notify(&self, key: &RecordKey) {
+        let mut shard = self.0.lock(&key.hash);
         let Some(sender) = shard.senders.get(key) else {
             return;
         };
@@ -55,11 +55,12 @@ impl Watchers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::SubjectKey;
 
-    fn key(n: u8) -> SubjectKey {
-        let mut key = [0; 16];
-        key[15] = n;
-        SubjectKey(key)
+    fn key(n: u8) -> RecordKey {
+        let mut hash = [0; 16];
+        hash[15] = n;
+        SubjectKey(hash).into()
     }
 
     #[test]
@@ -70,7 +71,7 @@ mod tests {
         assert!(news.has_changed().unwrap());
         drop(news);
         watchers.notify(&key(1));
-        assert!(watchers.0.lock(&key(1).0).senders.is_empty());
+        assert!(watchers.0.lock(&key(1).hash).senders.is_empty());
     }
 
     #[test]
@@ -80,7 +81,7 @@ mod tests {
         for n in 0..200 {
             drop(watchers.watch(&key(n)));
         }
-        assert!(watchers.0.lock(&key(0).0).senders.len() <= PRUNE_FROM);
+        assert!(watchers.0.lock(&key(0).hash).senders.len() <= PRUNE_FROM);
         watchers.notify(&key(255));
         assert!(kept.has_changed().unwrap(), "a live watch survives");
     }

@@ -1,4 +1,4 @@
-//! What is due: one sorted set per shard, looked at only when something of it can be due.
+//! The due index: one sorted set per shard, read only when something in it can be due.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,23 +11,28 @@ use tokio::time::Instant;
 use super::{
     Core,
     connection::{
+        fault::store_error,
         identity,
         node::{Lane, Node},
+        trip::{Trip, go},
     },
-    keys::slot,
+    keys::{read_short, slot},
 };
 use crate::{
-    domain::{ids::SubjectKey, time::Timestamp},
+    domain::{record::key::RecordKey, time::Timestamp},
     ports::store::{Due, StoreError},
 };
 
-/// Other processes write too: a shard is looked at again after so long.
+/// How often a shard is read although this process knows of nothing due: other processes write too.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
 
-/// An entry of the due index.
-type Entry = (Timestamp, SubjectKey);
+/// Counts members of due indexes that were removed because they have the length of no record key.
+const FOREIGN_MEMBERS: &str = "countersign_foreign_due_members_total";
 
-/// The first entry of a shard, as far as it is known.
+/// An entry of the due index.
+type Entry = (Timestamp, RecordKey);
+
+/// The first entry of a shard, as far as this process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     Unknown,
@@ -41,7 +46,7 @@ struct Look {
     at: Option<Instant>,
 }
 
-/// What this process knows of the due index.
+/// What this process knows of the due indexes.
 pub(super) struct Looks(Mutex<Vec<Look>>);
 
 impl Looks {
@@ -59,12 +64,12 @@ impl Looks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This process wrote an entry, or took one away.
-    pub(super) fn note(&self, shard: u16, key: &SubjectKey, wake_at: Option<Timestamp>) {
+    /// Takes note that this process wrote an entry, or removed one.
+    pub(super) fn note(&self, shard: u16, key: &RecordKey, wake_at: Option<Timestamp>) {
         let look = &mut self.all()[usize::from(shard)];
         look.first = match (look.first, wake_at) {
             (First::Unknown, _) => First::Unknown,
-            // Whatever came first is not known any more.
+            // The first entry is no longer known.
             (First::At((_, first)), _) if first == *key => First::Unknown,
             (First::At(first), Some(at)) => First::At(first.min((at, *key))),
             (First::None, Some(at)) => First::At((at, *key)),
@@ -72,7 +77,7 @@ impl Looks {
         };
     }
 
-    /// Must it be looked at?
+    /// Whether the shard must be read.
     fn is_open(&self, shard: u16, now: Timestamp) -> bool {
         let look = self.all()[usize::from(shard)];
         let is_old = look.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
@@ -91,6 +96,11 @@ impl Looks {
         };
     }
 
+    /// There may be entries behind those that were read.
+    fn forget(&self, shard: u16) {
+        self.all()[usize::from(shard)].first = First::Unknown;
+    }
+
     fn first(&self, shard: u16) -> Option<Timestamp> {
         match self.all()[usize::from(shard)].first {
             First::At((at, _)) => Some(at),
@@ -99,27 +109,37 @@ impl Looks {
     }
 }
 
+/// What reading some shards found.
+#[derive(Default)]
+struct Found {
+    /// The first entries, each with whether it is due by the server's clock.
+    entries: Vec<(Entry, bool)>,
+    /// Members of the index of a shard that are no record keys.
+    foreign: Vec<(u16, Vec<Vec<u8>>)>,
+}
+
 impl Core {
-    /// What is due of the shards that are this process's to look after.
+    /// The due records of the shards that this process looks after.
     pub(super) async fn due_now(&self, limit: usize) -> Result<Due, StoreError> {
         let own = self.share.own();
         let now = self.common.clock.now();
         let (open, shut): (Vec<u16>, Vec<u16>) = own
             .iter()
             .partition(|shard| self.looks.is_open(**shard, now));
-        // Of several shards each gives its part, and a little more.
+        // Each of several shards gives its part, and a little more.
         let per_shard = (limit + 1).min(2 * limit / open.len().max(1) + 8);
         let looks = self
             .by_node(&open)
             .into_iter()
             .map(|(node, shards)| self.look(node, shards, per_shard));
-        let mut entries: Vec<(Entry, bool)> = Vec::new();
+        let mut all = Found::default();
         let (mut failed, mut worked) = (None, open.is_empty());
         for looked in futures_util::future::join_all(looks).await {
             match looked {
                 Ok(found) => {
                     worked = true;
-                    entries.extend(found);
+                    all.entries.extend(found.entries);
+                    all.foreign.extend(found.foreign);
                 }
                 // The shards of the other servers go on.
                 Err(error) => failed = Some(error),
@@ -128,6 +148,10 @@ impl Core {
         if let Some(error) = failed.filter(|_| !worked) {
             return Err(error);
         }
+        let Found {
+            mut entries,
+            foreign,
+        } = all;
         entries.sort_unstable();
         let keys: Vec<_> = entries
             .iter()
@@ -140,8 +164,35 @@ impl Core {
             .iter()
             .filter_map(|shard| self.looks.first(*shard))
             .chain(next)
+            // Behind what is removed there may be more that is due.
+            .chain((!foreign.is_empty()).then_some(now))
             .min();
+        self.remove_foreign(foreign).await;
         Ok(Due { keys, next })
+    }
+
+    /// Removes what cannot be a record key, so that it never fills the head of the index. A kind that this version does
+    /// not know stays: only the length tells what is foreign.
+    async fn remove_foreign(&self, foreign: Vec<(u16, Vec<Vec<u8>>)>) {
+        for (shard, members) in foreign {
+            let due = self.keys.due(shard);
+            let mut remove = cmd("ZREM");
+            remove.arg(&due).arg(&members);
+            self.looks.forget(shard);
+            match go(&self.topology, Trip::repeatable(slot(&due)), &[remove]).await {
+                Ok(_) => {
+                    metrics::counter!(FOREIGN_MEMBERS).increment(members.len() as u64);
+                    tracing::warn!(
+                        shard,
+                        members = members.len(),
+                        "foreign members removed from the due index"
+                    );
+                }
+                Err(error) => {
+                    tracing::debug!(%error, shard, "foreign members of the due index not removed");
+                }
+            }
+        }
     }
 
     fn by_node(&self, shards: &[u16]) -> Vec<(Arc<Node>, Vec<u16>)> {
@@ -161,13 +212,13 @@ impl Core {
         nodes
     }
 
-    /// The first entries of some shards of one server, each with whether it is due by the server's clock.
+    /// Reads the first entries of some shards of one server.
     async fn look(
         &self,
         node: Arc<Node>,
         shards: Vec<u16>,
         limit: usize,
-    ) -> Result<Vec<(Entry, bool)>, StoreError> {
+    ) -> Result<Found, StoreError> {
         let link = node.link(Lane::Plain).await?;
         let mut calls = vec![cmd("TIME")];
         calls.extend(shards.iter().map(|shard| {
@@ -186,38 +237,42 @@ impl Core {
         sent.map_err(|error| {
             link.trust().lose();
             self.topology.look();
-            super::connection::fault::store_error(&error)
+            store_error(&error)
         })
     }
 
-    fn read_look(
-        &self,
-        shards: &[u16],
-        answers: Vec<Value>,
-    ) -> Result<Vec<(Entry, bool)>, redis::RedisError> {
+    fn read_look(&self, shards: &[u16], answers: Vec<Value>) -> Result<Found, redis::RedisError> {
         let mut answers = answers.into_iter();
         let server = identity::read_time(answers.next().unwrap_or_default())?;
         let now = self.frozen_now().unwrap_or(server);
-        let mut entries = Vec::new();
+        let mut found = Found::default();
         for (shard, answer) in shards.iter().zip(answers) {
             let rows: Vec<(Vec<u8>, f64)> = from_redis_value(answer)?;
-            let found: Vec<Entry> = rows.into_iter().filter_map(entry).collect();
-            self.looks.see(*shard, found.first().copied());
-            entries.extend(found.into_iter().map(|entry| (entry, entry.0 <= now)));
+            let (mut entries, mut foreign): (Vec<Entry>, Vec<Vec<u8>>) = Default::default();
+            for (member, score) in rows {
+                match read_short(&member) {
+                    Some(key) => entries.push((time_of(score), key)),
+                    None => foreign.push(member),
+                }
+            }
+            self.looks.see(*shard, entries.first().copied());
+            found
+                .entries
+                .extend(entries.into_iter().map(|entry| (entry, entry.0 <= now)));
+            if !foreign.is_empty() {
+                found.foreign.push((*shard, foreign));
+            }
         }
-        Ok(entries)
+        Ok(found)
     }
 }
 
-/// An entry as it is stored. Whatever else somebody put there is none.
+/// The time that a score means.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a score is a whole number below 2^53"
 )]
-fn entry((member, score): (Vec<u8>, f64)) -> Option<Entry> {
-    Some((
-        Timestamp::from_micros(score as u64),
-        SubjectKey(member.try_into().ok()?),
-    ))
+fn time_of(score: f64) -> Timestamp {
+    Timestamp::from_micros(score as u64)
 }

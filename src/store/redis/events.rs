@@ -1,4 +1,4 @@
-//! Events: a stream per shard. An entry's id is the moment by the server's clock, and a number within the millisecond.
+//! Events: a stream per shard. An entry's id is the time by the server's clock, and a number within the millisecond.
 
 use redis::cmd;
 
@@ -8,10 +8,10 @@ use super::{
         node::Lane,
         trip::{Trip, go},
     },
-    keys::slot,
+    keys::{read_short, short, slot},
 };
 use crate::{
-    domain::{ids::SubjectKey, time::Timestamp},
+    domain::{record::key::RecordKey, time::Timestamp},
     ports::store::{StoreError, StoredEvent},
     store::bounds::{EVENTS_MAX, TRIM_STEP},
 };
@@ -28,14 +28,14 @@ impl Core {
         )
     }
 
-    /// How many events a shard keeps.
+    /// The most events that a shard keeps.
     pub(super) fn events_max(&self) -> u64 {
         EVENTS_MAX / u64::from(self.keys.shards())
     }
 
     pub(super) async fn append_event(
         &self,
-        key: &SubjectKey,
+        key: &RecordKey,
         event: &[u8],
     ) -> Result<(), StoreError> {
         let events = self.keys.events(self.keys.shard(key));
@@ -45,7 +45,7 @@ impl Core {
             .arg("~")
             .arg(self.events_max())
             .arg(self.event_id());
-        add.arg("k").arg(&key.0[..]).arg("e").arg(event);
+        add.arg("k").arg(short(&key.to_bytes())).arg("e").arg(event);
         go(
             &self.topology,
             Trip::once(slot(&events), Lane::Plain),
@@ -82,7 +82,7 @@ impl Core {
         Ok(rows.into_iter().filter_map(event).collect())
     }
 
-    /// Drops what was written before `end` in the shards of this process.
+    /// Deletes the events written before `end` in the shards of this process; returns how many.
     pub(super) async fn trim_own_events(&self, end: Timestamp) -> Result<u64, StoreError> {
         let mut dropped = 0;
         for shard in self.share.own().iter() {
@@ -95,7 +95,7 @@ impl Core {
         Ok(dropped)
     }
 
-    /// Drops whole pieces of the stream, at most so many events; or all of them exactly.
+    /// Deletes whole nodes of the stream, at most `step` events; or without `step` exactly all.
     async fn trim(
         &self,
         shard: u16,
@@ -117,7 +117,7 @@ impl Core {
     }
 }
 
-/// An event as it is stored. Whatever else somebody put there is none.
+/// An event as it is stored. Any other entry of the stream is ignored.
 fn event((id, fields): (String, Vec<Vec<u8>>)) -> Option<StoredEvent> {
     let (millis, number) = id.split_once('-')?;
     let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
@@ -125,7 +125,7 @@ fn event((id, fields): (String, Vec<Vec<u8>>)) -> Option<StoredEvent> {
     let (key, sealed) = (fields.next()?, fields.next()?);
     Some(StoredEvent {
         cursor: (millis << CURSOR_BITS) | number,
-        key: SubjectKey(key.try_into().ok()?),
+        key: read_short(&key)?,
         at: Timestamp::from_micros(millis * 1000),
         sealed,
     })

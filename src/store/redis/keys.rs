@@ -1,20 +1,20 @@
-//! The names of all keys. What comes from a person is in none of them: records and quotas are named by keyed hashes.
+//! The names of all keys. Nothing in them comes from a person: records and quotas are named by keyed hashes.
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::domain::ids::SubjectKey;
+use crate::domain::record::key::{RECORD_KEY_BYTES, RecordKey, RecordKind};
 
 /// Slots of a Redis Cluster.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// Quotas are spread over so many slots of their own.
+/// The number of slots that quotas are spread over.
 const QUOTA_TAGS: u16 = 64;
 
 /// Makes names below one prefix. `{...}` is the hash tag: names with equal tags lie in one slot of a cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
-    /// What the names of each shard begin with.
+    /// The beginning of the names of each shard.
     shards: Arc<[Box<[u8]>]>,
 }
 
@@ -32,8 +32,8 @@ impl Keys {
     }
 
     /// The shard of a record. Keys are keyed hashes, so any two bytes of them spread evenly.
-    pub(super) fn shard(&self, key: &SubjectKey) -> u16 {
-        u16::from_be_bytes([key.0[0], key.0[1]]) % self.shards()
+    pub(super) fn shard(&self, key: &RecordKey) -> u16 {
+        u16::from_be_bytes([key.hash[0], key.hash[1]]) % self.shards()
     }
 
     fn beginning(&self, shard: u16) -> Cow<'_, [u8]> {
@@ -47,27 +47,55 @@ impl Keys {
         [&self.beginning(shard), rest.as_bytes()].concat()
     }
 
-    fn of_record(&self, key: &SubjectKey, kind: &str) -> Vec<u8> {
-        [&self.beginning(self.shard(key)), kind.as_bytes(), &key.0].concat()
+    /// The sealed record.
+    pub(super) fn record(&self, key: &RecordKey) -> Vec<u8> {
+        let letter = [key.kind.letter(), b':'];
+        [&self.beginning(self.shard(key)), &letter[..], &key.hash].concat()
     }
 
-    /// The sealed record.
-    pub(super) fn record(&self, key: &SubjectKey) -> Vec<u8> {
-        self.of_record(key, "r:")
+    /// The record that a name belongs to.
+    pub(super) fn read_record(&self, name: &[u8]) -> Option<RecordKey> {
+        let (rest, hash) = name.split_last_chunk::<16>()?;
+        let [.., letter, b':'] = rest else {
+            return None;
+        };
+        let key = RecordKey {
+            kind: RecordKind::from_letter(*letter),
+            hash: *hash,
+        };
+        (self.record(&key) == name).then_some(key)
+    }
+
+    /// A pattern that the names of all records match, and few others.
+    pub(super) fn record_pattern(&self) -> Vec<u8> {
+        let mut pattern = Vec::new();
+        for byte in self.prefix.bytes() {
+            if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\') {
+                pattern.push(b'\\');
+            }
+            pattern.push(byte);
+        }
+        pattern.extend_from_slice(b"{s*}:?:*");
+        pattern
     }
 
     /// The channel that tells of changes of the record.
-    pub(super) fn news(&self, key: &SubjectKey) -> Vec<u8> {
-        self.of_record(key, "n:")
+    pub(super) fn news(&self, key: &RecordKey) -> Vec<u8> {
+        let beginning = self.beginning(self.shard(key));
+        [&beginning, &b"n:"[..], short(&key.to_bytes())].concat()
     }
 
     /// The record that a channel tells of.
-    pub(super) fn of_news(&self, channel: &[u8]) -> Option<SubjectKey> {
-        let key = SubjectKey(*channel.last_chunk()?);
-        (self.news(&key) == channel).then_some(key)
+    pub(super) fn of_news(&self, channel: &[u8]) -> Option<RecordKey> {
+        let lengths = [RECORD_KEY_BYTES, RECORD_KEY_BYTES - 1];
+        let mut keys = lengths.into_iter().filter_map(|length| {
+            let (_, key) = channel.split_at_checked(channel.len().checked_sub(length)?)?;
+            read_short(key)
+        });
+        keys.find(|key| self.news(key) == channel)
     }
 
-    /// When the records of a shard want attention.
+    /// When the records of a shard are due.
     pub(super) fn due(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "due")
     }
@@ -77,27 +105,27 @@ impl Keys {
         self.in_shard(shard, "events")
     }
 
-    /// Written by nobody who has something to say: what follows a commit on the way to the replicas.
+    /// A key without content: a write to it follows a commit to the replicas.
     pub(super) fn mark(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "mark")
     }
 
-    /// Shows that a shard still holds what was put there.
+    /// The sign that a shard still holds what was put there.
     pub(super) fn epoch(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "epoch")
     }
 
-    /// What the preflight tries its rights on.
+    /// The keys on which the preflight tries its rights.
     pub(super) fn probe(&self, shard: u16, kind: &str) -> Vec<u8> {
         self.in_shard(shard, &format!("probe:{kind}"))
     }
 
-    /// A quota's tag.
+    /// The tag of a quota's slot.
     pub(super) fn quota_tag(bucket: &[u8; 16]) -> u16 {
         u16::from(bucket[0]) % QUOTA_TAGS
     }
 
-    /// A quota.
+    /// The bucket of a quota.
     pub(super) fn quota(&self, bucket: &[u8; 16]) -> Vec<u8> {
         let mut name = format!("{}{{q{}}}:", self.prefix, Self::quota_tag(bucket)).into_bytes();
         name.extend_from_slice(bucket);
@@ -113,6 +141,25 @@ impl Keys {
     pub(super) fn shard_count(&self) -> Vec<u8> {
         format!("{}{{all}}:shards", self.prefix).into_bytes()
     }
+}
+
+/// How a key stands in the due index, in events and in channels: without the letter if it is a subject's, as version 0.1
+/// had no others.
+pub(super) fn short(key: &[u8; RECORD_KEY_BYTES]) -> &[u8] {
+    match RecordKind::from_letter(key[0]) {
+        RecordKind::Subject => &key[1..],
+        RecordKind::Side(_) | RecordKind::Unknown(_) => key,
+    }
+}
+
+/// Reads what [`short`] gives; anything else is no key.
+pub(super) fn read_short(bytes: &[u8]) -> Option<RecordKey> {
+    if let Ok(hash) = bytes.try_into() {
+        let kind = RecordKind::Subject;
+        return Some(RecordKey { kind, hash });
+    }
+    let key = RecordKey::from_bytes(bytes.try_into().ok()?);
+    (key.kind != RecordKind::Subject).then_some(key)
 }
 
 fn beginning(prefix: &str, shard: u16) -> Vec<u8> {
@@ -133,10 +180,16 @@ pub(super) fn slot(name: &[u8]) -> u16 {
 mod tests {
     use super::*;
 
+    fn key(letter: u8, byte: u8) -> RecordKey {
+        let mut bytes = [byte; RECORD_KEY_BYTES];
+        bytes[0] = letter;
+        RecordKey::from_bytes(&bytes)
+    }
+
     #[test]
     fn store_04_all_names_of_a_shard_lie_in_one_slot() {
         let keys = Keys::new("cs", 64);
-        let key = SubjectKey([b'}'; 16]);
+        let key = key(b'?', b'}');
         let shard = keys.shard(&key);
         let names = [
             keys.record(&key),
@@ -166,11 +219,53 @@ mod tests {
     }
 
     #[test]
-    fn news_find_their_record() {
+    fn names_and_news_find_their_record() {
         let keys = Keys::new("cs", 64);
-        let key = SubjectKey([7; 16]);
-        assert_eq!(keys.of_news(&keys.news(&key)), Some(key));
-        assert_eq!(keys.of_news(&keys.record(&key)), None);
+        // Byte 7 as a hash, and bytes that look like parts of names.
+        for letter in [b'r', b'b', b'd', b'?', b':'] {
+            for byte in [7, b':', b'n', b'r', b'{'] {
+                let key = key(letter, byte);
+                assert_eq!(keys.of_news(&keys.news(&key)), Some(key));
+                assert_eq!(keys.read_record(&keys.record(&key)), Some(key));
+                assert_eq!(keys.of_news(&keys.record(&key)), None);
+                assert_eq!(read_short(short(&key.to_bytes())), Some(key));
+            }
+        }
         assert_eq!(keys.of_news(b"short"), None);
+        assert_eq!(keys.read_record(b"short"), None);
+        assert_eq!(keys.read_record(&keys.due(3)), None);
+    }
+
+    #[test]
+    fn a_subject_is_named_as_in_version_0_1() {
+        let keys = Keys::new("cs", 64);
+        let subject = key(b'r', b'x');
+        let shard = 0x7878 % 64;
+        let name = |rest: &str| format!("cs:v1:{{s{shard}}}:{rest}").into_bytes();
+        assert_eq!(keys.record(&subject), name("r:xxxxxxxxxxxxxxxx"));
+        assert_eq!(keys.news(&subject), name("n:xxxxxxxxxxxxxxxx"));
+        assert_eq!(short(&subject.to_bytes()), [b'x'; 16]);
+        let side = key(b'b', b'x');
+        assert_eq!(keys.record(&side), name("b:xxxxxxxxxxxxxxxx"));
+        assert_eq!(keys.news(&side), name("n:bxxxxxxxxxxxxxxxx"));
+        assert_eq!(short(&side.to_bytes()), *b"bxxxxxxxxxxxxxxxx");
+    }
+
+    #[test]
+    fn what_has_the_length_of_no_kind_is_no_key() {
+        for length in [0, 1, 12, 15, 18, 32] {
+            assert_eq!(read_short(&vec![b'b'; length]), None, "{length}");
+        }
+        assert_eq!(
+            read_short(b"rxxxxxxxxxxxxxxxx"),
+            None,
+            "a subject has no letter"
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_no_pattern() {
+        let pattern = Keys::new("a*", 2).record_pattern();
+        assert_eq!(pattern, b"a\\*:v1:{s*}:?:*");
     }
 }

@@ -1,4 +1,4 @@
-//! News of changes: one channel per watched record, heard on one connection per server.
+//! News of changes: one channel per watched record, on one connection per server.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use super::{
     keys::slot,
 };
 use crate::{
-    domain::ids::SubjectKey,
+    domain::record::key::RecordKey,
     ports::store::{News, StoreError, url::Endpoint},
 };
 
@@ -46,30 +46,30 @@ impl Topic {
 /// All watched records, and the connections on which they are heard.
 #[derive(Default)]
 pub(super) struct Hub {
-    topics: Mutex<HashMap<SubjectKey, Topic>>,
+    topics: Mutex<HashMap<RecordKey, Topic>>,
     /// By server: where new topics are asked for.
-    ears: Mutex<HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>>,
+    ears: Mutex<HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, RecordKey)>>>,
 }
 
 impl Hub {
-    fn topics(&self) -> MutexGuard<'_, HashMap<SubjectKey, Topic>> {
+    fn topics(&self) -> MutexGuard<'_, HashMap<RecordKey, Topic>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ears(
         &self,
-    ) -> MutexGuard<'_, HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, SubjectKey)>>> {
+    ) -> MutexGuard<'_, HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, RecordKey)>>> {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, key: &SubjectKey) {
+    fn tell(&self, key: &RecordKey) {
         if let Some(topic) = self.topics().get(key) {
             topic.news.send_modify(|news| *news = news.wrapping_add(1));
         }
     }
 
     /// The server tells of it from now on. What was missed meanwhile is not known: its watchers look for themselves.
-    fn hear(&self, key: &SubjectKey) {
+    fn hear(&self, key: &RecordKey) {
         if let Some(topic) = self.topics().get_mut(key) {
             topic.heard.send_replace(true);
             if std::mem::take(&mut topic.missed) {
@@ -79,14 +79,14 @@ impl Hub {
     }
 
     /// The server does not tell of these any more.
-    fn deafen(&self, which: impl Fn(&SubjectKey) -> bool) {
+    fn deafen(&self, which: impl Fn(&RecordKey) -> bool) {
         for (_, topic) in self.topics().iter_mut().filter(|(key, _)| which(key)) {
             topic.missed |= topic.heard.send_replace(false);
         }
     }
 
     /// The records that a server should tell of and does not yet.
-    fn unheard(&self) -> Vec<SubjectKey> {
+    fn unheard(&self) -> Vec<RecordKey> {
         self.topics()
             .iter()
             .filter(|(_, topic)| !*topic.heard.borrow())
@@ -95,7 +95,7 @@ impl Hub {
     }
 
     /// Watches a record; is it the first watcher?
-    fn subscribe(&self, key: &SubjectKey) -> (News, watch::Receiver<bool>, bool) {
+    fn subscribe(&self, key: &RecordKey) -> (News, watch::Receiver<bool>, bool) {
         let mut topics = self.topics();
         let is_new = !topics.contains_key(key);
         let topic = topics.entry(*key).or_insert_with(Topic::new);
@@ -103,7 +103,7 @@ impl Hub {
     }
 
     /// The records that nobody watches any more, and no longer has.
-    fn drop_idle(&self) -> Vec<SubjectKey> {
+    fn drop_idle(&self) -> Vec<RecordKey> {
         let mut topics = self.topics();
         let is_idle =
             |topic: &Topic| topic.news.receiver_count() == 0 && topic.heard.receiver_count() == 0;
@@ -119,7 +119,7 @@ impl Hub {
 
 impl Core {
     /// Watches a record from now on: returns once the server has confirmed that it will tell.
-    pub(super) async fn watch_record(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    pub(super) async fn watch_record(&self, key: &RecordKey) -> Result<News, StoreError> {
         let (news, mut heard, is_new) = self.hub.subscribe(key);
         if is_new {
             self.ask("SSUBSCRIBE", key);
@@ -133,7 +133,7 @@ impl Core {
     }
 
     /// Asks on the connection to the record's server; without one it is asked as soon as there is.
-    fn ask(&self, what: &'static str, key: &SubjectKey) {
+    fn ask(&self, what: &'static str, key: &RecordKey) {
         let server = self
             .topology
             .node_of(slot(&self.keys.due(self.keys.shard(key))))
@@ -226,7 +226,7 @@ impl Core {
         }
     }
 
-    fn lies_at(&self, key: &SubjectKey, node: &Arc<Node>) -> bool {
+    fn lies_at(&self, key: &RecordKey, node: &Arc<Node>) -> bool {
         self.topology
             .node_of(slot(&self.keys.news(key)))
             .is_some_and(|other| Arc::ptr_eq(&other, node))

@@ -279,7 +279,7 @@ async fn net_13_a_panic_is_one_internal_error() {
                 (
                     Code::Internal,
                     "INTERNAL".to_owned(),
-                    "internal error".to_owned()
+                    "INTERNAL: internal error".to_owned()
                 )
             );
             panicked += 1;

@@ -198,7 +198,7 @@ async fn rf18_a_provider_that_is_killed_loses_no_message_and_comes_back_by_itsel
     for service in &fleet {
         let page = get(service.reach.admin, "/readyz").await;
         assert!(
-            page.contains("ready") && page.contains("degraded: sender_open: the sender \"a\""),
+            page.contains("ready") && page.contains("degraded: sender_open: sender \"a\""),
             "{page}"
         );
         assert!(

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     harness::http::get,
-    harness::{A_BIT, Harness, PATIENCE, Setup, login, recipient, reference},
+    harness::{A_BIT, Harness, PATIENCE, Setup, login, recipient, reference, sender_name},
 };
 
 type Answer = Result<Sent, SendError>;
@@ -322,7 +322,7 @@ async fn hook_05_a_receipt_of_either_is_taken() {
         let noted = service
             .reach
             .service
-            .receipt(name, token.as_str(), Receipt::Delivered)
+            .receipt(&sender_name(name), token.as_str(), Receipt::Delivered)
             .await
             .unwrap();
         assert_eq!(noted, Noted::Changed, "{name}");
@@ -352,7 +352,7 @@ async fn hook_05_both_are_found_by_their_own_names_for_the_message() {
             let noted = service
                 .reach
                 .service
-                .receipt_by_reference("a", &name, Receipt::Delivered)
+                .receipt_by_reference(&sender_name("a"), &name, Receipt::Delivered)
                 .await
                 .unwrap();
             if noted != Noted::Unknown {

@@ -18,7 +18,9 @@ use countersign::{
 };
 use tonic::Code;
 
-use crate::harness::{A_BIT, Harness, PATIENCE, Setup, login, on_redis, recipient, unique};
+use crate::harness::{
+    A_BIT, Harness, PATIENCE, Setup, login, on_redis, recipient, sender_name, unique,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -87,7 +89,7 @@ async fn say(service: &Harness, message: &Message, receipt: Receipt) {
     service
         .reach
         .service
-        .receipt("outbox", message.receipt.as_str(), receipt)
+        .receipt(&sender_name("outbox"), message.receipt.as_str(), receipt)
         .await
         .unwrap();
 }
@@ -415,7 +417,7 @@ async fn send_11_a_second_provider_gets_the_same_code_and_an_address_without_luc
     service
         .reach
         .service
-        .receipt("spare", mail.receipt.as_str(), undelivered())
+        .receipt(&sender_name("spare"), mail.receipt.as_str(), undelivered())
         .await
         .unwrap();
     let messages = pass_until(&service, 2, A_BIT).await;

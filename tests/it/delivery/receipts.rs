@@ -17,7 +17,7 @@ use countersign::{
 
 use crate::{
     harness::http::get,
-    harness::{Harness, Setup, login, recipient, reference},
+    harness::{Harness, Setup, login, recipient, reference, sender_name},
 };
 
 fn undelivered(reason: &str) -> Receipt {
@@ -46,7 +46,7 @@ async fn note(service: &Harness, message: &Message, receipt: Receipt) -> Noted {
     service
         .reach
         .service
-        .receipt("outbox", message.receipt.as_str(), receipt)
+        .receipt(&sender_name("outbox"), message.receipt.as_str(), receipt)
         .await
         .unwrap()
 }
@@ -183,14 +183,18 @@ async fn hook_05_a_token_that_is_not_ours_finds_nothing() {
         ("outbox", "approved"),
     ] {
         let noted = use_cases
-            .receipt(sender, token, Receipt::Delivered)
+            .receipt(&sender_name(sender), token, Receipt::Delivered)
             .await
             .unwrap();
         assert_eq!(noted, Noted::Unknown, "{sender} {token}");
     }
     assert_eq!(
         use_cases
-            .receipt_by_reference("outbox", &reference(&message), Receipt::Delivered)
+            .receipt_by_reference(
+                &sender_name("outbox"),
+                &reference(&message),
+                Receipt::Delivered
+            )
             .await
             .unwrap(),
         Noted::Unknown
@@ -210,14 +214,14 @@ async fn a_provider_that_brings_no_token_back_is_understood_by_its_own_name_for_
     let use_cases = service.reach.service.clone();
     assert_eq!(
         use_cases
-            .receipt_by_reference("spare", &name, Receipt::Delivered)
+            .receipt_by_reference(&sender_name("spare"), &name, Receipt::Delivered)
             .await
             .unwrap(),
         Noted::Unknown
     );
     assert_eq!(
         use_cases
-            .receipt_by_reference("outbox", &name, Receipt::Delivered)
+            .receipt_by_reference(&sender_name("outbox"), &name, Receipt::Delivered)
             .await
             .unwrap(),
         Noted::Changed
@@ -230,7 +234,7 @@ async fn a_provider_that_brings_no_token_back_is_understood_by_its_own_name_for_
     service.advance(901);
     assert_eq!(
         use_cases
-            .receipt_by_reference("outbox", &name, Receipt::Delivered)
+            .receipt_by_reference(&sender_name("outbox"), &name, Receipt::Delivered)
             .await
             .unwrap(),
         Noted::Unknown,
@@ -244,7 +248,7 @@ async fn receipts_over_a_senders_own_connection_are_drained() {
     service.recorder.name_messages();
     let (v, message) = sent(&service).await;
     let came = |about, receipt| ProviderReceipt {
-        sender: "outbox".to_owned(),
+        sender: sender_name("outbox"),
         about,
         receipt,
     };
@@ -308,7 +312,7 @@ async fn a_live_call_is_told_the_code_until_the_end_and_nobody_else_is() {
     let message = service.recorder.wait_for(1).await.remove(0);
     let (use_cases, token) = (service.reach.service.clone(), message.receipt.as_str());
     let spoken = use_cases
-        .spoken("outbox", token)
+        .spoken(&sender_name("outbox"), token)
         .await
         .unwrap()
         .expect("the call is live");
@@ -317,10 +321,16 @@ async fn a_live_call_is_told_the_code_until_the_end_and_nobody_else_is() {
         (true, &message.content.text),
         "what the call was made for"
     );
-    assert!(use_cases.spoken("spare", token).await.unwrap().is_none());
     assert!(
         use_cases
-            .spoken("outbox", &token[1..])
+            .spoken(&sender_name("spare"), token)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        use_cases
+            .spoken(&sender_name("outbox"), &token[1..])
             .await
             .unwrap()
             .is_none()
@@ -332,7 +342,7 @@ async fn a_live_call_is_told_the_code_until_the_end_and_nobody_else_is() {
         Verdict::Approved
     );
     let late = use_cases
-        .spoken("outbox", token)
+        .spoken(&sender_name("outbox"), token)
         .await
         .unwrap()
         .expect("the call is one of ours");

@@ -105,7 +105,7 @@ async fn token_of(service: &Harness, id: &str) -> String {
             .take_while(char::is_ascii_alphanumeric)
             .collect::<String>()
     };
-    let html = message.content.html.unwrap();
+    let html = message.content.html.clone().unwrap();
     let escaped = html.replace("&#x2f;", "/");
     assert_eq!(read(&message.content.text), read(&escaped));
     read(&escaped)
@@ -294,7 +294,10 @@ async fn a_link_is_in_mails_alone_and_the_caller_cannot_claim_a_press() {
     let plain = service.start(login("t")).await.unwrap();
     service.code_of(&plain.verification_id).await;
     let mail = service.recorder.all().pop().unwrap();
-    assert!(!mail.content.text.contains(PUBLIC) && !mail.content.html.unwrap().contains("href"));
+    assert!(
+        !mail.content.text.contains(PUBLIC)
+            && !mail.content.html.as_ref().unwrap().contains("href")
+    );
     let malformed = service
         .start(v1::StartVerificationRequest {
             browser_sha256: "abc".to_owned(),
@@ -364,5 +367,34 @@ async fn mail_07_a_decoy_looks_like_a_start_and_sends_nothing() {
     assert_eq!(
         (verdicts[0].verdict, verdicts[0].attempts_left),
         (verdicts[1].verdict, verdicts[1].attempts_left)
+    );
+}
+
+#[tokio::test]
+async fn seal_06_a_link_that_is_on_its_way_works_after_another_key_became_current() {
+    let setup = setup().durable();
+    let old = setup.start().await;
+    let v = old.start(with_browser("s")).await.unwrap();
+    let token = token_of(&old, &v.verification_id).await;
+    old.stop().await;
+
+    let keys = setup.dir.path().join("data/keys");
+    let entry = |kid: &str| {
+        format!(
+            "{{ kid = {kid:?}, file = {:?} }}",
+            keys.join(format!("{kid}.key")).display().to_string()
+        )
+    };
+    let setup = setup.file(&format!(
+        "[keys]\nring = [{}, {}]\n",
+        entry("new"),
+        entry("dev")
+    ));
+    let service = setup.start().await;
+    let page = Visitor::of(&service).press(&token, Some(BROWSER)).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        status(&service, &v.verification_id).await,
+        VerificationStatus::Approved
     );
 }

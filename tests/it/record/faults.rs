@@ -11,13 +11,18 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::{ids::SubjectKey, limit::quota::Dimension, time::Timestamp},
+    domain::{
+        ids::SenderName,
+        limit::quota::Dimension,
+        record::key::RecordKey,
+        time::{Generation, Timestamp},
+    },
     pb::v1::{self, Verdict, VerificationStatus},
     ports::{
         sender::SendError,
         store::{
-            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store,
-            StoreError, StoredEvent,
+            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
+            SealedEvent, Store, StoreError, StoredEvent, Token,
         },
     },
     store::embedded::memory::Memory,
@@ -50,7 +55,13 @@ enum Fault {
     QuotasHang,
     /// It tells once what is due, and so late that a verification has ended since.
     Dawdles,
+    /// It fails over as soon as something is committed, and is another generation from then on.
+    FailsOverNext,
+    FailedOver,
 }
+
+/// What it is after it failed over.
+const ANOTHER: Generation = Generation([0xfa; 16]);
 
 struct Flaky {
     inner: Memory,
@@ -93,9 +104,18 @@ impl Flaky {
 
 #[async_trait]
 impl Store for Flaky {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.gate().await?;
-        self.inner.load(key).await
+        let loaded = self.inner.load(key).await?;
+        let generation = if self.has(Fault::FailedOver) {
+            ANOTHER
+        } else {
+            loaded.generation
+        };
+        Ok(Loaded {
+            generation,
+            ..loaded
+        })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -106,13 +126,38 @@ impl Store for Flaky {
         if self.has(Fault::Full) {
             return Err(StoreError::Full);
         }
-        let committed = self.inner.commit(commit).await?;
+        let generation = self.inner.load(&commit.key).await?.generation;
+        let committed = self
+            .inner
+            .commit(Commit {
+                generation,
+                ..commit
+            })
+            .await?;
+        if self.has(Fault::FailsOverNext) {
+            self.set(Fault::FailedOver);
+        }
         if self.has(Fault::LosesReplies) {
             // From here on the connection is gone: the load that would tell finds nobody.
             self.set(Fault::Down);
             return Err(StoreError::Unavailable("reply lost".to_owned()));
         }
         Ok(committed)
+    }
+
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.gate().await?;
+        self.inner.postpone(key, expect, until).await
+    }
+
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        self.gate().await?;
+        self.inner.scan(from, limit).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
@@ -142,11 +187,11 @@ impl Store for Flaky {
         self.inner.give_back(returns).await
     }
 
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         self.inner.watch(key).await
     }
 
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         self.inner.append(key, event).await
     }
 
@@ -214,6 +259,64 @@ async fn store_16_a_store_that_is_down_gives_no_verdict_and_comes_back() {
         service.check(&v.verification_id, &code).await,
         Verdict::Approved
     );
+}
+
+#[tokio::test]
+async fn store_05_after_a_failover_a_leased_message_whose_code_is_dead_does_not_go_out() {
+    let (service, store) = start(Setup::default()).await;
+    store.set(Fault::FailsOverNext);
+    let v = service.start(login("s")).await.unwrap();
+    // The hands are done with it when they take another.
+    store.set(Fault::FailedOver);
+    let next = service.start(login("t")).await.unwrap();
+    service.code_of(&next.verification_id).await;
+    while service.get(&v.verification_id).await.unwrap().status() == VerificationStatus::Pending {
+        service.pass(Duration::from_secs(1)).await;
+    }
+    assert_eq!(
+        service.get(&v.verification_id).await.unwrap().status(),
+        VerificationStatus::Canceled
+    );
+    assert_eq!(
+        service.recorder.find_code(&v.verification_id),
+        None,
+        "no message with a dead code"
+    );
+}
+
+#[tokio::test]
+async fn store_05_after_a_failover_an_answered_call_is_told_no_dead_code() {
+    let (service, store) = start(Setup::default()).await;
+    let recipients = vec![recipient(v1::Channel::Voice, "+31612345678")];
+    let v = service
+        .start(v1::StartVerificationRequest {
+            recipients,
+            ..login("s")
+        })
+        .await
+        .unwrap();
+    let message = service.recorder.wait_for(1).await.remove(0);
+    service
+        .until(&v.verification_id, |v| {
+            v.deliveries[0].status() == v1::DeliveryStatus::Sent
+        })
+        .await;
+    let spoken = async || {
+        service
+            .reach
+            .service
+            .spoken(
+                &SenderName::parse("outbox").unwrap(),
+                message.receipt.as_str(),
+            )
+            .await
+            .unwrap()
+            .unwrap()
+            .is_code
+    };
+    assert!(spoken().await);
+    store.set(Fault::FailedOver);
+    assert!(!spoken().await);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use countersign::pb::v1::{self, Verdict, verification_service_client::VerificationServiceClient};
-use tonic::{Code, transport::Channel};
+use tonic::{Code, Request, transport::Channel};
 
 use crate::{
     harness::http::get,
@@ -176,7 +176,7 @@ async fn net_06_running_out_of_files_is_survived() {
     }
     let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
     let seen = async {
-        while !log().contains("could not be accepted") {
+        while !log().contains("connection not accepted") {
             tokio::task::yield_now().await;
         }
     };
@@ -369,26 +369,32 @@ async fn conf_02_production_has_nothing_of_development() {
         .connect()
         .await
         .unwrap();
-    // NET-07: neither reflection nor health on the callers' listener.
+    // NET-07: neither reflection nor health on the callers' listener, whoever asks.
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
-    let status = health
-        .check(tonic_health::pb::HealthCheckRequest::default())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
     let mut reflection =
         tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(
             channel.clone(),
         );
-    let ask = tokio_stream::iter([tonic_reflection::pb::v1::ServerReflectionRequest::default()]);
-    assert_eq!(
-        reflection
-            .server_reflection_info(ask)
-            .await
-            .unwrap_err()
-            .code(),
-        Code::Unimplemented
-    );
+    let check = tonic_health::pb::HealthCheckRequest::default();
+    let ask = tonic_reflection::pb::v1::ServerReflectionRequest::default();
+    for (key, code) in [
+        (None, Code::Unauthenticated),
+        (Some("a-real-key"), Code::PermissionDenied),
+    ] {
+        let mut requests = (
+            Request::new(check.clone()),
+            Request::new(tokio_stream::iter([ask.clone()])),
+        );
+        if let Some(key) = key {
+            requests = (
+                with_key(key, check.clone()),
+                with_key(key, tokio_stream::iter([ask.clone()])),
+            );
+        }
+        let checked = health.check(requests.0).await.unwrap_err();
+        let listed = reflection.server_reflection_info(requests.1).await;
+        assert_eq!((checked.code(), listed.unwrap_err().code()), (code, code));
+    }
     let started = VerificationServiceClient::new(channel)
         .start_verification(with_key("a-real-key", login("s")))
         .await;

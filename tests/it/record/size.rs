@@ -140,12 +140,12 @@ impl Filler {
             delivery: command.delivery,
             token: lease.token,
         };
-        let Next::Write(started, _) = start(None, command, &cx).next else {
+        let Next::Write(started, _) = start(None, &command, &cx).next else {
             unreachable!("a start writes")
         };
         let sent = Report {
             work,
-            sender: "mail".to_owned(),
+            sender: Some(crate::harness::sender_name("mail")),
             outcome: HandOver::Taken { reference: None },
         };
         let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else {
@@ -158,6 +158,8 @@ impl Filler {
         let binding = [("amount", "EUR 1250.00"), ("payee", "NL91ABNA0417164300")];
         let binding = binding.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Start {
+            network: None,
+            quota_keys: Vec::new(),
             tenant: TenantId::parse("bank").unwrap(),
             caller: CallerName::parse("payments").unwrap(),
             subject: subject(n),
@@ -221,7 +223,7 @@ impl Filler {
                 keep_until: record.keep_until(&self.rules),
             };
             let commit = Commit {
-                key,
+                key: key.into(),
                 expect: None,
                 generation,
                 write,
@@ -246,7 +248,12 @@ fn used(server: &RedisServer) -> usize {
 async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
     let server = RedisServer::start(&Options::default());
     let filler = Arc::new(Filler::on(&server).await);
-    let generation = filler.store.load(&filler.key(0)).await.unwrap().generation;
+    let generation = filler
+        .store
+        .load(&filler.key(0).into())
+        .await
+        .unwrap()
+        .generation;
     let before = used(&server);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..TASKS {
@@ -280,7 +287,7 @@ async fn a_live_verification_takes_at_most_1229_bytes_of_redis() {
         usize::try_from(index).unwrap() / VERIFICATIONS
     );
 
-    let blob = filler.store.load(&key).await.unwrap().blob.unwrap();
+    let blob = filler.store.load(&key.into()).await.unwrap().blob.unwrap();
     let v = filler
         .vault
         .open(&key, &blob)

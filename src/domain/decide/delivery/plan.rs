@@ -2,7 +2,7 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    decide::{Context, Outgoing, Tick},
+    decide::{Context, Occasion, Outgoing, Tick},
     delivery::{Delivery, DeliveryStatus, plan::NextStep},
     recipient::Channel,
     record::subject::SubjectRecord,
@@ -31,7 +31,7 @@ pub(super) fn take_step(
     let (index, recipient) = pending.recipient_on(step.channel)?;
     let at = cx.now.stamp();
     let delivery = Delivery::queued(command.delivery, index, recipient, at);
-    let mut outgoing = Outgoing::again(verification, pending, recipient);
+    let mut outgoing = Outgoing::again(verification, pending, recipient, Occasion::Plan);
     let refused = refusal(record, verification, &outgoing, cx);
     let what = match refused {
         Some(reason) => What::SendFailed {

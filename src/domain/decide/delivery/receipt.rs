@@ -5,7 +5,7 @@ use crate::domain::{
     audit::event::Event,
     decide::{Context, Decision, Durability, Next},
     delivery::receipt::{NO_REASON, Receipt, reason_word},
-    ids::DeliveryId,
+    ids::{DeliveryId, SenderName},
     record::subject::SubjectRecord,
     verification::Verification,
 };
@@ -16,7 +16,7 @@ pub struct NoteReceipt {
     /// Of which delivery of the record.
     pub delivery: DeliveryId,
     /// The sender of the settings that it came to.
-    pub sender: String,
+    pub sender: SenderName,
     /// What is said.
     pub receipt: Receipt,
 }
@@ -54,7 +54,7 @@ pub fn receipt(
     else {
         return Decision::same(Ok(Noted::Unchanged));
     };
-    let events = event_of(&delivery, &command.sender)
+    let events = event_of(&delivery, Some(&command.sender))
         .map(|what| Event::of(verification, at, what))
         .into_iter()
         .collect();

@@ -5,6 +5,7 @@ use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Decision, Durability, Next},
     delivery::{Delivery, DeliveryStatus, HandOver},
+    ids::SenderName,
     record::subject::SubjectRecord,
     verification::Verification,
 };
@@ -14,8 +15,8 @@ use crate::domain::{
 pub struct Report {
     /// What was to be handed over.
     pub work: Work,
-    /// The sender of the settings.
-    pub sender: String,
+    /// The sender that was asked; `None` if nobody was.
+    pub sender: Option<SenderName>,
     /// How it ended.
     pub outcome: HandOver,
 }
@@ -40,7 +41,7 @@ pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>)
                 place,
                 delivery.report(
                     &command.work.token,
-                    &command.sender,
+                    command.sender.as_ref(),
                     command.outcome.clone(),
                     at,
                 )?,
@@ -50,7 +51,7 @@ pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>)
             let delivery = after_the_end(&verification, delivery, cx);
             // What a receipt told before is not told again.
             let is_news = delivery.status != verification.deliveries[place].status;
-            let what = event_of(&delivery, &command.sender).filter(|_| is_news);
+            let what = event_of(&delivery, command.sender.as_ref()).filter(|_| is_news);
             events.extend(what.map(|what| Event::of(&verification, at, what)));
             verification.deliveries[place] = delivery;
             changed = true;
@@ -80,22 +81,23 @@ fn after_the_end(verification: &Verification, delivery: Delivery, cx: &Context<'
     }
 }
 
-/// What is written down of a delivery that has a new status.
-pub(super) fn event_of(delivery: &Delivery, sender: &str) -> Option<What> {
+/// The event of a delivery that has a new status; `None` if it waits for its next hand-over.
+pub(super) fn event_of(delivery: &Delivery, sender: Option<&SenderName>) -> Option<What> {
     let channel = delivery.channel;
+    let by = || sender.cloned();
     match &delivery.status {
         DeliveryStatus::Delivered => Some(What::Delivered {
             channel,
-            sender: sender.to_owned(),
+            sender: by()?,
         }),
         DeliveryStatus::Undelivered { reason } => Some(What::Undelivered {
             channel,
-            sender: sender.to_owned(),
+            sender: by()?,
             reason: reason.clone(),
         }),
         DeliveryStatus::Sent => Some(What::Sent {
             channel,
-            sender: sender.to_owned(),
+            sender: by()?,
         }),
         DeliveryStatus::Failed { reason } => Some(What::SendFailed {
             channel,

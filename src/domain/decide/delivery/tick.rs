@@ -120,7 +120,7 @@ fn lease_due(
                     });
                 }
                 DeliveryStatus::Failed { reason } => {
-                    gave_up.push((delivery.channel, reason.clone()))
+                    gave_up.push((delivery.channel, reason.clone()));
                 }
                 DeliveryStatus::Queued { .. }
                 | DeliveryStatus::Sent

@@ -14,6 +14,12 @@ use crate::domain::{
     },
 };
 
+/// What is refused once the failure limit of the settings is reached.
+fn disabled(world: &World) -> Refusal {
+    let limit = world.rules.failure_limit;
+    Refusal::MethodDisabled { limit }
+}
+
 #[test]
 fn guess_01_after_five_wrong_guesses_the_right_one_is_not_approved() {
     let mut world = World::new();
@@ -76,7 +82,7 @@ fn guess_05_failures_add_up_over_verifications_until_codes_are_disabled_for_good
     world.pass(30 * DAY);
     world.sweep();
     let command = world.a_start();
-    assert_eq!(world.start(command).unwrap_err(), Refusal::MethodDisabled);
+    assert_eq!(world.start(command).unwrap_err(), disabled(&world));
 }
 
 #[test]
@@ -86,9 +92,9 @@ fn guess_05_a_disabled_subject_guesses_no_more_on_what_is_still_live() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     world.miss(id).unwrap();
-    assert_eq!(world.check(id, &code), Err(Refusal::MethodDisabled));
+    assert_eq!(world.check(id, &code), Err(disabled(&world)));
     world.pass(MINUTE);
-    assert_eq!(world.resend(id, None).unwrap_err(), Refusal::MethodDisabled);
+    assert_eq!(world.resend(id, None).unwrap_err(), disabled(&world));
 }
 
 #[test]
@@ -237,7 +243,7 @@ fn guess_12_a_stranger_cannot_lock_the_customer_out() {
     };
     assert_eq!(
         world.start(command).unwrap_err(),
-        Refusal::MethodDisabled,
+        disabled(&world),
         "it clears only its own count"
     );
 }

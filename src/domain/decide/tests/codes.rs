@@ -67,17 +67,21 @@ fn a_resend_waits_for_its_cool_down_and_its_channel_must_be_permitted() {
     assert_eq!(
         world.resend(id, None).unwrap_err(),
         Refusal::ResendTooEarly {
+            cooldown: 30 * SECOND,
             retry_after: SECOND
         }
     );
     world.pass(SECOND);
+    let not_permitted = Refusal::ChannelNotPermitted {
+        permitted: vec![Channel::Email],
+    };
     assert_eq!(
         world.resend(id, Some(Channel::Whatsapp)).unwrap_err(),
-        Refusal::ChannelNotPermitted
+        not_permitted
     );
     assert_eq!(
         world.resend(id, Some(Channel::Sms)).unwrap_err(),
-        Refusal::ChannelNotPermitted,
+        not_permitted,
         "no such recipient"
     );
     assert!(world.resend(id, None).is_ok());
@@ -306,6 +310,8 @@ fn code_09_other_contacts_and_actions_live_beside_each_other_up_to_three() {
     assert_eq!(
         world.start(fourth.clone()).unwrap_err(),
         Refusal::TooManyLive {
+            origin: Origin::Vouched,
+            limit: 3,
             retry_after: 4 * MINUTE
         }
     );
@@ -420,7 +426,11 @@ fn an_answer_where_none_may_be_given_takes_no_attempt() {
     };
     let id = world.start(command).unwrap().verification.id;
     let code = world.code(id);
-    assert_eq!(world.check(id, &code), Err(Refusal::EntryModeNotPermitted));
+    let permitted = vec![EntryMode::App];
+    assert_eq!(
+        world.check(id, &code),
+        Err(Refusal::EntryModeNotPermitted { permitted })
+    );
     assert_eq!(world.find(id).answers, []);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    fixtures::{LEASE, MINUTE, SECOND},
+    fixtures::{LEASE, MINUTE, SECOND, sender_name},
     world::World,
 };
 use crate::domain::{
@@ -211,7 +211,7 @@ fn a_report_without_its_record_does_nothing() {
     };
     let command = Report {
         work,
-        sender: "mail".to_owned(),
+        sender: Some(sender_name("mail")),
         outcome: HandOver::Taken { reference: None },
     };
     let decision = report(None, &command, &world.cx());

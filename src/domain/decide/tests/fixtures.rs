@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 use crate::domain::{
     code::{CodeLength, guess::Separators},
     crypto::keyring::{Keyring, tests::ring},
-    ids::{ActionName, CallerName, Reference, SubjectId, TenantId},
+    ids::{ActionName, CallerName, Reference, SenderName, SubjectId, TenantId},
     recipient::{Channel, Recipient},
     refusal::Refusal,
     verification::{
@@ -35,6 +35,10 @@ pub(super) static ACTION: LazyLock<ActionName> =
 
 pub(super) fn binding(amount: &str) -> Binding {
     Binding::parse(BTreeMap::from([("amount".to_owned(), amount.to_owned())])).unwrap()
+}
+
+pub(super) fn sender_name(text: &str) -> SenderName {
+    SenderName::parse(text).unwrap()
 }
 
 pub(super) fn action(name: &str) -> ActionName {
@@ -77,9 +81,9 @@ pub(super) fn wrong(code: &str) -> String {
 pub(super) fn wait(refusal: &Refusal) -> Duration {
     match refusal {
         Refusal::AttemptTooEarly { retry_after }
-        | Refusal::ResendTooEarly { retry_after }
-        | Refusal::SendsExhausted { retry_after }
-        | Refusal::TooManyLive { retry_after }
+        | Refusal::ResendTooEarly { retry_after, .. }
+        | Refusal::SendsExhausted { retry_after, .. }
+        | Refusal::TooManyLive { retry_after, .. }
         | Refusal::TooManyRecent { retry_after } => *retry_after,
         other => panic!("no wait in {other:?}"),
     }

@@ -17,7 +17,7 @@ use crate::domain::{
     },
 };
 
-fn of_start(world: &mut World, command: Start) -> Option<Outgoing> {
+fn of_start(world: &mut World, command: &Start) -> Option<Outgoing> {
     let decision = start(world.record.clone(), command, &world.cx());
     let outgoing = decision.outgoing.clone();
     let _ = world.commit(decision);
@@ -54,16 +54,16 @@ fn sms(number: &str) -> Recipient {
 fn a_start_says_whom_it_would_reach_and_its_repeat_nothing() {
     let mut world = World::new();
     let command = world.a_start();
-    let first = of_start(&mut world, command.clone()).unwrap();
+    let first = of_start(&mut world, &command).unwrap();
     assert_eq!((&first.subject, &first.recipient), (&*SUBJECT, &*MAIL));
     assert!(first.new_subject && first.new_recipient);
     assert_eq!(
-        of_start(&mut world, command),
+        of_start(&mut world, &command),
         None,
         "a repeat sends nothing"
     );
     let again = world.a_start();
-    let second = of_start(&mut world, again).unwrap();
+    let second = of_start(&mut world, &again).unwrap();
     assert!(!second.new_subject && !second.new_recipient);
 }
 
@@ -79,10 +79,10 @@ fn what_is_refused_would_send_nothing() {
         }
     };
     let first = contact(&mut world, "one");
-    assert!(of_start(&mut world, first).is_some());
+    assert!(of_start(&mut world, &first).is_some());
     let second = contact(&mut world, "two");
     assert_eq!(
-        of_start(&mut world, second),
+        of_start(&mut world, &second),
         None,
         "one live anonymous verification is the most"
     );
@@ -125,13 +125,13 @@ fn a_recipient_is_known_for_a_day_and_is_then_forgotten() {
             recipients,
             ..world.a_start()
         };
-        assert!(of_start(&mut world, command).unwrap().new_recipient);
+        assert!(of_start(&mut world, &command).unwrap().new_recipient);
         world.pass(super::fixtures::HOUR);
     }
     assert_eq!(reached(&world), KNOWN_MAX);
     world.pass(DAY);
     let command = world.a_start();
-    assert!(of_start(&mut world, command).unwrap().new_recipient);
+    assert!(of_start(&mut world, &command).unwrap().new_recipient);
     assert_eq!(reached(&world), 1, "the others are forgotten");
     world.sweep();
     assert!(world.record.is_none(), "nothing of it stays");

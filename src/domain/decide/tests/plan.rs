@@ -438,7 +438,7 @@ fn where_codes_are_disabled_no_step_is_sent() {
 fn a_step_says_whom_it_would_reach() {
     let mut world = World::new();
     let command = a_start(&mut world);
-    let decision = start(None, command, &world.cx());
+    let decision = start(None, &command, &world.cx());
     let first = decision.outgoing.clone().unwrap();
     world.commit(decision).unwrap();
     bring(&mut world);

@@ -8,7 +8,7 @@ use crate::domain::{
     audit::event::What,
     decide::{CancelReason, Noted, Verdict, Work},
     delivery::{DeliveryStatus, HandOver, receipt::Receipt},
-    ids::{DeliveryId, ProviderReference, VerificationId},
+    ids::{DeliveryId, ProviderReference, SenderName, VerificationId},
     verification::{Outcome, Status, rules::Origin},
 };
 
@@ -52,7 +52,7 @@ fn hook_05_a_receipt_changes_a_delivery_and_never_a_verdict() {
         "the guesses, the code and the phase are as they were"
     );
     assert!(
-        matches!(&world.events.last().unwrap().what, What::Delivered { sender, .. } if sender == "mail")
+        matches!(&world.events.last().unwrap().what, What::Delivered { sender, .. } if sender.as_str() == "mail")
     );
     let code = world.code(id);
     assert_eq!(world.check(id, &code), Ok(Verdict::Approved));
@@ -117,7 +117,7 @@ fn a_receipt_before_our_own_report_counts_and_the_report_adds_the_reference() {
             (
                 &delivery.status,
                 &delivery.reference,
-                delivery.sender.as_deref()
+                delivery.sender.as_ref().map(SenderName::as_str)
             ),
             (&expected, &reference, Some("mail"))
         );

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::fixtures::{
-    ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, wait, wrong,
+    ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, sender_name,
+    wait, wrong,
 };
 use crate::domain::{
     audit::event::{Event, What},
     code::guess::Guess,
+    crypto::keyring::Keyring,
     decide::{
         Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt,
         Noted, RefusedMessage, Report, Resend, Standing, Start, Target, Tick, Verdict, Work,
@@ -29,6 +31,9 @@ use crate::domain::{
 
 pub(super) struct World {
     pub(super) at: Timestamp,
+    /// So far the store's clock is ahead.
+    pub(super) store_ahead: Duration,
+    pub(super) keyring: &'static Keyring,
     pub(super) generation: Generation,
     pub(super) forgot_at: Option<Timestamp>,
     pub(super) rules: SubjectRules,
@@ -47,6 +52,8 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             at: Timestamp::from_micros(1_700_000_000_000_000),
+            store_ahead: Duration::ZERO,
+            keyring: &KEYRING,
             generation: Generation([1; 16]),
             forgot_at: None,
             rules: SubjectRules {
@@ -63,12 +70,20 @@ impl World {
         }
     }
 
+    /// With other keys.
+    pub(super) fn under(keyring: &'static Keyring) -> Self {
+        Self {
+            keyring,
+            ..Self::new()
+        }
+    }
+
     pub(super) fn cx(&self) -> Context<'_> {
         Context {
             now: self.now(),
             generation: self.generation,
             forgot_at: self.forgot_at,
-            keyring: &KEYRING,
+            keyring: self.keyring,
             rules: &self.rules,
             refused: None,
             tests: &self.tests,
@@ -76,7 +91,7 @@ impl World {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now::new(self.at, self.at)
+        Now::new(self.at, self.at.plus(self.store_ahead))
     }
 
     pub(super) fn pass(&mut self, span: Duration) {
@@ -124,6 +139,8 @@ impl World {
             limits: limits(),
             browser: None,
             decoy: false,
+            network: None,
+            quota_keys: Vec::new(),
             request: RequestMark {
                 id: self.fresh(),
                 body: [0; 16],
@@ -139,8 +156,12 @@ impl World {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a story makes a start to start it"
+    )]
     pub(super) fn start(&mut self, command: Start) -> Result<Standing, Refusal> {
-        let decision = start(self.record.clone(), command, &self.cx());
+        let decision = start(self.record.clone(), &command, &self.cx());
         self.commit(decision)
     }
 
@@ -170,7 +191,7 @@ impl World {
 
     pub(super) fn code(&self, id: VerificationId) -> String {
         self.find(id)
-            .code(&KEYRING, &self.tests)
+            .code(self.keyring, &self.tests)
             .expect("it is pending")
             .expose()
             .to_owned()
@@ -217,7 +238,7 @@ impl World {
             };
             let id = match self.start(command) {
                 Ok(standing) => standing.verification.id,
-                Err(Refusal::MethodDisabled) => return misses,
+                Err(Refusal::MethodDisabled { .. }) => return misses,
                 Err(refusal) => {
                     self.pass(wait(&refusal));
                     continue;
@@ -236,7 +257,7 @@ impl World {
             match self.check(id, &wrong) {
                 Ok(Verdict::Wrong { .. }) => misses += 1,
                 Ok(Verdict::AttemptsExhausted) => return misses + 1,
-                Ok(Verdict::Expired) | Err(Refusal::MethodDisabled) => return misses,
+                Ok(Verdict::Expired) | Err(Refusal::MethodDisabled { .. }) => return misses,
                 Ok(verdict) => panic!("{verdict:?}"),
                 Err(refusal) => self.pass(wait(&refusal)),
             }
@@ -320,7 +341,7 @@ impl World {
     pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
         let command = NoteReceipt {
             delivery,
-            sender: sender.to_owned(),
+            sender: sender_name(sender),
             receipt: said,
         };
         let decision = receipt(self.record.clone(), &command, &self.cx());
@@ -334,7 +355,7 @@ impl World {
     pub(super) fn report_by(&mut self, sender: &str, work: Work, outcome: HandOver) {
         let command = Report {
             work,
-            sender: sender.to_owned(),
+            sender: Some(sender_name(sender)),
             outcome,
         };
         let decision = report(self.record.clone(), &command, &self.cx());

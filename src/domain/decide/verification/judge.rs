@@ -139,7 +139,8 @@ fn weigh(
         .entry_modes
         .contains(&command.given.entry_mode())
     {
-        return Err(Refusal::EntryModeNotPermitted);
+        let permitted = pending.limits.entry_modes.clone();
+        return Err(Refusal::EntryModeNotPermitted { permitted });
     }
     if let Given::Code { guess, .. } = &command.given {
         let fitting = guess.fits(pending.limits.code_length.get(), pending.limits.separators);
@@ -150,7 +151,8 @@ fn weigh(
         .failures
         .disabled(verification.origin, cx.rules.failure_limit)
     {
-        return Err(Refusal::MethodDisabled);
+        let limit = cx.rules.failure_limit;
+        return Err(Refusal::MethodDisabled { limit });
     }
     // A verification whose key left the ring cannot be judged any more.
     let is_right = command
@@ -204,7 +206,7 @@ fn count(
             &found.record.verifications[found.place],
             at,
             what,
-        ))
+        ));
     };
     tell(What::Checked {
         judgement: answer.judgement,

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    decide::{Context, Decision, Durability, Found, Outgoing, Standing, Target, find},
+    decide::{Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target, find},
     delivery::{Delivery, Lease},
     ids::DeliveryId,
     recipient::Channel,
@@ -71,29 +71,31 @@ fn next_delivery(
         .failures
         .disabled(verification.origin, cx.rules.failure_limit)
     {
-        return Err(Refusal::MethodDisabled);
+        let limit = cx.rules.failure_limit;
+        return Err(Refusal::MethodDisabled { limit });
     }
     if verification.sends_left(pending) == 0 {
         return Err(Refusal::SendsExhausted {
+            sends: pending.limits.sends,
             retry_after: cx.now.until(verification.expires_at),
         });
     }
     if !cx.now.has_reached(pending.next_resend_at) {
         return Err(Refusal::ResendTooEarly {
+            cooldown: pending.limits.resend_cooldown,
             retry_after: cx.now.until(pending.next_resend_at),
         });
     }
     let last = verification
         .latest_delivery()
         .map(|delivery| delivery.channel);
-    let channel = command
-        .channel
-        .or(last)
-        .ok_or(Refusal::ChannelNotPermitted)?;
-    let (index, recipient) = pending
-        .recipient_on(channel)
-        .ok_or(Refusal::ChannelNotPermitted)?;
-    let outgoing = Outgoing::again(verification, pending, recipient);
+    let channel = command.channel.or(last);
+    let (index, recipient) = channel
+        .and_then(|channel| pending.recipient_on(channel))
+        .ok_or_else(|| Refusal::ChannelNotPermitted {
+            permitted: pending.reachable(),
+        })?;
+    let outgoing = Outgoing::again(verification, pending, recipient, Occasion::Resend);
     Ok((
         Delivery::queued(command.delivery, index, recipient, cx.now.stamp()),
         outgoing,

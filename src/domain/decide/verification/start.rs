@@ -3,12 +3,19 @@
 use crate::domain::{
     audit::event::{Event, What},
     code::link::BrowserMark,
-    decide::{Context, Decision, Durability, Next, Outgoing, Standing},
-    delivery::{Delivery, Lease, plan::resolve},
-    ids::{ActionName, CallerName, DeliveryId, Locale, SubjectId, TenantId, VerificationId},
+    decide::{Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Standing},
+    delivery::{
+        Delivery, Lease,
+        plan::{Step, resolve},
+    },
+    ids::{
+        ActionName, CallerName, DeliveryId, Locale, Reference, SubjectId, TenantId, VerificationId,
+    },
+    limit::quota::Network,
     recipient::{Channel, Recipient, rules::Unfit},
     record::subject::SubjectRecord,
     refusal::Refusal,
+    time::Timestamp,
     verification::{
         CancelCause, Contact, Outcome, Pending, Phase, RequestMark, Verification,
         binding::Binding,
@@ -19,15 +26,15 @@ use crate::domain::{
 /// Start a verification.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// Whose customer.
+    /// The tenant of the customer.
     pub tenant: TenantId,
-    /// Who asks.
+    /// The caller that asks.
     pub caller: CallerName,
-    /// Which customer.
+    /// The customer.
     pub subject: SubjectId,
-    /// What for.
+    /// The action to be approved.
     pub action: ActionName,
-    /// Could anybody have asked?
+    /// Whether anybody could have asked.
     pub origin: Origin,
     /// The contact that asks.
     pub contact: Option<Contact>,
@@ -36,19 +43,23 @@ pub struct Start {
     /// Where the customer can be reached, best first. Only who may get a message is here: whatever comes later, resends
     /// included, reaches nobody else.
     pub recipients: Vec<Recipient>,
-    /// The roads to those who may not, and why.
+    /// The channels of those who may not, and why.
     pub passed_over: Vec<(Channel, Unfit)>,
-    /// What the customer prefers.
+    /// The channel that the customer prefers.
     pub preferred: Option<Channel>,
-    /// What is approved.
+    /// The details that are approved.
     pub binding: Binding,
     /// The resolved rules, with the plan of the action.
     pub limits: Limits,
-    /// The browser that asked.
+    /// The browser that asked, for a link that works there alone.
     pub browser: Option<BrowserMark>,
-    /// Is there nobody behind it?
+    /// Decoy: nothing is sent, no answer is accepted, and callers cannot tell.
     pub decoy: bool,
-    /// Recognises a repeat.
+    /// The network of the customer's address.
+    pub network: Option<Network>,
+    /// The caller's own keys to limit by.
+    pub quota_keys: Vec<Reference>,
+    /// Recognises a repeated request.
     pub request: RequestMark,
     /// The new verification's id, of fresh random bits.
     pub id: VerificationId,
@@ -66,7 +77,7 @@ pub struct Start {
 #[must_use]
 pub fn start(
     record: Option<SubjectRecord>,
-    command: Start,
+    command: &Start,
     cx: &Context<'_>,
 ) -> Decision<Standing> {
     let mut events = Vec::new();
@@ -76,15 +87,10 @@ pub fn start(
     let durability = Durability::of_penalty(record.generation != cx.generation);
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
     // The repeat check comes before every other one: the first answer stands.
-    if let Some((verification, body)) = record.find_request(&command.request.id) {
-        let repeat = *body == command.request.body;
-        return Decision::same(if repeat {
-            Ok(record.standing(verification))
-        } else {
-            Err(Refusal::RequestIdReused)
-        });
+    if let Some(first) = command.repeats(&record) {
+        return Decision::same(first);
     }
-    let command = command.with_plan();
+    let plan = command.plan();
     let mut by_caller = Vec::new();
     let record = record
         .close_where(at, &mut events, |v| {
@@ -96,39 +102,19 @@ pub fn start(
                 .then_some(Outcome::Canceled(CancelCause::Superseded))
         })
         .forget(cx.now, cx.rules);
-    let recipient = match admit(&record, &command, cx) {
-        Ok(recipient) => recipient,
+    let admitted = admit(&record, command, &plan, cx)
+        .and_then(|recipient| Ok((recipient, make_room(record, command, cx)?)));
+    let (recipient, mut record) = match admitted {
+        Ok(admitted) => admitted,
         Err(refusal) => return Decision::refuse(refusal),
     };
-    let mut record = match record.make_room(command.origin, cx.now) {
-        Ok(record) => record,
-        Err(free) => {
-            return Decision::refuse(Refusal::TooManyRecent {
-                retry_after: cx.now.until(free),
-            });
-        }
-    };
     let outgoing = Outgoing {
-        tenant: command.tenant.clone(),
-        caller: command.caller.clone(),
-        action: command.action.clone(),
-        subject: command.subject.clone(),
-        recipient: command.recipients[recipient].clone(),
         new_subject,
         new_recipient: record.meet(&command.recipients[recipient], cx),
+        ..command.outgoing(recipient)
     };
-    let passed_over = command.passed_over.clone();
-    let verification = command.into_verification(recipient, cx);
-    let channel = verification.deliveries[0].channel;
-    let passed_over = passed_over
-        .into_iter()
-        .map(|(channel, why)| What::PassedOver { channel, why });
-    by_caller.extend(
-        [What::Started { channel }]
-            .into_iter()
-            .chain(passed_over)
-            .map(|what| Event::of(&verification, at, what)),
-    );
+    let verification = command.verification(recipient, plan, cx);
+    by_caller.extend(command.events(&verification, at));
     events.extend(
         by_caller
             .into_iter()
@@ -144,13 +130,31 @@ pub fn start(
     }
 }
 
+fn make_room(
+    record: SubjectRecord,
+    command: &Start,
+    cx: &Context<'_>,
+) -> Result<SubjectRecord, Refusal> {
+    record
+        .make_room(command.origin, cx.now)
+        .map_err(|free| Refusal::TooManyRecent {
+            retry_after: cx.now.until(free),
+        })
+}
+
 /// Says which recipient gets the message, or why none does.
-fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<usize, Refusal> {
+fn admit(
+    record: &SubjectRecord,
+    command: &Start,
+    plan: &[Step],
+    cx: &Context<'_>,
+) -> Result<usize, Refusal> {
     if record
         .failures
         .disabled(command.origin, cx.rules.failure_limit)
     {
-        return Err(Refusal::MethodDisabled);
+        let limit = cx.rules.failure_limit;
+        return Err(Refusal::MethodDisabled { limit });
     }
     let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
     if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
@@ -170,15 +174,29 @@ fn admit(record: &SubjectRecord, command: &Start, cx: &Context<'_>) -> Result<us
     live.sort_unstable();
     if let Some(first_end) = live.first().filter(|_| live.len() >= live_max) {
         return Err(Refusal::TooManyLive {
+            origin: command.origin,
+            limit: live_max,
             retry_after: cx.now.until(*first_end),
         });
     }
     command
-        .choose_recipient()
-        .ok_or(Refusal::ChannelNotPermitted)
+        .choose_recipient(plan)
+        .ok_or_else(|| Refusal::ChannelNotPermitted {
+            permitted: command.limits.channels.clone(),
+        })
 }
 
 impl Start {
+    /// The first answer, if this is a repeat; a refusal if another start had its request id.
+    fn repeats(&self, record: &SubjectRecord) -> Option<Result<Standing, Refusal>> {
+        let (verification, body) = record.find_request(&self.request.id)?;
+        Some(if *body == self.request.body {
+            Ok(record.standing(verification))
+        } else {
+            Err(Refusal::RequestIdReused)
+        })
+    }
+
     /// A newer start takes the place of an older one of the same action, caller, contact and origin.
     fn supersedes(&self, other: &Verification) -> bool {
         let contact =
@@ -189,8 +207,8 @@ impl Start {
             && contact(&other.contact) == contact(&self.contact)
     }
 
-    /// With the plan of the action as it holds for these recipients.
-    fn with_plan(mut self) -> Self {
+    /// The plan of the action as it holds for these recipients.
+    fn plan(&self) -> Vec<Step> {
         let can_reach = |channel| {
             self.limits.channels.contains(&channel)
                 && self
@@ -198,15 +216,47 @@ impl Start {
                     .iter()
                     .any(|recipient| recipient.channel() == channel)
         };
-        self.limits.plan = resolve(&self.limits.plan, self.preferred, can_reach);
-        self
+        resolve(&self.limits.plan, self.preferred, can_reach)
+    }
+
+    /// The message to this recipient, as if both it and the subject were known.
+    fn outgoing(&self, recipient: usize) -> Outgoing {
+        Outgoing {
+            tenant: self.tenant.clone(),
+            caller: self.caller.clone(),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            recipient: self.recipients[recipient].clone(),
+            occasion: Occasion::Start(Asker {
+                contact: self.contact.clone(),
+                network: self.network,
+                keys: self.quota_keys.clone(),
+            }),
+            new_subject: false,
+            new_recipient: false,
+        }
+    }
+
+    /// What is written down of it: its first channel, and those that were passed over.
+    fn events(&self, verification: &Verification, at: Timestamp) -> Vec<Event> {
+        let started = What::Started {
+            channel: verification.deliveries[0].channel,
+        };
+        let passed_over = self
+            .passed_over
+            .iter()
+            .map(|&(channel, why)| What::PassedOver { channel, why });
+        std::iter::once(started)
+            .chain(passed_over)
+            .map(|what| Event::of(verification, at, what))
+            .collect()
     }
 
     /// The first step of the plan, else the preferred channel if it is permitted, else the action's order; a caller
     /// chooses only among the permitted.
-    fn choose_recipient(&self) -> Option<usize> {
+    fn choose_recipient(&self, plan: &[Step]) -> Option<usize> {
         let permitted = &self.limits.channels;
-        let planned = self.limits.plan.first().map(|step| step.channel);
+        let planned = plan.first().map(|step| step.channel);
         let preferred = planned
             .or(self.preferred)
             .filter(|channel| permitted.contains(channel));
@@ -217,17 +267,17 @@ impl Start {
         })
     }
 
-    fn into_verification(self, recipient: usize, cx: &Context<'_>) -> Verification {
+    fn verification(&self, recipient: usize, plan: Vec<Step>, cx: &Context<'_>) -> Verification {
         let at = cx.now.stamp();
         let first = Delivery::queued(self.delivery, recipient, &self.recipients[recipient], at);
         Verification {
             id: self.id,
-            tenant: self.tenant,
-            caller: self.caller,
-            action: self.action,
+            tenant: self.tenant.clone(),
+            caller: self.caller.clone(),
+            action: self.action.clone(),
             origin: self.origin,
-            contact: self.contact,
-            locale: self.locale,
+            contact: self.contact.clone(),
+            locale: self.locale.clone(),
             kid: cx.keyring.current().clone(),
             generation: cx.generation,
             created_at: at,
@@ -236,12 +286,15 @@ impl Start {
             answers: Vec::new(),
             deliveries: vec![first.lease_if(self.lease, at)],
             phase: Phase::Pending(Box::new(Pending {
-                subject: self.subject,
+                subject: self.subject.clone(),
                 nonce: self.nonce,
-                recipients: self.recipients,
-                binding: self.binding,
+                recipients: self.recipients.clone(),
+                binding: self.binding.clone(),
                 next_resend_at: at.plus(self.limits.resend_cooldown),
-                limits: self.limits,
+                limits: Limits {
+                    plan,
+                    ..self.limits.clone()
+                },
                 browser: self.browser,
                 decoy: self.decoy,
             })),

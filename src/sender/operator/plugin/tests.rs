@@ -97,7 +97,7 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
     );
     assert_eq!(
         (request.language.as_str(), request.subject),
-        ("de", message.content.subject)
+        ("de", message.content.subject.clone())
     );
     assert_eq!(
         (request.receipt_url.as_str(), sender.capabilities().receipts),

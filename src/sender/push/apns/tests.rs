@@ -238,7 +238,7 @@ async fn what_apple_would_not_take_is_not_sent() {
     let double = apple(&[TAKEN]).await;
     let sender = Apns::new(settings(&double), Arc::new(Fixed)).unwrap();
     let mut message = samples::push(&app());
-    message.content.opened = Some("x".repeat(4096));
+    Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
         Err(give_up("oversized_message"))

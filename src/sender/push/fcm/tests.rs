@@ -322,7 +322,7 @@ async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none
         );
     }
     let mut long = samples::push(APP);
-    long.content.opened = Some("x".repeat(4096));
+    Arc::make_mut(&mut long.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender(&server).0.send(&long).await,
         Err(give_up("oversized_message"))

@@ -168,7 +168,7 @@ async fn what_no_push_service_would_take_is_not_sent() {
     let double = service(&[TAKEN]).await;
     let sender = made(settings(&double)).unwrap();
     let mut message = samples::push(&browser(&format!("{}/x", double.url())));
-    message.content.opened = Some("x".repeat(4096));
+    Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
         Err(give_up("oversized_message"))

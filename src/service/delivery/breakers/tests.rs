@@ -14,7 +14,8 @@ use crate::{
         ids::DeliveryId,
     },
     ports::store::{
-        Commit, Draw, Drawn, Due, Loaded, News, Return, SealedEvent, Store, StoreError, StoredEvent,
+        Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
+        SealedEvent, Store, StoreError, StoredEvent, Token,
     },
     service::record::vault::Vault,
     store::contract::bed::Bed,
@@ -48,11 +49,22 @@ impl Cut {
 
 #[async_trait]
 impl Store for Cut {
-    async fn load(&self, key: &SubjectKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.ask()?.load(key).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         self.ask()?.commit(commit).await
+    }
+    async fn postpone(
+        &self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        self.ask()?.postpone(key, expect, until).await
+    }
+    async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError> {
+        self.ask()?.scan(from, limit).await
     }
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         self.ask()?.due(limit).await
@@ -63,10 +75,10 @@ impl Store for Cut {
     async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError> {
         self.ask()?.give_back(returns).await
     }
-    async fn watch(&self, key: &SubjectKey) -> Result<News, StoreError> {
+    async fn watch(&self, key: &RecordKey) -> Result<News, StoreError> {
         self.ask()?.watch(key).await
     }
-    async fn append(&self, key: &SubjectKey, event: SealedEvent) -> Result<(), StoreError> {
+    async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         self.ask()?.append(key, event).await
     }
     async fn events(
@@ -106,7 +118,7 @@ impl Fleet {
                 vault: vault.clone(),
                 deadline: Duration::from_secs(10),
             };
-            Breakers::new(sides, RULES, &keyring, ["a", "b"])
+            Breakers::new(sides, RULES, &keyring, &[name("a"), name("b")])
         };
         let processes = [breakers(cut.clone()), breakers(bed.store.clone())];
         Self {
@@ -116,16 +128,20 @@ impl Fleet {
         }
     }
 
-    fn pass(&self, process: usize, sender: &str) -> Pass {
+    fn pass(&self, process: usize, sender: &SenderName) -> Pass {
         let now = self.bed.now();
         self.processes[process].pass(sender, Now::new(now, now))
     }
 
     async fn fail(&self, process: usize, message: u8) {
         self.processes[process]
-            .note("a", &usual(message), true)
+            .note(&name("a"), &usual(message), true)
             .await;
     }
+}
+
+fn name(text: &str) -> SenderName {
+    SenderName::parse(text).unwrap()
 }
 
 fn usual(message: u8) -> Passed {
@@ -146,43 +162,48 @@ fn probe(message: u8) -> Passed {
 async fn failures_everywhere_count_as_one_row(bed: Bed) {
     let fleet = Fleet::new(bed);
     for message in 0..5 {
-        assert_eq!(fleet.pass(usize::from(message) % 2, "a"), Pass::Free);
+        assert_eq!(fleet.pass(usize::from(message) % 2, &name("a")), Pass::Free);
         fleet.fail(usize::from(message) % 2, message).await;
     }
     assert!(
-        matches!(fleet.pass(0, "a"), Pass::Shut { .. }),
+        matches!(fleet.pass(0, &name("a")), Pass::Shut { .. }),
         "the fifth was here"
     );
     assert_eq!(
-        (fleet.pass(0, "b"), fleet.pass(1, "b")),
+        (fleet.pass(0, &name("b")), fleet.pass(1, &name("b"))),
         (Pass::Free, Pass::Free),
         "the other sender is well"
     );
     // The other process has not heard of it yet: its next failure tells it, and is one that does not count.
     fleet.fail(1, 9).await;
-    assert_eq!(fleet.pass(1, "a"), fleet.pass(0, "a"));
+    assert_eq!(fleet.pass(1, &name("a")), fleet.pass(0, &name("a")));
 
     fleet.bed.clock.advance(Duration::from_secs(10));
-    let (one, other) = tokio::join!(fleet.processes[0].probe("a"), fleet.processes[1].probe("a"));
+    let a = name("a");
+    let (one, other) = tokio::join!(fleet.processes[0].probe(&a), fleet.processes[1].probe(&a));
     assert!(one ^ other, "exactly one of them probes");
     let prober = usize::from(other);
     assert!(
-        matches!(fleet.pass(1 - prober, "a"), Pass::Shut { .. }),
+        matches!(fleet.pass(1 - prober, &name("a")), Pass::Shut { .. }),
         "and the other heard so by losing"
     );
-    fleet.processes[prober].note("a", &probe(9), true).await;
+    fleet.processes[prober]
+        .note(&name("a"), &probe(9), true)
+        .await;
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(
-        matches!(fleet.pass(prober, "a"), Pass::Shut { .. }),
+        matches!(fleet.pass(prober, &name("a")), Pass::Shut { .. }),
         "this time for twice as long"
     );
     fleet.bed.clock.advance(Duration::from_secs(10));
-    assert!(fleet.processes[prober].probe("a").await);
+    assert!(fleet.processes[prober].probe(&name("a")).await);
     assert_eq!(fleet.processes[prober].complaints().len(), 1);
-    fleet.processes[prober].note("a", &probe(9), false).await;
+    fleet.processes[prober]
+        .note(&name("a"), &probe(9), false)
+        .await;
     assert_eq!(
         (
-            fleet.pass(prober, "a"),
+            fleet.pass(prober, &name("a")),
             fleet.processes[prober].complaints()
         ),
         (Pass::Free, Vec::new())
@@ -206,13 +227,13 @@ async fn a_process_hears_of_what_the_others_see() {
         for message in 0..5 {
             fleet.fail(1, message).await;
         }
-        while fleet.pass(0, "a") == Pass::Free {
+        while fleet.pass(0, &name("a")) == Pass::Free {
             tokio::task::yield_now().await;
         }
         fleet.bed.clock.advance(Duration::from_secs(10));
-        assert!(fleet.processes[1].probe("a").await);
-        fleet.processes[1].note("a", &probe(9), false).await;
-        while fleet.pass(0, "a") != Pass::Free {
+        assert!(fleet.processes[1].probe(&name("a")).await);
+        fleet.processes[1].note(&name("a"), &probe(9), false).await;
+        while fleet.pass(0, &name("a")) != Pass::Free {
             tokio::task::yield_now().await;
         }
     };
@@ -227,27 +248,29 @@ async fn a_process_hears_of_what_the_others_see() {
 async fn a_well_sender_costs_no_trip_to_the_store() {
     let fleet = Fleet::new(Bed::memory());
     for message in 0..100 {
-        assert_eq!(fleet.pass(0, "a"), Pass::Free);
-        fleet.processes[0].note("a", &usual(message), false).await;
+        assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
+        fleet.processes[0]
+            .note(&name("a"), &usual(message), false)
+            .await;
     }
     assert_eq!(fleet.cut.asked.load(Ordering::Relaxed), 0);
     fleet.fail(0, 1).await;
     let late = usual(4);
-    let next = fleet.processes[0].passed("a", usual(2).delivery, false);
-    fleet.processes[0].note("a", &late, false).await;
-    fleet.processes[0].note("a", &next, false).await;
+    let next = fleet.processes[0].passed(&name("a"), usual(2).delivery, false);
+    fleet.processes[0].note(&name("a"), &late, false).await;
+    fleet.processes[0].note(&name("a"), &next, false).await;
     let asked = fleet.cut.asked.load(Ordering::Relaxed);
-    fleet.processes[0].note("a", &usual(3), false).await;
+    fleet.processes[0].note(&name("a"), &usual(3), false).await;
     assert_eq!(
         (asked, fleet.cut.asked.load(Ordering::Relaxed)),
-        (4, 4),
-        "a failure and the success after it, and no more"
+        (5, 5),
+        "a failure, a look where version 0.1 put breakers, the success after it, and no more"
     );
     assert_eq!(
         fleet
             .bed
             .store
-            .load(&fleet.processes[0].each["a"].key)
+            .load(&fleet.processes[0].each[&name("a")].key)
             .await
             .unwrap()
             .blob,
@@ -263,16 +286,19 @@ async fn without_the_store_each_process_goes_by_its_own() {
     for message in 0..5 {
         fleet.fail(0, message).await;
     }
-    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }) && fleet.pass(1, "a") == Pass::Free);
+    assert!(
+        matches!(fleet.pass(0, &name("a")), Pass::Shut { .. })
+            && fleet.pass(1, &name("a")) == Pass::Free
+    );
     fleet.bed.clock.advance(Duration::from_secs(10));
-    assert!(fleet.processes[0].probe("a").await);
-    fleet.processes[0].note("a", &probe(9), false).await;
-    assert_eq!(fleet.pass(0, "a"), Pass::Free);
+    assert!(fleet.processes[0].probe(&name("a")).await);
+    fleet.processes[0].note(&name("a"), &probe(9), false).await;
+    assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
     // Once the store is back it has the truth again.
     fleet.cut.off.store(false, Ordering::Relaxed);
     for message in 0..5 {
         fleet.fail(1, message).await;
     }
     fleet.fail(0, 9).await;
-    assert!(matches!(fleet.pass(0, "a"), Pass::Shut { .. }));
+    assert!(matches!(fleet.pass(0, &name("a")), Pass::Shut { .. }));
 }

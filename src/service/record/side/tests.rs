@@ -1,26 +1,27 @@
 //! Side records on each engine.
 
-use super::*;
+use super::{super::vault::VaultError, *};
 use crate::{
     domain::{
-        crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+        crypto::{
+            keyring::{Keyring, Kid, SECRET_BYTES, Secret},
+            seal::SealError,
+        },
         delivery::breaker::Breaker,
-        ids::{DeliveryId, VerificationId},
-        record::subject::SubjectRecord,
-        time::Generation,
+        ids::{DeliveryId, SubjectKey, VerificationId},
+        record::{key::RecordKind, side::SideKind, subject::SubjectRecord},
     },
-    ports::store::Blob,
     store::contract::bed::Bed,
     system::SystemEntropy,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The side records of a store, and the key of one.
-fn sides(bed: &Bed) -> (Sides, SubjectKey) {
+/// The side records of a store, and the key of a breaker.
+pub(super) fn sides(bed: &Bed) -> (Sides, RecordKey) {
     let ring = [(Kid::parse("k1").unwrap(), Secret::new([2; SECRET_BYTES]))];
     let keyring = Arc::new(Keyring::new(&Secret::new([1; SECRET_BYTES]), &ring).unwrap());
-    let key = keyring.side_key("breaker", &[b"mail"]);
+    let key = RecordKey::side(&keyring, SideKind::Breaker, &[b"mail"]);
     let vault = Vault::new(keyring, Arc::new(SystemEntropy::default()));
     (
         Sides {
@@ -33,7 +34,7 @@ fn sides(bed: &Bed) -> (Sides, SubjectKey) {
     )
 }
 
-fn all() -> [Side; 4] {
+pub(super) fn all() -> [Side; 4] {
     let (subject, until) = (SubjectKey([7; 16]), Timestamp::from_micros(9));
     [
         Side::Breaker(Breaker::Closed {
@@ -51,9 +52,17 @@ fn all() -> [Side; 4] {
     ]
 }
 
+/// The key of such a record, under the hash of another.
+pub(super) fn key_of(side: &Side, other: &RecordKey) -> RecordKey {
+    RecordKey {
+        kind: RecordKind::Side(side.kind()),
+        hash: other.hash,
+    }
+}
+
 async fn its_life(bed: Bed) {
     let (sides, key) = sides(&bed);
-    for side in all() {
+    for side in &all()[..3] {
         let stood = sides.load(&key).await.unwrap();
         let until = stood.now.stamp().plus(MINUTE);
         assert_eq!(
@@ -62,7 +71,7 @@ async fn its_life(bed: Bed) {
         );
         assert_eq!(sides.load(&key).await.unwrap().side, Some(side.clone()));
         assert_eq!(
-            sides.put(&stood, side, until).await.unwrap(),
+            sides.put(&stood, side.clone(), until).await.unwrap(),
             Committed::Conflict,
             "others were faster"
         );
@@ -130,52 +139,64 @@ async fn a_side_record_lives_until_its_time_on_redis() {
 #[tokio::test]
 async fn seal_01_a_side_record_and_a_subject_record_never_open_as_each_other() {
     let (Sides { vault, .. }, key) = sides(&Bed::memory());
-    let subject = vault.close(&key, &SubjectRecord::new([3; 16], Generation([4; 16])));
+    let subject_key = SubjectKey(key.hash);
+    let subject = vault.close(
+        &subject_key,
+        &SubjectRecord::new([3; 16], Generation([4; 16])),
+    );
     let broken = Err(VaultError::Seal(SealError::Broken));
     assert_eq!(vault.open_side(&key, &subject), broken);
     for side in all() {
+        let key = key_of(&side, &key);
         let record = SideRecord {
             version: 5,
             until: Timestamp::from_micros(6),
             side,
         };
         let sealed = vault.close_side(&key, &record);
-        assert_eq!(vault.open_side(&key, &sealed), Ok(record));
+        assert_eq!(vault.open_side(&key, &sealed), Ok(record.clone()));
         assert_eq!(
-            vault.open(&key, &sealed),
+            vault.open(&subject_key, &sealed),
             Err(VaultError::Seal(SealError::Broken))
         );
+        let elsewhere = RecordKey {
+            hash: [0; 16],
+            ..key
+        };
         assert_eq!(
-            vault.open_side(&SubjectKey([0; 16]), &sealed),
+            vault.open_side(&elsewhere, &sealed),
             broken,
             "nor in another place"
         );
+        for kind in [
+            RecordKind::Subject,
+            RecordKind::Side(SideKind::Breaker),
+            RecordKind::Side(SideKind::Delivery),
+        ] {
+            let opened = vault.open_side(&RecordKey { kind, ..key }, &sealed);
+            assert_eq!(opened.is_ok(), kind == key.kind, "nor as another kind");
+        }
     }
 }
 
 #[tokio::test]
-async fn what_is_no_side_record_is_not_swept() {
-    let bed = Bed::memory();
+async fn an_entry_whose_record_the_store_dropped_is_removed() {
+    let server = crate::store::contract::bed::server();
+    let bed = Bed::redis().await;
     let (sides, key) = sides(&bed);
-    let blob = Blob {
-        token: [1; 12],
-        bytes: vec![1; 80].into(),
-    };
-    let generation = sides.store.load(&key).await.unwrap().generation;
-    let write = Write::Put {
-        blob: blob.clone(),
-        wake_at: Some(Timestamp::default()),
-        keep_until: None,
-    };
-    let commit = Commit {
-        key,
-        expect: None,
-        generation,
-        write,
-        events: Vec::new(),
-        durability: Durability::Plain,
-    };
-    assert_eq!(sides.store.commit(commit).await.unwrap(), Committed::Done);
-    assert!(may_be_side(&sides.sweep(&key).await.unwrap_err()));
-    assert_eq!(sides.store.load(&key).await.unwrap().blob, Some(blob));
+    // A name that no other test has, for all share the server.
+    let hash = *b"dropped by redis";
+    let key = RecordKey { hash, ..key };
+    let stood = sides.load(&key).await.unwrap();
+    let until = stood.now.stamp();
+    assert_eq!(
+        sides.put(&stood, all()[0].clone(), until).await.unwrap(),
+        Committed::Done
+    );
+    let name = server.cmd(&[&b"KEYS"[..], b"*:b:dropped by redis"]).ok();
+    let dropped = server.cmd(&[b"DEL", name.list()[0].bytes()]).ok();
+    assert_eq!(dropped.int(), 1);
+    assert_eq!(sides.store.due(9).await.unwrap().keys, [key]);
+    sides.sweep(&key).await.unwrap();
+    assert_eq!(sides.store.due(9).await.unwrap().keys, []);
 }

@@ -10,7 +10,7 @@ use crate::{
         delivery::{Delivery, DeliveryStatus, Lease, plan::Step, route::Refusals},
         ids::{
             ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference,
-            SubjectId, SubjectKey, TenantId, VerificationId,
+            SenderName, SubjectId, SubjectKey, TenantId, VerificationId,
         },
         limit::failures::{Failures, Tally},
         recipient::{
@@ -223,7 +223,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         tries: small(stored.tries)?,
         position: place(stored.position)?,
         refusals: Refusals::from_bits(small(stored.refusals)?),
-        sender: Some(stored.sender).filter(|sender| !sender.is_empty()),
+        sender: optional(&stored.sender, SenderName::parse)?,
         reference: optional(&stored.reference, ProviderReference::parse)?,
     })
 }

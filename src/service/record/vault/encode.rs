@@ -129,7 +129,10 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         tries: delivery.tries.into(),
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
         refusals: delivery.refusals.bits().into(),
-        sender: delivery.sender.clone().unwrap_or_default(),
+        sender: delivery
+            .sender
+            .as_ref()
+            .map_or_else(String::new, |sender| sender.as_str().to_owned()),
         reference: delivery
             .reference
             .as_ref()

@@ -107,7 +107,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
             "sent",
             vec![
                 ("channel", channel.as_str().to_owned()),
-                ("sender", sender.clone()),
+                ("sender", sender.as_str().to_owned()),
             ],
         ),
         What::SendFailed { channel, reason } => (
@@ -121,7 +121,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
             "delivered",
             vec![
                 ("channel", channel.as_str().to_owned()),
-                ("sender", sender.clone()),
+                ("sender", sender.as_str().to_owned()),
             ],
         ),
         What::Undelivered {
@@ -131,7 +131,7 @@ fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
         } => {
             let details = [
                 ("channel", channel.as_str()),
-                ("sender", sender),
+                ("sender", sender.as_str()),
                 ("reason", reason),
             ];
             (

@@ -5,10 +5,16 @@ use prost::Message as _;
 use super::{Vault, VaultError};
 use crate::{
     domain::{
-        crypto::seal::{self, Context},
+        crypto::{
+            keyring::Mark,
+            seal::{self, Context},
+        },
         delivery::breaker::Breaker,
         ids::{DeliveryId, SubjectKey, VerificationId},
-        record::side::{Side, SideRecord},
+        record::{
+            key::{RecordKey, RecordKind},
+            side::{Side, SideRecord},
+        },
         time::Timestamp,
     },
     pb::store as pb,
@@ -20,12 +26,12 @@ const NO_MEANING: VaultError = VaultError::Content("side record");
 impl Vault {
     /// Seals a side record under its version and a fresh nonce, which becomes its compare token.
     #[must_use]
-    pub fn close_side(&self, key: &SubjectKey, record: &SideRecord) -> Blob {
+    pub fn close_side(&self, key: &RecordKey, record: &SideRecord) -> Blob {
         let token = fresh(&*self.entropy);
         let plain = encode(record).encode_to_vec();
         let bytes = seal::seal(
             &self.keyring,
-            Context::Side(key),
+            Context::Side(&key.hash),
             record.version,
             token,
             plain,
@@ -36,12 +42,25 @@ impl Vault {
         }
     }
 
-    /// Opens a side record.
+    /// Opens a side record of the kind that its key says.
     ///
     /// # Errors
-    /// [`VaultError`]; a subject record is none.
-    pub fn open_side(&self, key: &SubjectKey, blob: &Blob) -> Result<SideRecord, VaultError> {
-        let (version, plain) = seal::open(&self.keyring, Context::Side(key), &blob.bytes)?;
+    /// [`VaultError`]; also for a record of another kind.
+    pub fn open_side(&self, key: &RecordKey, blob: &Blob) -> Result<SideRecord, VaultError> {
+        let record = self.open_any_side(&key.hash, blob)?;
+        if key.kind == RecordKind::Side(record.side.kind()) {
+            Ok(record)
+        } else {
+            Err(NO_MEANING)
+        }
+    }
+
+    /// Opens a side record of whatever kind, by the hash of its key.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn open_any_side(&self, hash: &Mark, blob: &Blob) -> Result<SideRecord, VaultError> {
+        let (version, plain) = seal::open(&self.keyring, Context::Side(hash), &blob.bytes)?;
         decode(
             version,
             pb::SideRecord::decode(plain.as_slice()).map_err(|_| NO_MEANING)?,

@@ -14,12 +14,16 @@ use crate::{
         },
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
-        delivery::{DeliveryStatus, plan::Step, route::Refusals},
+        delivery::{DeliveryStatus, breaker::Breaker, plan::Step, route::Refusals},
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId,
             VerificationId,
         },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
+        record::{
+            key::{RecordKey, RecordKind},
+            side::{Side, SideRecord},
+        },
         time::{Generation, Now, Timestamp},
         verification::{
             Phase, RequestMark,
@@ -67,6 +71,8 @@ fn a_start(vault: &Vault) -> Start {
         binding: Binding::default(),
         browser: Some(BrowserMark([6; 32])),
         decoy: true,
+        network: None,
+        quota_keys: Vec::new(),
         limits: Limits {
             code_length: CodeLength::new(6).unwrap(),
             code_lifetime: Duration::from_secs(300),
@@ -125,7 +131,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
-    let record = written(start(None, command, &cx));
+    let record = written(start(None, &command, &cx));
     let code = record.verifications[0]
         .code(&vault.keyring, &TestRecipients::default())
         .unwrap()
@@ -299,4 +305,38 @@ fn an_event_cannot_be_read_without_its_record() {
     );
     assert!(vault.open_event(&key, None, &sealed).is_err());
     assert!(vault.open_event(&key, Some(&[0; 16]), &sealed).is_err());
+}
+
+#[test]
+fn seal_03_two_seals_of_one_event_have_two_nonces() {
+    let vault = vault();
+    let (key, record, _) = a_record(&vault);
+    let event = Event::of(
+        &record.verifications[0],
+        Timestamp::from_micros(7),
+        crate::domain::audit::event::What::Started {
+            channel: Channel::Email,
+        },
+    );
+    let mut nonces = HashSet::new();
+    for salt in [Some(&record.event_salt), None] {
+        for _ in 0..1000 {
+            let nonce_at = 2 + "k1".len() + 8;
+            nonces.insert(vault.close_event(&key, salt, &event)[nonce_at..nonce_at + 12].to_vec());
+        }
+    }
+    assert_eq!(nonces.len(), 2000);
+    let side = SideRecord {
+        version: 1,
+        until: Timestamp::from_micros(1),
+        side: Side::Breaker(Breaker::Closed { failed: Vec::new() }),
+    };
+    let side_key = RecordKey {
+        kind: RecordKind::Side(side.side.kind()),
+        hash: key.0,
+    };
+    assert_ne!(
+        vault.close_side(&side_key, &side).token,
+        vault.close_side(&side_key, &side).token
+    );
 }

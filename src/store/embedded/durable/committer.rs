@@ -1,4 +1,4 @@
-//! The one thread that writes: it takes all that waits into one transaction, so that many commits share one sync.
+//! The one thread that writes: it takes everything that waits into one transaction, so that many commits share one sync.
 
 use std::{io, sync::Arc, thread};
 
@@ -8,20 +8,20 @@ use tokio::sync::{mpsc, oneshot};
 use super::{super::watchers::Watchers, tables::Tables};
 use crate::{
     domain::{
-        ids::SubjectKey,
+        record::key::RecordKey,
         time::{Generation, Timestamp},
     },
-    ports::store::{Commit, Committed, SealedEvent, StoreError},
+    ports::store::{Commit, Committed, SealedEvent, StoreError, Token},
     store::bounds::{EVENTS_LOST, EVENTS_MAX},
 };
 
-/// How many jobs share one transaction.
+/// Most jobs that share one transaction.
 const BATCH_MAX: usize = 256;
 
-/// How many jobs may wait; beyond it commits wait to be let in, and events that nobody waits for are lost.
+/// Most jobs in the queue. When it is full, commits wait for a place, and events that nobody waits for are lost.
 const QUEUE_MAX: usize = 4 * BATCH_MAX;
 
-/// What there is to write.
+/// One thing to write.
 pub(super) enum Job {
     /// A change that somebody waits for.
     Commit {
@@ -29,15 +29,22 @@ pub(super) enum Job {
         at: Timestamp,
         answer: oneshot::Sender<Committed>,
     },
+    /// A due time that is moved, and somebody waits for it.
+    Postpone {
+        key: RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+        answer: oneshot::Sender<Committed>,
+    },
     /// An event that nobody waits for.
     Append {
-        key: SubjectKey,
+        key: RecordKey,
         event: SealedEvent,
         at: Timestamp,
     },
 }
 
-/// The way to the committer. Dropping it waits until everything that is queued is written.
+/// The queue of the committer. Dropping it waits until everything in it is written.
 pub(super) struct Queue {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -56,12 +63,23 @@ impl Queue {
         })
     }
 
-    /// Has no commit failed yet?
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        self.open().map(|_| ())
+    /// A queue that nobody serves, for a file that is only read: whatever is put in fails.
+    pub(super) fn closed() -> Self {
+        Self {
+            jobs: None,
+            thread: None,
+        }
     }
 
-    /// Has a change written, and waits until it is durable.
+    /// Fails once a commit has failed.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &self.jobs {
+            Some(jobs) if jobs.is_closed() => Err(stopped()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Writes a change, and waits until it is durable.
     pub(super) async fn commit(
         &self,
         commit: Commit,
@@ -76,10 +94,30 @@ impl Queue {
         committed.await.map_err(|_| stopped())
     }
 
-    /// Has an event written at some time.
+    /// Moves a due time, and waits until that is durable.
+    pub(super) async fn postpone(
+        &self,
+        key: RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        let (answer, moved) = oneshot::channel();
+        self.open()?
+            .send(Job::Postpone {
+                key,
+                expect,
+                until,
+                answer,
+            })
+            .await
+            .map_err(|_| stopped())?;
+        moved.await.map_err(|_| stopped())
+    }
+
+    /// Writes an event at some time.
     pub(super) fn append(
         &self,
-        key: SubjectKey,
+        key: RecordKey,
         event: SealedEvent,
         at: Timestamp,
     ) -> Result<(), StoreError> {
@@ -95,10 +133,9 @@ impl Queue {
     }
 
     fn open(&self) -> Result<&mpsc::Sender<Job>, StoreError> {
-        self.jobs
-            .as_ref()
-            .filter(|jobs| !jobs.is_closed())
-            .ok_or_else(stopped)
+        self.check()?;
+        let read_only = || StoreError::Unavailable("the file is only open for reading".to_owned());
+        self.jobs.as_ref().ok_or_else(read_only)
     }
 }
 
@@ -116,14 +153,14 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("an earlier write failed; the log says why".to_owned())
 }
 
-/// Writes. After a failed transaction it writes nothing more: what is in the file is not known then, and
-/// the database engine wants to be opened again.
+/// Writes. After a failed transaction it writes nothing more: the content of the file is not known then, and
+/// the database engine must be opened again.
 pub(super) struct Committer {
     /// The database.
     pub(super) db: Arc<Database>,
     /// The generation that commits must name.
     pub(super) generation: Generation,
-    /// Who is told.
+    /// Those who are told of changes.
     pub(super) watchers: Arc<Watchers>,
 }
 
@@ -137,11 +174,11 @@ impl Committer {
                     .zip(outcomes)
                     .for_each(|(job, outcome)| self.answer(job, outcome)),
                 Err(error) => {
-                    // First, so that nobody who is told of the failure can load what is not known.
+                    // First, so that nobody who hears of the failure can load what is not known.
                     queue.close();
-                    tracing::error!(%error, "The store cannot write and stops; start the service again.");
+                    tracing::error!(%error, "store write failed; no more writes until the service is restarted");
                     batch.clear();
-                    // Also what was let in before the close and is put in only now: a job that stayed in the
+                    // Also jobs that got a place before the close and are put in only now: a job that stayed in the
                     // queue would keep its waiter waiting as long as the store lives.
                     while queue.blocking_recv().is_some() {}
                     return;
@@ -180,8 +217,14 @@ impl Committer {
                 at,
                 answer: _,
             } => tables.commit(commit, *at),
+            Job::Postpone {
+                key,
+                expect,
+                until,
+                answer: _,
+            } => tables.postpone(key, *expect, *until),
             Job::Append { key, event, at } => {
-                tables.append(*key, event, *at).map(|()| Committed::Done)
+                tables.append(key, event, *at).map(|()| Committed::Done)
             }
         }
     }
@@ -197,9 +240,10 @@ impl Committer {
                     Committed::Done => self.watchers.notify(&commit.key),
                     Committed::Conflict => {}
                 }
-                // Whoever waited may have left; the change stays.
+                // The caller may have given up; the change stays.
                 let _ = answer.send(outcome);
             }
+            Job::Postpone { answer, .. } => drop(answer.send(outcome)),
             Job::Append { .. } => {}
         }
     }

@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, io, sync::Mutex};
 
 use proptest::prelude::*;
 
-use super::{super::shards::lock, *};
+use super::{
+    super::shards::lock,
+    migrate::{FORMAT_1, tests as old},
+    tables::FORMAT,
+    *,
+};
 use crate::{
     domain::decide::Durability,
     ports::store::Write,
@@ -245,6 +250,18 @@ async fn acknowledged(disk: &Disk, data_dir: &Path, crash_after: u32) -> BTreeMa
     clients.join_all().await.into_iter().collect()
 }
 
+/// Which writes survive: in so many of eight cases one does.
+fn survive(seed: u64, odds: u64) -> impl FnMut() -> bool {
+    let mut random = seed;
+    move || {
+        // A linear congruential generator (Knuth, MMIX): its high bits are random enough to pick sectors.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 32) % 8 < odds
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -254,17 +271,25 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::default();
         let acknowledged = runtime.block_on(acknowledged(&disk, folder.path(), crash_after));
-        let mut random = survivors;
-        let disk = disk.after_crash(|| {
-            // A linear congruential generator (Knuth, MMIX): its high bits are random enough to pick sectors.
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 32) % 8 < odds
-        });
+        let disk = disk.after_crash(survive(survivors, odds));
         let store = start(&disk, folder.path(), None).unwrap();
         let found = runtime.block_on(found(&store));
         for (client, acknowledged) in acknowledged {
             let found = found[&client];
             prop_assert!(found == acknowledged || found == acknowledged + 1, "{} found, {} acknowledged", found, acknowledged);
         }
+    }
+
+    #[test]
+    fn store_20_a_crash_during_a_migration_leaves_the_old_format_whole_or_the_new_one(crash_after in 0..CHANGES, survivors: u64, odds in 0..=8_u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        old::write_format_1(&Database::builder().create_with_backend(disk.clone()).unwrap(), folder.path());
+        let migrated = start(&disk, folder.path(), Some(crash_after)).is_ok();
+        let disk = disk.after_crash(survive(survivors, odds));
+        let format = old::format(&Database::builder().create_with_backend(disk.clone()).unwrap());
+        prop_assert!(format == FORMAT || (format == FORMAT_1 && !migrated), "{}", format);
+        runtime.block_on(old::holds_all(&start(&disk, folder.path(), None).unwrap()));
     }
 }

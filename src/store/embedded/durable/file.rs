@@ -26,8 +26,14 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
     Ok(builder.create(path)?)
 }
 
+/// Opens a database that exists, for this process alone.
+pub(super) fn open_existing(path: &Path) -> Result<Database, OpenCause> {
+    fs::metadata(path).map_err(cause(path))?;
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).open(path)?)
+}
+
 /// Makes an empty database, unless another process was faster. The engine never again opens a file whose
-/// making was cut off, so it is made under another name.
+/// creation was interrupted, so it is created under another name.
 fn make(path: &Path, builder: &Builder) -> Result<Option<Database>, OpenCause> {
     let draft = draft_of(path);
     let file = File::options()
@@ -52,12 +58,12 @@ fn make(path: &Path, builder: &Builder) -> Result<Option<Database>, OpenCause> {
     Ok(Some(made))
 }
 
-/// Makes a folder, if it is not there.
+/// Makes a folder, unless it exists.
 pub(super) fn make_folder(folder: &Path) -> Result<(), OpenCause> {
     fs::create_dir_all(folder).map_err(cause(folder))
 }
 
-/// Puts a text in the place of a file.
+/// Replaces a file by one with this text.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = draft_of(path);
     let mut file = File::create(&draft)?;
@@ -66,7 +72,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     rename(&draft, path)
 }
 
-/// Tells which file it is about.
+/// Adds the path to an error.
 pub(super) fn cause(path: &Path) -> impl Fn(io::Error) -> OpenCause {
     move |reason| OpenCause::File {
         path: path.to_path_buf(),

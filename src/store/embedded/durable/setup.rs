@@ -1,11 +1,13 @@
-//! Makes the tables at first use, and tells this store from a restored copy of it.
+//! Makes the tables at first use, brings older files into the present format, and tells this store from a restored copy
+//! of it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Instant};
 
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
 use super::{
     file,
+    migrate::{FORMAT_1, Migrated, from_format_1},
     tables::{FORMAT, FORMAT_KEY, GENERATION_KEY, IDS, NUMBERS, Tables},
 };
 use crate::{
@@ -17,67 +19,111 @@ use crate::{
 /// The file in the data folder that holds the generation as hex. It must never be part of a backup.
 pub(super) const GENERATION_FILE: &str = "generation";
 
-/// Checks the format and settles the generation, which is a new one unless the database and the file agree.
+/// What the database was before it was set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Empty,
+    Present,
+    Older(Migrated),
+}
+
+/// Brings the database into the present format and settles the generation, which is a new one unless the database and
+/// the file agree; all in one transaction.
 pub(super) fn set_up(
     db: &Database,
     data_dir: &Path,
     entropy: &dyn Entropy,
 ) -> Result<Generation, OpenCause> {
+    let started = Instant::now();
     let path = data_dir.join(GENERATION_FILE);
     let in_file = read_generation(&path).map_err(file::cause(&path))?;
     let write = db.begin_write()?;
-    let is_new = set_format(&write)?;
+    let before = set_format(&write)?;
     Tables::open(&write)?;
     let in_database = write
         .open_table(IDS)?
         .get(GENERATION_KEY)?
         .map(|id| Generation(*id.value()));
-    let generation = match (in_database, in_file) {
-        (Some(known), Some(same)) if known == same => known,
-        (Some(_) | None, Some(_) | None) => Generation(fresh(entropy)),
-    };
-    if in_database == Some(generation) {
+    let known = in_database.filter(|known| in_file == Some(*known));
+    let generation = known.unwrap_or_else(|| Generation(fresh(entropy)));
+    if known.is_some() && before == Before::Present {
         write.abort()?;
         return Ok(generation);
     }
-    if !is_new {
-        tracing::warn!(
-            file = %path.display(),
-            "the database and this file disagree, so the database may be a restored copy: live verifications must start again"
+    if known.is_none() {
+        write
+            .open_table(IDS)?
+            .insert(GENERATION_KEY, &generation.0)?;
+    }
+    write.commit()?;
+    if let Before::Older(Migrated { records, events }) = before {
+        let duration_ms = started.elapsed().as_millis();
+        tracing::info!(
+            from = FORMAT_1,
+            to = FORMAT,
+            records,
+            events,
+            duration_ms,
+            "store file migrated"
         );
     }
-    write
-        .open_table(IDS)?
-        .insert(GENERATION_KEY, &generation.0)?;
-    write.commit()?;
-    // A crash before this line leaves two that differ: the next opening makes a new one again.
-    file::replace(&path, &format!("{}\n", hex::encode(generation.0)))
-        .map_err(file::cause(&path))?;
+    if known.is_none() {
+        if before != Before::Empty {
+            tracing::warn!(
+                file = %path.display(),
+                "database and generation file disagree, so the database may be a restored copy; live verifications must start again"
+            );
+        }
+        // A crash before this line leaves two that differ: the next opening makes a new one again.
+        file::replace(&path, &format!("{}\n", hex::encode(generation.0)))
+            .map_err(file::cause(&path))?;
+    }
     Ok(generation)
 }
 
-/// Writes the format into an empty database, or checks it; says whether the database was empty.
-fn set_format(write: &WriteTransaction) -> Result<bool, OpenCause> {
+/// Writes the format into an empty database, checks it, or brings an older one into the present format.
+fn set_format(write: &WriteTransaction) -> Result<Before, OpenCause> {
     let is_new = write.list_tables()?.next().is_none();
     let mut numbers = write.open_table(NUMBERS)?;
     let found = numbers.get(FORMAT_KEY)?.map(|found| found.value());
-    match found {
-        Some(FORMAT) => {}
-        Some(found) => {
-            return Err(OpenCause::Format {
-                found,
-                known: FORMAT,
-            });
-        }
-        None if is_new => {
-            numbers.insert(FORMAT_KEY, FORMAT)?;
-        }
+    let before = match found {
+        Some(FORMAT) => return Ok(Before::Present),
+        Some(FORMAT_1) => Before::Older(from_format_1(write)?),
+        Some(found) => return Err(unknown(found)),
+        None if is_new => Before::Empty,
         None => return Err(OpenCause::Foreign),
-    }
-    Ok(is_new)
+    };
+    numbers.insert(FORMAT_KEY, FORMAT)?;
+    Ok(before)
 }
 
-/// A file that holds no generation is as good as none.
+/// Checks the format and changes nothing.
+pub(super) fn check_format(db: &Database) -> Result<(), OpenCause> {
+    let read = db.begin_read()?;
+    let found = match read.open_table(NUMBERS) {
+        Ok(numbers) => numbers.get(FORMAT_KEY)?.map(|found| found.value()),
+        Err(TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match found {
+        Some(FORMAT) => Ok(()),
+        Some(FORMAT_1) => Err(OpenCause::Older {
+            found: FORMAT_1,
+            known: FORMAT,
+        }),
+        Some(found) => Err(unknown(found)),
+        None => Err(OpenCause::Foreign),
+    }
+}
+
+fn unknown(found: u64) -> OpenCause {
+    OpenCause::Format {
+        found,
+        known: FORMAT,
+    }
+}
+
+/// A file that holds no generation counts as missing.
 fn read_generation(path: &Path) -> io::Result<Option<Generation>> {
     let text = match fs::read(path) {
         Ok(text) => text,

@@ -5,12 +5,15 @@ use redb::{
 };
 
 use crate::{
-    domain::{ids::SubjectKey, time::Timestamp},
-    ports::store::{Commit, Committed, SealedEvent, Write},
+    domain::{
+        record::key::{RECORD_KEY_BYTES, RecordKey},
+        time::Timestamp,
+    },
+    ports::store::{Commit, Committed, SealedEvent, Token, Write},
 };
 
 /// The format that this program writes: the number goes up with each change of the tables below.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// Numbers about the store itself. Has no version in its name, because it tells the version of the others.
 pub(super) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
@@ -18,7 +21,7 @@ pub(super) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("num
 /// In `NUMBERS`: the format.
 pub(super) const FORMAT_KEY: &str = "format";
 
-/// In `NUMBERS`: the cursor of the newest event that ever was, so that no cursor comes again after a trim.
+/// In `NUMBERS`: the cursor of the newest event that was ever written, so that no cursor comes again after a trim.
 pub(super) const LAST_CURSOR_KEY: &str = "last_cursor";
 
 /// Ids of the store itself.
@@ -27,32 +30,35 @@ pub(super) const IDS: TableDefinition<&str, &[u8; 16]> = TableDefinition::new("i
 /// In `IDS`: the generation.
 pub(super) const GENERATION_KEY: &str = "generation";
 
+/// The byte form of a record's key.
+pub(super) type Key = &'static [u8; RECORD_KEY_BYTES];
+
 /// A stored record: compare token, `wake_at` in microseconds, sealed bytes.
-type Row = (&'static [u8; 12], Option<u64>, &'static [u8]);
+pub(super) type Row = (&'static [u8; 12], Option<u64>, &'static [u8]);
 
-/// Subject key to record.
-pub(super) const RECORDS: TableDefinition<&[u8; 16], Row> = TableDefinition::new("records.v1");
+/// Record key to record.
+pub(super) const RECORDS: TableDefinition<Key, Row> = TableDefinition::new("records.v2");
 
-/// The due index: `wake_at` in microseconds and subject key; one entry for each record that has a `wake_at`.
-pub(super) const DUE: TableDefinition<(u64, &[u8; 16]), ()> = TableDefinition::new("due.v1");
+/// The due index: `wake_at` in microseconds and record key; one entry for each record that has a `wake_at`.
+pub(super) const DUE: TableDefinition<(u64, Key), ()> = TableDefinition::new("due.v2");
 
-/// A stored event: time in microseconds, subject key, sealed bytes.
-type EventRow = (u64, &'static [u8; 16], &'static [u8]);
+/// A stored event: time in microseconds, record key, sealed bytes.
+type EventRow = (u64, Key, &'static [u8]);
 
 /// Cursor to event.
-pub(super) const EVENTS: TableDefinition<u64, EventRow> = TableDefinition::new("events.v1");
+pub(super) const EVENTS: TableDefinition<u64, EventRow> = TableDefinition::new("events.v2");
 
 /// The tables of one write transaction.
 pub(super) struct Tables<'t> {
     numbers: Table<'t, &'static str, u64>,
-    records: Table<'t, &'static [u8; 16], Row>,
-    due: Table<'t, (u64, &'static [u8; 16]), ()>,
+    records: Table<'t, Key, Row>,
+    due: Table<'t, (u64, Key), ()>,
     events: Table<'t, u64, EventRow>,
     last_cursor: u64,
 }
 
 impl<'t> Tables<'t> {
-    /// Opens them, and makes those that are not there yet.
+    /// Opens the tables, and makes those that do not exist yet.
     pub(super) fn open(write: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let numbers = write.open_table(NUMBERS)?;
         let last_cursor = numbers
@@ -72,17 +78,14 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Writes a change with its due entry and events, or nothing if the record is another.
+    /// Writes a change with its due entry and events, or nothing if the record has another token.
     pub(super) fn commit(
         &mut self,
         commit: &Commit,
         at: Timestamp,
     ) -> Result<Committed, redb::Error> {
-        let key = &commit.key.0;
-        let found = self
-            .records
-            .get(key)?
-            .map(|row| (*row.value().0, row.value().1));
+        let key = &commit.key.to_bytes();
+        let found = self.found(key)?;
         if found.map(|(token, _)| token) != commit.expect {
             return Ok(Committed::Conflict);
         }
@@ -109,24 +112,59 @@ impl<'t> Tables<'t> {
         commit
             .events
             .iter()
-            .try_for_each(|event| self.append(commit.key, event, at))?;
+            .try_for_each(|event| self.append(&commit.key, event, at))?;
         Ok(Committed::Done)
+    }
+
+    /// Moves the due entry of a record that has one; the record must have this token.
+    pub(super) fn postpone(
+        &mut self,
+        key: &RecordKey,
+        expect: Option<Token>,
+        until: Timestamp,
+    ) -> Result<Committed, redb::Error> {
+        let key = &key.to_bytes();
+        let found = self.found(key)?;
+        if found.map(|(token, _)| token) != expect {
+            return Ok(Committed::Conflict);
+        }
+        let Some((token, Some(wake_at))) = found else {
+            return Ok(Committed::Done);
+        };
+        let until = until.as_micros();
+        let bytes = self.records.get(key)?.map(|row| row.value().2.to_vec());
+        self.records
+            .insert(key, (&token, Some(until), &*bytes.unwrap_or_default()))?;
+        self.due.remove((wake_at, key))?;
+        self.due.insert((until, key), ())?;
+        Ok(Committed::Done)
+    }
+
+    /// Token and due time of a record.
+    fn found(
+        &self,
+        key: &[u8; RECORD_KEY_BYTES],
+    ) -> Result<Option<(Token, Option<u64>)>, redb::Error> {
+        let row = self.records.get(key)?;
+        Ok(row.map(|row| (*row.value().0, row.value().1)))
     }
 
     /// Appends an event.
     pub(super) fn append(
         &mut self,
-        key: SubjectKey,
+        key: &RecordKey,
         event: &SealedEvent,
         at: Timestamp,
     ) -> Result<(), redb::Error> {
         self.last_cursor += 1;
-        self.events
-            .insert(self.last_cursor, (at.as_micros(), &key.0, event.as_slice()))?;
+        self.events.insert(
+            self.last_cursor,
+            (at.as_micros(), &key.to_bytes(), event.as_slice()),
+        )?;
         Ok(())
     }
 
-    /// Ends the batch: notes the last cursor, and drops the oldest events beyond `events_max`; says how many.
+    /// Ends the batch: stores the last cursor, and drops the oldest events beyond `events_max`; returns how many.
     pub(super) fn finish(mut self, events_max: u64) -> Result<u64, redb::Error> {
         self.numbers.insert(LAST_CURSOR_KEY, self.last_cursor)?;
         let lost = self.events.len()?.saturating_sub(events_max);
@@ -137,7 +175,7 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// Drops at most `limit` events that were written before `end`, the oldest first; says how many.
+/// Deletes at most `limit` events that were written before `end`, the oldest first; returns how many.
 pub(super) fn trim_events(
     db: &Database,
     end: Timestamp,
@@ -169,6 +207,7 @@ mod tests {
     use redb::{ReadableDatabase, backends::InMemoryBackend};
 
     use super::*;
+    use crate::domain::ids::SubjectKey;
 
     #[test]
     fn the_oldest_event_makes_room_for_the_newest() {
@@ -180,7 +219,7 @@ mod tests {
             let mut tables = Tables::open(&write).unwrap();
             for _ in 0..events {
                 tables
-                    .append(SubjectKey([0; 16]), &vec![], Timestamp::default())
+                    .append(&SubjectKey([0; 16]).into(), &vec![], Timestamp::default())
                     .unwrap();
             }
             assert_eq!(tables.finish(5).unwrap(), lost);

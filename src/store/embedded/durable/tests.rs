@@ -183,7 +183,7 @@ fn a_format_of_the_future_is_refused_by_name() {
     let refused = place.open().map(|_| ()).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "it is in format 2, and this program reads format 1"
+        "it is in format 3, and this program reads format 2"
     );
 }
 

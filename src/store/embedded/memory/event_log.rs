@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    domain::{ids::SubjectKey, time::Timestamp},
+    domain::{record::key::RecordKey, time::Timestamp},
     ports::store::{SealedEvent, StoredEvent},
     store::bounds::EVENTS_LOST,
 };
@@ -26,7 +26,7 @@ impl EventLog {
     }
 
     /// Appends an event; beyond the bound the oldest is lost.
-    pub(super) fn push(&mut self, key: SubjectKey, sealed: SealedEvent, at: Timestamp) {
+    pub(super) fn push(&mut self, key: RecordKey, sealed: SealedEvent, at: Timestamp) {
         if self.events.len() as u64 >= self.events_max {
             self.events.pop_front();
             metrics::counter!(EVENTS_LOST).increment(1);
@@ -61,12 +61,13 @@ impl EventLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::SubjectKey;
 
     #[test]
     fn the_oldest_event_makes_room_for_the_newest() {
         let mut log = EventLog::new(3);
         for n in 0..5 {
-            log.push(SubjectKey([0; 16]), vec![n], Timestamp::default());
+            log.push(SubjectKey([0; 16]).into(), vec![n], Timestamp::default());
         }
         let kept: Vec<_> = log
             .read(0, 10)

@@ -1,4 +1,4 @@
-//! The scripts: sent by their hash, and loaded once more where the server does not know them.
+//! The Lua scripts: called by their hash, and loaded again where the server does not know them.
 
 use std::sync::LazyLock;
 
@@ -19,6 +19,9 @@ pub(in crate::store::redis) struct Lua {
 /// Writes one change of one record.
 pub(in crate::store::redis) static COMMIT: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../commit.lua")));
+/// Moves the due time of a record.
+pub(in crate::store::redis) static POSTPONE: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../postpone.lua")));
 /// Draws from quotas.
 pub(in crate::store::redis) static DRAW: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
@@ -83,3 +86,6 @@ impl Lua {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

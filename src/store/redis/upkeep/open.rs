@@ -18,7 +18,7 @@ use crate::{
         Core, Redis,
         connection::{
             identity::Identity,
-            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua},
+            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
             node::{Common, Lane},
             settings::RedisSettings,
             topology::Topology,
@@ -240,6 +240,7 @@ impl Redis {
             .try_rights()
             .await
             .map_err(RedisOpenError::Rights)?;
+        told.extend(self.core.try_replay().await?);
         told.extend(self.core.common.guards.complaints());
         Ok(told)
     }
@@ -265,9 +266,12 @@ impl Core {
             .arg(1000)
             .arg("1")
             .arg("m")
+            .arg("k")
             .arg("*")
             .arg(1)
             .arg("e");
+        let mut postpone = POSTPONE.on(&[key("record"), key("due")]);
+        postpone.arg("").arg(1).arg("m");
         let mut draw = DRAW.on(&[key("quota")]);
         draw.arg("")
             .arg(1_000_000)
@@ -284,6 +288,11 @@ impl Core {
                 "the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)",
                 &*COMMIT,
                 commit,
+            ),
+            (
+                "the script that postpones (EVALSHA, SCRIPT LOAD, GETRANGE, ZADD)",
+                &*POSTPONE,
+                postpone,
             ),
             (
                 "the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)",

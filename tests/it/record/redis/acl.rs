@@ -1,15 +1,20 @@
 //! A user of the server with no more rights than the service needs, as the shipped file has it.
 
+use std::path::Path;
+
 use countersign::pb::v1::{CancelReason, Verdict};
 
-use super::bed::{on, settled, works};
+use super::bed::{guess, guesses_until_disabled, mend, on, settled, start_again, works};
 use crate::{
-    harness::{Setup, shape, unique},
+    harness::{Setup, binary::binary, shape, unique, wrong},
+    record::process::production,
     rig::{Options, RedisServer, Reply},
 };
 
 /// The rights as operators get them.
 const RULES: &str = include_str!("../../../../deploy/redis-acl.conf");
+/// The configuration of a server as operators get it.
+const CONFIGURATION: &str = include_str!("../../../../deploy/redis.conf");
 const PASSWORD: &str = "a-password-of-the-test";
 
 /// The rule of the file for a user, with a password that the test knows.
@@ -32,8 +37,38 @@ fn server() -> RedisServer {
     RedisServer::start(&Options::default().set("user", &rule("countersign")))
 }
 
+/// A server with the whole ACL file and the persistence of the shipped configuration.
+fn persistent(dir: &Path, rules: &str) -> RedisServer {
+    let file = dir.join("users.acl");
+    let nobody = format!("#{}", "0".repeat(64));
+    std::fs::write(&file, rules.replace(&nobody, &format!(">{PASSWORD}"))).unwrap();
+    let persistence = CONFIGURATION
+        .lines()
+        .filter(|line| line.starts_with("append"))
+        .filter_map(|line| line.split_once(' '));
+    let options = persistence.fold(Options::default(), |options, (name, value)| {
+        options.set(name, value)
+    });
+    let server = RedisServer::start(
+        &options
+            .set("aclfile", file.to_str().unwrap())
+            .login("operator", PASSWORD),
+    );
+    assert_eq!(server.info("aof_enabled").as_deref(), Some("1"));
+    server
+}
+
+fn records(server: &RedisServer) -> usize {
+    server.cmd(&["KEYS", "cs:v1:*:r:*"]).list().len()
+}
+
+/// The URL of the limited user.
+fn url(server: &RedisServer) -> String {
+    server.url().replace("redis://", "redis://countersign@")
+}
+
 fn limited(server: &RedisServer) -> Setup {
-    let setup = on(&server.url().replace("redis://", "redis://countersign@"));
+    let setup = on(&url(server));
     let file = setup.dir.path().join("redis.password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     setup
@@ -47,9 +82,7 @@ async fn store_13_the_shipped_rights_are_enough() {
     let service = limited(&server).start().await;
     let (v, code) = settled(&service, "s").await;
     assert_eq!(
-        service
-            .check(&v.verification_id, &crate::harness::wrong(&code))
-            .await,
+        service.check(&v.verification_id, &wrong(&code)).await,
         Verdict::Wrong
     );
     assert_eq!(
@@ -79,7 +112,7 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         .call(&["AUTH", "countersign", PASSWORD])
         .unwrap()
         .ok();
-    let calls: [&[&str]; 16] = [
+    let calls: [&[&str]; 19] = [
         &["KEYS", "*"],
         &["FLUSHALL"],
         &["FLUSHDB"],
@@ -97,6 +130,9 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
         &["CLIENT", "KILL", "TYPE", "normal"],
         &["REPLICAOF", "NO", "ONE"],
         &["ACL", "LIST"],
+        &["ACL", "GETUSER", "operator"],
+        &["ACL", "SETUSER", "countersign", "allcommands"],
+        &["ACL", "LOAD"],
         &["MONITOR"],
         &["GET", "another:v1:{s1}:r:x"],
         &["SET", "another", "x"],
@@ -131,4 +167,100 @@ async fn store_13_a_right_that_is_missing_is_named_at_the_start() {
         .expect("no start");
     let text = format!("{refused:#}").to_uppercase();
     assert!(text.contains("XADD"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_13_records_survive_a_restart_with_the_shipped_users() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = persistent(dir.path(), RULES);
+    let service = limited(&server)
+        .with("SUBJECT__FAILURE_LIMIT", "15")
+        .start()
+        .await;
+    let (v, code) = settled(&service, "s").await;
+    let (events, two_wrong) = (service.audit().await.len(), [wrong(&code), wrong(&code)]);
+    for guess in &two_wrong {
+        assert_eq!(
+            service.check(&v.verification_id, guess).await,
+            Verdict::Wrong
+        );
+        service.advance(2);
+    }
+    let before = records(&server);
+    server.stop_gracefully();
+    server.restart();
+    assert_eq!((before > 0, records(&server)), (true, before));
+    mend(|| service.get(&v.verification_id))
+        .await
+        .expect("the verification is there");
+    assert_eq!(
+        guess(&service, &v.verification_id, &code).await,
+        Err(start_again()),
+        "it is known, though no code outlives the server's life"
+    );
+    assert!(service.audit().await.len() > events, "the events are there");
+    // Two failures were counted, and ten are charged for what may be lost.
+    assert_eq!(guesses_until_disabled(&service, "s").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_13_a_replay_that_would_lose_records_is_refused_at_the_start() {
+    let (_, shipped) = RULES.split_once('\n').unwrap();
+    let lines = [
+        "user default off",
+        "user default off resetpass ~* &* +@all -xadd",
+        "user default off resetpass ~another:* &* +@all",
+    ];
+    for line in lines {
+        let dir = tempfile::tempdir().unwrap();
+        let server = persistent(dir.path(), &format!("{line}\n{shipped}"));
+        let refused = limited(&server)
+            .try_start_on(countersign::app::Machine::default())
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("it starts with {line}"));
+        let text = format!("{refused:#}");
+        assert!(
+            text.contains("user default may not use") && text.contains("~* &* +@all"),
+            "{line}: {text}"
+        );
+        server.cmd(&["CONFIG", "SET", "appendonly", "no"]).ok();
+        limited(&server).start().await;
+    }
+}
+
+#[test]
+fn store_13_check_config_says_that_it_may_not_ask_about_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = persistent(dir.path(), &RULES.replace(" +acl|dryrun", ""));
+    let password = dir.path().join("redis.password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    let file = production(dir.path(), "a-real-key");
+    let check = || {
+        let output = binary()
+            .env("COUNTERSIGN__STORE__URL", url(&server))
+            .env("COUNTERSIGN__STORE__PASSWORD_FILE", &password)
+            .env("COUNTERSIGN__STORE__PREFIX", "cs")
+            .env("COUNTERSIGN__STORE__PLAINTEXT_ALLOWED", "true")
+            .args(["check-config", "--store", "--config", &file])
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (code, said) = check();
+    assert!(code == Some(0) && said.contains("replay_unknown"), "{said}");
+    let grant = ["ACL", "SETUSER", "countersign", "+acl|dryrun"];
+    server.cmd(&grant).ok();
+    let (code, said) = check();
+    assert!(code == Some(0) && !said.contains("replay"), "{said}");
+    server.cmd(&["ACL", "SETUSER", "default", "-@all"]).ok();
+    let (code, said) = check();
+    assert!(
+        code == Some(1) && said.contains("user default may not use SET"),
+        "{said}"
+    );
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use countersign::pb::v1;
+
 use super::{
-    bed::{on, works},
+    bed::{mend, on, works},
     load::Load,
 };
-use crate::{harness::scaled, rig::Cluster};
+use crate::{
+    harness::{login, quota, reason, recipient, scaled, unique},
+    rig::Cluster,
+};
 
 /// Few, so that what moves is in use.
 const SHARDS: &str = "4";
@@ -41,6 +46,57 @@ async fn rf15_resharding_under_load_approves_nothing_twice() {
         seen.refusals
     );
     assert!(seen.strange().is_empty(), "{:?}", seen.refusals);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_03_on_a_cluster_the_default_quotas_count_starts_and_let_them_through() {
+    let bed = Cluster::start();
+    let service = on(&bed.url())
+        .quotas()
+        .with("STORE__SHARDS", SHARDS)
+        .start()
+        .await;
+    // Buckets of many dimensions each, so that they lie in many slots; an SMS has those of its number as well.
+    for n in 0..8 {
+        let mut request = by_everything(n);
+        mend(|| service.start(request.clone()))
+            .await
+            .expect("it is within every quota");
+        request.recipients = vec![recipient(
+            v1::Channel::Email,
+            &format!("person{n}@example.org"),
+        )];
+        request.request_id = unique("start");
+        mend(|| service.start(request.clone()))
+            .await
+            .expect("it is within every quota");
+    }
+    let mut refused = None;
+    for _ in 0..6 {
+        let request = login("s");
+        refused = mend(|| service.start(request.clone())).await.err();
+    }
+    let status = refused.expect("five messages to one recipient are the most");
+    assert_eq!(
+        (reason(&status).as_str(), quota(&status).as_str()),
+        ("QUOTA_EXCEEDED", "recipient")
+    );
+}
+
+/// A start that counts against as many quotas as one can.
+fn by_everything(n: u32) -> v1::StartVerificationRequest {
+    let contact = v1::Contact {
+        contact_id: format!("call-{n}"),
+        agent_id: format!("agent-{n}"),
+        ..Default::default()
+    };
+    v1::StartVerificationRequest {
+        recipients: vec![recipient(v1::Channel::Sms, &format!("+316123456{n:02}"))],
+        contact: Some(contact),
+        quota_keys: vec![format!("device-{n}")],
+        source_ip: format!("192.0.2.{n}"),
+        ..login(&format!("subject-{n}"))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,209 @@
+//! The key of a stored record: what kind of record it is, and the keyed hash that names it.
+
+use std::{cmp::Ordering, fmt};
+
+use super::side::SideKind;
+use crate::domain::{crypto::keyring::Keyring, ids::SubjectKey};
+
+/// Length of a key in its byte form: one letter for the kind, then the hash.
+pub const RECORD_KEY_BYTES: usize = 17;
+
+/// What a record holds. It is part of the key, so nobody has to guess it from the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordKind {
+    /// Everything that is remembered of one subject.
+    Subject,
+    /// A side record, which all processes share for a limited time.
+    Side(SideKind),
+    /// A kind that this version does not know; a newer one wrote it.
+    Unknown(UnknownKind),
+}
+
+/// The letter of a kind that this version does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnknownKind(u8);
+
+/// The letters are stored: none may ever change its meaning.
+const SUBJECT: u8 = b'r';
+const BREAKER: u8 = b'b';
+const DELIVERY: u8 = b'd';
+
+impl RecordKind {
+    /// The kind of a stored letter.
+    #[must_use]
+    pub const fn from_letter(letter: u8) -> Self {
+        match letter {
+            SUBJECT => Self::Subject,
+            BREAKER => Self::Side(SideKind::Breaker),
+            DELIVERY => Self::Side(SideKind::Delivery),
+            other => Self::Unknown(UnknownKind(other)),
+        }
+    }
+
+    /// The letter that is stored for the kind.
+    #[must_use]
+    pub const fn letter(self) -> u8 {
+        match self {
+            Self::Subject => SUBJECT,
+            Self::Side(SideKind::Breaker) => BREAKER,
+            Self::Side(SideKind::Delivery) => DELIVERY,
+            Self::Unknown(UnknownKind(letter)) => letter,
+        }
+    }
+
+    /// A word for logs, metrics and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Side(SideKind::Breaker) => "breaker",
+            Self::Side(SideKind::Delivery) => "delivery",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// Where a record is stored. Two kinds never share a record, even under equal hashes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordKey {
+    /// What the record holds.
+    pub kind: RecordKind,
+    /// A keyed hash: tells nothing without the key.
+    pub hash: [u8; 16],
+}
+
+impl RecordKey {
+    /// The key of a side record: of what these fields name.
+    #[must_use]
+    pub fn side(keyring: &Keyring, kind: SideKind, fields: &[&[u8]]) -> Self {
+        // The labels enter the hash, so they are part of the stored form.
+        let label = match kind {
+            SideKind::Breaker => "breaker",
+            SideKind::Delivery => "reference",
+        };
+        Self {
+            kind: RecordKind::Side(kind),
+            hash: keyring.side_hash(label, fields),
+        }
+    }
+
+    /// The subject, if it is the key of a subject's record.
+    #[must_use]
+    pub fn as_subject(&self) -> Option<SubjectKey> {
+        match self.kind {
+            RecordKind::Subject => Some(SubjectKey(self.hash)),
+            RecordKind::Side(_) | RecordKind::Unknown(_) => None,
+        }
+    }
+
+    /// Where version 0.1, which had no kinds, stored this record: among those of the subjects.
+    #[must_use]
+    pub const fn before_kinds(self) -> Self {
+        Self {
+            kind: RecordKind::Subject,
+            hash: self.hash,
+        }
+    }
+
+    /// The byte form: the letter of the kind, then the hash.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; RECORD_KEY_BYTES] {
+        let mut bytes = [self.kind.letter(); RECORD_KEY_BYTES];
+        bytes[1..].copy_from_slice(&self.hash);
+        bytes
+    }
+
+    /// Reads the byte form. Every letter is a kind, if perhaps one that this version does not know.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; RECORD_KEY_BYTES]) -> Self {
+        let [letter, hash @ ..] = *bytes;
+        Self {
+            kind: RecordKind::from_letter(letter),
+            hash,
+        }
+    }
+}
+
+impl From<SubjectKey> for RecordKey {
+    fn from(subject: SubjectKey) -> Self {
+        Self {
+            kind: RecordKind::Subject,
+            hash: subject.0,
+        }
+    }
+}
+
+/// As the byte form: all engines put records that are due at the same time in this order.
+impl Ord for RecordKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.to_bytes().cmp(&other.to_bytes())
+    }
+}
+
+impl PartialOrd for RecordKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), hex::encode(self.hash))
+    }
+}
+
+impl fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordKey({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::crypto::keyring::tests::ring;
+
+    #[test]
+    fn every_letter_is_one_kind_and_every_kind_one_letter() {
+        for letter in 0..=u8::MAX {
+            assert_eq!(RecordKind::from_letter(letter).letter(), letter);
+        }
+        for (kind, letter) in [
+            (RecordKind::Subject, b'r'),
+            (RecordKind::Side(SideKind::Breaker), b'b'),
+            (RecordKind::Side(SideKind::Delivery), b'd'),
+        ] {
+            assert_eq!(RecordKind::from_letter(letter), kind, "letters are stored");
+        }
+    }
+
+    #[test]
+    fn the_byte_form_is_the_letter_and_the_hash() {
+        let key = RecordKey::from(SubjectKey([7; 16]));
+        assert_eq!(
+            key.to_bytes(),
+            *b"r\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+        );
+        for letter in [b'r', b'b', b'd', b'?'] {
+            let mut bytes = [9; RECORD_KEY_BYTES];
+            bytes[0] = letter;
+            assert_eq!(RecordKey::from_bytes(&bytes).to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn equal_hashes_of_two_kinds_are_two_records() {
+        let keyring = ring(1, &["a"]);
+        let breaker = RecordKey::side(&keyring, SideKind::Breaker, &[b"mail"]);
+        assert_ne!(breaker, breaker.before_kinds());
+        assert_eq!(breaker.as_subject(), None);
+        assert_eq!(
+            breaker.before_kinds().as_subject(),
+            Some(SubjectKey(breaker.hash))
+        );
+        assert_ne!(
+            breaker.hash,
+            RecordKey::side(&keyring, SideKind::Delivery, &[b"mail"]).hash
+        );
+    }
+}

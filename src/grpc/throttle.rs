@@ -1,0 +1,52 @@
+//! Bounds the log lines that anybody can cause: some pass at once, the others are counted.
+
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+/// Lines at once.
+const LINES_BURST: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
+/// Lines per second after that.
+const LINES_PER_S: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
+
+/// Lets a bounded number of log lines through, and counts those that it holds back.
+pub(super) struct Throttle {
+    rate: DefaultDirectRateLimiter,
+    held_back: AtomicU64,
+}
+
+impl Throttle {
+    pub(super) fn new() -> Self {
+        Self {
+            rate: RateLimiter::direct(Quota::per_second(LINES_PER_S).allow_burst(LINES_BURST)),
+            held_back: AtomicU64::new(0),
+        }
+    }
+
+    /// May a line be written? If so, with how many were held back since the one before it.
+    pub(super) fn pass(&self) -> Option<u64> {
+        if self.rate.check().is_ok() {
+            Some(self.held_back.swap(0, Ordering::Relaxed))
+        } else {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_leaves_few_lines_and_a_count() {
+        let throttle = Throttle::new();
+        let passed = (0..10_000).filter(|_| throttle.pass().is_some()).count();
+        assert!((20..40).contains(&passed), "{passed}");
+        let held_back = throttle.held_back.load(Ordering::Relaxed);
+        assert!(held_back > 9_900, "{held_back}");
+    }
+}

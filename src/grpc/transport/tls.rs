@@ -1,0 +1,43 @@
+//! Encrypts the connections of callers, with a certificate and key from PEM.
+
+use std::sync::Arc;
+
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate file is no PEM, or holds no certificate.
+    #[error("the certificate file holds no usable certificate: {0}")]
+    Certificate(String),
+    /// The key file is no PEM, or holds no private key.
+    #[error("the key file holds no usable private key: {0}")]
+    Key(rustls::pki_types::pem::Error),
+    /// Certificate and key do not fit together, or cannot sign.
+    #[error("certificate and key cannot be used: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// What encrypts new connections: TLS 1.2 or newer, HTTP/2 alone.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn acceptor(certificates: &[u8], key: &[u8]) -> Result<TlsAcceptor, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(certificates)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsError::Certificate(error.to_string()))?;
+    if chain.is_empty() {
+        let what = "no CERTIFICATE section".to_owned();
+        return Err(TlsError::Certificate(what));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,92 @@
+//! Does what is due on a record, and hands messages over under a lease.
+
+use super::{hand_over::Handed, hands::Hand, ready::Readiness};
+use crate::{
+    domain::{
+        decide::{Report, Tick, Work, report, tick},
+        ids::{DeliveryId, SubjectKey},
+        record::key::{RecordKey, RecordKind},
+    },
+    ports::{store::Due, system::fresh},
+    service::{Service, failure::Failure, record::transact::Change},
+};
+
+impl Service {
+    /// The records that are due.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
+        self.records.due(limit).await
+    }
+
+    /// Does what is due on a record; `hand` takes its first delivery, and whatever else is due stays so.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn tick(&self, key: &RecordKey, hand: Hand) -> Result<(), Failure> {
+        match key.kind {
+            RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash), hand).await,
+            RecordKind::Side(_) => self.records.sides().sweep(key).await,
+            RecordKind::Unknown(_) => self.records.set_aside(key).await,
+        }
+    }
+
+    async fn tick_subject(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
+        let command = Tick {
+            lease: self.courier.lease(),
+            hands: 1,
+            delivery: DeliveryId(fresh(&*self.entropy)),
+        };
+        let done = self
+            .change(Change::of(*key), |record, cx| tick(record, &command, cx))
+            .await;
+        let work = match done {
+            Ok((work, _)) => work,
+            Err(Failure::Vault(_)) if self.records.sides().sweep_old(key).await? => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        if let Some(work) = work.into_iter().next() {
+            hand.take(work);
+        }
+        Ok(())
+    }
+
+    /// Hands one delivery over, if the lease still holds and the verification still lives, and reports.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the lease ends by itself, and the delivery is due again.
+    pub async fn deliver(&self, work: Work) -> Result<(), Failure> {
+        let key = work.verification.subject;
+        let loaded = self.records.read(&key).await?;
+        let cx = self.records.context(&loaded);
+        let Handed {
+            sender,
+            outcome,
+            rest,
+        } = match self.courier.ready(loaded.record.as_ref(), &work, &cx) {
+            Readiness::Gone => return Ok(()),
+            Readiness::Settled(handed) => handed,
+            Readiness::Ready(ready) => self.courier.hand_over(*ready).await,
+        };
+        let command = Report {
+            work,
+            sender,
+            outcome,
+        };
+        let report = self.change(Change::of(key).on(loaded), |record, cx| {
+            report(record, &command, cx)
+        });
+        // A hedge that lost its race ends in the same hand, so that no more is under way than there are hands for.
+        let (reported, ()) = tokio::join!(report, async {
+            let _ = rest.await;
+        });
+        reported?;
+        Ok(())
+    }
+
+    /// Follows what the fleet knows of the senders, for ever.
+    pub async fn follow_senders(&self) {
+        self.courier.breakers.follow().await;
+    }
+}

@@ -1,0 +1,164 @@
+//! Makes a leased message ready: is the lease still ours, what does it say, and who may take it?
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Courier,
+    draft::Draft,
+    hand_over::{Handed, Ready},
+};
+use crate::{
+    domain::{
+        code::guess::Digits,
+        decide::{Context, Work},
+        delivery::{Delivery, HandOver, route::Stand},
+        ids::SenderName,
+        recipient::Channel,
+        record::subject::SubjectRecord,
+        verification::{Pending, Verification},
+    },
+    message::{Facts, Link},
+    ports::sender::Content,
+};
+
+/// Whether a leased message may go out.
+pub(super) enum Readiness {
+    /// Somebody else has the lease, or the verification is over: there is nothing to do and nothing to report.
+    Gone,
+    /// It ends without any sender being asked.
+    Settled(Handed<'static>),
+    /// It may go out.
+    Ready(Box<Ready>),
+}
+
+/// A live verification, and the delivery of it that is about to go out.
+#[derive(Clone, Copy)]
+pub(super) struct Errand<'a> {
+    pub(super) verification: &'a Verification,
+    pub(super) pending: &'a Pending,
+    pub(super) delivery: &'a Delivery,
+}
+
+impl<'a> Errand<'a> {
+    fn find(record: Option<&'a SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Self> {
+        let verification = record?.find(&work.verification)?;
+        let pending = verification.live(cx.now)?;
+        let delivery = verification
+            .deliveries
+            .iter()
+            .find(|delivery| delivery.id == work.delivery)?;
+        let is_ours =
+            delivery.is_held_by(&work.token, cx.now) && verification.generation == cx.generation;
+        is_ours.then_some(Self {
+            verification,
+            pending,
+            delivery,
+        })
+    }
+}
+
+impl Courier {
+    /// The message, if it may go out.
+    pub(super) fn ready(
+        &self,
+        record: Option<&SubjectRecord>,
+        work: &Work,
+        cx: &Context<'_>,
+    ) -> Readiness {
+        let Some(errand) = Errand::find(record, work, cx) else {
+            return Readiness::Gone;
+        };
+        let recipient = errand.pending.recipients.get(errand.delivery.recipient);
+        if recipient.is_some_and(|to| self.policy.test_recipients.code(to).is_some()) {
+            let taken = HandOver::Taken { reference: None };
+            return Readiness::Settled(Handed::by(SenderName::of_tests(), taken));
+        }
+        let time_left = cx.now.until(errand.verification.expires_at);
+        match self.draft(errand, time_left) {
+            Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
+            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp {
+                reason: reason.to_owned(),
+            })),
+        }
+    }
+
+    /// The draft with the senders that may take it.
+    fn queue_up(&self, errand: Errand<'_>, draft: Draft, time_left: Duration) -> Ready {
+        let Errand {
+            verification,
+            pending,
+            delivery,
+        } = errand;
+        let tenant = &verification.tenant;
+        Ready {
+            senders: self.routes.order(tenant, &draft.recipient, &delivery.id),
+            stand: Stand {
+                position: delivery.position,
+                refusals: delivery.refusals,
+                tries: delivery.tries,
+            },
+            hedge_after: self.routes.hedge_after(tenant, draft.recipient.channel()),
+            time_left,
+            question: self.question(verification, &draft),
+            decoy: pending.decoy,
+            draft,
+        }
+    }
+
+    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, &'static str> {
+        let Errand {
+            verification,
+            pending,
+            delivery,
+        } = errand;
+        let code = verification
+            .code(&self.keyring, &self.policy.test_recipients)
+            .ok_or("key_not_in_ring")?;
+        let recipient = pending
+            .recipients
+            .get(delivery.recipient)
+            .ok_or("no_recipient")?
+            .clone();
+        Ok(Draft {
+            delivery: delivery.id,
+            verification: verification.id,
+            recipient,
+            content: Arc::new(self.content(errand, &code, time_left)),
+            code,
+            expires_at: verification.expires_at,
+        })
+    }
+
+    /// What a delivery says.
+    pub(super) fn content(
+        &self,
+        errand: Errand<'_>,
+        code: &Digits,
+        time_left: Duration,
+    ) -> Content {
+        let (verification, channel) = (errand.verification, errand.delivery.channel);
+        let link = self.link_of(verification, channel);
+        self.messages.render(&Facts {
+            tenant: &verification.tenant,
+            channel,
+            locale: verification.locale.as_ref(),
+            action: &verification.action,
+            code,
+            binding: &errand.pending.binding,
+            minutes: time_left.as_secs().div_ceil(60).max(1),
+            link: link.as_deref().map(Link),
+        })
+    }
+
+    /// The address that approves as the code does; only a mail has one.
+    fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
+        let page = self
+            .link_page
+            .as_ref()
+            .filter(|_| channel == Channel::Email)?;
+        Some(format!(
+            "{page}#{}",
+            verification.link(&self.keyring)?.expose()
+        ))
+    }
+}

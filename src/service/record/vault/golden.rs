@@ -1,0 +1,269 @@
+//! Opens what version 0.1 sealed, and finds in it what was put there.
+
+mod plain;
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{
+    domain::{
+        audit::event::Event,
+        crypto::keyring::{Kid, Secret},
+        record::{
+            key::{RecordKey, RecordKind},
+            side::SideRecord,
+        },
+    },
+    ports::system::Entropy,
+};
+
+/// Made once, and never again: see the page beside it.
+const FILE: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/sealed.json"
+));
+
+/// The key under which all samples but the last of each kind are sealed.
+const OLD: (&str, [u8; 32]) = ("2026a", [0x2a; 32]);
+/// The key that came after it.
+const NEW: (&str, [u8; 32]) = ("2026b", [0x2b; 32]);
+const NAMES: [u8; 32] = [0x1a; 32];
+
+/// Gives one byte for ever.
+struct Fixed(u8);
+
+impl Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(self.0);
+    }
+}
+
+/// A vault whose current key is the first of these, and whose every nonce is this byte.
+fn vault(ring: &[(&str, [u8; 32])], nonce: u8) -> Vault {
+    let ring: Vec<_> = ring
+        .iter()
+        .map(|(kid, secret)| (Kid::parse(kid).unwrap(), Secret::new(*secret)))
+        .collect();
+    Vault::new(
+        Arc::new(Keyring::new(&Secret::new(NAMES), &ring).unwrap()),
+        Arc::new(Fixed(nonce)),
+    )
+}
+
+/// The vault of a later version: another key is current, and the old one is still there.
+fn later() -> Vault {
+    vault(&[NEW, OLD], 0)
+}
+
+/// Where each sample is stored.
+const KEY: SubjectKey = SubjectKey([0x5c; 16]);
+
+/// A stored sample, by its kind and name.
+fn stored(kind: &str, name: &str) -> Map<String, Value> {
+    let file: Value = serde_json::from_str(FILE).unwrap_or_default();
+    file[kind][name].as_object().cloned().unwrap_or_default()
+}
+
+fn bytes(sample: &Map<String, Value>, field: &str) -> Vec<u8> {
+    hex::decode(
+        sample
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    )
+    .unwrap()
+}
+
+/// Takes the seal off, and nothing more.
+fn plain_of(context: Context<'_>, sealed: &[u8]) -> (u64, Vec<u8>) {
+    seal::open(&later().keyring, context, sealed).unwrap()
+}
+
+fn blob(sealed: &[u8]) -> Blob {
+    // The nonce stands behind format, length and name of the key, and version.
+    Blob {
+        token: sealed[15..27].try_into().unwrap(),
+        bytes: sealed.into(),
+    }
+}
+
+/// The key of a side record under the hash of all samples.
+fn side_key(record: &SideRecord) -> RecordKey {
+    RecordKey {
+        kind: RecordKind::Side(record.side.kind()),
+        hash: KEY.0,
+    }
+}
+
+/// What the file would be if this program made it: for a test that fails, and for the first time.
+fn whole_file() -> String {
+    let mut kinds = Map::new();
+    let mut put = |kind: &str, name: &str, context: Context<'_>, sealed: &[u8]| {
+        let (version, plain) = plain_of(context, sealed);
+        let sample = json!({ "version": version, "plain": hex::encode(plain), "sealed": hex::encode(sealed) });
+        kinds
+            .entry(kind)
+            .or_insert_with(|| json!({}))
+            .as_object_mut()
+            .unwrap()
+            .insert(name.to_owned(), sample);
+    };
+    for (at, (name, record)) in (1..).zip(plain::records()) {
+        let sealed = vault(&[OLD], at).close(&KEY, &record);
+        put("records", name, Context::Record(&KEY), &sealed.bytes);
+    }
+    for (at, (name, record)) in (0x41..).zip(plain::sides()) {
+        let sealed = vault(&[OLD], at).close_side(&side_key(&record), &record);
+        put("sides", name, Context::Side(&KEY.0), &sealed.bytes);
+    }
+    for (at, (name, salt, event, _)) in (0x81..).zip(plain::events()) {
+        let sealed = vault(&[OLD], at).close_event(&KEY, salt.as_ref(), &event);
+        put(
+            "events",
+            name,
+            Context::Event(&KEY, &salt.unwrap_or_default()),
+            &sealed,
+        );
+    }
+    serde_json::to_string_pretty(&kinds).unwrap()
+}
+
+/// Fails with the names of what is wrong and the whole file as it would be now.
+fn tell(wrong: &[&str]) {
+    let mut text = String::new();
+    if !wrong.is_empty() {
+        let _ = writeln!(
+            text,
+            "{wrong:?} are not what version 0.1 stored; this program would store:\n{}",
+            whole_file()
+        );
+    }
+    assert!(wrong.is_empty(), "{text}");
+}
+
+/// The samples whose stored form does not come out as `is_right` says.
+fn wrong<'a>(
+    kind: &str,
+    names: impl Iterator<Item = &'a str>,
+    is_right: impl Fn(&str, &[u8]) -> bool,
+) -> Vec<&'a str> {
+    let names: Vec<_> = names.collect();
+    let file: Value = serde_json::from_str(FILE).unwrap_or_default();
+    let known = file[kind].as_object().map_or(0, Map::len);
+    assert!(
+        known == names.len() || known == 0,
+        "each {kind} of the file has its expectation"
+    );
+    names
+        .into_iter()
+        .filter(|name| {
+            !stored(kind, name).contains_key("sealed")
+                || !is_right(name, &bytes(&stored(kind, name), "sealed"))
+        })
+        .collect()
+}
+
+#[test]
+fn golden_every_stored_record_opens_with_each_of_its_fields() {
+    let all = plain::records();
+    let expected = |name: &str| {
+        all.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, record)| record.clone())
+    };
+    tell(&wrong(
+        "records",
+        all.iter().map(|(name, _)| *name),
+        |name, sealed| later().open(&KEY, &blob(sealed)).ok() == expected(name),
+    ));
+}
+
+#[test]
+fn golden_every_stored_side_record_opens_with_each_of_its_fields() {
+    let all = plain::sides();
+    let expected = |name: &str| {
+        all.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, record)| record.clone())
+    };
+    tell(&wrong(
+        "sides",
+        all.iter().map(|(name, _)| *name),
+        |name, sealed| {
+            let record = expected(name).unwrap();
+            later().open_side(&side_key(&record), &blob(sealed)) == Ok(record)
+        },
+    ));
+}
+
+#[test]
+fn golden_every_stored_event_opens_with_each_of_its_fields() {
+    let all = plain::events();
+    let find = |name: &str| all.iter().find(|(known, ..)| *known == name).unwrap();
+    tell(&wrong(
+        "events",
+        all.iter().map(|(name, ..)| *name),
+        |name, sealed| {
+            let (_, salt, _, line) = find(name);
+            later()
+                .open_event(&KEY, salt.as_ref(), &sealed.to_vec())
+                .as_ref()
+                == Ok(line)
+        },
+    ));
+}
+
+#[test]
+fn golden_the_seal_and_the_form_under_it_are_read_apart() {
+    let kinds: [(&str, Context<'_>); 2] = [
+        ("records", Context::Record(&KEY)),
+        ("sides", Context::Side(&KEY.0)),
+    ];
+    let file: Value = serde_json::from_str(FILE).unwrap();
+    for (kind, context) in kinds {
+        for (name, sample) in file[kind].as_object().unwrap() {
+            let sample = sample.as_object().unwrap();
+            let (version, plain) = plain_of(context, &bytes(sample, "sealed"));
+            assert_eq!(
+                (Some(version), plain),
+                (sample["version"].as_u64(), bytes(sample, "plain")),
+                "{kind} {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn golden_every_sample_is_sealed_under_the_key_of_its_time() {
+    let file: Value = serde_json::from_str(FILE).unwrap();
+    let only_new = vault(&[NEW], 0);
+    for (name, sample) in file["records"].as_object().unwrap() {
+        let sealed = bytes(sample.as_object().unwrap(), "sealed");
+        assert_eq!(&sealed[..7], b"\x01\x052026a", "{name}");
+        assert_eq!(
+            only_new.open(&KEY, &blob(&sealed)),
+            Err(VaultError::Seal(SealError::Broken)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn seal_06_a_record_that_is_written_again_is_sealed_under_the_new_key() {
+    let sealed = bytes(&stored("records", "pending"), "sealed");
+    let record = later().open(&KEY, &blob(&sealed)).unwrap();
+    let again = later().close(&KEY, &record);
+    assert_eq!(&again.bytes[..7], b"\x01\x052026b");
+    assert_eq!(
+        vault(&[NEW], 0).open(&KEY, &again),
+        Ok(record.clone()),
+        "the old key is needed for it no longer"
+    );
+    assert_eq!(
+        record.verifications[0].kid.as_str(),
+        "2026a",
+        "but for its code, which the customer has"
+    );
+}

@@ -1,0 +1,113 @@
+//! Writes what was decided: one compare-and-swap, and what its outcome means.
+
+use super::{LoadedRecord, Records};
+use crate::{
+    domain::{
+        audit::event::Event,
+        decide::{Durability, Next},
+        ids::SubjectKey,
+        record::{key::RecordKey, subject::SubjectRecord},
+        time::Now,
+    },
+    ports::store::{Commit, Committed, StoreError, Token, Write},
+    service::failure::Failure,
+};
+
+/// What became of a commit.
+pub(super) enum Written {
+    /// It is written.
+    Done,
+    /// Others were faster.
+    Conflict,
+    /// The commit failed with this error, and is not there.
+    Lost(StoreError),
+}
+
+impl Records {
+    /// Writes what was decided.
+    pub(super) async fn write(
+        &self,
+        loaded: &LoadedRecord,
+        next: Next,
+        events: &[Event],
+        now: Now,
+    ) -> Result<Written, Failure> {
+        let key = &loaded.key;
+        let (write, salt, durability) = match next {
+            Next::Settled => {
+                self.store.settle(&(*key).into()).await?;
+                return Ok(Written::Done);
+            }
+            Next::Same => {
+                for event in events {
+                    self.note(key, loaded.salt, event).await;
+                }
+                return Ok(Written::Done);
+            }
+            Next::Write(record, durability) => {
+                let record = record.stamped(events, now.stamp());
+                (
+                    self.put(key, &record, now),
+                    Some(record.event_salt),
+                    durability,
+                )
+            }
+            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain),
+        };
+        let events = events
+            .iter()
+            .map(|event| self.vault.close_event(key, salt.as_ref(), event))
+            .collect();
+        self.swap(Commit {
+            key: (*key).into(),
+            expect: loaded.token,
+            generation: loaded.generation,
+            write,
+            events,
+            durability,
+        })
+        .await
+    }
+
+    /// The sealed record, and when it is due.
+    fn put(&self, key: &SubjectKey, record: &SubjectRecord, now: Now) -> Write {
+        let rules = &self.policy.subject;
+        Write::Put {
+            blob: self.vault.close(key, record),
+            wake_at: record.wake_at(now, rules),
+            keep_until: record.keep_until(rules),
+        }
+    }
+
+    /// Compares and swaps.
+    async fn swap(&self, commit: Commit) -> Result<Written, Failure> {
+        let (key, mine) = (commit.key, token_of(&commit.write));
+        match self.store.commit(commit).await {
+            Ok(Committed::Done) => Ok(Written::Done),
+            Ok(Committed::Conflict) => Ok(Written::Conflict),
+            // It is known what happened, and that nobody may hear of it.
+            Err(error @ (StoreError::NotReplicated | StoreError::Full | StoreError::Foreign)) => {
+                Err(error.into())
+            }
+            Err(error @ StoreError::Unavailable(_)) => match self.is_stored(&key, mine).await {
+                Ok(true) => Ok(Written::Done),
+                Ok(false) => Ok(Written::Lost(error)),
+                Err(_) => Err(error.into()),
+            },
+        }
+    }
+
+    /// After an unknown outcome: if what is stored is ours, it was committed; else the decision is taken again, as after a
+    /// conflict. Should the lost commit still arrive, it is the one that finds another record.
+    async fn is_stored(&self, key: &RecordKey, mine: Option<Token>) -> Result<bool, StoreError> {
+        let stored = self.store.load(key).await?.blob;
+        Ok(stored.map(|blob| blob.token) == mine)
+    }
+}
+
+fn token_of(write: &Write) -> Option<Token> {
+    match write {
+        Write::Put { blob, .. } => Some(blob.token),
+        Write::Delete => None,
+    }
+}

@@ -1,0 +1,296 @@
+//! The scripts by themselves, on a server whose own clock tells the time: what they leave there, and for how long.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::store::contract::bed::{rig::Reply, server};
+
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+/// A key that no other test has.
+fn name(kind: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("lua{}:{kind}", NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+fn cmd(arguments: &[&str]) -> Reply {
+    server().cmd(arguments).ok()
+}
+
+fn run(script: &Lua, keys: &[&str], arguments: &[&str]) -> Reply {
+    let count = keys.len().to_string();
+    cmd(&[&["EVAL", script.source, &count], keys, arguments].concat())
+}
+
+/// The server's clock in microseconds.
+fn now() -> i64 {
+    let time = cmd(&["TIME"]);
+    time.list()[0].int() * SECOND + time.list()[1].int()
+}
+
+/// Draws `wanted` of a bucket that gives `burst` at once and then one in `interval`; gives what the script answers.
+fn draw(bucket: &str, interval: i64, burst: i64, wanted: i64) -> Vec<i64> {
+    let arguments = [
+        String::new(),
+        interval.to_string(),
+        (interval * burst).to_string(),
+        wanted.to_string(),
+        "1".to_owned(),
+        "0".to_owned(),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    run(&DRAW, &[bucket], &arguments)
+        .list()
+        .iter()
+        .map(Reply::int)
+        .collect()
+}
+
+fn give_back(bucket: &str, count: i64, reserve: i64) {
+    let arguments = [
+        String::new(),
+        (24 * HOUR / 1000).to_string(),
+        count.to_string(),
+        reserve.to_string(),
+    ];
+    run(
+        &GIVE_BACK,
+        &[bucket],
+        &arguments.each_ref().map(String::as_str),
+    );
+}
+
+/// Is it forgotten within ten seconds of then, and not before?
+fn is_kept_for(key: &str, span: i64) {
+    let left = cmd(&["PTTL", key]).int() * 1000;
+    assert!(
+        left <= span && left > span - 10 * SECOND,
+        "{key} is kept for {left} us, and {span} are wanted"
+    );
+}
+
+#[test]
+fn send_03_a_bucket_is_kept_until_it_is_full_again() {
+    let bucket = name("q");
+    assert_eq!(draw(&bucket, MINUTE, 10, 10), [10]);
+    is_kept_for(&bucket, 10 * MINUTE);
+    let full_at = cmd(&["GET", &bucket]).int();
+    assert!(
+        (full_at - now() - 10 * MINUTE).abs() < 10 * SECOND,
+        "in microseconds of the server's clock"
+    );
+    assert_eq!(draw(&bucket, MINUTE, 10, 1)[0], -1, "nothing is left");
+    is_kept_for(&bucket, 10 * MINUTE);
+}
+
+#[test]
+fn send_03_what_is_drawn_one_by_one_is_kept_as_long_as_what_is_drawn_at_once() {
+    let bucket = name("q");
+    for nth in 1..=5 {
+        assert_eq!(draw(&bucket, HOUR, 5, 1), [1]);
+        is_kept_for(&bucket, nth * HOUR);
+    }
+    let answer = draw(&bucket, HOUR, 5, 1);
+    assert!(
+        answer[0] == -1 && -answer[1] <= HOUR && -answer[1] > HOUR - 10 * SECOND,
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_bucket_that_is_full_within_a_millisecond_is_kept_at_all() {
+    let bucket = name("q");
+    assert_eq!(draw(&bucket, 1, 10, 10), [10], "and no error of the server");
+}
+
+#[test]
+fn send_15_what_is_given_back_shortens_the_time_and_what_is_beyond_is_kept_for_a_day() {
+    let bucket = name("q");
+    draw(&bucket, MINUTE, 10, 10);
+    give_back(&bucket, 4 * MINUTE, 0);
+    is_kept_for(&bucket, 6 * MINUTE);
+    give_back(&bucket, 60 * MINUTE, 0);
+    assert!(
+        cmd(&["GET", &bucket]).is_nil(),
+        "without a reserve it is full and no more"
+    );
+    give_back(&bucket, 3 * MINUTE, 5 * MINUTE);
+    give_back(&bucket, 3 * MINUTE, 5 * MINUTE);
+    assert_eq!(
+        cmd(&["GET", &bucket]).int(),
+        -5 * MINUTE,
+        "no more than the reserve"
+    );
+    is_kept_for(&bucket, 24 * HOUR);
+    assert_eq!(draw(&bucket, MINUTE, 10, 2), [2]);
+    assert_eq!(cmd(&["GET", &bucket]).int(), -3 * MINUTE);
+    is_kept_for(&bucket, 24 * HOUR);
+    give_back(&bucket, MINUTE, MINUTE);
+    assert_eq!(
+        cmd(&["GET", &bucket]).int(),
+        -3 * MINUTE,
+        "what it holds beyond is not taken away"
+    );
+    assert_eq!(draw(&bucket, MINUTE, 10, 100), [13]);
+}
+
+struct Place {
+    record: String,
+    due: String,
+    events: String,
+    news: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            record: name("r"),
+            due: name("due"),
+            events: name("events"),
+            news: name("n"),
+        }
+    }
+
+    fn commit(&self, arguments: &[&str]) -> i64 {
+        run(
+            &COMMIT,
+            &[&self.record, &self.due, &self.events, &self.news],
+            arguments,
+        )
+        .int()
+    }
+}
+
+const ONE: &str = "token-000001";
+const TWO: &str = "token-000002";
+const MEMBER: &str = "sixteen bytes...";
+
+#[test]
+fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
+    let place = Place::new();
+    assert_eq!(
+        place.commit(&[
+            "",
+            &format!("{ONE}first"),
+            "",
+            "",
+            "7",
+            MEMBER,
+            "*",
+            "100",
+            "event"
+        ]),
+        0
+    );
+    for expected in [TWO, "", "token-00000"] {
+        assert_eq!(
+            place.commit(&[
+                expected,
+                &format!("{TWO}second"),
+                "",
+                "",
+                "9",
+                MEMBER,
+                "*",
+                "100",
+                "event"
+            ]),
+            -1
+        );
+        assert_eq!(
+            place.commit(&[expected, "", "", "", "", MEMBER, "*", "100"]),
+            -1
+        );
+    }
+    assert_eq!(cmd(&["GET", &place.record]).text(), format!("{ONE}first"));
+    assert_eq!(cmd(&["ZSCORE", &place.due, MEMBER]).text(), "7");
+    assert_eq!(cmd(&["XLEN", &place.events]).int(), 1);
+}
+
+#[test]
+fn store_17_a_record_is_kept_as_long_as_it_is_said_and_for_ever_if_nothing_is() {
+    let place = Place::new();
+    place.commit(&[
+        "",
+        &format!("{ONE}a"),
+        "PX",
+        "600000",
+        "",
+        MEMBER,
+        "*",
+        "100",
+    ]);
+    is_kept_for(&place.record, 10 * MINUTE);
+    let until = (now() + 20 * MINUTE) / 1000;
+    place.commit(&[
+        ONE,
+        &format!("{TWO}b"),
+        "PXAT",
+        &until.to_string(),
+        "",
+        MEMBER,
+        "*",
+        "100",
+    ]);
+    is_kept_for(&place.record, 20 * MINUTE);
+    place.commit(&[TWO, &format!("{ONE}c"), "", "", "", MEMBER, "*", "100"]);
+    assert_eq!(
+        cmd(&["PTTL", &place.record]).int(),
+        -1,
+        "GUESS-08: a count is kept for ever"
+    );
+    assert_eq!(cmd(&["EXISTS", &place.due]).int(), 0);
+    place.commit(&[ONE, "", "", "", "", MEMBER, "*", "100"]);
+    assert_eq!(cmd(&["EXISTS", &place.record]).int(), 0);
+}
+
+#[test]
+fn store_10_the_oldest_events_make_room_and_their_number_is_told() {
+    let place = Place::new();
+    let (mut token, mut lost) = (String::new(), 0);
+    for n in 0..100 {
+        let next = format!("token-{n:06}");
+        lost += place.commit(&[
+            &token, &next, "", "", "", MEMBER, "*", "100", "a", "b", "c", "d",
+        ]);
+        token = next;
+    }
+    let kept = cmd(&["XLEN", &place.events]).int();
+    assert_eq!(lost + kept, 400, "none is lost untold");
+    assert!(
+        (100..=200).contains(&kept),
+        "whole pieces of a hundred go: {kept}"
+    );
+    let newest = cmd(&["XREVRANGE", &place.events, "+", "-", "COUNT", "1"]);
+    let fields: Vec<_> = newest.list()[0].list()[1]
+        .list()
+        .iter()
+        .map(Reply::text)
+        .collect();
+    assert_eq!(fields, ["k", MEMBER, "e", "d"]);
+}
+
+#[test]
+fn a_process_that_gives_no_sign_of_life_is_forgotten_and_the_others_are_told_in_order() {
+    let processes = name("processes");
+    let gone = (now() - 6 * SECOND).to_string();
+    let alive = (now() - 3 * SECOND).to_string();
+    cmd(&["ZADD", &processes, &gone, "gone", &alive, "alive"]);
+    let answer = run(&BEAT, &[&processes], &["me", &(5 * SECOND).to_string()]);
+    assert_eq!(
+        answer.list().iter().map(Reply::text).collect::<Vec<_>>(),
+        ["alive", "me"]
+    );
+    assert!(
+        (cmd(&["ZSCORE", &processes, "me"])
+            .text()
+            .parse::<f64>()
+            .unwrap()
+            - now() as f64)
+            .abs()
+            < 10.0 * SECOND as f64
+    );
+    is_kept_for(&processes, HOUR);
+}

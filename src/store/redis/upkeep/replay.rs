@@ -1,0 +1,140 @@
+//! Finds out whether a server keeps what scripts wrote when it replays its append-only file.
+//!
+//! What a script wrote stands in the file as a transaction. Redis 7 replays the file as the user `default`, checks that
+//! user's rights for each call of a transaction, and drops what is refused, with a line in its log only (its pull
+//! request 14545 ended that). Other calls are not checked, so the epochs, by which a loss is noticed, are kept.
+
+use redis::{RedisError, Value, cmd};
+
+use super::open::RedisOpenError;
+use crate::{
+    ports::store::Complaint,
+    store::redis::{
+        Core,
+        connection::{fault::store_error, identity::Identity, link::Link, node::Lane},
+    },
+};
+
+/// As whom the server replays.
+const REPLAYED_AS: &str = "default";
+/// What our scripts leave in the file, each with as many arguments as it must have.
+const WRITES: [&[&str]; 8] = [
+    &["SET", "x"],
+    &["DEL"],
+    &["PEXPIREAT", "1"],
+    &["ZADD", "1", "m"],
+    &["ZREM", "m"],
+    &["ZREMRANGEBYSCORE", "0", "1"],
+    &["XADD", "*", "k", "v"],
+    &["XTRIM", "MAXLEN", "1"],
+];
+
+/// What the server says that its replay may do.
+#[derive(Debug, PartialEq, Eq)]
+enum Replay {
+    Complete,
+    /// It would drop this command.
+    Drops(&'static str),
+    /// We may not ask.
+    Unknown(String),
+}
+
+impl Core {
+    /// Asks every server that keeps an append-only file whether its replay may do what our scripts do.
+    ///
+    /// # Errors
+    /// One may not: a restart would lose records and failure counts.
+    pub(in crate::store::redis) async fn try_replay(
+        &self,
+    ) -> Result<Vec<Complaint>, RedisOpenError> {
+        let login = self.common.settings.login.as_ref();
+        // Whoever is this user has shown the rights already.
+        if login.is_none_or(|login| ["", REPLAYED_AS].contains(&login.username.as_str())) {
+            return Ok(Vec::new());
+        }
+        let (mut wrong, mut told) = (Vec::new(), Vec::new());
+        for links in self.topology.nodes().iter().filter_map(|node| node.links()) {
+            let link = links.pick(Lane::Plain);
+            let answers = link.send(&Identity::questions()).await;
+            let identity = answers
+                .and_then(Identity::read)
+                .map_err(|error| store_error(&error))?;
+            if identity.get("aof_enabled") != "1" {
+                continue;
+            }
+            match self.replay_of(&link).await {
+                Replay::Complete => {}
+                Replay::Drops(name) => wrong.push(format!("{}: {}", links.at, drops(name))),
+                Replay::Unknown(why) => told.push(Complaint {
+                    word: "replay_unknown",
+                    text: format!("{}: {}", links.at, unknown(&why)),
+                }),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(told)
+        } else {
+            Err(RedisOpenError::Unfit(wrong))
+        }
+    }
+
+    /// Asks by `ACL DRYRUN`, which runs nothing, for each command on a key of ours; ends with the first that is dropped.
+    async fn replay_of(&self, link: &Link) -> Replay {
+        let key = self.keys.probe(0, "replay");
+        for write in WRITES {
+            let mut question = cmd("ACL");
+            question.arg("DRYRUN").arg(REPLAYED_AS);
+            question.arg(write[0]).arg(&key).arg(&write[1..]);
+            match read(write[0], link.send(&[question]).await) {
+                Replay::Complete => {}
+                other => return other,
+            }
+        }
+        Replay::Complete
+    }
+}
+
+/// The answer is OK, or says in a text what is missing.
+fn read(name: &'static str, answers: Result<Vec<Value>, RedisError>) -> Replay {
+    match answers {
+        Ok(answers) if answers == [Value::Okay] => Replay::Complete,
+        Ok(_) => Replay::Drops(name),
+        Err(error) => Replay::Unknown(error.to_string()),
+    }
+}
+
+fn drops(name: &str) -> String {
+    format!(
+        "user {REPLAYED_AS} may not use {name} on keys of store.prefix: a restart would lose records and failure \
+         counts, because the append-only file is replayed as this user; give it the rights and leave it off, \
+         without a password: user {REPLAYED_AS} off resetpass ~* &* +@all"
+    )
+}
+
+fn unknown(why: &str) -> String {
+    format!(
+        "whether a restart keeps records and failure counts is unknown ({why}): give our user +acl|dryrun, and \
+         user {REPLAYED_AS}, as whom the append-only file is replayed, ~* &* +@all, even if it is off"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{ErrorKind, ServerErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn store_13_only_ok_means_that_the_replay_is_complete() {
+        let denied = "This user has no permissions to run the 'set' command";
+        let text = Value::BulkString(denied.into());
+        assert_eq!(read("SET", Ok(vec![Value::Okay])), Replay::Complete);
+        assert_eq!(read("SET", Ok(vec![text])), Replay::Drops("SET"));
+        assert_eq!(read("SET", Ok(Vec::new())), Replay::Drops("SET"));
+        let refused = (ErrorKind::Server(ServerErrorKind::NoPerm), "NOPERM");
+        assert!(matches!(
+            read("SET", Err(refused.into())),
+            Replay::Unknown(_)
+        ));
+    }
+}
