@@ -1,4 +1,4 @@
-//! The pure middle: what a verification is and what may happen to it. Sees no clock, no network, no store.
+//! The rules of verifications, as pure code: no clock, no network, no store.
 
 pub mod audit;
 pub mod caller;

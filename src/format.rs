@@ -1,4 +1,4 @@
-//! Published formats, each with its source and its test vectors. Knows nothing of ours.
+//! Published formats, each with its source and its test vectors; independent of the rest of the service.
 
 pub mod base58;
 pub mod gsm7;

@@ -1,4 +1,4 @@
-//! What a message says: templates in five languages, checked at load, and the values copied into them.
+//! The texts of messages: templates in five languages, checked at load, and the values copied into them.
 
 mod built_in;
 mod explain;
@@ -34,28 +34,28 @@ use crate::{
     ports::sender::{Content, Speech},
 };
 
-/// All that a message may tell. `Debug` shows neither the code nor the binding.
+/// The facts that a message may tell. `Debug` shows neither the code nor the binding.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// Whose customer it goes to.
+    /// The tenant of the customer.
     pub tenant: &'a TenantId,
-    /// The road it takes.
+    /// The channel that carries the message.
     pub channel: Channel,
-    /// The customer's language; absent, or without texts of its own: the default language.
+    /// The customer's language. Absent, or without texts: the default language is used.
     pub locale: Option<&'a Locale>,
     /// What the code is for.
     pub action: &'a ActionName,
-    /// The code.
+    /// The code that the message carries.
     pub code: &'a Digits,
-    /// What exactly is approved.
+    /// The details of what is approved.
     pub binding: &'a Binding,
-    /// How many minutes the code is still good; 0 counts as 1.
+    /// Minutes until the code expires; 0 counts as 1.
     pub minutes: u64,
-    /// The address of the page on which a press does as much as the code; for mails alone.
+    /// The address of the page that approves at the press of a button; only for mails.
     pub link: Option<Link<'a>>,
 }
 
-/// The address that a link leads to. It holds a secret, so it prints nowhere.
+/// The address of a link. It has a secret, so it is never printed.
 #[derive(Clone, Copy)]
 pub struct Link<'a>(pub &'a str);
 
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Link<'_> {
     }
 }
 
-/// Which template: for every tenant and action, or for one.
+/// Identifies a template: for every tenant and action, or for one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     tenant: Option<TenantId>,
@@ -74,7 +74,7 @@ struct Key {
     form: Form,
 }
 
-/// Who speaks, and what an SMS ends with.
+/// The brand of the messages, and the rules of their SMS.
 #[derive(Clone, Debug)]
 struct Voice {
     brand: String,
@@ -85,26 +85,26 @@ struct Voice {
 #[derive(Debug)]
 pub struct Messages {
     default_language: Language,
-    /// For tenants that have none of their own.
+    /// For tenants without one of their own.
     voice: Voice,
     voices: HashMap<TenantId, Voice>,
     by_keypad: BTreeSet<ActionName>,
-    /// Holds the general template of every language and form.
+    /// Has the general template of every language and form.
     templates: HashMap<Key, Template>,
 }
 
 impl Messages {
-    /// Reads the built-in templates and, over them, those of a folder: `nl/email.txt` replaces one text,
-    /// `nl/payment.email.txt` replaces it for the action `payment`, and both may stand under `tenants/bank/` for the tenant
-    /// `bank` alone. Blocks on the file system.
+    /// Loads the built-in templates and those of a folder that replace them: `nl/email.txt` replaces one text,
+    /// `nl/payment.email.txt` replaces it for the action `payment`, and both may be in `tenants/bank/` for the tenant
+    /// `bank` only. Blocks on the file system.
     ///
     /// # Errors
-    /// All mistakes of all files, and of each SMS at its longest.
+    /// All mistakes of all files, and all SMS texts that do not fit at their longest.
     pub fn load(wording: &Wording<'_>) -> Result<Self, Vec<TemplateMistake>> {
         load::load(wording)
     }
 
-    /// Writes a message.
+    /// Renders a message from its templates.
     #[must_use]
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form: Form| self.render_form(form, form.markup(), facts);
@@ -145,13 +145,13 @@ impl Messages {
         }
     }
 
-    /// Tells the customer how a verification stands.
+    /// How a verification stands, in sentences for the customer.
     #[must_use]
     pub fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         explain::explain(self.language(locale), explanation)
     }
 
-    /// What a call says whose code does not count any more, and the language of the voice, with its country.
+    /// What a call says if its code is no longer valid, and the language tag of the voice.
     #[must_use]
     pub fn no_code(&self, locale: Option<&Locale>) -> (&'static str, &'static str) {
         let language = self.language(locale);
@@ -200,7 +200,7 @@ impl Messages {
         self.template(facts, language, form).render(&values, markup)
     }
 
-    /// The lines for browsers and apps, where the answer is typed in one.
+    /// The last lines of an SMS, for browsers and apps; empty if the answer is only given by keypad.
     fn ending(&self, facts: &Facts<'_>) -> String {
         if self.by_keypad.contains(facts.action) {
             return String::new();
@@ -212,8 +212,8 @@ impl Messages {
         self.voices.get(tenant).unwrap_or(&self.voice)
     }
 
-    /// The template that is made for the most: the tenant counts for more than the action, because it knows its customers
-    /// and its own name for things.
+    /// The most specific template. The tenant counts more than the action, because it knows its customers and its own
+    /// names for things.
     fn template(&self, facts: &Facts<'_>, language: Language, form: Form) -> &Template {
         let (tenant, action) = (Some(facts.tenant), Some(facts.action));
         let chain = [
@@ -243,13 +243,13 @@ fn ssml(language: Language, sentences: &str) -> String {
     format!("<speak version=\"1.1\" xmlns=\"{name}\" xml:lang=\"{tag}\">\n{sentences}\n</speak>")
 }
 
-/// `123 456`, `123 4567`, `1234 5678`.
+/// The code in two groups: `123 456`, `123 4567`, `1234 5678`.
 fn grouped(digits: &str) -> String {
     let (head, tail) = digits.split_at(digits.len() / 2);
     format!("{head} {tail}")
 }
 
-/// `1 2 3, 4 5 6`: a voice reads each digit, and rests between the groups.
+/// The code as a voice reads it, digit by digit with a pause between the groups: `1 2 3, 4 5 6`.
 fn spoken(digits: &str) -> String {
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

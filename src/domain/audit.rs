@@ -1,3 +1,3 @@
-//! What is written down of every decision.
+//! The audit trail of all decisions.
 
 pub mod event;

@@ -1,4 +1,4 @@
-//! Derives codes: they are computed when needed and never stored.
+//! Derivation of codes: they are computed when needed and never stored.
 
 pub mod guess;
 pub mod link;
@@ -14,15 +14,15 @@ use super::{
     ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
 };
 
-/// The version of the derivation; part of what is derived from.
+/// The version of the derivation, which is an input of it.
 const VERSION: &[u8] = b"1";
 
-/// A number of digits that a code may have.
+/// The length of a code: 6 to 8 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeLength(u8);
 
 impl CodeLength {
-    /// 6 to 8.
+    /// A length of 6 to 8; `None` for any other.
     #[must_use]
     pub fn new(digits: u8) -> Option<Self> {
         (DIGITS_MIN..=DIGITS_MAX)
@@ -30,33 +30,33 @@ impl CodeLength {
             .then_some(Self(digits))
     }
 
-    /// How many digits.
+    /// The number of digits.
     #[must_use]
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
-/// All that a code depends on, beside the key.
+/// The inputs of a code, apart from the key.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeFields<'a> {
-    /// Whose customer.
+    /// The tenant that the subject belongs to.
     pub tenant: &'a TenantId,
-    /// Which customer.
+    /// The subject.
     pub subject: &'a SubjectId,
-    /// What for.
+    /// What the code is for.
     pub action: &'a ActionName,
-    /// In which effort.
+    /// The verification that the code belongs to.
     pub verification: &'a VerificationId,
-    /// Fresh 128 bits of that effort.
+    /// The 128 random bits of the verification.
     pub nonce: &'a [u8; 16],
-    /// What exactly is approved.
+    /// The digest of what is approved.
     pub binding: &'a [u8; 32],
-    /// How long the code is.
+    /// The length of the code.
     pub length: CodeLength,
 }
 
-/// The code of a verification; `None` if the ring no longer holds its key.
+/// The code of a verification; `None` if its key is no longer in the keyring.
 #[must_use]
 pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<Digits> {
     let prefix = keyed(keyring, kid, b"code", fields)?;
@@ -69,7 +69,7 @@ pub fn derive(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<D
     })
 }
 
-/// The secret of a verification's link; `None` if the ring no longer holds its key.
+/// The secret of a verification's link; `None` if its key is no longer in the keyring.
 #[must_use]
 pub fn derive_link(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Option<LinkSecret> {
     let tag = keyed(keyring, kid, b"link", fields)?.sign();
@@ -77,7 +77,7 @@ pub fn derive_link(keyring: &Keyring, kid: &Kid, fields: &CodeFields<'_>) -> Opt
     Some(LinkSecret::new(*bits))
 }
 
-/// All fields under the key, for one purpose.
+/// The HMAC context over all fields, for one purpose.
 fn keyed(
     keyring: &Keyring,
     kid: &Kid,
@@ -105,8 +105,8 @@ fn keyed(
 
 /// Digits by rejection sampling over blocks of pseudo-random bytes, so that every code is equally likely.
 ///
-/// Each block gives eight big-endian numbers; one at or above the largest multiple of 10^length is
-/// skipped. A block without a usable number has probability below 10^-29 for 6 digits and 10^-13 for 8.
+/// Each block gives eight big-endian numbers. One at or above the largest multiple of 10^length is
+/// skipped. A block without a usable number has a probability below 10^-29 for 6 digits and 10^-13 for 8.
 fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits> {
     let modulus = 10_u32.pow(length.0.into());
     let limit = u32::MAX - (u32::MAX % modulus + 1) % modulus;
@@ -125,7 +125,7 @@ fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits>
     None
 }
 
-/// The only trace of an answer: it recognises the same answer under the same attempt id.
+/// The only trace of a guess: a keyed hash that recognises the same guess under the same attempt id.
 #[must_use]
 pub fn fingerprint(
     keyring: &Keyring,

@@ -1,4 +1,4 @@
-//! Addresses in one canonical form, and how they may be shown.
+//! Recipients: addresses in canonical form, and how they are shown.
 
 pub mod app;
 mod channel;
@@ -21,7 +21,7 @@ use number::Plan;
 pub struct Recipient {
     channel: Channel,
     address: String,
-    /// What its plan says of a number, once somebody asked: it costs more than all else about an address.
+    /// The numbering plan's entry, looked up at first use: the look-up costs more than all other work on an address.
     plan: OnceLock<Option<Plan>>,
 }
 
@@ -34,11 +34,11 @@ impl PartialEq for Recipient {
 impl Eq for Recipient {}
 
 impl Recipient {
-    /// Reads an address as people write it and keeps its canonical form: E.164 for numbers; for e-mail
-    /// the domain in lower-case ASCII and the local part as it is; for apps the form of [`push`].
+    /// Parses an address as people write it and keeps its canonical form: for numbers E.164; for e-mail
+    /// the domain in lower-case ASCII and the local part as it is; for apps the form of [`app`].
     ///
     /// # Errors
-    /// Says what the channel needs.
+    /// Describes what the channel needs.
     pub fn parse(channel: Channel, address: &str) -> Result<Self, Invalid> {
         let (address, plan) = match channel {
             Channel::Email => (canonical_email(address)?, None),
@@ -54,10 +54,10 @@ impl Recipient {
         })
     }
 
-    /// From an address that was canonical when it was stored: only its outer form is looked at again.
+    /// Takes an address that was stored in canonical form; only its outer form is checked again.
     ///
     /// # Errors
-    /// Says that it cannot be one.
+    /// The address cannot be canonical.
     pub fn from_canonical(channel: Channel, address: &str) -> Result<Self, Invalid> {
         let fits = match channel {
             Channel::Email => address.contains('@'),
@@ -76,19 +76,20 @@ impl Recipient {
         }
     }
 
-    /// The channel.
+    /// The channel that reaches this address.
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// The canonical address, for the sender alone.
+    /// The canonical address, to be given only to a sender.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.address
     }
 
-    /// The push service of the address, and what the service calls the installation; `None` but for apps.
+    /// The push service of an app's address, and the service's name for the installation; `None` on
+    /// other channels.
     #[must_use]
     pub fn installation(&self) -> Option<(app::PushKind, &str)> {
         if self.channel == Channel::Push {
@@ -111,7 +112,7 @@ impl Recipient {
         }
     }
 
-    /// What its plan says of a number; none for an address that is no number.
+    /// The numbering plan's entry for a telephone number; `None` for other addresses.
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
         match self.channel {
@@ -123,25 +124,25 @@ impl Recipient {
     }
 }
 
-/// Where a number belongs.
+/// The area of a telephone number, as the limits count it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbering {
-    /// The region, as `NL`; of a number that belongs to none, the calling code.
+    /// The country, such as `NL`; the calling code for a number of no country.
     pub country: String,
-    /// The block of a thousand neighbours: the number without its last three digits.
+    /// The block of a thousand neighbouring numbers: the number without its last three digits.
     pub block: String,
 }
 
 impl Recipient {
-    /// The form under which messages are counted. A number is the same whichever channel carries it. Of an e-mail
-    /// address neither case nor a tag behind `+` makes another recipient: nearly every mailbox ignores both, and
-    /// who floods one would need no more than `name+1@`, `name+2@`.
+    /// The form under which messages are counted. A number is the same on every channel. In an e-mail
+    /// address, case and a tag behind `+` are ignored, as nearly every mailbox ignores them: otherwise
+    /// `name+1@`, `name+2@` and so on would be enough to flood one mailbox.
     #[must_use]
     pub fn limit_form(&self) -> Cow<'_, str> {
         match self.channel {
             Channel::Email => {
                 let (local, domain) = self.address.rsplit_once('@').unwrap_or((&self.address, ""));
-                // A local part that begins with the plus has no other name.
+                // A local part that begins with `+` is kept whole: nothing stands before the tag.
                 let name = local
                     .find('+')
                     .filter(|at| *at > 0)
@@ -154,7 +155,7 @@ impl Recipient {
         }
     }
 
-    /// Where a number belongs; none for an address that is no number.
+    /// The area of a telephone number; `None` for other addresses.
     #[must_use]
     pub fn numbering(&self) -> Option<Numbering> {
         let plan = self.plan()?;

@@ -1,4 +1,4 @@
-//! Instants as data: the domain never reads a clock, it is told the time.
+//! Instants as data: the domain never reads a clock; the time is an argument.
 
 use std::time::Duration;
 
@@ -19,29 +19,29 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant, `span` later; saturates at the end of time.
+    /// The instant `span` later; saturates at the end of time.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros(span)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A span in whole microseconds; saturates after half a million years.
+/// A span in whole microseconds; saturates at 584,000 years.
 #[must_use]
 pub fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The one reading of the time that a command gets, from the two clocks that must agree.
+/// The time at which a command is decided, read once from the service's clock and the store's clock.
 ///
-/// A code is live only if both clocks say so, and a wait is over only if both say so. So what ends is
-/// judged by the later clock and what begins by the earlier one: a clock that runs off relaxes nothing.
+/// A code is live only if both clocks say so, and a wait is over only if both say so. So an end is judged
+/// by the later clock and a start by the earlier one: a clock that is wrong never relaxes a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     earlier: Timestamp,
@@ -49,7 +49,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// From the service's clock and the store's clock, in any order.
+    /// Combines the readings of the service's clock and the store's clock.
     #[must_use]
     pub fn new(service: Timestamp, store: Timestamp) -> Self {
         Self {
@@ -58,38 +58,39 @@ impl Now {
         }
     }
 
-    /// Has `end` passed, by either clock?
+    /// Whether `end` has passed by either clock.
     #[must_use]
     pub fn is_past(self, end: Timestamp) -> bool {
         self.later >= end
     }
 
-    /// Has `start` come, by both clocks?
+    /// Whether `start` has come by both clocks.
     #[must_use]
     pub fn has_reached(self, start: Timestamp) -> bool {
         self.earlier >= start
     }
 
-    /// How long until `has_reached(start)`.
+    /// The time until [`Now::has_reached`] is true of `start`.
     #[must_use]
     pub fn until(self, start: Timestamp) -> Duration {
         start.since(self.earlier)
     }
 
-    /// How far apart the clocks are.
+    /// The difference between the clocks.
     #[must_use]
     pub fn apart(self) -> Duration {
         self.later.since(self.earlier)
     }
 
-    /// The instant that goes into records.
+    /// The instant to store in records: the earlier clock's.
     #[must_use]
     pub fn stamp(self) -> Timestamp {
         self.earlier
     }
 }
 
-/// Changes whenever the store may have lost or repeated commits; a live verification belongs to one.
+/// Identifies a history of the store. It changes whenever commits may have been lost, as after a failover;
+/// a live verification belongs to one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(pub [u8; 16]);
 

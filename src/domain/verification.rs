@@ -1,4 +1,4 @@
-//! One bounded effort to prove, from start to closed.
+//! A verification: one bounded effort to verify a subject, from its start to its end.
 
 pub mod binding;
 pub mod rules;
@@ -20,20 +20,20 @@ use super::{
     },
 };
 
-/// The contact that asks for the proof.
+/// The contact in which the proof is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// The caller's id of the contact.
     pub id: Reference,
     /// The case it belongs to.
     pub case: Option<Reference>,
-    /// How it takes place, as a word.
+    /// The contact channel, as a word of the caller's.
     pub channel: Option<String>,
     /// The agent who serves it.
     pub agent: Option<Reference>,
 }
 
-/// Recognises a repeated request: which one it is, and whether its body is the same.
+/// Recognises a repeated request, and a request whose id was used before with another body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestMark {
     /// Keyed hash of caller and request id.
@@ -42,52 +42,52 @@ pub struct RequestMark {
     pub body: Mark,
 }
 
-/// What was said of a guess that counted.
+/// The judgement of a guess that counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// Right.
+    /// It was right.
     Approved,
-    /// Wrong; so many guesses are left, possibly none.
+    /// It was wrong.
     Wrong {
-        /// Guesses left after it.
+        /// Guesses left after it, possibly none.
         left: u8,
     },
 }
 
-/// A guess that counted, so that its repeat gets the same answer.
+/// A guess that counted, kept so that a repeated call gets the same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Keyed hash of caller and attempt id.
     pub id: Mark,
-    /// Keyed fingerprint of the guess; the only trace of it.
+    /// Keyed fingerprint of the guess, its only trace.
     pub fingerprint: Mark,
-    /// What was said.
+    /// The judgement that was given.
     pub judgement: Judgement,
 }
 
-/// What only a live verification has. It is dropped at the end, and with it all that the code is derived from.
+/// The data that only a pending verification has. It is dropped at the end, and with it the inputs of the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// The person.
+    /// The subject to be verified.
     pub subject: SubjectId,
-    /// Fresh 128 bits that the code is derived from.
+    /// The 128 random bits from which the code is derived.
     pub nonce: [u8; 16],
-    /// Where the person can be reached.
+    /// The addresses of the subject.
     pub recipients: Vec<Recipient>,
     /// What is approved.
     pub binding: Binding,
-    /// The rules, as they were at the start.
+    /// The limits, as they were at the start.
     pub limits: Limits,
-    /// The earliest moment for another send.
+    /// The earliest time for a resend.
     pub next_resend_at: Timestamp,
-    /// The browser that asked, if the caller marked it: a link works there and nowhere else.
+    /// The browser that asked, if the caller marked it. A link works only there.
     pub browser: Option<BrowserMark>,
-    /// Is there nobody behind it? Then nothing is sent and no answer is right, and it looks like any other.
+    /// Decoy: nothing is sent, no answer is accepted, and callers cannot tell.
     pub decoy: bool,
 }
 
 impl Pending {
-    /// The recipient on a channel, if the rules permit that channel.
+    /// The recipient on a channel and its index, if the limits permit the channel.
     #[must_use]
     pub fn recipient_on(&self, channel: Channel) -> Option<(usize, &Recipient)> {
         let permitted = self.limits.channels.contains(&channel);
@@ -110,89 +110,89 @@ impl Pending {
 /// Why a verification was canceled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelCause {
-    /// The caller asked.
+    /// The caller canceled it.
     Requested,
     /// A newer start took its place.
     Superseded,
-    /// The store that made it is not the store that is there now.
+    /// The store's generation changed, so the record may be out of date.
     Generation,
 }
 
-/// How a verification ended.
+/// The outcome of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The right code came in time.
+    /// The right code was given in time.
     Approved,
-    /// All attempts were wrong.
+    /// All attempts were used up by wrong codes.
     Rejected,
     /// The customer said "not me".
     Denied,
-    /// Somebody or something ended it.
+    /// It was canceled.
     Canceled(CancelCause),
-    /// The code's life ended.
+    /// The code expired.
     Expired,
 }
 
-/// Live or over; each with what it needs.
+/// The phase of a verification, with the data of that phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Waiting for the code.
     Pending(Box<Pending>),
-    /// Ended.
+    /// It has ended.
     Closed {
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// When.
+        /// The time of the end.
         at: Timestamp,
     },
 }
 
-/// One bounded effort to prove.
+/// One bounded effort to verify a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// Its name.
+    /// Its public id.
     pub id: VerificationId,
-    /// Whose customer.
+    /// The tenant of the subject.
     pub tenant: TenantId,
-    /// Who started it.
+    /// The caller that started it.
     pub caller: CallerName,
-    /// What for.
+    /// The action to be approved.
     pub action: ActionName,
-    /// Could anybody have started it?
+    /// Whether anybody could have started it.
     pub origin: Origin,
-    /// The contact that asked.
+    /// The contact in which it was started.
     pub contact: Option<Contact>,
-    /// Language of the customer.
+    /// The customer's language.
     pub locale: Option<Locale>,
-    /// The key of its code.
+    /// The id of the key of its code.
     pub kid: Kid,
-    /// The generation of the store that made it.
+    /// The store's generation at the start.
     pub generation: Generation,
-    /// When it started.
+    /// The time of the start.
     pub created_at: Timestamp,
-    /// When its code dies; fixed at the start.
+    /// When its code expires; fixed at the start.
     pub expires_at: Timestamp,
-    /// The requests that made it: the start, then each resend.
+    /// The requests that led to messages: the start, then each resend.
     pub requests: Vec<RequestMark>,
     /// The guesses that counted, oldest first.
     pub answers: Vec<Answer>,
-    /// The efforts to bring its message, oldest first; at least one.
+    /// The deliveries of its code, oldest first; at least one.
     pub deliveries: Vec<Delivery>,
-    /// Live or over.
+    /// Pending or closed.
     pub phase: Phase,
 }
 
-/// What readers see.
+/// The status of a verification at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Waiting for the code.
     Pending,
-    /// Ended so.
+    /// Closed with this outcome.
     Closed(Outcome),
 }
 
 impl Verification {
-    /// Where it stands at `now`; every reader computes expiry by itself.
+    /// The status at `now`. Expiry is computed by every reader, never stored first.
     #[must_use]
     pub fn status(&self, now: Now) -> Status {
         match &self.phase {
@@ -202,7 +202,7 @@ impl Verification {
         }
     }
 
-    /// What it has while it is live: pending by its record, and in time.
+    /// The data of a live verification: one that is pending and not expired.
     #[must_use]
     pub fn live(&self, now: Now) -> Option<&Pending> {
         match &self.phase {
@@ -211,10 +211,10 @@ impl Verification {
         }
     }
 
-    /// The delivery by which the code set out last: a step of the plan that was passed over is none, unless there is no
-    /// other.
+    /// The latest delivery of the code. A step of the plan that was passed over counts only if there is no
+    /// other delivery.
     #[must_use]
-    pub fn last_road(&self) -> Option<&Delivery> {
+    pub fn latest_delivery(&self) -> Option<&Delivery> {
         let is_passed_over = |delivery: &&Delivery| {
             matches!(delivery.status, DeliveryStatus::Failed { .. }) && delivery.tries == 0
         };
@@ -225,7 +225,7 @@ impl Verification {
             .or(self.deliveries.last())
     }
 
-    /// When it ended, as readers see it.
+    /// When it ended; for an expired verification, its expiry.
     #[must_use]
     pub fn closed_at(&self, now: Now) -> Option<Timestamp> {
         match &self.phase {
@@ -234,7 +234,8 @@ impl Verification {
         }
     }
 
-    /// Its code, while it is pending and its key is in the ring; that of a test recipient is in the settings.
+    /// Its code; `None` if it is closed or its key is no longer in the keyring. The code of a test
+    /// recipient comes from the settings.
     #[must_use]
     pub fn code(&self, keyring: &Keyring, tests: &TestRecipients) -> Option<Digits> {
         let Phase::Pending(pending) = &self.phase else {
@@ -250,7 +251,7 @@ impl Verification {
         )
     }
 
-    /// What its link carries, while it is pending and its key is in the ring; none if it has no link.
+    /// The token of its link; `None` if it has none, is closed, or its key is no longer in the keyring.
     #[must_use]
     pub fn link(&self, keyring: &Keyring) -> Option<LinkToken> {
         let Phase::Pending(pending) = &self.phase else {
@@ -282,13 +283,13 @@ impl Verification {
         }
     }
 
-    /// Ends it: all that the code is derived from is dropped, and no waiting message goes out any more.
+    /// Closes it: the inputs of the code are dropped, and messages that still wait are not sent.
     #[must_use]
     pub fn close(mut self, outcome: Outcome, at: Timestamp) -> Self {
         self.phase = Phase::Closed { outcome, at };
         let settle = |delivery: Delivery| match delivery.status {
             DeliveryStatus::Queued { .. } => delivery.fail("verification_closed", at),
-            // The holder of a lease may be handing it over right now, and will report.
+            // The holder of the lease may be handing it over right now, and will report.
             DeliveryStatus::Leased(_)
             | DeliveryStatus::Sent
             | DeliveryStatus::Delivered
@@ -299,7 +300,7 @@ impl Verification {
         self
     }
 
-    /// When it may be forgotten; `None` while it is pending.
+    /// When the record may drop it; `None` while it is pending.
     #[must_use]
     pub fn forget_at(&self, rules: &SubjectRules) -> Option<Timestamp> {
         match &self.phase {
@@ -311,7 +312,7 @@ impl Verification {
         }
     }
 
-    /// When it next wants attention.
+    /// When something is next to be done about it.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Timestamp {
         let end = self

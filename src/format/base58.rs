@@ -1,11 +1,11 @@
-//! Base58 as a number of fixed width: each number has one spelling, and each spelling that fits is a number.
+//! Base58 of fixed width: every number has exactly one spelling.
 
-/// As in Bitcoin: without 0, O, I and l.
+/// Bitcoin's alphabet: without 0, O, I and l.
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-/// The value of each character; `NONE` if it is no digit.
+/// The value of each character; `NONE` if it is not in the alphabet.
 const VALUES: [u8; 256] = values();
 const NONE: u8 = u8::MAX;
-/// Digits of one step: of the powers of 58 the fifth is the largest below 2^32.
+/// Digits converted per division: 58^5 is the largest power of 58 below 2^32.
 const STEP: usize = 5;
 const POWERS: [u32; STEP + 1] = [
     1,
@@ -15,7 +15,7 @@ const POWERS: [u32; STEP + 1] = [
     58_u32.pow(4),
     58_u32.pow(5),
 ];
-/// Numbers are taken 32 bits at a time; the longest has 320.
+/// Most 32-bit words of a number: 320 bits.
 const WORDS_MAX: usize = 10;
 
 const fn values() -> [u8; 256] {
@@ -29,7 +29,8 @@ const fn values() -> [u8; 256] {
     values
 }
 
-/// Writes up to 40 bytes, a multiple of four, in so many digits; what has no room there is lost.
+/// Encodes at most 40 bytes, a multiple of four, into `DIGITS` characters. A number that does not fit
+/// is truncated.
 pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
     let (bytes, _) = raw.as_chunks();
@@ -51,7 +52,7 @@ pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     digits
 }
 
-/// Reads digits; `None` if there is another character, or if the number does not fit.
+/// Decodes characters; `None` if one is not in the alphabet, or if the number does not fit.
 pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut words = [0; WORDS_MAX];
     let words = &mut words[..BYTES / 4];
@@ -77,7 +78,7 @@ pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     Some(raw)
 }
 
-/// Divides a number, the highest word first; gives the remainder.
+/// Divides a number, most significant word first, and returns the remainder.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a quotient of two words by a divisor above the higher one is one word"
@@ -92,7 +93,7 @@ fn divide(words: &mut [u32], by: u32) -> u32 {
     rest as u32
 }
 
-/// Multiplies a number and adds to it; gives what does not fit.
+/// Multiplies a number, adds to it, and returns the overflow.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the lower word stays, and the higher one is carried on"

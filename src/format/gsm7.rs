@@ -1,9 +1,9 @@
-//! The alphabet of text messages (GSM 03.38): which characters it has, and how much room each takes.
+//! The alphabet of text messages (GSM 03.38): its characters, and the room that each takes.
 
-/// Its characters, each at its number; the escape stands where it does.
+/// The basic alphabet, ordered by number; U+001B is the escape.
 const ALPHABET: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\u{1b}ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
                         abcdefghijklmnopqrstuvwxyzäöñüà";
-/// The characters of its extension, each with its number after an escape.
+/// The extension: each character with the number that follows an escape.
 const EXTENSION: [(char, u8); 10] = [
     ('\u{c}', 0x0a),
     ('^', 0x14),
@@ -16,20 +16,20 @@ const EXTENSION: [(char, u8); 10] = [
     ('|', 0x40),
     ('€', 0x65),
 ];
-/// Announces a character of the extension.
+/// Precedes a character of the extension.
 const ESCAPE: u8 = 0x1b;
 
-/// A character as it is sent: one number, or an escape and one.
+/// An encoded character: one septet, or an escape and one septet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Septets {
-    /// One of the alphabet itself.
+    /// A character of the basic alphabet.
     One(u8),
-    /// One of its extension.
+    /// A character of the extension, with its escape.
     Two([u8; 2]),
 }
 
 impl Septets {
-    /// The numbers, each below 128.
+    /// The septets to send, each below 128.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
@@ -39,10 +39,10 @@ impl Septets {
     }
 }
 
-/// How a character is sent; `None` if the alphabet has it not.
+/// Encodes a character; `None` if it is not in the GSM alphabet.
 #[must_use]
 pub fn septets(character: char) -> Option<Septets> {
-    // Letters and digits are nearly all that is asked for, and have the same number in ASCII.
+    // A shortcut for nearly all characters: letters and digits have their ASCII numbers.
     if character.is_ascii_alphanumeric() {
         return u8::try_from(character).ok().map(Septets::One);
     }
@@ -65,7 +65,7 @@ pub fn septets(character: char) -> Option<Septets> {
 pub(crate) mod tests {
     use super::*;
 
-    /// The text of these numbers; what nobody defined is a replacement character.
+    /// Decodes septets; undefined ones become U+FFFD.
     pub(crate) fn decode(numbers: &[u8]) -> String {
         let mut numbers = numbers.iter();
         let mut text = String::new();

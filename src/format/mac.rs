@@ -1,28 +1,28 @@
-//! Proves that bytes come from somebody who shares a secret; every comparison takes the same time.
+//! Message authentication with shared secrets, compared in constant time.
 
 use std::fmt;
 
 use aws_lc_rs::{digest, hmac};
 use subtle::ConstantTimeEq as _;
 
-/// A secret that is shared with one other party, and the hash that is used with it.
+/// A secret shared with one other party, for HMAC with a fixed hash function.
 #[derive(Clone)]
 pub struct MacKey(hmac::Key);
 
 impl MacKey {
-    /// For HMAC-SHA-1, which one provider's signatures still are.
+    /// A key for HMAC-SHA-1, which Twilio still uses.
     #[must_use]
     pub fn sha_1(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret))
     }
 
-    /// For HMAC-SHA-256.
+    /// A key for HMAC-SHA-256.
     #[must_use]
     pub fn sha_256(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The tag of these parts, one after the other.
+    /// The tag over the concatenated parts.
     #[must_use]
     pub fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.0);
@@ -30,7 +30,7 @@ impl MacKey {
         context.sign().as_ref().to_vec()
     }
 
-    /// Is this the tag of these parts?
+    /// Whether `tag` is the tag over the concatenated parts.
     #[must_use]
     pub fn verifies(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
         self.sign(parts).ct_eq(tag).into()
@@ -43,19 +43,19 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// A secret text that a call must bring, kept as its hash. Neither its bytes nor its length can be told from the time
-/// that a comparison takes.
+/// A secret text that a call must present, kept as its hash. The time of a comparison reveals neither
+/// its bytes nor its length.
 #[derive(Clone)]
 pub struct SharedText([u8; 32]);
 
 impl SharedText {
-    /// Keeps a text.
+    /// Keeps only the hash of a text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(sha_256(text.as_bytes()))
     }
 
-    /// Is this the text?
+    /// Whether this is the secret text.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         self.0.ct_eq(&sha_256(text.as_bytes())).into()
@@ -68,7 +68,7 @@ impl fmt::Debug for SharedText {
     }
 }
 
-/// The SHA-256 of bytes.
+/// The SHA-256 hash of these bytes.
 #[must_use]
 pub fn sha_256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];

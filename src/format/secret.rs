@@ -1,19 +1,19 @@
-//! A secret of a sender: a password, a token, a signing key.
+//! A secret text of a sender, such as a password or a token.
 
 use zeroize::Zeroizing;
 
-/// A secret text that prints nowhere and is wiped when dropped.
+/// A secret text that is never printed and is wiped when dropped.
 #[derive(Clone)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Keeps a text secret.
+    /// Wraps a text so that it is never printed.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, for the provider alone.
+    /// The text, to be given only to the provider.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,13 +1,13 @@
-//! Signs and verifies as Standard Webhooks describes it: HMAC-SHA-256 over id, time and body.
+//! Signatures by the Standard Webhooks specification: HMAC-SHA-256 over id, time and body.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
 
 use super::mac::MacKey;
 
-/// What a secret begins with.
+/// The prefix of a secret.
 const PREFIX: &str = "whsec_";
-/// What a signature of this kind begins with; those of other kinds are passed over.
+/// The prefix of a symmetric signature; signatures of other kinds are ignored.
 const VERSION: &str = "v1,";
 
 /// A secret has another form, or there is none.
@@ -15,15 +15,15 @@ const VERSION: &str = "v1,";
 #[error("must each hold whsec_ followed by the base64 of 24 to 64 bytes")]
 pub struct WrongSecret;
 
-/// The keys that sign; with several each signs, so that one can take the place of another.
+/// The signing keys. While keys are rotated there are several, and each signs.
 #[derive(Clone, Debug)]
 pub struct WebhookKeys(Vec<MacKey>);
 
 impl WebhookKeys {
-    /// From their secrets.
+    /// Parses the secrets of the keys.
     ///
     /// # Errors
-    /// A secret has another form, or there is none.
+    /// A secret has the wrong form, or there is none.
     pub fn parse<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, WrongSecret> {
         let keys: Vec<_> = secrets.into_iter().map(key).collect::<Result<_, _>>()?;
         if keys.is_empty() {
@@ -33,7 +33,7 @@ impl WebhookKeys {
         }
     }
 
-    /// The header: one signature for each key, with a space between them.
+    /// The `webhook-signature` header: one signature per key, separated by spaces.
     #[must_use]
     pub fn sign(&self, id: &str, seconds: u64, body: &[u8]) -> String {
         let begin = format!("{id}.{seconds}.");
@@ -46,7 +46,7 @@ impl WebhookKeys {
         self.0.iter().map(sign).collect::<Vec<_>>().join(" ")
     }
 
-    /// Does the header hold a signature by one of the keys?
+    /// Whether the header has a valid signature by one of the keys.
     #[must_use]
     pub fn verifies(&self, id: &str, seconds: u64, body: &[u8], header: &str) -> bool {
         let begin = format!("{id}.{seconds}.");
@@ -63,7 +63,8 @@ impl WebhookKeys {
     }
 }
 
-/// More than anybody rotates; a header of thousands must not buy thousands of hashes over its body.
+/// Signatures of a header that are checked. More than a rotation needs; thousands of them must not cost
+/// thousands of hashes over the body.
 const SIGNATURES_MAX: usize = 8;
 
 fn key(secret: &str) -> Result<MacKey, WrongSecret> {

@@ -1,8 +1,7 @@
-//! Takes what providers tell us afterwards: receipts of messages, and key presses of calls.
+//! Callbacks of providers: receipts of messages, and key presses of calls.
 //!
-//! Each call is judged by its provider's signature before anything of it is read. What it says changes a delivery and
-//! never a verdict. A sender without a scheme has no address here, and whoever asks for one is told what everybody is
-//! told who asks for what does not exist.
+//! Each callback is authenticated by its provider's signature before it is read. It can change a delivery, never a verdict.
+//! A sender without a signature scheme has no address here; a request to it gets the answer of any unknown address.
 
 mod calls;
 mod read;
@@ -37,33 +36,33 @@ use crate::{
     service::{Service, failure::Failure},
 };
 
-/// A batch of a hundred receipts has room in it.
+/// Largest body: a batch of a hundred receipts fits.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Who tells us, how we know it is they, and how it is read.
+/// How the callbacks of one sender are authenticated and read.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Judges the calls.
+    /// Authenticates the callbacks.
     pub verifier: Verifier,
-    /// Reads them.
+    /// Where a callback has its receipts.
     pub reading: Reading,
-    /// What the provider must bring when it asks whether this address is ours (Meta); none: it is not told.
+    /// The token that the provider presents when it verifies this address (Meta); `None`: it gets no answer.
     pub challenge: Option<SharedText>,
-    /// The language in which its calls are told what to say, if it makes calls.
+    /// The format in which the provider is told what a call says; `None`: it makes no calls.
     pub dialect: Option<Dialect>,
 }
 
-/// All who tell us something.
+/// The parts that the callback routes are made of.
 pub struct Callbacks {
-    /// The use cases.
+    /// The use cases, to record what is reported.
     pub service: Arc<Service>,
-    /// The beginning of every URL that providers were given.
+    /// The beginning of every URL that providers are given.
     pub public_url: String,
-    /// By the name of the sender.
+    /// The receivers by the name of the sender.
     pub receivers: BTreeMap<SenderName, Receiver>,
 }
 
-/// `/callbacks/{sender}/{token}`, the same without a token, and `/calls/{sender}/{token}`.
+/// The routes `/callbacks/{sender}/{token}`, `/callbacks/{sender}` and `/calls/{sender}/{token}`.
 pub fn router(callbacks: Callbacks) -> Router {
     Router::new()
         .route(
@@ -79,7 +78,7 @@ pub fn router(callbacks: Callbacks) -> Router {
         .with_state(Arc::new(callbacks))
 }
 
-/// A call, with nothing of it read.
+/// A request of which nothing has been read.
 struct Incoming {
     method: Method,
     uri: Uri,
@@ -142,7 +141,7 @@ async fn without_token(
     }
 }
 
-/// How Meta asks whether an address is ours.
+/// The query by which Meta verifies an address.
 #[derive(Deserialize)]
 struct Challenge {
     #[serde(rename = "hub.mode")]
@@ -154,7 +153,7 @@ struct Challenge {
 }
 
 impl Challenge {
-    /// Gives the challenge back to who knows the token. It is digits; nothing else is given back to anybody.
+    /// Returns the challenge to whoever knows the token. A challenge is digits; nothing else is ever returned.
     fn answer(self, expected: &SharedText) -> Response {
         let is_number =
             !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
@@ -166,20 +165,20 @@ impl Challenge {
     }
 }
 
-/// What became of a call, in one word of the metrics and one status.
+/// The outcome of a callback: one word in the metrics, and one status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It was taken, whether or not it changed anything.
+    /// It was accepted, whether or not it changed anything.
     Taken,
-    /// There is no such address.
+    /// The address does not exist.
     Absent,
-    /// It is not from the provider, or not of now.
+    /// It is not from the provider, or it is too old or too early.
     Refused(NotGenuine),
-    /// It was taken before.
+    /// It was accepted before.
     Repeated,
-    /// It does not hold what it should.
+    /// It does not have the form that the rules expect.
     Unreadable,
-    /// The store did not answer: the provider is to try again.
+    /// The store did not answer, so the provider should try again.
     Unavailable,
 }
 
@@ -195,7 +194,7 @@ impl Outcome {
         }
     }
 
-    /// The same for all that is refused: nobody learns why.
+    /// The status. It is the same for all refusals, so that nobody learns why.
     const fn status(self) -> StatusCode {
         match self {
             Self::Taken => StatusCode::NO_CONTENT,
@@ -210,7 +209,7 @@ impl Outcome {
 
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
-        tracing::warn!(%failure, "A provider's callback could not be taken; the provider is asked to try again.");
+        tracing::warn!(%failure, "callback not recorded; provider is asked to try again");
         Self::Unavailable
     }
 }
@@ -233,8 +232,8 @@ impl Callbacks {
         outcome.status()
     }
 
-    /// The effect comes before the id is taken, so that a call whose effect failed may come again under the same id. A
-    /// repeat has no effect either way: what was taken once is taken already.
+    /// Records what a callback says, and then takes its id, so that one that could not be recorded may be repeated under the
+    /// same id. Recording a callback twice changes nothing.
     async fn take(
         &self,
         sender: &SenderName,
@@ -259,7 +258,7 @@ impl Callbacks {
         self.take_once(sender, id).await
     }
 
-    /// Judges a call; gives its id.
+    /// Authenticates a callback and gives its id, if it has one.
     fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
         let path = incoming
             .uri
@@ -311,7 +310,7 @@ impl Callbacks {
     }
 }
 
-/// The URL that the provider was given; where it has a port also without it, as some sign.
+/// The URL that the provider was given; if it has a port, also the URL without it, which some providers sign.
 fn urls(public_url: &str, path: &str) -> Vec<String> {
     let mut urls = vec![format!("{public_url}{path}")];
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));

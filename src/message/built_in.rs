@@ -76,6 +76,6 @@ mod tests {
     fn a_mail_that_lacks_a_word_is_refused() {
         let without = framed("language: nl\nasked: Gevraagd voor:");
         let flaws = Form::EmailHtml.parse(&without, false).unwrap_err();
-        assert!(flaws[0].problem.starts_with("holds {{ words.valid }}"));
+        assert!(flaws[0].problem.starts_with("contains {{ words.valid }}"));
     }
 }

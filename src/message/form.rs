@@ -1,4 +1,4 @@
-//! The forms a message takes, one template file each, and what each must hold.
+//! The forms of a message, one template file each, and what each must contain.
 
 use super::template::{Flaw, Markup, Place, Template};
 
@@ -31,7 +31,7 @@ impl Form {
         Self::Push,
     ];
 
-    /// The name of its file; an action's own file has the action and a dot before it.
+    /// The name of its file. The file for one action has the action's name and a dot before it.
     pub(super) const fn file_name(self) -> &'static str {
         match self {
             Self::EmailSubject => "email.subject.txt",
@@ -62,14 +62,14 @@ impl Form {
         }
     }
 
-    /// Reads a template of this form and checks that it holds what it must and nothing that it must not.
+    /// Parses a template of this form, and checks that it has the required place-holders and no forbidden ones.
     ///
-    /// A text made for one action may name it in its own words; a general one needs the place-holder.
+    /// A text for one action may name it in its own words; a general text needs the place-holder.
     pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
         let template = Template::parse(source)?;
         let mut flaws = links(source);
         if template.has(Place::Link) && !matches!(self, Self::EmailText | Self::EmailHtml) {
-            flaws.push(flaw("holds {{ link }}, which only a mail may"));
+            flaws.push(flaw("contains {{ link }}, which only a mail may"));
         }
         match self {
             Self::EmailSubject => flaws.extend(line_flaws(source, &template, "a subject")),
@@ -97,7 +97,8 @@ impl Form {
     }
 }
 
-/// Customers who learn that our messages have links will follow those of others, too. A mail may have one, by its place-holder.
+/// Refuses links: customers who are used to links in our messages also follow those of others. A mail may have one, by its
+/// place-holder.
 fn links(source: &str) -> Vec<Flaw> {
     let is_link = |line: &str| {
         let line = line.replace("href=\"{{ link }}\"", "").to_ascii_lowercase();
@@ -109,12 +110,12 @@ fn links(source: &str) -> Vec<Flaw> {
     lines
         .map(|(index, _)| Flaw {
             line: Some(index + 1),
-            problem: "holds a link".to_owned(),
+            problem: "contains a link".to_owned(),
         })
         .collect()
 }
 
-/// A subject and an alert are shown on locked screens, so they never hold the code or what is approved.
+/// A subject and an alert are shown on locked screens, so they never have the code or what is approved.
 fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if source.trim().is_empty() || source.trim_end().lines().count() != 1 {
@@ -124,7 +125,7 @@ fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
     flaws
 }
 
-/// What everybody may see or hear holds neither the code nor what is approved.
+/// A text that anybody may see or hear has neither the code nor what is approved.
 fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
     let secret = [Place::Code, Place::CodePlain, Place::Details]
         .into_iter()
@@ -132,14 +133,14 @@ fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
     secret
         .map(|place| {
             flaw(&format!(
-                "holds {{{{ {} }}}}, which must not be in {what}",
+                "contains {{{{ {} }}}}, which must not be in {what}",
                 place.name()
             ))
         })
         .collect()
 }
 
-/// A greeting may be said to an answering machine.
+/// A greeting may reach an answering machine.
 fn greeting_flaws(template: &Template) -> Vec<Flaw> {
     let mut flaws = open_flaws(template, "a greeting");
     if !template.has(Place::Brand) {
@@ -148,16 +149,16 @@ fn greeting_flaws(template: &Template) -> Vec<Flaw> {
     flaws
 }
 
-/// Who listens writes along, and misses digits.
+/// Listeners write the code down and miss digits, so it is said twice.
 fn spoken_flaws(template: &Template) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if template.has(Place::CodePlain) {
         flaws.push(flaw(
-            "holds {{ code_plain }}, which a voice reads as one number",
+            "contains {{ code_plain }}, which a voice reads as one number",
         ));
     }
     if template.has(Place::Code) && template.count(Place::Code) < 2 {
-        flaws.push(flaw("says {{ code }} once, and must say it twice"));
+        flaws.push(flaw("says {{ code }} only once, but must say it twice"));
     }
     flaws
 }
@@ -228,7 +229,7 @@ mod tests {
         assert_eq!(problems(Form::Voice, &twice), [""; 0]);
         assert_eq!(
             problems(Form::Voice, GOOD),
-            ["says {{ code }} once, and must say it twice"]
+            ["says {{ code }} only once, but must say it twice"]
         );
         assert_eq!(
             problems(Form::Voice, &format!("{twice} {{{{ code_plain }}}}")).len(),
@@ -254,11 +255,11 @@ mod tests {
         assert_eq!(problems(Form::EmailHtml, &link), [""; 0]);
         assert_eq!(
             problems(Form::Sms, &link),
-            ["holds {{ link }}, which only a mail may"]
+            ["contains {{ link }}, which only a mail may"]
         );
         assert_eq!(
             problems(Form::EmailHtml, &link.replace("\">", "?x=1\">")),
-            ["holds a link"]
+            ["contains a link"]
         );
     }
 
@@ -272,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(
                 problems(Form::Sms, &format!("{GOOD}\n{link}")),
-                ["holds a link"],
+                ["contains a link"],
                 "{link}"
             );
         }

@@ -15,7 +15,7 @@ pub(super) enum Language {
 impl Language {
     pub(super) const ALL: [Self; 5] = [Self::Nl, Self::De, Self::En, Self::Es, Self::Fr];
 
-    /// Its tag in locales, and the name of its folder of templates.
+    /// Its tag in locales, which is also the name of its folder of templates.
     pub(super) const fn tag(self) -> &'static str {
         match self {
             Self::Nl => "nl",
@@ -30,7 +30,7 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.tag() == tag)
     }
 
-    /// Its tag for voices, which need a country.
+    /// Its tag for voices, with a country.
     pub(super) const fn voice_tag(self) -> &'static str {
         match self {
             Self::Nl => "nl-NL",
@@ -41,8 +41,8 @@ impl Language {
         }
     }
 
-    /// The sentence that every text must carry; it addresses nobody, so it suits formal and familiar texts. It speaks of
-    /// people: our own pages, apps and telephone menus do ask for the code.
+    /// The sentence that every text must have. It addresses nobody, so it suits formal and familiar texts. It speaks of
+    /// staff, because our own pages, apps and telephone menus do ask for the code.
     pub(super) const fn never_share(self) -> &'static str {
         match self {
             Self::Nl => {
@@ -61,7 +61,7 @@ impl Language {
         }
     }
 
-    /// The same in few characters, all of them of the alphabet of SMS.
+    /// The same sentence for an SMS: short, and in characters of the GSM alphabet.
     pub(super) const fn never_share_in_sms(self) -> &'static str {
         match self {
             Self::Nl => "Deel deze code nooit.",
@@ -72,7 +72,7 @@ impl Language {
         }
     }
 
-    /// What is said instead of a code that does not count any more.
+    /// What a call says instead of a code that is no longer valid.
     pub(super) const fn code_gone(self) -> &'static str {
         match self {
             Self::Nl => "Deze code is niet meer geldig.",
@@ -104,7 +104,7 @@ impl Language {
         format!("{seconds} {unit}")
     }
 
-    /// A span in words: `1 minute`, `5 minutes`.
+    /// A number of minutes in words: `1 minute`, `5 minutes`.
     pub(super) fn minutes(self, minutes: u64) -> String {
         let unit = match (self, minutes) {
             (Self::Nl, 1) => "minuut",

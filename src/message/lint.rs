@@ -1,7 +1,7 @@
-//! Judges each SMS at its longest: the brand and the actions of the settings, eight digits, ten minutes.
+//! Checks that each SMS fits at its longest: with the brand and actions of the settings, eight digits and ten minutes.
 //!
-//! What is bound is left out: its length is known only at the start of a verification, and it is never cut, because
-//! the customer must see what is approved. Such a message may take another segment.
+//! Bound details are left out: their length is known only at the start of a verification, and they are never cut, because
+//! the customer must see what is approved. A message with them may take another segment.
 
 use super::{Facts, Key, Messages, form::Form, language::Language, mistake::TemplateMistake};
 use crate::domain::{
@@ -11,14 +11,14 @@ use crate::domain::{
     verification::binding::Binding,
 };
 
-/// The longest life of a code.
+/// The longest life of a code, in minutes.
 const MINUTES: u64 = 10;
 /// The longest code.
 const CODE: &[u8] = b"88888888";
 
-/// What is wrong with which SMS.
+/// The mistakes of all SMS texts.
 pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMistake> {
-    // What is wrong for all is told once, and not again for each tenant.
+    // A mistake that concerns all tenants is reported once.
     let mut mistakes = judge(messages, None, actions);
     let mut tenants: Vec<_> = messages.voices.keys().collect();
     tenants.sort();
@@ -35,7 +35,7 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
     mistakes
 }
 
-/// As a tenant's customers get them, or those of a tenant with nothing of its own.
+/// The mistakes of the texts of one tenant, or of a tenant without texts of its own.
 fn judge(
     messages: &Messages,
     tenant: Option<&TenantId>,
@@ -58,7 +58,7 @@ fn judge(
     mistakes
 }
 
-/// The actions with a text of their own, and of the others the one with the longest name.
+/// The actions with a text of their own, and the longest name of the others.
 fn longest(
     messages: &Messages,
     tenant: Option<&TenantId>,
@@ -92,7 +92,7 @@ fn at_its_longest(
 ) -> String {
     let (locale, binding) = (Locale::parse(language.tag()).ok(), Binding::default());
     let code = Digits::from_ascii(CODE).expect("it is eight digits");
-    // Stands for every tenant with nothing of its own; should one have this very name, it is judged twice.
+    // Stands for every tenant without texts of its own. A tenant with this very name is checked twice.
     let nobody = TenantId::parse("-").expect("it fits the grammar");
     messages
         .render(&Facts {

@@ -1,8 +1,8 @@
-//! Reads the built-in templates and an operator's own, and reports every mistake of every file.
+//! Loads the built-in templates and an operator's own, and reports every mistake of every file.
 //!
-//! A folder holds `LANGUAGE/FORM` and `LANGUAGE/ACTION.FORM`, and the same for one tenant under `tenants/TENANT/`. Of each
-//! form a message takes the first that there is, within the customer's language (the default one where it is none of ours):
-//! tenant and action, tenant, action, every tenant and action; and this last one is built in for every language and form.
+//! A folder has files `LANGUAGE/FORM` and `LANGUAGE/ACTION.FORM`, and the same for one tenant below `tenants/TENANT/`. For
+//! each form a message uses the first template that exists, in the customer's language or else in the default language: for
+//! tenant and action, for the tenant, for the action, for all. The last one is built in for every language and form.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,41 +21,41 @@ use super::{
 };
 use crate::domain::ids::{ActionName, TenantId};
 
-/// Largest template file.
+/// Largest template file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most entries of one folder of templates.
 const FILES_MAX: usize = 1000;
-/// Most characters of a brand: it is part of every SMS.
+/// Longest brand, in characters; it is part of every SMS.
 const BRAND_CHARS_MAX: usize = 64;
 
-/// The folder of the folders of tenants.
+/// The folder that has a folder for each tenant.
 const TENANTS: &str = "tenants";
 
-/// What a tenant says otherwise.
+/// What differs in the messages of a tenant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TenantWording<'a> {
-    /// Who its messages are from.
+    /// The name under which its customers know it.
     pub brand: Option<&'a str>,
-    /// The host of its page on which the code of an SMS is typed.
+    /// The host of its page on which customers type the code of an SMS.
     pub web_host: Option<&'a str>,
 }
 
-/// What the messages are made from.
+/// The settings and files that messages are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Wording<'a> {
-    /// Files that take the place of the built-in templates.
+    /// A folder of files that replace built-in templates.
     pub templates_dir: Option<&'a Path>,
-    /// For customers without a language of ours, as a tag.
+    /// The language for customers whose language has no texts, as a tag.
     pub default_language: &'a str,
-    /// Who the messages are from.
+    /// The name under which customers know the sender of the messages.
     pub brand: &'a str,
-    /// What the settings say of SMS.
+    /// The rules for SMS.
     pub sms: SmsRules,
-    /// What codes are for: the longest name counts for the length of an SMS.
+    /// All actions: the longest name counts for the length of an SMS.
     pub actions: Vec<ActionName>,
-    /// Those of them whose answer is given by a telephone's keypad alone: neither a browser nor an app is to fill it in.
+    /// The actions whose answer is only given by a telephone's keypad, so that no browser or app should fill it in.
     pub by_keypad: BTreeSet<ActionName>,
-    /// Every tenant that there is, with what it says otherwise.
+    /// All tenants, each with what differs in its messages.
     pub tenants: BTreeMap<TenantId, TenantWording<'a>>,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
 }
 
 impl Voice {
-    /// The voice of a tenant. What is embedded belongs to the page, so another page has none.
+    /// The voice of a tenant. An embedded host belongs to its page, so a page of the tenant's own has none.
     fn of(&self, own: TenantWording<'_>) -> Self {
         let mut voice = self.clone();
         if let Some(brand) = own.brand {
@@ -147,7 +147,7 @@ impl Voice {
     }
 }
 
-/// Gathers templates and mistakes.
+/// Collects templates and mistakes.
 #[derive(Default)]
 struct Loader {
     templates: HashMap<Key, Template>,
@@ -163,7 +163,7 @@ impl Loader {
         });
     }
 
-    /// The folders of languages, and beside them the one of tenants.
+    /// Reads the folders of languages and the folder of tenants.
     fn read(&mut self, dir: &Path, tenants: &BTreeMap<TenantId, TenantWording<'_>>) {
         for (name, entry) in self.entries(dir) {
             if name == TENANTS {
@@ -183,7 +183,7 @@ impl Loader {
             else {
                 self.mistake(
                     &show(&path),
-                    "is the folder of a tenant that no caller has".to_owned(),
+                    "is the folder of a tenant that no caller belongs to".to_owned(),
                 );
                 continue;
             };
@@ -212,7 +212,10 @@ impl Loader {
                 ),
                 None => self.mistake(
                     &show(&path),
-                    format!("is not named {}, or ACTION. and one of them", known_files()),
+                    format!(
+                        "is not named {}, or ACTION. followed by one of them",
+                        known_files()
+                    ),
                 ),
             }
         }
@@ -236,7 +239,7 @@ impl Loader {
             .take(FILES_MAX + 1)
             .collect();
         if found.len() > FILES_MAX {
-            self.mistake(&show(dir), format!("holds more than {FILES_MAX} files"));
+            self.mistake(&show(dir), format!("contains more than {FILES_MAX} files"));
             return Vec::new();
         }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -272,7 +275,7 @@ impl Loader {
     }
 }
 
-/// What a file name stands for: `email.txt`, or `payment.email.txt` for one action.
+/// The template that a file name stands for: `email.txt`, or `payment.email.txt` for one action.
 fn key(language: Language, file_name: &str) -> Option<Key> {
     Form::ALL.into_iter().find_map(|form| {
         let before = file_name.strip_suffix(form.file_name())?;
@@ -377,9 +380,9 @@ mod tests {
             .collect();
         for (mistake, begin) in shown.iter().zip([
             "/de/payment.voice.txt: lacks {{ never_share }}",
-            "/nl/email.subject.txt: holds {{ code }}",
+            "/nl/email.subject.txt: contains {{ code }}",
             "/nl/emial.txt: is not named",
-            "/nl/sms.txt:2: holds {{ 7*7 }}",
+            "/nl/sms.txt:2: contains {{ 7*7 }}",
             "/xx: is not a folder named",
             "default language: is not one of nl, de, en, es, fr",
             "brand: is not",

@@ -1,6 +1,6 @@
-//! A mistake in the templates or the wording, with its place.
+//! A mistake in the templates or in the settings of messages, with its place.
 
-/// What is wrong with the templates, and where.
+/// A mistake in a template or a setting of messages, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateMistake {
     /// The file or folder, or the name of a setting.

@@ -1,11 +1,11 @@
-//! Sentences by name, as files hold them: one a line, `name: sentence`.
+//! Files of named sentences, one per line: `name: sentence`.
 
-/// All sentences of a file, in its order.
+/// All names and sentences of a file, in order.
 pub(super) fn all(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     file.lines().filter_map(|line| line.split_once(": "))
 }
 
-/// The sentence of a name.
+/// The sentence with this name.
 pub(super) fn find(file: &'static str, name: &str) -> Option<&'static str> {
     all(file).find_map(|(found, sentence)| (found == name).then_some(sentence))
 }

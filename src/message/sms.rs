@@ -1,24 +1,24 @@
-//! How an SMS is counted, and the lines that browsers and apps look for at its end.
+//! The length of an SMS, and the lines for browsers and apps at its end.
 
 use crate::format::gsm7::septets;
 
 /// Longest message with the hash of an Android app, in bytes (SMS Retriever API).
 const WITH_HASH_BYTES_MAX: usize = 140;
-/// Characters of that hash.
+/// Characters of the hash of an Android app.
 const HASH_CHARS: usize = 11;
 
-/// What the settings say of SMS.
+/// The rules for SMS, as the settings give them.
 #[derive(Clone, Debug)]
 pub struct SmsRules {
-    /// The host of the page on which the code is typed: browsers offer it there and nowhere else. None: no such line.
+    /// The host of the page on which the code is typed; browsers offer it only there. `None`: no line for browsers.
     pub web_host: Option<String>,
-    /// The host of a page that is embedded in that page and asks for the code.
+    /// The host of a page embedded in that page that asks for the code.
     pub web_embedded_host: Option<String>,
-    /// The hash of the Android app that reads the code. None: no such line.
+    /// The hash of the Android app that reads the code. `None`: no line for an app.
     pub android_hash: Option<String>,
-    /// Most segments of a message, but for what is bound.
+    /// Most segments of a message, not counting what is bound.
     pub segments_max: usize,
-    /// May texts hold characters that make a segment shorter?
+    /// Whether texts may have characters outside the GSM alphabet, which make segments shorter.
     pub ucs2: bool,
 }
 
@@ -35,7 +35,7 @@ impl Default for SmsRules {
 }
 
 impl SmsRules {
-    /// What ends a message: the app's line, and after it, as the last, the line for browsers.
+    /// The end of a message: the line for the app, and then the line for browsers, which must be the last.
     pub(super) fn ending(&self, code: &str) -> String {
         let mut ending = String::new();
         if let Some(hash) = &self.android_hash {
@@ -50,7 +50,7 @@ impl SmsRules {
         ending
     }
 
-    /// What is wrong with the rules: the key, and the end of a sentence about it.
+    /// The mistakes in the rules: each the setting, and the end of a sentence about it.
     pub(super) fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
         let mut mistakes = Vec::new();
         let is_wrong = |host: &Option<String>| host.as_ref().is_some_and(|host| !is_host(host));
@@ -87,12 +87,12 @@ impl SmsRules {
         mistakes
     }
 
-    /// Why a whole message must not be sent so, if it must not.
+    /// Why a whole message may not be sent as it is, if it may not.
     pub(super) fn flaw(&self, text: &str) -> Option<String> {
         let foreign = text.chars().find(|c| septets(*c).is_none());
         if let (Some(foreign), false) = (foreign, self.ucs2) {
             return Some(format!(
-                "holds {foreign:?}, which halves what fits into an SMS; change it, or set messages.sms_ucs2"
+                "contains {foreign:?}, which leaves room for 70 characters per SMS instead of 160; change it, or set messages.sms_ucs2"
             ));
         }
         if segments(text) > self.segments_max {
@@ -115,7 +115,7 @@ fn is_gsm(text: &str) -> bool {
     text.chars().all(|c| septets(c).is_some())
 }
 
-/// The length as it is counted on the air.
+/// The length as the network counts it: in septets, or in UCS-2 characters.
 fn units(text: &str) -> usize {
     let gsm: Option<usize> = text
         .chars()
@@ -128,7 +128,7 @@ fn room(text: &str) -> usize {
     if is_gsm(text) { 160 } else { 70 }
 }
 
-/// How many SMS it takes. Parts are shorter, because each says which part it is.
+/// The number of segments. Parts of a longer message are shorter, because each has a header.
 fn segments(text: &str) -> usize {
     let (units, part) = (units(text), if is_gsm(text) { 153 } else { 67 });
     if units <= room(text) {

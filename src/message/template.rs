@@ -1,30 +1,30 @@
-//! A template: text with place-holders, taken apart once at load.
+//! A template: text with place-holders, parsed once at load.
 //!
-//! There is no logic in it and nothing to evaluate: what is not one of the known place-holders is refused,
-//! and a value is only ever copied into the output. So no value can be read as a template.
+//! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values are only copied into
+//! the output, so no value can be interpreted as a template.
 
 use std::fmt::Write as _;
 
 use minijinja::HtmlEscape;
 
-/// What may stand between `{{` and `}}`.
+/// A place-holder, which stands between `{{` and `}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The code in two groups, as people read it.
     Code,
-    /// The code as it is typed.
+    /// The code without a space.
     CodePlain,
     /// Who sends the message.
     Brand,
     /// What the code is for.
     Action,
-    /// How long the code is still good.
+    /// How long the code is still valid.
     Minutes,
-    /// What is approved, one value a line. The line of the template that holds it goes if there is nothing.
+    /// The details of what is approved, one per line. Its line of the template is left out if there are none.
     Details,
-    /// The sentence that asks to tell the code to nobody.
+    /// The sentence that asks never to share the code.
     NeverShare,
-    /// The address of the page on which a press does as much as the code. The line that holds it goes if there is none.
+    /// The address of the page that approves at the press of a button. Its line of the template is left out if there is none.
     Link,
 }
 
@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-/// The values of one message. It holds the code, so it has no `Debug`.
+/// The values of one message. They have the code, so there is no `Debug`.
 pub(super) struct Values<'a> {
     pub(super) code: String,
     pub(super) code_plain: &'a str,
@@ -71,15 +71,15 @@ pub(super) struct Values<'a> {
 pub(super) enum Markup {
     Plain,
     Html,
-    /// For voices: a sentence a line, the code digit by digit.
+    /// For voices: each line is a sentence, and the code is read digit by digit.
     Ssml,
 }
 
-/// Between two digits, so that they can be written along, and between the two groups of digits.
+/// The pauses between two digits, so that they can be written down, and between the two groups.
 const PAUSES: [&str; 2] = ["<break time=\"500ms\"/>", "<break time=\"1s\"/>"];
 
 impl Markup {
-    /// Writes a value. Control characters become spaces, so that no value starts a line or a header of its own.
+    /// Writes a value. Control characters become spaces, so that no value can start a line or a header.
     fn write(self, out: &mut String, value: &str) {
         let value: String = value
             .chars()
@@ -92,7 +92,7 @@ impl Markup {
         }
     }
 
-    /// Writes the template's own words: HTML files are HTML, but voices get plain files.
+    /// Writes the template's own words. Files for HTML are HTML; files for voices are plain text.
     fn write_words(self, out: &mut String, words: &str) {
         match self {
             Self::Plain | Self::Html => out.push_str(words),
@@ -130,19 +130,19 @@ enum Piece {
 #[derive(Debug)]
 struct Line(Vec<Piece>);
 
-/// What is wrong with a template, and on which line, counted from 1.
+/// A mistake in a template, and its line, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     pub(super) line: Option<usize>,
     pub(super) problem: String,
 }
 
-/// A template, taken apart.
+/// A parsed template, line by line.
 #[derive(Debug)]
 pub(super) struct Template(Vec<Line>);
 
 impl Template {
-    /// Takes a template apart.
+    /// Parses a template and reports all its mistakes.
     pub(super) fn parse(source: &str) -> Result<Self, Vec<Flaw>> {
         let mut flaws = Vec::new();
         let mut lines = Vec::new();
@@ -162,12 +162,12 @@ impl Template {
         }
     }
 
-    /// Does it hold this place-holder?
+    /// Whether it has this place-holder.
     pub(super) fn has(&self, place: Place) -> bool {
         self.0.iter().any(|line| line.has(place))
     }
 
-    /// How often does it hold this place-holder?
+    /// How often it has this place-holder.
     pub(super) fn count(&self, place: Place) -> usize {
         self.0
             .iter()
@@ -176,7 +176,7 @@ impl Template {
             .count()
     }
 
-    /// Copies the values in.
+    /// Copies the values into the template.
     pub(super) fn render(&self, values: &Values<'_>, markup: Markup) -> String {
         let mut out = String::new();
         let mut left_out = false;
@@ -193,7 +193,7 @@ impl Template {
                 left_out = true;
                 continue;
             }
-            // The blank line after a line that was left out goes with it.
+            // The blank line after a line that was left out is left out too.
             if std::mem::take(&mut left_out) && line.0.is_empty() {
                 continue;
             }
@@ -248,7 +248,7 @@ impl Piece {
 
 fn parse_line(text: &str) -> Result<Line, String> {
     if text.contains("{%") || text.contains("{#") {
-        return Err("holds {% or {#, but templates have no logic".to_owned());
+        return Err("contains {% or {#, but templates have no logic".to_owned());
     }
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -277,7 +277,7 @@ fn push_text(pieces: &mut Vec<Piece>, text: &str) {
 
 fn unknown(name: &str) -> String {
     let known = Place::ALL.map(Place::name).join(", ");
-    format!("holds {{{{ {name} }}}}, which is not a place-holder; there are {known}")
+    format!("contains {{{{ {name} }}}}, which is not a place-holder; there are {known}")
 }
 
 #[cfg(test)]

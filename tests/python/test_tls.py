@@ -1,4 +1,4 @@
-"""Encrypted roads: mail over TLS to servers that are not ours, and calls over TLS by a client that is not ours."""
+"""Encrypted connections: mail over TLS to servers that are not ours, and calls over TLS by a client that is not ours."""
 
 import pathlib
 import ssl

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_comment_of_three_words_is_refused() {
         for text in [
-            "/// The road.\npub struct A;",
+            "/// The channel.\npub struct A;",
             "/// Three words only.\n#[derive(Debug)]\npub enum A {}",
             "impl A {\n    /// Why.\n    #[must_use]\n    pub const fn why(&self) {}\n}",
             "/// Tells the time of the machine.\npub trait Clock {\n    /// The time now.\n    fn now(&self);\n}",

@@ -1,4 +1,4 @@
-//! What is written down of each decision: who, when, where, what, with which outcome.
+//! Audit events: who did what, when, where, and with which outcome.
 
 use crate::domain::{
     ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
@@ -8,98 +8,98 @@ use crate::domain::{
     verification::{Judgement, Outcome, Verification, rules::Origin},
 };
 
-/// One line of the audit trail. It holds no address, no code and no subject id.
+/// One entry of the audit trail. It has no address, no code and no subject id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// The caller; none if the service acted by itself.
+    /// The caller; `None` if the service acted by itself.
     pub caller: Option<CallerName>,
-    /// The agent of the contact.
+    /// The agent who served the contact.
     pub agent: Option<Reference>,
-    /// The contact.
+    /// The contact in which it happened.
     pub contact: Option<Reference>,
-    /// The verification.
+    /// The verification that it concerns.
     pub verification: Option<VerificationId>,
-    /// Its action.
+    /// The action of the verification.
     pub action: Option<ActionName>,
     /// What happened.
     pub what: What,
 }
 
-/// What happened.
+/// The kind of an event, with its details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A verification started.
     Started {
-        /// The first road.
+        /// The channel of the first message.
         channel: Channel,
     },
-    /// A recipient of a start that went to another one may get no message, and never will by this verification.
+    /// A recipient of the start may get no message, so the start uses another one.
     PassedOver {
-        /// The road.
+        /// The channel of the recipient.
         channel: Channel,
-        /// Why.
+        /// Why it may get no message.
         why: Unfit,
     },
-    /// Its code was asked for again.
+    /// A caller had the code sent again.
     Resent {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
     },
-    /// The plan moved on to its next road.
+    /// The channel plan moved on to its next step.
     MovedOn {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
     },
     /// A guess counted.
     Checked {
-        /// What was said.
+        /// Whether it was right.
         judgement: Judgement,
     },
     /// A call was refused, or a guess came after the end.
     Refused {
-        /// The call.
+        /// The name of the call.
         call: &'static str,
         /// The reason, as in the API.
         reason: &'static str,
-        /// The quota that was used up, if that is the reason.
+        /// The quota that was exceeded, if that is the reason.
         quota: Option<Dimension>,
     },
-    /// A message was sent though the guard, which only records, would have refused it.
+    /// A message was sent although the guard, which only records, would have refused it.
     WouldRefuse {
-        /// The count of the guard that was used up.
+        /// The count of the guard that was exceeded.
         quota: Dimension,
     },
     /// The verification ended: exactly one for each start.
     Closed {
-        /// How.
+        /// How it ended.
         outcome: Outcome,
     },
-    /// A sender took the message.
+    /// A sender accepted the message.
     Sent {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
         sender: SenderName,
     },
     /// The message was given up.
     SendFailed {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
         /// Why, as a word for machines.
         reason: String,
     },
     /// The provider says that the message arrived.
     Delivered {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
         sender: SenderName,
     },
     /// The provider says that the message did not arrive.
     Undelivered {
-        /// The road.
+        /// The channel of the message.
         channel: Channel,
         /// The sender of the settings.
         sender: SenderName,
@@ -108,7 +108,7 @@ pub enum What {
     },
     /// An approval came after three failures or more: the customer should be told.
     ApprovedAfterFailures {
-        /// How many.
+        /// The number of failures.
         failures: u32,
     },
     /// The failure limit is reached.
@@ -119,7 +119,7 @@ pub enum What {
 }
 
 impl Event {
-    /// An event of a verification, by nobody's call.
+    /// An event of a verification that no call caused.
     #[must_use]
     pub fn of(verification: &Verification, at: Timestamp, what: What) -> Self {
         let contact = verification.contact.as_ref();
@@ -134,7 +134,7 @@ impl Event {
         }
     }
 
-    /// The same by this caller's call.
+    /// The same event, caused by a call of this caller.
     #[must_use]
     pub fn by(self, caller: &CallerName) -> Self {
         Self {

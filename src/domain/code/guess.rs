@@ -1,18 +1,18 @@
-//! Reads a guess strictly, before anything else sees it.
+//! Parses guesses strictly, before anything else sees them.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Codes have at least this many digits (NIST SP 800-63B-4 §3.1.3.2).
+/// Fewest digits of a code (NIST SP 800-63B-4 §3.1.3.2).
 pub const DIGITS_MIN: u8 = 6;
-/// Codes have at most this many digits.
+/// Most digits of a code.
 pub const DIGITS_MAX: u8 = 8;
-/// A guess with separators cannot be longer: a separator between any two digits.
+/// Longest guess: a separator between any two digits.
 const TEXT_MAX: usize = 2 * DIGITS_MAX as usize - 1;
 
-/// Which separators a customer may type between the digits.
+/// The separators that a customer may type between digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Separators {
     /// Single spaces.
@@ -21,16 +21,17 @@ pub struct Separators {
     pub hyphen: bool,
 }
 
-/// A string of 6 to 8 digits that prints nowhere and is wiped when dropped.
+/// A code of 6 to 8 digits that is never printed and is wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Digits {
-    /// On the heap: what moves through calls and futures leaves copies on the stack that nobody wipes.
+    /// On the heap, because a value that moves through calls and futures leaves copies on the stack that
+    /// are not wiped.
     buffer: Box<[u8; DIGITS_MAX as usize]>,
     len: u8,
 }
 
 impl Digits {
-    /// From ASCII digits; `None` for anything else or another length.
+    /// Parses 6 to 8 ASCII digits; `None` for anything else.
     #[must_use]
     pub fn from_ascii(text: &[u8]) -> Option<Self> {
         let len = u8::try_from(text.len())
@@ -46,28 +47,28 @@ impl Digits {
             .then_some(Self { buffer, len })
     }
 
-    /// How many digits.
+    /// The number of digits.
     #[must_use]
     pub fn len(&self) -> u8 {
         self.len
     }
 
-    /// Never: there are at least 6.
+    /// Always false: there are at least 6 digits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The digits, for the message to their recipient and for a keyed fingerprint; for nothing else.
+    /// The digits. For the message to the recipient and for a keyed fingerprint, and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
-        // Only ASCII digits get in.
+        // Only ASCII digits were let in.
         std::str::from_utf8(&self.buffer[..usize::from(self.len)]).unwrap_or_default()
     }
 }
 
 impl PartialEq for Digits {
-    /// Over the whole buffer and in constant time, whatever the lengths.
+    /// Compares the whole buffers in constant time, whatever their lengths.
     fn eq(&self, other: &Self) -> bool {
         (self.buffer.as_slice().ct_eq(other.buffer.as_slice()) & self.len.ct_eq(&other.len)).into()
     }
@@ -79,12 +80,12 @@ impl fmt::Debug for Digits {
     }
 }
 
-/// The text is no guess.
+/// The text does not have the form of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be the digits of the code, with at most one space or hyphen between two digits")]
 pub struct Malformed;
 
-/// One answer as received, judged malformed or not in two stages.
+/// A guess as it was received; its form is checked in two stages.
 #[derive(Clone, Debug)]
 pub struct Guess {
     digits: Digits,
@@ -92,11 +93,11 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// The first stage, before the record is loaded: 6 to 8 ASCII digits, single spaces or hyphens between
-    /// digits only.
+    /// The first stage, before the record is loaded: 6 to 8 ASCII digits, with single spaces or hyphens
+    /// between digits only.
     ///
     /// # Errors
-    /// [`Malformed`], without a word about the text.
+    /// [`Malformed`], which does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         if text.len() > TEXT_MAX {
             return Err(Malformed);
@@ -124,10 +125,10 @@ impl Guess {
         }
     }
 
-    /// The second stage, after the load: the exact length and the separators of the action.
+    /// The second stage, after the record is loaded: the length and the separators of the action.
     ///
     /// # Errors
-    /// [`Malformed`].
+    /// [`Malformed`] says that the form is wrong for this action.
     pub fn fits(&self, len: u8, allowed: Separators) -> Result<&Digits, Malformed> {
         let separators_fit =
             (allowed.space || !self.used.space) && (allowed.hyphen || !self.used.hyphen);
@@ -138,7 +139,7 @@ impl Guess {
         }
     }
 
-    /// The digits, for the fingerprint of a repeat.
+    /// The digits, to compute the fingerprint of a repeated guess.
     #[must_use]
     pub fn digits(&self) -> &Digits {
         &self.digits

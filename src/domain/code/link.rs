@@ -1,4 +1,4 @@
-//! The link of a mail: it opens a page, and a press there in the browser that asked is an answer like the code.
+//! The link of a mail. It opens a page; pressing the button there, in the browser that asked, counts like the code.
 
 use std::fmt;
 
@@ -12,18 +12,19 @@ use crate::format::base58;
 const VERIFICATION_CHARS: usize = 44;
 const SECRET_CHARS: usize = 22;
 
-/// What only the mail tells: 128 bits, derived like the code and never stored (OWASP ASVS 6.6.3).
+/// The secret of a link: 128 bits that only the mail contains, derived like the code and never stored
+/// (OWASP ASVS 6.6.3).
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct LinkSecret([u8; 16]);
 
 impl LinkSecret {
-    /// From derived bits.
+    /// The secret made of derived bits.
     #[must_use]
     pub(in crate::domain) fn new(bits: [u8; 16]) -> Self {
         Self(bits)
     }
 
-    /// The secret as text, for the mail and for a keyed fingerprint; for nothing else.
+    /// The secret as text. For the mail and for a keyed fingerprint, and nothing else.
     #[must_use]
     pub fn expose(&self) -> String {
         text(&base58::encode::<SECRET_CHARS>(&self.0))
@@ -44,20 +45,20 @@ impl fmt::Debug for LinkSecret {
     }
 }
 
-/// What stands behind the `#` of a link: it names the verification and holds the secret.
+/// The fragment of a link: the verification and the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkToken {
-    /// Which verification.
+    /// The verification that the link approves.
     pub verification: VerificationId,
-    /// What only its mail tells.
+    /// The secret that proves who has the mail.
     pub secret: LinkSecret,
 }
 
 impl LinkToken {
-    /// Reads a token; only the one canonical spelling is taken.
+    /// Parses a token. Only the canonical spelling is accepted.
     ///
     /// # Errors
-    /// Says what the form is.
+    /// Describes the expected form.
     pub fn parse(token: &str) -> Result<Self, Invalid> {
         let wrong = || Invalid("must be the 66 base58 characters of a link");
         let (verification, secret) = token
@@ -75,7 +76,7 @@ impl LinkToken {
         })
     }
 
-    /// The token as text, for the mail alone.
+    /// The token as text, to be put into the mail only.
     #[must_use]
     pub fn expose(&self) -> String {
         text(&base58::encode::<VERIFICATION_CHARS>(
@@ -84,12 +85,12 @@ impl LinkToken {
     }
 }
 
-/// Recognises the browser that asked: SHA-256 of a random value that the caller keeps in it.
+/// Recognises the browser that asked: the SHA-256 hash of a random value in a cookie of the caller.
 #[derive(Clone, Copy, Eq)]
 pub struct BrowserMark(pub [u8; 32]);
 
 impl BrowserMark {
-    /// The mark of a browser's value.
+    /// The mark of the random value of a browser.
     #[must_use]
     pub fn of(value: &str) -> Self {
         let mut mark = [0; 32];
@@ -97,10 +98,10 @@ impl BrowserMark {
         Self(mark)
     }
 
-    /// Reads it as a caller gives it.
+    /// Parses a mark as callers give it, in hexadecimal.
     ///
     /// # Errors
-    /// Says what the form is.
+    /// Describes the expected form.
     pub fn parse(digits: &str) -> Result<Self, Invalid> {
         let mut mark = [0; 32];
         hex::decode_to_slice(digits, &mut mark)

@@ -1,4 +1,4 @@
-//! Counts failures per subject and origin, and says when the next guess may come.
+//! Failure counts per subject and origin, and the waits that follow from them.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::domain::{
     },
 };
 
-/// Guesses per subject and origin, whichever verification they aim at (RFC 4226 §7.3).
+/// Guesses per subject and origin, over all verifications (RFC 4226 §7.3).
 pub const ATTEMPT_RATE: Rate = Rate {
     interval: Duration::from_secs(2),
     burst: 4,
 };
-/// Malformed guesses per verification: 20 at once, then one per 15 s.
+/// Malformed guesses per verification: 20 at once, then one every 15 s.
 pub const MALFORMED_RATE: Rate = Rate {
     interval: Duration::from_secs(15),
     burst: 19,
@@ -24,31 +24,31 @@ pub const MALFORMED_RATE: Rate = Rate {
 /// The failures of one origin since its last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Failures since the last success or unlock: the limit of the settings applies.
+    /// Failures since the last success or unlock; the limit of the settings applies to them.
     pub since_unlock: u32,
-    /// Failures since the last success: the cap applies.
+    /// Failures since the last success; the cap applies to them.
     pub since_success: u32,
-    /// Verifications with a failure since the last success.
+    /// Verifications with at least one failure since the last success.
     pub verifications: u32,
-    /// How often the wait has risen.
+    /// How many times the wait has risen.
     pub waits: u32,
-    /// The earliest moment for the next guess.
+    /// The earliest time for the next guess.
     pub next_attempt_at: Timestamp,
-    /// State of the attempt rate.
+    /// The state of the attempt rate.
     pub rate: Timestamp,
 }
 
 impl Tally {
-    /// From when on there is nothing to remember; `None` while there is a count.
+    /// When the record may forget this; `None` while there is a failure to remember.
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {
         (self.since_success == 0).then_some(self.rate)
     }
 
-    /// Takes one guess from the attempt rate.
+    /// Draws one guess from the attempt rate.
     ///
     /// # Errors
-    /// How long to wait; then nothing was taken.
+    /// How long to wait. Nothing was drawn.
     pub fn admit(&mut self, now: Now) -> Result<(), Duration> {
         if !now.has_reached(self.next_attempt_at) {
             return Err(now.until(self.next_attempt_at));
@@ -62,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// Counts a wrong guess; `first` of its verification or not.
+    /// Counts a wrong guess; `first` says whether it is the first of its verification.
     pub fn fail(&mut self, first: bool, now: Now) {
         self.since_unlock += 1;
         self.since_success += 1;
@@ -76,7 +76,7 @@ impl Tally {
         }
     }
 
-    /// An approval clears the count; the attempt rate goes on.
+    /// Clears the failures after an approval; the attempt rate stays.
     pub fn succeed(&mut self) {
         *self = Self {
             rate: self.rate,
@@ -84,13 +84,13 @@ impl Tally {
         };
     }
 
-    /// An administrator lifts the limit, not the cap.
+    /// Lifts the limit for an administrator; the cap stays.
     pub fn unlock(&mut self) {
         self.since_unlock = 0;
     }
 
-    /// A change of generation may have lost failures: charges for them, but leaves one attempt, and takes
-    /// no more than `room` of the cap.
+    /// Charges for failures that a change of the store's generation may have lost. It leaves one attempt and
+    /// takes at most `room` of the cap.
     fn penalise(&mut self, limit: u32, room: u32) {
         let charge = |count: u32, end: u32| {
             (count + GENERATION_PENALTY)
@@ -103,17 +103,17 @@ impl Tally {
     }
 }
 
-/// The failure counts of a subject's message channels, which all share them.
+/// The failure counts of a subject, shared by all channels that carry codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// After starts by anybody.
+    /// Of verifications that anybody could start.
     pub anonymous: Tally,
-    /// After starts that were vouched for.
+    /// Of verifications whose start was vouched for.
     pub vouched: Tally,
 }
 
 impl Failures {
-    /// The tally of an origin.
+    /// The failures of an origin.
     #[must_use]
     pub fn of(&self, origin: Origin) -> &Tally {
         match origin {
@@ -122,7 +122,7 @@ impl Failures {
         }
     }
 
-    /// The tally of an origin, to be changed.
+    /// The failures of an origin, to change them.
     pub fn of_mut(&mut self, origin: Origin) -> &mut Tally {
         match origin {
             Origin::Anonymous => &mut self.anonymous,
@@ -130,14 +130,14 @@ impl Failures {
         }
     }
 
-    /// Are codes disabled for starts of this origin? By the limit of the origin, or by the cap over both.
+    /// Whether codes are disabled for this origin, by its own limit or by the cap over both origins.
     #[must_use]
     pub fn disabled(&self, origin: Origin, limit: u32) -> bool {
         self.of(origin).since_unlock >= limit || self.total() >= FAILURES_CAP
     }
 
-    /// Charges both origins for a change of generation. One attempt of each stays within the cap, however
-    /// many there were before: a customer is never locked out by failovers alone.
+    /// Charges both origins for a change of the store's generation. However many there were before, each keeps
+    /// one attempt within the cap: a customer is never locked out by failovers alone.
     pub fn penalise(&mut self, limit: u32) {
         for origin in [Origin::Anonymous, Origin::Vouched] {
             let room = (FAILURES_CAP - 2).saturating_sub(self.total());
@@ -145,7 +145,7 @@ impl Failures {
         }
     }
 
-    /// Where nothing is known, because the store forgot it: half of the limit is taken as spent.
+    /// The counts to assume where the store lost its data: half of the limit is spent.
     #[must_use]
     pub fn half_spent(limit: u32) -> Self {
         let half = Tally {
@@ -159,7 +159,7 @@ impl Failures {
         }
     }
 
-    /// From when on there is nothing to remember; `None` while there is a count.
+    /// When the record may forget this; `None` while there is a failure to remember.
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {
         Some(self.anonymous.clear_at()?.max(self.vouched.clear_at()?))

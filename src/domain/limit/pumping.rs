@@ -1,37 +1,38 @@
-//! The guard against messages that are sent for their own sake: where few codes come back, sending stops.
+//! The guard against SMS pumping: where few codes are used, sending stops.
 //!
-//! Each message to a number counts for its country and for its block of a thousand neighbours, and each approval takes the
-//! count of several messages back. As long as one code in about seven comes back the count stays near nothing, however many
-//! messages there are; where none comes back it is used up after a fixed number of them. What comes back beyond that builds
-//! up a reserve, so that the many messages of a busy hour, whose codes are still to come back, do not look like fraud.
+//! Each message to a number adds to a count of its country and of its block of a thousand neighbours, and each approval takes
+//! back several messages. While one code in about seven is used, the count stays near zero, however many messages there are.
+//! Where none is used, the budget ends after a fixed number of messages. Approvals beyond that build up a reserve, so that the
+//! messages of a busy hour, whose codes are still to be used, do not look like fraud.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::rate::Rate;
 use crate::domain::recipient::number::Country;
 
-/// A message counts so many parts, and an approval takes so many back: three in twenty are the 15 % that stay open.
+/// Parts that a message adds to a count. An approval takes back [`APPROVAL_PARTS`]: an approval rate of 3/20, so 15 %,
+/// keeps a count level.
 pub const MESSAGE_PARTS: u32 = 3;
-/// See [`MESSAGE_PARTS`].
+/// Parts that an approval takes back from a count; see [`MESSAGE_PARTS`].
 pub const APPROVAL_PARTS: u32 = 20;
-/// The most that the budget may be set to.
+/// Highest budget in the settings.
 pub const BUDGET_MAX: u32 = 100_000;
-/// The most that the reserve may be set to.
+/// Highest reserve in the settings.
 pub const RESERVE_MAX: u32 = 10_000_000;
 
-/// What becomes of a message that is one too many.
+/// What happens to a message beyond the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing is counted.
     Off,
-    /// It is sent, and what would have been decided is written down.
+    /// It is sent, and an event says that it would have been refused.
     RecordOnly,
     /// It is refused.
     Enforce,
 }
 
 impl Mode {
-    /// The name in settings, events and metrics.
+    /// The name used in settings, events and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,18 +43,18 @@ impl Mode {
     }
 }
 
-/// The guard, as the settings have it.
+/// The guard's rules, as the settings give them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// What becomes of a message that is one too many.
+    /// What happens to a message beyond the budget.
     pub mode: Mode,
-    /// Messages of one country or block that may stay without an approval.
+    /// Messages to one country or block that may remain without an approval.
     pub budget: u32,
-    /// Messages beyond the budget that earlier approvals pay for.
+    /// Messages beyond the budget that earlier approvals allow.
     pub reserve: u32,
-    /// In this time a used budget comes back by itself.
+    /// The time in which a used budget refills by itself.
     pub leak: Duration,
-    /// Countries in which nothing is counted.
+    /// Countries whose messages are not counted.
     pub exempt: BTreeSet<Country>,
 }
 
@@ -64,13 +65,13 @@ impl Guard {
         Rate::per(self.budget.saturating_mul(MESSAGE_PARTS), self.leak)
     }
 
-    /// What a bucket may hold beyond its budget, in parts of a message.
+    /// How much a bucket may hold beyond its budget, in parts of a message.
     #[must_use]
     pub fn reserve_parts(&self) -> u32 {
         self.reserve.saturating_mul(MESSAGE_PARTS)
     }
 
-    /// Are messages to the numbers of this country counted?
+    /// Whether messages to numbers of this country are counted.
     #[must_use]
     pub fn counts(&self, country: &str) -> bool {
         self.mode != Mode::Off && !self.exempt.iter().any(|exempt| exempt.as_str() == country)

@@ -1,21 +1,21 @@
-//! What messages are counted against, whichever process sends them: the dimensions, and the rate of each.
+//! Quotas over all processes: their dimensions, and the rate of each.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::rate::Rate;
 use crate::domain::ids::Invalid;
 
-/// What is limited. The order is that of drawing: what is about one person first, what many share last, so that a
-/// refusal by the one takes nothing from the others. It is also the order in which a refusal names one of several.
+/// What a quota limits. Quotas are drawn in this order: those of one person first and those that many share last, so
+/// that a refusal by the former takes nothing from the latter. A refusal by several quotas names the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     /// Messages to one recipient, whichever channel carries them.
     Recipient,
-    /// The same over a longer time, so that the pause between messages rises.
+    /// Messages to one recipient over a longer time, so that the pause between messages rises.
     RecipientLong,
-    /// Subjects that are new to one recipient.
+    /// New subjects at one recipient.
     RecipientSubjects,
-    /// Recipients that are new to one subject.
+    /// New recipients of one subject.
     SubjectRecipients,
     /// Messages for one subject.
     Subject,
@@ -25,30 +25,30 @@ pub enum Dimension {
     QuotaKeys,
     /// Messages to a block of a thousand neighbouring numbers.
     Prefix,
-    /// Messages to such a block without an approval: the guard's.
+    /// Messages to such a block without an approval; counted by the guard against pumping.
     GuardPrefix,
-    /// Starts from one network of a customer.
+    /// Starts from one network of customers.
     SourceIp,
     /// Starts by one agent.
     Agent,
-    /// Starts by one caller for subjects that nothing is known of.
+    /// Starts by one caller for subjects without a record.
     NewSubjects,
     /// Messages to the numbers of one country.
     Country,
-    /// Messages to those without an approval: the guard's.
+    /// Messages to the numbers of one country without an approval; counted by the guard against pumping.
     GuardCountry,
     /// Starts by one caller.
     Caller,
     /// Messages of one tenant.
     Tenant,
-    /// What a tenant spends in an hour.
+    /// Money that a tenant spends in an hour.
     SpendHour,
-    /// What a tenant spends in a day.
+    /// Money that a tenant spends in a day.
     SpendDay,
 }
 
 impl Dimension {
-    /// All of them, in their order.
+    /// All dimensions, in the order of drawing.
     pub const ALL: [Self; 18] = [
         Self::Recipient,
         Self::RecipientLong,
@@ -70,7 +70,7 @@ impl Dimension {
         Self::SpendDay,
     ];
 
-    /// The name in settings, errors, events and metrics.
+    /// The name used in settings, errors, events and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -95,25 +95,25 @@ impl Dimension {
         }
     }
 
-    /// Does it count money instead of messages or starts? Its budgets are in `[spend]`.
+    /// Whether it counts money. Its budgets are in `[spend]`.
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self, Self::SpendHour | Self::SpendDay)
     }
 
-    /// Is it the guard's, which counts what does not come back? Its budgets are in `[guard]`.
+    /// Whether it is a count of the guard against pumping. Its budgets are in `[guard]`.
     #[must_use]
     pub const fn is_guard(self) -> bool {
         matches!(self, Self::GuardPrefix | Self::GuardCountry)
     }
 
-    /// Is it a plain count, with a rate of its own in `[quotas]`?
+    /// Whether it is a plain count. Its rate is in `[quotas]`.
     #[must_use]
     pub const fn is_plain(self) -> bool {
         !self.is_money() && !self.is_guard()
     }
 
-    /// The reason of a refusal, as in the API's `ErrorReason`.
+    /// The API's `ErrorReason` of a refusal by this dimension.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         if self.is_guard() {
@@ -123,8 +123,8 @@ impl Dimension {
         }
     }
 
-    /// Is one bucket of it touched by a large part of all calls? Such a bucket is drawn from in slices. Of money there
-    /// are none: a budget is spent to the last message that fits.
+    /// Whether one bucket of it is used by a large share of all calls. Such a bucket is drawn from in slices. Money is
+    /// not, so that a budget is spent to the last message that fits.
     #[must_use]
     pub const fn is_hot(self) -> bool {
         matches!(
@@ -134,12 +134,12 @@ impl Dimension {
     }
 }
 
-/// The rate of each dimension; one without a rate is switched off.
+/// The rate of each dimension. A dimension without a rate is switched off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quotas(BTreeMap<Dimension, Rate>);
 
 impl Quotas {
-    /// The rate of a dimension, if it is limited.
+    /// The rate of a dimension; `None` if it is switched off.
     #[must_use]
     pub fn rate(&self, dimension: Dimension) -> Option<Rate> {
         self.0.get(&dimension).copied()
@@ -152,15 +152,15 @@ impl FromIterator<(Dimension, Rate)> for Quotas {
     }
 }
 
-/// The network of a customer: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all.
+/// The network of a customer: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// Reads an address in any of its spellings.
+    /// Parses an address in any of its spellings.
     ///
     /// # Errors
-    /// Says what it must be.
+    /// Describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let address: IpAddr = text
             .parse()
@@ -171,7 +171,7 @@ impl Network {
         }))
     }
 
-    /// The one form under which it is counted.
+    /// The form under which the network is counted.
     #[must_use]
     pub fn limit_form(self) -> String {
         self.0.to_string()

@@ -1,20 +1,20 @@
-//! The generic cell rate algorithm on plain numbers: how often is not too often.
+//! The generic cell rate algorithm (GCRA), on plain numbers.
 
 use std::time::Duration;
 
 use crate::domain::time::{Timestamp, micros};
 
-/// A rate: one per `interval`, and `burst` more than one at once.
+/// A rate: one per `interval` on average, and at once `burst` more than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// One is earned in each.
+    /// The time in which one is earned.
     pub interval: Duration,
-    /// How many may be taken at once beside the first.
+    /// How many may be taken at once in addition to the first.
     pub burst: u32,
 }
 
 impl Rate {
-    /// `count` at once, and as many in each `period`.
+    /// A rate of `count` at once, and as many in each `period`.
     #[must_use]
     pub fn per(count: u32, period: Duration) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl Rate {
         }
     }
 
-    /// Takes `quantity` at `now` from a bucket whose theoretical arrival time is `tat`.
+    /// Draws `quantity` at `now` from a bucket whose theoretical arrival time is `tat`.
     #[must_use]
     pub fn draw(self, tat: Timestamp, quantity: u32, now: Timestamp) -> Draw {
         let interval = micros(self.interval);
@@ -36,7 +36,7 @@ impl Rate {
                 tat: Timestamp::from_micros(new_tat),
             };
         }
-        // What never fits has no time to come back.
+        // A quantity that never fits has no time to retry.
         let retry_after =
             (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
         Draw::Refused { retry_after }
@@ -48,7 +48,7 @@ impl Rate {
 pub enum Level {
     /// Full at this time, and from then on.
     FullAt(Timestamp),
-    /// More than full, by what is earned in this time.
+    /// More than full, by the amount that is earned in this time.
     Beyond(Duration),
 }
 
@@ -59,7 +59,7 @@ impl Default for Level {
 }
 
 impl Level {
-    /// What is missing until it is full, in microseconds; below zero for what is more.
+    /// The time until it is full, in microseconds; negative if it is more than full.
     fn missing(self, now: Timestamp) -> i64 {
         match self {
             Self::FullAt(at) => signed(at.as_micros().saturating_sub(now.as_micros())),
@@ -82,10 +82,10 @@ fn signed(micros: u64) -> i64 {
 }
 
 impl Rate {
-    /// Takes as many as there are up to `want`, at least `least`; says how many.
+    /// Draws as many as there are, between `least` and `want`, and says how many.
     ///
     /// # Errors
-    /// When there will be so many.
+    /// The time until `least` are there.
     pub fn take(
         self,
         level: Level,
@@ -115,13 +115,13 @@ impl Rate {
         ))
     }
 
-    /// Gives `count` back. A full bucket becomes more than full, by at most `reserve`.
+    /// Returns `count` to the bucket, which may become more than full by at most `reserve`.
     #[must_use]
     pub fn give_back(self, level: Level, count: u32, reserve: u32, now: Timestamp) -> Level {
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
         let after = missing.saturating_sub(interval.saturating_mul(count.into()));
-        // What was more already is not taken away.
+        // A bucket that was fuller already keeps what it has.
         Level::of(
             after.max(missing.min(-interval.saturating_mul(reserve.into()))),
             now,
@@ -129,7 +129,7 @@ impl Rate {
     }
 }
 
-/// What came of a draw.
+/// The outcome of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Draw {
     /// It fits; `tat` is the bucket's new state.
@@ -137,9 +137,9 @@ pub enum Draw {
         /// The new theoretical arrival time.
         tat: Timestamp,
     },
-    /// It does not fit, and nothing changed.
+    /// It does not fit; the bucket is unchanged.
     Refused {
-        /// When it will fit; `None` if never.
+        /// How long until it fits; `None` if it never does.
         retry_after: Option<Duration>,
     },
 }

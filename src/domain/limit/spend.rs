@@ -1,4 +1,4 @@
-//! What messages cost, and how much a tenant may spend in an hour and in a day.
+//! The cost of messages, and how much a tenant may spend in an hour and in a day.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,20 +8,20 @@ use crate::domain::{
     recipient::{Channel, Recipient, number::Country},
 };
 
-/// An amount of the settings' currency, in millionths.
+/// An amount of money in millionths of the settings' currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(u64);
 
-/// Decimals of a millionth.
+/// Decimal places of a millionth.
 const DECIMALS: usize = 6;
-/// Digits before the point: more is no budget of messages.
+/// Most digits before the decimal point.
 const WHOLE_DIGITS_MAX: usize = 9;
 
 impl Money {
-    /// Reads a decimal number such as `0.08`, without any rounding.
+    /// Parses a decimal number such as `0.08`, without rounding.
     ///
     /// # Errors
-    /// Says what it must be.
+    /// Describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         const WRONG: Invalid =
             Invalid("must be an amount from 0 to 999999999.999999, with at most 6 decimals");
@@ -40,53 +40,53 @@ impl Money {
             .map_err(|_| WRONG)
     }
 
-    /// In millionths.
+    /// The amount in millionths of the currency.
     #[must_use]
     pub fn micros(self) -> u64 {
         self.0
     }
 }
 
-/// How much may be spent; an amount of 0 is no limit.
+/// How much may be spent. An amount of 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
-    /// In an hour.
+    /// The budget of an hour.
     pub hour: Money,
-    /// In a day.
+    /// The budget of a day.
     pub day: Money,
 }
 
-/// What a message takes out of one budget.
+/// The share of one budget that a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Which budget.
+    /// The budget that it is taken from.
     pub dimension: Dimension,
-    /// How fast it comes back.
+    /// The rate at which the budget refills.
     pub rate: Rate,
-    /// How many of its parts the message takes: all of them or none.
+    /// Parts of the budget that the message takes, all of them or none.
     pub parts: u32,
 }
 
-/// A whole budget has so many parts: in an hour one comes back in each microsecond, which is as fine as quotas count.
+/// Parts of a whole budget. Of an hour's budget one part refills in each microsecond, the resolution of quotas.
 const PARTS: u32 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What messages cost, and who may spend how much.
+/// The costs of messages and the budgets of tenants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spend {
-    /// The currency of all amounts, by its three letters.
+    /// The currency of all amounts, by its three-letter code.
     pub currency: String,
-    /// By channel, and by the country of a number where it costs another amount there. What is not named costs nothing.
+    /// Costs by channel, and by country where they differ. A message without an entry is free.
     pub costs: BTreeMap<(Channel, Option<Country>), Money>,
-    /// Of every tenant that has none of its own.
+    /// The budgets of tenants without budgets of their own.
     pub budgets: Budgets,
-    /// Of tenants that have their own.
+    /// The budgets of tenants that have their own.
     pub by_tenant: BTreeMap<TenantId, Budgets>,
 }
 
 impl Spend {
-    /// What a message costs.
+    /// The cost of a message to this recipient.
     #[must_use]
     pub fn cost(&self, recipient: &Recipient) -> Money {
         if self.costs.is_empty() {
@@ -101,7 +101,7 @@ impl Spend {
             .unwrap_or_default()
     }
 
-    /// What a message of this cost takes out of the budgets of a tenant; nothing if it costs nothing.
+    /// The shares of a tenant's budgets that a message of this cost takes; none if it is free.
     pub fn shares(&self, tenant: &TenantId, cost: Money) -> impl Iterator<Item = Share> {
         let budgets = *self.by_tenant.get(tenant).unwrap_or(&self.budgets);
         let all = [
@@ -112,8 +112,8 @@ impl Spend {
             .into_iter()
             .filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
         limited.map(move |(dimension, budget, period)| {
-            // Rounded down, by less than a part: a budget that the cost divides is spent to its end. For up to 60,000 messages
-            // in a budget that is exact; for a million it is too much by a three-thousandth at most.
+            // Rounded down by less than one part, so a budget that the cost divides is spent completely. With up to 60,000
+            // messages in a budget this is exact; with a million the error is at most a three-thousandth.
             let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
             let rate = Rate {
                 interval: period / PARTS,

@@ -1,4 +1,4 @@
-//! Where a push message goes: the name of one installation of an app, as its push service gave it to the app.
+//! Addresses of push messages: the token of an app installation, or the subscription of a browser.
 
 use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, UnparsedPublicKey};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -6,28 +6,29 @@ use serde_json::Value;
 
 use crate::domain::ids::Invalid;
 
-/// Longest address, with its prefix. What browsers give for an endpoint has 150 to 500 characters.
+/// Longest address, with its prefix. Endpoints of browsers have 150 to 500 characters.
 const ADDRESS_BYTES_MAX: usize = 1024;
-/// An uncompressed point of P-256, and the shared secret of RFC 8291.
+/// Bytes of an uncompressed point of P-256.
 const P256DH_BYTES: usize = 65;
+/// Bytes of the authentication secret of RFC 8291.
 const AUTH_BYTES: usize = 16;
 
-/// The address of an installation, by the push service that reaches it.
+/// The push service that reaches an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushKind {
     /// Firebase Cloud Messaging.
     Fcm,
     /// Apple's push service.
     Apns,
-    /// A browser, by RFC 8030.
+    /// Web Push to a browser (RFC 8030).
     WebPush,
 }
 
 impl PushKind {
-    /// All of them.
+    /// All push services.
     pub const ALL: [Self; 3] = [Self::Fcm, Self::Apns, Self::WebPush];
 
-    /// What its addresses begin with, before a colon.
+    /// The prefix of its addresses, without the colon.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +38,7 @@ impl PushKind {
         }
     }
 
-    /// The kind of an address and what follows its prefix.
+    /// Splits an address into its push service and the rest behind the colon.
     #[must_use]
     pub fn split(address: &str) -> Option<(Self, &str)> {
         let (prefix, rest) = address.split_once(':')?;
@@ -48,10 +49,11 @@ impl PushKind {
     }
 }
 
-/// What a browser gives to the page that asks for push messages. It lets whoever has it send some, so it prints nowhere.
+/// The subscription that a browser gives to a page. Whoever knows it can send messages, so it is never
+/// printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// Where messages go: an `https` URL.
+    /// The `https` URL that takes the messages.
     pub endpoint: String,
     /// The browser's public key: an uncompressed point of P-256.
     pub p256dh: [u8; P256DH_BYTES],
@@ -66,7 +68,7 @@ impl std::fmt::Debug for Subscription {
 }
 
 impl Subscription {
-    /// Reads base64url of the browser's JSON; other members than the endpoint and the keys are passed over.
+    /// Parses the base64url of the browser's JSON; members other than the endpoint and the keys are ignored.
     ///
     /// # Errors
     /// Says which part is wrong.
@@ -92,13 +94,13 @@ impl Subscription {
         })
     }
 
-    /// Base64url of the JSON that has these members, sorted, and no other.
+    /// The base64url of JSON with only these members, sorted.
     fn canonical(&self) -> String {
         let (auth, p256dh) = (
             BASE64_URL_SAFE_NO_PAD.encode(self.auth),
             BASE64_URL_SAFE_NO_PAD.encode(self.p256dh),
         );
-        // An endpoint holds nothing that JSON would escape.
+        // An endpoint has no character that JSON would escape.
         let json = format!(
             r#"{{"endpoint":"{}","keys":{{"auth":"{auth}","p256dh":"{p256dh}"}}}}"#,
             self.endpoint
@@ -107,7 +109,7 @@ impl Subscription {
     }
 }
 
-/// The one form of an address: its prefix, and what follows in the form of its push service.
+/// The canonical form of an address: the prefix, and the rest in the form of its push service.
 pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
     if address.len() > ADDRESS_BYTES_MAX {
         return Err(Invalid("must be at most 1024 bytes"));
@@ -122,7 +124,7 @@ pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
                 "must be fcm: and a registration token, 32 to 512 of A-Z, a-z, 0-9, _, - and :",
             ));
         }
-        // Apple says that the length may change; it has been 32 bytes for long.
+        // Apple says that the length may change; it has been 32 bytes so far.
         PushKind::Apns
             if (64..=200).contains(&rest.len())
                 && rest.len().is_multiple_of(2)
@@ -145,7 +147,7 @@ pub(in crate::domain) fn canonical(address: &str) -> Result<String, Invalid> {
     }
 }
 
-/// `app •••• 4f2a`: the end of the token; of a browser, the end of its endpoint.
+/// `app •••• 4f2a`: the end of the token, or of the browser's endpoint.
 pub(in crate::domain) fn mask(address: &str) -> String {
     let (kind, rest) = PushKind::split(address).unwrap_or((PushKind::Fcm, ""));
     let end = |text: &str| {
@@ -167,7 +169,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':')
 }
 
-/// The sender judges it once more, and more strictly, before anything goes there.
+/// A first check; the sender checks the URL more strictly before it sends anything.
 fn is_endpoint(text: &str) -> bool {
     let plain = text
         .bytes()

@@ -1,6 +1,6 @@
-//! The channels that a message can take.
+//! The channels that can carry a message.
 
-/// The road a message takes.
+/// The channel that carries a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
     /// Text message.
@@ -16,7 +16,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All of them.
+    /// All channels, in the order of their names.
     pub const ALL: [Self; 5] = [
         Self::Sms,
         Self::Email,
@@ -37,7 +37,7 @@ impl Channel {
         }
     }
 
-    /// The name in the API.
+    /// The name of its value in the API.
     #[must_use]
     pub const fn api_name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Channel {
         }
     }
 
-    /// Are its addresses telephone numbers?
+    /// Whether its addresses are telephone numbers.
     #[must_use]
     pub const fn reaches_numbers(self) -> bool {
         match self {
@@ -58,7 +58,7 @@ impl Channel {
         }
     }
 
-    /// The channel of that name.
+    /// The channel with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL

@@ -1,4 +1,4 @@
-//! E-mail addresses: one canonical form, and how one may be shown.
+//! E-mail addresses: their canonical form, and how they are shown.
 
 use email_address::{EmailAddress, Options};
 

@@ -1,4 +1,4 @@
-//! At which recipients a subject was lately reached, as keyed hashes.
+//! The recipients at which a subject was recently reached, as keyed hashes.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use crate::domain::{
     time::{Now, Timestamp},
 };
 
-/// A recipient counts as known to a subject for so long after it was first used.
+/// How long a recipient counts as known to a subject after its first use.
 pub const KNOWN_PERIOD: Duration = Duration::from_secs(24 * 3600);
-/// So many are remembered; the oldest gives way, and counts as new when it comes back.
+/// Recipients remembered per subject. The oldest one is dropped first, and is new again afterwards.
 pub const KNOWN_MAX: usize = 8;
 
-/// One recipient.
+/// A recipient that is known to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Recognises it.
+    /// The keyed hash of the recipient.
     pub mark: Mark,
-    /// When it was new.
+    /// When it was first used.
     pub since: Timestamp,
 }
 
-/// The recipients that were new within a day, oldest first.
+/// The recipients of a subject that were first used within a day, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached(Vec<Known>);
 
 impl Reached {
-    /// As they were stored.
+    /// The list as it was stored.
     #[must_use]
     pub fn from_stored(known: Vec<Known>) -> Self {
         Self(known)
     }
 
-    /// All that are remembered.
+    /// The recipients that are remembered, oldest first.
     #[must_use]
     pub fn as_slice(&self) -> &[Known] {
         &self.0
     }
 
-    /// Remembers a recipient; says whether it was new.
+    /// Remembers a recipient, and says whether it was new.
     pub fn meet(&mut self, mark: Mark, now: Now) -> bool {
         self.forget(now);
         let is_new = !self.0.iter().any(|known| known.mark == mark);
@@ -54,7 +54,7 @@ impl Reached {
         is_new
     }
 
-    /// Forgets those that were new more than a day ago.
+    /// Forgets recipients that were first used more than a day ago.
     pub fn forget(&mut self, now: Now) {
         self.0
             .retain(|known| !now.has_reached(known.since.plus(KNOWN_PERIOD)));

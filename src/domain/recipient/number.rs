@@ -1,19 +1,19 @@
-//! What the numbering plans say of a telephone number: its one form, where it belongs, and what it is.
+//! Telephone numbers by the world's numbering plans: canonical form, country and type.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 
 use crate::domain::ids::Invalid;
 
-/// A country that has a numbering plan, by the two letters of ISO 3166. Networks of the whole world, such as +882 and
-/// +979, belong to none.
+/// A country with a numbering plan, by its ISO 3166 code. Networks of the whole world, such as +882 and
+/// +979, have no country.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// Reads two capital letters.
+    /// Parses two capital letters.
     ///
     /// # Errors
-    /// Says what it must be.
+    /// Describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let known = PHONE_NUMBER_UTIL
             .get_supported_regions()
@@ -24,45 +24,45 @@ impl Country {
         ))
     }
 
-    /// `NL`.
+    /// The two letters, such as `NL`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII letters get in.
+        // Only ASCII letters were let in.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The world's own region has three digits.
+    /// The region `001`, of networks of the whole world, is no country.
     fn of(region: Region) -> Option<Self> {
         region.as_region_str().as_bytes().try_into().ok().map(Self)
     }
 }
 
-/// What a number is, by its plan.
+/// The type of a number by its numbering plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NumberType {
-    /// Of a telephone at a place.
+    /// Fixed line.
     FixedLine,
-    /// Of a telephone that is carried about.
+    /// Mobile.
     Mobile,
-    /// One of both: the plan does not tell them apart.
+    /// Fixed line or mobile: the plan does not tell them apart.
     FixedLineOrMobile,
-    /// Free for who calls; who is called pays.
+    /// Toll free: the called party pays.
     TollFree,
-    /// Dear for who calls, and who is called earns.
+    /// Premium rate: expensive to call; the called party earns a share.
     PremiumRate,
-    /// Paid by both.
+    /// Shared cost: the caller and the called party pay.
     SharedCost,
-    /// Of a telephone at the internet.
+    /// VoIP: a number served over the internet.
     Voip,
-    /// Follows its owner to other numbers, at a price of its own.
+    /// Personal number: forwarded to its owner's numbers, at a price of its own.
     Personal,
-    /// Of a pager.
+    /// Pager.
     Pager,
-    /// One number of a whole company.
+    /// Universal access: one number for a whole company.
     UniversalAccess,
-    /// Of a voice mailbox.
+    /// Voice mailbox.
     Voicemail,
-    /// The plan knows no such number: not valid.
+    /// Not valid: the plan has no such number.
     Unknown,
 }
 
@@ -85,19 +85,19 @@ impl From<PhoneNumberType> for NumberType {
     }
 }
 
-/// What its plan says of a number.
+/// The entry of a numbering plan for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where it belongs; none for a network of the whole world.
+    /// The country; `None` for a network of the whole world.
     pub country: Option<Country>,
-    /// The digits behind the plus that lead to the plan.
+    /// The calling code: the digits behind the `+` that select the plan.
     pub calling_code: u16,
-    /// What it is.
+    /// The type of the number.
     pub kind: NumberType,
 }
 
 impl Plan {
-    /// Of a number in its canonical form; none if no plan can have it.
+    /// The entry for a number in canonical form; `None` if no plan can have it.
     #[must_use]
     pub fn of(canonical: &str) -> Option<Self> {
         PHONE_NUMBER_UTIL
@@ -116,7 +116,7 @@ impl Plan {
     }
 }
 
-/// Reads a number as people write it: its canonical form, E.164, and its plan.
+/// Parses a number as people write it; gives its canonical form (E.164) and its plan's entry.
 ///
 /// # Errors
 /// Says what it must be.
@@ -136,7 +136,7 @@ pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     let read = Plan::read(&number)
         .filter(|plan| plan.kind != NumberType::Unknown)
         .ok_or(WRONG)?;
-    // E.164 allows 15 digits and the plus.
+    // E.164 allows a plus and 15 digits.
     if canonical.len() <= 16 {
         Ok((canonical, read))
     } else {

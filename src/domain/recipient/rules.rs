@@ -1,4 +1,4 @@
-//! Which numbers may get a message at all: by their country, and by what they are.
+//! Rules about the numbers that may get a message: their country and their type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use super::{
 };
 use crate::domain::ids::TenantId;
 
-/// Why a recipient gets no message, whatever the channel's senders could do.
+/// Why a recipient is refused, whatever the senders could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// The settings do not allow its country.
     Country,
     /// The settings do not allow numbers of its type on this channel.
     NumberType,
-    /// It is the agent's own who asks.
+    /// It is a number of the agent who asks.
     AgentsOwn,
 }
 
 impl Unfit {
-    /// All of them.
+    /// All reasons, in the order of the API.
     pub const ALL: [Self; 3] = [Self::Country, Self::NumberType, Self::AgentsOwn];
 
     /// The reason as in the API's `ErrorReason`, for events.
@@ -33,7 +33,7 @@ impl Unfit {
         }
     }
 
-    /// What is wrong with the recipient, for people.
+    /// The problem as a phrase for people.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -48,24 +48,24 @@ impl Unfit {
     }
 }
 
-/// Which numbers may get a message. What is allowed is named; the default allows no number.
+/// The numbers that may get a message, as an allow-list. The default allows none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NumberRules {
-    /// The countries of every tenant that has no list of its own.
+    /// The countries for tenants without a list of their own.
     pub countries: BTreeSet<Country>,
-    /// The lists of tenants that have one.
+    /// The countries for tenants with a list of their own.
     pub by_tenant: BTreeMap<TenantId, BTreeSet<Country>>,
-    /// Which of personal, internet and toll-free numbers may get a message.
+    /// The types among personal, VoIP and toll-free that are allowed.
     pub types: BTreeSet<NumberType>,
-    /// May a fixed line get a text message?
+    /// Whether a fixed line may get a text message.
     pub fixed_line_text: bool,
 }
 
 impl NumberRules {
-    /// May this tenant send something there? What is no number always may.
+    /// Checks whether a tenant may send to a recipient. Addresses other than numbers always pass.
     ///
     /// # Errors
-    /// Why not.
+    /// [`Unfit`] says why not.
     pub fn judge(&self, tenant: &TenantId, recipient: &Recipient) -> Result<(), Unfit> {
         let Some(plan) = recipient.plan() else {
             return Ok(());

@@ -1,23 +1,23 @@
-//! Recipients that get no message and whose code is known beforehand, for the tests of callers.
+//! Test recipients: they get no message, and callers' tests know their code beforehand.
 
 use std::collections::BTreeMap;
 
 use super::Recipient;
 use crate::domain::code::guess::Digits;
 
-/// The test recipients of this process, each with its code. They are in its settings alone: no record knows of them.
+/// The test recipients of the settings, each with its code. They are not in any record.
 #[derive(Clone, Debug, Default)]
 pub struct TestRecipients(BTreeMap<String, Digits>);
 
 impl TestRecipients {
-    /// The code of a test recipient; of a number whichever channel carries it.
+    /// The code of a test recipient. A number has the same code on every channel.
     #[must_use]
     pub fn code(&self, recipient: &Recipient) -> Option<&Digits> {
         self.0.get(recipient.expose())
     }
 
-    /// The code of a verification that can reach test recipients alone: that of the first. One that can reach somebody else
-    /// has a code that nobody knows beforehand.
+    /// The code of a verification whose recipients are all test recipients: that of the first one. A
+    /// verification that can reach anybody else has a derived code.
     #[must_use]
     pub fn code_of_all(&self, recipients: &[Recipient]) -> Option<&Digits> {
         let all = recipients
@@ -29,19 +29,19 @@ impl TestRecipients {
             .and_then(|first| self.code(first))
     }
 
-    /// How many there are.
+    /// The number of test recipients.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Are there none?
+    /// Whether there are no test recipients.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Their codes.
+    /// The codes of all test recipients.
     pub fn codes(&self) -> impl Iterator<Item = &Digits> {
         self.0.values()
     }

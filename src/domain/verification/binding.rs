@@ -1,4 +1,4 @@
-//! The canonical details of what is approved.
+//! The binding: the details of what is approved, in canonical form.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,20 +6,20 @@ use aws_lc_rs::digest;
 
 use crate::domain::ids::{Invalid, is_printable};
 
-/// Largest canonical form.
+/// Largest canonical form, in bytes.
 pub const CANONICAL_BYTES_MAX: usize = 4096;
-/// Most characters of one value.
+/// Longest value, in characters.
 pub const VALUE_CHARS_MAX: usize = 512;
 
-/// Names and values, sorted by name; nothing in it is ever changed.
+/// Names and values of what is approved, sorted by name; never changed once made.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Binding(BTreeMap<String, String>);
 
 impl Binding {
-    /// From names and values that each fit their grammar and together fit 4 KiB.
+    /// Checks names and values: each by its grammar, and all together for at most 4 KiB.
     ///
     /// # Errors
-    /// Each violation with the name that it belongs to; the empty name stands for the whole.
+    /// All violations, each with the name that it concerns; an empty name stands for the whole binding.
     pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
         let mut wrong = Vec::new();
         for (name, value) in &values {
@@ -53,7 +53,8 @@ impl Binding {
         }
     }
 
-    /// Each name and value, sorted by the bytes of the names, each with its length in four big-endian bytes before it.
+    /// The canonical form: names and values in the order of the names' bytes, each preceded by its length
+    /// as four big-endian bytes.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -64,7 +65,7 @@ impl Binding {
         bytes
     }
 
-    /// SHA-256 over the canonical form.
+    /// The SHA-256 hash of the canonical form.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut out = [0; 32];
@@ -72,13 +73,13 @@ impl Binding {
         out
     }
 
-    /// Is there a value of this name?
+    /// Whether there is a value with this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The names and values, sorted.
+    /// The names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

@@ -1,4 +1,4 @@
-//! The numbers of an action and of a subject, each with its unit, its default and its ceiling.
+//! The limits of actions and subjects, with their bounds.
 
 use std::time::Duration;
 
@@ -8,112 +8,113 @@ use crate::domain::{
     recipient::Channel,
 };
 
-/// Ten minutes: the longest life NIST SP 800-63B-4 §3.1.3.2 gives an out-of-band code.
+/// Longest life of a code. Ten minutes: the most that NIST SP 800-63B-4 §3.1.3.2 allows an out-of-band code.
 pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(600);
-/// Shorter codes would die on the way.
+/// Shortest life of a code: a shorter one would expire before the message arrives.
 pub const CODE_LIFETIME_MIN: Duration = Duration::from_secs(30);
-/// Guesses per verification (RTS Article 4(3)(b)).
+/// Most guesses per verification (PSD2 RTS Article 4(3)(b)).
 pub const ATTEMPTS_MAX: u8 = 5;
-/// Sends per verification; as many deliveries are kept.
+/// Most messages per verification; a record keeps as many deliveries.
 pub const SENDS_MAX: u8 = 4;
-/// Longest pause between sends.
+/// Longest pause between two messages.
 pub const RESEND_COOLDOWN_MAX: Duration = Duration::from_secs(300);
-/// Failures in a row after which even an unlocked subject stays disabled (NIST SP 800-63B-4 §3.2.2).
+/// Consecutive failures after which a subject stays disabled even after an unlock (NIST SP 800-63B-4 §3.2.2).
 pub const FAILURES_CAP: u32 = 100;
-/// The most that the failure limit of one origin may be set to: both origins together stay within the cap.
+/// Highest failure limit of one origin, so that both origins together stay within the cap.
 pub const FAILURE_LIMIT_MAX: u32 = FAILURES_CAP / 2;
-/// Longest memory of a closed verification.
+/// Longest retention of a closed verification.
 pub const CLOSED_RETENTION_MAX: Duration = Duration::from_secs(24 * 3600);
-/// A closed verification is remembered at least this long after its code would have died.
+/// How long a closed verification is kept at least after its code would have expired.
 pub const CLOSED_MARGIN: Duration = Duration::from_secs(600);
-/// The sweep closes an expired verification this long after its expiry, when both clocks agree on it.
+/// How long after the expiry the sweep closes a verification: both clocks then agree on it.
 pub const EXPIRY_GRACE: Duration = Duration::from_secs(2);
-/// Live verifications of a subject whose starts were vouched for.
+/// Most live verifications per subject whose starts were vouched for.
 pub const LIVE_VOUCHED_MAX: usize = 3;
-/// Live verifications of a subject that anybody could start.
+/// Most live verifications per subject that anybody could start.
 pub const LIVE_ANONYMOUS_MAX: usize = 1;
-/// Closed verifications that a record remembers.
+/// Most closed verifications in a record.
 pub const CLOSED_MAX: usize = 16;
-/// How many of them may be what anybody could start, so that a stranger cannot fill the record.
+/// Most closed verifications in a record that anybody could start, so that a stranger cannot fill it.
 pub const CLOSED_ANONYMOUS_MAX: usize = CLOSED_MAX / 2;
-/// The shortest wait of a step of a channel plan.
+/// Shortest wait of a step of a channel plan.
 pub const STEP_WAIT_MIN: Duration = Duration::from_secs(5);
-/// The longest.
+/// Longest wait of a step of a channel plan.
 pub const STEP_WAIT_MAX: Duration = Duration::from_secs(300);
-/// Recipients of one verification.
+/// Most recipients of a verification.
 pub const RECIPIENTS_MAX: usize = 4;
 
-/// From this verification without success on, the wait between guesses rises.
+/// The wait between guesses rises from this failed verification on.
 pub const WAIT_FROM_VERIFICATION: u32 = 3;
-/// The first of the rising waits.
+/// First of the rising waits.
 pub const WAIT_FIRST: Duration = Duration::from_secs(30);
-/// The longest of the rising waits.
+/// Longest of the rising waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
-/// What a change of the store's generation costs: the guesses that may have been lost with it, at the
-/// attempt rate's burst of 5 and half a guess a second over 10 s of lag.
+/// Failures charged when the store's generation changes: the guesses that may have been lost, at the attempt
+/// rate's burst of 5 and half a guess a second over 10 s of lag.
 pub const GENERATION_PENALTY: u32 = 10;
-/// For so long after a store forgot what it held, the counts of new records begin half spent.
+/// How long after a store lost its data the failure counts of new records begin half spent.
 pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
-/// Who could have started a verification. Limits are kept once for each, so that a stranger who uses up
-/// the one cannot lock the customer out of the other.
+/// Who could have started a verification. Each origin has limits of its own, so that a stranger who uses up
+/// one of them cannot lock the customer out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Anybody: the start came without prior authentication.
+    /// Anybody: the subject was not authenticated before the start.
     Anonymous,
-    /// Somebody who was authenticated before, or an agent.
+    /// A subject who was authenticated before, or an agent.
     Vouched,
 }
 
-/// The rules that a verification copies when it starts, so that no later change of the settings reaches it.
+/// The limits of an action. A verification copies them at its start, so a later change of the settings does
+/// not reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Digits of the code.
+    /// The length of the code.
     pub code_length: CodeLength,
-    /// Life of the code, from the start.
+    /// The life of the code, from the start.
     pub code_lifetime: Duration,
-    /// Guesses.
+    /// Guesses allowed.
     pub attempts: u8,
-    /// Sends, the first included.
+    /// Messages allowed, including the first.
     pub sends: u8,
-    /// Pause between sends.
+    /// The shortest time between two messages.
     pub resend_cooldown: Duration,
-    /// Separators that may be typed.
+    /// The separators that a guess may contain.
     pub separators: Separators,
-    /// Where the answer may be given.
+    /// The entry modes in which the answer may be given.
     pub entry_modes: Vec<EntryMode>,
     /// Channels that may carry the code, best first.
     pub channels: Vec<Channel>,
-    /// The roads that the code takes by itself, one after the other. Empty: the first, and no other.
+    /// The channels that are tried one after the other. Empty: only the first of `channels`.
     pub plan: Vec<Step>,
 }
 
-/// The rules that hold for a subject, whatever the action.
+/// The rules of a subject's record, the same for every action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectRules {
-    /// Failures in a row, per origin, after which codes are disabled.
+    /// Consecutive failures per origin after which codes are disabled.
     pub failure_limit: u32,
-    /// How long a closed verification is remembered.
+    /// How long a closed verification is kept.
     pub closed_retention: Duration,
-    /// How long the events of a subject can be read after the last one.
+    /// How long the events of a subject stay readable after the last one.
     pub event_retention: Duration,
 }
 
-/// Where the answer is given.
+/// The place where the answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryMode {
     /// A page of the customer portal.
     Portal,
-    /// Telephone keys.
+    /// The keys of a telephone.
     IvrKeypad,
     /// The customer's app.
     App,
-    /// A press on the page that the link of a mail opens.
+    /// The button of the page that the link of a mail opens.
     Link,
 }
 
 impl EntryMode {
-    /// All of them.
+    /// All entry modes, in the order of the API.
     pub const ALL: [Self; 4] = [Self::Portal, Self::IvrKeypad, Self::App, Self::Link];
 
     /// The name used in settings and records.
@@ -127,7 +128,7 @@ impl EntryMode {
         }
     }
 
-    /// The name in the API.
+    /// The name of its value in the API.
     #[must_use]
     pub const fn api_name(self) -> &'static str {
         match self {
@@ -138,7 +139,7 @@ impl EntryMode {
         }
     }
 
-    /// The entry mode of that name.
+    /// The entry mode with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == name)

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verification {
     let Reading { standing, now } = reading;
     let v = &standing.verification;
-    let last = v.last_road();
+    let last = v.latest_delivery();
     let live = v.live(*now);
     let next_step = live.and(v.next_step());
     let sends_left = live.map_or(0, |pending| v.sends_left(pending));

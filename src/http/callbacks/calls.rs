@@ -1,4 +1,4 @@
-//! Answers a call in which a key was pressed: now the code is said. Without a key press nothing is said at all (TEXT-06).
+//! Speaks the code in a call after a key press. Without a key press nothing is said (TEXT-06).
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::{
     service::delivery::spoken::Spoken,
 };
 
-/// The language in which a provider is told what a call says.
+/// The format in which a provider is told what a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Twilio's, in XML.
+    /// TwiML, the XML of Twilio.
     Twiml,
-    /// Vonage's, in JSON.
+    /// NCCO, the JSON of Vonage.
     Ncco,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn pressed(
             .map_or_else(|outcome| outcome.word(), |_| "call"),
     );
     match answer {
-        // It may hold the code.
+        // The answer may have the code.
         Ok(answer) => (
             [
                 (header::CACHE_CONTROL, "no-store"),
@@ -85,14 +85,14 @@ impl Callbacks {
             .await?
             .ok_or(Outcome::Absent)?;
         self.take_once(sender, id).await?;
-        // Somebody waits on the telephone, so the code is said even if that cannot be noted.
+        // The customer waits on the telephone, so the code is said even if that cannot be recorded.
         if spoken.is_code
             && let Err(failure) = self
                 .service
                 .receipt(sender, token, Receipt::Delivered)
                 .await
         {
-            tracing::warn!(%failure, "A call says its code, and its delivery stays as it was.");
+            tracing::warn!(%failure, "call speaks its code, but its delivery was not updated");
         }
         Ok(dialect.say(&spoken))
     }
@@ -106,14 +106,14 @@ impl Dialect {
         }
     }
 
-    /// Was a key pressed? A provider that says nothing of keys says no.
+    /// Whether a key was pressed. A callback without keys means no.
     fn is_pressed(self, body: &[u8]) -> bool {
         match self {
             Self::Twiml => url::form_urlencoded::parse(body)
                 .any(|(name, value)| name == "Digits" && !value.is_empty()),
             Self::Ncco => {
                 let event: Value = serde_json::from_slice(body).unwrap_or_default();
-                // `{"dtmf": {"digits": "1"}}`, and in an older form of the event `{"dtmf": "1"}`.
+                // `{"dtmf": {"digits": "1"}}`, or in an older version of the event `{"dtmf": "1"}`.
                 let keys = event
                     .pointer("/dtmf/digits")
                     .or_else(|| event.get("dtmf"))
@@ -123,7 +123,7 @@ impl Dialect {
         }
     }
 
-    /// The call ends.
+    /// Ends the call.
     fn nothing(self) -> String {
         match self {
             Self::Twiml => twiml("<Hangup/>"),
@@ -131,7 +131,7 @@ impl Dialect {
         }
     }
 
-    /// Each line is a sentence, with a rest after it.
+    /// Says each line as a sentence, with a pause after it.
     fn say(self, spoken: &Spoken) -> String {
         let lines = spoken.text.lines().filter(|line| !line.trim().is_empty());
         match self {

@@ -1,4 +1,4 @@
-//! What can be judged without a service behind it.
+//! Tests of callbacks that need no service.
 
 use axum::body::to_bytes;
 

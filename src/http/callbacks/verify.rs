@@ -1,4 +1,4 @@
-//! Judges whether a call comes from the provider: its signature, its time, its id.
+//! Authenticates callbacks: signature, time and id.
 
 mod jwt;
 
@@ -19,30 +19,30 @@ use crate::{
     },
 };
 
-/// How far the time of a call may be off, either way (HOOK-02; the tolerance of Standard Webhooks).
+/// How far the time of a callback may be off, either way (HOOK-02; the tolerance of Standard Webhooks).
 pub const TOLERANCE: Duration = Duration::from_secs(300);
-/// Longer ids are nobody's.
+/// Longest id; no provider has a longer one.
 const ID_BYTES_MAX: usize = 128;
 
-/// What a provider's calls are verified with.
+/// The scheme by which a provider authenticates itself, with its secrets.
 #[derive(Clone, Debug)]
 pub enum Verifier {
-    /// By HMAC-SHA-1 or HMAC-SHA-256 over URL and form.
+    /// HMAC-SHA-1 or HMAC-SHA-256 over URL and form.
     Twilio(Vec<MacKey>),
-    /// By a JWT in the header `authorization`.
+    /// A JWT in the `authorization` header.
     Vonage(Vec<DecodingKey>),
-    /// By a JWT in the header `messagebird-signature-jwt`.
+    /// A JWT in a header of MessageBird's own.
     Messagebird(Vec<DecodingKey>),
-    /// By HMAC-SHA-256 over the body.
+    /// HMAC-SHA-256 over the body.
     Meta(Vec<MacKey>),
-    /// By user name and password.
+    /// User name and password (HTTP basic authentication).
     Basic(Vec<SharedText>),
-    /// By HMAC-SHA-256 over id, time and body.
+    /// Standard Webhooks: HMAC-SHA-256 over id, time and body.
     StandardWebhooks(WebhookKeys),
 }
 
 impl Verifier {
-    /// With these secrets, each of which is good; `username` belongs to [`Scheme::Basic`].
+    /// A verifier that accepts each of these secrets; `username` is for [`Scheme::Basic`].
     ///
     /// # Errors
     /// A secret of Standard Webhooks has another form.
@@ -54,7 +54,7 @@ impl Verifier {
                 .collect::<Vec<_>>()
         };
         Ok(match scheme {
-            // The auth token signs with the one, the shared keys of newer accounts with the other.
+            // An auth token signs with SHA-1, the shared keys of newer accounts with SHA-256.
             Scheme::Twilio => Self::Twilio([all(MacKey::sha_1), all(MacKey::sha_256)].concat()),
             Scheme::Vonage => Self::Vonage(jwt_keys(secrets)?),
             Scheme::Messagebird => Self::Messagebird(jwt_keys(secrets)?),
@@ -71,11 +71,11 @@ impl Verifier {
         })
     }
 
-    /// Judges a call at `now`; gives its id, if the scheme has ids. A scheme without a time (Twilio, Meta, basic) cannot
-    /// tell a repeat: that does no harm, because a receipt never moves a delivery backwards.
+    /// Authenticates a callback at `now` and gives its id, if the scheme has ids. A scheme without a time (Twilio, Meta,
+    /// basic) cannot detect a repeat. That does no harm, because a receipt never moves a delivery backward.
     ///
     /// # Errors
-    /// [`NotGenuine`]; the caller is not told why.
+    /// [`NotGenuine`], for the metrics; the caller is not told why.
     pub(super) fn verify(
         &self,
         call: &Call<'_>,
@@ -100,10 +100,10 @@ fn jwt_keys(secrets: &[&str]) -> Result<Vec<DecodingKey>, WrongSecret> {
     keys.collect::<Result<_, _>>().map_err(|_| WrongSecret)
 }
 
-/// A call as it came in.
+/// A callback as it was received.
 pub(super) struct Call<'a> {
-    /// The URL as the provider knows it: begins with ours, never with what the call says of its host. With a port in
-    /// ours also without it, because some sign so.
+    /// The URL as the provider was given it, never by the callback's own host header. If ours has a port there is a second
+    /// one without it, which some providers sign.
     pub(super) urls: Vec<String>,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
@@ -118,19 +118,19 @@ impl Call<'_> {
     }
 }
 
-/// Why a call has no effect.
+/// Why a callback is not genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGenuine {
-    /// It brings no signature, or none that can be read.
+    /// It has no signature, or one that cannot be read.
     Unsigned,
-    /// The signature is not by one of our secrets, or of something else.
+    /// The signature is not by one of the secrets, or not over this callback.
     Forged,
-    /// It is too old or too early.
+    /// Its time is too long ago or in the future.
     Stale,
 }
 
 impl NotGenuine {
-    /// The word of the metrics.
+    /// The word used in the metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Unsigned => "unsigned",
@@ -153,7 +153,7 @@ fn fresh(seconds: u64, now: Timestamp) -> Result<(), NotGenuine> {
     }
 }
 
-/// The URL, then each name with its value, in order, each pair once.
+/// Twilio signs the URL followed by each name and value, sorted, each pair once.
 fn twilio(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
     let signature = call.header("x-twilio-signature")?;
     let tag = BASE64_STANDARD
@@ -201,7 +201,7 @@ fn standard(keys: &WebhookKeys, call: &Call<'_>, now: Timestamp) -> Result<Strin
     Ok(id)
 }
 
-/// A number as the sender of a header writes it: no sign, no fraction.
+/// Parses a number of a header, which has neither a sign nor a fraction.
 fn digits(text: &str) -> Option<u64> {
     text.parse()
         .ok()

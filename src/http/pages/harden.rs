@@ -1,11 +1,11 @@
-//! The headers that keep a page from being cached, framed, or made to load anything else.
+//! Response headers that keep a page from being cached or framed, or from loading anything else.
 
 use axum::{
     http::{HeaderName, HeaderValue},
     response::Response,
 };
 
-/// Sets these headers on a response.
+/// Sets the given headers on a response.
 pub(super) fn harden(mut response: Response, headers: &[(HeaderName, &'static str)]) -> Response {
     for (name, value) in headers {
         response

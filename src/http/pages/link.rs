@@ -1,7 +1,8 @@
-//! The page that the link of a mail opens. To look at it changes nothing; a press in the browser that asked is an answer.
+//! The page that the link of a mail opens. Looking at it changes nothing; pressing its button in the browser that asked is
+//! an answer.
 //!
-//! The secret stands behind the `#` of the address, which browsers send to nobody, and comes with the press in a form. So no
-//! log, history or referrer holds it, and who opens all links of a mail (a scanner, a preview) approves nothing.
+//! The secret is behind the `#` of the address, which browsers do not send, and comes in the form when the button is pressed.
+//! So no server log or referrer has it, and a scanner or preview that opens all links of a mail approves nothing.
 
 mod words;
 
@@ -34,12 +35,12 @@ use crate::{
 const STYLE: &str = include_str!("link/style.css");
 const SCRIPT: &str = include_str!("link/page.js");
 const PAGE: &str = include_str!("link/page.html");
-/// The cookie in which the caller keeps a random value of the browser that asks.
+/// The cookie in which the caller keeps a random value in the browser that asks.
 const BROWSER_COOKIE: &str = "countersign_browser";
-/// A press is a token of 66 characters.
+/// Largest body of a form, which has a token of 66 characters.
 const BODY_BYTES_MAX: usize = 1024;
 
-/// The page may use its own style and script, named by their SHA-256, send its form to this server, and nothing else.
+/// Allows the page only its own style and script, named by their SHA-256, and its form to this server.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-5mQb2lNMefg0C1l1jQyy45WrggXzo/YDnQY8yx37dhY='; script-src 'sha256-+Ks++NvhryNYHHTKSBdHKWUrJQ9wxTXSShJUxCnVtRI='; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -51,17 +52,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// What the page needs.
+/// The parts that the page is made of.
 pub struct LinkPage {
-    /// The use cases.
+    /// The use cases, to judge a press.
     pub service: Arc<Service>,
-    /// Whose page it is, as the customer knows them.
+    /// The name under which the customer knows the organisation.
     pub brand: String,
-    /// The language of browsers that ask for none of ours.
+    /// The language for browsers that accept none of ours.
     pub default_language: String,
 }
 
-/// `GET /link` and `POST /link`.
+/// The routes `GET /link` and `POST /link`.
 pub fn router(page: LinkPage) -> Router {
     let limited = DefaultBodyLimit::max(BODY_BYTES_MAX);
     Router::new()
@@ -73,7 +74,7 @@ pub fn router(page: LinkPage) -> Router {
         .with_state(Arc::new(page))
 }
 
-/// What the form sends. It holds the secret, so it has no `Debug`.
+/// The fields of the form. They have the secret, so there is no `Debug`.
 #[derive(Deserialize)]
 struct Sent {
     token: String,
@@ -112,7 +113,7 @@ async fn press(
             words.other_browser,
             words.other_browser_more,
         ),
-        // The same for both: who guesses learns nothing.
+        // The same answer for both, so that guessing reveals nothing.
         Ok(Press::Unknown | Press::Over) => (StatusCode::GONE, words.over, words.over_more),
         Err(_counted) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -131,7 +132,7 @@ async fn press(
     )
 }
 
-/// What the caller keeps in this browser, as a mark.
+/// The mark of the browser, by the caller's cookie.
 fn browser(headers: &HeaderMap) -> Option<BrowserMark> {
     let cookies = headers
         .get_all(COOKIE)
@@ -145,7 +146,7 @@ fn browser(headers: &HeaderMap) -> Option<BrowserMark> {
         .map(|(_, value)| BrowserMark::of(value))
 }
 
-/// What one page says.
+/// The texts of one page.
 struct Said {
     heading: &'static str,
     more: &'static str,
@@ -161,7 +162,7 @@ impl LinkPage {
         words(accepted, &self.default_language)
     }
 
-    /// Fills the page in; its name ends in `.html`, so every value is escaped.
+    /// Renders the page. Its template's name ends in `.html`, so every value is escaped.
     fn render(&self, status: StatusCode, words: &Words, said: &Said) -> Response {
         let own = |text: &str| Value::from_safe_string(text.to_owned());
         let values = context! {

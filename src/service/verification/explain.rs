@@ -43,7 +43,7 @@ fn explanation(reading: &Reading) -> Explanation<'_> {
 
 fn progress(v: &Verification, now: Now) -> Progress<'_> {
     let pending = v.live(now);
-    let latest = v.last_road();
+    let latest = v.latest_delivery();
     let state = latest.map_or(NO_MESSAGE, message_state);
     let is_earlier = |delivery: &&Delivery| latest.is_some_and(|latest| latest.id != delivery.id);
     let earlier = v.deliveries.iter().rev().filter(is_earlier);

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::service) struct Screened {
     /// Who may get a message, in the caller's order.
     pub(in crate::service) fit: Vec<Recipient>,
-    /// The channels of those who may not, and why.
+    /// The channels of recipients that may get no message, and why.
     pub(in crate::service) passed_over: Vec<(Channel, Unfit)>,
 }
 

@@ -128,7 +128,7 @@ fn assert_none_twice(providers: &[&Provider]) {
             assert_eq!(
                 codes.entry(delivery).or_insert_with(|| code.clone()),
                 &code,
-                "another code by another road"
+                "another code by another sender"
             );
         }
     }
@@ -420,7 +420,7 @@ async fn send_11_whatever_is_wrong_with_a_provider_the_next_sends_the_same_code_
     assert_eq!(
         deaf.got()[0].code,
         b.got().last().unwrap().code,
-        "the same code by both roads"
+        "the same code by both senders"
     );
 }
 
@@ -442,7 +442,7 @@ async fn a_provider_that_takes_a_message_and_drops_the_connection_costs_one_dupl
     assert_eq!(
         (a.got(), a.got().len()),
         (b.got(), 1),
-        "one by each road: the same message, with the same code"
+        "one by each sender: the same message, with the same code"
     );
     // Long after, nothing comes once more.
     for _ in 0..50 {

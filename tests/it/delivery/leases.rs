@@ -112,7 +112,7 @@ async fn the_next_sender_of_the_route_takes_what_the_first_will_not() {
     assert_eq!(
         outbox.list()[0].message.code,
         service.recorder.all()[0].code,
-        "the same code by another road"
+        "the same code by another sender"
     );
 }
 
@@ -155,7 +155,7 @@ async fn send_13_nothing_is_sent_after_the_end() {
         .await
         .unwrap();
     assert_eq!(closed.status(), VerificationStatus::Canceled);
-    // A second start goes the whole road while the first one's retry would be long due.
+    // A second start is delivered while the first one's retry would be long due.
     service.advance(60);
     let (other, code) = service.start_and_read(login("other")).await;
     assert_eq!(

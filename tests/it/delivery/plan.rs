@@ -1,4 +1,4 @@
-//! Channel plans: the same code by one road after the other, until the end.
+//! Channel plans: the same code by one channel after the other, until the end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -101,7 +101,7 @@ fn undelivered() -> Receipt {
 }
 
 #[tokio::test]
-async fn a_plan_brings_the_same_code_by_each_road_in_its_time() {
+async fn a_plan_brings_the_same_code_by_each_channel_in_its_time() {
     let service = planned("email 20s, sms 40s, voice").start().await;
     let v = service.start(reachable()).await.unwrap();
     let id = v.verification_id.clone();
@@ -131,7 +131,7 @@ async fn a_plan_brings_the_same_code_by_each_road_in_its_time() {
         messages
             .iter()
             .all(|message| message.code == messages[0].code),
-        "one code on all roads"
+        "one code on all channels"
     );
     let lines = service.audit().await;
     let moved: Vec<_> = lines
@@ -200,7 +200,7 @@ async fn a_resend_to_a_channel_is_next_now_and_the_plan_goes_on_behind_it() {
     assert_eq!(
         v.next_channel(),
         Channel::Voice,
-        "behind the road that was asked for"
+        "behind the channel that was asked for"
     );
     taken(&service, &id, 2).await;
     service.pass(Duration::from_secs(99)).await;

@@ -1,4 +1,4 @@
-//! Providers over HTTP: the whole road from a start to the request that the provider gets, by presets and by own settings.
+//! Providers over HTTP: from a start to the request that the provider gets, by presets and by own settings.
 
 use std::time::Duration;
 

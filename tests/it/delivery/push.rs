@@ -1,4 +1,4 @@
-//! Push messages: the whole road to an app, and what a locked screen may show.
+//! Push messages: the whole way to an app, and what a locked screen may show.
 
 use countersign::pb::v1::{self, Channel, DeliveryStatus, EntryMode, Method, Verdict};
 use serde_json::{Value, json};
@@ -141,7 +141,7 @@ async fn google_takes_a_message_and_the_customer_can_use_the_code_in_it() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_gone_is_followed_by_the_next_road_of_the_plan() {
+async fn an_app_that_is_gone_is_followed_by_the_next_channel_of_the_plan() {
     let gone =
         json!({"error": {"status": "NOT_FOUND", "details": [{"errorCode": "UNREGISTERED"}]}});
     let plan = "[actions.login]\nplan = [\"push 60s\", \"sms\"]\n";

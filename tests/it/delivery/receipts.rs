@@ -130,7 +130,7 @@ async fn what_did_not_arrive_says_why() {
     assert_eq!(
         v.status(),
         VerificationStatus::Pending,
-        "it may still be proven, by another road"
+        "it may still be proven, by another channel"
     );
     let page = get(service.reach.admin, "/metrics").await;
     let counted = |line: &&str| {

@@ -85,7 +85,7 @@ async fn send_04_a_block_of_which_nothing_comes_back_is_stopped_within_its_budge
         refused.len(),
         "each refusal is explained"
     );
-    // Who pays for a code by another road is not concerned.
+    // Messages on another channel are not concerned.
     service.start_and_read(login("by mail")).await;
 }
 

@@ -142,12 +142,12 @@ async fn send_06_a_step_of_a_plan_that_does_not_fit_is_passed_over() {
         service.pass(A_BIT).await;
     }
     let deliveries = service.get(&id).await.unwrap().deliveries;
-    let roads: Vec<_> = deliveries
+    let channels: Vec<_> = deliveries
         .iter()
         .map(|made| (made.channel(), made.failure.as_str()))
         .collect();
     assert_eq!(
-        roads,
+        channels,
         [
             (Channel::Email, ""),
             (Channel::Sms, "quota_exceeded"),

@@ -222,7 +222,7 @@ async fn send_01_no_step_of_a_plan_goes_to_a_number_that_was_passed_over() {
     while service.recorder.all().len() < 2 {
         service.pass(A_BIT).await;
     }
-    let roads: Vec<_> = service
+    let channels: Vec<_> = service
         .get(&id)
         .await
         .unwrap()
@@ -230,7 +230,7 @@ async fn send_01_no_step_of_a_plan_goes_to_a_number_that_was_passed_over() {
         .iter()
         .map(v1::Delivery::channel)
         .collect();
-    assert_eq!(roads, [Channel::Sms, Channel::Email]);
+    assert_eq!(channels, [Channel::Sms, Channel::Email]);
 }
 
 #[tokio::test]

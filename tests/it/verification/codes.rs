@@ -107,7 +107,7 @@ async fn code_04_a_resend_carries_the_same_code_and_extends_nothing() {
     let messages = service.recorder.wait_for(4).await;
     assert!(
         messages.iter().all(|message| message.code.expose() == code),
-        "one code on all roads"
+        "one code on all channels"
     );
     let channels: Vec<_> = messages
         .iter()

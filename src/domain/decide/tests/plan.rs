@@ -399,7 +399,10 @@ fn a_resend_repeats_the_road_that_was_taken_and_not_one_that_was_passed_over() {
     world.quotas_refuse = true;
     world.tick();
     world.tick();
-    assert_eq!(world.find(id).last_road().unwrap().channel, Channel::Email);
+    assert_eq!(
+        world.find(id).latest_delivery().unwrap().channel,
+        Channel::Email
+    );
     world.pass(30 * SECOND);
     world.resend(id, None).unwrap();
     assert_eq!(

@@ -86,7 +86,9 @@ fn next_delivery(
             retry_after: cx.now.until(pending.next_resend_at),
         });
     }
-    let last = verification.last_road().map(|delivery| delivery.channel);
+    let last = verification
+        .latest_delivery()
+        .map(|delivery| delivery.channel);
     let channel = command.channel.or(last);
     let (index, recipient) = channel
         .and_then(|channel| pending.recipient_on(channel))

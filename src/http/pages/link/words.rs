@@ -1,32 +1,32 @@
-//! What the page of a link says, in five languages.
+//! The texts of the link page in five languages.
 
-/// The words of one language.
+/// The texts of one language.
 pub(super) struct Words {
     /// Its tag, as in `lang`.
     pub(super) tag: &'static str,
     /// The heading before the press.
     pub(super) ask: &'static str,
-    /// What the press does.
+    /// What pressing the button does.
     pub(super) ask_more: &'static str,
-    /// On the button.
+    /// The label of the button.
     pub(super) button: &'static str,
     /// For browsers without scripts, and for an address without its secret.
     pub(super) incomplete: &'static str,
-    /// It is done.
+    /// The heading after the approval.
     pub(super) approved: &'static str,
-    /// After it is done.
+    /// The text after the approval.
     pub(super) approved_more: &'static str,
-    /// Not the browser that asked.
+    /// The heading in a browser other than the one that asked.
     pub(super) other_browser: &'static str,
-    /// What to do then.
+    /// The text below that heading.
     pub(super) other_browser_more: &'static str,
-    /// After the end, or no link of ours.
+    /// The heading for a verification that has ended, and for a link that is not ours.
     pub(super) over: &'static str,
-    /// What to do then.
+    /// The text below that heading.
     pub(super) over_more: &'static str,
-    /// Too often, or the service is out of order.
+    /// The heading when the limits are reached or the service is not available.
     pub(super) later: &'static str,
-    /// What to do then.
+    /// The text below that heading.
     pub(super) later_more: &'static str,
 }
 
@@ -108,7 +108,7 @@ const ALL: [Words; 5] = [
     },
 ];
 
-/// The words for a browser that asks so (`Accept-Language`, best first), else those of the default language, else English.
+/// The texts for a browser, by its `Accept-Language`; else those of the default language, else English.
 pub(super) fn words(accepted: &str, default: &str) -> &'static Words {
     let ranges = accepted
         .split(',')

@@ -1,4 +1,4 @@
-//! The road to the server in secret: certificates of both sides, and no plain road in production.
+//! TLS to the server: certificates of both sides, and no plain connection in production.
 
 use std::{path::Path, process::Command};
 
@@ -77,14 +77,14 @@ impl Bed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_14_certificates_of_both_sides_open_the_road() {
+async fn store_14_certificates_of_both_sides_open_the_connection() {
     let bed = bed();
     let service = bed.setup("ca", Some("client")).start().await;
     works(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_14_without_the_right_certificates_there_is_no_road() {
+async fn store_14_without_the_right_certificates_there_is_no_connection() {
     let bed = bed();
     for (ca, client) in [
         ("stranger", Some("client")),
@@ -106,7 +106,7 @@ async fn store_14_without_the_right_certificates_there_is_no_road() {
 }
 
 #[test]
-fn store_14_production_refuses_the_plain_road_unless_it_is_allowed_by_name() {
+fn store_14_production_refuses_the_plain_connection_unless_it_is_allowed_by_name() {
     let (dir, server) = (
         tempfile::tempdir().unwrap(),
         RedisServer::start(&Options::default()),
