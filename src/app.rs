@@ -13,7 +13,6 @@ pub use stores::{init_store, look_at_store};
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +27,7 @@ use crate::{
     },
     service::Service,
     system::{SystemClock, SystemEntropy},
+    telemetry::Metrics,
     worker::Worker,
 };
 
@@ -68,7 +68,7 @@ pub struct App {
     outbox: Option<Arc<Outbox>>,
     receivers: BTreeMap<String, Receiver>,
     listeners: Listeners,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     shutdown: CancellationToken,
     development_key: Option<String>,
 }

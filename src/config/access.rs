@@ -5,30 +5,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Profile, Table};
+use super::{Mistake, Profile, Table};
 use crate::domain::{
-    caller::{Role, Roles, api_key_hash},
+    caller::{Role, Roles, api_key_hash, permission},
     crypto::keyring::Kid,
     ids::{CallerName, Invalid, TenantId},
 };
 
-/// A master secret of the ring.
+/// A master secret of the key ring: its id and its file.
 #[derive(Clone, Debug)]
 pub struct RingEntry {
-    /// Its id.
+    /// The id by which records name it.
     pub kid: Kid,
-    /// Its file.
+    /// The file that holds it.
     pub file: PathBuf,
 }
 
-/// The key files.
+/// `[keys]`: the files of the secrets that never go into the store.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// The names secret.
+    /// The file of the names secret.
     pub names_file: PathBuf,
     /// The master secrets, newest first.
     pub ring: Vec<RingEntry>,
-    /// May files that are missing be made?
+    /// May missing files be made? Only in development.
     pub make_missing: bool,
 }
 
@@ -84,20 +84,20 @@ fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
     })
 }
 
-/// One caller.
+/// One `[callers.NAME]`: who may use the API, and as what.
 #[derive(Clone, Debug)]
 pub struct CallerSettings {
-    /// Its tenant.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
-    /// What it may do.
+    /// Its roles, which say what it may do.
     pub roles: Roles,
-    /// SHA-256 of its key.
+    /// SHA-256 of its API key.
     pub api_key_sha256: [u8; 32],
 }
 
 /// The name of the caller that the development profile adds.
 pub const DEVELOPMENT_CALLER: &str = "development";
-/// Its tenant.
+/// The tenant of that caller.
 pub const DEVELOPMENT_TENANT: &str = "default";
 
 /// Keys that anybody can guess, because documents and tutorials show them.
@@ -131,6 +131,25 @@ pub(super) fn callers(
     }
     table.finish();
     callers
+}
+
+/// Callers whose roles allow no method of this version: whatever they call is refused.
+pub(super) fn idle_callers(callers: &BTreeMap<CallerName, CallerSettings>) -> Vec<Mistake> {
+    let idle = callers
+        .iter()
+        .filter(|(_, caller)| !permission::allows_any(&caller.roles));
+    let warning = |(name, caller): (&CallerName, &CallerSettings)| {
+        let roles: Vec<&str> = caller.roles.iter().map(|role| role.as_str()).collect();
+        Mistake {
+            key: format!("callers.{}.roles", name.as_str()),
+            what: format!(
+                "{} allow{} no call in this version, so every call of this caller is refused",
+                roles.join(", "),
+                if roles.len() == 1 { "s" } else { "" }
+            ),
+        }
+    };
+    idle.map(warning).collect()
 }
 
 fn caller(row: &mut Table<'_>, profile: Profile) -> Option<CallerSettings> {
@@ -179,12 +198,12 @@ fn roles(row: &mut Table<'_>, profile: Profile) -> Roles {
     roles
 }
 
-/// How often each caller may call this process.
+/// `[shield]`: how often each caller may call this process.
 #[derive(Clone, Debug)]
 pub struct ShieldSettings {
-    /// Sustained.
+    /// Calls per second, sustained.
     pub calls_per_s: u32,
-    /// At once.
+    /// Calls at once, after a pause.
     pub burst: u32,
 }
 

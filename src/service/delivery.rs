@@ -56,7 +56,16 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
-        Ok(self.parts.store.due(limit).await?)
+        let due = self.parts.store.due(limit).await?;
+        metrics::gauge!("countersign_due_records").set(due.keys.len() as f64);
+        Ok(due)
+    }
+
+    /// Sets the gauges of what is under way now.
+    pub fn measure(&self) {
+        let (limit, in_use) = self.parts.hands.in_use();
+        metrics::gauge!("countersign_hands_limit").set(limit as f64);
+        metrics::gauge!("countersign_hands_in_use").set(in_use as f64);
     }
 
     /// Does what is due on a record; `hand` takes the first delivery of it, and what else is due stays so.

@@ -11,7 +11,7 @@ use crate::{
         time::{Generation, Now, Timestamp},
     },
     ports::store::{Commit, Committed, StoreError, Token, Write},
-    service::{Service, failure::Failure, limit::Occasion},
+    service::{Service, failure::Failure, limit::Occasion, record::journal},
 };
 
 /// How often a decision is taken again on fresh state, before the call gives up.
@@ -280,7 +280,7 @@ impl Service {
         now: Now,
     ) -> Result<Written, Failure> {
         let key = &loaded.key;
-        let (write, salt, durability) = match next {
+        let (write, salt, durability, record) = match next {
             Next::Settled => {
                 self.parts.store.settle(key).await?;
                 return Ok(Written::Done);
@@ -304,15 +304,16 @@ impl Service {
                     },
                     Some(record.event_salt),
                     durability,
+                    Some(record),
                 )
             }
-            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain),
+            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain, None),
         };
         let mine = match &write {
             Write::Put { blob, .. } => Some(blob.token),
             Write::Delete => None,
         };
-        let events = events
+        let sealed = events
             .iter()
             .map(|event| self.vault.close_event(key, salt.as_ref(), event))
             .collect();
@@ -321,10 +322,10 @@ impl Service {
             expect: loaded.token,
             generation: loaded.generation,
             write,
-            events,
+            events: sealed,
             durability,
         };
-        match self.parts.store.commit(commit).await {
+        let written = match self.parts.store.commit(commit).await {
             Ok(Committed::Done) => Ok(Written::Done),
             Ok(Committed::Conflict) => Ok(Written::Conflict),
             // It is known what happened, and that nobody may hear of it.
@@ -334,7 +335,11 @@ impl Service {
                 Ok(false) => Ok(Written::Lost(error)),
                 Err(_) => Err(error.into()),
             },
+        };
+        if let (Ok(Written::Done), Some(record)) = (&written, &record) {
+            journal::tell(events, record);
         }
+        written
     }
 
     /// After an unknown outcome: what is stored tells. Mine is there, so it was committed; else the decision is taken

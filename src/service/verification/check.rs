@@ -13,7 +13,11 @@ use crate::{
         verification::rules::EntryMode,
     },
     ports::store::{Draw, Drawn},
-    service::{Service, failure::Failure, record::transact::Call},
+    service::{
+        Service,
+        failure::Failure,
+        record::{journal, transact::Call},
+    },
 };
 
 /// A check as the caller asks for it.
@@ -70,11 +74,12 @@ impl Service {
         self.drain(caller, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
-                let reason = if checked.verdict == Verdict::Expired {
-                    "EXPIRED"
+                let (reason, verdict) = if checked.verdict == Verdict::Expired {
+                    ("EXPIRED", "expired")
                 } else {
-                    "CLOSED"
+                    ("CLOSED", "closed")
                 };
+                journal::late(caller, &checked.standing.verification, verdict);
                 let event = refused(
                     &caller.name,
                     Some(id),
