@@ -12,7 +12,6 @@ pub use stores::{init_store, look_at_store};
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +25,7 @@ use crate::{
     },
     service::Service,
     system::{SystemClock, SystemEntropy},
+    telemetry::Metrics,
     worker::Worker,
 };
 
@@ -65,7 +65,7 @@ pub struct App {
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
     listeners: Listeners,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     shutdown: CancellationToken,
     development_key: Option<String>,
 }

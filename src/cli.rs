@@ -16,16 +16,16 @@ use crate::{
     keys,
 };
 
-/// Settings that cannot be used.
+/// The exit code for settings that cannot be used: a restart would not help.
 const EXIT_SETTINGS: u8 = 2;
-/// Everything else that went wrong.
+/// The exit code for everything else that went wrong.
 const EXIT_FAILURE: u8 = 1;
 
 /// Self-hosted step-up authentication: one-time codes from start to approval.
 #[derive(Parser)]
 #[command(name = "countersign", version, arg_required_else_help = false)]
 struct Arguments {
-    /// The settings file (TOML). Without one the documented defaults hold.
+    /// The settings file (TOML). Without one, the documented defaults apply.
     #[arg(long, env = "COUNTERSIGN_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -36,20 +36,20 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default).
     Serve,
-    /// Check the settings, report all mistakes at once, and print the effective settings with secrets masked.
+    /// Check the settings: report all mistakes at once, and print the effective settings with secrets masked.
     CheckConfig {
-        /// Also reach the store, and tell what is wrong with its servers.
+        /// Also connect to the store, and report problems of its servers.
         #[arg(long)]
         store: bool,
     },
-    /// Care for the store.
+    /// Manage the store.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
     },
-    /// Play a whole conversation against a service in this process, and explain each step.
+    /// Run a complete verification against a service in this process, and explain each step.
     Demo,
-    /// Make keys.
+    /// Generate key files and API keys.
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -60,9 +60,9 @@ enum Command {
 
 #[derive(Subcommand)]
 enum StoreCommand {
-    /// Set an empty store on Redis up, once. In production a start on an empty store is refused, for it may have lost what it held.
+    /// Set up an empty store on Redis, once. In production the service does not start on an empty store, because it may have lost its data.
     Init {
-        /// It is empty because it lost what it held: for a day failure counts begin half spent.
+        /// The store is empty because it lost its data: for a day, failure counts start at half the limit.
         #[arg(long)]
         after_loss: bool,
     },
@@ -70,7 +70,7 @@ enum StoreCommand {
 
 #[derive(Subcommand)]
 enum KeysCommand {
-    /// Make a names secret and a master secret, each in a file of its own. Existing files are never overwritten.
+    /// Generate a names secret and a master secret, each in its own file. Existing files are never overwritten.
     Generate {
         /// The directory for the files.
         #[arg(long)]
@@ -79,7 +79,7 @@ enum KeysCommand {
         #[arg(long)]
         kid: String,
     },
-    /// Make an API key for a caller, and print it with the hash that goes into the settings.
+    /// Generate an API key for a caller, and print it with the hash for the settings.
     ApiKey,
 }
 
@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
-/// Standard output may be closed, as by `head`; that is no failure.
+/// Prints a line. Standard output may be closed, as by `head`; that is no failure.
 fn say(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -125,7 +125,7 @@ fn failed(error: &anyhow::Error) -> u8 {
     EXIT_FAILURE
 }
 
-/// The settings, with the files and senders that they describe checked: all mistakes are told at once.
+/// Reads the settings and the files that they name; everything that is wrong is reported at once.
 fn load(file: Option<&Path>) -> Result<Settings, u8> {
     let (settings, mut mistakes) = config::read(file, std::env::vars());
     if let Some(settings) = &settings {
@@ -141,14 +141,17 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
     }
 }
 
-/// Prints the settings; with `store` also what is to be known of the servers behind them.
+/// Prints the settings and what is questionable about them; with `store` also the problems of the store's servers.
 fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     say(settings.effective());
+    for warning in settings.warnings() {
+        complain(&format!("warning: {}: {}", warning.key, warning.what));
+    }
     if !store {
         return Ok(());
     }
     if !matches!(settings.store.engine, StoreEngine::Redis(_)) {
-        complain("the store is embedded: there is no server to look at");
+        complain("the store is embedded: there is no server to check");
         return Ok(());
     }
     let told = on_runtime(app::look_at_store(settings)).map_err(|error| failed(&error))?;
@@ -170,12 +173,12 @@ fn store_init(settings: &Settings, after_loss: bool) -> anyhow::Result<()> {
     say(if was_empty {
         "the store is set up"
     } else {
-        "the store was set up before; nothing was changed"
+        "the store was already set up; nothing was changed"
     });
     Ok(())
 }
 
-/// Runs what needs connections.
+/// Runs a command that needs connections.
 fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

@@ -125,6 +125,18 @@ impl Settings {
         &self.effective
     }
 
+    /// The name of the caller that the development profile adds; none in production.
+    #[must_use]
+    pub fn development_caller(&self) -> Option<&'static str> {
+        (self.profile == Profile::Development).then_some(DEVELOPMENT_CALLER)
+    }
+
+    /// What is permitted and still looks wrong, with the path of its key.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Mistake> {
+        access::idle_callers(&self.callers)
+    }
+
     /// The URL of the page that links in mails open; `None` if no action has links.
     #[must_use]
     pub fn link_page(&self) -> Option<String> {

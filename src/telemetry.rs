@@ -1,25 +1,23 @@
 //! Logs that no value can break, and metrics.
 
-use std::{
-    io::{self, Write},
-    sync::OnceLock,
-};
+mod catalogue;
+mod metrics;
+mod process;
+
+use std::io::{self, Write};
 
 use anyhow::Context as _;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::{LogFormat, LogSettings};
 
-/// Bounds of call durations in seconds.
-const DURATION_BUCKETS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
+pub use self::metrics::{Metrics, metrics, register};
 
-/// Sends log lines to standard error, as the settings say.
+/// Sends log lines to standard error, in the form that the settings choose. A line of JSON has the call that it belongs to
+/// under `span`, once.
 ///
 /// # Errors
-/// The level is no directive, or something logs already.
+/// The level is no directive, or a subscriber is installed already.
 pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
     let builder = tracing_subscriber::fmt()
@@ -29,27 +27,14 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     let installed = match (settings.format, settings.timestamps) {
         (LogFormat::Text, true) => builder.try_init(),
         (LogFormat::Text, false) => builder.without_time().try_init(),
-        (LogFormat::Json, true) => builder.json().try_init(),
-        (LogFormat::Json, false) => builder.json().without_time().try_init(),
+        (LogFormat::Json, true) => builder.json().with_span_list(false).try_init(),
+        (LogFormat::Json, false) => builder
+            .json()
+            .with_span_list(false)
+            .without_time()
+            .try_init(),
     };
-    installed.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
-}
-
-/// The metrics of this process; the same for every caller of this function.
-///
-/// # Panics
-/// Another recorder was installed by other means.
-#[must_use]
-pub fn metrics() -> PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS)
-                .and_then(PrometheusBuilder::install_recorder)
-                .expect("one recorder is installed, and here")
-        })
-        .clone()
+    installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
 /// Makes writers that keep each event on one line: control characters within it are written as escapes.
@@ -123,7 +108,7 @@ mod tests {
             .with_ansi(false);
         let log = || tracing::info!(display = %value, debug = ?value, plain = value, "The value is {value}.");
         if json {
-            tracing::subscriber::with_default(builder.json().finish(), log);
+            tracing::subscriber::with_default(builder.json().with_span_list(false).finish(), log);
         } else {
             tracing::subscriber::with_default(builder.finish(), log);
         }

@@ -6,6 +6,8 @@ mod cycles;
 mod files;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/names.rs"]
 mod names;
 #[path = "tidy/permissions.rs"]
@@ -154,6 +156,11 @@ fn every_name_of_the_protos_has_a_comment() {
     let protos = tree(&["proto/countersign"], ".proto");
     assert!(protos.len() > 4, "the protos were read");
     hold(&protos, protos::comments);
+}
+
+#[test]
+fn every_metric_has_a_help_text_and_is_moved() {
+    tell(&metrics::differences(&rust().1));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::{
     http::{self, pages::link::LinkPage},
     pb::{self, v1::verification_service_server::VerificationServiceServer},
     service::Service,
+    telemetry::{self, Metrics},
 };
 
 /// The longest drain: what is then still open is dropped.
@@ -70,6 +71,7 @@ impl App {
         self,
         drain: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>>> {
+        telemetry::register(&self.settings);
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_serving::<VerificationServiceServer<VerificationHandler>>()
@@ -184,7 +186,14 @@ impl App {
             self.service.clone(),
             self.shutdown.clone(),
         );
-        let pages = http::admin::router(move || metrics.render(), service, shutdown);
+        let render = {
+            let service = service.clone();
+            move || {
+                service.measure();
+                metrics.render()
+            }
+        };
+        let pages = http::admin::router(render, service, shutdown);
         // The gRPC router answers UNIMPLEMENTED to what it does not know; the pages answer 404.
         Ok(Routes::from(
             routes
@@ -247,8 +256,8 @@ async fn probe(
         .await;
 }
 
-/// Moves what histograms collected into their buckets, which keeps them small.
-async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, drain: CancellationToken) {
+/// Keeps the histograms small.
+async fn upkeep(metrics: Metrics, drain: CancellationToken) {
     loop {
         metrics.run_upkeep();
         tokio::select! {

@@ -6,17 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Table;
+use super::{Mistake, Table};
 use crate::{
     domain::{
-        caller::{Caller, Role, Roles, api_key_hash},
+        caller::{Caller, Role, Roles, api_key_hash, permission},
         crypto::keyring::Kid,
         ids::{CallerName, Invalid, TenantId},
     },
     grpc::entrance::callers::{Credential, ShieldRate},
 };
 
-/// A master secret of the ring.
+/// A master secret of the key ring: its id and its file.
 #[derive(Clone, Debug)]
 pub struct RingEntry {
     /// Id of the secret, which records carry.
@@ -132,6 +132,27 @@ pub(super) fn callers(mut table: Table<'_>) -> Vec<Credential> {
     }
     table.finish();
     callers
+}
+
+/// Callers whose roles allow no method of this version: whatever they call is refused.
+pub(super) fn idle_callers(callers: &[Credential]) -> Vec<Mistake> {
+    let idle = callers
+        .iter()
+        .map(|credential| &credential.caller)
+        .filter(|caller| !permission::allows_any(&caller.roles));
+    idle.map(idle_caller).collect()
+}
+
+fn idle_caller(caller: &Caller) -> Mistake {
+    let roles: Vec<&str> = caller.roles.iter().map(|role| role.as_str()).collect();
+    Mistake {
+        key: format!("callers.{}.roles", caller.name.as_str()),
+        what: format!(
+            "{} allow{} no call in this version, so every call of this caller is refused",
+            roles.join(", "),
+            if roles.len() == 1 { "s" } else { "" }
+        ),
+    }
 }
 
 /// Tenant, roles, and the hash of the API key.

@@ -69,6 +69,11 @@ impl Roles {
         Self(roles)
     }
 
+    /// Each role, in the order of the settings.
+    pub fn iter(&self) -> impl Iterator<Item = &Role> {
+        self.0.iter()
+    }
+
     /// Does the caller have this role?
     #[must_use]
     pub fn has(&self, role: Role) -> bool {

@@ -15,7 +15,7 @@ use crate::{
     domain::{
         caller::{Caller, Role},
         decide::CancelReason,
-        ids::VerificationId,
+        ids::{ActionName, VerificationId},
     },
     pb::v1::{self, verification_service_server::VerificationService},
     service::{
@@ -95,6 +95,16 @@ fn may_cancel(caller: &Caller, reason: CancelReason) -> Result<(), Failure> {
     }
 }
 
+/// Counts a start that was refused; one that came through is counted with its commit.
+fn count_refused_start(caller: &Caller, action: Option<&ActionName>, failure: &Failure) {
+    // No text of a caller becomes a label: an action is one only if the settings have it.
+    let known = action.filter(|_| !matches!(failure, Failure::ActionUnknown { .. }));
+    let action = known.map_or("unknown", ActionName::as_str).to_owned();
+    let caller = caller.name.as_str().to_owned();
+    metrics::counter!("countersign_starts_total", "action" => action, "caller" => caller, "outcome" => "refused")
+        .increment(1);
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -103,13 +113,19 @@ impl VerificationService for VerificationHandler {
         &self,
         request: Request<v1::StartVerificationRequest>,
     ) -> Answer<v1::StartVerificationResponse> {
-        let answer = async {
-            let caller = caller(&request)?;
-            self.service
-                .start(&caller, convert::start(request.into_inner())?)
-                .await
+        let caller = caller(&request).map_err(|failure| status(failure, None))?;
+        let started = match convert::start(request.into_inner()) {
+            Ok(start) => {
+                let action = start.action.clone();
+                let started = self.service.start(&caller, start).await;
+                started.map_err(|failure| (failure, Some(action)))
+            }
+            Err(failure) => Err((failure, None)),
         };
-        let reading = answer.await.map_err(|failure| status(failure, None))?;
+        let reading = started.map_err(|(failure, action)| {
+            count_refused_start(&caller, action.as_ref(), &failure);
+            status(failure, None)
+        })?;
         Ok(Response::new(v1::StartVerificationResponse {
             verification: Some(self.view(&reading)),
         }))

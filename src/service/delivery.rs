@@ -129,6 +129,13 @@ impl Courier {
         Now::new(now, now)
     }
 
+    /// Sets the gauges of what is under way now.
+    pub(super) fn measure(&self) {
+        let (limit, in_use) = self.hands.in_use();
+        metrics::gauge!("countersign_hands_limit").set(limit as f64);
+        metrics::gauge!("countersign_hands_in_use").set(in_use as f64);
+    }
+
     /// Degraded conditions of the senders.
     pub(super) fn complaints(&self) -> Vec<Complaint> {
         self.breakers.complaints()

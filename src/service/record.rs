@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod audit;
+pub(super) mod journal;
 pub(super) mod side;
 pub(super) mod transact;
 pub mod vault;

@@ -1,4 +1,6 @@
 //! What operators see, and what nobody may see.
 
+mod log;
+mod metrics;
 mod operations;
 mod secrecy;

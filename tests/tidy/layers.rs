@@ -200,10 +200,14 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "telemetry",
-        &["config"],
+        // The series of a caller are those of the methods that its roles allow.
+        &["config", "domain"],
         &[
             "anyhow",
+            "metrics",
             "metrics_exporter_prometheus",
+            "procfs",
+            "tracing",
             "tracing_subscriber",
         ],
     ),

@@ -87,6 +87,14 @@ pub fn place(path: &str) -> Option<usize> {
     METHODS.iter().position(|method| method.name == name)
 }
 
+/// May a caller with these roles call this method, given as `service/method`?
+#[must_use]
+pub fn allows(roles: &Roles, name: &str) -> bool {
+    METHODS
+        .iter()
+        .any(|method| method.name == name && roles.has_any(method.roles()))
+}
+
 /// May a caller with these roles call any method of this version?
 #[must_use]
 pub fn allows_any(roles: &Roles) -> bool {

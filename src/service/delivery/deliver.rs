@@ -17,7 +17,14 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
-        self.records.due(limit).await
+        let due = self.records.due(limit).await?;
+        metrics::gauge!("countersign_due_records").set(due.keys.len() as f64);
+        Ok(due)
+    }
+
+    /// Sets the gauges of what is under way now.
+    pub fn measure(&self) {
+        self.courier.measure();
     }
 
     /// Does what is due on a record; `hand` takes its first delivery, and whatever else is due stays so.

@@ -10,6 +10,7 @@ use crate::domain::decide::Work;
 #[derive(Clone)]
 pub struct Hands {
     free: Arc<Semaphore>,
+    count: usize,
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -37,10 +38,18 @@ impl Hands {
         (
             Self {
                 free: Arc::new(Semaphore::new(count)),
+                count,
                 jobs,
             },
             queue,
         )
+    }
+
+    /// How many hands there are, and how many of them have something to do.
+    #[must_use]
+    pub fn in_use(&self) -> (usize, usize) {
+        let free = self.free.available_permits();
+        (self.count, self.count.saturating_sub(free))
     }
 
     /// Reserves a hand if one is free. Without one a delivery is left to whoever has a free hand first.

@@ -1,6 +1,6 @@
 //! Writes what was decided: one compare-and-swap, and what its outcome means.
 
-use super::{LoadedRecord, Records};
+use super::{LoadedRecord, Records, journal};
 use crate::{
     domain::{
         audit::event::Event,
@@ -33,7 +33,7 @@ impl Records {
         now: Now,
     ) -> Result<Written, Failure> {
         let key = &loaded.key;
-        let (write, salt, durability) = match next {
+        let (write, salt, durability, record) = match next {
             Next::Settled => {
                 self.store.settle(&(*key).into()).await?;
                 return Ok(Written::Done);
@@ -46,27 +46,28 @@ impl Records {
             }
             Next::Write(record, durability) => {
                 let record = record.stamped(events, now.stamp());
-                (
-                    self.put(key, &record, now),
-                    Some(record.event_salt),
-                    durability,
-                )
+                let write = self.put(key, &record, now);
+                (write, Some(record.event_salt), durability, Some(record))
             }
-            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain),
+            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain, None),
         };
-        let events = events
+        let sealed = events
             .iter()
             .map(|event| self.vault.close_event(key, salt.as_ref(), event))
             .collect();
-        self.swap(Commit {
+        let commit = Commit {
             key: (*key).into(),
             expect: loaded.token,
             generation: loaded.generation,
             write,
-            events,
+            events: sealed,
             durability,
-        })
-        .await
+        };
+        let written = self.swap(commit).await?;
+        if let (Written::Done, Some(record)) = (&written, &record) {
+            journal::tell(events, record);
+        }
+        Ok(written)
     }
 
     /// The sealed record, and when it is due.

@@ -15,7 +15,10 @@ use crate::{
     service::{
         Service,
         failure::Failure,
-        record::transact::{Call, Change},
+        record::{
+            journal,
+            transact::{Call, Change},
+        },
     },
 };
 
@@ -73,11 +76,12 @@ impl Service {
         self.limits.drain(&caller.tenant, &checked.reached);
         match checked.verdict {
             Verdict::Expired | Verdict::Closed => {
-                let reason = if checked.verdict == Verdict::Expired {
-                    "EXPIRED"
+                let (reason, verdict) = if checked.verdict == Verdict::Expired {
+                    ("EXPIRED", "expired")
                 } else {
-                    "CLOSED"
+                    ("CLOSED", "closed")
                 };
+                journal::late(caller, &checked.standing.verification, verdict);
                 let event = refused(
                     &caller.name,
                     Some(id),

@@ -194,6 +194,88 @@ fn net_14_sigterm_drains_and_ends_well() {
     assert_eq!(process.terminate(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn net_14_after_sigterm_calls_are_taken_for_the_lame_duck_time_and_a_second_one_ends_at_once()
+{
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[("GRPC__LAME_DUCK_MS", "60000")]);
+    let admin = process.admin.parse().unwrap();
+    assert!(get(admin, "/readyz").await.starts_with("HTTP/1.1 200"));
+    process.signal("TERM");
+    let not_ready = async { while !get(admin, "/readyz").await.starts_with("HTTP/1.1 503") {} };
+    tokio::time::timeout(PATIENCE, not_ready)
+        .await
+        .expect("it says that it is not ready");
+    start(&process, "on a new connection").await;
+    assert_eq!(process.terminate(), 0);
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("second signal"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_is_told_and_does_not_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    process.signal("HUP");
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let told = async {
+        while !log().contains("SIGHUP ignored: changed settings need a restart") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told)
+        .await
+        .expect("it is told");
+    start(&process, "after the signal").await;
+}
+
+#[test]
+fn a_log_level_that_is_none_is_reported_with_those_that_are() {
+    let output = binary()
+        .env("COUNTERSIGN__LOG__LEVEL", "verbose")
+        .arg("check-config")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        report.contains("log.level: \"verbose\" is not a level"),
+        "{report}"
+    );
+    assert!(
+        report.contains("off, error, warn, info, debug, trace"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_caller_that_may_call_nothing_is_warned_of_by_check_config_and_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.toml");
+    let caller = |name: &str, roles: &str| {
+        let hash = hex::encode(countersign::domain::caller::api_key_hash(name));
+        format!(
+            "[callers.{name}]\ntenant = \"bank\"\nroles = [{roles}]\napi_key_sha256 = \"{hash}\"\n"
+        )
+    };
+    let text = caller("reports", "\"auditor\"") + &caller("desk", "\"agent\", \"auditor\"");
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let mut command = binary();
+    command.env("COUNTERSIGN__DATA_DIR", dir.path().join("data"));
+    let output = command.args(["check-config", "--config", file]).output();
+    let output = output.unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{report}");
+    let warning = "callers.reports.roles: auditor allows no call in this version";
+    assert!(report.contains(warning), "{report}");
+    assert!(!report.contains("callers.desk"), "{report}");
+    drop(Process::start_with(dir.path(), &[], &["--config", file]));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("questionable setting"), "{log}");
+    assert!(log.contains("callers.reports.roles"), "{log}");
+}
+
 #[test]
 fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,244 @@
+//! Every metric of this service: its name, its kind, and what it says.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Only up.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// Counts observations by size.
+    Histogram,
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+/// The catalogue: what is not here has no help text, and `tests/tidy` says so.
+const METRICS: &[(Kind, &str, &str)] = &[
+    (
+        Histogram,
+        "rpc_server_call_duration_seconds",
+        "Time to the answer of calls, by method and gRPC status code; of WatchVerification, to the begin of its stream.",
+    ),
+    (
+        Counter,
+        "countersign_refusals_total",
+        "Refused calls, by caller (unknown if none is proved) and reason.",
+    ),
+    (
+        Counter,
+        "countersign_panics_total",
+        "Calls that ended with a panic: defects of this service.",
+    ),
+    (
+        Counter,
+        "countersign_connections_shed_total",
+        "Connections that were closed at once because too many were open.",
+    ),
+    (
+        Counter,
+        "countersign_tls_handshakes_failed_total",
+        "Connections of the gRPC listener that failed their TLS handshake.",
+    ),
+    (
+        Counter,
+        "countersign_starts_total",
+        "Calls of StartVerification by what became of them (started, refused), by action and caller.",
+    ),
+    (
+        Counter,
+        "countersign_verdicts_total",
+        "Verdicts on guesses, by action and the caller that checked.",
+    ),
+    (
+        Counter,
+        "countersign_verifications_ended_total",
+        "Verifications by how they ended, by action, and channel and sender of the latest delivery.",
+    ),
+    (
+        Histogram,
+        "countersign_time_to_approve_seconds",
+        "Time from the start to the approval, by action, and channel and sender of the latest delivery.",
+    ),
+    (
+        Counter,
+        "countersign_deliveries_total",
+        "Hand-overs of messages to senders, by channel, sender and outcome.",
+    ),
+    (
+        Counter,
+        "countersign_receipts_total",
+        "Receipts of providers about messages, by sender, status, and what they changed.",
+    ),
+    (
+        Counter,
+        "countersign_callbacks_total",
+        "Requests of providers to the callback addresses, by sender and outcome.",
+    ),
+    (
+        Counter,
+        "countersign_link_presses_total",
+        "Presses on the page that links of mails open, by outcome.",
+    ),
+    (
+        Counter,
+        "countersign_hedges_total",
+        "Messages that went to a second sender because the first was slow, by channel and outcome.",
+    ),
+    (
+        Counter,
+        "countersign_hook_answers_total",
+        "Answers of the hook that judges messages, by outcome.",
+    ),
+    (
+        Gauge,
+        "countersign_sender_open",
+        "1 while the breaker of the sender is not closed, else 0.",
+    ),
+    (
+        Gauge,
+        "countersign_hands_in_use",
+        "Messages that this process is handing over now.",
+    ),
+    (
+        Gauge,
+        "countersign_hands_limit",
+        "Messages that this process hands over at the same time at most.",
+    ),
+    (
+        Gauge,
+        "countersign_due_records",
+        "Records that the latest look at the due index found due, at most 256.",
+    ),
+    (
+        Counter,
+        "countersign_quota_refusals_total",
+        "Messages that a quota or a budget refused, by its dimension.",
+    ),
+    (
+        Counter,
+        "countersign_quota_fallbacks_total",
+        "Messages that went on under the limits of this process because the store could not be asked.",
+    ),
+    (
+        Counter,
+        "countersign_guard_refusals_total",
+        "Messages that the pumping guard refused, or only recorded as refusable, by dimension and mode.",
+    ),
+    (
+        Counter,
+        "countersign_guard_drains_lost_total",
+        "Approvals that were not taken back from the counts of the pumping guard.",
+    ),
+    (
+        Counter,
+        "countersign_spend_micros_total",
+        "Cost of messages in millionths of the currency, by tenant.",
+    ),
+    (
+        Counter,
+        "countersign_unfit_recipients_total",
+        "Recipients that may get no message, by reason.",
+    ),
+    (
+        Counter,
+        "countersign_new_subjects_total",
+        "Starts for subjects of which nothing was known, by caller.",
+    ),
+    (
+        Counter,
+        "countersign_citizen_number_subjects_total",
+        "Starts whose subject looks like a Dutch citizen number.",
+    ),
+    (
+        Counter,
+        "countersign_events_lost_total",
+        "Audit events that were not written, or dropped before their age.",
+    ),
+    (
+        Gauge,
+        "countersign_store_complaints",
+        "Degraded conditions of the store, by word.",
+    ),
+    (
+        Gauge,
+        "countersign_redis_clock_skew_seconds",
+        "Difference between the clocks of the Redis servers and of this process.",
+    ),
+    (
+        Counter,
+        "countersign_redis_connects_total",
+        "Connections made to Redis servers.",
+    ),
+    (
+        Counter,
+        "countersign_redis_errors_total",
+        "Failed commands to Redis servers, by kind.",
+    ),
+    (
+        Gauge,
+        "countersign_redis_own_shards",
+        "Shards of the due index that this process looks after.",
+    ),
+    (
+        Gauge,
+        "countersign_build_info",
+        "Always 1; its label says which version this is.",
+    ),
+    (
+        Counter,
+        "process_cpu_seconds_total",
+        "User and system time that this process used, in whole seconds.",
+    ),
+    (Gauge, "process_open_fds", "Open file descriptors."),
+    (
+        Gauge,
+        "process_max_fds",
+        "Open file descriptors at most; absent if there is no limit.",
+    ),
+    (
+        Gauge,
+        "process_resident_memory_bytes",
+        "Memory of this process that is in RAM.",
+    ),
+    (
+        Gauge,
+        "process_virtual_memory_bytes",
+        "Address space of this process.",
+    ),
+    (Gauge, "process_threads", "Threads of this process."),
+    (
+        Gauge,
+        "process_start_time_seconds",
+        "Start of this process, in seconds since 1970.",
+    ),
+];
+
+/// Gives every metric its help text.
+pub(super) fn describe() {
+    for (kind, name, help) in METRICS {
+        match kind {
+            Counter => describe_counter!(*name, *help),
+            Gauge => describe_gauge!(*name, *help),
+            Histogram => describe_histogram!(*name, *help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_the_conventions_of_prometheus() {
+        for (at, (kind, name, help)) in METRICS.iter().enumerate() {
+            assert_eq!(name.ends_with("_total"), *kind == Counter, "{name}");
+            let is_histogram = *kind == Histogram;
+            assert!(!is_histogram || name.ends_with("_seconds"), "{name}");
+            assert!(help.ends_with('.') && help.len() > 20, "{name}");
+            assert!(METRICS[..at].iter().all(|row| row.1 != *name), "{name}");
+        }
+    }
+}

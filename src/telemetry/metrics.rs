@@ -1,0 +1,161 @@
+//! The metrics of this process, with every series that is known beforehand present from the start.
+
+use std::sync::OnceLock;
+
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::{catalogue, process};
+use crate::{
+    config::Settings,
+    domain::caller::{Role, Roles, permission},
+};
+
+/// Bounds of durations of calls, in seconds.
+const DURATION_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+/// Bounds of the times that customers take, in seconds; a code lives ten minutes at most.
+const CUSTOMER_BUCKETS: [f64; 12] = [
+    5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0,
+];
+const TIME_TO_APPROVE: &str = "countersign_time_to_approve_seconds";
+
+const VERDICTS: [&str; 5] = [
+    "approved",
+    "wrong",
+    "attempts_exhausted",
+    "expired",
+    "closed",
+];
+
+/// The metrics of this process; the same for every caller of this function.
+///
+/// # Panics
+/// Another recorder was installed by other means.
+#[must_use]
+pub fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    let metrics = METRICS.get_or_init(|| {
+        let matcher = |name: &str| Matcher::Full(name.to_owned());
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(matcher(TIME_TO_APPROVE), &CUSTOMER_BUCKETS)
+            })
+            .and_then(PrometheusBuilder::install_recorder)
+            .expect("one recorder is installed, and here");
+        catalogue::describe();
+        Metrics { handle }
+    });
+    metrics.clone()
+}
+
+/// The metrics of this process, to be read.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// All of them in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        process::measure();
+        self.handle.render()
+    }
+
+    /// Moves what histograms collected into their buckets, which keeps them small. To be called every few seconds.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+/// Registers every series whose labels the settings or this version know: one that appears only with its first event
+/// hides that event from a rate.
+pub fn register(settings: &Settings) {
+    gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    for name in [
+        "countersign_panics_total",
+        "countersign_connections_shed_total",
+        "countersign_tls_handshakes_failed_total",
+        "countersign_quota_fallbacks_total",
+        "countersign_guard_drains_lost_total",
+        "countersign_citizen_number_subjects_total",
+        "countersign_events_lost_total",
+    ] {
+        counter!(name).absolute(0);
+    }
+    counter!("countersign_refusals_total", "caller" => "unknown", "reason" => "CALLER_UNKNOWN")
+        .absolute(0);
+    callers(settings);
+    channels(settings);
+    senders(settings);
+}
+
+/// By action and caller.
+fn callers(settings: &Settings) {
+    let configured = settings
+        .callers
+        .iter()
+        .map(|(name, caller)| (name.as_str(), caller.roles.clone()));
+    let development = settings
+        .development_caller()
+        .map(|name| (name, Roles::new(Role::ALL.to_vec())));
+    for (caller, roles) in configured.chain(development) {
+        for action in settings.actions.keys() {
+            let count = |name: &'static str, word, value: &'static str| {
+                let (action, caller) = (action.as_str().to_owned(), caller.to_owned());
+                counter!(name, "action" => action, "caller" => caller, word => value).absolute(0);
+            };
+            if permission::allows(
+                &roles,
+                "countersign.v1.VerificationService/StartVerification",
+            ) {
+                for outcome in ["started", "refused"] {
+                    count("countersign_starts_total", "outcome", outcome);
+                }
+            }
+            if permission::allows(&roles, "countersign.v1.VerificationService/CheckCode") {
+                for verdict in VERDICTS {
+                    count("countersign_verdicts_total", "verdict", verdict);
+                }
+            }
+        }
+    }
+}
+
+/// By action, channel and sender.
+fn channels(settings: &Settings) {
+    for (action, rules) in &settings.actions {
+        for channel in &rules.limits.channels {
+            let route = settings.routes.get(channel);
+            for sender in route.into_iter().flat_map(|route| &route.senders) {
+                let labels = [
+                    ("action", action.as_str().to_owned()),
+                    ("channel", channel.as_str().to_owned()),
+                    ("sender", sender.clone()),
+                ];
+                // To make it is to register it.
+                let _ = histogram!(TIME_TO_APPROVE, &labels);
+                for outcome in ["approved", "rejected", "denied", "canceled", "expired"] {
+                    let outcome = ("outcome", outcome.to_owned());
+                    let labels: Vec<_> = labels.iter().cloned().chain([outcome]).collect();
+                    counter!("countersign_verifications_ended_total", &labels).absolute(0);
+                }
+            }
+        }
+    }
+}
+
+/// By channel and sender.
+fn senders(settings: &Settings) {
+    for (channel, route) in &settings.routes {
+        for sender in &route.senders {
+            for outcome in ["sent", "next_sender", "retried", "held", "failed"] {
+                counter!("countersign_deliveries_total", "channel" => channel.as_str(), "sender" => sender.clone(), "outcome" => outcome)
+                    .absolute(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The log of a real process in JSON: who follows a verification by its id finds each thing that happened, once.
+
+use std::path::Path;
+
+use countersign::pb::v1::{self, Verdict};
+use serde_json::Value;
+use tonic::Code;
+
+use crate::harness::{
+    PATIENCE,
+    binary::{Process, borrowed, mail_settings},
+    check_request, login,
+    sink::{Sink, code},
+    unique, with_key, wrong,
+};
+
+const JSON: [(&str, &str); 2] = [("LOG__FORMAT", "json"), ("LOG__LEVEL", "info")];
+
+/// All lines so far.
+fn lines(dir: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(dir.join("log")).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    text.lines().map(parse).collect()
+}
+
+/// The lines about a verification.
+fn about(dir: &Path, id: &str) -> Vec<Value> {
+    let lines = lines(dir).into_iter();
+    lines
+        .filter(|line| line["fields"]["verification_id"] == id)
+        .collect()
+}
+
+/// Level, message and one field of each line.
+fn told(lines: &[Value], field: &str) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |line: &Value| {
+        let fields = &line["fields"];
+        let message = text(&fields["message"]);
+        (text(&line["level"]), message, text(&fields[field]))
+    };
+    lines.iter().map(one).collect()
+}
+
+fn row(level: &str, message: &str, field: &str) -> (String, String, String) {
+    (level.to_owned(), message.to_owned(), field.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_is_followed_by_its_id_from_start_to_approval() {
+    let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
+    let mut settings = mail_settings(&sink);
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    settings.extend(JSON.map(own));
+    // The first sender of the route cannot be reached, so the second gets the message.
+    let unreachable = [
+        ("SENDERS__DEAD__KIND", "smtp"),
+        ("SENDERS__DEAD__HOST", "127.0.0.1"),
+        ("SENDERS__DEAD__PORT", "9"),
+        ("SENDERS__DEAD__TLS", "none"),
+        ("SENDERS__DEAD__FROM", "noreply@example.org"),
+        ("ROUTES__EMAIL__SENDERS", "dead,mail"),
+    ];
+    settings.extend(unreachable.map(own));
+    let process = Process::start(dir.path(), &borrowed(&settings));
+    let mut client = process.client().await;
+    let started = client
+        .start_verification(with_key(&process.key, login("s")))
+        .await
+        .unwrap();
+    let id = started.into_inner().verification.unwrap().verification_id;
+    let code = code(&sink.wait_for(1).await[0]);
+    let resend = v1::ResendCodeRequest {
+        verification_id: id.clone(),
+        request_id: unique("resend"),
+        channel: 0,
+    };
+    let refused = client.resend_code(with_key(&process.key, resend)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+    for (guess, verdict) in [(wrong(&code), Verdict::Wrong), (code, Verdict::Approved)] {
+        let request = check_request(&id, &guess, &unique("a"));
+        let answer = client.check_code(with_key(&process.key, request)).await;
+        assert_eq!(answer.unwrap().into_inner().verdict(), verdict);
+    }
+
+    let lines = about(dir.path(), &id);
+    let of = |message: &str| -> Vec<Value> {
+        let lines = lines.iter();
+        lines
+            .filter(|line| line["fields"]["message"] == message)
+            .cloned()
+            .collect()
+    };
+    assert_eq!(
+        told(&of("verification started"), "caller"),
+        [row("INFO", "verification started", "development")]
+    );
+    assert_eq!(
+        told(&of("message refused by sender"), "sender"),
+        [row("WARN", "message refused by sender", "dead")]
+    );
+    assert_eq!(
+        told(&of("message accepted by sender"), "sender"),
+        [row("INFO", "message accepted by sender", "mail")]
+    );
+    assert_eq!(
+        told(&of("call refused"), "reason"),
+        [row("INFO", "call refused", "RESEND_TOO_EARLY")]
+    );
+    assert_eq!(
+        told(&of("code checked"), "verdict"),
+        [
+            row("INFO", "code checked", "wrong"),
+            row("INFO", "code checked", "approved")
+        ]
+    );
+    assert_eq!(
+        told(&of("verification ended"), "outcome"),
+        [row("INFO", "verification ended", "approved")]
+    );
+    assert_eq!(lines.len(), 7, "and nothing else: {lines:#?}");
+    let refusal = &of("call refused")[0];
+    assert!(
+        refusal["fields"]["peer"]
+            .as_str()
+            .unwrap()
+            .starts_with("127.0.0.1:"),
+        "{refusal}"
+    );
+    let method = "countersign.v1.VerificationService/ResendCode";
+    assert_eq!(refusal["span"]["method"], method);
+    assert!(refusal.get("spans").is_none(), "one span, once: {refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_strangers_are_told_with_their_address_and_a_flood_of_them_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &JSON);
+    let mut client = process.client().await;
+    for _ in 0..500 {
+        let start = client.start_verification(with_key("nobody's", login("s")));
+        assert_eq!(start.await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    let refusals: Vec<_> = lines(dir.path())
+        .into_iter()
+        .filter(|line| line["fields"]["reason"] == "CALLER_UNKNOWN")
+        .collect();
+    assert!((20..100).contains(&refusals.len()), "{}", refusals.len());
+    let first = &refusals[0];
+    assert_eq!(first["level"], "WARN");
+    let peer = first["fields"]["peer"].as_str().unwrap();
+    assert!(peer.starts_with("127.0.0.1:"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_tls_handshake_is_told_with_the_address_of_its_peer() {
+    let dir = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let cert = file("cert.pem", certified.cert.pem());
+    let key = file("key.pem", certified.signing_key.serialize_pem());
+    let settings = [
+        JSON[0],
+        JSON[1],
+        ("GRPC__TLS_CERT_FILE", &cert),
+        ("GRPC__TLS_KEY_FILE", &key),
+    ];
+    let process = Process::start(dir.path(), &settings);
+    let mut stream = tokio::net::TcpStream::connect(&process.grpc).await.unwrap();
+    let own = stream.local_addr().unwrap().to_string();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let seen = async {
+        loop {
+            let all = lines(dir.path());
+            let failed = all
+                .into_iter()
+                .find(|line| line["fields"]["message"] == "tls handshake failed");
+            if let Some(line) = failed {
+                return line;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let line = tokio::time::timeout(PATIENCE, seen).await.expect("a line");
+    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["fields"]["peer"], own);
+}
