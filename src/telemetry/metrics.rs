@@ -98,7 +98,7 @@ fn callers(settings: &Settings) {
     let configured = settings
         .callers
         .iter()
-        .map(|(name, caller)| (name.as_str(), caller.roles.clone()));
+        .map(|known| (known.caller.name.as_str(), known.caller.roles.clone()));
     let development = settings
         .development_caller()
         .map(|name| (name, Roles::new(Role::ALL.to_vec())));

@@ -114,10 +114,10 @@ fn ended(event: &Event, verification: &Verification, outcome: Outcome) {
 
 /// Channel and sender of the latest delivery; `none` while no sender took it.
 fn carrier(verification: &Verification) -> (&'static str, &str) {
-    let last = verification.last_road();
+    let last = verification.latest_delivery();
     let sender = last.and_then(|delivery| delivery.sender.as_ref());
     (
         last.map_or("none", |delivery| delivery.channel.as_str()),
-        sender.map_or("none", String::as_str),
+        sender.map_or("none", |name| name.as_str()),
     )
 }

@@ -1,6 +1,6 @@
 //! What an operator sees: audit lines, metrics, health, and the end of data.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign::{
