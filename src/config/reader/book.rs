@@ -22,7 +22,7 @@ pub struct Mistake {
 pub struct Mistakes(pub Vec<Mistake>);
 
 impl Mistakes {
-    /// Adds more mistakes.
+    /// Adds mistakes, keeping the order by key and dropping duplicates.
     pub fn add(&mut self, more: impl IntoIterator<Item = Mistake>) {
         self.0.extend(more);
         self.0.sort();

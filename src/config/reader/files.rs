@@ -25,7 +25,7 @@ impl Table<'_> {
         match std::fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                let what = format!("names {}, which cannot be read: {error}", path.display());
+                let what = format!("{} cannot be read: {error}", path.display());
                 self.mistake(key, what);
                 None
             }
@@ -78,7 +78,7 @@ impl Table<'_> {
         match reader(path, self.book.profile()) {
             Ok(secret) => Some(secret),
             Err(error) => {
-                self.mistake(key, format!("names a file that cannot be used: {error}"));
+                self.mistake(key, error);
                 None
             }
         }

@@ -27,8 +27,7 @@ fn conf_01_mistakes_in_secret_files_are_in_the_same_report_with_key_and_path() {
     let report = mistakes.to_string();
     for part in [
         "5 mistakes in the settings:".to_owned(),
-        "senders.hook.secret_files: names a file that cannot be used: /nonexistent/secret cannot be read"
-            .to_owned(),
+        "senders.hook.secret_files: /nonexistent/secret cannot be read: No such file".to_owned(),
         format!("{broken} has mode 644, so other users can read or change it; run chmod 600"),
     ] {
         assert!(report.contains(&part), "{part} is missing in {report}");

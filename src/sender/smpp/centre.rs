@@ -1,4 +1,4 @@
-//! Opens a session: dials, encrypts and logs in.
+//! Opens sessions: connects, encrypts and logs in.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use super::{
 };
 use crate::ports::sender::SendError;
 
-/// The number of the login; what follows counts on from it.
+/// The sequence number of the login; later commands continue from it.
 pub(super) const BIND: u32 = 1;
 
-/// Where the message centre is and how it is entered.
+/// The address of a message centre, and how we log in.
 pub(super) struct Centre {
     pub(super) host: String,
     pub(super) port: u16,
-    /// `None`: in the clear.
+    /// The TLS client; `None` for plaintext.
     pub(super) tls: Option<Tls>,
     pub(super) system_id: COctetString<1, 16>,
     pub(super) password: COctetString<1, 9>,
     pub(super) system_type: COctetString<1, 13>,
-    /// Of all of it, and of each write after it.
+    /// Time limit of the whole login, and of each write after it.
     pub(super) timeout: Duration,
 }
 
 impl Centre {
-    /// A session that takes messages and brings receipts.
+    /// Opens a session that accepts messages and delivers receipts.
     pub(super) async fn connect(&self) -> Result<(Ear, Mouth), SendError> {
         timeout(self.timeout, self.open())
             .await
@@ -60,7 +60,7 @@ impl Centre {
             .say(CommandStatus::EsmeRok, BIND, bind)
             .await
             .map_err(lost)?;
-        // Ends: all of it has a time limit.
+        // This loop ends: the whole login has a time limit.
         loop {
             let answer = ear.hear().await.map_err(lost)?;
             match (answer.id, answer.status) {

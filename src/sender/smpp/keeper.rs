@@ -1,4 +1,4 @@
-//! Keeps a session to the message centre: opens one for the first message, and another when it is lost.
+//! Keeps a session with the message centre: opens one for the first message, and another when it is lost.
 
 use std::{iter, sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::ports::{
     system::{Entropy, fresh},
 };
 
-/// The pause after the first session that did not hold; each more is twice as long.
+/// The pause after the first failed session; each further pause is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// The longest pause.
+/// The longest pause between two sessions.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A session that held so long was a good one.
+/// A session that lasted this long counts as good.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Keeps the session.
+/// Keeps one session open.
 pub(super) struct Keeper {
     pub(super) centre: Arc<Centre>,
     pub(super) rules: Arc<Rules>,
@@ -32,7 +32,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Carries messages until nobody can send any more.
+    /// Sends messages until the queue is closed.
     pub(super) async fn keep(self, mut jobs: Receiver<Job>) {
         let mut first = jobs.recv().await;
         let (mut failures, mut is_over) = (0, first.is_none());
@@ -47,7 +47,7 @@ impl Keeper {
                         failures + 1
                     };
                     is_over = match end {
-                        // For receipts nobody would listen; so only for a message.
+                        // Nobody listens for receipts, so a new session is opened only for a message.
                         End::Idle => {
                             first = jobs.recv().await;
                             first.is_none()
@@ -68,7 +68,7 @@ impl Keeper {
         }
     }
 
-    /// Waits before the next try; messages that come meanwhile go elsewhere. Is it over?
+    /// Waits before the next attempt; messages that arrive meanwhile fail. Returns whether the queue was closed.
     async fn pause(&self, failures: u32, error: &SendError, jobs: &mut Receiver<Job>) -> bool {
         let mut wait = std::pin::pin!(sleep(self.length(failures)));
         loop {
@@ -82,7 +82,7 @@ impl Keeper {
         }
     }
 
-    /// Half of it is chance, so that a fleet does not come back all at once.
+    /// The length of a pause: half of it is random, so that a fleet does not reconnect all at once.
     fn length(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;

@@ -1,15 +1,15 @@
-//! Reads receipts: the text that SMPP 3.4 gives as an example and everybody keeps to, and the fields that say it better.
+//! Reads receipts: the text form that SMPP 3.4 gives as an example and everybody uses, and the optional fields.
 
 use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
 
 use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
 
-/// The bits of `esm_class` that say what kind of message it is.
+/// The bits of `esm_class` with the kind of message.
 const KIND: u8 = 0b0011_1100;
 const FINAL_RECEIPT: u8 = 0b0000_0100;
 const INTERMEDIATE_RECEIPT: u8 = 0b0010_0000;
 
-/// What is said of which message; `None` if it is no receipt, or none that can be read, or says nothing.
+/// The message reference and its receipt; `None` if it is not a receipt, cannot be read, or has no known state.
 pub(super) fn read(deliver: &DeliverSm) -> Option<(ProviderReference, Receipt)> {
     if ![FINAL_RECEIPT, INTERMEDIATE_RECEIPT].contains(&(u8::from(deliver.esm_class) & KIND)) {
         return None;
@@ -24,7 +24,7 @@ pub(super) fn read(deliver: &DeliverSm) -> Option<(ProviderReference, Receipt)> 
     Some((ProviderReference::parse(reference).ok()?, receipt))
 }
 
-/// What the optional fields say.
+/// The optional fields of a receipt.
 #[derive(Default)]
 struct Fields<'a> {
     reference: Option<&'a str>,
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What the text says: `id:IIII sub:SSS dlvrd:DDD submit date:... done date:... stat:DDDDDDD err:EEE text:...`.
+/// The text of a receipt: `id:IIII sub:SSS dlvrd:DDD submit date:... done date:... stat:DDDDDDD err:EEE text:...`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Text {
     id: Option<String>,
@@ -66,7 +66,7 @@ impl Text {
                 "id" => &mut said.id,
                 "stat" => &mut said.state,
                 "err" => &mut said.error,
-                // The begin of the message itself, which may hold anything.
+                // The beginning of the message itself, which may contain anything.
                 "text" => break,
                 _ => continue,
             };
@@ -87,7 +87,7 @@ fn by_state(state: MessageState, error: Option<&str>) -> Option<Receipt> {
         MessageState::Accepted => "ACCEPTD",
         MessageState::Rejected => "REJECTD",
         MessageState::Skipped => "SKIPPED",
-        // The message centre does not know either.
+        // The message centre does not know the state either.
         MessageState::Unknown | MessageState::Other(_) => return None,
     };
     by_word(word, error)
@@ -108,7 +108,7 @@ fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
         "UNDELIV" => Some(undelivered("undeliv")),
         "REJECTD" => Some(undelivered("rejectd")),
         "SKIPPED" => Some(undelivered("skipped")),
-        // No more is known of it than before.
+        // An unknown word tells nothing new.
         _ => None,
     }
 }

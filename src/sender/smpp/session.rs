@@ -1,4 +1,4 @@
-//! One session: messages out and their answers in, receipts in and our answers out, until it ends.
+//! One session: sends messages and reads their answers, reads receipts and answers them, until it ends.
 
 use std::{
     collections::HashMap,
@@ -36,19 +36,19 @@ use crate::{
     },
 };
 
-/// The highest number of a PDU; then they begin again.
+/// The highest sequence number; after it they begin again.
 const SEQUENCE_MAX: u32 = 0x7fff_ffff;
-/// The bit of answers in the number of a command.
+/// The bit that marks an answer in a command id.
 const ANSWER: u32 = 0x8000_0000;
-/// How often the session is looked at.
+/// How often time limits of the session are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long a message centre may take to say goodbye.
+/// How long a message centre may take to answer `unbind`.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
-/// A message on its way to a session, and the way back.
+/// A message on its way to a session, and where its result goes.
 pub(super) struct Job {
     pub(super) message: SubmitSm,
-    /// Who is first here decides: the session writes the message, or the sender gave up and it never goes out.
+    /// Whoever sets this first decides: the session writes the message, or the sender gave up and it is never sent.
     pub(super) claimed: Arc<AtomicBool>,
     pub(super) answer: oneshot::Sender<Result<Sent, SendError>>,
 }
@@ -58,7 +58,7 @@ impl Job {
         !self.claimed.swap(true, Ordering::SeqCst) && !self.answer.is_closed()
     }
 
-    /// It was not written.
+    /// Reports that the message was not written.
     pub(super) fn fail(self, error: SendError) {
         if self.claim() {
             let _ = self.answer.send(Err(error));
@@ -66,25 +66,25 @@ impl Job {
     }
 }
 
-/// What a session needs to know.
+/// The settings of a session.
 pub(super) struct Rules {
-    /// The sender's name in the settings, which is that of its receipts.
+    /// The sender's name in the settings, which its receipts carry.
     pub(super) name: SenderName,
     pub(super) receipts: Receipts,
-    /// Most messages that wait for their answers.
+    /// Maximum number of messages that wait for their answers.
     pub(super) window: usize,
     /// How long an answer may take.
     pub(super) timeout: Duration,
-    /// So much silence, and we ask whether anybody is there.
+    /// Silence after which the connection is tested with `enquire_link`.
     pub(super) enquire_every: Duration,
 }
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// We said goodbye: nobody sends any more.
+    /// We ended it, because nobody sends any more.
     Idle,
-    /// It broke, or the other side ended it.
+    /// The connection broke, or the message centre ended it.
     Lost,
 }
 
@@ -96,15 +96,15 @@ struct Waiting {
 struct Session<'a> {
     rules: &'a Rules,
     mouth: Mouth,
-    /// By the number of the message.
+    /// The messages without an answer, by sequence number.
     waiting: HashMap<u32, Waiting>,
     sequence: u32,
     heard_at: Instant,
-    /// We asked whether anybody is there, and nothing came yet.
+    /// When `enquire_link` was sent, if nothing has arrived since.
     asked_at: Option<Instant>,
 }
 
-/// Carries messages until the session ends. What was written and not answered by then may have been taken.
+/// Sends messages until the session ends. Messages that were written and not answered by then may have been accepted.
 pub(super) async fn run(
     rules: &Rules,
     (mut ear, mouth): (Ear, Mouth),
@@ -126,7 +126,7 @@ pub(super) async fn run(
     }
     match ended {
         Ok(()) => {
-            // A message centre that does not answer has lost its chance.
+            // A message centre that does not answer is left.
             let _ = timeout(GOODBYE_MAX, session.part(&mut ear)).await;
             End::Idle
         }
@@ -162,7 +162,7 @@ impl Session<'_> {
                     None => return Ok(()),
                 },
                 heard = ear.hear() => self.hear(&heard?).await?,
-                // Nobody notes receipts any more: the service is about to end.
+                // Nobody reads receipts any more: the service is shutting down.
                 () = receipts.closed(), if is_idle => return Ok(()),
             }
         }
@@ -185,9 +185,9 @@ impl Session<'_> {
             .await
     }
 
-    /// A number that no message waits under.
+    /// The next sequence number that no message uses.
     fn next(&mut self) -> u32 {
-        // Ends: far fewer wait than there are numbers.
+        // This loop ends: far fewer messages wait than there are numbers.
         loop {
             self.sequence = if self.sequence >= SEQUENCE_MAX {
                 BIND
@@ -211,7 +211,7 @@ impl Session<'_> {
             (CommandId::DeliverSm, pdu) => {
                 let status = match pdu {
                     Some(Pdu::DeliverSm(deliver)) => self.take(deliver),
-                    // It would be as little to read when it comes again.
+                    // A repeat could not be read either.
                     _ => CommandStatus::EsmeRxPAppn,
                 };
                 self.mouth
@@ -229,7 +229,7 @@ impl Session<'_> {
                     .await?;
                 Err(Lost)
             }
-            // News that want no answer, and answers to what nobody waits for any more.
+            // Notifications that need no answer, and answers that nobody waits for any more.
             (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
             (id, _) if u32::from(id) & ANSWER != 0 => Ok(()),
             _ => {
@@ -240,7 +240,7 @@ impl Session<'_> {
         }
     }
 
-    /// The answer to a message. One that comes too late finds nobody.
+    /// Passes on the answer to a message; an answer that arrives too late is dropped.
     fn settle(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
         let Some(waiting) = self.waiting.remove(&sequence) else {
             return;
@@ -255,8 +255,8 @@ impl Session<'_> {
         let _ = waiting.answer.send(answer);
     }
 
-    /// Passes a receipt on; if nobody can take it now, the message centre is to bring it again. Other messages, such as what
-    /// customers write back, are for nobody here.
+    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other messages, such as replies of
+    /// customers, are ignored.
     fn take(&self, deliver: &DeliverSm) -> CommandStatus {
         let Some((reference, receipt)) = receipt::read(deliver) else {
             return CommandStatus::EsmeRok;
@@ -272,7 +272,7 @@ impl Session<'_> {
         }
     }
 
-    /// Is anybody there? One answer may get lost; who says nothing at all for so long is gone.
+    /// Checks that the message centre is alive. A single answer may be lost; silence beyond the time limit ends the session.
     async fn look(&mut self) -> Result<(), Lost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;
@@ -296,13 +296,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Says goodbye, and waits for the answer.
+    /// Sends `unbind`, and waits for the answer.
     async fn part(&mut self, ear: &mut Ear) -> Result<(), Lost> {
         let sequence = self.next();
         self.mouth
             .say(CommandStatus::EsmeRok, sequence, Pdu::Unbind)
             .await?;
-        // Ends: it has a time limit.
+        // This loop ends: the caller sets a time limit.
         while ear.hear().await?.id != CommandId::UnbindResp {}
         Ok(())
     }

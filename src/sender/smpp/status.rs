@@ -1,4 +1,4 @@
-//! What to do after a message centre said no.
+//! Decides what to do after a message centre has refused something.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn judge_bind(status: CommandStatus) -> SendError {
         | CommandStatus::EsmeRinvsysid
         | CommandStatus::EsmeRinvsystyp
         | CommandStatus::EsmeRprohibited => next_sender("login_refused"),
-        // Also "already bound": the message centre has not seen yet that the last session ended.
+        // Also "already bound": the message centre has not noticed yet that the last session ended.
         _ => retry("busy"),
     }
 }
@@ -30,7 +30,7 @@ pub(super) fn judge(status: CommandStatus) -> SendError {
         | CommandStatus::EsmeRxTAppn
         | CommandStatus::EsmeRsubmitfail
         | CommandStatus::EsmeRinvbndsts => retry("busy"),
-        // The queue of the recipient's messages, as most use it.
+        // Most message centres use it for the queue of one recipient.
         CommandStatus::EsmeRmsgqful => SendError::Deferred {
             after: RETRY_AFTER,
             reason: "busy".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn judge(status: CommandStatus) -> SendError {
         CommandStatus::EsmeRinvdstadr => SendError::GiveUp {
             reason: "refused".to_owned(),
         },
-        // Something about this message; what, only its provider knows.
+        // Something is wrong with this message; only the provider knows what.
         _ => unfit("refused"),
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn retry(reason: &str) -> SendError {
     }
 }
 
-/// The message may have been taken before the message centre fell silent.
+/// The message centre may have accepted the message before it stopped answering.
 pub(super) fn unknown(reason: &str) -> SendError {
     SendError::Unknown {
         after: RETRY_AFTER,

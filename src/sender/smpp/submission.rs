@@ -1,6 +1,6 @@
-//! Makes what is submitted of a message: from whom, to whom, how long it counts, and its parts.
+//! Builds the `submit_sm` commands of a message: addresses, validity and parts.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use rusmpp::{
     pdus::SubmitSm,
@@ -11,14 +11,14 @@ use rusmpp::{
 use super::{status::unfit, text::code};
 use crate::ports::sender::{Message, SendError};
 
-/// A header comes before the text.
+/// The bit of `esm_class` for a text that begins with a header.
 const WITH_HEADER: u8 = 0b0100_0000;
-/// A receipt at the end, whatever it is.
+/// Asks for a receipt of the final state, whatever it is.
 const RECEIPT: u8 = 1;
-/// The longest validity that is written here; a code never lives so long.
+/// The longest validity that fits the format used here; codes live far shorter.
 const VALIDITY_MAX: Duration = Duration::from_secs(99 * 24 * 3600);
 
-/// An address, with the two numbers that say what it is.
+/// An address, with its type of number and its numbering plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     ton: Ton,
@@ -29,30 +29,11 @@ pub(super) struct Address {
 impl Address {
     /// A number with its plus, a short code, or a name; `None` if it is none of these.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let digits =
-            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let name = |text: &str| {
-            text.len() <= 11
-                && text
-                    .bytes()
-                    .all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        };
         let (ton, npi, text) = match text.strip_prefix('+') {
-            Some(number) => (digits(number) && number.len() <= 15).then_some((
-                Ton::International,
-                Npi::Isdn,
-                number,
-            ))?,
-            None if digits(text) => (3..=8).contains(&text.len()).then_some((
-                Ton::NetworkSpecific,
-                Npi::Unknown,
-                text,
-            ))?,
-            None => (!text.is_empty() && name(text)).then_some((
-                Ton::Alphanumeric,
-                Npi::Unknown,
-                text,
-            ))?,
+            Some(number) if is_digits(number, 1..=15) => (Ton::International, Npi::Isdn, number),
+            None if is_digits(text, 3..=8) => (Ton::NetworkSpecific, Npi::Unknown, text),
+            None if is_name(text) => (Ton::Alphanumeric, Npi::Unknown, text),
+            Some(_) | None => return None,
         };
         Some(Self {
             ton,
@@ -62,7 +43,20 @@ impl Address {
     }
 }
 
-/// The parts of a message, in their order. The receipt of the last stands for all of it.
+fn is_digits(text: &str, lengths: RangeInclusive<usize>) -> bool {
+    lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A name has at least one character that is no digit: other digits would be a wrong short code.
+fn is_name(text: &str) -> bool {
+    (1..=11).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && text.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+/// The parts of a message, in order. The receipt of the last part stands for the whole message.
 pub(super) fn submissions(
     from: &Address,
     message: &Message,
@@ -70,7 +64,7 @@ pub(super) fn submissions(
 ) -> Result<Vec<SubmitSm>, SendError> {
     let to = Address::parse(message.recipient.expose()).filter(|to| to.ton == Ton::International);
     let to = to.ok_or_else(|| unfit("not_a_number"))?;
-    // The same for every try: a telephone that gets a part twice sees that it is the same.
+    // The number is the same for every attempt, so that a telephone recognises a repeated part.
     let coded =
         code(&message.content.text, message.delivery.0[0]).ok_or_else(|| unfit("too_long"))?;
     let last = coded.parts.len() - 1;
@@ -105,7 +99,7 @@ pub(super) fn submissions(
         .collect()
 }
 
-/// From now on: days, hours, minutes and seconds (SMPP 3.4 §7.1.1.1). What is brought later is of no use.
+/// The validity period, relative: days, hours, minutes and seconds (SMPP 3.4 §7.1.1.1). A later delivery is of no use.
 fn validity(life: Duration) -> String {
     let seconds = life.min(VALIDITY_MAX).as_secs().max(1);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

@@ -1,33 +1,33 @@
-//! A text as it goes out: in the alphabet of text messages or in UCS-2, in one part or several.
+//! Encodes texts: in the GSM alphabet or in UCS-2, in one part or several.
 
 use rusmpp::values::DataCoding;
 
 use crate::format::gsm7::septets;
 
-/// Most octets of one message: 160 characters, which the message centre packs.
+/// Octets of a single message: 160 characters, which the message centre packs.
 const GSM_ONE: usize = 160;
-/// Of a part; its header takes the room of seven.
+/// Octets of one part of several; its header takes the room of seven characters.
 const GSM_PART: usize = 153;
-/// Most octets of one message in UCS-2.
+/// Octets of a single message in UCS-2.
 const UCS2_ONE: usize = 140;
-/// Of a part; its header takes six, and no character is cut.
+/// Octets of one part of several in UCS-2; its header takes six, and no character is cut.
 const UCS2_PART: usize = 134;
-/// Parts are counted in one octet.
+/// Maximum number of parts, which are counted in one octet.
 const PARTS_MAX: usize = 255;
 
-/// A text as it goes out.
+/// An encoded text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Coded {
     pub(super) coding: DataCoding,
-    /// Never empty. With more than one each begins with a header that says which it is.
+    /// At least one. If there are several, each begins with a header with its number.
     pub(super) parts: Vec<Vec<u8>>,
 }
 
-/// Codes a text. Its parts carry this number, by which the telephone finds them again. `None` if it is too long.
+/// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if it is too long.
 pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
     let gsm: Option<Vec<_>> = text.chars().map(septets).collect();
     let (coding, one, part, characters) = match gsm {
-        // Zero says the message centre's own alphabet: that of text messages, one octet for each number.
+        // Zero means the message centre's default alphabet: GSM, one octet per septet.
         Some(all) => (
             DataCoding::McSpecific,
             GSM_ONE,
@@ -68,7 +68,7 @@ fn utf16(character: char) -> Vec<u8> {
         .collect()
 }
 
-/// Cuts between characters alone: half a pair means nothing to a telephone.
+/// Splits between characters only: half a surrogate pair means nothing to a telephone.
 fn split(characters: &[Vec<u8>], room: usize) -> Vec<Vec<u8>> {
     let mut parts = vec![Vec::new()];
     for character in characters {

@@ -1,4 +1,4 @@
-//! The two directions of SMPP: what we say, each time in one write within a time limit, and what is said to us, bounded.
+//! The SMPP protocol: commands, each sent in one write within a time limit, and incoming commands, bounded in size.
 
 use std::{io, time::Duration};
 
@@ -13,24 +13,24 @@ use tokio_util::{
     codec::{Decoder, Encoder as _, FramedRead},
 };
 
-/// Length, command, status and number, four octets each.
+/// Length of the header: length, command id, status and sequence number, four octets each.
 const HEAD: usize = 16;
-/// The longest that anybody has to say: a message with all that may go with it is far shorter.
+/// Longest command that is accepted: a message with all its optional fields is far shorter.
 const LENGTH_MAX: usize = 8192;
 
-/// What SMPP runs over: a socket, or TLS over one.
+/// The transport of SMPP: a socket, or TLS over one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// The session is of no more use: it ended, or what came is not SMPP.
+/// The session cannot be used any more: it ended, or the peer did not speak SMPP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
-/// What is said to us.
+/// The incoming direction.
 pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn Stream>>, Frames>);
 
-/// A command that was said to us.
+/// An incoming command.
 pub(super) struct Heard {
     pub(super) id: CommandId,
     pub(super) status: CommandStatus,
@@ -39,13 +39,13 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// What it says; `None` if that is nothing, or cannot be read.
+    /// Its body; `None` if it is empty or cannot be read.
     pub(super) fn pdu(&self) -> Option<&Pdu> {
         self.command.as_ref().and_then(|command| command.pdu())
     }
 }
 
-/// Cuts commands apart by themselves: one that cannot be read would otherwise end the session, and come again with the next.
+/// Splits the stream by the length fields, so that a command that cannot be read does not end the session.
 struct Frames;
 
 impl Decoder for Frames {
@@ -78,14 +78,14 @@ impl Decoder for Frames {
     }
 }
 
-/// What we say.
+/// The outgoing direction.
 pub(super) struct Mouth {
     to: WriteHalf<Box<dyn Stream>>,
     buffer: BytesMut,
     patience: Duration,
 }
 
-/// Both directions of a stream; no single write takes longer than `patience`.
+/// Both directions of a stream; no single write may take longer than `patience`.
 pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) {
     let (from, to) = split(stream);
     (
@@ -99,14 +99,14 @@ pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) 
 }
 
 impl Ear {
-    /// The next that is said. Whoever stops waiting misses nothing.
+    /// Reads the next command. Dropping this future loses nothing.
     pub(super) async fn hear(&mut self) -> Result<Heard, Lost> {
         self.0.next().await.and_then(Result::ok).ok_or(Lost)
     }
 }
 
 impl Mouth {
-    /// Says something under this number.
+    /// Sends a command under this sequence number.
     pub(super) async fn say(
         &mut self,
         status: CommandStatus,

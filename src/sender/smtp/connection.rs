@@ -1,4 +1,4 @@
-//! One connection: asks for a mail to be taken, and hands it over.
+//! One connection: offers a mail to the server, and hands it over.
 
 use super::{
     mail::Mail,
@@ -8,21 +8,21 @@ use super::{
 };
 use crate::ports::sender::SendError;
 
-/// A connection that takes mail.
+/// A connection that is ready for mail.
 pub(super) struct Connection {
     pub(super) wire: Wire,
-    /// May several commands be said before the first reply (RFC 2920)?
+    /// Whether several commands may be sent before the first reply (RFC 2920).
     pub(super) pipelining: bool,
 }
 
-/// Why a mail was not asked for.
+/// Why the server did not ask for the mail.
 pub(super) enum Stop {
     Lost,
     Refused(Step, Reply),
 }
 
 impl Connection {
-    /// Says who it is from and for whom, until the server asks for the mail: in one write if it takes that.
+    /// Names sender and recipient, until the server asks for the mail; in one write if the server supports pipelining.
     pub(super) async fn offer(&mut self, mail: &Mail) -> Result<(), Stop> {
         let commands = [
             (Step::From, 2, format!("MAIL FROM:<{}>\r\n", mail.from)),
@@ -48,7 +48,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Hands the mail over. Whoever loses the connection here does not know whether it was taken.
+    /// Hands the mail over. If the connection is lost here, the server may or may not have accepted the mail.
     pub(super) async fn hand_over(&mut self, mail: &Mail) -> Result<(), SendError> {
         let reply = self
             .wire

@@ -55,7 +55,7 @@ pub struct DkimKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsigned;
 
-/// Signs mails.
+/// Signs the mails of one domain.
 pub(super) struct Signer {
     domain: String,
     keys: Vec<(String, Key)>,

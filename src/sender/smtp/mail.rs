@@ -1,4 +1,4 @@
-//! Composes the mail.
+//! Composes mails: text, HTML, headers and signatures.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,27 +16,27 @@ use crate::{
     ports::sender::{Message, SendError},
 };
 
-/// A mail that is ready for the wire. It holds the code, so it has no `Debug`.
+/// A mail that is ready to be sent. It contains the code, so it has no `Debug`.
 pub(super) struct Mail {
     pub(super) from: Address,
-    /// The one recipient.
+    /// The only recipient of the mail.
     pub(super) to: Address,
-    /// What follows DATA: ASCII, each line ended by CR LF, dots stuffed, and the line that ends it.
+    /// The text after DATA: ASCII, lines ended by CR LF, dots stuffed, with the final line of one dot.
     pub(super) data: String,
 }
 
-/// Whose mails are composed.
+/// The sender of mails, and how they are signed.
 #[derive(Debug)]
 pub(super) struct Author {
     pub(super) from: Mailbox,
-    /// None: mails go out unsigned.
+    /// `None` leaves mails unsigned.
     pub(super) signer: Option<Signer>,
 }
 
 impl Author {
-    /// Composes the mail: text first, HTML after it, headers that say that a machine wrote it (RFC 3834), and signatures.
+    /// Composes a mail: text, then HTML, a header that marks it as automatic (RFC 3834), and signatures.
     ///
-    /// The message id is the delivery's, so that two copies of one mail can be told from two mails.
+    /// The message id is derived from the delivery id, so that two copies of a mail can be told from two mails.
     pub(super) fn compose(&self, message: &Message, now: Timestamp) -> Result<Mail, SendError> {
         if message.recipient.channel() != Channel::Email {
             return Err(give_up("wrong_channel"));
@@ -85,28 +85,28 @@ impl Author {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, lines(html))),
             None => builder.singlepart(SinglePart::plain(text)),
         };
-        // The library encodes what is not ASCII, and breaks long lines.
+        // lettre encodes everything outside ASCII, and breaks long lines.
         String::from_utf8(mail.ok()?.formatted())
             .ok()
             .filter(|text| text.is_ascii())
     }
 }
 
-/// Nothing that could end the header.
+/// The text without characters that could end a header.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
 
-/// Line feeds and nothing else that controls: a lone CR ends a line for some servers and not for others.
+/// The text with line feeds as its only control characters: servers disagree whether a lone CR ends a line.
 fn lines(text: &str) -> String {
     text.chars()
         .filter(|c| *c == '\n' || !c.is_control())
         .collect()
 }
 
-/// A line that begins with a dot gets another (RFC 5321 §4.5.2), and the last line its end.
+/// Doubles the dot at the beginning of lines (RFC 5321 §4.5.2), and ends the last line.
 fn stuffed(head: &str, text: &str) -> String {
     let mut out = String::with_capacity(head.len() + text.len() + 64);
     out.push_str(head);

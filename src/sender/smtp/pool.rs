@@ -1,4 +1,4 @@
-//! Keeps connections to the server, and hands mail over on them within a time limit.
+//! Keeps connections to the server, and hands mails over on them within a time limit.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::ports::sender::SendError;
 
-/// How long a connection is kept without use; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
+/// How long an unused connection is kept; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// The server is about to close the connection.
+/// The reply of a server that is about to close the connection.
 const CLOSING: u16 = 421;
 
 /// A bounded number of connections to one server.
@@ -55,10 +55,10 @@ impl Connections {
         }
     }
 
-    /// Hands one mail over. A connection on which anything failed, or whose caller went away, is dropped.
+    /// Hands one mail over. A connection is dropped if anything failed on it or if this future is dropped.
     pub(super) async fn send(&self, mail: &Mail, timeout: Duration) -> Result<(), SendError> {
         let deadline = Instant::now() + timeout;
-        // Until here no server has the mail; from here on one may have it.
+        // Before the offer is accepted, the server cannot have the mail; after it, the server may have it.
         let (_slot, mut connection) = timeout_at(deadline, self.offer(mail))
             .await
             .unwrap_or_else(|_| Err(retry("timeout")))?;
@@ -69,7 +69,7 @@ impl Connections {
         Ok(())
     }
 
-    /// A connection on which the server waits for the mail.
+    /// A connection on which the server has asked for the mail.
     async fn offer(&self, mail: &Mail) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
         let slot = self.slots.acquire().await.map_err(|_| retry("closed"))?;
         let connection = match self.resume(mail).await? {
@@ -79,10 +79,10 @@ impl Connections {
         Ok((slot, connection))
     }
 
-    /// Offers the mail on a connection that was kept. One that the server has closed meanwhile is no failure: nothing was
-    /// handed over yet.
+    /// Offers the mail on a kept connection. If the server has closed it meanwhile, that is no failure: nothing was handed
+    /// over yet.
     async fn resume(&self, mail: &Mail) -> Result<Option<Connection>, SendError> {
-        // Ends: each turn takes one away, and only holders of a slot put one back.
+        // This loop ends: each turn removes a kept connection, and only holders of a slot add one.
         while let Some(mut kept) = self.take_idle() {
             match kept.offer(mail).await {
                 Ok(()) => return Ok(Some(kept)),
@@ -105,7 +105,7 @@ impl Connections {
 
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one that was used last is the likeliest to be open still; if it is too old, so are all others.
+        // The most recently used connection is the likeliest to be open; if it is too old, so are all others.
         idle.pop()
             .filter(|kept| kept.since.elapsed() < IDLE_MAX)
             .map(|kept| kept.connection)

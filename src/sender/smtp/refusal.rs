@@ -1,12 +1,12 @@
-//! Judges what a server said no to: what to do next.
+//! Decides what to do after a server has refused something.
 
 use super::{deferred, give_up, next_sender, retry, wire::Reply};
 use crate::ports::sender::SendError;
 
-/// The server wants a login first (RFC 4954).
+/// The reply of a server that requires a login (RFC 4954).
 const LOGIN_WANTED: u16 = 530;
 
-/// The step at which the server said no.
+/// The step that the server refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Connect,
@@ -16,14 +16,14 @@ pub(super) enum Step {
     Data,
 }
 
-/// What to do after a refusal. The words of the server stay here: they tend to hold the address.
+/// What to do after a refusal. The server's texts tend to contain the address, so they are dropped here.
 pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
     match step {
         Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => {
             deferred("busy")
         }
         _ if reply.is(4) => retry("busy"),
-        // Neither yes nor no: it does not speak as it should.
+        // Neither yes nor no: the server does not follow the protocol.
         _ if !reply.is(5) => retry("unreachable"),
         Step::Login => next_sender("login_refused"),
         Step::Connect | Step::From => next_sender("sender_refused"),
@@ -32,15 +32,15 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
     }
 }
 
-/// The address or its mailbox is what cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463); the server is well.
+/// Whether the address or its mailbox cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463).
 fn is_about_recipient(reply: &Reply) -> bool {
     ["4.1.", "4.2."]
         .iter()
         .any(|begin| reply.lines[0].starts_with(begin))
 }
 
-/// A refusal for policy (enhanced status 5.7, RFC 3463: relaying denied, looks like spam) or for a missing login is about
-/// us, not about the recipient.
+/// Whether the refusal concerns us and not the recipient: policy (enhanced status 5.7, RFC 3463: relaying denied, spam) or a
+/// missing login.
 fn is_about_us(reply: &Reply) -> bool {
     reply.code == LOGIN_WANTED || reply.lines[0].starts_with("5.7.")
 }

@@ -1,4 +1,4 @@
-//! Opens a connection: dials, encrypts, says hello and logs in.
+//! Opens connections: connects, encrypts, says hello and logs in.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::net::TcpStream;
@@ -14,25 +14,25 @@ use super::{
 };
 use crate::{format::secret::SecretText, ports::sender::SendError};
 
-/// How the connection is encrypted, with what that takes.
+/// How the connection is encrypted, with the TLS client if it is.
 pub(super) enum Encryption {
     None,
     StartTls(Tls),
     Implicit(Tls),
 }
 
-/// Where the server is and how it is entered.
+/// The address of a server, and how we log in.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) encryption: Encryption,
     /// User name and password.
     pub(super) credentials: Option<(String, SecretText)>,
-    /// What we call ourselves.
+    /// Our name in EHLO.
     pub(super) hello: String,
 }
 
-/// What the server says that it can do.
+/// The extensions that a server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Abilities {
     starttls: bool,
@@ -40,7 +40,7 @@ struct Abilities {
     login: Option<Mechanism>,
 }
 
-/// How a password is told.
+/// How user name and password are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     Plain,
@@ -48,7 +48,7 @@ enum Mechanism {
 }
 
 impl Server {
-    /// A connection that is ready for mail.
+    /// Opens a connection that is ready for mail.
     pub(super) async fn connect(&self) -> Result<Connection, SendError> {
         let stream: Box<dyn Stream> = match &self.encryption {
             Encryption::None | Encryption::StartTls(_) => Box::new(self.dial().await?),
@@ -68,7 +68,7 @@ impl Server {
             wire = upgrade(wire, abilities, tls)
                 .await
                 .ok_or_else(|| next_sender("tls_failed"))?;
-            // What was said in the clear does not count.
+            // What the server said in plaintext does not count.
             abilities = self.hello(&mut wire).await?;
         }
         if let Some((user, password)) = &self.credentials {
@@ -84,7 +84,7 @@ impl Server {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .map_err(|_| retry("unreachable"))?;
-        // With Nagle's algorithm each mail waits 40 ms for an acknowledgement that is sent late.
+        // With Nagle's algorithm each mail waits 40 ms for a delayed acknowledgement.
         stream.set_nodelay(true).map_err(|_| retry("unreachable"))?;
         Ok(stream)
     }
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-/// A failed handshake is for the next sender; a connection that broke in it may come about later.
+/// What to do after a failed handshake: a refusal is permanent, a broken connection may work later.
 fn broken(error: &std::io::Error) -> SendError {
     if is_refusal(error) {
         next_sender("tls_failed")
@@ -111,7 +111,7 @@ fn broken(error: &std::io::Error) -> SendError {
     }
 }
 
-/// None, whatever went wrong: who is in between can make a server seem not to offer it.
+/// The encrypted connection; `None` whatever went wrong, because an attacker in between can hide the offer of STARTTLS.
 async fn upgrade(mut wire: Wire, abilities: Abilities, tls: &Tls) -> Option<Wire> {
     if !abilities.starttls || !wire.ask("STARTTLS\r\n").await.ok()?.is(2) {
         return None;

@@ -1,38 +1,38 @@
-//! The two directions of SMTP (RFC 5321): what we say, each time in one write, and the server's replies, bounded.
+//! The SMTP protocol (RFC 5321): commands, each sent in one write, and the server's replies, bounded in size.
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 
-/// Longest line of a reply: servers may send 512 bytes (RFC 5321 §4.5.3.1.5), and some send more.
+/// Longest line of a reply. The limit of RFC 5321 §4.5.3.1.5 is 512 bytes, and some servers send more.
 const LINE_BYTES_MAX: u64 = 4096;
 /// Most lines of a reply.
 const LINES_MAX: usize = 100;
 
-/// What SMTP runs over: a socket, or TLS over one.
+/// The transport of SMTP: a socket, or TLS over one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// The connection is of no more use: it ended, or what came is not SMTP.
+/// The connection cannot be used any more: it ended, or the server did not speak SMTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
-/// What the server said. Its words tend to hold the address, so it has no `Debug`.
+/// A reply of the server. Its texts tend to contain the address, so it has no `Debug`.
 pub(super) struct Reply {
     pub(super) code: u16,
-    /// Never empty.
+    /// The texts of its lines; at least one.
     pub(super) lines: Vec<String>,
 }
 
 impl Reply {
-    /// Is it of the hundred that begins with this digit?
+    /// Whether the code begins with this digit.
     pub(super) fn is(&self, hundred: u16) -> bool {
         self.code / 100 == hundred
     }
 }
 
-/// One connection.
+/// One connection to a server.
 pub(super) struct Wire(BufReader<Box<dyn Stream>>);
 
 impl Wire {
@@ -40,13 +40,13 @@ impl Wire {
         Self(BufReader::new(stream))
     }
 
-    /// Says something, in one write: two would be two packets.
+    /// Sends a text in one write: two writes would be two packets.
     pub(super) async fn say(&mut self, text: &str) -> Result<(), Lost> {
         self.0.write_all(text.as_bytes()).await.map_err(|_| Lost)?;
         self.0.flush().await.map_err(|_| Lost)
     }
 
-    /// Waits for the next reply.
+    /// Reads the next reply.
     pub(super) async fn hear(&mut self) -> Result<Reply, Lost> {
         let (code, text, mut more) = self.line().await?;
         let mut reply = Reply {
@@ -64,19 +64,18 @@ impl Wire {
         Ok(reply)
     }
 
-    /// Says a command and waits for its reply.
+    /// Sends a command and reads its reply.
     pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Lost> {
         self.say(command).await?;
         self.hear().await
     }
 
-    /// The stream beneath, if everything that came was read: what came in the clear must never be taken for what came
-    /// encrypted.
+    /// The stream, if nothing is buffered: what arrived in plaintext must never be taken for part of the encrypted session.
     pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
         self.0.buffer().is_empty().then(|| self.0.into_inner())
     }
 
-    /// The code and the text of a line, and whether another follows: `250-text` or `250 text`.
+    /// The code and the text of a line, and whether another line follows: `250-text` or `250 text`.
     async fn line(&mut self) -> Result<(u16, String, bool), Lost> {
         let mut line = Vec::new();
         (&mut self.0)

@@ -1,8 +1,8 @@
-//! The forms in which a mail is signed: `relaxed` of RFC 6376 §3.4, which survives what servers do to white space.
+//! The canonical form in which a mail is signed: `relaxed` of RFC 6376 §3.4, which tolerates changes of white space.
 
 const WHITE: [char; 2] = [' ', '\t'];
 
-/// A header field: the name in lower case, the value unfolded, its white space single, none at either end; no line end.
+/// A header field: name in lower case, value unfolded, white space reduced to single spaces, none at either end, no line end.
 pub(super) fn field(name: &str, value: &str) -> String {
     let words: Vec<&str> = value
         .split([' ', '\t', '\r', '\n'])
@@ -15,14 +15,14 @@ pub(super) fn field(name: &str, value: &str) -> String {
     )
 }
 
-/// The body: white space single within lines and none at their end, no empty lines at the end.
+/// The body: white space reduced to single spaces within lines and removed at their ends, no empty lines at the end.
 pub(super) fn body(body: &str) -> String {
     let mut out = String::with_capacity(body.len());
     let mut kept = 0;
     for line in body.split("\r\n") {
         let begin = out.len();
         for (index, word) in line.trim_end_matches(WHITE).split(WHITE).enumerate() {
-            // White space at the begin of a line is kept as one space, too.
+            // White space at the beginning of a line is kept as one space.
             if index > 0 && !out[begin..].ends_with(' ') {
                 out.push(' ');
             }

@@ -166,6 +166,8 @@ impl Place {
 const ONE: &str = "token-000001";
 const TWO: &str = "token-000002";
 const MEMBER: &str = "sixteen bytes...";
+/// The key that events carry: an argument of its own.
+const OWNER: &str = "whose event it is";
 
 #[test]
 fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
@@ -178,6 +180,7 @@ fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
             "",
             "7",
             MEMBER,
+            OWNER,
             "*",
             "100",
             "event"
@@ -193,6 +196,7 @@ fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
                 "",
                 "9",
                 MEMBER,
+                OWNER,
                 "*",
                 "100",
                 "event"
@@ -200,7 +204,7 @@ fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
             -1
         );
         assert_eq!(
-            place.commit(&[expected, "", "", "", "", MEMBER, "*", "100"]),
+            place.commit(&[expected, "", "", "", "", MEMBER, OWNER, "*", "100"]),
             -1
         );
     }
@@ -219,6 +223,7 @@ fn store_17_a_record_is_kept_as_long_as_it_is_said_and_for_ever_if_nothing_is() 
         "600000",
         "",
         MEMBER,
+        OWNER,
         "*",
         "100",
     ]);
@@ -231,18 +236,29 @@ fn store_17_a_record_is_kept_as_long_as_it_is_said_and_for_ever_if_nothing_is() 
         &until.to_string(),
         "",
         MEMBER,
+        OWNER,
         "*",
         "100",
     ]);
     is_kept_for(&place.record, 20 * MINUTE);
-    place.commit(&[TWO, &format!("{ONE}c"), "", "", "", MEMBER, "*", "100"]);
+    place.commit(&[
+        TWO,
+        &format!("{ONE}c"),
+        "",
+        "",
+        "",
+        MEMBER,
+        OWNER,
+        "*",
+        "100",
+    ]);
     assert_eq!(
         cmd(&["PTTL", &place.record]).int(),
         -1,
         "GUESS-08: a count is kept for ever"
     );
     assert_eq!(cmd(&["EXISTS", &place.due]).int(), 0);
-    place.commit(&[ONE, "", "", "", "", MEMBER, "*", "100"]);
+    place.commit(&[ONE, "", "", "", "", MEMBER, OWNER, "*", "100"]);
     assert_eq!(cmd(&["EXISTS", &place.record]).int(), 0);
 }
 
@@ -253,7 +269,7 @@ fn store_10_the_oldest_events_make_room_and_their_number_is_told() {
     for n in 0..100 {
         let next = format!("token-{n:06}");
         lost += place.commit(&[
-            &token, &next, "", "", "", MEMBER, "*", "100", "a", "b", "c", "d",
+            &token, &next, "", "", "", MEMBER, OWNER, "*", "100", "a", "b", "c", "d",
         ]);
         token = next;
     }
@@ -269,7 +285,7 @@ fn store_10_the_oldest_events_make_room_and_their_number_is_told() {
         .iter()
         .map(Reply::text)
         .collect();
-    assert_eq!(fields, ["k", MEMBER, "e", "d"]);
+    assert_eq!(fields, ["k", OWNER, "e", "d"]);
 }
 
 #[test]
