@@ -77,7 +77,7 @@ fn log_level(text: &str) -> Result<String, String> {
     match text.split(',').find_map(wrong_directive) {
         None => Ok(text.to_owned()),
         Some(wrong) => Err(format!(
-            "{wrong}; must be one of {}, or directives such as info,countersign=debug",
+            "must be one of {}, or directives such as info,countersign=debug; {wrong}",
             LEVELS.join(", ")
         )),
     }

@@ -239,7 +239,7 @@ fn a_log_level_that_is_none_is_reported_with_those_that_are() {
     assert_eq!(output.status.code(), Some(2));
     let report = String::from_utf8(output.stderr).unwrap();
     assert!(
-        report.contains("log.level: \"verbose\" is not a level"),
+        report.contains("log.level: is \"verbose\"; it must be one of"),
         "{report}"
     );
     assert!(

@@ -1,6 +1,6 @@
 //! A user of the server with no more rights than the service needs, as the shipped file has it.
 
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use countersign::pb::v1::{CancelReason, Verdict};
 
@@ -235,6 +235,7 @@ fn store_13_check_config_says_that_it_may_not_ask_about_the_replay() {
     let server = persistent(dir.path(), &RULES.replace(" +acl|dryrun", ""));
     let password = dir.path().join("redis.password");
     std::fs::write(&password, PASSWORD).unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = production(dir.path(), "a-real-key");
     let check = || {
         let output = binary()
