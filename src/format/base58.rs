@@ -31,6 +31,7 @@ const fn values() -> [u8; 256] {
 
 /// Encodes at most 40 bytes, a multiple of four, into `DIGITS` characters. A number that does not fit
 /// is truncated.
+#[must_use]
 pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
     let (bytes, _) = raw.as_chunks();
@@ -53,6 +54,7 @@ pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
 }
 
 /// Decodes characters; `None` if one is not in the alphabet, or if the number does not fit.
+#[must_use]
 pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut words = [0; WORDS_MAX];
     let words = &mut words[..BYTES / 4];

@@ -14,6 +14,7 @@ impl SecretText {
     }
 
     /// The text, to be given only to the provider.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -59,6 +59,10 @@ pub struct Wording<'a> {
     pub tenants: BTreeMap<TenantId, TenantWording<'a>>,
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one form after the other, each with its own mistakes"
+)]
 pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistake>> {
     let Wording {
         templates_dir: dir,

@@ -110,7 +110,7 @@ fn wrapped(items: &[String]) -> String {
             line.clear();
         }
         let end = if at + 1 == items.len() { "" } else { ", " };
-        line += &format!("{item}{end}");
+        let _ = write!(line, "{item}{end}");
     }
     if !line.is_empty() {
         let _ = writeln!(text, "  {line}");

@@ -19,7 +19,7 @@ use crate::{
 /// The format in which a provider is told what a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// TwiML, the XML of Twilio.
+    /// `TwiML`, the XML of Twilio.
     Twiml,
     /// NCCO, the JSON of Vonage.
     Ncco,

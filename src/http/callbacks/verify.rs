@@ -31,7 +31,7 @@ pub enum Verifier {
     Twilio(Vec<MacKey>),
     /// A JWT in the `authorization` header.
     Vonage(Vec<DecodingKey>),
-    /// A JWT in a header of MessageBird's own.
+    /// A JWT in a header of `MessageBird`'s own.
     Messagebird(Vec<DecodingKey>),
     /// HMAC-SHA-256 over the body.
     Meta(Vec<MacKey>),

@@ -6,10 +6,11 @@ use crate::{
         audit::event::What,
         caller::Caller,
         code::guess::{Guess, Malformed},
-        decide::{Check, Verdict, check, refused},
+        decide::{Check, Checked, Verdict, check, refused},
         ids::{AttemptId, VerificationId},
         limit::failures::MALFORMED_RATE,
         refusal::Refusal,
+        time::Now,
         verification::rules::EntryMode,
     },
     service::{
@@ -74,30 +75,7 @@ impl Service {
             other => other?,
         };
         self.limits.drain(&caller.tenant, &checked.reached);
-        match checked.verdict {
-            Verdict::Expired | Verdict::Closed => {
-                let (reason, verdict) = if checked.verdict == Verdict::Expired {
-                    ("EXPIRED", "expired")
-                } else {
-                    ("CLOSED", "closed")
-                };
-                journal::late(caller, &checked.standing.verification, verdict);
-                let event = refused(
-                    &caller.name,
-                    Some(id),
-                    What::Refused {
-                        call: "check",
-                        reason,
-                        quota: None,
-                    },
-                    now.stamp(),
-                );
-                self.records
-                    .note(&id.subject, Some(checked.event_salt), &event)
-                    .await;
-            }
-            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => {}
-        }
+        self.note_late(caller, &checked, now).await;
         Ok((
             checked.verdict,
             Reading {
@@ -105,6 +83,26 @@ impl Service {
                 now,
             },
         ))
+    }
+
+    /// Writes down a guess that came after the end, which changes nothing.
+    async fn note_late(&self, caller: &Caller, checked: &Checked, now: Now) {
+        let (reason, verdict) = match checked.verdict {
+            Verdict::Expired => ("EXPIRED", "expired"),
+            Verdict::Closed => ("CLOSED", "closed"),
+            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => return,
+        };
+        let verification = &checked.standing.verification;
+        journal::late(caller, verification, verdict);
+        let what = What::Refused {
+            call: "check",
+            reason,
+            quota: None,
+        };
+        let event = refused(&caller.name, Some(verification.id), what, now.stamp());
+        self.records
+            .note(&verification.id.subject, Some(checked.event_salt), &event)
+            .await;
     }
 
     /// A malformed guess takes no attempt but has a quota of its own.

@@ -325,11 +325,11 @@ fn guess_18_a_tireless_attacker_stays_below_the_budget() {
             let id = standing.verification.id;
             let wrong = wrong(&world.code(id));
             for _ in 0..10 {
-                verdicts += u32::from(guessed(world.check(id, &wrong)));
+                verdicts += u32::from(guessed(&world.check(id, &wrong)));
             }
             world.pass(30 * SECOND);
             let _may_be_refused = world.resend(id, None);
-            verdicts += u32::from(guessed(world.check(id, &wrong)));
+            verdicts += u32::from(guessed(&world.check(id, &wrong)));
         }
         world.pass(MINUTE);
     }
@@ -340,7 +340,7 @@ fn guess_18_a_tireless_attacker_stays_below_the_budget() {
     );
 }
 
-fn guessed(answer: Result<Verdict, Refusal>) -> bool {
+fn guessed(answer: &Result<Verdict, Refusal>) -> bool {
     matches!(
         answer,
         Ok(Verdict::Wrong { .. } | Verdict::AttemptsExhausted | Verdict::Approved)

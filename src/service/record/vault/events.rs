@@ -65,6 +65,7 @@ pub(super) fn encode(event: &Event) -> pb::Event {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one row for each event")]
 fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
     match what {
         What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),

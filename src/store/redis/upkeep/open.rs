@@ -255,6 +255,7 @@ pub(in crate::store::redis) struct Probe {
 
 impl Core {
     /// Calls that need every right of the service, on keys of their own that are gone at the end.
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each right")]
     pub(in crate::store::redis) fn probes(&self, shard: u16) -> Vec<Probe> {
         let key = |kind| self.keys.probe(shard, kind);
         let all = [key("record"), key("due"), key("events"), key("news")];
