@@ -28,7 +28,7 @@ use delivery::{
 use failure::Failure;
 use limit::{Drains, LocalQuotas};
 use policy::Policy;
-use record::{side::Sides, vault::Vault};
+use record::{quarantine::Quarantine, side::Sides, vault::Vault};
 
 /// What a service is made of.
 pub struct Parts {
@@ -67,6 +67,7 @@ pub struct Service {
     parts: Parts,
     vault: Vault,
     quotas: LocalQuotas,
+    quarantine: Arc<Quarantine>,
     sides: Sides,
     breakers: Breakers,
 }
@@ -81,10 +82,12 @@ impl Service {
             parts.clock.clone(),
             parts.store_deadline,
         );
+        let quarantine = Arc::<Quarantine>::default();
         let sides = Sides {
             store,
             clock,
             vault: vault.clone(),
+            quarantine: quarantine.clone(),
             deadline,
         };
         let BreakerSettings {
@@ -103,6 +106,7 @@ impl Service {
             parts,
             vault,
             quotas: LocalQuotas::default(),
+            quarantine,
             sides,
             breakers,
         }

@@ -13,7 +13,7 @@ use crate::{
         url::{RedisUrl, StoreUrl},
     },
     store::{
-        open_embedded,
+        OpenCause, inspect_embedded, open_embedded,
         redis::{Certificates, FirstUse, Login, Redis, RedisMachine, RedisSettings},
     },
 };
@@ -84,6 +84,32 @@ pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>
         .await
         .context(ON_REDIS)?;
     store.preflight().await.context(ON_REDIS)
+}
+
+/// Opens the store only to read what lies in it. An embedded file must not be in use.
+///
+/// # Errors
+/// It cannot be opened, or there is nothing to read.
+pub async fn read_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let path = match &settings.store.url {
+        StoreUrl::Memory => anyhow::bail!(
+            "store.url = \"embedded:\" keeps records in the memory of the service; its /metrics page counts them by key \
+             (countersign_records_by_key)"
+        ),
+        StoreUrl::Redis(url) => {
+            let store = Redis::reach(redis_settings(settings, url)?, parts(&Machine::default()));
+            return Ok(Arc::new(store.await.context(ON_REDIS)?));
+        }
+        StoreUrl::File(path) => path.clone(),
+    };
+    let clock = Machine::default().clock;
+    match tokio::task::spawn_blocking(move || inspect_embedded(&path, clock)).await? {
+        Err(error) if matches!(error.cause, OpenCause::InUse) => anyhow::bail!(
+            "{error}: stop the service to read the file, or read countersign_records_by_key on the /metrics page of the \
+             running service, which counts its records by key once an hour"
+        ),
+        opened => Ok(opened?),
+    }
 }
 
 fn parts(machine: &Machine) -> RedisMachine {

@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     pb::v1::ErrorReason,
+    ports::store::StoreError,
     service::failure::{Failure, FieldViolation},
 };
 
@@ -52,13 +53,11 @@ impl Shape {
 pub(super) fn status(failure: &Failure) -> Status {
     let shape = shape(failure);
     let text = match failure {
-        Failure::Store(error) => {
+        Failure::Store(
+            error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::NotReplicated),
+        ) => {
             tracing::warn!(%error, "The store did not do it.");
             "the store is unavailable".to_owned()
-        }
-        Failure::Vault(error) => {
-            tracing::error!(%error, "A stored record cannot be used.");
-            "internal error".to_owned()
         }
         other => other.to_string(),
     };
@@ -110,9 +109,13 @@ fn shape(failure: &Failure) -> Shape {
             }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
+        // The service logs it, once a minute for all records.
+        Failure::RecordUnreadable(_) | Failure::Store(StoreError::Foreign) => {
+            Shape::new(Code::FailedPrecondition, Reason::RecordUnreadable)
+        }
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
-        Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
+        Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
         Failure::CallerUnknown => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
         Failure::CallerTooFast { retry_after } => {
@@ -218,16 +221,9 @@ mod tests {
 
     #[test]
     fn net_12_a_store_error_tells_nothing_of_the_store() {
-        let failure = Failure::Store(crate::ports::store::StoreError::Unavailable(
+        let failure = Failure::Store(StoreError::Unavailable(
             "/var/lib/countersign: no such file".to_owned(),
         ));
         assert_eq!(status(&failure).message(), "the store is unavailable");
-        assert_eq!(
-            status(&Failure::Vault(
-                crate::service::record::vault::VaultError::Content("record")
-            ))
-            .message(),
-            "internal error"
-        );
     }
 }

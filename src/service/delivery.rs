@@ -16,7 +16,7 @@ use self::{
     hand_over::{Draft, Handed, Ready},
     hands::Hand,
 };
-use super::{Service, failure::Failure};
+use super::{Service, failure::Failure, record::vault::Unreadable};
 use crate::{
     domain::{
         code::guess::Digits,
@@ -33,16 +33,13 @@ use crate::{
     message::{Facts, Link},
     ports::{
         sender::Content,
-        store::{Committed, Due},
+        store::{Due, StoreError},
         system::fresh,
     },
 };
 
 /// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
-
-/// How long a record is left alone that this version cannot handle.
-const SET_ASIDE: Duration = Duration::from_secs(60);
 
 /// Who takes what a test recipient would get: nobody.
 const TEST_SENDER: &str = "test";
@@ -66,18 +63,31 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
-        Ok(self.parts.store.due(limit).await?)
+        let due = self.parts.store.due(limit).await?;
+        self.quarantine.show(self.parts.clock.now());
+        Ok(due)
     }
 
-    /// Does what is due on a record; `hand` takes the first delivery of it, and what else is due stays so.
+    /// Does what is due on a record, or sets the record aside if it cannot be opened; `hand` takes the first delivery of it, and what else is due stays so.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &RecordKey, hand: Hand) -> Result<(), Failure> {
-        match key.kind {
+        let done = match key.kind {
             RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash), hand).await,
             RecordKind::Side(_) => self.sides.sweep(key).await,
-            RecordKind::Unknown(_) => self.set_aside(key).await,
+            RecordKind::Unknown(_) => self.unknown_kind(key).await,
+        };
+        match done {
+            Ok(()) => {
+                self.opened(key);
+                Ok(())
+            }
+            Err(Failure::RecordUnreadable(why)) => self.set_aside(key, &why).await,
+            Err(Failure::Store(StoreError::Foreign)) => {
+                self.set_aside(key, &Unreadable::foreign()).await
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -87,27 +97,18 @@ impl Service {
             hands: 1,
             delivery: DeliveryId(fresh(&*self.parts.entropy)),
         };
-        let work = match self
-            .transact(key, None, |record, cx| tick(record, &command, cx))
-            .await
-        {
-            Ok((work, _)) => work,
-            Err(Failure::Vault(_)) if self.sides.sweep_old(key).await? => return Ok(()),
-            Err(failure) => return Err(failure),
+        let loaded = match self.bounded(self.read(key)).await {
+            Err(Failure::RecordUnreadable(_)) if self.sides.sweep_old(key).await? => return Ok(()),
+            loaded => loaded?,
         };
+        let (work, _) = self
+            .transact_on(key, Some(loaded), None, |record, cx| {
+                tick(record, &command, cx)
+            })
+            .await?;
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }
-        Ok(())
-    }
-
-    /// Leaves a record alone that this version cannot handle: it is tried again later.
-    async fn set_aside(&self, key: &RecordKey) -> Result<(), Failure> {
-        let loaded = self.parts.store.load(key).await?;
-        let until = loaded.now.plus(SET_ASIDE);
-        let expect = loaded.blob.map(|blob| blob.token);
-        let (Committed::Done | Committed::Conflict) =
-            self.parts.store.postpone(key, expect, until).await?;
         Ok(())
     }
 

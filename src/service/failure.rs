@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::vault::VaultError;
+use super::record::vault::Unreadable;
 use crate::{
     domain::{limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal},
     ports::store::StoreError,
@@ -63,9 +63,9 @@ pub enum Failure {
     /// The store has no room for what is new.
     #[error("the store has no room for another verification")]
     StoreFull,
-    /// What is stored cannot be used.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
+    /// The stored record of the subject cannot be opened; it stays as it is.
+    #[error("the stored record of this subject cannot be opened; tell the operator")]
+    RecordUnreadable(Unreadable),
     /// No key, or not one of ours.
     #[error("the caller is unknown")]
     CallerUnknown,

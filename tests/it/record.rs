@@ -8,3 +8,4 @@ mod redis;
 mod size;
 mod store;
 mod two;
+mod unreadable;

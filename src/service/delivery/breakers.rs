@@ -321,6 +321,7 @@ impl Service {
     pub fn complaints(&self) -> Vec<Complaint> {
         let mut complaints = self.parts.store.complaints();
         complaints.extend(self.breakers.complaints());
+        complaints.extend(self.quarantine.complaint(self.parts.clock.now()));
         complaints
     }
 

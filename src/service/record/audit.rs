@@ -47,7 +47,12 @@ impl Service {
         subject: &SubjectKey,
         sealed: &SealedEvent,
     ) -> Result<Option<Line>, Failure> {
-        let loaded = self.load(subject).await?;
+        let loaded = match self.load(subject).await {
+            Ok(loaded) => loaded,
+            // Its events are closed with it.
+            Err(Failure::RecordUnreadable(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
         let salt = loaded.record.map(|record| record.event_salt);
         // A refusal may be older than the record that came after it.
         let line = self.vault.open_event(subject, salt.as_ref(), sealed);

@@ -10,8 +10,8 @@ use crate::{
         record::subject::SubjectRecord,
         time::{Generation, Now, Timestamp},
     },
-    ports::store::{Commit, Committed, StoreError, Token, Write},
-    service::{Service, failure::Failure, limit::Occasion},
+    ports::store::{Blob, Commit, Committed, StoreError, Token, Write},
+    service::{Service, failure::Failure, limit::Occasion, record::vault::Unreadable},
 };
 
 /// How often a decision is taken again on fresh state, before the call gives up.
@@ -102,13 +102,25 @@ impl Service {
             .map_err(late)?
     }
 
+    /// Reads a record; takes note of one that cannot be opened.
     pub(in crate::service) async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
+        let loaded = self.read(key).await;
+        if let Err(Failure::RecordUnreadable(why)) = &loaded {
+            let now = self.parts.clock.now();
+            self.quarantine.note((*key).into(), why, now);
+        }
+        loaded
+    }
+
+    /// Reads a record.
+    pub(in crate::service) async fn read(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.parts.store.load(&(*key).into()).await?;
-        let record = loaded
-            .blob
-            .as_ref()
-            .map(|blob| self.vault.open(key, blob))
-            .transpose()?;
+        let open = |blob: &Blob| {
+            self.vault
+                .open(key, blob)
+                .map_err(|cause| Failure::RecordUnreadable(Unreadable::new(blob, cause)))
+        };
+        let record = loaded.blob.as_ref().map(open).transpose()?;
         let token = loaded.blob.map(|blob| blob.token);
         let salt = record.as_ref().map(|record| record.event_salt);
         Ok(LoadedRecord {

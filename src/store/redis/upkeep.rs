@@ -2,5 +2,6 @@
 
 pub(super) mod health;
 pub(super) mod open;
+mod probes;
 pub(super) mod setup;
 pub(super) mod share;

@@ -187,7 +187,7 @@ impl Link {
         match name(arguments).as_str() {
             "PSYNC" | "SYNC" => self.opaque.store(true, Ordering::SeqCst),
             "HELLO" if arguments.get(1).is_some_and(|version| version == b"3") => {
-                self.marks_pushes.store(true, Ordering::SeqCst)
+                self.marks_pushes.store(true, Ordering::SeqCst);
             }
             _ => {}
         }

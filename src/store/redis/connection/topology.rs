@@ -214,7 +214,7 @@ impl Cluster {
                     self.map
                         .write()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .why = why
+                        .why = why;
                 }
             }
             tokio::select! {
