@@ -2,6 +2,7 @@
 
 mod demo;
 mod serve;
+mod usage;
 
 use std::{
     path::{Path, PathBuf},
@@ -49,7 +50,7 @@ enum Command {
     },
     /// Run a complete verification against a service in this process, and explain each step.
     Demo,
-    /// Generate key files and API keys.
+    /// Generate keys, and see which of them are in use.
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -81,6 +82,13 @@ enum KeysCommand {
     },
     /// Generate an API key for a caller, and print it with the hash for the settings.
     ApiKey,
+    /// Count the stored records and events by the key that they are sealed with, before a key leaves `keys.ring`. An
+    /// embedded store must not be in use meanwhile; Redis may be.
+    Usage {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command that the arguments name.
@@ -100,7 +108,20 @@ pub fn run() -> ExitCode {
         } => load(file)
             .and_then(|settings| store_init(&settings, after_loss).map_err(|error| failed(&error))),
         Command::Demo => demo::run().map_err(|error| failed(&error)),
-        Command::Keys { command } => make_keys(command).map_err(|error| failed(&error)),
+        Command::Keys {
+            command: KeysCommand::Usage { json },
+        } => load(file).and_then(|settings| {
+            on_runtime(usage::run(&settings, json)).map_err(|error| failed(&error))
+        }),
+        Command::Keys {
+            command: KeysCommand::Generate { out, kid },
+        } => make_keys(&out, &kid).map_err(|error| failed(&error)),
+        Command::Keys {
+            command: KeysCommand::ApiKey,
+        } => {
+            make_api_key();
+            Ok(())
+        }
         Command::Version => {
             say(concat!("countersign ", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -189,21 +210,18 @@ fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .block_on(work)
 }
 
-fn make_keys(command: KeysCommand) -> anyhow::Result<()> {
-    match command {
-        KeysCommand::Generate { out, kid } => {
-            let kid = crate::domain::crypto::keyring::Kid::parse(&kid)
-                .map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
-            for file in keys::generate(&out, &kid)? {
-                say(&format!("made {}", file.display()));
-            }
-        }
-        KeysCommand::ApiKey => {
-            let (key, hash) = keys::api_key();
-            say(&format!(
-                "key (for the caller, shown once):    {key}\napi_key_sha256 (for the settings):   {hash}"
-            ));
-        }
+fn make_keys(out: &Path, kid: &str) -> anyhow::Result<()> {
+    let kid = crate::domain::crypto::keyring::Kid::parse(kid)
+        .map_err(|invalid| anyhow::anyhow!("--kid {invalid}"))?;
+    for file in keys::generate(out, &kid)? {
+        say(&format!("made {}", file.display()));
     }
     Ok(())
+}
+
+fn make_api_key() {
+    let (key, hash) = keys::api_key();
+    say(&format!(
+        "key (for the caller, shown once):    {key}\napi_key_sha256 (for the settings):   {hash}"
+    ));
 }

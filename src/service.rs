@@ -16,7 +16,7 @@ use crate::{
     },
     message::Messages,
     ports::{
-        store::{Complaint, Store},
+        store::{Complaint, Store, StoreError},
         system::{Clock, Entropy},
     },
 };
@@ -34,6 +34,7 @@ use policy::Policy;
 use record::{
     RecordParts, Records,
     transact::{Change, Changed},
+    usage::RecordCount,
 };
 
 /// What a service is made of.
@@ -141,6 +142,14 @@ impl Service {
     /// [`Failure`] says why not.
     pub async fn serves(&self) -> Result<(), Failure> {
         self.records.ready().await
+    }
+
+    /// Counts one page of records more by the key that seals them; returns whether there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the count begins again.
+    pub async fn count_records(&self, count: &mut RecordCount) -> Result<bool, StoreError> {
+        self.records.count_records(count).await
     }
 
     /// Degraded conditions: problems that do not stop the service.

@@ -1,5 +1,7 @@
 //! Drives what is due: takes jobs from this process, sweeps the due index, and drains at the end.
 
+mod usage;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -56,6 +58,7 @@ impl Worker {
             self.poll,
             shutdown.clone(),
         ));
+        let counter = tokio::spawn(usage::count(self.service.clone(), shutdown.clone()));
         let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
         let noter = tokio::spawn(note_all(
             self.service.clone(),
@@ -88,8 +91,10 @@ impl Worker {
                 "The sweep, the noting of receipts or the drain of the guard ended with a panic."
             );
         }
-        if follower.await.is_err() {
-            tracing::error!("The look at the senders ended with a panic.");
+        if follower.await.is_err() || counter.await.is_err() {
+            tracing::error!(
+                "The look at the senders or the count of the records ended with a panic."
+            );
         }
     }
 }

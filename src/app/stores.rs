@@ -9,7 +9,7 @@ use crate::{
     config::{Profile, Settings, StoreEngine},
     ports::store::{Complaint, Store},
     store::{
-        open_embedded,
+        OpenCause, inspect_embedded, open_embedded,
         redis::{FirstUse, Redis, RedisMachine},
     },
 };
@@ -76,6 +76,32 @@ pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>
         .await
         .context(ON_REDIS)?;
     store.preflight().await.context(ON_REDIS)
+}
+
+/// Opens the store only to read what lies in it. An embedded file must not be in use.
+///
+/// # Errors
+/// It cannot be opened, or there is nothing to read.
+pub async fn read_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let path = match &settings.store.engine {
+        StoreEngine::Memory => anyhow::bail!(
+            "store.url = \"embedded:\" keeps records in the memory of the service; its /metrics page counts them by key \
+             (countersign_records_by_key)"
+        ),
+        StoreEngine::Redis(redis) => {
+            let store = Redis::reach((**redis).clone(), parts(&Machine::default()));
+            return Ok(Arc::new(store.await.context(ON_REDIS)?));
+        }
+        StoreEngine::File(path) => path.clone(),
+    };
+    let clock = Machine::default().clock;
+    match tokio::task::spawn_blocking(move || inspect_embedded(&path, clock)).await? {
+        Err(error) if matches!(error.cause, OpenCause::InUse) => anyhow::bail!(
+            "{error}: stop the service to read the file, or read countersign_records_by_key on the /metrics page of the \
+             running service, which counts its records by key once an hour"
+        ),
+        opened => Ok(opened?),
+    }
 }
 
 fn parts(machine: &Machine) -> RedisMachine {

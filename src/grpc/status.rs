@@ -10,6 +10,7 @@ use crate::{
         ids::VerificationId, limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal,
     },
     pb::v1::ErrorReason,
+    ports::store::StoreError,
     service::failure::{Failure, FieldViolation},
 };
 
@@ -83,10 +84,9 @@ impl Error for Cause {}
 pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> Status {
     let shape = shape(&failure);
     let text = match &failure {
-        Failure::Store(_) => {
-            "the store is unavailable; repeat the call with the same id".to_owned()
-        }
-        Failure::Vault(_) => "internal error".to_owned(),
+        Failure::Store(
+            StoreError::Unavailable(_) | StoreError::Full | StoreError::NotReplicated,
+        ) => "the store is unavailable; repeat the call with the same id".to_owned(),
         other => other.to_string(),
     };
     let reason = name(shape.reason);
@@ -152,9 +152,13 @@ fn shape(failure: &Failure) -> Shape {
             }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
+        // The service logs it, once a minute for all records.
+        Failure::RecordUnreadable(_) | Failure::Store(StoreError::Foreign) => {
+            Shape::new(Code::FailedPrecondition, Reason::RecordUnreadable)
+        }
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
-        Failure::Vault(_) | Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
+        Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
         Failure::CallerUnknown(_) => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing(_) => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
         Failure::CallerTooFast { retry_after, .. } => {
@@ -231,7 +235,6 @@ mod tests {
             verification::rules::{EntryMode, Origin},
         },
         pb::v1,
-        service::record::vault::VaultError,
     };
 
     #[test]
@@ -276,17 +279,12 @@ mod tests {
 
     #[test]
     fn net_12_a_store_error_tells_nothing_of_the_store() {
-        let failure = Failure::Store(crate::ports::store::StoreError::Unavailable(
+        let failure = Failure::Store(StoreError::Unavailable(
             "/var/lib/countersign: no such file".to_owned(),
         ));
         assert_eq!(
             status(failure, None).message(),
             "STORE_UNAVAILABLE: the store is unavailable; repeat the call with the same id"
-        );
-        let unreadable = VaultError::Content("record");
-        assert_eq!(
-            status(Failure::Vault(unreadable), None).message(),
-            "INTERNAL: internal error"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::vault::VaultError;
+use super::record::vault::Unreadable;
 use crate::{
     domain::{
         caller::Role,
@@ -84,9 +84,9 @@ pub enum Failure {
         "the store has no room for another verification or message; tell the operator, repeat later"
     )]
     StoreFull,
-    /// A stored record cannot be read.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
+    /// The stored record of the subject cannot be opened; it stays as it is.
+    #[error("the stored record of this subject cannot be opened; tell the operator")]
+    RecordUnreadable(Unreadable),
     /// No key, or not one of ours.
     #[error("{}", .0.text())]
     CallerUnknown(NoCaller),

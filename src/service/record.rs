@@ -1,10 +1,12 @@
-//! Records: load, decide, commit once; what is kept beside them, and their events.
+//! Records: load, decide, commit once; side records, events, and records that cannot be opened.
 
 mod attempt;
 pub mod audit;
 pub(super) mod journal;
+pub mod quarantine;
 pub(super) mod side;
 pub(super) mod transact;
+pub mod usage;
 pub mod vault;
 mod write;
 
@@ -20,20 +22,18 @@ use crate::{
         crypto::keyring::Keyring,
         decide::Context,
         ids::SubjectKey,
-        record::{key::RecordKey, subject::SubjectRecord},
+        record::subject::SubjectRecord,
         time::{Generation, Now, Timestamp},
     },
     ports::{
-        store::{Committed, Complaint, Due, News, Store, Token},
+        store::{Blob, Complaint, Due, News, Store, Token},
         system::{Clock, Entropy},
     },
 };
 
+use quarantine::Quarantine;
 use side::Sides;
-use vault::Vault;
-
-/// How long a record is left alone that this version cannot handle.
-const SET_ASIDE: Duration = Duration::from_secs(60);
+use vault::{Unreadable, Vault};
 
 /// The part of the service that reads and changes records. Only it sees stored bytes.
 pub(super) struct Records {
@@ -42,6 +42,7 @@ pub(super) struct Records {
     keyring: Arc<Keyring>,
     policy: Arc<Policy>,
     vault: Vault,
+    quarantine: Arc<Quarantine>,
     /// The time that all store work of one command may take.
     deadline: Duration,
 }
@@ -86,6 +87,7 @@ impl Records {
             keyring,
             policy,
             vault,
+            quarantine: Arc::default(),
             deadline,
         }
     }
@@ -96,6 +98,7 @@ impl Records {
             store: self.store.clone(),
             clock: self.clock.clone(),
             vault: self.vault.clone(),
+            quarantine: self.quarantine.clone(),
             deadline: self.deadline,
         }
     }
@@ -108,13 +111,28 @@ impl Records {
         within(self.deadline, self.load(key)).await
     }
 
+    /// Reads a record; takes note of one that cannot be opened.
     async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
+        let loaded = self.open(key).await;
+        if let Err(Failure::RecordUnreadable(why)) = &loaded {
+            self.quarantine.note((*key).into(), why, self.clock.now());
+        }
+        loaded
+    }
+
+    /// Reads a record for the sweep, which sets aside what cannot be opened.
+    pub(super) async fn open_due(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
+        within(self.deadline, self.open(key)).await
+    }
+
+    async fn open(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.store.load(&(*key).into()).await?;
-        let record = loaded
-            .blob
-            .as_ref()
-            .map(|blob| self.vault.open(key, blob))
-            .transpose()?;
+        let open = |blob: &Blob| {
+            self.vault
+                .open(key, blob)
+                .map_err(|cause| Failure::RecordUnreadable(Unreadable::new(blob, cause)))
+        };
+        let record = loaded.blob.as_ref().map(open).transpose()?;
         let token = loaded.blob.map(|blob| blob.token);
         let salt = record.as_ref().map(|record| record.event_salt);
         Ok(LoadedRecord {
@@ -152,19 +170,11 @@ impl Records {
         }
     }
 
-    /// Leaves a record alone that this version cannot handle: it is tried again later.
-    pub(super) async fn set_aside(&self, key: &RecordKey) -> Result<(), Failure> {
-        let loaded = self.store.load(key).await?;
-        let until = loaded.now.plus(SET_ASIDE);
-        let expect = loaded.blob.map(|blob| blob.token);
-        let (Committed::Done | Committed::Conflict) =
-            self.store.postpone(key, expect, until).await?;
-        Ok(())
-    }
-
     /// The records that are due.
     pub(super) async fn due(&self, limit: usize) -> Result<Due, Failure> {
-        Ok(self.store.due(limit).await?)
+        let due = self.store.due(limit).await?;
+        self.quarantine.show(self.clock.now());
+        Ok(due)
     }
 
     /// Follows a record from now on.
@@ -180,8 +190,10 @@ impl Records {
         within(self.deadline, async { Ok(self.store.ready().await?) }).await
     }
 
-    /// Degraded conditions of the store.
+    /// Degraded conditions of the store, and of what cannot be opened in it.
     pub(super) fn complaints(&self) -> Vec<Complaint> {
-        self.store.complaints()
+        let mut complaints = self.store.complaints();
+        complaints.extend(self.quarantine.complaint(self.clock.now()));
+        complaints
     }
 }

@@ -11,3 +11,4 @@ mod rotation;
 mod size;
 mod store;
 mod two;
+mod unreadable;

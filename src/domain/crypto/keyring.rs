@@ -14,7 +14,7 @@ pub const SECRET_BYTES: usize = 32;
 pub type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 /// Names one master secret of the ring.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid(Arc<str>);
 
 impl Kid {
@@ -105,6 +105,11 @@ impl Keyring {
     #[must_use]
     pub fn current(&self) -> &Kid {
         &self.ring[0].0
+    }
+
+    /// The ids of all master secrets, the current one first.
+    pub fn kids(&self) -> impl Iterator<Item = &Kid> {
+        self.ring.iter().map(|(kid, _)| kid)
     }
 
     pub(in crate::domain) fn subkeys(&self, kid: &Kid) -> Option<&Subkeys> {

@@ -117,6 +117,18 @@ pub fn open(
     Ok((u64::from_be_bytes(*version), body))
 }
 
+/// The id of the key that a blob says it is sealed with; `None` if it has no header of ours. Whether it opens is another
+/// question.
+#[must_use]
+pub fn key_id(blob: &[u8]) -> Option<Kid> {
+    let (&FORMAT, rest) = blob.split_first()? else {
+        return None;
+    };
+    let (&kid_len, rest) = rest.split_first()?;
+    let (kid, _) = rest.split_at_checked(usize::from(kid_len))?;
+    Kid::parse(std::str::from_utf8(kid).ok()?).ok()
+}
+
 fn data_key(keyring: &Keyring, kid: &Kid, label: &[u8]) -> Option<LessSafeKey> {
     let secret = keyring.subkeys(kid)?.seal.expand(label);
     UnboundKey::new(&AES_256_GCM, &*secret)
@@ -163,6 +175,25 @@ mod tests {
             Err(SealError::Broken),
             "another version"
         );
+    }
+
+    #[test]
+    fn a_blob_says_which_key_it_is_sealed_with() {
+        let keyring = ring(1, &["key-of-16-bytes-", "a"]);
+        let blob = seal(&keyring, Context::Record(&KEY), 7, [9; 12], vec![]);
+        let kid = Some(keyring.current().clone());
+        assert_eq!(key_id(&blob), kid);
+        assert_eq!(key_id(&blob[..18]), kid, "the beginning is enough");
+        assert_eq!(key_id(&blob[..17]), None);
+        for foreign in [
+            &b""[..],
+            &[FORMAT],
+            &[FORMAT, 0],
+            &[FORMAT, 1, b'A'],
+            &[2, 1, b'a'],
+        ] {
+            assert_eq!(key_id(foreign), None, "{foreign:?}");
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(in crate::grpc) fn stream_ended(
 fn error(cause: Option<&Cause>, status: Option<&Status>) -> Option<String> {
     match cause.map(|cause| &cause.failure) {
         Some(Failure::Store(error)) => Some(error.to_string()),
-        Some(Failure::Vault(error)) => Some(error.to_string()),
+        Some(Failure::RecordUnreadable(why)) => Some(why.to_string()),
         Some(_) => None,
         None => status.map(|status| status.message().to_owned()),
     }
@@ -130,7 +130,7 @@ fn may_flood(failure: &Failure) -> bool {
 /// A defect is an error; what an operator should look at is a warning; what callers and customers do is information.
 fn level(failure: &Failure) -> Level {
     match failure {
-        Failure::Vault(_) | Failure::Internal => Level::ERROR,
+        Failure::Internal => Level::ERROR,
         Failure::Store(_)
         | Failure::StoreFull
         | Failure::Contention
@@ -139,7 +139,9 @@ fn level(failure: &Failure) -> Level {
         | Failure::RoleMissing(_)
         | Failure::CallerTooFast { .. }
         | Failure::Overloaded(_) => Level::WARN,
-        Failure::Fields(_)
+        // The service itself tells of unreadable records, once a minute for all of them.
+        Failure::RecordUnreadable(_)
+        | Failure::Fields(_)
         | Failure::ActionUnknown { .. }
         | Failure::Unfit { .. }
         | Failure::CodeMalformed

@@ -98,42 +98,12 @@ impl RedisUrl {
         }
         let mut parts = rest.trim_end_matches('/').split('/');
         let hosts = parts.next().unwrap_or_default();
-        let default_port = if kind == "sentinel" {
-            SENTINEL_PORT
-        } else {
-            REDIS_PORT
-        };
-        let endpoints: Vec<Endpoint> = hosts
-            .split(',')
-            .map(|host| Endpoint::parse(host, default_port))
-            .collect::<Result<_, _>>()?;
-        let master = if kind == "sentinel" {
-            parts.next().filter(|name| !name.is_empty())
-        } else {
-            None
-        };
+        let master = (kind == "sentinel").then(|| parts.next().unwrap_or_default());
         let db = parts.next();
-        let kind = match (kind, master, endpoints.as_slice()) {
-            ("cluster", ..) if db.is_some() => {
-                return Err(Invalid("must name no database: a cluster has only one"));
-            }
-            ("cluster", ..) => RedisKind::Cluster(endpoints),
-            ("sentinel", Some(master), _) => RedisKind::Sentinel {
-                sentinels: endpoints,
-                master: master.to_owned(),
-            },
-            ("sentinel", None, _) => {
-                return Err(Invalid(
-                    "must end with the name of the master, as the sentinels know it",
-                ));
-            }
-            (_, _, [one]) => RedisKind::Single(one.clone()),
-            _ => {
-                return Err(Invalid(
-                    "must name one server; several are redis-sentinel:// or redis-cluster://",
-                ));
-            }
-        };
+        if kind == "cluster" && db.is_some() {
+            return Err(Invalid("must name no database: a cluster has only one"));
+        }
+        let kind = RedisKind::parse(kind, hosts, master)?;
         let db = db.map_or(Some(0), |db| db.parse().ok().filter(|db| *db >= 0));
         let db = db.filter(|_| parts.next().is_none()).ok_or(Invalid(
             "must end with the number of the database, or without",
@@ -144,6 +114,34 @@ impl RedisUrl {
             username: username.to_owned(),
             db,
         })
+    }
+}
+
+impl RedisKind {
+    fn parse(kind: &str, hosts: &str, master: Option<&str>) -> Result<Self, Invalid> {
+        let default_port = if kind == "sentinel" {
+            SENTINEL_PORT
+        } else {
+            REDIS_PORT
+        };
+        let endpoints: Vec<Endpoint> = hosts
+            .split(',')
+            .map(|host| Endpoint::parse(host, default_port))
+            .collect::<Result<_, _>>()?;
+        match (kind, master, endpoints.as_slice()) {
+            ("cluster", ..) => Ok(Self::Cluster(endpoints)),
+            ("sentinel", None | Some(""), _) => Err(Invalid(
+                "must end with the name of the master, as the sentinels know it",
+            )),
+            ("sentinel", Some(master), _) => Ok(Self::Sentinel {
+                sentinels: endpoints,
+                master: master.to_owned(),
+            }),
+            (_, _, [one]) => Ok(Self::Single(one.clone())),
+            _ => Err(Invalid(
+                "must name one server; several are redis-sentinel:// or redis-cluster://",
+            )),
+        }
     }
 }
 

@@ -7,8 +7,15 @@ use crate::{
         ids::{DeliveryId, SubjectKey},
         record::key::{RecordKey, RecordKind},
     },
-    ports::{store::Due, system::fresh},
-    service::{Service, failure::Failure, record::transact::Change},
+    ports::{
+        store::{Due, StoreError},
+        system::fresh,
+    },
+    service::{
+        Service,
+        failure::Failure,
+        record::{transact::Change, vault::Unreadable},
+    },
 };
 
 impl Service {
@@ -32,10 +39,21 @@ impl Service {
     /// # Errors
     /// [`Failure`].
     pub async fn tick(&self, key: &RecordKey, hand: Hand) -> Result<(), Failure> {
-        match key.kind {
+        let done = match key.kind {
             RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash), hand).await,
             RecordKind::Side(_) => self.records.sides().sweep(key).await,
-            RecordKind::Unknown(_) => self.records.set_aside(key).await,
+            RecordKind::Unknown(_) => self.records.unknown_kind(key).await,
+        };
+        match done {
+            Ok(()) => {
+                self.records.opened(key);
+                Ok(())
+            }
+            Err(Failure::RecordUnreadable(why)) => self.records.set_aside(key, &why).await,
+            Err(Failure::Store(StoreError::Foreign)) => {
+                self.records.set_aside(key, &Unreadable::foreign()).await
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -45,14 +63,17 @@ impl Service {
             hands: 1,
             delivery: DeliveryId(fresh(&*self.entropy)),
         };
-        let done = self
-            .change(Change::of(*key), |record, cx| tick(record, &command, cx))
-            .await;
-        let work = match done {
-            Ok((work, _)) => work,
-            Err(Failure::Vault(_)) if self.records.sides().sweep_old(key).await? => return Ok(()),
-            Err(failure) => return Err(failure),
+        let loaded = match self.records.open_due(key).await {
+            Err(Failure::RecordUnreadable(_)) if self.records.sides().sweep_old(key).await? => {
+                return Ok(());
+            }
+            loaded => loaded?,
         };
+        let (work, _) = self
+            .change(Change::of(*key).on(loaded), |record, cx| {
+                tick(record, &command, cx)
+            })
+            .await?;
         if let Some(work) = work.into_iter().next() {
             hand.take(work);
         }

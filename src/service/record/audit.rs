@@ -32,7 +32,12 @@ impl Records {
         subject: &SubjectKey,
         sealed: &SealedEvent,
     ) -> Result<Option<Line>, Failure> {
-        let loaded = self.load(subject).await?;
+        let loaded = match self.load(subject).await {
+            Ok(loaded) => loaded,
+            // Its events are closed with it.
+            Err(Failure::RecordUnreadable(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
         // A refusal may be older than the record that came after it.
         let line = self.vault.open_event(subject, loaded.salt.as_ref(), sealed);
         let line = line.or_else(|_| self.vault.open_event(subject, None, sealed));

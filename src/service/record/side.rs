@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 use self::old_place::OldPlace;
 use super::{
     attempt::{Attempt, carry_out},
-    vault::Vault,
+    quarantine::Quarantine,
+    vault::{Unreadable, Vault},
 };
 use crate::{
     domain::{
@@ -34,6 +35,7 @@ pub(in crate::service) struct Sides {
     pub(in crate::service) store: Arc<dyn Store>,
     pub(in crate::service) clock: Arc<dyn Clock>,
     pub(in crate::service) vault: Vault,
+    pub(in crate::service) quarantine: Arc<Quarantine>,
     /// The time that the work of one call may take.
     pub(in crate::service) deadline: Duration,
 }
@@ -96,11 +98,14 @@ impl Sides {
 
     async fn load_here(&self, key: &RecordKey) -> Result<Stood, Failure> {
         let loaded = self.bounded(self.store.load(key)).await?;
-        let record = loaded
-            .blob
-            .as_ref()
-            .map(|blob| self.vault.open_side(key, blob))
-            .transpose()?;
+        let record = match &loaded.blob {
+            None => None,
+            Some(blob) => Some(self.vault.open_side(key, blob).map_err(|cause| {
+                let why = Unreadable::new(blob, cause);
+                self.quarantine.note(*key, &why, self.clock.now());
+                Failure::RecordUnreadable(why)
+            })?),
+        };
         let stood = Stood {
             side: None,
             now: Now::new(self.clock.now(), loaded.now),

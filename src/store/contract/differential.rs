@@ -14,7 +14,11 @@ use redb::{Database, backends::InMemoryBackend};
 
 use super::bed::{Counter, ManualClock, RATE, key_of, open_redis, redis_settings, server, token};
 use crate::{
-    domain::{decide::Durability, record::key::RecordKey, time::Generation},
+    domain::{
+        decide::Durability,
+        record::key::RecordKey,
+        time::{Generation, Timestamp},
+    },
     ports::{
         store::{Blob, Commit, Draw, Return, ScanCursor, Short, Store, StoredEvent, Write},
         system::Clock,
@@ -194,11 +198,10 @@ impl Engine {
                 short,
             } => {
                 let draw = |bucket| Draw {
-                    bucket: [bucket; 16],
-                    rate: RATE,
                     want,
                     least,
                     short,
+                    ..Draw::one([bucket; 16], RATE)
                 };
                 let draws: Vec<_> = (from..from + count).map(draw).collect();
                 shown(&self.store.draw(&draws).await)
@@ -209,24 +212,15 @@ impl Engine {
                 back,
                 reserve,
             } => {
-                let back = |bucket| Return {
-                    bucket: [bucket; 16],
-                    rate: RATE,
-                    count: back,
-                    reserve,
-                };
-                let returns: Vec<_> = (from..from + count).map(back).collect();
+                let returns: Vec<_> = (from..from + count)
+                    .map(|bucket| to(bucket, back, reserve))
+                    .collect();
                 shown(&self.store.give_back(&returns).await)
             }
             Command::Events { after, limit } => self.events(after, limit).await,
             Command::Trim { before_ms } => {
                 let end = now.as_micros().saturating_sub(before_ms * 1000);
-                shown(
-                    &self
-                        .store
-                        .trim_events(crate::domain::time::Timestamp::from_micros(end))
-                        .await,
-                )
+                shown(&self.store.trim_events(Timestamp::from_micros(end)).await)
             }
             Command::Advance { ms } => shown(&self.clock.advance(Duration::from_millis(ms))),
         }
@@ -305,6 +299,15 @@ impl Engine {
         scanned.sort_unstable();
         scanned.dedup();
         shown(&scanned)
+    }
+}
+
+fn to(bucket: u8, count: u32, reserve: u32) -> Return {
+    Return {
+        bucket: [bucket; 16],
+        rate: RATE,
+        count,
+        reserve,
     }
 }
 

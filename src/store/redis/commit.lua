@@ -8,7 +8,7 @@
 local call = redis.call
 local token = redis.pcall('GETRANGE', KEYS[1], 0, 11)
 if type(token) == 'table' then
-    return -2
+    return string.sub(token.err, 1, 9) == 'WRONGTYPE' and -2 or token
 end
 if token ~= ARGV[1] then
     return -1

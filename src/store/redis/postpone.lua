@@ -5,6 +5,9 @@
 -- Answers 1 if it moved, 0 if it is not in the index (it is not added) or was due then already, -1 for a conflict.
 local token = redis.pcall('GETRANGE', KEYS[1], 0, 11)
 if type(token) == 'table' then
+    if string.sub(token.err, 1, 9) ~= 'WRONGTYPE' then
+        return token
+    end
     -- A key of another type is loaded as if it did not exist.
     token = ''
 end

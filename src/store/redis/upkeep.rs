@@ -2,6 +2,7 @@
 
 pub(super) mod health;
 pub(super) mod open;
+mod probes;
 pub(super) mod replay;
 pub(super) mod setup;
 pub(super) mod share;

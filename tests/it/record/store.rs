@@ -106,7 +106,7 @@ async fn seal_09_a_changed_database_is_refused_and_not_believed() {
     let service = setup.start().await;
     assert_eq!(
         shape(service.try_check(&v.verification_id, &code, "a").await),
-        (Code::Internal, "INTERNAL".to_owned())
+        (Code::FailedPrecondition, "RECORD_UNREADABLE".to_owned())
     );
     let (v, code) = service.start_and_read(login("another")).await;
     assert_eq!(

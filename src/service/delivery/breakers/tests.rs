@@ -116,6 +116,7 @@ impl Fleet {
                 store,
                 clock: bed.clock.clone(),
                 vault: vault.clone(),
+                quarantine: Arc::default(),
                 deadline: Duration::from_secs(10),
             };
             Breakers::new(sides, RULES, &keyring, &[name("a"), name("b")])

@@ -28,6 +28,7 @@ fn sides(bed: &Bed, ring: &[&str]) -> (Sides, RecordKey) {
             store: bed.store.clone(),
             clock: bed.clock.clone(),
             vault,
+            quarantine: Arc::default(),
             deadline: Duration::from_secs(60),
         },
         key,

@@ -28,6 +28,7 @@ pub(super) fn sides(bed: &Bed) -> (Sides, RecordKey) {
             store: bed.store.clone(),
             clock: bed.clock.clone(),
             vault,
+            quarantine: Arc::default(),
             deadline: MINUTE,
         },
         key,

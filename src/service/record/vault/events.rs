@@ -5,30 +5,31 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, What},
+        ids::{ActionName, CallerName, Reference},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
     pb::store as pb,
 };
 
-/// An event as a reader of the audit trail sees it; what is absent is empty.
+/// An event as a reader of the audit trail sees it; an absent value is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// The caller.
+    /// Name of the caller.
     pub caller: String,
-    /// The agent.
+    /// The caller's id of the agent.
     pub agent: String,
-    /// The contact.
+    /// The caller's id of the contact.
     pub contact: String,
-    /// The verification's id.
+    /// Id of the verification.
     pub verification: String,
-    /// Its action.
+    /// Action of the verification.
     pub action: String,
     /// What happened, as one word.
     pub what: String,
-    /// More about it, by name.
+    /// Details, by name.
     pub details: BTreeMap<String, String>,
 }
 
@@ -47,110 +48,95 @@ pub(super) fn line(stored: pb::Event) -> Line {
 
 pub(super) fn encode(event: &Event) -> pb::Event {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let (what, details) = what(&event.what);
     pb::Event {
         at: event.at.as_micros(),
-        caller: text(event.caller.as_ref().map(|caller| caller.as_str())),
-        agent: text(event.agent.as_ref().map(|agent| agent.as_str())),
-        contact: text(event.contact.as_ref().map(|contact| contact.as_str())),
+        caller: text(event.caller.as_ref().map(CallerName::as_str)),
+        agent: text(event.agent.as_ref().map(Reference::as_str)),
+        contact: text(event.contact.as_ref().map(Reference::as_str)),
         verification: event
             .verification
             .map_or_else(String::new, |id| id.to_string()),
-        action: text(event.action.as_ref().map(|action| action.as_str())),
-        what: what.to_owned(),
-        details: details
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
+        action: text(event.action.as_ref().map(ActionName::as_str)),
+        what: word(&event.what).to_owned(),
+        details: details(&event.what),
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a table: one row for each event")]
-fn what(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
+/// The word that is stored for what happened.
+fn word(what: &What) -> &'static str {
     match what {
-        What::Started { channel } => ("started", vec![("channel", channel.as_str().to_owned())]),
-        What::PassedOver { channel, why } => (
-            "passed_over",
-            vec![
-                ("channel", channel.as_str().to_owned()),
-                ("reason", why.reason().to_owned()),
-            ],
-        ),
-        What::Resent { channel } => ("resent", vec![("channel", channel.as_str().to_owned())]),
-        What::MovedOn { channel } => ("moved_on", vec![("channel", channel.as_str().to_owned())]),
+        What::Started { .. } => "started",
+        What::PassedOver { .. } => "passed_over",
+        What::Resent { .. } => "resent",
+        What::MovedOn { .. } => "moved_on",
+        What::Checked { .. } => "checked",
+        What::Refused { .. } => "refused",
+        What::WouldRefuse { .. } => "would_refuse",
+        What::Closed { .. } => "closed",
+        What::Sent { .. } => "sent",
+        What::SendFailed { .. } => "send_failed",
+        What::Delivered { .. } => "delivered",
+        What::Undelivered { .. } => "undelivered",
+        What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::Disabled { .. } => "disabled",
+    }
+}
+
+/// What is stored beside the word, by name.
+fn details(what: &What) -> BTreeMap<String, String> {
+    match what {
+        What::Started { channel } | What::Resent { channel } | What::MovedOn { channel } => {
+            named([("channel", channel.as_str())])
+        }
+        What::PassedOver { channel, why } => {
+            named([("channel", channel.as_str()), ("reason", why.reason())])
+        }
         What::Checked {
             judgement: Judgement::Approved,
-        } => ("checked", vec![("verdict", "approved".to_owned())]),
+        } => named([("verdict", "approved")]),
         What::Checked {
             judgement: Judgement::Wrong { left },
-        } => (
-            "checked",
-            vec![("verdict", "wrong".to_owned()), ("left", left.to_string())],
-        ),
+        } => named([("verdict", "wrong"), ("left", &left.to_string())]),
         What::Refused {
             call,
             reason,
-            quota,
-        } => {
-            let quota = quota.map(|quota| ("quota", quota.as_str().to_owned()));
-            let details = [
-                ("call", (*call).to_owned()),
-                ("reason", (*reason).to_owned()),
-            ];
-            ("refused", details.into_iter().chain(quota).collect())
+            quota: None,
+        } => named([("call", call), ("reason", reason)]),
+        What::Refused {
+            call,
+            reason,
+            quota: Some(quota),
+        } => named([
+            ("call", call),
+            ("reason", reason),
+            ("quota", quota.as_str()),
+        ]),
+        What::WouldRefuse { quota } => named([("quota", quota.as_str())]),
+        What::Closed { outcome } => named([("outcome", outcome_word(*outcome))]),
+        What::Sent { channel, sender } | What::Delivered { channel, sender } => {
+            named([("channel", channel.as_str()), ("sender", sender.as_str())])
         }
-        What::WouldRefuse { quota } => ("would_refuse", vec![("quota", quota.as_str().to_owned())]),
-        What::Closed { outcome } => (
-            "closed",
-            vec![("outcome", outcome_word(*outcome).to_owned())],
-        ),
-        What::Sent { channel, sender } => (
-            "sent",
-            vec![
-                ("channel", channel.as_str().to_owned()),
-                ("sender", sender.as_str().to_owned()),
-            ],
-        ),
-        What::SendFailed { channel, reason } => (
-            "send_failed",
-            vec![
-                ("channel", channel.as_str().to_owned()),
-                ("reason", reason.clone()),
-            ],
-        ),
-        What::Delivered { channel, sender } => (
-            "delivered",
-            vec![
-                ("channel", channel.as_str().to_owned()),
-                ("sender", sender.as_str().to_owned()),
-            ],
-        ),
+        What::SendFailed { channel, reason } => {
+            named([("channel", channel.as_str()), ("reason", reason)])
+        }
         What::Undelivered {
             channel,
             sender,
             reason,
-        } => {
-            let details = [
-                ("channel", channel.as_str()),
-                ("sender", sender.as_str()),
-                ("reason", reason),
-            ];
-            (
-                "undelivered",
-                details
-                    .map(|(name, value)| (name, value.to_owned()))
-                    .to_vec(),
-            )
-        }
-        What::ApprovedAfterFailures { failures } => (
-            "approved_after_failures",
-            vec![("failures", failures.to_string())],
-        ),
-        What::Disabled { origin } => (
-            "disabled",
-            vec![("origin", origin_word(*origin).to_owned())],
-        ),
+        } => named([
+            ("channel", channel.as_str()),
+            ("sender", sender.as_str()),
+            ("reason", reason),
+        ]),
+        What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
+}
+
+fn named<const N: usize>(details: [(&str, &str); N]) -> BTreeMap<String, String> {
+    details
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
 }
 
 fn outcome_word(outcome: Outcome) -> &'static str {

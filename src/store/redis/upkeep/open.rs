@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{Cmd, cmd};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,7 +17,6 @@ use crate::{
         Core, Redis,
         connection::{
             identity::Identity,
-            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
             node::{Common, Lane},
             settings::RedisSettings,
             topology::Topology,
@@ -243,115 +241,5 @@ impl Redis {
         told.extend(self.core.try_replay().await?);
         told.extend(self.core.common.guards.complaints());
         Ok(told)
-    }
-}
-
-/// A call that shows whether its right is given.
-pub(in crate::store::redis) struct Probe {
-    pub(in crate::store::redis) name: &'static str,
-    pub(in crate::store::redis) script: Option<&'static Lua>,
-    pub(in crate::store::redis) call: Cmd,
-}
-
-impl Core {
-    /// Calls that need every right of the service, on keys of their own that are gone at the end.
-    #[expect(clippy::too_many_lines, reason = "a table: one row for each right")]
-    pub(in crate::store::redis) fn probes(&self, shard: u16) -> Vec<Probe> {
-        let key = |kind| self.keys.probe(shard, kind);
-        let all = [key("record"), key("due"), key("events"), key("news")];
-        let mut commit = COMMIT.on(&all);
-        commit
-            .arg("")
-            .arg("x")
-            .arg("PX")
-            .arg(1000)
-            .arg("1")
-            .arg("m")
-            .arg("k")
-            .arg("*")
-            .arg(1)
-            .arg("e");
-        let mut postpone = POSTPONE.on(&[key("record"), key("due")]);
-        postpone.arg("").arg(1).arg("m");
-        let mut draw = DRAW.on(&[key("quota")]);
-        draw.arg("")
-            .arg(1_000_000)
-            .arg(1_000_000)
-            .arg(1)
-            .arg(1)
-            .arg(0);
-        let mut give_back = GIVE_BACK.on(&[key("quota")]);
-        give_back.arg("").arg(1000).arg(1_000_000).arg(0);
-        let mut beat = BEAT.on(&[key("processes")]);
-        beat.arg("p").arg(1);
-        let scripts = [
-            (
-                "the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)",
-                &*COMMIT,
-                commit,
-            ),
-            (
-                "the script that postpones (EVALSHA, SCRIPT LOAD, GETRANGE, ZADD)",
-                &*POSTPONE,
-                postpone,
-            ),
-            (
-                "the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)",
-                &*DRAW,
-                draw,
-            ),
-            (
-                "the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)",
-                &*GIVE_BACK,
-                give_back,
-            ),
-            (
-                "the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",
-                &*BEAT,
-                beat,
-            ),
-        ];
-        let (record, due, events, quota, processes) = (
-            key("record"),
-            key("due"),
-            key("events"),
-            key("quota"),
-            key("processes"),
-        );
-        let plain = |name: &'static str, args: &[&[u8]]| {
-            let mut call = cmd(name);
-            call.arg(args);
-            Probe {
-                name,
-                script: None,
-                call,
-            }
-        };
-        let mut probes: Vec<_> = scripts
-            .into_iter()
-            .map(|(name, script, call)| Probe {
-                name,
-                script: Some(script),
-                call,
-            })
-            .collect();
-        probes.extend([
-            plain("GET", &[&record]),
-            plain("MGET", &[&record, &quota]),
-            plain("TIME", &[]),
-            plain("SET", &[&record, b"x"]),
-            plain("ZRANGE", &[&due, b"0", b"0"]),
-            plain("ZREM", &[&due, b"m"]),
-            plain("XADD", &[&events, b"*", b"k", b"v"]),
-            plain("XRANGE", &[&events, b"-", b"+", b"COUNT", b"1"]),
-            plain("XTRIM", &[&events, b"MAXLEN", b"0"]),
-            plain("DEL", &[&record, &due, &events, &quota, &processes]),
-        ]);
-        probes.extend(self.waits().into_iter().map(|call| Probe {
-            name: "WAIT or WAITAOF",
-            script: None,
-            call,
-        }));
-        probes
     }
 }

@@ -2,7 +2,7 @@
 
 use redis::{Cmd, cmd};
 
-use super::open::Probe;
+use super::probes::Probe;
 use crate::{
     domain::{time::Timestamp, verification::rules::FORGOTTEN_PERIOD},
     ports::store::StoreError,
