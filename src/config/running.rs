@@ -26,7 +26,7 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
 /// Who hands messages over.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Hand-overs at once.
+    /// Hand-overs at the same time to each sender.
     pub concurrency: usize,
     /// Of one hand-over.
     pub send_deadline: Duration,

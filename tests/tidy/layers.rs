@@ -79,6 +79,7 @@ const LAYERS: &[Layer] = &[
             "prost",
             "thiserror",
             "tokio",
+            "tokio_util",
             "tracing",
         ],
     ),

@@ -13,9 +13,13 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::{data, expires_at, installation};
+use super::{data, expires_at, installation, is_installed_by};
 use crate::{
-    domain::{ids::ProviderReference, recipient::app::PushKind, time::Timestamp},
+    domain::{
+        ids::ProviderReference,
+        recipient::{Recipient, app::PushKind},
+        time::Timestamp,
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -176,6 +180,10 @@ impl Sender for Apns {
         // The clocks differ, or it stayed in a queue: one fresh token, and no more.
         let token = self.token(Some(&token));
         judge(message, &self.post(message, device, &token, &body).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::Apns)
     }
 }
 

@@ -12,9 +12,12 @@ use reqwest::{
 use serde_json::{Value, json};
 
 use self::token::Tokens;
-use super::{data, expires_at, installation, time_left};
+use super::{data, expires_at, installation, is_installed_by, time_left};
 use crate::{
-    domain::{ids::ProviderReference, recipient::app::PushKind},
+    domain::{
+        ids::ProviderReference,
+        recipient::{Recipient, app::PushKind},
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -133,6 +136,10 @@ impl Sender for Fcm {
         // It ended early, or was revoked: one fresh token, and no more.
         let token = self.tokens.token(Some(&token)).await?;
         judge(&self.post(&token, &body).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::Fcm)
     }
 }
 

@@ -15,9 +15,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::encrypt::{TEXT_BYTES_MAX, sealed};
-use super::{data, installation, time_left};
+use super::{data, installation, is_installed_by, time_left};
 use crate::{
-    domain::recipient::app::{PushKind, Subscription},
+    domain::recipient::{
+        Recipient,
+        app::{PushKind, Subscription},
+    },
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -162,6 +165,10 @@ impl Sender for WebPush {
             body,
         };
         judge(&self.outgoing.call(call).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::WebPush)
     }
 }
 
