@@ -18,6 +18,10 @@ use countersign::{
             seal::{self, Context as SealContext},
         },
         decide::{Check, Context, Next, Start, Target, check, start},
+        delivery::{
+            Lease,
+            hands::{FreeHands, Parcel},
+        },
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId,
             VerificationId,
@@ -116,14 +120,13 @@ impl World {
             delivery: DeliveryId([8; 16]),
             nonce: [9; 16],
             event_salt: [10; 16],
-            lease: None,
             network: None,
             quota_keys: Vec::new(),
         }
     }
 
     fn record(&self) -> SubjectRecord {
-        match start(None, &self.start(), &self.context()).next {
+        match start(None, &self.start(), &NoHands, &self.context()).next {
             Next::Write(record, _) => *record,
             Next::Same | Next::Settled | Next::Delete => unreachable!("a start writes"),
         }
@@ -145,11 +148,20 @@ impl World {
     }
 }
 
+/// No sender has a free hand.
+struct NoHands;
+
+impl FreeHands for NoHands {
+    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+        None
+    }
+}
+
 #[divan::bench]
 fn decide_start(bencher: divan::Bencher<'_, '_>) {
     let world = World::new();
     let command = world.start();
-    bencher.bench_local(|| start(None, &command, &world.context()));
+    bencher.bench_local(|| start(None, &command, &NoHands, &world.context()));
 }
 
 #[divan::bench]

@@ -14,7 +14,9 @@
 //!    guesses is *answered* no more often than the limit, a code approves once, and no message is sent
 //!    for a verification that was not stored.
 //!
-//! That loop is [`service`]'s one private function `transact`; every use case goes through it.
+//! That loop is `service/record/transact.rs`; every use case goes through it. The service has three parts that own their
+//! state, and use cases compose them: `Records` (the store, the vault, that loop), `Limits` (quotas, budgets, the pumping
+//! guard) and `Courier` (routes, breakers, the hook, hands, texts).
 //!
 //! # Layers
 //!
@@ -55,26 +57,31 @@
 //! - A receipt changes a delivery and never a verdict, and no delivery moves backwards.
 //! - A breaker delays a message and never fails it; being passed over is no try.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all channels.
+//! - A message that can go out goes out with the commit that says so: the due index is the safety net, never the clock.
+//! - A slow sender delays only its own messages: hands are per sender, and what waits for one holds no lease.
 //! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
 //! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
 //! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.
 //!
 //! # One e-mail code, from file to file
 //!
-//! 1. [`grpc::listen`] accepts the connection; [`grpc::guard`] counts the call, finds the caller by the
+//! 1. [`grpc::transport::listen`] accepts the connection; [`grpc::entrance`] counts the call, finds the caller by the
 //!    hash of its key, checks its role, and sets the deadline.
-//! 2. `grpc/convert.rs` parses every field into a type that cannot be wrong, or names all that are.
-//! 3. [`service::start`] resolves the action's limits, reserves a hand of the worker, and runs
-//!    [`domain::decide::start`]: it supersedes an older verification of the same contact, chooses the
-//!    recipient, and makes the first delivery, already leased to this process. `service/quotas.rs` draws that one
-//!    message from every quota it counts against, by one call of the store: from all or from none.
-//! 4. [`service::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the
-//!    caller gets its answer, and the reserved hand gets the delivery.
-//! 5. [`worker`] lets [`service::deliver`] load the record again: is the lease ours, is the verification
-//!    alive? Then the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over.
-//!    The report is one more commit. If the process dies in between, the lease ends, the due index shows
-//!    the record again, and whoever sees it sends the same code.
-//! 6. The customer types the code; [`service::check`] runs [`domain::decide::check`]: repeats first, then
+//! 2. `grpc/verification/convert.rs` parses every field into a type that cannot be wrong, or names all that are.
+//! 3. [`service::verification::start`] resolves the action's limits and screens the recipients. The rest runs in a task of
+//!    its own, so that a caller that gives up loses its answer and nothing else. [`domain::decide::start`] supersedes an
+//!    older verification of the same contact, chooses the recipient, and makes the first delivery, leased to this process if
+//!    the sender whose turn it is has a free hand in [`service::delivery::hands`]. [`service::limit`] draws that one message
+//!    from every quota it counts against, by one call of the store: from all or from none.
+//! 4. [`service::record::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the caller gets
+//!    its answer, and the reserved hand gets the delivery. If all hands of the sender are full, the delivery waits without a
+//!    lease for the next free one.
+//! 5. [`worker`] lets `service/delivery/deliver.rs` load the record again: is the lease ours, is the verification alive? Then
+//!    the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over. The report is one more commit; if
+//!    the mail goes on to the next sender, that commit also leases it anew. A step of a plan or a retry goes out by an alarm
+//!    of this process. If the process dies in between, the lease ends, the due index shows the record again, and whoever
+//!    sees it sends the same code.
+//! 6. The customer types the code; [`service::verification::check`] runs [`domain::decide::check`]: repeats first, then
 //!    the end, then the form of the guess, then the budgets, then the comparison in constant time.
 //!    The commit spends the attempt, and then the verdict leaves.
 #![cfg_attr(

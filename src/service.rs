@@ -9,10 +9,17 @@ pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
 use crate::{
     domain::{
-        crypto::keyring::Keyring, decide::Context, decide::Decision,
-        delivery::breaker::BreakerRules, record::subject::SubjectRecord, time::Now,
+        crypto::keyring::Keyring,
+        decide::{Context, Decision},
+        delivery::{breaker::BreakerRules, hands::FreeHands},
+        ids::SubjectKey,
+        record::subject::SubjectRecord,
+        time::Now,
     },
     message::Messages,
     ports::{
@@ -24,6 +31,7 @@ use crate::{
 use delivery::{
     Courier, CourierParts, LEASE_MARGIN,
     breakers::{BreakerSettings, Breakers},
+    crew::Crew,
     hands::Hands,
     hook::HookRule,
     routes::Routes,
@@ -79,6 +87,7 @@ pub struct Service {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    tasks: TaskTracker,
 }
 
 impl Service {
@@ -127,6 +136,7 @@ impl Service {
             keyring,
             clock,
             entropy,
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -167,8 +177,50 @@ impl Service {
         change: Change<'_>,
         decide: impl Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T> + Send + Sync,
     ) -> Result<(T, Now), Failure> {
-        let Changed { reply, now } = self.records.transact(&self.limits, change, decide).await?;
-        Ok((reply, now))
+        let key = change.key();
+        let changed = self.records.transact(&self.limits, change, decide).await?;
+        Ok(self.settle(key, changed))
+    }
+
+    /// The same for a change that may send: what it leased goes to its hands with the commit.
+    async fn send<T: Send>(
+        &self,
+        change: Change<'_>,
+        crew: Crew<'_>,
+        decide: impl Fn(Option<SubjectRecord>, &dyn FreeHands, &Context<'_>) -> Decision<T>
+        + Send
+        + Sync,
+    ) -> Result<(T, Now), Failure> {
+        let key = change.key();
+        let decide =
+            |record: Option<SubjectRecord>, cx: &Context<'_>| decide(record, crew.anew(), cx);
+        let changed = self.records.transact(&self.limits, change, decide).await?;
+        crew.go();
+        Ok(self.settle(key, changed))
+    }
+
+    /// After a commit: this process remembers when the record has something to send.
+    fn settle<T>(&self, key: SubjectKey, changed: Changed<T>) -> (T, Now) {
+        let Changed { reply, now, record } = changed;
+        if let Some(record) = record {
+            self.courier.look_after(key, &record, now);
+        }
+        (reply, now)
+    }
+
+    /// Does work apart from the call that wants it: whoever drops the call loses the answer and nothing else.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let done = self.tasks.spawn(work.in_current_span()).await;
+        done.unwrap_or(Err(Failure::Internal))
+    }
+
+    /// The work that goes on apart from calls; a process ends when it is done.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 }
 

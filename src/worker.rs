@@ -4,10 +4,11 @@ mod usage;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::record::key::RecordKey,
+    domain::{record::key::RecordKey, time::Timestamp},
     ports::sender::receipts::{About, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
@@ -21,6 +22,8 @@ use crate::{
 
 /// Records of one sweep.
 const SWEEP_MAX: usize = 256;
+/// Records that are visited at the same time because something is due. Apart from the hands: a full sender stops no visit.
+const VISITS_MAX: usize = 64;
 /// Between two looks at what may be dropped.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
@@ -42,89 +45,101 @@ pub struct Worker {
     pub jobs: Jobs,
     /// What providers say over the connections of their senders.
     pub receipts: ReceiptQueue,
-    /// Approvals that are to be taken back from the counts of the guard.
+    /// Approvals that are to be taken back from the counts of the pumping guard.
     pub approvals: DrainQueue,
     /// The longest pause between two sweeps.
     pub poll: Duration,
 }
 
 impl Worker {
-    /// Works until `shutdown`, then finishes what is in hand.
+    /// Works until `shutdown`, then finishes what is in hand, and what calls left behind.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let tasks = TaskTracker::new();
-        let sweeper = tokio::spawn(sweep(
-            self.service.clone(),
-            self.hands.clone(),
-            self.poll,
-            shutdown.clone(),
+        let service = &self.service;
+        let visits = Arc::new(Semaphore::new(VISITS_MAX));
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(until(
+            &shutdown,
+            sweep(service.clone(), visits.clone(), self.poll),
         ));
-        let counter = tokio::spawn(usage::count(self.service.clone(), shutdown.clone()));
-        let follower = tokio::spawn(follow(self.service.clone(), shutdown.clone()));
-        let noter = tokio::spawn(note_all(
-            self.service.clone(),
-            self.receipts,
-            shutdown.clone(),
-        ));
-        let drainer = tokio::spawn(drain(
-            self.service.clone(),
-            self.approvals,
-            shutdown.clone(),
-        ));
+        upkeep.spawn(until(&shutdown, wake_all(service.clone(), visits)));
+        upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
+        upkeep.spawn(until(&shutdown, follow(service.clone())));
+        upkeep.spawn(until(&shutdown, drain(service.clone(), self.approvals)));
+        upkeep.spawn(note_all(service.clone(), self.receipts, shutdown.clone()));
+        let tasks = service.tasks();
         loop {
             tokio::select! {
                 job = self.jobs.recv() => match job {
-                    Some(job) => drop(tasks.spawn(deliver(self.service.clone(), job))),
+                    Some(job) => drop(tasks.spawn(work(service.clone(), job))),
                     None => break,
                 },
                 () = shutdown.cancelled() => break,
             }
         }
         self.hands.tie();
-        // What was put in hand before the end is handed over too.
-        while let Ok(job) = self.jobs.try_recv() {
-            drop(tasks.spawn(deliver(self.service.clone(), job)));
-        }
         tasks.close();
-        tasks.wait().await;
-        if sweeper.await.is_err() || noter.await.is_err() || drainer.await.is_err() {
-            tracing::error!(
-                "The sweep, the noting of receipts or the drain of the guard ended with a panic."
-            );
+        // What was put in hand before the end is handed over too, and so is what calls still put there.
+        loop {
+            tokio::select! {
+                biased;
+                Some(job) = self.jobs.recv() => drop(tasks.spawn(work(service.clone(), job))),
+                () = tasks.wait() => break,
+            }
         }
-        if follower.await.is_err() || counter.await.is_err() {
-            tracing::error!(
-                "The look at the senders or the count of the records ended with a panic."
-            );
+        while let Some(ended) = upkeep.join_next().await {
+            if ended.is_err() {
+                tracing::error!("a task of the worker ended with a panic");
+            }
         }
     }
 }
 
-/// Takes approvals back from the counts of the guard, until the end: what is then still in the queue counts on.
-async fn drain(service: Arc<Service>, approvals: DrainQueue, shutdown: CancellationToken) {
-    tokio::select! {
-        () = service.give_back_all(approvals) => {}
-        () = shutdown.cancelled() => {}
+/// The same work, ended by the shutdown.
+fn until(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let shutdown = shutdown.clone();
+    async move {
+        shutdown.run_until_cancelled(work).await;
     }
 }
 
-async fn deliver(service: Arc<Service>, job: Job) {
-    if let Err(error) = service.deliver(job.work).await {
-        // Its lease ends, and it is due again.
-        tracing::warn!(%error, delivery = %job.work.delivery, "A delivery was not carried through.");
-    }
+/// Takes approvals back from the counts of the pumping guard. What is still in the queue at the end counts on.
+async fn drain(service: Arc<Service>, approvals: DrainQueue) {
+    service.give_back_all(approvals).await;
 }
 
-/// Follows what the fleet knows of the senders, until `shutdown`.
-async fn follow(service: Arc<Service>, shutdown: CancellationToken) {
-    tokio::select! {
-        () = service.follow_senders() => {}
-        () = shutdown.cancelled() => {}
+/// Follows what the fleet knows of the senders.
+async fn follow(service: Arc<Service>) {
+    service.follow_senders().await;
+}
+
+async fn work(service: Arc<Service>, job: Job) {
+    match job {
+        Job::Deliver(work, hand) => {
+            if let Err(error) = service.deliver(work, hand).await {
+                // Its lease ends, and it is due again.
+                tracing::warn!(
+                    %error,
+                    verification_id = %work.verification,
+                    delivery_id = %work.delivery,
+                    "delivery not carried through"
+                );
+            }
+        }
+        Job::Lease(waiting, hand) => {
+            if let Err(error) = service.lease_waiting(waiting, hand).await {
+                // It is in the due index.
+                tracing::warn!(%error, delivery_id = %waiting.delivery, "delivery that waited for a hand not leased");
+            }
+        }
     }
 }
 
 /// Notes receipts as they come, a bounded number at once; at the end also those that had come in.
 async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: CancellationToken) {
-    let mut noting = tokio::task::JoinSet::new();
+    let mut noting = JoinSet::new();
     loop {
         let next = tokio::select! {
             next = queue.recv() => next,
@@ -169,76 +184,88 @@ async fn note(service: Arc<Service>, came: ProviderReceipt) {
     }
 }
 
-/// Looks at what is due, does it, and sleeps until the next is due.
-async fn sweep(service: Arc<Service>, hands: Hands, poll: Duration, shutdown: CancellationToken) {
-    let work = async {
-        let mut trimmed_at = None;
-        loop {
-            let looked_at = service.clock().now();
-            let next_look = match service.due(SWEEP_MAX).await {
-                Ok(due) => {
-                    let was_full = due.keys.len() == SWEEP_MAX;
-                    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
-                    let until_next = due
-                        .next
-                        .map_or(poll, |next| next.since(looked_at))
-                        .clamp(BREATH, poll.max(BREATH));
-                    match (visit(&service, &hands, due.keys).await, was_full) {
-                        (true, true) => looked_at,
-                        // Counted from the look: what came due during the visits is not slept over.
-                        (true, false) => looked_at.plus(until_next),
-                        (false, _) => service.clock().now().plus(PAUSE.min(poll)),
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "The due index could not be read.");
-                    service.clock().now().plus(poll)
-                }
-            };
-            let now = service.clock().now();
-            if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
-                trimmed_at = Some(now);
-                trim(&service).await;
+/// Sends what this process knows to be due, at its moment.
+async fn wake_all(service: Arc<Service>, visits: Arc<Semaphore>) {
+    loop {
+        let key = service.next_alarm().await;
+        let Ok(visit) = visits.clone().acquire_owned().await else {
+            return;
+        };
+        let (tasks, service) = (service.tasks().clone(), service.clone());
+        tasks.spawn(async move {
+            if let Err(error) = service.wake(key).await {
+                tracing::warn!(%error, subject = %key, "due message not sent");
             }
-            service
-                .clock()
-                .sleep(next_look.since(service.clock().now()))
-                .await;
+            drop(visit);
+        });
+    }
+}
+
+/// Looks at what is due, does it, and sleeps until the next is due.
+async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
+    let mut trimmed_at = None;
+    loop {
+        let next_look = look(&service, &visits, poll).await;
+        let now = service.clock().now();
+        if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
+            trimmed_at = Some(now);
+            trim(&service).await;
+        }
+        let now = service.clock().now();
+        service.clock().sleep(next_look.since(now)).await;
+    }
+}
+
+/// Looks once at what is due and does it; gives the time of the next look.
+async fn look(service: &Arc<Service>, visits: &Arc<Semaphore>, poll: Duration) -> Timestamp {
+    let looked_at = service.clock().now();
+    let due = match service.due(SWEEP_MAX).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "due index not read");
+            return service.clock().now().plus(poll);
         }
     };
-    tokio::select! {
-        () = work => {}
-        () = shutdown.cancelled() => {}
+    let was_full = due.keys.len() == SWEEP_MAX;
+    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
+    let until_next = due
+        .next
+        .map_or(poll, |next| next.since(looked_at))
+        .clamp(BREATH, poll.max(BREATH));
+    match (visit(service, visits, due.keys).await, was_full) {
+        (true, true) => looked_at,
+        // Counted from the look: what came due during the visits is not slept over.
+        (true, false) => looked_at.plus(until_next),
+        (false, _) => service.clock().now().plus(PAUSE.min(poll)),
     }
 }
 
 /// Does what is due; says whether all of it could be done.
-async fn visit(service: &Arc<Service>, hands: &Hands, keys: Vec<RecordKey>) -> bool {
-    let mut visits = tokio::task::JoinSet::new();
+async fn visit(service: &Arc<Service>, visits: &Arc<Semaphore>, keys: Vec<RecordKey>) -> bool {
+    let mut all = JoinSet::new();
     for key in keys {
-        // With no free hand nothing is due yet: whoever has one comes first.
-        let Some(hand) = hands.wait().await else {
+        let Ok(visit) = visits.clone().acquire_owned().await else {
             break;
         };
         let service = service.clone();
-        visits.spawn(async move { tick(&service, &key, hand).await });
+        all.spawn(async move {
+            let is_done = tick(&service, &key).await;
+            drop(visit);
+            is_done
+        });
     }
     let mut all_well = true;
-    while let Some(visit) = visits.join_next().await {
-        all_well &= visit.unwrap_or(false);
+    while let Some(is_done) = all.join_next().await {
+        all_well &= is_done.unwrap_or(false);
     }
     all_well
 }
 
-async fn tick(
-    service: &Service,
-    key: &RecordKey,
-    hand: crate::service::delivery::hands::Hand,
-) -> bool {
-    match service.tick(key, hand).await {
+async fn tick(service: &Service, key: &RecordKey) -> bool {
+    match service.tick(key).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, record = %key, "What was due could not be done.");
+            tracing::warn!(%error, record = %key, "due record not taken care of");
             false
         }
     }
@@ -247,7 +274,7 @@ async fn tick(
 async fn trim(service: &Service) {
     match service.trim_events().await {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "Old events were dropped."),
-        Err(error) => tracing::warn!(%error, "Old events could not be dropped."),
+        Ok(count) => tracing::info!(count, "old events dropped"),
+        Err(error) => tracing::warn!(%error, "old events not dropped"),
     }
 }

@@ -11,7 +11,10 @@ use countersign::{
     domain::{
         crypto::keyring::Keyring,
         decide::{Context, Next, Report, Start, Work, report, start},
-        delivery::{HandOver, Lease},
+        delivery::{
+            HandOver, Lease,
+            hands::{FreeHands, Parcel},
+        },
         ids::{
             ActionName, CallerName, DeliveryId, RequestId, SenderName, SubjectId, TenantId,
             VerificationId,
@@ -176,6 +179,15 @@ struct Filler {
     entropy: Arc<SystemEntropy>,
 }
 
+/// A hand with this lease.
+struct OneHand(Lease);
+
+impl FreeHands for OneHand {
+    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+        Some(self.0)
+    }
+}
+
 impl Filler {
     async fn one(&self, number: u64) -> anyhow::Result<()> {
         let subject = SubjectId::parse(&format!("f{number}"))?;
@@ -191,14 +203,17 @@ impl Filler {
             rules: &self.settings.subject,
             tests: &self.settings.test_recipients,
         };
-        let command = self.command(tenant, subject, key, &cx)?;
-        let lease = command.lease.map(|lease| lease.token).unwrap_or_default();
+        let command = self.command(tenant, subject, key)?;
+        let hand = OneHand(Lease {
+            token: fresh(&*self.entropy),
+            until: cx.now.stamp().plus(Duration::from_secs(15)),
+        });
         let work = Work {
             verification: command.id,
             delivery: command.delivery,
-            token: lease,
+            token: hand.0.token,
         };
-        let started = start(None, &command, &cx);
+        let started = start(None, &command, &hand, &cx);
         let Next::Write(record, durability) = started.next else {
             anyhow::bail!("it starts")
         };
@@ -209,6 +224,7 @@ impl Filler {
                 sender: Some(SenderName::parse("outbox")?),
                 outcome: HandOver::Taken { reference: None },
             },
+            &hand,
             &cx,
         );
         let Next::Write(record, _) = sent.next else {
@@ -252,7 +268,6 @@ impl Filler {
         tenant: TenantId,
         subject: SubjectId,
         key: countersign::domain::ids::SubjectKey,
-        cx: &Context<'_>,
     ) -> anyhow::Result<Start> {
         let action = ActionName::parse("login")?;
         let limits = self
@@ -294,10 +309,6 @@ impl Filler {
             delivery: DeliveryId(fresh(&*self.entropy)),
             nonce: fresh(&*self.entropy),
             event_salt: fresh(&*self.entropy),
-            lease: Some(Lease {
-                token: fresh(&*self.entropy),
-                until: cx.now.stamp().plus(Duration::from_secs(15)),
-            }),
         })
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
 /// The part of the process that hands messages over.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Maximum number of hand-overs at the same time.
+    /// Maximum number of hand-overs at the same time to each sender.
     pub concurrency: usize,
     /// Time limit of one hand-over.
     pub send_deadline: Duration,

@@ -127,6 +127,10 @@ fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits>
 
 /// The only trace of a guess: a keyed hash that recognises the same guess under the same attempt id.
 #[must_use]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the ring, and the fields of a stored mark in their order"
+)]
 pub fn fingerprint(
     keyring: &Keyring,
     kid: &Kid,

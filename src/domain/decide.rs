@@ -7,7 +7,7 @@ mod verification;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick};
+pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick, wake};
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
     Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check,

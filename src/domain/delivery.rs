@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod callback;
+pub mod hands;
 pub mod plan;
 pub mod receipt;
 pub mod route;
@@ -106,10 +107,12 @@ pub enum HandOver {
         /// By the sender at this position of the route, or one behind it.
         position: usize,
     },
-    /// No sender was asked, so it was no try: those that may take it do not work for now.
+    /// No sender was asked, so it was no try: those that may take it do not work for now, or have no free hand.
     Held {
-        /// To be looked at after this long, from the first sender on.
+        /// To be looked at after this long.
         after: Duration,
+        /// From the sender at this position of the route on.
+        position: usize,
     },
     /// Not to be tried again.
     GivenUp {
@@ -138,15 +141,6 @@ impl Delivery {
         }
     }
 
-    /// Leased to the process that made it, if that has a free hand.
-    #[must_use]
-    pub fn lease_if(self, lease: Option<Lease>, at: Timestamp) -> Self {
-        match lease {
-            Some(lease) => self.lease(lease, at),
-            None => self,
-        }
-    }
-
     /// When it next wants attention, if at all.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
@@ -172,12 +166,9 @@ impl Delivery {
         matches!(&self.status, DeliveryStatus::Leased(lease) if lease.token == *token && !now.is_past(lease.until))
     }
 
-    /// Gives the right to hand it over, or gives up after too many tries.
+    /// Gives the right to hand it over.
     #[must_use]
     pub fn lease(mut self, lease: Lease, now: Timestamp) -> Self {
-        if self.tries >= TRIES_MAX {
-            return self.fail("too_many_tries", now);
-        }
         self.tries += 1;
         self.updated_at = now;
         self.status = DeliveryStatus::Leased(lease);
@@ -223,7 +214,9 @@ impl Delivery {
                     not_before: now.plus(after),
                 }
             }
-            HandOver::Held { after } if held => return Some(self.hold(now, after)),
+            HandOver::Held { after, position } if held => {
+                return Some(self.hold(now.plus(after), position, now));
+            }
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
             HandOver::Again { .. }
             | HandOver::PassedOn { .. }
@@ -306,13 +299,11 @@ impl Delivery {
     }
 
     /// Gives the lease back, and the try with it.
-    fn hold(mut self, now: Timestamp, after: Duration) -> Self {
-        self.position = 0;
+    fn hold(mut self, not_before: Timestamp, position: usize, now: Timestamp) -> Self {
+        self.position = position;
         self.tries = self.tries.saturating_sub(1);
         self.updated_at = now;
-        self.status = DeliveryStatus::Queued {
-            not_before: now.plus(after),
-        };
+        self.status = DeliveryStatus::Queued { not_before };
         self
     }
 

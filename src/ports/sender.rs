@@ -176,6 +176,12 @@ pub trait Sender: Send + Sync {
     /// [`SendError`] says what to do next.
     async fn send(&self, message: &Message) -> Result<Sent, SendError>;
 
+    /// Whether it can reach such an address at all; one that cannot is never asked. Every address of its channels, unless it
+    /// says otherwise.
+    fn carries(&self, _recipient: &Recipient) -> bool {
+        true
+    }
+
     /// What it can do beside sending; nothing, unless it says so.
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use super::transport::http::unfit;
 use crate::{
-    domain::{recipient::app::PushKind, time::Timestamp},
+    domain::{
+        recipient::{Recipient, app::PushKind},
+        time::Timestamp,
+    },
     ports::sender::{Message, SendError},
 };
 
@@ -23,6 +26,13 @@ pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, Se
         Some((found, name)) if found == kind => Ok(name),
         Some(_) | None => Err(unfit("wrong_address_kind")),
     }
+}
+
+/// Whether an address is one of this service.
+pub(super) fn is_installed_by(recipient: &Recipient, kind: PushKind) -> bool {
+    recipient
+        .installation()
+        .is_some_and(|(found, _)| found == kind)
 }
 
 /// How long a push service should keep the message for a device that is off: as long as the code is valid.

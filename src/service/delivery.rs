@@ -1,7 +1,9 @@
 //! The courier: makes a leased message ready, and hands it to the sender whose turn it is.
 
+mod alarms;
 pub mod breakers;
 pub mod callback;
+pub(super) mod crew;
 mod deliver;
 mod draft;
 mod fate;
@@ -31,8 +33,9 @@ use crate::{
     },
 };
 
+use alarms::Alarms;
 use breakers::Breakers;
-use hands::{Hand, Hands};
+use hands::Hands;
 use hook::HookRule;
 use routes::Routes;
 
@@ -49,6 +52,7 @@ pub(super) struct Courier {
     routes: Routes,
     breakers: Breakers,
     hands: Hands,
+    alarms: Alarms,
     hook: Option<HookRule>,
     messages: Arc<Messages>,
     /// The page that links in mails open; `None`: mails have no link.
@@ -98,17 +102,12 @@ impl Courier {
             routes,
             breakers,
             hands,
+            alarms: Alarms::default(),
             hook,
             messages,
             link_page,
             send_deadline,
         }
-    }
-
-    /// A free hand and the lease for what it is given; `None` if all hands are full.
-    pub(super) fn reserve(&self) -> Option<(Hand, Lease)> {
-        let hand = self.hands.reserve()?;
-        Some((hand, self.lease()))
     }
 
     /// A fresh right to hand something over.

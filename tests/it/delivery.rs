@@ -1,5 +1,6 @@
 //! Messages: senders, plans, hedges, receipts and calls.
 
+mod at_once;
 pub(super) mod callbacks;
 mod calls;
 mod failover;

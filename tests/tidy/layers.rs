@@ -77,6 +77,7 @@ const LAYERS: &[Layer] = &[
             "prost",
             "thiserror",
             "tokio",
+            "tokio_util",
             "tracing",
         ],
     ),

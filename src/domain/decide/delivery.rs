@@ -1,5 +1,6 @@
 //! Commands on deliveries: what is due, how a hand-over ended, what a provider reported.
 
+pub(super) mod lease;
 mod plan;
 mod receipt;
 mod report;
@@ -7,4 +8,4 @@ mod tick;
 
 pub use receipt::{NoteReceipt, Noted, receipt};
 pub use report::{Report, report};
-pub use tick::{Tick, Work, tick};
+pub use tick::{Tick, Work, tick, wake};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::breaker::Pass;
+use super::{Delivery, breaker::Pass};
 use crate::domain::{
     ids::DeliveryId,
     time::{Now, Timestamp},
@@ -93,6 +93,18 @@ pub struct Stand {
     pub refusals: Refusals,
     /// Hand-overs begun, this one included.
     pub tries: u8,
+}
+
+impl Stand {
+    /// Of a delivery as it stands.
+    #[must_use]
+    pub fn of(delivery: &Delivery) -> Self {
+        Self {
+            position: delivery.position,
+            refusals: delivery.refusals,
+            tries: delivery.tries,
+        }
+    }
 }
 
 /// What to do with a message now.

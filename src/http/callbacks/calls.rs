@@ -41,7 +41,7 @@ pub(super) async fn pressed(
         return Outcome::Absent.status().into_response();
     };
     let answer = callbacks
-        .answer(&sender, receiver, dialect, &token, &incoming)
+        .answer(&sender, (receiver, dialect), &token, &incoming)
         .await;
     count(
         &sender,
@@ -67,8 +67,7 @@ impl Callbacks {
     async fn answer(
         &self,
         sender: &SenderName,
-        receiver: &Receiver,
-        dialect: Dialect,
+        (receiver, dialect): (&Receiver, Dialect),
         token: &str,
         incoming: &Incoming,
     ) -> Result<String, Outcome> {

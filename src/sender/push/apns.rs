@@ -12,11 +12,11 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::{data, expires_at, installation};
+use super::{data, expires_at, installation, is_installed_by};
 use crate::{
     domain::{
         ids::ProviderReference,
-        recipient::{Channel, app::PushKind},
+        recipient::{Channel, Recipient, app::PushKind},
         time::Timestamp,
     },
     format::secret::SecretText,
@@ -169,6 +169,10 @@ impl Sender for Apns {
         // Clocks differ, or the call waited in a queue: try one fresh token, and no more.
         let token = self.token(Some(&token));
         judge(message, &self.post(message, device, &token, &body).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::Apns)
     }
 }
 

@@ -12,11 +12,11 @@ use reqwest::{
 use serde_json::{Value, json};
 
 use self::token::Tokens;
-use super::{data, expires_at, installation, time_left};
+use super::{data, expires_at, installation, is_installed_by, time_left};
 use crate::{
     domain::{
         ids::ProviderReference,
-        recipient::{Channel, app::PushKind},
+        recipient::{Channel, Recipient, app::PushKind},
     },
     format::secret::SecretText,
     ports::{
@@ -135,6 +135,10 @@ impl Sender for Fcm {
         // The token ended early or was revoked: try one fresh token, and no more.
         let token = self.tokens.token(Some(&token)).await?;
         judge(&self.post(&token, &body).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::Fcm)
     }
 }
 

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::encrypt::{TEXT_BYTES_MAX, sealed};
-use super::{data, installation, time_left};
+use super::{data, installation, is_installed_by, time_left};
 use crate::{
     domain::recipient::{
-        Channel,
+        Channel, Recipient,
         app::{PushKind, Subscription},
     },
     format::secret::SecretText,
@@ -149,6 +149,10 @@ impl Sender for WebPush {
             body,
         };
         judge(&self.outgoing.call(call).await?)
+    }
+
+    fn carries(&self, recipient: &Recipient) -> bool {
+        is_installed_by(recipient, PushKind::WebPush)
     }
 }
 

@@ -1,11 +1,20 @@
 //! Does what is due on a record, and hands messages over under a lease.
 
-use super::{hand_over::Handed, hands::Hand, ready::Readiness};
+use super::{
+    Courier,
+    hand_over::Handed,
+    hands::{Hand, Waiting},
+    ready::Readiness,
+};
 use crate::{
     domain::{
-        decide::{Report, Tick, Work, report, tick},
+        decide::{Report, Tick, Work, report, tick, wake},
         ids::{DeliveryId, SubjectKey},
-        record::key::{RecordKey, RecordKind},
+        record::{
+            key::{RecordKey, RecordKind},
+            subject::SubjectRecord,
+        },
+        time::{Now, Timestamp},
     },
     ports::{
         store::{Due, StoreError},
@@ -34,13 +43,13 @@ impl Service {
         self.courier.measure();
     }
 
-    /// Does what is due on a record; `hand` takes its first delivery, and whatever else is due stays so.
+    /// Does what is due on a record that the due index shows.
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn tick(&self, key: &RecordKey, hand: Hand) -> Result<(), Failure> {
+    pub async fn tick(&self, key: &RecordKey) -> Result<(), Failure> {
         let done = match key.kind {
-            RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash), hand).await,
+            RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash)).await,
             RecordKind::Side(_) => self.records.sides().sweep(key).await,
             RecordKind::Unknown(_) => self.records.unknown_kind(key).await,
         };
@@ -57,34 +66,73 @@ impl Service {
         }
     }
 
-    async fn tick_subject(&self, key: &SubjectKey, hand: Hand) -> Result<(), Failure> {
-        let command = Tick {
-            lease: self.courier.lease(),
-            hands: 1,
-            delivery: DeliveryId(fresh(&*self.entropy)),
-        };
+    async fn tick_subject(&self, key: &SubjectKey) -> Result<(), Failure> {
+        let command = self.a_tick(None);
+        let crew = self.courier.crew(*key);
         let loaded = match self.records.open_due(key).await {
             Err(Failure::RecordUnreadable(_)) if self.records.sides().sweep_old(key).await? => {
                 return Ok(());
             }
             loaded => loaded?,
         };
-        let (work, _) = self
-            .change(Change::of(*key).on(loaded), |record, cx| {
-                tick(record, &command, cx)
+        self.send(Change::of(*key).on(loaded), crew, |record, hands, cx| {
+            tick(record, &command, hands, cx)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits for the next record that has something to send, as far as this process knows.
+    pub async fn next_alarm(&self) -> SubjectKey {
+        self.courier.alarms.next(&*self.clock).await
+    }
+
+    /// Sends what a record has to send now.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the due index has it still.
+    pub async fn wake(&self, key: SubjectKey) -> Result<(), Failure> {
+        let command = self.a_tick(None);
+        let crew = self.courier.crew(key);
+        let (again, now) = self
+            .send(Change::of(key), crew, |record, hands, cx| {
+                wake(record, &command, hands, cx)
             })
             .await?;
-        if let Some(work) = work.into_iter().next() {
-            hand.take(work);
+        // The store's clock may be behind: it was too early.
+        if again.is_some() {
+            self.courier.set_alarm(key, again, now);
         }
         Ok(())
     }
 
-    /// Hands one delivery over, if the lease still holds and the verification still lives, and reports.
+    /// Leases a delivery to the hand that it waited for.
+    ///
+    /// # Errors
+    /// [`Failure`]; then the due index has it still.
+    pub async fn lease_waiting(&self, waiting: Waiting, hand: Hand) -> Result<(), Failure> {
+        let command = self.a_tick(Some(waiting.delivery));
+        let crew = self.courier.crew(waiting.key).with(hand);
+        self.send(Change::of(waiting.key), crew, |record, hands, cx| {
+            wake(record, &command, hands, cx)
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn a_tick(&self, freed: Option<DeliveryId>) -> Tick {
+        Tick {
+            delivery: DeliveryId(fresh(&*self.entropy)),
+            freed,
+        }
+    }
+
+    /// Hands one delivery over, if the lease still holds and the verification still lives, and reports. What goes on at once
+    /// to the next sender is leased by the report's commit.
     ///
     /// # Errors
     /// [`Failure`]; then the lease ends by itself, and the delivery is due again.
-    pub async fn deliver(&self, work: Work) -> Result<(), Failure> {
+    pub async fn deliver(&self, work: Work, mut hand: Hand) -> Result<(), Failure> {
         let key = work.verification.subject;
         let loaded = self.records.read(&key).await?;
         let cx = self.records.context(&loaded);
@@ -95,20 +143,19 @@ impl Service {
         } = match self.courier.ready(loaded.record.as_ref(), &work, &cx) {
             Readiness::Gone => return Ok(()),
             Readiness::Settled(handed) => handed,
-            Readiness::Ready(ready) => self.courier.hand_over(*ready).await,
+            Readiness::Ready(ready) => self.courier.hand_over(*ready, &mut hand).await,
         };
         let command = Report {
             work,
             sender,
             outcome,
         };
-        let report = self.change(Change::of(key).on(loaded), |record, cx| {
-            report(record, &command, cx)
+        let (change, crew) = (Change::of(key).on(loaded), self.courier.crew(key));
+        let report = self.send(change, crew, |record, hands, cx| {
+            report(record, &command, hands, cx)
         });
         // A hedge that lost its race ends in the same hand, so that no more is under way than there are hands for.
-        let (reported, ()) = tokio::join!(report, async {
-            let _ = rest.await;
-        });
+        let (reported, _) = tokio::join!(report, rest);
         reported?;
         Ok(())
     }
@@ -116,5 +163,19 @@ impl Service {
     /// Follows what the fleet knows of the senders, for ever.
     pub async fn follow_senders(&self) {
         self.courier.breakers.follow().await;
+    }
+}
+
+impl Courier {
+    /// Sets the alarm for what a record that was just committed has to send next. What waits for a hand is woken by that.
+    pub(in crate::service) fn look_after(&self, key: SubjectKey, record: &SubjectRecord, now: Now) {
+        let next = record.next_send(now, |delivery| self.hands.has_waiting(&delivery.id));
+        self.set_alarm(key, next, now);
+    }
+
+    /// By this process's clock, when both clocks will have reached the moment.
+    fn set_alarm(&self, key: SubjectKey, at: Option<Timestamp>, now: Now) {
+        let by_clock = at.map(|at| self.clock.now().plus(now.until(at)));
+        self.alarms.set(key, by_clock);
     }
 }

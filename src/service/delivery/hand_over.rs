@@ -8,16 +8,19 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-use super::{Courier, draft::Draft, fate::Fate, routes::NamedSender};
+use super::{Courier, draft::Draft, fate::Fate, hands::Hand, routes::NamedSender};
 use crate::{
     domain::{
         code::guess::Digits,
         delivery::{
             HandOver,
+            breaker::Pass,
+            hands::HAND_WAIT,
             route::{Choice, Onward, Stand, choose, onward, spread},
         },
         ids::{ProviderReference, SenderName},
         record::side::Side,
+        time::Now,
         verification::rules::CLOSED_MARGIN,
     },
     ports::{
@@ -37,6 +40,8 @@ pub(super) struct Ready {
     pub(super) draft: Draft,
     /// In the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
+    /// Why it is given up if no sender is left, as a word for machines.
+    pub(super) without_sender: &'static str,
     pub(super) stand: Stand,
     /// After how long without an answer the next sender gets it too; `None`: never.
     pub(super) hedge_after: Option<Duration>,
@@ -95,20 +100,24 @@ impl Handed<'_> {
 }
 
 impl Courier {
-    /// Hands the message to the first sender that may take it.
-    pub(super) async fn hand_over(&self, mut ready: Ready) -> Handed<'_> {
+    /// Hands the message to the first sender that may take it. `hand` becomes one of that sender.
+    pub(super) async fn hand_over(&self, mut ready: Ready, hand: &mut Hand) -> Handed<'_> {
         // Each turn but the last lost the right to probe one of the senders to another process.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
-            let passes: Vec<_> = ready
-                .senders
-                .iter()
-                .map(|sender| self.breakers.pass(&sender.name, now))
-                .collect();
-            match choose(&passes, ready.stand, now) {
+            match choose(&self.passes(&ready.senders, now), ready.stand, now) {
                 Choice::Ask { place, .. } if ready.decoy => {
                     let name = ready.senders[place].name.clone();
                     return Handed::by(name, HandOver::Taken { reference: None });
+                }
+                Choice::Ask { place, .. }
+                    if !self.change_hands(hand, &ready.senders[place].name) =>
+                {
+                    ready.draft.note(None, Fate::Held("sender_busy"));
+                    return Handed::by_nobody(HandOver::Held {
+                        after: HAND_WAIT,
+                        position: place,
+                    });
                 }
                 Choice::Ask { place, as_probe } => {
                     ready = match self.past_hook(ready).await {
@@ -123,9 +132,10 @@ impl Courier {
                     return Handed::by_nobody(self.held(&ready, now.until(until)));
                 }
                 Choice::Nobody => {
-                    ready.draft.note(None, Fate::Failed("no_sender"));
+                    let reason = ready.without_sender;
+                    ready.draft.note(None, Fate::Failed(reason));
                     return Handed::by_nobody(HandOver::GivenUp {
-                        reason: "no_sender".to_owned(),
+                        reason: reason.to_owned(),
                     });
                 }
             }
@@ -133,10 +143,31 @@ impl Courier {
         Handed::by_nobody(self.held(&ready, UNSETTLED))
     }
 
+    /// What the breakers of these senders say.
+    pub(super) fn passes(&self, senders: &[NamedSender], now: Now) -> Vec<Pass> {
+        senders
+            .iter()
+            .map(|sender| self.breakers.pass(&sender.name, now))
+            .collect()
+    }
+
+    /// Makes the hand one of this sender, which may be another than when it was reserved; false if all of those are full.
+    fn change_hands(&self, hand: &mut Hand, sender: &SenderName) -> bool {
+        if hand.is_of(Some(sender)) {
+            return true;
+        }
+        let Some(other) = self.hands.reserve(Some(sender)) else {
+            return false;
+        };
+        *hand = other;
+        true
+    }
+
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
         ready.draft.note(None, Fate::Held("senders_open"));
         HandOver::Held {
             after: self.spread(after),
+            position: 0,
         }
     }
 

@@ -1,88 +1,284 @@
-//! The hands of this process: how many messages it hands over at once, and which.
+//! The hands of this process: how many messages it hands over at once to each sender, and which deliveries wait for one.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use crate::domain::decide::Work;
+use crate::domain::{
+    decide::Work,
+    ids::{DeliveryId, SenderName, SubjectKey},
+};
 
-/// A bounded number of hands.
+/// Deliveries that wait for a hand of one sender. Those beyond are found by the due index.
+const WAITING_MAX: usize = 4096;
+
+/// A bounded number of hands for each sender. Those of one sender are never lent to another, so a slow sender delays its own
+/// messages and no others.
 #[derive(Clone)]
-pub struct Hands {
-    free: Arc<Semaphore>,
-    count: usize,
+pub struct Hands(Arc<Inner>);
+
+struct Inner {
+    per_sender: usize,
+    desk: Mutex<Desk>,
     jobs: mpsc::UnboundedSender<Job>,
 }
 
-/// The other end: what the hands were given.
+/// Who is busy, and what waits.
+#[derive(Default)]
+struct Desk {
+    /// The process goes down.
+    tied: bool,
+    /// By sender; `None`: of messages that go to no sender.
+    shares: BTreeMap<Option<SenderName>, Share>,
+    /// All deliveries that wait.
+    waiting: HashSet<DeliveryId>,
+}
+
+#[derive(Default)]
+struct Share {
+    busy: usize,
+    queue: VecDeque<Waiting>,
+}
+
+/// A delivery that waits for a hand, without a lease: another process may be faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its record.
+    pub key: SubjectKey,
+    /// The delivery.
+    pub delivery: DeliveryId,
+}
+
+/// The other end: what the hands were given. It holds no more jobs than there are hands.
 pub type Jobs = mpsc::UnboundedReceiver<Job>;
 
-/// One delivery in one hand; the hand is free again when this is dropped.
-pub struct Job {
-    /// What to hand over.
-    pub work: Work,
-    _permit: OwnedSemaphorePermit,
+/// One thing for one hand to do.
+pub enum Job {
+    /// Hand a delivery over under its lease.
+    Deliver(Work, Hand),
+    /// Lease a delivery that waited for this hand.
+    Lease(Waiting, Hand),
 }
 
-/// A free hand, reserved.
+/// A hand, reserved. It is free again when this is dropped, and goes to whatever waits for it longest.
 pub struct Hand {
-    permit: OwnedSemaphorePermit,
-    jobs: mpsc::UnboundedSender<Job>,
+    sender: Option<SenderName>,
+    hands: Arc<Inner>,
 }
 
 impl Hands {
-    /// So many hands. The queue between the two ends holds no more jobs than there are hands.
+    /// Makes so many hands for each sender.
     #[must_use]
-    pub fn new(count: usize) -> (Self, Jobs) {
+    pub fn new(per_sender: usize) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::unbounded_channel();
-        (
-            Self {
-                free: Arc::new(Semaphore::new(count)),
-                count,
-                jobs,
-            },
-            queue,
-        )
+        let inner = Inner {
+            per_sender,
+            desk: Mutex::default(),
+            jobs,
+        };
+        (Self(Arc::new(inner)), queue)
     }
 
-    /// How many hands there are, and how many of them have something to do.
+    /// How many hands each sender has, and how many of all of them have something to do.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
-        let free = self.free.available_permits();
-        (self.count, self.count.saturating_sub(free))
+        let busy = self.0.desk().shares.values().map(|share| share.busy).sum();
+        (self.0.per_sender, busy)
     }
 
-    /// Reserves a hand if one is free. Without one a delivery is left to whoever has a free hand first.
+    /// Reserves a hand of a sender, if one is free. `None`: one for messages that go to no sender.
     #[must_use]
-    pub fn reserve(&self) -> Option<Hand> {
-        let permit = self.free.clone().try_acquire_owned().ok()?;
-        Some(Hand {
-            permit,
-            jobs: self.jobs.clone(),
-        })
+    pub fn reserve(&self, sender: Option<&SenderName>) -> Option<Hand> {
+        self.0.reserve(&mut self.0.desk(), sender)
     }
 
-    /// Waits for a free hand; `None` once there will be none.
-    pub async fn wait(&self) -> Option<Hand> {
-        let permit = self.free.clone().acquire_owned().await.ok()?;
-        Some(Hand {
-            permit,
-            jobs: self.jobs.clone(),
-        })
+    /// Gives the next free hand of a sender to a delivery that waits for one.
+    pub(in crate::service) fn wait(&self, sender: Option<&SenderName>, waiting: Waiting) {
+        let mut desk = self.0.desk();
+        if let Some(hand) = self.0.reserve(&mut desk, sender) {
+            drop(desk);
+            return self.0.give(Job::Lease(waiting, hand));
+        }
+        if desk.tied || !desk.waiting.insert(waiting.delivery) {
+            return;
+        }
+        let queue = &mut desk.shares.entry(sender.cloned()).or_default().queue;
+        if queue.len() < WAITING_MAX {
+            queue.push_back(waiting);
+        } else {
+            desk.waiting.remove(&waiting.delivery);
+        }
     }
 
-    /// No more hands: the process goes down.
+    /// Whether a delivery waits for a hand of this process.
+    pub(in crate::service) fn has_waiting(&self, delivery: &DeliveryId) -> bool {
+        self.0.desk().waiting.contains(delivery)
+    }
+
+    /// Gives a hand a delivery to hand over. If nobody listens any more the lease ends, and another process takes over.
+    pub(in crate::service) fn give(&self, work: Work, hand: Hand) {
+        self.0.give(Job::Deliver(work, hand));
+    }
+
+    /// From now on no hand is free: the process goes down.
     pub fn tie(&self) {
-        self.free.close();
+        self.0.tie();
+    }
+}
+
+impl Inner {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Each change is complete before anything can panic.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(self: &Arc<Self>, desk: &mut Desk, sender: Option<&SenderName>) -> Option<Hand> {
+        let sender = sender.cloned();
+        if desk.tied {
+            return None;
+        }
+        let share = desk.shares.entry(sender.clone()).or_default();
+        if share.busy >= self.per_sender {
+            return None;
+        }
+        share.busy += 1;
+        Some(Hand {
+            sender,
+            hands: self.clone(),
+        })
+    }
+
+    fn give(&self, job: Job) {
+        if let Err(refused) = self.jobs.send(job) {
+            // Nobody listens. What waits must not be woken one by one by the hands that are dropped here.
+            self.tie();
+            drop(refused);
+        }
+    }
+
+    fn tie(&self) {
+        let mut desk = self.desk();
+        desk.tied = true;
+        desk.waiting.clear();
+        desk.shares
+            .values_mut()
+            .for_each(|share| share.queue.clear());
     }
 }
 
 impl Hand {
-    /// Gives the hand something to do. If nobody listens any more the lease will end and another process takes over.
-    pub fn take(self, work: Work) {
-        let _ = self.jobs.send(Job {
-            work,
-            _permit: self.permit,
-        });
+    /// Whether it is a hand of this sender.
+    pub(in crate::service) fn is_of(&self, sender: Option<&SenderName>) -> bool {
+        self.sender.as_ref() == sender
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        let sender = self.sender.take();
+        let mut desk = self.hands.desk();
+        let Some(share) = desk.shares.get_mut(&sender) else {
+            return;
+        };
+        let Some(waiting) = share.queue.pop_front() else {
+            share.busy = share.busy.saturating_sub(1);
+            return;
+        };
+        desk.waiting.remove(&waiting.delivery);
+        drop(desk);
+        // The hand goes on with this one, so that nothing newer overtakes it.
+        let hand = Self {
+            sender,
+            hands: self.hands.clone(),
+        };
+        self.hands.give(Job::Lease(waiting, hand));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> SenderName {
+        SenderName::parse(text).unwrap()
+    }
+
+    fn waiting(n: u8) -> Waiting {
+        Waiting {
+            key: SubjectKey([n; 16]),
+            delivery: DeliveryId([n; 16]),
+        }
+    }
+
+    fn woken(jobs: &mut Jobs) -> Option<(Waiting, Hand)> {
+        match jobs.try_recv() {
+            Ok(Job::Lease(waiting, hand)) => Some((waiting, hand)),
+            Ok(Job::Deliver(..)) => panic!("nothing was given"),
+            Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn send_19_the_hands_of_one_sender_are_not_lent_to_another() {
+        let (hands, _jobs) = Hands::new(2);
+        let (slow, quick) = (name("slow"), name("quick"));
+        let full: Vec<_> = (0..3).map_while(|_| hands.reserve(Some(&slow))).collect();
+        assert_eq!(full.len(), 2);
+        assert!(hands.reserve(Some(&quick)).is_some() && hands.reserve(None).is_some());
+        drop(full);
+        assert!(hands.reserve(Some(&slow)).is_some());
+    }
+
+    #[test]
+    fn send_17_a_free_hand_goes_to_what_waited_longest() {
+        let (hands, mut jobs) = Hands::new(1);
+        let slow = name("slow");
+        let hand = hands.reserve(Some(&slow)).unwrap();
+        [waiting(1), waiting(2), waiting(1)]
+            .into_iter()
+            .for_each(|waiting| hands.wait(Some(&slow), waiting));
+        assert!(hands.has_waiting(&DeliveryId([1; 16])));
+        drop(hand);
+        let (first, hand) = woken(&mut jobs).unwrap();
+        assert_eq!(first, waiting(1));
+        assert!(!hands.has_waiting(&DeliveryId([1; 16])));
+        assert!(
+            hands.reserve(Some(&slow)).is_none(),
+            "nothing newer overtakes what waited"
+        );
+        drop(hand);
+        let (second, hand) = woken(&mut jobs).unwrap();
+        assert_eq!(second, waiting(2));
+        drop(hand);
+        assert!(woken(&mut jobs).is_none(), "each once");
+        hands.wait(Some(&slow), waiting(3));
+        assert!(
+            woken(&mut jobs).is_some(),
+            "a hand that came free meanwhile is given at once"
+        );
+    }
+
+    #[test]
+    fn once_the_hands_are_tied_nothing_waits_for_them() {
+        let (hands, mut jobs) = Hands::new(1);
+        let hand = hands.reserve(None).unwrap();
+        hands.wait(None, waiting(1));
+        hands.tie();
+        drop(hand);
+        hands.wait(None, waiting(2));
+        assert!(woken(&mut jobs).is_none() && hands.reserve(None).is_none());
+    }
+
+    #[test]
+    fn without_a_worker_what_waits_is_dropped_and_not_woken_one_by_one() {
+        let (hands, jobs) = Hands::new(1);
+        let hand = hands.reserve(None).unwrap();
+        (0..200).for_each(|n| hands.wait(None, waiting(n)));
+        drop(jobs);
+        drop(hand);
+        assert!(!hands.has_waiting(&DeliveryId([199; 16])));
     }
 }

@@ -10,6 +10,7 @@ use futures_util::{
 use super::{
     Courier,
     hand_over::{Answer, Ready, Rest, Turn},
+    hands::Hand,
 };
 use crate::domain::{delivery::breaker::Pass, recipient::Channel};
 
@@ -25,17 +26,19 @@ impl Courier {
             Ok(answer) => return (answer, None.into()),
             Err(first) => first,
         };
-        let Some(place) = self.next_free(ready, turn.place) else {
+        let Some((place, hand)) = self.next_free(ready, turn.place) else {
             return (first.await, None.into());
         };
-        let second = self.attempt(
-            ready,
-            Turn {
-                place,
-                as_probe: false,
-                ..turn
-            },
-        );
+        let second = Turn {
+            place,
+            as_probe: false,
+            ..turn
+        };
+        let second = self.attempt(ready, second).map(|answer| {
+            drop(hand);
+            answer
+        });
+        let second = second.boxed();
         let channel = ready.draft.recipient.channel();
         let (early, other) = select(first, second).await.into_inner();
         if early.sent.is_ok() {
@@ -65,14 +68,17 @@ impl Courier {
         )
     }
 
-    /// The next in the order that may get a message as any other: one that is to be tried first is no help now.
-    fn next_free(&self, ready: &Ready, place: usize) -> Option<usize> {
+    /// The next in the order that may get a message as any other, with a hand of its own: one that is to be tried first is no
+    /// help now.
+    fn next_free(&self, ready: &Ready, place: usize) -> Option<(usize, Hand)> {
         let now = self.now();
         let is_free = |at: &usize| {
             ready.stand.refusals.allow(*at)
                 && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free
         };
-        (place + 1..ready.senders.len()).find(is_free)
+        let place = (place + 1..ready.senders.len()).find(is_free)?;
+        let hand = self.hands.reserve(Some(&ready.senders[place].name))?;
+        Some((place, hand))
     }
 }
 

@@ -57,6 +57,15 @@ impl<'a> Errand<'a> {
     }
 }
 
+/// Why a message without a sender is given up: its route has senders, but none for such an address, or it has none.
+const fn without_sender(route_has_senders: bool) -> &'static str {
+    if route_has_senders {
+        "wrong_address_kind"
+    } else {
+        "no_sender"
+    }
+}
+
 impl Courier {
     /// The message, if it may go out.
     pub(super) fn ready(
@@ -91,12 +100,9 @@ impl Courier {
         } = errand;
         let tenant = &verification.tenant;
         Ready {
+            without_sender: without_sender(self.routes.has_senders(tenant, &draft.recipient)),
             senders: self.routes.order(tenant, &draft.recipient, &delivery.id),
-            stand: Stand {
-                position: delivery.position,
-                refusals: delivery.refusals,
-                tries: delivery.tries,
-            },
+            stand: Stand::of(delivery),
             hedge_after: self.routes.hedge_after(tenant, draft.recipient.channel()),
             time_left,
             question: self.question(verification, &draft),

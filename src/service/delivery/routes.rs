@@ -11,16 +11,16 @@ use crate::{
     ports::sender::Sender,
 };
 
-/// A sender and its name in the settings.
+/// A sender with its name in the settings.
 #[derive(Clone)]
 pub struct NamedSender {
-    /// The name.
+    /// Its name: `NAME` of `[senders.NAME]`.
     pub name: SenderName,
-    /// The sender.
+    /// What hands its messages over.
     pub sender: Arc<dyn Sender>,
 }
 
-/// The senders of a channel.
+/// The senders that take the messages of a channel.
 #[derive(Clone, Default)]
 pub struct Route {
     /// In failover order, unless they have weights.
@@ -33,17 +33,17 @@ pub struct Route {
     pub hedge_after: Option<Duration>,
 }
 
-/// All routes.
+/// The routes of all channels and tenants.
 #[derive(Clone, Default)]
 pub struct Routes {
-    /// Of every tenant that has none of its own.
+    /// The routes of every tenant that has none of its own on a channel.
     pub usual: BTreeMap<Channel, Route>,
-    /// Of one tenant.
+    /// The routes of one tenant, which take the place of the usual ones of their channels.
     pub tenants: BTreeMap<TenantId, BTreeMap<Channel, Route>>,
 }
 
 impl Routes {
-    /// The senders that may take a delivery, in the order in which they are asked: the same for every try.
+    /// The senders that carry such an address, in the order in which they are asked for a delivery: the same for every try.
     pub(in crate::service) fn order(
         &self,
         tenant: &TenantId,
@@ -53,6 +53,16 @@ impl Routes {
         self.of(tenant, recipient.channel())
             .map(|route| route.order(recipient, delivery))
             .unwrap_or_default()
+    }
+
+    /// Whether the route of a recipient has senders at all.
+    pub(in crate::service) fn has_senders(&self, tenant: &TenantId, recipient: &Recipient) -> bool {
+        self.of(tenant, recipient.channel()).is_some_and(|route| {
+            !route
+                .of_country(recipient)
+                .unwrap_or(&route.senders)
+                .is_empty()
+        })
     }
 
     /// After how long without an answer the next sender of the order gets a message too; `None`: never.
@@ -91,19 +101,27 @@ impl Routes {
 
 impl Route {
     fn order(&self, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
-        let of_country = || self.countries.get(&recipient.plan()?.country?);
-        if !self.countries.is_empty()
-            && let Some(senders) = of_country()
-        {
-            return senders.clone();
+        let carries = |sender: &&NamedSender| sender.sender.carries(recipient);
+        if let Some(senders) = self.of_country(recipient) {
+            return senders.iter().filter(carries).cloned().collect();
         }
         if self.weights.is_empty() {
-            return self.senders.clone();
+            return self.senders.iter().filter(carries).cloned().collect();
         }
         order(&self.weights, delivery)
             .into_iter()
-            .filter_map(|place| self.senders.get(place).cloned())
+            .filter_map(|place| self.senders.get(place))
+            .filter(carries)
+            .cloned()
             .collect()
+    }
+
+    /// Those for the numbers of the recipient's country, if it has some of its own.
+    fn of_country(&self, recipient: &Recipient) -> Option<&Vec<NamedSender>> {
+        if self.countries.is_empty() {
+            return None;
+        }
+        self.countries.get(&recipient.plan()?.country?)
     }
 }
 

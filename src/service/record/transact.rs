@@ -8,14 +8,14 @@ use super::{
 use crate::{
     domain::{
         audit::event::{Event, What},
-        caller::Caller,
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage, refused},
-        ids::{SubjectKey, VerificationId},
+        ids::{CallerName, SubjectKey, VerificationId},
         limit::quota::Dimension,
         record::subject::SubjectRecord,
         time::Now,
         verification::Contact,
     },
+    ports::store::StoreError,
     service::{
         failure::{Failure, within},
         limit::Limits,
@@ -36,7 +36,7 @@ pub(in crate::service) struct Change<'a> {
 #[derive(Clone, Copy)]
 pub(in crate::service) struct Call<'a> {
     pub(in crate::service) name: &'static str,
-    pub(in crate::service) caller: &'a Caller,
+    pub(in crate::service) caller: &'a CallerName,
     pub(in crate::service) verification: Option<VerificationId>,
     /// The contact that asks, where the verification does not name it yet.
     pub(in crate::service) contact: Option<&'a Contact>,
@@ -47,6 +47,8 @@ pub(in crate::service) struct Changed<T> {
     pub(in crate::service) reply: T,
     /// The time by which it was decided.
     pub(in crate::service) now: Now,
+    /// The record, if it was written.
+    pub(in crate::service) record: Option<Box<SubjectRecord>>,
 }
 
 impl<'a> Change<'a> {
@@ -57,6 +59,11 @@ impl<'a> Change<'a> {
             call: None,
             before: None,
         }
+    }
+
+    /// The record that it is about.
+    pub(in crate::service) fn key(&self) -> SubjectKey {
+        self.key
     }
 
     /// The same, by somebody's call.
@@ -102,7 +109,7 @@ impl Call<'_> {
         Event {
             agent: self.contact.and_then(|contact| contact.agent.clone()),
             contact: self.contact.map(|contact| contact.id.clone()),
-            ..refused(&self.caller.name, self.verification, what, now.stamp())
+            ..refused(self.caller, self.verification, what, now.stamp())
         }
     }
 }
@@ -178,13 +185,17 @@ where
             outgoing,
             reply,
         } = decision;
+        let mut record = None;
         let reply = match self.draw(outgoing.as_ref()).await {
             Ok(()) => {
                 events.extend(self.suspicions(outgoing.as_ref(), now));
-                let written = self.records.write(&loaded, next, &events, now).await?;
-                if !self.has_held(written)? {
-                    self.drawn = outgoing.or(self.drawn.take());
-                    return Ok(None);
+                match self.records.write(&loaded, next, &events, now).await? {
+                    Written::Done(stored) => record = stored,
+                    Written::Conflict => return Ok(self.again(outgoing)),
+                    Written::Lost(error) => {
+                        self.lose(error)?;
+                        return Ok(self.again(outgoing));
+                    }
                 }
                 reply.map_err(Failure::from)
             }
@@ -198,7 +209,11 @@ where
         };
         self.note_reply(reply.as_ref().err(), outgoing.as_ref(), &loaded, now)
             .await;
-        Ok(Some(Changed { reply: reply?, now }))
+        Ok(Some(Changed {
+            reply: reply?,
+            now,
+            record,
+        }))
     }
 }
 
@@ -258,17 +273,18 @@ impl<F> Transaction<'_, F> {
         self.suspect.iter().map(event).collect()
     }
 
-    /// Whether a commit holds; else the decision is taken again.
-    fn has_held(&mut self, written: Written) -> Result<bool, Failure> {
-        match written {
-            Written::Done => Ok(true),
-            Written::Conflict => Ok(false),
-            // A store that loses one commit after the other is no better than one that is down.
-            Written::Lost(error) if self.lost_before => Err(error.into()),
-            Written::Lost(_) => {
-                self.lost_before = true;
-                Ok(false)
-            }
+    /// The decision is taken again; what was drawn for it stays drawn.
+    fn again<T>(&mut self, outgoing: Option<Outgoing>) -> Option<Changed<T>> {
+        self.drawn = outgoing.or(self.drawn.take());
+        None
+    }
+
+    /// A store that loses one commit after the other is no better than one that is down.
+    fn lose(&mut self, error: StoreError) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.lost_before, true) {
+            Err(error.into())
+        } else {
+            Ok(())
         }
     }
 
@@ -285,7 +301,7 @@ impl<F> Transaction<'_, F> {
         };
         let Some(failure) = failure else {
             if outgoing.is_some_and(|message| message.new_subject) {
-                let caller = call.caller.name.as_str().to_owned();
+                let caller = call.caller.as_str().to_owned();
                 metrics::counter!("countersign_new_subjects_total", "caller" => caller)
                     .increment(1);
             }

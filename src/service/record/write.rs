@@ -13,13 +13,23 @@ use crate::{
     service::failure::Failure,
 };
 
-/// What became of a commit.
+/// What became of a decision.
 pub(super) enum Written {
+    /// It is written; the record, if there is one now that was not before.
+    Done(Option<Box<SubjectRecord>>),
+    /// Others were faster.
+    Conflict,
+    /// The commit failed with this error, and is not there.
+    Lost(StoreError),
+}
+
+/// What became of a commit.
+enum Swapped {
     /// It is written.
     Done,
     /// Others were faster.
     Conflict,
-    /// The commit failed with this error, and is not there.
+    /// It failed with this error, and is not there.
     Lost(StoreError),
 }
 
@@ -33,24 +43,27 @@ impl Records {
         now: Now,
     ) -> Result<Written, Failure> {
         let key = &loaded.key;
-        let (write, salt, durability, record) = match next {
+        let (write, record, durability) = match next {
             Next::Settled => {
                 self.store.settle(&(*key).into()).await?;
-                return Ok(Written::Done);
+                return Ok(Written::Done(None));
             }
             Next::Same => {
                 for event in events {
                     self.note(key, loaded.salt, event).await;
                 }
-                return Ok(Written::Done);
+                return Ok(Written::Done(None));
             }
             Next::Write(record, durability) => {
-                let record = record.stamped(events, now.stamp());
+                let record = Box::new(record.stamped(events, now.stamp()));
                 let write = self.put(key, &record, now);
-                (write, Some(record.event_salt), durability, Some(record))
+                (write, Some(record), durability)
             }
-            Next::Delete => (Write::Delete, loaded.salt, Durability::Plain, None),
+            Next::Delete => (Write::Delete, None, Durability::Plain),
         };
+        let salt = record
+            .as_ref()
+            .map_or(loaded.salt, |record| Some(record.event_salt));
         let sealed = events
             .iter()
             .map(|event| self.vault.close_event(key, salt.as_ref(), event))
@@ -63,11 +76,16 @@ impl Records {
             events: sealed,
             durability,
         };
-        let written = self.swap(commit).await?;
-        if let (Written::Done, Some(record)) = (&written, &record) {
-            journal::tell(events, record);
-        }
-        Ok(written)
+        Ok(match self.swap(commit).await? {
+            Swapped::Done => {
+                if let Some(record) = &record {
+                    journal::tell(events, record);
+                }
+                Written::Done(record)
+            }
+            Swapped::Conflict => Written::Conflict,
+            Swapped::Lost(error) => Written::Lost(error),
+        })
     }
 
     /// The sealed record, and when it is due.
@@ -81,18 +99,18 @@ impl Records {
     }
 
     /// Compares and swaps.
-    async fn swap(&self, commit: Commit) -> Result<Written, Failure> {
+    async fn swap(&self, commit: Commit) -> Result<Swapped, Failure> {
         let (key, mine) = (commit.key, token_of(&commit.write));
         match self.store.commit(commit).await {
-            Ok(Committed::Done) => Ok(Written::Done),
-            Ok(Committed::Conflict) => Ok(Written::Conflict),
+            Ok(Committed::Done) => Ok(Swapped::Done),
+            Ok(Committed::Conflict) => Ok(Swapped::Conflict),
             // It is known what happened, and that nobody may hear of it.
             Err(error @ (StoreError::NotReplicated | StoreError::Full | StoreError::Foreign)) => {
                 Err(error.into())
             }
             Err(error @ StoreError::Unavailable(_)) => match self.is_stored(&key, mine).await {
-                Ok(true) => Ok(Written::Done),
-                Ok(false) => Ok(Written::Lost(error)),
+                Ok(true) => Ok(Swapped::Done),
+                Ok(false) => Ok(Swapped::Lost(error)),
                 Err(_) => Err(error.into()),
             },
         }

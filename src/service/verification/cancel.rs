@@ -31,7 +31,7 @@ impl Service {
         };
         let call = Call {
             name: "cancel",
-            caller,
+            caller: &caller.name,
             verification: Some(id),
             contact: None,
         };

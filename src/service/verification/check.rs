@@ -59,7 +59,7 @@ impl Service {
         };
         let call = Call {
             name: "check",
-            caller,
+            caller: &caller.name,
             verification: Some(id),
             contact: None,
         };

@@ -1,10 +1,12 @@
 //! Sends the code of a verification once more.
 
+use std::sync::Arc;
+
 use super::{Reading, target};
 use crate::{
     domain::{
         caller::Caller,
-        decide::{Resend, Work, resend},
+        decide::{Resend, resend},
         ids::{DeliveryId, RequestId, VerificationId},
         recipient::Channel,
     },
@@ -19,59 +21,54 @@ use crate::{
 /// A resend as the caller asks for it.
 #[derive(Clone, Debug)]
 pub struct ResendRequest {
-    /// Of which verification.
+    /// The verification.
     pub id: VerificationId,
     /// Makes a repeat harmless.
     pub request_id: RequestId,
     /// The channel to use now; `None` for the one used last.
     pub channel: Option<Channel>,
-    /// Digest of the whole request.
+    /// Digest of the whole request, so that another body under the same id is noticed.
     pub body: [u8; 32],
 }
 
 impl Service {
-    /// Sends the code again.
+    /// Sends the code again. Commit and hand-over go on if the call is dropped.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn resend(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         request: ResendRequest,
     ) -> Result<Reading, Failure> {
-        let (hand, lease) = self.courier.reserve().unzip();
-        let delivery = DeliveryId(fresh(&*self.entropy));
         let command = Resend {
             target: target(caller, request.id),
             request: self.request_mark(caller, &request.request_id, &request.body),
             channel: request.channel,
-            delivery,
-            lease,
+            delivery: DeliveryId(fresh(&*self.entropy)),
         };
+        let service = self.clone();
+        self.apart(async move { service.commit_resend(&command).await })
+            .await
+    }
+
+    async fn commit_resend(&self, command: &Resend) -> Result<Reading, Failure> {
+        let id = command.target.id;
         let call = Call {
             name: "resend",
-            caller,
-            verification: Some(request.id),
+            caller: &command.target.caller,
+            verification: Some(id),
             contact: None,
         };
-        let resent = self
-            .change(Change::of(request.id.subject).by(call), |record, cx| {
-                resend(record, &command, cx)
-            })
-            .await;
-        let (standing, now) = resent.map_err(Failure::of_new)?;
-        let is_new = standing
-            .verification
-            .deliveries
-            .iter()
-            .any(|made| made.id == delivery);
-        if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
-            hand.take(Work {
-                verification: request.id,
-                delivery,
-                token: lease.token,
-            });
-        }
+        let crew = self.courier.crew(id.subject);
+        let (standing, now) = self
+            .send(
+                Change::of(id.subject).by(call),
+                crew,
+                |record, hands, cx| resend(record, command, hands, cx),
+            )
+            .await
+            .map_err(Failure::of_new)?;
         Ok(Reading { standing, now })
     }
 }

@@ -37,7 +37,7 @@ impl Service {
         if let Err(failure) = &screened {
             let call = Call {
                 name: "start",
-                caller,
+                caller: &caller.name,
                 verification: None,
                 contact: request.contact.as_ref(),
             };

@@ -1,15 +1,16 @@
 //! Starts a verification and puts its message into the nearest hands.
 
+use std::sync::Arc;
+
 use super::Reading;
 use crate::{
     domain::{
         caller::{Caller, Role},
         code::link::BrowserMark,
-        decide::{Standing, Start, Work, start},
+        decide::{Start, start},
         ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
         limit::quota::Network,
         recipient::{Channel, Recipient},
-        time::Now,
         verification::{Contact, RequestMark, binding::Binding, rules::Origin},
     },
     ports::system::fresh,
@@ -56,28 +57,20 @@ pub struct StartRequest {
 }
 
 impl Service {
-    /// Starts a verification.
+    /// Starts a verification. Commit and hand-over go on if the call is dropped.
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn start(&self, caller: &Caller, request: StartRequest) -> Result<Reading, Failure> {
+    pub async fn start(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: StartRequest,
+    ) -> Result<Reading, Failure> {
         note_citizen_number(caller, &request.subject);
-        let (hand, lease) = self.courier.reserve().unzip();
-        let command = Start {
-            lease,
-            ..self.prepare(caller, request).await?
-        };
-        let (standing, now) = self.commit_start(caller, &command).await?;
-        // A repeat brings back the first verification, and nothing new is to be handed over.
-        let is_new = standing.verification.id == command.id;
-        if let (Some(hand), Some(lease), true) = (hand, lease, is_new) {
-            hand.take(Work {
-                verification: command.id,
-                delivery: command.delivery,
-                token: lease.token,
-            });
-        }
-        Ok(Reading { standing, now })
+        let command = self.prepare(caller, request).await?;
+        let service = self.clone();
+        self.apart(async move { service.commit_start(&command).await })
+            .await
     }
 
     /// The command of a start: its limits resolved, its recipients screened, and fresh random bits for all that it makes.
@@ -109,25 +102,25 @@ impl Service {
             delivery: DeliveryId(fresh(&*self.entropy)),
             nonce: fresh(&*self.entropy),
             event_salt: fresh(&*self.entropy),
-            lease: None,
         })
     }
 
-    async fn commit_start(
-        &self,
-        caller: &Caller,
-        command: &Start,
-    ) -> Result<(Standing, Now), Failure> {
+    async fn commit_start(&self, command: &Start) -> Result<Reading, Failure> {
+        let key = command.id.subject;
         let call = Call {
             name: "start",
-            caller,
+            caller: &command.caller,
             verification: None,
             contact: command.contact.as_ref(),
         };
-        let change = Change::of(command.id.subject).by(call);
-        self.change(change, |record, cx| start(record, command, cx))
+        let crew = self.courier.crew(key);
+        let (standing, now) = self
+            .send(Change::of(key).by(call), crew, |record, hands, cx| {
+                start(record, command, hands, cx)
+            })
             .await
-            .map_err(Failure::of_new)
+            .map_err(Failure::of_new)?;
+        Ok(Reading { standing, now })
     }
 
     /// Recognises a repeat of a request of this caller.

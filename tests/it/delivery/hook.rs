@@ -8,6 +8,7 @@ use countersign::{
         self, Channel, DeliveryStatus, SendDecision,
         send_hook_service_server::{SendHookService, SendHookServiceServer},
     },
+    service::delivery::hands::Hands,
 };
 use serde_json::json;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -164,7 +165,9 @@ async fn chan_05_who_lost_the_lease_asks_nobody() {
         delivery,
         token: [9; 16],
     };
-    service.reach.service.deliver(work).await.unwrap();
+    let (hands, _jobs) = Hands::new(1);
+    let hand = hands.reserve(None).unwrap();
+    service.reach.service.deliver(work, hand).await.unwrap();
     assert_eq!(
         (
             server.received_requests().await.unwrap().len(),

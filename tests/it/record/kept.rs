@@ -14,7 +14,7 @@ use countersign::{
         store::{Store, StoredEvent},
         system::Clock as _,
     },
-    service::record::vault::Vault,
+    service::{delivery::hands::Hands, record::vault::Vault},
     store::embedded::memory::Memory,
     system::SystemEntropy,
 };
@@ -178,15 +178,19 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
         .unwrap();
     let record = vault.open(&verification.subject, &blob).unwrap();
     let delivery = record.verifications[0].deliveries[0].id;
+    let hand = Hands::new(1).0.reserve(None).expect("a free hand");
     // Its lease was reported, and is nobody's any more.
     service
         .reach
         .service
-        .deliver(Work {
-            verification,
-            delivery,
-            token: [9; 16],
-        })
+        .deliver(
+            Work {
+                verification,
+                delivery,
+                token: [9; 16],
+            },
+            hand,
+        )
         .await
         .unwrap();
     assert_eq!(service.recorder.all().len(), 1, "the message goes out once");

@@ -13,7 +13,10 @@ use countersign::{
         code::{CodeLength, guess::Separators},
         crypto::keyring::{Keyring, Kid, SECRET_BYTES, Secret},
         decide::{Context, Durability, Next, Report, Start, Work, report, start},
-        delivery::{HandOver, Lease},
+        delivery::{
+            HandOver, Lease,
+            hands::{FreeHands, Parcel},
+        },
         ids::{
             ActionName, CallerName, DeliveryId, Locale, SubjectId, SubjectKey, TenantId,
             VerificationId,
@@ -50,6 +53,15 @@ const TASKS: usize = 64;
 const SHARDS: u16 = 64;
 /// Longer than the filling takes.
 const LIFETIME: Duration = Duration::from_secs(600);
+
+/// A hand with this lease.
+struct OneHand(Lease);
+
+impl FreeHands for OneHand {
+    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+        Some(self.0)
+    }
+}
 
 struct Filler {
     store: Redis,
@@ -134,13 +146,13 @@ impl Filler {
             token: self.fresh(),
             until,
         };
-        let command = self.command(n, lease);
+        let command = self.command(n);
         let work = Work {
             verification: command.id,
             delivery: command.delivery,
             token: lease.token,
         };
-        let Next::Write(started, _) = start(None, &command, &cx).next else {
+        let Next::Write(started, _) = start(None, &command, &OneHand(lease), &cx).next else {
             unreachable!("a start writes")
         };
         let sent = Report {
@@ -148,13 +160,14 @@ impl Filler {
             sender: Some(crate::harness::sender_name("mail")),
             outcome: HandOver::Taken { reference: None },
         };
-        let Next::Write(record, _) = report(Some(*started), &sent, &cx).next else {
+        let Next::Write(record, _) = report(Some(*started), &sent, &OneHand(lease), &cx).next
+        else {
             unreachable!("a report writes")
         };
         *record
     }
 
-    fn command(&self, n: usize, lease: Lease) -> Start {
+    fn command(&self, n: usize) -> Start {
         let binding = [("amount", "EUR 1250.00"), ("payee", "NL91ABNA0417164300")];
         let binding = binding.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Start {
@@ -200,7 +213,6 @@ impl Filler {
             delivery: DeliveryId(self.fresh()),
             nonce: self.fresh(),
             event_salt: self.fresh(),
-            lease: Some(lease),
         }
     }
 

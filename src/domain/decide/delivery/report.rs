@@ -1,16 +1,17 @@
 //! Takes the reports of what was handed over.
 
-use super::tick::Work;
+use super::{lease::lease, tick::Work};
 use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Decision, Durability, Next},
-    delivery::{Delivery, DeliveryStatus, HandOver},
+    delivery::{Delivery, DeliveryStatus, HandOver, hands::FreeHands},
     ids::SenderName,
     record::subject::SubjectRecord,
+    time::Timestamp,
     verification::Verification,
 };
 
-/// Say how a hand-over ended.
+/// The command to note how a hand-over ended.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What was to be handed over.
@@ -21,64 +22,99 @@ pub struct Report {
     pub outcome: HandOver,
 }
 
-/// Decides [`Report`]. Under another token it only records that the message went out; without the record it does nothing.
+/// Decides [`Report`]. A message that goes on at once, to the next sender, is leased anew by the same commit, if that sender
+/// has a free hand. Under another token it only records that the message went out; without the record
+/// it does nothing.
 #[must_use]
-pub fn report(record: Option<SubjectRecord>, command: &Report, cx: &Context<'_>) -> Decision<()> {
+pub fn report(
+    record: Option<SubjectRecord>,
+    command: &Report,
+    hands: &dyn FreeHands,
+    cx: &Context<'_>,
+) -> Decision<()> {
     let Some(record) = record else {
         return Decision::same(Ok(()));
     };
-    let at = cx.now.stamp();
-    let mut events = Vec::new();
-    let mut changed = false;
-    let record = record.step(&command.work.verification, |mut verification| {
-        let place = verification
-            .deliveries
-            .iter()
-            .position(|delivery| delivery.id == command.work.delivery);
-        let reported = place.and_then(|place| {
-            let delivery = verification.deliveries[place].clone();
-            Some((
-                place,
-                delivery.report(
-                    &command.work.token,
-                    command.sender.as_ref(),
-                    command.outcome.clone(),
-                    at,
-                )?,
-            ))
-        });
-        if let Some((place, delivery)) = reported {
-            let delivery = after_the_end(&verification, delivery, cx);
-            // What a receipt told before is not told again.
-            let is_news = delivery.status != verification.deliveries[place].status;
-            let what = event_of(&delivery, command.sender.as_ref()).filter(|_| is_news);
-            events.extend(what.map(|what| Event::of(&verification, at, what)));
-            verification.deliveries[place] = delivery;
-            changed = true;
-        }
-        verification
+    let mut reported = Reported::default();
+    let record = record.step(&command.work.verification, |verification| {
+        reported.by(verification, command, hands, cx)
     });
-    let next = if changed {
+    let next = if reported.changed {
         Next::Write(Box::new(record), Durability::Plain)
     } else {
         Next::Same
     };
     Decision {
         next,
-        events,
+        events: reported.events,
         outgoing: None,
         reply: Ok(()),
     }
 }
 
-/// Nothing waits for another try once the verification is over.
-fn after_the_end(verification: &Verification, delivery: Delivery, cx: &Context<'_>) -> Delivery {
+/// The effect of a report.
+#[derive(Default)]
+struct Reported {
+    changed: bool,
+    events: Vec<Event>,
+}
+
+impl Reported {
+    fn by(
+        &mut self,
+        mut verification: Verification,
+        command: &Report,
+        hands: &dyn FreeHands,
+        cx: &Context<'_>,
+    ) -> Verification {
+        let (at, sender) = (cx.now.stamp(), command.sender.as_ref());
+        let Some((place, delivery)) = reported(&verification, command, cx) else {
+            return verification;
+        };
+        let before = std::mem::replace(&mut verification.deliveries[place], delivery);
+        if goes_on_at(&verification.deliveries[place], at) {
+            lease(&mut verification, place, hands, at);
+        }
+        let after = &verification.deliveries[place];
+        // What a receipt told before is not told again.
+        let what = event_of(after, sender).filter(|_| after.status != before.status);
+        self.events
+            .extend(what.map(|what| Event::of(&verification, at, what)));
+        self.changed = true;
+        verification
+    }
+}
+
+/// The delivery after the report, with its place; `None` if the report changes nothing.
+fn reported(
+    verification: &Verification,
+    command: &Report,
+    cx: &Context<'_>,
+) -> Option<(usize, Delivery)> {
+    let at = cx.now.stamp();
+    let place = verification
+        .deliveries
+        .iter()
+        .position(|delivery| delivery.id == command.work.delivery)?;
+    let delivery = verification.deliveries[place].clone().report(
+        &command.work.token,
+        command.sender.as_ref(),
+        command.outcome.clone(),
+        at,
+    )?;
+    // Nothing waits for another try once the verification is over.
     let waits = matches!(delivery.status, DeliveryStatus::Queued { .. });
-    if waits && verification.live(cx.now).is_none() {
-        delivery.fail("verification_closed", cx.now.stamp())
+    let delivery = if waits && verification.live(cx.now).is_none() {
+        delivery.fail("verification_closed", at)
     } else {
         delivery
-    }
+    };
+    Some((place, delivery))
+}
+
+/// Whether it may be handed over again without a pause.
+fn goes_on_at(delivery: &Delivery, at: Timestamp) -> bool {
+    matches!(delivery.status, DeliveryStatus::Queued { not_before } if not_before <= at)
 }
 
 /// The event of a delivery that has a new status; `None` if it waits for its next hand-over.

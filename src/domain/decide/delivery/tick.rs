@@ -1,49 +1,49 @@
 //! Does what is due on a record.
 
-use super::plan::take_step;
+use super::{lease::lease, plan::take_step};
 use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Decision, Durability, Next},
-    delivery::{DeliveryStatus, Lease},
+    delivery::{Delivery, DeliveryStatus, hands::FreeHands},
     ids::{DeliveryId, VerificationId},
     record::subject::SubjectRecord,
-    verification::{Outcome, Phase, Verification, rules::EXPIRY_GRACE},
+    time::{Now, Timestamp},
+    verification::{Outcome, Verification, rules::EXPIRY_GRACE},
 };
 
-/// Do what is due.
+/// The command to do what is due on a record.
 #[derive(Clone, Debug)]
 pub struct Tick {
-    /// The right to hand over what is due.
-    pub lease: Lease,
-    /// How many deliveries this process has free hands for.
-    pub hands: usize,
     /// The id of the delivery that the next step of a plan makes, of fresh random bits.
     pub delivery: DeliveryId,
+    /// A delivery that waited for a hand, now that one is free: it is due, though its wait is not over.
+    pub freed: Option<DeliveryId>,
 }
 
 /// A delivery to hand over now, under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// Of which verification.
+    /// The verification.
     pub verification: VerificationId,
-    /// Which delivery.
+    /// Its delivery.
     pub delivery: DeliveryId,
-    /// The lease's token.
+    /// The token of the lease.
     pub token: [u8; 16],
 }
 
-/// Decides [`Tick`].
+/// Decides [`Tick`] for a record that is in the due index.
 #[must_use]
 pub fn tick(
     record: Option<SubjectRecord>,
     command: &Tick,
+    hands: &dyn FreeHands,
     cx: &Context<'_>,
-) -> Decision<Vec<Work>> {
+) -> Decision<()> {
     // A due entry without a record: the store dropped the record, and the entry goes too.
     let Some(before) = record else {
         return Decision {
             next: Next::Delete,
-            ..Decision::same(Ok(Vec::new()))
+            ..Decision::same(Ok(()))
         };
     };
     let mut events = Vec::new();
@@ -57,14 +57,14 @@ pub fn tick(
                 .then_some(Outcome::Expired)
         })
         .forget(cx.now, cx.rules);
-    let mut work = lease_due(&mut record, command, cx, &mut events);
+    let is_busy = lease_due(&mut record, command, hands, cx, &mut events);
     let is_idle = |v: &Verification| !v.deliveries.iter().any(|delivery| delivery.is_due(cx.now));
     let mut outgoing = None;
     // A step of a plan is drawn from the quotas, which may not answer: what is due beside it does not wait for that.
-    if events.is_empty() && work.is_empty() && record.verifications.iter().all(is_idle) {
+    if events.is_empty() && !is_busy && record.verifications.iter().all(is_idle) {
         outgoing = take_step(&mut record, command, cx, &mut events);
         if outgoing.is_some() {
-            work = lease_due(&mut record, command, cx, &mut events);
+            lease_due(&mut record, command, hands, cx, &mut events);
         }
     }
     let quiet_until = record.last_event_at.plus(cx.rules.event_retention);
@@ -82,55 +82,78 @@ pub fn tick(
         next,
         events,
         outgoing,
-        reply: Ok(work),
+        reply: Ok(()),
     }
 }
 
-/// Leases what is due, as much as there are hands for, and gives up what is due after the end.
+/// Decides [`Tick`] for a record of which this process knows that something is to be sent. If nothing is, because somebody
+/// else was faster or it is too early, nothing is written, and the reply says when the next is to be sent.
+#[must_use]
+pub fn wake(
+    record: Option<SubjectRecord>,
+    command: &Tick,
+    hands: &dyn FreeHands,
+    cx: &Context<'_>,
+) -> Decision<Option<Timestamp>> {
+    let Some(record) = record else {
+        return Decision::same(Ok(None));
+    };
+    let next = record.next_send(cx.now, |_| false);
+    let is_freed = |delivery: &Delivery| command.is_freed(delivery, cx.now);
+    let is_due = next.is_some_and(|at| cx.now.has_reached(at))
+        || record.pending().flat_map(|v| &v.deliveries).any(is_freed);
+    if !is_due {
+        return Decision::same(Ok(next));
+    }
+    let Decision {
+        next,
+        events,
+        outgoing,
+        reply,
+    } = tick(Some(record), command, hands, cx);
+    Decision {
+        next,
+        events,
+        outgoing,
+        reply: reply.map(|()| None),
+    }
+}
+
+impl Tick {
+    fn is_freed(&self, delivery: &Delivery, now: Now) -> bool {
+        self.freed == Some(delivery.id) && delivery.may_take_freed_hand(now)
+    }
+}
+
+/// Leases what is due, as far as there are hands for it, and gives up what is due after the end. Says whether anything was due.
 fn lease_due(
     record: &mut SubjectRecord,
     command: &Tick,
+    hands: &dyn FreeHands,
     cx: &Context<'_>,
     events: &mut Vec<Event>,
-) -> Vec<Work> {
-    let (mut work, at) = (Vec::new(), cx.now.stamp());
+) -> bool {
+    let (mut was_due, at) = (false, cx.now.stamp());
     for verification in &mut record.verifications {
-        let due = verification
-            .deliveries
-            .iter_mut()
-            .filter(|delivery| delivery.is_due(cx.now));
-        let is_live = matches!(verification.phase, Phase::Pending(_))
-            && !cx.now.is_past(verification.expires_at);
-        let mut gave_up = Vec::new();
-        for delivery in due {
-            if is_live && work.len() >= command.hands {
+        let is_live = verification.live(cx.now).is_some();
+        for place in 0..verification.deliveries.len() {
+            let delivery = &verification.deliveries[place];
+            if !delivery.is_due(cx.now) && !command.is_freed(delivery, cx.now) {
                 continue;
             }
-            *delivery = if is_live {
-                delivery.clone().lease(command.lease, at)
+            was_due = true;
+            if is_live {
+                lease(verification, place, hands, at);
             } else {
-                delivery.clone().fail("verification_closed", at)
-            };
-            match &delivery.status {
-                DeliveryStatus::Leased(lease) => {
-                    work.push(Work {
-                        verification: verification.id,
-                        delivery: delivery.id,
-                        token: lease.token,
-                    });
-                }
-                DeliveryStatus::Failed { reason } => {
-                    gave_up.push((delivery.channel, reason.clone()));
-                }
-                DeliveryStatus::Queued { .. }
-                | DeliveryStatus::Sent
-                | DeliveryStatus::Delivered
-                | DeliveryStatus::Undelivered { .. } => {}
+                verification.deliveries[place] = delivery.clone().fail("verification_closed", at);
+            }
+            let delivery = &verification.deliveries[place];
+            if let DeliveryStatus::Failed { reason } = &delivery.status {
+                let (channel, reason) = (delivery.channel, reason.clone());
+                let what = What::SendFailed { channel, reason };
+                events.push(Event::of(verification, at, what));
             }
         }
-        events.extend(gave_up.into_iter().map(|(channel, reason)| {
-            Event::of(verification, at, What::SendFailed { channel, reason })
-        }));
     }
-    work
+    was_due
 }

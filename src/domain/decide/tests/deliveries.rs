@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     audit::event::What,
-    decide::{CancelReason, Next, Report, Start, Tick, Work, delivery::tick, report},
+    decide::{CancelReason, Next, Report, delivery::tick, report},
     delivery::{DeliveryStatus, HandOver, TRIES_MAX},
     ids::{DeliveryId, ProviderReference, VerificationId},
     verification::{CancelCause, Outcome, rules::Origin},
@@ -28,16 +28,14 @@ fn again(after: Duration) -> HandOver {
 #[test]
 fn a_start_with_a_free_hand_leases_its_delivery_to_itself() {
     let mut world = World::new();
-    let lease = world.lease();
-    let command = Start {
-        lease: Some(lease),
-        ..world.a_start()
+    let id = world.started(Origin::Vouched);
+    let [work] = world.in_hand[..] else {
+        panic!("one delivery")
     };
-    let id = world.start(command).unwrap().verification.id;
-    assert_eq!(world.tick(), [], "it is in hand");
-    assert_eq!(world.wake_at(), Some(lease.until));
+    assert_eq!(world.tick_with(16), [], "it is in hand");
+    assert_eq!(world.wake_at(), Some(world.at.plus(LEASE)));
     let delivery = &world.find(id).deliveries[0];
-    assert!(delivery.is_held_by(&lease.token, world.now()) && delivery.tries == 1);
+    assert!(delivery.is_held_by(&work.token, world.now()) && delivery.tries == 1);
 }
 
 #[test]
@@ -151,7 +149,13 @@ fn a_hand_over_that_was_held_back_is_no_try() {
             panic!("one delivery")
         };
         assert_eq!(world.find(id).deliveries[0].tries, 1);
-        world.report(work, HandOver::Held { after: SECOND });
+        world.report(
+            work,
+            HandOver::Held {
+                after: SECOND,
+                position: 0,
+            },
+        );
         assert_eq!(world.tick(), [], "it waits");
         world.pass(SECOND);
     }
@@ -214,39 +218,80 @@ fn a_report_without_its_record_does_nothing() {
         sender: Some(sender_name("mail")),
         outcome: HandOver::Taken { reference: None },
     };
-    let decision = report(None, &command, &world.cx());
+    let decision = report(None, &command, &world.crew(1), &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
-    let lease = world.lease();
-    let decision = tick(
-        None,
-        &Tick {
-            lease,
-            hands: 1,
-            delivery: DeliveryId([0; 16]),
-        },
-        &world.cx(),
-    );
+    let command = world.a_tick();
+    let decision = tick(None, &command, &world.crew(1), &world.cx());
     let (next, reply) = (decision.next, decision.reply);
-    assert_eq!(
-        (next, reply),
-        (Next::Delete, Ok(Vec::<Work>::new())),
-        "its due entry goes"
-    );
+    assert_eq!((next, reply), (Next::Delete, Ok(())), "its due entry goes");
 }
 
 #[test]
-fn no_more_is_leased_than_there_are_free_hands() {
+fn send_19_without_a_free_hand_a_delivery_waits_half_a_second_without_a_lease() {
+    const HALF: Duration = Duration::from_millis(500);
     let mut world = World::new();
-    world.started(Origin::Vouched);
-    world.started(Origin::Anonymous);
-    assert_eq!(world.tick_with(1).len(), 1);
+    world.hands = 0;
+    let ids = [Origin::Vouched, Origin::Anonymous].map(|origin| world.started(origin));
+    assert_eq!(world.wake_at(), Some(world.at.plus(HALF)));
+    assert_eq!(world.tick(), [], "its time has not come");
+    world.pass(HALF);
+    let [work] = world.tick_with(1)[..] else {
+        panic!("one hand takes one delivery")
+    };
+    let other = ids.into_iter().find(|id| *id != work.verification).unwrap();
     assert_eq!(
-        world.wake_at().map(|at| at <= world.at),
-        Some(true),
-        "the other one stays due"
+        status(&world, other),
+        &DeliveryStatus::Queued {
+            not_before: world.at.plus(HALF)
+        }
     );
+    assert_eq!(world.find(other).deliveries[0].tries, 0, "no try is taken");
+    assert_eq!(world.tick_with(0), []);
+    world.pass(HALF);
     assert_eq!(world.tick_with(1).len(), 1);
     assert_eq!(world.tick_with(1), []);
+}
+
+#[test]
+fn send_17_a_hand_that_comes_free_takes_what_waits_for_it_at_once_and_nothing_else() {
+    let mut world = World::new();
+    world.hands = 0;
+    let id = world.started(Origin::Vouched);
+    let delivery = world.find(id).deliveries[0].id;
+    assert_eq!(world.free_hand_for(DeliveryId([9; 16])), []);
+    let [work] = world.free_hand_for(delivery)[..] else {
+        panic!("it waits for a hand")
+    };
+    assert_eq!(world.free_hand_for(delivery), [], "it is in hand");
+    world.report(work, again(20 * SECOND));
+    let before = world.record.clone();
+    assert_eq!(
+        world.free_hand_for(delivery),
+        [],
+        "its sender asked for a pause"
+    );
+    assert_eq!(world.record, before, "and nothing is written for nothing");
+}
+
+#[test]
+fn send_17_a_message_goes_on_to_the_next_sender_by_the_commit_of_its_report() {
+    let mut world = World::new();
+    let id = world.started(Origin::Vouched);
+    let [first] = world.tick()[..] else {
+        panic!("one delivery")
+    };
+    world.report(first, again(Duration::ZERO));
+    let [second] = world.in_hand[..] else {
+        panic!("it is leased anew")
+    };
+    let delivery = &world.find(id).deliveries[0];
+    assert!(delivery.is_held_by(&second.token, world.now()) && second.token != first.token);
+    assert_eq!((delivery.position, delivery.tries), (1, 2));
+    // After the end nothing goes on.
+    world.cancel(id, CancelReason::Requested).unwrap();
+    world.in_hand.clear();
+    world.report(second, again(Duration::ZERO));
+    assert_eq!(world.in_hand, []);
 }
 
 #[test]
@@ -264,6 +309,7 @@ fn send_13_nothing_is_leased_after_the_end() {
     ];
     for end in ends {
         let mut world = World::new();
+        world.hands = 0;
         let id = world.started(Origin::Vouched);
         end(&mut world, id);
         assert_eq!(world.tick(), []);

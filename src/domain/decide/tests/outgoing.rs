@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 fn of_start(world: &mut World, command: &Start) -> Option<Outgoing> {
-    let decision = start(world.record.clone(), command, &world.cx());
+    let decision = start(world.record.clone(), command, &world.crew(1), &world.cx());
     let outgoing = decision.outgoing.clone();
     let _ = world.commit(decision);
     outgoing
@@ -37,8 +37,8 @@ fn of_resend(world: &mut World, id: VerificationId, channel: Option<Channel>) ->
             request,
             channel,
             delivery,
-            lease: None,
         },
+        &world.crew(1),
         &world.cx(),
     );
     let outgoing = decision.outgoing.clone();

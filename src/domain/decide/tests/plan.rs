@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     audit::event::What,
-    decide::{CancelReason, Noted, Start, Verdict, Work, verification::start},
+    decide::{CancelReason, Noted, Start, Verdict, Work, tick, verification::start},
     delivery::{DeliveryStatus, HandOver, plan::Step, receipt::Receipt},
     ids::VerificationId,
     recipient::{Channel, Recipient},
@@ -438,20 +438,14 @@ fn where_codes_are_disabled_no_step_is_sent() {
 fn a_step_says_whom_it_would_reach() {
     let mut world = World::new();
     let command = a_start(&mut world);
-    let decision = start(None, &command, &world.cx());
-    let first = decision.outgoing.clone().unwrap();
-    world.commit(decision).unwrap();
+    let decision = start(None, &command, &world.crew(1), &world.cx());
+    let first = decision.outgoing.unwrap();
+    world.start(command).unwrap();
     bring(&mut world);
     world.pass(EMAIL_WAIT);
-    let command = crate::domain::decide::Tick {
-        lease: world.lease(),
-        hands: 1,
-        delivery: crate::domain::ids::DeliveryId([9; 16]),
-    };
-    let outgoing =
-        crate::domain::decide::delivery::tick(world.record.clone(), &command, &world.cx())
-            .outgoing
-            .unwrap();
+    let command = world.a_tick();
+    let decision = tick(world.record.clone(), &command, &world.crew(1), &world.cx());
+    let outgoing = decision.outgoing.unwrap();
     assert_eq!(
         (&outgoing.tenant, &outgoing.caller, &outgoing.subject),
         (&first.tenant, &first.caller, &first.subject)
@@ -470,6 +464,7 @@ fn what_is_due_beside_a_step_comes_first() {
         action: super::fixtures::action("login"),
         ..world.a_start()
     };
+    world.hands = 0;
     let other = world.start(other).unwrap().verification.id;
     world.pass(SECOND);
     let first = world.tick();

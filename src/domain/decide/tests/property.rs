@@ -241,7 +241,7 @@ impl Run {
         else {
             return;
         };
-        let lease = leased.then(|| self.world.lease());
+        self.world.hands = usize::from(leased);
         let start = self.world.a_start();
         let start = if has_plan {
             Start {
@@ -266,7 +266,6 @@ impl Run {
             } else {
                 ACTION.clone()
             },
-            lease,
             ..start
         };
         if let Ok(standing) = self.world.start(command) {
@@ -417,12 +416,14 @@ impl Run {
             },
             4 => HandOver::Held {
                 after: Duration::from_secs(5),
+                position: usize::from(which % 2),
             },
             _ => HandOver::GivenUp {
                 reason: "refused".to_owned(),
             },
         };
         self.world.report(*work, outcome);
+        self.works.append(&mut self.world.in_hand);
     }
 
     /// Lets the record run out.

@@ -7,8 +7,9 @@ use super::{
 use crate::domain::{
     decide::{Resend, Start, Verdict, resend},
     delivery::{
-        HandOver,
+        HandOver, Lease,
         breaker::{Breaker, Pass},
+        hands::{FreeHands, Parcel},
     },
     ids::{CallerName, DeliveryId, VerificationId},
     recipient::{Channel, known::Reached},
@@ -19,6 +20,15 @@ use crate::domain::{
         rules::{CLOSED_MARGIN, Origin, WAIT_FIRST},
     },
 };
+
+/// No sender has a free hand.
+struct NoHands;
+
+impl FreeHands for NoHands {
+    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+        None
+    }
+}
 
 /// The third verification with a miss: a wait has begun.
 fn waiting() -> (World, VerificationId) {
@@ -235,19 +245,18 @@ fn store_18_a_resend_is_repeated_only_by_its_own_body() {
         },
         channel: Some(Channel::Email),
         delivery: DeliveryId([7; 16]),
-        lease: None,
     };
-    let decision = resend(world.record.clone(), &command(1), &world.cx());
+    let decision = resend(world.record.clone(), &command(1), &NoHands, &world.cx());
     world.commit(decision).unwrap();
     let sends = world.find(id).deliveries.len();
-    let decision = resend(world.record.clone(), &command(1), &world.cx());
+    let decision = resend(world.record.clone(), &command(1), &NoHands, &world.cx());
     world.commit(decision).unwrap();
     assert_eq!(
         world.find(id).deliveries.len(),
         sends,
         "a repeat sends nothing"
     );
-    let decision = resend(world.record.clone(), &command(2), &world.cx());
+    let decision = resend(world.record.clone(), &command(2), &NoHands, &world.cx());
     assert_eq!(
         world.commit(decision).unwrap_err(),
         Refusal::RequestIdReused

@@ -1,6 +1,10 @@
 //! One subject, one clock, one store generation: carries decisions out as the service does.
 
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::fixtures::{
     ACTION, CALLER, DAY, HOUR, KEYRING, LEASE, MAIL, SUBJECT, TENANT, binding, limits, sender_name,
@@ -13,11 +17,15 @@ use crate::domain::{
     decide::{
         Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt,
         Noted, RefusedMessage, Report, Resend, Standing, Start, Target, Tick, Verdict, Work,
-        delivery::{receipt, tick},
+        delivery::{receipt, tick, wake},
         report,
         verification::{cancel, check, resend, start},
     },
-    delivery::{HandOver, Lease, receipt::Receipt},
+    delivery::{
+        HandOver, Lease,
+        hands::{FreeHands, Parcel},
+        receipt::Receipt,
+    },
     ids::{AttemptId, DeliveryId, VerificationId},
     recipient::{Channel, test_recipients::TestRecipients},
     record::subject::SubjectRecord,
@@ -28,6 +36,31 @@ use crate::domain::{
         rules::{EntryMode, Origin, SubjectRules},
     },
 };
+
+/// Hands of a process; any sender has one as long as one is left.
+pub(super) struct Crew {
+    left: Cell<usize>,
+    until: Timestamp,
+    /// What they were given.
+    works: RefCell<Vec<Work>>,
+}
+
+impl FreeHands for Crew {
+    fn reserve(&self, parcel: &Parcel<'_>) -> Option<Lease> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.left.set(self.left.get().checked_sub(1)?);
+        let token = u128::from(NEXT.fetch_add(1, Ordering::Relaxed)).to_le_bytes();
+        self.works.borrow_mut().push(Work {
+            verification: parcel.verification,
+            delivery: parcel.delivery.id,
+            token,
+        });
+        Some(Lease {
+            token,
+            until: self.until,
+        })
+    }
+}
 
 pub(super) struct World {
     pub(super) at: Timestamp,
@@ -43,6 +76,10 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Do the quotas refuse what a plan would send?
     pub(super) quotas_refuse: bool,
+    /// The free hands of the process that starts, resends and reports.
+    pub(super) hands: usize,
+    /// What it leased to itself by that.
+    pub(super) in_hand: Vec<Work>,
     /// How surely the last commit had to last.
     pub(super) durability: Option<Durability>,
     serial: u64,
@@ -65,6 +102,8 @@ impl World {
             record: None,
             events: Vec::new(),
             quotas_refuse: false,
+            hands: 16,
+            in_hand: Vec::new(),
             durability: None,
             serial: 0,
         }
@@ -152,7 +191,6 @@ impl World {
             delivery: DeliveryId(self.fresh()),
             nonce: self.fresh(),
             event_salt: self.fresh(),
-            lease: None,
         }
     }
 
@@ -161,8 +199,11 @@ impl World {
         reason = "a story makes a start to start it"
     )]
     pub(super) fn start(&mut self, command: Start) -> Result<Standing, Refusal> {
-        let decision = start(self.record.clone(), &command, &self.cx());
-        self.commit(decision)
+        let crew = self.crew(self.hands);
+        let decision = start(self.record.clone(), &command, &crew, &self.cx());
+        let standing = self.commit(decision)?;
+        self.in_hand.append(&mut crew.works.into_inner());
+        Ok(standing)
     }
 
     /// Starts, and gives the id.
@@ -278,10 +319,12 @@ impl World {
             },
             channel,
             delivery: DeliveryId(self.fresh()),
-            lease: None,
         };
-        let decision = resend(self.record.clone(), &command, &self.cx());
-        self.commit(decision)
+        let crew = self.crew(self.hands);
+        let decision = resend(self.record.clone(), &command, &crew, &self.cx());
+        let standing = self.commit(decision)?;
+        self.in_hand.append(&mut crew.works.into_inner());
+        Ok(standing)
     }
 
     pub(super) fn cancel(
@@ -300,20 +343,20 @@ impl World {
         self.commit(decision)
     }
 
-    pub(super) fn lease(&mut self) -> Lease {
-        Lease {
-            token: self.fresh(),
+    /// So many free hands, for any sender.
+    pub(super) fn crew(&self, hands: usize) -> Crew {
+        Crew {
+            left: Cell::new(hands),
             until: self.at.plus(LEASE),
+            works: RefCell::default(),
         }
     }
 
+    /// Leases what is due, with so many free hands.
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
-        let command = Tick {
-            lease: self.lease(),
-            hands,
-            delivery: DeliveryId(self.fresh()),
-        };
-        let mut decision = tick(self.record.clone(), &command, &self.cx());
+        let command = self.a_tick();
+        let mut crew = self.crew(hands);
+        let mut decision = tick(self.record.clone(), &command, &crew, &self.cx());
         if self.quotas_refuse
             && let Some(message) = decision.outgoing.take()
         {
@@ -321,21 +364,42 @@ impl World {
                 message,
                 reason: "quota_exceeded",
             };
-            decision = tick(
-                self.record.clone(),
-                &command,
-                &Context {
-                    refused: Some(&refused),
-                    ..self.cx()
-                },
-            );
+            let cx = Context {
+                refused: Some(&refused),
+                ..self.cx()
+            };
+            crew = self.crew(hands);
+            decision = tick(self.record.clone(), &command, &crew, &cx);
             assert_eq!(decision.outgoing, None, "what was refused is not sent");
         }
-        self.commit(decision).unwrap()
+        self.commit(decision).unwrap();
+        crew.works.into_inner()
     }
 
+    pub(super) fn a_tick(&mut self) -> Tick {
+        Tick {
+            delivery: DeliveryId(self.fresh()),
+            freed: None,
+        }
+    }
+
+    /// A hand came free for which this delivery waited.
+    pub(super) fn free_hand_for(&mut self, delivery: DeliveryId) -> Vec<Work> {
+        let command = Tick {
+            freed: Some(delivery),
+            ..self.a_tick()
+        };
+        let crew = self.crew(1);
+        let decision = wake(self.record.clone(), &command, &crew, &self.cx());
+        self.commit(decision).unwrap();
+        crew.works.into_inner()
+    }
+
+    /// What is in hand: what starts, resends and reports leased since the last call, and what is due now.
     pub(super) fn tick(&mut self) -> Vec<Work> {
-        self.tick_with(16)
+        let mut works = std::mem::take(&mut self.in_hand);
+        works.extend(self.tick_with(16));
+        works
     }
 
     pub(super) fn receipt(&mut self, delivery: DeliveryId, sender: &str, said: Receipt) -> Noted {
@@ -358,8 +422,10 @@ impl World {
             sender: Some(sender_name(sender)),
             outcome,
         };
-        let decision = report(self.record.clone(), &command, &self.cx());
+        let crew = self.crew(self.hands);
+        let decision = report(self.record.clone(), &command, &crew, &self.cx());
         self.commit(decision).unwrap();
+        self.in_hand.append(&mut crew.works.into_inner());
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {

@@ -2,8 +2,11 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    decide::{Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target, find},
-    delivery::{Delivery, Lease},
+    decide::{
+        Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target,
+        delivery::lease::lease, find,
+    },
+    delivery::{Delivery, hands::FreeHands},
     ids::DeliveryId,
     recipient::Channel,
     record::subject::SubjectRecord,
@@ -18,19 +21,18 @@ pub struct Resend {
     pub target: Target,
     /// Recognises a repeat.
     pub request: RequestMark,
-    /// The road to use now; none for the one used last.
+    /// The channel to use now; `None` for the one used last.
     pub channel: Option<Channel>,
     /// The new delivery's id, of fresh random bits.
     pub delivery: DeliveryId,
-    /// The right to hand the message over, if this process has a free hand.
-    pub lease: Option<Lease>,
 }
 
-/// Decides [`Resend`]. Neither the code, nor its expiry, nor the attempts change.
+/// Decides [`Resend`]. Its message is leased to this process, if that has a free hand for it. Neither the code, nor its expiry, nor the attempts change.
 #[must_use]
 pub fn resend(
     record: Option<SubjectRecord>,
     command: &Resend,
+    hands: &dyn FreeHands,
     cx: &Context<'_>,
 ) -> Decision<Standing> {
     let found = match find(record, &command.target, cx) {
@@ -52,7 +54,7 @@ pub fn resend(
         return found.answer(reply);
     }
     match next_delivery(&found, command, cx) {
-        Ok((delivery, outgoing)) => send(found, command, (delivery, outgoing), cx),
+        Ok((delivery, outgoing)) => send(found, command, (delivery, outgoing), hands, cx),
         Err(refusal) => found.answer(Err(refusal)),
     }
 }
@@ -106,6 +108,7 @@ fn send(
     mut found: Found,
     command: &Resend,
     add: (Delivery, Outgoing),
+    hands: &dyn FreeHands,
     cx: &Context<'_>,
 ) -> Decision<Standing> {
     let (at, (delivery, outgoing)) = (cx.now.stamp(), add);
@@ -118,9 +121,9 @@ fn send(
         },
     ));
     found.record = found.record.step(&command.target.id, |mut verification| {
-        verification
-            .deliveries
-            .push(delivery.lease_if(command.lease, at));
+        verification.deliveries.push(delivery);
+        let place = verification.deliveries.len() - 1;
+        lease(&mut verification, place, hands, at);
         verification.requests.push(command.request);
         if let Phase::Pending(pending) = &mut verification.phase {
             pending.next_resend_at = at.plus(pending.limits.resend_cooldown);

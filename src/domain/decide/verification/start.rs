@@ -3,9 +3,13 @@
 use crate::domain::{
     audit::event::{Event, What},
     code::link::BrowserMark,
-    decide::{Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Standing},
+    decide::{
+        Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Standing,
+        delivery::lease::lease,
+    },
     delivery::{
-        Delivery, Lease,
+        Delivery,
+        hands::FreeHands,
         plan::{Step, resolve},
     },
     ids::{
@@ -69,15 +73,14 @@ pub struct Start {
     pub nonce: [u8; 16],
     /// Fresh random bits for a record that is new.
     pub event_salt: [u8; 16],
-    /// The right to hand the message over, if this process has a free hand.
-    pub lease: Option<Lease>,
 }
 
-/// Decides [`Start`].
+/// Decides [`Start`]. Its message is leased to this process, if that has a free hand for it.
 #[must_use]
 pub fn start(
     record: Option<SubjectRecord>,
     command: &Start,
+    hands: &dyn FreeHands,
     cx: &Context<'_>,
 ) -> Decision<Standing> {
     let mut events = Vec::new();
@@ -113,7 +116,8 @@ pub fn start(
         new_recipient: record.meet(&command.recipients[recipient], cx),
         ..command.outgoing(recipient)
     };
-    let verification = command.verification(recipient, plan, cx);
+    let mut verification = command.verification(recipient, plan, cx);
+    lease(&mut verification, 0, hands, at);
     by_caller.extend(command.events(&verification, at));
     events.extend(
         by_caller
@@ -284,7 +288,7 @@ impl Start {
             expires_at: at.plus(self.limits.code_lifetime),
             requests: vec![self.request],
             answers: Vec::new(),
-            deliveries: vec![first.lease_if(self.lease, at)],
+            deliveries: vec![first],
             phase: Phase::Pending(Box::new(Pending {
                 subject: self.subject.clone(),
                 nonce: self.nonce,

@@ -14,7 +14,13 @@ use crate::{
         },
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         decide::{Check, Context as DecideContext, Decision, Next, Start, Target, check, start},
-        delivery::{DeliveryStatus, breaker::Breaker, plan::Step, route::Refusals},
+        delivery::{
+            DeliveryStatus, Lease,
+            breaker::Breaker,
+            hands::{FreeHands, Parcel},
+            plan::Step,
+            route::Refusals,
+        },
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId,
             VerificationId,
@@ -98,7 +104,15 @@ fn a_start(vault: &Vault) -> Start {
         delivery: DeliveryId(fresh(&*vault.entropy)),
         nonce: fresh(&*vault.entropy),
         event_salt: fresh(&*vault.entropy),
-        lease: None,
+    }
+}
+
+/// No hand is free, so nothing is leased.
+struct NoHands;
+
+impl FreeHands for NoHands {
+    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+        None
     }
 }
 
@@ -131,7 +145,7 @@ fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     };
     let command = a_start(vault);
     let (id, tenant, caller) = (command.id, command.tenant.clone(), command.caller.clone());
-    let record = written(start(None, &command, &cx));
+    let record = written(start(None, &command, &NoHands, &cx));
     let code = record.verifications[0]
         .code(&vault.keyring, &TestRecipients::default())
         .unwrap()

@@ -1,0 +1,87 @@
+//! Leases a delivery that may go out now to this process, if its sender has a free hand here.
+
+use crate::domain::{
+    delivery::{
+        Delivery, DeliveryStatus, TRIES_MAX,
+        hands::{FreeHands, Parcel},
+    },
+    record::subject::SubjectRecord,
+    time::{Now, Timestamp},
+    verification::{Pending, Phase, Verification},
+};
+
+/// Leases one delivery of a pending verification, or lets it wait for a hand, or gives it up after too many tries.
+pub(in crate::domain::decide) fn lease(
+    verification: &mut Verification,
+    place: usize,
+    hands: &dyn FreeHands,
+    at: Timestamp,
+) {
+    let Phase::Pending(pending) = &verification.phase else {
+        return;
+    };
+    let delivery = verification.deliveries[place].clone();
+    verification.deliveries[place] = leased(verification, pending, delivery, hands, at);
+}
+
+fn leased(
+    verification: &Verification,
+    pending: &Pending,
+    delivery: Delivery,
+    hands: &dyn FreeHands,
+    at: Timestamp,
+) -> Delivery {
+    if delivery.tries >= TRIES_MAX {
+        return delivery.fail("too_many_tries", at);
+    }
+    let Some(recipient) = pending.recipients.get(delivery.recipient) else {
+        return delivery.fail("no_recipient", at);
+    };
+    let parcel = Parcel {
+        verification: verification.id,
+        tenant: &verification.tenant,
+        recipient,
+        delivery: &delivery,
+    };
+    match hands.reserve(&parcel) {
+        Some(lease) => delivery.lease(lease, at),
+        None => delivery.wait_for_hand(at),
+    }
+}
+
+impl SubjectRecord {
+    /// When it next has something to send: a delivery that waits, or a step of a plan. Deliveries of which `is_looked_after`
+    /// is true do not count.
+    #[must_use]
+    pub fn next_send(
+        &self,
+        now: Now,
+        is_looked_after: impl Fn(&Delivery) -> bool,
+    ) -> Option<Timestamp> {
+        let live = self
+            .verifications
+            .iter()
+            .filter(|verification| verification.live(now).is_some());
+        let of_one = |verification: &Verification| {
+            let waits = |delivery: &Delivery| match &delivery.status {
+                DeliveryStatus::Queued { not_before } if !is_looked_after(delivery) => {
+                    Some(*not_before)
+                }
+                DeliveryStatus::Queued { .. }
+                | DeliveryStatus::Leased(_)
+                | DeliveryStatus::Sent
+                | DeliveryStatus::Delivered
+                | DeliveryStatus::Undelivered { .. }
+                | DeliveryStatus::Failed { .. } => None,
+            };
+            let step = verification.next_step().map(|step| step.at);
+            verification
+                .deliveries
+                .iter()
+                .filter_map(waits)
+                .chain(step)
+                .min()
+        };
+        live.filter_map(of_one).min()
+    }
+}
