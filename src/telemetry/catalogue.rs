@@ -105,7 +105,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Gauge,
         "countersign_hands_limit",
-        "Messages that this process hands over at the same time at most.",
+        "Messages that this process hands over at the same time at most, to each sender.",
     ),
     (
         Gauge,
@@ -161,6 +161,26 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Gauge,
         "countersign_store_complaints",
         "Degraded conditions of the store, by word.",
+    ),
+    (
+        Gauge,
+        "countersign_unreadable_records",
+        "Stored records that this process could not open, and leaves as they are.",
+    ),
+    (
+        Gauge,
+        "countersign_records_by_key",
+        "Records of the whole store by key id, as the latest count of this process found them.",
+    ),
+    (
+        Gauge,
+        "countersign_records_by_key_counted_seconds",
+        "When that count ended, in seconds since the Unix epoch.",
+    ),
+    (
+        Counter,
+        "countersign_foreign_due_members_total",
+        "Members of a due index that were removed because they name no record.",
     ),
     (
         Gauge,
