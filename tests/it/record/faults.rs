@@ -18,12 +18,9 @@ use countersign::{
         time::{Generation, Timestamp},
     },
     pb::v1::{self, Verdict, VerificationStatus},
-    ports::{
-        sender::SendError,
-        store::{
-            Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
-            SealedEvent, Store, StoreError, StoredEvent, Token,
-        },
+    ports::store::{
+        Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
+        SealedEvent, Store, StoreError, StoredEvent, Token,
     },
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
@@ -480,9 +477,6 @@ async fn store_16_a_step_of_a_plan_waits_for_the_quotas() {
     let recipients = recipients
         .map(|(channel, address)| recipient(channel, address))
         .to_vec();
-    service.recorder.answer_with([SendError::GiveUp {
-        reason: "refused".to_owned(),
-    }]);
     let id = service
         .start(v1::StartVerificationRequest {
             recipients,
@@ -491,13 +485,13 @@ async fn store_16_a_step_of_a_plan_waits_for_the_quotas() {
         .await
         .unwrap()
         .verification_id;
-    store.set(Fault::NoQuotas);
-    service.recorder.wait_for(1).await;
     service
         .until(&id, |v| {
-            v.deliveries[0].status() == v1::DeliveryStatus::Failed
+            v.deliveries[0].status() == v1::DeliveryStatus::Sent
         })
         .await;
+    store.set(Fault::NoQuotas);
+    service.pass(Duration::from_secs(20)).await;
     let draws = store.draws.load(Ordering::SeqCst);
     let asked = async {
         while store.draws.load(Ordering::SeqCst) < draws + 3 {
