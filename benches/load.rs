@@ -138,6 +138,7 @@ fn embedded(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
 }
 
 /// The service and the bare limit, in turns.
+#[expect(clippy::too_many_lines, reason = "one measurement, step by step")]
 fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
     let server = redis();
     let redis_id = server.info("process_id").context("it has one")?;

@@ -189,6 +189,7 @@ impl FreeHands for OneHand {
 }
 
 impl Filler {
+    #[expect(clippy::too_many_lines, reason = "one measurement, step by step")]
     async fn one(&self, number: u64) -> anyhow::Result<()> {
         let subject = SubjectId::parse(&format!("f{number}"))?;
         let tenant = TenantId::parse("default")?;

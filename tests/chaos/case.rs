@@ -61,9 +61,9 @@ impl Case {
     /// Its caller ended it, or tried to.
     pub fn cancel(&mut self, answered: bool) {
         if answered {
-            self.over = Some("canceled".to_owned())
+            self.over = Some("canceled".to_owned());
         } else {
-            self.unsure = true
+            self.unsure = true;
         }
     }
 
@@ -87,7 +87,7 @@ impl Case {
             ledger.wrong(
                 what,
                 &format!("{why}: {said:?} after {:?}, {self:?}", self.begun.elapsed()),
-            )
+            );
         };
         let same_era = ledger.is_undisturbed(self.era);
         match said {
@@ -116,10 +116,10 @@ impl Case {
                 wrong(Wrong::FalseVerdict, "closed by nobody");
             }
             Said::Expired if sent.duration_since(self.begun) + SLACK < LIFETIME => {
-                wrong(Wrong::FalseVerdict, "expired early")
+                wrong(Wrong::FalseVerdict, "expired early");
             }
             Said::StartAgain if same_era => {
-                wrong(Wrong::FalseVerdict, "sent away by an unchanged store")
+                wrong(Wrong::FalseVerdict, "sent away by an unchanged store");
             }
             Said::NotFound if same_era => wrong(Wrong::LostStart, "unknown to an unchanged store"),
             Said::Closed

@@ -128,7 +128,7 @@ impl Ledger {
         self.book()
             .faults
             .iter()
-            .filter(|at| (from..=to).contains(at))
+            .filter(|at| (from..=to).contains(*at))
             .count()
     }
 

@@ -209,11 +209,11 @@ async fn attack(world: &World, dice: &mut Dice, victim: &mut Victim, case: &mut 
         match said {
             // What was answered across a disruption may belong to either side of it.
             Said::Wrong | Said::Exhausted if world.ledger.is_undisturbed(era) => {
-                victim.note(world, era)
+                victim.note(world, era);
             }
             Said::Wrong | Said::Exhausted => {}
             Said::Refused(reason) if reason == "ATTEMPT_TOO_EARLY" => {
-                tokio::time::sleep(Duration::from_secs(2)).await
+                tokio::time::sleep(Duration::from_secs(2)).await;
             }
             Said::Refused(reason) if reason == "METHOD_DISABLED" => {
                 world.ledger.count("victims disabled");

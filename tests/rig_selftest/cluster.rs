@@ -64,7 +64,7 @@ fn a_slot_moves_with_its_keys(cluster: &Cluster) {
                 .call(&["SET", &format!("{{tag}}{number}"), "value"])
                 .unwrap()
                 .ok(),
-        )
+        );
     });
     let new = cluster
         .masters()

@@ -78,14 +78,14 @@ fn many_servers_share_no_port() {
         assert_eq!(
             server.cmd(&["CONFIG", "GET", "port"]).fields()["port"],
             server.port().to_string()
-        )
+        );
     });
     servers
         .iter()
         .enumerate()
         .for_each(|(number, server)| drop(server.cmd(&["SET", "name", &number.to_string()]).ok()));
     servers.iter().enumerate().for_each(|(number, server)| {
-        assert_eq!(value(server).int(), i64::try_from(number).unwrap())
+        assert_eq!(value(server).int(), i64::try_from(number).unwrap());
     });
 }
 

@@ -76,7 +76,6 @@ const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
 
 impl RedisUrl {
-    #[expect(clippy::too_many_lines, reason = "one part of the URL after the other")]
     fn parse(scheme: &str, rest: &str) -> Result<Self, Invalid> {
         let (tls, kind) = match scheme.split_once('-') {
             None => (scheme == "rediss", ""),

@@ -104,7 +104,7 @@ async fn role_04_each_field_refuses_what_is_too_long_or_missing() {
                 r.recipients[0].registered_at = Some(prost_types::Timestamp {
                     seconds: -1,
                     nanos: 0,
-                })
+                });
             }),
         ),
         ("request_id", Box::new(|r| r.request_id = "ü".to_owned())),

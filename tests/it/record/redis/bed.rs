@@ -37,7 +37,7 @@ pub async fn mend<T, F: Future<Output = Result<T, Status>>>(
     loop {
         match call().await {
             Err(status) if may_be_mended(&status) && begun.elapsed() < PATIENCE => {
-                tokio::time::sleep(PAUSE).await
+                tokio::time::sleep(PAUSE).await;
             }
             answer => return answer,
         }

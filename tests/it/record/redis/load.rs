@@ -160,7 +160,7 @@ impl Client {
                     .unwrap()
                     .approvals
                     .entry(id.to_owned())
-                    .or_default() += 1
+                    .or_default() += 1;
             }
             None | Some(Verdict::Closed) => {}
             Some(other) => panic!("a right code is {other:?}"),
