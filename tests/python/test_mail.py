@@ -155,7 +155,7 @@ class Signed(unittest.TestCase):
                 config.write_text(self.settings(new=file))
                 done = subprocess.run([BINARY, "check-config", "--config", config], capture_output=True, text=True)
                 self.assertEqual(done.returncode, 2, done.stderr)
-                self.assertIn("senders.mail: ", done.stderr)
+                self.assertIn("senders.mail.dkim_keys", done.stderr)
 
 
 if __name__ == "__main__":

@@ -330,7 +330,7 @@ class Push(unittest.TestCase):
         self.approve(verification, payload["code"])
         self.assert_unlogged(payload["code"], device, token)
         with self.assertRaises(AssertionError):
-            self.assert_unlogged("A message was handed over")
+            self.assert_unlogged("message accepted by sender")
 
     def test_a_browser_decrypts_what_its_push_service_cannot_read(self):
         browser, secret = ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef"
