@@ -15,7 +15,7 @@ use countersign::{
         },
         crypto::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
-            seal::{self, Context as SealContext},
+            seal::{self, SealContext},
         },
         decide::{Check, Context, Next, Start, Target, check, start},
         delivery::{

@@ -121,7 +121,7 @@ impl<'a> Conversation<'a> {
         self.guess_right(&verification, &code).await?;
         self.guess_again(&verification, &code).await?;
         say(
-            "\nThat was the whole road. `countersign` alone starts a service that stays; its output has commands to copy.",
+            "\nThat was a complete verification. `countersign` alone starts a service that stays; its output has commands to copy.",
         );
         Ok(())
     }

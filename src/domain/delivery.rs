@@ -59,7 +59,7 @@ pub enum DeliveryStatus {
 pub struct Delivery {
     /// Its name, and the idempotency id towards the provider.
     pub id: DeliveryId,
-    /// The road.
+    /// The channel that carries it.
     pub channel: Channel,
     /// Which of the verification's recipients.
     pub recipient: usize,

@@ -15,7 +15,7 @@ use lettre::message::Mailbox;
 
 pub use self::dkim::{DkimKey, DkimSettings};
 use self::{
-    dkim::Signer,
+    dkim::DkimSigner,
     mail::Author,
     pool::Connections,
     server::{Encryption, Server},
@@ -113,7 +113,7 @@ impl Smtp {
             ));
         }
         let signer = settings.dkim.as_ref();
-        let signer = signer.map(|dkim| Signer::new(dkim, from.email.domain()));
+        let signer = signer.map(|dkim| DkimSigner::new(dkim, from.email.domain()));
         let server = Server {
             encryption: encryption(settings)?,
             hello: hello(settings.hello_name.clone())?,

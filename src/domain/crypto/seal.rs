@@ -13,7 +13,7 @@ const HEADER_MAX: usize = 2 + 16 + 8 + 12;
 
 /// What a seal is bound to.
 #[derive(Clone, Copy, Debug)]
-pub enum Context<'a> {
+pub enum SealContext<'a> {
     /// A subject record.
     Record(&'a SubjectKey),
     /// An event of a record; without the record's salt it cannot be opened.
@@ -22,7 +22,7 @@ pub enum Context<'a> {
     Side(&'a Mark),
 }
 
-impl Context<'_> {
+impl SealContext<'_> {
     /// The label of the data key, which is also part of the associated data.
     fn label(&self) -> Vec<u8> {
         match self {
@@ -48,7 +48,7 @@ pub enum SealError {
 #[must_use]
 pub fn seal(
     keyring: &Keyring,
-    context: Context<'_>,
+    context: SealContext<'_>,
     version: u64,
     nonce: SealNonce,
     plain: Vec<u8>,
@@ -84,7 +84,7 @@ pub fn seal(
 /// [`SealError`]: any change, move or foreign key is a refusal, never a guess.
 pub fn open(
     keyring: &Keyring,
-    context: Context<'_>,
+    context: SealContext<'_>,
     blob: &[u8],
 ) -> Result<(u64, Vec<u8>), SealError> {
     let (&format, rest) = blob.split_first().ok_or(SealError::Broken)?;
@@ -147,31 +147,31 @@ mod tests {
         let keyring = ring(1, &["a"]);
         let blob = seal(
             &keyring,
-            Context::Record(&KEY),
+            SealContext::Record(&KEY),
             7,
             [9; 12],
             b"hello".to_vec(),
         );
         assert_eq!(
-            open(&keyring, Context::Record(&KEY), &blob),
+            open(&keyring, SealContext::Record(&KEY), &blob),
             Ok((7, b"hello".to_vec()))
         );
         assert_eq!(
-            open(&keyring, Context::Record(&SubjectKey([4; 16])), &blob),
+            open(&keyring, SealContext::Record(&SubjectKey([4; 16])), &blob),
             Err(SealError::Broken)
         );
         assert_eq!(
-            open(&keyring, Context::Event(&KEY, &[0; 16]), &blob),
+            open(&keyring, SealContext::Event(&KEY, &[0; 16]), &blob),
             Err(SealError::Broken)
         );
         assert_eq!(
-            open(&keyring, Context::Side(&KEY.0), &blob),
+            open(&keyring, SealContext::Side(&KEY.0), &blob),
             Err(SealError::Broken)
         );
         let mut older = blob.clone();
         older[2 + 1 + 7] = 6;
         assert_eq!(
-            open(&keyring, Context::Record(&KEY), &older),
+            open(&keyring, SealContext::Record(&KEY), &older),
             Err(SealError::Broken),
             "another version"
         );
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_blob_says_which_key_it_is_sealed_with() {
         let keyring = ring(1, &["key-of-16-bytes-", "a"]);
-        let blob = seal(&keyring, Context::Record(&KEY), 7, [9; 12], vec![]);
+        let blob = seal(&keyring, SealContext::Record(&KEY), 7, [9; 12], vec![]);
         let kid = Some(keyring.current().clone());
         assert_eq!(key_id(&blob), kid);
         assert_eq!(key_id(&blob[..18]), kid, "the beginning is enough");
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn seal_02_two_records_have_two_keys() {
         let keyring = ring(1, &["a"]);
-        let of = |key| seal(&keyring, Context::Record(&key), 1, [0; 12], vec![0; 32]);
+        let of = |key| seal(&keyring, SealContext::Record(&key), 1, [0; 12], vec![0; 32]);
         let (one, other) = (of(SubjectKey([1; 16])), of(SubjectKey([2; 16])));
         assert_ne!(
             one[one.len() - 48..one.len() - 16],
@@ -211,12 +211,12 @@ mod tests {
     #[test]
     fn seal_09_one_changed_byte_is_a_refusal_and_no_panic() {
         let keyring = ring(1, &["a"]);
-        let blob = seal(&keyring, Context::Record(&KEY), 7, [9; 12], vec![5; 40]);
+        let blob = seal(&keyring, SealContext::Record(&KEY), 7, [9; 12], vec![5; 40]);
         for at in 0..blob.len() {
             for bit in 0..8 {
                 let mut changed = blob.clone();
                 changed[at] ^= 1 << bit;
-                let answer = open(&keyring, Context::Record(&KEY), &changed);
+                let answer = open(&keyring, SealContext::Record(&KEY), &changed);
                 assert_eq!(
                     answer,
                     Err(if at == 0 {
@@ -227,7 +227,7 @@ mod tests {
                 );
             }
             assert!(
-                open(&keyring, Context::Record(&KEY), &blob[..at]).is_err(),
+                open(&keyring, SealContext::Record(&KEY), &blob[..at]).is_err(),
                 "cut at {at}"
             );
         }
@@ -236,19 +236,19 @@ mod tests {
     #[test]
     fn an_older_key_of_the_ring_still_opens() {
         let older = ring(5, &["old"]);
-        let blob = seal(&older, Context::Record(&KEY), 1, [0; 12], b"x".to_vec());
+        let blob = seal(&older, SealContext::Record(&KEY), 1, [0; 12], b"x".to_vec());
         // The helper gives the first id the byte 6: "new" takes 5 here so that "old" keeps its own.
         let both = ring(4, &["new", "old"]);
         assert_eq!(
-            open(&both, Context::Record(&KEY), &blob),
+            open(&both, SealContext::Record(&KEY), &blob),
             Ok((1, b"x".to_vec()))
         );
         assert!(
-            seal(&both, Context::Record(&KEY), 1, [0; 12], vec![])
+            seal(&both, SealContext::Record(&KEY), 1, [0; 12], vec![])
                 .starts_with(&[FORMAT, 3, b'n', b'e', b'w'])
         );
         assert_eq!(
-            open(&ring(8, &["new"]), Context::Record(&KEY), &blob),
+            open(&ring(8, &["new"]), SealContext::Record(&KEY), &blob),
             Err(SealError::Broken),
             "a dropped key"
         );

@@ -1,17 +1,17 @@
-//! The channel plan: which road the code takes next if it does not come to anything, and when.
+//! The channel plan: which channel the code takes next if it does not come to anything, and when.
 //!
 //! A plan moves on when the wait of a step is over, and at once when its message failed or did not arrive. That it
 //! *arrived* does not stop the clock: a customer who saw the code ends the verification by it, and one who did not see
-//! it (a muted telephone, a mailbox on another machine) needs the next road as much as if nothing had come.
+//! it (a muted telephone, a mailbox on another machine) needs the next channel as much as if nothing had come.
 
 use std::time::Duration;
 
 use crate::domain::{recipient::Channel, time::Timestamp};
 
-/// One step: a road, and how long the customer has before the next.
+/// One step: a channel, and how long the customer has before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The road.
+    /// The channel that carries it.
     pub channel: Channel,
     /// How long, since its message was made; none for the last.
     pub wait: Option<Duration>,
@@ -20,13 +20,13 @@ pub struct Step {
 /// What comes next, if nothing ends the verification before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextStep {
-    /// The road.
+    /// The channel that carries it.
     pub channel: Channel,
     /// When.
     pub at: Timestamp,
 }
 
-/// The plan of one start: the steps that can be reached, the preferred road first. A preferred road that has no wait of
+/// The plan of one start: the steps that can be reached, the preferred channel first. A preferred channel that has no wait of
 /// its own gets that of the step whose place it takes.
 #[must_use]
 pub fn resolve(
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn chan_11_the_preferred_road_comes_first_if_it_can_be_reached() {
+    fn chan_11_the_preferred_channel_comes_first_if_it_can_be_reached() {
         let preferring =
             |channel| resolve(&PLAN, Some(channel), |channel| channel != Channel::Email);
         let [whatsapp, sms, _] = PLAN;

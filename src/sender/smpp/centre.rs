@@ -10,7 +10,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{
     super::transport::tls::{Tls, is_refusal},
     status::{judge_bind, next_sender, retry},
-    wire::{Ear, Lost, Mouth, Stream, open},
+    wire::{Ear, Mouth, SessionLost, SessionStream, open},
 };
 use crate::ports::sender::SendError;
 
@@ -40,7 +40,7 @@ impl Centre {
 
     async fn open(&self) -> Result<(Ear, Mouth), SendError> {
         let stream = self.dial().await.map_err(|_| retry("unreachable"))?;
-        let stream: Box<dyn Stream> = match &self.tls {
+        let stream: Box<dyn SessionStream> = match &self.tls {
             None => Box::new(stream),
             Some(tls) => match tls.encrypt(stream).await {
                 Ok(stream) => Box::new(stream),
@@ -55,7 +55,7 @@ impl Centre {
             .system_type(self.system_type.clone())
             .interface_version(InterfaceVersion::Smpp3_4)
             .build();
-        let lost = |Lost| retry("unreachable");
+        let lost = |SessionLost| retry("unreachable");
         mouth
             .say(CommandStatus::EsmeRok, BIND, bind)
             .await

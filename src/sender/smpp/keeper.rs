@@ -52,7 +52,9 @@ impl Keeper {
                             first = jobs.recv().await;
                             first.is_none()
                         }
-                        End::Lost => self.pause(failures, &retry("unreachable"), &mut jobs).await,
+                        End::SessionLost => {
+                            self.pause(failures, &retry("unreachable"), &mut jobs).await
+                        }
                     };
                 }
                 Err(error) => {

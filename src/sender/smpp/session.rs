@@ -26,7 +26,7 @@ use super::{
     centre::BIND,
     receipt,
     status::{judge, unknown},
-    wire::{Ear, Heard, Lost, Mouth},
+    wire::{Ear, Heard, Mouth, SessionLost},
 };
 use crate::{
     domain::ids::{ProviderReference, SenderName},
@@ -85,7 +85,7 @@ pub(super) enum End {
     /// We ended it, because nobody sends any more.
     Idle,
     /// The connection broke, or the message centre ended it.
-    Lost,
+    SessionLost,
 }
 
 struct Waiting {
@@ -130,7 +130,7 @@ pub(super) async fn run(
             let _ = timeout(GOODBYE_MAX, session.part(&mut ear)).await;
             End::Idle
         }
-        Err(Lost) => End::Lost,
+        Err(SessionLost) => End::SessionLost,
     }
 }
 
@@ -140,7 +140,7 @@ impl Session<'_> {
         ear: &mut Ear,
         first: Option<Job>,
         jobs: &mut Receiver<Job>,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), SessionLost> {
         if let Some(job) = first {
             self.submit(job).await?;
         }
@@ -168,7 +168,7 @@ impl Session<'_> {
         }
     }
 
-    async fn submit(&mut self, job: Job) -> Result<(), Lost> {
+    async fn submit(&mut self, job: Job) -> Result<(), SessionLost> {
         if !job.claim() {
             return Ok(());
         }
@@ -200,7 +200,7 @@ impl Session<'_> {
         }
     }
 
-    async fn hear(&mut self, heard: &Heard) -> Result<(), Lost> {
+    async fn hear(&mut self, heard: &Heard) -> Result<(), SessionLost> {
         (self.heard_at, self.asked_at) = (Instant::now(), None);
         let sequence = heard.sequence;
         match (heard.id, heard.pdu()) {
@@ -227,7 +227,7 @@ impl Session<'_> {
                 self.mouth
                     .say(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)
                     .await?;
-                Err(Lost)
+                Err(SessionLost)
             }
             // Notifications that need no answer, and answers that nobody waits for any more.
             (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
@@ -273,7 +273,7 @@ impl Session<'_> {
     }
 
     /// Checks that the message centre is alive. A single answer may be lost; silence beyond the time limit ends the session.
-    async fn look(&mut self) -> Result<(), Lost> {
+    async fn look(&mut self) -> Result<(), SessionLost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;
         if self.asked_at.as_ref().is_some_and(late)
@@ -282,7 +282,7 @@ impl Session<'_> {
                 .values()
                 .any(|waiting| is_silent(&waiting.since))
         {
-            return Err(Lost);
+            return Err(SessionLost);
         }
         self.waiting
             .retain(|_, waiting| waiting.since.elapsed() <= self.rules.timeout);
@@ -297,7 +297,7 @@ impl Session<'_> {
     }
 
     /// Sends `unbind`, and waits for the answer.
-    async fn part(&mut self, ear: &mut Ear) -> Result<(), Lost> {
+    async fn part(&mut self, ear: &mut Ear) -> Result<(), SessionLost> {
         let sequence = self.next();
         self.mouth
             .say(CommandStatus::EsmeRok, sequence, Pdu::Unbind)

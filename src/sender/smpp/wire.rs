@@ -19,16 +19,16 @@ const HEAD: usize = 16;
 const LENGTH_MAX: usize = 8192;
 
 /// The transport of SMPP: a socket, or TLS over one.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(super) trait SessionStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> SessionStream for S {}
 
 /// The session cannot be used any more: it ended, or the peer did not speak SMPP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost;
+pub(super) struct SessionLost;
 
 /// The incoming direction.
-pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn Stream>>, Frames>);
+pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn SessionStream>>, Frames>);
 
 /// An incoming command.
 pub(super) struct Heard {
@@ -80,13 +80,13 @@ impl Decoder for Frames {
 
 /// The outgoing direction.
 pub(super) struct Mouth {
-    to: WriteHalf<Box<dyn Stream>>,
+    to: WriteHalf<Box<dyn SessionStream>>,
     buffer: BytesMut,
     patience: Duration,
 }
 
 /// Both directions of a stream; no single write may take longer than `patience`.
-pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) {
+pub(super) fn open(stream: Box<dyn SessionStream>, patience: Duration) -> (Ear, Mouth) {
     let (from, to) = split(stream);
     (
         Ear(FramedRead::new(from, Frames)),
@@ -100,8 +100,8 @@ pub(super) fn open(stream: Box<dyn Stream>, patience: Duration) -> (Ear, Mouth) 
 
 impl Ear {
     /// Reads the next command. Dropping this future loses nothing.
-    pub(super) async fn hear(&mut self) -> Result<Heard, Lost> {
-        self.0.next().await.and_then(Result::ok).ok_or(Lost)
+    pub(super) async fn hear(&mut self) -> Result<Heard, SessionLost> {
+        self.0.next().await.and_then(Result::ok).ok_or(SessionLost)
     }
 }
 
@@ -112,20 +112,20 @@ impl Mouth {
         status: CommandStatus,
         sequence: u32,
         pdu: impl Into<Pdu>,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), SessionLost> {
         self.buffer.clear();
         let command = Command::new(status, sequence, pdu);
         CommandCodec::new()
             .encode(&command, &mut self.buffer)
-            .map_err(|_| Lost)?;
+            .map_err(|_| SessionLost)?;
         let write = async {
             self.to.write_all(&self.buffer).await?;
             self.to.flush().await
         };
         timeout(self.patience, write)
             .await
-            .map_err(|_| Lost)?
-            .map_err(|_| Lost)
+            .map_err(|_| SessionLost)?
+            .map_err(|_| SessionLost)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     mail::Mail,
     refusal::{Step, judge},
     unknown,
-    wire::{Lost, Reply, Wire},
+    wire::{Lost, ServerReply, Wire},
 };
 use crate::ports::sender::SendError;
 
@@ -18,7 +18,7 @@ pub(super) struct Connection {
 /// Why the server did not ask for the mail.
 pub(super) enum Stop {
     Lost,
-    Refused(Step, Reply),
+    Refused(Step, ServerReply),
 }
 
 impl Connection {

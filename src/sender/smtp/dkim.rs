@@ -56,7 +56,7 @@ pub struct DkimKey {
 pub(super) struct Unsigned;
 
 /// Signs the mails of one domain.
-pub(super) struct Signer {
+pub(super) struct DkimSigner {
     domain: String,
     keys: Vec<(String, Key)>,
 }
@@ -66,13 +66,13 @@ enum Key {
     Ed25519(Box<Ed25519KeyPair>),
 }
 
-impl std::fmt::Debug for Signer {
+impl std::fmt::Debug for DkimSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Signer({}, {} keys)", self.domain, self.keys.len())
+        write!(f, "DkimSigner({}, {} keys)", self.domain, self.keys.len())
     }
 }
 
-impl Signer {
+impl DkimSigner {
     /// Signs for `settings.domain` the mails that come from an address of the domain `from`.
     pub(super) fn new(settings: &DkimSettings, from: &str) -> Result<Self, SettingError> {
         let domain = settings.domain.to_ascii_lowercase();

@@ -10,7 +10,7 @@ use lettre::{
     },
 };
 
-use super::{dkim::Signer, give_up, next_sender};
+use super::{dkim::DkimSigner, give_up, next_sender};
 use crate::{
     domain::{recipient::Channel, time::Timestamp},
     ports::sender::{Message, SendError},
@@ -30,7 +30,7 @@ pub(super) struct Mail {
 pub(super) struct Author {
     pub(super) from: Mailbox,
     /// `None` leaves mails unsigned.
-    pub(super) signer: Option<Signer>,
+    pub(super) signer: Option<DkimSigner>,
 }
 
 impl Author {

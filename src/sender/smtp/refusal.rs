@@ -1,6 +1,6 @@
 //! Decides what to do after a server has refused something.
 
-use super::{deferred, give_up, next_sender, retry, wire::Reply};
+use super::{deferred, give_up, next_sender, retry, wire::ServerReply};
 use crate::ports::sender::SendError;
 
 /// The reply of a server that requires a login (RFC 4954).
@@ -17,7 +17,7 @@ pub(super) enum Step {
 }
 
 /// What to do after a refusal. The server's texts tend to contain the address, so they are dropped here.
-pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
+pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
     match step {
         Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => {
             deferred("busy")
@@ -33,7 +33,7 @@ pub(super) fn judge(step: Step, reply: &Reply) -> SendError {
 }
 
 /// Whether the address or its mailbox cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463).
-fn is_about_recipient(reply: &Reply) -> bool {
+fn is_about_recipient(reply: &ServerReply) -> bool {
     ["4.1.", "4.2."]
         .iter()
         .any(|begin| reply.lines[0].starts_with(begin))
@@ -41,6 +41,6 @@ fn is_about_recipient(reply: &Reply) -> bool {
 
 /// Whether the refusal concerns us and not the recipient: policy (enhanced status 5.7, RFC 3463: relaying denied, spam) or a
 /// missing login.
-fn is_about_us(reply: &Reply) -> bool {
+fn is_about_us(reply: &ServerReply) -> bool {
     reply.code == LOGIN_WANTED || reply.lines[0].starts_with("5.7.")
 }

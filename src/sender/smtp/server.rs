@@ -10,7 +10,7 @@ use super::{
     next_sender,
     refusal::{Step, judge},
     retry,
-    wire::{Lost, Reply, Stream, Wire},
+    wire::{Lost, ServerReply, Stream, Wire},
 };
 use crate::{format::secret::SecretText, ports::sender::SendError};
 
@@ -120,7 +120,7 @@ async fn upgrade(mut wire: Wire, abilities: Abilities, tls: &Tls) -> Option<Wire
     Some(Wire::new(Box::new(encrypted)))
 }
 
-fn abilities(reply: &Reply) -> Abilities {
+fn abilities(reply: &ServerReply) -> Abilities {
     let mut abilities = Abilities::default();
     for line in reply.lines.iter().skip(1) {
         let line = line.to_ascii_uppercase();
@@ -183,7 +183,7 @@ mod tests {
     fn what_the_server_can_do_is_read_from_its_hello() {
         let read = |lines: &[&str]| {
             let lines = lines.iter().map(|&line| line.to_owned()).collect();
-            abilities(&Reply { code: 250, lines })
+            abilities(&ServerReply { code: 250, lines })
         };
         assert_eq!(
             read(&["STARTTLS PIPELINING"]),

@@ -19,13 +19,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 pub(super) struct Lost;
 
 /// A reply of the server. Its texts tend to contain the address, so it has no `Debug`.
-pub(super) struct Reply {
+pub(super) struct ServerReply {
     pub(super) code: u16,
     /// The texts of its lines; at least one.
     pub(super) lines: Vec<String>,
 }
 
-impl Reply {
+impl ServerReply {
     /// Whether the code begins with this digit.
     pub(super) fn is(&self, hundred: u16) -> bool {
         self.code / 100 == hundred
@@ -47,9 +47,9 @@ impl Wire {
     }
 
     /// Reads the next reply.
-    pub(super) async fn hear(&mut self) -> Result<Reply, Lost> {
+    pub(super) async fn hear(&mut self) -> Result<ServerReply, Lost> {
         let (code, text, mut more) = self.line().await?;
-        let mut reply = Reply {
+        let mut reply = ServerReply {
             code,
             lines: vec![text],
         };
@@ -65,7 +65,7 @@ impl Wire {
     }
 
     /// Sends a command and reads its reply.
-    pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Lost> {
+    pub(super) async fn ask(&mut self, command: &str) -> Result<ServerReply, Lost> {
         self.say(command).await?;
         self.hear().await
     }

@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 mod events;
-mod side;
+mod sides;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
         audit::event::Event,
         crypto::{
             keyring::{Keyring, Kid},
-            seal::{self, Context, SealError},
+            seal::{self, SealContext, SealError},
         },
         ids::SubjectKey,
         record::subject::SubjectRecord,
@@ -103,7 +103,7 @@ impl Vault {
         let plain = encode::record(record).encode_to_vec();
         let bytes = seal::seal(
             &self.keyring,
-            Context::Record(key),
+            SealContext::Record(key),
             record.version,
             token,
             plain,
@@ -119,7 +119,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]; then nothing is known of the subject, and nothing may be approved.
     pub fn open(&self, key: &SubjectKey, blob: &Blob) -> Result<SubjectRecord, VaultError> {
-        let (version, plain) = seal::open(&self.keyring, Context::Record(key), &blob.bytes)?;
+        let (version, plain) = seal::open(&self.keyring, SealContext::Record(key), &blob.bytes)?;
         let stored = pb::SubjectRecord::decode(plain.as_slice())
             .map_err(|_| VaultError::Content("record"))?;
         decode::record(stored, version, key, &self.keyring)
@@ -136,7 +136,7 @@ impl Vault {
         let plain = events::encode(event).encode_to_vec();
         seal::seal(
             &self.keyring,
-            Context::Event(key, salt.unwrap_or(&NO_SALT)),
+            SealContext::Event(key, salt.unwrap_or(&NO_SALT)),
             0,
             fresh(&*self.entropy),
             plain,
@@ -155,7 +155,7 @@ impl Vault {
     ) -> Result<Line, VaultError> {
         let (_, plain) = seal::open(
             &self.keyring,
-            Context::Event(key, salt.unwrap_or(&NO_SALT)),
+            SealContext::Event(key, salt.unwrap_or(&NO_SALT)),
             sealed,
         )?;
         let stored =

@@ -78,7 +78,7 @@ fn refusal(
 }
 
 impl Verification {
-    /// The next step of its plan: the first behind the road that was taken last, whoever asked for that, which was not
+    /// The next step of its plan: the first behind the channel that was taken last, whoever asked for that, which was not
     /// taken before. None that would come after the expiry, or beyond the sends.
     #[must_use]
     pub fn next_step(&self) -> Option<NextStep> {

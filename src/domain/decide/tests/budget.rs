@@ -130,12 +130,12 @@ fn guess_06_unlocking_lifts_the_limit_and_not_the_cap() {
 #[test]
 fn guess_07_all_message_channels_share_one_count() {
     let mut world = World::new();
-    let roads = [
+    let channels = [
         (Channel::Sms, "+31612345678"),
         (Channel::Voice, "+31612345678"),
         (Channel::Email, "anna@example.org"),
     ];
-    for (nth, (channel, address)) in (1..).zip(roads) {
+    for (nth, (channel, address)) in (1..).zip(channels) {
         let recipient = Recipient::parse(channel, address).unwrap();
         let command = Start {
             recipients: vec![recipient],

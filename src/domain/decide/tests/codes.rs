@@ -42,14 +42,14 @@ fn code_04_a_resend_changes_neither_code_nor_expiry_nor_attempts() {
             4
         );
     }
-    let roads: Vec<_> = world
+    let channels: Vec<_> = world
         .find(first.id)
         .deliveries
         .iter()
         .map(|delivery| delivery.channel)
         .collect();
     assert_eq!(
-        roads,
+        channels,
         [Channel::Email, Channel::Sms, Channel::Sms, Channel::Email]
     );
     world.pass(30 * SECOND);
@@ -237,7 +237,7 @@ fn code_08_whatever_is_swapped_the_code_is_wrong() {
             Verdict::Wrong { left: 4 }
         );
     }
-    // The road it takes is not part of it.
+    // The channel it takes is not part of it.
     let mut world = World::new();
     let number = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
     let id = world

@@ -1,4 +1,4 @@
-//! Stories of channel plans: one code, one road after the other, each once, and nothing after the end.
+//! Stories of channel plans: one code, one channel after the other, each once, and nothing after the end.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn started(world: &mut World) -> VerificationId {
     world.start(command).unwrap().verification.id
 }
 
-fn roads(world: &World, id: VerificationId) -> Vec<Channel> {
+fn channels(world: &World, id: VerificationId) -> Vec<Channel> {
     world
         .find(id)
         .deliveries
@@ -79,16 +79,16 @@ fn a_plan_moves_on_by_time_with_the_same_code_until_its_end() {
     let id = started(&mut world);
     let (code, expires_at) = (world.code(id), world.find(id).expires_at);
     assert_eq!(bring(&mut world).len(), 1);
-    for (wait, roads_after) in [(EMAIL_WAIT, 2), (SMS_WAIT, 3)] {
+    for (wait, channels_after) in [(EMAIL_WAIT, 2), (SMS_WAIT, 3)] {
         world.pass(but_a_second(wait));
         assert_eq!(bring(&mut world), [], "not before its time");
         world.pass(SECOND);
         assert_eq!(world.wake_at(), Some(world.at), "the due index knows");
         assert_eq!(bring(&mut world).len(), 1);
-        assert_eq!(roads(&world, id).len(), roads_after);
+        assert_eq!(channels(&world, id).len(), channels_after);
     }
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Voice]
     );
     assert_eq!(
@@ -125,7 +125,7 @@ fn without_a_plan_nothing_moves_on_by_itself() {
     );
     world.pass(2 * MINUTE);
     assert_eq!(world.tick(), []);
-    assert_eq!(roads(&world, id), [Channel::Email]);
+    assert_eq!(channels(&world, id), [Channel::Email]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
         },
     );
     let [sms] = bring(&mut world)[..] else {
-        panic!("the next road at once")
+        panic!("the next channel at once")
     };
     assert_eq!(
         world.receipt(
@@ -156,7 +156,7 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
     );
     assert_eq!(bring(&mut world).len(), 1);
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Voice]
     );
 
@@ -167,11 +167,11 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
     world.receipt(mail.delivery, "mail", Receipt::Delivered);
     world.pass(EMAIL_WAIT);
     assert_eq!(bring(&mut world).len(), 1, "nobody may have seen it");
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms]);
+    assert_eq!(channels(&world, id), [Channel::Email, Channel::Sms]);
 }
 
 #[test]
-fn late_word_of_an_earlier_road_moves_nothing() {
+fn late_word_of_an_earlier_channel_moves_nothing() {
     let mut world = World::new();
     let id = started(&mut world);
     let [mail] = bring(&mut world)[..] else {
@@ -187,7 +187,7 @@ fn late_word_of_an_earlier_road_moves_nothing() {
         },
     );
     assert_eq!(bring(&mut world), []);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms]);
+    assert_eq!(channels(&world, id), [Channel::Email, Channel::Sms]);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn the_wait_counts_from_the_delivery_and_not_from_a_retry() {
     );
     world.pass(5 * SECOND);
     assert_eq!(bring(&mut world).len(), 1);
-    assert_eq!(roads(&world, id), [Channel::Email, Channel::Sms]);
+    assert_eq!(channels(&world, id), [Channel::Email, Channel::Sms]);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_resend_to_a_channel_is_next_now_and_the_plan_goes_on_behind_it() {
     world.pass(2 * MINUTE);
     bring(&mut world);
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Voice],
         "behind voice there is nothing"
     );
@@ -246,13 +246,13 @@ fn a_resend_to_an_earlier_channel_does_not_repeat_the_steps_behind_it() {
     world.pass(EMAIL_WAIT);
     bring(&mut world);
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Email, Channel::Voice]
     );
 }
 
 #[test]
-fn a_resend_without_a_channel_repeats_the_last_road_and_its_wait() {
+fn a_resend_without_a_channel_repeats_the_last_channel_and_its_wait() {
     let mut world = World::new();
     let command = Start {
         limits: Limits {
@@ -271,7 +271,7 @@ fn a_resend_without_a_channel_repeats_the_last_road_and_its_wait() {
     world.pass(SECOND);
     bring(&mut world);
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Email, Channel::Sms]
     );
 }
@@ -352,7 +352,7 @@ fn send_12_a_process_that_dies_after_a_step_loses_nothing() {
         panic!("its lease ended")
     };
     assert_eq!(
-        (again.delivery, roads(&world, id).len()),
+        (again.delivery, channels(&world, id).len()),
         (lost.delivery, 2),
         "the same delivery, and no step more"
     );
@@ -383,15 +383,15 @@ fn send_05_a_step_that_the_quotas_refuse_is_seen_as_failed_and_the_plan_goes_on(
         "nothing was sent"
     );
     world.quotas_refuse = false;
-    assert_eq!(bring(&mut world).len(), 1, "the next road at once");
+    assert_eq!(bring(&mut world).len(), 1, "the next channel at once");
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Voice]
     );
 }
 
 #[test]
-fn a_resend_repeats_the_road_that_was_taken_and_not_one_that_was_passed_over() {
+fn a_resend_repeats_the_channel_that_was_taken_and_not_one_that_was_passed_over() {
     let mut world = World::new();
     let id = started(&mut world);
     bring(&mut world);
@@ -406,7 +406,7 @@ fn a_resend_repeats_the_road_that_was_taken_and_not_one_that_was_passed_over() {
     world.pass(30 * SECOND);
     world.resend(id, None).unwrap();
     assert_eq!(
-        roads(&world, id),
+        channels(&world, id),
         [Channel::Email, Channel::Sms, Channel::Voice, Channel::Email]
     );
 }

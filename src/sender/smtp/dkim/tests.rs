@@ -73,7 +73,7 @@ fn signed_and_signature(signature: &str) -> (String, Vec<u8>) {
 #[test]
 fn each_key_signs_for_itself_and_the_signature_says_what_it_covers() {
     let ((old, old_public), (new, new_public)) = (rsa(aws_lc_rs::rsa::KeySize::Rsa2048), ed25519());
-    let signer = Signer::new(
+    let signer = DkimSigner::new(
         &settings("Bank.example", &[("old", &old), ("new", &new)]),
         "bank.example",
     )
@@ -138,7 +138,7 @@ fn each_key_signs_for_itself_and_the_signature_says_what_it_covers() {
 fn keys_and_names_that_vouch_for_nothing_are_refused() {
     let (good, _) = ed25519();
     let refused = |domain: &str, keys: &[(&str, &SecretText)]| {
-        Signer::new(&settings(domain, keys), "mail.bank.example")
+        DkimSigner::new(&settings(domain, keys), "mail.bank.example")
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default()
@@ -203,7 +203,7 @@ fn a_signer_prints_no_key() {
     let settings = settings("bank.example", &[("a", &key)]);
     let printed = format!(
         "{settings:?} {:?}",
-        Signer::new(&settings, "bank.example").unwrap()
+        DkimSigner::new(&settings, "bank.example").unwrap()
     );
     assert!(
         !printed.contains("BEGIN") && printed.contains("hidden"),

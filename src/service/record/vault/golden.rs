@@ -77,7 +77,7 @@ fn bytes(sample: &Map<String, Value>, field: &str) -> Vec<u8> {
 }
 
 /// Takes the seal off, and nothing more.
-fn plain_of(context: Context<'_>, sealed: &[u8]) -> (u64, Vec<u8>) {
+fn plain_of(context: SealContext<'_>, sealed: &[u8]) -> (u64, Vec<u8>) {
     seal::open(&later().keyring, context, sealed).unwrap()
 }
 
@@ -100,7 +100,7 @@ fn side_key(record: &SideRecord) -> RecordKey {
 /// What the file would be if this program made it: for a test that fails, and for the first time.
 fn whole_file() -> String {
     let mut kinds = Map::new();
-    let mut put = |kind: &str, name: &str, context: Context<'_>, sealed: &[u8]| {
+    let mut put = |kind: &str, name: &str, context: SealContext<'_>, sealed: &[u8]| {
         let (version, plain) = plain_of(context, sealed);
         let sample = json!({ "version": version, "plain": hex::encode(plain), "sealed": hex::encode(sealed) });
         kinds
@@ -112,18 +112,18 @@ fn whole_file() -> String {
     };
     for (at, (name, record)) in (1..).zip(plain::records()) {
         let sealed = vault(&[OLD], at).close(&KEY, &record);
-        put("records", name, Context::Record(&KEY), &sealed.bytes);
+        put("records", name, SealContext::Record(&KEY), &sealed.bytes);
     }
     for (at, (name, record)) in (0x41..).zip(plain::sides()) {
         let sealed = vault(&[OLD], at).close_side(&side_key(&record), &record);
-        put("sides", name, Context::Side(&KEY.0), &sealed.bytes);
+        put("sides", name, SealContext::Side(&KEY.0), &sealed.bytes);
     }
     for (at, (name, salt, event, _)) in (0x81..).zip(plain::events()) {
         let sealed = vault(&[OLD], at).close_event(&KEY, salt.as_ref(), &event);
         put(
             "events",
             name,
-            Context::Event(&KEY, &salt.unwrap_or_default()),
+            SealContext::Event(&KEY, &salt.unwrap_or_default()),
             &sealed,
         );
     }
@@ -217,9 +217,9 @@ fn golden_every_stored_event_opens_with_each_of_its_fields() {
 
 #[test]
 fn golden_the_seal_and_the_form_under_it_are_read_apart() {
-    let kinds: [(&str, Context<'_>); 2] = [
-        ("records", Context::Record(&KEY)),
-        ("sides", Context::Side(&KEY.0)),
+    let kinds: [(&str, SealContext<'_>); 2] = [
+        ("records", SealContext::Record(&KEY)),
+        ("sides", SealContext::Side(&KEY.0)),
     ];
     let file: Value = serde_json::from_str(FILE).unwrap();
     for (kind, context) in kinds {

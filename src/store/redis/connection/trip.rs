@@ -1,4 +1,4 @@
-//! The road of a call to the server that has its slot: where it is, at most two more tries, and never a replica.
+//! A call to the server that has its slot: where that is, at most two more tries, and never a replica.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const REPEATS_MAX: usize = 2;
 /// A pause for keys that are on their way to another server.
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
 
-/// What is called, as far as its road goes.
+/// What is called, as far as its way to the server needs it.
 #[derive(Clone, Copy)]
 pub(in crate::store::redis) struct Trip {
     /// The slot of its keys.

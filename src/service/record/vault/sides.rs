@@ -7,7 +7,7 @@ use crate::{
     domain::{
         crypto::{
             keyring::Mark,
-            seal::{self, Context},
+            seal::{self, SealContext},
         },
         delivery::breaker::Breaker,
         ids::{DeliveryId, SubjectKey, VerificationId},
@@ -31,7 +31,7 @@ impl Vault {
         let plain = encode(record).encode_to_vec();
         let bytes = seal::seal(
             &self.keyring,
-            Context::Side(&key.hash),
+            SealContext::Side(&key.hash),
             record.version,
             token,
             plain,
@@ -60,7 +60,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`].
     pub fn open_any_side(&self, hash: &Mark, blob: &Blob) -> Result<SideRecord, VaultError> {
-        let (version, plain) = seal::open(&self.keyring, Context::Side(hash), &blob.bytes)?;
+        let (version, plain) = seal::open(&self.keyring, SealContext::Side(hash), &blob.bytes)?;
         decode(
             version,
             pb::SideRecord::decode(plain.as_slice()).map_err(|_| NO_MEANING)?,
