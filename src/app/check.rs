@@ -6,6 +6,7 @@ use super::{
     Machine,
     compose::messages,
     senders::{hook, means},
+    serve::server_tls,
 };
 use crate::{
     config::{Mistake, Mistakes, Profile, Settings},
@@ -30,6 +31,10 @@ pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
         problems.extend(mistakes);
     }
     let is_complete = |table: &str| !known.concern(table);
+    let identity = settings.grpc.tls.as_ref().filter(|_| is_complete("grpc"));
+    if let Some(error) = identity.and_then(|identity| server_tls(identity).err()) {
+        problems.push(mistake("grpc", error.setting(), &error));
+    }
     if is_complete("messages") && is_complete("tenants") && is_complete("actions") {
         let templates = messages(settings).err().unwrap_or_default();
         problems.extend(templates.iter().map(|flaw| mistake("messages", "", flaw)));

@@ -18,7 +18,7 @@ use crate::{
         transport::{
             bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
             listen::accept,
-            tls,
+            tls::{self, TlsError},
         },
     },
     http::{self, pages::link::LinkPage},
@@ -83,7 +83,8 @@ impl App {
         );
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
-        let tls = grpc.tls.as_ref().map(server_tls).transpose()?;
+        let tls = grpc.tls.as_ref().map(server_tls).transpose();
+        let tls = tls.map_err(|error| anyhow::anyhow!("grpc.{}: {error}", error.setting()))?;
         let front = bounded(streams, deadline)
             .layer(self.entrance())
             .add_routes(grpc_routes)
@@ -222,9 +223,11 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
 }
 
 /// The encryption of the callers' listener.
-pub(super) fn server_tls(identity: &TlsIdentity) -> anyhow::Result<TlsAcceptor> {
+///
+/// # Errors
+/// If the files hold no certificate, no key, or two that do not belong together.
+pub(super) fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, TlsError> {
     tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
-        .context("grpc.tls_cert_file and grpc.tls_key_file cannot be used")
 }
 
 /// Tells the health service whether the store answers; from the shutdown on, that this process does not serve.

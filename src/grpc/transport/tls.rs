@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls::{
     ServerConfig,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tokio_rustls::TlsAcceptor;
@@ -12,14 +13,25 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file is no PEM, or holds no certificate.
-    #[error("the certificate file holds no usable certificate: {0}")]
+    #[error("the file holds no usable certificate: {0}")]
     Certificate(String),
     /// The key file is no PEM, or holds no private key.
-    #[error("the key file holds no usable private key: {0}")]
+    #[error("the file holds no usable private key: {0}")]
     Key(rustls::pki_types::pem::Error),
-    /// Certificate and key do not fit together, or cannot sign.
-    #[error("certificate and key cannot be used: {0}")]
+    /// Certificate and key do not belong together, or cannot sign.
+    #[error("the key and the certificate of tls_cert_file cannot be used together: {0}")]
     Pair(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// The setting of `[grpc]` whose file has to be mended.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::Certificate(_) => "tls_cert_file",
+            Self::Key(_) | Self::Pair(_) => "tls_key_file",
+        }
+    }
 }
 
 /// What encrypts new connections: TLS 1.2 or newer, HTTP/2 alone.
@@ -35,7 +47,8 @@ pub fn acceptor(certificates: &[u8], key: &[u8]) -> Result<TlsAcceptor, TlsError
         return Err(TlsError::Certificate(what));
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
-    let mut config = ServerConfig::builder()
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];

@@ -394,6 +394,57 @@ fn chan_08_and_hook_03_production_refuses_providers_that_are_open_or_inner() {
 }
 
 #[test]
+fn a_certificate_and_a_key_that_do_not_belong_together_are_refused_before_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let [own, other] =
+        [0, 1].map(|_| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let (cert, key, empty) = (
+        dir.path().join("cert.pem"),
+        dir.path().join("key.pem"),
+        dir.path().join("empty.pem"),
+    );
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&empty, "no PEM\n").unwrap();
+    let report = |cert: &Path, key: &Path| {
+        let output = binary()
+            .env("COUNTERSIGN__DATA_DIR", dir.path().join("data"))
+            .env("COUNTERSIGN__GRPC__TLS_CERT_FILE", cert)
+            .env("COUNTERSIGN__GRPC__TLS_KEY_FILE", key)
+            .arg("check-config")
+            .output()
+            .unwrap();
+        let report = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), report)
+    };
+    let write_key = |pem: String| std::fs::write(&key, pem).unwrap();
+    write_key(other.signing_key.serialize_pem());
+    for (cert, key, told) in [
+        (
+            &cert,
+            &key,
+            "grpc.tls_key_file: the key and the certificate of tls_cert_file cannot be used together",
+        ),
+        (
+            &cert,
+            &empty,
+            "grpc.tls_key_file: the file holds no usable private key",
+        ),
+        (
+            &empty,
+            &key,
+            "grpc.tls_cert_file: the file holds no usable certificate",
+        ),
+    ] {
+        let (code, report) = report(cert, key);
+        assert_eq!(code, Some(2), "{report}");
+        assert!(report.contains(told), "{report}");
+    }
+    write_key(own.signing_key.serialize_pem());
+    let (code, report) = report(&cert, &key);
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[test]
 fn code_05_a_life_above_the_cap_is_refused_by_name() {
     let output = binary()
         .env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601")
