@@ -5,6 +5,7 @@ pub mod failure;
 pub mod limit;
 pub mod policy;
 pub mod record;
+pub mod unreadable;
 pub mod verification;
 
 use std::{sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::vault::Unreadable;
+use super::unreadable::Unreadable;
 use crate::{
     domain::{
         caller::Role,

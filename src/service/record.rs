@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     failure::{Failure, within},
     policy::Policy,
+    unreadable::Unreadable,
 };
 use crate::{
     domain::{
@@ -33,7 +34,7 @@ use crate::{
 
 use quarantine::Quarantine;
 use side::Sides;
-use vault::{Unreadable, Vault};
+use vault::Vault;
 
 /// The part of the service that reads and changes records. Only it sees stored bytes.
 pub(super) struct Records {

@@ -20,11 +20,7 @@ use crate::{
         store::{Due, StoreError},
         system::fresh,
     },
-    service::{
-        Service,
-        failure::Failure,
-        record::{transact::Change, vault::Unreadable},
-    },
+    service::{Service, failure::Failure, record::transact::Change, unreadable::Unreadable},
 };
 
 impl Service {

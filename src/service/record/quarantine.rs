@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Records,
-    vault::{Unreadable, VaultError},
-};
+use super::Records;
 use crate::{
     domain::{crypto::keyring::Kid, record::key::RecordKey, time::Timestamp},
     ports::store::{Committed, Complaint},
-    service::failure::{Failure, within},
+    service::{
+        failure::{Failure, within},
+        unreadable::{Unreadable, VaultError},
+    },
 };
 
 /// How long a record waits the first time; then twice as long each time (STORE-21).

@@ -8,7 +8,7 @@ use self::old_place::OldPlace;
 use super::{
     attempt::{Attempt, carry_out},
     quarantine::Quarantine,
-    vault::{Unreadable, Vault},
+    vault::Vault,
 };
 use crate::{
     domain::{
@@ -23,7 +23,7 @@ use crate::{
         store::{Commit, Committed, News, Store, StoreError, Token, Write},
         system::Clock,
     },
-    service::failure::Failure,
+    service::{failure::Failure, unreadable::Unreadable},
 };
 
 /// How often a change is tried anew because others changed the record first.

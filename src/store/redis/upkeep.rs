@@ -1,6 +1,5 @@
 //! Opening, setting up and watching the servers, and sharing the work of a fleet.
 
-pub(super) mod health;
 pub(super) mod open;
 mod probes;
 pub(super) mod replay;

@@ -1,6 +1,7 @@
 //! Side records on each engine.
 
-use super::{super::vault::VaultError, *};
+use super::*;
+use crate::service::unreadable::VaultError;
 use crate::{
     domain::{
         crypto::{

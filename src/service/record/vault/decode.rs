@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::VaultError;
 use crate::{
     domain::{
         code::{CodeLength, guess::Separators, link::BrowserMark},
@@ -27,6 +26,7 @@ use crate::{
         },
     },
     pb::store as pb,
+    service::unreadable::VaultError,
 };
 
 type Decoded<T> = Result<T, VaultError>;

@@ -10,7 +10,10 @@ use super::*;
 use crate::{
     domain::{
         audit::event::Event,
-        crypto::keyring::{Kid, Secret},
+        crypto::{
+            keyring::{Kid, Secret},
+            seal::SealError,
+        },
         record::{
             key::{RecordKey, RecordKind},
             side::SideRecord,

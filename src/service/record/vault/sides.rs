@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use super::{Vault, VaultError};
+use super::Vault;
 use crate::{
     domain::{
         crypto::{
@@ -19,6 +19,7 @@ use crate::{
     },
     pb::store as pb,
     ports::{store::Blob, system::fresh},
+    service::unreadable::VaultError,
 };
 
 const NO_MEANING: VaultError = VaultError::Content("side record");

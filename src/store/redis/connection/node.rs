@@ -23,7 +23,7 @@ use crate::{
         store::{StoreError, url::Endpoint},
         system::{Clock, Entropy, fresh},
     },
-    store::redis::upkeep::health::Guards,
+    store::redis::connection::health::Guards,
 };
 
 /// Between two looks at who a server is; REQUIREMENTS asks for one a second.

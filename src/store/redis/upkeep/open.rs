@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    health::{Guards, advice, unfit, version},
-    share::Share,
-};
+use super::share::Share;
 use crate::{
     ports::{
         store::{Complaint, StoreError},
@@ -16,6 +13,7 @@ use crate::{
     store::redis::{
         Core, Redis,
         connection::{
+            health::{Guards, advice, unfit, version},
             identity::Identity,
             node::{Common, Lane},
             settings::RedisSettings,
