@@ -3,6 +3,7 @@
 //! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [--connections N] [SECONDS [CLIENTS]]`. On Redis it starts a
 //! `redis-server` of its own, and measures in the same run, in turns, the *bare limit*: an echo over gRPC that does one
 //! `EVALSHA` a call. `--live N` compares the times of a store with N live verifications with those of one with 1,000.
+//! `--failover` has half of the messages refused, and measures how long after it the next sender is asked.
 //!
 //! Instances run on runtimes of their own, whose threads are named, so that their CPU time is told apart from the
 //! clients'. Read the figures beside each other: on a small machine the clients take as much CPU as the server.
@@ -13,6 +14,8 @@ mod bare;
 mod bed;
 #[path = "load/drive.rs"]
 mod drive;
+#[path = "load/failover.rs"]
+mod failover;
 #[path = "load/live.rs"]
 mod live;
 #[path = "load/meter.rs"]
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     let load = runtime("client")?;
     match plan.live {
         Some(live) => live::run(&load, dir.path(), live, &plan),
+        None if plan.failover => failover::run(&load, dir.path(), &plan),
         None if plan.on_redis => on_redis(&plan, dir.path(), &load),
         None => embedded(&plan, dir.path(), &load),
     }
@@ -68,6 +72,7 @@ struct Plan {
     instances: usize,
     connections: u8,
     live: Option<u64>,
+    failover: bool,
     span: Duration,
     clients: usize,
 }
@@ -79,6 +84,7 @@ impl Plan {
             instances: 1,
             connections: 2,
             live: None,
+            failover: false,
             span: Duration::from_secs(10),
             clients: 32,
         };
@@ -95,6 +101,7 @@ impl Plan {
                 "--store" => plan.on_redis = value()? == "redis",
                 "--instances" => plan.instances = value()?.parse()?,
                 "--connections" => plan.connections = value()?.parse()?,
+                "--failover" => plan.failover = true,
                 "--live" => plan.live = Some(value()?.parse()?),
                 number => numbers.push(
                     number

@@ -36,6 +36,16 @@ pub fn settings(
     store_url: &str,
     connections: u8,
 ) -> anyhow::Result<Settings> {
+    settings_with(dir, store_url, connections, &[])
+}
+
+/// The same, with these as well: names without their prefix, and values.
+pub fn settings_with(
+    dir: &std::path::Path,
+    store_url: &str,
+    connections: u8,
+    more: &[(&str, &str)],
+) -> anyhow::Result<Settings> {
     let (dir, connections) = (dir.display().to_string(), connections.to_string());
     let own = [
         ("DATA_DIR", dir.as_str()),
@@ -50,7 +60,8 @@ pub fn settings(
         ("SHIELD__BURST", "1000000"),
         ("WORKER__CONCURRENCY", "256"),
     ];
-    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let own = own.iter().chain(more);
+    let own = own.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
     let quotas = Dimension::ALL
         .into_iter()
@@ -64,7 +75,6 @@ pub fn settings(
             ]
         });
     let env = own
-        .into_iter()
         .chain(quotas)
         .map(|(key, value)| (format!("COUNTERSIGN__{key}"), value));
     config::load(None, env).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
@@ -78,10 +88,19 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Starts it on threads of that name.
+    /// Starts it on threads of that name, with one sender.
     pub fn start(name: &str, settings: Settings, post: &Arc<Post>) -> anyhow::Result<Self> {
-        let runtime = runtime(name)?;
         let senders = BTreeMap::from([("outbox".to_owned(), post.clone() as Arc<dyn Sender>)]);
+        Self::start_with(name, settings, senders)
+    }
+
+    /// Starts it on threads of that name, with these senders in place of those of the settings.
+    pub fn start_with(
+        name: &str,
+        settings: Settings,
+        senders: BTreeMap<String, Arc<dyn Sender>>,
+    ) -> anyhow::Result<Self> {
+        let runtime = runtime(name)?;
         let app = runtime.block_on(App::build(
             settings,
             Machine {

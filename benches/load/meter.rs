@@ -123,8 +123,9 @@ impl Commands {
 /// What so many percent of the times are not above, in milliseconds.
 pub fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
+    let last = times.len().saturating_sub(1);
     times
-        .get(times.len() * percent / 100)
+        .get(last.min(times.len() * percent / 100))
         .copied()
         .unwrap_or_default()
         .as_secs_f64()
