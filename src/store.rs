@@ -1,4 +1,4 @@
-//! The engines behind the store port: embedded in this process, or on Redis.
+//! The engines behind the store port: embedded in this process, or Redis.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,12 +17,13 @@ pub(crate) mod contract;
 
 pub use open_error::{OpenCause, OpenError};
 
-/// Opens an existing file of an embedded store only to read it: neither its format nor its generation changes.
+/// Opens an existing file of an embedded store for reading only: neither its format nor its generation changes.
 ///
-/// Reads files, and repairs the database if the last process was killed: not for a tokio worker.
+/// Does blocking file access, and repairs the database if the last process was killed: do not call it on an async
+/// worker thread.
 ///
 /// # Errors
-/// [`OpenError`]; also if a process has it open, or if it is in an older format.
+/// [`OpenError`]; also if another process has the file open, or if it is in an older format.
 pub fn inspect_embedded(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, OpenError> {
     match embedded::durable::Durable::inspect(path, clock) {
         Ok(store) => Ok(Arc::new(store)),
@@ -33,14 +34,14 @@ pub fn inspect_embedded(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn St
     }
 }
 
-/// Opens the embedded store: in the file of that path, or in memory. `data_dir` keeps the file that tells this store from
-/// a restored copy of it.
+/// Opens the embedded store: in the file at this path, or in memory. `data_dir` holds the generation file, which
+/// tells this store from a restored copy of it.
 ///
-/// Reads and writes files, brings an older format into the present one, and repairs the database if the last process was
-/// killed: not for a tokio worker.
+/// Does blocking file access, migrates an older format, and repairs the database if the last process was killed: do
+/// not call it on an async worker thread.
 ///
 /// # Errors
-/// Says which file cannot be used, and why.
+/// [`OpenError`] says which file cannot be used, and why.
 pub fn open_embedded(
     path: Option<&Path>,
     data_dir: &Path,

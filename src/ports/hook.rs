@@ -1,4 +1,4 @@
-//! The hook: somebody of the operator's own who may stop a message just before it goes out.
+//! The hook: a check of the operator's own that may stop a message just before it is sent.
 
 use async_trait::async_trait;
 
@@ -7,43 +7,44 @@ use crate::domain::{
     recipient::Recipient,
 };
 
-/// What is asked: may this message go out? It tells neither the code nor what is approved.
+/// The question to the hook: may this message be sent? Contains neither the code nor what is being approved.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The delivery: the same for every try.
+    /// The delivery that the message belongs to; the same for every attempt.
     pub delivery: DeliveryId,
-    /// The verification it belongs to.
+    /// The verification that the delivery belongs to.
     pub verification: VerificationId,
-    /// Whose customer.
+    /// The tenant that the customer belongs to.
     pub tenant: TenantId,
-    /// What for.
+    /// The action that the customer is to approve.
     pub action: ActionName,
-    /// Where to.
+    /// The address that the message would be sent to.
     pub recipient: Recipient,
 }
 
-/// What is answered.
+/// The hook's decision on one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It may go out.
+    /// The message may be sent.
     Allow,
-    /// It may not.
+    /// The message must not be sent.
     Deny {
-        /// Why, as a word for machines: `sim_swap`. Empty: it does not say.
+        /// A machine-readable word such as `sim_swap`; empty if the hook gave none, or none that may be stored.
         reason: String,
     },
 }
 
-/// Why there is no answer, as a word for machines.
+/// The hook gave no answer. The content is a machine-readable word for the cause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoAnswer(pub String);
 
-/// Longest word of an answer.
+/// The longest reason that a hook may give, in bytes.
 const REASON_CHARS_MAX: usize = 32;
 
 impl Answer {
-    /// A denial for this reason, if it is a word that may be stored and logged.
+    /// A denial with this reason. A reason that is not a short word of `a-z` and `_` is dropped, because it would be
+    /// stored and logged.
     #[must_use]
     pub fn deny(reason: &str) -> Self {
         let is_word = reason.len() <= REASON_CHARS_MAX
@@ -58,12 +59,12 @@ impl Answer {
     }
 }
 
-/// Judges messages.
+/// A check that decides on each message before it is sent. Called for every attempt.
 #[async_trait]
 pub trait Hook: Send + Sync {
-    /// May it go out?
+    /// Asks whether a message may be sent.
     ///
     /// # Errors
-    /// [`NoAnswer`]: what follows then is not for the hook to say.
+    /// [`NoAnswer`]; the caller decides whether the message is sent all the same.
     async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer>;
 }

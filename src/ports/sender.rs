@@ -1,4 +1,4 @@
-//! A sender: our adapter to the company or machine that brings messages.
+//! The sender port: the adapter to the provider or server that delivers messages.
 
 pub mod outbox;
 pub mod receipts;
@@ -15,50 +15,50 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// A message, ready to go.
+/// A message that is ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The delivery, and the idempotency id towards the provider: the same for every try.
+    /// The delivery's id. It is also the idempotency key for the provider: the same for every attempt.
     pub delivery: DeliveryId,
-    /// The verification it belongs to.
+    /// The verification that the delivery belongs to.
     pub verification: VerificationId,
-    /// Finds the delivery again, for providers that bring it back with their receipts.
+    /// Identifies the delivery in receipts, for providers that return a reference chosen by us.
     pub receipt: ReceiptToken,
-    /// The address.
+    /// The address to send to; it also names the channel.
     pub recipient: Recipient,
-    /// What it says.
+    /// The text in each form that the channel can use.
     pub content: Arc<Content>,
-    /// The code that it carries, for senders that pass it on apart from the text.
+    /// The code in the message, for senders that pass it on separately from the text.
     pub code: Digits,
-    /// When the code ends: what is brought later is of no use.
+    /// When the code expires; a message delivered later is useless.
     pub expires_at: Timestamp,
 }
 
-/// What a message says, per form. It holds the code, so it prints nowhere.
+/// The text of a message in each form. It contains the code, so `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
-    /// One line; empty on channels without subjects.
+    /// The subject, one line; empty on channels that have none.
     pub subject: String,
-    /// Plain text. Of a push message it is what a locked screen may show, so it holds no code.
+    /// Plain text. In a push message this is what a locked screen may show, so it contains no code.
     pub text: String,
-    /// The same as HTML; `None` on channels without it.
+    /// The same text as HTML; `None` on channels that show no HTML.
     pub html: Option<String>,
-    /// How it is spoken; `None` on channels that are read.
+    /// The text of a voice call; `None` on all other channels.
     pub speech: Option<Speech>,
-    /// What an app shows once it is opened, with the code; `None` on channels but push.
+    /// What the app shows after the customer opens it, with the code; `None` on all channels except push.
     pub opened: Option<String>,
-    /// The language that it is written in, as a tag: `nl`.
+    /// The language of the text, as a tag such as `nl`.
     pub language: &'static str,
 }
 
-/// What a call says. A machine that answers the telephone presses no key, so it learns nothing.
+/// The text of a voice call. The code is spoken only after a key press, so voice mail never records it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Speech {
-    /// Said at once: who calls, and that a key must be pressed. Holds no code.
+    /// Spoken at once: who is calling, and that a key must be pressed. Contains no code.
     pub greeting: String,
-    /// Said after a key press, as SSML 1.1: each digit apart, and twice.
+    /// Spoken after the key press, as SSML 1.1: each digit separately, and all of them twice.
     pub ssml: String,
-    /// The language of the voice, with its country: `nl-NL`.
+    /// The language of the voice with its country, such as `nl-NL`.
     pub voice: &'static str,
 }
 
@@ -68,62 +68,62 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// What the other side said when it took a message.
+/// The provider's answer when it accepted a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// What it calls the message; its receipts name it. None: it did not say.
+    /// The provider's name for the message, used in its receipts; `None` if it gave none.
     pub reference: Option<ProviderReference>,
 }
 
-/// Why a message was not taken; each variant is what to do next, and says whether the sender is at fault.
+/// Why a message was not accepted. The variant says what to do next, and whether the sender is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It was not taken, because the sender is down or busy. Later, by this sender or at once by another.
+    /// Not accepted, because the sender is down or busy. Retry later with this sender, or at once with another.
     #[error("{reason}; again after {after:?}")]
     Retry {
-        /// How much later.
+        /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// The same, but it may have been taken: the other side fell silent after it had the message.
+    /// As [`SendError::Retry`], but the message may have been accepted: the connection failed after it was sent.
     #[error("{reason}, and it may have been taken; again after {after:?}")]
     Unknown {
-        /// How much later.
+        /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// This one message may be taken later; the sender is well.
+    /// This message may be accepted later; the sender is not at fault.
     #[error("{reason}; this message again after {after:?}")]
     Deferred {
-        /// How much later.
+        /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// This sender takes nothing as things are; another might.
+    /// This sender accepts no message at present, and waiting will not help; another sender might.
     #[error("{reason}; the next sender may take it")]
     NextSender {
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// This sender is well and will not take this one message; another might.
+    /// This sender works, but will never accept this message; another sender might.
     #[error("{reason}; the next sender may take this message")]
     Unfit {
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// No sender can take it.
+    /// No sender can deliver the message, for example because the address does not exist.
     #[error("{reason}; no sender can take it")]
     GiveUp {
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
 }
 
 impl SendError {
-    /// Why, as a word for machines.
+    /// The cause, as a machine-readable word.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -136,7 +136,7 @@ impl SendError {
         }
     }
 
-    /// Is the sender at fault? Else it is the message or its recipient, and the sender did its part.
+    /// Whether the failure counts against the sender. If not, the cause is the message or its recipient.
     #[must_use]
     pub fn is_senders_fault(&self) -> bool {
         match self {
@@ -146,43 +146,44 @@ impl SendError {
     }
 }
 
-/// How the receipts of a provider find the delivery.
+/// How a provider's receipts identify the delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceiptPath {
-    /// It sends none.
+    /// The provider sends no receipts.
     #[default]
     None,
-    /// They bring back the token of the message.
+    /// Receipts return the [`ReceiptToken`] that was sent with the message.
     ByToken,
-    /// They name the message as the provider did when it took it.
+    /// Receipts contain the reference that the provider gave when it accepted the message.
     ByReference,
 }
 
-/// What a sender can do beside sending.
+/// Optional abilities of a sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Does the provider take the delivery's id as a key, so that the same message handed over twice goes out once?
+    /// Whether the provider uses the delivery id as an idempotency key, so that a message submitted twice is sent
+    /// once.
     pub idempotent: bool,
-    /// How its receipts find the delivery.
+    /// How its receipts identify the delivery.
     pub receipts: ReceiptPath,
 }
 
-/// Hands messages over.
+/// Sends messages over one provider or server.
 #[async_trait]
 pub trait Sender: Send + Sync {
-    /// Hands one message over. Returns only when the other side has taken it. Errors hold no address and no code.
+    /// Sends one message. Returns only after the other side has accepted it. Errors contain no address and no code.
     ///
     /// # Errors
     /// [`SendError`] says what to do next.
     async fn send(&self, message: &Message) -> Result<Sent, SendError>;
 
-    /// Whether it can reach such an address at all; one that cannot is never asked. Every address of its channels, unless it
-    /// says otherwise.
+    /// Whether this sender can reach this address at all; if not, it is never given the message. By default it can
+    /// reach every address of its channels.
     fn carries(&self, _recipient: &Recipient) -> bool {
         true
     }
 
-    /// What it can do beside sending; nothing, unless it says so.
+    /// The sender's optional abilities; by default none.
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
     }

@@ -1,4 +1,4 @@
-//! The store: opaque sealed records, an index of what is due, quotas, events, and news of changes.
+//! The store port: opaque sealed records, an index of due records, quotas, events, and news of changes.
 
 pub mod quota;
 pub mod url;
@@ -22,22 +22,22 @@ pub type Token = [u8; 12];
 /// A sealed record. The store moves it and never looks inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// Differs from the token of every other blob.
+    /// Unique: no other blob has this token.
     pub token: Token,
-    /// The sealed bytes.
+    /// The record, encoded and encrypted by the vault.
     pub bytes: Arc<[u8]>,
 }
 
-/// What a load finds.
+/// The result of a load.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The record, if there is one.
+    /// The record; `None` if there is none under this key.
     pub blob: Option<Blob>,
-    /// The store's generation.
+    /// The generation of the store at this load; a commit must carry the same.
     pub generation: Generation,
-    /// The store's clock.
+    /// The time of the load, by the store's clock.
     pub now: Timestamp,
-    /// When the store lost its data, if that was within the last day: records that seem new may not be.
+    /// When the store lost its data, if within the last day. A record that is missing may then have existed before.
     pub forgot_at: Option<Timestamp>,
 }
 
@@ -50,31 +50,31 @@ pub enum Write {
         blob: Blob,
         /// When it is next due; replaces its entry in the due index.
         wake_at: Option<Timestamp>,
-        /// Until when it must be kept; `None` for ever. After that a store may drop the record, or keep it: no rule
-        /// depends on it.
+        /// Until when it must be kept; `None` without end. After that the store may drop the record, but need not: no
+        /// rule depends on it.
         keep_until: Option<Timestamp>,
     },
     /// Deletes the record and its entry in the due index.
     Delete,
 }
 
-/// A sealed event.
+/// An audit event, encoded and encrypted by the vault.
 pub type SealedEvent = Vec<u8>;
 
-/// One change, all or nothing.
+/// One change of one record, applied completely or not at all.
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// The record to change.
     pub key: RecordKey,
-    /// The token of the blob that was loaded, or `None` if there was none.
+    /// The token of the blob that was loaded; `None` if there was no record.
     pub expect: Option<Token>,
-    /// The generation of the load.
+    /// The generation of the store at the load.
     pub generation: Generation,
     /// What happens to the record.
     pub write: Write,
     /// Events of the record to append, in this order.
     pub events: Vec<SealedEvent>,
-    /// How durable the commit must be before it is answered.
+    /// How durable the commit must be before it is acknowledged.
     pub durability: Durability,
 }
 
@@ -88,50 +88,50 @@ pub enum Committed {
     Conflict,
 }
 
-/// Which records are due.
+/// The result of a look into the due index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// Due now, the longest due first.
+    /// The records due now, longest overdue first.
     pub keys: Vec<RecordKey>,
-    /// When the first of the others is due, as far as is known.
+    /// When the next record becomes due, as far as is known.
     pub next: Option<Timestamp>,
 }
 
 /// An event as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place in the order of the events of its shard; greater than that of every event before it.
+    /// The event's position in its shard; greater than that of every earlier event.
     pub cursor: u64,
-    /// The record that it belongs to.
+    /// The record that the event belongs to.
     pub key: RecordKey,
     /// When it was written, by the store's clock.
     pub at: Timestamp,
-    /// The sealed event.
+    /// The event as the vault sealed it.
     pub sealed: SealedEvent,
 }
 
-/// How many bytes of each record a scan gives at most: enough for what a seal says in clear.
+/// The largest number of bytes that a scan returns of each record: enough for the unencrypted head of a seal.
 pub const HEAD_BYTES: usize = 64;
 
-/// Where a scan continues; the default is the beginning. Each engine has its own form.
+/// Where a scan continues; the default is the beginning. Each engine has its own format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanCursor(pub Vec<u8>);
 
-/// A record as a scan sees it.
+/// A record as seen by a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScannedRecord {
-    /// Its key.
+    /// The key under which it is stored.
     pub key: RecordKey,
     /// The first [`HEAD_BYTES`] of its sealed bytes, or all if there are fewer.
     pub head: Vec<u8>,
 }
 
-/// Some of the records of a store.
+/// One page of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPage {
-    /// The records of this page; there may be none before the last page.
+    /// The records of this page; may be empty even if more pages follow.
     pub records: Vec<ScannedRecord>,
-    /// Where the next page begins; `None` after the last one.
+    /// Where the next page begins; `None` after the last page.
     pub next: Option<ScanCursor>,
 }
 
@@ -141,16 +141,16 @@ pub type News = watch::Receiver<u64>;
 /// Why a store operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store did not answer, or answered that it cannot. Whether a commit happened is not known.
+    /// The store did not answer, or answered that it cannot serve. The outcome of a commit is unknown.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The store has no room. Nothing is written.
+    /// The store has no room. Nothing was written.
     #[error("the store is full")]
     Full,
-    /// The change is written and stays, but on fewer machines than required before it may be answered.
+    /// The change is written and will not be undone, but fewer replicas than required have confirmed it.
     #[error("the change is not replicated")]
     NotReplicated,
-    /// The place of the record holds something that no version of this program wrote. Nothing is written.
+    /// Under the record's key is data that no version of this program wrote. Nothing was written.
     #[error("the place of the record holds foreign data")]
     Foreign,
 }
@@ -158,34 +158,34 @@ pub enum StoreError {
 /// A degraded condition: a problem that does not stop the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
-    /// A word for machines, such as `clock_skew`.
+    /// A machine-readable word such as `clock_skew`.
     pub word: &'static str,
-    /// What is wrong, and what to do, as a sentence for people.
+    /// What is wrong and what to do, as a sentence for people.
     pub text: String,
 }
 
-/// Keeps records. All engines pass one contract suite.
+/// Stores sealed records, events and quotas. All engines pass one contract suite.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Reads a record, with the generation and the time of the store that gave it.
+    /// Reads a record, together with the generation and the time of the store that returned it.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing is known.
+    /// [`StoreError`]; nothing is known about the record then.
     async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError>;
 
-    /// Writes one change if the record is still the one that was loaded, or nothing. After
-    /// [`Committed::Done`] the change outlives the process, unless the store is in memory.
+    /// Writes one change if the record is still the one that was loaded, otherwise nothing. After [`Committed::Done`]
+    /// the change survives a restart of the process, unless the store is in memory.
     ///
     /// # Errors
-    /// [`StoreError`]; then it may or may not have happened, and a load tells.
+    /// [`StoreError`]; the change may have been written all the same. Load the record to find out.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
-    /// Moves the due time of a record, if the record is still the one that was loaded; the record itself stays as it
-    /// is. For records that cannot be opened, so that they leave the head of the due index. A record without a due
-    /// time gets none.
+    /// Moves the due time of a record if the record is still the one that was loaded; the record itself does not
+    /// change. Moves records that cannot be opened away from the head of the due index. A record without a due time
+    /// gets none.
     ///
     /// # Errors
-    /// [`StoreError`]; then the due time may or may not have moved.
+    /// [`StoreError`]; the due time may have moved all the same.
     async fn postpone(
         &self,
         key: &RecordKey,
@@ -193,64 +193,64 @@ pub trait Store: Send + Sync {
         until: Timestamp,
     ) -> Result<Committed, StoreError>;
 
-    /// Returns once all earlier commits of a record are as durable as [`Durability::Durable`] demands. An engine whose
-    /// commits always are has nothing to wait for.
+    /// Waits until all earlier commits of a record are as durable as [`Durability::Durable`] demands. Returns at once
+    /// in an engine whose commits always are.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; the earlier commits may be less durable.
     async fn settle(&self, _key: &RecordKey) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Lists at most `limit` due records among those that this process looks after. Each record is looked after by
-    /// one of all processes, except for a short time when processes start or stop.
+    /// Lists at most `limit` due records of this process's share. The processes divide all records among them, so
+    /// each record is in one share, except for a short time when a process starts or stops.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; nothing is known about due records then.
     async fn due(&self, limit: usize) -> Result<Due, StoreError>;
 
-    /// Reads the beginnings of all records, page by page, about `limit` in each. A record that is there during the
-    /// whole scan is seen at least once; one that comes, goes or moves meanwhile may be missed or seen twice.
+    /// Reads the heads of all records, page by page, about `limit` per page. A record that exists during the whole
+    /// scan is returned at least once; one that is added, deleted or moved meanwhile may be missed or returned twice.
     ///
     /// # Errors
-    /// [`StoreError`]; then the scan must begin again.
+    /// [`StoreError`]; the scan must begin again.
     async fn scan(&self, from: &ScanCursor, limit: usize) -> Result<ScanPage, StoreError>;
 
-    /// Draws from several quotas: from all of them, or from none if one has too little. Where quotas are on several
-    /// machines, the draws are made in their order, and those before a refused one stay made.
+    /// Draws from several quotas: from all of them, or from none if one holds too little. Where quotas are on several
+    /// servers, the draws are made in the given order, and those before a refused one are not undone.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; some of the draws may have been made.
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
-    /// Gives back to several quotas what was drawn too much. A bucket that is more than full may be forgotten after a
-    /// day, as if it were full: no rule depends on what it holds beyond.
+    /// Returns unused amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule
+    /// depends on the excess.
     ///
     /// # Errors
-    /// [`StoreError`]; then some of it may be given back.
+    /// [`StoreError`]; some of the amounts may have been returned.
     async fn give_back(&self, returns: &[Return]) -> Result<(), StoreError>;
 
-    /// Watches a record from now on.
+    /// Subscribes to changes of a record made after this call.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; there is no subscription then.
     async fn watch(&self, key: &RecordKey) -> Result<News, StoreError>;
 
-    /// Appends an event of a record without changing the record. It need not be durable when this returns.
+    /// Appends an event of a record without changing the record. The event may not be durable yet when this returns.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; the event may be lost.
     async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError>;
 
-    /// The number of shards that hold events, each with an order of its own.
+    /// The number of shards that hold events. Each orders its events by itself.
     fn shards(&self) -> u16 {
         1
     }
 
-    /// Reads at most `limit` events of a shard after a cursor (0 for the first), in order.
+    /// Reads at most `limit` events of a shard after a cursor (0: from the first), in order.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; no event was returned.
     async fn events(
         &self,
         shard: u16,
@@ -258,21 +258,21 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Deletes the events that were written before `end`; returns how many.
+    /// Deletes the events written before `end`; returns how many.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; some of them may be deleted.
     async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
 
-    /// Tells whether the store serves. Costs little: a store that answers calls need not be asked.
+    /// Checks whether the store can serve. Cheap: a store that has just answered other calls may skip the question.
     ///
     /// # Errors
-    /// [`StoreError`] says why not.
+    /// [`StoreError`] says why it cannot.
     async fn ready(&self) -> Result<(), StoreError> {
         self.due(0).await.map(drop)
     }
 
-    /// The degraded conditions that the store knows of. Costs nothing.
+    /// The degraded conditions that the store knows of. Answers from memory.
     fn complaints(&self) -> Vec<Complaint> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! The clock and the generator of randomness.
+//! The system clock and the source of randomness.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use async_trait::async_trait;
 use super::store::Complaint;
 use crate::domain::time::Timestamp;
 
-/// Tells the time, and waits for a later one.
+/// A source of time, which can also wait.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time now; never goes backwards within a process.
+    /// The current time; never goes backwards within a process.
     fn now(&self) -> Timestamp;
 
-    /// Returns once `now()` is `span` later than it is. May return at once if the clock is moved by hand.
+    /// Waits until `now()` has advanced by `span`. With a manual clock it may return at once.
     async fn sleep(&self, span: Duration);
 
-    /// What operators should know of this clock now.
+    /// The degraded conditions that this clock knows of; by default none.
     fn complaints(&self) -> Vec<Complaint> {
         Vec::new()
     }
 }
 
-/// Gives random bytes that nobody can guess.
+/// A source of random bytes that nobody can predict.
 pub trait Entropy: Send + Sync {
-    /// Fills the whole slice with fresh random bytes.
+    /// Fills the whole slice with new random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// A fresh array of random bytes.
+/// A new array of random bytes.
 pub fn fresh<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);

@@ -1,29 +1,29 @@
-//! How much any store takes in one change, and how much it keeps.
+//! Limits that every store engine enforces: sizes per change, and the number of events kept.
 
 use crate::ports::store::{Commit, SealedEvent, StoreError, Write};
 
 /// The largest sealed record: 64 KiB (STORE-19).
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
-/// The largest sealed event.
+/// The largest sealed event: 16 KiB.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024;
 
-/// How many events one change may bring: a record's verifications can all end at once, each with a few events.
+/// The largest number of events in one change: all verifications of a record can end at once, each with a few events.
 pub const EVENTS_PER_COMMIT_MAX: usize = 128;
 
-/// How many events are kept; beyond it the oldest go, counted as lost.
+/// The largest number of events kept; beyond it the oldest are dropped and counted as lost.
 pub const EVENTS_MAX: u64 = 1_000_000;
 
-/// How many events are dropped while others wait: trimming many takes many small steps.
+/// The largest number of events deleted in one step. Other writes can run between two steps.
 pub const TRIM_STEP: usize = 10_000;
 
-/// Counts events that went before anybody trimmed them.
+/// Metric: events that were dropped or could not be written.
 pub(super) const EVENTS_LOST: &str = "countersign_events_lost_total";
 
-/// Refuses a change that is larger than a store has room for, before anything is written.
+/// Refuses a change that exceeds a limit, before anything is written.
 ///
 /// # Errors
-/// [`StoreError::Full`].
+/// [`StoreError::Full`] if the record, an event or the number of events is too large.
 pub fn check_commit(commit: &Commit) -> Result<(), StoreError> {
     let record_bytes = match &commit.write {
         Write::Put { blob, .. } => blob.bytes.len(),
@@ -35,10 +35,10 @@ pub fn check_commit(commit: &Commit) -> Result<(), StoreError> {
     commit.events.iter().try_for_each(check_event)
 }
 
-/// Refuses an event that is larger than a store has room for.
+/// Refuses an event that exceeds its limit.
 ///
 /// # Errors
-/// [`StoreError::Full`].
+/// [`StoreError::Full`] if it is larger than [`EVENT_BYTES_MAX`].
 pub fn check_event(event: &SealedEvent) -> Result<(), StoreError> {
     if event.len() > EVENT_BYTES_MAX {
         Err(StoreError::Full)

@@ -1,19 +1,19 @@
-//! The development outbox: the last messages, to be read by people and tests instead of being sent.
+//! The development outbox: it keeps the latest messages for people and tests to read, and sends nothing.
 
 use std::{collections::VecDeque, sync::Mutex};
 
 use super::Message;
 use crate::domain::time::Timestamp;
 
-/// How many messages are kept.
+/// The largest number of messages kept.
 pub const OUTBOX_MAX: usize = 1000;
 
-/// A message and when it was put in.
+/// A message in the outbox.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// The message.
+    /// The message as the sender received it.
     pub message: Message,
-    /// When.
+    /// When the message was put into the outbox.
     pub sent_at: Timestamp,
 }
 
@@ -22,7 +22,7 @@ pub struct Letter {
 pub struct Outbox(Mutex<VecDeque<Letter>>);
 
 impl Outbox {
-    /// Puts a message in; the oldest one beyond the bound goes.
+    /// Adds a message; beyond [`OUTBOX_MAX`] the oldest is dropped.
     pub fn put(&self, letter: Letter) {
         let mut letters = self
             .0

@@ -1,4 +1,4 @@
-//! Receipts of senders that get them over their own connection: a bounded queue to whoever notes them.
+//! A bounded queue for the receipts that senders get over their own connections.
 
 use tokio::sync::mpsc;
 
@@ -7,36 +7,36 @@ use crate::domain::{
     ids::{ProviderReference, SenderName},
 };
 
-/// As many receipts wait at most; a sender that finds the queue full answers its provider "later".
+/// The largest number of receipts waiting. If the queue is full, a sender tells its provider to try again later.
 pub const RECEIPTS_MAX: usize = 1024;
 
-/// Which message a receipt is about.
+/// The message that a receipt refers to, as the provider identifies it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum About {
-    /// The message that went out with this [`ReceiptToken`](crate::domain::delivery::receipt::ReceiptToken).
+    /// The message that was sent with this [`ReceiptToken`](crate::domain::delivery::receipt::ReceiptToken).
     Token(String),
-    /// The message that the provider called so when it took it.
+    /// The message to which the provider gave this reference when it accepted it.
     Reference(ProviderReference),
 }
 
-/// A receipt as it came in.
+/// A receipt as received from a provider.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderReceipt {
-    /// The sender of the settings that it came to.
+    /// The name, from the settings, of the sender that received it.
     pub sender: SenderName,
-    /// Which message.
+    /// The message that it refers to.
     pub about: About,
-    /// What is said of it.
+    /// The state of the message, as the provider reports it.
     pub receipt: Receipt,
 }
 
-/// The end for senders.
+/// The sending end of the queue, for senders.
 pub type Receipts = mpsc::Sender<ProviderReceipt>;
 
-/// The other end.
+/// The receiving end of the queue, for the task that records receipts.
 pub type ReceiptQueue = mpsc::Receiver<ProviderReceipt>;
 
-/// Both ends.
+/// Makes the queue, with room for [`RECEIPTS_MAX`] receipts.
 #[must_use]
 pub fn queue() -> (Receipts, ReceiptQueue) {
     mpsc::channel(RECEIPTS_MAX)

@@ -1,4 +1,4 @@
-//! What is asked of quotas: draws, returns, and the answers.
+//! Draws from quotas, returns to them, and their results.
 
 use std::time::Duration;
 
@@ -7,35 +7,35 @@ use crate::domain::limit::rate::Rate;
 /// One draw from a quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
-    /// Names the bucket: a keyed hash of what is limited.
+    /// The bucket's name: a keyed hash of what is limited.
     pub bucket: [u8; 16],
     /// The rate at which the bucket fills, and its size.
     pub rate: Rate,
     /// The amount wanted: at most this much is taken, less if the bucket holds less.
     pub want: u32,
-    /// The least amount that is of use; at least 1.
+    /// The smallest useful amount; at least 1.
     pub least: u32,
-    /// What happens to all draws if the bucket holds less than `least`.
+    /// What to do if the bucket holds less than `least`.
     pub short: Short,
 }
 
-/// What happens to all draws if one bucket holds less than its least amount.
+/// What to do if one bucket of several holds less than its `least`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Short {
-    /// None of them is made.
+    /// Make none of the draws.
     Refuse,
-    /// Nothing is taken from this bucket, and the other draws are made as if it were not there.
+    /// Take nothing from this bucket, and make the other draws as if it were not there.
     Skip,
 }
 
 impl Draw {
-    /// Draws one from a bucket, or is refused.
+    /// Draws 1 from a bucket; refused if it is empty.
     #[must_use]
     pub const fn one(bucket: [u8; 16], rate: Rate) -> Self {
         Self::some(bucket, rate, 1)
     }
 
-    /// Draws up to `want` from a bucket, or is refused if it is empty.
+    /// Draws up to `want` from a bucket; refused if it is empty.
     #[must_use]
     pub const fn some(bucket: [u8; 16], rate: Rate, want: u32) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Draw {
         }
     }
 
-    /// Draws exactly `count` from a bucket, or is refused.
+    /// Draws exactly `count` from a bucket; refused if it holds less.
     #[must_use]
     pub const fn whole(bucket: [u8; 16], rate: Rate, count: u32) -> Self {
         Self {
@@ -57,20 +57,20 @@ impl Draw {
     }
 }
 
-/// What is given back to a bucket.
+/// An unused amount that is returned to a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Return {
-    /// Names the bucket.
+    /// The bucket's name: a keyed hash of what is limited.
     pub bucket: [u8; 16],
     /// The rate at which the bucket fills, and its size.
     pub rate: Rate,
-    /// The amount given back.
+    /// The amount to return.
     pub count: u32,
-    /// How much more than full the bucket may be afterwards.
+    /// By how much the bucket may exceed its limit afterwards.
     pub reserve: u32,
 }
 
-/// The answer to several draws.
+/// The result of several draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Drawn {
@@ -78,9 +78,9 @@ pub enum Drawn {
     Taken(Vec<u32>),
     /// One bucket holds less than its least amount, so nothing was taken.
     Refused {
-        /// The index of the first such draw.
+        /// The index of the first draw that failed.
         place: usize,
-        /// When its bucket will hold enough.
+        /// How long until its bucket holds enough.
         retry_after: Duration,
     },
 }

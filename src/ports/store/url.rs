@@ -1,63 +1,63 @@
-//! The setting that names a store.
+//! The `store.url` setting: which store engine is used, and where it is.
 
 use std::{fmt, path::PathBuf};
 
 use crate::domain::ids::Invalid;
 
-/// Which store.
+/// The store engine, with its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// `embedded:`, in the memory of this process; nothing outlives it.
+    /// `embedded:`, in the memory of this process; lost when it ends.
     Memory,
-    /// `embedded:PATH`, in one file, for one process.
+    /// `embedded:PATH`, in one file, used by one process at a time.
     File(PathBuf),
-    /// `redis://` and its kin, for any number of processes.
+    /// `redis://`, its Sentinel and Cluster forms, and each with TLS; shared by any number of processes.
     Redis(RedisUrl),
 }
 
-/// A host and a port.
+/// A host and a port, as configured; names are not resolved here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// Name or address.
+    /// A DNS name or IP address; an IPv6 address without its brackets.
     pub host: String,
-    /// Port.
+    /// The TCP port, never 0.
     pub port: u16,
 }
 
-/// Who is asked where the servers are.
+/// How the Redis servers are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisKind {
-    /// One server.
+    /// One server at a fixed address.
     Single(Endpoint),
-    /// Sentinels know the master.
+    /// The sentinels are asked for the current master.
     Sentinel {
-        /// The sentinels.
+        /// The sentinels to ask; any one that answers is enough.
         sentinels: Vec<Endpoint>,
-        /// The name of the master.
+        /// The master's name, as the sentinels know it.
         master: String,
     },
-    /// Any server of the cluster knows the others.
+    /// A cluster: any of these servers lists all others.
     Cluster(Vec<Endpoint>),
 }
 
-/// How Redis is reached.
+/// How to connect to Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl {
-    /// Encrypted?
+    /// Whether connections use TLS.
     pub tls: bool,
-    /// Who is asked.
+    /// The kind of deployment, with its addresses.
     pub kind: RedisKind,
-    /// The ACL user; empty for the default user.
+    /// The ACL user; empty for Redis's default user.
     pub username: String,
-    /// The database number.
+    /// The database number, at least 0; always 0 on a cluster.
     pub db: i64,
 }
 
 impl StoreUrl {
-    /// Reads the setting.
+    /// Parses the setting.
     ///
     /// # Errors
-    /// Says which forms there are.
+    /// [`Invalid`] lists the accepted forms.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         match text.split_once(':') {
             Some(("embedded", "")) => Ok(Self::Memory),
@@ -145,10 +145,10 @@ impl RedisKind {
 }
 
 impl Endpoint {
-    /// Reads `HOST:PORT`, `HOST`, `[V6]:PORT` or `[V6]`.
+    /// Parses `HOST:PORT`, `HOST`, `[V6]:PORT` or `[V6]`.
     ///
     /// # Errors
-    /// Says so.
+    /// [`Invalid`] lists the accepted forms.
     pub fn parse(text: &str, default_port: u16) -> Result<Self, Invalid> {
         let wrong = || Invalid("must name each server as HOST, HOST:PORT or [ADDRESS]:PORT");
         let (host, port) = match text.strip_prefix('[') {
