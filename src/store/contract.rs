@@ -1,4 +1,4 @@
-//! What every store must do, run on each engine.
+//! The contract suite: what every store engine must do, run on each engine.
 
 pub mod bed;
 mod differential;
@@ -176,7 +176,7 @@ async fn a_deleted_record_leaves_no_due_entry(bed: Bed) {
 async fn due_records_come_in_the_order_of_their_times(bed: Bed) {
     let start = bed.now();
     let at = |seconds| start.plus(Duration::from_secs(seconds));
-    // Keys of several shards, put in another order than they are due.
+    // Keys of several shards, inserted in an order that differs from their due times.
     for (n, seconds) in [(40, 4), (10, 1), (30, 3), (20, 2), (50, 5)] {
         assert_eq!(
             bed.put_due(n, None, Some(at(seconds))).await,
@@ -354,7 +354,7 @@ async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(be
     assert_eq!(draw().await, refused(15_000_000));
 }
 
-/// One from a bucket.
+/// A draw of 1 from a bucket.
 fn one(bucket: u8) -> Draw {
     Draw::one([bucket; 16], RATE)
 }
@@ -402,7 +402,7 @@ async fn fewer_than_the_least_are_refused_or_passed_over(bed: Bed) {
         draw(&[whole(1, 15), soft(2, 15)]).await,
         Drawn::Taken(vec![15, 15])
     );
-    // Five are there; for six one more is waited for, for seven two more.
+    // Five are available: for six, one interval must pass; for seven, two.
     let refused = |place, seconds| Drawn::Refused {
         place,
         retry_after: Duration::from_secs(seconds),
@@ -498,7 +498,7 @@ async fn a_watcher_hears_of_each_later_commit_of_its_record_only(bed: Bed) {
     hear(&mut other).await;
 }
 
-/// Waits for news. An embedded store has them before its commit is answered, others soon after.
+/// Waits for news. An embedded store sends it before the commit is acknowledged, other stores soon after.
 pub(super) async fn hear(news: &mut News) {
     tokio::time::timeout(Duration::from_secs(30), news.changed())
         .await

@@ -1,4 +1,4 @@
-//! Stores inside the process: in memory, or durable in one file.
+//! Stores in this process: in memory, or durable in one file.
 
 pub mod durable;
 pub mod memory;

@@ -1,12 +1,12 @@
-//! Why a store cannot be opened.
+//! Why the embedded store could not be opened.
 
 use std::path::PathBuf;
 
-/// The store cannot be opened.
+/// Opening the embedded store failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the store {}: {cause}", path.display())]
 pub struct OpenError {
-    /// The database file.
+    /// The path of the database file, as configured.
     pub path: PathBuf,
     /// What is wrong with it.
     pub cause: OpenCause,
@@ -15,39 +15,39 @@ pub struct OpenError {
 /// What is wrong with a store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenCause {
-    /// Only one process at a time can use the file.
+    /// Another process has the file open; only one at a time can use it.
     #[error("another process has it open")]
     InUse,
-    /// The format number is one that this program does not know.
+    /// The file has a format number that this program does not know.
     #[error("it is in format {found}, and this program reads format {known}")]
     Format {
-        /// The number in the file.
+        /// The format number in the file.
         found: u64,
-        /// The number that this program writes.
+        /// The format number that this program writes.
         known: u64,
     },
-    /// The file is in an older format, and it was to be read only.
+    /// The file is in an older format, and was opened for reading only, so it cannot be migrated.
     #[error(
         "it is in format {found}; back it up, then start the service once, which brings it into format {known}"
     )]
     Older {
-        /// The number in the file.
+        /// The format number in the file.
         found: u64,
-        /// The number that this program writes.
+        /// The format number that this program writes.
         known: u64,
     },
-    /// The database has tables, but not ours.
+    /// The database has tables, but none of ours.
     #[error("it is a database of another program")]
     Foreign,
     /// A file or folder beside the database cannot be used.
     #[error("{}: {reason}", path.display())]
     File {
-        /// The file or folder.
+        /// The path of that file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
-    /// The thread that writes cannot be started.
+    /// The thread that writes to the database could not be started.
     #[error("cannot start the writing thread: {0}")]
     Thread(std::io::Error),
     /// The database engine cannot use the file.

@@ -1,4 +1,4 @@
-//! A store on a steered clock, with short words for what tests do to it.
+//! A store with a manual clock, and short helpers for tests.
 
 #[path = "../../../tests/rig/rig.rs"]
 pub mod rig;
@@ -35,18 +35,18 @@ use crate::{
     },
 };
 
-/// Twenty at once, then one per 15 s.
+/// 20 at once, then one every 15 s.
 pub const RATE: Rate = Rate {
     interval: Duration::from_secs(15),
     burst: 19,
 };
 
-/// A clock that stands until it is advanced.
+/// A clock that moves only when it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// At some moment of 2023.
+    /// Starts at a fixed time in 2023.
     pub fn start() -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(1_700_000_000_000_000)))
     }
@@ -67,7 +67,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Counts instead of guessing: every filling differs from the one before.
+/// A counter in place of randomness: every fill differs from the one before.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -79,31 +79,31 @@ impl Entropy for Counter {
     }
 }
 
-/// The key of a test's record, which is a subject's; different ones are in different shards.
+/// A subject's record key for tests; different values of `n` are in different shards.
 pub fn key(n: u8) -> RecordKey {
     key_of(b'r', n)
 }
 
-/// The same for a record of another kind, by its letter.
+/// A record key of the kind with this letter.
 pub fn key_of(letter: u8, n: u8) -> RecordKey {
     let mut bytes = [n; RECORD_KEY_BYTES];
     bytes[0] = letter;
     RecordKey::from_bytes(&bytes)
 }
 
-/// The compare token of a test's blob.
+/// The compare token of blob `n`.
 pub fn token(n: u8) -> Token {
     [n; 12]
 }
 
-/// The server of all tests that need no more than a server.
+/// The Redis server shared by all tests that do not stop or reconfigure it.
 pub fn server() -> &'static RedisServer {
     static SERVER: LazyLock<RedisServer> =
         LazyLock::new(|| RedisServer::start(&rig::Options::default()));
     &SERVER
 }
 
-/// Settings for a store in a single shard, so that events have one order as in the embedded engines.
+/// Settings for a store with one shard, so that all events have one order, as in the embedded engines.
 pub fn redis_settings(url: &str) -> RedisSettings {
     let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else {
         panic!("{url} is no Redis")
@@ -124,9 +124,10 @@ pub fn redis_settings(url: &str) -> RedisSettings {
     }
 }
 
-/// A store on Redis whose time is that of a steered clock.
+/// A store on Redis that takes its time from a manual clock.
 pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Arc<Redis> {
-    // Ours is not the machine's time; that the servers' is another is no news to a test.
+    // The manual clock also replaces the servers' clock (`frozen`). It is not the machine's time, but a clock-skew
+    // complaint does not matter in a test.
     let entropy = Arc::new(crate::system::SystemEntropy::default());
     let machine = RedisMachine {
         clock: clock.clone(),
@@ -140,7 +141,7 @@ pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Ar
     )
 }
 
-/// A store and its clock.
+/// A store with its clock.
 pub struct Bed {
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
@@ -156,7 +157,7 @@ impl Bed {
         Self::embedded(Some(tempfile::tempdir().unwrap()))
     }
 
-    /// On the one server of all tests, under a prefix of its own.
+    /// On the shared server, under a prefix of its own.
     pub async fn redis() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("bed{}", NEXT.fetch_add(1, Ordering::SeqCst));
@@ -172,7 +173,7 @@ impl Bed {
         }
     }
 
-    /// In a file of this folder, or in memory.
+    /// In a file in this folder, or in memory.
     fn embedded(folder: Option<TempDir>) -> Self {
         let clock = ManualClock::start();
         let data_dir = folder
@@ -212,7 +213,7 @@ impl Bed {
         self.store.events(0, 0, usize::MAX).await.unwrap()
     }
 
-    /// The blob that `commit` writes.
+    /// The blob that `commit` writes as number `n`.
     pub fn blob(n: u8) -> Blob {
         Blob {
             token: token(n),
@@ -220,12 +221,12 @@ impl Bed {
         }
     }
 
-    /// A change of this generation: puts blob `n`, due at the microsecond `n`, with one event.
+    /// A change in the current generation: puts blob `n`, due at microsecond `n`, with one event.
     pub async fn commit(&self, record: u8, expect: Option<u8>, n: u8) -> Commit {
         self.commit_of(key(record), expect, n).await
     }
 
-    /// The same for any record.
+    /// As [`Bed::commit`], for a record of any kind.
     pub async fn commit_of(&self, key: RecordKey, expect: Option<u8>, n: u8) -> Commit {
         Commit {
             key,
@@ -248,7 +249,7 @@ impl Bed {
             .unwrap()
     }
 
-    /// Puts blob 1, due at some time.
+    /// Puts blob 1, due at this time.
     pub async fn put_due(
         &self,
         record: u8,

@@ -1,4 +1,4 @@
-//! All engines give equal answers to the same commands, whatever the commands are.
+//! Runs random command sequences on all engines: every engine must give the same answers.
 
 use std::{
     fmt::Debug,
@@ -28,7 +28,7 @@ use crate::{
 
 const KEYS: u8 = 5;
 
-/// Two subjects, a side record under the hash of one, and two kinds that this version does not know.
+/// Two subjects, a side record with the hash of one of them, and two kinds that this version does not know.
 fn key(n: u8) -> RecordKey {
     let (letter, hash) = [(b'r', 1), (b'b', 1), (b'r', 2), (b'z', 2), (b'A', 3)][usize::from(n)];
     key_of(letter, hash)
@@ -86,7 +86,7 @@ enum Expect {
     OtherGeneration,
 }
 
-/// When the record is due, if ever, in milliseconds from now.
+/// When the record becomes due, in milliseconds from now; `None` for never.
 type Wake = Option<u64>;
 
 fn command() -> impl Strategy<Value = Command> {
@@ -115,7 +115,8 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// One engine with a clock, a source of fresh tokens, and the cursors of all events so far: each engine counts as it likes.
+/// One engine with a clock, a source of tokens, and the cursors of all events so far. Cursors are compared by their
+/// order, because each engine numbers them in its own way.
 struct Engine {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
@@ -133,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// Learns the cursors of events that are new.
+    /// Reads the cursors of new events.
     async fn learn(&mut self) {
         let last = self.cursors.last().copied().unwrap_or_default();
         self.cursors.extend(
@@ -146,7 +147,7 @@ impl Engine {
         );
     }
 
-    /// Events with their place among all that ever were.
+    /// Events as text, numbered by their position among all events so far.
     async fn events(&self, after: usize, limit: usize) -> String {
         let cursor = after
             .checked_sub(1)
@@ -165,7 +166,7 @@ impl Engine {
         )
     }
 
-    /// What one command answers, as text.
+    /// Runs one command; returns its result as text.
     async fn run(&mut self, command: &Command) -> String {
         let now = self.clock.now();
         match *command {
@@ -183,7 +184,7 @@ impl Engine {
             Command::Postpone { key: n, expect, ms } => self.postpone(n, expect, ms).await,
             Command::Append { key: n } => {
                 let appended = self.store.append(&key(n), vec![n]).await;
-                // An event without a change is written at some time; a commit behind it comes after that time.
+                // An appended event may be written later than the call returns; a commit after it waits for it.
                 let behind = self.commit(0, Expect::OtherGeneration, None, 0).await;
                 let committed = self.store.commit(behind).await;
                 self.learn().await;
@@ -259,7 +260,7 @@ impl Engine {
         }
     }
 
-    /// All that can be known about the store.
+    /// Everything that can be read from the store, as text.
     async fn all(&self, scanned: Option<usize>) -> String {
         let mut text = shown(&self.store.due(1000).await) + &self.events(0, 1000).await;
         for n in 0..KEYS {
@@ -285,7 +286,7 @@ impl Engine {
         shown(&self.store.postpone(&key(n), expect, until).await)
     }
 
-    /// All records, so many on a page.
+    /// All records, scanned with this page size.
     async fn scan(&self, page: usize) -> String {
         let (mut from, mut scanned) = (ScanCursor::default(), Vec::new());
         loop {
@@ -335,7 +336,7 @@ fn durable() -> Engine {
     )
 }
 
-/// Runs the same commands on two engines.
+/// Runs the same commands on two engines, and compares every result.
 async fn compare(
     mut one: Engine,
     mut other: Engine,
@@ -364,7 +365,7 @@ proptest! {
     }
 }
 
-/// Sequences on Redis; as many in the campaign and here.
+/// The number of sequences on Redis; the same in a test campaign and in a normal run.
 const REDIS_CASES: u32 = 10_000;
 
 #[test]
@@ -382,7 +383,7 @@ fn store_02_redis_gives_the_answers_of_the_embedded_engine() {
         runtime.block_on(async {
             let case = CASE.fetch_add(1, Ordering::Relaxed);
             let prefix = format!("case{case}");
-            // A scan passes over the keys of all cases, so only some cases have one.
+            // A scan visits the keys of all cases, so only some cases scan.
             let scanned = case.is_multiple_of(500).then_some(5000);
             let (store, clock_of_memory) = (redis.under(&prefix).await, ManualClock::start());
             clock_of_memory.advance(clock.now().since(clock_of_memory.now()));

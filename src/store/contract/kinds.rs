@@ -1,4 +1,4 @@
-//! Kinds of records, postponements and scans, on each engine.
+//! Kinds of records, postponed due times and scans, tested on each engine.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
 /// A subject, both kinds of side records, and kinds that this version does not know.
 const LETTERS: [u8; 5] = [b'r', b'b', b'd', b'?', 0];
 
-/// All records of a store.
+/// All records of a store, with their heads.
 async fn scan(bed: &Bed, limit: usize) -> BTreeMap<RecordKey, Vec<u8>> {
     let (mut from, mut seen) = (ScanCursor::default(), BTreeMap::new());
     loop {
         let page = bed.store.scan(&from, limit).await.unwrap();
         for record in page.records {
-            // A server that others fill meanwhile may show a record twice.
+            // Other tests write to this server meanwhile, so a scan may return a record twice.
             seen.insert(record.key, record.head);
         }
         match page.next {
@@ -35,7 +35,7 @@ pub(super) async fn records_of_two_kinds_are_apart_even_under_equal_hashes(bed: 
     let mut news = bed.store.watch(&keys[1]).await.unwrap();
     for (n, key) in (1..).zip(keys) {
         let commit = bed.commit_of(key, None, n).await;
-        // The commit behind it waits for it.
+        // A commit after an append waits until the append is written.
         bed.store.append(&key, vec![n, n]).await.unwrap();
         assert_eq!(bed.store.commit(commit).await.unwrap(), Committed::Done);
     }

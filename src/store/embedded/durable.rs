@@ -1,4 +1,4 @@
-//! The store in one file: what it has committed outlives a killed process and a power cut.
+//! The store in one file: its commits survive a killed process and a power failure.
 
 use std::{ops::Bound, path::Path, sync::Arc};
 
@@ -42,7 +42,8 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
-/// A store in one file, for one process. Quotas are in memory: a restart refills them, but no failure count is lost.
+/// A store in one file, for one process. Quotas are only in memory, so a restart refills them; failure counts are in
+/// the records and are not lost.
 pub struct Durable {
     generation: Generation,
     clock: Arc<dyn Clock>,
@@ -53,10 +54,10 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Opens the file, or makes it. A file of an older format is brought into the present one.
+    /// Opens the file, or creates it. A file in an older format is migrated.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// [`OpenCause`] says what is wrong with the file or its folder.
     pub fn open(
         path: &Path,
         data_dir: &Path,
@@ -68,10 +69,10 @@ impl Durable {
         Self::start(db, data_dir, clock, entropy)
     }
 
-    /// Opens an existing file only to read it: it stays as it is.
+    /// Opens an existing file for reading only; the file does not change.
     ///
     /// # Errors
-    /// Says what is wrong with it; also if it is in an older format.
+    /// [`OpenCause`] says what is wrong with the file; also if it is in an older format.
     pub fn inspect(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenCause> {
         let db = file::open_existing(path)?;
         setup::check_format(&db)?;
@@ -85,7 +86,7 @@ impl Durable {
         })
     }
 
-    /// Starts on an open database.
+    /// Starts the committer thread on an open database.
     pub(in crate::store) fn start(
         db: Database,
         data_dir: &Path,
@@ -111,14 +112,15 @@ impl Durable {
         })
     }
 
-    /// Runs a function on a thread that may block.
+    /// Runs blocking work on a thread made for it, so that async worker threads never wait for the disk.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let db = Arc::clone(&self.db);
         let result = tokio::task::spawn_blocking(move || work(&db)).await;
-        // After a commit of unknown outcome no read may tell which it was: the file may know more than the cache.
+        // After a commit with an unknown outcome, reads must fail: the file may contain a change that the engine's
+        // cache does not.
         self.queue.check()?;
         match result {
             Ok(Ok(value)) => Ok(value),

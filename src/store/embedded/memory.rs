@@ -1,4 +1,4 @@
-//! The store in memory: fast, and gone with the process.
+//! The store in memory: fast, and lost when the process ends.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -32,7 +32,7 @@ mod event_log;
 
 use event_log::EventLog;
 
-/// Most records: with the usual kilobyte each, they take two gigabytes.
+/// The largest number of records; at the usual 1 KiB each they take 2 GB.
 const RECORDS_MAX: usize = 2_000_000;
 
 struct Row {
@@ -51,7 +51,7 @@ impl Shard {
         self.records.get(key).map(|row| row.blob.token)
     }
 
-    /// Writes the record, and its due entry in place of the earlier one.
+    /// Writes the record, and replaces its due entry.
     fn write(&mut self, key: RecordKey, write: Write) {
         let before = match write {
             Write::Put {
@@ -70,7 +70,7 @@ impl Shard {
         }
     }
 
-    /// Moves the due entry of a record that has one.
+    /// Moves the due entry of a record, if it has one.
     fn postpone(&mut self, key: &RecordKey, until: Timestamp) {
         let Some(row) = self.records.get_mut(key) else {
             return;
@@ -83,7 +83,7 @@ impl Shard {
     }
 }
 
-/// A store of this process only, with a generation of its own.
+/// A store for this process only. Each has a new generation, because nothing survives a restart.
 pub struct Memory {
     generation: Generation,
     clock: Arc<dyn Clock>,
@@ -94,7 +94,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty store.
+    /// Makes an empty store with a new generation.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Memory {
         }
     }
 
-    /// Everything a commit does, under the lock of its shard: readers see all of it or nothing.
+    /// Applies a commit under the lock of its shard: readers see all of it or nothing.
     fn apply(&self, commit: Commit) -> Result<Committed, StoreError> {
         let now = self.clock.now();
         let mut shard = self.shards.lock(&commit.key.hash);
@@ -174,7 +174,7 @@ impl Store for Memory {
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {
         let now = self.clock.now();
-        // The first of all are among the first of each.
+        // The first entries of all shards together are among the first entries of each shard.
         let mut first = Vec::new();
         for shard in self.shards.each() {
             first.extend(shard.due.iter().take(limit.saturating_add(1)).copied());
@@ -190,7 +190,7 @@ impl Store for Memory {
         Ok(Due { keys, next })
     }
 
-    /// A page is a whole shard, however large: a hash table cannot be entered again where a page ended.
+    /// One page is a whole shard, whatever the limit: iteration over a hash table cannot be resumed in the middle.
     async fn scan(&self, from: &ScanCursor, _limit: usize) -> Result<ScanPage, StoreError> {
         let at = from.0.first().copied().unwrap_or_default();
         let Some(shard) = self.shards.each().nth(at.into()) else {

@@ -8,20 +8,20 @@ use crate::{
     ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
-/// How many buckets there may be at once. At the end of it, new buckets are refused: a quota that
-/// forgets is no quota.
+/// The largest number of buckets. Beyond it new buckets are refused, because dropping an old bucket would reset its
+/// quota.
 const BUCKETS_MAX: usize = 1_000_000;
 
-/// Below this a shard is not worth pruning.
+/// Smaller shards are not pruned.
 const PRUNE_FROM: usize = 1024;
 
-/// A shard is pruned at most this often, so that pruning never costs more than drawing.
+/// The shortest time between two prunings of a shard, so that pruning never costs more than drawing.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A bucket that is more than full is kept for so long after it last got something back.
+/// How long a bucket above its limit is kept after the last return to it.
 const BEYOND_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// A bucket, and until when it is kept: then it is as good as new.
+/// A bucket, and when it may be dropped: from that time it is full, as a new one is.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     level: Level,
@@ -40,12 +40,12 @@ impl Bucket {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// The buckets that are not full.
+    /// The buckets that are not full; a missing bucket is full.
     buckets: HashMap<[u8; 16], Bucket>,
     next_prune: Timestamp,
 }
 
-/// All quotas.
+/// All quotas, in shards with a lock each.
 #[derive(Debug, Default)]
 pub(super) struct Quotas(Shards<Shard>);
 
@@ -53,7 +53,7 @@ impl Quotas {
     /// Draws from all of the buckets, or from none.
     ///
     /// # Errors
-    /// [`StoreError::Full`] if there are too many buckets for one more.
+    /// [`StoreError::Full`] if a new bucket is needed and there are too many.
     pub(super) fn draw(&self, draws: &[Draw], now: Timestamp) -> Result<Drawn, StoreError> {
         let mut shards = self.0.lock_all(draws.iter().map(|draw| &draw.bucket));
         let mut taken = Vec::with_capacity(draws.len());
@@ -87,7 +87,7 @@ impl Quotas {
         Ok(Drawn::Taken(taken))
     }
 
-    /// Gives back to all of the buckets. One that has no room to be remembered stays full.
+    /// Returns amounts to all of the buckets. A new bucket for which there is no room stays full.
     pub(super) fn give_back(&self, returns: &[Return], now: Timestamp) {
         let mut shards = self.0.lock_all(returns.iter().map(|back| &back.bucket));
         for back in returns {
@@ -108,7 +108,7 @@ impl Quotas {
 }
 
 impl Shard {
-    /// Forgets buckets that are full again: they are as good as new.
+    /// Drops the buckets that are full again.
     fn prune(&mut self, now: Timestamp) {
         if self.buckets.len() >= PRUNE_FROM && now >= self.next_prune {
             self.buckets.retain(|_, bucket| bucket.until > now);
@@ -148,7 +148,7 @@ mod tests {
     fn a_bucket_too_many_is_refused_and_the_others_go_on() {
         let quotas = Quotas::default();
         let now = Timestamp::from_micros(1_000_000);
-        // All of these keys fall into one shard.
+        // All of these buckets are in one shard.
         let room = u32::try_from(BUCKETS_MAX / Shards::<Shard>::COUNT).unwrap();
         for n in 0..room {
             assert_eq!(quotas.draw(&[draw(n)], now).unwrap(), taken());

@@ -1,4 +1,4 @@
-//! The watchers of each record, within one process.
+//! The watchers of each record within one process.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use tokio::sync::watch;
 use super::shards::Shards;
 use crate::{domain::record::key::RecordKey, ports::store::News};
 
-/// Below this a shard is not worth pruning.
+/// Smaller shards are not pruned.
 const PRUNE_FROM: usize = 64;
 
 #[derive(Debug, Default)]
 struct Shard {
     senders: HashMap<RecordKey, watch::Sender<u64>>,
-    /// Number of entries that the last pruning left.
+    /// The number of entries left by the last pruning.
     left: usize,
 }
 
-/// All watchers. There are never more than about twice as many entries as watched records.
+/// The watchers of all records. The number of entries is at most about twice the number of watched records.
 #[derive(Debug, Default)]
 pub(super) struct Watchers(Shards<Shard>);
 
 impl Watchers {
-    /// Watches a record from now on.
+    /// Subscribes to changes of a record made after this call.
     pub(super) fn watch(&self, key: &RecordKey) -> News {
         let mut shard = self.0.lock(&key.hash);
         if shard.senders.len() >= PRUNE_FROM.max(2 * shard.left) {
@@ -38,7 +38,7 @@ impl Watchers {
             .subscribe()
     }
 
-    /// Tells the watchers of a record that it changed.
+    /// Notifies the watchers of a record that it changed.
     pub(super) fn notify(&self, key: &RecordKey) {
         let mut shard = self.0.lock(&key.hash);
         let Some(sender) = shard.senders.get(key) else {

@@ -1,4 +1,4 @@
-//! The one thread that writes: it takes everything that waits into one transaction, so that many commits share one sync.
+//! The only thread that writes: it puts all waiting jobs into one transaction, so that many commits share one sync.
 
 use std::{io, sync::Arc, thread};
 
@@ -15,28 +15,28 @@ use crate::{
     store::bounds::{EVENTS_LOST, EVENTS_MAX},
 };
 
-/// Most jobs that share one transaction.
+/// The largest number of jobs in one transaction.
 const BATCH_MAX: usize = 256;
 
-/// Most jobs in the queue. When it is full, commits wait for a place, and events that nobody waits for are lost.
+/// The largest number of jobs in the queue. If it is full, commits wait for a place, and appended events are lost.
 const QUEUE_MAX: usize = 4 * BATCH_MAX;
 
-/// One thing to write.
+/// One write, as it waits in the queue.
 pub(super) enum Job {
-    /// A change that somebody waits for.
+    /// A change of a record; the caller waits for the outcome.
     Commit {
         commit: Commit,
         at: Timestamp,
         answer: oneshot::Sender<Committed>,
     },
-    /// A due time that is moved, and somebody waits for it.
+    /// A new due time of a record; the caller waits for the outcome.
     Postpone {
         key: RecordKey,
         expect: Option<Token>,
         until: Timestamp,
         answer: oneshot::Sender<Committed>,
     },
-    /// An event that nobody waits for.
+    /// An event to append; no caller waits for it.
     Append {
         key: RecordKey,
         event: SealedEvent,
@@ -44,14 +44,14 @@ pub(super) enum Job {
     },
 }
 
-/// The queue of the committer. Dropping it waits until everything in it is written.
+/// The queue of the committer thread. Dropping it waits until all jobs in it are written.
 pub(super) struct Queue {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Queue {
-    /// Starts the thread.
+    /// Starts the committer thread.
     pub(super) fn start(committer: Committer) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
@@ -63,7 +63,7 @@ impl Queue {
         })
     }
 
-    /// A queue that nobody serves, for a file that is only read: whatever is put in fails.
+    /// A queue without a committer, for a file that is only read: every write fails.
     pub(super) fn closed() -> Self {
         Self {
             jobs: None,
@@ -71,7 +71,7 @@ impl Queue {
         }
     }
 
-    /// Fails once a commit has failed.
+    /// Fails after a transaction has failed.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match &self.jobs {
             Some(jobs) if jobs.is_closed() => Err(stopped()),
@@ -79,7 +79,7 @@ impl Queue {
         }
     }
 
-    /// Writes a change, and waits until it is durable.
+    /// Writes a change; returns once it is durable.
     pub(super) async fn commit(
         &self,
         commit: Commit,
@@ -90,11 +90,11 @@ impl Queue {
             .send(Job::Commit { commit, at, answer })
             .await
             .map_err(|_| stopped())?;
-        // A failed transaction answers nobody.
+        // If the transaction fails, the committer drops the sender without an answer.
         committed.await.map_err(|_| stopped())
     }
 
-    /// Moves a due time, and waits until that is durable.
+    /// Moves a due time; returns once that is durable.
     pub(super) async fn postpone(
         &self,
         key: RecordKey,
@@ -114,7 +114,7 @@ impl Queue {
         moved.await.map_err(|_| stopped())
     }
 
-    /// Writes an event at some time.
+    /// Puts an event into the queue without waiting; `at` is the time stored with it.
     pub(super) fn append(
         &self,
         key: RecordKey,
@@ -143,7 +143,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported by the panic hook, and all who waited were told.
+            // The panic hook has reported a panic of that thread, and its callers got an error.
             let _ = thread.join();
         }
     }
@@ -153,14 +153,13 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("an earlier write failed; the log says why".to_owned())
 }
 
-/// Writes. After a failed transaction it writes nothing more: the content of the file is not known then, and
-/// the database engine must be opened again.
+/// Writes batches of jobs. After a failed transaction it writes nothing more: the content of the file is then
+/// unknown, and the database engine must be opened again.
 pub(super) struct Committer {
-    /// The database.
     pub(super) db: Arc<Database>,
-    /// The generation that commits must name.
+    /// The store's generation; a commit with another one is a conflict.
     pub(super) generation: Generation,
-    /// Those who are told of changes.
+    /// Notified of each changed record after its transaction.
     pub(super) watchers: Arc<Watchers>,
 }
 
@@ -174,12 +173,13 @@ impl Committer {
                     .zip(outcomes)
                     .for_each(|(job, outcome)| self.answer(job, outcome)),
                 Err(error) => {
-                    // First, so that nobody who hears of the failure can load what is not known.
+                    // Close the queue first, so that no caller who hears of the failure can still load unknown
+                    // content.
                     queue.close();
                     tracing::error!(%error, "store write failed; no more writes until the service is restarted");
                     batch.clear();
-                    // Also jobs that got a place before the close and are put in only now: a job that stayed in the
-                    // queue would keep its waiter waiting as long as the store lives.
+                    // Also drop jobs that reserved a place before the close and are sent only now: a job left in the
+                    // queue would keep its caller waiting as long as the store lives.
                     while queue.blocking_recv().is_some() {}
                     return;
                 }
@@ -189,8 +189,8 @@ impl Committer {
 
     /// Writes a batch in one transaction. Each job sees the writes of the jobs before it.
     fn write(&self, batch: &[Job]) -> Result<Vec<Committed>, redb::Error> {
-        // One durable sync a transaction: a torn one is found by its checksums at the next opening. Two phases would
-        // guard against contents forged to fit the checksum, and all that is written here is sealed.
+        // One sync per transaction is enough: checksums find an incomplete transaction when the file is opened again.
+        // Two-phase commit would protect against content crafted to match a checksum, but all content here is sealed.
         let write = self.db.begin_write()?;
         let mut tables = Tables::open(&write)?;
         let outcomes: Vec<_> = batch
@@ -240,7 +240,7 @@ impl Committer {
                     Committed::Done => self.watchers.notify(&commit.key),
                     Committed::Conflict => {}
                 }
-                // The caller may have given up; the change stays.
+                // The caller may have stopped waiting; the change is written all the same.
                 let _ = answer.send(outcome);
             }
             Job::Postpone { answer, .. } => drop(answer.send(outcome)),

@@ -1,4 +1,4 @@
-//! A disk that fails at any point and forgets what it was not told to sync.
+//! A simulated disk that fails at any point and then loses writes that were not synced.
 
 use std::{collections::BTreeMap, io, sync::Mutex};
 
@@ -16,14 +16,14 @@ use crate::{
     store::contract::bed::{Counter, ManualClock, key},
 };
 
-/// The unit in which a disk writes: whole or not at all.
+/// The unit that a disk writes completely or not at all.
 const SECTOR: usize = 512;
 
-/// Each client changes a record of its own, this often.
+/// How often each client changes its own record.
 const COMMITS: u8 = 6;
 const CLIENTS: u8 = 5;
 
-/// About as many writes and syncs as the disk sees until all of them have closed.
+/// About the number of writes and syncs on the disk until all clients are done.
 const CHANGES: u32 = 150;
 
 #[derive(Clone, Debug)]
@@ -45,13 +45,13 @@ fn change(image: &mut Vec<u8>, change: &Change) {
 
 #[derive(Debug, Default)]
 struct Platter {
-    /// What the process sees.
+    /// The content that the process reads.
     seen: Vec<u8>,
-    /// What a crash leaves for sure.
+    /// The content that a crash certainly keeps.
     synced: Vec<u8>,
-    /// What a crash leaves perhaps.
+    /// Writes that a crash may lose.
     unsynced: Vec<Change>,
-    /// Writes and syncs until the crash.
+    /// Writes and syncs left until the crash.
     left: Option<u32>,
 }
 
@@ -59,7 +59,7 @@ struct Platter {
 struct Disk(Arc<Mutex<Platter>>);
 
 impl Disk {
-    /// What is on the disk after the crash: all that was synced, and of the rest what `survives`.
+    /// The content after the crash: everything synced, and those other writes for which `survives` returns true.
     fn after_crash(&self, mut survives: impl FnMut() -> bool) -> Self {
         let platter = lock(&self.0);
         let mut image = platter.synced.clone();
@@ -137,7 +137,7 @@ impl redb::StorageBackend for Disk {
     }
 }
 
-/// Starts on what the disk holds, and crashes after so many changes.
+/// Opens the store on the disk, which fails after `crash_after` writes and syncs.
 fn start(disk: &Disk, data_dir: &Path, crash_after: Option<u32>) -> Result<Durable, OpenCause> {
     let db = Database::builder()
         .create_with_backend(disk.clone())
@@ -146,7 +146,7 @@ fn start(disk: &Disk, data_dir: &Path, crash_after: Option<u32>) -> Result<Durab
     Durable::start(db, data_dir, ManualClock::start(), &Counter::default())
 }
 
-/// The n-th change of a client: everything in it tells who made it and when.
+/// The n-th change of a client; all its parts contain the client and `n`.
 fn nth(client: u8, n: u8, generation: Generation) -> Commit {
     let token = |n| {
         [[client, n].as_slice(), &[0; 10]]
@@ -176,7 +176,7 @@ fn due_at(client: u8, n: u8) -> Timestamp {
     Timestamp::from_micros(u64::from(client) * 100 + u64::from(n))
 }
 
-/// Commits until it is refused; says how many were acknowledged.
+/// Commits until a commit fails; returns how many were acknowledged.
 async fn client(store: Arc<Durable>, client: u8) -> u8 {
     for n in 1..=COMMITS {
         let Ok(committed) = store.commit(nth(client, n, store.generation)).await else {
@@ -198,7 +198,7 @@ async fn client(store: Arc<Durable>, client: u8) -> u8 {
     COMMITS
 }
 
-/// How many changes of each client there are; each must be whole.
+/// The number of changes found per client; each must be complete.
 async fn found(store: &Durable) -> BTreeMap<u8, u8> {
     let due = store.due(usize::MAX).await.unwrap();
     let events = store.events(0, 0, usize::MAX).await.unwrap();
@@ -236,7 +236,7 @@ async fn found(store: &Durable) -> BTreeMap<u8, u8> {
     found
 }
 
-/// Lets clients commit until the disk crashes; says how many changes of each were acknowledged.
+/// Lets clients commit until the disk fails; returns how many changes of each were acknowledged.
 async fn acknowledged(disk: &Disk, data_dir: &Path, crash_after: u32) -> BTreeMap<u8, u8> {
     let Ok(store) = start(disk, data_dir, Some(crash_after)) else {
         return BTreeMap::new();
@@ -250,11 +250,11 @@ async fn acknowledged(disk: &Disk, data_dir: &Path, crash_after: u32) -> BTreeMa
     clients.join_all().await.into_iter().collect()
 }
 
-/// Which writes survive: in so many of eight cases one does.
+/// Decides which writes survive: on average `odds` of eight.
 fn survive(seed: u64, odds: u64) -> impl FnMut() -> bool {
     let mut random = seed;
     move || {
-        // A linear congruential generator (Knuth, MMIX): its high bits are random enough to pick sectors.
+        // Linear congruential generator (Knuth, MMIX); its high bits are random enough to pick sectors.
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);

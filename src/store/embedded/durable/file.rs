@@ -1,4 +1,4 @@
-//! Files that are whole whenever the process is killed.
+//! Creates and replaces files so that they are complete whenever the process is killed.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -10,10 +10,10 @@ use redb::{Builder, Database, backends::FileBackend};
 
 use crate::store::open_error::OpenCause;
 
-/// Pages kept in memory. The database engine's own default is a gigabyte.
+/// The page cache of the database engine; its own default is 1 GiB.
 const CACHE_BYTES: usize = 128 * 1024 * 1024;
 
-/// Opens a database for this process alone, or makes an empty one.
+/// Opens a database exclusively, or creates an empty one.
 pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
     make_folder(folder_of(path))?;
     let mut builder = Database::builder();
@@ -26,14 +26,14 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
     Ok(builder.create(path)?)
 }
 
-/// Opens a database that exists, for this process alone.
+/// Opens an existing database exclusively.
 pub(super) fn open_existing(path: &Path) -> Result<Database, OpenCause> {
     fs::metadata(path).map_err(cause(path))?;
     Ok(Database::builder().set_cache_size(CACHE_BYTES).open(path)?)
 }
 
-/// Makes an empty database, unless another process was faster. The engine never again opens a file whose
-/// creation was interrupted, so it is created under another name.
+/// Creates an empty database; `None` if another process has just done so. The engine refuses a file whose creation
+/// was interrupted, so the database is created under another name and then renamed.
 fn make(path: &Path, builder: &Builder) -> Result<Option<Database>, OpenCause> {
     let draft = draft_of(path);
     let file = File::options()
@@ -53,17 +53,17 @@ fn make(path: &Path, builder: &Builder) -> Result<Option<Database>, OpenCause> {
     }
     file.set_len(0).map_err(cause(&draft))?;
     let made = builder.create_with_backend(FileBackend::new(file)?)?;
-    // While it is open, so that nobody else can lock the draft in between.
+    // Rename while the file is open and locked, so that no other process can lock the draft in between.
     rename(&draft, path).map_err(cause(path))?;
     Ok(Some(made))
 }
 
-/// Makes a folder, unless it exists.
+/// Creates a folder and its parents; existing ones stay.
 pub(super) fn make_folder(folder: &Path) -> Result<(), OpenCause> {
     fs::create_dir_all(folder).map_err(cause(folder))
 }
 
-/// Replaces a file by one with this text.
+/// Replaces the content of a file; a crash leaves the old content or the new.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = draft_of(path);
     let mut file = File::create(&draft)?;
@@ -72,7 +72,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     rename(&draft, path)
 }
 
-/// Adds the path to an error.
+/// Adds the path to an I/O error.
 pub(super) fn cause(path: &Path) -> impl Fn(io::Error) -> OpenCause {
     move |reason| OpenCause::File {
         path: path.to_path_buf(),
@@ -80,7 +80,7 @@ pub(super) fn cause(path: &Path) -> impl Fn(io::Error) -> OpenCause {
     }
 }
 
-/// Renames durably: syncing a file does not sync its name.
+/// Renames durably: the new name is on disk only after its folder is synced.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     File::open(folder_of(to))?.sync_all()

@@ -1,4 +1,4 @@
-//! The file of version 0.1 is read: each record with its due time, and each event.
+//! A file written by version 0.1 can be read: each record with its due time, and each event.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::ids::SubjectKey;
 use crate::store::contract::bed::{Counter, ManualClock};
 
-/// Made once, and never again: see the page beside it.
+/// Made once with version 0.1; never regenerate it. The README beside it says how it was made.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data");
 
 fn json(name: &str) -> Value {
@@ -23,7 +23,7 @@ fn key(value: &Value) -> RecordKey {
     SubjectKey(bytes(value).try_into().unwrap()).into()
 }
 
-/// The file and the generation beside it, opened by this program.
+/// Opens the file, with the generation file beside it.
 fn opened(folder: &Path) -> (Durable, Arc<ManualClock>) {
     let store = json("store.json");
     let mut file = vec![0; usize::try_from(store["bytes"].as_u64().unwrap()).unwrap()];

@@ -1,27 +1,27 @@
-//! Brings a file of an older format into the present one.
+//! Migrates a file from an older format to the current one.
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::tables::{DUE, EVENTS, RECORDS, Row};
 use crate::domain::{ids::SubjectKey, record::key::RecordKey};
 
-/// The format of version 0.1. Its keys had no kind: 16 bytes of a hash. Side records were among those of the subjects,
-/// and only their seal tells them apart, so here they stay among them; the vault finds them there.
+/// The format of version 0.1. Its keys had no kind, only the 16 bytes of a hash. Side records lie among the subjects'
+/// records and only their seals tell them apart, so the migration leaves them there; the vault finds them later.
 pub(super) const FORMAT_1: u64 = 1;
 
 const RECORDS_1: TableDefinition<&[u8; 16], Row> = TableDefinition::new("records.v1");
 const DUE_1: TableDefinition<(u64, &[u8; 16]), ()> = TableDefinition::new("due.v1");
 const EVENTS_1: TableDefinition<u64, (u64, &[u8; 16], &[u8])> = TableDefinition::new("events.v1");
 
-/// Number of rows that were brought over.
+/// The number of rows copied, per table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Migrated {
     pub(super) records: u64,
     pub(super) events: u64,
 }
 
-/// Copies the tables of format 1 and drops them, within the transaction that also writes the number of the format: a
-/// crash before its commit leaves format 1 as it was.
+/// Copies the tables of format 1 and deletes them, in the transaction that also writes the new format number: after a
+/// crash before its commit, format 1 is unchanged.
 pub(super) fn from_format_1(write: &WriteTransaction) -> Result<Migrated, redb::Error> {
     let mut migrated = Migrated {
         records: 0,

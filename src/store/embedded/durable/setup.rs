@@ -1,5 +1,4 @@
-//! Makes the tables at first use, brings older files into the present format, and tells this store from a restored copy
-//! of it.
+//! Creates the tables on first use, migrates older files, and tells this store from a restored copy of it.
 
 use std::{fs, io, path::Path, time::Instant};
 
@@ -16,10 +15,11 @@ use crate::{
     store::open_error::OpenCause,
 };
 
-/// The file in the data folder that holds the generation as hex. It must never be part of a backup.
+/// The file in the data folder that holds the generation in hexadecimal. It must never be part of a backup: the
+/// missing or different file is what shows that the database was restored.
 pub(super) const GENERATION_FILE: &str = "generation";
 
-/// What the database was before it was set up.
+/// The state of the database before setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Empty,
@@ -27,8 +27,8 @@ enum Before {
     Older(Migrated),
 }
 
-/// Brings the database into the present format and settles the generation, which is a new one unless the database and
-/// the file agree; all in one transaction.
+/// Brings the database into the current format and determines its generation: the stored one if database and file
+/// agree, otherwise a new one. All in one transaction.
 pub(super) fn set_up(
     db: &Database,
     data_dir: &Path,
@@ -74,14 +74,14 @@ pub(super) fn set_up(
                 "database and generation file disagree, so the database may be a restored copy; live verifications must start again"
             );
         }
-        // A crash before this line leaves two that differ: the next opening makes a new one again.
+        // After a crash before this line, database and file differ, and the next opening makes a new generation.
         file::replace(&path, &format!("{}\n", hex::encode(generation.0)))
             .map_err(file::cause(&path))?;
     }
     Ok(generation)
 }
 
-/// Writes the format into an empty database, checks it, or brings an older one into the present format.
+/// Writes the format number into an empty database, checks it, or migrates an older format.
 fn set_format(write: &WriteTransaction) -> Result<Before, OpenCause> {
     let is_new = write.list_tables()?.next().is_none();
     let mut numbers = write.open_table(NUMBERS)?;
@@ -97,7 +97,7 @@ fn set_format(write: &WriteTransaction) -> Result<Before, OpenCause> {
     Ok(before)
 }
 
-/// Checks the format and changes nothing.
+/// Checks the format number; changes nothing.
 pub(super) fn check_format(db: &Database) -> Result<(), OpenCause> {
     let read = db.begin_read()?;
     let found = match read.open_table(NUMBERS) {
@@ -123,7 +123,7 @@ fn unknown(found: u64) -> OpenCause {
     }
 }
 
-/// A file that holds no generation counts as missing.
+/// `None` if the file is missing or contains no generation.
 fn read_generation(path: &Path) -> io::Result<Option<Generation>> {
     let text = match fs::read(path) {
         Ok(text) => text,

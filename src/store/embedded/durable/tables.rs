@@ -1,4 +1,4 @@
-//! The tables of the database file, and the writes that keep them consistent.
+//! The tables of the database file, and the writes that keep them consistent with each other.
 
 use redb::{
     Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
@@ -12,43 +12,41 @@ use crate::{
     ports::store::{Commit, Committed, SealedEvent, Token, Write},
 };
 
-/// The format that this program writes: the number goes up with each change of the tables below.
+/// The format that this program writes. Raise it with each change of the tables below.
 pub(super) const FORMAT: u64 = 2;
 
-/// Numbers about the store itself. Has no version in its name, because it tells the version of the others.
+/// Numbers about the store itself. The table's name has no version, because it holds the version of the others.
 pub(super) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 
-/// In `NUMBERS`: the format.
 pub(super) const FORMAT_KEY: &str = "format";
 
-/// In `NUMBERS`: the cursor of the newest event that was ever written, so that no cursor comes again after a trim.
+/// Key in `NUMBERS`: the cursor of the newest event ever written, so that no cursor is used again after a trim.
 pub(super) const LAST_CURSOR_KEY: &str = "last_cursor";
 
-/// Ids of the store itself.
+/// Ids of the store itself; today only the generation.
 pub(super) const IDS: TableDefinition<&str, &[u8; 16]> = TableDefinition::new("ids.v1");
 
-/// In `IDS`: the generation.
 pub(super) const GENERATION_KEY: &str = "generation";
 
-/// The byte form of a record's key.
+/// A record key as bytes: kind letter, then hash.
 pub(super) type Key = &'static [u8; RECORD_KEY_BYTES];
 
-/// A stored record: compare token, `wake_at` in microseconds, sealed bytes.
+/// A stored record: compare token, due time in microseconds, sealed bytes.
 pub(super) type Row = (&'static [u8; 12], Option<u64>, &'static [u8]);
 
-/// Record key to record.
+/// Records by record key.
 pub(super) const RECORDS: TableDefinition<Key, Row> = TableDefinition::new("records.v2");
 
-/// The due index: `wake_at` in microseconds and record key; one entry for each record that has a `wake_at`.
+/// The due index: one entry (due time in microseconds, record key) for each record that has a due time.
 pub(super) const DUE: TableDefinition<(u64, Key), ()> = TableDefinition::new("due.v2");
 
 /// A stored event: time in microseconds, record key, sealed bytes.
 type EventRow = (u64, Key, &'static [u8]);
 
-/// Cursor to event.
+/// Events by cursor.
 pub(super) const EVENTS: TableDefinition<u64, EventRow> = TableDefinition::new("events.v2");
 
-/// The tables of one write transaction.
+/// The tables of one write transaction, opened once for the whole batch.
 pub(super) struct Tables<'t> {
     numbers: Table<'t, &'static str, u64>,
     records: Table<'t, Key, Row>,
@@ -58,7 +56,7 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    /// Opens the tables, and makes those that do not exist yet.
+    /// Opens the tables, and creates missing ones.
     pub(super) fn open(write: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let numbers = write.open_table(NUMBERS)?;
         let last_cursor = numbers
@@ -78,7 +76,7 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Writes a change with its due entry and events, or nothing if the record has another token.
+    /// Writes a change with its due entry and events; nothing if the record has another token.
     pub(super) fn commit(
         &mut self,
         commit: &Commit,
@@ -116,7 +114,7 @@ impl<'t> Tables<'t> {
         Ok(Committed::Done)
     }
 
-    /// Moves the due entry of a record that has one; the record must have this token.
+    /// Moves the due entry of a record, if it has one; nothing if the record has another token.
     pub(super) fn postpone(
         &mut self,
         key: &RecordKey,
@@ -140,7 +138,7 @@ impl<'t> Tables<'t> {
         Ok(Committed::Done)
     }
 
-    /// Token and due time of a record.
+    /// Token and due time of a stored record.
     fn found(
         &self,
         key: &[u8; RECORD_KEY_BYTES],
@@ -149,7 +147,7 @@ impl<'t> Tables<'t> {
         Ok(row.map(|row| (*row.value().0, row.value().1)))
     }
 
-    /// Appends an event.
+    /// Appends an event with the next cursor; `at` is the time stored with it.
     pub(super) fn append(
         &mut self,
         key: &RecordKey,
@@ -164,7 +162,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Ends the batch: stores the last cursor, and drops the oldest events beyond `events_max`; returns how many.
+    /// Ends the batch: stores the last cursor and drops the oldest events beyond `events_max`; returns how many.
     pub(super) fn finish(mut self, events_max: u64) -> Result<u64, redb::Error> {
         self.numbers.insert(LAST_CURSOR_KEY, self.last_cursor)?;
         let lost = self.events.len()?.saturating_sub(events_max);
@@ -175,7 +173,7 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// Deletes at most `limit` events that were written before `end`, the oldest first; returns how many.
+/// Deletes at most `limit` events written before `end`, oldest first; returns how many.
 pub(super) fn trim_events(
     db: &Database,
     end: Timestamp,

@@ -1,4 +1,4 @@
-//! What only a store that outlives its process can show.
+//! Tests of what only a store in a file can do: survive its process.
 
 use std::{fs, path::PathBuf};
 
@@ -42,7 +42,7 @@ impl Place {
         )
     }
 
-    /// Lets another program write the file.
+    /// Changes the file as another program would.
     fn tamper(&self, write: impl FnOnce(&redb::WriteTransaction)) {
         fs::create_dir_all(self.database().parent().unwrap()).unwrap();
         let db = Database::create(self.database()).unwrap();

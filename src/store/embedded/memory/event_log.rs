@@ -1,4 +1,4 @@
-//! The events of the store in memory, in the order of their cursors.
+//! The events of the in-memory store, in the order of their cursors.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::{
     store::bounds::EVENTS_LOST,
 };
 
-/// A bounded list of events; their cursors have no gaps.
+/// A bounded list of events whose cursors have no gaps.
 #[derive(Debug)]
 pub(super) struct EventLog {
     events: VecDeque<StoredEvent>,
@@ -25,7 +25,7 @@ impl EventLog {
         }
     }
 
-    /// Appends an event; beyond the bound the oldest is lost.
+    /// Appends an event; beyond `events_max` the oldest is dropped and counted as lost.
     pub(super) fn push(&mut self, key: RecordKey, sealed: SealedEvent, at: Timestamp) {
         if self.events.len() as u64 >= self.events_max {
             self.events.pop_front();
@@ -40,13 +40,13 @@ impl EventLog {
         self.next_cursor += 1;
     }
 
-    /// At most `limit` events after a cursor.
+    /// Reads at most `limit` events after a cursor.
     pub(super) fn read(&self, after: u64, limit: usize) -> Vec<StoredEvent> {
         let from = self.events.partition_point(|event| event.cursor <= after);
         self.events.range(from..).take(limit).cloned().collect()
     }
 
-    /// Takes out at most `limit` events that were written before `end`, the oldest first.
+    /// Removes at most `limit` events written before `end`, oldest first, and returns them.
     pub(super) fn trim(&mut self, end: Timestamp, limit: usize) -> Vec<StoredEvent> {
         let old = self
             .events

@@ -1,4 +1,4 @@
-//! Files of version 0.1, written as it wrote them, and what this version makes of them.
+//! Files as version 0.1 wrote them, and their migration.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// Records of such a file.
+/// The number of records in such a file.
 pub(in crate::store::embedded::durable) const RECORDS_OF_FORMAT_1: u8 = 9;
 
 const GENERATION: Generation = Generation([0x6e; 16]);
 
-/// Every other record is due, at its number.
+/// The due time of record `n`: every second record is due, at microsecond `n`.
 fn due_at(n: u8) -> Option<u64> {
     n.is_multiple_of(2).then_some(n.into())
 }
@@ -29,7 +29,7 @@ fn bytes(n: u8) -> Vec<u8> {
     vec![n; 700 * usize::from(n)]
 }
 
-/// Fills an empty database as version 0.1 did, with the file of its generation beside it.
+/// Fills an empty database as version 0.1 did, with its generation file beside it.
 pub(in crate::store::embedded::durable) fn write_format_1(db: &Database, data_dir: &Path) {
     let write = db.begin_write().unwrap();
     for n in 1..=RECORDS_OF_FORMAT_1 {
@@ -64,7 +64,7 @@ pub(in crate::store::embedded::durable) fn write_format_1(db: &Database, data_di
     fs::write(data_dir.join(GENERATION_FILE), hex::encode(GENERATION.0)).unwrap();
 }
 
-/// The format of a database, which must hold the tables of this format and no others.
+/// The format number of a database. Fails unless the database has exactly the tables of that format.
 pub(in crate::store::embedded::durable) fn format(db: &Database) -> u64 {
     let read = db.begin_read().unwrap();
     let format = read.open_table(NUMBERS).unwrap().get(FORMAT_KEY).unwrap();
@@ -80,7 +80,7 @@ pub(in crate::store::embedded::durable) fn format(db: &Database) -> u64 {
     format
 }
 
-/// Everything that was in the file is there.
+/// Checks that everything that was in the file is still there.
 pub(in crate::store::embedded::durable) async fn holds_all(store: &Durable) {
     assert_eq!(store.generation, GENERATION, "it is no restored copy");
     for n in 1..=RECORDS_OF_FORMAT_1 {
