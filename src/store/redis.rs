@@ -1,12 +1,14 @@
-//! The store on Redis: one server, a master that sentinels watch, or a cluster; for any number of processes.
+//! The store on Redis: one server, a master monitored by sentinels, or a cluster; for any number of processes.
 //!
 //! A record is a string: its compare token, then the sealed bytes. In the same slot are the due index of its shard (a
-//! sorted set of record keys by microsecond), the shard's events (a stream), and its epoch. Quotas are strings in slots
-//! of their own. `commit.lua` is the only script that changes a record; it compares and writes, and decides nothing.
+//! sorted set of record keys by microsecond), the shard's events (a stream), and its epoch. Quotas are strings in
+//! slots of their own. `commit.lua` is the only script that changes a record; it compares and writes, and contains no
+//! policy.
 //!
 //! Every call goes over a connection whose server's generation is known (`identity`, `node`). A commit goes only over
-//! a connection of the generation of its load: after a failover it is a conflict, and the new decision sees the new
-//! generation. Replication may lose commits, but a commit that was lost is never answered twice.
+//! a connection of the generation of its load: after a failover it is a conflict, and the decision is made again on
+//! what the new master has. A failover may lose commits, but no commit can succeed on data that the new master does
+//! not have.
 
 mod connection;
 mod due;
@@ -54,7 +56,7 @@ pub struct Redis {
     stop: DropGuard,
 }
 
-/// What calls and background tasks share.
+/// The state shared by calls and background tasks.
 struct Core {
     common: Arc<Common>,
     topology: Arc<Topology>,
@@ -66,18 +68,18 @@ struct Core {
 }
 
 impl Core {
-    /// The time that replaces the servers' in tests.
+    /// In tests, the time that replaces the servers' clocks; otherwise `None`.
     fn frozen_now(&self) -> Option<Timestamp> {
         self.frozen.as_ref().map(|clock| clock.now())
     }
 
-    /// The same as an argument of scripts; empty for the server's clock.
+    /// That time in microseconds as a script argument; empty for the server's clock.
     fn frozen_arg(&self) -> String {
         self.frozen_now()
             .map_or_else(String::new, |now| now.as_micros().to_string())
     }
 
-    /// Fails while a server may evict keys: no verdict can depend on its counts.
+    /// Fails while a server may evict keys: without its failure counts no verdict is safe.
     fn open(&self) -> Result<(), StoreError> {
         self.common
             .guards

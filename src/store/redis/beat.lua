@@ -1,6 +1,6 @@
 #!lua
--- One sign of life of one process. KEYS: the processes. ARGV: 1 this process, 2 how long one is remembered (us).
--- Answers who is alive.
+-- Heartbeat of one process. KEYS: the set of live processes. ARGV: 1 this process, 2 how long a process is remembered
+-- without a heartbeat (us). Returns the live processes.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])

@@ -1,10 +1,10 @@
 #!lua
--- One change of one record: all of it, or nothing if the record is not the one that was loaded. No policy here.
--- KEYS: record, due index, events, news channel; all of one slot.
--- ARGV: 1 expected token ('' for none), 2 new value ('' to delete), 3 how it expires (PXAT or PX, '' for never), 4 when
---       (ms), 5 due at (us, '' for never), 6 member of the due index, 7 key of the events, 8 id of events, 9 most events,
---       10.. events.
--- Answers how many old events had to go, -1 for a conflict, or -2 if the record's key holds another type.
+-- Applies one change of one record; if the record is not the one that was loaded, does nothing. Contains no policy.
+-- KEYS: record, due index, events, news channel; all in one slot.
+-- ARGV: 1 expected token ('' for no record), 2 new value ('' to delete), 3 kind of expiry (PXAT or PX, '' for none),
+--   4 time of expiry (ms), 5 due time (us, '' for none), 6 member of the due index, 7 record key of the events,
+--   8 id for the events (* or MS-*), 9 most events kept, 10.. events.
+-- Returns the number of old events dropped, -1 for a conflict, or -2 if the record's key holds another type.
 local call = redis.call
 local token = redis.pcall('GETRANGE', KEYS[1], 0, 11)
 if type(token) == 'table' then
@@ -25,6 +25,7 @@ if ARGV[5] == '' then
 else
     call('ZADD', KEYS[2], ARGV[5], ARGV[6])
 end
+-- The events come after the write, but a script is atomic: no reader sees one without the other.
 for at = 10, #ARGV do
     call('XADD', KEYS[3], ARGV[8], 'k', ARGV[7], 'e', ARGV[at])
 end

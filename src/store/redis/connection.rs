@@ -1,4 +1,4 @@
-//! Connections to Redis servers: who they are, where a slot lives, what is sent.
+//! Connections to Redis servers: which server it is, which one has a slot, and how calls are sent.
 
 pub(super) mod fault;
 pub(super) mod health;

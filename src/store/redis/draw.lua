@@ -1,9 +1,9 @@
 #!lua
--- Draws from quotas by the generic cell rate algorithm, in whole microseconds: from all of them, or from none.
--- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), then for each bucket: interval, capacity (us), wanted, least,
--- and 1 if one that has fewer is passed over.
--- A bucket is the time at which it is full (us), or below zero what it holds beyond that.
--- Answers how many were taken from each, or the place of the first that has too few and the wait (us) as two negatives.
+-- Draws from quotas by the generic cell rate algorithm (GCRA), in whole microseconds: from all of them, or from none.
+-- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), then for each bucket: interval (us), capacity (us),
+-- amount wanted, smallest useful amount, and 1 to skip the bucket if it holds less.
+-- A bucket is stored as the time at which it is full (us). Below zero it is above its capacity, by that many us.
+-- Returns the amount taken from each bucket; if one is refused, two negative numbers: its place and the wait (us).
 local now = tonumber(ARGV[1])
 if not now then
     local time = redis.call('TIME')
@@ -13,7 +13,7 @@ local after, taken, stored = {}, {}, redis.call('MGET', unpack(KEYS))
 for at, key in ipairs(KEYS) do
     local interval, capacity, wanted, least, skip = unpack(ARGV, 5 * at - 3, 5 * at + 1)
     interval, least = tonumber(interval), tonumber(least)
-    -- A bucket that comes twice gives twice.
+    -- A bucket that is named twice is drawn twice.
     local missing = after[key]
     if not missing then
         local full_at = tonumber(stored[at] or 0)
@@ -30,7 +30,7 @@ for at, key in ipairs(KEYS) do
     end
     taken[at] = count
 end
--- Whole numbers below 2^53 reach the server as they are, with all their digits.
+-- Whole numbers below 2^53 are sent to the server with all their digits.
 for key, missing in pairs(after) do
     if missing > 0 then
         redis.call('SET', key, now + missing, 'PX', math.ceil(missing / 1000))

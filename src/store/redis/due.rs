@@ -1,4 +1,4 @@
-//! The due index: one sorted set per shard, read only when something in it can be due.
+//! The due index: one sorted set per shard. A shard is read only when an entry of it may be due.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,16 +23,15 @@ use crate::{
     ports::store::{Due, StoreError},
 };
 
-/// How often a shard is read although this process knows of nothing due: other processes write too.
+/// How often a shard is read if this process knows of no due entry: other processes write entries too.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
 
-/// Counts members of due indexes that were removed because they have the length of no record key.
+/// Metric: members removed from due indexes because they have the length of no record key.
 const FOREIGN_MEMBERS: &str = "countersign_foreign_due_members_total";
 
-/// An entry of the due index.
 type Entry = (Timestamp, RecordKey);
 
-/// The first entry of a shard, as far as this process knows.
+/// What this process knows of the first entry of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     Unknown,
@@ -46,7 +45,7 @@ struct Look {
     at: Option<Instant>,
 }
 
-/// What this process knows of the due indexes.
+/// What this process knows of the due index of each shard.
 pub(super) struct Looks(Mutex<Vec<Look>>);
 
 impl Looks {
@@ -64,12 +63,12 @@ impl Looks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that this process wrote an entry, or removed one.
+    /// Updates this knowledge after this process wrote or removed an entry.
     pub(super) fn note(&self, shard: u16, key: &RecordKey, wake_at: Option<Timestamp>) {
         let look = &mut self.all()[usize::from(shard)];
         look.first = match (look.first, wake_at) {
             (First::Unknown, _) => First::Unknown,
-            // The first entry is no longer known.
+            // The entry known as first has changed, so the first one is no longer known.
             (First::At((_, first)), _) if first == *key => First::Unknown,
             (First::At(first), Some(at)) => First::At(first.min((at, *key))),
             (First::None, Some(at)) => First::At((at, *key)),
@@ -77,7 +76,7 @@ impl Looks {
         };
     }
 
-    /// Whether the shard must be read.
+    /// Whether the shard must be read now.
     fn is_open(&self, shard: u16, now: Timestamp) -> bool {
         let look = self.all()[usize::from(shard)];
         let is_old = look.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
@@ -96,7 +95,7 @@ impl Looks {
         };
     }
 
-    /// There may be entries behind those that were read.
+    /// Marks the first entry as unknown: after entries that were read and removed there may be others.
     fn forget(&self, shard: u16) {
         self.all()[usize::from(shard)].first = First::Unknown;
     }
@@ -109,24 +108,24 @@ impl Looks {
     }
 }
 
-/// What reading some shards found.
+/// The result of reading some shards.
 #[derive(Default)]
 struct Found {
     /// The first entries, each with whether it is due by the server's clock.
     entries: Vec<(Entry, bool)>,
-    /// Members of the index of a shard that are no record keys.
+    /// Per shard, members that cannot be record keys.
     foreign: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
 impl Core {
-    /// The due records of the shards that this process looks after.
+    /// The due records of the shards of this process.
     pub(super) async fn due_now(&self, limit: usize) -> Result<Due, StoreError> {
         let own = self.share.own();
         let now = self.common.clock.now();
         let (open, shut): (Vec<u16>, Vec<u16>) = own
             .iter()
             .partition(|shard| self.looks.is_open(**shard, now));
-        // Each of several shards gives its part, and a little more.
+        // Read from each shard its part of the limit, and a few more in case the shards are uneven.
         let per_shard = (limit + 1).min(2 * limit / open.len().max(1) + 8);
         let looks = self
             .by_node(&open)
@@ -141,7 +140,7 @@ impl Core {
                     all.entries.extend(found.entries);
                     all.foreign.extend(found.foreign);
                 }
-                // The shards of the other servers go on.
+                // A failed server does not stop the shards of the others.
                 Err(error) => failed = Some(error),
             }
         }
@@ -164,15 +163,15 @@ impl Core {
             .iter()
             .filter_map(|shard| self.looks.first(*shard))
             .chain(next)
-            // Behind what is removed there may be more that is due.
+            // After the removed members there may be more due entries, so look again at once.
             .chain((!foreign.is_empty()).then_some(now))
             .min();
         self.remove_foreign(foreign).await;
         Ok(Due { keys, next })
     }
 
-    /// Removes what cannot be a record key, so that it never fills the head of the index. A kind that this version does
-    /// not know stays: only the length tells what is foreign.
+    /// Removes members that cannot be record keys, so that they never fill the head of the index. Only the length
+    /// shows that a member is foreign; a key of an unknown kind stays.
     async fn remove_foreign(&self, foreign: Vec<(u16, Vec<Vec<u8>>)>) {
         for (shard, members) in foreign {
             let due = self.keys.due(shard);
@@ -212,7 +211,7 @@ impl Core {
         nodes
     }
 
-    /// Reads the first entries of some shards of one server.
+    /// Reads the first entries of some shards, all on one server.
     async fn look(
         &self,
         node: Arc<Node>,
@@ -267,7 +266,7 @@ impl Core {
     }
 }
 
-/// The time that a score means.
+/// A score of the due index as a time.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,5 @@
-//! Events: a stream per shard. An entry's id is the time by the server's clock, and a number within the millisecond.
+//! Events: one stream per shard. An entry's id is the time in milliseconds by the server's clock, and a number within
+//! that millisecond.
 
 use redis::cmd;
 
@@ -16,11 +17,11 @@ use crate::{
     store::bounds::{EVENTS_MAX, TRIM_STEP},
 };
 
-/// Bits of a cursor that tell events of one millisecond apart.
+/// The low bits of a cursor: the number of an event within its millisecond.
 const CURSOR_BITS: u32 = 22;
 
 impl Core {
-    /// The id of a new event, by the server's clock or that of a test.
+    /// The id argument for a new event: `*` for the server's clock, or the test's time.
     pub(super) fn event_id(&self) -> String {
         self.frozen_now().map_or_else(
             || "*".to_owned(),
@@ -28,7 +29,7 @@ impl Core {
         )
     }
 
-    /// The most events that a shard keeps.
+    /// The largest number of events that a shard keeps.
     pub(super) fn events_max(&self) -> u64 {
         EVENTS_MAX / u64::from(self.keys.shards())
     }
@@ -86,7 +87,7 @@ impl Core {
     pub(super) async fn trim_own_events(&self, end: Timestamp) -> Result<u64, StoreError> {
         let mut dropped = 0;
         for shard in self.share.own().iter() {
-            // In steps, so that nobody waits; the last one is exact and short.
+            // In steps, so that other calls are not delayed; the last call is exact, and has little left to do.
             while let count @ 1.. = self.trim(*shard, end, Some(TRIM_STEP)).await? {
                 dropped += count;
             }
@@ -95,7 +96,7 @@ impl Core {
         Ok(dropped)
     }
 
-    /// Deletes whole nodes of the stream, at most `step` events; or without `step` exactly all.
+    /// With `step`, deletes whole nodes of the stream, at most `step` events; without, deletes exactly all.
     async fn trim(
         &self,
         shard: u16,
@@ -117,7 +118,7 @@ impl Core {
     }
 }
 
-/// An event as it is stored. Any other entry of the stream is ignored.
+/// Parses a stream entry; `None` for an entry in any other form.
 fn event((id, fields): (String, Vec<Vec<u8>>)) -> Option<StoredEvent> {
     let (millis, number) = id.split_once('-')?;
     let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);

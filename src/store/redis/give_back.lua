@@ -1,8 +1,8 @@
 #!lua
--- Gives back to quotas, in whole microseconds.
--- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), 2 how long one that holds more than its capacity is kept (ms),
--- then for each bucket: what is given back, what it may hold beyond its capacity (us).
--- A bucket is as in draw.lua.
+-- Returns amounts to quotas, in whole microseconds.
+-- KEYS: buckets. ARGV: 1 now (us, '' for the server's clock), 2 how long a bucket above its capacity is kept (ms),
+-- then for each bucket: the amount returned (us), how far the bucket may exceed its capacity (us).
+-- A bucket is stored as in draw.lua.
 local now = tonumber(ARGV[1])
 if not now then
     local time = redis.call('TIME')
@@ -11,7 +11,7 @@ end
 for at, key in ipairs(KEYS) do
     local full_at = tonumber(redis.call('GET', key) or 0)
     local missing = full_at < 0 and full_at or math.max(full_at - now, 0)
-    -- What it holds beyond already is not taken away.
+    -- A bucket that exceeds its capacity by more than the given limit keeps what it has.
     local floor = math.min(missing, -tonumber(ARGV[2 * at + 2]))
     missing = math.max(missing - tonumber(ARGV[2 * at + 1]), floor)
     if missing > 0 then

@@ -1,4 +1,4 @@
-//! What lies in Redis, byte by byte: what version 0.1 left there is left today, and what it left is read today.
+//! The bytes in Redis: this version writes what version 0.1 wrote, and reads what version 0.1 left.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Made once, and never again: see the page beside it.
+/// Made once with version 0.1; never regenerate it. The README beside it says how it was made.
 const FILE: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/golden/redis.json"
@@ -32,11 +32,11 @@ const fn subject(hash: [u8; 16]) -> RecordKey {
 
 /// A record that is due, with two events.
 const DUE: RecordKey = subject([0x11; 16]);
-/// A record that never is, whose name looks like a tag.
+/// A record without a due time, whose name contains a character of a hash tag.
 const BARE: RecordKey = subject([b'}'; 16]);
-/// Half drawn.
+/// The bucket of a quota that is half empty.
 const DRAWN: [u8; 16] = [0x21; 16];
-/// More than full.
+/// The bucket of a quota above its limit.
 const BEYOND: [u8; 16] = [b'{'; 16];
 
 fn stored() -> Value {
@@ -53,7 +53,7 @@ async fn open(prefix: &str) -> (Arc<Redis>, Arc<ManualClock>) {
     (open_redis(settings, &clock).await, clock)
 }
 
-/// Visible ASCII as it is, every other byte as `\xNN`.
+/// Bytes as text: visible ASCII as it is, every other byte as `\xNN`.
 fn shown(bytes: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b'\\' => "\\x5c".to_owned(),
@@ -63,7 +63,7 @@ fn shown(bytes: &[u8]) -> String {
     bytes.iter().map(one).collect()
 }
 
-/// The bytes of what was shown.
+/// The bytes for a text made by `shown`.
 fn read(text: &str) -> Vec<u8> {
     let mut parts = text.split("\\x");
     let mut bytes = parts.next().unwrap().as_bytes().to_vec();
@@ -82,7 +82,7 @@ fn content(reply: &Reply) -> Value {
     }
 }
 
-/// All keys below a prefix but those that tell of processes, with `PREFIX` in its place.
+/// All keys under a prefix, except those of live processes; the prefix is replaced by `PREFIX`.
 fn dump(prefix: &str) -> Value {
     let mut all = Map::new();
     for key in server().cmd(&["KEYS", &format!("{prefix}:*")]).ok().list() {
@@ -246,7 +246,7 @@ async fn golden_what_version_0_1_left_in_redis_is_read() {
 #[test]
 fn golden_names_of_redis_are_those_of_version_0_1() {
     let keys = Keys::new("cs", 64);
-    // Of 0x1111 and 64 shards.
+    // The shard of hash 0x1111 among 64 shards.
     let of = |name: &[u8]| shown(name);
     let key = shown(&DUE.hash);
     assert_eq!(of(&keys.record(&DUE)), format!("cs:v1:{{s17}}:r:{key}"));

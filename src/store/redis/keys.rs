@@ -1,20 +1,20 @@
-//! The names of all keys. Nothing in them comes from a person: records and quotas are named by keyed hashes.
+//! The names of all keys. They contain no personal data: records and quotas are named by keyed hashes.
 
 use std::{borrow::Cow, sync::Arc};
 
 use crate::domain::record::key::{RECORD_KEY_BYTES, RecordKey, RecordKind};
 
-/// Slots of a Redis Cluster.
+/// The number of slots of a Redis Cluster.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// The number of slots that quotas are spread over.
+/// The number of slots over which quotas are spread.
 const QUOTA_TAGS: u16 = 64;
 
-/// Makes names below one prefix. `{...}` is the hash tag: names with equal tags lie in one slot of a cluster.
+/// Makes key names under one prefix. `{...}` is the hash tag: names with equal tags are in one slot of a cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
-    /// The beginning of the names of each shard.
+    /// The start of all names of each shard, built once.
     shards: Arc<[Box<[u8]>]>,
 }
 
@@ -31,7 +31,7 @@ impl Keys {
         u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
     }
 
-    /// The shard of a record. Keys are keyed hashes, so any two bytes of them spread evenly.
+    /// The shard of a record. Keys are keyed hashes, so any two bytes of them are evenly distributed.
     pub(super) fn shard(&self, key: &RecordKey) -> u16 {
         u16::from_be_bytes([key.hash[0], key.hash[1]]) % self.shards()
     }
@@ -47,13 +47,13 @@ impl Keys {
         [&self.beginning(shard), rest.as_bytes()].concat()
     }
 
-    /// The sealed record.
+    /// The string with the record's compare token and sealed bytes.
     pub(super) fn record(&self, key: &RecordKey) -> Vec<u8> {
         let letter = [key.kind.letter(), b':'];
         [&self.beginning(self.shard(key)), &letter[..], &key.hash].concat()
     }
 
-    /// The record that a name belongs to.
+    /// The record for a key name; `None` if it is not the name of a record.
     pub(super) fn read_record(&self, name: &[u8]) -> Option<RecordKey> {
         let (rest, hash) = name.split_last_chunk::<16>()?;
         let [.., letter, b':'] = rest else {
@@ -66,7 +66,7 @@ impl Keys {
         (self.record(&key) == name).then_some(key)
     }
 
-    /// A pattern that the names of all records match, and few others.
+    /// A `MATCH` pattern that fits the names of all records and few other names.
     pub(super) fn record_pattern(&self) -> Vec<u8> {
         let mut pattern = Vec::new();
         for byte in self.prefix.bytes() {
@@ -79,13 +79,13 @@ impl Keys {
         pattern
     }
 
-    /// The channel that tells of changes of the record.
+    /// The channel for news of changes of a record.
     pub(super) fn news(&self, key: &RecordKey) -> Vec<u8> {
         let beginning = self.beginning(self.shard(key));
         [&beginning, &b"n:"[..], short(&key.to_bytes())].concat()
     }
 
-    /// The record that a channel tells of.
+    /// The record for a news channel; `None` if it is not one of ours.
     pub(super) fn of_news(&self, channel: &[u8]) -> Option<RecordKey> {
         let lengths = [RECORD_KEY_BYTES, RECORD_KEY_BYTES - 1];
         let mut keys = lengths.into_iter().filter_map(|length| {
@@ -95,56 +95,56 @@ impl Keys {
         keys.find(|key| self.news(key) == channel)
     }
 
-    /// When the records of a shard are due.
+    /// The sorted set with the due times of a shard's records.
     pub(super) fn due(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "due")
     }
 
-    /// The events of a shard.
+    /// The stream with the events of a shard.
     pub(super) fn events(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "events")
     }
 
-    /// A key without content: a write to it follows a commit to the replicas.
+    /// An empty key. Replicas and the append-only file that have a write to it have all earlier writes of the shard.
     pub(super) fn mark(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "mark")
     }
 
-    /// The sign that a shard still holds what was put there.
+    /// The key that shows whether a shard still holds its data.
     pub(super) fn epoch(&self, shard: u16) -> Vec<u8> {
         self.in_shard(shard, "epoch")
     }
 
-    /// The keys on which the preflight tries its rights.
+    /// A key on which the preflight tests the permissions of our user.
     pub(super) fn probe(&self, shard: u16, kind: &str) -> Vec<u8> {
         self.in_shard(shard, &format!("probe:{kind}"))
     }
 
-    /// The tag of a quota's slot.
+    /// The number in the hash tag of a quota.
     pub(super) fn quota_tag(bucket: &[u8; 16]) -> u16 {
         u16::from(bucket[0]) % QUOTA_TAGS
     }
 
-    /// The bucket of a quota.
+    /// The string with the level of a quota's bucket.
     pub(super) fn quota(&self, bucket: &[u8; 16]) -> Vec<u8> {
         let mut name = format!("{}{{q{}}}:", self.prefix, Self::quota_tag(bucket)).into_bytes();
         name.extend_from_slice(bucket);
         name
     }
 
-    /// The processes that serve this store.
+    /// The sorted set of live processes of this store, by their latest heartbeat.
     pub(super) fn processes(&self) -> Vec<u8> {
         format!("{}{{all}}:processes", self.prefix).into_bytes()
     }
 
-    /// The number of shards, written once.
+    /// The number of shards, written once when the store is set up.
     pub(super) fn shard_count(&self) -> Vec<u8> {
         format!("{}{{all}}:shards", self.prefix).into_bytes()
     }
 }
 
-/// How a key stands in the due index, in events and in channels: without the letter if it is a subject's, as version 0.1
-/// had no others.
+/// A record key as it appears in due indexes, events and channels. A subject's key has no letter there, because
+/// version 0.1 had only those.
 pub(super) fn short(key: &[u8; RECORD_KEY_BYTES]) -> &[u8] {
     match RecordKind::from_letter(key[0]) {
         RecordKind::Subject => &key[1..],
@@ -152,7 +152,7 @@ pub(super) fn short(key: &[u8; RECORD_KEY_BYTES]) -> &[u8] {
     }
 }
 
-/// Reads what [`short`] gives; anything else is no key.
+/// Parses what [`short`] returns; `None` for anything else.
 pub(super) fn read_short(bytes: &[u8]) -> Option<RecordKey> {
     if let Ok(hash) = bytes.try_into() {
         let kind = RecordKind::Subject;
@@ -166,7 +166,7 @@ fn beginning(prefix: &str, shard: u16) -> Vec<u8> {
     format!("{prefix}{{s{shard}}}:").into_bytes()
 }
 
-/// The slot of a name, by its hash tag.
+/// The cluster slot of a key name, from its hash tag.
 pub(super) fn slot(name: &[u8]) -> u16 {
     let tag = name.iter().position(|byte| *byte == b'{').and_then(|open| {
         let inner = &name[open + 1..];
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn names_and_news_find_their_record() {
         let keys = Keys::new("cs", 64);
-        // Byte 7 as a hash, and bytes that look like parts of names.
+        // A hash of bytes 7, and hashes of bytes that look like parts of names.
         for letter in [b'r', b'b', b'd', b'?', b':'] {
             for byte in [7, b':', b'n', b'r', b'{'] {
                 let key = key(letter, byte);

@@ -1,4 +1,4 @@
-//! News of changes: one channel per watched record, on one connection per server.
+//! News of changes: one channel per watched record, over one connection per server.
 
 use std::{
     collections::HashMap,
@@ -19,17 +19,18 @@ use crate::{
     ports::store::{News, StoreError, url::Endpoint},
 };
 
-/// Between two looks for records that nobody watches any more, and for servers that came or went.
+/// The time between two rounds that unsubscribe records without watchers and follow servers that were added or
+/// removed.
 const TIDY_EVERY: Duration = Duration::from_millis(500);
-/// After a connection for news broke.
+/// The pause after a connection for news was lost.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A watched record.
 struct Topic {
     news: watch::Sender<u64>,
-    /// Has the server confirmed that it will tell?
+    /// Whether the server has confirmed the subscription.
     heard: watch::Sender<bool>,
-    /// Was it told before, and then not for a while?
+    /// Whether a confirmed subscription was lost, so that news may have been missed.
     missed: bool,
 }
 
@@ -43,11 +44,11 @@ impl Topic {
     }
 }
 
-/// All watched records, and the connections on which they are heard.
+/// All watched records, and the connections over which their news arrives.
 #[derive(Default)]
 pub(super) struct Hub {
     topics: Mutex<HashMap<RecordKey, Topic>>,
-    /// By server: where new topics are asked for.
+    /// Per server, the queue of subscribe and unsubscribe requests for its connection.
     ears: Mutex<HashMap<Endpoint, mpsc::UnboundedSender<(&'static str, RecordKey)>>>,
 }
 
@@ -68,7 +69,8 @@ impl Hub {
         }
     }
 
-    /// The server tells of it from now on. What was missed meanwhile is not known: its watchers look for themselves.
+    /// Marks a record as subscribed. If news may have been missed before, its watchers are notified and load the
+    /// record.
     fn hear(&self, key: &RecordKey) {
         if let Some(topic) = self.topics().get_mut(key) {
             topic.heard.send_replace(true);
@@ -78,14 +80,14 @@ impl Hub {
         }
     }
 
-    /// The server does not tell of these any more.
+    /// Marks records as not subscribed.
     fn deafen(&self, which: impl Fn(&RecordKey) -> bool) {
         for (_, topic) in self.topics().iter_mut().filter(|(key, _)| which(key)) {
             topic.missed |= topic.heard.send_replace(false);
         }
     }
 
-    /// The records that a server should tell of and does not yet.
+    /// The records that are watched but not subscribed.
     fn unheard(&self) -> Vec<RecordKey> {
         self.topics()
             .iter()
@@ -94,7 +96,7 @@ impl Hub {
             .collect()
     }
 
-    /// Watches a record; is it the first watcher?
+    /// Adds a watcher of a record; the last value says whether it is the first one.
     fn subscribe(&self, key: &RecordKey) -> (News, watch::Receiver<bool>, bool) {
         let mut topics = self.topics();
         let is_new = !topics.contains_key(key);
@@ -102,7 +104,7 @@ impl Hub {
         (topic.news.subscribe(), topic.heard.subscribe(), is_new)
     }
 
-    /// The records that nobody watches any more, and no longer has.
+    /// Removes and returns the records without watchers.
     fn drop_idle(&self) -> Vec<RecordKey> {
         let mut topics = self.topics();
         let is_idle =
@@ -118,7 +120,8 @@ impl Hub {
 }
 
 impl Core {
-    /// Watches a record from now on: returns once the server has confirmed that it will tell.
+    /// Subscribes to changes of a record made after this call: returns once the server has confirmed the
+    /// subscription.
     pub(super) async fn watch_record(&self, key: &RecordKey) -> Result<News, StoreError> {
         let (news, mut heard, is_new) = self.hub.subscribe(key);
         if is_new {
@@ -132,19 +135,20 @@ impl Core {
         }
     }
 
-    /// Asks on the connection to the record's server; without one it is asked as soon as there is.
+    /// Sends a request over the connection to the record's server. Without a connection nothing is sent: a new
+    /// connection subscribes to all watched records.
     fn ask(&self, what: &'static str, key: &RecordKey) {
         let server = self
             .topology
             .node_of(slot(&self.keys.due(self.keys.shard(key))))
             .and_then(|node| node.links());
         if let Some(ear) = server.and_then(|links| self.hub.ears().get(&links.at).cloned()) {
-            // If it has just broken, the next one asks for all topics anyway.
+            // If the connection has just failed, the next one subscribes to all watched records anyway.
             let _ = ear.send((what, *key));
         }
     }
 
-    /// Keeps a connection for news to each server that is up, and lets go what nobody watches.
+    /// Maintains a connection for news to each connected server, and unsubscribes records without watchers.
     pub(super) async fn keep_listening(self: Arc<Self>) {
         let mut listening: Vec<(Arc<Node>, tokio::task::AbortHandle)> = Vec::new();
         let mut tasks = tokio::task::JoinSet::new();
@@ -168,7 +172,7 @@ impl Core {
                 .drop_idle()
                 .iter()
                 .for_each(|key| self.ask("SUNSUBSCRIBE", key));
-            // Whose slot moved, or whose question was lost with a connection.
+            // Subscribe again records whose slot moved, or whose request was lost with a connection.
             self.hub
                 .unheard()
                 .iter()
@@ -176,7 +180,7 @@ impl Core {
         }
     }
 
-    /// Listens to one server, again after each break.
+    /// Receives news from one server; reconnects after each failure.
     async fn listen(self: Arc<Self>, node: Arc<Node>) {
         let mut states = node.states();
         loop {
@@ -192,7 +196,7 @@ impl Core {
                 self.hub.ears().remove(&links.at);
                 self.hub.deafen(|key| self.lies_at(key, &node));
                 if let Err(error) = broke {
-                    tracing::warn!(server = %links.at, %error, "News of changes broke off.");
+                    tracing::warn!(server = %links.at, %error, "connection for news of changes lost");
                 }
                 tokio::time::sleep(PAUSE).await;
             } else if states.changed().await.is_err() {
@@ -242,14 +246,14 @@ impl Core {
         match push.kind {
             PushKind::SMessage => self.hub.tell(&key),
             PushKind::SSubscribe => self.hub.hear(&key),
-            // By the server too, when a slot moves.
+            // The server also sends this when a slot moves away.
             PushKind::SUnsubscribe => self.hub.deafen(|other| *other == key),
             _ => {}
         }
     }
 }
 
-/// Its answer comes as a push and not as a reply.
+/// Sends a (un)subscribe command. RESP3 confirms it by a push message, not by a reply.
 async fn subscribe(
     connection: &mut MultiplexedConnection,
     what: &str,

@@ -1,4 +1,4 @@
-//! Quotas: drawn by one script, all or none; on a cluster slot by slot in the order of the draws.
+//! Quotas: one script draws from all or none; on a cluster it runs slot by slot, in the order of the draws.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::{
     ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
-/// A bucket that is more than full is kept for so long after it last got something back.
+/// How long a bucket above its limit is kept after the last return to it.
 const BEYOND_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 impl Core {
-    /// Draws from all, or from none that lies in the slot of a refused one or behind it. A draw whose reply was lost is
-    /// made again: what is limited is limited more, never less.
+    /// Draws from several quotas. If one is refused, draws in the slots before it are not undone. A draw whose answer
+    /// was lost is made again, which makes limits stricter, never looser.
     pub(super) async fn draw_all(&self, draws: &[Draw]) -> Result<Drawn, StoreError> {
         let mut taken = vec![0; draws.len()];
         for group in self.groups(draws.iter().map(|draw| draw.bucket)) {
@@ -41,7 +41,8 @@ impl Core {
         Ok(Drawn::Taken(taken))
     }
 
-    /// Gives back to all. What a lost reply leaves open is given back twice at most: a guard opens a little earlier.
+    /// Returns amounts to several quotas. If an answer was lost, an amount may be returned twice, which loosens the
+    /// pumping guard a little.
     pub(super) async fn give_back_all(&self, returns: &[Return]) -> Result<(), StoreError> {
         for group in self.groups(returns.iter().map(|back| back.bucket)) {
             let group: Vec<&Return> = group.iter().map(|place| &returns[*place]).collect();
@@ -62,7 +63,8 @@ impl Core {
         Ok(())
     }
 
-    /// The places of the buckets that one call can reach. One server takes all at once.
+    /// Groups the buckets, by their places, so that one call can reach each group: by slot on a cluster, otherwise
+    /// all.
     fn groups(&self, buckets: impl Iterator<Item = [u8; 16]>) -> Vec<Vec<usize>> {
         let mut groups: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
         for (place, bucket) in buckets.enumerate() {

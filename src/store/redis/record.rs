@@ -1,4 +1,4 @@
-//! Calls on one record: load, commit, postpone, and waiting until a commit is durable.
+//! Calls on one record: load, commit, postpone, and waiting until commits are durable.
 
 use redis::{Cmd, Value, cmd, from_redis_value};
 
@@ -20,11 +20,11 @@ use crate::{
     store::bounds::EVENTS_LOST,
 };
 
-/// Length of the compare token at the front of a record.
+/// The length of the compare token at the start of a stored record.
 const TOKEN_BYTES: usize = 12;
-/// What a script answers if the record is another.
+/// A script's answer if the record is not the one that was loaded.
 const CONFLICT: i64 = -1;
-/// What a commit answers if the key of the record holds another type than a string.
+/// The commit script's answer if the record's key does not hold a string.
 const FOREIGN: i64 = -2;
 
 impl Core {
@@ -67,7 +67,7 @@ impl Core {
         let trip = Trip::once(slot(&self.keys.due(shard)), lane)
             .script(&COMMIT)
             .only(commit.generation);
-        // On a server other than the one that gave the record, the decision is not valid.
+        // Another server may not have the record that the decision is based on.
         let Some(answered) = go_if(&self.topology, trip, &calls).await? else {
             return Ok(Committed::Conflict);
         };
@@ -119,7 +119,8 @@ impl Core {
         if waits.is_empty() {
             return Ok(());
         }
-        // A write of its own: a server that has it has everything written before.
+        // Acknowledgements count for the latest write of the connection: a server that has this one has all before
+        // it.
         let mark = self.keys.mark(self.keys.shard(key));
         let mut write = cmd("SET");
         write.arg(&mark).arg("").arg("PX").arg(1000);
@@ -132,7 +133,7 @@ impl Core {
         self.check_waits(answers.split_off(1))
     }
 
-    /// The call of a commit.
+    /// The call of the commit script for this change.
     fn commit_call(&self, commit: &Commit) -> Cmd {
         let (key, shard) = (&commit.key, self.keys.shard(&commit.key));
         let bytes = key.to_bytes();
@@ -178,8 +179,8 @@ impl Core {
         call
     }
 
-    /// How and when (ms) the server may drop a record that must be kept until then: not within the next second, whatever
-    /// the clocks say. The clock of a test is not the server's, so there it is a span.
+    /// The kind and time (ms) of expiry for a record that must be kept until then. At least one second ahead, even if
+    /// the clocks differ. In tests, whose clock is not the server's, it is a time span.
     fn expiry(&self, until: Timestamp) -> (&'static str, u64) {
         let millis = |at: Timestamp| at.as_micros().div_ceil(1000);
         match self.frozen_now() {
@@ -191,7 +192,7 @@ impl Core {
         }
     }
 
-    /// The calls that wait until what this connection wrote is as durable as the settings demand.
+    /// The commands that wait until everything written over this connection is as durable as the settings demand.
     pub(super) fn waits(&self) -> Vec<Cmd> {
         let settings = &self.common.settings;
         let millis = settings.wait.as_millis().to_string();
@@ -208,10 +209,10 @@ impl Core {
         calls
     }
 
-    /// Reads the answers of the waits.
+    /// Checks the answers of [`Core::waits`].
     ///
     /// # Errors
-    /// Too few servers have acknowledged the write.
+    /// [`StoreError::NotReplicated`] if too few servers acknowledged the write.
     fn check_waits(&self, answers: Vec<Value>) -> Result<(), StoreError> {
         let settings = &self.common.settings;
         for answer in answers {
@@ -236,8 +237,8 @@ impl Core {
             from_redis_value(answers.next().unwrap_or_default())?;
         let time = read_time(answers.next().unwrap_or_default())?;
         let blob = record.map(|record| {
-            // A value that is too short for a token is foreign. Its token is padded, so no commit can match it and
-            // the value is never overwritten; `postpone.lua` pads in the same way.
+            // A value that is shorter than a token is foreign data. Its token is padded with zeros, which no commit
+            // of ours uses, so the value is never overwritten; `postpone.lua` pads in the same way.
             let (start, bytes) = record.split_at(record.len().min(TOKEN_BYTES));
             let mut token = [0; TOKEN_BYTES];
             token[..start.len()].copy_from_slice(start);

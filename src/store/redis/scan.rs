@@ -1,4 +1,4 @@
-//! Reads the beginnings of all records, server by server, with the cursors of the servers.
+//! Scans the heads of all records, server by server, with `SCAN`.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     ports::store::{HEAD_BYTES, ScanCursor, ScanPage, ScannedRecord, StoreError},
 };
 
-/// Length of the compare token, which is in front of the sealed bytes.
+/// The length of the compare token, which precedes the sealed bytes.
 const TOKEN_BYTES: usize = 12;
 
-/// Where a scan stands: at which of how many servers, in which generation of it, and its own cursor there.
+/// The position of a scan: index and number of servers, generation of the current server, and its `SCAN` cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     server: u16,
@@ -52,7 +52,8 @@ impl Place {
 }
 
 impl Core {
-    /// One page of a scan. A cursor means nothing to another server, so a failover ends the scan.
+    /// One page of a scan. A `SCAN` cursor is valid on its own server only, so a failover ends the scan with an
+    /// error.
     pub(super) async fn scan_page(
         &self,
         from: &ScanCursor,

@@ -1,4 +1,4 @@
-//! What only a server that others can write to can show.
+//! Tests with data in Redis that other programs wrote.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     store::contract::bed::{ManualClock, key, key_of, open_redis, redis_settings, server, token},
 };
 
-/// A store with a single shard, and its clock.
+/// A store with one shard, and its clock.
 async fn open(prefix: &str) -> (Arc<Redis>, Arc<ManualClock>) {
     let clock = ManualClock::start();
     let settings = RedisSettings {
@@ -59,7 +59,7 @@ async fn store_21_only_members_of_a_length_that_no_kind_has_are_removed() {
     }
     let newer = key_of(b'~', 9);
     assert_eq!(cmd(&[b"ZADD", &due, b"2", &newer.to_bytes()]), 1);
-    // They are in front of everything: of a small page nothing else is left, and there is no pause until the next.
+    // They come first, so they fill a small page completely; the next page must follow without a pause.
     clock.advance(Duration::from_secs(1));
     let mut looks = 0;
     while cmd(&[b"ZCARD", &due]) > 2 {
@@ -101,7 +101,7 @@ async fn store_21_foreign_values_are_never_overwritten_and_can_be_postponed() {
     for n in 1..=4 {
         cmd(&[b"ZADD", &due, b"1", &key(n).hash]);
         let loaded = store.load(&key(n)).await.unwrap();
-        // A list is loaded as if it did not exist; each commit says what is there.
+        // A list is loaded as no record, but a commit reports it.
         assert_eq!(loaded.blob.is_some(), n < 4, "{n}");
         let expect = loaded.blob.map(|blob| blob.token);
         let moved = store.postpone(&key(n), expect, until).await.unwrap();

@@ -1,4 +1,4 @@
-//! Opening, setting up and watching the servers, and sharing the work of a fleet.
+//! Opening, setup and health checks of the servers, and the division of work among processes.
 
 pub(super) mod open;
 mod probes;

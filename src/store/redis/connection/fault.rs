@@ -1,30 +1,30 @@
-//! What an error of the server means for the call: each kind decides what to do next.
+//! Classifies server errors by what the caller must do next.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::ports::store::StoreError;
 
-/// What to do about an error.
+/// What an error means for the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum Fault {
-    /// The connection is gone; whether the call was carried out is not known.
+    /// The connection is lost; whether the call was executed is unknown.
     Dropped,
-    /// A server that cannot serve now; nothing was done. The generation is learned anew.
+    /// This server cannot serve at present; the call was not executed. Connect again and learn the generation again.
     Elsewhere,
-    /// The slot is served by this address; nothing was done. The generation is learned anew.
+    /// The slot is served at this address; the call was not executed. Connect again and learn the generation again.
     Moved(String),
-    /// The slot is on its way to this address; nothing was done, and it must be asked there.
+    /// The slot is being moved to this address; the call was not executed. Repeat it there, after `ASKING`.
     Ask(String),
-    /// The keys are on their way; nothing was done.
+    /// The keys are being moved and are split over two servers; the call was not executed. Repeat it soon.
     Moving,
-    /// No memory.
+    /// The server is out of memory; the call was not executed.
     Full,
-    /// Nothing that a repeat would mend.
+    /// Any other error; repeating the call would not help.
     Final,
 }
 
 impl Fault {
-    /// A word for metrics.
+    /// The value of the metric label `kind`.
     pub(in crate::store::redis) fn word(&self) -> &'static str {
         match self {
             Self::Dropped => "dropped",
@@ -64,7 +64,7 @@ fn redirect(error: &RedisError) -> Option<String> {
     error.redirect_node().map(|(address, _)| address.to_owned())
 }
 
-/// The error as the port has it. The server's text names no key of a person: names are keyed hashes.
+/// Converts the error to that of the store port. The server's text names no person: key names are keyed hashes.
 pub(in crate::store::redis) fn store_error(error: &RedisError) -> StoreError {
     match Fault::of(error) {
         Fault::Full => StoreError::Full,
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The fault of a server's error line.
+    /// The fault for an error line as sent by a server.
     fn fault(line: &str) -> Fault {
         let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
         assert!(matches!(value, Value::ServerError(_)));

@@ -1,4 +1,4 @@
-//! What a server says of itself: who it is, what it may forget, and what time it has.
+//! What a server reports about itself: identity, settings that affect durability, and time.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use redis::{Cmd, RedisError, Value, cmd, from_redis_value};
 
 use crate::domain::time::{Generation, Now, Timestamp};
 
-/// What a server says of itself.
+/// A server's answers to `INFO` and `TIME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store::redis) struct Identity {
     fields: HashMap<String, String>,
-    /// Its clock.
+    /// The server's clock at the answer.
     pub(in crate::store::redis) time: Timestamp,
 }
 
 impl Identity {
-    /// What to ask.
+    /// The commands whose answers [`Identity::read`] takes, in this order.
     pub(in crate::store::redis) fn questions() -> Vec<Cmd> {
         let mut calls: Vec<Cmd> = Vec::new();
         for section in [
@@ -35,10 +35,10 @@ impl Identity {
         calls
     }
 
-    /// What the answers say.
+    /// Parses the answers to [`Identity::questions`].
     ///
     /// # Errors
-    /// They are none of these.
+    /// [`RedisError`] if an answer has another type.
     pub(in crate::store::redis) fn read(mut answers: Vec<Value>) -> Result<Self, RedisError> {
         let time = read_time(answers.pop().unwrap_or_default())?;
         let mut fields = HashMap::new();
@@ -58,8 +58,8 @@ impl Identity {
         self.get(name).parse().unwrap_or_default()
     }
 
-    /// Both `run_id` and `master_replid`: a master that comes back and is promoted again has its old `run_id`, and the
-    /// other server's older data.
+    /// A hash of `run_id` and `master_replid`. Both are needed: a former master that is promoted again has its old
+    /// `run_id`, but the older data of the other server.
     pub(in crate::store::redis) fn generation(&self) -> Generation {
         let both = format!("{} {}", self.get("run_id"), self.get("master_replid"));
         let mut short = [0; 16];
@@ -67,7 +67,7 @@ impl Identity {
         Generation(short)
     }
 
-    /// May it be written to, and does it have its data?
+    /// Whether it is a master with all its data loaded, so that it may be written to; else why not.
     pub(in crate::store::redis) fn serves(&self) -> Result<(), String> {
         match (self.get("role"), self.get("loading")) {
             ("master", "0" | "") => Ok(()),
@@ -76,16 +76,16 @@ impl Identity {
         }
     }
 
-    /// How far its clock is from ours.
+    /// The difference between its clock and ours.
     pub(in crate::store::redis) fn skew(&self, ours: Timestamp) -> std::time::Duration {
         Now::new(ours, self.time).apart()
     }
 }
 
-/// The answer to `TIME`.
+/// Parses the answer to `TIME`.
 ///
 /// # Errors
-/// It is none.
+/// [`RedisError`] if it is not an answer to `TIME`.
 pub(in crate::store::redis) fn read_time(answer: Value) -> Result<Timestamp, RedisError> {
     let (seconds, micros): (u64, u64) = from_redis_value(answer)?;
     Ok(Timestamp::from_micros(
@@ -95,7 +95,7 @@ pub(in crate::store::redis) fn read_time(answer: Value) -> Result<Timestamp, Red
 
 #[cfg(test)]
 impl Identity {
-    /// Of these fields.
+    /// An identity with these fields, for tests.
     pub(in crate::store::redis) fn of(fields: &[(&str, &str)], time: Timestamp) -> Self {
         Self {
             fields: fields

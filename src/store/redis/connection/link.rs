@@ -1,4 +1,4 @@
-//! One connection to one server whose generation was learned before anything else was asked.
+//! One connection to one server, whose generation was learned before any other call.
 
 use std::sync::{
     Arc,
@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::Generation;
 
-/// So many calls in a row without an answer, and the connection counts as dead.
+/// Consecutive unanswered calls after which a connection is considered dead.
 const STRIKES_MAX: u32 = 3;
 
-/// Whether the connections to a server still work, as their users see it.
+/// Whether the connections to a server still work, as observed by their users.
 #[derive(Debug, Default)]
 pub(in crate::store::redis) struct Trust {
     answered: AtomicU64,
@@ -22,12 +22,12 @@ pub(in crate::store::redis) struct Trust {
 }
 
 impl Trust {
-    /// Gives the connections up: whoever keeps them makes new ones.
+    /// Marks the connections as lost, so that the node replaces them.
     pub(in crate::store::redis) fn lose(&self) {
         self.lost.cancel();
     }
 
-    /// How many calls were answered so far.
+    /// The number of calls answered so far.
     pub(in crate::store::redis) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -43,7 +43,7 @@ pub(in crate::store::redis) struct Link {
     connection: MultiplexedConnection,
     generation: Generation,
     trust: Arc<Trust>,
-    /// Calls on it that wait for their answer.
+    /// The number of calls waiting for their answers.
     waiting: Arc<AtomicUsize>,
     asking: bool,
 }
@@ -63,7 +63,7 @@ impl Link {
         }
     }
 
-    /// The generation of the server at the other end.
+    /// The generation of the server at the other end, learned when the connection was made.
     pub(in crate::store::redis) fn generation(&self) -> Generation {
         self.generation
     }
@@ -72,21 +72,21 @@ impl Link {
         &self.trust
     }
 
-    /// How many calls wait for their answer.
+    /// The number of calls waiting for their answers.
     pub(in crate::store::redis) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// The same, for a slot that is on its way to this server.
+    /// The same connection, with `ASKING` before each call: for a slot that is being moved to this server.
     pub(in crate::store::redis) fn asking(mut self) -> Self {
         self.asking = true;
         self
     }
 
-    /// Sends calls in one go; the answers, in order.
+    /// Sends calls together; returns their answers in order.
     ///
     /// # Errors
-    /// The first error among them, or that of the connection.
+    /// [`RedisError`]: the first error answer, or the failure of the connection.
     pub(in crate::store::redis) async fn send(
         &self,
         calls: &[Cmd],
@@ -95,7 +95,7 @@ impl Link {
         let strike = Strike(&self.trust);
         let mut connection = self.connection.clone();
         let answers = match calls {
-            // Most calls are alone: they need no pipeline.
+            // Most calls are sent alone and need no pipeline.
             [call] if !self.asking => connection
                 .send_packed_command(call)
                 .await
@@ -127,13 +127,13 @@ impl Link {
         pipeline
     }
 
-    /// Commands for each call.
+    /// The number of commands sent per call.
     fn step(&self) -> usize {
         if self.asking { 2 } else { 1 }
     }
 }
 
-/// Counts a call for as long as it waits.
+/// Counts a call while it waits for its answer.
 struct Waits<'a>(&'a AtomicUsize);
 
 impl<'a> Waits<'a> {
@@ -149,7 +149,7 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Counts a call that is given up before its answer came.
+/// Counts a strike if it is dropped: then the caller's deadline passed before the answer came.
 struct Strike<'a>(&'a Trust);
 
 impl Strike<'_> {

@@ -1,4 +1,4 @@
-//! The Lua scripts: called by their hash, and loaded again where the server does not know them.
+//! The Lua scripts: called by their hash, and loaded when a server does not know them.
 
 use std::sync::LazyLock;
 
@@ -6,11 +6,11 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 
 use super::link::Link;
 
-/// Arguments of a usual commit, and their bytes.
+/// The number of arguments of a typical commit, and their total size in bytes.
 const ARGS_USUAL: usize = 20;
 const BYTES_USUAL: usize = 1536;
 
-/// A script and its hash.
+/// A script and the SHA-1 hash by which servers know it.
 pub(in crate::store::redis) struct Lua {
     source: &'static str,
     hash: String,
@@ -22,13 +22,13 @@ pub(in crate::store::redis) static COMMIT: LazyLock<Lua> =
 /// Moves the due time of a record.
 pub(in crate::store::redis) static POSTPONE: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../postpone.lua")));
-/// Draws from quotas.
+/// Draws from several quotas: from all of them, or from none.
 pub(in crate::store::redis) static DRAW: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
-/// Gives back to quotas.
+/// Returns amounts to several quotas.
 pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../give_back.lua")));
-/// Says that this process lives, and who else does.
+/// Records a heartbeat of this process; returns the live processes.
 pub(in crate::store::redis) static BEAT: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../beat.lua")));
 
@@ -40,9 +40,9 @@ impl Lua {
         }
     }
 
-    /// The call; arguments are added to it after the keys.
+    /// A call of this script with these keys; the caller appends the other arguments.
     pub(in crate::store::redis) fn on(&self, keys: &[Vec<u8>]) -> Cmd {
-        // Room for a usual commit, so that it does not grow and move step by step.
+        // Reserve room for a typical commit at once, so that the buffers need not grow.
         let mut call = Cmd::with_capacity(ARGS_USUAL, BYTES_USUAL);
         call.arg("EVALSHA")
             .arg(&self.hash)
@@ -51,10 +51,11 @@ impl Lua {
         call
     }
 
-    /// Runs calls of which the first is of this script; the answers of all.
+    /// Sends calls of which the first calls this script; returns all answers. Loads the script if the server does not
+    /// know it.
     ///
     /// # Errors
-    /// That of the first call that failed. A script that is missing again after it was loaded is one.
+    /// [`RedisError`] of the first call that failed; also if the script is unknown again after it was loaded.
     pub(in crate::store::redis) async fn run(
         &self,
         link: &Link,
@@ -69,7 +70,7 @@ impl Lua {
         }
     }
 
-    /// Loads it; the server must find the hash that we send.
+    /// Loads the script; fails if the server computes another hash than the one that we send.
     async fn load(&self, link: &Link) -> Result<(), RedisError> {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(self.source);

@@ -1,4 +1,4 @@
-//! One server: a small pool of connections, made anew whenever one of them fails or the server is another than it was.
+//! One server with a small pool of connections. All are replaced when one fails or the server changes its generation.
 
 use std::{
     sync::{
@@ -26,30 +26,30 @@ use crate::{
     store::redis::connection::health::Guards,
 };
 
-/// Between two looks at who a server is; REQUIREMENTS asks for one a second.
+/// The time between two checks of a server's identity; REQUIREMENTS demands one per second.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// A server that does not answer a look by then is not there.
+/// How long a server may take to answer a check.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// A server that answers other calls may take so many times as long.
+/// A server that answers other calls meanwhile gets this many times [`PROBE_TIMEOUT`].
 const BUSY_ROUNDS: usize = 6;
-/// The first pause after a server could not be reached, and the longest.
+/// The first pause after a failed connection attempt, and the longest; each pause is twice the one before.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// For so long after a connection broke calls wait for the next one; after it they fail at once.
+/// How long calls wait for a new connection after one was lost; after that they fail at once.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// A connection with so many calls that wait does not keep up: the next one helps.
+/// A connection with this many waiting calls is too slow; further calls use the next one.
 const WAITING_MAX: usize = 64;
 
-/// Where a server is.
+/// How the address of a server is found.
 pub(in crate::store::redis) enum Target {
-    /// Here.
+    /// Always this address.
     Fixed(Endpoint),
-    /// Where the sentinels say.
+    /// The address that the sentinels give for the master.
     Watched(Sentinels),
 }
 
-/// What all nodes share.
+/// What all nodes of a store share.
 pub(in crate::store::redis) struct Common {
     pub(in crate::store::redis) settings: RedisSettings,
     pub(in crate::store::redis) clock: Arc<dyn Clock>,
@@ -57,12 +57,12 @@ pub(in crate::store::redis) struct Common {
     pub(in crate::store::redis) guards: Guards,
 }
 
-/// Which connection a call goes over.
+/// The kind of connection that a call uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum Lane {
-    /// One that never waits for replicas.
+    /// Calls that are answered at once.
     Plain,
-    /// One that may.
+    /// Calls that may wait for replicas.
     Durable,
 }
 
@@ -76,9 +76,9 @@ pub(in crate::store::redis) struct Links {
 }
 
 impl Links {
-    /// One of a lane. What comes at the same time over one connection goes in one piece and is answered in one, so the
-    /// first one is used as long as it keeps up. Behind a call that waits for replicas nothing should stand: those take
-    /// turns.
+    /// Picks a connection of a lane. Calls sent over one connection at the same time are written and answered
+    /// together, so the first one is used as long as it keeps up. The durable ones are used in turn, because a call
+    /// on them waits behind any that waits for replicas.
     pub(in crate::store::redis) fn pick(&self, lane: Lane) -> Link {
         if lane == Lane::Durable && !self.durable.is_empty() {
             return self.durable[self.next.fetch_add(1, Ordering::Relaxed) % self.durable.len()]
@@ -90,14 +90,14 @@ impl Links {
     }
 }
 
-/// Up with connections, or down since when and why.
+/// The state of a server's connections.
 #[derive(Clone)]
 pub(in crate::store::redis) enum State {
     Up(Arc<Links>),
     Down { since: Instant, why: String },
 }
 
-/// One server and whoever keeps its connections.
+/// One server, and the background task that maintains its connections; dropping it ends the task.
 pub(in crate::store::redis) struct Node {
     state: watch::Receiver<State>,
     stop: CancellationToken,
@@ -110,7 +110,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// Begins to keep connections to a server.
+    /// Starts a task that connects to a server and stays connected.
     pub(in crate::store::redis) fn start(target: Target, common: Arc<Common>) -> Self {
         let (tell, state) = watch::channel(State::Down {
             since: Instant::now(),
@@ -132,10 +132,10 @@ impl Node {
         Self { state, stop }
     }
 
-    /// A connection; waits a little for one that is just being made.
+    /// A connection of this lane; waits up to [`PATIENCE`] for one that is being made.
     ///
     /// # Errors
-    /// There is none.
+    /// [`StoreError::Unavailable`] says why there is none.
     pub(in crate::store::redis) async fn link(&self, lane: Lane) -> Result<Link, StoreError> {
         let mut states = self.state.clone();
         loop {
@@ -143,24 +143,24 @@ impl Node {
                 State::Up(links) if !links.trust.lost().is_cancelled() => {
                     return Ok(links.pick(lane));
                 }
-                // Whoever keeps them has not taken notice yet.
+                // The connections are lost, but their task has not replaced the state yet.
                 State::Up(_) => PATIENCE,
                 State::Down { since, why } => match PATIENCE.checked_sub(since.elapsed()) {
                     Some(left) => left,
                     None => return Err(StoreError::Unavailable(why.clone())),
                 },
             };
-            // Either it changed or the patience is over: the next round tells.
+            // Either the state changed or the time is over; the next round decides.
             let _ = tokio::time::timeout(patience, states.changed()).await;
         }
     }
 
-    /// The changes of its state.
+    /// A receiver for changes of its state.
     pub(in crate::store::redis) fn states(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
-    /// Why it is down, if it is.
+    /// Why it is down; `None` if it is up.
     pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match &*self.state.borrow() {
             State::Up(_) => None,
@@ -168,7 +168,7 @@ impl Node {
         }
     }
 
-    /// Connections to a server that is up.
+    /// The connections; `None` if it is down.
     pub(in crate::store::redis) fn links(&self) -> Option<Arc<Links>> {
         match &*self.state.borrow() {
             State::Up(links) => Some(links.clone()),
@@ -184,18 +184,19 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Connects, watches, and connects again; with pauses that double and have a random part, so that a fleet does
-    /// not come all at once.
+    /// Connects, checks the server until the connections fail, and connects again. The pauses between failed attempts
+    /// double and are partly random, so that many processes do not reconnect at the same moment.
     async fn keep(self) {
         let mut pause = PAUSE_FIRST;
         loop {
             let why = match self.connect().await {
                 Ok((links, first)) => {
                     pause = PAUSE_FIRST;
-                    tracing::info!(server = %links.at, "Connected to Redis.");
+                    tracing::info!(server = %links.at, "connected to redis");
                     self.tell.send_replace(State::Up(links.clone()));
+                    // Returns only when the connections are useless.
                     let why = self.watch(&links, first).await;
-                    tracing::warn!(server = %links.at, %why, "The connection to Redis is given up.");
+                    tracing::warn!(server = %links.at, %why, "redis connections closed; connecting again");
                     links.trust.lose();
                     why
                 }
@@ -217,7 +218,7 @@ impl Keeper {
         }
     }
 
-    /// All connections, of one generation; the server must be a master that has its data.
+    /// Opens all connections. They must lead to one generation, and the server must be a master with its data loaded.
     async fn connect(&self) -> Result<(Arc<Links>, Identity), String> {
         let at = match &self.target {
             Target::Fixed(endpoint) => endpoint.clone(),
@@ -235,7 +236,7 @@ impl Keeper {
         for _ in 0..settings.connections + durable {
             let connection = settings.dial(&at, AsyncConnectionConfig::new()).await;
             let connection = connection.map_err(|error| format!("{at}: {error}"))?;
-            // The first question on every connection is who is there.
+            // The identity is the first question on every connection; no generation is known before.
             let nobody = crate::domain::time::Generation([0; 16]);
             let identity = ask(&Link::new(connection.clone(), nobody, trust.clone()))
                 .await
@@ -267,7 +268,7 @@ impl Keeper {
         ))
     }
 
-    /// Looks again and again at who is there, until the connections are of no use any more; says why.
+    /// Checks the server again and again until the connections are useless; returns the reason.
     async fn watch(&self, links: &Links, first: Identity) -> String {
         let generation = first.generation();
         let mut identity = first;
@@ -296,7 +297,7 @@ impl Keeper {
         }
     }
 
-    /// Where the master is now, if the sentinels say in time that it is elsewhere.
+    /// The current master, if the sentinels name another one in time.
     async fn moved_from(&self, at: &Endpoint) -> Option<Endpoint> {
         let Target::Watched(sentinels) = &self.target else {
             return None;
@@ -307,7 +308,7 @@ impl Keeper {
     }
 }
 
-/// Asks a server who it is. One that answers others meanwhile is busy and not gone, and gets more time.
+/// Asks a server for its identity. A server that answers other calls meanwhile is only busy, and gets more time.
 async fn ask(link: &Link) -> Result<Identity, String> {
     let questions = Identity::questions();
     let asked = link.send(&questions);

@@ -1,4 +1,4 @@
-//! Asks the sentinels who is master.
+//! Asks the sentinels for the current master.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 use super::settings::RedisSettings;
 use crate::ports::store::url::Endpoint;
 
-/// A sentinel that does not answer by then is passed over.
+/// How long a sentinel may take to answer; after that the next one is asked.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The sentinels, and the one that answered last.
+/// The sentinels; the one that answered last is asked first.
 pub(in crate::store::redis) struct Sentinels {
     all: Vec<Endpoint>,
     master: String,
@@ -32,10 +32,10 @@ impl Sentinels {
         }
     }
 
-    /// The master, as the first sentinel says that answers.
+    /// The master, from the first sentinel that answers.
     ///
     /// # Errors
-    /// None answers, or none knows it.
+    /// The last failure, if no sentinel answers or none knows the master.
     pub(in crate::store::redis) async fn master(
         &self,
         settings: &RedisSettings,

@@ -1,4 +1,4 @@
-//! How the store is reached, and what it must keep to.
+//! Settings of the connections to Redis.
 
 use std::time::Duration;
 
@@ -11,63 +11,63 @@ use redis::{
     ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
 
-/// A connection that is not made by then is none. It must not take longer than a failover.
+/// How long making a connection may take. Must not be longer than a failover.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The login of a server.
+/// The credentials for a server.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The ACL user; empty for the default user.
+    /// The ACL user; empty for Redis's default user.
     pub username: String,
-    /// The password.
+    /// The password, read from `store.password_file` or the file for the sentinels.
     pub password: SecretText,
 }
 
-/// Certificates in PEM form.
+/// TLS certificates in PEM form.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
-    /// Authorities to trust in place of those of the system.
+    /// The authorities to trust instead of the system's; `None` for the system's.
     pub ca: Option<Vec<u8>>,
-    /// The chain and the key that show who we are.
+    /// The client certificate chain and its private key; `None` if the server asks for none.
     pub client: Option<(Vec<u8>, SecretText)>,
 }
 
-/// How Redis is reached, and what it must keep to.
+/// The settings of the store on Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// Where.
+    /// The servers, from `store.url`.
     pub url: RedisUrl,
-    /// As whom.
+    /// The credentials for the servers; `None` to connect without.
     pub login: Option<Login>,
-    /// As whom with the sentinels.
+    /// The credentials for the sentinels; `None` to connect without.
     pub sentinel_login: Option<Login>,
-    /// Certificates for the TLS forms.
+    /// Used by the TLS forms of the URL only.
     pub certificates: Certificates,
-    /// Stands before every key.
+    /// Put before every key, so that several stores can share a server.
     pub prefix: String,
-    /// Shards; fixed when the store is set up.
+    /// The number of shards. Cannot be changed once the store is set up.
     pub shards: u16,
-    /// Connections to each server.
+    /// The number of connections to each server, besides the durable ones.
     pub connections: usize,
-    /// Connections for commits that wait for replicas.
+    /// The number of connections to each server for calls that wait for replicas or the append-only file.
     pub durable_connections: usize,
-    /// How many replicas must have a durable commit before it is answered; 0 to wait for none.
+    /// The number of replicas that must acknowledge a durable commit; 0 to wait for none.
     pub wait_replicas: u32,
-    /// Must a durable commit be in the append-only file of the master before it is answered?
+    /// Whether a durable commit waits until the master has written it to its append-only file.
     pub wait_aof: bool,
-    /// How long a durable commit waits for that.
+    /// The longest wait for these acknowledgements.
     pub wait: Duration,
-    /// The deadline of one call.
+    /// The deadline of one store operation, including repeats.
     pub deadline: Duration,
 }
 
 impl RedisSettings {
-    /// Do durable commits wait for anything?
+    /// Whether durable commits wait for any acknowledgement.
     pub(in crate::store::redis) fn waits(&self) -> bool {
         self.wait_replicas > 0 || self.wait_aof
     }
 
-    /// A connection to one server, without any promise of what it is.
+    /// Opens a connection to one server, whose identity is not checked yet.
     pub(in crate::store::redis) async fn dial(
         &self,
         to: &Endpoint,
@@ -80,7 +80,7 @@ impl RedisSettings {
             .await
     }
 
-    /// A connection to a sentinel.
+    /// Opens a connection to a sentinel.
     pub(in crate::store::redis) async fn dial_sentinel(
         &self,
         to: &Endpoint,
@@ -101,7 +101,7 @@ impl RedisSettings {
         config: AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-        // The library's name is not told: it would need a right more.
+        // Sending the library's name would need the right to use `CLIENT SETINFO`.
         let addr = self
             .address(to)
             .into_connection_info()?
@@ -123,7 +123,7 @@ impl RedisSettings {
         } else {
             Client::open(addr)?
         };
-        // A call has its deadline from whoever makes it.
+        // Callers set their own deadlines; this timeout only catches a connection that no longer answers.
         let config = config
             .set_connection_timeout(Some(DIAL_TIMEOUT))
             .set_response_timeout(Some(2 * self.deadline));

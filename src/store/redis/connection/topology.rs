@@ -1,4 +1,4 @@
-//! Which server serves which slot.
+//! Which server has which slot.
 
 use std::{
     collections::BTreeMap,
@@ -20,22 +20,22 @@ use crate::ports::store::{
     url::{Endpoint, RedisKind},
 };
 
-/// Between two looks at a cluster's map.
+/// The time between two reads of the cluster's slot map.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks that were asked for.
+/// The pause before a read that was requested, so that many requests cause only one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// A server that does not tell its map by then is passed over.
+/// How long a server may take to send its map; after that the next one is asked.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The servers.
+/// The masters that hold the data.
 pub(in crate::store::redis) enum Topology {
-    /// One has all slots.
+    /// One master has all slots.
     One(Arc<Node>),
-    /// Each has some.
+    /// Several masters have a part of the slots each.
     Cluster(Arc<Cluster>),
 }
 
-/// Masters of a cluster and their slots.
+/// The masters of a cluster and their slots.
 pub(in crate::store::redis) struct Cluster {
     seeds: Vec<Endpoint>,
     common: Arc<Common>,
@@ -46,10 +46,10 @@ pub(in crate::store::redis) struct Cluster {
 
 #[derive(Default)]
 struct Map {
-    /// First and last slot of each range, and who has it.
+    /// First slot, last slot and master of each range.
     ranges: Vec<(u16, u16, Endpoint)>,
     nodes: BTreeMap<Endpoint, Arc<Node>>,
-    /// Why it is not known, while it is not.
+    /// Why no map could be read; valid while `ranges` is empty.
     why: String,
 }
 
@@ -62,7 +62,7 @@ impl Drop for Topology {
 }
 
 impl Topology {
-    /// Begins to keep connections.
+    /// Starts to connect to the servers and to stay connected.
     pub(in crate::store::redis) fn start(common: Arc<Common>) -> Self {
         match common.settings.url.kind.clone() {
             RedisKind::Single(endpoint) => {
@@ -79,7 +79,7 @@ impl Topology {
     /// A connection to the master of a slot.
     ///
     /// # Errors
-    /// There is none.
+    /// [`StoreError::Unavailable`] if no master has the slot, or there is no connection to it.
     pub(in crate::store::redis) async fn link(
         &self,
         slot: u16,
@@ -96,10 +96,10 @@ impl Topology {
         }
     }
 
-    /// A connection to a server by its address.
+    /// A connection to the master at this address, as named by a redirect.
     ///
     /// # Errors
-    /// It is no server of ours.
+    /// [`StoreError::Unavailable`] if it is no known master, or there is no connection to it.
     pub(in crate::store::redis) async fn link_at(
         &self,
         address: &str,
@@ -114,7 +114,7 @@ impl Topology {
         node.ok_or_else(unknown)?.link(lane).await
     }
 
-    /// The node that serves a slot.
+    /// The node that serves a slot; `None` if none is known.
     pub(in crate::store::redis) fn node_of(&self, slot: u16) -> Option<Arc<Node>> {
         match self {
             Self::One(node) => Some(node.clone()),
@@ -122,7 +122,7 @@ impl Topology {
         }
     }
 
-    /// All masters.
+    /// All known masters; none while the map of a cluster is unknown.
     pub(in crate::store::redis) fn nodes(&self) -> Vec<Arc<Node>> {
         match self {
             Self::One(node) => vec![node.clone()],
@@ -130,19 +130,19 @@ impl Topology {
         }
     }
 
-    /// Is it a cluster, where one call reaches one slot only?
+    /// Whether this is a cluster, where the keys of one call must be in one slot.
     pub(in crate::store::redis) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
 
-    /// Looks soon where the slots are: a call went to the wrong place.
+    /// Requests a new read of the slot map, because a call reached a wrong server. Does nothing without a cluster.
     pub(in crate::store::redis) fn look(&self) {
         if let Self::Cluster(cluster) = self {
             cluster.look.notify_one();
         }
     }
 
-    /// Why it does not serve, if some of it does not.
+    /// Why part or all of it is down; `None` if all masters are connected.
     pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match self {
             Self::One(node) => node.down(),
@@ -224,7 +224,7 @@ impl Cluster {
         }
     }
 
-    /// The map, as the first server says that answers: masters that are up, then the seeds.
+    /// The slot map, from the first server that answers: connected masters first, then the configured servers.
     async fn ask(&self) -> Result<Vec<(u16, u16, Endpoint)>, String> {
         let nodes: Vec<_> = self.map().nodes.values().cloned().collect();
         for links in nodes.iter().filter_map(|node| node.links()) {
@@ -265,7 +265,7 @@ impl Cluster {
         read_slots(answer, seed)
     }
 
-    /// Makes nodes for masters that are new, and lets those go that are none any more.
+    /// Starts nodes for new masters, and drops those of servers that are no longer masters.
     fn take(&self, ranges: Vec<(u16, u16, Endpoint)>) {
         let mut map = self
             .map
@@ -298,7 +298,8 @@ fn cluster_slots() -> redis::Cmd {
     question
 }
 
-/// Ranges and their masters. A server that does not know its own name is where we asked.
+/// Parses slot ranges and their masters. A server that does not know its own host name is at the address that was
+/// asked.
 fn read_slots(
     answer: Value,
     asked: &Endpoint,

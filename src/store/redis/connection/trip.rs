@@ -1,4 +1,4 @@
-//! A call to the server that has its slot: where that is, at most two more tries, and never a replica.
+//! Sends a call to the master of its slot, follows redirects, and repeats it at most twice.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use super::{
 };
 use crate::{domain::time::Generation, ports::store::StoreError};
 
-/// A call is repeated so often after an error that says that nothing was done.
+/// How often a call is repeated at most, after errors that say that it was not executed.
 const REPEATS_MAX: usize = 2;
-/// A pause for keys that are on their way to another server.
+/// The pause before a repeat while keys are being moved to another server.
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
 
-/// What is called, as far as its way to the server needs it.
+/// How a call is routed and whether it may be repeated.
 #[derive(Clone, Copy)]
 pub(in crate::store::redis) struct Trip {
-    /// The slot of its keys.
+    /// The slot of all its keys.
     pub(in crate::store::redis) slot: u16,
-    /// May it wait for replicas?
+    /// The durable lane if the call may wait for replicas.
     pub(in crate::store::redis) lane: Lane,
-    /// Is it harmless if it is carried out twice? Then it is repeated after a lost connection too.
+    /// Whether executing it twice is harmless. Then it is also repeated after a lost connection.
     pub(in crate::store::redis) repeatable: bool,
-    /// The script of the first call, if it is one.
+    /// The script that the first call runs; `None` for plain commands.
     pub(in crate::store::redis) script: Option<&'static Lua>,
-    /// The only generation of a server on which it may be carried out, if it matters.
+    /// The only server generation on which it may be executed; `None` for any.
     pub(in crate::store::redis) only: Option<Generation>,
 }
 
 impl Trip {
-    /// A call that may be carried out twice, on any server.
+    /// A call that may be executed twice, on any server.
     pub(in crate::store::redis) fn repeatable(slot: u16) -> Self {
         Self {
             slot,
@@ -44,7 +44,7 @@ impl Trip {
         }
     }
 
-    /// A call that must not be carried out twice.
+    /// A call that must not be executed twice.
     pub(in crate::store::redis) fn once(slot: u16, lane: Lane) -> Self {
         Self {
             lane,
@@ -68,27 +68,27 @@ impl Trip {
     }
 }
 
-/// The answers, and the generation of the server that gave them.
+/// The answers, and the generation of the server that sent them.
 pub(in crate::store::redis) struct Answered {
     pub(in crate::store::redis) generation: Generation,
     pub(in crate::store::redis) answers: Vec<Value>,
 }
 
 impl Answered {
-    /// What the only answer says.
+    /// The single answer, converted.
     ///
     /// # Errors
-    /// It says something else.
+    /// [`StoreError::Unavailable`] if it has another type.
     pub(in crate::store::redis) fn one<T: FromRedisValue>(mut self) -> Result<T, StoreError> {
         from_redis_value(self.answers.pop().unwrap_or_default())
             .map_err(|error| store_error(&error.into()))
     }
 }
 
-/// Makes calls in one go on a connection to the master of their slot; `None` if its generation is another than it must be.
+/// Sends calls together to the master of their slot; `None` if its generation is not the one demanded.
 ///
 /// # Errors
-/// [`StoreError`]; the caller's deadline bounds all of it.
+/// [`StoreError`]; there is no timeout here, so the caller must set a deadline.
 pub(in crate::store::redis) async fn go_if(
     topology: &Topology,
     trip: Trip,
@@ -136,7 +136,7 @@ pub(in crate::store::redis) async fn go_if(
     }
 }
 
-/// Makes calls in one go on a connection to the master of their slot.
+/// Sends calls together to the master of their slot.
 ///
 /// # Errors
 /// As [`go_if`].

@@ -1,4 +1,4 @@
-//! Opens the store: reaches the servers, refuses what is unfit, and sets it up where that is allowed.
+//! Opens the store: connects, refuses unfit servers, and sets an empty store up where that is allowed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,63 +25,63 @@ use crate::{
     },
 };
 
-/// A store that cannot be reached by then is not there.
+/// How long opening waits for the servers.
 const REACH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks whether it is.
+/// The pause between two checks whether they are connected.
 const REACH_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why the store cannot be opened.
+/// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisOpenError {
-    /// No answer.
+    /// No connection within the time allowed; the text is the last failure.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// A server is not fit to keep counts and records.
+    /// A server has settings under which counts or records could be lost; one text per problem.
     #[error("{}", .0.join("; "))]
     Unfit(Vec<String>),
-    /// The user lacks a right.
+    /// Our user lacks a permission; the text names the command.
     #[error("{0}")]
     Rights(String),
-    /// It is empty, and may not be set up unseen.
+    /// The store is empty, and the settings do not allow automatic setup.
     #[error("it is not set up: run `countersign store init` with these settings once")]
     NotSetUp,
-    /// It was set up otherwise.
+    /// The store was set up with another number of shards.
     #[error("it was set up with {found} shards, and store.shards is {wanted}")]
     Shards {
-        /// As it was set up.
+        /// The number in the store.
         found: u16,
-        /// As the settings say.
+        /// The number in the settings.
         wanted: u16,
     },
-    /// It broke off.
+    /// A store operation failed while opening.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What happens to a store that is empty.
+/// What to do with an empty store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstUse {
-    /// It is set up silently.
+    /// Set it up without asking; for development.
     SetUp,
-    /// The start is refused: it may have lost what it held.
+    /// Refuse to start: in production, an empty store may have lost its data.
     Refuse,
 }
 
-/// What the store takes from the machine.
+/// Clock and randomness for the store.
 pub struct RedisMachine {
-    /// The service's clock.
+    /// The service's clock; the servers' clocks are compared with it.
     pub clock: Arc<dyn Clock>,
-    /// Randomness, for pauses and for the name of this process.
+    /// Randomness for pauses and for the id of this process.
     pub entropy: Arc<dyn Entropy>,
-    /// For tests: a clock that takes the place of that of the servers.
+    /// In tests, a clock that replaces the servers' clocks; otherwise `None`.
     pub frozen: Option<Arc<dyn Clock>>,
 }
 
 impl Redis {
-    /// Reaches the servers and looks at them, without using them.
+    /// Connects to the servers, without checking or using them.
     ///
     /// # Errors
-    /// [`RedisOpenError`].
+    /// [`RedisOpenError::Unreachable`] if they are not connected in time.
     pub async fn reach(
         settings: RedisSettings,
         machine: RedisMachine,
@@ -118,10 +118,11 @@ impl Redis {
         })
     }
 
-    /// Reaches the servers, refuses what is unfit, and begins to serve.
+    /// Connects to the servers, refuses unfit ones, sets an empty store up if allowed, and starts the background
+    /// tasks.
     ///
     /// # Errors
-    /// [`RedisOpenError`].
+    /// [`RedisOpenError`] says why the store cannot be used.
     pub async fn open(
         settings: RedisSettings,
         machine: RedisMachine,
@@ -154,10 +155,10 @@ impl Redis {
         Ok(store)
     }
 
-    /// Sets an empty store up; `after_loss` if it is empty because it lost what it held. Says whether it was empty.
+    /// Sets an empty store up; `after_loss` if it is empty because it lost its data. Returns whether it was empty.
     ///
     /// # Errors
-    /// [`RedisOpenError`].
+    /// [`RedisOpenError`] says why the store cannot be used.
     pub async fn init(&self, after_loss: bool) -> Result<bool, RedisOpenError> {
         self.preflight().await?;
         let wanted = self.core.keys.shards();
@@ -171,7 +172,7 @@ impl Redis {
         }
     }
 
-    /// The same servers under another prefix, set up, without what runs beside the calls.
+    /// A store on the same servers under another prefix, set up, without background tasks.
     #[cfg(test)]
     pub(in crate::store) async fn under(&self, prefix: &str) -> Self {
         let core = &self.core;
@@ -192,10 +193,10 @@ impl Redis {
         }
     }
 
-    /// Looks at every server: what makes it unfit is an error, what an operator should know is told.
+    /// Checks every server. Problems that make it unfit are errors; lesser ones are returned as complaints.
     ///
     /// # Errors
-    /// [`RedisOpenError`].
+    /// [`RedisOpenError::Unfit`] or [`RedisOpenError::Rights`] lists the problems.
     pub async fn preflight(&self) -> Result<Vec<Complaint>, RedisOpenError> {
         let (mut wrong, mut told) = (Vec::new(), Vec::new());
         for links in self

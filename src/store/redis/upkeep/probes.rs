@@ -1,4 +1,4 @@
-//! Calls that need every right of the service, so that a missing one is named at the start.
+//! Calls that use every permission that the service needs, so that a missing one is reported at start.
 
 use redis::{Cmd, cmd};
 
@@ -7,7 +7,7 @@ use crate::store::redis::{
     connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
 };
 
-/// A call that fails if its right is missing.
+/// A call that fails if its permission is missing.
 pub(super) struct Probe {
     pub(super) name: &'static str,
     pub(super) script: Option<&'static Lua>,
@@ -15,7 +15,7 @@ pub(super) struct Probe {
 }
 
 impl Core {
-    /// Calls that need every right of the service, on keys of their own that are gone at the end.
+    /// Calls that use every permission that the service needs, on separate keys that are deleted at the end.
     pub(super) fn probes(&self, shard: u16) -> Vec<Probe> {
         let mut probes = self.script_probes(shard);
         probes.extend(self.command_probes(shard));

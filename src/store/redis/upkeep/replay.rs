@@ -1,8 +1,9 @@
-//! Finds out whether a server keeps what scripts wrote when it replays its append-only file.
+//! Checks whether a server keeps what scripts wrote when it replays its append-only file.
 //!
-//! What a script wrote stands in the file as a transaction. Redis 7 replays the file as the user `default`, checks that
-//! user's rights for each call of a transaction, and drops what is refused, with a line in its log only (its pull
-//! request 14545 ended that). Other calls are not checked, so the epochs, by which a loss is noticed, are kept.
+//! A script's writes are in the file as a transaction. Redis 7 replays the file as the user `default`, checks that
+//! user's permissions for each command of a transaction, and drops refused commands with only a line in its log
+//! (changed by its pull request 14545). Other commands are not checked, so the epochs, which show a loss, survive,
+//! and the loss would go unnoticed.
 
 use redis::{RedisError, Value, cmd};
 
@@ -15,9 +16,9 @@ use crate::{
     },
 };
 
-/// As whom the server replays.
+/// The user as whom the server replays the file.
 const REPLAYED_AS: &str = "default";
-/// What our scripts leave in the file, each with as many arguments as it must have.
+/// The commands that our scripts leave in the file, each with the least arguments it needs.
 const WRITES: [&[&str]; 8] = [
     &["SET", "x"],
     &["DEL"],
@@ -29,26 +30,26 @@ const WRITES: [&[&str]; 8] = [
     &["XTRIM", "MAXLEN", "1"],
 ];
 
-/// What the server says that its replay may do.
+/// What the replay of a server may do.
 #[derive(Debug, PartialEq, Eq)]
 enum Replay {
     Complete,
-    /// It would drop this command.
+    /// The replay would drop this command.
     Drops(&'static str),
-    /// We may not ask.
+    /// Our user may not ask; the text is the server's answer.
     Unknown(String),
 }
 
 impl Core {
-    /// Asks every server that keeps an append-only file whether its replay may do what our scripts do.
+    /// Checks, on every server with an append-only file, whether its replay may execute the commands of our scripts.
     ///
     /// # Errors
-    /// One may not: a restart would lose records and failure counts.
+    /// [`RedisOpenError::Unfit`] if one may not: a restart would lose records and failure counts.
     pub(in crate::store::redis) async fn try_replay(
         &self,
     ) -> Result<Vec<Complaint>, RedisOpenError> {
         let login = self.common.settings.login.as_ref();
-        // Whoever is this user has shown the rights already.
+        // If this user is ours, `try_rights` has already tested its permissions.
         if login.is_none_or(|login| ["", REPLAYED_AS].contains(&login.username.as_str())) {
             return Ok(Vec::new());
         }
@@ -78,7 +79,7 @@ impl Core {
         }
     }
 
-    /// Asks by `ACL DRYRUN`, which runs nothing, for each command on a key of ours; ends with the first that is dropped.
+    /// Asks with `ACL DRYRUN`, which executes nothing, for each command on a key of ours; stops at the first refusal.
     async fn replay_of(&self, link: &Link) -> Replay {
         let key = self.keys.probe(0, "replay");
         for write in WRITES {
@@ -94,7 +95,7 @@ impl Core {
     }
 }
 
-/// The answer is OK, or says in a text what is missing.
+/// The answer is OK, or a text that names the missing permission.
 fn read(name: &'static str, answers: Result<Vec<Value>, RedisError>) -> Replay {
     match answers {
         Ok(answers) if answers == [Value::Okay] => Replay::Complete,

@@ -1,4 +1,5 @@
-//! The first use of a store, and the signs by which a loss is noticed: the number of shards, and an epoch in each shard.
+//! The first setup of a store, and the keys that reveal a loss of data: the number of shards, and an epoch in each
+//! shard.
 
 use redis::{Cmd, cmd};
 
@@ -16,19 +17,19 @@ use crate::{
     },
 };
 
-/// The value of an epoch while nothing was lost.
+/// The epoch of a shard that has not lost data.
 const WHOLE: &[u8] = b"whole";
-/// Stands before the moment of a loss.
+/// The epoch of a shard that lost its data: this text, then the time of the loss in microseconds.
 const LOST: &str = "lost:";
 
-/// What an epoch says.
+/// The state of a shard, as its epoch key says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum Epoch {
-    /// The shard holds what was put there.
+    /// The shard still holds its data.
     Whole,
-    /// It was found empty then.
+    /// The shard had lost its data; the loss was found at this time.
     Lost(Timestamp),
-    /// It is empty now.
+    /// The epoch key is missing: the shard has lost its data, and nobody has recorded it.
     Missing,
 }
 
@@ -54,7 +55,7 @@ impl Epoch {
 }
 
 impl Core {
-    /// The number of shards that the store was set up with; `None` if it was not.
+    /// The number of shards that the store was set up with; `None` if it was not set up.
     pub(in crate::store::redis) async fn shard_count(&self) -> Result<Option<u16>, StoreError> {
         let key = self.keys.shard_count();
         let mut get = cmd("GET");
@@ -64,7 +65,7 @@ impl Core {
             .one()
     }
 
-    /// Sets an empty store up. What is there already stays. `lost` if it is empty because it lost what it held.
+    /// Sets an empty store up; existing keys stay. `lost` if it is empty because it lost its data.
     pub(in crate::store::redis) async fn set_up(&self, lost: bool) -> Result<(), StoreError> {
         let epoch = if lost {
             Epoch::Lost(self.common.clock.now())
@@ -80,7 +81,7 @@ impl Core {
         self.write(&key, set).await
     }
 
-    /// When a shard lost what it held, if it did so lately; a loss that is found now is written down first.
+    /// When a shard lost its data, if within [`FORGOTTEN_PERIOD`]. A loss found only now is recorded first.
     pub(in crate::store::redis) async fn forgot_at(
         &self,
         shard: u16,
@@ -103,14 +104,14 @@ impl Core {
         Ok(lately.then_some(at))
     }
 
-    /// Writes down that a shard lost what it held.
+    /// Records that a shard lost its data.
     async fn mark_lost(
         &self,
         shard: u16,
         at: Timestamp,
         only_missing: bool,
     ) -> Result<(), StoreError> {
-        tracing::error!(shard, "A shard lost what it held.");
+        tracing::error!(shard, "shard lost its data");
         self.put_epoch(shard, Epoch::Lost(at), only_missing).await
     }
 
@@ -135,22 +136,22 @@ impl Core {
             .map(drop)
     }
 
-    /// Marks all shards once a server threw keys away.
+    /// Records a loss for all shards whenever a server has evicted keys.
     pub(in crate::store::redis) async fn mark_evictions(&self) {
         loop {
             self.common.guards.evicted.notified().await;
             for shard in 0..self.keys.shards() {
                 if let Err(error) = self.mark_lost(shard, self.common.clock.now(), false).await {
-                    tracing::warn!(%error, shard, "A loss could not be written down.");
+                    tracing::warn!(%error, shard, "loss of data in a shard not recorded");
                 }
             }
         }
     }
 
-    /// Tries every right that the service needs, on keys of its own.
+    /// Tests every permission that the service needs, on separate keys.
     ///
     /// # Errors
-    /// The first call that is refused, by name.
+    /// The name of the first refused call, with the server's answer.
     pub(in crate::store::redis) async fn try_rights(&self) -> Result<(), String> {
         for node in self.topology.nodes() {
             let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard))

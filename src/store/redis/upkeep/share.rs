@@ -1,5 +1,5 @@
-//! Which shards this process looks after: each has one process among those that live, without a leader. For a short
-//! time after one comes or goes two may look after the same shard, which is harmless.
+//! Divides the shards among the live processes, without a leader: each shard belongs to one process. For a short time
+//! after a process starts or stops, two may have the same shard, which is harmless.
 
 use std::{
     sync::{
@@ -20,9 +20,9 @@ use crate::store::redis::{
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Between two signs of life.
+/// The time between two heartbeats.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Without one for so long a process counts as gone.
+/// A process without a heartbeat for this long is considered gone.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// The shards of this process.
@@ -33,7 +33,7 @@ pub(in crate::store::redis) struct Share {
 }
 
 impl Share {
-    /// All of them, as long as no other process is known.
+    /// All shards, as long as no other process is known.
     pub(in crate::store::redis) fn all(process: [u8; 16], shards: u16) -> Self {
         Self {
             process,
@@ -55,7 +55,7 @@ impl Share {
             tracing::info!(
                 processes = count,
                 shards = own.len(),
-                "The due shards are shared anew."
+                "due shards redistributed"
             );
         }
         metrics::gauge!("countersign_redis_own_shards").set(own.len() as f64);
@@ -63,7 +63,8 @@ impl Share {
     }
 }
 
-/// The process with the greatest hash together with the shard: when one goes, only its own shards move.
+/// Rendezvous hashing: the process with the greatest hash together with the shard wins, so that when one process
+/// stops, only its shards move.
 fn winner(processes: &[Vec<u8>], shard: u16) -> Option<&[u8]> {
     let weight = |process: &[u8]| digest(&SHA256, &[process, &shard.to_be_bytes()].concat());
     processes
@@ -73,7 +74,7 @@ fn winner(processes: &[Vec<u8>], shard: u16) -> Option<&[u8]> {
 }
 
 impl Core {
-    /// Gives signs of life, and takes the share that follows from those of all. Without an answer the share stays.
+    /// Sends heartbeats, and updates the share from the answers. While there are none, the share stays as it was.
     pub(in crate::store::redis) async fn keep_share(&self) {
         let key = self.keys.processes();
         let mut call = BEAT.on(std::slice::from_ref(&key));
@@ -91,8 +92,8 @@ impl Core {
                 .map(|beat| beat?.one::<Vec<Vec<u8>>>())
             {
                 Ok(Ok(processes)) => self.share.take(&processes, self.keys.shards()),
-                Ok(Err(error)) => tracing::debug!(%error, "No sign of life could be given."),
-                Err(_late) => tracing::debug!("No sign of life was taken in time."),
+                Ok(Err(error)) => tracing::debug!(%error, "heartbeat failed"),
+                Err(_late) => tracing::debug!("heartbeat timed out"),
             }
             tokio::time::sleep(BEAT_EVERY).await;
         }

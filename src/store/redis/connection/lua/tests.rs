@@ -1,4 +1,4 @@
-//! The scripts by themselves, on a server whose own clock tells the time: what they leave there, and for how long.
+//! The scripts alone, on a server with its own clock: what they write, and how long it is kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
-/// A key that no other test has.
+/// A key name that no other test uses.
 fn name(kind: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("lua{}:{kind}", NEXT.fetch_add(1, Ordering::SeqCst))
@@ -30,7 +30,7 @@ fn now() -> i64 {
     time.list()[0].int() * SECOND + time.list()[1].int()
 }
 
-/// Draws `wanted` of a bucket that gives `burst` at once and then one in `interval`; gives what the script answers.
+/// Draws `wanted` from a bucket with this interval and burst; returns the script's answer.
 fn draw(bucket: &str, interval: i64, burst: i64, wanted: i64) -> Vec<i64> {
     let arguments = [
         String::new(),
@@ -62,7 +62,7 @@ fn give_back(bucket: &str, count: i64, reserve: i64) {
     );
 }
 
-/// Is it forgotten within ten seconds of then, and not before?
+/// Checks that the key expires `span` microseconds from now, or at most ten seconds earlier.
 fn is_kept_for(key: &str, span: i64) {
     let left = cmd(&["PTTL", key]).int() * 1000;
     assert!(
@@ -166,7 +166,7 @@ impl Place {
 const ONE: &str = "token-000001";
 const TWO: &str = "token-000002";
 const MEMBER: &str = "sixteen bytes...";
-/// The key that events carry: an argument of its own.
+/// The record key stored with events: a separate argument.
 const OWNER: &str = "whose event it is";
 
 #[test]
