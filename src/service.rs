@@ -46,40 +46,41 @@ use record::{
     usage::RecordCount,
 };
 
-/// What a service is made of.
+/// The parts from which a service is built.
 pub struct Parts {
-    /// Keeps records.
+    /// The store of records, events and quotas.
     pub store: Arc<dyn Store>,
-    /// Tells the time.
+    /// The clock by which all decisions are made.
     pub clock: Arc<dyn Clock>,
-    /// Gives randomness.
+    /// The source of nonces, ids and lease tokens.
     pub entropy: Arc<dyn Entropy>,
-    /// The keys.
+    /// The keys for seals, codes and key names.
     pub keyring: Arc<Keyring>,
     /// The rules of the actions and of all messages.
     pub policy: Policy,
     /// The senders of each channel.
     pub routes: Routes,
-    /// When a failing sender is left out for a while.
+    /// When a failing sender is skipped, and for how long.
     pub breaker: BreakerSettings,
     /// The texts of the messages.
     pub messages: Arc<Messages>,
-    /// Hands messages over.
+    /// The queues to the tasks that hand messages to senders.
     pub hands: Hands,
-    /// May stop a message just before it goes out.
+    /// Can stop a message just before it is sent; `None` if no hook is configured.
     pub hook: Option<HookRule>,
-    /// Where approvals go that are taken back from the counts of the pumping guard.
+    /// The queue of approvals to be subtracted from the counts of the pumping guard.
     pub drains: Drains,
-    /// The time that all store work of one command may take.
+    /// The time allowed for all store work of one command.
     pub store_deadline: Duration,
-    /// The time that a sender may take for one hand-over.
+    /// The time allowed to a sender for one attempt.
     pub send_deadline: Duration,
-    /// The address of the page that links in mails open, without its secret; `None`: mails have no link.
+    /// The address of the page that links in e-mails open, without the link's secret; `None`: e-mails contain no
+    /// link.
     pub link_page: Option<String>,
 }
 
-/// The use cases of the service; one method each, in the file of its verb. They compose three parts, each of which owns
-/// its state: the records, the limits, and the courier of messages.
+/// The use cases of the service: one method each, in the file named by its verb. They use three parts, each of which
+/// owns its state: the records, the limits, and the courier of messages.
 pub struct Service {
     records: Records,
     limits: Limits,
@@ -92,7 +93,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Puts the parts together.
+    /// Builds a service; starts no task.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let policy = Arc::new(parts.policy);
@@ -141,24 +142,24 @@ impl Service {
         }
     }
 
-    /// The clock.
+    /// The service's clock, for adapters that need the same time.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// Whether the store serves.
+    /// Checks whether the store can serve.
     ///
     /// # Errors
-    /// [`Failure`] says why not.
+    /// [`Failure`] says why it cannot.
     pub async fn serves(&self) -> Result<(), Failure> {
         self.records.ready().await
     }
 
-    /// Counts one page of records more by the key that seals them; returns whether there are more.
+    /// Counts one more page of records by the key that seals them; returns whether there are more pages.
     ///
     /// # Errors
-    /// [`StoreError`]; then the count begins again.
+    /// [`StoreError`]; the count then starts again.
     pub async fn count_records(&self, count: &mut RecordCount) -> Result<bool, StoreError> {
         self.records.count_records(count).await
     }
@@ -172,7 +173,7 @@ impl Service {
         complaints
     }
 
-    /// Carries a change out: decides, draws what the decision would send, commits.
+    /// Carries out a change: decides, draws from the quotas for the message that the decision sends, commits.
     async fn change<T: Send>(
         &self,
         change: Change<'_>,
@@ -183,7 +184,7 @@ impl Service {
         Ok(self.settle(key, changed))
     }
 
-    /// The same for a change that may send: what it leased goes to its hands with the commit.
+    /// As [`Self::change`], for a change that may send: after the commit, leased messages go to their hands at once.
     async fn send<T: Send>(
         &self,
         change: Change<'_>,
@@ -200,7 +201,7 @@ impl Service {
         Ok(self.settle(key, changed))
     }
 
-    /// After a commit: this process remembers when the record has something to send.
+    /// After a commit: schedules what the record has to send, and returns the reply.
     fn settle<T>(&self, key: SubjectKey, changed: Changed<T>) -> (T, Now) {
         let Changed { reply, now, record } = changed;
         if let Some(record) = record {
@@ -209,7 +210,7 @@ impl Service {
         (reply, now)
     }
 
-    /// Does work apart from the call that wants it: whoever drops the call loses the answer and nothing else.
+    /// Runs work in a task of its own, so that it completes even if the caller drops the call.
     async fn apart<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -218,7 +219,7 @@ impl Service {
         done.unwrap_or(Err(Failure::Internal))
     }
 
-    /// The work that goes on apart from calls; a process ends when it is done.
+    /// The tasks that continue after their calls; a process waits for them before it ends.
     #[must_use]
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks

@@ -1,4 +1,5 @@
-//! Why a call failed, whatever the transport that carries it: what was hit, its number, and the cure.
+//! Why a call failed, independent of the transport: which limit or rule it met, the numbers, and what the caller can
+//! do.
 
 use std::time::Duration;
 
@@ -14,121 +15,121 @@ use crate::{
     ports::store::StoreError,
 };
 
-/// Actions that a message lists.
+/// The largest number of actions that an error message lists.
 const ACTIONS_LISTED_MAX: usize = 8;
 
-/// A field that breaks its grammar.
+/// A request field with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The path of the field, as in the proto: `recipients[0].address`.
     pub field: String,
-    /// What it must be, or what was found there.
+    /// What the value must be, or what was found.
     pub description: String,
 }
 
-/// Why a call failed.
+/// Why a call failed. The message tells the caller what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
-    /// Fields break their grammar; all of them are named.
+    /// Fields have invalid values; all of them are listed.
     #[error("{}", listed(.0))]
     Fields(Vec<FieldViolation>),
-    /// The settings have no such action.
+    /// The settings have no action of this name.
     #[error("action {} is not in the settings, which have {}", .action.as_str(), actions(.known))]
     ActionUnknown {
-        /// The action of the request.
+        /// The action in the request.
         action: ActionName,
-        /// The actions of the settings.
+        /// The actions in the settings.
         known: Vec<ActionName>,
     },
-    /// No recipient may get a message, or one is the agent's own.
+    /// No recipient can get a message, or one of them is the agent's own.
     #[error("{}", listed(.fields))]
     Unfit {
-        /// Why the first of them may not.
+        /// The problem of the first recipient, which decides the error reason.
         why: Unfit,
-        /// All of them.
+        /// The problems of all recipients.
         fields: Vec<FieldViolation>,
     },
-    /// The guess does not have the form of a code.
+    /// The guess is not in the form of a code; it does not count as an attempt.
     #[error("code must be 6 to 8 digits, as the customer got them; ask for it again")]
     CodeMalformed,
-    /// Too many malformed guesses.
+    /// Too many malformed guesses in a short time.
     #[error(
         "too many malformed guesses ({} at once, then one in {}); the next may come in {}",
         MALFORMED_RATE.burst + 1, Wait(MALFORMED_RATE.interval), Wait(*.retry_after)
     )]
     MalformedTooOften {
-        /// When the next one may come.
+        /// How long until the next one is accepted.
         retry_after: Duration,
     },
-    /// The domain refused.
+    /// The domain refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A quota of the fleet has none left.
+    /// A fleet-wide quota is used up.
     #[error("{}", used_up(*.quota, *.rate, *.retry_after))]
     QuotaExceeded {
-        /// The quota that has none left.
+        /// The quota that is used up; the first one if several are.
         quota: Dimension,
-        /// How much it is.
+        /// The rate of that quota.
         rate: Rate,
-        /// When it will have one.
+        /// How long until it holds enough again.
         retry_after: Duration,
     },
-    /// Others changed the record again and again.
+    /// Other calls changed the record during every attempt.
     #[error("other calls changed the subject's record at the same time; repeat the call at once")]
     Contention,
-    /// The store did not answer.
+    /// The store failed or did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store has no room for what is new.
+    /// The store has no room for new records.
     #[error(
         "the store has no room for another verification or message; tell the operator, repeat later"
     )]
     StoreFull,
-    /// The stored record of the subject cannot be opened; it stays as it is.
+    /// The stored record of the subject cannot be opened; it is left unchanged.
     #[error("the stored record of this subject cannot be opened; tell the operator")]
     RecordUnreadable(Unreadable),
-    /// No key, or not one of ours.
+    /// The call has no API key, or an unknown one.
     #[error("{}", .0.text())]
     CallerUnknown(NoCaller),
     /// The caller's roles do not allow this call.
     #[error("{}", .0.text())]
     RoleMissing(Denied),
-    /// The caller calls faster than admitted.
+    /// The caller exceeds its rate on this process.
     #[error(
         "the caller exceeds {calls_per_s} calls a second ({burst} at once) on this process ([shield]); repeat in {}",
         Wait(*.retry_after)
     )]
     CallerTooFast {
-        /// Calls per second, sustained.
+        /// Sustained rate, in calls per second.
         calls_per_s: u32,
-        /// Calls at once, after a pause.
+        /// Calls accepted at once after a pause.
         burst: u32,
-        /// When the next call may come.
+        /// How long until the next call is accepted.
         retry_after: Duration,
     },
-    /// As many calls or streams are in flight as admitted.
+    /// The process has reached its limit of concurrent calls or streams.
     #[error("{}", .0.text())]
     Overloaded(Busy),
-    /// The call's time was over.
+    /// The call did not finish before its deadline.
     #[error("the call took longer than its deadline of {}; repeat it with the same id", Wait(*.limit))]
     DeadlineExceeded {
-        /// The deadline that held.
+        /// The deadline that applied.
         limit: Duration,
     },
-    /// The process is going down.
+    /// The process is shutting down.
     #[error("this process is shutting down; call again, and another process answers")]
     ShuttingDown,
-    /// A defect of ours.
+    /// A defect of the service; details are in its log.
     #[error("internal error")]
     Internal,
 }
 
-/// Why nobody is known to have called.
+/// Why the caller could not be identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoCaller {
-    /// The call carries no key, or not in the form that is asked for.
+    /// The call has no key, or not in the expected form.
     NoKey,
-    /// No caller of the settings has this key.
+    /// No caller in the settings has this key.
     UnknownKey,
 }
 
@@ -145,12 +146,12 @@ impl NoCaller {
     }
 }
 
-/// What a caller's roles do not allow.
+/// What the caller's roles do not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The method: it takes one of these roles, and without one it is not served at all.
+    /// The method. It needs one of these roles; an empty list means that it is not served at all.
     Method(&'static [Role]),
-    /// To cancel with another reason than that the customer did not ask.
+    /// Canceling with a reason other than `CANCEL_REASON_NOT_ME`.
     CancelReason,
 }
 
@@ -172,12 +173,12 @@ impl Denied {
     }
 }
 
-/// What a process has as many of as it admits.
+/// The limit of concurrent work that a process has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Busy {
-    /// Calls, over all callers.
+    /// The limit of calls, over all callers.
     Calls(usize),
-    /// `WatchVerification` streams of the caller.
+    /// The limit of `WatchVerification` streams of one caller.
     Watches(usize),
 }
 
@@ -195,7 +196,7 @@ impl Busy {
 }
 
 impl Failure {
-    /// The failure of a call that asks for something new: no room for that is the caller's business.
+    /// Adapts the failure of a call that creates something: a full store is then something the caller must handle.
     pub(super) fn of_new(self) -> Self {
         match self {
             Self::Store(StoreError::Full) => Self::StoreFull,
@@ -204,7 +205,7 @@ impl Failure {
     }
 }
 
-/// All store work of a command has one deadline; past it the answer is that the store is unavailable.
+/// Limits the store work of a command to one deadline; after it the store is reported as unavailable.
 pub(super) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, Failure>>,
@@ -237,7 +238,7 @@ fn actions(known: &[ActionName]) -> String {
     names.join(", ")
 }
 
-/// All violations in one sentence each; `BadRequest` has them for machines.
+/// All violations in one line; `BadRequest` details list them for machines.
 fn listed(fields: &[FieldViolation]) -> String {
     let all: Vec<String> = fields
         .iter()

@@ -1,4 +1,4 @@
-//! Fleet-wide quotas: what a message counts against, and the one draw from all of it before the commit.
+//! Fleet-wide quotas: which quotas a message counts against, and one draw from all of them before the commit.
 
 mod charges;
 mod fallback;
@@ -31,21 +31,22 @@ use slices::Slices;
 
 pub use pumping::{DrainQueue, Drains, drains};
 
-/// The part of the service that counts: quotas, budgets and the pumping guard, and what this process holds of them.
+/// The part of the service that counts: quotas, budgets and the pumping guard, with the state that this process keeps
+/// of them.
 pub(super) struct Limits {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     keyring: Arc<Keyring>,
     policy: Arc<Policy>,
-    /// The time that all store work of one command may take.
+    /// The time allowed for all store work of one command.
     deadline: Duration,
-    /// Where approvals go that are taken back from the counts of the guard.
+    /// The queue of approvals to be subtracted from the counts of the pumping guard.
     drains: Drains,
     slices: Slices,
     fallback: Fallback,
 }
 
-/// What the limits are made of.
+/// The parts from which [`Limits`] is built.
 pub(super) struct LimitParts {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
@@ -77,18 +78,18 @@ impl Limits {
         }
     }
 
-    /// Draws a message from every quota that it counts against, by one call of the store: from all of them or from none.
-    /// What was drawn stays drawn, whatever becomes of the message. Gives the counts of the pumping guard that would have
-    /// refused it, were the guard not only recording.
+    /// Draws a message from every quota that it counts against, in one call of the store: from all of them or from
+    /// none. A draw is never returned, whatever happens to the message. Returns the counts of the pumping guard that
+    /// would have refused the message if the guard did more than record.
     ///
     /// # Errors
-    /// [`Failure::QuotaExceeded`] names the first that is used up. If the store cannot be asked its error stands, unless
-    /// the action may go on under the limits of this process.
+    /// [`Failure::QuotaExceeded`] names the first quota that is used up. A failure of the store is an error too,
+    /// unless the action may continue under the limits of this process.
     pub(super) async fn draw(&self, outgoing: &Outgoing) -> Result<Vec<Dimension>, Failure> {
         let (policy, now) = (&self.policy, self.clock.now());
         let cost = policy.spend.cost(&outgoing.recipient);
         let charges = self.tariff(&outgoing.tenant).charges(outgoing, cost);
-        // What a fleet spends no process knows by itself: a message under a budget waits for the store.
+        // Only the store knows what the fleet has spent, so a message with a budget must wait for it.
         let has_budget = charges.iter().any(|charge| charge.dimension.is_money());
         let drawn = if policy.allows_fallback(&outgoing.action) && !has_budget {
             self.draw_or_fall_back(&charges, now).await?
@@ -118,10 +119,10 @@ impl Limits {
         }
     }
 
-    /// Draws one from a bucket that is no quota of the settings; `Err` with the wait if it has none left.
+    /// Draws 1 from a bucket that is not a quota of the settings; the inner `Err` is the wait if it is empty.
     ///
     /// # Errors
-    /// [`Failure`]; then it is not known whether it was drawn.
+    /// [`Failure`]; the draw may have been made all the same.
     pub(super) async fn draw_one(
         &self,
         bucket: Mark,
@@ -135,7 +136,7 @@ impl Limits {
         })
     }
 
-    /// The prices of a tenant's messages.
+    /// The charges of a tenant's messages.
     fn tariff<'a>(&'a self, tenant: &'a TenantId) -> Tariff<'a> {
         Tariff {
             keyring: &self.keyring,
@@ -144,7 +145,8 @@ impl Limits {
         }
     }
 
-    /// Half of the time for the store, so that the other half is left for the commit; then the limits of this process.
+    /// Gives the store half of the deadline, so that the other half is left for the commit; after that uses the
+    /// limits of this process.
     async fn draw_or_fall_back(
         &self,
         charges: &[Charge],
@@ -162,7 +164,7 @@ impl Limits {
             .or_else(|error| self.draw_from_here(charges, now, error))
     }
 
-    /// Draws from the store, except what the slices of this process still have.
+    /// Draws from the store whatever the slices of this process do not cover.
     async fn draw_from_store(
         &self,
         charges: &[Charge],
@@ -220,8 +222,8 @@ impl Limits {
         }
     }
 
-    /// Draws from the limits of this process, because the store cannot be asked.
-    /// The guard has no part in it: what comes back is known to the store alone.
+    /// Draws from the limits of this process, because the store cannot be asked. Skips the pumping guard: only the
+    /// store knows which approvals were subtracted.
     fn draw_from_here(
         &self,
         charges: &[Charge],
@@ -229,7 +231,7 @@ impl Limits {
         error: StoreError,
     ) -> Result<Drew, StoreError> {
         metrics::counter!("countersign_quota_fallbacks_total").increment(1);
-        tracing::warn!(%error, "quotas not drawn; a message goes on under the limits of this process");
+        tracing::warn!(%error, "quotas not drawn; limits of this process used instead");
         let charges: Vec<Charge> = charges
             .iter()
             .filter(|charge| !charge.dimension.is_guard())
@@ -248,11 +250,11 @@ impl Limits {
     }
 }
 
-/// What came of drawing a message.
+/// The result of drawing a message.
 enum Drew {
-    /// It may be sent, though these were used up.
+    /// The message may be sent, although these counts of a recording guard were exceeded.
     Taken { passed_over: Vec<Dimension> },
-    /// It may not.
+    /// The message must not be sent.
     Refused {
         quota: Dimension,
         rate: Rate,

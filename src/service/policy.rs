@@ -1,4 +1,4 @@
-//! The rules of the actions, resolved for a start.
+//! The rules of the actions, and the limits that follow from them for a verification.
 
 use std::collections::BTreeMap;
 
@@ -17,38 +17,38 @@ use crate::domain::{
     },
 };
 
-/// The rules of one action.
+/// The rules of one action, from the settings.
 #[derive(Clone, Debug)]
 pub struct Action {
-    /// Its numbers.
+    /// The limits that each verification of the action copies at its start.
     pub limits: Limits,
-    /// What must be bound.
+    /// The names of the binding values that a start must carry.
     pub binding: Vec<String>,
-    /// May it go on under local quotas while the store's cannot be drawn?
+    /// Whether messages may be sent under the limits of this process while the fleet's quotas cannot be drawn.
     pub quota_fallback: bool,
 }
 
-/// The rules of all actions.
+/// The rules of all actions and of all messages, from the settings.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// By name.
+    /// The rules of each action.
     pub actions: BTreeMap<ActionName, Action>,
-    /// Whatever the action.
+    /// The rules for a subject, over all actions.
     pub subject: SubjectRules,
-    /// How many messages and starts there may be, over all processes.
+    /// The quotas for starts and messages, over all processes.
     pub quotas: Quotas,
-    /// What becomes of messages where few codes come back.
+    /// The pumping guard: what to do about number ranges to which messages are sent but few codes come back.
     pub guard: Guard,
-    /// Which numbers may get a message.
+    /// Which telephone numbers may get a message.
     pub numbers: NumberRules,
-    /// What messages cost, and how much may be spent.
+    /// The prices of messages, and the budgets.
     pub spend: Spend,
-    /// Who gets no message and has a code that is known beforehand.
+    /// Recipients for tests: they get no message, and their codes are fixed in the settings.
     pub test_recipients: TestRecipients,
 }
 
 impl Policy {
-    /// May this action go on under local quotas while the store's cannot be drawn?
+    /// Whether the action may continue under the limits of this process while the fleet's quotas cannot be drawn.
     #[must_use]
     pub fn allows_fallback(&self, action: &ActionName) -> bool {
         self.actions
@@ -56,7 +56,7 @@ impl Policy {
             .is_some_and(|rules| rules.quota_fallback)
     }
 
-    /// Counts what a tenant spent on a message; what was drawn for one that is never sent counts, too.
+    /// Counts what a message cost its tenant; a message that was drawn but never sent counts too.
     pub(super) fn note_spent(&self, tenant: &TenantId, cost: Money) {
         if cost > Money::default() {
             let (tenant, currency) = (tenant.as_str().to_owned(), self.spend.currency.clone());
@@ -68,7 +68,7 @@ impl Policy {
     /// The limits for a start of this action with this binding.
     ///
     /// # Errors
-    /// The action is unknown, or values that it binds are missing.
+    /// [`Failure::ActionUnknown`], or [`Failure::Fields`] if required binding values are missing.
     pub fn resolve(&self, action: &ActionName, binding: &Binding) -> Result<Limits, Failure> {
         let unknown = || Failure::ActionUnknown {
             action: action.clone(),

@@ -1,4 +1,4 @@
-//! Records: load, decide, commit once; side records, events, and records that cannot be opened.
+//! Records: load, decide, commit once; also side records, events, and records that cannot be opened.
 
 mod attempt;
 pub mod audit;
@@ -36,7 +36,7 @@ use quarantine::Quarantine;
 use side::Sides;
 use vault::Vault;
 
-/// The part of the service that reads and changes records. Only it sees stored bytes.
+/// The part of the service that reads and changes records. No other part sees stored bytes.
 pub(super) struct Records {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -44,11 +44,11 @@ pub(super) struct Records {
     policy: Arc<Policy>,
     vault: Vault,
     quarantine: Arc<Quarantine>,
-    /// The time that all store work of one command may take.
+    /// The time allowed for all store work of one command.
     deadline: Duration,
 }
 
-/// What the records are made of.
+/// The parts from which [`Records`] is built.
 pub(super) struct RecordParts {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
@@ -58,7 +58,7 @@ pub(super) struct RecordParts {
     pub(super) deadline: Duration,
 }
 
-/// A record as loaded, and where and when.
+/// A record as loaded, with the conditions that its commit must meet.
 pub(super) struct LoadedRecord {
     pub(super) record: Option<SubjectRecord>,
     key: SubjectKey,
@@ -67,7 +67,7 @@ pub(super) struct LoadedRecord {
     generation: Generation,
     store_now: Timestamp,
     forgot_at: Option<Timestamp>,
-    /// By the service's clock.
+    /// The time of the load, by the service's clock.
     loaded_at: Timestamp,
 }
 
@@ -93,7 +93,7 @@ impl Records {
         }
     }
 
-    /// The side records of the same store.
+    /// The side records in the same store.
     pub(super) fn sides(&self) -> Sides {
         Sides {
             store: self.store.clone(),
@@ -104,15 +104,15 @@ impl Records {
         }
     }
 
-    /// Reads a record.
+    /// Loads a record within the deadline.
     ///
     /// # Errors
-    /// [`Failure`]; then nothing is known of it.
+    /// [`Failure`]; nothing is known about the record then.
     pub(super) async fn read(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         within(self.deadline, self.load(key)).await
     }
 
-    /// Reads a record; takes note of one that cannot be opened.
+    /// Loads a record; remembers it in the quarantine if it cannot be opened.
     async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.open(key).await;
         if let Err(Failure::RecordUnreadable(why)) = &loaded {
@@ -121,7 +121,7 @@ impl Records {
         loaded
     }
 
-    /// Reads a record for the sweep, which sets aside what cannot be opened.
+    /// Loads a record for the sweep, which itself sets aside records that cannot be opened.
     pub(super) async fn open_due(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         within(self.deadline, self.open(key)).await
     }
@@ -148,7 +148,7 @@ impl Records {
         })
     }
 
-    /// What a decision on a loaded record may look at. The store's clock went on since the load.
+    /// The context of a decision on a loaded record. The store's time is that of the load plus the time passed since.
     pub(super) fn context(&self, loaded: &LoadedRecord) -> Context<'_> {
         let now = self.clock.now();
         Context {
@@ -162,7 +162,7 @@ impl Records {
         }
     }
 
-    /// Writes down an event that comes with no change. A failure here fails no call.
+    /// Writes an event that belongs to no change. If that fails, the event is counted as lost, and no call fails.
     pub(super) async fn note(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
         if let Err(error) = self.store.append(&(*key).into(), sealed).await {
@@ -171,14 +171,14 @@ impl Records {
         }
     }
 
-    /// The records that are due.
+    /// The records that are due, at most `limit`.
     pub(super) async fn due(&self, limit: usize) -> Result<Due, Failure> {
         let due = self.store.due(limit).await?;
         self.quarantine.show(self.clock.now());
         Ok(due)
     }
 
-    /// Follows a record from now on.
+    /// Subscribes to changes of a record made after this call.
     pub(super) async fn watch(&self, key: &SubjectKey) -> Result<News, Failure> {
         within(self.deadline, async {
             Ok(self.store.watch(&(*key).into()).await?)
@@ -186,12 +186,12 @@ impl Records {
         .await
     }
 
-    /// Whether the store serves.
+    /// Checks whether the store can serve.
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         within(self.deadline, async { Ok(self.store.ready().await?) }).await
     }
 
-    /// Degraded conditions of the store, and of what cannot be opened in it.
+    /// Degraded conditions of the store, including records that cannot be opened.
     pub(super) fn complaints(&self) -> Vec<Complaint> {
         let mut complaints = self.store.complaints();
         complaints.extend(self.quarantine.complaint(self.clock.now()));

@@ -1,4 +1,4 @@
-//! What one message counts against, tightest first.
+//! The quotas that one message counts against, tightest first.
 
 use crate::{
     domain::{
@@ -11,19 +11,19 @@ use crate::{
     service::policy::Policy,
 };
 
-/// One bucket that a message counts against.
+/// A bucket that a message counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
     pub(super) dimension: Dimension,
     pub(super) bucket: Mark,
     pub(super) rate: Rate,
-    /// How many it takes of the bucket: one, or of a budget the parts that the message costs.
+    /// The amount to draw: 1, or for a budget the parts that the message costs.
     pub(super) want: u32,
-    /// What becomes of the message if there are fewer.
+    /// What happens to the message if the bucket holds less.
     pub(super) short: Short,
 }
 
-/// The prices of a tenant's messages.
+/// Determines the charges of one tenant's messages.
 pub(super) struct Tariff<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) policy: &'a Policy,
@@ -31,7 +31,7 @@ pub(super) struct Tariff<'a> {
 }
 
 impl Tariff<'_> {
-    /// All that one message of this cost counts against, in the order of [`Dimension`].
+    /// All charges of a message of this cost, in the order of [`Dimension`].
     pub(super) fn charges(&self, outgoing: &Outgoing, cost: Money) -> Vec<Charge> {
         let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
         let (numbering, caller) = (outgoing.recipient.numbering(), outgoing.caller.as_str());
@@ -77,7 +77,7 @@ impl Tariff<'_> {
         charges
     }
 
-    /// Adds the budgets of the tenant, if the message costs something. Both lie together in a cluster.
+    /// Adds the tenant's budgets, if the message costs anything. Both buckets are in one slot of a cluster.
     fn add_cost(&self, charges: &mut Vec<Charge>, cost: Money) {
         for share in self.policy.spend.shares(self.tenant, cost) {
             let mut bucket = self.mark(share.dimension, &[]);
@@ -98,7 +98,8 @@ impl Tariff<'_> {
             return;
         };
         let mut bucket = self.mark(dimension, value);
-        // A cluster places a bucket by its first byte: those of one value lie together and are drawn by one call.
+        // A cluster places a bucket by its first byte: buckets for the same value are in one slot and are drawn by
+        // one call.
         let first = match dimension {
             Dimension::RecipientLong | Dimension::RecipientSubjects => Dimension::Recipient,
             Dimension::SubjectRecipients => Dimension::Subject,
@@ -118,7 +119,7 @@ impl Tariff<'_> {
         }
     }
 
-    /// Names a bucket: a keyed hash, so that the store sees neither number, nor address, nor name.
+    /// Names a bucket by a keyed hash, so that the store sees no number, address or name.
     pub(super) fn mark(&self, dimension: Dimension, value: &[&str]) -> Mark {
         let mut fields = vec![
             dimension.as_str().as_bytes(),
@@ -154,7 +155,7 @@ mod tests {
         TenantId::parse(name).unwrap()
     }
 
-    /// A message of a resend; to be changed by the test.
+    /// A message of a resend; tests change its fields.
     fn outgoing(channel: Channel, address: &str) -> Outgoing {
         Outgoing {
             tenant: tenant("bank"),
@@ -191,7 +192,7 @@ mod tests {
         charges.iter().map(|charge| charge.dimension).collect()
     }
 
-    /// An SMS costs something, and there is a budget for an hour and for a day.
+    /// SMS messages have a price, and there are budgets per hour and per day.
     fn spend() -> Spend {
         let money = |text| Money::parse(text).unwrap();
         let budgets = Budgets {

@@ -1,4 +1,4 @@
-//! The limits of this process, for actions that may go on while the fleet's quotas cannot be drawn.
+//! The limits of this process, for actions that may continue while the fleet's quotas cannot be drawn.
 
 use std::{
     collections::HashMap,
@@ -15,17 +15,19 @@ use crate::{
     ports::store::Drawn,
 };
 
-/// How many buckets there may be. Without room for one more nothing is drawn: a limit that forgets is none.
+/// The largest number of buckets. Without room for another, nothing is drawn: dropping a bucket would reset its
+/// limit.
 const BUCKETS_MAX: usize = 65_536;
 
-/// A process does not know how many there are beside it: ten of them together keep to the rate of the fleet.
+/// The part of a fleet-wide rate that one process uses. It does not know how many processes there are; up to ten stay
+/// within the rate together.
 const SHARE: u32 = 10;
 
-/// What this process let through by itself.
+/// The levels of the limits of this process; a missing bucket is full.
 #[derive(Debug, Default)]
 pub(super) struct Fallback(Mutex<HashMap<Mark, Level>>);
 
-/// A tenth of a rate, and at least one at once.
+/// One tenth of a rate, but at least one at once.
 fn tenth(rate: Rate) -> Rate {
     let count = (rate.burst.saturating_add(1) / SHARE).max(1);
     Rate {
@@ -35,9 +37,9 @@ fn tenth(rate: Rate) -> Rate {
 }
 
 impl Fallback {
-    /// Draws one of each at a tenth of its rate, or none; `None` if there is no room to remember it.
+    /// Draws 1 from each bucket at a tenth of its rate, or from none; `None` if there is no room for the buckets.
     pub(super) fn draw(&self, charges: &[Charge], now: Timestamp) -> Option<Drawn> {
-        // A map of numbers: a panic of another thread left none of them half written.
+        // Every level is complete even after a panic of another thread, because it is replaced as a whole.
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() + charges.len() > BUCKETS_MAX {
             buckets.retain(|_, level| matches!(level, Level::FullAt(at) if *at > now));

@@ -1,4 +1,4 @@
-//! What the guard counts for a message, and what an approval takes back.
+//! The pumping guard: what it counts for a message, and what an approval subtracts again.
 
 use tokio::sync::mpsc;
 
@@ -16,26 +16,25 @@ use crate::{
     service::{Service, failure::within, limit::Limits},
 };
 
-/// So many approvals wait at most to be taken back from the counts. What finds no room is not taken back: the guard closes
-/// a little earlier.
+/// The largest number of approvals waiting in the queue. Others are lost, so the guard refuses a little earlier.
 const DRAINS_MAX: usize = 4096;
-/// So many are taken back at once.
+/// The largest number of approvals sent to the store in one call.
 const BATCH_MAX: usize = 64;
 
-/// The end for approvals.
+/// The sending end of the queue, for approvals.
 pub type Drains = mpsc::Sender<Vec<Return>>;
 
-/// The other end.
+/// The receiving end of the queue, for [`Service::give_back_all`].
 pub type DrainQueue = mpsc::Receiver<Vec<Return>>;
 
-/// Both ends.
+/// Makes the queue, with room for 4096 approvals.
 #[must_use]
 pub fn drains() -> (Drains, DrainQueue) {
     mpsc::channel(DRAINS_MAX)
 }
 
 impl Tariff<'_> {
-    /// What the guard counts for a message to a number.
+    /// The charges of the guard for a message to a number.
     pub(super) fn guard_charges(&self, numbering: &Numbering) -> Vec<Charge> {
         let guard = &self.policy.guard;
         if !guard.counts(&numbering.country) {
@@ -56,7 +55,8 @@ impl Tariff<'_> {
         self.guard_buckets(numbering).map(charge).to_vec()
     }
 
-    /// Each lies where the quota of the same value lies, so that a cluster draws both by one call.
+    /// The guard's buckets. Each is in the slot of the quota for the same value, so that a cluster draws both by one
+    /// call.
     fn guard_buckets(&self, numbering: &Numbering) -> [(Dimension, [u8; 16]); 2] {
         let of = |dimension, first, value: &str| {
             let mut bucket = self.mark(dimension, &[value]);
@@ -97,8 +97,9 @@ impl Tariff<'_> {
 }
 
 impl Limits {
-    /// After an approval: takes it back from the counts of the places that its messages went to, behind the answer.
-    /// A press on a link takes nothing back: it does not say where else the code went, so less is given back than could be.
+    /// After an approval: queues its subtraction from the counts of all places that its messages went to. The
+    /// caller's answer does not wait for it. An approval by link subtracts nothing: it does not show where else the
+    /// code went, and subtracting too little is the safe side.
     pub(in crate::service) fn drain(&self, tenant: &TenantId, reached: &[Recipient]) {
         if reached.is_empty() || self.policy.guard.mode == Mode::Off {
             return;
@@ -115,13 +116,13 @@ impl Limits {
         });
         if let Err(error) = given.await {
             metrics::counter!("countersign_guard_drains_lost_total").increment(1);
-            tracing::warn!(%error, "approvals not taken back from the counts of the pumping guard");
+            tracing::warn!(%error, "approvals not subtracted from the counts of the pumping guard");
         }
     }
 }
 
 impl Service {
-    /// Takes approvals back from the counts of the pumping guard as they come; ends with the queue.
+    /// Subtracts queued approvals from the counts of the pumping guard; ends when the queue is closed.
     pub async fn give_back_all(&self, mut queue: DrainQueue) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {

@@ -1,4 +1,4 @@
-//! Slices of the quotas that many calls share: a process draws some at once and spends them by itself.
+//! Slices of the quotas that many calls share: a process draws several units at once and then spends them locally.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,17 @@ use crate::domain::{
     time::{Timestamp, micros},
 };
 
-/// How many slices a process holds. Their buckets are of callers, tenants and countries, so there are few; beyond it the
-/// store is asked for each one.
+/// The largest number of slices in a process. They are for callers, tenants and countries, so there are few; beyond
+/// the limit every unit is drawn from the store.
 const SLICES_MAX: usize = 4096;
 
-/// A slice that was not touched for so long is dropped, and what is left of it is lost.
+/// A slice that was not used for this long is dropped, with what is left in it.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Idle ones are looked for at most this often.
+/// The shortest time between two searches for unused slices.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A slice is a hundredth of the limit or what comes back in one second, whichever is less, and at least one.
+/// The size of a slice: a hundredth of the limit or the refill of one second, whichever is less, but at least one.
 fn size(rate: Rate) -> u32 {
     let hundredth = (rate.burst / 100).saturating_add(1);
     let a_second = 1_000_000_u64
@@ -37,7 +37,8 @@ fn size(rate: Rate) -> u32 {
 struct Slice {
     left: u32,
     size: u32,
-    /// Does a call ask the store for more? Others then ask for their own one only, so that no more than one slice is held.
+    /// Whether a call is already drawing a new slice. Other calls then draw one unit each, so that at most one slice
+    /// is held.
     filling: bool,
     used_at: Timestamp,
 }
@@ -50,21 +51,21 @@ struct Held {
 
 /// The slices of this process.
 ///
-/// What the store gives it gives by the quota's own rate, so slices never raise what is spent in the long run. In a short
-/// time they shift it: a fleet of `k` processes may spend up to `k` slices later than they were drawn, so up to `k` slices
-/// more than the rate in one period; and while `k` processes hold theirs, one of them may be refused up to `k - 1` slices
-/// early. A process that ends loses what it holds. With slices of at most a hundredth, ten processes stay within a tenth;
-/// with a second's worth of an hourly quota, a hundred processes stay within three hundredths.
+/// The store hands out units at the quota's own rate, so slices never raise the long-term rate. Over a short time
+/// they shift spending: `k` processes may spend up to `k` slices later than they drew them, which is up to `k` slices
+/// more than the rate in one period; and while they hold slices, a process may be refused up to `k - 1` slices early.
+/// A process that ends loses its slices. Since a slice is at most a hundredth of the limit, ten processes stay within
+/// a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within three hundredths.
 #[derive(Debug, Default)]
 pub(super) struct Slices(Mutex<Held>);
 
 impl Slices {
     fn lock(&self) -> MutexGuard<'_, Held> {
-        // Each change is one assignment: a panic in between leaves nothing half done.
+        // Each change is a single assignment, so a panic cannot leave one half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins one call's takings.
+    /// Begins the draws of one call.
     pub(super) fn hold(&self, now: Timestamp) -> Hold<'_> {
         Hold {
             slices: self,
@@ -76,7 +77,7 @@ impl Slices {
 }
 
 impl Held {
-    /// The slice of a bucket; none if there are too many.
+    /// The slice of a bucket, made if necessary; `None` if there are too many.
     fn slice(&mut self, bucket: Mark, size: u32, now: Timestamp) -> Option<&mut Slice> {
         if self.slices.len() >= SLICES_MAX && !self.slices.contains_key(&bucket) {
             if now >= self.next_prune {
@@ -99,8 +100,8 @@ impl Held {
     }
 }
 
-/// What one call took out of slices, until the store has answered for the rest. If the call is given up before, what it
-/// took stays taken.
+/// The units that one call took from slices, until the store has answered for its other draws. If the call is dropped
+/// before that, the units are lost.
 pub(super) struct Hold<'a> {
     slices: &'a Slices,
     now: Timestamp,
@@ -109,7 +110,7 @@ pub(super) struct Hold<'a> {
 }
 
 impl Hold<'_> {
-    /// Takes one of a bucket; says how many the store is to be asked for, 0 if the slice had one.
+    /// Takes one unit from the slice of a bucket; returns how many to draw from the store, 0 if the slice had one.
     pub(super) fn take(&mut self, bucket: Mark, rate: Rate) -> u32 {
         let size = size(rate);
         if size == 1 {
@@ -132,7 +133,8 @@ impl Hold<'_> {
         }
     }
 
-    /// The store gave so many of a bucket, perhaps fewer than asked for: one is this call's, the others are the slice's.
+    /// Adds units that the store handed out, perhaps fewer than asked for: one is for this call, the others are for
+    /// the slice.
     pub(super) fn fill(&mut self, bucket: Mark, count: u32) {
         let Some(at) = self.filling.iter().position(|filling| *filling == bucket) else {
             return;
@@ -146,8 +148,8 @@ impl Hold<'_> {
         }
     }
 
-    /// The store refused another quota, so this call draws from none: what it took goes back, as far as it is not more
-    /// than a slice together with what others have drawn meanwhile.
+    /// Returns this call's units to their slices, because the store refused another quota. A slice never grows beyond
+    /// its size.
     pub(super) fn put_back(&mut self) {
         let mut held = self.slices.lock();
         for bucket in self.taken.drain(..) {
@@ -173,7 +175,7 @@ impl Drop for Hold<'_> {
 mod tests {
     use super::*;
 
-    /// A slice of this rate is ten.
+    /// A rate whose slice is ten units.
     const RATE: Rate = Rate {
         interval: Duration::from_millis(100),
         burst: 9999,

@@ -1,17 +1,17 @@
-//! The loop of every compare-and-swap: an attempt is repeated while others are faster, a bounded number of times.
+//! The loop around every compare-and-swap: a bounded number of attempts while others change the record first.
 
 use crate::service::failure::Failure;
 
-/// One change of a record, which can be tried again.
+/// One change of a record, which can be attempted again.
 pub(super) trait Attempt {
     /// The result of a change that was carried out.
     type Output;
 
-    /// Tries once. `None`: others changed the record meanwhile, so that it must be tried again on fresh state.
+    /// Makes one attempt. `None`: others changed the record meanwhile, so it must be attempted again on fresh state.
     fn once(&mut self) -> impl Future<Output = Result<Option<Self::Output>, Failure>> + Send;
 }
 
-/// Tries until an attempt holds, at most `conflicts_max` times more than once.
+/// Makes attempts until one succeeds, at most `conflicts_max` after the first.
 pub(super) async fn carry_out<A: Attempt>(
     mut attempt: A,
     conflicts_max: usize,

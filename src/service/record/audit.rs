@@ -1,4 +1,4 @@
-//! Reads the audit trail back.
+//! Reads the audit trail.
 
 use super::{Records, vault::Line};
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
     service::{Service, failure::Failure},
 };
 
-/// An event as read: its place, and its line, if its subject's record is still there to open it with.
+/// An event as read: its cursor, and its content; `None` if the subject's record is gone, because its salt is needed
+/// to open the event.
 pub type AuditLine = (u64, Option<Line>);
 
 impl Records {
@@ -19,7 +20,7 @@ impl Records {
         for event in self.store.events(shard, after, limit).await? {
             let line = match event.key.as_subject() {
                 Some(subject) => self.audit_line(&subject, &event.sealed).await?,
-                // No version so far writes events of other records.
+                // No version so far writes events for other kinds of records.
                 None => None,
             };
             lines.push((event.cursor, line));
@@ -34,11 +35,11 @@ impl Records {
     ) -> Result<Option<Line>, Failure> {
         let loaded = match self.load(subject).await {
             Ok(loaded) => loaded,
-            // Its events are closed with it.
+            // The salt for its events is in the record, so they cannot be opened either.
             Err(Failure::RecordUnreadable(_)) => return Ok(None),
             Err(other) => return Err(other),
         };
-        // A refusal may be older than the record that came after it.
+        // A refusal that was written before the record existed is sealed without its salt.
         let line = self.vault.open_event(subject, loaded.salt.as_ref(), sealed);
         let line = line.or_else(|_| self.vault.open_event(subject, None, sealed));
         Ok(line.ok())
@@ -56,17 +57,17 @@ impl Records {
 }
 
 impl Service {
-    /// The number of shards that the events lie in.
+    /// The number of shards into which the events are divided.
     #[must_use]
     pub fn audit_shards(&self) -> u16 {
         self.records.shards()
     }
 
-    /// At most `limit` events of a shard after a cursor (0 for the first), in order. The events of an erased subject stay
-    /// closed.
+    /// At most `limit` events of a shard after a cursor (0: from the first), in order. The events of an erased
+    /// subject can no longer be opened.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the store did not answer.
     pub async fn audit(
         &self,
         shard: u16,
@@ -76,10 +77,10 @@ impl Service {
         self.records.audit(shard, after, limit).await
     }
 
-    /// Drops events that are older than the settings keep them; gives their number.
+    /// Deletes events older than the retention in the settings; returns how many.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the store did not answer; some events may be deleted.
     pub async fn trim_events(&self) -> Result<u64, Failure> {
         self.records.trim_events().await
     }

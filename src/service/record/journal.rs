@@ -1,4 +1,4 @@
-//! Tells the log and the metrics what became of verifications: one line for each start, verdict and end that is committed.
+//! Writes log lines and metrics about verifications: one line for each start, verdict and end that was committed.
 
 use crate::domain::{
     audit::event::{Event, What},
@@ -8,7 +8,7 @@ use crate::domain::{
     verification::{CancelCause, Judgement, Outcome, Verification},
 };
 
-/// Tells what a commit did, from its events and the record after it.
+/// Logs what a commit did, from its events and the record after it.
 pub(super) fn tell(events: &[Event], record: &SubjectRecord) {
     for event in events {
         let id = event.verification;
@@ -41,12 +41,12 @@ pub(super) fn tell(events: &[Event], record: &SubjectRecord) {
     }
 }
 
-/// Tells the verdict on a guess that came after the end, which changes nothing.
+/// Logs the verdict on a guess that came after the end of its verification and changed nothing.
 pub(in crate::service) fn late(by: &Caller, verification: &Verification, verdict: &'static str) {
     judged(by.name.as_str(), verification, verdict, 0);
 }
 
-/// Who called; `none` if the service acted by itself.
+/// The caller's name; `none` if the service acted on its own.
 fn caller(event: &Event) -> &str {
     event.caller.as_ref().map_or("none", |name| name.as_str())
 }
@@ -98,7 +98,7 @@ fn ended(event: &Event, verification: &Verification, outcome: Outcome) {
     metrics::counter!("countersign_verifications_ended_total", &labels).increment(1);
     let (verification_id, caller, duration_ms) =
         (&verification.id, caller(event), micros(took) / 1000);
-    // The customer says that somebody else asked: an operator should look.
+    // The customer says that somebody else started it: an operator should look into it.
     if outcome == Outcome::Denied {
         tracing::warn!(
             %verification_id, caller, action, outcome = word, channel, sender, duration_ms,
@@ -112,7 +112,7 @@ fn ended(event: &Event, verification: &Verification, outcome: Outcome) {
     }
 }
 
-/// Channel and sender of the latest delivery; `none` while no sender took it.
+/// Channel and sender of the latest delivery; the sender is `none` until one accepts the message.
 fn carrier(verification: &Verification) -> (&'static str, &str) {
     let last = verification.latest_delivery();
     let sender = last.and_then(|delivery| delivery.sender.as_ref());

@@ -1,4 +1,4 @@
-//! Records that cannot be opened: they leave the head of the due index, are counted, and write one log line a minute.
+//! Records that cannot be opened: they are postponed in the due index, counted, and logged at most once a minute.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,22 +16,22 @@ use crate::{
     },
 };
 
-/// How long a record waits the first time; then twice as long each time (STORE-21).
+/// The first postponement of a record; each later one is twice as long (STORE-21).
 const WAIT_FIRST: Duration = Duration::from_secs(60);
-/// The longest wait.
+/// The longest postponement.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Most records whose waits are remembered: 100,000 take about 10 MB.
+/// The largest number of records remembered: 100,000 take about 10 MB.
 const REMEMBERED_MAX: usize = 100_000;
-/// How long records wait that are not remembered: long enough that a million of them do no harm.
+/// The postponement of records that are not remembered: long enough that a million of them do no harm.
 const WAIT_UNREMEMBERED: Duration = Duration::from_secs(3600);
-/// A record that is not seen again this long after its wait was written or deleted by another process.
+/// A record that is not due again this long after its postponement was written or deleted by another process.
 const MISSED_AFTER: Duration = Duration::from_secs(300);
-/// At most one log line in this time.
+/// The shortest time between two log lines.
 const LOG_EVERY: Duration = Duration::from_secs(60);
-/// How many key ids a complaint names.
+/// The largest number of key ids that a complaint lists.
 const KIDS_NAMED: usize = 3;
 
-/// The gauge of this process.
+/// Metric: the records that this process could not open and still remembers.
 const GAUGE: &str = "countersign_unreadable_records";
 
 /// The records that this process could not open.
@@ -41,21 +41,21 @@ pub(in crate::service) struct Quarantine(Mutex<State>);
 #[derive(Default)]
 struct State {
     records: HashMap<RecordKey, Entry>,
-    /// Records that were met since the last log line.
+    /// Records found since the last log line.
     unlogged: u64,
     logged_at: Option<Timestamp>,
     pruned_at: Timestamp,
 }
 
 struct Entry {
-    /// How often it was postponed.
+    /// The number of postponements so far.
     times: u32,
     /// When it is tried next.
     until: Timestamp,
     kid: Option<Kid>,
 }
 
-/// What the log line of the minute says.
+/// The numbers in a log line.
 struct Line {
     met: u64,
     known: usize,
@@ -66,7 +66,7 @@ impl Quarantine {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a record that a call could not open.
+    /// Remembers a record that a call could not open.
     pub(in crate::service) fn note(&self, key: RecordKey, why: &Unreadable, now: Timestamp) {
         let mut state = self.state();
         state.remember(key, why, now);
@@ -75,7 +75,7 @@ impl Quarantine {
         tell(line.as_ref(), &key, why);
     }
 
-    /// When a record that the sweep could not open is tried next.
+    /// Remembers a record that the sweep could not open; returns when to try it next.
     fn postpone(&self, key: RecordKey, why: &Unreadable, now: Timestamp) -> Timestamp {
         let mut state = self.state();
         let wait = match state.remember(key, why, now) {
@@ -94,12 +94,12 @@ impl Quarantine {
         now.plus(wait)
     }
 
-    /// Takes note that a record can be opened, or is gone.
+    /// Forgets a record that can be opened again, or is gone.
     fn forget(&self, key: &RecordKey) {
         self.state().records.remove(key);
     }
 
-    /// Sets the gauge.
+    /// Updates the gauge; first drops old entries, at most once a minute.
     pub(in crate::service) fn show(&self, now: Timestamp) {
         let mut state = self.state();
         if now.since(state.pruned_at) >= LOG_EVERY {
@@ -108,7 +108,7 @@ impl Quarantine {
         metrics::gauge!(GAUGE).set(state.records.len() as f64);
     }
 
-    /// The degraded condition, if there is one.
+    /// The degraded condition; `None` if all records can be opened.
     pub(in crate::service) fn complaint(&self, now: Timestamp) -> Option<Complaint> {
         let mut state = self.state();
         state.prune(now);
@@ -140,7 +140,7 @@ impl Quarantine {
 }
 
 impl State {
-    /// The entry of a record, made if there is room.
+    /// The entry of a record, made if there is room; else `None`.
     fn remember(&mut self, key: RecordKey, why: &Unreadable, now: Timestamp) -> Option<&mut Entry> {
         self.unlogged += 1;
         if self.records.len() >= REMEMBERED_MAX && !self.records.contains_key(&key) {
@@ -153,7 +153,7 @@ impl State {
         }))
     }
 
-    /// Drops the records that should have come again and did not.
+    /// Drops records that should have been due again but were not seen.
     fn prune(&mut self, now: Timestamp) {
         self.pruned_at = now;
         self.records
@@ -179,12 +179,12 @@ impl State {
 fn tell(line: Option<&Line>, key: &RecordKey, why: &Unreadable) {
     if let Some(Line { met, known }) = line {
         let kid = why.kid.as_ref().map_or("none", Kid::as_str);
-        tracing::error!(error = %why, record = %key, kid, met, known, "records cannot be opened and are left as they are");
+        tracing::error!(error = %why, record = %key, kid, met, known, "records cannot be opened; left unchanged");
     }
 }
 
 impl Records {
-    /// Moves the due time of a record that cannot be opened. The record stays as it is.
+    /// Postpones a record that cannot be opened; the record itself does not change.
     pub(in crate::service) async fn set_aside(
         &self,
         key: &RecordKey,
@@ -197,13 +197,14 @@ impl Records {
         .await?;
         match postponed {
             Committed::Done => {}
-            // Another process wrote it, so it can be opened there.
+            // Another process has written it, so it can be opened there.
             Committed::Conflict => self.quarantine.forget(key),
         }
         Ok(())
     }
 
-    /// A record of a kind that this version does not know: it is left alone.
+    /// Handles a due record of a kind that this version does not know: the result is always an error, and the record
+    /// stays.
     pub(in crate::service) async fn unknown_kind(&self, key: &RecordKey) -> Result<(), Failure> {
         let loaded = within(self.deadline, async { Ok(self.store.load(key).await?) }).await?;
         let why = match loaded.blob {
@@ -216,7 +217,7 @@ impl Records {
         Err(Failure::RecordUnreadable(why))
     }
 
-    /// Takes note that a record was opened.
+    /// Forgets a record that was opened.
     pub(in crate::service) fn opened(&self, key: &RecordKey) {
         self.quarantine.forget(key);
     }

@@ -26,7 +26,7 @@ use crate::{
     service::{failure::Failure, unreadable::Unreadable},
 };
 
-/// How often a change is tried anew because others changed the record first.
+/// How often a change is attempted again because others changed the record first.
 const CONFLICTS_MAX: usize = 8;
 
 /// Reads and writes side records.
@@ -36,41 +36,41 @@ pub(in crate::service) struct Sides {
     pub(in crate::service) clock: Arc<dyn Clock>,
     pub(in crate::service) vault: Vault,
     pub(in crate::service) quarantine: Arc<Quarantine>,
-    /// The time that the work of one call may take.
+    /// The time allowed for one store operation.
     pub(in crate::service) deadline: Duration,
 }
 
-/// What a load of a side record found.
+/// A side record as loaded.
 pub(in crate::service) struct Stood {
-    /// The content; `None` if there is no record, or if it has expired.
+    /// The content; `None` if there is no record, or it has expired.
     pub(in crate::service) side: Option<Side>,
-    /// When it was read.
+    /// The time of the load.
     pub(in crate::service) now: Now,
     key: RecordKey,
     version: u64,
     until: Timestamp,
     token: Option<Token>,
     generation: Generation,
-    /// The record of an earlier version, if that is what was found.
+    /// The same record at its place of version 0.1, if it was found there.
     old: Option<OldPlace>,
 }
 
-/// What becomes of a side record.
+/// What to do with a side record.
 pub(in crate::service) enum NextSide {
-    /// It stays as it is.
+    /// Leave it unchanged.
     Same,
-    /// It is replaced, and ends at this time.
+    /// Replace it; the new one expires at this time.
     Put(Side, Timestamp),
-    /// It goes.
+    /// Delete it, if it exists.
     Delete,
 }
 
 impl Sides {
-    /// Changes a side record as `decide` says of its fresh state, again while others are faster, a bounded number of
-    /// times. Gives the answer of the decision that holds.
+    /// Changes a side record as `decide` says; attempts it again on fresh state, a bounded number of times, if others
+    /// change the record first. Returns the answer of the decision that was committed.
     ///
     /// # Errors
-    /// [`Failure`]; then the change may or may not be written.
+    /// [`Failure`]; the change may have been written all the same.
     pub(in crate::service) async fn change<T: Send>(
         &self,
         key: &RecordKey,
@@ -84,10 +84,10 @@ impl Sides {
         carry_out(change, CONFLICTS_MAX).await
     }
 
-    /// Reads a side record.
+    /// Loads a side record.
     ///
     /// # Errors
-    /// [`Failure`]; then nothing is known.
+    /// [`Failure`]; nothing is known about the record then.
     pub(in crate::service) async fn load(&self, key: &RecordKey) -> Result<Stood, Failure> {
         let found = self.load_here(key).await?;
         match found.token {
@@ -122,10 +122,10 @@ impl Sides {
         })
     }
 
-    /// Puts a side record, which expires at `until`, in the place of what was found.
+    /// Writes a side record, which expires at `until`, in place of what was loaded.
     ///
     /// # Errors
-    /// [`Failure`]; then it may or may not be written, and a load tells.
+    /// [`Failure`]; it may have been written all the same. Load it to find out.
     pub(in crate::service) async fn put(
         &self,
         stood: &Stood,
@@ -150,10 +150,10 @@ impl Sides {
         Ok(committed)
     }
 
-    /// Deletes what was found, if anything was.
+    /// Deletes what was loaded, if anything.
     ///
     /// # Errors
-    /// As of [`Self::put`].
+    /// As for [`Self::put`].
     pub(in crate::service) async fn delete(&self, stood: &Stood) -> Result<Committed, Failure> {
         match (stood.token, &stood.old) {
             (Some(_), _) => self.commit(stood, Write::Delete).await,
@@ -162,23 +162,23 @@ impl Sides {
         }
     }
 
-    /// Follows a side record from now on.
+    /// Subscribes to changes of a side record made after this call.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`]; there is no subscription then.
     pub(in crate::service) async fn watch(&self, key: &RecordKey) -> Result<News, Failure> {
         self.bounded(self.store.watch(key)).await
     }
 
-    /// Deletes a side record that is due because it has expired; also its entry in the due index if the store dropped
-    /// the record before.
+    /// Deletes a side record that is due because it has expired; also removes its entry in the due index if the store
+    /// has dropped the record.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`]; it may be deleted all the same.
     pub(in crate::service) async fn sweep(&self, key: &RecordKey) -> Result<(), Failure> {
         let stood = self.load_here(key).await?;
         if stood.now.has_reached(stood.until) {
-            // A conflict: another process gave it more time, or deleted it.
+            // A conflict: another process extended its life, or deleted it.
             let (Committed::Done | Committed::Conflict) =
                 self.commit(&stood, Write::Delete).await?;
         }
@@ -209,7 +209,7 @@ impl Sides {
 }
 
 impl Stood {
-    /// With what a record says.
+    /// Adds the content of a record, unless it has expired.
     fn with(self, record: SideRecord) -> Self {
         let is_past = self.now.is_past(record.until);
         Self {
@@ -221,7 +221,7 @@ impl Stood {
     }
 }
 
-/// A change of a side record.
+/// A change of a side record, for [`carry_out`].
 struct SideChange<'a, F> {
     sides: &'a Sides,
     key: &'a RecordKey,

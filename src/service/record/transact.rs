@@ -1,4 +1,4 @@
-//! The one way to change a record: load, decide, draw from the quotas, compare and swap, and only then answer.
+//! The only way to change a record: load, decide, draw from the quotas, compare and swap, and only then answer.
 
 use super::{
     LoadedRecord, Records,
@@ -22,37 +22,37 @@ use crate::{
     },
 };
 
-/// How often a decision is taken again on fresh state before the call gives up.
+/// How often a decision is made again on fresh state before the call fails.
 const CONFLICTS_MAX: usize = 4;
 
-/// A change that somebody wants of a record.
+/// A requested change of a record.
 pub(in crate::service) struct Change<'a> {
     key: SubjectKey,
     call: Option<Call<'a>>,
     before: Option<LoadedRecord>,
 }
 
-/// Who calls what: what the event of a refusal names.
+/// The call behind a change; named in the event if the change is refused.
 #[derive(Clone, Copy)]
 pub(in crate::service) struct Call<'a> {
     pub(in crate::service) name: &'static str,
     pub(in crate::service) caller: &'a CallerName,
     pub(in crate::service) verification: Option<VerificationId>,
-    /// The contact that asks, where the verification does not name it yet.
+    /// The contact of the request; `None` if the verification already names it.
     pub(in crate::service) contact: Option<&'a Contact>,
 }
 
 /// A change that was carried out.
 pub(in crate::service) struct Changed<T> {
     pub(in crate::service) reply: T,
-    /// The time by which it was decided.
+    /// The time of the decision.
     pub(in crate::service) now: Now,
-    /// The record, if it was written.
+    /// The record after the change; `None` if it was not written.
     pub(in crate::service) record: Option<Box<SubjectRecord>>,
 }
 
 impl<'a> Change<'a> {
-    /// A change that the service makes by itself.
+    /// A change that the service makes on its own.
     pub(in crate::service) fn of(key: SubjectKey) -> Self {
         Self {
             key,
@@ -61,12 +61,12 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The record that it is about.
+    /// The key of the record to change.
     pub(in crate::service) fn key(&self) -> SubjectKey {
         self.key
     }
 
-    /// The same, by somebody's call.
+    /// The same change, requested by this call.
     pub(in crate::service) fn by(self, call: Call<'a>) -> Self {
         Self {
             call: Some(call),
@@ -74,7 +74,8 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The same, decided first on a state that was loaded before. The commit says whether that is fresh.
+    /// The same change, decided first on a state loaded before. If that is no longer current, the commit conflicts
+    /// and the record is loaded again.
     pub(in crate::service) fn on(self, before: LoadedRecord) -> Self {
         Self {
             before: Some(before),
@@ -84,7 +85,7 @@ impl<'a> Change<'a> {
 }
 
 impl Call<'_> {
-    /// The event of its refusal; `None` if it failed without a decision.
+    /// The event for the refusal of this call; `None` if the failure is not a refusal.
     fn refusal(&self, failure: &Failure, now: Now) -> Option<Event> {
         let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
             (quota.reason(), Some(*quota))
@@ -115,8 +116,8 @@ impl Call<'_> {
 }
 
 impl Records {
-    /// Decides on fresh state and commits, again while others are faster, a bounded number of times. A message that the
-    /// decision would send is drawn from the quotas before, once for all repetitions.
+    /// Decides on fresh state and commits; again if others change the record first, a bounded number of times. A
+    /// message that the decision sends is drawn from the quotas before, once for all attempts.
     ///
     /// # Errors
     /// [`Failure`]: the decision refused, a quota is used up, or the store did not answer in time.
@@ -139,7 +140,7 @@ impl Records {
         within(self.deadline, carry_out(transaction, CONFLICTS_MAX)).await
     }
 
-    /// Writes down that a call was refused before anything was loaded.
+    /// Writes an event for a call that was refused before a record was loaded.
     pub(in crate::service) async fn note_refusal(
         &self,
         key: &SubjectKey,
@@ -153,19 +154,19 @@ impl Records {
     }
 }
 
-/// A change with what its earlier attempts left.
+/// A change, with the results of its earlier attempts.
 struct Transaction<'a, F> {
     records: &'a Records,
     limits: &'a Limits,
     change: Change<'a>,
     decide: F,
-    /// The message that was drawn from the quotas already.
+    /// The message that was already drawn from the quotas.
     drawn: Option<Outgoing>,
-    /// The message of a plan that the quotas refused.
+    /// The message of a plan step that the quotas refused.
     refused: Option<RefusedMessage>,
-    /// Counts of the pumping guard that would have refused the message, were the guard not only recording.
+    /// Counts of the pumping guard that would have refused the message if the guard did more than record.
     suspect: Vec<Dimension>,
-    /// Whether a commit was lost before.
+    /// Whether an earlier commit was lost: the store failed, and the change is not there.
     lost_before: bool,
 }
 
@@ -236,7 +237,7 @@ impl<F> Transaction<'_, F> {
         ((self.decide)(loaded.record.take(), &cx), cx.now)
     }
 
-    /// Draws a message from the quotas, unless one to the same recipient was drawn for an earlier attempt.
+    /// Draws a message from the quotas, unless an earlier attempt drew one to the same recipient.
     async fn draw(&mut self, outgoing: Option<&Outgoing>) -> Result<(), Failure> {
         let is_drawn = |message: &&Outgoing| {
             self.drawn
@@ -249,7 +250,7 @@ impl<F> Transaction<'_, F> {
         Ok(())
     }
 
-    /// The events of a pumping guard that only records.
+    /// The events for a pumping guard that only records.
     fn suspicions(&self, outgoing: Option<&Outgoing>, now: Now) -> Vec<Event> {
         let event = |quota: &Dimension| {
             let what = What::WouldRefuse { quota: *quota };
@@ -273,13 +274,13 @@ impl<F> Transaction<'_, F> {
         self.suspect.iter().map(event).collect()
     }
 
-    /// The decision is taken again; what was drawn for it stays drawn.
+    /// Prepares another attempt; the draw for this message is kept for it.
     fn again<T>(&mut self, outgoing: Option<Outgoing>) -> Option<Changed<T>> {
         self.drawn = outgoing.or(self.drawn.take());
         None
     }
 
-    /// A store that loses one commit after the other is no better than one that is down.
+    /// Fails after the second lost commit: such a store is treated like one that is down.
     fn lose(&mut self, error: StoreError) -> Result<(), Failure> {
         if std::mem::replace(&mut self.lost_before, true) {
             Err(error.into())
@@ -288,7 +289,7 @@ impl<F> Transaction<'_, F> {
         }
     }
 
-    /// Counts a new subject, and writes down a refusal: every one is an event too.
+    /// Counts a new subject; writes an event for a refusal, because every refusal is an event too.
     async fn note_reply(
         &self,
         failure: Option<&Failure>,
@@ -315,7 +316,8 @@ impl<F> Transaction<'_, F> {
     }
 }
 
-/// A message that nobody asked for and that the quotas refuse is passed over, and the rest goes on.
+/// The message of a plan step that the quotas refused: nobody waits for it, so the step is skipped and the rest of
+/// the plan continues.
 fn refused_step(outgoing: Option<&Outgoing>, failure: &Failure) -> Option<RefusedMessage> {
     let message = outgoing.filter(|message| message.occasion == Occasion::Plan)?;
     let Failure::QuotaExceeded { quota, .. } = failure else {

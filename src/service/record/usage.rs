@@ -1,4 +1,4 @@
-//! Counts the stored records and events by the key that they are sealed with.
+//! Counts the stored records and events by the key that seals them.
 
 use std::collections::BTreeMap;
 
@@ -8,37 +8,37 @@ use crate::{
     ports::store::{ScanCursor, Store, StoreError},
 };
 
-/// Records or events read at a time.
+/// The number of records or events read per page.
 const PAGE: usize = 256;
 
-/// The gauge: records of the whole store, by key id, as the last count of this process found them.
+/// Metric: records in the whole store by key id, as of the latest complete count of this process.
 const GAUGE: &str = "countersign_records_by_key";
-/// The gauge of the time when that count ended, in seconds since the Unix epoch.
+/// Metric: when that count was completed, in seconds since the Unix epoch.
 const GAUGE_AT: &str = "countersign_records_by_key_counted_seconds";
-/// In the gauge: everything that is sealed with a key that is not in the ring, or names none.
+/// Value of the label `kid` for records sealed with a key that is not in the ring, or that name no key.
 const NOT_IN_RING: &str = "not_in_ring";
 
 /// What is sealed with one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
-    /// Records, by the word of their kind.
+    /// The number of records by kind.
     pub records: BTreeMap<&'static str, u64>,
-    /// Events of the audit trail.
+    /// The number of events in the audit trail.
     pub events: u64,
 }
 
 impl Sealed {
-    /// Records of all kinds.
+    /// The number of records of all kinds.
     #[must_use]
     pub fn all_records(&self) -> u64 {
         self.records.values().sum()
     }
 }
 
-/// What is stored, by key id. It is read from what a seal says in clear; whether the seal opens is not tried.
+/// What is stored, by key id. The key id is read from the unencrypted head of each seal; the seals are not opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyUsage {
-    /// By key id; under `None` what names no key: it is damaged, foreign, or of a newer format.
+    /// By key id; `None` for data that names no key: it is damaged, foreign, or in a newer format.
     pub by_kid: BTreeMap<Option<Kid>, Sealed>,
 }
 
@@ -46,7 +46,7 @@ impl KeyUsage {
     /// Counts all records and events of a store.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing is known.
+    /// [`StoreError`]; nothing is known then.
     pub async fn count(store: &dyn Store) -> Result<Self, StoreError> {
         let (mut usage, mut from) = (Self::default(), ScanCursor::default());
         while let Some(next) = usage.count_page(store, &from).await? {
@@ -91,7 +91,7 @@ impl KeyUsage {
     }
 }
 
-/// A count of the records that goes on beside the service, page by page.
+/// A count of the records that runs beside the service, page by page.
 #[derive(Debug, Default)]
 pub struct RecordCount {
     usage: KeyUsage,
@@ -99,11 +99,11 @@ pub struct RecordCount {
 }
 
 impl Records {
-    /// Counts one page of records more, and sets the gauge after the last one; returns whether there are more. Events are
-    /// left out: they are many, and reading them means reading all of them.
+    /// Counts one more page of records, and updates the gauges after the last one; returns whether there are more
+    /// pages. Leaves out events: there are many, and the whole of each would have to be read.
     ///
     /// # Errors
-    /// [`StoreError`]; then the count begins again.
+    /// [`StoreError`]; the count then starts again.
     pub(in crate::service) async fn count_records(
         &self,
         count: &mut RecordCount,

@@ -1,4 +1,4 @@
-//! Writes what was decided: one compare-and-swap, and what its outcome means.
+//! Writes the result of a decision by one compare-and-swap, and interprets the outcome.
 
 use super::{LoadedRecord, Records, journal};
 use crate::{
@@ -13,28 +13,28 @@ use crate::{
     service::failure::Failure,
 };
 
-/// What became of a decision.
+/// The outcome of writing a decision.
 pub(super) enum Written {
-    /// It is written; the record, if there is one now that was not before.
+    /// Written; with the record, if the decision wrote one.
     Done(Option<Box<SubjectRecord>>),
-    /// Others were faster.
+    /// Others changed the record first; nothing is written.
     Conflict,
-    /// The commit failed with this error, and is not there.
+    /// The commit failed with this error, and a load shows that it is not there.
     Lost(StoreError),
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 enum Swapped {
-    /// It is written.
+    /// The change is written.
     Done,
-    /// Others were faster.
+    /// Others changed the record first; nothing is written.
     Conflict,
-    /// It failed with this error, and is not there.
+    /// The commit failed with this error, and a load shows that it is not there.
     Lost(StoreError),
 }
 
 impl Records {
-    /// Writes what was decided.
+    /// Writes the result of a decision.
     pub(super) async fn write(
         &self,
         loaded: &LoadedRecord,
@@ -88,7 +88,7 @@ impl Records {
         })
     }
 
-    /// The sealed record, and when it is due.
+    /// The write of a sealed record, with its due time and how long it must be kept.
     fn put(&self, key: &SubjectKey, record: &SubjectRecord, now: Now) -> Write {
         let rules = &self.policy.subject;
         Write::Put {
@@ -98,13 +98,13 @@ impl Records {
         }
     }
 
-    /// Compares and swaps.
+    /// Commits; after an unknown outcome, loads the record to find out.
     async fn swap(&self, commit: Commit) -> Result<Swapped, Failure> {
         let (key, mine) = (commit.key, token_of(&commit.write));
         match self.store.commit(commit).await {
             Ok(Committed::Done) => Ok(Swapped::Done),
             Ok(Committed::Conflict) => Ok(Swapped::Conflict),
-            // It is known what happened, and that nobody may hear of it.
+            // The outcome is known, but the caller must get an error.
             Err(error @ (StoreError::NotReplicated | StoreError::Full | StoreError::Foreign)) => {
                 Err(error.into())
             }
@@ -116,8 +116,8 @@ impl Records {
         }
     }
 
-    /// After an unknown outcome: if what is stored is ours, it was committed; else the decision is taken again, as after a
-    /// conflict. Should the lost commit still arrive, it is the one that finds another record.
+    /// After an unknown outcome: whether the stored record is the one that we wrote. If not, the decision is made
+    /// again, as after a conflict; should the lost commit still arrive, it finds another token and conflicts.
     async fn is_stored(&self, key: &RecordKey, mine: Option<Token>) -> Result<bool, StoreError> {
         let stored = self.store.load(key).await?.blob;
         Ok(stored.map(|blob| blob.token) == mine)

@@ -1,4 +1,4 @@
-//! How long unreadable records wait, and what is said of them.
+//! How long unreadable records are postponed, and what is reported about them.
 
 use super::*;
 use crate::domain::crypto::seal::SealError;

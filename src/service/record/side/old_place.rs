@@ -1,5 +1,5 @@
-//! Side records where version 0.1 put them: among the records of the subjects. They are read for one release more, put
-//! in their own place when they are written, and deleted when they have expired. Version 0.3 drops this file.
+//! Side records where version 0.1 wrote them: among the subjects' records. They are read for one more release, moved
+//! to their own place when written, and deleted when expired. Version 0.3 drops this file.
 
 use super::{Sides, Stood};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     service::failure::Failure,
 };
 
-/// A side record of version 0.1.
+/// A side record found at its place of version 0.1.
 pub(super) struct OldPlace {
     place: RecordKey,
     token: Token,
@@ -21,14 +21,14 @@ pub(super) struct OldPlace {
 }
 
 impl Sides {
-    /// Looks in the old place for what was not found in its own.
+    /// Looks at the old place for a record that is not at its own.
     pub(super) async fn load_old(&self, stood: Stood) -> Result<Stood, Failure> {
         let place = stood.key.before_kinds();
         let loaded = self.bounded(self.store.load(&place)).await?;
         let Some(blob) = loaded.blob else {
             return Ok(stood);
         };
-        // Its seal proves what it is. What does not open is no side record of this name.
+        // Its seal proves what it is: a blob that does not open is no side record with this key.
         let Ok(record) = self.vault.open_side(&stood.key, &blob) else {
             return Ok(stood);
         };
@@ -57,18 +57,18 @@ impl Sides {
         self.bounded(self.store.commit(commit)).await
     }
 
-    /// Deletes a record from the old place after it was put in its own. If that fails, the sweep does it.
+    /// Deletes a record from the old place after it was written at its own. If that fails, the sweep will delete it.
     pub(super) async fn tidy_old(&self, old: &OldPlace) {
         if let Err(error) = self.delete_old(old).await {
             tracing::debug!(%error, record = %old.place, "side record not deleted from its old place");
         }
     }
 
-    /// Deletes an expired side record from among the records of the subjects. Returns whether there is one: its seal
-    /// proves it, and nothing is concluded from a seal that does not open.
+    /// Deletes an expired side record from among the subjects' records. Returns whether there is a side record: its
+    /// seal proves that; a seal that does not open proves nothing.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`]; it may be deleted all the same.
     pub(in crate::service) async fn sweep_old(&self, key: &SubjectKey) -> Result<bool, Failure> {
         let place = RecordKey::from(*key);
         let loaded = self.bounded(self.store.load(&place)).await?;
@@ -84,7 +84,7 @@ impl Sides {
                 token: blob.token,
                 generation: loaded.generation,
             };
-            // A conflict: another process was faster.
+            // A conflict: another process has deleted it.
             let (Committed::Done | Committed::Conflict) = self.delete_old(&old).await?;
         }
         Ok(true)

@@ -1,4 +1,4 @@
-//! Side records over a key rotation (SEAL-06).
+//! Side records across a key rotation (SEAL-06).
 
 use super::*;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     system::SystemEntropy,
 };
 
-/// The same store with this ring; secrets go by their names.
+/// The same store with this key ring; each secret is derived from its key id.
 fn sides(bed: &Bed, ring: &[&str]) -> (Sides, RecordKey) {
     let secret = |kid: &&str| {
         (

@@ -1,4 +1,4 @@
-//! Side records on each engine.
+//! Side records, on each engine.
 
 use super::*;
 use crate::service::unreadable::VaultError;
@@ -54,7 +54,7 @@ pub(super) fn all() -> [Side; 4] {
     ]
 }
 
-/// The key of such a record, under the hash of another.
+/// The key for a record of this kind, with the hash of another key.
 pub(super) fn key_of(side: &Side, other: &RecordKey) -> RecordKey {
     RecordKey {
         kind: RecordKind::Side(side.kind()),
@@ -186,7 +186,7 @@ async fn an_entry_whose_record_the_store_dropped_is_removed() {
     let server = crate::store::contract::bed::server();
     let bed = Bed::redis().await;
     let (sides, key) = sides(&bed);
-    // A name that no other test has, for all share the server.
+    // A hash that no other test uses, because all tests share the server.
     let hash = *b"dropped by redis";
     let key = RecordKey { hash, ..key };
     let stood = sides.load(&key).await.unwrap();

@@ -1,4 +1,4 @@
-//! Counting what is stored by key, on each engine.
+//! Counting stored records and events by key, on each engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ async fn put(bed: &Bed, key: RecordKey, blob: Blob, events: Vec<Vec<u8>>) {
     assert_eq!(bed.store.commit(commit).await.unwrap(), Committed::Done);
 }
 
-/// Some subjects, each with an event.
+/// Writes subjects with one event each.
 async fn fill(bed: &Bed, kid: &str, subjects: std::ops::Range<u8>) {
     let (vault, _) = vault(kid);
     let caller = CallerName::parse("payments").unwrap();

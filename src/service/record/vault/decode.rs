@@ -1,4 +1,4 @@
-//! Stored form to domain; what does not fit is refused, never guessed.
+//! Converts the stored form to domain types; refuses what does not fit, and never guesses.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn verification(
             at: Timestamp::from_micros(stored.at),
         },
     };
-    // The ring's own copy saves an allocation; a key that left the ring keeps its name.
+    // A clone of the ring's key id saves an allocation; a key that left the ring is still named.
     let kid = match keyring.find(&stored.kid) {
         Some(kid) => kid.clone(),
         None => text(Kid::parse(&stored.kid))?,

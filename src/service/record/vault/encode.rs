@@ -1,4 +1,4 @@
-//! Domain to stored form.
+//! Converts domain types to the stored form.
 
 use crate::{
     domain::{

@@ -1,4 +1,4 @@
-//! Events and their stored form.
+//! Events, and their stored form.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use crate::{
     pb::store as pb,
 };
 
-/// An event as a reader of the audit trail sees it; an absent value is empty.
+/// An event for readers of the audit trail; an absent value is an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When it happened.
+    /// When it happened, by the service's clock.
     pub at: Timestamp,
-    /// Name of the caller.
+    /// The name of the caller.
     pub caller: String,
-    /// The caller's id of the agent.
+    /// The agent's id, as the caller gave it.
     pub agent: String,
-    /// The caller's id of the contact.
+    /// The contact's id, as the caller gave it.
     pub contact: String,
-    /// Id of the verification.
+    /// The id of the verification.
     pub verification: String,
-    /// Action of the verification.
+    /// The action of the verification.
     pub action: String,
-    /// What happened, as one word.
+    /// What happened, as one machine-readable word.
     pub what: String,
-    /// Details, by name.
+    /// Further values by name, such as `channel` or `reason`.
     pub details: BTreeMap<String, String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn encode(event: &Event) -> pb::Event {
     }
 }
 
-/// The word that is stored for what happened.
+/// The stored word for a kind of event.
 fn word(what: &What) -> &'static str {
     match what {
         What::Started { .. } => "started",
@@ -82,7 +82,7 @@ fn word(what: &What) -> &'static str {
     }
 }
 
-/// What is stored beside the word, by name.
+/// The stored details of an event, by name.
 fn details(what: &What) -> BTreeMap<String, String> {
     match what {
         What::Started { channel } | What::Resent { channel } | What::MovedOn { channel } => {

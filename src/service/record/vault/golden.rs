@@ -1,4 +1,4 @@
-//! Opens what version 0.1 sealed, and finds in it what was put there.
+//! Opens what version 0.1 sealed, and compares the content.
 
 mod plain;
 
@@ -22,19 +22,19 @@ use crate::{
     ports::system::Entropy,
 };
 
-/// Made once, and never again: see the page beside it.
+/// Made once with version 0.1; never regenerate it. The README beside it says how it was made.
 const FILE: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/golden/sealed.json"
 ));
 
-/// The key under which all samples but the last of each kind are sealed.
+/// The key that seals all samples except the last of each kind.
 const OLD: (&str, [u8; 32]) = ("2026a", [0x2a; 32]);
-/// The key that came after it.
+/// The key that replaced it.
 const NEW: (&str, [u8; 32]) = ("2026b", [0x2b; 32]);
 const NAMES: [u8; 32] = [0x1a; 32];
 
-/// Gives one byte for ever.
+/// An entropy source that always returns the same byte.
 struct Fixed(u8);
 
 impl Entropy for Fixed {
@@ -43,7 +43,7 @@ impl Entropy for Fixed {
     }
 }
 
-/// A vault whose current key is the first of these, and whose every nonce is this byte.
+/// A vault whose current key is the first of the ring, and whose nonces consist of this byte.
 fn vault(ring: &[(&str, [u8; 32])], nonce: u8) -> Vault {
     let ring: Vec<_> = ring
         .iter()
@@ -55,15 +55,15 @@ fn vault(ring: &[(&str, [u8; 32])], nonce: u8) -> Vault {
     )
 }
 
-/// The vault of a later version: another key is current, and the old one is still there.
+/// The vault of a later version: another key is current, and the old one is still in the ring.
 fn later() -> Vault {
     vault(&[NEW, OLD], 0)
 }
 
-/// Where each sample is stored.
+/// The key under which all samples are stored.
 const KEY: SubjectKey = SubjectKey([0x5c; 16]);
 
-/// A stored sample, by its kind and name.
+/// The stored sample of this kind and name.
 fn stored(kind: &str, name: &str) -> Map<String, Value> {
     let file: Value = serde_json::from_str(FILE).unwrap_or_default();
     file[kind][name].as_object().cloned().unwrap_or_default()
@@ -79,20 +79,20 @@ fn bytes(sample: &Map<String, Value>, field: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// Takes the seal off, and nothing more.
+/// Opens the seal without decoding the content.
 fn plain_of(context: SealContext<'_>, sealed: &[u8]) -> (u64, Vec<u8>) {
     seal::open(&later().keyring, context, sealed).unwrap()
 }
 
 fn blob(sealed: &[u8]) -> Blob {
-    // The nonce stands behind format, length and name of the key, and version.
+    // The nonce follows format, key id with its length, and version.
     Blob {
         token: sealed[15..27].try_into().unwrap(),
         bytes: sealed.into(),
     }
 }
 
-/// The key of a side record under the hash of all samples.
+/// The key of a side record, with the hash of all samples.
 fn side_key(record: &SideRecord) -> RecordKey {
     RecordKey {
         kind: RecordKind::Side(record.side.kind()),
@@ -100,7 +100,7 @@ fn side_key(record: &SideRecord) -> RecordKey {
     }
 }
 
-/// What the file would be if this program made it: for a test that fails, and for the first time.
+/// The file as this program would make it: shown when a test fails.
 fn whole_file() -> String {
     let mut kinds = Map::new();
     let mut put = |kind: &str, name: &str, context: SealContext<'_>, sealed: &[u8]| {
@@ -133,7 +133,7 @@ fn whole_file() -> String {
     serde_json::to_string_pretty(&kinds).unwrap()
 }
 
-/// Fails with the names of what is wrong and the whole file as it would be now.
+/// Fails; prints the names of the wrong samples and the file as this program would make it.
 fn tell(wrong: &[&str]) {
     let mut text = String::new();
     if !wrong.is_empty() {
@@ -146,7 +146,7 @@ fn tell(wrong: &[&str]) {
     assert!(wrong.is_empty(), "{text}");
 }
 
-/// The samples whose stored form does not come out as `is_right` says.
+/// The samples for which `is_right` returns false.
 fn wrong<'a>(
     kind: &str,
     names: impl Iterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! Side records and their stored form.
+//! Side records, and their stored form.
 
 use prost::Message as _;
 
@@ -25,7 +25,7 @@ use crate::{
 const NO_MEANING: VaultError = VaultError::Content("side record");
 
 impl Vault {
-    /// Seals a side record under its version and a fresh nonce, which becomes its compare token.
+    /// Seals a side record under its version and a new nonce, which becomes its compare token.
     #[must_use]
     pub fn close_side(&self, key: &RecordKey, record: &SideRecord) -> Blob {
         let token = fresh(&*self.entropy);
@@ -43,7 +43,7 @@ impl Vault {
         }
     }
 
-    /// Opens a side record of the kind that its key says.
+    /// Opens a side record, which must be of the kind in its key.
     ///
     /// # Errors
     /// [`VaultError`]; also for a record of another kind.
@@ -56,10 +56,10 @@ impl Vault {
         }
     }
 
-    /// Opens a side record of whatever kind, by the hash of its key.
+    /// Opens a side record of any kind, by the hash of its key.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// [`VaultError`] if it is not a side record of this key.
     pub fn open_any_side(&self, hash: &Mark, blob: &Blob) -> Result<SideRecord, VaultError> {
         let (version, plain) = seal::open(&self.keyring, SealContext::Side(hash), &blob.bytes)?;
         decode(

@@ -1,4 +1,4 @@
-//! What is stored, unsealed: no code, no trace of one but the fingerprint, and nothing in a second place.
+//! What is stored, unsealed: no code, no trace of one except the fingerprint, and nothing stored twice.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -40,7 +40,7 @@ use crate::{
     system::SystemEntropy,
 };
 
-/// Seals in one process.
+/// The number of seals that one process makes in the test.
 const SEALS: usize = if option_env!("COUNTERSIGN_CAMPAIGN").is_some() {
     10_000_000
 } else {
@@ -107,7 +107,7 @@ fn a_start(vault: &Vault) -> Start {
     }
 }
 
-/// No hand is free, so nothing is leased.
+/// Offers no free hand, so that nothing is leased.
 struct NoHands;
 
 impl FreeHands for NoHands {
@@ -123,7 +123,7 @@ fn written<T>(decision: Decision<T>) -> SubjectRecord {
     }
 }
 
-/// A record with one live verification and one wrong guess, and that guess.
+/// A record with one live verification and one wrong guess; also returns that guess.
 fn a_record(vault: &Vault) -> (SubjectKey, SubjectRecord, String) {
     let rules = SubjectRules {
         failure_limit: 25,
@@ -217,7 +217,7 @@ fn code_03_an_unsealed_record_holds_no_code_and_no_digest_of_one() {
         .windows(6)
         .filter(|window| window.iter().all(u8::is_ascii_digit))
         .collect();
-    // Every key that the process has but the code subkey, used as it is.
+    // Every key of the process except the code subkey, used directly.
     let keys = [NAMES, MASTER].map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
     let is_there = |digest: &[u8]| windows.contains(&digest[..16]);
     for number in 0..1_000_000 {
@@ -235,7 +235,7 @@ fn code_03_an_unsealed_record_holds_no_code_and_no_digest_of_one() {
             "{candidate}"
         );
     }
-    // The search can find: the record's own fingerprint is one of the windows.
+    // Proves that the search works: it must find the record's own fingerprint.
     assert!(is_there(&record.verifications[0].answers[0].fingerprint));
 }
 

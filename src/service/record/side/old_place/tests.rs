@@ -1,4 +1,4 @@
-//! Side records of version 0.1 on each engine.
+//! Side records of version 0.1, on each engine.
 
 use std::time::Duration;
 

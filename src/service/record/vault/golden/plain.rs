@@ -1,4 +1,4 @@
-//! What the samples say: each optional field is there in one of them, and each number is another.
+//! The content of the samples: each optional field is present in one of them, and all numbers differ.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::domain::{
     },
 };
 
-/// A day of 2027, in microseconds.
+/// A day in 2027, in microseconds since the Unix epoch.
 const DAY: u64 = 1_800_000_000_000_000;
 
 fn at(micros: u64) -> Timestamp {
@@ -42,7 +42,6 @@ fn reference(text: &str) -> Reference {
     Reference::parse(text).unwrap()
 }
 
-/// The records.
 pub(super) fn records() -> Vec<(&'static str, SubjectRecord)> {
     vec![
         (
@@ -156,7 +155,7 @@ fn recipient(channel: Channel, address: &str) -> Recipient {
     Recipient::parse(channel, address).unwrap()
 }
 
-/// Each number is another, and each list is full.
+/// All numbers differ, and no list is empty.
 fn limits() -> Limits {
     Limits {
         code_length: CodeLength::new(8).unwrap(),
@@ -194,7 +193,7 @@ fn limits() -> Limits {
     }
 }
 
-/// With every field that a live one can have.
+/// A live verification with every field that it can have.
 fn pending() -> Verification {
     let phase = Phase::Pending(Box::new(Pending {
         subject: SubjectId::parse("Käthe 4711").unwrap(),
@@ -274,7 +273,7 @@ fn pending() -> Verification {
     }
 }
 
-/// With as few as one can have.
+/// A live verification with as few fields as possible.
 fn pending_of_anybody() -> Verification {
     let phase = Phase::Pending(Box::new(Pending {
         subject: SubjectId::parse("s").unwrap(),
@@ -346,7 +345,7 @@ fn decoy() -> Verification {
     }
 }
 
-/// One of each outcome, with one delivery of each end.
+/// One verification per outcome, each with deliveries in a final state.
 fn closed() -> Vec<Verification> {
     let of = |random, outcome, micros| {
         verification(
@@ -412,7 +411,6 @@ fn closed() -> Vec<Verification> {
     ]
 }
 
-/// The side records.
 pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
     let of = |version, side| SideRecord {
         version,
@@ -468,7 +466,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
 
 type Sample = (&'static str, Option<[u8; 16]>, Event, Line);
 
-/// An event by a caller on a contact, and its line.
+/// An event by a caller on a contact, with the line that it is read as.
 fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) -> Sample {
     let id = VerificationId {
         subject: SubjectKey([0x5c; 16]),
@@ -499,7 +497,7 @@ fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) ->
     (name, Some([0x18; 16]), event, line)
 }
 
-/// The events of each end.
+/// The events for the end of a verification, one per outcome.
 fn ends() -> Vec<Sample> {
     let closed = |name, outcome, word| {
         told(
@@ -528,7 +526,7 @@ fn ends() -> Vec<Sample> {
     ]
 }
 
-/// An event that the service makes by itself, of a subject that nothing is known of.
+/// An event that the service writes on its own, about a subject without a record.
 fn by_nobody() -> Sample {
     let nobody = |event: Event| Event {
         caller: None,
@@ -557,7 +555,6 @@ fn by_nobody() -> Sample {
     (name, None, nobody(event), no_line(line))
 }
 
-/// The events.
 pub(super) fn events() -> Vec<Sample> {
     let channel = Channel::Sms;
     let by = || sender("twilio");
