@@ -1,3 +1,3 @@
-//! The audit trail of all decisions.
+//! The audit trail: one event for each decision.
 
 pub mod event;

@@ -1,4 +1,4 @@
-//! Keys by id, and authenticated encryption at rest.
+//! Keys by id, and authenticated encryption of stored data.
 
 pub mod keyring;
 pub mod seal;

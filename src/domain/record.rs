@@ -1,4 +1,4 @@
-//! The records that the store keeps: one per subject, and side records that all processes share.
+//! The records in the store: one per subject, and side records shared by all processes.
 
 pub mod key;
 pub mod side;

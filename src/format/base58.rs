@@ -1,6 +1,6 @@
-//! Base58 of fixed width: every number has exactly one spelling.
+//! Base58 with a fixed width: every number has exactly one spelling.
 
-/// Bitcoin's alphabet: without 0, O, I and l.
+/// Bitcoin's alphabet: without 0, O, I and l, which are easily confused.
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 /// The value of each character; `NONE` if it is not in the alphabet.
 const VALUES: [u8; 256] = values();
@@ -15,7 +15,7 @@ const POWERS: [u32; STEP + 1] = [
     58_u32.pow(4),
     58_u32.pow(5),
 ];
-/// Most 32-bit words of a number: 320 bits.
+/// The largest number of 32-bit words in a number: 320 bits.
 const WORDS_MAX: usize = 10;
 
 const fn values() -> [u8; 256] {
@@ -29,8 +29,7 @@ const fn values() -> [u8; 256] {
     values
 }
 
-/// Encodes at most 40 bytes, a multiple of four, into `DIGITS` characters. A number that does not fit
-/// is truncated.
+/// Encodes at most 40 bytes, a multiple of four, as `DIGITS` characters. A number that does not fit is truncated.
 #[must_use]
 pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     let mut words = [0; WORDS_MAX];
@@ -53,7 +52,7 @@ pub fn encode<const DIGITS: usize>(raw: &[u8]) -> [u8; DIGITS] {
     digits
 }
 
-/// Decodes characters; `None` if one is not in the alphabet, or if the number does not fit.
+/// Decodes characters; `None` if a character is not in the alphabet, or if the number does not fit into `BYTES`.
 #[must_use]
 pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut words = [0; WORDS_MAX];
@@ -80,7 +79,7 @@ pub fn decode<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     Some(raw)
 }
 
-/// Divides a number, most significant word first, and returns the remainder.
+/// Divides a number, most significant word first, in place; returns the remainder.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a quotient of two words by a divisor above the higher one is one word"
@@ -95,7 +94,7 @@ fn divide(words: &mut [u32], by: u32) -> u32 {
     rest as u32
 }
 
-/// Multiplies a number, adds to it, and returns the overflow.
+/// Multiplies a number in place and adds to it; returns the overflow.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the lower word stays, and the higher one is carried on"

@@ -1,4 +1,4 @@
-//! The alphabet of text messages (GSM 03.38): its characters, and the room that each takes.
+//! The alphabet of text messages (GSM 03.38): its characters, and the number of septets that each takes.
 
 /// The basic alphabet, ordered by number; U+001B is the escape.
 const ALPHABET: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\u{1b}ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
@@ -16,7 +16,7 @@ const EXTENSION: [(char, u8); 10] = [
     ('|', 0x40),
     ('€', 0x65),
 ];
-/// Precedes a character of the extension.
+/// The septet before each character of the extension.
 const ESCAPE: u8 = 0x1b;
 
 /// An encoded character: one septet, or an escape and one septet.

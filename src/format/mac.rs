@@ -16,7 +16,7 @@ impl MacKey {
         Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret))
     }
 
-    /// A key for HMAC-SHA-256.
+    /// A key for HMAC-SHA-256, as most providers use.
     #[must_use]
     pub fn sha_256(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
@@ -43,8 +43,8 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// A secret text that a call must present, kept as its hash. The time of a comparison reveals neither
-/// its bytes nor its length.
+/// A secret text that a call must present, kept as its hash. The time of a comparison reveals neither the text nor
+/// its length.
 #[derive(Clone)]
 pub struct SharedText([u8; 32]);
 
@@ -55,7 +55,7 @@ impl SharedText {
         Self(sha_256(text.as_bytes()))
     }
 
-    /// Whether this is the secret text.
+    /// Whether `text` is the secret text; compares in constant time.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         self.0.ct_eq(&sha_256(text.as_bytes())).into()

@@ -5,17 +5,17 @@ use zeroize::Zeroizing;
 
 use super::mac::MacKey;
 
-/// The prefix of a secret.
+/// The prefix of a secret, as the specification defines it.
 const PREFIX: &str = "whsec_";
-/// The prefix of a symmetric signature; signatures of other kinds are ignored.
+/// The prefix of a symmetric signature. Signatures of other kinds are ignored.
 const VERSION: &str = "v1,";
 
-/// A secret has another form, or there is none.
+/// A secret has another form, or none was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must each hold whsec_ followed by the base64 of 24 to 64 bytes")]
 pub struct WrongSecret;
 
-/// The signing keys. While keys are rotated there are several, and each signs.
+/// The signing keys. During a rotation there are several, and each of them signs.
 #[derive(Clone, Debug)]
 pub struct WebhookKeys(Vec<MacKey>);
 
@@ -63,8 +63,8 @@ impl WebhookKeys {
     }
 }
 
-/// Signatures of a header that are checked. More than a rotation needs; thousands of them must not cost
-/// thousands of hashes over the body.
+/// The largest number of signatures checked in one header: more than a rotation needs. Without a limit, a header with
+/// thousands of them would cost as many hashes of the body.
 const SIGNATURES_MAX: usize = 8;
 
 fn key(secret: &str) -> Result<MacKey, WrongSecret> {

@@ -1,4 +1,4 @@
-//! Audit events: who did what, when, where, and with which outcome.
+//! Audit events: who did what, when, on which contact, and with which outcome.
 
 use crate::domain::{
     ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
@@ -8,22 +8,22 @@ use crate::domain::{
     verification::{Judgement, Outcome, Verification, rules::Origin},
 };
 
-/// One entry of the audit trail. It has no address, no code and no subject id.
+/// One entry of the audit trail. Contains no address, no code and no subject id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When it happened.
+    /// When it happened, by the service's clock.
     pub at: Timestamp,
-    /// The caller; `None` if the service acted by itself.
+    /// The caller; `None` if the service acted on its own.
     pub caller: Option<CallerName>,
-    /// The agent who served the contact.
+    /// The agent who served the contact; `None` if no agent was involved or the caller named none.
     pub agent: Option<Reference>,
-    /// The contact in which it happened.
+    /// The contact in which it happened; `None` if the caller named none.
     pub contact: Option<Reference>,
-    /// The verification that it concerns.
+    /// The verification concerned; `None` if a call was refused before there was one.
     pub verification: Option<VerificationId>,
     /// The action of the verification.
     pub action: Option<ActionName>,
-    /// What happened.
+    /// The kind of event, with its details.
     pub what: What,
 }
 
@@ -35,14 +35,14 @@ pub enum What {
         /// The channel of the first message.
         channel: Channel,
     },
-    /// A recipient of the start may get no message, so the start uses another one.
+    /// A recipient of the start must not get a message, so the start uses another one.
     PassedOver {
         /// The channel of the recipient.
         channel: Channel,
-        /// Why it may get no message.
+        /// Why the recipient must not get a message.
         why: Unfit,
     },
-    /// A caller had the code sent again.
+    /// The code was sent again at a caller's request.
     Resent {
         /// The channel of the message.
         channel: Channel,
@@ -52,26 +52,26 @@ pub enum What {
         /// The channel of the message.
         channel: Channel,
     },
-    /// A guess counted.
+    /// A guess was judged and counted.
     Checked {
         /// Whether it was right.
         judgement: Judgement,
     },
-    /// A call was refused, or a guess came after the end.
+    /// A call was refused, or a guess came after the end of the verification.
     Refused {
         /// The name of the call.
         call: &'static str,
-        /// The reason, as in the API.
+        /// The reason, as in the API's `ErrorReason`.
         reason: &'static str,
-        /// The quota that was exceeded, if that is the reason.
+        /// The quota that was exceeded; `None` if the reason is another.
         quota: Option<Dimension>,
     },
-    /// A message was sent although the guard, which only records, would have refused it.
+    /// A message was sent although the pumping guard, which only records, would have refused it.
     WouldRefuse {
         /// The count of the guard that was exceeded.
         quota: Dimension,
     },
-    /// The verification ended: exactly one for each start.
+    /// The verification ended. There is exactly one such event for each start.
     Closed {
         /// How it ended.
         outcome: Outcome,
@@ -80,46 +80,46 @@ pub enum What {
     Sent {
         /// The channel of the message.
         channel: Channel,
-        /// The sender of the settings.
+        /// The name of the sender in the settings.
         sender: SenderName,
     },
-    /// The message was given up.
+    /// The message could not be sent, and no further attempt will be made.
     SendFailed {
         /// The channel of the message.
         channel: Channel,
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// The provider says that the message arrived.
+    /// The provider reports that the message arrived.
     Delivered {
         /// The channel of the message.
         channel: Channel,
-        /// The sender of the settings.
+        /// The name of the sender in the settings.
         sender: SenderName,
     },
-    /// The provider says that the message did not arrive.
+    /// The provider reports that the message did not arrive.
     Undelivered {
         /// The channel of the message.
         channel: Channel,
-        /// The sender of the settings.
+        /// The name of the sender in the settings.
         sender: SenderName,
-        /// Why, as a word for machines.
+        /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// An approval came after three failures or more: the customer should be told.
+    /// An approval came after three or more failures: the customer should be told.
     ApprovedAfterFailures {
-        /// The number of failures.
+        /// The number of failures before the approval.
         failures: u32,
     },
-    /// The failure limit is reached.
+    /// The failure limit is reached, so further guesses are refused.
     Disabled {
-        /// For starts of this origin.
+        /// The origin whose starts are affected.
         origin: Origin,
     },
 }
 
 impl Event {
-    /// An event of a verification that no call caused.
+    /// An event of a verification that was not caused by a call.
     #[must_use]
     pub fn of(verification: &Verification, at: Timestamp, what: What) -> Self {
         let contact = verification.contact.as_ref();

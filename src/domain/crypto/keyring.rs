@@ -7,21 +7,21 @@ use zeroize::Zeroizing;
 
 use crate::domain::ids::{Invalid, SubjectId, SubjectKey, TenantId};
 
-/// Length of every secret: 256 bits.
+/// The length of every secret: 256 bits.
 pub const SECRET_BYTES: usize = 32;
 
-/// A secret as read from its file; wiped when dropped.
+/// A secret as read from its file; its memory is wiped when it is dropped.
 pub type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
-/// Names one master secret of the ring.
+/// The id of a master secret in the ring. It is stored with everything sealed under that secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid(Arc<str>);
 
 impl Kid {
-    /// Takes 1 to 16 of a-z, 0-9 and `-`.
+    /// Parses an id: 1 to 16 of a-z, 0-9 and `-`.
     ///
     /// # Errors
-    /// Says so.
+    /// [`Invalid`] describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let fits = (1..=16).contains(&text.len())
             && text
@@ -34,7 +34,7 @@ impl Kid {
         }
     }
 
-    /// The text.
+    /// The id as stored and as shown in logs.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,10 +47,10 @@ impl fmt::Debug for Kid {
     }
 }
 
-/// A 128-bit keyed hash that recognises a repeat and tells nothing else.
+/// A 128-bit keyed hash: equal input gives an equal mark, and a mark reveals nothing about its input.
 pub type Mark = [u8; 16];
 
-/// The subkeys of one master secret, each for one use.
+/// The subkeys of one master secret, one for each use.
 pub(in crate::domain) struct Subkeys {
     pub(in crate::domain) code: hmac::Key,
     pub(in crate::domain) seal: SealKey,
@@ -63,7 +63,7 @@ pub struct Keyring {
     ring: Vec<(Kid, Subkeys)>,
 }
 
-/// The ring is empty or a key id comes twice.
+/// The secrets do not form a key ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
     /// There is no master secret.
@@ -75,10 +75,11 @@ pub enum RingError {
 }
 
 impl Keyring {
-    /// From the names secret and the master secrets, newest first: the first one is used for what is new.
+    /// Makes a key ring from the names secret and the master secrets, newest first: the first one seals and derives
+    /// everything new.
     ///
     /// # Errors
-    /// [`RingError`].
+    /// [`RingError`] if there is no master secret, or two have the same id.
     pub fn new(names: &Secret, ring: &[(Kid, Secret)]) -> Result<Self, RingError> {
         if ring.is_empty() {
             return Err(RingError::Empty);
@@ -101,7 +102,7 @@ impl Keyring {
         })
     }
 
-    /// The id of the master secret for what is new.
+    /// The id of the master secret used for everything new.
     #[must_use]
     pub fn current(&self) -> &Kid {
         &self.ring[0].0
@@ -119,7 +120,7 @@ impl Keyring {
             .map(|(_, subkeys)| subkeys)
     }
 
-    /// The key id of that name, if its key is in the ring.
+    /// The key id with this text; `None` if its key is not in the ring.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Kid> {
         self.ring
@@ -128,7 +129,7 @@ impl Keyring {
             .find(|kid| kid.as_str() == name)
     }
 
-    /// Where the record of this subject is stored.
+    /// The key under which the record of this subject is stored.
     #[must_use]
     pub fn subject_key(&self, tenant: &TenantId, subject: &SubjectId) -> SubjectKey {
         SubjectKey(sign_fields(
@@ -137,7 +138,7 @@ impl Keyring {
         ))
     }
 
-    /// The hash that names the side record of these fields, under this label.
+    /// The hash for the key of a side record, from a label for its kind and the fields that identify it.
     #[must_use]
     pub fn side_hash(&self, label: &str, fields: &[&[u8]]) -> Mark {
         let mut all = vec![label.as_bytes()];
@@ -145,7 +146,8 @@ impl Keyring {
         self.mark("side", &all)
     }
 
-    /// Recognises these fields again, under this label. Stable over key rotation.
+    /// A mark of these fields under this label, so that they are recognised when they come again. Does not change
+    /// when the master secrets are rotated.
     #[must_use]
     pub fn mark(&self, label: &str, fields: &[&[u8]]) -> Mark {
         let mut context = hmac::Context::with_key(&self.marks);
@@ -176,8 +178,8 @@ impl Subkeys {
     }
 }
 
-/// Expands to the data keys of seals. It is HKDF-SHA256, whose steps are HMACs (RFC 5869, section 2), on a key that is
-/// made ready once: HKDF of the library would begin with the extraction, each time.
+/// Derives the data keys of seals by HKDF-SHA256 (RFC 5869, section 2), whose steps are HMACs. The extraction is done
+/// only once; the library's HKDF would repeat it for every data key.
 pub(in crate::domain) struct SealKey(hmac::Key);
 
 impl SealKey {
@@ -186,7 +188,7 @@ impl SealKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, extracted.as_ref()))
     }
 
-    /// 32 bytes for one use: the first block of the expansion, which is the only one.
+    /// A 32-byte key for one use. It is the first block of the HKDF expansion, and no other block is needed.
     pub(in crate::domain) fn expand(&self, label: &[u8]) -> Secret {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(label);
@@ -201,7 +203,7 @@ fn extract(secret: &Secret) -> hkdf::Prk {
     hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign/v1").extract(&**secret)
 }
 
-/// 32 bytes for one use. The labels are part of the stored form: see `seal_04_subkeys_do_not_drift`.
+/// A 32-byte key for one use. The labels determine stored data: see `seal_04_subkeys_do_not_drift`.
 fn expand(key: &hkdf::Prk, label: &[u8]) -> Secret {
     let mut out = Secret::new([0; SECRET_BYTES]);
     // Cannot fail: 32 bytes are one block of SHA-256.
@@ -215,7 +217,7 @@ fn hmac_subkey(key: &hkdf::Prk, label: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, &*expand(key, label))
 }
 
-/// Feeds one field with its length before it, so that no two lists of fields look alike.
+/// Adds a field with its length before it, so that different lists of fields never give the same bytes.
 pub(in crate::domain) fn update_field(context: &mut hmac::Context, field: &[u8]) {
     context.update(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
     context.update(field);
@@ -239,7 +241,8 @@ fn truncate(tag: &hmac::Tag) -> [u8; 16] {
 pub(crate) mod tests {
     use super::*;
 
-    /// A ring whose secrets are all the byte `seed`, then `seed + 1`, ...
+    /// A ring with these key ids. The names secret consists of the byte `seed`, the first master secret of `seed +
+    /// 1`, and so on.
     pub(crate) fn ring(seed: u8, kids: &[&str]) -> Keyring {
         let ring: Vec<_> = kids
             .iter()
@@ -252,7 +255,7 @@ pub(crate) mod tests {
     #[test]
     fn seal_04_subkeys_do_not_drift() {
         let master = extract(&Secret::new([7; SECRET_BYTES]));
-        // Computed independently with Python: hmac and hashlib, RFC 5869.
+        // Computed independently with Python's hmac and hashlib, after RFC 5869.
         assert_eq!(
             hex::encode(*expand(&master, b"code")),
             "1dbcb480d86cd6f08f1e8da00eceaaf6c28bbbae7ad39c2ca11fc7f6502966dc"

@@ -10,12 +10,13 @@ use crate::domain::{
     },
 };
 
-/// Guesses per subject and origin, over all verifications (RFC 4226 §7.3).
+/// The rate of guesses per subject and origin, over all verifications (RFC 4226, section 7.3): 5 at once, then one
+/// every 2 s.
 pub const ATTEMPT_RATE: Rate = Rate {
     interval: Duration::from_secs(2),
     burst: 4,
 };
-/// Malformed guesses per verification: 20 at once, then one every 15 s.
+/// The rate of malformed guesses per verification: 20 at once, then one every 15 s.
 pub const MALFORMED_RATE: Rate = Rate {
     interval: Duration::from_secs(15),
     burst: 19,
@@ -24,22 +25,23 @@ pub const MALFORMED_RATE: Rate = Rate {
 /// The failures of one origin since its last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Failures since the last success or unlock; the limit of the settings applies to them.
+    /// Failures since the last success or unlock; `failure_limit` of the settings applies to them.
     pub since_unlock: u32,
-    /// Failures since the last success; the cap applies to them.
+    /// Failures since the last success; [`FAILURES_CAP`] applies to the sum over both origins.
     pub since_success: u32,
-    /// Verifications with at least one failure since the last success.
+    /// The number of verifications with at least one failure since the last success.
     pub verifications: u32,
-    /// How many times the wait has risen.
+    /// The number of waits imposed since the last success; each is twice as long as the one before, up to
+    /// [`WAIT_MAX`].
     pub waits: u32,
-    /// The earliest time for the next guess.
+    /// The earliest time of the next guess.
     pub next_attempt_at: Timestamp,
-    /// The state of the attempt rate.
+    /// The state of [`ATTEMPT_RATE`]: its theoretical arrival time.
     pub rate: Timestamp,
 }
 
 impl Tally {
-    /// When the record may forget this; `None` while there is a failure to remember.
+    /// When the record may forget this tally; `None` while it has a failure.
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {
         (self.since_success == 0).then_some(self.rate)
@@ -48,7 +50,7 @@ impl Tally {
     /// Draws one guess from the attempt rate.
     ///
     /// # Errors
-    /// How long to wait. Nothing was drawn.
+    /// How long to wait; nothing was drawn.
     pub fn admit(&mut self, now: Now) -> Result<(), Duration> {
         if !now.has_reached(self.next_attempt_at) {
             return Err(now.until(self.next_attempt_at));
@@ -84,12 +86,12 @@ impl Tally {
         };
     }
 
-    /// Lifts the limit for an administrator; the cap stays.
+    /// Resets the count for the failure limit, on request of an administrator; the count for the cap stays.
     pub fn unlock(&mut self) {
         self.since_unlock = 0;
     }
 
-    /// Charges for failures that a change of the store's generation may have lost. It leaves one attempt and
+    /// Charges for failures that a change of the store's generation may have lost. Leaves at least one attempt, and
     /// takes at most `room` of the cap.
     fn penalise(&mut self, limit: u32, room: u32) {
         let charge = |count: u32, end: u32| {
@@ -106,14 +108,14 @@ impl Tally {
 /// The failure counts of a subject, shared by all channels that carry codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Of verifications that anybody could start.
+    /// Failures in verifications that anybody could start.
     pub anonymous: Tally,
-    /// Of verifications whose start was vouched for.
+    /// Failures in verifications whose start was vouched for by the caller.
     pub vouched: Tally,
 }
 
 impl Failures {
-    /// The failures of an origin.
+    /// The failures of an origin, for reading.
     #[must_use]
     pub fn of(&self, origin: Origin) -> &Tally {
         match origin {
@@ -122,7 +124,7 @@ impl Failures {
         }
     }
 
-    /// The failures of an origin, to change them.
+    /// The failures of an origin, for changing.
     pub fn of_mut(&mut self, origin: Origin) -> &mut Tally {
         match origin {
             Origin::Anonymous => &mut self.anonymous,
@@ -136,8 +138,8 @@ impl Failures {
         self.of(origin).since_unlock >= limit || self.total() >= FAILURES_CAP
     }
 
-    /// Charges both origins for a change of the store's generation. However many there were before, each keeps
-    /// one attempt within the cap: a customer is never locked out by failovers alone.
+    /// Charges both origins for a change of the store's generation. Each keeps one attempt within the cap, whatever
+    /// its count was: failovers alone never lock a customer out.
     pub fn penalise(&mut self, limit: u32) {
         for origin in [Origin::Anonymous, Origin::Vouched] {
             let room = (FAILURES_CAP - 2).saturating_sub(self.total());
@@ -145,7 +147,7 @@ impl Failures {
         }
     }
 
-    /// The counts to assume where the store lost its data: half of the limit is spent.
+    /// The counts to assume if the store lost its data: half of the limit is used.
     #[must_use]
     pub fn half_spent(limit: u32) -> Self {
         let half = Tally {
@@ -159,7 +161,7 @@ impl Failures {
         }
     }
 
-    /// When the record may forget this; `None` while there is a failure to remember.
+    /// When the record may forget these counts; `None` while there is a failure.
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {
         Some(self.anonymous.clear_at()?.max(self.vouched.clear_at()?))

@@ -1,23 +1,24 @@
-//! The guard against SMS pumping: where few codes are used, sending stops.
+//! The guard against SMS pumping: it stops sending to number ranges where few codes are used.
 //!
-//! Each message to a number adds to a count of its country and of its block of a thousand neighbours, and each approval takes
-//! back several messages. While one code in about seven is used, the count stays near zero, however many messages there are.
-//! Where none is used, the budget ends after a fixed number of messages. Approvals beyond that build up a reserve, so that the
-//! messages of a busy hour, whose codes are still to be used, do not look like fraud.
+//! Each message to a number adds to a count for its country and to one for its block of a thousand neighbouring
+//! numbers; each approval subtracts several messages. While about one code in seven is used, the counts stay near
+//! zero, however many messages there are. If none is used, the budget ends after a fixed number of messages.
+//! Approvals beyond that build up a reserve, so that the messages of a busy hour, whose codes are yet to be used, do
+//! not look like fraud.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::rate::Rate;
 use crate::domain::recipient::number::Country;
 
-/// Parts that a message adds to a count. An approval takes back [`APPROVAL_PARTS`]: an approval rate of 3/20, so 15 %,
-/// keeps a count level.
+/// Parts that a message adds to a count. An approval subtracts [`APPROVAL_PARTS`], so at an approval rate of 3/20, or
+/// 15 %, a count stays level.
 pub const MESSAGE_PARTS: u32 = 3;
-/// Parts that an approval takes back from a count; see [`MESSAGE_PARTS`].
+/// Parts that an approval subtracts from a count; see [`MESSAGE_PARTS`].
 pub const APPROVAL_PARTS: u32 = 20;
-/// Highest budget in the settings.
+/// The highest budget that the settings accept, in messages.
 pub const BUDGET_MAX: u32 = 100_000;
-/// Highest reserve in the settings.
+/// The highest reserve that the settings accept, in messages.
 pub const RESERVE_MAX: u32 = 10_000_000;
 
 /// What happens to a message beyond the budget.
@@ -25,9 +26,9 @@ pub const RESERVE_MAX: u32 = 10_000_000;
 pub enum Mode {
     /// Nothing is counted.
     Off,
-    /// It is sent, and an event says that it would have been refused.
+    /// The message is sent, and an event says that it would have been refused.
     RecordOnly,
-    /// It is refused.
+    /// The message is refused.
     Enforce,
 }
 
@@ -43,14 +44,14 @@ impl Mode {
     }
 }
 
-/// The guard's rules, as the settings give them.
+/// The guard's rules, from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// What happens to a message beyond the budget.
     pub mode: Mode,
-    /// Messages to one country or block that may remain without an approval.
+    /// The number of messages to one country or block that may remain without an approval.
     pub budget: u32,
-    /// Messages beyond the budget that earlier approvals allow.
+    /// The number of messages beyond the budget that earlier approvals can allow.
     pub reserve: u32,
     /// The time in which a used budget refills by itself.
     pub leak: Duration,
@@ -65,7 +66,7 @@ impl Guard {
         Rate::per(self.budget.saturating_mul(MESSAGE_PARTS), self.leak)
     }
 
-    /// How much a bucket may hold beyond its budget, in parts of a message.
+    /// By how much a bucket may exceed its budget, in parts of a message.
     #[must_use]
     pub fn reserve_parts(&self) -> u32 {
         self.reserve.saturating_mul(MESSAGE_PARTS)
@@ -97,7 +98,8 @@ mod tests {
         }
     }
 
-    /// One message a second, of which a customer answers so many in a thousand after a minute; how many go out.
+    /// Sends one message per second; customers answer `per_mille` of a thousand, each after a minute. Returns how
+    /// many the guard let through.
     fn sent(messages: u32, per_mille: u64, seed: u64) -> u32 {
         let (guard, mut level, mut sent) = (guard(), Level::default(), 0);
         let (mut state, mut answers) = (seed, VecDeque::new());
@@ -112,7 +114,7 @@ mod tests {
             }
             if let Ok((after, _)) = guard.rate().take(level, MESSAGE_PARTS, MESSAGE_PARTS, now) {
                 (level, sent) = (after, sent + 1);
-                // A linear congruential generator: the spread of its upper bits is even enough.
+                // A linear congruential generator: its upper bits are evenly distributed enough.
                 state = state
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1_442_695_040_888_963_407);
@@ -134,13 +136,13 @@ mod tests {
 
         #[test]
         fn send_04_a_stream_that_does_not_come_back_is_stopped_at_the_budget(seed: u64) {
-            // In 1,000 seconds the leak gives less than one.
+            // In 1,000 seconds the leak refills less than one message.
             prop_assert!((50..=51).contains(&sent(1000, 0, seed)));
         }
 
         #[test]
         fn send_04_a_stream_of_which_too_few_come_back_is_slowed_down(seed: u64, per_mille in 1_u64..50) {
-            // Each approval pays for less than seven, so of a thousand the budget and these go out, and a few by chance.
+            // Each approval pays for fewer than seven messages, so the budget, these, and a few by chance are sent.
             let most = 50 + per_mille * 7 + 150;
             prop_assert!(u64::from(sent(1000, per_mille, seed)) < most.min(1000));
         }

@@ -5,17 +5,17 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::rate::Rate;
 use crate::domain::ids::Invalid;
 
-/// What a quota limits. Quotas are drawn in this order: those of one person first and those that many share last, so
-/// that a refusal by the former takes nothing from the latter. A refusal by several quotas names the first of them.
+/// What a quota limits. Quotas are drawn in this order: those of one person first and those shared by many last, so
+/// that a refusal by the former takes nothing from the latter. If several quotas refuse, the first one is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
-    /// Messages to one recipient, whichever channel carries them.
+    /// Messages to one recipient, over any channel.
     Recipient,
-    /// Messages to one recipient over a longer time, so that the pause between messages rises.
+    /// Messages to one recipient over a longer time, so that the pauses between messages grow.
     RecipientLong,
-    /// New subjects at one recipient.
+    /// Subjects that were not seen at this recipient before.
     RecipientSubjects,
-    /// New recipients of one subject.
+    /// Recipients that were not seen for this subject before.
     SubjectRecipients,
     /// Messages for one subject.
     Subject,
@@ -25,9 +25,9 @@ pub enum Dimension {
     QuotaKeys,
     /// Messages to a block of a thousand neighbouring numbers.
     Prefix,
-    /// Messages to such a block without an approval; counted by the guard against pumping.
+    /// Messages to such a block without an approval, as counted by the pumping guard.
     GuardPrefix,
-    /// Starts from one network of customers.
+    /// Starts for customers in one network.
     SourceIp,
     /// Starts by one agent.
     Agent,
@@ -35,7 +35,7 @@ pub enum Dimension {
     NewSubjects,
     /// Messages to the numbers of one country.
     Country,
-    /// Messages to the numbers of one country without an approval; counted by the guard against pumping.
+    /// Messages to the numbers of one country without an approval, as counted by the pumping guard.
     GuardCountry,
     /// Starts by one caller.
     Caller,
@@ -48,7 +48,7 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    /// All dimensions, in the order of drawing.
+    /// All dimensions, in the order in which they are drawn.
     pub const ALL: [Self; 18] = [
         Self::Recipient,
         Self::RecipientLong,
@@ -95,25 +95,25 @@ impl Dimension {
         }
     }
 
-    /// Whether it counts money. Its budgets are in `[spend]`.
+    /// Whether it counts money. Such budgets are set in `[spend]`.
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self, Self::SpendHour | Self::SpendDay)
     }
 
-    /// Whether it is a count of the guard against pumping. Its budgets are in `[guard]`.
+    /// Whether it is a count of the pumping guard. Such budgets are set in `[guard]`.
     #[must_use]
     pub const fn is_guard(self) -> bool {
         matches!(self, Self::GuardPrefix | Self::GuardCountry)
     }
 
-    /// Whether it is a plain count. Its rate is in `[quotas]`.
+    /// Whether it is a plain count. Such rates are set in `[quotas]`.
     #[must_use]
     pub const fn is_plain(self) -> bool {
         !self.is_money() && !self.is_guard()
     }
 
-    /// The API's `ErrorReason` of a refusal by this dimension.
+    /// The API's `ErrorReason` for a refusal by this dimension.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         if self.is_guard() {
@@ -123,8 +123,8 @@ impl Dimension {
         }
     }
 
-    /// Whether one bucket of it is used by a large share of all calls. Such a bucket is drawn from in slices. Money is
-    /// not, so that a budget is spent to the last message that fits.
+    /// Whether one of its buckets is used by a large part of all calls, so that processes draw from it in slices.
+    /// Money is excluded, so that a budget is spent down to the last message that fits.
     #[must_use]
     pub const fn is_hot(self) -> bool {
         matches!(
@@ -152,15 +152,16 @@ impl FromIterator<(Dimension, Rate)> for Quotas {
     }
 }
 
-/// The network of a customer: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has.
+/// The network of a customer: an IPv4 address, or the /64 prefix of an IPv6 address, because one customer can use all
+/// addresses in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// Parses an address in any of its spellings.
+    /// Parses an IPv4 or IPv6 address in any notation.
     ///
     /// # Errors
-    /// Describes the expected form.
+    /// [`Invalid`] describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let address: IpAddr = text
             .parse()
@@ -171,7 +172,7 @@ impl Network {
         }))
     }
 
-    /// The form under which the network is counted.
+    /// The text under which the network is counted.
     #[must_use]
     pub fn limit_form(self) -> String {
         self.0.to_string()

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::domain::time::{Timestamp, micros};
 
-/// A rate: one per `interval` on average, and at once `burst` more than one.
+/// A rate: one unit per `interval` on average, and up to `burst + 1` units at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// The time in which one is earned.
+    /// The time in which one unit refills.
     pub interval: Duration,
-    /// How many may be taken at once in addition to the first.
+    /// The number of units that may be taken at once in addition to the first.
     pub burst: u32,
 }
 
 impl Rate {
-    /// A rate of `count` at once, and as many in each `period`.
+    /// The rate of `count` units at once, and `count` per `period` on average.
     #[must_use]
     pub fn per(count: u32, period: Duration) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl Rate {
         }
     }
 
-    /// Draws `quantity` at `now` from a bucket whose theoretical arrival time is `tat`.
+    /// Draws `quantity` units at `now` from a bucket whose theoretical arrival time is `tat`.
     #[must_use]
     pub fn draw(self, tat: Timestamp, quantity: u32, now: Timestamp) -> Draw {
         let interval = micros(self.interval);
@@ -36,7 +36,7 @@ impl Rate {
                 tat: Timestamp::from_micros(new_tat),
             };
         }
-        // A quantity that never fits has no time to retry.
+        // A quantity above the capacity never fits, so there is no time to retry.
         let retry_after =
             (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
         Draw::Refused { retry_after }
@@ -46,9 +46,9 @@ impl Rate {
 /// How full a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Full at this time, and from then on.
+    /// Not full before this time; full from this time on.
     FullAt(Timestamp),
-    /// More than full, by the amount that is earned in this time.
+    /// Above its limit, by the amount that refills in this time.
     Beyond(Duration),
 }
 
@@ -59,7 +59,7 @@ impl Default for Level {
 }
 
 impl Level {
-    /// The time until it is full, in microseconds; negative if it is more than full.
+    /// The time until it is full, in microseconds; negative above the limit.
     fn missing(self, now: Timestamp) -> i64 {
         match self {
             Self::FullAt(at) => signed(at.as_micros().saturating_sub(now.as_micros())),
@@ -82,10 +82,10 @@ fn signed(micros: u64) -> i64 {
 }
 
 impl Rate {
-    /// Draws as many as there are, between `least` and `want`, and says how many.
+    /// Draws between `least` and `want` units, as many as there are; returns the new level and the number drawn.
     ///
     /// # Errors
-    /// The time until `least` are there.
+    /// The time until `least` units are there.
     pub fn take(
         self,
         level: Level,
@@ -115,13 +115,13 @@ impl Rate {
         ))
     }
 
-    /// Returns `count` to the bucket, which may become more than full by at most `reserve`.
+    /// Returns `count` units to the bucket, which may then exceed its limit by at most `reserve` units.
     #[must_use]
     pub fn give_back(self, level: Level, count: u32, reserve: u32, now: Timestamp) -> Level {
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
         let after = missing.saturating_sub(interval.saturating_mul(count.into()));
-        // A bucket that was fuller already keeps what it has.
+        // A bucket that already exceeded its limit by more keeps what it has.
         Level::of(
             after.max(missing.min(-interval.saturating_mul(reserve.into()))),
             now,
@@ -132,12 +132,12 @@ impl Rate {
 /// The outcome of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Draw {
-    /// It fits; `tat` is the bucket's new state.
+    /// The quantity was drawn.
     Taken {
-        /// The new theoretical arrival time.
+        /// The bucket's new theoretical arrival time.
         tat: Timestamp,
     },
-    /// It does not fit; the bucket is unchanged.
+    /// The quantity does not fit; the bucket is unchanged.
     Refused {
         /// How long until it fits; `None` if it never does.
         retry_after: Option<Duration>,
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Five at once, and one in two seconds.
+    /// Five at once, and one every two seconds.
     const FIVE: Rate = Rate {
         interval: Duration::from_secs(2),
         burst: 4,

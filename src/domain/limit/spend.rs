@@ -1,4 +1,4 @@
-//! The cost of messages, and how much a tenant may spend in an hour and in a day.
+//! The cost of messages, and the budgets of a tenant per hour and per day.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,16 +12,16 @@ use crate::domain::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(u64);
 
-/// Decimal places of a millionth.
+/// The number of decimal places of a millionth.
 const DECIMALS: usize = 6;
-/// Most digits before the decimal point.
+/// The largest number of digits before the decimal point.
 const WHOLE_DIGITS_MAX: usize = 9;
 
 impl Money {
     /// Parses a decimal number such as `0.08`, without rounding.
     ///
     /// # Errors
-    /// Describes the expected form.
+    /// [`Invalid`] describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         const WRONG: Invalid =
             Invalid("must be an amount from 0 to 999999999.999999, with at most 6 decimals");
@@ -50,36 +50,37 @@ impl Money {
 /// How much may be spent. An amount of 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
-    /// The budget of an hour.
+    /// The budget per hour.
     pub hour: Money,
-    /// The budget of a day.
+    /// The budget per day.
     pub day: Money,
 }
 
-/// The share of one budget that a message takes.
+/// The part of one budget that a message uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The budget that it is taken from.
+    /// The budget that is drawn from.
     pub dimension: Dimension,
     /// The rate at which the budget refills.
     pub rate: Rate,
-    /// Parts of the budget that the message takes, all of them or none.
+    /// The number of parts of the budget that the message uses; drawn completely or not at all.
     pub parts: u32,
 }
 
-/// Parts of a whole budget. Of an hour's budget one part refills in each microsecond, the resolution of quotas.
+/// The number of parts in a whole budget. An hourly budget then refills one part per microsecond, which is the
+/// resolution of quotas.
 const PARTS: u32 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The costs of messages and the budgets of tenants.
+/// The costs of messages, and the budgets of tenants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spend {
-    /// The currency of all amounts, by its three-letter code.
+    /// The currency of all amounts, as a three-letter code.
     pub currency: String,
-    /// Costs by channel, and by country where they differ. A message without an entry is free.
+    /// Costs per channel, and per country where they differ. A message without an entry is free.
     pub costs: BTreeMap<(Channel, Option<Country>), Money>,
-    /// The budgets of tenants without budgets of their own.
+    /// The budgets of tenants that have none of their own.
     pub budgets: Budgets,
     /// The budgets of tenants that have their own.
     pub by_tenant: BTreeMap<TenantId, Budgets>,
@@ -101,7 +102,7 @@ impl Spend {
             .unwrap_or_default()
     }
 
-    /// The shares of a tenant's budgets that a message of this cost takes; none if it is free.
+    /// The parts of a tenant's budgets that a message of this cost uses; none if it is free.
     pub fn shares(&self, tenant: &TenantId, cost: Money) -> impl Iterator<Item = Share> {
         let budgets = *self.by_tenant.get(tenant).unwrap_or(&self.budgets);
         let all = [
@@ -112,8 +113,9 @@ impl Spend {
             .into_iter()
             .filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
         limited.map(move |(dimension, budget, period)| {
-            // Rounded down by less than one part, so a budget that the cost divides is spent completely. With up to 60,000
-            // messages in a budget this is exact; with a million the error is at most a three-thousandth.
+            // Rounded down by less than one part, so a budget that is a multiple of the cost can be spent completely.
+            // With up to 60,000 messages in a budget this is exact; with a million the error is at most one
+            // three-thousandth.
             let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
             let rate = Rate {
                 interval: period / PARTS,
@@ -284,7 +286,7 @@ mod tests {
                 };
                 assert_eq!(taken, budget.micros() / money(cost).micros(), "{share:?}");
                 assert!(taken == fit || fit == u64::MAX);
-                // The wait is exact: that long, and not a microsecond less.
+                // The wait is exact: one microsecond less is refused.
                 let wait = wait.unwrap();
                 assert!(wait <= period);
                 assert!(draw(now.plus(wait.saturating_sub(Duration::from_micros(1)))).is_some());

@@ -1,21 +1,21 @@
-//! The key of a stored record: what kind of record it is, and the keyed hash that names it.
+//! The key of a stored record: its kind, and a keyed hash.
 
 use std::{cmp::Ordering, fmt};
 
 use super::side::SideKind;
 use crate::domain::{crypto::keyring::Keyring, ids::SubjectKey};
 
-/// Length of a key in its byte form: one letter for the kind, then the hash.
+/// The length of a key as bytes: one letter for the kind, then the hash.
 pub const RECORD_KEY_BYTES: usize = 17;
 
-/// What a record holds. It is part of the key, so nobody has to guess it from the content.
+/// What a record contains. The kind is part of the key, so that it never has to be guessed from the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordKind {
-    /// Everything that is remembered of one subject.
+    /// Everything remembered about one subject.
     Subject,
-    /// A side record, which all processes share for a limited time.
+    /// A side record, shared by all processes for a limited time.
     Side(SideKind),
-    /// A kind that this version does not know; a newer one wrote it.
+    /// A kind that this version does not know, written by a newer one.
     Unknown(UnknownKind),
 }
 
@@ -23,13 +23,13 @@ pub enum RecordKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownKind(u8);
 
-/// The letters are stored: none may ever change its meaning.
+/// These letters are stored, so none may ever change its meaning.
 const SUBJECT: u8 = b'r';
 const BREAKER: u8 = b'b';
 const DELIVERY: u8 = b'd';
 
 impl RecordKind {
-    /// The kind of a stored letter.
+    /// The kind for a stored letter.
     #[must_use]
     pub const fn from_letter(letter: u8) -> Self {
         match letter {
@@ -51,7 +51,7 @@ impl RecordKind {
         }
     }
 
-    /// A word for logs, metrics and tables.
+    /// The name used in logs, metrics and tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,20 +63,20 @@ impl RecordKind {
     }
 }
 
-/// Where a record is stored. Two kinds never share a record, even under equal hashes.
+/// The key of a stored record. Records of different kinds are different records, even with equal hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecordKey {
-    /// What the record holds.
+    /// The kind of the record.
     pub kind: RecordKind,
-    /// A keyed hash: tells nothing without the key.
+    /// A keyed hash, which reveals nothing without the key.
     pub hash: [u8; 16],
 }
 
 impl RecordKey {
-    /// The key of a side record: of what these fields name.
+    /// The key of the side record for what these fields identify.
     #[must_use]
     pub fn side(keyring: &Keyring, kind: SideKind, fields: &[&[u8]]) -> Self {
-        // The labels enter the hash, so they are part of the stored form.
+        // The labels are part of the hash, so they must never change.
         let label = match kind {
             SideKind::Breaker => "breaker",
             SideKind::Delivery => "reference",
@@ -87,7 +87,7 @@ impl RecordKey {
         }
     }
 
-    /// The subject, if it is the key of a subject's record.
+    /// The subject's key; `None` if the record is not a subject's.
     #[must_use]
     pub fn as_subject(&self) -> Option<SubjectKey> {
         match self.kind {
@@ -96,7 +96,7 @@ impl RecordKey {
         }
     }
 
-    /// Where version 0.1, which had no kinds, stored this record: among those of the subjects.
+    /// The key under which version 0.1, which had no kinds, stored this record: among the subjects' records.
     #[must_use]
     pub const fn before_kinds(self) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl RecordKey {
         }
     }
 
-    /// The byte form: the letter of the kind, then the hash.
+    /// The key as bytes: the letter of the kind, then the hash.
     #[must_use]
     pub fn to_bytes(self) -> [u8; RECORD_KEY_BYTES] {
         let mut bytes = [self.kind.letter(); RECORD_KEY_BYTES];
@@ -113,7 +113,7 @@ impl RecordKey {
         bytes
     }
 
-    /// Reads the byte form. Every letter is a kind, if perhaps one that this version does not know.
+    /// Parses the bytes of a key. Never fails: any letter is a kind, known or unknown.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; RECORD_KEY_BYTES]) -> Self {
         let [letter, hash @ ..] = *bytes;
@@ -133,7 +133,7 @@ impl From<SubjectKey> for RecordKey {
     }
 }
 
-/// As the byte form: all engines put records that are due at the same time in this order.
+/// Orders keys by their bytes, so that all engines return records due at the same time in the same order.
 impl Ord for RecordKey {
     fn cmp(&self, other: &Self) -> Ordering {
         self.to_bytes().cmp(&other.to_bytes())

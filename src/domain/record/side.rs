@@ -1,4 +1,4 @@
-//! Side records: small facts that all processes share beside the subject records, each for a limited time.
+//! Side records: small facts beside the subject records, shared by all processes for a limited time.
 
 use crate::domain::{
     delivery::breaker::Breaker,
@@ -6,12 +6,12 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// The kinds of side records, each with a letter of its own in the key.
+/// The kinds of side records. Each has its own letter in the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SideKind {
-    /// The circuit breaker of a sender.
+    /// The state of a sender's circuit breaker.
     Breaker,
-    /// The delivery that a provider's message id belongs to.
+    /// The delivery for which a provider gave a message id.
     Delivery,
 }
 
@@ -20,7 +20,7 @@ pub enum SideKind {
 pub enum Side {
     /// The state of a sender's circuit breaker.
     Breaker(Breaker),
-    /// The delivery that a provider's message id belongs to.
+    /// The delivery for which a provider gave a message id, so that receipts with this id find it.
     Delivery {
         /// The verification that the message was sent for.
         verification: VerificationId,
@@ -30,7 +30,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The kind that the key of such a record has.
+    /// The kind in the key of such a record.
     #[must_use]
     pub const fn kind(&self) -> SideKind {
         match self {
@@ -43,10 +43,10 @@ impl Side {
 /// A side record as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SideRecord {
-    /// Counts the commits; only associated data of the seal, never compared.
+    /// The number of commits. Only associated data of the seal; commits compare the nonce instead.
     pub version: u64,
-    /// When it expires: from then on it counts as absent, and the next sweep deletes it.
+    /// When it expires: after that it counts as absent, and the next sweep deletes it.
     pub until: Timestamp,
-    /// The content.
+    /// The fact that is stored, with its kind.
     pub side: Side,
 }

@@ -1,4 +1,4 @@
-//! The subject record: the aggregate of all that must change together.
+//! The subject record: everything of one subject that must change together.
 
 use crate::domain::{
     audit::event::{Event, What},
@@ -13,27 +13,27 @@ use crate::domain::{
     },
 };
 
-/// All that is remembered of one subject.
+/// Everything remembered about one subject. All of it changes by one compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectRecord {
-    /// Counts the commits; only associated data of the seal, never compared.
+    /// The number of commits. Only associated data of the seal; commits compare the nonce instead.
     pub version: u64,
-    /// The generation of the last commit.
+    /// The generation of the store at the last commit.
     pub generation: Generation,
-    /// Random; without it the subject's events cannot be read.
+    /// Random salt in the keys of the subject's events; without it the events cannot be opened.
     pub event_salt: [u8; 16],
-    /// When the last event was written.
+    /// When the last event was written; zero if that no longer matters.
     pub last_event_at: Timestamp,
-    /// Failures of the message channels.
+    /// Failed guesses at codes, counted over all channels.
     pub failures: Failures,
-    /// The recipients of the last day.
+    /// The recipients that got a message in the last day.
     pub reached: Reached,
     /// Live and recently closed verifications, oldest first.
     pub verifications: Vec<Verification>,
 }
 
 impl SubjectRecord {
-    /// A record of which nothing is known.
+    /// An empty record, for a subject about which nothing is known.
     #[must_use]
     pub fn new(event_salt: [u8; 16], generation: Generation) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl SubjectRecord {
         }
     }
 
-    /// The subject may have had failures of which nothing is known: half of the limit is taken as spent.
+    /// Counts half of the failure limit as used: for a subject whose earlier failures may have been lost.
     #[must_use]
     pub fn half_spent(self, rules: &SubjectRules) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl SubjectRecord {
         }
     }
 
-    /// The record as its next commit writes it: one version on, and with the moment of its last event.
+    /// The record as its next commit writes it: with the next version and the time of its last event.
     #[must_use]
     pub fn stamped(self, events: &[Event], at: Timestamp) -> Self {
         let last_event_at = if events.is_empty() {
@@ -71,7 +71,7 @@ impl SubjectRecord {
         }
     }
 
-    /// Finds a verification.
+    /// The verification with this id; `None` if it never existed or is forgotten.
     #[must_use]
     pub fn find(&self, id: &VerificationId) -> Option<&Verification> {
         self.verifications
@@ -79,7 +79,7 @@ impl SubjectRecord {
             .find(|verification| verification.id == *id)
     }
 
-    /// Finds the verification that a request with this mark made or changed.
+    /// The verification that a request with this id mark started or changed, and the mark of that request's body.
     #[must_use]
     pub fn find_request(&self, mark: &Mark) -> Option<(&Verification, &Mark)> {
         self.verifications.iter().find_map(|verification| {
@@ -91,7 +91,7 @@ impl SubjectRecord {
         })
     }
 
-    /// Lets one verification take a step; the others stay.
+    /// Applies a transition to one verification; the others do not change.
     #[must_use]
     pub fn step(
         mut self,
@@ -109,7 +109,7 @@ impl SubjectRecord {
         self
     }
 
-    /// Closes a pending verification and says so in an event; exactly one of these events ends each start.
+    /// Closes a pending verification and adds its closing event; there is exactly one such event per start.
     #[must_use]
     pub fn close(
         self,
@@ -122,7 +122,7 @@ impl SubjectRecord {
             Phase::Closed { .. } => verification,
             Phase::Pending(_) => {
                 events.push(Event::of(&verification, at, What::Closed { outcome }));
-                // Readers said since the expiry that it ended then.
+                // Since the expiry, readers have reported that it ended at that time.
                 let ended_at = if outcome == Outcome::Expired {
                     verification.expires_at
                 } else {
@@ -133,7 +133,7 @@ impl SubjectRecord {
         })
     }
 
-    /// Closes every pending verification for which `outcome` has an answer.
+    /// Closes every pending verification for which `outcome` returns an outcome.
     #[must_use]
     pub fn close_where(
         mut self,
@@ -151,8 +151,8 @@ impl SubjectRecord {
         self
     }
 
-    /// Meets the store as it is now: a verification that another generation made is over, and the counts
-    /// are charged for what may have been lost.
+    /// Adapts the record to the store's current generation: ends the verifications of another generation, and charges
+    /// the failure counts for what may have been lost.
     #[must_use]
     pub fn adopt(
         mut self,
@@ -166,7 +166,7 @@ impl SubjectRecord {
         }
         self.failures.penalise(rules.failure_limit);
         self.generation = generation;
-        // What readers saw expire stays expired.
+        // What has expired for readers must stay expired.
         let outcome = |v: &Verification| {
             if now.is_past(v.expires_at) {
                 Outcome::Expired
@@ -177,21 +177,21 @@ impl SubjectRecord {
         self.close_where(now.stamp(), events, |v| Some(outcome(v)))
     }
 
-    /// The pending verifications.
+    /// The verifications that are not closed; some may have expired without a commit that says so.
     pub fn pending(&self) -> impl Iterator<Item = &Verification> {
         self.verifications
             .iter()
             .filter(|verification| matches!(verification.phase, Phase::Pending(_)))
     }
 
-    /// The pending verifications of an origin that are in time.
+    /// The pending verifications of an origin that have not expired.
     pub fn live(&self, origin: Origin, now: Now) -> impl Iterator<Item = &Verification> {
         self.verifications.iter().filter(move |verification| {
             verification.origin == origin && verification.live(now).is_some()
         })
     }
 
-    /// Forgets closed verifications and recipients whose time has come.
+    /// Removes closed verifications and recipients that need not be remembered any longer.
     #[must_use]
     pub fn forget(mut self, now: Now, rules: &SubjectRules) -> Self {
         self.verifications
@@ -200,11 +200,12 @@ impl SubjectRecord {
         self
     }
 
-    /// Makes room for one more verification of an origin, by forgetting the oldest closed one early.
-    /// What anybody could start fills only its own part of the places.
+    /// Makes room for one more verification of an origin, by removing the oldest closed one early. Verifications that
+    /// anybody could start use only their own part of the places.
     ///
     /// # Errors
-    /// When there will be room: the closed ones are all too young, and a spent code must answer `CLOSED`.
+    /// When there will be room. Until then all closed ones are too young to be removed, because a guess at them must
+    /// still be answered with `CLOSED`.
     pub fn make_room(mut self, origin: Origin, now: Now) -> Result<Self, Timestamp> {
         let anonymous = self
             .verifications
@@ -236,8 +237,8 @@ impl SubjectRecord {
         }
     }
 
-    /// Forgets what a bare count does not need. The moment of the last event is never empty before, so the record
-    /// changes, and the commit of the change takes it off the due index.
+    /// Reduces the record to its failure counts and what they need. Clearing the time of the last event always
+    /// changes the record, so a commit follows, which removes it from the due index.
     #[must_use]
     pub fn settle(mut self, now: Now) -> Self {
         self.last_event_at = Timestamp::default();
@@ -252,7 +253,8 @@ impl SubjectRecord {
         self
     }
 
-    /// May the record go? Nothing live or remembered, no count, and its events have had their time.
+    /// Whether the record can be deleted: it has no verification and no failure, and the retention time of its events
+    /// is over.
     #[must_use]
     pub fn is_spent(&self, now: Now, rules: &SubjectRules) -> bool {
         let end = self.last_event_at.plus(rules.event_retention);
@@ -263,8 +265,8 @@ impl SubjectRecord {
                 .is_some_and(|clear| now.has_reached(clear.max(end)))
     }
 
-    /// Until when it must be kept; `None` while there is a count, which nothing may end but a success. A margin
-    /// beyond its last rule, so that a store that drops it ends none.
+    /// Until when the store must keep the record; `None` while it has a failure count, which only a success may end.
+    /// Includes a margin, so that no rule depends on the time at which a store drops it.
     #[must_use]
     pub fn keep_until(&self, rules: &SubjectRules) -> Option<Timestamp> {
         let clear = self.failures.clear_at()?;
@@ -282,7 +284,7 @@ impl SubjectRecord {
         )
     }
 
-    /// When it next wants attention; `None` if a bare count is all that is left.
+    /// When the record is next due; `None` if only a failure count is left.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Option<Timestamp> {
         let next = self
