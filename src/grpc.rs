@@ -1,4 +1,4 @@
-//! The gRPC front: who, convert, call, convert.
+//! The gRPC adapter: each handler identifies the caller, converts the request, calls a use case, converts the result.
 
 pub mod entrance;
 mod fields;

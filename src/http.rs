@@ -1,4 +1,4 @@
-//! The HTTP listener: what is served beside gRPC.
+//! The HTTP listener: everything that is not gRPC.
 
 pub mod admin;
 pub mod callbacks;
@@ -10,8 +10,8 @@ use axum::{Router, routing::get};
 
 use crate::ports::sender::outbox::Outbox;
 
-/// All routes. With an outbox, which only the development profile has, also those that show its messages, and with a page
-/// for links also that; without them these paths do not exist.
+/// All routes of the public listener. The routes that show messages exist only with an outbox, so only in the
+/// development profile; the routes of the link page only with a page.
 pub fn router(outbox: Option<Arc<Outbox>>, page: Option<pages::link::LinkPage>) -> Router {
     let parts = [
         outbox.map(pages::dev::router),

@@ -1,4 +1,5 @@
-//! The layer in front of every handler of the callers' listener: limits, caller, permission, deadline, panics, log, metrics.
+//! The layer before every handler of the callers' listener: limits, authentication, permission, deadline, panics,
+//! log, metrics.
 
 pub mod callers;
 mod line;
@@ -33,34 +34,34 @@ use crate::{
 pub(super) use line::stream_ended;
 use measure::Durations;
 
-/// The name of every method without a row, in metrics and logs: what strangers ask for is no label.
+/// The name in metrics and logs for all methods outside the table, so that callers cannot create labels.
 const OTHER: &str = "_OTHER";
 
-/// Why a call is not let in, and who called, as far as it is known.
+/// Why a call was not admitted, and its caller, if known.
 type NotAdmitted = (Failure, Option<Arc<Caller>>);
 
-/// What the entrance is made of.
+/// The parts from which the entrance is built.
 pub struct EntranceParts {
-    /// Who may call.
+    /// The callers in the settings, found by their API keys.
     pub callers: Callers,
-    /// Are the methods open that the table opens in the development profile?
+    /// Whether the methods are open that only the development profile offers.
     pub development: bool,
-    /// Calls in flight on this process, over all connections.
+    /// The largest number of calls in progress on this process, over all connections.
     pub calls_max: usize,
-    /// The deadline of a call that brings none.
+    /// The deadline of a call that sends none.
     pub deadline_default: Duration,
-    /// The longest deadline that a call may bring.
+    /// The longest deadline; a longer one is shortened to it.
     pub deadline_max: Duration,
-    /// Makes the ids of requests.
+    /// The source of request ids.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Puts the entrance in front of all services of a listener.
+/// Puts the entrance before all services of a listener.
 #[derive(Clone)]
 pub struct EntranceLayer(Arc<Shared>);
 
 impl EntranceLayer {
-    /// An entrance with its own count of calls in flight.
+    /// An entrance with its own count of calls in progress.
     #[must_use]
     pub fn new(parts: EntranceParts) -> Self {
         Self(Arc::new(Shared {
@@ -81,14 +82,14 @@ impl<S> Layer<S> for EntranceLayer {
     }
 }
 
-/// Services behind their entrance.
+/// A service behind the entrance.
 #[derive(Clone)]
 pub struct Entrance<S> {
     inner: S,
     shared: Arc<Shared>,
 }
 
-/// What all connections of a listener share.
+/// The state shared by all connections of a listener.
 struct Shared {
     parts: EntranceParts,
     in_flight: Semaphore,
@@ -96,9 +97,9 @@ struct Shared {
     throttle: Throttle,
 }
 
-/// A call as it came in.
+/// A call as it arrived.
 struct Arrival {
-    /// The place of its method in the table; none for a method without a row.
+    /// The index of its method in the permission table; `None` for a method without a row.
     place: Option<usize>,
     peer: Option<SocketAddr>,
     begun: Instant,
@@ -131,7 +132,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The clone takes the place of the instance that said it is ready.
+        // Only this instance was polled until it was ready, so it handles the call and the clone replaces it.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let shared = self.shared.clone();
@@ -163,7 +164,7 @@ where
 }
 
 impl Shared {
-    /// Lets the call through, or answers in its place; says who called, as far as it is known.
+    /// Passes the call on, or answers it; also returns the caller, if known.
     async fn answer<S>(
         &self,
         mut inner: S,
@@ -181,7 +182,7 @@ impl Shared {
             Ok(caller) => caller,
             Err((failure, caller)) => return (refuse(failure), caller),
         };
-        // The key goes no further than here.
+        // The handlers never see the API key.
         request.headers_mut().remove(http::header::AUTHORIZATION);
         if let Some(caller) = &caller {
             request.extensions_mut().insert(caller.clone());
@@ -193,7 +194,7 @@ impl Shared {
         let limit = brought
             .unwrap_or(self.parts.deadline_default)
             .min(self.parts.deadline_max);
-        // The transport keeps the same deadline but calls its end CANCELLED: this one comes just before.
+        // The transport enforces the same deadline, but reports it as CANCELLED; so this timeout ends just before it.
         let just_before = limit.saturating_sub(Duration::from_millis(1));
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
         let response = match tokio::time::timeout(just_before, work).await {
@@ -208,7 +209,7 @@ impl Shared {
         (response, caller)
     }
 
-    /// Who calls, and may they? Nobody is known to call what is open in development.
+    /// Authenticates the caller and checks its permission. `None` as caller: the method is open in development.
     fn admit(
         &self,
         request: &Request<Body>,
@@ -220,7 +221,7 @@ impl Shared {
         {
             return Ok(None);
         }
-        // First the credential: without one nobody learns which methods there are.
+        // Check the credential first: without one, nobody learns which methods exist.
         let caller = self
             .parts
             .callers
@@ -236,18 +237,18 @@ impl Shared {
     }
 }
 
-/// The other end of the connection.
+/// The address of the other end of the connection.
 fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>()?.remote_addr
 }
 
-/// The id of a request: 16 hexadecimal digits, random.
+/// The id of a request: 16 random hexadecimal digits.
 struct RequestId([u8; 16]);
 
 impl RequestId {
     fn new(entropy: &dyn Entropy) -> Self {
         let mut digits = [b'0'; 16];
-        // The lengths fit, so there is no error.
+        // Cannot fail: the lengths match.
         let _ = hex::encode_to_slice(fresh::<8>(entropy), &mut digits);
         Self(digits)
     }
@@ -257,7 +258,7 @@ impl RequestId {
     }
 }
 
-/// A deadline as gRPC writes it: at most eight digits and a unit.
+/// Parses a deadline in gRPC's format: at most eight digits and a unit.
 fn deadline(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: u64 = Some(digits)

@@ -1,16 +1,16 @@
-//! Collects what is wrong with the fields of a request, so that all of it is told at once.
+//! Collects everything that is wrong with the fields of a request, so that one answer can list it all.
 
 use crate::{
     domain::ids::Invalid,
     service::failure::{Failure, FieldViolation},
 };
 
-/// Collects violations while fields are parsed.
+/// The violations found while parsing a request.
 #[derive(Default)]
 pub(super) struct Fields(Vec<FieldViolation>);
 
 impl Fields {
-    /// Adds a violation: the path of the field as in the proto, and the rest of the sentence.
+    /// Adds a violation: the field's path as in the proto, and the rest of the sentence.
     pub(super) fn wrong(&mut self, field: &str, description: impl Into<String>) {
         self.0.push(FieldViolation {
             field: field.to_owned(),
@@ -18,7 +18,7 @@ impl Fields {
         });
     }
 
-    /// Adds the violation of an enum: what was found, as the proto spells it, and what is allowed.
+    /// Adds a violation of an enum field: the value found, named as in the proto, and the allowed values.
     pub(super) fn wrong_enum(
         &mut self,
         field: &str,
@@ -30,17 +30,17 @@ impl Fields {
         self.wrong(field, format!("is {found}; must be {allowed}"));
     }
 
-    /// Adds the violation of a list: how many entries it has, and how many it may have.
+    /// Adds a violation of a list field: the number of entries found, and the allowed numbers.
     pub(super) fn wrong_count(&mut self, field: &str, found: usize, allowed: &str) {
         self.wrong(field, format!("has {found} entries; must have {allowed}"));
     }
 
-    /// Keeps what was parsed, or adds its violation.
+    /// Returns the parsed value, or adds its violation.
     pub(super) fn take<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.wrong(field, invalid.0)).ok()
     }
 
-    /// Parses a text that may be absent, which is no violation.
+    /// Parses a text that may be empty; an empty one is `None`, and no violation.
     pub(super) fn optional<T>(
         &mut self,
         field: &str,
@@ -54,7 +54,7 @@ impl Fields {
         }
     }
 
-    /// What was parsed, if nothing was wrong.
+    /// Returns the parsed request if there are no violations.
     pub(super) fn finish<T>(self, parsed: Option<T>) -> Result<T, Failure> {
         match parsed {
             Some(parsed) if self.0.is_empty() => Ok(parsed),

@@ -1,4 +1,4 @@
-//! Turns failures into gRPC statuses; no other file makes one.
+//! Converts failures to gRPC statuses; no other file creates a status.
 
 use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 const DOMAIN: &str = "countersign";
 const REASON_PREFIX: &str = "ERROR_REASON_";
 
-/// What a failure becomes.
+/// The parts of the status for a failure.
 struct Shape {
     code: Code,
     reason: ErrorReason,
@@ -51,22 +51,22 @@ impl Shape {
     }
 }
 
-/// What a status was made of. It travels beside it to the log of this process, and no further.
+/// The origin of a status, for the log of this process only; it is not sent.
 #[derive(Debug)]
 pub(super) struct Cause {
-    /// Why the call failed.
+    /// Why the call failed, including what callers must not see.
     pub(super) failure: Failure,
-    /// The verification that the call is about, if it names one.
+    /// The verification that the call was about; `None` if it named none.
     pub(super) verification: Option<VerificationId>,
 }
 
 impl Cause {
-    /// The cause of a status that was made here; none for one that the library made.
+    /// The cause of a status made here; `None` for one that the library made.
     pub(super) fn of(status: &Status) -> Option<&Self> {
         status.source()?.downcast_ref()
     }
 
-    /// The reason, as callers get it.
+    /// The reason as sent to callers.
     pub(super) fn reason(&self) -> &'static str {
         name(shape(&self.failure).reason)
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Cause {
 
 impl Error for Cause {}
 
-/// The status of a failure, of a call about a verification. Callers learn nothing of a defect or of the store.
+/// The status for a failed call. Callers learn no details of a defect or of the store.
 pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> Status {
     let shape = shape(&failure);
     let text = match &failure {
@@ -110,7 +110,7 @@ pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> 
     status
 }
 
-/// A reason without the prefix of its enum, as `ErrorInfo` has it.
+/// The name of a reason without the prefix of its enum, as `ErrorInfo` requires.
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(REASON_PREFIX).unwrap_or(name)
@@ -152,7 +152,7 @@ fn shape(failure: &Failure) -> Shape {
             }
         }
         Failure::Contention => Shape::new(Code::Aborted, Reason::Contention),
-        // The service logs it, once a minute for all records.
+        // The quarantine logs it, once a minute for all records.
         Failure::RecordUnreadable(_) | Failure::Store(StoreError::Foreign) => {
             Shape::new(Code::FailedPrecondition, Reason::RecordUnreadable)
         }

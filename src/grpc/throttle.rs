@@ -1,4 +1,4 @@
-//! Bounds the log lines that anybody can cause: some pass at once, the others are counted.
+//! Limits the log lines that anybody can cause: some are written at once, the rest are only counted.
 
 use std::{
     num::NonZeroU32,
@@ -7,12 +7,12 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Lines at once.
+/// Lines written at once after a pause.
 const LINES_BURST: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
-/// Lines per second after that.
+/// Sustained rate, in lines per second.
 const LINES_PER_S: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
 
-/// Lets a bounded number of log lines through, and counts those that it holds back.
+/// Admits a limited number of log lines, and counts the others.
 pub(super) struct Throttle {
     rate: DefaultDirectRateLimiter,
     held_back: AtomicU64,
@@ -26,7 +26,7 @@ impl Throttle {
         }
     }
 
-    /// May a line be written? If so, with how many were held back since the one before it.
+    /// Whether a line may be written. If so, returns the number of lines held back since the previous one.
     pub(super) fn pass(&self) -> Option<u64> {
         if self.rate.check().is_ok() {
             Some(self.held_back.swap(0, Ordering::Relaxed))

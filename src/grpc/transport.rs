@@ -1,4 +1,4 @@
-//! What is below the calls: connections, their encryption, and the limits of HTTP/2.
+//! The transport below the calls: connections, their encryption, and the limits of HTTP/2.
 
 pub mod bounds;
 pub mod listen;

@@ -1,4 +1,4 @@
-//! The handlers of `VerificationService`: who, convert, call, convert.
+//! The handlers of `VerificationService`.
 
 mod convert;
 mod view;
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Answers the calls of `VerificationService`.
+/// Handles the calls of `VerificationService`.
 pub struct VerificationHandler {
     service: Arc<Service>,
     watches: HashMap<String, Arc<Semaphore>>,
@@ -34,7 +34,8 @@ pub struct VerificationHandler {
 }
 
 impl VerificationHandler {
-    /// For these callers, each with at most `watches_max` streams at once. Streams end when `shutdown` is cancelled.
+    /// A handler for these callers, each with at most `watches_max` streams at once. Streams end when `shutdown` is
+    /// canceled.
     #[must_use]
     pub fn new(
         service: Arc<Service>,
@@ -69,7 +70,7 @@ impl VerificationHandler {
     }
 }
 
-/// The caller that the entrance let through. No request comes here without one.
+/// The caller that the entrance authenticated. Every request that reaches a handler has one.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Failure> {
     request
         .extensions()
@@ -78,12 +79,12 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Failure> {
         .ok_or(Failure::Internal)
 }
 
-/// The status of a failed call about a verification, which the log then names.
+/// The status of a failed call about a verification, so that the log names the verification.
 fn refused(failure: Failure, verification: &str) -> Status {
     status(failure, VerificationId::parse(verification).ok())
 }
 
-/// A customer's session may say "not me" and nothing else.
+/// The role customer may only report "not me".
 fn may_cancel(caller: &Caller, reason: CancelReason) -> Result<(), Failure> {
     let more_than_customer = caller
         .roles
@@ -95,9 +96,9 @@ fn may_cancel(caller: &Caller, reason: CancelReason) -> Result<(), Failure> {
     }
 }
 
-/// Counts a start that was refused; one that came through is counted with its commit.
+/// Counts a refused start; a successful one is counted after its commit.
 fn count_refused_start(caller: &Caller, action: Option<&ActionName>, failure: &Failure) {
-    // No text of a caller becomes a label: an action is one only if the settings have it.
+    // Text from a caller must not become a label, so only an action of the settings is used.
     let known = action.filter(|_| !matches!(failure, Failure::ActionUnknown { .. }));
     let action = known.map_or("unknown", ActionName::as_str).to_owned();
     let caller = caller.name.as_str().to_owned();

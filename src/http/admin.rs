@@ -1,4 +1,4 @@
-//! The operators' pages: metrics, alive or not, ready or not.
+//! Endpoints for operators: metrics, liveness and readiness.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::Service;
 
-/// `/metrics`, `/livez` and `/readyz`.
+/// The routes `/metrics`, `/livez` and `/readyz`.
 pub fn router(
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
     service: Arc<Service>,
@@ -34,7 +34,7 @@ pub fn router(
         .route("/readyz", get(ready))
 }
 
-/// Ready means: the store answers, and the process is not on its way out. What is not as it should be is told beside it.
+/// Ready means that the store answers and the process is not shutting down. The body also lists degraded conditions.
 async fn ready(service: Arc<Service>, shutdown: CancellationToken) -> impl IntoResponse {
     if shutdown.is_cancelled() {
         return (

@@ -1,7 +1,8 @@
-//! Callbacks of providers: receipts of messages, and key presses of calls.
+//! Callbacks of providers: receipts for messages, and key presses in voice calls.
 //!
-//! Each callback is authenticated by its provider's signature before it is read. It can change a delivery, never a verdict.
-//! A sender without a signature scheme has no address here; a request to it gets the answer of any unknown address.
+//! Each callback is authenticated by the provider's signature before it is parsed. It can change a delivery, but
+//! never a verdict. A sender without a signature scheme has no address here; a request to it gets the same answer as
+//! one to an unknown address.
 
 mod calls;
 mod read;
@@ -36,29 +37,30 @@ use crate::{
     service::{Service, failure::Failure},
 };
 
-/// Largest body: a batch of a hundred receipts fits.
+/// The largest body, in bytes; a batch of a hundred receipts fits.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How the callbacks of one sender are authenticated and read.
+/// How the callbacks of one sender are authenticated and parsed.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Authenticates the callbacks.
+    /// The signature scheme of the provider, with its secrets.
     pub verifier: Verifier,
-    /// Where a callback has its receipts.
+    /// The place and the names of the receipt's fields in a callback.
     pub reading: Reading,
-    /// The token that the provider presents when it verifies this address (Meta); `None`: it gets no answer.
+    /// The token that the provider sends to verify this address (Meta); `None`: such a request is treated as a
+    /// receipt.
     pub challenge: Option<SharedText>,
-    /// The format in which the provider is told what a call says; `None`: it makes no calls.
+    /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
 }
 
-/// The parts that the callback routes are made of.
+/// The parts from which the callback routes are built.
 pub struct Callbacks {
-    /// The use cases, to record what is reported.
+    /// The use cases that record receipts.
     pub service: Arc<Service>,
-    /// The beginning of every URL that providers are given.
+    /// The base of every URL that providers are given.
     pub public_url: String,
-    /// The receivers by the name of the sender.
+    /// The receivers, by the name of the sender.
     pub receivers: BTreeMap<SenderName, Receiver>,
 }
 
@@ -78,7 +80,7 @@ pub fn router(callbacks: Callbacks) -> Router {
         .with_state(Arc::new(callbacks))
 }
 
-/// A request of which nothing has been read.
+/// A request with nothing parsed yet, because signatures cover the raw bytes.
 struct Incoming {
     method: Method,
     uri: Uri,
@@ -153,7 +155,8 @@ struct Challenge {
 }
 
 impl Challenge {
-    /// Returns the challenge to whoever knows the token. A challenge is digits; nothing else is ever returned.
+    /// Returns the challenge if the token is right. Only digits are ever returned, so that nothing else can be
+    /// reflected.
     fn answer(self, expected: &SharedText) -> Response {
         let is_number =
             !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
@@ -165,20 +168,20 @@ impl Challenge {
     }
 }
 
-/// The outcome of a callback: one word in the metrics, and one status.
+/// The outcome of a callback: a label of the metric, and a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It was accepted, whether or not it changed anything.
+    /// Accepted, whether or not it changed anything.
     Taken,
-    /// The address does not exist.
+    /// There is no such address.
     Absent,
-    /// It is not from the provider, or it is too old or too early.
+    /// Not from the provider, or too old or too early.
     Refused(NotGenuine),
-    /// It was accepted before.
+    /// A callback with this id was accepted before.
     Repeated,
-    /// It does not have the form that the rules expect.
+    /// Not in the format that the rules expect.
     Unreadable,
-    /// The store did not answer, so the provider should try again.
+    /// The store did not answer, so the provider should retry.
     Unavailable,
 }
 
@@ -194,7 +197,7 @@ impl Outcome {
         }
     }
 
-    /// The status. It is the same for all refusals, so that nobody learns why.
+    /// The HTTP status. It is the same for all refusals, so that it does not reveal why.
     const fn status(self) -> StatusCode {
         match self {
             Self::Taken => StatusCode::NO_CONTENT,
@@ -209,7 +212,7 @@ impl Outcome {
 
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
-        tracing::warn!(%failure, "callback not recorded; provider is asked to try again");
+        tracing::warn!(%failure, "callback not recorded; provider asked to retry");
         Self::Unavailable
     }
 }
@@ -232,8 +235,8 @@ impl Callbacks {
         outcome.status()
     }
 
-    /// Records what a callback says, and then takes its id, so that one that could not be recorded may be repeated under the
-    /// same id. Recording a callback twice changes nothing.
+    /// Records the receipts of a callback, and only then its id, so that a callback that could not be recorded may be
+    /// repeated with the same id. Recording a receipt twice changes nothing.
     async fn take(
         &self,
         sender: &SenderName,
@@ -258,7 +261,7 @@ impl Callbacks {
         self.take_once(sender, id).await
     }
 
-    /// Authenticates a callback and gives its id, if it has one.
+    /// Authenticates a callback; returns its id, if the scheme has ids.
     fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
         let path = incoming
             .uri
@@ -310,7 +313,8 @@ impl Callbacks {
     }
 }
 
-/// The URL that the provider was given; if it has a port, also the URL without it, which some providers sign.
+/// The URL that the provider was given. If it has a port, also the URL without it, because some providers sign that
+/// one.
 fn urls(public_url: &str, path: &str) -> Vec<String> {
     let mut urls = vec![format!("{public_url}{path}")];
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));

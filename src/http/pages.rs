@@ -1,4 +1,4 @@
-//! The pages of the public listener.
+//! The web pages of the public listener.
 
 pub mod dev;
 mod harden;

@@ -1,4 +1,4 @@
-//! Who calls: finds the caller of an API key, and limits how often it may call.
+//! Authenticates callers by their API keys, and limits how often each may call.
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -10,38 +10,39 @@ use crate::{
     service::failure::{Failure, NoCaller},
 };
 
-/// A caller and the SHA-256 of its API key.
+/// A caller and the SHA-256 hash of its API key.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// The caller whom the key proves.
+    /// The caller that the key identifies.
     pub caller: Caller,
-    /// SHA-256 of the key. The key itself is known to the caller alone.
+    /// The SHA-256 hash of the key. Only the caller knows the key itself.
     pub key_sha256: [u8; 32],
 }
 
-/// How many calls each caller may make on this process: the setting `[shield]`.
+/// The rate at which each caller may call this process, from `[shield]` of the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct ShieldRate {
-    /// Calls per second, sustained.
+    /// Sustained rate, in calls per second.
     pub calls_per_s: NonZeroU32,
-    /// Calls at once, after a pause.
+    /// Calls accepted at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// A known caller and what is left of its rate.
+/// A caller with the state of its rate limit.
 struct Known {
     caller: Arc<Caller>,
     shield: DefaultDirectRateLimiter,
 }
 
-/// All callers, by the hash of their keys. Looking a hash up leaks nothing of use: nobody can choose it.
+/// All callers, by the hashes of their keys. The time of a lookup reveals nothing useful, because nobody can choose a
+/// hash.
 pub struct Callers {
     known: HashMap<[u8; 32], Known>,
     rate: ShieldRate,
 }
 
 impl Callers {
-    /// The callers of the settings, each with a rate of its own.
+    /// The callers of the settings, each with its own rate limit.
     #[must_use]
     pub fn new(credentials: Vec<Credential>, rate: ShieldRate) -> Self {
         let quota = Quota::per_second(rate.calls_per_s).allow_burst(rate.burst);
@@ -56,10 +57,10 @@ impl Callers {
         Self { known, rate }
     }
 
-    /// The caller of `authorization: Bearer KEY`, if its rate admits the call.
+    /// Returns the caller for `authorization: Bearer KEY`, if its rate allows the call.
     ///
     /// # Errors
-    /// [`Failure::CallerUnknown`]; [`Failure::CallerTooFast`] with the caller.
+    /// [`Failure::CallerUnknown`], or [`Failure::CallerTooFast`] together with the caller.
     pub(super) fn admit(
         &self,
         headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! One log line for each refused call: who, from where, why, about which verification.
+//! One log line for each refused call: the caller, its address, the reason, and the verification.
 
 use http::Response;
 use tonic::{Code, Status, body::Body};
@@ -15,7 +15,7 @@ use crate::{
     service::failure::Failure,
 };
 
-/// An event whose level is known only when it happens, which the library's macros cannot write by themselves.
+/// Logs an event at a level known only at run time, which the macros of `tracing` cannot do.
 macro_rules! event_at {
     ($level:expr, $($fields:tt)+) => {
         match $level {
@@ -28,14 +28,14 @@ macro_rules! event_at {
 }
 
 impl Shared {
-    /// Counts a call, and writes one line if it was refused.
+    /// Records a call in the metrics, and logs it if it was refused.
     pub(super) fn record(
         &self,
         call: &Arrival,
         caller: Option<&Caller>,
         response: &Response<Body>,
     ) {
-        // The code stands in the headers of a refusal, and in trailers (then OK) after an answer.
+        // A refusal has its status code in the headers; after an answer the code is in the trailers, and is OK.
         let code = response
             .headers()
             .get("grpc-status")
@@ -44,7 +44,7 @@ impl Shared {
         self.durations.record(call.place, code, took);
         let caller = caller.map(|caller| caller.name.as_str());
         if code == Code::Ok {
-            // An answer is counted above, and what it changed has a line of its own.
+            // The metrics already count it, and a change that it made has its own log line.
             tracing::debug!(caller, duration_us = micros(took), "call answered");
             return;
         }
@@ -81,7 +81,8 @@ impl Shared {
     }
 }
 
-/// A stream that had been let through ended with a failure: it has no answer whose code would tell.
+/// Logs a stream that ended with a failure after it was admitted; its status code comes too late for
+/// [`Shared::record`].
 pub(in crate::grpc) fn stream_ended(
     caller: &CallerName,
     verification: VerificationId,
@@ -96,7 +97,7 @@ pub(in crate::grpc) fn stream_ended(
     );
 }
 
-/// What the reason does not tell: a fault behind it, or what the library found wrong with the call.
+/// What the reason does not tell: the error of the store, or what the library rejected in the call.
 fn error(cause: Option<&Cause>, status: Option<&Status>) -> Option<String> {
     match cause.map(|cause| &cause.failure) {
         Some(Failure::Store(error)) => Some(error.to_string()),
@@ -106,7 +107,7 @@ fn error(cause: Option<&Cause>, status: Option<&Status>) -> Option<String> {
     }
 }
 
-/// The quota that was used up, if that is the reason.
+/// The quota that was used up; `None` if the reason is another.
 fn quota(cause: &Cause) -> Option<&'static str> {
     match &cause.failure {
         Failure::QuotaExceeded { quota, .. } => Some(quota.as_str()),
@@ -114,7 +115,8 @@ fn quota(cause: &Cause) -> Option<&'static str> {
     }
 }
 
-/// Does it come as often as calls do, whoever calls? What a subject's or a caller's own limits refuse does not.
+/// Whether it can happen on every call, so that its log lines must be limited. Refusals by limits of a subject or a
+/// caller cannot.
 fn may_flood(failure: &Failure) -> bool {
     matches!(
         failure,
@@ -127,7 +129,7 @@ fn may_flood(failure: &Failure) -> bool {
     )
 }
 
-/// A defect is an error; what an operator should look at is a warning; what callers and customers do is information.
+/// Errors are defects of the service; warnings are for the operator; what callers and customers cause is information.
 fn level(failure: &Failure) -> Level {
     match failure {
         Failure::Internal => Level::ERROR,
@@ -139,7 +141,7 @@ fn level(failure: &Failure) -> Level {
         | Failure::RoleMissing(_)
         | Failure::CallerTooFast { .. }
         | Failure::Overloaded(_) => Level::WARN,
-        // The service itself tells of unreadable records, once a minute for all of them.
+        // The quarantine logs unreadable records, once a minute for all of them.
         Failure::RecordUnreadable(_)
         | Failure::Fields(_)
         | Failure::ActionUnknown { .. }

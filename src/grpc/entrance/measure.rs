@@ -1,4 +1,4 @@
-//! How long calls take, by method and status code.
+//! The duration of calls, by method and status code.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -8,16 +8,16 @@ use tonic::Code;
 use super::OTHER;
 use crate::domain::caller::permission::{Access, METHODS};
 
-/// Codes of gRPC.
+/// The number of status codes in gRPC.
 const CODES: usize = 17;
 
-/// The histograms of the calls, each registered once: a call hashes no label and copies none.
+/// The histograms of all calls, each registered once, so that a call neither hashes nor copies labels.
 pub(super) struct Durations(Vec<[OnceLock<Histogram>; CODES]>);
 
 impl Durations {
-    /// Registers the series of every method that callers have, so that they are there before the first call.
+    /// Creates the series of all methods open to callers, so that they exist before the first call.
     pub(super) fn new() -> Self {
-        // The last row is that of the methods without a row in the table.
+        // The last row is for methods outside the table.
         let rows = std::iter::repeat_with(Default::default);
         let durations = Self(rows.take(METHODS.len() + 1).collect());
         for (place, method) in METHODS.iter().enumerate() {
@@ -28,7 +28,7 @@ impl Durations {
         durations
     }
 
-    /// Records a call.
+    /// Records the duration of a call; `place` is the index of its method in the table.
     pub(super) fn record(&self, place: Option<usize>, code: Code, took: Duration) {
         self.histogram(place, code).record(took.as_secs_f64());
     }
@@ -42,7 +42,7 @@ impl Durations {
     }
 }
 
-/// A code as gRPC's documents and OpenTelemetry spell it.
+/// The name of a status code, as in gRPC's documentation and OpenTelemetry.
 pub(super) const fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

@@ -1,27 +1,27 @@
-//! The limits of the transport, the same on every listener.
+//! The limits of the transport, the same for every listener.
 
 use std::time::Duration;
 
 use tonic::transport::Server;
 
-/// Largest request message.
+/// The largest request message that is accepted, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
-/// Largest answer.
+/// The largest response message that is sent, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024;
-/// Largest list of headers.
+/// The largest total size of the headers of a request, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// Streams that a peer reset before they were accepted.
+/// The number of streams that a peer may reset before they are accepted; then the connection ends.
 const PENDING_RESETS_MAX: usize = 20;
-/// Streams that were reset for a peer's errors.
+/// The number of streams that may be reset because of a peer's errors; then the connection ends.
 const LOCAL_RESETS_MAX: usize = 1024;
-/// A silent peer is asked this often, and cut after as long again.
+/// How often a silent peer is pinged, and how long it may then take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// After this a connection is closed gracefully, so that load follows when instances come. No time is set for what is then
-/// still in flight, for with one the library never says GOAWAY and cuts everything at its end; calls have their deadlines,
-/// and a watch ends with its verification.
+/// After this time a connection is closed gracefully, so that load moves to new instances. No limit is set for the
+/// calls still in progress: with one, the library never sends GOAWAY and aborts everything when it ends. Calls have
+/// their own deadlines, and a watch ends with its verification.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// A server with every limit set: the library's defaults leave several of them open.
+/// A server with all limits set; the library leaves several of them unlimited by default.
 #[must_use]
 pub fn bounded(streams_max: u32, deadline_max: Duration) -> Server {
     Server::builder()

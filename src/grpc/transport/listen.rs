@@ -1,4 +1,4 @@
-//! Accepts connections: a bounded number, none that stays silent, and none of them ends the loop.
+//! Accepts connections: a limited number, none that stays silent; no failing connection ends the loop.
 
 use std::{
     io,
@@ -22,17 +22,18 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::grpc::throttle::Throttle;
 
-/// A connection that has not finished its TLS handshake by then, or not sent its first bytes after it, is cut.
+/// A connection that has not completed its TLS handshake, or has not sent its first bytes after it, is closed after
+/// this time.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// The connection preface of HTTP/2 has 24 bytes; no request of HTTP/1 is shorter.
+/// The HTTP/2 connection preface has 24 bytes, and no HTTP/1 request is shorter.
 const FIRST_BYTES: usize = 24;
-/// The pause after an error of the listener itself, such as too many open files.
+/// The pause after an error of the listening socket, such as too many open files.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// The connections of a listener, at most `connections_max` at once: what is above is closed at once. With `tls` they
-/// are encrypted; whoever fails the handshake gets nothing but a log line.
+/// The connections of a listener, at most `connections_max` at once; further ones are closed at once. With `tls` they
+/// are encrypted; a failed handshake is only logged.
 ///
-/// It ends only when dropped: an error of the socket is logged and waited out.
+/// The stream ends only when dropped: after an error of the socket it logs and waits.
 pub fn accept(
     listener: TcpListener,
     connections_max: usize,
@@ -51,7 +52,7 @@ pub fn accept(
     })
 }
 
-/// A listener, and the handshakes on their way. As many of them as there may be connections.
+/// A listener with its TLS handshakes in progress. They count as connections, so their number is limited too.
 struct Door {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -105,7 +106,7 @@ impl Door {
     }
 }
 
-/// Encrypts a connection; one that fails is counted and has a line, of a flood few.
+/// Performs the TLS handshake; a failure is counted, and logged at a limited rate.
 async fn handshake(
     tls: &TlsAcceptor,
     stream: TcpStream,
@@ -120,7 +121,7 @@ async fn handshake(
     };
     metrics::counter!("countersign_tls_handshakes_failed_total").increment(1);
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        // A load balancer that only looks whether the port is open.
+        // Probably a load balancer checking whether the port is open.
         tracing::debug!(%peer, "tls handshake not begun");
     } else if let Some(held_back) = throttle.pass() {
         tracing::warn!(%peer, %error, held_back, "tls handshake failed");
@@ -128,7 +129,7 @@ async fn handshake(
     None
 }
 
-/// The connection itself, encrypted or not.
+/// The stream of a connection, encrypted or not.
 enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -143,7 +144,7 @@ impl Socket {
     }
 }
 
-/// Does the same to either kind of socket.
+/// Applies the same expression to either kind of stream.
 macro_rules! each {
     ($socket:expr, $stream:ident => $does:expr) => {
         match $socket {
@@ -159,7 +160,7 @@ macro_rules! each {
     };
 }
 
-/// A connection that counts, and that must begin to speak in time.
+/// An open connection that counts towards the limit. Reading fails if the first bytes do not arrive in time.
 pub struct Connection {
     socket: Socket,
     silence: Option<(Pin<Box<Sleep>>, usize)>,

@@ -1,4 +1,4 @@
-//! Proto to domain: every field parsed once, every violation reported at once.
+//! Converts requests to domain types: parses every field once, and reports all violations together.
 
 use aws_lc_rs::digest;
 use prost::Message;
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// The most `quota_keys` that a start may have.
+/// The largest number of `quota_keys` in a start.
 const QUOTA_KEYS_MAX: usize = 8;
 
-/// The most addresses of an agent that a start may name.
+/// The largest number of the agent's own addresses in a start.
 const AGENT_RECIPIENTS_MAX: usize = 4;
 
-/// SHA-256 of a request without the id that marks its repeats.
+/// The SHA-256 hash of a request whose request id is cleared; a repeat with the same id must have the same hash.
 fn body(request: &impl Message) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, &request.encode_to_vec()).as_ref());
@@ -44,7 +44,7 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
     request.request_id.clear();
     let body = body(&request);
-    // Nothing uses it yet; it is checked all the same, so that what is stored later was never wrong.
+    // Not used yet, but checked, so that a later version need not handle invalid values.
     fields.optional("audience", &request.audience, Acr::parse);
     let network = fields.optional("source_ip", &request.source_ip, Network::parse);
     let quota_keys = quota_keys(&mut fields, &request.quota_keys);
@@ -183,7 +183,7 @@ fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
     })
 }
 
-/// The addresses of the agent. They are compared and not kept.
+/// The agent's own addresses. They are compared with the recipients and not stored.
 fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
     if given.agent_recipients.len() > AGENT_RECIPIENTS_MAX {
         fields.wrong_count(
@@ -228,7 +228,8 @@ fn binding(
         Err(refused) => refused,
     };
     for (name, invalid) in refused {
-        // The name itself is the caller's text: it is shown cut, and only as far as it can be printed.
+        // The name is the caller's own text, so it is shown without unprintable characters, and at most 32 characters
+        // of it.
         let name: String = name
             .chars()
             .filter(|c| c.is_ascii_graphic())

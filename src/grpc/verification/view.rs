@@ -1,4 +1,4 @@
-//! Domain to proto: what callers may see of a verification.
+//! Converts domain types to responses: what callers may see of a verification.
 
 use crate::{
     domain::{
@@ -12,7 +12,7 @@ use crate::{
     service::verification::Reading,
 };
 
-/// A verification as it stood when it was read.
+/// A verification as it was when it was read.
 pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verification {
     let Reading { standing, now } = reading;
     let v = &standing.verification;
@@ -53,7 +53,7 @@ pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verifi
     }
 }
 
-/// The verdict, and the guesses left after it.
+/// The verdict, and the number of guesses left.
 pub(super) fn verdict(verdict: Verdict) -> (v1::Verdict, u32) {
     match verdict {
         Verdict::Approved => (v1::Verdict::Approved, 0),
@@ -85,7 +85,7 @@ fn channel(channel: Channel) -> v1::Channel {
     }
 }
 
-/// The permitted channels that have a recipient, best first.
+/// The methods for permitted channels that have a recipient, best first.
 fn methods(pending: &Pending) -> Vec<i32> {
     let reachable = |channel: &&Channel| pending.recipient_on(**channel).is_some();
     let method = |channel: &Channel| match channel {

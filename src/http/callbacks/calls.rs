@@ -1,4 +1,4 @@
-//! Speaks the code in a call after a key press. Without a key press nothing is said (TEXT-06).
+//! Speaks the code in a voice call after a key press. Without a key press the call ends (TEXT-06).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     service::delivery::spoken::Spoken,
 };
 
-/// The format in which a provider is told what a call says.
+/// The format of a provider's instructions for a voice call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// `TwiML`, the XML of Twilio.
@@ -50,7 +50,7 @@ pub(super) async fn pressed(
             .map_or_else(|outcome| outcome.word(), |_| "call"),
     );
     match answer {
-        // The answer may have the code.
+        // The answer may contain the code.
         Ok(answer) => (
             [
                 (header::CACHE_CONTROL, "no-store"),
@@ -84,14 +84,14 @@ impl Callbacks {
             .await?
             .ok_or(Outcome::Absent)?;
         self.take_once(sender, id).await?;
-        // The customer waits on the telephone, so the code is said even if that cannot be recorded.
+        // The customer is waiting on the telephone, so the code is spoken even if the delivery cannot be recorded.
         if spoken.is_code
             && let Err(failure) = self
                 .service
                 .receipt(sender, token, Receipt::Delivered)
                 .await
         {
-            tracing::warn!(%failure, "call speaks its code, but its delivery was not updated");
+            tracing::warn!(%failure, "code spoken, but delivery not updated");
         }
         Ok(dialect.say(&spoken))
     }
@@ -122,7 +122,7 @@ impl Dialect {
         }
     }
 
-    /// Ends the call.
+    /// Instructions that end the call.
     fn nothing(self) -> String {
         match self {
             Self::Twiml => twiml("<Hangup/>"),
@@ -130,7 +130,7 @@ impl Dialect {
         }
     }
 
-    /// Says each line as a sentence, with a pause after it.
+    /// Instructions that speak each line as a sentence, with a pause after it.
     fn say(self, spoken: &Spoken) -> String {
         let lines = spoken.text.lines().filter(|line| !line.trim().is_empty());
         match self {

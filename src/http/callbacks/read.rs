@@ -1,4 +1,4 @@
-//! Reads receipts from a provider's callback, by the rules of its preset or of the settings.
+//! Parses receipts from a provider's callback, by the rules of its preset or of the settings.
 
 use serde_json::{Map, Value};
 
@@ -7,23 +7,23 @@ use crate::domain::delivery::{
     receipt::Receipt,
 };
 
-/// Longest reason that is kept, in bytes.
+/// The longest reason kept, in bytes; the rest is cut off.
 const REASON_BYTES_MAX: usize = 40;
 
 /// One receipt of a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
-    /// What it says; `None`: nothing that changes a delivery, such as that the message is queued.
+    /// The receipt; `None` if the status does not change a delivery, for example "queued".
     pub(super) receipt: Option<Receipt>,
-    /// The provider's id of the message, if the callback has it.
+    /// The provider's id of the message; `None` if the callback has none.
     pub(super) reference: Option<String>,
 }
 
-/// The callback does not have the form that the rules expect.
+/// The callback is not in the format that the rules expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// All receipts of a callback. A callback about other things, such as messages from customers, has none.
+/// All receipts of a callback. A callback about something else, such as a customer's message, has none.
 pub(super) fn read(reading: &Reading, query: &str, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
     let whole = match reading.place {
         Place::Json => serde_json::from_slice(body).map_err(|_| Unreadable)?,
@@ -64,7 +64,7 @@ fn read_one(reading: &Reading, item: &Value) -> Item {
     }
 }
 
-/// A form or a query string as one flat JSON object.
+/// A form or query string as a flat JSON object.
 fn fields(text: &[u8]) -> Value {
     let pairs = url::form_urlencoded::parse(text).into_owned();
     Value::Object(
@@ -74,7 +74,7 @@ fn fields(text: &[u8]) -> Value {
     )
 }
 
-/// All values that a pointer with `*` leads to.
+/// All values that a JSON pointer with `*` for list entries leads to.
 fn all<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
     let Some((before, after)) = path.split_once("/*") else {
         return value.pointer(path).into_iter().collect();
@@ -100,7 +100,8 @@ fn first(item: &Value, pointers: &[String]) -> Option<String> {
         })
 }
 
-/// A reason such as `undelivered_30003`: words for programs, so that no text of a provider gets into a record.
+/// A reason such as `undelivered_30003`, made of machine-readable words, so that no free text of a provider gets into
+/// a record.
 fn reason(words: &[String]) -> String {
     let clean = |word: &String| {
         word.to_ascii_lowercase().replace(

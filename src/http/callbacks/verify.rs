@@ -19,21 +19,22 @@ use crate::{
     },
 };
 
-/// How far the time of a callback may be off, either way (HOOK-02; the tolerance of Standard Webhooks).
+/// How far the time of a callback may differ from ours, in either direction (HOOK-02; the tolerance of Standard
+/// Webhooks).
 pub const TOLERANCE: Duration = Duration::from_secs(300);
-/// Longest id; no provider has a longer one.
+/// The longest id accepted, in bytes; no provider sends longer ones.
 const ID_BYTES_MAX: usize = 128;
 
 /// The scheme by which a provider authenticates itself, with its secrets.
 #[derive(Clone, Debug)]
 pub enum Verifier {
-    /// HMAC-SHA-1 or HMAC-SHA-256 over URL and form.
+    /// HMAC-SHA-1 or HMAC-SHA-256 over URL and form fields.
     Twilio(Vec<MacKey>),
-    /// A JWT in the `authorization` header.
+    /// A JWT in the header `authorization`.
     Vonage(Vec<DecodingKey>),
-    /// A JWT in a header of `MessageBird`'s own.
+    /// A JWT in the header `messagebird-signature-jwt`.
     Messagebird(Vec<DecodingKey>),
-    /// HMAC-SHA-256 over the body.
+    /// HMAC-SHA-256 over the body, in the header `x-hub-signature-256`.
     Meta(Vec<MacKey>),
     /// User name and password (HTTP basic authentication).
     Basic(Vec<SharedText>),
@@ -42,10 +43,10 @@ pub enum Verifier {
 }
 
 impl Verifier {
-    /// A verifier that accepts each of these secrets; `username` is for [`Scheme::Basic`].
+    /// A verifier that accepts any of these secrets; `username` is used by [`Scheme::Basic`] only.
     ///
     /// # Errors
-    /// A secret of Standard Webhooks has another form.
+    /// [`WrongSecret`] if a secret does not have the form that the scheme requires.
     pub fn new(scheme: Scheme, username: &str, secrets: &[&str]) -> Result<Self, WrongSecret> {
         let all = |key: fn(&[u8]) -> MacKey| {
             secrets
@@ -54,7 +55,7 @@ impl Verifier {
                 .collect::<Vec<_>>()
         };
         Ok(match scheme {
-            // An auth token signs with SHA-1, the shared keys of newer accounts with SHA-256.
+            // Auth tokens sign with SHA-1; the shared keys of newer accounts sign with SHA-256.
             Scheme::Twilio => Self::Twilio([all(MacKey::sha_1), all(MacKey::sha_256)].concat()),
             Scheme::Vonage => Self::Vonage(jwt_keys(secrets)?),
             Scheme::Messagebird => Self::Messagebird(jwt_keys(secrets)?),
@@ -71,11 +72,11 @@ impl Verifier {
         })
     }
 
-    /// Authenticates a callback at `now` and gives its id, if the scheme has ids. A scheme without a time (Twilio, Meta,
-    /// basic) cannot detect a repeat. That does no harm, because a receipt never moves a delivery backward.
+    /// Authenticates a callback at `now`; returns its id, if the scheme has ids. A scheme without a time (Twilio,
+    /// Meta, basic) cannot detect a repeat. That is harmless, because a receipt never moves a delivery backwards.
     ///
     /// # Errors
-    /// [`NotGenuine`], for the metrics; the caller is not told why.
+    /// [`NotGenuine`], for the metrics only; the sender of the callback does not learn it.
     pub(super) fn verify(
         &self,
         call: &Call<'_>,
@@ -92,7 +93,7 @@ impl Verifier {
     }
 }
 
-/// The keys of JWTs; an empty secret would let everybody sign.
+/// The keys for JWTs. Fails for an empty secret, with which anybody could sign.
 fn jwt_keys(secrets: &[&str]) -> Result<Vec<DecodingKey>, WrongSecret> {
     let keys = secrets
         .iter()
@@ -102,8 +103,8 @@ fn jwt_keys(secrets: &[&str]) -> Result<Vec<DecodingKey>, WrongSecret> {
 
 /// A callback as it was received.
 pub(super) struct Call<'a> {
-    /// The URL as the provider was given it, never by the callback's own host header. If ours has a port there is a second
-    /// one without it, which some providers sign.
+    /// The URL that the provider was given, built from our settings and never from the callback's host header. If it
+    /// has a port, also the URL without it, because some providers sign that one.
     pub(super) urls: Vec<String>,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
@@ -121,16 +122,16 @@ impl Call<'_> {
 /// Why a callback is not genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGenuine {
-    /// It has no signature, or one that cannot be read.
+    /// It has no signature, or one that cannot be parsed.
     Unsigned,
-    /// The signature is not by one of the secrets, or not over this callback.
+    /// The signature was not made with one of the secrets, or not for this callback.
     Forged,
-    /// Its time is too long ago or in the future.
+    /// Its time is too far in the past or in the future.
     Stale,
 }
 
 impl NotGenuine {
-    /// The word used in the metrics.
+    /// The label used in the metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Unsigned => "unsigned",
@@ -153,7 +154,7 @@ fn fresh(seconds: u64, now: Timestamp) -> Result<(), NotGenuine> {
     }
 }
 
-/// Twilio signs the URL followed by each name and value, sorted, each pair once.
+/// Twilio signs the URL followed by the sorted names and values of the form; each pair counts once.
 fn twilio(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
     let signature = call.header("x-twilio-signature")?;
     let tag = BASE64_STANDARD
@@ -201,7 +202,7 @@ fn standard(keys: &WebhookKeys, call: &Call<'_>, now: Timestamp) -> Result<Strin
     Ok(id)
 }
 
-/// Parses a number of a header, which has neither a sign nor a fraction.
+/// Parses a whole number without a sign.
 fn digits(text: &str) -> Option<u64> {
     text.parse()
         .ok()

@@ -1,4 +1,4 @@
-//! The development outbox, as a JSON list for tests and as a page for people.
+//! The development outbox: a JSON list for tests and a page for people.
 
 use std::sync::Arc;
 
@@ -25,10 +25,11 @@ use crate::{
 const STYLE: &str = include_str!("dev/style.css");
 const SCRIPT: &str = include_str!("dev/refresh.js");
 const PAGE: &str = include_str!("dev/page.html");
-/// Most messages on the page; the JSON list has all.
+/// The largest number of messages on the page; the JSON list has all.
 const PAGE_LETTERS_MAX: usize = 50;
 
-/// Allows the page only its own style and script, named by their SHA-256, and requests to this server.
+/// Content security policy: allows only the page's own style and script, by their SHA-256, and requests to this
+/// server. Changing either file changes its hash.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-P4GxFMt6PXiOyvE04gWhOnnpgvkjDluKYn9qysEGZ5U='; script-src 'sha256-9SiRutqrd7ZyaxHBHYhu7vnSAOT/QYEIPcjO6Tf5i2I='; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -40,8 +41,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// The routes `GET /dev/outbox` and `GET /dev`. For the development profile only: they show every message
-/// with its code.
+/// The routes `GET /dev/outbox` and `GET /dev`. Only for the development profile: they show every message with its
+/// code.
 pub fn router(outbox: Arc<Outbox>) -> Router {
     Router::new()
         .route("/dev/outbox", get(list))
@@ -52,7 +53,7 @@ pub fn router(outbox: Arc<Outbox>) -> Router {
         .with_state(outbox)
 }
 
-/// A message as it is shown. It has the code, so it has no `Debug`.
+/// A message as shown. It contains the code, so it has no `Debug`.
 #[derive(Serialize)]
 struct Shown {
     verification_id: String,
@@ -96,7 +97,7 @@ async fn page(State(outbox): State<Arc<Outbox>>) -> Response {
     }
 }
 
-/// Renders the page. Its template's name ends in `.html`, so every value is escaped.
+/// Renders the page. The template's name ends in `.html`, so minijinja escapes every value.
 fn render(letters: &[Shown]) -> Result<String, minijinja::Error> {
     let letters: Vec<Value> = letters
         .iter()
@@ -120,7 +121,7 @@ fn render(letters: &[Shown]) -> Result<String, minijinja::Error> {
     )
 }
 
-/// A time such as `2026-11-24T09:30:00.5Z`; times after the year 9999 are shown as its end.
+/// A time such as `2026-11-24T09:30:00.5Z`; later times than the year 9999 are shown as its end.
 fn rfc_3339(at: Timestamp) -> String {
     let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_microsecond(micros)

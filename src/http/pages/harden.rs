@@ -1,11 +1,11 @@
-//! Response headers that keep a page from being cached or framed, or from loading anything else.
+//! Response headers that prevent caching, framing, and loading other content.
 
 use axum::{
     http::{HeaderName, HeaderValue},
     response::Response,
 };
 
-/// Sets the given headers on a response.
+/// Sets these headers on a response.
 pub(super) fn harden(mut response: Response, headers: &[(HeaderName, &'static str)]) -> Response {
     for (name, value) in headers {
         response

@@ -1,8 +1,9 @@
-//! The page that the link of a mail opens. Looking at it changes nothing; pressing its button in the browser that asked is
-//! an answer.
+//! The page that a link in an e-mail opens. Opening it changes nothing; pressing its button, in the browser that
+//! asked, answers the verification.
 //!
-//! The secret is behind the `#` of the address, which browsers do not send, and comes in the form when the button is pressed.
-//! So no server log or referrer has it, and a scanner or preview that opens all links of a mail approves nothing.
+//! The link's secret is in the fragment of the URL, behind `#`, which browsers do not send; it is sent only in the
+//! form, when the button is pressed. So no server log or referrer contains it, and a scanner that opens all links of
+//! an e-mail approves nothing.
 
 mod words;
 
@@ -35,12 +36,13 @@ use crate::{
 const STYLE: &str = include_str!("link/style.css");
 const SCRIPT: &str = include_str!("link/page.js");
 const PAGE: &str = include_str!("link/page.html");
-/// The cookie in which the caller keeps a random value in the browser that asks.
+/// The cookie in which the caller keeps a random value in the browser that asked.
 const BROWSER_COOKIE: &str = "countersign_browser";
-/// Largest body of a form, which has a token of 66 characters.
+/// The largest form body, in bytes; a token has 66 characters.
 const BODY_BYTES_MAX: usize = 1024;
 
-/// Allows the page only its own style and script, named by their SHA-256, and its form to this server.
+/// Content security policy: allows only the page's own style and script, by their SHA-256, and sending the form to
+/// this server. Changing either file changes its hash.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-5mQb2lNMefg0C1l1jQyy45WrggXzo/YDnQY8yx37dhY='; script-src 'sha256-+Ks++NvhryNYHHTKSBdHKWUrJQ9wxTXSShJUxCnVtRI='; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -52,11 +54,11 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// The parts that the page is made of.
+/// The parts from which the page is built.
 pub struct LinkPage {
-    /// The use cases, to judge a press.
+    /// The use cases that judge a button press.
     pub service: Arc<Service>,
-    /// The name under which the customer knows the organisation.
+    /// The name under which customers know the organisation.
     pub brand: String,
     /// The language for browsers that accept none of ours.
     pub default_language: String,
@@ -74,7 +76,7 @@ pub fn router(page: LinkPage) -> Router {
         .with_state(Arc::new(page))
 }
 
-/// The fields of the form. They have the secret, so there is no `Debug`.
+/// The fields of the form. They contain the secret, so there is no `Debug`.
 #[derive(Deserialize)]
 struct Sent {
     token: String,
@@ -113,7 +115,7 @@ async fn press(
             words.other_browser,
             words.other_browser_more,
         ),
-        // The same answer for both, so that guessing reveals nothing.
+        // Both get the same answer, so that guessing tokens reveals nothing.
         Ok(Press::Unknown | Press::Over) => (StatusCode::GONE, words.over, words.over_more),
         Err(_counted) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -132,7 +134,7 @@ async fn press(
     )
 }
 
-/// The mark of the browser, by the caller's cookie.
+/// The mark of the browser, from the caller's cookie.
 fn browser(headers: &HeaderMap) -> Option<BrowserMark> {
     let cookies = headers
         .get_all(COOKIE)
@@ -162,7 +164,7 @@ impl LinkPage {
         words(accepted, &self.default_language)
     }
 
-    /// Renders the page. Its template's name ends in `.html`, so every value is escaped.
+    /// Renders the page. The template's name ends in `.html`, so minijinja escapes every value.
     fn render(&self, status: StatusCode, words: &Words, said: &Said) -> Response {
         let own = |text: &str| Value::from_safe_string(text.to_owned());
         let values = context! {

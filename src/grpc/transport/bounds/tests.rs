@@ -1,4 +1,4 @@
-//! What becomes of a peer that falls silent behind a finished handshake, and of one that never does. Time is steered.
+//! Peers that fall silent after a handshake, and peers that answer pings; on a manual clock.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use super::*;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
-/// A connection to a server with the limits, after the preface and the settings (RFC 9113, sections 3.4 and 6.5).
+/// A connection to a server with these limits, after the preface and the settings (RFC 9113, sections 3.4 and 6.5).
 async fn connected() -> DuplexStream {
     let (mut ours, theirs) = duplex(64 * 1024);
     let (_, health) = tonic_health::server::health_reporter();
@@ -26,10 +26,10 @@ async fn connected() -> DuplexStream {
     ours
 }
 
-/// The kind of the next frame, which is answered if it asks for it; `None` if the connection ends.
+/// The type of the next frame; answers a ping if `answer`. `None` if the connection ends.
 async fn next_frame(stream: &mut DuplexStream, answer: bool) -> Option<u8> {
     let mut header = [0; 9];
-    // On this clock patience costs nothing, and a server that says nothing for ever fails the test.
+    // The clock is manual, so waiting takes no time, and a server that never sends anything fails the test.
     let read = tokio::time::timeout(
         Duration::from_secs(24 * 3600),
         stream.read_exact(&mut header),

@@ -1,4 +1,4 @@
-//! Calls that are signed by a JWT (RFC 7519) with HMAC-SHA-256: no other algorithm is ever tried.
+//! Verifies callbacks signed with a JWT (RFC 7519) by HMAC-SHA-256; no other algorithm is accepted.
 
 use axum::http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, errors::ErrorKind};
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::{Call, NotGenuine, fresh, genuine, usable};
 use crate::{domain::time::Timestamp, format::mac::sha_256};
 
-/// The only type of token that the providers send.
+/// The only token type that the providers send.
 const TYPE: &str = "JWT";
 
-/// The claims of the two providers.
+/// The claims that either provider sends.
 #[derive(Deserialize)]
 struct Claims {
     iss: Option<String>,
@@ -21,7 +21,7 @@ struct Claims {
     jti: Option<String>,
     payload_hash: Option<String>,
     url_hash: Option<String>,
-    /// Unknown claims. With this field only an object is read as claims, never a list.
+    /// Unknown claims. A flattened field also makes sure that only an object is accepted, never a list.
     #[serde(flatten)]
     _others: Map<String, Value>,
 }
@@ -57,7 +57,7 @@ pub(super) fn messagebird(
             .iter()
             .any(|ours| is_hash_of(url, ours.as_bytes())),
     )?;
-    // A call without a body has no hash of one.
+    // A callback without a body has no hash of one.
     let is_bare = call.body.is_empty() && claims.payload_hash.is_none();
     genuine(is_bare || is_hash_of(claims.payload_hash.as_deref(), call.body))?;
     fresh(claims.nbf.ok_or(NotGenuine::Stale)?, now)?;
@@ -65,7 +65,7 @@ pub(super) fn messagebird(
     usable(&claims.jti.unwrap_or_default())
 }
 
-/// The claims of a token that one of the keys has signed.
+/// The claims of a token signed with one of the keys.
 fn claims(keys: &[DecodingKey], token: &str) -> Result<Claims, NotGenuine> {
     let validation = signature_alone();
     let mut failure = NotGenuine::Unsigned;
@@ -75,14 +75,14 @@ fn claims(keys: &[DecodingKey], token: &str) -> Result<Claims, NotGenuine> {
             Err(error) if *error.kind() == ErrorKind::InvalidSignature => {
                 failure = NotGenuine::Forged;
             }
-            // The same under every key: the token cannot be read, or is of another kind.
+            // The result is the same for every key: the token cannot be parsed, or is of another kind.
             Ok(_) | Err(_) => return Err(NotGenuine::Unsigned),
         }
     }
     Err(failure)
 }
 
-/// Our algorithm, and no claims: times are judged here, by the clock of the service, and so are issuer and hashes.
+/// Checks algorithm and signature only. Times, issuer and hashes are checked in this file, by the service's clock.
 fn signature_alone() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
@@ -92,7 +92,7 @@ fn signature_alone() -> Validation {
     validation
 }
 
-/// Whether a header describes a plain token of claims: not another type, not compressed, encrypted or nested.
+/// Whether the header describes a plain token with claims: no other type, not compressed, encrypted or nested.
 fn is_plain(header: &Header) -> bool {
     let is_jwt = |typ: &String| typ.eq_ignore_ascii_case(TYPE);
     header.typ.as_ref().is_none_or(is_jwt)
@@ -102,7 +102,7 @@ fn is_plain(header: &Header) -> bool {
 }
 
 fn is_hash_of(claimed: Option<&str>, bytes: &[u8]) -> bool {
-    // Neither of them is a secret.
+    // Hashes are not secret, so the comparison need not be constant-time.
     claimed.is_some_and(|claimed| claimed.eq_ignore_ascii_case(&hex::encode(sha_256(bytes))))
 }
 

@@ -1,4 +1,5 @@
-//! Calls as providers sign them, by published examples where there are any, and everything that is not exactly so.
+//! Callbacks as the providers sign them, from published examples where there are any, and variations that must be
+//! refused.
 
 mod forged;
 
@@ -24,7 +25,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }
 
-/// What is found of a call to [`URL`], or another.
+/// The result of verifying a call to [`URL`], or to another URL.
 fn verify_at(
     url: &str,
     verifier: &Verifier,
@@ -102,7 +103,7 @@ fn hook_02_standard_webhooks_are_judged_as_the_vectors_say() {
 
 #[test]
 fn hook_02_twilio_signs_url_and_sorted_form() {
-    // The example of its documentation, on which its own libraries agree.
+    // The example in Twilio's documentation, which its own libraries use in their tests.
     let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
     let body = b"To=%2B18005551212&CallSid=CA1234567890ABCDE&Digits=1234&From=%2B14158675309&Caller=%2B14158675309";
     let signed = headers(&[("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=")]);
@@ -152,7 +153,7 @@ fn hook_02_twilio_signs_url_and_sorted_form() {
         verify_at(url, &keys, &HeaderMap::new(), body, NOW),
         Err(NotGenuine::Unsigned)
     );
-    // The same under a shared key, computed with Twilio's library for Python.
+    // The same callback under a shared key; computed with Twilio's Python library.
     let signed = headers(&[(
         "x-twilio-signature",
         "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=",
@@ -228,7 +229,7 @@ fn messagebird_claims() -> Value {
     json!({"iss": "MessageBird", "nbf": NOW, "exp": NOW + 300, "jti": "j1", "url_hash": url_hash, "payload_hash": payload_hash})
 }
 
-/// What is found of a JWT with these claims.
+/// The result of verifying a JWT with these claims.
 fn found(
     scheme: Scheme,
     claims: &Value,

@@ -1,30 +1,30 @@
 //! The texts of the link page in five languages.
 
-/// The texts of one language.
+/// The texts in one language.
 pub(super) struct Words {
-    /// Its tag, as in `lang`.
+    /// The language tag, also for the `lang` attribute.
     pub(super) tag: &'static str,
-    /// The heading before the press.
+    /// The heading before the button is pressed.
     pub(super) ask: &'static str,
-    /// What pressing the button does.
+    /// The text below it: when to press the button.
     pub(super) ask_more: &'static str,
     /// The label of the button.
     pub(super) button: &'static str,
-    /// For browsers without scripts, and for an address without its secret.
+    /// The text for browsers without scripts, and for a URL without its secret.
     pub(super) incomplete: &'static str,
-    /// The heading after the approval.
+    /// The heading after an approval.
     pub(super) approved: &'static str,
-    /// The text after the approval.
+    /// The text after an approval.
     pub(super) approved_more: &'static str,
     /// The heading in a browser other than the one that asked.
     pub(super) other_browser: &'static str,
     /// The text below that heading.
     pub(super) other_browser_more: &'static str,
-    /// The heading for a verification that has ended, and for a link that is not ours.
+    /// The heading for a closed verification and for an unknown link.
     pub(super) over: &'static str,
     /// The text below that heading.
     pub(super) over_more: &'static str,
-    /// The heading when the limits are reached or the service is not available.
+    /// The heading when a limit is reached or the service is unavailable.
     pub(super) later: &'static str,
     /// The text below that heading.
     pub(super) later_more: &'static str,
@@ -108,7 +108,7 @@ const ALL: [Words; 5] = [
     },
 ];
 
-/// The texts for a browser, by its `Accept-Language`; else those of the default language, else English.
+/// The texts in the first language of `Accept-Language` that we have; else in the default language; else in English.
 pub(super) fn words(accepted: &str, default: &str) -> &'static Words {
     let ranges = accepted
         .split(',')

@@ -1,8 +1,8 @@
-//! The published forgeries of JWTs, as far as they can be made of a token that a provider signs with HS256.
+//! Published JWT attacks, as far as they apply to tokens signed with HS256.
 
 use super::*;
 
-/// Cases that say nothing of these tokens, by the beginning of their name, and why.
+/// Cases that do not apply to these tokens, by the start of their names, and why.
 const OTHERS: [(&str, &str); 26] = [
     ("S replaced by S + L", "of Ed25519 alone"),
     ("kid with NUL", "the providers name no key"),
@@ -35,7 +35,7 @@ const OTHERS: [(&str, &str); 26] = [
     ("encrypted token", "tested by its form: five segments"),
 ];
 
-/// A token in its parts, before it is signed.
+/// The parts of a token before it is signed.
 struct Parts {
     header: String,
     payload: String,
@@ -51,7 +51,7 @@ impl Parts {
     }
 }
 
-/// Fills in the `$names` of the cases.
+/// Replaces the `$names` in a case by their values.
 fn filled(value: &Value) -> Value {
     let numbers = [
         ("$now-61", json!(NOW - 61)),
@@ -74,7 +74,7 @@ fn filled(value: &Value) -> Value {
     }
 }
 
-/// Sets and removes what a case says.
+/// Sets and removes fields as a case says.
 fn change(into: &mut Value, changes: &Value) {
     for (name, value) in changes["set"].as_object().into_iter().flatten() {
         into[name] = filled(value);
@@ -117,7 +117,7 @@ fn tag(secret: &[u8], text: &str) -> Vec<u8> {
     MacKey::sha_256(secret).sign(&[text.as_bytes()])
 }
 
-/// The signature of a case over the signed text.
+/// The signature that a case demands over the signed text.
 fn signature(case: &Value, text: &str) -> Vec<u8> {
     let ours = tag(b"s1", text);
     let flipped = |mut tag: Vec<u8>| {
@@ -172,7 +172,7 @@ fn assembled(case: &Value) -> String {
     }
 }
 
-/// The last character of 32 bytes has two bits that say nothing.
+/// Changes the two unused bits in the last base64 character of a 32-byte signature.
 fn with_trailing_bits(token: &str) -> String {
     let (rest, last) = token.split_at(token.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
