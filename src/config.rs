@@ -1,6 +1,6 @@
-//! Settings: embedded defaults, one file, the environment; every mistake in one report.
+//! Settings: embedded defaults, one file, and environment variables; all mistakes are reported together.
 //!
-//! Each table is read into the very type that its user takes: a sender's own settings, the rules of the domain, the
+//! Each table is read into the type that its user takes: a sender's own settings, the rules of the domain, the
 //! options of the store. So this module sees the settings types of all layers, and none of them sees this module.
 
 mod access;
@@ -54,12 +54,12 @@ use tenants::Around;
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
 
-/// What the service is run for.
+/// The purpose for which the service runs; decides which settings are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Trying it on one machine: loopback only, missing keys are generated.
+    /// Trying it on one machine: listens on loopback only, generates missing keys.
     Development,
-    /// Serving customers: nothing is generated, and unsafe settings are refused.
+    /// Serving customers: generates nothing, and refuses unsafe settings.
     Production,
 }
 
@@ -70,12 +70,12 @@ impl Profile {
     ];
 }
 
-/// All settings. Those that [`load`] returns have no mistakes.
+/// All settings. Those returned by [`load`] have no mistakes.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What the service is run for.
+    /// The purpose for which the service runs.
     pub profile: Profile,
-    /// Directory of the embedded database, of the generation file and of generated keys.
+    /// The directory of the embedded database, the generation file and generated keys.
     pub data_dir: PathBuf,
     /// The listener for callers.
     pub grpc: GrpcSettings,
@@ -83,33 +83,33 @@ pub struct Settings {
     pub http: HttpSettings,
     /// The listener for operators.
     pub admin: AdminSettings,
-    /// Where records are kept.
+    /// The store of records, events and quotas.
     pub store: StoreSettings,
     /// The files of the keys that encrypt records and derive codes.
     pub keys: KeySettings,
     /// The callers, each with its tenant, its roles and the hash of its API key.
     pub callers: Vec<Credential>,
-    /// Every tenant that a caller has, and what differs for it.
+    /// The tenants of all callers, each with its own settings.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// How often each caller may call this process.
     pub shield: ShieldRate,
     /// The senders by name.
     pub senders: BTreeMap<String, ConfiguredSender>,
-    /// The senders of each channel, for tenants without routes of their own.
+    /// The senders of each channel, for tenants without their own routes.
     pub routes: ChannelRoutes,
-    /// When a sender is paused.
+    /// When a failing sender is skipped, and for how long.
     pub breaker: BreakerSettings,
-    /// What customers prove themselves for, by name.
+    /// What customers prove themselves for, each with its rules.
     pub actions: BTreeMap<ActionName, Action>,
-    /// The rules for every subject.
+    /// The rules for a subject, over all actions.
     pub subject: SubjectRules,
     /// The rules that decide whether a message may be sent at all.
     pub admission: AdmissionSettings,
     /// Recipients that get no message and have known codes; empty in production.
     pub test_recipients: TestRecipients,
-    /// The operator's check before each hand-over.
+    /// The operator's check before each message is sent; `None` for no check.
     pub hook: Option<HookSettings>,
-    /// The part of the process that hands messages over.
+    /// The tasks that send messages and do due work.
     pub worker: WorkerSettings,
     /// The texts of messages.
     pub messages: MessageSettings,
@@ -125,19 +125,19 @@ impl Settings {
         &self.effective
     }
 
-    /// The name of the caller that the development profile adds; none in production.
+    /// The name of the caller that the development profile adds; `None` in production.
     #[must_use]
     pub fn development_caller(&self) -> Option<&'static str> {
         (self.profile == Profile::Development).then_some(DEVELOPMENT_CALLER)
     }
 
-    /// What is permitted and still looks wrong, with the path of its key.
+    /// Settings that are permitted but look wrong, each with the path of its key.
     #[must_use]
     pub fn warnings(&self) -> Vec<Mistake> {
         access::idle_callers(&self.callers)
     }
 
-    /// The URL of the page that links in mails open; `None` if no action has links.
+    /// The URL of the page that links in e-mails open; `None` if no action has links.
     #[must_use]
     pub fn link_page(&self) -> Option<String> {
         let has_links = self
@@ -149,8 +149,8 @@ impl Settings {
     }
 }
 
-/// Reads the settings from the defaults, the file, and the variables that begin with `COUNTERSIGN__`, and the secret files
-/// that they name.
+/// Reads the settings from the defaults, the file, the environment variables that begin with `COUNTERSIGN__`, and the
+/// secret files that they name.
 ///
 /// # Errors
 /// All mistakes, each with the path of its key.
@@ -164,8 +164,8 @@ pub fn load(
     }
 }
 
-/// The same, but with settings as far as they could be read, so that more can be checked and told in one report. A section
-/// that has a mistake is incomplete: nothing may be built from it.
+/// As [`load`], but also returns the settings as far as they could be read, so that the caller can check more and
+/// report everything together. A section with a mistake is incomplete: do not build anything from it.
 pub fn read(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
@@ -196,7 +196,7 @@ pub fn read(
     }
 }
 
-/// The layers in one table. The development profile has a layer of its own between the defaults and the file.
+/// Merges the layers into one table. The development profile adds a layer between the defaults and the file.
 fn layered(
     file: Option<&Path>,
     env: &Map<String, String>,
@@ -286,7 +286,7 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
     settings
 }
 
-/// What production needs and no single table can know.
+/// Checks what production requires and no single table can check.
 fn check_production(settings: &Settings, book: &Book) {
     let has_callers = !settings.callers.is_empty() || book.is_mistaken_within("callers");
     if !has_callers {

@@ -1,4 +1,4 @@
-//! `[keys]`, `[callers]` and `[shield]`: the key files, who may call, and how often.
+//! `[keys]`, `[callers]` and `[shield]`: the key files, the callers, and how often each may call.
 
 use std::{
     collections::HashMap,
@@ -19,20 +19,20 @@ use crate::{
 /// A master secret of the key ring: its id and its file.
 #[derive(Clone, Debug)]
 pub struct RingEntry {
-    /// Id of the secret, which records carry.
+    /// The id of the secret, stored with everything sealed under it.
     pub kid: Kid,
-    /// The file that holds it.
+    /// The file that contains it.
     pub file: PathBuf,
 }
 
 /// The files of the keys that encrypt records and derive codes.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// File of the secret that hashes the names of records.
+    /// The file of the secret behind the names of records.
     pub names_file: PathBuf,
     /// The master secrets, newest first.
     pub ring: Vec<RingEntry>,
-    /// Whether missing files are generated, as in the development profile.
+    /// Whether missing files are generated; only in the development profile.
     pub make_missing: bool,
 }
 
@@ -63,7 +63,7 @@ impl KeySettings {
         settings
     }
 
-    /// What is not set is generated in a directory.
+    /// Uses generated files in this directory for everything that is not set.
     fn of_development(names_file: Option<PathBuf>, mut ring: Vec<RingEntry>, dir: &Path) -> Self {
         if ring.is_empty() {
             let kid = Kid::parse("dev").expect("it is an id");
@@ -88,12 +88,12 @@ fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
     })
 }
 
-/// Name of the caller that the development profile adds.
+/// The name of the caller that the development profile adds.
 pub const DEVELOPMENT_CALLER: &str = "development";
-/// Tenant of the caller that the development profile adds.
+/// The tenant of the caller that the development profile adds.
 pub const DEVELOPMENT_TENANT: &str = "default";
 
-/// Keys that anybody can guess, because documentation and tutorials show them.
+/// Keys that anybody can guess, because documentation and tutorials use them.
 const SAMPLE_KEYS: [&str; 8] = [
     "", "key", "secret", "password", "test", "changeme", "KEY", "api-key",
 ];
@@ -134,7 +134,7 @@ pub(super) fn callers(mut table: Table<'_>) -> Vec<Credential> {
     callers
 }
 
-/// Callers whose roles allow no method of this version: whatever they call is refused.
+/// Callers whose roles allow no method of this version: all their calls are refused.
 pub(super) fn idle_callers(callers: &[Credential]) -> Vec<Mistake> {
     let idle = callers
         .iter()
@@ -155,7 +155,7 @@ fn idle_caller(caller: &Caller) -> Mistake {
     }
 }
 
-/// Tenant, roles, and the hash of the API key.
+/// A caller's tenant, roles, and the hash of its API key.
 fn caller(row: &mut Table<'_>) -> Option<(TenantId, Roles, [u8; 32])> {
     let tenant = row.parsed("tenant", TenantId::parse);
     let roles = roles(row);

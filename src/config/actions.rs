@@ -1,4 +1,4 @@
-//! `[actions]`: what customers prove themselves for, and with which limits.
+//! `[actions]`: what customers prove themselves for, and the limits of each action.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     service::policy::Action,
 };
 
-/// The order of channels for an action that names none.
+/// The channels, best first, of an action that lists none.
 const CHANNEL_ORDER: [Channel; 5] = [
     Channel::Push,
     Channel::Email,
@@ -29,7 +29,7 @@ const CHANNEL_ORDER: [Channel; 5] = [
     Channel::Whatsapp,
 ];
 
-/// `public`: whether customers can reach our pages.
+/// Reads all actions. `public`: whether customers can reach our pages, which links need.
 pub(super) fn actions(
     mut table: Table<'_>,
     routes: &ChannelRoutes,
@@ -77,7 +77,7 @@ fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> Action {
     }
 }
 
-/// Length and life of codes.
+/// The length and the lifetime of codes.
 fn code(row: &mut Table<'_>) -> (CodeLength, Duration) {
     let bounds = DIGITS_MIN.into()..=DIGITS_MAX.into();
     let digits: u8 = row.small("code_digits", DIGITS_MIN.into(), &bounds);
@@ -109,7 +109,7 @@ fn separators(row: &mut Table<'_>) -> Separators {
 
 fn entry_modes(row: &mut Table<'_>) -> Vec<EntryMode> {
     let all = EntryMode::ALL.map(|mode| (mode.as_str(), mode));
-    // Links are off by default: customers who learn that our mails have links also follow those of others.
+    // Links are off by default: customers who are used to links in our e-mails also follow links in forged ones.
     let typed: Vec<_> = all
         .into_iter()
         .filter(|(_, mode)| *mode != EntryMode::Link)
@@ -117,7 +117,7 @@ fn entry_modes(row: &mut Table<'_>) -> Vec<EntryMode> {
     row.words("entry_modes", &all, &typed)
 }
 
-/// A plan must end before the code does, and have no more steps than messages are allowed.
+/// Checks that a plan ends before the code expires, and has no more steps than messages are allowed.
 fn check_plan(row: &Table<'_>, limits: &Limits) {
     let waits = limits.plan.iter().filter_map(|step| step.wait);
     if waits.sum::<Duration>() >= limits.code_lifetime {
@@ -164,7 +164,7 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
     channels
 }
 
-/// The steps of a channel plan: each a channel and, except for the last, the wait before the next: `sms 40s`.
+/// The steps of a channel plan. Each is a channel and, except for the last, the wait before the next step: `sms 40s`.
 fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
     let texts = row.list("plan").unwrap_or_default();
     let mut plan: Vec<Step> = Vec::new();
@@ -214,7 +214,7 @@ fn step(text: &str, is_last: bool) -> Result<Step, String> {
     Ok(Step { channel, wait })
 }
 
-/// The names of the values that a start must bind, with the grammar of the API.
+/// The names of the values that a start must bind, in the API's grammar.
 fn binding(row: &mut Table<'_>) -> Vec<String> {
     let names = row.list("binding").unwrap_or_default();
     let fits = |name: &String| {

@@ -14,18 +14,18 @@ use crate::domain::{
 /// The rules that decide whether a message may be sent at all.
 #[derive(Clone, Debug)]
 pub struct AdmissionSettings {
-    /// How many messages and starts are allowed, over all processes.
+    /// The quotas for starts and messages, over all processes.
     pub quotas: Quotas,
     /// Protection against SMS pumping.
     pub guard: Guard,
-    /// Which telephone numbers may get a message, for all tenants and for single ones.
+    /// Which telephone numbers may get a message, in general and per tenant.
     pub numbers: NumberRules,
-    /// What messages cost, and what each tenant may spend.
+    /// The prices of messages, and the budgets of each tenant.
     pub spend: Spend,
 }
 
 impl AdmissionSettings {
-    /// The rules of all tenants; what differs for one is added when its table is read.
+    /// Reads the rules for all tenants; what differs for a tenant is added when its table is read.
     pub(super) fn read(root: &mut Table<'_>) -> Self {
         let countries = numbers::allowed(root.table("countries"));
         Self {

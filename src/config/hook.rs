@@ -1,4 +1,4 @@
-//! `[hook]`: the operator's check before each hand-over.
+//! `[hook]`: the operator's check before each message is sent.
 
 use super::Table;
 use crate::{
@@ -9,14 +9,14 @@ use crate::{
     },
 };
 
-/// The operator's check before each hand-over.
+/// The operator's check before each message is sent.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
-    /// How the hook is called, and how long its answer may take.
+    /// How the hook is called, and how long it may take to answer.
     pub call: HookCall,
     /// The channels whose messages are checked.
     pub channels: Vec<Channel>,
-    /// Whether a message may be sent when the hook does not answer.
+    /// Whether a message may be sent if the hook does not answer.
     pub allow_without_answer: bool,
 }
 
@@ -41,10 +41,10 @@ pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
         Kind::Http => http(&mut table),
         Kind::Grpc => grpc(&mut table),
     };
-    // All keys are read before anything is given up, so that every mistake is told.
+    // Read all keys before returning, so that every mistake is reported.
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
     let channels = table.words("channels", &all, &all);
-    // Without a default: "allow" sends unchecked messages, and "deny" stops all of them while the hook is down.
+    // There is no safe default: "allow" sends unchecked messages, "deny" stops all messages while the hook is down.
     let answers = [("allow", true), ("deny", false)];
     let allow_without_answer = table.required_word("default", &answers);
     table.finish();

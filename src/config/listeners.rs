@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::Table;
 use crate::format::secret::SecretText;
 
-/// The address of a listener that could not be read; nothing is bound to it.
+/// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 /// A server's certificate chain and its private key, both in PEM form.
@@ -20,23 +20,23 @@ pub struct TlsIdentity {
 /// The listener for callers.
 #[derive(Clone, Debug)]
 pub struct GrpcSettings {
-    /// Address and port to bind.
+    /// The address and port to bind.
     pub listen: SocketAddr,
-    /// The identity for TLS; `None` for plaintext.
+    /// The certificate and key for TLS; `None` for plaintext.
     pub tls: Option<TlsIdentity>,
-    /// Deadline of a call that sends none.
+    /// The deadline of a call that sends none.
     pub deadline_default: Duration,
-    /// Longest deadline that a call may ask for; longer ones are cut to it.
+    /// The longest deadline of a call; a longer one is shortened to it.
     pub deadline_max: Duration,
-    /// Maximum number of concurrent streams of one connection.
+    /// The maximum number of concurrent streams in one connection.
     pub max_streams: u32,
-    /// Maximum number of open connections.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// Maximum number of calls being answered, over all connections.
+    /// The maximum number of calls in progress, over all connections.
     pub max_in_flight: usize,
-    /// Maximum number of open watch streams of one caller.
+    /// The maximum number of open watch streams per caller.
     pub max_watches_per_caller: usize,
-    /// How long calls are still taken after SIGTERM, while the process already says that it is not ready.
+    /// How long calls are still accepted after SIGTERM, while readiness already fails.
     pub lame_duck: Duration,
 }
 
@@ -85,9 +85,9 @@ impl GrpcSettings {
 /// The listener for pages and for the callbacks of providers.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Address and port to bind.
+    /// The address and port to bind.
     pub listen: SocketAddr,
-    /// The URL under which customers and providers reach it, without a slash at its end.
+    /// The URL under which customers and providers reach it, without a slash at the end; `None` if they cannot.
     pub public_url: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl HttpSettings {
     }
 }
 
-/// `https://otp.bank.example`, perhaps with a path; in development also `http://`.
+/// Parses `https://otp.bank.example`, optionally with a path; in development also `http://`.
 fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
     let plain = text.strip_prefix("http://").filter(|_| !is_production);
     let rest = text
@@ -117,7 +117,7 @@ fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
 /// The listener for operators: metrics and health.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// Address and port to bind.
+    /// The address and port to bind.
     pub listen: SocketAddr,
 }
 
@@ -154,7 +154,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051")
 }
 
-/// Both files, or neither for plaintext.
+/// The identity from both files; `None` for plaintext if neither is set.
 fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
     match (table.has("tls_cert_file"), table.has("tls_key_file")) {
         (true, false) => table.mistake("tls_key_file", "is required with tls_cert_file"),

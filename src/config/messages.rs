@@ -1,4 +1,4 @@
-//! `[messages]`: the texts, and what an SMS ends with.
+//! `[messages]`: the texts of messages, and the rules for SMS.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use crate::message::SmsRules;
 /// The texts of messages.
 #[derive(Clone, Debug)]
 pub struct MessageSettings {
-    /// Directory of templates that replace the built-in ones.
+    /// The directory of templates that replace built-in ones.
     pub templates_dir: Option<PathBuf>,
-    /// Language for starts without a locale, or with one of another language, as a tag.
+    /// The language of messages if a start has no locale, or one in a language without texts; a tag such as `nl`.
     pub default_language: String,
-    /// Sender of the messages as customers know it.
+    /// The name under which customers know the organisation that sends the messages.
     pub brand: String,
-    /// What holds for SMS.
+    /// The limits of an SMS, and the lines at its end that let phones fill in the code.
     pub sms: SmsRules,
 }
 
@@ -38,7 +38,7 @@ impl MessageSettings {
     }
 }
 
-/// A name that customers know and that fits into an SMS.
+/// Checks a brand name: short enough for an SMS, without control characters.
 pub(super) fn brand(text: &str) -> Result<String, &'static str> {
     let is_short = text.chars().count() <= 40 && text.trim() == text;
     if is_short && !text.chars().any(char::is_control) {

@@ -1,4 +1,5 @@
-//! Reads tables of settings: converts and checks each key, and collects all mistakes instead of stopping at the first.
+//! Reads tables of settings: converts and checks each key, and collects all mistakes instead of stopping at the
+//! first.
 
 pub(super) mod book;
 mod files;
@@ -19,7 +20,7 @@ use super::{
     },
 };
 
-/// One table of the settings.
+/// One table of the settings; each key is removed from it when read.
 pub(super) struct Table<'a> {
     path: String,
     values: BTreeMap<String, Value>,
@@ -42,12 +43,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Whether the settings are those of production.
+    /// Whether the settings are for production.
     pub(super) fn is_production(&self) -> bool {
         self.book.profile() == Profile::Production
     }
 
-    /// The path of a key of this table, as the operator writes it.
+    /// The full path of a key of this table, as the operator writes it.
     pub(super) fn path(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
@@ -56,12 +57,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The keys of this table that were not read yet.
+    /// The keys of this table that have not been read yet.
     pub(super) fn keys(&self) -> Vec<String> {
         self.values.keys().cloned().collect()
     }
 
-    /// Whether a key that was not read yet has a value.
+    /// Whether a key that has not been read yet has a value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.get(key).is_some_and(|value| !is_empty(value))
     }
@@ -71,17 +72,17 @@ impl<'a> Table<'a> {
         self.book.mistake(&self.path(key), what);
     }
 
-    /// Records a mistake of the table as a whole.
+    /// Records a mistake in the table as a whole.
     pub(super) fn mistake_here(&self, what: impl Display) {
         self.book.mistake(&self.path, what);
     }
 
-    /// Records a mistake that shows the value which was found.
+    /// Records a mistake together with the value found.
     fn mistaken(&self, key: &str, found: impl Display, what: impl Display) {
         self.mistake(key, format!("is {found}; it {what}"));
     }
 
-    /// Whether a mistake of this key was recorded.
+    /// Whether a mistake in this key was recorded.
     pub(super) fn is_mistaken(&self, key: &str) -> bool {
         self.book.is_mistaken(&self.path(key))
     }
@@ -96,7 +97,7 @@ impl<'a> Table<'a> {
         self.values.remove(key).filter(|value| !is_empty(value))
     }
 
-    /// An optional text.
+    /// Reads an optional text; a number is taken as text.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.take(key)?;
         let text = match value.kind {
@@ -111,7 +112,7 @@ impl<'a> Table<'a> {
         Some(text)
     }
 
-    /// A required text that must not be shown.
+    /// Reads a required text whose value must not be shown.
     pub(super) fn masked(&mut self, key: &str) -> Option<String> {
         let Some(value) = self.take(key) else {
             self.mistake(key, "is required");
@@ -121,7 +122,7 @@ impl<'a> Table<'a> {
         value.into_string().ok()
     }
 
-    /// A required text.
+    /// Reads a required text; if it is absent, records a mistake.
     pub(super) fn required(&mut self, key: &str) -> Option<String> {
         let text = self.text(key);
         if text.is_none() && !self.is_mistaken(key) {
@@ -130,7 +131,7 @@ impl<'a> Table<'a> {
         text
     }
 
-    /// A required text with a grammar; `parse` fails with the end of a sentence, such as "must be a number".
+    /// Reads a required text and parses it; `parse` fails with the end of a sentence, such as "must be a number".
     pub(super) fn parsed<T, E: Display>(
         &mut self,
         key: &str,
@@ -140,7 +141,7 @@ impl<'a> Table<'a> {
         self.understood(key, &text, parse)
     }
 
-    /// An optional text with a grammar.
+    /// Reads an optional text and parses it.
     pub(super) fn parsed_if_any<T, E: Display>(
         &mut self,
         key: &str,
@@ -165,18 +166,18 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// One of several words, or the default if there is none.
+    /// Reads one of several words; the default if absent.
     pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], default: T) -> T {
         self.parsed_if_any(key, |text| one_of(words, text))
             .unwrap_or(default)
     }
 
-    /// One of several words, which must be there.
+    /// Reads one of several words; if it is absent, records a mistake.
     pub(super) fn required_word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
         self.parsed(key, |text| one_of(words, text))
     }
 
-    /// `true` or `false`, or the default if there is none.
+    /// Reads `true` or `false`; the default if absent.
     pub(super) fn switch(&mut self, key: &str, default: bool) -> bool {
         let switch = match self.take(key).map(Value::into_bool) {
             None => default,
@@ -190,7 +191,7 @@ impl<'a> Table<'a> {
         switch
     }
 
-    /// A table within this one; empty if there is none.
+    /// Reads a table within this one; an empty table if absent.
     pub(super) fn table(&mut self, key: &str) -> Table<'a> {
         let values = match self.take(key).map(Value::into_table) {
             None => config::Map::new(),
@@ -203,7 +204,7 @@ impl<'a> Table<'a> {
         Table::new(self.path(key), values, self.book)
     }
 
-    /// A table within this one, if there is one.
+    /// Reads a table within this one; `None` if absent.
     pub(super) fn table_if_any(&mut self, key: &str) -> Option<Table<'a>> {
         if self.values.contains_key(key) {
             Some(self.table(key))
@@ -213,7 +214,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The tables of a list of tables.
+    /// Reads a list of tables.
     pub(super) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
         let Some(value) = self.take(key) else {
             return Vec::new();
@@ -232,7 +233,7 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// Every table of a table of tables, with its name.
+    /// Reads all tables within this one, with their names.
     pub(super) fn named(&mut self) -> Vec<(String, Table<'a>)> {
         let mut tables = Vec::new();
         for (name, value) in std::mem::take(&mut self.values) {
@@ -247,7 +248,7 @@ impl<'a> Table<'a> {
         tables
     }
 
-    /// Ends the reading of a table: keys that were not read are mistakes.
+    /// Ends the reading of a table: each key that was not read is a mistake.
     pub(super) fn finish(self) {
         for key in self.values.keys() {
             let near = self.known.iter().find(|known| is_near(known, key));
@@ -265,7 +266,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The meaning of a word.
+/// The value that a word stands for.
 fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text);
     found
@@ -273,13 +274,13 @@ fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
         .ok_or_else(|| format!("must be one of {}", names(words)))
 }
 
-/// The words that there are, for a message.
+/// The allowed words, for a message.
 fn names<T>(words: &[(&str, T)]) -> String {
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     names.join(", ")
 }
 
-/// What kind of value was found, for a message.
+/// The kind of a value, for a message.
 fn kind(value: &Value) -> &'static str {
     match value.kind {
         ValueKind::Nil => "empty",

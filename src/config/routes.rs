@@ -1,4 +1,5 @@
-//! `[routes]`, `[tenants.NAME.routes]` and `[breaker]`: which senders carry a message, and when one is paused.
+//! `[routes]`, `[tenants.NAME.routes]` and `[breaker]`: which senders send a message, and when a failing one is
+//! skipped.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,28 +13,29 @@ use crate::{
     service::delivery::breakers::BreakerSettings,
 };
 
-/// The largest weight of a sender.
+/// The largest weight that the settings accept.
 const WEIGHT_MAX: u16 = 1000;
-/// The shortest wait before a hedge. Most answers arrive well within it; each that does not costs a second message.
+/// The shortest wait before a hedged send. Most answers arrive well within it; each that does not costs a second
+/// message.
 const HEDGE_MIN: Duration = Duration::from_millis(500);
 
 /// The senders of one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteSettings {
-    /// Names of the senders, in the order in which they are tried.
+    /// The names of the senders, in the order in which they are tried.
     pub senders: Vec<String>,
-    /// How often each sender is tried first, one number for each. Empty: always in the order of `senders`.
+    /// How often each sender is tried first, one number per sender. Empty: always in the order of `senders`.
     pub weights: Vec<u16>,
-    /// Senders for the numbers of a country, instead of `senders`.
+    /// Senders for the numbers of a country, used instead of `senders`.
     pub countries: BTreeMap<Country, Vec<String>>,
-    /// Time without an answer after which the next sender gets the message too; `None` for never.
+    /// The time without an answer after which the next sender gets the message too; `None` for never.
     pub hedge_after: Option<Duration>,
 }
 
-/// The routes by channel.
+/// The routes of all channels that have one.
 pub type ChannelRoutes = BTreeMap<Channel, RouteSettings>;
 
-/// `[breaker]`: when a sender is paused.
+/// `[breaker]`: when a failing sender is skipped, and for how long.
 pub(super) fn breaker(mut table: Table<'_>) -> BreakerSettings {
     let settings = BreakerSettings {
         failures: table.small("failures", 5, &(1..=50)),
@@ -50,7 +52,7 @@ pub(super) fn breaker(mut table: Table<'_>) -> BreakerSettings {
     settings
 }
 
-/// What a route may name, and how long its senders have.
+/// The senders that routes can name, and the deadline for them.
 #[derive(Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) senders: &'a Senders,
@@ -64,7 +66,7 @@ pub(super) fn routes(table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
     channel_routes(table, means)
 }
 
-/// The routes of one tenant, for channels that also have a route for the others.
+/// The routes of one tenant; each needs a route of the same channel for the other tenants.
 pub(super) fn of_tenant(
     row: &mut Table<'_>,
     means: Means<'_>,
@@ -85,7 +87,7 @@ fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
     let mut routes = BTreeMap::new();
     for (name, mut row) in table.named() {
         let Some(channel) = Channel::from_name(&name) else {
-            // Nothing is known of its keys, so none of them is a mistake.
+            // The keys of an unknown channel are not checked, so none of them is reported.
             row.mistake_here(
                 "is not a channel; the channels are push, email, sms, voice, whatsapp",
             );
@@ -106,7 +108,7 @@ fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettin
     let mut countries = BTreeMap::new();
     for key in table.keys() {
         let names = self::names(&mut table, &key, channel, means.senders);
-        // In the environment, keys are in lower case.
+        // Keys from environment variables are in lower case.
         match Country::parse(&key.to_ascii_uppercase()) {
             Ok(_) if matches!(channel, Channel::Email | Channel::Push) => table.mistake(
                 &key,
@@ -125,7 +127,7 @@ fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettin
     }
 }
 
-/// A list of senders that carry the channel.
+/// Reads a list of senders, each of which must carry the channel.
 fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &Senders) -> Vec<String> {
     let names = table.list(key).unwrap_or_default();
     if names.is_empty() || names.len() > SENDERS_MAX {
@@ -148,10 +150,10 @@ fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &Senders) 
     names
 }
 
-/// Why a sender cannot be in the route of a channel, as the end of a sentence.
+/// Why a sender cannot be in a route of this channel, as the end of a sentence; `None` if it can.
 fn unusable(name: &str, channel: Channel, senders: &Senders) -> Option<String> {
     let Some(sender) = senders.ready.get(name) else {
-        // The mistakes of a broken sender are told already.
+        // The mistakes of a broken sender are already reported.
         let is_broken = senders.broken.contains(name);
         return (!is_broken).then(|| format!("without a section [senders.{name}]"));
     };

@@ -1,4 +1,4 @@
-//! `[subject]`, `[worker]` and `[log]`: how the service runs.
+//! `[subject]`, `[worker]` and `[log]`: rules for subjects, sending of messages, and the log.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     rules
 }
 
-/// The part of the process that hands messages over.
+/// The tasks that send messages and do due work.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Maximum number of hand-overs at the same time to each sender.
+    /// The maximum number of concurrent attempts per sender.
     pub concurrency: usize,
-    /// Time limit of one hand-over.
+    /// The time limit of one attempt.
     pub send_deadline: Duration,
-    /// Longest pause between two looks at what is due.
+    /// The longest pause between two reads of the due index.
     pub poll: Duration,
 }
 
@@ -49,9 +49,9 @@ impl WorkerSettings {
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text for people.
+    /// Plain text, for people.
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
@@ -60,19 +60,19 @@ pub enum LogFormat {
 pub struct LogSettings {
     /// A level, or directives such as `info,countersign=debug`.
     pub level: String,
-    /// Format of the lines.
+    /// The format of the lines.
     pub format: LogFormat,
     /// Whether each line begins with the time.
     pub timestamps: bool,
 }
 
-/// The module of our own lines.
+/// The name of our crate, which is the root of our modules in directives.
 const OURS: &str = "countersign";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A level, or directives with a level each. The library would take a word that it does not know for the name of a
-/// module, and then log nothing of ours.
+/// Checks a level, or a list of directives with a level each. The library would take an unknown word for the name of
+/// a module, and then log none of our lines.
 fn log_level(text: &str) -> Result<String, String> {
     match text.split(',').find_map(wrong_directive) {
         None => Ok(text.to_owned()),
@@ -83,7 +83,7 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is wrong with `LEVEL` or `MODULE=LEVEL`.
+/// What is wrong with `LEVEL` or `MODULE=LEVEL`; `None` if it is right.
 fn wrong_directive(directive: &str) -> Option<String> {
     let (module, level) = match directive.split_once('=') {
         Some((module, level)) => (Some(module), level),

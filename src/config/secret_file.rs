@@ -1,4 +1,4 @@
-//! The one reader of secret files: passwords, tokens, signing keys, the keys of records and of TLS.
+//! The only reader of secret files: passwords, tokens, signing keys, and the keys for records and TLS.
 
 use std::{
     fs::File,
@@ -10,45 +10,45 @@ use std::{
 use super::Profile;
 use crate::format::secret::SecretText;
 
-/// Largest secret file: a service account's JSON file has 2.5 KB, a private key of RSA with 8192 bits has 6.5 KB.
+/// The largest secret file. A service account's JSON file has 2.5 KB; an RSA private key of 8192 bits has 6.5 KB.
 const BYTES_MAX: u64 = 64 * 1024;
-/// The permission bits of everybody but the file's owner.
+/// The permission bits of everybody except the file's owner.
 const OTHERS: u32 = 0o077;
 
-/// Why a secret file cannot be used. The text names the file and the cure, and never shows what the file contains.
+/// Why a secret file cannot be used. The message names the file and the cure, and never shows the content.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// The system refused.
+    /// The operating system refused to open or read the file.
     #[error("{path} cannot be read: {error}")]
     Unreadable {
-        /// The file.
+        /// The path of the file, as configured.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Users other than the owner can read or change it, which production refuses.
+    /// Users other than the owner can read or change it; production refuses that.
     #[error("{path} has mode {mode:03o}, so other users can read or change it; run chmod 600")]
     Open {
-        /// The file.
+        /// The path of the file, as configured.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits of the file.
         mode: u32,
     },
-    /// There is nothing in it but white space.
+    /// The file contains only white space.
     #[error("{0} is empty")]
     Empty(PathBuf),
-    /// It holds more than any secret.
+    /// The file is larger than any secret.
     #[error("{0} is larger than 64 KiB, so it is not a secret")]
     TooLarge(PathBuf),
-    /// It is not UTF-8.
+    /// The file is not UTF-8.
     #[error("{0} is not a text file")]
     NotText(PathBuf),
-    /// A password, token or key in hex is one line.
+    /// The file has several lines, but a password, token or hexadecimal key is one line.
     #[error("{path} has {lines} lines; it must hold the secret on one line")]
     Lines {
-        /// The file.
+        /// The path of the file, as configured.
         path: PathBuf,
-        /// The lines that it has.
+        /// The number of lines found.
         lines: usize,
     },
 }
@@ -68,7 +68,7 @@ pub fn read_document(path: &Path, profile: Profile) -> Result<SecretText, Secret
         let path = path.to_owned();
         return Err(SecretFileError::Open { path, mode });
     }
-    // Read as text at once, so that what is dropped on the way is dropped by the wiping allocator alone.
+    // Read directly as text: buffers dropped on the way are freed, and so wiped, by the wiping allocator.
     let mut text = String::new();
     match file.take(BYTES_MAX + 1).read_to_string(&mut text) {
         Ok(bytes) if bytes as u64 > BYTES_MAX => Err(SecretFileError::TooLarge(path.to_owned())),

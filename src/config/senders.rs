@@ -1,6 +1,6 @@
-//! `[senders]`: the senders that hand messages to providers, each read into the settings type of its own.
+//! `[senders]`: the senders of messages, each read into its own settings type.
 //!
-//! A new sender is one row in `KINDS` and a file here that reads its section.
+//! A new sender needs one row in `KINDS`, and a file here that reads its section.
 
 mod development;
 mod http;
@@ -31,12 +31,12 @@ use crate::{
     },
 };
 
-/// A sender, and how the calls of its provider are verified and read.
+/// A sender, and how its provider's callbacks are verified and read.
 #[derive(Clone, Debug)]
 pub struct ConfiguredSender {
     /// The sender's own settings.
     pub settings: Arc<dyn SenderSettings>,
-    /// Receives its receipts and questions; `None` if its provider does not call us.
+    /// Receives the provider's receipts and questions; `None` if the provider does not call us.
     pub receiver: Option<Receiver>,
 }
 
@@ -50,24 +50,25 @@ impl ConfiguredSender {
     }
 }
 
-/// The senders of the settings.
+/// The senders in the settings.
 pub(super) struct Senders {
-    /// Those that could be read.
+    /// Senders that could be read.
     pub(super) ready: BTreeMap<String, ConfiguredSender>,
-    /// Those that could not: their mistakes are told, so that a route to them is none.
+    /// The names of senders with mistakes; a route to them is not another mistake.
     pub(super) broken: BTreeSet<String>,
 }
 
-/// One table `[senders.NAME]`, and what its reading depends on.
+/// One table `[senders.NAME]`, with what else is needed to read it.
 struct Section<'a> {
     row: Table<'a>,
     name: SenderName,
-    /// The base URL under which providers call us, if they can.
+    /// The base URL under which providers call us; `None` if they cannot.
     public_url: Option<&'a str>,
 }
 
 impl Section<'_> {
-    /// Where the provider calls us back, if it has receipts: for `calls` also to ask what a call says.
+    /// The URLs that the provider calls: for receipts, and with `calls` also to ask what a voice call says. `None`
+    /// without receipts.
     fn addresses(&self, receipts: bool, calls: bool) -> Option<Addresses> {
         let (url, name) = (self.public_url.filter(|_| receipts)?, self.name.as_str());
         Some(Addresses {
@@ -77,7 +78,7 @@ impl Section<'_> {
     }
 }
 
-/// Reads the section of one kind of sender; `None` if its mistakes leave nothing to build.
+/// Reads the section of one kind of sender; `None` if mistakes make it unusable.
 type Read = fn(&mut Section<'_>) -> Option<ConfiguredSender>;
 
 const KINDS: [(&str, Read); 17] = [
@@ -100,7 +101,7 @@ const KINDS: [(&str, Read); 17] = [
     ("outbox", development::outbox),
 ];
 
-/// `public_url`: the base URL under which providers call us.
+/// Reads all senders. `public_url`: the base URL under which providers call us.
 pub(super) fn senders(mut table: Table<'_>, public_url: Option<&str>) -> Senders {
     let (mut ready, mut broken) = (BTreeMap::new(), BTreeSet::new());
     for (name, row) in table.named() {
@@ -125,7 +126,7 @@ fn sender(
     name: SenderName,
     public_url: Option<&str>,
 ) -> Option<ConfiguredSender> {
-    // Without a kind nothing is known of the other keys, so none of them is a mistake.
+    // The keys of an unknown kind are not checked, so none of them is reported.
     let read = row.required_word("kind", &KINDS)?;
     let mut section = Section {
         row,
@@ -151,31 +152,31 @@ fn sender(
     sender
 }
 
-/// Whether a name can stand in a URL as it is.
+/// Whether a name can be part of a URL without escapes.
 fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
     })
 }
 
-/// The keys that all senders with an HTTP API share.
+/// Reads the keys shared by all senders with an HTTP API.
 fn connection(row: &mut Table<'_>) -> ConnectionSettings {
     ConnectionSettings {
         allow_hosts: row.list("allow_hosts").unwrap_or_default(),
         plaintext: !row.is_production(),
         ca_file: row.file("ca_file"),
-        // A customer waits, so the limit is short.
+        // A customer is waiting, so the limit is short.
         timeout: row.millis("timeout_ms", 10_000, &(100..=15_000)),
     }
 }
 
-/// The required list of channels that a sender carries.
+/// Reads the required list of channels that a sender carries.
 fn channels(row: &mut Table<'_>) -> Vec<Channel> {
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
     row.required_words("channels", &all)
 }
 
-/// Whether a host is this machine, to which production may talk in plaintext.
+/// Whether a host is this machine, to which production may connect in plaintext.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host

@@ -1,4 +1,4 @@
-//! `[store]`: which engine keeps records, and how Redis is reached.
+//! `[store]`: the store engine, and the connection to Redis.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,29 +14,29 @@ use crate::{
 
 const DATABASE: &str = "countersign.redb";
 
-/// Where verifications, failure counts and quotas are kept.
+/// The store of verifications, failure counts and quotas.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
     /// The engine, with its location.
     pub engine: StoreEngine,
-    /// Time limit for all store work of one command.
+    /// The time limit for all store work of one command.
     pub deadline: Duration,
 }
 
 /// An engine and its location.
 #[derive(Clone, Debug)]
 pub enum StoreEngine {
-    /// In the memory of this process.
+    /// In the memory of this process; lost when it ends.
     Memory,
-    /// In one file, for one process.
+    /// In one file, used by one process at a time.
     File(PathBuf),
-    /// On Redis, for any number of processes.
+    /// On Redis, shared by any number of processes.
     Redis(Box<RedisSettings>),
 }
 
 impl StoreSettings {
     pub(super) fn read(mut table: Table<'_>, data_dir: &Path) -> Self {
-        // The text is not shown in a mistake, because it may contain a password.
+        // A mistake must not show the text, because it may contain a password.
         let url = match table.text("url").map(|text| StoreUrl::parse(&text)) {
             None => StoreUrl::File(data_dir.join(DATABASE)),
             Some(Ok(url)) => url,
@@ -67,7 +67,7 @@ impl StoreSettings {
     }
 }
 
-/// The keys that name files for Redis.
+/// The keys that name files used only with Redis.
 const FILES: [&str; 5] = [
     "password_file",
     "sentinel_password_file",
@@ -76,7 +76,7 @@ const FILES: [&str; 5] = [
     "client_key_file",
 ];
 
-/// The keys for Redis; without a URL of Redis they are only checked, and their files are not read.
+/// Reads the keys for Redis. Without a Redis URL they are only checked, and their files are not read.
 fn redis(
     table: &mut Table<'_>,
     url: Option<RedisUrl>,
@@ -122,7 +122,7 @@ fn redis(
     })
 }
 
-/// Files that contradict the URL, or that it needs.
+/// Checks the files against the URL.
 fn check_files(table: &Table<'_>, url: &RedisUrl) {
     let has_certificates = ["ca_file", "client_cert_file", "client_key_file"]
         .iter()

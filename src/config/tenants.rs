@@ -1,4 +1,4 @@
-//! `[tenants]`: what differs from one tenant to another.
+//! `[tenants]`: settings that differ between tenants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,26 +18,26 @@ use crate::{
     grpc::entrance::callers::Credential,
 };
 
-/// What one tenant has of its own; countries and budgets are in [`AdmissionSettings`].
+/// The tenant's own settings; its countries and budgets are in [`AdmissionSettings`].
 #[derive(Clone, Debug, Default)]
 pub struct TenantSettings {
-    /// Sender of its messages as its customers know it.
+    /// The name under which its customers know it; `None` for the general one.
     pub brand: Option<String>,
-    /// Host of its page on which the code of an SMS is typed.
+    /// The host of its web page where the code of an SMS is typed; `None` for the general one.
     pub web_host: Option<String>,
-    /// Its routes of channels that have other routes for the other tenants.
+    /// Its own routes, which replace the general ones of these channels.
     pub routes: ChannelRoutes,
 }
 
-/// What the tables of tenants are read against.
+/// What is needed to read the tables of tenants.
 pub(super) struct Around<'a> {
     pub(super) callers: &'a [Credential],
     pub(super) means: Means<'a>,
-    /// The routes of tenants that have none of their own.
+    /// The routes of tenants without their own.
     pub(super) routes: &'a ChannelRoutes,
 }
 
-/// Every tenant that a caller has. A table for another tenant is a mistake.
+/// Reads the settings of every tenant that a caller has. A table for another tenant is a mistake.
 pub(super) fn tenants(
     mut table: Table<'_>,
     around: &Around<'_>,
@@ -79,7 +79,7 @@ fn known(callers: &[Credential], is_production: bool) -> BTreeSet<TenantId> {
     known
 }
 
-/// All of one table.
+/// Everything read from one table.
 struct Own {
     settings: TenantSettings,
     countries: Option<BTreeSet<Country>>,

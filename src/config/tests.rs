@@ -1,4 +1,4 @@
-//! Settings as operators write them: right, wrong, and fighting.
+//! Settings as operators write them: correct, wrong, and contradictory.
 
 mod files;
 mod hook;
@@ -23,18 +23,18 @@ use crate::{
     sender::http::{HttpSettings as HttpApi, Method},
 };
 
-/// Where the files are that settings of tests name as `/k/NAME`. Each holds one secret, which fits everywhere.
+/// The directory of the files that tests name as `/k/NAME`. Each contains one secret that fits everywhere.
 const FILES: &str = concat!(env!("OUT_DIR"), "/files-of-settings");
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
 
-/// The text with the real paths of its files, which are made.
+/// Replaces these names by real paths, and creates the files.
 fn with_files(text: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     fs::create_dir_all(FILES).unwrap();
     for rest in text.split("/k/").skip(1) {
         let name = rest.split(['"', '\'', ',', ' ']).next().unwrap();
-        // Complete from the first moment on: other tests read it too.
+        // Write to a temporary name and rename, because other tests read the same file.
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let draft = format!("{FILES}/{}-{count}.draft", process::id());
         fs::write(&draft, SECRET).unwrap();
@@ -50,7 +50,7 @@ fn sender<'a, T: 'static>(settings: &'a Settings, name: &str) -> &'a T {
     settings.downcast_ref().expect("it is of this kind")
 }
 
-/// Loads a file's text and variables without their prefix.
+/// Loads settings from the text of a file, and variables given without their prefix.
 fn with(text: &str, env: &[(&str, &str)]) -> Result<Settings, Mistakes> {
     let dir = tempfile::tempdir().unwrap();
     let file: PathBuf = dir.path().join("settings.toml");
@@ -68,7 +68,7 @@ fn keys_of(result: Result<Settings, Mistakes>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A production file that is right; tests break it.
+/// A correct production file; tests introduce mistakes into it.
 const PRODUCTION: &str = r#"
 profile = "production"
 [keys]
@@ -113,7 +113,7 @@ fn the_defaults_are_right_and_the_same_as_an_empty_file() {
 fn every_default_is_documented() {
     let mut comment_above = false;
     for line in DEFAULT.lines().filter(|line| !line.is_empty()) {
-        // A comment covers the keys that follow it without a gap.
+        // A comment covers the keys that follow it without a blank line.
         comment_above = line.starts_with('#') || (comment_above && !line.starts_with('['));
         let is_key = !line.starts_with('#') && !line.starts_with('[');
         assert!(
@@ -451,7 +451,7 @@ fn the_example_for_production_is_right() {
         .replace("/etc/countersign/tls/", "/k/")
         .replace("/etc/countersign/", "/k/");
     with(&example, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    // With its store of several processes, which stands there as a comment.
+    // Adds its store for several processes, which is a comment in the file.
     let is_setting = |line: &&str| line.contains(" = ");
     let (_, store) = example.split_once("\n# [store]").expect("a store");
     let (store, _) = store.split_once("\n\n").expect("its end");

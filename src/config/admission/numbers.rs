@@ -1,4 +1,5 @@
-//! `[countries]`, `[numbers]` and `[test_recipients]`: which numbers may get a message, and which recipients have known codes.
+//! `[countries]`, `[numbers]` and `[test_recipients]`: which numbers may get a message, and which recipients have
+//! fixed codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use crate::{
     service::policy::Action,
 };
 
-/// `[numbers]`: which types of numbers may get a message.
+/// `[numbers]`: the types of numbers that may get a message.
 pub(in crate::config) fn rules(mut table: Table<'_>, countries: BTreeSet<Country>) -> NumberRules {
     let by_choice = [
         ("voip", NumberType::Voip),
@@ -39,14 +40,14 @@ pub(in crate::config) fn rules(mut table: Table<'_>, countries: BTreeSet<Country
     rules
 }
 
-/// `[countries]`: the countries for every tenant that has no list of its own.
+/// `[countries]`: the allowed countries, for tenants without their own list.
 pub(in crate::config) fn allowed(mut table: Table<'_>) -> BTreeSet<Country> {
     let allowed = countries(&mut table, "allowed").unwrap_or_default();
     table.finish();
     allowed
 }
 
-/// The countries in a list; `None` if there is no list.
+/// A list of countries; `None` if there is none.
 pub(in crate::config) fn countries(table: &mut Table<'_>, key: &str) -> Option<BTreeSet<Country>> {
     let mut countries = BTreeSet::new();
     for name in table.list(key)? {

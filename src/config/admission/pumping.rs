@@ -9,7 +9,7 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A week.
+/// One week, in hours.
 const LEAK_H_MAX: u64 = 168;
 
 pub(in crate::config) fn guard(mut table: Table<'_>) -> Guard {

@@ -8,12 +8,13 @@ use crate::{
     },
 };
 
-/// The largest count; with the shortest period it is one per microsecond, which is as fine as quotas count.
+/// The largest count. With the shortest period it gives one per microsecond, the resolution of quotas.
 const COUNT_MAX: u64 = 1_000_000;
-/// A week: longer periods would fill the store with counters.
+/// One week; longer periods would fill the store with buckets.
 const PERIOD_S_MAX: u64 = 7 * 86_400;
 
-/// The default count and period in seconds, explained in `default.toml`; `None` for money, which has budgets of its own.
+/// The default count and period in seconds, explained in `default.toml`; `None` for money and the guard, which have
+/// budgets.
 pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
     Some(match dimension {
         Dimension::Recipient => (5, 600),

@@ -1,4 +1,4 @@
-//! `[spend]`: what messages cost, and what each tenant may spend.
+//! `[spend]`: the prices of messages, and the budgets of each tenant.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ pub(in crate::config) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets
     budgets
 }
 
-/// The two budgets. One that no message fits into would stop all messages; one without costs would stop none.
+/// The budgets per hour and day. Refuses one that is too small for any message, and one without prices, which would
+/// limit nothing.
 fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     let highest = spend.costs.values().max().copied().unwrap_or_default();
     let mut amount = |key: &str| {
@@ -64,7 +65,7 @@ fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     }
 }
 
-/// The costs by channel, and by country: `sms`, and `"sms.DE"` for the numbers of one country.
+/// The costs per channel, and per country: `sms`, and `"sms.DE"` for the numbers of one country.
 fn costs(mut table: Table<'_>) -> BTreeMap<(Channel, Option<Country>), Money> {
     let mut costs = BTreeMap::new();
     for (name, text) in table.pairs() {

@@ -1,4 +1,4 @@
-//! What was read of the settings so far: every mistake, and every value in effect.
+//! Collects the results of reading the settings: all mistakes, and all values in effect.
 
 use std::{
     cell::RefCell,
@@ -13,11 +13,11 @@ use crate::config::Profile;
 pub struct Mistake {
     /// The path of the key as the operator writes it; empty for the file as a whole.
     pub key: String,
-    /// What was found and what is allowed, as the end of a sentence that begins with the key.
+    /// What was found and what is allowed: the end of a sentence that begins with the key.
     pub what: String,
 }
 
-/// All mistakes of the settings, sorted by key, each once.
+/// All mistakes of the settings, sorted by key, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -29,7 +29,7 @@ impl Mistakes {
         self.0.dedup();
     }
 
-    /// Whether one of them concerns this table, or a key below it.
+    /// Whether one of them is in this table or in a key below it.
     #[must_use]
     pub fn concern(&self, table: &str) -> bool {
         self.0.iter().any(|mistake| mistake.is_within(table))
@@ -60,7 +60,7 @@ impl Display for Mistakes {
     }
 }
 
-/// What was read so far: mistakes, and each key with its value in effect.
+/// The results so far: mistakes, and the value in effect of each key.
 pub(in crate::config) struct Book {
     profile: Profile,
     mistakes: RefCell<Vec<Mistake>>,
@@ -95,13 +95,13 @@ impl Book {
             .any(|mistake| mistake.key == key)
     }
 
-    /// Whether a table or a key below it has a mistake.
+    /// Whether there is a mistake in this table or in a key below it.
     pub(in crate::config) fn is_mistaken_within(&self, table: &str) -> bool {
         let mistakes = self.mistakes.borrow();
         mistakes.iter().any(|mistake| mistake.is_within(table))
     }
 
-    /// Records that a table was read, with or without keys.
+    /// Records that a table was read, even if it has no keys.
     pub(in crate::config) fn note_table(&self, table: &str) {
         self.effective
             .borrow_mut()
@@ -109,7 +109,7 @@ impl Book {
             .or_default();
     }
 
-    /// Records the value of a key that is in effect.
+    /// Records the value in effect of a key.
     pub(in crate::config) fn note(&self, table: &str, key: &str, literal: String) {
         self.effective
             .borrow_mut()
@@ -122,7 +122,7 @@ impl Book {
         self.mistakes.into_inner()
     }
 
-    /// Everything that was read, as TOML; secrets are files, so only their paths are shown.
+    /// Everything that was read, as TOML. Secrets are in files, so only their paths appear.
     pub(in crate::config) fn effective(&self) -> String {
         let mut text = String::new();
         for (table, keys) in self.effective.borrow().iter() {

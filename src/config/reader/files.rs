@@ -1,4 +1,4 @@
-//! Reads the files that settings name, secrets by the one reader of secret files.
+//! Reads the files named in the settings; secrets are read only by `secret_file`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use crate::{
 type Reader = fn(&Path, Profile) -> Result<SecretText, SecretFileError>;
 
 impl Table<'_> {
-    /// The path that a key names, if there is one.
+    /// Reads the path of a file; `None` if absent.
     pub(in crate::config) fn file(&mut self, key: &str) -> Option<PathBuf> {
         self.text(key).map(PathBuf::from)
     }
 
-    /// The bytes of an optional file that is no secret, such as a certificate.
+    /// Reads the bytes of an optional file that is not secret, such as a certificate.
     pub(in crate::config) fn contents(&mut self, key: &str) -> Option<Vec<u8>> {
         let path = self.file(key)?;
         match std::fs::read(&path) {
@@ -32,31 +32,31 @@ impl Table<'_> {
         }
     }
 
-    /// The secret in an optional file, on one line.
+    /// Reads a one-line secret from an optional file.
     pub(in crate::config) fn secret(&mut self, key: &str) -> Option<SecretText> {
         let path = self.file(key)?;
         self.read(key, &path, read_line)
     }
 
-    /// The secret in a required file, on one line.
+    /// Reads a one-line secret from a required file.
     pub(in crate::config) fn required_secret(&mut self, key: &str) -> Option<SecretText> {
         let path = PathBuf::from(self.required(key)?);
         self.read(key, &path, read_line)
     }
 
-    /// The secret text of an optional file, such as a private key in PEM form.
+    /// Reads a secret text from an optional file, such as a private key in PEM form.
     pub(in crate::config) fn document(&mut self, key: &str) -> Option<SecretText> {
         let path = self.file(key)?;
         self.read(key, &path, read_document)
     }
 
-    /// The secret text of a required file.
+    /// Reads a secret text from a required file.
     pub(in crate::config) fn required_document(&mut self, key: &str) -> Option<SecretText> {
         let path = PathBuf::from(self.required(key)?);
         self.read(key, &path, read_document)
     }
 
-    /// The secrets in a list of files, each on one line; of the files that can be read.
+    /// Reads one-line secrets from a list of files; files that cannot be read are mistakes and are left out.
     pub(in crate::config) fn secrets(&mut self, key: &str) -> Vec<SecretText> {
         let files = self.list(key).unwrap_or_default();
         files
@@ -65,7 +65,7 @@ impl Table<'_> {
             .collect()
     }
 
-    /// The same, with at least one.
+    /// As [`Table::secrets`], with at least one file.
     pub(in crate::config) fn required_secrets(&mut self, key: &str) -> Vec<SecretText> {
         let secrets = self.secrets(key);
         if secrets.is_empty() && !self.is_mistaken(key) {

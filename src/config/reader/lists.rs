@@ -1,11 +1,11 @@
-//! Reads lists: of texts, of words with a meaning, and tables of texts.
+//! Reads lists of texts or words, and tables of texts.
 
 use config::{Value, ValueKind};
 
 use super::{Table, kind, names, one_of, spelling::literal};
 
 impl Table<'_> {
-    /// A list of texts; in the environment with commas between them. `None` if there is none.
+    /// Reads a list of texts; in environment variables they are separated by commas. `None` if absent.
     pub(in crate::config) fn list(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
         let found = kind(&value);
@@ -32,7 +32,7 @@ impl Table<'_> {
         self.note(key, format!("[{}]", all.join(", ")));
     }
 
-    /// A table of texts, sorted by name; empty if there is none.
+    /// Reads a table of texts, sorted by name; empty if absent.
     pub(in crate::config) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
         let Some(value) = self.take(key) else {
             return Vec::new();
@@ -50,7 +50,7 @@ impl Table<'_> {
         texts
     }
 
-    /// A list of words, each with a meaning, or the default if there is none.
+    /// Reads a list of words, each of which stands for a value; the default if absent.
     pub(in crate::config) fn words<T: Copy>(
         &mut self,
         key: &str,
@@ -72,7 +72,7 @@ impl Table<'_> {
         meanings
     }
 
-    /// A list of words that must have at least one.
+    /// Reads a list of words with at least one.
     pub(in crate::config) fn required_words<T: Copy>(
         &mut self,
         key: &str,

@@ -1,4 +1,4 @@
-//! Reads whole numbers and spans of time within bounds.
+//! Reads whole numbers and time spans within bounds.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -7,7 +7,7 @@ use config::{Value, ValueKind};
 use super::{Table, kind};
 
 impl Table<'_> {
-    /// A whole number within bounds, or the default if there is none.
+    /// Reads a whole number within bounds; the default if absent.
     pub(in crate::config) fn number(
         &mut self,
         key: &str,
@@ -42,7 +42,7 @@ impl Table<'_> {
         fits
     }
 
-    /// A number of a type that has room for its bounds.
+    /// Reads a number into a type that can hold all values within the bounds.
     pub(in crate::config) fn small<T: TryFrom<u64> + Default>(
         &mut self,
         key: &str,

@@ -1,11 +1,12 @@
-//! Reads amounts, and tables whose keys are addresses or places instead of names.
+//! Reads amounts of money, and tables whose keys are not names of settings.
 
 use config::{Value, ValueKind};
 
 use super::{Table, spelling::literal};
 use crate::domain::{ids::Invalid, limit::spend::Money};
 
-/// A text or a number as it was written. TOML turns a decimal number into a binary one; its shortest form is the decimal again.
+/// A text, or a number as the operator wrote it. TOML parses a decimal number to a binary one, whose shortest decimal
+/// form is the original again.
 fn written(value: &Value) -> Option<String> {
     match &value.kind {
         ValueKind::String(text) => Some(text.clone()),
@@ -16,7 +17,7 @@ fn written(value: &Value) -> Option<String> {
 }
 
 impl Table<'_> {
-    /// An amount of money, or the default if there is none.
+    /// Reads an amount of money; the default if absent.
     pub(in crate::config) fn amount(&mut self, key: &str, default: Money) -> Money {
         let Some(value) = self.take(key) else {
             return default;
@@ -36,7 +37,7 @@ impl Table<'_> {
         }
     }
 
-    /// All pairs of this table, in the order of their keys.
+    /// Reads all pairs of this table, in the order of their keys.
     pub(in crate::config) fn pairs(&mut self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         for (key, value) in std::mem::take(&mut self.values) {

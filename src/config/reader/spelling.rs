@@ -1,8 +1,8 @@
-//! The spelling of settings: values as TOML, and keys that are nearly right.
+//! Writes values as TOML, and recognises misspelled keys.
 
 use std::fmt::Write as _;
 
-/// A text as a TOML string.
+/// A text as a TOML string with its quotes.
 pub(in crate::config) fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');

@@ -1,4 +1,4 @@
-//! `kind = "http"`: any provider's API, described by settings alone.
+//! `kind = "http"`: any provider's HTTP API, described completely by settings.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let row = &mut section.row;
-    // All keys are read before anything is given up, so that every mistake is told.
+    // Read all keys before returning, so that every mistake is reported.
     let (channels, url) = (channels(row), row.required("url"));
     let request = request(row, url.unwrap_or_default());
     let (auth, answers, connection) = (auth(row), answers(row), connection(row));
@@ -33,7 +33,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     Some(configured(section, settings, receipts))
 }
 
-/// The sender with its receipts; a provider that makes calls also asks us what they say.
+/// Combines a sender with its receipts. A provider that makes voice calls also asks us what to say.
 pub(super) fn configured(
     section: &Section<'_>,
     settings: HttpSettings,
@@ -55,7 +55,7 @@ pub(super) fn configured(
     }
 }
 
-/// The language in which calls of this provider are told what to say.
+/// The format of a provider's instructions for voice calls; `None` if it makes none.
 const fn dialect(scheme: Scheme) -> Option<Dialect> {
     match scheme {
         Scheme::Twilio => Some(Dialect::Twiml),
@@ -64,7 +64,7 @@ const fn dialect(scheme: Scheme) -> Option<Dialect> {
     }
 }
 
-/// All of a request but its URL.
+/// Reads everything of a request except its URL.
 pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSettings> {
     let methods = [("POST", Method::Post), ("PUT", Method::Put)];
     let method = row.word("method", &methods, Method::Post);

@@ -1,4 +1,4 @@
-//! `kind = "webhook"` and `kind = "plugin"`: an operator's own service or process.
+//! `kind = "webhook"` and `kind = "plugin"`: a service or process of the operator's own.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::sender::operator::{
 
 pub(super) fn webhook(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let row = &mut section.row;
-    // All keys are read before anything is given up, so that every mistake is told.
+    // Read all keys before returning, so that every mistake is reported.
     let (channels, url) = (channels(row), row.required("url"));
     let secrets = row.required_secrets("secret_files");
     let connection = connection(row);

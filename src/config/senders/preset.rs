@@ -1,4 +1,4 @@
-//! Presets: providers that are known by name. Their requests and answers are data, and the operator adds what is his own.
+//! Presets: providers known by name. A preset describes requests and answers as data; the operator adds account data.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     sender::http::{Auth, HttpSettings, RequestSettings},
 };
 
-/// The need of a channel whose provider calls us during a call: verified calls.
+/// The value in `needs` of a channel whose provider calls us during a voice call; such callbacks must be verified.
 const RECEIPTS: &str = "receipts";
 
 pub(super) fn twilio(section: &mut Section<'_>) -> Option<ConfiguredSender> {
@@ -54,7 +54,7 @@ fn preset(source: &str, section: &mut Section<'_>) -> Option<ConfiguredSender> {
         .ok()?;
     let book = Book::new(Profile::Production);
     let sender = read(Table::root(values, &book), section);
-    // Presets are part of the program, and a test reads them all.
+    // Presets are embedded in the program, and a test reads them all.
     debug_assert!(book.into_mistakes().is_empty(), "the preset is right");
     sender
 }
@@ -104,7 +104,7 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
     Some(configured(section, settings, receipts))
 }
 
-/// The keys that are missing before a channel with these needs can be carried; empty if none.
+/// The keys that are missing for a channel with these needs; empty if none is.
 fn lacking(needs: Vec<String>, set: &BTreeMap<String, String>, receipts: bool) -> String {
     let mut lacking = Vec::new();
     for key in needs {
@@ -117,7 +117,7 @@ fn lacking(needs: Vec<String>, set: &BTreeMap<String, String>, receipts: bool) -
     lacking.join(", ")
 }
 
-/// The operator's own values, which the templates use.
+/// Reads the operator's own values, which the preset's templates use.
 fn parameters(preset: &mut Table<'_>, row: &mut Table<'_>) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
     for key in preset.list("required").unwrap_or_default() {
@@ -129,7 +129,7 @@ fn parameters(preset: &mut Table<'_>, row: &mut Table<'_>) -> BTreeMap<String, S
     parameters
 }
 
-/// How the provider authenticates us: by user name, by the key of an application, or by a header.
+/// Reads how we authenticate to the provider: by user name, by the key of an application, or by a header.
 fn auth(
     preset: &mut Table<'_>,
     row: &mut Table<'_>,
@@ -168,11 +168,11 @@ fn secret(auth: &Auth) -> Option<SecretText> {
     }
 }
 
-/// A channel of a preset.
+/// A channel that a preset supports.
 struct PresetChannel {
-    /// The keys that the operator must have set.
+    /// The keys that the operator must set to use the channel.
     needs: Vec<String>,
-    /// The request, whose URL is the path alone.
+    /// The request; its URL is only the path.
     request: RequestSettings,
 }
 

@@ -6,7 +6,7 @@ use crate::sender::{
     transport::http::is_host_pattern,
 };
 
-/// The push services of the common browsers: Chrome and its relatives, Firefox, Safari, Edge.
+/// The push services of common browsers: Chrome and browsers based on it, Firefox, Safari, Edge.
 const HOSTS: [&str; 4] = [
     "fcm.googleapis.com",
     "*.push.services.mozilla.com",

@@ -1,5 +1,4 @@
-//! `[senders.NAME.receipts]`: how calls of a provider are verified when it reports what became of a message, and how they
-//! are read.
+//! `[senders.NAME.receipts]`: how a provider's callbacks about its messages are verified and read.
 
 use super::{super::Table, Section};
 use crate::{
@@ -8,19 +7,19 @@ use crate::{
     http::callbacks::{Receiver, Verifier},
 };
 
-/// The receipts of a sender.
+/// The settings for the receipts of a sender.
 pub(super) struct Receipts {
-    /// How the provider signs its calls.
+    /// How the provider signs its callbacks.
     pub(super) scheme: Scheme,
-    /// Verifies and reads its calls.
+    /// Verifies and reads the callbacks.
     pub(super) receiver: Receiver,
 }
 
 impl Receipts {
-    /// Those of a provider that the operator describes by settings.
+    /// Reads the receipts of a provider that the operator describes by settings.
     pub(super) fn of_provider(section: &mut Section<'_>) -> Option<Self> {
         let mut table = receipts(section)?;
-        // Without a scheme nothing is known of the other keys, so none of them is a mistake.
+        // Without a scheme the other keys are not checked, so none of them is reported.
         let scheme = table.required_word("scheme", &Scheme::ALL)?;
         let reading = reading(&mut table);
         let receipts = Self::read(&mut table, scheme, reading, None);
@@ -28,7 +27,7 @@ impl Receipts {
         receipts
     }
 
-    /// Those of an operator's own service or process: our form, signed as Standard Webhooks describes.
+    /// Reads the receipts of an operator's own service or process: in our format, signed by Standard Webhooks.
     pub(super) fn of_own_service(section: &mut Section<'_>) -> Option<Self> {
         let mut table = receipts(section)?;
         let scheme = Scheme::StandardWebhooks;
@@ -37,8 +36,8 @@ impl Receipts {
         receipts
     }
 
-    /// Those of a preset. If the provider signs with the secret that authenticates us (`secret`), only the public URL needs
-    /// to be set.
+    /// Reads the receipts of a preset. If the provider signs with the secret that we authenticate with (`secret`),
+    /// the operator only needs to set the public URL.
     pub(super) fn of_preset(
         mut preset: Table<'_>,
         section: &mut Section<'_>,
@@ -59,7 +58,7 @@ impl Receipts {
         Some(Self::new(scheme, verifier, reading, None))
     }
 
-    /// Reads what all schemes have: the secrets, of which `shared` is the default.
+    /// Reads what all schemes need: the secrets, which default to `shared`.
     fn read(
         table: &mut Table<'_>,
         scheme: Scheme,
@@ -115,7 +114,7 @@ impl Receipts {
     }
 }
 
-/// The operator's table, which needs a URL under which providers call us.
+/// The operator's table; needs a URL under which providers call us.
 fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
     let table = section.row.table_if_any("receipts")?;
     if section.public_url.is_none() {

@@ -1,4 +1,4 @@
-//! `kind = "smpp"`: SMS through a message centre.
+//! `kind = "smpp"`: SMS through a message centre (SMSC).
 
 use super::{super::Table, ConfiguredSender, Section, is_loopback};
 use crate::sender::smpp::{SYSTEM_ID_CHARS_MAX, SYSTEM_TYPE_CHARS_MAX, SmppSettings, check_from};

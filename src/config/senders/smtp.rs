@@ -1,4 +1,4 @@
-//! `kind = "smtp"`: e-mail through a mail server, and the keys that sign it.
+//! `kind = "smtp"`: e-mail through a mail server, and the DKIM keys that sign it.
 
 use super::{super::Table, ConfiguredSender, Section, is_loopback};
 use crate::{
@@ -53,7 +53,7 @@ fn tls(row: &mut Table<'_>, host: Option<&str>) -> SmtpTls {
     tls
 }
 
-/// User name and password: both or neither.
+/// Reads user name and password: both or neither.
 fn credentials(row: &mut Table<'_>) -> Option<(String, SecretText)> {
     let username = row.text("username");
     let has_file = row.has("password_file");

@@ -1,4 +1,4 @@
-//! Secret files: their mistakes are told, and what they hold is not.
+//! Secret files: mistakes are reported, and content is not.
 
 use super::*;
 

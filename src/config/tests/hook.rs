@@ -1,4 +1,4 @@
-//! The hook, right and wrong.
+//! Settings of the hook, correct and wrong.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which numbers may get a message, what it may cost, and who is a test: as operators write it.
+//! Settings for allowed numbers, prices and test recipients.
 
 use super::*;
 use crate::domain::{
@@ -7,7 +7,7 @@ use crate::domain::{
     recipient::{Channel, Recipient, number::NumberType},
 };
 
-/// A production file with a route for SMS, and no country.
+/// A production file with a route for SMS, but no country.
 fn by_sms() -> String {
     let sms = "[senders.p]\nkind = \"vonage\"\napi_key = \"k\"\napi_secret_file = \"/k/s\"\nfrom = \"Bank\"\n[routes.sms]\nsenders = [\"p\"]\n";
     format!("{PRODUCTION}{sms}")

@@ -1,4 +1,4 @@
-//! Receipts and the address under which providers bring them, right and wrong.
+//! Settings for receipts, and for the URL that providers call, correct and wrong.
 
 use super::{PRODUCTION, keys_of, senders::preset_section, with};
 use crate::{config::Settings, domain::delivery::callback::Place, http::callbacks::Verifier};

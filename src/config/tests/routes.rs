@@ -1,8 +1,8 @@
-//! Routes and plans, right and wrong.
+//! Settings of routes and plans, correct and wrong.
 
 use super::*;
 
-/// Three senders beside those of the development profile, and a tenant beside its own.
+/// Three senders besides those of the development profile, and a tenant besides its own.
 const ROUTED: &str = r#"
 [senders.a]
 kind = "outbox"
@@ -18,7 +18,7 @@ roles = ["frontend"]
 api_key_sha256 = "8888888888888888888888888888888888888888888888888888888888888888"
 "#;
 
-/// Routes for everybody, for a country and for two tenants.
+/// General routes, and routes for a country and for two tenants.
 fn routed() -> Settings {
     let text = format!(
         "{ROUTED}[routes.sms]\nsenders = [\"a\", \"b\"]\nweights = [3, 0]\nhedge_ms = 500\n[routes.sms.countries]\nNL = [\"b\", \"outbox\"]\n\
@@ -171,7 +171,7 @@ fn a_plan_that_cannot_be_kept_is_a_mistake() {
     );
 }
 
-/// What is wrong, and the key of the mistake.
+/// A wrong setting, and the key of its mistake.
 const BROKEN: [(&str, &str); 22] = [
     (
         "[routes.sms]\nsenders = [\"a\", \"nobody\"]",
@@ -255,7 +255,7 @@ fn every_mistake_in_a_route_is_told() {
 
 #[test]
 fn a_tenant_has_no_channel_of_its_own() {
-    // In production no route is there by itself.
+    // Production has no routes by default.
     let text = format!(
         "{PRODUCTION}[senders.sms]\nkind = \"webhook\"\nurl = \"https://sms.example\"\nchannels = [\"sms\"]\n\
         secret_files = [\"/k/x\"]\n[tenants.bank.routes.sms]\nsenders = [\"sms\"]\n"

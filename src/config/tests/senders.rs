@@ -1,8 +1,8 @@
-//! Senders as operators describe them: presets, HTTP APIs, push services, an operator's own.
+//! Settings of senders: presets, HTTP APIs, push services, and the operator's own.
 
 use super::*;
 
-/// A section with all that a preset may be given.
+/// A section with everything that a preset accepts.
 pub(super) fn preset_section(kind: &str, keys: &[&str]) -> String {
     let keys: Vec<String> = keys
         .iter()
@@ -14,7 +14,7 @@ pub(super) fn preset_section(kind: &str, keys: &[&str]) -> String {
     format!("[senders.p]\nkind = \"{kind}\"\n{}\n", keys.join("\n"))
 }
 
-/// A preset: its kind, the keys that it requires, those that it may be given, and what it carries with all of them.
+/// A preset: its kind, its required keys, its optional keys, and the channels that it carries with all of them.
 struct Preset(
     &'static str,
     &'static [&'static str],
@@ -71,7 +71,7 @@ impl Preset {
         [self.1, self.2].concat()
     }
 
-    /// With receipts if it makes calls: the provider asks in the middle what to say.
+    /// Adds receipts if it makes voice calls, because the provider asks during the call what to say.
     fn with(&self, keys: &[&str], more: &str) -> Result<Settings, Mistakes> {
         let section = preset_section(self.0, keys);
         match self.3 {
@@ -111,7 +111,7 @@ fn every_preset_misses_each_key_that_it_requires() {
         for missing in preset.1 {
             let rest: Vec<&str> = all.iter().copied().filter(|key| key != missing).collect();
             let keys = keys_of(preset.with(&rest, ""));
-            // Without the number of one channel, the other is still carried.
+            // Without the number for one channel, the other channel still works.
             let spare = (kind, *missing) == ("twilio", "from");
             assert_eq!(keys.is_empty(), spare, "{kind} without {missing}: {keys:?}");
         }
@@ -126,7 +126,7 @@ fn every_preset_misses_each_key_that_it_requires() {
     );
 }
 
-/// A provider that no preset knows.
+/// A provider without a preset.
 const ACME: &str = r#"
 [senders.acme]
 kind = "http"
@@ -162,7 +162,7 @@ fn a_provider_is_described_by_settings_alone() {
         with(settings.effective(), &[]).unwrap().effective(),
         settings.effective()
     );
-    // A sender that cannot be read is no mistake of its route, too.
+    // A sender that cannot be read is not also a mistake in its route.
     let broken = |from: &str, to: &str| keys_of(with(&ACME.replace(from, to), &[]));
     assert_eq!(
         broken("json = ", "form = { To = \"{{ address }}\" }\njson = "),

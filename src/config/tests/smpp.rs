@@ -1,4 +1,4 @@
-//! Message centres, right and wrong.
+//! Settings of message centres, correct and wrong.
 
 use super::{PRODUCTION, keys_of, sender, with};
 use crate::sender::smpp::SmppSettings;

@@ -1,4 +1,4 @@
-//! The store, right and wrong.
+//! Settings of the store, correct and wrong.
 
 use super::{keys_of, with};
 
