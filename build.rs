@@ -21,9 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.encode_file_descriptor_set(),
     )?;
     tonic_prost_build::configure()
-        // Sorted maps make the encoding of a request one and the same for the same content.
+        // Sorted maps give equal requests equal bytes, so a hash of a request recognises a repeat.
         .btree_map(".")
-        // These hold guesses, addresses and what is approved: nothing may print them by accident.
+        // These messages contain guesses, addresses or what is approved; without `Debug` they cannot be printed by
+        // accident.
         .skip_debug([
             ".countersign.v1.CheckCodeRequest",
             ".countersign.v1.StartVerificationRequest",

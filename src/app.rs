@@ -1,4 +1,4 @@
-//! Composition: builds the parts from the settings, puts them together, and serves until told to stop.
+//! Composition: builds the parts from the settings, connects them, and serves until it is stopped.
 
 mod callbacks;
 mod check;
@@ -29,17 +29,17 @@ use crate::{
     worker::Worker,
 };
 
-/// What the service uses of the machine; tests and the demo replace parts of it.
+/// What the service takes from the machine; tests and the demo replace parts of it.
 pub struct Machine {
-    /// The clock of the service.
+    /// The clock by which all decisions are made.
     pub clock: Arc<dyn Clock>,
-    /// The source of randomness.
+    /// The source of all randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// A store that replaces the one of the settings.
+    /// A store used instead of the one in the settings; `None` for that one.
     pub store: Option<Arc<dyn Store>>,
-    /// A clock that replaces the one of the store's servers.
+    /// In tests, a clock used instead of the clocks of the Redis servers; otherwise `None`.
     pub store_clock: Option<Arc<dyn Clock>>,
-    /// Senders that replace those of the settings, by name.
+    /// Senders used instead of those in the settings, by name.
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Machine {
     }
 }
 
-/// The service, put together and bound to its addresses, not yet serving.
+/// The service with all its parts, bound to its addresses, but not serving yet.
 pub struct App {
     settings: Settings,
     machine: Machine,
@@ -76,20 +76,20 @@ struct Listeners {
     admin: TcpListener,
 }
 
-/// The addresses of an app, how it is stopped, and what tests use of it.
+/// The addresses of an app, the means to stop it, and what tests use of it.
 #[derive(Clone)]
 pub struct Reach {
-    /// Address of the gRPC listener.
+    /// The address of the gRPC listener, with the real port even if the settings say 0.
     pub grpc: SocketAddr,
-    /// Address of the HTTP listener.
+    /// The address of the HTTP listener, with the real port.
     pub http: SocketAddr,
-    /// Address of the admin listener.
+    /// The address of the admin listener, with the real port.
     pub admin: SocketAddr,
-    /// Cancel it to drain and stop.
+    /// Canceling it drains and stops the app.
     pub shutdown: CancellationToken,
     /// The use cases, for tests that look behind the API.
     pub service: Arc<Service>,
-    /// Where senders put the receipts that arrive over their own connections, for tests that replace a sender.
+    /// The queue for receipts that senders get over their own connections, for tests that replace a sender.
     pub receipts: Receipts,
     /// The development outbox; `None` in production.
     pub outbox: Option<Arc<Outbox>>,
@@ -98,10 +98,10 @@ pub struct Reach {
 }
 
 impl App {
-    /// Where the app can be reached.
+    /// The addresses of the app, and what else its user needs.
     ///
     /// # Errors
-    /// A listener has lost its address.
+    /// The operating system does not tell the address of a listener.
     pub fn reach(&self) -> std::io::Result<Reach> {
         Ok(Reach {
             grpc: self.listeners.grpc.local_addr()?,

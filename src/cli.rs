@@ -1,4 +1,4 @@
-//! The command line: reads arguments, runs one command, and turns its end into an exit code.
+//! The command line: parses arguments, runs one command, and converts its result to an exit code.
 
 mod demo;
 mod serve;
@@ -19,7 +19,7 @@ use crate::{
 
 /// The exit code for settings that cannot be used: a restart would not help.
 const EXIT_SETTINGS: u8 = 2;
-/// The exit code for everything else that went wrong.
+/// The exit code for every other failure.
 const EXIT_FAILURE: u8 = 1;
 
 /// Self-hosted step-up authentication: one-time codes from start to approval.
@@ -43,7 +43,7 @@ enum Command {
         #[arg(long)]
         store: bool,
     },
-    /// Manage the store.
+    /// Manage the store of verifications and failure counts.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
@@ -55,7 +55,7 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Print the version.
+    /// Print the version of this program.
     Version,
 }
 
@@ -91,7 +91,7 @@ enum KeysCommand {
     },
 }
 
-/// Runs the command that the arguments name.
+/// Parses the arguments and runs the command in them.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -130,7 +130,7 @@ pub fn run() -> ExitCode {
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
-/// Prints a line. Standard output may be closed, as by `head`; that is no failure.
+/// Prints a line. A closed standard output, as with `head`, is no failure.
 fn say(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -146,7 +146,7 @@ fn failed(error: &anyhow::Error) -> u8 {
     EXIT_FAILURE
 }
 
-/// Reads the settings and the files that they name; everything that is wrong is reported at once.
+/// Reads the settings and the files that they name; reports all mistakes together.
 fn load(file: Option<&Path>) -> Result<Settings, u8> {
     let (settings, mut mistakes) = config::read(file, std::env::vars());
     if let Some(settings) = &settings {
@@ -162,7 +162,7 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
     }
 }
 
-/// Prints the settings and what is questionable about them; with `store` also the problems of the store's servers.
+/// Prints the settings and warnings about them; with `store` also problems of the store's servers.
 fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     say(settings.effective());
     for warning in settings.warnings() {

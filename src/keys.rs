@@ -1,4 +1,4 @@
-//! Key files: reads and checks them, and generates new ones.
+//! Key files: reads, checks and generates them.
 
 use std::{
     fmt, fs,
@@ -19,37 +19,37 @@ use crate::{
     format::base58,
 };
 
-/// The file of the development caller's key, in `data_dir`.
+/// The file in `data_dir` with the API key of the development caller.
 const DEVELOPMENT_KEY_FILE: &str = "development.key";
-/// Base58 digits of 32 bytes.
+/// The number of base58 digits for 32 bytes.
 const API_KEY_DIGITS: usize = 44;
 
-/// Why a key file cannot be used. No text shows what the file contains.
+/// Why a key file cannot be used. The message never shows the content of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file cannot be read, or not by its owner alone.
+    /// The file cannot be read, or is also accessible to others than its owner.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// The file cannot be made.
+    /// The file cannot be created or written.
     #[error("{path} cannot be written: {error}")]
     Write {
-        /// The file.
+        /// The path of the file that was to be written.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// The file holds no key.
+    /// The file does not contain a key in hexadecimal.
     #[error("{0} must hold 64 hex digits, which are 32 random bytes")]
     Form(PathBuf),
-    /// Anybody can guess the key.
+    /// The key is an example that anybody can guess.
     #[error("{0} holds a sample key; `countersign keys generate` makes a real one")]
     Sample(PathBuf),
-    /// The keys do not make a ring.
+    /// The keys do not form a ring: there is none, or two have the same id.
     #[error(transparent)]
     Ring(#[from] RingError),
 }
 
-/// Every key of the settings whose file cannot be used.
+/// All keys in the settings whose files cannot be used, each with its path in the settings.
 #[derive(Debug)]
 pub struct KeyErrors(pub Vec<(String, KeyError)>);
 
@@ -65,10 +65,10 @@ impl fmt::Display for KeyErrors {
 
 impl std::error::Error for KeyErrors {}
 
-/// The keyring of the settings. In development, missing files are generated.
+/// Loads the key ring that the settings describe. In development, missing files are generated.
 ///
 /// # Errors
-/// Every key whose file cannot be used.
+/// [`KeyErrors`] lists every key whose file cannot be used.
 pub fn load(settings: &Settings) -> Result<Keyring, KeyErrors> {
     let keys = &settings.keys;
     let mut errors = Vec::new();
@@ -95,10 +95,10 @@ pub fn load(settings: &Settings) -> Result<Keyring, KeyErrors> {
         .map_err(|error| KeyErrors(vec![("keys.ring".to_owned(), error.into())]))
 }
 
-/// Generates `names.key` and `KID.key` in a directory, and returns their paths.
+/// Generates `names.key` and `KID.key` in a directory; returns their paths.
 ///
 /// # Errors
-/// A file exists already, or cannot be written.
+/// [`KeyError::Write`] if a file already exists or cannot be written.
 pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
     let files = [
         dir.join("names.key"),
@@ -116,7 +116,7 @@ pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
     Ok(files.to_vec())
 }
 
-/// A new API key, and its hash for the settings.
+/// Generates an API key; returns the key, and its hash for the settings.
 #[must_use]
 pub fn api_key() -> (String, String) {
     let key = random_key("csk_");
@@ -124,10 +124,10 @@ pub fn api_key() -> (String, String) {
     (key, hash)
 }
 
-/// The API key of the development caller, generated at the first start.
+/// The API key of the development caller; generated at the first start.
 ///
 /// # Errors
-/// Its file cannot be read or written.
+/// [`KeyError`] if its file cannot be read or written.
 pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
     let path = data_dir.join(DEVELOPMENT_KEY_FILE);
     if !path.exists() {
@@ -137,7 +137,7 @@ pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
     Ok(key.expose().trim().to_owned())
 }
 
-/// An API key: a prefix that names its kind, and 32 random bytes in base58.
+/// Generates an API key: a prefix for its kind, and 32 random bytes in base58.
 fn random_key(prefix: &str) -> String {
     let digits = base58::encode::<API_KEY_DIGITS>(random().as_slice());
     let digits: String = digits.into_iter().map(char::from).collect();
@@ -155,7 +155,7 @@ fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
     Ok(secret)
 }
 
-/// Whether all bytes are equal or count upwards, as in examples.
+/// Whether all bytes are equal or count upwards, as keys in examples do.
 fn is_sample(secret: &Secret) -> bool {
     let step = secret[1].wrapping_sub(secret[0]);
     step <= 1
@@ -174,7 +174,7 @@ fn random() -> Zeroizing<[u8; SECRET_BYTES]> {
     bytes
 }
 
-/// Writes a file that only its owner can read; never overwrites an existing one.
+/// Writes a new file that only its owner can read; never overwrites one.
 fn write_new(path: &Path, text: &str) -> Result<(), KeyError> {
     let write = || {
         if let Some(dir) = path.parent() {

@@ -2,17 +2,17 @@
 //!
 //! A caller (payment service, agent desktop, customer portal, IVR) asks over gRPC that a subject prove
 //! to be who they claim to be. The service sends a one-time code over a permitted channel, judges the
-//! answer, and says `APPROVED` once. This page is the map of the code.
+//! answer, and returns `APPROVED` exactly once. This page is the map of the code.
 //!
 //! # Decide, commit, answer
 //!
 //! 1. *Decide.* [`domain`] is a pure state machine: a record, a command and the time in, a decision out.
-//! 2. *Commit once.* All that follows from a decision (the record, when it next wants attention, its
-//!    events) is written by one compare-and-swap on one record. If the record moved, nothing is written
-//!    and the decision is taken again on the fresh one, a bounded number of times.
-//! 3. *Answer after.* A verdict leaves the process only after its commit. So any number of parallel
-//!    guesses is *answered* no more often than the limit, a code approves once, and no message is sent
-//!    for a verification that was not stored.
+//! 2. *Commit once.* Everything that follows from a decision (the record, when it is next due, its events)
+//!    is written by one compare-and-swap on one record. If the record has changed meanwhile, nothing is
+//!    written and the decision is made again on the fresh record, a bounded number of times.
+//! 3. *Answer after.* A verdict leaves the process only after its commit. So parallel guesses,
+//!    however many, are not *answered* more often than the limit, a code approves once, and no message is
+//!    sent for a verification that was not stored.
 //!
 //! That loop is `service/record/transact.rs`; every use case goes through it. The service has three parts that own their
 //! state, and use cases compose them: `Records` (the store, the vault, that loop), `Limits` (quotas, budgets, the pumping
@@ -34,11 +34,11 @@
 //! | layer | holds | sees |
 //! |---|---|---|
 //! | [`domain`] | the subject record, the decisions, codes, seals, limits | nothing of ours |
-//! | [`ports`] | what the service needs of the world: store, sender, clock, entropy | `domain` |
+//! | [`ports`] | what the service needs from outside: store, sender, clock, entropy | `domain` |
 //! | [`message`] | the texts: templates, their lint, what customers are told | `domain`, `ports` |
-//! | [`service`] | the use cases, one verb a file; the vault that seals | `domain`, `ports`, `message` |
-//! | [`grpc`], [`http`], [`worker`] | what calls the use cases | `service` and below |
-//! | [`store`], [`sender`], [`system`] | what the ports are made of; [`store::redis`] says how Redis is used | `ports`, `domain`; `sender` also the public protos |
+//! | [`service`] | the use cases, one verb per file; the vault that seals records | `domain`, `ports`, `message` |
+//! | [`grpc`], [`http`], [`worker`] | the adapters that call the use cases | `service` and below |
+//! | [`store`], [`sender`], [`system`] | the implementations of the ports; [`store::redis`] explains how Redis is used | `ports`, `domain`; `sender` also the public protos |
 //! | [`config`] | the settings, each read into the type that its user defines, with its secrets | the settings types of all layers above |
 //! | [`keys`], [`telemetry`] | key files, logs and metrics | `config`, `domain` |
 //! | [`app`], [`cli`] | composition, the command line | all |
@@ -49,27 +49,29 @@
 //!
 //! - One record per subject: what must change together is together, so no transaction spans two records.
 //! - A code is derived from a key in the process and a nonce in the record. Neither it nor a digest of it
-//!   is stored. A closed verification has no nonce any more.
+//!   is stored. A closed verification keeps no nonce.
 //! - The store never sees what it keeps: records and events are sealed, and names are keyed hashes.
 //! - A closed verification stays closed, with one outcome and one closing event.
 //! - Attempts are bounded per verification and failures per subject; no resend and no new start refills them.
 //! - A message is drawn from its quotas once, after the repeat check and before the commit, and never given back.
 //! - A receipt changes a delivery and never a verdict, and no delivery moves backwards.
-//! - A breaker delays a message and never fails it; being passed over is no try.
+//! - A breaker delays a message but never fails it; skipping a sender costs no attempt.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all channels.
-//! - A message that can go out goes out with the commit that says so: the due index is the safety net, never the clock.
-//! - A slow sender delays only its own messages: hands are per sender, and what waits for one holds no lease.
-//! - What ends is judged by the later of two clocks, what begins by the earlier: a clock that runs off relaxes nothing.
-//! - A commit goes only to the server that gave the record: after a failover it is a conflict, and what is decided anew knows.
+//! - A message that can be sent is sent right after its commit; the due index is only a safety net.
+//! - A slow sender delays only its own messages: hands are per sender, and a delivery that waits for one holds no lease.
+//! - An end is judged by the later of two clocks, a beginning by the earlier, so a wrong clock never loosens a rule.
+//! - A commit goes only to the server that gave the record: after a failover it is a conflict, and the next decision
+//!   knows of the failover.
 //! - Only `grpc/status.rs` makes a status; a wrong code is an answer, not an error.
 //!
 //! # One e-mail code, from file to file
 //!
 //! 1. [`grpc::transport::listen`] accepts the connection; [`grpc::entrance`] counts the call, finds the caller by the
 //!    hash of its key, checks its role, and sets the deadline.
-//! 2. `grpc/verification/convert.rs` parses every field into a type that cannot be wrong, or names all that are.
+//! 2. `grpc/verification/convert.rs` parses every field into a type that allows only valid values, or reports all
+//!    violations.
 //! 3. [`service::verification::start`] resolves the action's limits and screens the recipients. The rest runs in a task of
-//!    its own, so that a caller that gives up loses its answer and nothing else. [`domain::decide::start`] supersedes an
+//!    its own, so that a caller that gives up loses only its answer. [`domain::decide::start`] supersedes an
 //!    older verification of the same contact, chooses the recipient, and makes the first delivery, leased to this process if
 //!    the sender whose turn it is has a free hand in [`service::delivery::hands`]. [`service::limit`] draws that one message
 //!    from every quota it counts against, by one call of the store: from all or from none.
@@ -78,9 +80,9 @@
 //!    lease for the next free one.
 //! 5. [`worker`] lets `service/delivery/deliver.rs` load the record again: is the lease ours, is the verification alive? Then
 //!    the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over. The report is one more commit; if
-//!    the mail goes on to the next sender, that commit also leases it anew. A step of a plan or a retry goes out by an alarm
-//!    of this process. If the process dies in between, the lease ends, the due index shows the record again, and whoever
-//!    sees it sends the same code.
+//!    the mail goes on to the next sender, that commit also leases it anew. A step of a plan or a retry is sent at an alarm
+//!    of this process. If the process dies in between, the lease ends, the record is due again, and the process that finds
+//!    it sends the same code.
 //! 6. The customer types the code; [`service::verification::check`] runs [`domain::decide::check`]: repeats first, then
 //!    the end, then the form of the guess, then the budgets, then the comparison in constant time.
 //!    The commit spends the attempt, and then the verdict leaves.

@@ -1,4 +1,4 @@
-//! The clock and the random generator of the machine, and a clock that is moved by hand.
+//! The clock and the random generator of the machine, and a manual clock.
 
 mod drift;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The time of this machine: monotonic, and moved forward with the wall clock after the machine was suspended.
+/// The time of this machine: monotonic, but moved forward to the wall clock after the machine was suspended.
 #[derive(Debug)]
 pub struct SystemClock {
     start: Instant,
@@ -29,7 +29,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Starts from the wall clock.
+    /// Starts at the current wall-clock time.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -72,18 +72,18 @@ fn wall() -> Timestamp {
     Timestamp::from_micros(micros(since_epoch))
 }
 
-/// A clock that moves only when it is told to: time in tests and in `countersign demo`.
+/// A clock that moves only when it is advanced, for tests.
 #[derive(Debug)]
 pub struct ManualClock(watch::Sender<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `start` until it is moved.
+    /// A clock that shows `start` until it is advanced.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self(watch::Sender::new(start))
     }
 
-    /// Moves the clock forward, and wakes those who slept until then.
+    /// Moves the clock forward, and wakes tasks whose sleep has ended.
     pub fn advance(&self, span: Duration) {
         self.0.send_modify(|now| *now = now.plus(span));
     }
@@ -103,10 +103,10 @@ impl Clock for ManualClock {
     }
 }
 
-/// Bytes that each thread draws from the generator at a time.
+/// The number of bytes that each thread draws from the generator at a time.
 const AHEAD_BYTES: usize = 512;
 
-/// Random bytes that were drawn ahead.
+/// Random bytes drawn ahead of their use.
 struct Ahead {
     bytes: Zeroizing<[u8; AHEAD_BYTES]>,
     used: usize,
@@ -118,8 +118,8 @@ thread_local! {
 
 /// The random generator of the operating system.
 ///
-/// A draw costs the same for 16 bytes as for many, so each thread draws some ahead. Bytes are handed out once and wiped
-/// here as they are. The process never forks without an exec, so no two processes share bytes that were drawn ahead.
+/// A draw of 16 bytes costs as much as a draw of many, so each thread draws some ahead. Each byte is handed out once,
+/// and then wiped here. The process never forks without an exec, so no two processes share bytes drawn ahead.
 #[derive(Debug, Default)]
 pub struct SystemEntropy(SystemRandom);
 
@@ -175,7 +175,7 @@ mod tests {
             .flat_map(|thread| thread.join().unwrap())
             .collect();
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), drawn.len());
-        // As parts of longer ones neither: eight bytes collide by chance once in 10^9 runs.
+        // Parts of longer draws do not repeat either: by chance, eight bytes collide once in 10^9 runs.
         let parts: HashSet<_> = drawn.iter().map(|bytes| &bytes[..8]).collect();
         assert_eq!(parts.len(), drawn.len());
     }

@@ -1,4 +1,4 @@
-//! Logs that no value can break, and metrics.
+//! Logging, with every event on one line, and metrics.
 
 mod catalogue;
 mod metrics;
@@ -13,11 +13,11 @@ use crate::config::{LogFormat, LogSettings};
 
 pub use self::metrics::{Metrics, metrics, register};
 
-/// Sends log lines to standard error, in the form that the settings choose. A line of JSON has the call that it belongs to
-/// under `span`, once.
+/// Starts logging to standard error, in the format of the settings. A JSON line has the call that it belongs to in
+/// `span`, once.
 ///
 /// # Errors
-/// The level is no directive, or a subscriber is installed already.
+/// The level is not a directive, or logging was already started.
 pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
     let builder = tracing_subscriber::fmt()
@@ -37,7 +37,7 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
-/// Makes writers that keep each event on one line: control characters within it are written as escapes.
+/// Makes writers that keep each event on one line: control characters in it are escaped.
 #[derive(Clone)]
 struct OneLine<M>(M);
 
@@ -49,14 +49,14 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
     }
 }
 
-/// The subscriber writes each event with one call, its line break at the end.
+/// Writes events on one line each. The subscriber writes an event with a single call, ending in a line break.
 struct OneLineWriter<W>(W);
 
 impl<W: Write> Write for OneLineWriter<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let body = text.strip_suffix('\n').unwrap_or(&text);
-        // Without a control character, which is nearly always, nothing is copied.
+        // Nearly always there is no control character, and nothing is copied.
         if body.contains(char::is_control) {
             let line: String = body.chars().map(escaped).chain(["\n".to_owned()]).collect();
             self.0.write_all(line.as_bytes())?;
@@ -71,7 +71,7 @@ impl<W: Write> Write for OneLineWriter<W> {
     }
 }
 
-/// The escape is that of JSON, so that a line of JSON stays one.
+/// Escapes a control character as JSON does, so that a line of JSON stays valid.
 fn escaped(c: char) -> String {
     if c.is_control() {
         format!("\\u{:04x}", u32::from(c))

@@ -1,4 +1,4 @@
-//! Drives what is due: takes jobs from this process, sweeps the due index, and drains at the end.
+//! Does due work: runs jobs of this process, sweeps the due index, and drains at the end.
 
 mod usage;
 
@@ -20,39 +20,40 @@ use crate::{
     },
 };
 
-/// Records of one sweep.
+/// The largest number of records in one sweep.
 const SWEEP_MAX: usize = 256;
-/// Records that are visited at the same time because something is due. Apart from the hands: a full sender stops no visit.
+/// The largest number of due records visited at the same time. Independent of the hands, so that a sender without
+/// free hands stops no visit.
 const VISITS_MAX: usize = 64;
-/// Between two looks at what may be dropped.
+/// The time between two deletions of old events.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
 const BREATH: Duration = Duration::from_millis(5);
-/// As many receipts are noted at once; most of those that take long only wait for a report.
+/// The largest number of receipts recorded at the same time; most of the slow ones only wait for a report.
 const NOTES_MAX: usize = 128;
-/// A receipt is tried so often.
+/// How often recording a receipt is attempted.
 const NOTE_TRIES: usize = 5;
-/// After a failure of the store.
+/// The pause after a failure of the store.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The worker of one process.
+/// The background work of one process.
 pub struct Worker {
-    /// The use cases.
+    /// The use cases that the worker calls.
     pub service: Arc<Service>,
-    /// The hands of this process.
+    /// The hands of this process, to be told of the shutdown.
     pub hands: Hands,
-    /// What the hands were given.
+    /// The queue of jobs given to the hands.
     pub jobs: Jobs,
-    /// What providers say over the connections of their senders.
+    /// The queue of receipts that arrive over the senders' own connections.
     pub receipts: ReceiptQueue,
-    /// Approvals that are to be taken back from the counts of the pumping guard.
+    /// The queue of approvals to be subtracted from the counts of the pumping guard.
     pub approvals: DrainQueue,
     /// The longest pause between two sweeps.
     pub poll: Duration,
 }
 
 impl Worker {
-    /// Works until `shutdown`, then finishes what is in hand, and what calls left behind.
+    /// Works until `shutdown` is canceled, then finishes the jobs at hand and the work that calls left behind.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let service = &self.service;
         let visits = Arc::new(Semaphore::new(VISITS_MAX));
@@ -78,7 +79,7 @@ impl Worker {
         }
         self.hands.tie();
         tasks.close();
-        // What was put in hand before the end is handed over too, and so is what calls still put there.
+        // Jobs queued before the shutdown are still done, and so are jobs that open calls still queue.
         loop {
             tokio::select! {
                 biased;
@@ -88,13 +89,13 @@ impl Worker {
         }
         while let Some(ended) = upkeep.join_next().await {
             if ended.is_err() {
-                tracing::error!("a task of the worker ended with a panic");
+                tracing::error!("worker task panicked");
             }
         }
     }
 }
 
-/// The same work, ended by the shutdown.
+/// The same work, ended when `shutdown` is canceled.
 fn until(
     shutdown: &CancellationToken,
     work: impl Future<Output = ()> + Send + 'static,
@@ -105,12 +106,12 @@ fn until(
     }
 }
 
-/// Takes approvals back from the counts of the pumping guard. What is still in the queue at the end counts on.
+/// Subtracts approvals from the counts of the pumping guard. Approvals still queued at the end are lost.
 async fn drain(service: Arc<Service>, approvals: DrainQueue) {
     service.give_back_all(approvals).await;
 }
 
-/// Follows what the fleet knows of the senders.
+/// Follows the state of the senders' breakers in the whole fleet.
 async fn follow(service: Arc<Service>) {
     service.follow_senders().await;
 }
@@ -119,25 +120,25 @@ async fn work(service: Arc<Service>, job: Job) {
     match job {
         Job::Deliver(work, hand) => {
             if let Err(error) = service.deliver(work, hand).await {
-                // Its lease ends, and it is due again.
+                // Its lease will end, and then it is due again.
                 tracing::warn!(
                     %error,
                     verification_id = %work.verification,
                     delivery_id = %work.delivery,
-                    "delivery not carried through"
+                    "delivery not completed; it is due again when its lease ends"
                 );
             }
         }
         Job::Lease(waiting, hand) => {
             if let Err(error) = service.lease_waiting(waiting, hand).await {
-                // It is in the due index.
-                tracing::warn!(%error, delivery_id = %waiting.delivery, "delivery that waited for a hand not leased");
+                // It is still in the due index.
+                tracing::warn!(%error, delivery_id = %waiting.delivery, "waiting delivery not leased");
             }
         }
     }
 }
 
-/// Notes receipts as they come, a bounded number at once; at the end also those that had come in.
+/// Records receipts as they arrive, a limited number at once; at the end also those still queued.
 async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: CancellationToken) {
     let mut noting = JoinSet::new();
     loop {
@@ -154,8 +155,8 @@ async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: Canc
     noting.join_all().await;
 }
 
-/// Notes one; what was taken off a provider's hands does not come again, so a store that stumbles is asked again. So it is
-/// about a name that it does not know yet: the receipt may be faster than the report of the hand-over.
+/// Records one receipt. A provider does not repeat a receipt that we accepted, so this is attempted again if the
+/// store fails. The same if the reference is unknown: the receipt may arrive before the report of the delivery.
 async fn note(service: Arc<Service>, came: ProviderReceipt) {
     let ProviderReceipt {
         sender,
@@ -177,14 +178,14 @@ async fn note(service: Arc<Service>, came: ProviderReceipt) {
             }
             Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,
             Err(error) if tries_left == 0 => {
-                tracing::warn!(%error, sender = sender.as_str(), "receipt not noted");
+                tracing::warn!(%error, sender = sender.as_str(), "receipt not recorded");
             }
             Err(_) => service.clock().sleep(PAUSE).await,
         }
     }
 }
 
-/// Sends what this process knows to be due, at its moment.
+/// Sends messages that this process knows of, at the moment they are due.
 async fn wake_all(service: Arc<Service>, visits: Arc<Semaphore>) {
     loop {
         let key = service.next_alarm().await;
@@ -201,7 +202,7 @@ async fn wake_all(service: Arc<Service>, visits: Arc<Semaphore>) {
     }
 }
 
-/// Looks at what is due, does it, and sleeps until the next is due.
+/// Sweeps the due index again and again, sleeping until the next record is due; also deletes old events.
 async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
     let mut trimmed_at = None;
     loop {
@@ -216,7 +217,7 @@ async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
     }
 }
 
-/// Looks once at what is due and does it; gives the time of the next look.
+/// Reads the due index once and does what is due; returns the time of the next read.
 async fn look(service: &Arc<Service>, visits: &Arc<Semaphore>, poll: Duration) -> Timestamp {
     let looked_at = service.clock().now();
     let due = match service.due(SWEEP_MAX).await {
@@ -227,20 +228,21 @@ async fn look(service: &Arc<Service>, visits: &Arc<Semaphore>, poll: Duration) -
         }
     };
     let was_full = due.keys.len() == SWEEP_MAX;
-    // Not at once, even if the next is due: with clocks apart, what is due by the one is not yet by the other.
+    // Not immediately, even if the next record is due: if the clocks differ, it may be due by one and not yet by the
+    // other.
     let until_next = due
         .next
         .map_or(poll, |next| next.since(looked_at))
         .clamp(BREATH, poll.max(BREATH));
     match (visit(service, visits, due.keys).await, was_full) {
         (true, true) => looked_at,
-        // Counted from the look: what came due during the visits is not slept over.
+        // Counted from the read of the index, so that what became due during the visits is not delayed.
         (true, false) => looked_at.plus(until_next),
         (false, _) => service.clock().now().plus(PAUSE.min(poll)),
     }
 }
 
-/// Does what is due; says whether all of it could be done.
+/// Does what is due; returns whether all of it succeeded.
 async fn visit(service: &Arc<Service>, visits: &Arc<Semaphore>, keys: Vec<RecordKey>) -> bool {
     let mut all = JoinSet::new();
     for key in keys {
@@ -265,7 +267,7 @@ async fn tick(service: &Service, key: &RecordKey) -> bool {
     match service.tick(key).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, record = %key, "due record not taken care of");
+            tracing::warn!(%error, record = %key, "due record not processed");
             false
         }
     }

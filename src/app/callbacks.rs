@@ -1,4 +1,4 @@
-//! The paths that providers call.
+//! The routes that providers call.
 
 use axum::Router;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl App {
-    /// The paths that providers call; none without a public URL.
+    /// The routes that providers call; none without a public URL.
     pub(super) fn callbacks(&self) -> Router {
         let Some(public_url) = self.settings.http.public_url.clone() else {
             return Router::new();

@@ -1,4 +1,4 @@
-//! Checks what settings cannot say of themselves: the files and the senders that they describe. Opens no connection.
+//! Checks what the settings only refer to: files, templates and senders. Opens no connection.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::{
     sender::settings::SettingError,
 };
 
-/// Everything that would stop a start, each with its key. Sections with known mistakes are left out: they are incomplete.
+/// Everything that would prevent a start, each with its key. Skips sections with known mistakes, because they are
+/// incomplete.
 #[must_use]
 pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
     let mut problems = Vec::new();
-    // Missing keys that are generated at the start are no problem.
+    // Missing keys that will be generated at the start are no problem.
     if !settings.keys.make_missing
         && !known.concern("keys")
         && let Err(errors) = keys::load(settings)
@@ -60,7 +61,7 @@ fn of_setting(section: &str, error: &SettingError) -> Mistake {
     mistake(section, &error.key, &error.problem)
 }
 
-/// A mistake in a key of a section, or in the section as a whole.
+/// A mistake in a key of a section; an empty key means the section as a whole.
 fn mistake(section: &str, key: &str, what: &impl ToString) -> Mistake {
     let key = if key.is_empty() {
         section.to_owned()

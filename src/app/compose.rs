@@ -1,4 +1,4 @@
-//! Makes the parts of an app from its settings.
+//! Builds the parts of an app from its settings.
 
 use std::{os::unix::fs::DirBuilderExt as _, sync::Arc};
 
@@ -36,7 +36,7 @@ impl App {
     /// Builds all parts and binds the listeners.
     ///
     /// # Errors
-    /// The part that could not be built, and why.
+    /// Names the part that could not be built, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
         make_data_dir(&settings.data_dir)?;
         let keyring = Arc::new(keys::load(&settings)?);
@@ -149,7 +149,7 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// Whether the code of an SMS is never typed in a browser or an app. The link of a mail is not a code.
+/// Whether the code in an SMS is never typed in a browser or app. The link in an e-mail is not a code.
 fn is_by_keypad(action: &Action) -> bool {
     action.limits.entry_modes.iter().all(|mode| match mode {
         EntryMode::Portal | EntryMode::App => false,
@@ -164,7 +164,7 @@ fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
     }
 }
 
-/// Loads the templates of messages; fails with every mistake in them.
+/// Loads the message templates; fails with all mistakes in them.
 pub(super) fn messages(settings: &Settings) -> Result<Messages, Vec<TemplateMistake>> {
     let messages = &settings.messages;
     let by_keypad = settings
@@ -192,7 +192,7 @@ fn template_error(flaws: &[TemplateMistake]) -> anyhow::Error {
     anyhow::anyhow!("mistakes in the message templates:{}", lines.concat())
 }
 
-/// The callers of the settings, and in development one more that may do everything.
+/// The callers of the settings; in development also one with all roles, and its API key.
 fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<String>)> {
     let mut credentials = settings.callers.clone();
     if settings.profile == Profile::Production {

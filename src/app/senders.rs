@@ -1,4 +1,4 @@
-//! Builds the senders and the hook from their settings, and the routes that lead to the senders.
+//! Builds the senders, the hook, and the routes to the senders from their settings.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
 
 type Senders = BTreeMap<SenderName, Arc<dyn Sender>>;
 
-/// What senders use of this process.
+/// The parts of this process that senders may use.
 pub(super) fn means(machine: &Machine, outbox: Option<Arc<Outbox>>, receipts: Receipts) -> Means {
     Means {
         clock: machine.clock.clone(),
@@ -28,7 +28,7 @@ pub(super) fn means(machine: &Machine, outbox: Option<Arc<Outbox>>, receipts: Re
     }
 }
 
-/// Builds the senders, and the routes that lead to them. The machine's senders replace those of the settings.
+/// Builds the senders, and the routes to them. Senders of the machine replace those of the settings.
 pub(super) fn routes(
     settings: &Settings,
     machine: &Machine,
@@ -89,7 +89,7 @@ fn sender_name(name: &str) -> anyhow::Result<SenderName> {
     SenderName::parse(name).map_err(|error| anyhow!("the name of senders.{name} {error}"))
 }
 
-/// The hook, and what holds when it does not answer.
+/// Builds the hook, and the rule for when it does not answer.
 pub(super) fn hook(settings: &HookSettings, machine: &Machine) -> Result<HookRule, SettingError> {
     Ok(HookRule {
         hook: settings.call.build(machine.clock.clone())?,
@@ -99,7 +99,7 @@ pub(super) fn hook(settings: &HookSettings, machine: &Machine) -> Result<HookRul
     })
 }
 
-/// A mistake in a setting as an error.
+/// Converts a mistake in a setting to an error.
 pub(super) fn told(error: &SettingError) -> anyhow::Error {
     anyhow!("{error}")
 }

@@ -1,4 +1,4 @@
-//! Serves the three listeners and the worker, and ends them in order: not ready, lame duck, drain.
+//! Serves the three listeners and runs the worker; stops in order: not ready, lame duck, drain.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,16 +27,16 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// The longest drain: what is then still open is dropped.
+/// The longest drain; calls that are still open then are dropped.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How often the store is asked whether it answers.
+/// The time between two checks whether the store answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Connections of the HTTP listener, and of the admin listener: fewer than callers have.
+/// The connection limit of the HTTP listener and of the admin listener; far below that of callers.
 const SIDE_CONNECTIONS_MAX: usize = 256;
 
 impl App {
-    /// Serves until the shutdown of its [`super::Reach`] is cancelled. From then on it says that it is not ready, goes on
-    /// serving for the lame-duck time, so that load balancers take notice, and drains.
+    /// Serves until [`super::Reach::shutdown`] is canceled. Then readiness fails, but calls are still served for the
+    /// lame-duck time, so that load balancers notice; after that it drains.
     ///
     /// # Errors
     /// A listener failed.
@@ -50,7 +50,7 @@ impl App {
             () = shutdown.cancelled() => {}
         }
         let lame_duck_ms = micros(lame_duck) / 1000;
-        tracing::info!(lame_duck_ms, "shutting down: not ready any more");
+        tracing::info!(lame_duck_ms, "shutting down; readiness now fails");
         tokio::select! {
             ended = &mut all => return ended.context("a listener ended"),
             () = tokio::time::sleep(lame_duck) => {}
@@ -60,13 +60,13 @@ impl App {
         match tokio::time::timeout(DRAIN_MAX, all).await {
             Ok(ended) => ended.context("a listener ended"),
             Err(_late) => {
-                tracing::warn!("drain took too long: open calls are dropped");
+                tracing::warn!("drain exceeded its limit; open calls dropped");
                 Ok(())
             }
         }
     }
 
-    /// The listeners and the worker as one future, which ends some time after `drain` is cancelled.
+    /// The listeners and the worker as one future, which ends some time after `drain` is canceled.
     async fn all_parts(
         self,
         drain: CancellationToken,
@@ -116,7 +116,7 @@ impl App {
         })
     }
 
-    /// What every call of the callers' listener passes first.
+    /// The layer that every call on the callers' listener passes first.
     fn entrance(&self) -> EntranceLayer {
         let grpc = &self.settings.grpc;
         EntranceLayer::new(EntranceParts {
@@ -129,7 +129,7 @@ impl App {
         })
     }
 
-    /// The services of the callers' listener; in development also those that help to look around.
+    /// The services on the callers' listener; in development also health and reflection.
     fn grpc_routes<H>(
         &self,
         health: &tonic_health::pb::health_server::HealthServer<H>,
@@ -157,7 +157,7 @@ impl App {
         Ok(routes.routes())
     }
 
-    /// The page that links of mails open, if any action has links.
+    /// The page that links in e-mails open; `None` if no action has links.
     fn link_page(&self) -> Option<LinkPage> {
         let messages = &self.settings.messages;
         let (brand, default_language) = (messages.brand.clone(), messages.default_language.clone());
@@ -169,7 +169,7 @@ impl App {
         self.settings.link_page().map(|_address| page)
     }
 
-    /// The operators' listener: health, reflection, metrics.
+    /// The routes of the operators' listener: health, metrics, and in development reflection.
     fn admin_routes<H>(
         &self,
         health: tonic_health::pb::health_server::HealthServer<H>,
@@ -195,7 +195,7 @@ impl App {
             }
         };
         let pages = http::admin::router(render, service, shutdown);
-        // The gRPC router answers UNIMPLEMENTED to what it does not know; the pages answer 404.
+        // The gRPC router answers UNIMPLEMENTED to unknown paths; after the reset they get 404.
         Ok(Routes::from(
             routes
                 .routes()
@@ -207,10 +207,10 @@ impl App {
     }
 }
 
-/// Both versions of the reflection protocol: some clients speak only the older one.
+/// Adds both versions of the reflection protocol, because some clients know only the older one.
 fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<()> {
     let builder = || {
-        // The error details too, so that generic clients can show them.
+        // Includes the error details, so that generic clients can show them.
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
@@ -230,7 +230,8 @@ pub(super) fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, TlsError
     tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
 }
 
-/// Tells the health service whether the store answers; from the shutdown on, that this process does not serve.
+/// Reports to the health service whether the store answers; after the shutdown begins, reports that this process does
+/// not serve.
 async fn probe(
     service: Arc<Service>,
     health: tonic_health::server::HealthReporter,
@@ -259,7 +260,7 @@ async fn probe(
         .await;
 }
 
-/// Keeps the histograms small.
+/// Runs the upkeep of the metrics regularly, so that histograms stay small.
 async fn upkeep(metrics: Metrics, drain: CancellationToken) {
     loop {
         metrics.run_upkeep();

@@ -1,4 +1,4 @@
-//! Opens the store that the settings name.
+//! Opens the store named in the settings.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// Prefix of errors about it.
+/// The context of errors about it.
 const ON_REDIS: &str = "the store on Redis";
 
-/// Opens the store, and sets it up where that is allowed.
+/// Opens the store; in development also sets up an empty one.
 pub(super) async fn open(settings: &Settings, machine: &Machine) -> anyhow::Result<Arc<dyn Store>> {
     match &settings.store.engine {
         StoreEngine::Memory => embedded(None, settings, machine).await,
@@ -33,7 +33,7 @@ pub(super) async fn open(settings: &Settings, machine: &Machine) -> anyhow::Resu
     }
 }
 
-/// Opening reads and repairs files, which must not block a worker thread.
+/// Opens the embedded store on a blocking thread, because it reads and may repair files.
 async fn embedded(
     path: Option<&Path>,
     settings: &Settings,
@@ -50,10 +50,10 @@ async fn embedded(
         .context("cannot open the store")
 }
 
-/// Sets up an empty store on Redis; says whether it was empty.
+/// Sets up an empty store on Redis; returns whether it was empty.
 ///
 /// # Errors
-/// The settings name no Redis, or it cannot be used.
+/// The settings name no store on Redis, or it cannot be used.
 pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result<bool> {
     let StoreEngine::Redis(redis) = &settings.store.engine else {
         anyhow::bail!("store.url names an embedded store, which needs no set-up");
@@ -64,10 +64,10 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
     store.init(after_loss).await.context(ON_REDIS)
 }
 
-/// Checks the servers of a store on Redis, and says what an operator should know of them. An embedded store has none.
+/// Checks the servers of a store on Redis, and returns degraded conditions. An embedded store has none.
 ///
 /// # Errors
-/// They cannot be reached, or cannot be used.
+/// The servers cannot be reached, or are unfit.
 pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> {
     let StoreEngine::Redis(redis) = &settings.store.engine else {
         return Ok(Vec::new());
@@ -78,10 +78,10 @@ pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>
     store.preflight().await.context(ON_REDIS)
 }
 
-/// Opens the store only to read what lies in it. An embedded file must not be in use.
+/// Opens the store for reading only. The file of an embedded store must not be in use.
 ///
 /// # Errors
-/// It cannot be opened, or there is nothing to read.
+/// The store cannot be opened, or it is in memory, where there is nothing to read.
 pub async fn read_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     let path = match &settings.store.engine {
         StoreEngine::Memory => anyhow::bail!(

@@ -1,4 +1,4 @@
-//! `countersign demo`: a whole conversation against a real service in this process, explained step by step.
+//! `countersign demo`: a complete verification against a real service in this process, explained step by step.
 
 use std::{path::Path, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
     pb::v1::{self, verification_service_client::VerificationServiceClient},
 };
 
-/// How long a message may take to reach the outbox of the same process.
+/// How long a message may take to reach the outbox in this process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Plays the conversation.
+/// Starts a service, plays the conversation with it, and stops it.
 pub(super) fn run() -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -33,7 +33,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     })
 }
 
-/// A service of its own: memory only, free ports, nothing is left behind.
+/// The settings of a temporary service: store in memory, free ports, nothing left behind.
 fn settings(dir: &Path) -> anyhow::Result<config::Settings> {
     let dir = dir
         .to_str()
@@ -53,7 +53,7 @@ fn settings(dir: &Path) -> anyhow::Result<config::Settings> {
     .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 
-/// A directory that goes when it is dropped.
+/// A directory that is deleted when it is dropped.
 struct TemporaryDir(std::path::PathBuf);
 
 impl TemporaryDir {

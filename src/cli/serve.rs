@@ -1,4 +1,4 @@
-//! `countersign serve`: says where everything is, serves, and ends on SIGTERM or Ctrl-C.
+//! `countersign serve`: prints the addresses, serves, and stops on SIGTERM or Ctrl-C.
 
 mod banner;
 
@@ -14,7 +14,7 @@ use crate::{
     telemetry,
 };
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is stopped.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
     rustls::crypto::aws_lc_rs::default_provider()
@@ -32,7 +32,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let drained = runtime.block_on(async {
-        // Before anything else: by default it would end the process.
+        // Before anything else, because by default SIGHUP ends the process.
         let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         let banner = Banner::of(&settings);
         let app = App::build(settings, Machine::default()).await?;
@@ -45,13 +45,13 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         }
     })?;
     if !drained {
-        tracing::warn!("second signal: ended without a drain, open calls are dropped");
+        tracing::warn!("second signal: stopped without draining, open calls dropped");
         runtime.shutdown_background();
     }
     Ok(())
 }
 
-/// The first SIGTERM or Ctrl-C cancels `shutdown`, the second one the token that is given back. SIGHUP does nothing.
+/// Cancels `shutdown` on the first SIGTERM or Ctrl-C, and the returned token on the second. Only logs SIGHUP.
 fn follow_signals(
     mut hangup: Signal,
     shutdown: CancellationToken,

@@ -1,4 +1,4 @@
-//! `countersign keys usage`: which keys the stored records and events are sealed with.
+//! `countersign keys usage`: counts the stored records and events by the key that seals them.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,19 +12,19 @@ use crate::{
     service::record::usage::{KeyUsage, Sealed},
 };
 
-/// Kinds of records, in the order of the columns.
+/// The kinds of records, in the order of the columns.
 const KINDS: [&str; 4] = ["subject", "breaker", "delivery", "unknown"];
 
-/// A key id of the ring or of the store.
+/// A key id that is in the ring or in the store.
 struct Line<'a> {
-    /// `None` for what names no key.
+    /// `None` for data that names no key.
     kid: Option<&'a Kid>,
     in_ring: bool,
     current: bool,
     sealed: Sealed,
 }
 
-/// Counts, prints, and warns of keys that are needed and missing.
+/// Counts, prints the result, and warns about keys that are needed but missing.
 pub(super) async fn run(settings: &Settings, as_json: bool) -> anyhow::Result<()> {
     let store = app::read_store(settings).await?;
     let usage = KeyUsage::count(&*store).await?;
@@ -42,7 +42,7 @@ pub(super) async fn run(settings: &Settings, as_json: bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// The keys of the ring in their order, then those that only the store names.
+/// The keys of the ring in their order, then keys found only in the store.
 fn lines<'a>(ring: &[&'a Kid], usage: &'a KeyUsage) -> Vec<Line<'a>> {
     let sealed = |kid: Option<&Kid>| usage.by_kid.get(&kid.cloned()).cloned().unwrap_or_default();
     let of_ring = ring.iter().enumerate().map(|(place, kid)| Line {
@@ -60,7 +60,7 @@ fn lines<'a>(ring: &[&'a Kid], usage: &'a KeyUsage) -> Vec<Line<'a>> {
         sealed: sealed(kid),
     });
     let mut lines: Vec<_> = of_ring.chain(others).collect();
-    // What names no key comes last.
+    // Data that names no key comes last.
     lines.sort_by_key(|line| line.kid.is_none());
     lines
 }
@@ -105,7 +105,7 @@ fn json_of(lines: &[Line<'_>]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// What the operator must know of a key.
+/// What the operator must know about a key; `None` for the current key.
 fn warning(line: &Line<'_>) -> Option<String> {
     let (records, events) = (line.sealed.all_records(), line.sealed.events);
     match (line.kid, line.in_ring) {

@@ -1,4 +1,4 @@
-//! Follows the wall clock of the machine: forward when the machine was suspended, and never backward.
+//! Follows the wall clock of the machine: forward after the machine was suspended, and never backward.
 
 use std::{
     sync::{
@@ -13,38 +13,40 @@ use crate::{
     ports::store::Complaint,
 };
 
-/// A difference to the wall clock that is neither followed nor reported: the same cap as between service and store.
+/// Smaller differences from the wall clock are neither followed nor reported; the same limit as between service and
+/// store.
 const DRIFT_MAX: Duration = Duration::from_secs(2);
-/// How often the wall clock is read. After a suspension the time is wrong for no longer than this.
+/// The time between two reads of the wall clock, so the longest time for which our time is wrong after a suspension.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a jump is reported as degraded: as long as the longest-lived code that it may have ended.
+/// How long a jump is reported as degraded: the longest lifetime of a code that it may have ended.
 const JUMP_SHOWN: Duration = Duration::from_mins(10);
-/// The most frequent log line about the clock.
+/// The shortest time between two log lines about the clock.
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
-/// Wall time at the start of the process plus the monotonic time since, moved forward where the wall clock went ahead.
+/// Wall time at the start of the process plus the monotonic time since, moved forward whenever the wall clock is
+/// ahead.
 ///
-/// The monotonic clock stands still while a machine is suspended, so it alone would let codes live longer. The wall clock
-/// may be set back by anybody who keeps it, so it alone would do the same.
+/// Neither clock is enough alone. The monotonic clock stands still while a machine is suspended, and the wall clock
+/// may be set back by whoever maintains it; both would let codes live longer.
 ///
 /// `running` is always the monotonic time since the start of the process.
 #[derive(Debug)]
 pub(super) struct Drift {
-    /// Wall time at the start of the process.
+    /// The wall time at the start of the process.
     base: Timestamp,
-    /// Microseconds by which this clock was moved forward since then. Only grows.
+    /// The microseconds by which this clock was moved forward since then. Never decreases.
     ahead: AtomicU64,
-    /// The earliest moment for the next look at the wall clock, in microseconds of monotonic time.
+    /// The time of the next read of the wall clock, in microseconds of monotonic time.
     look_at: AtomicU64,
     found: Mutex<Found>,
 }
 
-/// What the looks at the wall clock found.
+/// What the reads of the wall clock found.
 #[derive(Debug, Default)]
 struct Found {
-    /// The latest jump: when it was made, and how far it went.
+    /// The latest jump: the monotonic time at which it was made, and its length.
     jump: Option<(Duration, Duration)>,
-    /// How far the wall clock is behind, while it is.
+    /// How far the wall clock is behind; `None` while it is not.
     behind: Option<Duration>,
     logged_at: Option<Duration>,
 }
@@ -59,14 +61,14 @@ impl Drift {
         }
     }
 
-    /// The time. Never goes backward, whatever the wall clock says.
+    /// The current time. Never goes backward, whatever the wall clock says.
     pub(super) fn time(&self, running: Duration) -> Timestamp {
         self.base
             .plus(running)
             .plus(Duration::from_micros(self.ahead.load(Relaxed)))
     }
 
-    /// Should the wall clock be read now? Says so to one thread per interval.
+    /// Whether the caller must read the wall clock now; true for one thread per interval.
     pub(super) fn wants_look(&self, running: Duration) -> bool {
         let (now, due) = (micros(running), self.look_at.load(Relaxed));
         let next = now.saturating_add(micros(LOOK_EVERY));
@@ -77,8 +79,8 @@ impl Drift {
                 .is_ok()
     }
 
-    /// Compares with the wall clock, which was read between the two readings of the monotonic clock: a thread that is
-    /// stopped in between must not take its own pause for a difference of the clocks.
+    /// Compares with a wall-clock time that was read between two readings of the monotonic clock. If the thread was
+    /// paused in between, the pause must not be taken for a difference of the clocks.
     pub(super) fn compare(&self, before: Duration, wall: Timestamp, after: Duration) {
         let ahead = wall.since(self.time(after));
         let behind = self.time(before).since(wall);
@@ -94,7 +96,7 @@ impl Drift {
         found.log(after, (ahead > DRIFT_MAX).then_some(ahead));
     }
 
-    /// What operators should know of the clock now.
+    /// The degraded conditions of the clock.
     pub(super) fn complaints(&self, running: Duration) -> Vec<Complaint> {
         let found = self.found();
         let recent = found
@@ -153,7 +155,7 @@ mod tests {
 
     const START: u64 = 1_700_000_000_000_000;
 
-    /// A machine whose two clocks are moved by hand.
+    /// A machine whose two clocks are moved by the test.
     struct Machine {
         drift: Drift,
         running: Cell<Duration>,
@@ -169,14 +171,14 @@ mod tests {
             }
         }
 
-        /// Both clocks go on.
+        /// Moves both clocks forward.
         fn run(&self, seconds: f64) {
             let span = Duration::from_secs_f64(seconds);
             self.running.set(self.running.get() + span);
             self.wall.set(self.wall.get().plus(span));
         }
 
-        /// Only the wall clock goes on, as in a suspended machine.
+        /// Moves only the wall clock forward, as in a suspended machine.
         fn suspend(&self, seconds: f64) {
             self.wall
                 .set(self.wall.get().plus(Duration::from_secs_f64(seconds)));
@@ -187,7 +189,7 @@ mod tests {
             self.wall.set(Timestamp::from_micros(micros));
         }
 
-        /// A reading, and how long after the start it is.
+        /// Reads the time; returns the seconds since the start.
         fn seconds(&self) -> f64 {
             let running = self.running.get();
             if self.drift.wants_look(running) {
@@ -218,7 +220,7 @@ mod tests {
             machine.seconds();
         }
         assert_close(machine.seconds(), 350.0);
-        // Up to two seconds are nobody's business.
+        // Differences up to two seconds are ignored.
         machine.suspend(1.9);
         machine.run(1.0);
         assert_close(machine.seconds(), 351.0);
@@ -234,7 +236,7 @@ mod tests {
         machine.run(0.1);
         assert_close(machine.seconds(), 3601.1);
         assert_eq!(machine.words(), ["clock_jumped"]);
-        // It goes on from there, and the jump is not made twice.
+        // The time continues from there, and the jump is made only once.
         machine.run(60.0);
         assert_close(machine.seconds(), 3661.1);
         machine.suspend(10.0);

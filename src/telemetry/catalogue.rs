@@ -1,21 +1,21 @@
-//! Every metric of this service: its name, its kind, and what it says.
+//! All metrics of this service: name, kind, and help text.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-/// How a metric moves.
+/// The kind of a metric, as in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Only up.
+    /// A number that only increases.
     Counter,
-    /// Up and down.
+    /// A number that increases and decreases.
     Gauge,
-    /// Counts observations by size.
+    /// Observations, counted by size.
     Histogram,
 }
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// The catalogue: what is not here has no help text, and `tests/tidy` says so.
+/// The catalogue. A metric that is missing here has no help text, which `tests/tidy` reports.
 const METRICS: &[(Kind, &str, &str)] = &[
     (
         Histogram,
@@ -236,7 +236,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
 ];
 
-/// Gives every metric its help text.
+/// Registers the help text of every metric.
 pub(super) fn describe() {
     for (kind, name, help) in METRICS {
         match kind {

@@ -1,4 +1,4 @@
-//! The metrics of this process, with every series that is known beforehand present from the start.
+//! The metrics of this process. Every series known in advance exists from the start.
 
 use std::sync::OnceLock;
 
@@ -11,11 +11,11 @@ use crate::{
     domain::caller::{Role, Roles, permission},
 };
 
-/// Bounds of durations of calls, in seconds.
+/// The bucket bounds for durations of calls, in seconds.
 const DURATION_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
-/// Bounds of the times that customers take, in seconds; a code lives ten minutes at most.
+/// The bucket bounds for times that customers take, in seconds; a code lives ten minutes at most.
 const CUSTOMER_BUCKETS: [f64; 12] = [
     5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0,
 ];
@@ -29,10 +29,10 @@ const VERDICTS: [&str; 5] = [
     "closed",
 ];
 
-/// The metrics of this process; the same for every caller of this function.
+/// The metrics of this process; the same ones at every call.
 ///
 /// # Panics
-/// Another recorder was installed by other means.
+/// If another recorder was installed elsewhere.
 #[must_use]
 pub fn metrics() -> Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -51,28 +51,29 @@ pub fn metrics() -> Metrics {
     metrics.clone()
 }
 
-/// The metrics of this process, to be read.
+/// Access to the metrics of this process, for reading.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
 }
 
 impl Metrics {
-    /// All of them in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         process::measure();
         self.handle.render()
     }
 
-    /// Moves what histograms collected into their buckets, which keeps them small. To be called every few seconds.
+    /// Moves the samples that histograms collected into their buckets, which keeps them small. Call it every few
+    /// seconds.
     pub fn run_upkeep(&self) {
         self.handle.run_upkeep();
     }
 }
 
-/// Registers every series whose labels the settings or this version know: one that appears only with its first event
-/// hides that event from a rate.
+/// Registers every series whose labels are known from the settings or in this version. A series that first appears
+/// with its first event hides that event from a rate.
 pub fn register(settings: &Settings) {
     gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     for name in [
@@ -93,7 +94,7 @@ pub fn register(settings: &Settings) {
     senders(settings);
 }
 
-/// By action and caller.
+/// Registers the series by action and caller.
 fn callers(settings: &Settings) {
     let configured = settings
         .callers
@@ -125,7 +126,7 @@ fn callers(settings: &Settings) {
     }
 }
 
-/// By action, channel and sender.
+/// Registers the series by action, channel and sender.
 fn channels(settings: &Settings) {
     for (action, rules) in &settings.actions {
         for channel in &rules.limits.channels {
@@ -136,7 +137,7 @@ fn channels(settings: &Settings) {
                     ("channel", channel.as_str().to_owned()),
                     ("sender", sender.clone()),
                 ];
-                // To make it is to register it.
+                // Creating the histogram registers it.
                 let _ = histogram!(TIME_TO_APPROVE, &labels);
                 for outcome in ["approved", "rejected", "denied", "canceled", "expired"] {
                     let outcome = ("outcome", outcome.to_owned());
@@ -148,7 +149,7 @@ fn channels(settings: &Settings) {
     }
 }
 
-/// By channel and sender.
+/// Registers the series by channel and sender.
 fn senders(settings: &Settings) {
     for (channel, route) in &settings.routes {
         for sender in &route.senders {

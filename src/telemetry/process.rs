@@ -1,6 +1,6 @@
-//! What the kernel says of this process, under the names that Prometheus' own libraries use.
+//! Metrics of the process from the kernel, under the names that Prometheus' own libraries use.
 
-/// Sets the metrics of the process. What cannot be read keeps its last value.
+/// Updates the metrics of the process. What cannot be read keeps its last value.
 #[cfg(target_os = "linux")]
 pub(super) fn measure() {
     use metrics::{counter, gauge};
@@ -29,11 +29,11 @@ pub(super) fn measure() {
     }
 }
 
-/// Elsewhere nothing is known.
+/// Other systems than Linux have no source for these metrics.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn measure() {}
 
-/// Metrics are floating-point numbers; of whole ones they keep 53 bits.
+/// Metrics are floating-point numbers, which hold whole numbers up to 2^53 exactly.
 #[cfg(target_os = "linux")]
 fn number(whole: u64) -> f64 {
     whole as f64

@@ -1,4 +1,4 @@
-//! What is said at the start: addresses, and in development what to try and within which limits.
+//! The text printed at the start: addresses, and in development commands to try and the limits that apply.
 
 use std::fmt::Write as _;
 
@@ -12,14 +12,14 @@ use crate::{
     },
 };
 
-/// Columns of a line that lists things.
+/// The width of lines that list things, in characters.
 const COLUMNS: usize = 100;
 
-/// The facts of the settings that are told at the start.
+/// What is printed at the start.
 pub(super) struct Banner {
     profile: &'static str,
     data_dir: String,
-    /// In development: the limits that whoever tries the service out meets.
+    /// In development, the limits that people meet who try the service; empty in production.
     limits: String,
 }
 
@@ -59,7 +59,7 @@ impl Banner {
     }
 }
 
-/// Actions with what they bind, quotas, and the limits that no setting raises.
+/// The actions with their bindings, the quotas, and the limits that no setting raises.
 fn limits(settings: &Settings) -> String {
     let mut text =
         "\nActions ([actions]; binding: the names that a start must give a value):\n".to_owned();
@@ -101,7 +101,7 @@ fn quotas(settings: &Settings) -> Vec<String> {
     limited.collect()
 }
 
-/// A list, in lines of at most [`COLUMNS`].
+/// A list as lines of at most [`COLUMNS`] characters.
 fn wrapped(items: &[String]) -> String {
     let (mut text, mut line) = (String::new(), String::new());
     for (at, item) in items.iter().enumerate() {
@@ -118,8 +118,8 @@ fn wrapped(items: &[String]) -> String {
     text
 }
 
-/// Three commands to copy: start, read the code, check it. Each start of the service has a subject and ids of its own, so
-/// that they work again after a restart.
+/// Three commands to copy: start, read the code, check it. They contain the process id, so that they work again after
+/// a restart.
 fn commands(key: &str, reach: &Reach) -> String {
     let Reach { grpc, http, .. } = reach;
     let call = format!("grpcurl -plaintext -H 'authorization: Bearer {key}'");
