@@ -31,7 +31,7 @@ use crate::{
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// The time between two checks whether the store answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// The connection limit of the HTTP listener and of the admin listener; far below that of callers.
+/// The connection limit of the HTTP listener and of the admin listener; fewer are needed than for callers.
 const SIDE_CONNECTIONS_MAX: usize = 256;
 
 impl App {

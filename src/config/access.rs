@@ -28,7 +28,7 @@ pub struct RingEntry {
 /// The files of the keys that encrypt records and derive codes.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// The file of the secret behind the names of records.
+    /// The file of the secret that hashes the names of records.
     pub names_file: PathBuf,
     /// The master secrets, newest first.
     pub ring: Vec<RingEntry>,

@@ -86,7 +86,8 @@ pub enum SendError {
         /// The cause, as a machine-readable word.
         reason: String,
     },
-    /// As [`SendError::Retry`], but the message may have been accepted: the connection failed after it was sent.
+    /// As [`SendError::Retry`], but the message may have been accepted: the other side got it and then did not
+    /// answer.
     #[error("{reason}, and it may have been taken; again after {after:?}")]
     Unknown {
         /// How long to wait before the next attempt with this sender.

@@ -44,9 +44,9 @@ pub struct Loaded {
 /// What a commit does to the record.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Replaces the record.
+    /// Replaces the record, or creates it.
     Put {
-        /// The new record.
+        /// The sealed record to write.
         blob: Blob,
         /// When it is next due; replaces its entry in the due index.
         wake_at: Option<Timestamp>,
@@ -223,8 +223,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; some of the draws may have been made.
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
-    /// Returns unused amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule
-    /// depends on the excess.
+    /// Returns amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule depends
+    /// on the excess.
     ///
     /// # Errors
     /// [`StoreError`]; some of the amounts may have been returned.

@@ -6,9 +6,9 @@
 //! policy.
 //!
 //! Every call goes over a connection whose server's generation is known (`identity`, `node`). A commit goes only over
-//! a connection of the generation of its load: after a failover it is a conflict, and the decision is made again on
-//! what the new master has. A failover may lose commits, but no commit can succeed on data that the new master does
-//! not have.
+//! a connection of the generation of its load: after a failover it is a conflict, and the next decision sees the new
+//! generation. A failover may lose commits, but nothing is approved a second time on what is left, because
+//! verifications of another generation are ended.
 
 mod connection;
 mod due;

@@ -1,4 +1,4 @@
-//! Counts the stored records by key beside the work of the process, so slowly that nobody notices.
+//! Counts the stored records by key in the background, slowly enough not to disturb other work.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{Service, record::usage::RecordCount};
 
-/// A fresh process has better things to do.
+/// The wait before the first count, because a new process has more urgent work.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
-/// Between two pages of 256 records: a million records take about an hour.
+/// The pause between two pages of 256 records: a million records take about an hour.
 const PAGE_EVERY: Duration = Duration::from_secs(1);
-/// Between the end of a count and the next one.
+/// The pause between the end of a count and the next one.
 const COUNT_EVERY: Duration = Duration::from_secs(3600);
 
-/// Counts again and again, until `shutdown`.
+/// Counts again and again, until `shutdown` is canceled.
 pub(super) async fn count(service: Arc<Service>, shutdown: CancellationToken) {
     tokio::select! {
         () = count_for_ever(&service) => {}
@@ -30,7 +30,7 @@ async fn count_for_ever(service: &Service) {
             Ok(true) => PAGE_EVERY,
             Ok(false) => COUNT_EVERY,
             Err(error) => {
-                // Not serious: without the right to SCAN, say, the gauge is missing.
+                // Not serious: only the gauge is missing, for example without the permission to use SCAN.
                 tracing::info!(%error, "records by key not counted");
                 COUNT_EVERY
             }

@@ -30,7 +30,7 @@ pub struct Event {
 /// The kind of an event, with its details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A verification started.
+    /// A verification started; it will end with a [`What::Closed`].
     Started {
         /// The channel of the first message.
         channel: Channel,
@@ -73,7 +73,7 @@ pub enum What {
     },
     /// The verification ended. There is exactly one such event for each start.
     Closed {
-        /// How it ended.
+        /// The outcome with which it ended.
         outcome: Outcome,
     },
     /// A sender accepted the message.

@@ -24,7 +24,7 @@ pub const RESERVE_MAX: u32 = 10_000_000;
 /// What happens to a message beyond the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing is counted.
+    /// Nothing is counted, and no message is refused.
     Off,
     /// The message is sent, and an event says that it would have been refused.
     RecordOnly,

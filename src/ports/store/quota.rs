@@ -57,7 +57,7 @@ impl Draw {
     }
 }
 
-/// An unused amount that is returned to a bucket.
+/// An amount that is returned to a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Return {
     /// The bucket's name: a keyed hash of what is limited.

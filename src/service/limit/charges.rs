@@ -17,7 +17,7 @@ pub(super) struct Charge {
     pub(super) dimension: Dimension,
     pub(super) bucket: Mark,
     pub(super) rate: Rate,
-    /// The amount to draw: 1, or for a budget the parts that the message costs.
+    /// The amount to draw: 1, or the parts of a budget or of a guard's count that the message costs.
     pub(super) want: u32,
     /// What happens to the message if the bucket holds less.
     pub(super) short: Short,

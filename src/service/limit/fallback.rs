@@ -19,8 +19,8 @@ use crate::{
 /// limit.
 const BUCKETS_MAX: usize = 65_536;
 
-/// The part of a fleet-wide rate that one process uses. It does not know how many processes there are; up to ten stay
-/// within the rate together.
+/// One process uses one tenth of a fleet-wide rate. It does not know how many processes there are; up to ten of them
+/// stay within the rate together.
 const SHARE: u32 = 10;
 
 /// The levels of the limits of this process; a missing bucket is full.

@@ -18,7 +18,7 @@ use crate::{
 
 /// The first postponement of a record; each later one is twice as long (STORE-21).
 const WAIT_FIRST: Duration = Duration::from_secs(60);
-/// The longest postponement.
+/// The longest postponement of a record.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The largest number of records remembered: 100,000 take about 10 MB.
 const REMEMBERED_MAX: usize = 100_000;

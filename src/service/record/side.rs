@@ -57,7 +57,7 @@ pub(in crate::service) struct Stood {
 
 /// What to do with a side record.
 pub(in crate::service) enum NextSide {
-    /// Leave it unchanged.
+    /// Leave it unchanged; nothing is committed.
     Same,
     /// Replace it; the new one expires at this time.
     Put(Side, Timestamp),

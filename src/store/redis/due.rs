@@ -125,7 +125,8 @@ impl Core {
         let (open, shut): (Vec<u16>, Vec<u16>) = own
             .iter()
             .partition(|shard| self.looks.is_open(**shard, now));
-        // Read from each shard its part of the limit, and a few more in case the shards are uneven.
+        // From each of several shards, about twice its part of the limit, in case due records are unevenly
+        // distributed.
         let per_shard = (limit + 1).min(2 * limit / open.len().max(1) + 8);
         let looks = self
             .by_node(&open)

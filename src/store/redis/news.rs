@@ -25,7 +25,7 @@ const TIDY_EVERY: Duration = Duration::from_millis(500);
 /// The pause after a connection for news was lost.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A watched record.
+/// A watched record with its subscription.
 struct Topic {
     news: watch::Sender<u64>,
     /// Whether the server has confirmed the subscription.

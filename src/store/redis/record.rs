@@ -237,8 +237,9 @@ impl Core {
             from_redis_value(answers.next().unwrap_or_default())?;
         let time = read_time(answers.next().unwrap_or_default())?;
         let blob = record.map(|record| {
-            // A value that is shorter than a token is foreign data. Its token is padded with zeros, which no commit
-            // of ours uses, so the value is never overwritten; `postpone.lua` pads in the same way.
+            // A value that is shorter than a token is foreign data. Its token is padded with zeros, so it differs
+            // from the stored bytes and no commit can match and overwrite the value; `postpone.lua` pads in the same
+            // way.
             let (start, bytes) = record.split_at(record.len().min(TOKEN_BYTES));
             let mut token = [0; TOKEN_BYTES];
             token[..start.len()].copy_from_slice(start);

@@ -43,7 +43,7 @@ pub(super) const DUE: TableDefinition<(u64, Key), ()> = TableDefinition::new("du
 /// A stored event: time in microseconds, record key, sealed bytes.
 type EventRow = (u64, Key, &'static [u8]);
 
-/// Events by cursor.
+/// The audit events by their cursors.
 pub(super) const EVENTS: TableDefinition<u64, EventRow> = TableDefinition::new("events.v2");
 
 /// The tables of one write transaction, opened once for the whole batch.

@@ -43,7 +43,7 @@ const WAITING_MAX: usize = 64;
 
 /// How the address of a server is found.
 pub(in crate::store::redis) enum Target {
-    /// Always this address.
+    /// A fixed address from the settings.
     Fixed(Endpoint),
     /// The address that the sentinels give for the master.
     Watched(Sentinels),

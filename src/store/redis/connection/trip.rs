@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{domain::time::Generation, ports::store::StoreError};
 
-/// How often a call is repeated at most, after errors that say that it was not executed.
+/// How often a call is repeated at most, after an error that says that it was not executed, or that makes a repeat
+/// harmless.
 const REPEATS_MAX: usize = 2;
 /// The pause before a repeat while keys are being moved to another server.
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
