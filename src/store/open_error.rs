@@ -8,11 +8,11 @@ use std::path::PathBuf;
 pub struct OpenError {
     /// The path of the database file, as configured.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The cause; its text is part of the message.
     pub cause: OpenCause,
 }
 
-/// What is wrong with a store that cannot be opened.
+/// Why the embedded store could not be opened: the cause in [`OpenError`].
 #[derive(Debug, thiserror::Error)]
 pub enum OpenCause {
     /// Another process has the file open; only one at a time can use it.

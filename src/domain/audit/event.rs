@@ -54,7 +54,7 @@ pub enum What {
     },
     /// A guess was judged and counted.
     Checked {
-        /// Whether it was right.
+        /// Whether it was right, and how many attempts are left.
         judgement: Judgement,
     },
     /// A call was refused, or a guess came after the end of the verification.
