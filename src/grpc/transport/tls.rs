@@ -1,4 +1,4 @@
-//! Encrypts the connections of callers, with a certificate and key from PEM.
+//! TLS for the callers' connections, with a certificate and key in PEM form.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Why a certificate and its key cannot be used.
+/// Why the certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate file is no PEM, or holds no certificate.
+    /// The certificate file is not PEM, or contains no certificate.
     #[error("the file holds no usable certificate: {0}")]
     Certificate(String),
-    /// The key file is no PEM, or holds no private key.
+    /// The key file is not PEM, or contains no private key.
     #[error("the file holds no usable private key: {0}")]
     Key(rustls::pki_types::pem::Error),
-    /// Certificate and key do not belong together, or cannot sign.
+    /// Certificate and key do not belong together, or the key cannot sign.
     #[error("the key and the certificate of tls_cert_file cannot be used together: {0}")]
     Pair(#[from] rustls::Error),
 }
 
 impl TlsError {
-    /// The setting of `[grpc]` whose file has to be mended.
+    /// The key in `[grpc]` of the settings whose file must be corrected.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         match self {
@@ -34,10 +34,10 @@ impl TlsError {
     }
 }
 
-/// What encrypts new connections: TLS 1.2 or newer, HTTP/2 alone.
+/// Makes an acceptor that encrypts connections with TLS 1.2 or newer, and offers only HTTP/2.
 ///
 /// # Errors
-/// [`TlsError`].
+/// [`TlsError`] if the certificate or the key cannot be used.
 pub fn acceptor(certificates: &[u8], key: &[u8]) -> Result<TlsAcceptor, TlsError> {
     let chain = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()
