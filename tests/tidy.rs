@@ -6,6 +6,8 @@ mod cycles;
 mod files;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/logs.rs"]
+mod logs;
 #[path = "tidy/metrics.rs"]
 mod metrics;
 #[path = "tidy/names.rs"]
@@ -162,6 +164,11 @@ fn every_name_of_the_protos_has_a_comment() {
 #[test]
 fn every_metric_has_a_help_text_and_is_moved() {
     tell(&metrics::differences(&rust().1));
+}
+
+#[test]
+fn every_log_message_has_a_row_in_the_operations_guide() {
+    tell(&logs::differences(&rust().1, &read(logs::GUIDE)));
 }
 
 #[test]

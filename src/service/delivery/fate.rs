@@ -1,13 +1,19 @@
 //! Says in the log and in the metrics what became of each message.
 
 use super::draft::Draft;
-use crate::domain::{delivery::HandOver, ids::SenderName};
+use crate::domain::{
+    delivery::HandOver,
+    ids::{DeliveryId, SenderName, VerificationId},
+    recipient::Channel,
+};
 
 /// What became of a message, for logs and metrics.
 #[derive(Clone, Copy)]
 pub(super) enum Fate<'a> {
     /// A sender took it.
     Accepted,
+    /// It counts as sent for this reason, and no sender was asked.
+    Skipped(&'a str),
     /// It waits, for this reason, and no sender was asked.
     Held(&'a str),
     /// A sender refused it for this reason, and the next one gets it.
@@ -35,7 +41,7 @@ impl<'a> Fate<'a> {
 
     const fn word(self) -> &'static str {
         match self {
-            Self::Accepted => "sent",
+            Self::Accepted | Self::Skipped(_) => "sent",
             Self::Held(_) => "held",
             Self::NextSender(_) => "next_sender",
             Self::Retried(_) => "retried",
@@ -47,29 +53,42 @@ impl<'a> Fate<'a> {
 impl Draft {
     /// Counts and logs what became of the message. `sender` is the one that was asked, if any.
     pub(super) fn note(&self, sender: Option<&SenderName>, fate: Fate<'_>) {
-        let (verification_id, delivery_id) = (&self.verification, &self.delivery);
-        let (channel, sender) = (
-            self.recipient.channel().as_str(),
-            sender.map_or("", SenderName::as_str),
-        );
-        let outcome = fate.word();
+        let ids = (&self.verification, &self.delivery);
+        note(ids, self.recipient.channel(), sender, fate);
+    }
+}
+
+/// The same for what never became a message.
+pub(super) fn note(
+    (verification_id, delivery_id): (&VerificationId, &DeliveryId),
+    channel: Channel,
+    sender: Option<&SenderName>,
+    fate: Fate<'_>,
+) {
+    let (channel, sender) = (channel.as_str(), sender.map_or("", SenderName::as_str));
+    let outcome = fate.word();
+    // What no sender was asked for is no hand-over.
+    if !matches!(fate, Fate::Skipped(_)) {
         metrics::counter!("countersign_deliveries_total", "channel" => channel, "sender" => sender.to_owned(), "outcome" => outcome)
             .increment(1);
-        match fate {
-            Fate::Accepted => {
-                tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, "message accepted by sender");
-            }
-            Fate::Held(reason) => {
-                tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message waits for a sender");
-            }
-            Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason)
-                if !sender.is_empty() =>
-            {
-                tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message refused by sender");
-            }
-            Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
-                tracing::warn!(%verification_id, %delivery_id, channel, outcome, reason, "message given up without asking a sender");
-            }
+    }
+    match fate {
+        Fate::Accepted => {
+            tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, "message accepted by sender");
+        }
+        Fate::Skipped(reason) => {
+            tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message counts as sent without asking a sender");
+        }
+        Fate::Held(reason) => {
+            tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message waits for a sender");
+        }
+        Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason)
+            if !sender.is_empty() =>
+        {
+            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message refused by sender");
+        }
+        Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
+            tracing::warn!(%verification_id, %delivery_id, channel, outcome, reason, "message given up without asking a sender");
         }
     }
 }

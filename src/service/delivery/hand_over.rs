@@ -108,6 +108,8 @@ impl Courier {
             match choose(&self.passes(&ready.senders, now), ready.stand, now) {
                 Choice::Ask { place, .. } if ready.decoy => {
                     let name = ready.senders[place].name.clone();
+                    // No caller reads the log, and its readers look for the message at the provider in vain.
+                    ready.draft.note(Some(&name), Fate::Skipped("decoy"));
                     return Handed::by(name, HandOver::Taken { reference: None });
                 }
                 Choice::Ask { place, .. }

@@ -57,6 +57,7 @@ impl Courier {
             .time_left
             .saturating_sub(self.clock.now().since(asked_at));
         if time_left.is_zero() {
+            // The commit of the report logs this reason.
             Err("verification_closed".to_owned())
         } else {
             Ok(Ready { time_left, ..ready })

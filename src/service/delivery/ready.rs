@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Courier,
     draft::Draft,
+    fate::{Fate, note},
     hand_over::{Handed, Ready},
 };
 use crate::{
@@ -79,12 +80,19 @@ impl Courier {
         };
         let recipient = errand.pending.recipients.get(errand.delivery.recipient);
         if recipient.is_some_and(|to| self.policy.test_recipients.code(to).is_some()) {
-            let taken = HandOver::Taken { reference: None };
-            return Readiness::Settled(Handed::by(SenderName::of_tests(), taken));
+            let (sender, taken) = (SenderName::of_tests(), HandOver::Taken { reference: None });
+            note(
+                (&errand.verification.id, &errand.delivery.id),
+                errand.delivery.channel,
+                Some(&sender),
+                Fate::Skipped("test_recipient"),
+            );
+            return Readiness::Settled(Handed::by(sender, taken));
         }
         let time_left = cx.now.until(errand.verification.expires_at);
         match self.draft(errand, time_left) {
             Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
+            // The commit of the report logs these reasons.
             Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp {
                 reason: reason.to_owned(),
             })),

@@ -1,11 +1,14 @@
-//! Writes log lines and metrics about verifications: one line for each start, verdict and end that was committed.
+//! Writes log lines and metrics about verifications: one line for each start, verdict and end that was committed, and for
+//! each delivery that a commit gave up.
 
 use crate::domain::{
     audit::event::{Event, What},
     caller::Caller,
+    delivery::{Delivery, DeliveryStatus},
+    ids::SenderName,
     record::subject::SubjectRecord,
-    time::micros,
-    verification::{CancelCause, Judgement, Outcome, Verification},
+    time::{Timestamp, micros},
+    verification::{CancelCause, Judgement, Outcome, Phase, Verification},
 };
 
 /// Logs what a commit did, from its events and the record after it.
@@ -38,6 +41,9 @@ pub(super) fn tell(events: &[Event], record: &SubjectRecord) {
             | What::ApprovedAfterFailures { .. }
             | What::Disabled { .. } => {}
         }
+    }
+    for verification in &record.verifications {
+        given_up(events, verification);
     }
 }
 
@@ -108,6 +114,65 @@ fn ended(event: &Event, verification: &Verification, outcome: Outcome) {
         tracing::info!(
             %verification_id, caller, action, outcome = word, cause, channel, sender, duration_ms,
             "verification ended"
+        );
+    }
+}
+
+/// Logs the deliveries of a verification that the commit gave up.
+fn given_up(events: &[Event], verification: &Verification) {
+    let given_up_at = |event: &Event| match (&event.what, &verification.phase) {
+        (What::SendFailed { .. }, _) => Some(event.at),
+        // The end gives up what still waits, without an event for each.
+        (What::Closed { .. }, Phase::Closed { at, .. }) => Some(*at),
+        _ => None,
+    };
+    let moments: Vec<Timestamp> = events
+        .iter()
+        .filter(|event| event.verification == Some(verification.id))
+        .filter_map(given_up_at)
+        .collect();
+    for delivery in &verification.deliveries {
+        let DeliveryStatus::Failed { reason } = &delivery.status else {
+            continue;
+        };
+        if moments.contains(&delivery.updated_at) && is_told_here(reason) {
+            not_handed_over(verification, delivery, reason);
+        }
+    }
+}
+
+/// Whether the commit that gives a delivery up for this reason logs it. The courier logs every other reason at once.
+fn is_told_here(reason: &str) -> bool {
+    let reasons = [
+        "verification_closed",
+        "too_many_tries",
+        "no_recipient",
+        "key_not_in_ring",
+        "method_disabled",
+        "quota_exceeded",
+        "guard_refused",
+    ];
+    reasons.contains(&reason)
+}
+
+fn not_handed_over(verification: &Verification, delivery: &Delivery, reason: &str) {
+    let (verification_id, delivery_id) = (&verification.id, &delivery.id);
+    let channel = delivery.channel.as_str();
+    let sender = delivery.sender.as_ref().map(SenderName::as_str);
+    let is_waited_for = match verification.phase {
+        Phase::Pending(_) => true,
+        Phase::Closed { outcome, .. } => outcome == Outcome::Expired,
+    };
+    // After any end but expiry nobody misses the message.
+    if is_waited_for {
+        tracing::warn!(
+            %verification_id, %delivery_id, channel, sender, outcome = "failed", reason,
+            "message given up before hand-over"
+        );
+    } else {
+        tracing::info!(
+            %verification_id, %delivery_id, channel, sender, outcome = "failed", reason,
+            "message given up before hand-over"
         );
     }
 }

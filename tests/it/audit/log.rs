@@ -1,15 +1,24 @@
-//! The log of a real process in JSON: who follows a verification by its id finds each thing that happened, once.
+//! The log in JSON: who follows a verification by its id finds each thing that happened, once.
 
-use std::path::Path;
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use countersign::pb::v1::{self, Verdict};
+use countersign::{
+    pb::v1::{self, CancelReason, Channel, DeliveryStatus, Verdict},
+    ports::sender::SendError,
+};
 use serde_json::Value;
 use tonic::Code;
+use tracing::{Level, subscriber::DefaultGuard};
 
 use crate::harness::{
-    PATIENCE,
+    Harness, PATIENCE, Setup,
     binary::{Process, borrowed, mail_settings},
-    check_request, login,
+    check_request, login, recipient,
     sink::{Sink, code},
     unique, with_key, wrong,
 };
@@ -190,4 +199,153 @@ async fn a_failed_tls_handshake_is_told_with_the_address_of_its_peer() {
     let line = tokio::time::timeout(PATIENCE, seen).await.expect("a line");
     assert_eq!(line["level"], "WARN");
     assert_eq!(line["fields"]["peer"], own);
+}
+
+/// The log of a service that runs on this thread alone.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn capture() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(Level::INFO)
+            .with_writer(move || writer.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    /// The lines about deliveries of a verification, once there are so many.
+    async fn of_deliveries(&self, id: &str, count: usize) -> Vec<Value> {
+        let all = async {
+            loop {
+                let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+                let lines = text
+                    .lines()
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap());
+                let found: Vec<_> = lines
+                    .filter(|line| line["fields"]["verification_id"] == id)
+                    .filter(|line| line["fields"].get("outcome").is_some())
+                    .filter(|line| line["fields"].get("delivery_id").is_some())
+                    .collect();
+                if found.len() >= count {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .expect("the lines come")
+    }
+}
+
+async fn status(service: &Harness, id: &str, status: DeliveryStatus) -> v1::Delivery {
+    let wanted = |v: &v1::Verification| v.deliveries[0].status() == status;
+    service.until(id, wanted).await.deliveries[0].clone()
+}
+
+#[tokio::test]
+async fn a_delivery_that_ends_without_a_sender_is_told_once_with_its_reason() {
+    let (log, _guard) = Log::capture();
+    let file = "[test_recipients]\n\"ci@example.org\" = \"654321\"\n\
+                [hook]\nkind = \"http\"\nurl = \"http://127.0.0.1:9/judge\"\nsecret_files = [\"SECRET\"]\n\
+                allow_hosts = [\"127.0.0.1:9\"]\ndefault = \"deny\"\nchannels = [\"sms\"]\n";
+    let setup = Setup::default();
+    let secret = setup.dir.path().join("hook.secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let file = file.replace("SECRET", secret.to_str().unwrap());
+    let service = setup.file(&file).start().await;
+    let to = |channel, address| v1::StartVerificationRequest {
+        recipients: vec![recipient(channel, address)],
+        ..login(&unique("s"))
+    };
+    let decoy = v1::StartVerificationRequest {
+        decoy: true,
+        ..login("nobody")
+    };
+    let skipped = "message counts as sent without asking a sender";
+    let given_up = "message given up without asking a sender";
+    let (sent, failed) = (DeliveryStatus::Sent, DeliveryStatus::Failed);
+    for (start, ends_as, message, level, sender, reason) in [
+        (
+            to(Channel::Email, "ci@example.org"),
+            sent,
+            skipped,
+            "INFO",
+            "test",
+            "test_recipient",
+        ),
+        (decoy, sent, skipped, "INFO", "outbox", "decoy"),
+        (
+            to(Channel::Sms, "+31612345678"),
+            failed,
+            given_up,
+            "WARN",
+            "",
+            "hook_failed",
+        ),
+    ] {
+        let id = service.start(start).await.unwrap().verification_id;
+        let delivery = status(&service, &id, ends_as).await;
+        let lines = log.of_deliveries(&id, 1).await;
+        assert_eq!(told(&lines, "reason"), [row(level, message, reason)]);
+        let fields = &lines[0]["fields"];
+        assert_eq!(fields["delivery_id"], delivery.delivery_id);
+        assert_eq!(fields["sender"].as_str().unwrap_or_default(), sender);
+    }
+    assert!(service.recorder.all().is_empty(), "no sender was asked");
+}
+
+#[tokio::test]
+async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
+    let (log, _guard) = Log::capture();
+    let service = Harness::new().await;
+    let mut ids = Vec::new();
+    for count in 1..=2 {
+        service.recorder.answer_with([SendError::Retry {
+            after: Duration::from_secs(5),
+            reason: "busy".to_owned(),
+        }]);
+        let started = service.start(login(&unique("s"))).await.unwrap();
+        service.recorder.wait_for(count).await;
+        let id = started.verification_id;
+        // The line of the hand-over comes first, and its report moves the delivery on.
+        assert_eq!(
+            told(&log.of_deliveries(&id, 1).await, "outcome"),
+            [row("WARN", "message refused by sender", "retried")]
+        );
+        ids.push(id);
+    }
+    service
+        .try_cancel(&ids[0], CancelReason::Requested)
+        .await
+        .unwrap();
+    // Past the expiry and its grace, in one go: no retry comes in time.
+    service.pass(Duration::from_secs(700)).await;
+    for (id, level) in ids.iter().zip(["INFO", "WARN"]) {
+        let lines = log.of_deliveries(id, 2).await;
+        let delivery = service.get(id).await.unwrap().deliveries.remove(0);
+        assert_eq!(delivery.failure, "verification_closed");
+        let end = row(
+            level,
+            "message given up before hand-over",
+            "verification_closed",
+        );
+        assert_eq!(told(&lines[1..], "reason"), [end]);
+        assert_eq!(lines[1]["fields"]["delivery_id"], delivery.delivery_id);
+        assert_eq!(lines[1]["fields"]["sender"], "outbox");
+    }
 }

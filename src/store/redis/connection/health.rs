@@ -108,7 +108,7 @@ impl Guards {
         drop(found);
         metrics::gauge!("countersign_store_complaints", "word" => word).set(count as f64);
         if let Some(text) = begins {
-            tracing::error!(word, "{text}");
+            tracing::error!(word, text = text.as_str(), "store degraded");
         }
     }
 

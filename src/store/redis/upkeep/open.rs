@@ -130,7 +130,11 @@ impl Redis {
     ) -> Result<Self, RedisOpenError> {
         let mut store = Self::reach(settings, machine).await?;
         for complaint in store.preflight().await? {
-            tracing::warn!(word = complaint.word, "{}", complaint.text);
+            tracing::warn!(
+                word = complaint.word,
+                text = complaint.text.as_str(),
+                "store setting questionable"
+            );
         }
         let wanted = store.core.keys.shards();
         match store.core.shard_count().await? {
