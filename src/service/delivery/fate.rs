@@ -1,12 +1,12 @@
-//! Says in the log and in the metrics what became of each message.
+//! Logs and counts the outcome of each hand-over.
 
 use super::draft::Draft;
 use crate::domain::{delivery::HandOver, ids::SenderName};
 
-/// What became of a message, for logs and metrics.
+/// The outcome of a hand-over, for logs and metrics.
 #[derive(Clone, Copy)]
 pub(super) enum Fate<'a> {
-    /// A sender took it.
+    /// A sender accepted it.
     Accepted,
     /// It waits, for this reason, and no sender was asked.
     Held(&'a str),
@@ -45,7 +45,7 @@ impl<'a> Fate<'a> {
 }
 
 impl Draft {
-    /// Counts and logs what became of the message. `sender` is the one that was asked, if any.
+    /// Counts and logs the outcome. `sender` is the one that was asked, if any.
     pub(super) fn note(&self, sender: Option<&SenderName>, fate: Fate<'_>) {
         let (verification_id, delivery_id) = (&self.verification, &self.delivery);
         let (channel, sender) = (
