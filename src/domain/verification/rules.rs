@@ -107,7 +107,7 @@ pub enum EntryMode {
     Portal,
     /// The keypad of a telephone, to an automated menu (IVR).
     IvrKeypad,
-    /// The app of the organisation, in the customer's session.
+    /// The organisation's app on the customer's device.
     App,
     /// The button on the page that an e-mail's link opens.
     Link,

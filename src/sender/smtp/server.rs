@@ -1,4 +1,4 @@
-//! Opens connections: connects, encrypts, says hello and logs in.
+//! Opens connections: connects, encrypts, sends EHLO and logs in.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::net::TcpStream;
@@ -21,14 +21,14 @@ pub(super) enum Encryption {
     Implicit(Tls),
 }
 
-/// The address of a server, and how we log in.
+/// The address of a server, the encryption and the login.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) encryption: Encryption,
-    /// User name and password.
+    /// User name and password; `None` for no login.
     pub(super) credentials: Option<(String, SecretText)>,
-    /// Our name in EHLO.
+    /// The name that EHLO gives.
     pub(super) hello: String,
 }
 
@@ -68,7 +68,7 @@ impl Server {
             wire = upgrade(wire, abilities, tls)
                 .await
                 .ok_or_else(|| next_sender("tls_failed"))?;
-            // What the server said in plaintext does not count.
+            // What the server said in plaintext may be forged, so it is asked again.
             abilities = self.hello(&mut wire).await?;
         }
         if let Some((user, password)) = &self.credentials {

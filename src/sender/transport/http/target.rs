@@ -21,7 +21,7 @@ const INTERNAL_ENDINGS: [&str; 10] = [
     ".home.arpa",
 ];
 
-/// Which hosts may be called.
+/// The hosts that may be called.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sender) struct Targets {
     /// The hosts of the settings, in the form of `host_of`, or `*.` and an ending; every other host is refused.
