@@ -10,7 +10,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::domain::ids::{Invalid, VerificationId};
 use crate::format::base58;
 
+/// Base58 characters of a verification id: the fewest that hold 256 bits.
 const VERIFICATION_CHARS: usize = 44;
+/// Base58 characters of the secret: the fewest that hold 128 bits.
 const SECRET_CHARS: usize = 22;
 
 /// The secret of a link: 128 bits that only the mail contains, derived like the code and never stored

@@ -192,6 +192,7 @@ pub fn onward(senders: usize, stand: Stand, after: Option<Duration>) -> Onward {
     }
 }
 
+/// The pause, doubled for each try after the first, up to [`DOUBLINGS_MAX`] times.
 fn doubled(pause: Duration, tries: u8) -> Duration {
     pause.saturating_mul(1 << u32::from(tries.saturating_sub(1)).min(DOUBLINGS_MAX))
 }

@@ -46,6 +46,7 @@ pub fn follow(
     let Some(verification) = found else {
         return Decision::refuse(Refusal::NotFound);
     };
+    // After the end the browser does not matter: nothing can be approved any more.
     if let Some(pending) = verification.live(cx.now) {
         if verification.link(cx.keyring).is_none() {
             return Decision::refuse(Refusal::NotFound);

@@ -111,6 +111,7 @@ pub fn start(
         .and_then(|recipient| Ok((recipient, make_room(record, command, cx)?)));
     let (recipient, mut record) = match admitted {
         Ok(admitted) => admitted,
+        // Nothing is committed: the next command closes and forgets the same verifications again.
         Err(refusal) => return Decision::refuse(refusal),
     };
     let outgoing = Outgoing {
