@@ -1,7 +1,7 @@
 //! Templates: texts with place-holders, parsed once when they are loaded.
 //!
-//! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values are only copied into
-//! the output, so no value can be interpreted as a template.
+//! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values
+//! are only copied into the output, so no value can be interpreted as a template.
 
 use std::fmt::Write as _;
 

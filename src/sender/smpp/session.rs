@@ -255,8 +255,8 @@ impl Session<'_> {
         let _ = waiting.answer.send(answer);
     }
 
-    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other messages, such as replies of
-    /// customers, are ignored.
+    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other
+    /// messages, such as replies of customers, are ignored.
     fn take(&self, deliver: &DeliverSm) -> CommandStatus {
         let Some((reference, receipt)) = receipt::read(deliver) else {
             return CommandStatus::EsmeRok;
@@ -272,7 +272,8 @@ impl Session<'_> {
         }
     }
 
-    /// Checks that the message centre is alive. A single answer may be lost; silence beyond the time limit ends the session.
+    /// Checks that the message centre is alive. A single answer may be lost; silence beyond the
+    /// time limit ends the session.
     async fn look(&mut self) -> Result<(), SessionLost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;

@@ -71,7 +71,8 @@ impl Wire {
         self.hear().await
     }
 
-    /// The stream, if nothing is buffered: what arrived in plaintext must never be taken for part of the encrypted session.
+    /// The stream, if nothing is buffered: what arrived in plaintext must never be taken for part
+    /// of the encrypted session.
     pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
         self.0.buffer().is_empty().then(|| self.0.into_inner())
     }

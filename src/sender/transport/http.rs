@@ -159,8 +159,8 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
     Ok(Some(body))
 }
 
-/// The header `retry-after`: seconds, or a date. A date is compared with the response's own `date`, so that the two clocks
-/// need not agree.
+/// The header `retry-after`: seconds, or a date. A date is compared with the response's own `date`,
+/// so that the two clocks need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| {
         headers

@@ -18,7 +18,8 @@ pub(in crate::sender) struct Tls {
 }
 
 impl Tls {
-    /// TLS 1.2 or later, trusting the system's certificate authorities and those of `ca_file`. Reads files, so it blocks.
+    /// TLS 1.2 or later, trusting the system's certificate authorities and those of `ca_file`.
+    /// Reads files, so it blocks.
     pub(in crate::sender) fn new(host: &str, ca: Option<&Path>) -> Result<Self, SettingError> {
         let server = ServerName::try_from(host.to_owned()).map_err(|_| {
             SettingError::new(
