@@ -185,7 +185,7 @@ impl Smpp {
         };
         let hand_over = async {
             self.jobs().send(job).await.map_err(|_| retry("closed"))?;
-            // A session drops a job without an answer only after it was written.
+            // A session that dropped it had written it.
             answered.await.unwrap_or_else(|_| Err(unknown("timeout")))
         };
         match timeout_at(deadline, hand_over).await {

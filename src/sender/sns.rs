@@ -195,8 +195,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             | "InternalError"
             | "InternalFailure"
             | "ServiceUnavailable" => again("busy", reply.retry_after),
-            // Only the telephone number is the recipient's; the other parameters come from the
-            // settings.
+            // The other parameters come from the settings.
             "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid"
                 if xml.contains("PhoneNumber") =>
             {

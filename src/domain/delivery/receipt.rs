@@ -13,13 +13,12 @@ use crate::format::base58;
 
 /// Longest reason that is kept.
 const REASON_CHARS_MAX: usize = 40;
-/// Longest run of digits that is kept. A longer one may be part of an address; error codes are
-/// shorter.
+/// So many digits in a row may be part of an address; no provider counts its errors so far.
 const DIGITS_MAX: usize = 6;
 /// The reason of a provider that gives none, or one that cannot be kept.
 pub const NO_REASON: &str = "not_said";
 
-/// The status that a provider reports for a message after it accepted it.
+/// What a provider says of a message after it took it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// The provider has sent it on.

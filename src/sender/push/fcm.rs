@@ -234,7 +234,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         }
         // The installation belongs to another project.
         "SENDER_ID_MISMATCH" => unfit("login_refused"),
-        // The project lacks a permission, which the operator must grant at Google.
+        // The project lacks a permission: a matter between us and Google.
         "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
         _ if is_busy(reply.status) => again("busy", reply.retry_after),
         _ => refusal(reply.status),

@@ -30,7 +30,7 @@ pub(super) fn judge(status: CommandStatus) -> SendError {
         | CommandStatus::EsmeRxTAppn
         | CommandStatus::EsmeRsubmitfail
         | CommandStatus::EsmeRinvbndsts => retry("busy"),
-        // Most message centres report it for the queue of one recipient.
+        // Most message centres use it for the queue of one recipient.
         CommandStatus::EsmeRmsgqful => SendError::Deferred {
             after: RETRY_AFTER,
             reason: "busy".to_owned(),
@@ -101,7 +101,7 @@ mod tests {
             ),
             (0x101, next_sender("sender_refused")),
             (0x01, unfit("refused")),
-            // A status code of the provider's own.
+            // A number of the provider's own.
             (0x0400, unfit("refused")),
         ] {
             assert_eq!(judge(CommandStatus::from(status)), expected, "{status:#x}");

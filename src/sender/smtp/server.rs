@@ -68,7 +68,7 @@ impl Server {
             wire = upgrade(wire, abilities, tls)
                 .await
                 .ok_or_else(|| next_sender("tls_failed"))?;
-            // What the server said in plaintext may be forged, so it is asked again.
+            // What the server said in plaintext does not count.
             abilities = self.hello(&mut wire).await?;
         }
         if let Some((user, password)) = &self.credentials {

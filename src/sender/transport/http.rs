@@ -209,7 +209,7 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
-/// Try the same sender again, after a wait that is kept between 1 s and 60 s.
+/// Try the same sender again, after 1 s to 60 s.
 pub(in crate::sender) fn again(reason: &str, after: Option<Duration>) -> SendError {
     let after = after
         .unwrap_or(AGAIN_AFTER)

@@ -43,8 +43,7 @@ impl Courier {
             })
     }
 
-    /// Asks the hook, if it is to be asked. Returns the message with the time that is left;
-    /// otherwise why it may not go out, as a word for machines.
+    /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
     pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
         let (Some(rule), Some(question)) = (&self.hook, ready.question.take()) else {
             return Ok(ready);

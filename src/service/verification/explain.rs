@@ -93,8 +93,7 @@ fn failed(reason: &str) -> MessageStep {
     match reason {
         "refused" => MessageStep::NotReached,
         "verification_closed" => MessageStep::NotSent,
-        // The operator can read the hook's reason in the log; somebody who stole the number must
-        // not learn it.
+        // Who asked the hook knows why; a thief of the number must not.
         hook if hook.starts_with("hook_") => MessageStep::NotSent,
         _ => MessageStep::Technical,
     }
