@@ -34,28 +34,28 @@ use crate::{
     ports::sender::{Content, Speech},
 };
 
-/// The facts that a message may tell. `Debug` shows neither the code nor the binding.
+/// The facts that a message may contain. `Debug` shows neither the code nor the binding.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The tenant of the customer.
     pub tenant: &'a TenantId,
     /// The channel that carries the message.
     pub channel: Channel,
-    /// The customer's language. Absent, or without texts: the default language is used.
+    /// The customer's language. `None`, or a language without texts: the default language is used.
     pub locale: Option<&'a Locale>,
-    /// What the code is for.
+    /// The action that the code is for.
     pub action: &'a ActionName,
     /// The code that the message carries.
     pub code: &'a Digits,
-    /// The details of what is approved.
+    /// The details that are approved.
     pub binding: &'a Binding,
     /// Minutes until the code expires; 0 counts as 1.
     pub minutes: u64,
-    /// The address of the page that approves at the press of a button; only for mails.
+    /// The URL of the page with the button that approves; only for e-mails.
     pub link: Option<Link<'a>>,
 }
 
-/// The address of a link. It has a secret, so it is never printed.
+/// The URL of a link. It contains a secret, so it is never printed.
 #[derive(Clone, Copy)]
 pub struct Link<'a>(pub &'a str);
 
@@ -74,22 +74,22 @@ struct Key {
     form: Form,
 }
 
-/// The brand of the messages, and the rules of their SMS.
+/// The brand and the SMS rules of the messages of a tenant.
 #[derive(Clone, Debug)]
 struct Voice {
     brand: String,
     sms: SmsRules,
 }
 
-/// The texts of all messages.
+/// The templates of all messages, with the settings that they need.
 #[derive(Debug)]
 pub struct Messages {
     default_language: Language,
-    /// For tenants without one of their own.
+    /// The voice of tenants without one of their own.
     voice: Voice,
     voices: HashMap<TenantId, Voice>,
     by_keypad: BTreeSet<ActionName>,
-    /// Has the general template of every language and form.
+    /// All templates. The general one exists for every language and form.
     templates: HashMap<Key, Template>,
 }
 
@@ -145,13 +145,13 @@ impl Messages {
         }
     }
 
-    /// How a verification stands, in sentences for the customer.
+    /// Explains the state of a verification, in sentences for the customer.
     #[must_use]
     pub fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         explain::explain(self.language(locale), explanation)
     }
 
-    /// What a call says if its code is no longer valid, and the language tag of the voice.
+    /// The text of a call whose code is no longer valid, and the language tag of the voice.
     #[must_use]
     pub fn no_code(&self, locale: Option<&Locale>) -> (&'static str, &'static str) {
         let language = self.language(locale);
@@ -200,7 +200,8 @@ impl Messages {
         self.template(facts, language, form).render(&values, markup)
     }
 
-    /// The last lines of an SMS, for browsers and apps; empty if the answer is only given by keypad.
+    /// The last lines of an SMS, for browsers and apps; empty if the code is entered only on a
+    /// keypad.
     fn ending(&self, facts: &Facts<'_>) -> String {
         if self.by_keypad.contains(facts.action) {
             return String::new();
@@ -212,8 +213,8 @@ impl Messages {
         self.voices.get(tenant).unwrap_or(&self.voice)
     }
 
-    /// The most specific template. The tenant counts more than the action, because it knows its customers and its own
-    /// names for things.
+    /// The most specific template. The tenant takes precedence over the action, because it knows
+    /// its customers and its own terms.
     fn template(&self, facts: &Facts<'_>, language: Language, form: Form) -> &Template {
         let (tenant, action) = (Some(facts.tenant), Some(facts.action));
         let chain = [
@@ -249,7 +250,7 @@ fn grouped(digits: &str) -> String {
     format!("{head} {tail}")
 }
 
-/// The code as a voice reads it, digit by digit with a pause between the groups: `1 2 3, 4 5 6`.
+/// The code for speech, digit by digit with a pause between the groups: `1 2 3, 4 5 6`.
 fn spoken(digits: &str) -> String {
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

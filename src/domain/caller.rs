@@ -1,4 +1,4 @@
-//! Who calls, and what they may do.
+//! Callers and their roles.
 
 pub mod permission;
 
@@ -6,27 +6,27 @@ use aws_lc_rs::digest;
 
 use super::ids::{CallerName, TenantId};
 
-/// A set of permissions.
+/// A named set of permissions; the permission table says which methods each role may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// A back end that serves the customer: everything about verifications.
+    /// A back end that serves the customer: may call everything about verifications.
     Frontend,
-    /// An agent's desktop: everything but checking a code.
+    /// An agent's desktop: may call everything but `CheckCode`.
     Agent,
-    /// The customer's own session: reading, checking, "not me".
+    /// The customer's own session: may read, check and cancel, but not start or resend.
     Customer,
-    /// A service that executes what was approved; later versions have calls for it.
+    /// A service that executes what was approved. This version has no method for it.
     Executor,
-    /// A supervisor's desktop: what an agent may do.
+    /// A supervisor's desktop: may call what an agent may call.
     Supervisor,
-    /// Reads reports and events; later versions have calls for it.
+    /// Reads reports and events. This version has no method for it.
     Auditor,
-    /// Administers subjects; later versions have calls for it.
+    /// Administers subjects. This version has no method for it.
     Admin,
 }
 
 impl Role {
-    /// All roles, in the order of the settings' documentation.
+    /// All roles, in the order in which the settings document them.
     pub const ALL: [Self; 7] = [
         Self::Frontend,
         Self::Agent,
@@ -74,13 +74,13 @@ impl Roles {
         self.0.iter()
     }
 
-    /// Does the caller have this role?
+    /// Whether the caller has this role.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)
     }
 
-    /// Does the caller have at least one of these roles?
+    /// Whether the caller has at least one of these roles.
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.has(*role))
@@ -98,7 +98,8 @@ pub struct Caller {
     pub roles: Roles,
 }
 
-/// SHA-256 of an API key: all that is known of it here. Keys are long and random, so a plain hash is enough.
+/// SHA-256 of an API key, the only form in which the service keeps it. Keys are long and random, so
+/// a plain hash is enough.
 #[must_use]
 pub fn api_key_hash(key: &str) -> [u8; 32] {
     let mut hash = [0; 32];

@@ -14,7 +14,8 @@ use super::{
     ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
 };
 
-/// The version of the derivation, which is an input of it.
+/// The version of the derivation. It is an input of every code, so another version gives other
+/// codes.
 const VERSION: &[u8] = b"1";
 
 /// The length of a code: 6 to 8 digits.
@@ -42,15 +43,15 @@ impl CodeLength {
 pub struct CodeFields<'a> {
     /// The tenant that the subject belongs to.
     pub tenant: &'a TenantId,
-    /// The subject.
+    /// The subject to be verified.
     pub subject: &'a SubjectId,
-    /// What the code is for.
+    /// The action that the code approves.
     pub action: &'a ActionName,
     /// The verification that the code belongs to.
     pub verification: &'a VerificationId,
     /// The 128 random bits of the verification.
     pub nonce: &'a [u8; 16],
-    /// The digest of what is approved.
+    /// The SHA-256 digest of the binding.
     pub binding: &'a [u8; 32],
     /// The length of the code.
     pub length: CodeLength,
@@ -125,7 +126,8 @@ fn digits(length: CodeLength, block: impl Fn(u32) -> [u8; 32]) -> Option<Digits>
     None
 }
 
-/// The only trace of a guess: a keyed hash that recognises the same guess under the same attempt id.
+/// The only trace of a guess: a keyed hash that recognises the same guess under the same attempt
+/// id. `None` if the key is no longer in the keyring.
 #[must_use]
 #[expect(
     clippy::too_many_arguments,

@@ -28,27 +28,28 @@ use super::{
     },
 };
 
-/// What every decision may look at beside the record and the command.
+/// The inputs that every decision gets besides the record and the command.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The one reading of the time.
+    /// The time of the command, read once when the command began.
     pub now: Now,
     /// The generation of the store that the record came from.
     pub generation: Generation,
-    /// When the store forgot what it held, if it is known to have.
+    /// When the store lost its data; `None` if it is not known to have lost any.
     pub forgot_at: Option<Timestamp>,
-    /// The keys.
+    /// The keys that codes, links and keyed hashes are derived with.
     pub keyring: &'a Keyring,
     /// The rules that hold for every subject.
     pub rules: &'a SubjectRules,
-    /// The message of a plan that may not be sent, if one was decided just before.
+    /// The plan's message that the quotas refused when this command was decided the last time.
     pub refused: Option<&'a RefusedMessage>,
-    /// Whose code is known beforehand.
+    /// The test recipients of the settings, whose codes are fixed.
     pub tests: &'a TestRecipients,
 }
 
 impl Context<'_> {
-    /// A record of which nothing is known. For a day after the store forgot what it held its counts begin half spent.
+    /// A record for a subject that has none. For a day after the store lost its data, its failure
+    /// counts begin at half the limit, because failures may have been lost.
     fn new_record(&self, event_salt: [u8; 16]) -> SubjectRecord {
         let record = SubjectRecord::new(event_salt, self.generation);
         let forgot_lately = self
@@ -62,43 +63,43 @@ impl Context<'_> {
     }
 }
 
-/// How surely a commit must last. A count that is raised must not roll back with a failover.
+/// How durable a commit must be. A commit that raises a count must survive a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// As the store does by itself.
+    /// The store's own default.
     Plain,
-    /// On as many machines as are configured.
+    /// Confirmed by as many replicas as the settings ask for.
     Durable,
 }
 
-/// What becomes of the record.
+/// What happens to the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It stays; nothing is to be written but the events.
+    /// It stays as it is; only the events are written.
     Same,
-    /// It stays, and what was written of it before must be as durable as it was to be before the answer leaves.
+    /// It stays as it is, but the answer waits until the commit that wrote it is durable.
     Settled,
-    /// It is replaced.
+    /// It is replaced by this one, with this durability.
     Write(Box<SubjectRecord>, Durability),
-    /// It goes.
+    /// It is deleted from the store.
     Delete,
 }
 
-/// What was decided: to be committed first and answered after.
+/// The result of a command: it is committed first and answered afterwards.
 #[derive(Clone, Debug)]
 pub struct Decision<T> {
-    /// What becomes of the record.
+    /// What happens to the record.
     pub next: Next,
-    /// What is written down of it.
+    /// The audit events to commit with it.
     pub events: Vec<Event>,
-    /// The message that it adds to what is to be sent.
+    /// The message that it adds; the quotas are drawn for it before the commit.
     pub outgoing: Option<Outgoing>,
-    /// The answer, once the commit succeeded.
+    /// The answer, to be given only once the commit has succeeded.
     pub reply: Result<T, Refusal>,
 }
 
 impl Durability {
-    /// What a change of generation asks for: its penalty is a count that is raised.
+    /// A change of generation raises the failure counts as a penalty, so it must be durable.
     fn of_penalty(changed: bool) -> Self {
         if changed { Self::Durable } else { Self::Plain }
     }
@@ -115,7 +116,7 @@ impl<T> Decision<T> {
         }
     }
 
-    /// The same, but an answer that changes nothing waits until what it tells of is durable.
+    /// Makes an answer that changes nothing wait until the commit that it reports is durable.
     fn settled(self) -> Self {
         let next = if self.next == Next::Same && self.reply.is_ok() {
             Next::Settled
@@ -131,27 +132,28 @@ impl<T> Decision<T> {
     }
 }
 
-/// Who calls about which verification.
+/// The verification that a command is about, and the caller that gives the command.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The caller's tenant.
+    /// The tenant of the caller. Verifications of other tenants are not found.
     pub tenant: TenantId,
-    /// The caller.
+    /// The name that the event of the command bears.
     pub caller: CallerName,
-    /// The verification.
+    /// The id of the verification, as the caller gave it.
     pub id: VerificationId,
 }
 
 /// A verification, and when its subject may guess next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The verification.
+    /// The verification as it is after the command.
     pub verification: Verification,
-    /// The earliest moment for the next guess.
+    /// The earliest time for the next guess.
     pub next_attempt_at: Timestamp,
 }
 
-/// The record after meeting the store's generation, with the place of the verification that the caller may see.
+/// The record, brought to the store's generation, and the index of the verification that the caller
+/// may see.
 struct Found {
     caller: CallerName,
     record: SubjectRecord,
@@ -160,7 +162,7 @@ struct Found {
     changed: bool,
 }
 
-/// Finds the target; another tenant's is as absent as an unknown one.
+/// Finds the target. A verification of another tenant is reported like an unknown one.
 fn find(
     record: Option<SubjectRecord>,
     target: &Target,
@@ -194,7 +196,8 @@ impl Found {
         self.record.standing(self.verification())
     }
 
-    /// What a change of generation ended is refused with a reason that says "start again".
+    /// Refuses a verification that a change of generation ended, with a reason that says "start
+    /// again".
     fn of_this_generation(&self) -> Result<(), Refusal> {
         match self.verification().phase {
             Phase::Closed {
@@ -205,7 +208,8 @@ impl Found {
         }
     }
 
-    /// Ends the command with an answer and no change of its own; what the change of generation did is committed.
+    /// Ends the command with an answer and no change of its own; the effects of a change of
+    /// generation are still committed.
     fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
         let durability = Durability::of_penalty(self.changed);
         let next = if self.changed {
@@ -221,8 +225,8 @@ impl Found {
         }
     }
 
-    /// Ends the command with a step of the verification, so all its events are the caller's: after a change of
-    /// generation no verification takes a step.
+    /// Ends the command with a change of the verification. All events are attributed to the caller:
+    /// a change of generation closes every verification, so none of its events can be among them.
     fn write<T>(self, durability: Durability, reply: T) -> Decision<T> {
         let events = self
             .events
@@ -239,7 +243,7 @@ impl Found {
 }
 
 impl SubjectRecord {
-    /// Remembers a recipient; says whether the subject was not reached there within a day.
+    /// Remembers a recipient; true if the subject was not reached there within the last day.
     fn meet(&mut self, recipient: &Recipient, cx: &Context<'_>) -> bool {
         let mark = cx
             .keyring
@@ -247,7 +251,7 @@ impl SubjectRecord {
         self.reached.meet(mark, cx.now)
     }
 
-    /// How one of its verifications stands.
+    /// One of its verifications, with the earliest time for the next guess at it.
     #[must_use]
     pub fn standing(&self, verification: &Verification) -> Standing {
         let next_attempt_at = self.failures.of(verification.origin).next_attempt_at;
@@ -258,10 +262,10 @@ impl SubjectRecord {
     }
 }
 
-/// Reads a verification.
+/// Reads a verification without changing anything.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] for an unknown one and for another tenant's.
+/// [`Refusal::NotFound`] if the verification is unknown or belongs to another tenant.
 pub fn get(
     record: Option<SubjectRecord>,
     target: &Target,
@@ -270,7 +274,7 @@ pub fn get(
     find(record, target, cx).map(|found| found.standing())
 }
 
-/// The event of a command that was refused, or that came after the end.
+/// The event of a command that was refused, or that came after the verification had ended.
 #[must_use]
 pub fn refused(
     caller: &CallerName,

@@ -1,4 +1,5 @@
-//! One effort to bring one message to one recipient: queued, leased, handed over, or given up.
+//! A delivery: one effort to bring one message to one recipient, from queued to delivered or
+//! failed.
 
 pub mod breaker;
 pub mod callback;
@@ -16,38 +17,38 @@ use super::{
     time::{Now, Timestamp},
 };
 
-/// Hand-overs of one delivery, over all senders.
+/// Most hand-overs of one delivery, counted over all senders.
 pub const TRIES_MAX: u8 = 8;
 
-/// The right to hand a delivery over, until it ends or is reported.
+/// The right to hand a delivery over, until the lease ends or the hand-over is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Random; a report must bring it.
+    /// Random bits; the report must repeat them.
     pub token: [u8; 16],
-    /// When the right ends, and the delivery is due again.
+    /// When the lease ends and the delivery is due again.
     pub until: Timestamp,
 }
 
-/// Where a delivery stands.
+/// The status of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryStatus {
-    /// Waiting for its turn.
+    /// It waits for its next hand-over.
     Queued {
-        /// The earliest moment for the next hand-over.
+        /// The earliest time for the next hand-over.
         not_before: Timestamp,
     },
-    /// Being handed over by the holder of the lease.
+    /// The holder of this lease is handing it over.
     Leased(Lease),
-    /// The provider took it.
+    /// The provider accepted it.
     Sent,
-    /// The provider says that it arrived.
+    /// The provider reported that it arrived.
     Delivered,
-    /// The provider says that it did not arrive.
+    /// The provider reported that it did not arrive.
     Undelivered {
         /// Why, as a word for machines.
         reason: String,
     },
-    /// No provider took it.
+    /// No provider accepted it.
     Failed {
         /// Why, as a word for machines.
         reason: String,
@@ -57,64 +58,65 @@ pub enum DeliveryStatus {
 /// One effort to bring one message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its name, and the idempotency id towards the provider.
+    /// Its id, which is also the idempotency id for the provider.
     pub id: DeliveryId,
     /// The channel that carries it.
     pub channel: Channel,
-    /// Which of the verification's recipients.
+    /// The index of its recipient in the verification.
     pub recipient: usize,
-    /// The address as it may be shown.
+    /// The masked address, which may be shown.
     pub masked: String,
-    /// Where it stands.
+    /// The current status, with its data.
     pub status: DeliveryStatus,
-    /// Since when.
+    /// When the status last changed.
     pub updated_at: Timestamp,
-    /// When it was made.
+    /// When it was added to the verification.
     pub made_at: Timestamp,
-    /// Hand-overs begun.
+    /// Hand-overs begun so far, at most [`TRIES_MAX`].
     pub tries: u8,
     /// Position of the next sender in the channel's route.
     pub position: usize,
-    /// The senders of the route that will not take it.
+    /// The senders of the route that refused it for good.
     pub refusals: Refusals,
-    /// The sender that took it, or tried last.
+    /// The sender that accepted it, or the latest one that was asked.
     pub sender: Option<SenderName>,
-    /// What the provider calls it, if it said so when it took it.
+    /// The provider's id of the message, if the provider gave one when it accepted it.
     pub reference: Option<ProviderReference>,
 }
 
 /// How a hand-over ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
-    /// The provider took it.
+    /// The provider accepted it.
     Taken {
-        /// What it calls the message, if it said so.
+        /// The provider's id of the message, if it gave one.
         reference: Option<ProviderReference>,
     },
-    /// To be tried again.
+    /// It failed for now, and is to be tried again.
     Again {
-        /// After this long.
+        /// The pause before the next hand-over.
         after: Duration,
-        /// By the sender at this position of the route.
+        /// The position in the route of the sender to ask next.
         position: usize,
     },
-    /// Its sender will not take it; to be tried by another.
+    /// The sender refuses it for good; another one is to be asked.
     PassedOn {
-        /// The position of the sender that will not.
+        /// The position in the route of the sender that refuses it.
         by: usize,
-        /// After this long.
+        /// The pause before the next hand-over.
         after: Duration,
-        /// By the sender at this position of the route, or one behind it.
+        /// The position in the route from which the next sender is looked for.
         position: usize,
     },
-    /// No sender was asked, so it was no try: those that may take it do not work for now, or have no free hand.
+    /// No sender was asked, so this does not count as a try: the senders that may still accept it
+    /// do not work at the moment or have no free hand.
     Held {
-        /// To be looked at after this long.
+        /// The pause before a sender is looked for again.
         after: Duration,
-        /// From the sender at this position of the route on.
+        /// The position in the route from which the next sender is looked for.
         position: usize,
     },
-    /// Not to be tried again.
+    /// It is not to be tried again.
     GivenUp {
         /// Why, as a word for machines.
         reason: String,
@@ -141,7 +143,7 @@ impl Delivery {
         }
     }
 
-    /// When it next wants attention, if at all.
+    /// When it is next due; `None` if nothing more is to be done.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         match &self.status {
@@ -154,19 +156,19 @@ impl Delivery {
         }
     }
 
-    /// May it be leased now?
+    /// Whether it may be leased now.
     #[must_use]
     pub fn is_due(&self, now: Now) -> bool {
         self.wake_at().is_some_and(|at| now.has_reached(at))
     }
 
-    /// Does this token hold a lease that has not ended?
+    /// Whether this token holds a lease that has not ended.
     #[must_use]
     pub fn is_held_by(&self, token: &[u8; 16], now: Now) -> bool {
         matches!(&self.status, DeliveryStatus::Leased(lease) if lease.token == *token && !now.is_past(lease.until))
     }
 
-    /// Gives the right to hand it over.
+    /// Leases it, which begins a hand-over.
     #[must_use]
     pub fn lease(mut self, lease: Lease, now: Timestamp) -> Self {
         self.tries += 1;
@@ -175,7 +177,7 @@ impl Delivery {
         self
     }
 
-    /// Takes the report of the one who held the lease; `None` if the report changes nothing.
+    /// Applies the report of whoever held the lease; `None` if it changes nothing.
     #[must_use]
     pub fn report(
         mut self,
@@ -191,7 +193,8 @@ impl Delivery {
                 DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)
             );
         self.status = match outcome {
-            // A late report, after the lease passed on: the message did go out, and that is what counts.
+            // A late report, after the lease passed to another process, still counts: the message
+            // did go out.
             HandOver::Taken { reference } if waiting => {
                 self.reference = reference;
                 DeliveryStatus::Sent
@@ -228,8 +231,8 @@ impl Delivery {
         Some(self)
     }
 
-    /// A receipt came before the report of the hand-over that it is about: the report only adds who took it, and what it
-    /// is called there.
+    /// Applies a report that a receipt overtook: it only adds the sender and the provider's id of
+    /// the message.
     fn overtaken(
         mut self,
         sender: Option<&SenderName>,
@@ -252,8 +255,9 @@ impl Delivery {
         Some(self)
     }
 
-    /// Takes what a provider says; `None` if that changes nothing. Nothing moves backwards, in whatever order receipts
-    /// come: what arrived has arrived, and what did not arrive may still do so.
+    /// Applies a receipt; `None` if it changes nothing. Receipts come in any order, so none moves
+    /// the status back: a delivered message stays delivered, and an undelivered one may still
+    /// arrive.
     #[must_use]
     pub fn receive(
         mut self,
@@ -263,7 +267,7 @@ impl Delivery {
     ) -> Option<Self> {
         let is_taker = self.sender.as_ref() == Some(sender);
         self.status = match (receipt, &self.status) {
-            // Whoever brought it, and even if it was given up.
+            // Whichever sender reports it, and even if the delivery had failed.
             (
                 Receipt::Delivered,
                 DeliveryStatus::Queued { .. }
@@ -272,11 +276,11 @@ impl Delivery {
                 | DeliveryStatus::Undelivered { .. }
                 | DeliveryStatus::Failed { .. },
             ) => DeliveryStatus::Delivered,
-            // It comes before our own report: the message did go out, and needs no other try.
+            // The receipt overtook our own report: the message did go out and needs no other try.
             (Receipt::Sent, DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_)) => {
                 DeliveryStatus::Sent
             }
-            // Of one try it is the end. After a failover, or before another try, it is word of an earlier one.
+            // Only on the first try: on a later one the receipt may be about an earlier try.
             (Receipt::Undelivered { reason }, DeliveryStatus::Leased(_)) if self.tries <= 1 => {
                 DeliveryStatus::Undelivered { reason }
             }
@@ -298,7 +302,7 @@ impl Delivery {
         Some(self)
     }
 
-    /// Gives the lease back, and the try with it.
+    /// Gives the lease back without counting the try.
     fn hold(mut self, not_before: Timestamp, position: usize, now: Timestamp) -> Self {
         self.position = position;
         self.tries = self.tries.saturating_sub(1);
@@ -307,7 +311,7 @@ impl Delivery {
         self
     }
 
-    /// Gives it up.
+    /// Gives the delivery up: it is not tried again.
     #[must_use]
     pub fn fail(mut self, reason: &str, now: Timestamp) -> Self {
         self.status = DeliveryStatus::Failed {

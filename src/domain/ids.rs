@@ -1,10 +1,10 @@
-//! Names and ids: types that cannot hold what breaks their grammar.
+//! Names and ids: each type holds only texts that fit its grammar.
 
 use std::{fmt, sync::Arc};
 
 use crate::format::base58;
 
-/// Why a text is not what it should be, as the end of a sentence that begins with the field's name.
+/// What a text must be, as the end of a sentence that begins with the name of its field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
@@ -16,16 +16,16 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes what fits the grammar.
+            /// Parses a text that fits the grammar.
             ///
             /// # Errors
-            /// Says what the grammar is.
+            /// Describes the grammar.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 let fits: fn(&str) -> bool = $grammar;
                 if fits(text) { Ok(Self(text.into())) } else { Err(Invalid($says)) }
             }
 
-            /// The text.
+            /// The text as it was parsed.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -65,7 +65,8 @@ fn is_graphic(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Printable, at most `max` characters, no space at either end, no character that only steers the display.
+/// Printable text of 1 to `max` characters, without spaces at either end and without characters
+/// that only control the display, such as zero-width spaces and changes of direction.
 pub(super) fn is_printable(text: &str, max: usize) -> bool {
     let hidden = |c: char| {
         c.is_control()
@@ -82,11 +83,11 @@ text_id!(
     TenantId, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
 );
 text_id!(
-    /// The authenticated back end or front end that calls us.
+    /// The authenticated back end or front end that calls this service.
     CallerName, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
 );
 text_id!(
-    /// What the proof is for; selects the policy.
+    /// The action that the proof is for; it selects the limits.
     ActionName, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
 );
 text_id!(
@@ -106,7 +107,7 @@ text_id!(
     Reference, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
 );
 text_id!(
-    /// What a provider calls the message that it took; its receipts name it.
+    /// A provider's id of a message that it accepted, which its receipts name.
     ProviderReference, |text| text.len() <= 128 && is_graphic(text), "must be 1 to 128 visible ASCII characters", shown
 );
 text_id!(
@@ -123,7 +124,7 @@ text_id!(
 );
 
 impl SenderName {
-    /// The name that stands in records and events for a test recipient: nobody was asked.
+    /// The name in records and events for messages to test recipients, which no sender gets.
     #[must_use]
     pub fn of_tests() -> Self {
         Self("test".into())
@@ -152,8 +153,8 @@ impl Locale {
 }
 
 impl SubjectId {
-    /// Does it look like a Dutch citizen number (9 digits, eleven-test)? Such a number needs a legal basis
-    /// of its own and must not be used as an opaque id.
+    /// Whether it looks like a Dutch citizen number (9 digits, eleven-test). Such a number needs a
+    /// legal basis of its own and must not be used as an opaque id.
     #[must_use]
     pub fn looks_like_citizen_number(&self) -> bool {
         let digits: Vec<i32> = self
@@ -193,7 +194,7 @@ impl fmt::Debug for SubjectKey {
 /// Names one verification and finds its record: `vrf_` and base58 of the subject key and 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VerificationId {
-    /// The record that holds it.
+    /// The key of the record that holds it.
     pub subject: SubjectKey,
     /// The random part: 128 bits, so that no id can be guessed.
     pub random: [u8; 16],
@@ -203,7 +204,7 @@ const VERIFICATION_PREFIX: &str = "vrf_";
 const VERIFICATION_CHARS: usize = 44;
 
 impl VerificationId {
-    /// Both parts, as keyed hashes take them.
+    /// Both parts, as the input of keyed hashes.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 32] {
         let mut raw = [0; 32];
@@ -212,10 +213,10 @@ impl VerificationId {
         raw
     }
 
-    /// Reads the text form; only the one canonical spelling is taken.
+    /// Parses the text form. Only the canonical spelling is accepted.
     ///
     /// # Errors
-    /// Says what the form is.
+    /// Describes the expected form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("must be vrf_ and 44 base58 characters");
         let digits = text
@@ -247,7 +248,7 @@ impl fmt::Debug for VerificationId {
     }
 }
 
-/// Names one delivery; the idempotency id towards the provider.
+/// Names one delivery, and is the idempotency id for the provider.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub [u8; 16]);
 

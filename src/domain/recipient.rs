@@ -88,8 +88,8 @@ impl Recipient {
         &self.address
     }
 
-    /// The push service of an app's address, and the service's name for the installation; `None` on
-    /// other channels.
+    /// The push service of an app's address, and that service's token for the installation; `None`
+    /// on other channels.
     #[must_use]
     pub fn installation(&self) -> Option<(app::PushKind, &str)> {
         if self.channel == Channel::Push {
@@ -127,7 +127,7 @@ impl Recipient {
 /// The area of a telephone number, as the limits count it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbering {
-    /// The country, such as `NL`; the calling code for a number of no country.
+    /// The country, such as `NL`; for a number without a country its calling code.
     pub country: String,
     /// The block of a thousand neighbouring numbers: the number without its last three digits.
     pub block: String,
@@ -142,7 +142,7 @@ impl Recipient {
         match self.channel {
             Channel::Email => {
                 let (local, domain) = self.address.rsplit_once('@').unwrap_or((&self.address, ""));
-                // A local part that begins with `+` is kept whole: nothing stands before the tag.
+                // A local part that begins with `+` is kept whole: there is nothing before the tag.
                 let name = local
                     .find('+')
                     .filter(|at| *at > 0)

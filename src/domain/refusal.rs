@@ -1,4 +1,5 @@
-//! Why a command was not carried out, in words for whoever called: what was hit, its number, and the cure.
+//! Why a command was not carried out, in words for the caller: the limit that was hit, its number,
+//! and what to do.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +8,8 @@ use super::{
     verification::rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MAX, EntryMode, Origin},
 };
 
-/// Why a command was not carried out. Nothing was changed but what the reason says.
+/// Why a command was not carried out. A refused command changes nothing, except what a change of
+/// the store's generation does by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The verification does not exist, is another tenant's, or was forgotten.
@@ -49,10 +51,10 @@ pub enum Refusal {
         /// The time until the next guess may come.
         retry_after: Duration,
     },
-    /// The guess has not the form of this verification's codes.
+    /// The guess does not have the form of this verification's codes.
     #[error("code does not have the form of this verification's code; ask for it again")]
     CodeMalformed,
-    /// The answer may not be given there.
+    /// The action does not permit answers in this entry mode.
     #[error("entry_mode must be one that the action permits: {}", entry_modes(.permitted))]
     EntryModeNotPermitted {
         /// The entry modes of the action.
@@ -61,7 +63,7 @@ pub enum Refusal {
     /// The pause between two messages is not over.
     #[error("the pause between two messages is {}; resend in {}", Wait(*.cooldown), Wait(*.retry_after))]
     ResendTooEarly {
-        /// The whole pause.
+        /// The whole pause between two messages.
         cooldown: Duration,
         /// What is left of it.
         retry_after: Duration,
@@ -74,7 +76,7 @@ pub enum Refusal {
     SendsExhausted {
         /// The messages of a verification of this action.
         sends: u8,
-        /// When its life is over, and a new one may start.
+        /// The time until the verification expires and a new one may start.
         retry_after: Duration,
     },
     /// The subject has as many live verifications as allowed.
@@ -83,20 +85,20 @@ pub enum Refusal {
         origin_word(*.origin), if *.limit == 1 { "" } else { "s" }, Wait(*.retry_after)
     )]
     TooManyLive {
-        /// Who could have started them.
+        /// The origin that the limit is counted for.
         origin: Origin,
-        /// As many as there may be, and are.
+        /// The most live verifications of that origin, all in use.
         limit: usize,
-        /// When the first of them ends.
+        /// The time until the first of them ends.
         retry_after: Duration,
     },
-    /// The subject has as many verifications as are remembered.
+    /// The subject's record cannot hold another verification yet.
     #[error(
         "subject has had too many verifications lately (limit {CLOSED_MAX}, of which {CLOSED_ANONYMOUS_MAX} anonymous); start again in {}",
         Wait(*.retry_after)
     )]
     TooManyRecent {
-        /// When the first of them may be forgotten.
+        /// The time until the first of them may be forgotten.
         retry_after: Duration,
     },
 }
@@ -124,7 +126,7 @@ impl Refusal {
     }
 }
 
-/// A time in messages: rounded up, so that a call after it is not too early again.
+/// A time as text, rounded up, so that a caller who waits this long is not too early again.
 pub struct Wait(pub Duration);
 
 impl fmt::Display for Wait {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Microseconds since the Unix epoch.
+/// An instant in microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch.
+    /// The instant that is this many microseconds after the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -19,7 +19,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The instant `span` later; saturates at the end of time.
+    /// The instant `span` later; saturates at the largest value.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros(span)))

@@ -27,7 +27,7 @@ pub struct Contact {
     pub id: Reference,
     /// The case it belongs to.
     pub case: Option<Reference>,
-    /// The contact channel, as a word of the caller's.
+    /// The contact channel, by the caller's own name for it.
     pub channel: Option<String>,
     /// The agent who serves it.
     pub agent: Option<Reference>,
@@ -45,11 +45,11 @@ pub struct RequestMark {
 /// The judgement of a guess that counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It was right.
+    /// The guess was right.
     Approved,
-    /// It was wrong.
+    /// The guess was wrong.
     Wrong {
-        /// Guesses left after it, possibly none.
+        /// The guesses left after it, possibly 0.
         left: u8,
     },
 }
@@ -74,7 +74,7 @@ pub struct Pending {
     pub nonce: [u8; 16],
     /// The addresses of the subject.
     pub recipients: Vec<Recipient>,
-    /// What is approved.
+    /// The details that the customer approves.
     pub binding: Binding,
     /// The limits, as they were at the start.
     pub limits: Limits,
@@ -127,9 +127,9 @@ pub enum Outcome {
     Rejected,
     /// The customer said "not me".
     Denied,
-    /// It was canceled.
+    /// It was canceled, for this cause.
     Canceled(CancelCause),
-    /// The code expired.
+    /// The code expired before the right answer.
     Expired,
 }
 
@@ -138,9 +138,9 @@ pub enum Outcome {
 pub enum Phase {
     /// Waiting for the code.
     Pending(Box<Pending>),
-    /// It has ended.
+    /// It has ended, and its inputs of the code are dropped.
     Closed {
-        /// The outcome.
+        /// How the verification ended.
         outcome: Outcome,
         /// The time of the end.
         at: Timestamp,
@@ -150,7 +150,7 @@ pub enum Phase {
 /// One bounded effort to verify a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// Its public id.
+    /// The id that callers use.
     pub id: VerificationId,
     /// The tenant of the subject.
     pub tenant: TenantId,
@@ -158,13 +158,13 @@ pub struct Verification {
     pub caller: CallerName,
     /// The action to be approved.
     pub action: ActionName,
-    /// Whether anybody could have started it.
+    /// Whether the start was vouched for, or anybody could have made it.
     pub origin: Origin,
-    /// The contact in which it was started.
+    /// The contact in which it was started, if the caller named one.
     pub contact: Option<Contact>,
-    /// The customer's language.
+    /// The customer's language; `None` if the caller did not give one.
     pub locale: Option<Locale>,
-    /// The id of the key of its code.
+    /// The id of the key that its code is derived with.
     pub kid: Kid,
     /// The store's generation at the start.
     pub generation: Generation,
@@ -178,7 +178,7 @@ pub struct Verification {
     pub answers: Vec<Answer>,
     /// The deliveries of its code, oldest first; at least one.
     pub deliveries: Vec<Delivery>,
-    /// Pending or closed.
+    /// The phase as stored. Readers ask for [`Verification::status`], which knows about expiry.
     pub phase: Phase,
 }
 
@@ -312,7 +312,7 @@ impl Verification {
         }
     }
 
-    /// When something is next to be done about it.
+    /// When it is next due: for a delivery, a step of its plan, its expiry, or to be forgotten.
     #[must_use]
     pub fn wake_at(&self, now: Now, rules: &SubjectRules) -> Timestamp {
         let end = self

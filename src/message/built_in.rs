@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{form::Form, language::Language, sentences};
 
-/// The HTML mail of every language: its words are in the file `email.words.txt` of the language.
+/// The HTML e-mail of every language. Its words are in the language's file `email.words.txt`.
 const FRAME: &str = include_str!("templates/email.html");
 
 macro_rules! text {
@@ -28,7 +28,7 @@ macro_rules! text {
     };
 }
 
-/// The source of a built-in template, as an operator's own file would have it.
+/// The source of a built-in template, in the form of an operator's own file.
 pub(super) fn source(language: Language, form: Form) -> Cow<'static, str> {
     let file = file(language, form);
     if form == Form::EmailHtml {
@@ -48,7 +48,8 @@ const fn file(language: Language, form: Form) -> &'static str {
     }
 }
 
-/// The frame with the words of a language. A word that is missing stays a place-holder, which the check at load refuses.
+/// The frame with the words of a language filled in. A missing word leaves its place-holder, which
+/// the check at load refuses.
 fn framed(words: &'static str) -> String {
     sentences::all(words).fold(FRAME.to_owned(), |mail, (name, word)| {
         mail.replace(&format!("{{{{ words.{name} }}}}"), word)

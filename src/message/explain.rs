@@ -1,79 +1,79 @@
-//! Tells the customer how a verification stands, in their language.
+//! Explains the state of a verification to the customer, in their language.
 //!
-//! The sentences are in `explain/LANGUAGE.txt`. A place such as `{address}` is filled in.
+//! The sentences are in `explain/LANGUAGE.txt`. Place-holders such as `{address}` are filled in.
 
 use std::time::Duration;
 
 use super::{language::Language, sentences};
 
-/// How a verification stands, as far as its customer is told.
+/// The state of a verification, as far as the customer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Explanation<'a> {
     /// The code can still be given.
     Pending(Progress<'a>),
     /// The right code was given.
     Approved,
-    /// The attempts are spent.
+    /// All attempts were used up by wrong codes.
     Rejected,
     /// The customer said "not me".
     Denied,
-    /// The caller withdrew it.
+    /// The caller canceled it.
     Canceled,
-    /// A later start took its place.
+    /// A later start replaced it.
     Superseded,
-    /// The time is up.
+    /// The code expired before the right answer.
     Expired,
-    /// The store lost what it knew about it.
+    /// The store failed over or was restored, so the code is no longer accepted.
     Lost,
 }
 
-/// What the customer of a pending verification can do, and what has become of the messages.
+/// What the customer of a pending verification can do, and where the messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Progress<'a> {
-    /// How many digits the code has.
+    /// The number of digits of the code.
     pub digits: u8,
-    /// The latest message.
+    /// The state of the latest message.
     pub latest: MessageState<'a>,
-    /// The earlier message that the customer has, if the latest one did not go out.
+    /// An earlier message that the customer may have, if the latest one failed.
     pub earlier: Option<MessageState<'a>>,
-    /// What follows if the customer has no message.
+    /// What to suggest if the customer has no message.
     pub remedy: Remedy,
-    /// Attempts left after a wrong code; none before the first.
+    /// The attempts left after a wrong code; `None` before the first.
     pub attempts_left: Option<u8>,
-    /// How long the next attempt must wait, if it must.
+    /// The wait before the next attempt; `None` if it may come at once.
     pub wait: Option<Duration>,
 }
 
-/// What has become of a message.
+/// The state of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageState<'a> {
-    /// The address as it may be shown; none for the customer's app.
+    /// The masked address; `None` for the customer's app.
     pub address: Option<&'a str>,
-    /// How far it has come.
+    /// The step that it has reached.
     pub step: MessageStep,
 }
 
-/// How far a message has come.
+/// The step that a message has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageStep {
     /// It waits for its first hand-over, or is being handed over.
     BeingSent,
     /// A hand-over failed, and it is tried again.
     StillTrying,
-    /// A provider took it.
+    /// A provider accepted it.
     Sent,
-    /// It arrived.
+    /// The provider reported that it arrived.
     Delivered,
-    /// It was not sent, for a reason that is not the customer's business.
+    /// It was not sent, for a reason that the customer is not told.
     NotSent,
-    /// No provider could take it.
+    /// No provider could accept it.
     Technical,
     /// Its address was refused, or it did not arrive there.
     NotReached,
 }
 
 impl MessageStep {
-    /// Can the customer have the message?
+    /// Whether the customer may have the message.
     #[must_use]
     pub const fn is_out(self) -> bool {
         match self {
@@ -86,7 +86,7 @@ impl MessageStep {
         }
     }
 
-    /// Has it come to an end without reaching the customer?
+    /// Whether it ended without reaching the customer.
     #[must_use]
     pub const fn has_failed(self) -> bool {
         match self {
@@ -96,14 +96,14 @@ impl MessageStep {
     }
 }
 
-/// What follows when a message did not go out.
+/// What to suggest when a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
     /// The service tries the next channel of the plan by itself.
     AnotherChannel,
     /// The customer can have the code sent again.
     Resend,
-    /// No message is left.
+    /// All messages are used: the customer must start again.
     StartAgain,
 }
 
@@ -177,7 +177,7 @@ const fn name_of(message: MessageState<'_>) -> &'static str {
         (MessageStep::NotReached, true) => "not_reached",
         (MessageStep::BeingSent, false) => "app_being_sent",
         (MessageStep::StillTrying, false) => "app_still_trying",
-        // Whether it has arrived shows when the app is opened.
+        // The customer sees in the app whether it has arrived, so both have one sentence.
         (MessageStep::Sent | MessageStep::Delivered, false) => "app_sent",
         (MessageStep::NotSent, false) => "app_not_sent",
         (MessageStep::Technical, false) => "app_technical",
@@ -197,7 +197,8 @@ fn sentence(language: Language, name: &str) -> &'static str {
     sentences::find(file(language), name).expect("the file of each language has every sentence")
 }
 
-/// Fills the places of a sentence. A value is copied and never read: a brace in an address stays one.
+/// Fills in the place-holders of a sentence. Values are copied and never parsed, so a brace in an
+/// address stays a brace.
 fn fill(sentence: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = sentence;
@@ -229,7 +230,7 @@ mod tests {
         MessageStep::Technical,
         MessageStep::NotReached,
     ];
-    /// A word that says in each language that a message went out.
+    /// A word of each language that says that a message went out.
     const SENT: [(Language, &str); 5] = [
         (Language::Nl, "gestuurd"),
         (Language::De, "geschickt"),
@@ -243,7 +244,7 @@ mod tests {
         text.to_lowercase().contains(word)
     }
 
-    /// Every state that a customer can be told of.
+    /// Every state that can be explained to a customer.
     fn all() -> Vec<Explanation<'static>> {
         let mut all = vec![
             Explanation::Approved,
@@ -275,8 +276,8 @@ mod tests {
         all
     }
 
-    /// What makes no difference to the customer: the remedy of a message that did not fail, and whether the message for
-    /// an app has arrived.
+    /// Removes what makes no difference to the customer: the remedy of a message that did not fail,
+    /// and whether a message to an app has arrived.
     fn as_told(explanation: Explanation<'_>) -> Explanation<'_> {
         let Explanation::Pending(mut progress) = explanation else {
             return explanation;
@@ -333,7 +334,7 @@ mod tests {
             for explanation in all() {
                 let text = explain(language, explanation);
                 let expected = match explanation {
-                    // An app shows the code, so that is what is said.
+                    // An app shows the code, so the sentence points there.
                     Explanation::Pending(Progress { latest, .. }) => {
                         latest.step == MessageStep::Sent && latest.address.is_some()
                     }

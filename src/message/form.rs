@@ -1,8 +1,8 @@
-//! The forms of a message, one template file each, and what each must contain.
+//! The forms of a message. Each has one template file, and rules about what it must contain.
 
 use super::template::{Flaw, Markup, Place, Template};
 
-/// One kind of template file.
+/// One form of a message, and so one kind of template file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     EmailSubject,
@@ -31,7 +31,7 @@ impl Form {
         Self::Push,
     ];
 
-    /// The name of its file. The file for one action has the action's name and a dot before it.
+    /// The name of its file. The file for one action begins with the action's name and a dot.
     pub(super) const fn file_name(self) -> &'static str {
         match self {
             Self::EmailSubject => "email.subject.txt",
@@ -62,9 +62,11 @@ impl Form {
         }
     }
 
-    /// Parses a template of this form, and checks that it has the required place-holders and no forbidden ones.
+    /// Parses a template of this form. It must have all required place-holders and no forbidden
+    /// ones.
     ///
-    /// A text for one action may name it in its own words; a general text needs the place-holder.
+    /// A text for one action may name the action in its own words; a general text needs the
+    /// place-holder.
     pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
         let template = Template::parse(source)?;
         let mut flaws = links(source);
@@ -97,8 +99,8 @@ impl Form {
     }
 }
 
-/// Refuses links: customers who are used to links in our messages also follow those of others. A mail may have one, by its
-/// place-holder.
+/// Refuses links: customers who are used to links in genuine messages also follow links in forged
+/// ones. An e-mail may have one, by its place-holder.
 fn links(source: &str) -> Vec<Flaw> {
     let is_link = |line: &str| {
         let line = line.replace("href=\"{{ link }}\"", "").to_ascii_lowercase();
@@ -115,7 +117,8 @@ fn links(source: &str) -> Vec<Flaw> {
         .collect()
 }
 
-/// A subject and an alert are shown on locked screens, so they never have the code or what is approved.
+/// Subjects, titles and alerts are one line. They are shown on locked screens, so they never
+/// contain the code or what is approved.
 fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if source.trim().is_empty() || source.trim_end().lines().count() != 1 {
@@ -125,7 +128,7 @@ fn line_flaws(source: &str, template: &Template, what: &str) -> Vec<Flaw> {
     flaws
 }
 
-/// A text that anybody may see or hear has neither the code nor what is approved.
+/// A text that anybody may see or hear contains neither the code nor what is approved.
 fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
     let secret = [Place::Code, Place::CodePlain, Place::Details]
         .into_iter()
@@ -140,7 +143,7 @@ fn open_flaws(template: &Template, what: &str) -> Vec<Flaw> {
         .collect()
 }
 
-/// A greeting may reach an answering machine.
+/// A greeting may reach an answering machine, so it contains neither the code nor what is approved.
 fn greeting_flaws(template: &Template) -> Vec<Flaw> {
     let mut flaws = open_flaws(template, "a greeting");
     if !template.has(Place::Brand) {
@@ -149,7 +152,7 @@ fn greeting_flaws(template: &Template) -> Vec<Flaw> {
     flaws
 }
 
-/// Listeners write the code down and miss digits, so it is said twice.
+/// Listeners who write the code down miss digits, so it must be spoken twice.
 fn spoken_flaws(template: &Template) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if template.has(Place::CodePlain) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A language with texts of its own.
+/// A language with built-in texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
     Nl,
@@ -15,7 +15,7 @@ pub(super) enum Language {
 impl Language {
     pub(super) const ALL: [Self; 5] = [Self::Nl, Self::De, Self::En, Self::Es, Self::Fr];
 
-    /// Its tag in locales, which is also the name of its folder of templates.
+    /// Its tag in locales, also the name of its folder of templates.
     pub(super) const fn tag(self) -> &'static str {
         match self {
             Self::Nl => "nl",
@@ -30,7 +30,7 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.tag() == tag)
     }
 
-    /// Its tag for voices, with a country.
+    /// Its tag for speech synthesis, with a country.
     pub(super) const fn voice_tag(self) -> &'static str {
         match self {
             Self::Nl => "nl-NL",
@@ -41,8 +41,9 @@ impl Language {
         }
     }
 
-    /// The sentence that every text must have. It addresses nobody, so it suits formal and familiar texts. It speaks of
-    /// staff, because our own pages, apps and telephone menus do ask for the code.
+    /// The warning that every text must have. It has no form of address, so it suits formal and
+    /// informal texts. It speaks of staff, because genuine pages, apps and telephone menus do ask
+    /// for the code.
     pub(super) const fn never_share(self) -> &'static str {
         match self {
             Self::Nl => {
@@ -61,7 +62,7 @@ impl Language {
         }
     }
 
-    /// The same sentence for an SMS: short, and in characters of the GSM alphabet.
+    /// The same warning for an SMS: short, and only in characters of the GSM alphabet.
     pub(super) const fn never_share_in_sms(self) -> &'static str {
         match self {
             Self::Nl => "Deel deze code nooit.",
@@ -83,7 +84,7 @@ impl Language {
         }
     }
 
-    /// How long something takes, rounded up: `30 seconds`, `2 minutes`.
+    /// A span in words, rounded up: `30 seconds`, `2 minutes`.
     pub(super) fn span(self, span: Duration) -> String {
         let seconds = span.as_millis().div_ceil(1000);
         if seconds >= 60 {

@@ -1,7 +1,9 @@
-//! Checks that each SMS fits at its longest: with the brand and actions of the settings, eight digits and ten minutes.
+//! Checks that each SMS fits even at its longest: with the brand and actions of the settings, eight
+//! digits and ten minutes.
 //!
-//! Bound details are left out: their length is known only at the start of a verification, and they are never cut, because
-//! the customer must see what is approved. A message with them may take another segment.
+//! The details of the binding are left out of the check: their length is known only at the start of
+//! a verification, and they are never shortened, because the customer must see what is approved.
+//! They may cost a further segment.
 
 use super::{Facts, Key, Messages, form::Form, language::Language, mistake::TemplateMistake};
 use crate::domain::{
@@ -11,12 +13,12 @@ use crate::domain::{
     verification::binding::Binding,
 };
 
-/// The longest life of a code, in minutes.
+/// The longest life of a code, in minutes; a longer number would need more characters.
 const MINUTES: u64 = 10;
-/// The longest code.
+/// A code of the greatest length.
 const CODE: &[u8] = b"88888888";
 
-/// The mistakes of all SMS texts.
+/// The mistakes of the SMS texts of all languages, actions and tenants.
 pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMistake> {
     // A mistake that concerns all tenants is reported once.
     let mut mistakes = judge(messages, None, actions);
@@ -58,7 +60,8 @@ fn judge(
     mistakes
 }
 
-/// The actions with a text of their own, and the longest name of the others.
+/// The actions to check: those with a text of their own, and of the others the one with the longest
+/// name.
 fn longest(
     messages: &Messages,
     tenant: Option<&TenantId>,

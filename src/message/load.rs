@@ -1,8 +1,9 @@
-//! Loads the built-in templates and an operator's own, and reports every mistake of every file.
+//! Loads the built-in templates and the operator's own, and reports every mistake in every file.
 //!
-//! A folder has files `LANGUAGE/FORM` and `LANGUAGE/ACTION.FORM`, and the same for one tenant below `tenants/TENANT/`. For
-//! each form a message uses the first template that exists, in the customer's language or else in the default language: for
-//! tenant and action, for the tenant, for the action, for all. The last one is built in for every language and form.
+//! A folder of templates has files `LANGUAGE/FORM` and `LANGUAGE/ACTION.FORM`, and the same for one
+//! tenant below `tenants/TENANT/`. For each form, a message uses the first template that exists:
+//! for tenant and action, for the tenant, for the action, for all. The language is the customer's,
+//! or else the default language. The last template is built in for every language and form.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,41 +22,42 @@ use super::{
 };
 use crate::domain::ids::{ActionName, TenantId};
 
-/// Largest template file, in bytes.
+/// Largest template file, in bytes, so that a wrong path cannot fill the memory.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most entries of one folder of templates.
 const FILES_MAX: usize = 1000;
 /// Longest brand, in characters; it is part of every SMS.
 const BRAND_CHARS_MAX: usize = 64;
 
-/// The folder that has a folder for each tenant.
+/// The name of the folder that holds a folder for each tenant.
 const TENANTS: &str = "tenants";
 
-/// What differs in the messages of a tenant.
+/// What is different in the messages of a tenant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TenantWording<'a> {
-    /// The name under which its customers know it.
+    /// The name by which its customers know it; `None`: the common one.
     pub brand: Option<&'a str>,
-    /// The host of its page on which customers type the code of an SMS.
+    /// The host of its page on which customers enter the code of an SMS; `None`: the common one.
     pub web_host: Option<&'a str>,
 }
 
 /// The settings and files that messages are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Wording<'a> {
-    /// A folder of files that replace built-in templates.
+    /// A folder of files that replace built-in templates; `None`: only the built-in ones.
     pub templates_dir: Option<&'a Path>,
-    /// The language for customers whose language has no texts, as a tag.
+    /// The tag of the language for customers whose own language has no texts.
     pub default_language: &'a str,
-    /// The name under which customers know the sender of the messages.
+    /// The name by which customers know the sender of the messages.
     pub brand: &'a str,
     /// The rules for SMS.
     pub sms: SmsRules,
-    /// All actions: the longest name counts for the length of an SMS.
+    /// All actions, because their names count for the length of an SMS.
     pub actions: Vec<ActionName>,
-    /// The actions whose answer is only given by a telephone's keypad, so that no browser or app should fill it in.
+    /// The actions whose code is entered only on a telephone's keypad, so that no browser or app
+    /// should fill it in.
     pub by_keypad: BTreeSet<ActionName>,
-    /// All tenants, each with what differs in its messages.
+    /// All tenants, each with what is different in its messages.
     pub tenants: BTreeMap<TenantId, TenantWording<'a>>,
 }
 
@@ -134,7 +136,8 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
 }
 
 impl Voice {
-    /// The voice of a tenant. An embedded host belongs to its page, so a page of the tenant's own has none.
+    /// The brand and SMS rules of a tenant. The embedded host belongs to the common page, so a
+    /// tenant with a page of its own has none.
     fn of(&self, own: TenantWording<'_>) -> Self {
         let mut voice = self.clone();
         if let Some(brand) = own.brand {
@@ -151,7 +154,7 @@ impl Voice {
     }
 }
 
-/// Collects templates and mistakes.
+/// Collects the templates and the mistakes of all files.
 #[derive(Default)]
 struct Loader {
     templates: HashMap<Key, Template>,
@@ -167,7 +170,7 @@ impl Loader {
         });
     }
 
-    /// Reads the folders of languages and the folder of tenants.
+    /// Reads the folders of the languages and the folder of the tenants.
     fn read(&mut self, dir: &Path, tenants: &BTreeMap<TenantId, TenantWording<'_>>) {
         for (name, entry) in self.entries(dir) {
             if name == TENANTS {
@@ -225,8 +228,8 @@ impl Loader {
         }
     }
 
-    /// The entries of a folder by name, in order. Those that begin with a dot are left alone: a mounted
-    /// Kubernetes volume and most editors have some.
+    /// The entries of a folder, sorted by name. Those that begin with a dot are ignored: mounted
+    /// Kubernetes volumes and most editors create some.
     fn entries(&mut self, dir: &Path) -> Vec<(String, DirEntry)> {
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -279,7 +282,8 @@ impl Loader {
     }
 }
 
-/// The template that a file name stands for: `email.txt`, or `payment.email.txt` for one action.
+/// The key of the template in a file of this name: `email.txt`, or `payment.email.txt` for one
+/// action.
 fn key(language: Language, file_name: &str) -> Option<Key> {
     Form::ALL.into_iter().find_map(|form| {
         let before = file_name.strip_suffix(form.file_name())?;

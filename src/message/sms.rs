@@ -1,4 +1,4 @@
-//! The length of an SMS, and the lines for browsers and apps at its end.
+//! SMS: the length in segments, and the last lines, which browsers and apps read.
 
 use crate::format::gsm7::septets;
 
@@ -10,15 +10,17 @@ const HASH_CHARS: usize = 11;
 /// The rules for SMS, as the settings give them.
 #[derive(Clone, Debug)]
 pub struct SmsRules {
-    /// The host of the page on which the code is typed; browsers offer it only there. `None`: no line for browsers.
+    /// The host of the page on which the code is entered; browsers offer to fill it in only there.
+    /// `None`: no line for browsers.
     pub web_host: Option<String>,
-    /// The host of a page embedded in that page that asks for the code.
+    /// The host of an embedded page (frame) that asks for the code, inside the page of `web_host`.
     pub web_embedded_host: Option<String>,
     /// The hash of the Android app that reads the code. `None`: no line for an app.
     pub android_hash: Option<String>,
-    /// Most segments of a message, not counting what is bound.
+    /// Most segments of a message, without the details of the binding.
     pub segments_max: usize,
-    /// Whether texts may have characters outside the GSM alphabet, which make segments shorter.
+    /// Whether texts may contain characters outside the GSM alphabet, which leave room for fewer
+    /// characters per segment.
     pub ucs2: bool,
 }
 
@@ -35,7 +37,8 @@ impl Default for SmsRules {
 }
 
 impl SmsRules {
-    /// The end of a message: the line for the app, and then the line for browsers, which must be the last.
+    /// The end of a message: the line for the app, then the line for browsers, which must be the
+    /// last one.
     pub(super) fn ending(&self, code: &str) -> String {
         let mut ending = String::new();
         if let Some(hash) = &self.android_hash {
@@ -50,7 +53,8 @@ impl SmsRules {
         ending
     }
 
-    /// The mistakes in the rules: each the setting, and the end of a sentence about it.
+    /// The mistakes in the rules: each with its setting, and as the end of a sentence that begins
+    /// with the setting.
     pub(super) fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
         let mut mistakes = Vec::new();
         let is_wrong = |host: &Option<String>| host.as_ref().is_some_and(|host| !is_host(host));
@@ -87,7 +91,7 @@ impl SmsRules {
         mistakes
     }
 
-    /// Why a whole message may not be sent as it is, if it may not.
+    /// Why a complete message may not be sent; `None` if it may.
     pub(super) fn flaw(&self, text: &str) -> Option<String> {
         let foreign = text.chars().find(|c| septets(*c).is_none());
         if let (Some(foreign), false) = (foreign, self.ucs2) {
@@ -115,7 +119,7 @@ fn is_gsm(text: &str) -> bool {
     text.chars().all(|c| septets(c).is_some())
 }
 
-/// The length as the network counts it: in septets, or in UCS-2 characters.
+/// The length as the network counts it: in septets for GSM text, otherwise in UTF-16 code units.
 fn units(text: &str) -> usize {
     let gsm: Option<usize> = text
         .chars()
@@ -128,7 +132,8 @@ fn room(text: &str) -> usize {
     if is_gsm(text) { 160 } else { 70 }
 }
 
-/// The number of segments. Parts of a longer message are shorter, because each has a header.
+/// The number of segments. The parts of a longer message hold fewer characters, because each has a
+/// header.
 fn segments(text: &str) -> usize {
     let (units, part) = (units(text), if is_gsm(text) { 153 } else { 67 });
     if units <= room(text) {
@@ -232,7 +237,8 @@ mod tests {
         }
     }
 
-    /// The parser of the specification: host, code and embedded host of the last line.
+    /// The parser of the specification of origin-bound codes: host, code and embedded host of the
+    /// last line.
     fn parse(message: &str) -> Option<(&str, &str, Option<&str>)> {
         let last = message.rsplit(['\n', '\r']).next()?;
         let rest = last.strip_prefix('@')?;
@@ -276,7 +282,8 @@ mod tests {
                 web_embedded_host: embedded.map(str::to_owned),
                 ..SmsRules::default()
             };
-            // What is ours to write comes back; what must never be written cannot be set or is never written.
+            // What the service writes is parsed back; what must never be written cannot be set or
+            // is never written.
             let ours = format!("text{}", rules.ending(code));
             assert_eq!(parse(&ours), Some(expected), "{name}");
             let is_refused = case["renderer"] == "refused"

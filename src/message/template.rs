@@ -1,30 +1,32 @@
-//! A template: text with place-holders, parsed once at load.
+//! Templates: texts with place-holders, parsed once when they are loaded.
 //!
-//! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values are only copied into
-//! the output, so no value can be interpreted as a template.
+//! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values
+//! are only copied into the output, so no value can be interpreted as a template.
 
 use std::fmt::Write as _;
 
 use minijinja::HtmlEscape;
 
-/// A place-holder, which stands between `{{` and `}}`.
+/// A place-holder, written between `{{` and `}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The code in two groups, as people read it.
+    /// The code in two groups, which are easier to read.
     Code,
     /// The code without a space.
     CodePlain,
-    /// Who sends the message.
+    /// The brand: the name by which customers know the sender.
     Brand,
-    /// What the code is for.
+    /// The action that the code is for, in words.
     Action,
-    /// How long the code is still valid.
+    /// The minutes for which the code is still valid.
     Minutes,
-    /// The details of what is approved, one per line. Its line of the template is left out if there are none.
+    /// The details that are approved, one per line. Without any, its line of the template is left
+    /// out.
     Details,
-    /// The sentence that asks never to share the code.
+    /// The warning never to share the code.
     NeverShare,
-    /// The address of the page that approves at the press of a button. Its line of the template is left out if there is none.
+    /// The URL of the page with the button that approves. Without one, its line of the template is
+    /// left out.
     Link,
 }
 
@@ -54,7 +56,7 @@ impl Place {
     }
 }
 
-/// The values of one message. They have the code, so there is no `Debug`.
+/// The values of one message. They contain the code, so there is no `Debug`.
 pub(super) struct Values<'a> {
     pub(super) code: String,
     pub(super) code_plain: &'a str,
@@ -66,20 +68,21 @@ pub(super) struct Values<'a> {
     pub(super) link: Option<&'a str>,
 }
 
-/// How values are written into the text.
+/// The markup of the text, which decides how values are escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Markup {
     Plain,
     Html,
-    /// For voices: each line is a sentence, and the code is read digit by digit.
+    /// For speech synthesis: each line is a sentence, and the code is read digit by digit.
     Ssml,
 }
 
-/// The pauses between two digits, so that they can be written down, and between the two groups.
+/// The pauses between two digits, long enough to write them down, and between the two groups.
 const PAUSES: [&str; 2] = ["<break time=\"500ms\"/>", "<break time=\"1s\"/>"];
 
 impl Markup {
-    /// Writes a value. Control characters become spaces, so that no value can start a line or a header.
+    /// Writes a value, escaped. Control characters become spaces, so that no value can start a new
+    /// line or header.
     fn write(self, out: &mut String, value: &str) {
         let value: String = value
             .chars()
@@ -92,7 +95,8 @@ impl Markup {
         }
     }
 
-    /// Writes the template's own words. Files for HTML are HTML; files for voices are plain text.
+    /// Writes the template's own words. Templates for HTML are HTML already; those for speech are
+    /// plain text, which is escaped.
     fn write_words(self, out: &mut String, words: &str) {
         match self {
             Self::Plain | Self::Html => out.push_str(words),
@@ -162,12 +166,12 @@ impl Template {
         }
     }
 
-    /// Whether it has this place-holder.
+    /// Whether it contains this place-holder.
     pub(super) fn has(&self, place: Place) -> bool {
         self.0.iter().any(|line| line.has(place))
     }
 
-    /// How often it has this place-holder.
+    /// How often it contains this place-holder.
     pub(super) fn count(&self, place: Place) -> usize {
         self.0
             .iter()
@@ -193,7 +197,7 @@ impl Template {
                 left_out = true;
                 continue;
             }
-            // The blank line after a line that was left out is left out too.
+            // The blank line after an omitted line is omitted too.
             if std::mem::take(&mut left_out) && line.0.is_empty() {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Messages in every language and channel, with friendly and hostile values.
+//! Messages in every language and channel, with ordinary and hostile values.
 
 use std::{collections::BTreeMap, fs};
 
@@ -51,7 +51,7 @@ fn render(
     })
 }
 
-/// An SMS that is good for five minutes.
+/// The facts of an SMS whose code is valid for five minutes.
 fn facts<'a>(
     tenant: &'a TenantId,
     action: &'a ActionName,
@@ -70,7 +70,7 @@ fn facts<'a>(
     }
 }
 
-/// The text that tells all, in each of its forms.
+/// The full text of a message, in each form that the channel has.
 fn parts(content: &Content) -> Vec<&str> {
     [Some(whole(content)), content.html.as_deref()]
         .into_iter()
@@ -78,7 +78,7 @@ fn parts(content: &Content) -> Vec<&str> {
         .collect()
 }
 
-/// The plain text that tells all: of a push message what the opened app shows.
+/// The full plain text: for a push message what the opened app shows.
 fn whole(content: &Content) -> &str {
     content.opened.as_ref().unwrap_or(&content.text)
 }
@@ -117,7 +117,8 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
     }
 }
 
-/// The answer may be given on a page, in an app or to a telephone's keypad, and the text does not know where.
+/// The code may be entered on a page, in an app or on a telephone's keypad, and the text does not
+/// know which.
 #[test]
 fn text_04_no_text_names_one_place_for_the_answer() {
     let places = [
@@ -137,7 +138,7 @@ fn text_04_no_text_names_one_place_for_the_answer() {
     for (language, words) in places {
         for channel in Channel::ALL {
             let content = render(&messages, channel, Some(language), &[]);
-            // The style of a page is no text.
+            // The style sheet is not part of the text.
             let body = content
                 .html
                 .as_deref()
@@ -159,7 +160,7 @@ fn text_04_no_text_names_one_place_for_the_answer() {
     }
 }
 
-/// Does a text hold these words at the begin of a word?
+/// Whether a text contains these words, at the beginning of a word.
 fn holds(text: &str, words: &str) -> bool {
     text.starts_with(words) || text.contains(&format!(" {words}"))
 }
@@ -438,7 +439,8 @@ fn a_tenants_text_comes_before_that_of_an_action_and_a_tenants_own_action_before
     assert_eq!(text(dir, "bank", "login", "nl"), "TENANT");
     assert_eq!(text(dir, "shop", "change_contract", "nl"), "ACTION");
     assert_eq!(text(dir, "shop", "login", "nl"), "ALL");
-    // A language that is none of ours is the default one, with the whole chain; one of ours is never left for another.
+    // For an unknown language the whole chain is used in the default language; for a known language
+    // no other one is used.
     assert_eq!(text(dir, "bank", "change_contract", "pl"), "BOTH");
     assert_eq!(text(dir, "bank", "change_contract", "de"), "Bank:");
     fs::remove_file(dir.join("tenants/bank/nl/change_contract.sms.txt")).unwrap();

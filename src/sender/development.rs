@@ -1,4 +1,4 @@
-//! Senders of the development profile: messages that people read on this machine.
+//! Senders of the development profile, whose messages people read on this machine.
 
 pub mod console;
 pub mod outbox;

@@ -1,4 +1,5 @@
-//! Sends over any provider's HTTP API: requests from templates, and rules that read the answers.
+//! Sends through any provider's HTTP API: requests are made from templates, and answers are read by
+//! rules.
 
 mod answer;
 mod application;
@@ -34,37 +35,37 @@ use crate::{
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
 };
 
-/// How we authenticate to the provider.
+/// How this service authenticates to the provider.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication, for a provider that recognises this service in another way.
     None,
     /// HTTP basic authentication, RFC 7617.
     Basic {
-        /// The user name.
+        /// The user name, as the provider issued it.
         username: String,
-        /// The password.
+        /// The password, read from a file.
         password: SecretText,
     },
     /// A header with a token: `Authorization: Bearer ...`, `X-API-Key: ...`.
     Header {
-        /// The header's name.
+        /// The name of the header that carries the token.
         name: String,
         /// Text before the token, such as `Bearer ` with its space.
         prefix: String,
-        /// The token.
+        /// The token, read from a file.
         token: SecretText,
     },
     /// `Authorization: Bearer` with a JWT of an application of the account, made for each call.
     Application {
-        /// The application's id.
+        /// The application's id, as the provider issued it.
         id: String,
         /// The application's private RSA key in PEM form.
         private_key: SecretText,
     },
 }
 
-/// A provider's API, and how to talk to it.
+/// The settings of a provider's API.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// The request of each channel that the provider carries.
@@ -75,13 +76,13 @@ pub struct HttpSettings {
     pub url_key: &'static str,
     /// Values that templates may use in addition to those of the message.
     pub parameters: BTreeMap<String, String>,
-    /// How we authenticate to the provider.
+    /// How this service authenticates to the provider.
     pub auth: Auth,
-    /// How its answers are read.
+    /// The rules for reading the provider's answers.
     pub answers: AnswerRules,
-    /// Where the provider calls us back; `None` if it cannot.
+    /// The URLs for the provider's callbacks; `None` if it makes none.
     pub addresses: Option<Addresses>,
-    /// How the provider is reached.
+    /// The connection to the provider.
     pub connection: ConnectionSettings,
 }
 
@@ -99,7 +100,7 @@ impl SenderSettings for HttpSettings {
     }
 }
 
-/// Sends over a provider's API.
+/// A sender that uses a provider's API.
 #[derive(Debug)]
 pub struct Http {
     endpoints: BTreeMap<Channel, Endpoint>,
@@ -108,7 +109,7 @@ pub struct Http {
     addresses: Option<Addresses>,
 }
 
-/// What each call authenticates us with.
+/// The credentials that are added to each call.
 #[derive(Debug)]
 enum Credentials {
     None,
@@ -116,7 +117,7 @@ enum Credentials {
     Application(Application),
 }
 
-/// The request of a channel, and the client that may call its host and no other.
+/// The request of a channel, and a client that may call only its host.
 #[derive(Debug)]
 struct Endpoint {
     request: Request,
@@ -150,14 +151,14 @@ fn endpoint(
     let body_key = request.body.key();
     let request = Request::new(request, &settings.parameters)?;
     if channel == Channel::Voice && !request.has(Place::Greeting) {
-        // An answering machine would be told the code.
+        // Without a greeting, an answering machine would be told the code.
         return Err(SettingError::new(
             body_key,
             "must contain {{ greeting }} for voice, which is said before a key is pressed",
         ));
     }
     if channel == Channel::Push && !request.has(Place::OpenedText) && !request.has(Place::Code) {
-        // The text of a push message is an alert without the code.
+        // The text of a push message is an alert for the locked screen, without the code.
         return Err(SettingError::new(
             body_key,
             "must contain {{ opened_text }} or {{ code }} for push, because {{ text }} holds no code",

@@ -1,4 +1,4 @@
-//! Signs the tokens (RFC 7519, JWT) by which push services and providers know us.
+//! Signs the tokens (RFC 7519, JWT) that authenticate this service to push services and providers.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -11,7 +11,8 @@ const NO_PEM: WrongKey = WrongKey("holds no private key in PEM form");
 const NO_P256: WrongKey = WrongKey("holds no private key of the curve P-256");
 const NO_RSA: WrongKey = WrongKey("holds no private RSA key of at least 2048 bits");
 
-/// The file holds no such key; the text is the end of a sentence that begins with the key of the setting.
+/// The file holds no key of the required kind. The text is the end of a sentence that begins with
+/// the key of the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct WrongKey(&'static str);
@@ -23,7 +24,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// ECDSA over P-256, with the key's public half as an uncompressed point.
+    /// A signer with ECDSA over P-256, and the public key as an uncompressed point.
     pub(super) fn es256(pem: &SecretText) -> Result<(Self, Vec<u8>), WrongKey> {
         let pair = EcdsaKeyPair::from_private_key_der(
             &ECDSA_P256_SHA256_FIXED_SIGNING,
@@ -37,20 +38,20 @@ impl Signer {
         Ok((Self::tried(key, Algorithm::ES256).ok_or(NO_P256)?, public))
     }
 
-    /// RSA with PKCS #1 v1.5 and SHA-256.
+    /// A signer with RSA (PKCS #1 v1.5) and SHA-256.
     pub(super) fn rs256(pem: &SecretText) -> Result<Self, WrongKey> {
         der(pem)?;
         let key = EncodingKey::from_rsa_pem(pem.expose().as_bytes()).map_err(|_| NO_RSA)?;
         Self::tried(key, Algorithm::RS256).ok_or(NO_RSA)
     }
 
-    /// The library judges a key when it signs, so the first signature is made here.
+    /// The library checks a key only when it signs, so a first signature is made here.
     fn tried(key: EncodingKey, algorithm: Algorithm) -> Option<Self> {
         let signer = Self { key, algorithm };
         signer.try_sign(None, &json!({})).map(|_token| signer)
     }
 
-    /// A token with these claims; `kid` names the key to receivers that know several.
+    /// A token with these claims. `kid` names the key, for receivers that know several.
     pub(super) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
         self.try_sign(kid, claims)
             .expect("a key that signed once signs again")
@@ -80,7 +81,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A fresh key of P-256 in PEM, as Apple gives them and as `openssl genpkey` makes them.
+    /// A fresh P-256 key in PEM form, as Apple issues them and as `openssl genpkey` makes them.
     pub(in super::super) fn ec_pem() -> SecretText {
         SecretText::new(rcgen::KeyPair::generate().unwrap().serialize_pem())
     }
@@ -89,12 +90,13 @@ pub(super) mod tests {
         rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap()
     }
 
-    /// A fresh RSA key in PEM, as Google gives them.
+    /// A fresh RSA key in PEM form, as Google issues them.
     pub(in super::super) fn rsa_pem() -> String {
         rsa().serialize_pem()
     }
 
-    /// Header and claims of a token, if its signature is by this public key of P-256. Not by the library that signs.
+    /// Header and claims of a token if this P-256 public key verifies its signature. It does not
+    /// use the library that signs.
     pub(in super::super) fn verified(token: &str, public: &[u8]) -> Option<(Value, Value)> {
         let (text, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;

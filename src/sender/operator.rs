@@ -1,4 +1,4 @@
-//! What an operator connects: webhooks, plug-ins, the pre-send hook.
+//! Connections to an operator's own services: webhooks, plug-ins and the pre-send hook.
 
 pub mod hook;
 pub mod plugin;

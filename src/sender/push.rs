@@ -1,4 +1,5 @@
-//! What all push services carry: an alert for the locked screen, and apart from it the data for the opened app.
+//! What all push messages contain: an alert for the locked screen and, separately, the data for the
+//! opened app.
 
 pub mod apns;
 pub mod fcm;
@@ -20,7 +21,7 @@ use crate::{
 /// The push service's address of the installation.
 ///
 /// # Errors
-/// The address belongs to another push service, which the next sender of the route may be.
+/// The address belongs to another push service; the next sender of the route may carry it.
 pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, SendError> {
     match message.recipient.installation() {
         Some((found, name)) if found == kind => Ok(name),
@@ -28,7 +29,7 @@ pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, Se
     }
 }
 
-/// Whether an address is one of this service.
+/// Whether an address belongs to this push service.
 pub(super) fn is_installed_by(recipient: &Recipient, kind: PushKind) -> bool {
     recipient
         .installation()
@@ -45,7 +46,8 @@ pub(super) fn expires_at(message: &Message) -> u64 {
     message.expires_at.as_micros() / 1_000_000
 }
 
-/// Data for the app alone: the code, and the whole text with what is approved. All values are strings, as FCM requires.
+/// The data for the opened app only: the code, and the whole text with the details that are
+/// approved. All values are strings, as FCM requires.
 pub(super) fn data(message: &Message) -> Map<String, Value> {
     let fields = [
         ("code", message.code.expose().to_owned()),

@@ -1,4 +1,5 @@
-//! What all senders' settings have in common: what they carry, how a sender is built from them, and what can be wrong.
+//! What the settings of all senders have in common: the channels they carry, how a sender is built,
+//! and their errors.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -10,8 +11,8 @@ use crate::{
     },
 };
 
-/// The settings of one sender, with its secrets already read. Every sender has a settings type of its own, so adding a
-/// sender changes no list of all senders but the one of the settings reader.
+/// The settings of one sender, with its secrets already read. Every sender has its own settings
+/// type, so that adding a sender changes only one list of senders, that of the settings reader.
 pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
     /// Whether the sender can carry messages of this channel.
     fn carries(&self, channel: Channel) -> bool;
@@ -33,14 +34,14 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
     fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError>;
 }
 
-/// What senders use of this process.
+/// The parts of this process that senders use.
 #[derive(Clone)]
 pub struct Means {
     /// The service's clock, for signatures and token lifetimes.
     pub clock: Arc<dyn Clock>,
     /// The service's source of randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Where a sender puts the receipts that arrive over its own connection.
+    /// The queue for receipts that arrive over a sender's own connection.
     pub receipts: Receipts,
     /// The development outbox; `None` in production.
     pub outbox: Option<Arc<Outbox>>,
@@ -52,7 +53,8 @@ pub struct Means {
 pub struct SettingError {
     /// The key within the sender's section, as the operator writes it; empty for the section as a whole.
     pub key: String,
-    /// The problem and the cure, as the end of a sentence that begins with the key. Never contains a secret.
+    /// The problem and what to do, as the end of a sentence that begins with the key. Never
+    /// contains a secret.
     pub problem: String,
 }
 

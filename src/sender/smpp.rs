@@ -1,4 +1,4 @@
-//! Sends text messages to a message centre over SMPP 3.4, and takes its receipts.
+//! Sends text messages to a message centre over SMPP 3.4, and receives its receipts.
 
 mod centre;
 mod keeper;
@@ -45,10 +45,11 @@ use crate::{
     },
 };
 
-/// Messages that may queue for room in the window; further ones wait outside the queue, within their time limits.
+/// Most messages queued for room in the window. Further ones wait outside the queue, within their
+/// time limits.
 const JOBS_MAX: usize = 64;
 
-/// A message centre, and how to talk to it.
+/// The settings of a message centre and its session.
 #[derive(Clone, Debug)]
 pub struct SmppSettings {
     /// The sender's name in the settings, which its receipts carry.
@@ -101,7 +102,8 @@ pub struct Smpp {
     from: Address,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Made with the first message: settings are also checked without an async runtime.
+    /// The queue to the session, made with the first message: settings are also checked without an
+    /// async runtime.
     jobs: OnceLock<mpsc::Sender<Job>>,
 }
 
@@ -222,7 +224,7 @@ impl Sender for Smpp {
     }
 }
 
-/// The outcome when an earlier part was accepted: the whole may not simply be repeated.
+/// The outcome if an earlier part was accepted: the message as a whole may not simply be repeated.
 fn after_others(error: SendError) -> SendError {
     match error {
         SendError::Retry { after, reason } => SendError::Unknown { after, reason },

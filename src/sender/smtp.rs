@@ -1,4 +1,4 @@
-//! Sends e-mail over SMTP.
+//! Sends e-mail to a mail server over SMTP.
 
 mod connection;
 mod dkim;
@@ -39,15 +39,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpTls {
-    /// Not at all: for a server on the same machine, and for trying out.
+    /// Not encrypted: for a server on the same machine, and for tests.
     None,
-    /// By STARTTLS; a server that does not offer it gets nothing.
+    /// Encrypted by STARTTLS. A server that does not offer it gets no mail.
     StartTls,
-    /// From the first byte.
+    /// Encrypted from the first byte.
     Implicit,
 }
 
-/// A mail server, and how to talk to it.
+/// The settings of a mail server and of the mails to it.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
     /// Name of the server, which its certificate must carry, or its IP address.
@@ -82,7 +82,7 @@ impl SenderSettings for SmtpSettings {
     }
 }
 
-/// Sends e-mail over connections that it keeps.
+/// Sends e-mail over connections that are kept open for a while.
 pub struct Smtp {
     author: Author,
     connections: Connections,

@@ -1,4 +1,4 @@
-//! SMS by Amazon SNS: its query API, signed with Signature Version 4.
+//! Sends SMS through Amazon SNS: its query API, signed with Signature Version 4.
 
 mod signature;
 
@@ -30,25 +30,26 @@ use crate::{
 };
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
-/// The longest text that SNS accepts.
+/// The longest text that SNS accepts, in characters.
 const TEXT_CHARS_MAX: usize = 1600;
 
-/// An account of Amazon SNS, and how we authenticate to it.
+/// The settings of an account of Amazon SNS.
 #[derive(Clone, Debug)]
 pub struct SnsSettings {
-    /// The region that sends: `eu-central-1`.
+    /// The region that sends, such as `eu-central-1`.
     pub region: String,
-    /// The access key's id.
+    /// The id of the access key.
     pub access_key_id: SecretText,
-    /// The access key's secret.
+    /// The secret of the access key, read from a file.
     pub secret_access_key: SecretText,
-    /// The session token of temporary credentials.
+    /// The session token of temporary credentials; `None` for a permanent access key.
     pub session_token: Option<SecretText>,
-    /// Originator of the messages, where networks show it: 1 to 11 letters and digits.
+    /// Originator of the messages, where networks show it: 1 to 11 letters and digits. `None`: that
+    /// of the account.
     pub sender_id: Option<String>,
     /// The base URL of the API.
     pub base_url: String,
-    /// How the API is reached.
+    /// The connection to the API.
     pub connection: ConnectionSettings,
 }
 
@@ -62,7 +63,7 @@ impl SenderSettings for SnsSettings {
     }
 }
 
-/// Sends SMS by Amazon SNS.
+/// Sends SMS through Amazon SNS.
 pub struct Sns {
     url: String,
     /// The host as it is signed: with its port, if that is not the default.

@@ -1,4 +1,4 @@
-//! The courier: makes a leased message ready, and hands it to the sender whose turn it is.
+//! The courier: prepares a leased message, and hands it to the sender whose turn it is.
 
 mod alarms;
 pub mod breakers;
@@ -39,10 +39,11 @@ use hands::Hands;
 use hook::HookRule;
 use routes::Routes;
 
-/// A lease outlives the longest hand-over by this much, so that it ends only when its holder is gone.
+/// How much longer a lease lasts than the longest hand-over, so that it ends only if its holder is
+/// gone.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// The part of the service that brings messages: routes, breakers, hook, hands and texts.
+/// The part of the service that delivers messages: routes, breakers, hook, hands and texts.
 pub(super) struct Courier {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -55,13 +56,13 @@ pub(super) struct Courier {
     alarms: Alarms,
     hook: Option<HookRule>,
     messages: Arc<Messages>,
-    /// The page that links in mails open; `None`: mails have no link.
+    /// The URL of the page that links in e-mails open; `None`: e-mails have no link.
     link_page: Option<String>,
     /// The time that a sender may take for one hand-over.
     send_deadline: Duration,
 }
 
-/// What a courier is made of.
+/// The parts of a courier, passed to [`Courier::new`] by name.
 pub(super) struct CourierParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
@@ -110,7 +111,7 @@ impl Courier {
         }
     }
 
-    /// A fresh right to hand something over.
+    /// A lease with a fresh token, long enough for the hook, the sender and the margin.
     fn lease(&self) -> Lease {
         let until = self
             .clock
@@ -122,30 +123,30 @@ impl Courier {
         }
     }
 
-    /// The time by the clock of this process alone.
+    /// The time by this process's clock alone: no store is asked.
     fn now(&self) -> Now {
         let now = self.clock.now();
         Now::new(now, now)
     }
 
-    /// Sets the gauges of what is under way now.
+    /// Sets the gauges of hands: the limit, and those in use.
     pub(super) fn measure(&self) {
         let (limit, in_use) = self.hands.in_use();
         metrics::gauge!("countersign_hands_limit").set(limit as f64);
         metrics::gauge!("countersign_hands_in_use").set(in_use as f64);
     }
 
-    /// Degraded conditions of the senders.
+    /// The degraded conditions of the senders, such as an open breaker.
     pub(super) fn complaints(&self) -> Vec<Complaint> {
         self.breakers.complaints()
     }
 
-    /// A sentence or two for the customer, in their language.
+    /// An explanation of one or two sentences for the customer, in their language.
     pub(super) fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         self.messages.explain(locale, explanation)
     }
 
-    /// Whether a sender of this name has a route.
+    /// Whether a sender with this name is on any route.
     fn knows(&self, sender: &SenderName) -> bool {
         self.routes.names().any(|name| name == sender)
     }

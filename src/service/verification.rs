@@ -1,4 +1,4 @@
-//! The use cases of a verification, one verb a file, and reading one.
+//! The use cases of a verification, one verb a file. Reading one is here.
 
 pub mod cancel;
 pub mod check;
@@ -16,20 +16,20 @@ use crate::domain::{
     ids::VerificationId,
 };
 
-/// A verification as it stands, and the time at which it was read.
+/// A verification, and the time at which it was read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// How it stands.
+    /// The verification, with the earliest time for the next guess.
     pub standing: Standing,
-    /// When it was read: expiry is judged by it.
+    /// The time of the reading, by which expiry is judged.
     pub now: crate::domain::time::Now,
 }
 
 impl Service {
-    /// Reads a verification.
+    /// Reads a verification without changing anything.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if it is unknown, belongs to another tenant, or cannot be read.
     pub async fn get(&self, caller: &Caller, id: VerificationId) -> Result<Reading, Failure> {
         let target = target(caller, id);
         let loaded = self.records.read(&id.subject).await?;
@@ -42,7 +42,7 @@ impl Service {
     }
 }
 
-/// Whose verification, by whom.
+/// The verification, with the tenant and name of its caller.
 fn target(caller: &Caller, id: VerificationId) -> Target {
     Target {
         tenant: caller.tenant.clone(),

@@ -7,16 +7,16 @@ use super::{Role, Roles};
 pub enum Access {
     /// A caller that has at least one of these roles.
     Roles(&'static [Role]),
-    /// In the development profile everybody, without a credential; in production nobody.
+    /// Everybody, without a credential, in the development profile; nobody in production.
     Development,
 }
 
-/// One row of the table.
+/// One row of the permission table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
     /// Service and method as gRPC spells them, which is also the name in metrics and logs.
     pub name: &'static str,
-    /// Who may call it.
+    /// The callers that may call it; everybody else is denied.
     pub access: Access,
 }
 
@@ -31,7 +31,7 @@ impl Method {
         Self { name, access }
     }
 
-    /// The roles of which a caller needs one; none for a method that is open in development only.
+    /// A caller needs one of these roles. Empty for a method that is open in development only.
     #[must_use]
     pub const fn roles(&self) -> &'static [Role] {
         match self.access {
@@ -48,10 +48,12 @@ const READS: &[Role] = &[
     Role::Supervisor,
     Role::Customer,
 ];
-/// No agent: whoever talks to the customer must not be able to approve in the customer's place.
+/// No agent role: whoever talks to the customer must not be able to approve in the customer's
+/// place.
 const CHECKS: &[Role] = &[Role::Frontend, Role::Customer];
 
-/// The table. A method without a row is denied to everybody, on every listener that asks for a credential.
+/// The permission table. A method without a row is denied to everybody, on every listener that asks
+/// for a credential.
 pub const METHODS: &[Method] = &[
     Method::by(
         STARTS,
@@ -87,7 +89,7 @@ pub fn place(path: &str) -> Option<usize> {
     METHODS.iter().position(|method| method.name == name)
 }
 
-/// May a caller with these roles call this method, given as `service/method`?
+/// Whether a caller with these roles may call this method, given as `service/method`.
 #[must_use]
 pub fn allows(roles: &Roles, name: &str) -> bool {
     METHODS
@@ -95,7 +97,7 @@ pub fn allows(roles: &Roles, name: &str) -> bool {
         .any(|method| method.name == name && roles.has_any(method.roles()))
 }
 
-/// May a caller with these roles call any method of this version?
+/// Whether a caller with these roles may call any method of this version.
 #[must_use]
 pub fn allows_any(roles: &Roles) -> bool {
     METHODS.iter().any(|method| roles.has_any(method.roles()))

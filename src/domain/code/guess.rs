@@ -7,17 +7,17 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Fewest digits of a code (NIST SP 800-63B-4 §3.1.3.2).
 pub const DIGITS_MIN: u8 = 6;
-/// Most digits of a code.
+/// Most digits of a code: customers read and type them.
 pub const DIGITS_MAX: u8 = 8;
-/// Longest guess: a separator between any two digits.
+/// Longest guess in bytes: the most digits, with a separator between any two.
 const TEXT_MAX: usize = 2 * DIGITS_MAX as usize - 1;
 
 /// The separators that a customer may type between digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Separators {
-    /// Single spaces.
+    /// Whether single spaces are allowed.
     pub space: bool,
-    /// Single hyphens.
+    /// Whether single hyphens are allowed.
     pub hyphen: bool,
 }
 
@@ -59,10 +59,10 @@ impl Digits {
         self.len == 0
     }
 
-    /// The digits. For the message to the recipient and for a keyed fingerprint, and nothing else.
+    /// The digits as text, only for the message to the recipient and for a keyed fingerprint.
     #[must_use]
     pub fn expose(&self) -> &str {
-        // Only ASCII digits were let in.
+        // Never the default: `from_ascii` accepts ASCII digits only.
         std::str::from_utf8(&self.buffer[..usize::from(self.len)]).unwrap_or_default()
     }
 }

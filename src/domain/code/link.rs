@@ -1,4 +1,5 @@
-//! The link of a mail. It opens a page; pressing the button there, in the browser that asked, counts like the code.
+//! The link in an e-mail. It opens a page; pressing the button there, in the browser that asked,
+//! counts like the code.
 
 use std::fmt;
 
@@ -9,7 +10,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::domain::ids::{Invalid, VerificationId};
 use crate::format::base58;
 
+/// Base58 characters of a verification id: the fewest that hold 256 bits.
 const VERIFICATION_CHARS: usize = 44;
+/// Base58 characters of the secret: the fewest that hold 128 bits.
 const SECRET_CHARS: usize = 22;
 
 /// The secret of a link: 128 bits that only the mail contains, derived like the code and never stored
@@ -18,13 +21,13 @@ const SECRET_CHARS: usize = 22;
 pub struct LinkSecret([u8; 16]);
 
 impl LinkSecret {
-    /// The secret made of derived bits.
+    /// The secret made of bits that were derived from the key.
     #[must_use]
     pub(in crate::domain) fn new(bits: [u8; 16]) -> Self {
         Self(bits)
     }
 
-    /// The secret as text. For the mail and for a keyed fingerprint, and nothing else.
+    /// The secret as text, only for the e-mail and for a keyed fingerprint.
     #[must_use]
     pub fn expose(&self) -> String {
         text(&base58::encode::<SECRET_CHARS>(&self.0))
@@ -50,7 +53,7 @@ impl fmt::Debug for LinkSecret {
 pub struct LinkToken {
     /// The verification that the link approves.
     pub verification: VerificationId,
-    /// The secret that proves who has the mail.
+    /// The secret that proves possession of the e-mail.
     pub secret: LinkSecret,
 }
 
@@ -76,7 +79,7 @@ impl LinkToken {
         })
     }
 
-    /// The token as text, to be put into the mail only.
+    /// The token as text, only for the e-mail.
     #[must_use]
     pub fn expose(&self) -> String {
         text(&base58::encode::<VERIFICATION_CHARS>(
@@ -85,12 +88,13 @@ impl LinkToken {
     }
 }
 
-/// Recognises the browser that asked: the SHA-256 hash of a random value in a cookie of the caller.
+/// Recognises the browser that asked: the SHA-256 hash of a random value in a cookie that the
+/// caller sets.
 #[derive(Clone, Copy, Eq)]
 pub struct BrowserMark(pub [u8; 32]);
 
 impl BrowserMark {
-    /// The mark of the random value of a browser.
+    /// The mark of a browser's random value.
     #[must_use]
     pub fn of(value: &str) -> Self {
         let mut mark = [0; 32];

@@ -1,4 +1,4 @@
-//! Commands on deliveries: what is due, how a hand-over ended, what a provider reported.
+//! Commands on deliveries: doing what is due, reporting a hand-over, noting a provider's receipt.
 
 pub(super) mod lease;
 mod plan;

@@ -7,7 +7,8 @@ use crate::domain::{
     verification::{Contact, Pending, Verification},
 };
 
-/// A message that a decision would send. Whatever sends one names it here, so no message leaves the quotas out.
+/// A message that a decision would send. Every decision that sends one returns it, so no message
+/// bypasses the quotas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// The tenant of the customer.
@@ -16,52 +17,54 @@ pub struct Outgoing {
     pub caller: CallerName,
     /// The action to be approved.
     pub action: ActionName,
-    /// The customer.
+    /// The customer, by the caller's id.
     pub subject: SubjectId,
-    /// The address.
+    /// The address that the message goes to.
     pub recipient: Recipient,
-    /// What brings the message about.
+    /// What causes the message.
     pub occasion: Occasion,
-    /// Whether the subject has no record yet.
+    /// Whether the store has no record of the subject yet.
     pub new_subject: bool,
-    /// Whether no message went from the subject to this address within a day.
+    /// Whether no message of the subject went to this address within the last day.
     pub new_recipient: bool,
 }
 
-/// What brings a message about. Every message counts for its address, its subject and its tenant; a start also counts for
-/// whoever asks. A resend asks for nothing new: its start was counted, and it has few sends.
+/// What causes a message. Every message counts for its address, its subject and its tenant. A start
+/// also counts for whoever asks; a resend does not, because its start was counted and its sends are
+/// limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// A start.
+    /// A start, asked for by this contact.
     Start(Asker),
-    /// A resend.
+    /// A resend that the caller asked for.
     Resend,
-    /// The next step of a plan: nobody calls. It counts as a resend does.
+    /// The next step of a plan, without a call. It counts like a resend.
     Plan,
 }
 
-/// Who asks for a start.
+/// Who asks for a start, as far as the quotas limit it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asker {
-    /// The contact that asks, and its agent.
+    /// The contact in which it is asked for, with its agent.
     pub contact: Option<Contact>,
-    /// The network of the customer's address.
+    /// The network of the customer's IP address, if the caller gave one.
     pub network: Option<Network>,
-    /// The caller's own keys to limit by.
+    /// Further keys to limit by, chosen by the caller.
     pub keys: Vec<Reference>,
 }
 
-/// A message of a plan that may not be sent, so that its channel is passed over.
+/// A plan's message that the quotas refused, so its channel is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedMessage {
-    /// The message.
+    /// The message that was refused.
     pub message: Outgoing,
     /// Why, as a word for machines.
     pub reason: &'static str,
 }
 
 impl Outgoing {
-    /// One more message of a verification, to a recipient that the record does not count yet.
+    /// A further message of a verification. `new_recipient` is set later, once the record has
+    /// counted the recipient.
     pub(super) fn again(
         verification: &Verification,
         pending: &Pending,

@@ -1,4 +1,5 @@
-//! The breaker of a sender: after failures in a row its messages go elsewhere, until one of them gets through again.
+//! The circuit breaker of a sender: after failures in a row its messages go to other senders, until
+//! a probe succeeds.
 
 use std::time::Duration;
 
@@ -7,57 +8,58 @@ use crate::domain::{
     time::{Now, Timestamp},
 };
 
-/// While a probe is under way its answer is near, but for the worst case: so soon it is asked for again.
+/// How soon to ask again while a probe is under way: most probes are answered quickly.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The numbers of a breaker.
+/// The limits and times of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerRules {
-    /// Messages that fail in a row, after which it opens.
+    /// The number of messages failing in a row after which it opens.
     pub failures: u8,
     /// How long it is open the first time; each failed probe doubles it.
     pub open: Duration,
-    /// The longest that it is open.
+    /// The longest time that it stays open before the next probe.
     pub open_max: Duration,
-    /// How long a probe may take; past it its process is gone, and another one probes.
+    /// How long a probe may take. After that its process counts as dead, and another message may
+    /// probe.
     pub probe: Duration,
 }
 
-/// How the breaker of a sender stands.
+/// The state of a sender's breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Breaker {
-    /// Messages go through.
+    /// The sender is used normally.
     Closed {
-        /// The messages that failed since the last one that did not. Each counts once, however often it is tried: a
-        /// message that no provider can digest must not look like a provider that is down.
+        /// The messages that failed since the last success. Each counts once, however often it is
+        /// tried: a message that no provider accepts must not look like a provider that is down.
         failed: Vec<DeliveryId>,
     },
-    /// No message goes through.
+    /// The sender gets no message.
     Open {
-        /// Until then; after it one message may probe.
+        /// When one message may probe the sender.
         until: Timestamp,
-        /// How often it opened since it was closed.
+        /// How often it has opened since it was last closed.
         times: u32,
     },
-    /// One message is on its way to see whether the sender works again.
+    /// One message is probing whether the sender works again.
     HalfOpen {
-        /// When it must be back.
+        /// When the probe must have been answered.
         until: Timestamp,
-        /// How often it opened since it was closed.
+        /// How often it has opened since it was last closed.
         times: u32,
     },
 }
 
-/// May a message go through?
+/// Whether a message may go to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Yes.
+    /// It may go at once.
     Free,
-    /// If it gets to be the probe.
+    /// It may go only if it becomes the probe.
     AsProbe,
-    /// No, not before that.
+    /// It may not go yet.
     Shut {
-        /// When to ask again.
+        /// The earliest time to ask again.
         until: Timestamp,
     },
 }
@@ -65,11 +67,11 @@ pub enum Pass {
 /// A message that was handed to the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// Which.
+    /// The delivery that the message belongs to.
     pub delivery: DeliveryId,
-    /// Was it the probe?
+    /// Whether it was the probe.
     pub as_probe: bool,
-    /// The messages that had failed when it was handed over: its success says nothing of what failed later.
+    /// The failed messages that were known when it was handed over: its success clears only those.
     pub seen: Vec<DeliveryId>,
 }
 
@@ -80,7 +82,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// The messages that failed so far, while it is closed.
+    /// The messages that have failed so far; empty unless it is closed.
     #[must_use]
     pub fn failures(&self) -> &[DeliveryId] {
         match self {
@@ -89,7 +91,7 @@ impl Breaker {
         }
     }
 
-    /// May a message go through?
+    /// Whether a message may go to the sender now.
     #[must_use]
     pub fn pass(&self, now: Now) -> Pass {
         match self {
@@ -118,7 +120,8 @@ impl Breaker {
         }
     }
 
-    /// The breaker after a message failed by the sender's fault. What was on its way when it opened changes nothing.
+    /// The breaker after a message failed through the sender's fault. A message that was on its way
+    /// when it opened changes nothing.
     #[must_use]
     pub fn failed(&self, passed: &Passed, rules: &BreakerRules, now: Now) -> Self {
         match self {
@@ -136,8 +139,9 @@ impl Breaker {
         }
     }
 
-    /// The breaker after the sender did its part: what failed before the message went out is forgotten. Only the probe
-    /// closes it: what was on its way when it opened may have been the last that got through.
+    /// The breaker after the sender did its part: failures from before the message went out are
+    /// forgotten. An open one is closed by its probe only, because a message that was on its way
+    /// when it opened may have been the last that got through.
     #[must_use]
     pub fn succeeded(&self, passed: &Passed) -> Self {
         match self {
@@ -153,7 +157,7 @@ impl Breaker {
         }
     }
 
-    /// Opened once more.
+    /// Opens it, twice as long each time, up to the limit.
     fn open(times: u32, rules: &BreakerRules, now: Now) -> Self {
         let span = rules
             .open

@@ -1,6 +1,7 @@
-//! What a provider tells us afterwards: how it proves who it is, and how its words are read. Data of presets and settings.
+//! Callbacks of providers: how a provider authenticates itself, and where its receipts are in a
+//! call. Presets and settings fill these types.
 
-/// How a provider signs its calls.
+/// The scheme by which a provider signs its callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `X-Twilio-Signature`: HMAC-SHA-1 (or HMAC-SHA-256) over the URL and the sorted fields of the form.
@@ -18,7 +19,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The name of each in the settings.
+    /// All schemes, with their names in the settings.
     pub const ALL: [(&'static str, Self); 6] = [
         ("twilio", Self::Twilio),
         ("vonage", Self::Vonage),
@@ -29,41 +30,44 @@ impl Scheme {
     ];
 }
 
-/// Where a provider puts what it says.
+/// The part of a call that holds the receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// JSON in the body.
     Json,
     /// The fields of a form in the body.
     Form,
-    /// The fields of the URL; such a provider calls with GET.
+    /// The query parameters of the URL; such a provider calls with GET.
     Query,
 }
 
-/// How receipts are read out of a call; words of none of the lists are no news. Form and query are read as one flat object. Of several pointers the first that
-/// leads to a value counts; they begin at the item.
+/// How receipts are read from a call. A form or query is read as one flat object. Where several
+/// pointers are given, the first that leads to a value counts; they start at the item. A status
+/// word that is in none of the lists is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Where the provider puts them.
+    /// The part of the call that holds them.
     pub place: Place,
-    /// JSON pointer of the items of a batch, `*` for each element of a list. `None`: the whole is one item.
+    /// JSON pointer to the items of a batch, with `*` for each element of a list. `None`: the call
+    /// is one item.
     pub items: Option<String>,
-    /// JSON pointers of the provider's word for how it stands.
+    /// JSON pointers to the provider's word for the status.
     pub status: Vec<String>,
-    /// JSON pointers of the provider's name for the message.
+    /// JSON pointers to the provider's id of the message.
     pub reference: Vec<String>,
-    /// JSON pointers of the code of what went wrong.
+    /// JSON pointers to the provider's error code.
     pub error: Vec<String>,
-    /// Words that mean: the provider has it and passes it on.
+    /// Status words for: the provider has sent it on.
     pub sent: Vec<String>,
-    /// Words that mean: the customer's device has it.
+    /// Status words for: it arrived at the customer's device.
     pub delivered: Vec<String>,
-    /// Words that mean: it will not come.
+    /// Status words for: it will not arrive.
     pub undelivered: Vec<String>,
 }
 
 impl Reading {
-    /// That of our own form, for webhooks and plug-ins: `{"data": {"status": "delivered"}}`.
+    /// The reading of this service's own format, for webhooks and plug-ins: `{"data": {"status":
+    /// "delivered"}}`.
     #[must_use]
     pub fn of_ours() -> Self {
         let one = |text: &str| vec![text.to_owned()];

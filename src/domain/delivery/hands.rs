@@ -1,4 +1,5 @@
-//! Hands: how many messages a process hands over at once to each sender, as decisions ask for them.
+//! Hands, as decisions see them. A hand is a slot for one hand-over: a process has a fixed number
+//! of them for each sender.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use crate::domain::{
     time::{Now, Timestamp},
 };
 
-/// The wait of a delivery whose sender has no free hand in this process. Another process may have one, or this one soon.
+/// How long a delivery waits if its sender has no free hand in this process. Meanwhile another
+/// process may lease it.
 pub const HAND_WAIT: Duration = Duration::from_millis(500);
 
 /// A delivery that may go out now.
@@ -19,22 +21,22 @@ pub struct Parcel<'a> {
     pub verification: VerificationId,
     /// The tenant of the customer.
     pub tenant: &'a TenantId,
-    /// The address.
+    /// The address that the message goes to.
     pub recipient: &'a Recipient,
-    /// The delivery as it stands before its lease.
+    /// The delivery as it is before its lease.
     pub delivery: &'a Delivery,
 }
 
-/// The free hands of this process. A decision asks for one for each delivery that may go out now; like the time, the answer
-/// is a fact from outside.
+/// The free hands of this process. A decision asks for one for each delivery that may go out now.
+/// Like the time, the answer comes from outside.
 pub trait FreeHands {
-    /// Reserves a hand of the sender whose turn it is; gives the lease of that hand. `None`: all hands of that sender are
-    /// full.
+    /// Reserves a hand of the sender whose turn it is, and returns the lease for it. `None`: all
+    /// hands of that sender are busy.
     fn reserve(&self, parcel: &Parcel<'_>) -> Option<Lease>;
 }
 
 impl Delivery {
-    /// Without a lease, because all hands of its sender are full.
+    /// Leaves it queued for [`HAND_WAIT`], because all hands of its sender are busy.
     #[must_use]
     pub fn wait_for_hand(mut self, now: Timestamp) -> Self {
         self.status = DeliveryStatus::Queued {
@@ -43,7 +45,7 @@ impl Delivery {
         self
     }
 
-    /// Whether it may go out now that a hand is free for which it waited.
+    /// Whether it may use a hand that became free: it waits for nothing longer than a hand.
     #[must_use]
     pub fn may_take_freed_hand(&self, now: Now) -> bool {
         matches!(&self.status, DeliveryStatus::Queued { not_before } if now.until(*not_before) <= HAND_WAIT)

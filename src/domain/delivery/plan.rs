@@ -1,33 +1,34 @@
-//! The channel plan: which channel the code takes next if it does not come to anything, and when.
+//! The channel plan: which channel carries the code next if the customer does not answer, and when.
 //!
-//! A plan moves on when the wait of a step is over, and at once when its message failed or did not arrive. That it
-//! *arrived* does not stop the clock: a customer who saw the code ends the verification by it, and one who did not see
-//! it (a muted telephone, a mailbox on another machine) needs the next channel as much as if nothing had come.
+//! A plan moves on when the wait of a step is over, and at once when its message failed or did not
+//! arrive. A message that *arrived* does not stop the plan: a customer who saw the code ends the
+//! verification with it, and one who did not see it (a muted telephone, a mailbox on another
+//! machine) needs the next channel just as much.
 
 use std::time::Duration;
 
 use crate::domain::{recipient::Channel, time::Timestamp};
 
-/// One step: a channel, and how long the customer has before the next.
+/// One step: a channel, and the wait before the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The channel that carries it.
+    /// The channel that carries the code.
     pub channel: Channel,
-    /// How long, since its message was made; none for the last.
+    /// The wait, counted from when its message was added; `None` for the last step.
     pub wait: Option<Duration>,
 }
 
-/// What comes next, if nothing ends the verification before.
+/// The step that comes next, unless the verification ends before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextStep {
-    /// The channel that carries it.
+    /// The channel that carries the code.
     pub channel: Channel,
-    /// When.
+    /// When it is due.
     pub at: Timestamp,
 }
 
-/// The plan of one start: the steps that can be reached, the preferred channel first. A preferred channel that has no wait of
-/// its own gets that of the step whose place it takes.
+/// The plan of one start: the steps whose channels can be reached, the preferred channel first. If
+/// the preferred channel has no wait of its own, it gets that of the plan's first step.
 #[must_use]
 pub fn resolve(
     plan: &[Step],

@@ -1,4 +1,5 @@
-//! What a provider says of a message after it took it, and the token by which its word finds the delivery.
+//! A provider's receipt for a message that it accepted, and the token that leads a receipt to its
+//! delivery.
 
 use std::fmt;
 
@@ -20,9 +21,9 @@ pub const NO_REASON: &str = "not_said";
 /// What a provider says of a message after it took it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// It is on its way.
+    /// The provider has sent it on.
     Sent,
-    /// It arrived.
+    /// It arrived at the customer's device.
     Delivered,
     /// It will not arrive.
     Undelivered {
@@ -32,7 +33,7 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// The word of metrics.
+    /// The name used in metrics.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -63,8 +64,9 @@ const TOKEN_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
 /// The fewest digits that hold 320 bits.
 const TOKEN_CHARS: usize = 55;
 
-/// Goes to a provider with a message and comes back with its receipts: 55 base58 characters that name the record and the
-/// delivery, and a tag that only the service can make, for one sender.
+/// A token that goes to a provider with a message and comes back with its receipts: 55 base58
+/// characters that name the record and the delivery, with a tag that only this service can make,
+/// for one sender.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReceiptToken(String);
 
@@ -82,13 +84,14 @@ impl ReceiptToken {
         Self(digits.iter().copied().map(char::from).collect())
     }
 
-    /// The text.
+    /// The 55 characters, only for the sender's request.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What a token names; `None` if it was not made here for this sender.
+    /// The record and the delivery that a token names; `None` if this service did not make it for
+    /// this sender.
     #[must_use]
     pub fn open(keyring: &Keyring, sender: &str, text: &str) -> Option<(SubjectKey, DeliveryId)> {
         let digits = Some(text.as_bytes()).filter(|digits| digits.len() == TOKEN_CHARS)?;
@@ -106,7 +109,8 @@ impl fmt::Debug for ReceiptToken {
     }
 }
 
-/// 64 bits: a forger has one chance in 2^64 per call, and wins no more than a wrong status.
+/// A keyed tag of 64 bits: a forger has one chance in 2^64 per call, and gains no more than a wrong
+/// status.
 fn tag(
     keyring: &Keyring,
     sender: &str,

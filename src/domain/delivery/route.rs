@@ -1,4 +1,4 @@
-//! Which sender of a route takes a message next: the order of the senders, and the steps along it.
+//! Routes: which sender is asked for a message, and which one after it.
 
 use std::time::Duration;
 
@@ -8,33 +8,33 @@ use crate::domain::{
     time::{Now, Timestamp},
 };
 
-/// Senders of one route; as many fit into [`Refusals`].
+/// Most senders of one route: [`Refusals`] has one bit for each.
 pub const SENDERS_MAX: usize = 8;
 
-/// The pause doubles so often at most while no sender of the route takes a message.
+/// How often the pause doubles at most while no sender of the route accepts a message.
 const DOUBLINGS_MAX: u32 = 5;
 
-/// The pause of a message that comes to the end of its route without an answer that says how long.
+/// The first pause of a message at the end of its route, if no sender asked for another one.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The senders of a route that will not take a message, by their places in its order.
+/// The senders of a route that refused a message for good, by their places in its order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals(u8);
 
 impl Refusals {
-    /// As stored, one bit for each place.
+    /// The refusals as stored: bit n is set for place n.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
 
-    /// As stored.
+    /// The bits to store: bit n is set for place n.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// With one more.
+    /// The refusals with one more place. A place beyond the bits is ignored.
     #[must_use]
     pub fn with(self, place: usize) -> Self {
         let bit = u32::try_from(place)
@@ -43,16 +43,16 @@ impl Refusals {
         Self(self.0 | bit.unwrap_or_default())
     }
 
-    /// May this one still take it?
+    /// Whether the sender at this place has not refused it.
     #[must_use]
     pub fn allow(self, place: usize) -> bool {
         Self::default().with(place).0 & self.0 == 0
     }
 }
 
-/// The order in which the senders of a route are asked for one delivery: as many as there are weights, each first as
-/// often as its weight says. Every process and every try sees the same order, because it comes from the delivery's id.
-/// Those without weight come last, as they are listed.
+/// The order in which the senders of a route are asked for one delivery. Each sender is first in
+/// proportion to its weight; those without weight come last, in the order of the list. The order is
+/// computed from the delivery's id, so every process and every try sees the same one.
 #[must_use]
 pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     let mut left: Vec<usize> = (0..weights.len()).collect();
@@ -63,7 +63,7 @@ pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     while !left.is_empty() {
         let sum: u64 = left.iter().map(|at| u64::from(weights[*at])).sum();
         random = mixed(random);
-        // Of 64 bits: what the remainder prefers is far below what anybody could measure.
+        // The modulo bias of a 64-bit number is too small to measure.
         let mut point = random.checked_rem(sum).unwrap_or_default();
         let hit = left.iter().position(|at| {
             let weight = u64::from(weights[*at]);
@@ -76,7 +76,8 @@ pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     order
 }
 
-/// The next of a row of well-mixed numbers (`SplitMix64`). It spreads load; nothing secret rests on it.
+/// The next number of a pseudo-random sequence (`SplitMix64`). It only spreads load, so it need not
+/// be unpredictable.
 fn mixed(before: u64) -> u64 {
     let mut z = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -84,19 +85,19 @@ fn mixed(before: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Where a message stands on its route.
+/// How far a message has come on its route.
 #[derive(Clone, Copy, Debug)]
 pub struct Stand {
-    /// The place in the order from which on a sender is looked for.
+    /// The place in the order from which the next sender is looked for.
     pub position: usize,
-    /// Who will not take it.
+    /// The senders that refused it for good.
     pub refusals: Refusals,
-    /// Hand-overs begun, this one included.
+    /// Hand-overs begun, including this one.
     pub tries: u8,
 }
 
 impl Stand {
-    /// Of a delivery as it stands.
+    /// The route state that a delivery stores.
     #[must_use]
     pub fn of(delivery: &Delivery) -> Self {
         Self {
@@ -110,24 +111,25 @@ impl Stand {
 /// What to do with a message now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// This sender takes it.
+    /// This sender is to be asked.
     Ask {
-        /// Its place.
+        /// Its place in the order.
         place: usize,
-        /// Only if it gets to be the probe of the sender's breaker.
+        /// Only if the message becomes the probe of the sender's breaker.
         as_probe: bool,
     },
-    /// None may take it now.
+    /// No sender may be asked now.
     Hold {
-        /// From when on to look again, from the first place on.
+        /// When to look again, from the first place.
         until: Timestamp,
     },
-    /// None will ever take it.
+    /// Every sender has refused it for good.
     Nobody,
 }
 
-/// The first sender from the message's place on that may take it. `passes` are those of the breakers, in the order of the
-/// route. A breaker turns a message away only where another may take it later or sooner: it never fails one.
+/// The first sender, from the message's position, that may be asked. `passes` are the answers of
+/// the breakers, in the order of the route. An open breaker only delays a message or sends it to
+/// another sender; it never fails one.
 #[must_use]
 pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
     let able = || {
@@ -153,7 +155,8 @@ pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
     {
         return choice;
     }
-    // Those before were asked in this round, unless they were shut: they get their pause.
+    // Senders before the position were asked in this round, so they get their pause; an open
+    // breaker's sender is asked when it may probe.
     let again = now.stamp().plus(doubled(PAUSE, stand.tries));
     let free_at = |(_, pass): (usize, &Pass)| match pass {
         Pass::Free | Pass::AsProbe => again,
@@ -165,18 +168,19 @@ pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
         .map_or(Choice::Nobody, |until| Choice::Hold { until })
 }
 
-/// Where a message goes that its sender did not take.
+/// Where a message goes after its sender did not accept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onward {
-    /// To the sender at this place, at once.
+    /// At once to the first sender from this place.
     To(usize),
-    /// To the first place, after a pause.
+    /// To the first place of the order, after this pause.
     Round(Duration),
-    /// Nowhere: every sender refused it.
+    /// Nowhere: every sender refused it for good.
     Nowhere,
 }
 
-/// The next sender at once; after the last one a pause, and the first again. `after` is how long the sender asked for.
+/// The next sender at once; after the last one the first again, after a pause. `after` is the pause
+/// that the sender asked for.
 #[must_use]
 pub fn onward(senders: usize, stand: Stand, after: Option<Duration>) -> Onward {
     if (stand.position + 1..senders).any(|place| stand.refusals.allow(place)) {
@@ -188,12 +192,13 @@ pub fn onward(senders: usize, stand: Stand, after: Option<Duration>) -> Onward {
     }
 }
 
+/// The pause, doubled for each try after the first, up to [`DOUBLINGS_MAX`] times.
 fn doubled(pause: Duration, tries: u8) -> Duration {
     pause.saturating_mul(1 << u32::from(tries.saturating_sub(1)).min(DOUBLINGS_MAX))
 }
 
-/// A pause that is up to a fifth longer, so that what failed together does not come back together. Never shorter: it may be
-/// what a provider asked for.
+/// Lengthens a pause by up to a fifth, so that messages that failed together are not retried
+/// together. It is never shortened, because a provider may have asked for it.
 #[must_use]
 pub fn spread(pause: Duration, random: [u8; 2]) -> Duration {
     pause + pause.mul_f64(f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX) / 5.0)

@@ -16,16 +16,16 @@ const AUTH_BYTES: usize = 16;
 /// The push service that reaches an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushKind {
-    /// Firebase Cloud Messaging.
+    /// Firebase Cloud Messaging (FCM), by a registration token.
     Fcm,
-    /// Apple's push service.
+    /// Apple Push Notification service (APNs), by a device token.
     Apns,
     /// Web Push to a browser (RFC 8030).
     WebPush,
 }
 
 impl PushKind {
-    /// All push services.
+    /// All push services, for finding one by its prefix.
     pub const ALL: [Self; 3] = [Self::Fcm, Self::Apns, Self::WebPush];
 
     /// The prefix of its addresses, without the colon.
@@ -57,7 +57,7 @@ pub struct Subscription {
     pub endpoint: String,
     /// The browser's public key: an uncompressed point of P-256.
     pub p256dh: [u8; P256DH_BYTES],
-    /// The browser's secret.
+    /// The browser's authentication secret (RFC 8291).
     pub auth: [u8; AUTH_BYTES],
 }
 
@@ -71,7 +71,7 @@ impl Subscription {
     /// Parses the base64url of the browser's JSON; members other than the endpoint and the keys are ignored.
     ///
     /// # Errors
-    /// Says which part is wrong.
+    /// Names the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         const FORM: Invalid = Invalid(
             "must be webpush: and base64url, without padding, of the browser's subscription in JSON",
@@ -94,7 +94,7 @@ impl Subscription {
         })
     }
 
-    /// The base64url of JSON with only these members, sorted.
+    /// The canonical form: base64url of JSON with only these members, sorted.
     fn canonical(&self) -> String {
         let (auth, p256dh) = (
             BASE64_URL_SAFE_NO_PAD.encode(self.auth),
@@ -169,7 +169,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':')
 }
 
-/// A first check; the sender checks the URL more strictly before it sends anything.
+/// A first check of the URL; the sender checks it more strictly before it sends anything.
 fn is_endpoint(text: &str) -> bool {
     let plain = text
         .bytes()

@@ -3,15 +3,15 @@
 /// The channel that carries a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
-    /// Text message.
+    /// Text message to a telephone number (SMS).
     Sms,
-    /// E-mail.
+    /// E-mail to a mailbox.
     Email,
-    /// Telephone call.
+    /// Telephone call that speaks the code.
     Voice,
-    /// WhatsApp.
+    /// WhatsApp message to a telephone number.
     Whatsapp,
-    /// Push message to an app.
+    /// Push message to an app or a browser.
     Push,
 }
 

@@ -1,11 +1,11 @@
-//! Telephone numbers by the world's numbering plans: canonical form, country and type.
+//! Telephone numbers by the international numbering plans: canonical form, country and type.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 
 use crate::domain::ids::Invalid;
 
-/// A country with a numbering plan, by its ISO 3166 code. Networks of the whole world, such as +882 and
-/// +979, have no country.
+/// A country with a numbering plan, by its ISO 3166 code. Global networks, such as +882 and +979,
+/// have no country.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
@@ -27,11 +27,11 @@ impl Country {
     /// The two letters, such as `NL`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII letters were let in.
+        // Never the default: only ASCII letters are accepted.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The region `001`, of networks of the whole world, is no country.
+    /// The country of a region; `None` for the region `001` of global networks.
     fn of(region: Region) -> Option<Self> {
         region.as_region_str().as_bytes().try_into().ok().map(Self)
     }
@@ -40,9 +40,9 @@ impl Country {
 /// The type of a number by its numbering plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NumberType {
-    /// Fixed line.
+    /// Fixed line: a landline telephone.
     FixedLine,
-    /// Mobile.
+    /// Mobile: a number of a mobile network.
     Mobile,
     /// Fixed line or mobile: the plan does not tell them apart.
     FixedLineOrMobile,
@@ -56,13 +56,13 @@ pub enum NumberType {
     Voip,
     /// Personal number: forwarded to its owner's numbers, at a price of its own.
     Personal,
-    /// Pager.
+    /// Pager: it shows short messages and cannot answer.
     Pager,
     /// Universal access: one number for a whole company.
     UniversalAccess,
-    /// Voice mailbox.
+    /// Voicemail: a number that leads to a mailbox.
     Voicemail,
-    /// Not valid: the plan has no such number.
+    /// Not valid: the numbering plan has no such number.
     Unknown,
 }
 
@@ -88,7 +88,7 @@ impl From<PhoneNumberType> for NumberType {
 /// The entry of a numbering plan for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The country; `None` for a network of the whole world.
+    /// The country; `None` for a global network.
     pub country: Option<Country>,
     /// The calling code: the digits behind the `+` that select the plan.
     pub calling_code: u16,
@@ -97,7 +97,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The entry for a number in canonical form; `None` if no plan can have it.
+    /// The entry for a number in canonical form; `None` if it fits no numbering plan.
     #[must_use]
     pub fn of(canonical: &str) -> Option<Self> {
         PHONE_NUMBER_UTIL
@@ -116,10 +116,11 @@ impl Plan {
     }
 }
 
-/// Parses a number as people write it; gives its canonical form (E.164) and its plan's entry.
+/// Parses a number as people write it; returns its canonical form (E.164) and its numbering plan's
+/// entry.
 ///
 /// # Errors
-/// Says what it must be.
+/// Describes the expected form.
 pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     const WRONG: Invalid =
         Invalid("must be a valid telephone number in international form such as +31612345678");

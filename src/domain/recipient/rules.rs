@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::ids::TenantId;
 
-/// Why a recipient is refused, whatever the senders could do.
+/// Why a recipient may not get a message, whichever sender would carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// The settings do not allow its country.

@@ -32,7 +32,7 @@ pub const EXPIRY_GRACE: Duration = Duration::from_secs(2);
 pub const LIVE_VOUCHED_MAX: usize = 3;
 /// Most live verifications per subject that anybody could start.
 pub const LIVE_ANONYMOUS_MAX: usize = 1;
-/// Most closed verifications in a record.
+/// Most closed verifications in a record; it keeps them to answer repeated calls.
 pub const CLOSED_MAX: usize = 16;
 /// Most closed verifications in a record that anybody could start, so that a stranger cannot fill it.
 pub const CLOSED_ANONYMOUS_MAX: usize = CLOSED_MAX / 2;
@@ -73,9 +73,9 @@ pub struct Limits {
     pub code_length: CodeLength,
     /// The life of the code, from the start.
     pub code_lifetime: Duration,
-    /// Guesses allowed.
+    /// Guesses allowed, at most [`ATTEMPTS_MAX`].
     pub attempts: u8,
-    /// Messages allowed, including the first.
+    /// Messages allowed, including the first; at most [`SENDS_MAX`].
     pub sends: u8,
     /// The shortest time between two messages.
     pub resend_cooldown: Duration,
@@ -105,11 +105,11 @@ pub struct SubjectRules {
 pub enum EntryMode {
     /// A page of the customer portal.
     Portal,
-    /// The keys of a telephone.
+    /// The keypad of a telephone, to an automated menu (IVR).
     IvrKeypad,
-    /// The customer's app.
+    /// The organisation's app on the customer's device.
     App,
-    /// The button of the page that the link of a mail opens.
+    /// The button on the page that an e-mail's link opens.
     Link,
 }
 

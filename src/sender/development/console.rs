@@ -46,7 +46,7 @@ impl Sender for Console {
     }
 }
 
-/// One message as one block of lines.
+/// The lines to print for one message.
 fn block(message: &Message) -> String {
     let Message {
         recipient, content, ..
@@ -56,7 +56,7 @@ fn block(message: &Message) -> String {
     } else {
         format!("Subject: {}\n", content.subject)
     };
-    // Of a push message both texts: that of the locked screen and that of the opened app.
+    // A push message has two texts: one for the locked screen and one for the opened app.
     let opened = content
         .opened
         .as_ref()
@@ -68,7 +68,7 @@ fn block(message: &Message) -> String {
         recipient.expose(),
         content.text
     );
-    // A terminal obeys escape sequences.
+    // Control characters are removed, because a terminal executes escape sequences.
     let mut block: String = block
         .chars()
         .filter(|c| *c == '\n' || !c.is_control())

@@ -1,4 +1,4 @@
-//! A message for tests, a clock that stands still, and how a double is reached.
+//! Sample messages, a fixed clock and connection settings for tests of senders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     sender::{settings::Means, transport::http::ConnectionSettings},
 };
 
-/// A clock at one moment: five minutes before the sample's code ends.
+/// A clock that always shows one time, five minutes before the sample's code expires.
 pub(in crate::sender) struct Fixed;
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl Clock for Fixed {
     async fn sleep(&self, _: Duration) {}
 }
 
-/// Randomness that is always the same.
+/// A source of "randomness" that always gives the byte 7.
 struct Sevens;
 
 impl Entropy for Sevens {
@@ -41,7 +41,7 @@ impl Entropy for Sevens {
     }
 }
 
-/// What a sender gets of the process; nobody listens for its receipts.
+/// What a sender uses of the process. Its receipts are dropped.
 pub(in crate::sender) fn means() -> Means {
     Means {
         clock: Arc::new(Fixed),
@@ -51,7 +51,7 @@ pub(in crate::sender) fn means() -> Means {
     }
 }
 
-/// How a server at this URL is reached: a double on loopback, in the clear.
+/// Connection settings for a test double at this URL: on loopback, in plaintext.
 pub(in crate::sender) fn connection(url: &str) -> ConnectionSettings {
     let host = url
         .trim_start_matches("http://")
@@ -64,7 +64,7 @@ pub(in crate::sender) fn connection(url: &str) -> ConnectionSettings {
     }
 }
 
-/// A push message to Anna's app.
+/// A push message to an app at this address.
 pub(in crate::sender) fn push(address: &str) -> Message {
     Message {
         recipient: Recipient::parse(Channel::Push, address).unwrap(),
@@ -80,7 +80,7 @@ pub(in crate::sender) fn push(address: &str) -> Message {
     }
 }
 
-/// An e-mail to Anna.
+/// An e-mail to `anna@example.org`, with the code 123456.
 pub(in crate::sender) fn message() -> Message {
     Message {
         delivery: DeliveryId([7; 16]),

@@ -1,4 +1,4 @@
-//! A small SMTP server for tests: records what it gets, and answers what it is told to.
+//! A small SMTP server for tests. It records what it gets and gives the configured replies.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,17 +7,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What the sink got.
+/// Everything that the sink received.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sender) struct Record {
     pub(in crate::sender) connections: usize,
     pub(in crate::sender) commands: Vec<String>,
-    /// Each message, with `\r\n` after each line, dots unstuffed.
+    /// Each message, with `\r
+    /// ` after each line and without dot stuffing.
     pub(in crate::sender) mails: Vec<String>,
 }
 
 impl Record {
-    /// The commands that begin with this.
+    /// The commands that begin with this text.
     pub(in crate::sender) fn commands(&self, begin: &str) -> Vec<&str> {
         self.commands
             .iter()
@@ -27,15 +28,16 @@ impl Record {
     }
 }
 
-/// A running sink; ends with the test's runtime.
+/// A running sink, which stops with the test's runtime.
 pub(in crate::sender) struct Sink {
     pub(in crate::sender) port: u16,
     record: Arc<Mutex<Record>>,
 }
 
 impl Sink {
-    /// Starts one. `answers` gives the reply to commands (and `HELLO`, `MESSAGE`) that begin with a word;
-    /// the reply `HANG` is none at all, `CLOSE` ends the connection, and a reply that ends in ` CLOSE` is the last.
+    /// Starts a sink. `answers` holds replies to commands (and to `HELLO` and `MESSAGE`) by their
+    /// beginnings. `HANG` sends no reply, `CLOSE` ends the connection, and a reply that ends in `
+    /// CLOSE` ends it afterwards.
     pub(in crate::sender) async fn start(answers: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -116,7 +118,7 @@ async fn reply(
     }
 }
 
-/// A line that ends in CR LF, as RFC 5321 demands; a lone LF does not end one.
+/// Reads a line that ends in CR LF, as RFC 5321 requires; a lone LF does not end it.
 async fn read_line(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {

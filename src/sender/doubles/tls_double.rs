@@ -1,4 +1,5 @@
-//! A provider over TLS for tests, with a certificate authority of its own: answers as told, and keeps what it got.
+//! A provider over TLS for tests, with its own certificate authority. It gives the configured
+//! answers and records the requests.
 
 use std::{
     io::Write as _,
@@ -19,7 +20,7 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub(in crate::sender) struct Seen {
     pub(in crate::sender) version: Version,
@@ -28,10 +29,10 @@ pub(in crate::sender) struct Seen {
     pub(in crate::sender) body: Bytes,
 }
 
-/// What is answered: status, a header or none, and the body.
+/// An answer: status, an optional header, and the body.
 pub(in crate::sender) type Answer = (u16, Option<(&'static str, &'static str)>, &'static str);
 
-/// A running provider; ends with the test's runtime.
+/// A running provider, which stops with the test's runtime.
 pub(in crate::sender) struct Double {
     port: u16,
     ca: tempfile::NamedTempFile,
@@ -39,7 +40,8 @@ pub(in crate::sender) struct Double {
 }
 
 impl Double {
-    /// Starts one that speaks these protocols (`h2`, `http/1.1`) and gives each request the next answer, then the last again.
+    /// Starts a provider that speaks these protocols (`h2`, `http/1.1`). Each request gets the next
+    /// answer; after the last one, that answer is repeated.
     pub(in crate::sender) async fn start(protocols: &[&str], answers: &[Answer]) -> Self {
         let (config, ca) = certified(protocols);
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -134,7 +136,8 @@ impl axum::serve::Listener for Listener {
             let Ok((stream, address)) = self.tcp.accept().await else {
                 continue;
             };
-            // Who does not trust it, or speaks another protocol, goes away here.
+            // A client that does not trust the certificate or speaks another protocol fails here
+            // and is skipped.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

@@ -1,4 +1,4 @@
-//! A TLS server for tests whose certificate nobody vouches for: keeps all that anybody says to it.
+//! A TLS server for tests with a self-signed certificate. It records everything that clients send.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use tokio_rustls::TlsAcceptor;
 
-/// Its port, and what it heard.
+/// Starts it; returns its port, and what it has received so far.
 pub(in crate::sender) async fn start() -> (u16, Arc<Mutex<Vec<u8>>>) {
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();

@@ -1,4 +1,4 @@
-//! Credentials of an application: a JWT (RS256) made for each call, as Vonage wants it.
+//! Credentials of an application: a JWT (RS256) that is made for each call, as Vonage requires.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! The request of one channel: URL, headers and body from templates, each value escaped for where it stands.
+//! The request of one channel: URL, headers and body from templates, with each value escaped for
+//! its context.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +12,16 @@ use super::{
 };
 use crate::{ports::sender::SendError, sender::settings::SettingError};
 
-/// The HTTP method of a request.
+/// The HTTP method of a request that sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// `POST`, the default.
+    /// `POST`, which most providers use and which is the default.
     Post,
-    /// `PUT`, for providers that let us name the message.
+    /// `PUT`, for providers that let the client choose the message's id.
     Put,
 }
 
-/// The body of a request.
+/// The template of a request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Fields of a form, each value a template.
@@ -42,13 +43,13 @@ impl Body {
 /// The templates of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSettings {
-    /// The HTTP method.
+    /// The HTTP method, `POST` by default.
     pub method: Method,
     /// The URL; place-holders only after the host, and none that may contain the code.
     pub url: String,
-    /// Headers beside those of the content and of the authentication.
+    /// Headers in addition to those of the content and of the authentication.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The template of the body, which carries the code.
     pub body: Body,
 }
 
@@ -62,7 +63,7 @@ const OWN_HEADERS: [&str; 6] = [
     "upgrade",
 ];
 
-/// A parsed request.
+/// The parsed templates of a request, checked when the settings are read.
 #[derive(Debug)]
 pub(super) struct Request {
     method: reqwest::Method,
@@ -193,7 +194,8 @@ impl Json {
         }
     }
 
-    /// Values are filled into strings and the result is written by a JSON writer, so no value can end its string.
+    /// Fills the values into the strings. A JSON writer writes the result, so no value can end its
+    /// string.
     fn render(&self, values: &Values<'_>) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),

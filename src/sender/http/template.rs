@@ -11,17 +11,17 @@ use crate::{
 /// A value that a template can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The canonical address: `+31612345678`.
+    /// The canonical address, such as `+31612345678`.
     Address,
-    /// The address without its plus, as some providers want it.
+    /// The address without its plus, as some providers require.
     AddressDigits,
     /// The whole text, including the code; for push what a locked screen may show, without the code.
     Text,
     /// What an app shows once it is opened, including the code; empty except for push.
     OpenedText,
-    /// What a call says before a key is pressed; empty except for voice.
+    /// The text of a call before a key is pressed; empty except for voice.
     Greeting,
-    /// What a call says after that, as SSML; empty except for voice.
+    /// The text of a call after a key is pressed, as SSML; empty except for voice.
     Ssml,
     /// The subject line; empty except for e-mail and push.
     Subject,
@@ -29,15 +29,16 @@ pub(super) enum Place {
     Code,
     /// The idempotency id: the same for every attempt.
     Delivery,
-    /// The language of the text: `nl`.
+    /// The language of the text, such as `nl`.
     Language,
-    /// The channel: `sms`.
+    /// The name of the channel, such as `sms`.
     Channel,
-    /// The language of the voice: `nl-NL`; empty except for voice.
+    /// The language of the voice, such as `nl-NL`; empty except for voice.
     VoiceLanguage,
-    /// The URL for receipts; empty if the provider cannot call us.
+    /// The URL for receipts; empty if the provider makes no callbacks.
     Callback,
-    /// The URL that says what follows a key press; empty if the provider cannot ask.
+    /// The URL that gives the text of a call after a key press; empty if the provider cannot ask
+    /// for it.
     Call,
 }
 
@@ -120,7 +121,7 @@ fn speech(message: &Message, part: fn(&Speech) -> &str) -> String {
 #[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) message: &'a Message,
-    /// Where the provider calls us back; `None` if it cannot.
+    /// The URLs for the provider's callbacks; `None` if it makes none.
     pub(super) addresses: Option<&'a Addresses>,
 }
 
@@ -130,7 +131,7 @@ enum Piece {
     Place(Place),
 }
 
-/// A parsed template.
+/// A parsed template: fixed texts and place-holders in turn.
 #[derive(Clone, Debug)]
 pub(super) struct Template(Vec<Piece>);
 
@@ -168,7 +169,7 @@ impl Template {
         self.fill(|place| escape(&place.value(values)))
     }
 
-    /// The same, or `None` if it has place-holders and all of them are empty.
+    /// The rendered text; `None` if the template has place-holders and the text is empty.
     pub(super) fn render_some(
         &self,
         values: &Values<'_>,
@@ -179,7 +180,7 @@ impl Template {
         Some(text).filter(|text| is_fixed || !text.is_empty())
     }
 
-    /// With a letter in place of each value.
+    /// An example of the text, with the letter x in place of each value.
     pub(super) fn sample(&self) -> String {
         self.fill(|_| "x".to_owned())
     }

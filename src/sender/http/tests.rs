@@ -1,4 +1,4 @@
-//! Requests as they arrive at a provider, and what follows from what the provider answers.
+//! Requests as they arrive at a provider, and the effects of the provider's answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,7 +64,7 @@ fn json_body() -> Body {
     Body::Json(JSON.to_owned())
 }
 
-/// What follows from this answer under these rules.
+/// The result of this answer under these rules.
 async fn outcome(answer: ResponseTemplate, answers: AnswerRules) -> Result<Sent, SendError> {
     let server = provider(answer).await;
     let sender = made(&HttpSettings {
@@ -361,7 +361,7 @@ async fn hook_04_a_silent_provider_is_tried_again() {
     );
 }
 
-/// A listener that reads a request and answers with these bytes, if any, and ends the connection.
+/// A listener that reads a request, answers with these bytes, if any, and closes the connection.
 async fn listener(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -411,7 +411,7 @@ async fn an_absent_or_unknown_provider_is_tried_again() {
         sender.send(&message()).await,
         Err(again("unreachable", None))
     );
-    // RFC 6761 keeps this name from ever having an address.
+    // RFC 6761 reserves `.invalid`: this name never has an address.
     let sender = made(&settings("http://provider.invalid", json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
@@ -421,12 +421,12 @@ async fn an_absent_or_unknown_provider_is_tried_again() {
 
 #[tokio::test]
 async fn chan_08_a_provider_without_right_tls_gets_nothing() {
-    // One that speaks in the clear.
+    // A server that speaks plaintext.
     let plain = format!(
         "https://{}",
         listener(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
     );
-    // One whose certificate nobody vouches for.
+    // A server with a self-signed certificate.
     let (port, seen) = super::super::doubles::tls_sink::start().await;
     for base in [plain, format!("https://127.0.0.1:{port}")] {
         let sender = made(&settings(&base, json_body())).unwrap();
@@ -615,7 +615,7 @@ fn addresses() -> Addresses {
     }
 }
 
-/// A form and JSON that tell where receipts go, and a fixed field beside.
+/// A form and a JSON body with the URL for receipts and a fixed field.
 fn telling_bodies() -> [Body; 2] {
     let fields = [
         ("To", "{{ address }}"),
@@ -627,7 +627,7 @@ fn telling_bodies() -> [Body; 2] {
     [Body::Form(form.to_vec()), Body::Json(json.to_owned())]
 }
 
-/// The fields of a body in either form.
+/// The fields of a form or JSON body.
 fn fields(body: &[u8]) -> BTreeMap<String, String> {
     let form = || url::form_urlencoded::parse(body).into_owned().collect();
     serde_json::from_slice(body).unwrap_or_else(|_| form())

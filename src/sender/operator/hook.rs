@@ -17,9 +17,9 @@ use crate::{
 /// How the hook is called.
 #[derive(Clone, Debug)]
 pub enum HookCall {
-    /// By signed webhooks.
+    /// By signed webhooks over HTTP.
     Http(SignedSettings),
-    /// Over gRPC.
+    /// Over gRPC, as `SendHookService`.
     Grpc(PeerSettings),
 }
 

@@ -1,4 +1,4 @@
-//! Hands messages to an operator's own process over gRPC, written in any language.
+//! Hands messages over gRPC to an operator's own process, which may be written in any language.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,17 +19,17 @@ use crate::{
     },
 };
 
-/// Largest answer that is read.
+/// Largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Longest reason that is kept.
 const REASON_CHARS_MAX: usize = 64;
 
-/// An operator's own process that sends messages.
+/// The settings of an operator's own process that sends messages.
 #[derive(Clone, Debug)]
 pub struct PluginSettings {
     /// The channels that the process carries.
     pub channels: Vec<Channel>,
-    /// How the process is called.
+    /// The connection to the process.
     pub peer: PeerSettings,
     /// Where the process sends receipts; `None` if it sends none.
     pub addresses: Option<Addresses>,

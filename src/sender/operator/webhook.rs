@@ -19,15 +19,15 @@ use crate::{
     },
 };
 
-/// The status by which a receiver says that no sender can deliver to the address.
+/// The status with which a receiver says that no sender can deliver to the address.
 const REFUSED: u16 = 422;
 
-/// An operator's own service that sends messages.
+/// The settings of an operator's own service that sends messages.
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
     /// The channels that the service carries.
     pub channels: Vec<Channel>,
-    /// How the service is called.
+    /// The URL of the service, the secrets, and the connection.
     pub signed: SignedSettings,
     /// Where the service sends receipts; `None` if it sends none.
     pub addresses: Option<Addresses>,

@@ -36,10 +36,10 @@ use crate::{
 
 /// How long a token is used. Apple accepts one for an hour, and refuses a new one within twenty minutes of the last.
 const TOKEN_LIFE: Duration = Duration::from_secs(40 * 60);
-/// The largest payload that Apple accepts.
+/// The largest payload that Apple accepts, in bytes.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// An app on Apple's devices, and how we authenticate to Apple.
+/// The settings of an app on Apple's devices, with the key that authenticates to Apple.
 #[derive(Clone, Debug)]
 pub struct ApnsSettings {
     /// The signing key as Apple issues it: the text of a `.p8` file.
@@ -52,7 +52,7 @@ pub struct ApnsSettings {
     pub topic: String,
     /// The base URL of Apple's service: production or sandbox.
     pub base_url: String,
-    /// How the service is reached.
+    /// The connection to the service.
     pub connection: ConnectionSettings,
 }
 
@@ -105,7 +105,8 @@ impl Apns {
         })
     }
 
-    /// The current token, or a new one if the current is too old or is the one that was refused.
+    /// The current token, or a new one if the current one is too old or is the one that Apple
+    /// refused.
     fn token(&self, refused: Option<&Token>) -> Token {
         let now = self.clock.now();
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +177,7 @@ impl Sender for Apns {
     }
 }
 
-/// The alert, and apart from it what the opened app shows.
+/// The alert and, separately, the data for the opened app.
 fn payload(message: &Message) -> Value {
     let mut payload = data(message);
     let alert = json!({"title": message.content.subject, "body": message.content.text});

@@ -32,20 +32,21 @@ use crate::{
     },
 };
 
-/// The largest payload that Google accepts: alert and data.
+/// The largest payload that Google accepts, in bytes of alert and data.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// Apple or a browser's push service refused the key that the project gave to Google: a fresh token of ours does not help.
+/// Google's error code if Apple or a browser's push service refused the key that the project gave
+/// to Google. A new access token does not help.
 const APPLE_REFUSES: &str = "THIRD_PARTY_AUTH_ERROR";
 
-/// A Firebase project, and how we authenticate to it.
+/// The settings of a Firebase project, with the service account that authenticates to it.
 #[derive(Clone, Debug)]
 pub struct FcmSettings {
     /// The service account's key file as Google issues it: JSON.
     pub service_account: SecretText,
     /// The base URL of the API.
     pub base_url: String,
-    /// How the API and Google's token service are reached.
+    /// The connection to the API and to Google's token service.
     pub connection: ConnectionSettings,
 }
 
@@ -62,7 +63,7 @@ impl SenderSettings for FcmSettings {
 /// The key of the setting that holds the service account.
 const ACCOUNT: &str = "service_account_file";
 
-/// The mistake of a file that is not a service account's.
+/// The error for a file that is not the key file of a service account.
 fn no_account(problem: &str) -> SettingError {
     SettingError::new(
         ACCOUNT,
@@ -132,7 +133,7 @@ impl Sender for Fcm {
         if reply.status != StatusCode::UNAUTHORIZED || code(&json(&reply)) == APPLE_REFUSES {
             return judge(&reply);
         }
-        // The token ended early or was revoked: try one fresh token, and no more.
+        // The token expired early or was revoked: try one new token, and no more.
         let token = self.tokens.token(Some(&token)).await?;
         judge(&self.post(&token, &body).await?)
     }
@@ -149,7 +150,8 @@ fn is_project(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// The alert, and the code for the app alone. The part for Apple concerns apps there that are reached through Firebase.
+/// The body of the request: the alert, and the code for the opened app only. The part `apns` is for
+/// Apple devices that are reached through Firebase.
 fn body(message: &Message, installation: &str, time_left: Duration) -> Value {
     let (id, ttl) = (
         message.verification.to_string(),
@@ -196,7 +198,8 @@ fn json(reply: &Reply) -> Value {
         .unwrap_or_default()
 }
 
-/// The error code: FCM's own, else the one that all of Google's APIs share; empty if there is none.
+/// The error code: FCM's own, or else the one that all of Google's APIs share; empty if there is
+/// none.
 fn code(json: &Value) -> &str {
     let details = json["error"]["details"]
         .as_array()

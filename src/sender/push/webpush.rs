@@ -39,7 +39,8 @@ use crate::{
 /// Life of a VAPID signature; RFC 8292 allows a day.
 const SIGNATURE_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// How push services of browsers know us, and which of them may be called.
+/// The settings of Web Push: the key that push services recognise, and the push services that may
+/// be called.
 #[derive(Clone, Debug)]
 pub struct WebPushSettings {
     /// The application server's private key on P-256, in PEM form; pages subscribe with its public half.
@@ -48,7 +49,7 @@ pub struct WebPushSettings {
     pub contact: String,
     /// Hosts that an endpoint may have: a name, or `*.` and an ending.
     pub hosts: Vec<String>,
-    /// How push services are reached; an endpoint is always `https://`, in development too.
+    /// The connection to push services. An endpoint is always `https://`, in development too.
     pub connection: ConnectionSettings,
 }
 
@@ -156,14 +157,15 @@ impl Sender for WebPush {
     }
 }
 
-/// The page's service worker shows `title` and `body`, and `data` once the page is opened.
+/// The page's service worker shows `title` and `body` at once, and `data` when the page is opened.
 fn payload(message: &Message) -> Value {
     json!({"title": message.content.subject, "body": message.content.text, "data": data(message)})
 }
 
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
     match reply.status.as_u16() {
-        // 202 means accepted; a confirmation is sent to whoever asked for one, which we do not.
+        // 202 means accepted. A confirmation is sent only if the request asks for one, which it
+        // does not.
         200..=202 => Ok(Sent::default()),
         404 | 410 => Err(give_up("unregistered")),
         413 => Err(give_up("oversized_message")),

@@ -17,7 +17,7 @@ use crate::ports::sender::SendError;
 /// The sequence number of the login; later commands continue from it.
 pub(super) const BIND: u32 = 1;
 
-/// The address of a message centre, and how we log in.
+/// The address of a message centre, and the login.
 pub(super) struct Centre {
     pub(super) host: String,
     pub(super) port: u16,

@@ -1,4 +1,5 @@
-//! Keeps a session with the message centre: opens one for the first message, and another when it is lost.
+//! Keeps a session with the message centre: opens one for the first message, and a new one when it
+//! is lost.
 
 use std::{iter, sync::Arc, time::Duration};
 
@@ -21,10 +22,10 @@ use crate::ports::{
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause between two sessions.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A session that lasted this long counts as good.
+/// A session that lasted this long counts as good, so the next pause is short again.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Keeps one session open.
+/// Keeps one session open for as long as the sender exists.
 pub(super) struct Keeper {
     pub(super) centre: Arc<Centre>,
     pub(super) rules: Arc<Rules>,
@@ -70,7 +71,8 @@ impl Keeper {
         }
     }
 
-    /// Waits before the next attempt; messages that arrive meanwhile fail. Returns whether the queue was closed.
+    /// Waits before the next attempt; messages that arrive in the meantime fail. Returns whether
+    /// the queue was closed.
     async fn pause(&self, failures: u32, error: &SendError, jobs: &mut Receiver<Job>) -> bool {
         let mut wait = std::pin::pin!(sleep(self.length(failures)));
         loop {
@@ -84,7 +86,8 @@ impl Keeper {
         }
     }
 
-    /// The length of a pause: half of it is random, so that a fleet does not reconnect all at once.
+    /// The length of a pause. Half of it is random, so that not all processes reconnect at the same
+    /// time.
     fn length(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;

@@ -1,4 +1,5 @@
-//! Reads receipts: the text form that SMPP 3.4 gives as an example and everybody uses, and the optional fields.
+//! Reads receipts: the optional fields, and the text form that SMPP 3.4 gives only as an example
+//! but nearly all message centres use.
 
 use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
 
@@ -9,7 +10,8 @@ const KIND: u8 = 0b0011_1100;
 const FINAL_RECEIPT: u8 = 0b0000_0100;
 const INTERMEDIATE_RECEIPT: u8 = 0b0010_0000;
 
-/// The message reference and its receipt; `None` if it is not a receipt, cannot be read, or has no known state.
+/// The message centre's id of the message, and the receipt; `None` if this is not a receipt, cannot
+/// be read, or has no known state.
 pub(super) fn read(deliver: &DeliverSm) -> Option<(ProviderReference, Receipt)> {
     if ![FINAL_RECEIPT, INTERMEDIATE_RECEIPT].contains(&(u8::from(deliver.esm_class) & KIND)) {
         return None;
@@ -124,7 +126,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A receipt of a message centre.
+    /// A final receipt with this text.
     pub(in super::super) fn receipt(text: &str) -> DeliverSm {
         let text = OctetString::from_vec(text.into()).unwrap();
         DeliverSm::builder()

@@ -45,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a message centre may take to answer `unbind`.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
-/// A message on its way to a session, and where its result goes.
+/// A message on its way to a session, with the channel for its result.
 pub(super) struct Job {
     pub(super) message: SubmitSm,
     /// Whoever sets this first decides: the session writes the message, or the sender gave up and it is never sent.
@@ -82,7 +82,7 @@ pub(super) struct Rules {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// We ended it, because nobody sends any more.
+    /// This side ended it: the sender is gone, or nobody reads receipts any more.
     Idle,
     /// The connection broke, or the message centre ended it.
     SessionLost,
@@ -126,7 +126,7 @@ pub(super) async fn run(
     }
     match ended {
         Ok(()) => {
-            // A message centre that does not answer is left.
+            // If the message centre does not answer, the connection is simply closed.
             let _ = timeout(GOODBYE_MAX, session.part(&mut ear)).await;
             End::Idle
         }
@@ -211,7 +211,7 @@ impl Session<'_> {
             (CommandId::DeliverSm, pdu) => {
                 let status = match pdu {
                     Some(Pdu::DeliverSm(deliver)) => self.take(deliver),
-                    // A repeat could not be read either.
+                    // A permanent error, because a repeated receipt could not be read either.
                     _ => CommandStatus::EsmeRxPAppn,
                 };
                 self.mouth
@@ -255,8 +255,8 @@ impl Session<'_> {
         let _ = waiting.answer.send(answer);
     }
 
-    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other messages, such as replies of
-    /// customers, are ignored.
+    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other
+    /// messages, such as replies of customers, are ignored.
     fn take(&self, deliver: &DeliverSm) -> CommandStatus {
         let Some((reference, receipt)) = receipt::read(deliver) else {
             return CommandStatus::EsmeRok;
@@ -272,7 +272,8 @@ impl Session<'_> {
         }
     }
 
-    /// Checks that the message centre is alive. A single answer may be lost; silence beyond the time limit ends the session.
+    /// Checks that the message centre is alive. A single answer may be lost; silence beyond the
+    /// time limit ends the session.
     async fn look(&mut self) -> Result<(), SessionLost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;

@@ -15,10 +15,10 @@ use crate::ports::sender::{Message, SendError};
 const WITH_HEADER: u8 = 0b0100_0000;
 /// Asks for a receipt of the final state, whatever it is.
 const RECEIPT: u8 = 1;
-/// The longest validity that fits the format used here; codes live far shorter.
+/// The longest validity that fits the format used here. The life of a code is far shorter.
 const VALIDITY_MAX: Duration = Duration::from_secs(99 * 24 * 3600);
 
-/// An address, with its type of number and its numbering plan.
+/// An SMPP address, with its type of number and numbering plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     ton: Ton,
@@ -47,7 +47,8 @@ fn is_digits(text: &str, lengths: RangeInclusive<usize>) -> bool {
     lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name has at least one character that is no digit: other digits would be a wrong short code.
+/// A name has at least one character that is not a digit; otherwise it would be a malformed short
+/// code.
 fn is_name(text: &str) -> bool {
     (1..=11).contains(&text.len())
         && text

@@ -1,4 +1,5 @@
-//! The session against message centres that do as told: well, badly, and not at all.
+//! The session against message centres that behave as configured: correctly, incorrectly, or not at
+//! all.
 
 use std::sync::Mutex;
 
@@ -35,17 +36,17 @@ use crate::{
     },
 };
 
-/// What a message centre does about what it hears.
+/// One reaction of a message centre to a command.
 enum Deed {
     Say(CommandStatus, u32, Box<Pdu>),
     Raw(Vec<u8>),
     End,
 }
 
-/// What it does about a command, on the connection of this number.
+/// The reactions to a command, on the connection with this number.
 type Habit = fn(usize, &Command) -> Vec<Deed>;
 
-/// A message centre; ends with the test's runtime.
+/// A message centre for tests, which stops with the test's runtime.
 struct Center {
     port: u16,
     heard: Arc<Mutex<Vec<(usize, Command)>>>,
@@ -89,7 +90,7 @@ impl Center {
         .collect()
     }
 
-    /// Waits, within bounds, until it has heard so many of these.
+    /// Waits, for a limited time, until it has received this many commands of this kind.
     async fn wait_for(&self, id: CommandId, count: usize) -> Vec<(usize, Command)> {
         for _ in 0..2000 {
             let heard = self.heard(id);
@@ -145,7 +146,7 @@ fn taken(id: &str) -> Pdu {
         .into()
 }
 
-/// Takes all, and calls each by its number.
+/// Accepts every message, with the id `m` and its sequence number.
 fn good(_: usize, command: &Command) -> Vec<Deed> {
     let sequence = command.sequence_number();
     match command.id() {
@@ -157,7 +158,7 @@ fn good(_: usize, command: &Command) -> Vec<Deed> {
     }
 }
 
-/// Like [`good`], but says this to each message.
+/// Like [`good`], but answers each message with this status.
 fn with_status(command: &Command, status: u32) -> Vec<Deed> {
     match command.id() {
         CommandId::SubmitSm => {
@@ -333,7 +334,7 @@ async fn a_refused_login_is_for_the_next_sender() {
         sender.send(&sms("x")).await,
         Err(status::next_sender("login_refused"))
     );
-    // And whoever comes in the pause after it is told the same, at once.
+    // Messages that come in the pause afterwards fail at once with the same error.
     assert_eq!(
         sender.send(&sms("x")).await,
         Err(status::next_sender("login_refused"))
@@ -429,7 +430,7 @@ async fn a_lost_session_leaves_what_was_written_unknown_and_the_next_one_carries
 #[tokio::test]
 async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
     for raw in [
-        // Longer than anything, and shorter than a header.
+        // Lengths beyond the limit, and shorter than a header.
         [[0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 5], [0; 4], [0; 4]].concat(),
         [[0, 0, 0, 15], [0, 0, 0, 5], [0; 4], [0; 4]].concat(),
     ] {
@@ -458,7 +459,7 @@ async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
             return good(0, command);
         }
         let sequence = command.sequence_number().to_be_bytes();
-        // A text that never ends: in a receipt, in a question, and in the answer that says what the message is called.
+        // Unterminated text: in a receipt, in a request, and in the answer with the message id.
         let unread =
             |id: [u8; 4], sequence| [[0, 0, 0, 20], id, [0; 4], sequence, [0x41; 4]].concat();
         let raw = [
@@ -524,7 +525,8 @@ async fn answers_that_nobody_waits_for_and_strange_commands_do_no_harm() {
 
 #[tokio::test]
 async fn no_more_messages_wait_for_answers_than_the_window_holds() {
-    // Answers only once it has three; with fewer under way it would never answer.
+    // Answers only when three messages are waiting, so the test ends only if three are sent without
+    // waiting.
     static OPEN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
     let center = Center::start(|_, command| {
         if command.id() != CommandId::SubmitSm {
@@ -536,7 +538,7 @@ async fn no_more_messages_wait_for_answers_than_the_window_holds() {
         if open.len() < 3 {
             return Vec::new();
         }
-        // In another order than they came.
+        // Answers in another order than they arrived.
         open.drain(..)
             .rev()
             .flat_map(|sequence| ok(sequence, taken(&format!("m{sequence}"))))
@@ -583,7 +585,7 @@ async fn silence_is_asked_about_and_the_end_is_said() {
     assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
     drop(receipts);
     center.wait_for(CommandId::Unbind, 1).await;
-    // What is still to be sent opens a session of its own.
+    // A further message opens a new session.
     sender.send(&sms("y")).await.unwrap();
     center.wait_for(CommandId::Unbind, 2).await;
     assert_eq!(center.submitted().len(), 2);

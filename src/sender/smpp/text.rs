@@ -4,26 +4,28 @@ use rusmpp::values::DataCoding;
 
 use crate::format::gsm7::septets;
 
-/// Octets of a single message: 160 characters, which the message centre packs.
+/// Octets of a single message: 160 characters, one octet each, which the message centre packs into
+/// septets.
 const GSM_ONE: usize = 160;
-/// Octets of one part of several; its header takes the room of seven characters.
+/// Octets of one of several parts; its header takes the space of seven characters.
 const GSM_PART: usize = 153;
 /// Octets of a single message in UCS-2.
 const UCS2_ONE: usize = 140;
-/// Octets of one part of several in UCS-2; its header takes six, and no character is cut.
+/// Octets of one of several parts in UCS-2; its header takes six octets.
 const UCS2_PART: usize = 134;
 /// Maximum number of parts, which are counted in one octet.
 const PARTS_MAX: usize = 255;
 
-/// An encoded text.
+/// A text in one encoding, split into parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Coded {
     pub(super) coding: DataCoding,
-    /// At least one. If there are several, each begins with a header with its number.
+    /// The octets of each part; at least one. If there are several, each begins with a header.
     pub(super) parts: Vec<Vec<u8>>,
 }
 
-/// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if it is too long.
+/// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if the text
+/// is too long.
 pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
     let gsm: Option<Vec<_>> = text.chars().map(septets).collect();
     let (coding, one, part, characters) = match gsm {
@@ -85,7 +87,8 @@ fn split(characters: &[Vec<u8>], room: usize) -> Vec<Vec<u8>> {
     parts
 }
 
-/// Length of the header, then one element: concatenation with a number of 8 bits (3GPP TS 23.040 §9.2.3.24.1).
+/// The header: its length, then one element for concatenation with a reference of 8 bits (3GPP TS
+/// 23.040 §9.2.3.24.1).
 fn header(number: u8, total: u8, at: u8) -> [u8; 6] {
     [5, 0, 3, number, total, at]
 }
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
     use crate::format::gsm7::tests::decode;
 
-    /// The text, as a telephone puts it together.
+    /// The text as a telephone reassembles it.
     fn read(coded: &Coded) -> String {
         let total = coded.parts.len();
         let bodies = coded.parts.iter().zip(1..).map(|(part, at)| {
@@ -107,7 +110,8 @@ mod tests {
             assert_eq!(part[..6], [5, 0, 3, 7, u8::try_from(total).unwrap(), at]);
             &part[6..]
         });
-        // Each part by itself: a telephone shows a character that is cut as two that are wrong.
+        // Each part is decoded separately: a telephone would show a split character as two wrong
+        // ones.
         let text = bodies.map(|body| {
             if coded.coding == DataCoding::McSpecific {
                 assert!(body.len() <= 160 && (total == 1 || body.len() <= 153));

@@ -23,14 +23,14 @@ pub(super) trait SessionStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> SessionStream for S {}
 
-/// The session cannot be used any more: it ended, or the peer did not speak SMPP.
+/// The session can no longer be used: it ended, or the peer did not speak SMPP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionLost;
 
-/// The incoming direction.
+/// The incoming direction of a session.
 pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn SessionStream>>, Frames>);
 
-/// An incoming command.
+/// An incoming command, which may have a body that could not be read.
 pub(super) struct Heard {
     pub(super) id: CommandId,
     pub(super) status: CommandStatus,
@@ -78,7 +78,7 @@ impl Decoder for Frames {
     }
 }
 
-/// The outgoing direction.
+/// The outgoing direction of a session.
 pub(super) struct Mouth {
     to: WriteHalf<Box<dyn SessionStream>>,
     buffer: BytesMut,
@@ -99,14 +99,14 @@ pub(super) fn open(stream: Box<dyn SessionStream>, patience: Duration) -> (Ear, 
 }
 
 impl Ear {
-    /// Reads the next command. Dropping this future loses nothing.
+    /// Reads the next command. If this future is dropped, no bytes are lost.
     pub(super) async fn hear(&mut self) -> Result<Heard, SessionLost> {
         self.0.next().await.and_then(Result::ok).ok_or(SessionLost)
     }
 }
 
 impl Mouth {
-    /// Sends a command under this sequence number.
+    /// Sends a command with this sequence number, in one write.
     pub(super) async fn say(
         &mut self,
         status: CommandStatus,
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// The numbers of all commands, and some of none.
+    /// The ids of all commands, and some unknown ids.
     fn id() -> impl Strategy<Value = u32> {
         prop_oneof![0_u32..0x120, 0x8000_0000_u32..0x8000_0120, any::<u32>()]
     }

@@ -1,4 +1,4 @@
-//! One connection: offers a mail to the server, and hands it over.
+//! One connection to a server: offers a mail, and hands it over.
 
 use super::{
     mail::Mail,
@@ -22,7 +22,8 @@ pub(super) enum Stop {
 }
 
 impl Connection {
-    /// Names sender and recipient, until the server asks for the mail; in one write if the server supports pipelining.
+    /// Names sender and recipient, and waits until the server asks for the mail. With pipelining,
+    /// all commands go in one write.
     pub(super) async fn offer(&mut self, mail: &Mail) -> Result<(), Stop> {
         let commands = [
             (Step::From, 2, format!("MAIL FROM:<{}>\r\n", mail.from)),

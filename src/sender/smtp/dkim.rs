@@ -1,4 +1,4 @@
-//! Signs mail, so that receivers can verify that our domain sent it (DKIM: RFC 6376, RFC 8463).
+//! Signs mail, so that receivers can verify which domain sent it (DKIM: RFC 6376, RFC 8463).
 
 mod canonical;
 
@@ -14,9 +14,10 @@ use crate::{domain::time::Timestamp, format::secret::SecretText, sender::setting
 
 /// Most keys of one sender: an old and a new one of each algorithm.
 pub const KEYS_MAX: usize = 4;
-/// RFC 8301 forbids shorter keys.
+/// Smallest RSA key, in bytes. RFC 8301 recommends at least 2048 bits.
 const RSA_BYTES_MIN: usize = 2048 / 8;
-/// Life of a signature. No server queues a mail longer: RFC 5321 §4.5.4.1 recommends to give up after four or five days.
+/// Life of a signature, in seconds. Servers do not queue mail for longer: RFC 5321 §4.5.4.1
+/// recommends giving up after four or five days.
 const LIFE_S: u64 = 7 * 86_400;
 /// The header fields that are signed, if a mail has them.
 const SIGNED: [&str; 9] = [
@@ -42,16 +43,16 @@ pub struct DkimSettings {
     pub keys: Vec<DkimKey>,
 }
 
-/// A private key and its selector.
+/// A private key with its selector.
 #[derive(Clone, Debug)]
 pub struct DkimKey {
-    /// The public key is in the DNS at `SELECTOR._domainkey.DOMAIN`.
+    /// The selector: the public key is in the DNS at `SELECTOR._domainkey.DOMAIN`.
     pub selector: String,
     /// The private key: RSA or Ed25519, as PKCS#8 or PKCS#1 in PEM form.
     pub pem: SecretText,
 }
 
-/// The library could not sign, which is not expected.
+/// The library could not sign, which should not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsigned;
 
@@ -206,7 +207,7 @@ fn signed(head: &str) -> (String, String) {
         .collect();
     let (mut names, mut text) = (Vec::new(), String::new());
     for name in SIGNED {
-        // Of several fields with one name, the last comes first (RFC 6376 §5.4.2).
+        // Among several fields with the same name, the last one is signed first (RFC 6376 §5.4.2).
         for (name, value) in fields
             .iter()
             .rev()

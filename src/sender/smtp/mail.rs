@@ -21,7 +21,8 @@ pub(super) struct Mail {
     pub(super) from: Address,
     /// The only recipient of the mail.
     pub(super) to: Address,
-    /// The text after DATA: ASCII, lines ended by CR LF, dots stuffed, with the final line of one dot.
+    /// The text after DATA: ASCII, with CR LF after each line, dot stuffing, and the final line of
+    /// one dot.
     pub(super) data: String,
 }
 
@@ -36,7 +37,8 @@ pub(super) struct Author {
 impl Author {
     /// Composes a mail: text, then HTML, a header that marks it as automatic (RFC 3834), and signatures.
     ///
-    /// The message id is derived from the delivery id, so that two copies of a mail can be told from two mails.
+    /// The message id is derived from the delivery id, so that receivers can distinguish two copies
+    /// of one mail from two mails.
     pub(super) fn compose(&self, message: &Message, now: Timestamp) -> Result<Mail, SendError> {
         if message.recipient.channel() != Channel::Email {
             return Err(give_up("wrong_channel"));

@@ -79,8 +79,8 @@ impl Connections {
         Ok((slot, connection))
     }
 
-    /// Offers the mail on a kept connection. If the server has closed it meanwhile, that is no failure: nothing was handed
-    /// over yet.
+    /// Offers the mail on a kept connection; `None` if there is none. If the server has closed one
+    /// in the meantime, that is not a failure: nothing was handed over yet.
     async fn resume(&self, mail: &Mail) -> Result<Option<Connection>, SendError> {
         // This loop ends: each turn removes a kept connection, and only holders of a slot add one.
         while let Some(mut kept) = self.take_idle() {

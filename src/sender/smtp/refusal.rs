@@ -32,15 +32,16 @@ pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
     }
 }
 
-/// Whether the address or its mailbox cannot be reached for now (enhanced status 4.1 and 4.2, RFC 3463).
+/// Whether the address or its mailbox cannot be reached at the moment (enhanced status 4.1 and 4.2,
+/// RFC 3463).
 fn is_about_recipient(reply: &ServerReply) -> bool {
     ["4.1.", "4.2."]
         .iter()
         .any(|begin| reply.lines[0].starts_with(begin))
 }
 
-/// Whether the refusal concerns us and not the recipient: policy (enhanced status 5.7, RFC 3463: relaying denied, spam) or a
-/// missing login.
+/// Whether the refusal concerns this service and not the recipient: policy (enhanced status 5.7,
+/// RFC 3463: relaying denied, spam) or a missing login.
 fn is_about_us(reply: &ServerReply) -> bool {
     reply.code == LOGIN_WANTED || reply.lines[0].starts_with("5.7.")
 }

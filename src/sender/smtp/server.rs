@@ -1,4 +1,4 @@
-//! Opens connections: connects, encrypts, says hello and logs in.
+//! Opens connections: connects, encrypts, sends EHLO and logs in.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::net::TcpStream;
@@ -21,14 +21,14 @@ pub(super) enum Encryption {
     Implicit(Tls),
 }
 
-/// The address of a server, and how we log in.
+/// The address of a server, the encryption and the login.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) encryption: Encryption,
-    /// User name and password.
+    /// User name and password; `None` for no login.
     pub(super) credentials: Option<(String, SecretText)>,
-    /// Our name in EHLO.
+    /// The name that EHLO gives.
     pub(super) hello: String,
 }
 

@@ -1,4 +1,4 @@
-//! Mail as it arrives at an SMTP server, and what follows from what the server says.
+//! Mail as it arrives at an SMTP server, and the effects of the server's replies.
 
 use super::{
     super::doubles::{samples, sink::Sink},
@@ -252,7 +252,7 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
     let cases: [(SmtpTls, Answers); 4] = [
         // Does not offer STARTTLS.
         (SmtpTls::StartTls, &[]),
-        // Offers it and then does something else.
+        // Offers STARTTLS and then does something else.
         (
             SmtpTls::StartTls,
             &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "CLOSE")],
@@ -264,7 +264,7 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
                 ("STARTTLS", "454 not today"),
             ],
         ),
-        // Speaks in the clear at once.
+        // Speaks plaintext at once.
         (SmtpTls::Implicit, &[]),
     ];
     for (tls, answers) in cases {
@@ -400,7 +400,7 @@ async fn a_kept_connection_that_the_server_says_goodbye_on_is_replaced() {
     );
 }
 
-/// Offers to take commands before it has answered those before.
+/// The reply of a server that supports pipelining.
 const PIPELINING: (&str, &str) = ("EHLO", "250-sink\r\n250 PIPELINING");
 
 #[tokio::test]
@@ -450,7 +450,7 @@ async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_ha
         outcome(&[PIPELINING, ("DATA", "451 later")]).await,
         Err(retry("busy"))
     );
-    // The server asks for the mail although nobody is to get it (RFC 2920 §3.1).
+    // The server asks for the mail although it refused the recipient (RFC 2920 §3.1).
     let sink = Sink::start(&[PIPELINING, ("RCPT", "450 greylisted")]).await;
     assert_eq!(
         smtp(&settings(sink.port))

@@ -4,7 +4,8 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 
-/// Longest line of a reply. The limit of RFC 5321 §4.5.3.1.5 is 512 bytes, and some servers send more.
+/// Longest line of a reply, in bytes. The limit of RFC 5321 §4.5.3.1.5 is 512, but some servers
+/// send more.
 const LINE_BYTES_MAX: u64 = 4096;
 /// Most lines of a reply.
 const LINES_MAX: usize = 100;
@@ -14,7 +15,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// The connection cannot be used any more: it ended, or the server did not speak SMTP.
+/// The connection can no longer be used: it ended, or the server did not speak SMTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
@@ -46,7 +47,7 @@ impl Wire {
         self.0.flush().await.map_err(|_| Lost)
     }
 
-    /// Reads the next reply.
+    /// Reads the next reply, with all its lines.
     pub(super) async fn hear(&mut self) -> Result<ServerReply, Lost> {
         let (code, text, mut more) = self.line().await?;
         let mut reply = ServerReply {
@@ -70,7 +71,8 @@ impl Wire {
         self.hear().await
     }
 
-    /// The stream, if nothing is buffered: what arrived in plaintext must never be taken for part of the encrypted session.
+    /// The stream, if nothing is buffered: what arrived in plaintext must never be taken for part
+    /// of the encrypted session.
     pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
         self.0.buffer().is_empty().then(|| self.0.into_inner())
     }

@@ -1,4 +1,4 @@
-//! Messages as Amazon gets them, and what its answers mean.
+//! Messages as Amazon receives them, and the effects of its answers.
 
 use std::time::Duration;
 

@@ -23,17 +23,18 @@ use self::{address::is_public, resolve::Resolver, target::Refused};
 use super::tls::{ca_file, no_certificates};
 use crate::{ports::sender::SendError, sender::settings::SettingError};
 
-/// Largest response body that is read.
+/// Largest response body that is read, in bytes.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Wait before the same provider is tried again, unless the provider names a wait itself.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// Longest wait that a provider may ask for: a code does not live much longer.
+/// Longest wait that a provider may ask for, because a code lives for a few minutes only.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// How a provider is reached: the keys that all senders with an HTTP API share.
+/// The connection to a provider: the settings that all senders with an HTTP API share.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
-    /// Hosts in an internal network, or on a port other than the scheme's default, that may be called: `host` or `host:port`.
+    /// Hosts that may be called although they are in an internal network or on another port than
+    /// the scheme's default: `host` or `host:port`.
     pub allow_hosts: Vec<String>,
     /// Whether `http://` may be called, as in the development profile.
     pub plaintext: bool,
@@ -54,13 +55,13 @@ pub(in crate::sender) struct Call {
 /// The response. It may repeat the message, so it has no `Debug`.
 pub(in crate::sender) struct Reply {
     pub(in crate::sender) status: StatusCode,
-    /// How long the provider asks us to wait.
+    /// The wait that the provider asks for.
     pub(in crate::sender) retry_after: Option<Duration>,
     /// `None` if it was larger than `REPLY_BYTES_MAX`.
     pub(in crate::sender) body: Option<Vec<u8>>,
 }
 
-/// An HTTP client that calls the permitted hosts and no others.
+/// An HTTP client that calls only the permitted hosts.
 #[derive(Clone)]
 pub(in crate::sender) struct Outgoing {
     client: Client,
@@ -82,7 +83,7 @@ impl Outgoing {
         Self::build(targets, connection, |builder| builder)
     }
 
-    /// The same over HTTP/2 only, for providers that speak nothing else.
+    /// The same, but with HTTP/2 only, for providers that speak nothing else.
     pub(in crate::sender) fn http2(
         targets: Targets,
         connection: &ConnectionSettings,
@@ -95,7 +96,8 @@ impl Outgoing {
         connection: &ConnectionSettings,
         more: fn(ClientBuilder) -> ClientBuilder,
     ) -> Result<Self, SettingError> {
-        // reqwest uses the TLS provider of the process and panics without one. An error means that one is installed.
+        // reqwest uses the TLS provider of the process and panics without one. An error here means
+        // that one is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
             .redirect(Policy::none())
@@ -157,8 +159,8 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, SendError> {
     Ok(Some(body))
 }
 
-/// The header `retry-after`: seconds, or a date. A date is compared with the response's own `date`, so that the two clocks
-/// need not agree.
+/// The header `retry-after`: seconds, or a date. A date is compared with the response's own `date`,
+/// so that the two clocks need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| {
         headers

@@ -1,4 +1,5 @@
-//! An operator's own process that is called over gRPC: where it is, and how it authenticates us.
+//! An operator's own process that is called over gRPC: its address, and the token that
+//! authenticates this service.
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
@@ -20,12 +21,12 @@ use crate::{
 const ADDRESS_FORMS: &str =
     "use http://127.0.0.1:PORT, unix:PATH, or https://HOST:PORT with ca_file";
 
-/// Where the process is, and how it authenticates us.
+/// The address of the process, and the credentials for it.
 #[derive(Clone, Debug)]
 pub struct PeerSettings {
     /// `http://127.0.0.1:PORT` or `unix:PATH` on this machine, `https://HOST:PORT` elsewhere.
     pub address: String,
-    /// Sent as `authorization: Bearer TOKEN`.
+    /// The token, sent as `authorization: Bearer TOKEN`; `None` sends none.
     pub token: Option<SecretText>,
     /// PEM file of the certificate authorities that sign its certificate; required with `https`.
     pub ca_file: Option<PathBuf>,
@@ -33,7 +34,7 @@ pub struct PeerSettings {
     pub timeout: Duration,
 }
 
-/// A connection to the process, with our token.
+/// A client of the process, with the token.
 pub(in crate::sender) struct Peer {
     endpoint: Endpoint,
     /// Made at the first call: it needs an async runtime, and settings are also checked without one.
@@ -60,7 +61,8 @@ impl Peer {
             .clone()
     }
 
-    /// The request with our token and time limit, so that the process can stop when nobody waits any more.
+    /// The request with the token and the time limit, so that the process can stop when the time is
+    /// over.
     pub(in crate::sender) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
@@ -105,7 +107,7 @@ fn endpoint(settings: &PeerSettings) -> Result<Endpoint, SettingError> {
     };
     let endpoint = Endpoint::from_shared(settings.address.clone())
         .ok()
-        // A user name would hide the host that is called.
+        // A user name before the `@` could be mistaken for the host.
         .filter(|_| !address.contains('@'))
         .ok_or_else(|| wrong("is not an address that can be called"))?;
     match &settings.ca_file {

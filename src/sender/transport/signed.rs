@@ -1,4 +1,4 @@
-//! Webhooks to an operator's own service, signed as Standard Webhooks describes.
+//! Webhooks to an operator's own service, signed as specified by Standard Webhooks.
 
 use std::sync::Arc;
 
@@ -15,14 +15,15 @@ use crate::{
     sender::settings::SettingError,
 };
 
-/// Which service is called, and how it authenticates us.
+/// The URL of the service, and the secrets that authenticate this one.
 #[derive(Clone, Debug)]
 pub struct SignedSettings {
-    /// The URL of the service.
+    /// The URL that receives the webhooks.
     pub url: String,
-    /// The secrets, each as `whsec_` and base64. Each adds a signature, so that one can replace another.
+    /// The secrets, each as `whsec_` and base64. Each adds a signature, so that secrets can be
+    /// replaced without an interruption.
     pub secrets: Vec<SecretText>,
-    /// How the service is reached.
+    /// The connection to the service.
     pub connection: ConnectionSettings,
 }
 
@@ -51,7 +52,7 @@ impl Signed {
         })
     }
 
-    /// Posts a payload under an id that is the same for every attempt.
+    /// Posts a payload with an id that is the same for every attempt.
     pub(in crate::sender) async fn post(
         &self,
         id: &str,

@@ -18,7 +18,8 @@ pub(in crate::sender) struct Tls {
 }
 
 impl Tls {
-    /// TLS 1.2 or later, trusting the system's certificate authorities and those of `ca_file`. Reads files, so it blocks.
+    /// TLS 1.2 or later, trusting the system's certificate authorities and those of `ca_file`.
+    /// Reads files, so it blocks.
     pub(in crate::sender) fn new(host: &str, ca: Option<&Path>) -> Result<Self, SettingError> {
         let server = ServerName::try_from(host.to_owned()).map_err(|_| {
             SettingError::new(
@@ -69,7 +70,7 @@ pub(in crate::sender) fn is_refusal(error: &io::Error) -> bool {
         .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// The bytes of `ca_file`.
+/// Reads the file of the setting `ca_file`.
 pub(super) fn ca_file(path: &Path) -> Result<Vec<u8>, SettingError> {
     std::fs::read(path).map_err(|error| {
         SettingError::new(
@@ -79,7 +80,7 @@ pub(super) fn ca_file(path: &Path) -> Result<Vec<u8>, SettingError> {
     })
 }
 
-/// The mistake of a `ca_file` without certificates.
+/// The error for a `ca_file` without certificates.
 pub(super) fn no_certificates(path: &Path) -> SettingError {
     SettingError::new(
         "ca_file",

@@ -1,7 +1,8 @@
-//! Alarms: when records have something to send, as far as this process knows by its own commits.
+//! Alarms: when records have something to send, as far as this process knows from its own commits.
 //!
-//! The due index knows it too, and for every process; but it is looked at only now and then. An alarm makes a step of a
-//! plan or a retry go out at its moment. What is lost here with the process the index still has.
+//! The due index knows it too, for all processes, but it is read only now and then. An alarm makes
+//! a retry or a step of a plan go out in time. Alarms are lost with the process; the due index is
+//! not.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,14 +16,14 @@ use crate::{
     ports::system::Clock,
 };
 
-/// Alarms at most. Records beyond are found by the due index.
+/// Most alarms at a time. Records without one are found through the due index.
 const ALARMS_MAX: usize = 65_536;
 
-/// At most one alarm for each record.
+/// The alarms of this process, at most one for each record.
 #[derive(Default)]
 pub(super) struct Alarms {
     book: Mutex<Book>,
-    /// Rings when the earliest alarm is another.
+    /// Notified when another alarm becomes the earliest.
     changed: Notify,
 }
 
@@ -37,7 +38,8 @@ impl Alarms {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the alarm of a record by this process's clock, in place of its earlier one; `None`: it has none any more.
+    /// Sets the alarm of a record, by this process's clock, and drops its earlier one. `None` only
+    /// drops it.
     pub(super) fn set(&self, key: SubjectKey, at: Option<Timestamp>) {
         let mut book = self.book();
         if let Some(before) = book.by_key.remove(&key) {
@@ -53,7 +55,7 @@ impl Alarms {
         }
     }
 
-    /// Waits for the next alarm, and takes it.
+    /// Waits for the next alarm, removes it, and returns its record.
     pub(super) async fn next(&self, clock: &dyn Clock) -> SubjectKey {
         loop {
             let Some((at, key)) = self.book().by_time.first().copied() else {
@@ -62,7 +64,7 @@ impl Alarms {
             };
             let wait = at.since(clock.now());
             if wait.is_zero() {
-                // Another commit may have moved it meanwhile.
+                // Another commit may have moved it in the meantime.
                 let mut book = self.book();
                 if book.by_time.remove(&(at, key)) {
                     book.by_key.remove(&key);

@@ -1,9 +1,10 @@
-//! The breakers of the senders, one state for the whole fleet.
+//! The breakers of the senders, one shared state for all processes.
 //!
-//! The truth is a side record for each sender. Each process keeps a copy, which is all that a message on its way looks at;
-//! the copy follows the record by news, by looks of its own, and by this process's own changes. So a closed breaker costs
-//! no trip to the store. What a message does to its breaker is written before its hand is free for the next: after the
-//! record opened, each hand of a process that has not heard of it yet can fail once more at most.
+//! The state of a breaker is a side record in the store. Each process keeps a copy, and messages on
+//! their way use only the copy, so a closed breaker costs no trip to the store. The copy follows
+//! the record by news from the store, by regular reads, and by this process's own changes. The
+//! effect of a message on its breaker is written before its hand is free again: after the record
+//! has opened, each hand of a process that has not heard of it can fail at most once more.
 
 use std::{
     collections::BTreeMap,
@@ -32,15 +33,16 @@ use crate::{
     },
 };
 
-/// News may be lost, so a process also looks by itself this often.
+/// How often a process reads the records by itself, because news may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// What is remembered of a sender that nobody asks for ends this long after it was of use.
+/// How long the record of a breaker is kept after it was last needed, so that records of removed
+/// senders go.
 const MEMORY: Duration = Duration::from_secs(3600);
 
-/// When a failing sender is left out for a while.
+/// The settings of breakers: when a failing sender gets no messages for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// Messages in a row that must fail before its breaker opens.
+    /// The number of messages in a row that must fail before its breaker opens.
     pub failures: u8,
     /// How long the breaker stays open the first time.
     pub open: Duration,
@@ -48,18 +50,19 @@ pub struct BreakerSettings {
     pub open_max: Duration,
 }
 
-/// The breakers of all senders that have a route.
+/// The breakers of all senders that are on a route.
 pub(in crate::service) struct Breakers {
     sides: Sides,
     rules: BreakerRules,
     each: BTreeMap<SenderName, Local>,
 }
 
-/// The breaker of one sender, as this process knows it.
+/// The breaker of one sender, with this process's copy of its state.
 struct Local {
     key: RecordKey,
     copy: Mutex<Breaker>,
-    /// Who changes the record. One at a time, so that a process does not fight with itself over it.
+    /// Held while the record is changed, so that the tasks of one process do not conflict with each
+    /// other.
     turn: sync::Mutex<()>,
 }
 
@@ -84,14 +87,15 @@ impl Breakers {
         Self { sides, rules, each }
     }
 
-    /// May a message go to this sender?
+    /// Whether a message may go to this sender, by this process's copy.
     pub(in crate::service) fn pass(&self, sender: &SenderName, now: Now) -> Pass {
         self.each
             .get(sender)
             .map_or(Pass::Free, |local| local.copy().pass(now))
     }
 
-    /// Takes the right to probe a sender, which one process of the fleet gets; says whether this one did.
+    /// Takes the right to probe a sender, which only one process gets; returns whether this one
+    /// did.
     pub(in crate::service) async fn probe(&self, sender: &SenderName) -> bool {
         let Some(local) = self.each.get(sender) else {
             return true;
@@ -103,7 +107,7 @@ impl Breakers {
         .await
     }
 
-    /// A message is handed to this sender now.
+    /// Notes that a message is being handed to this sender, with the failures known so far.
     pub(in crate::service) fn passed(
         &self,
         sender: &SenderName,
@@ -122,7 +126,8 @@ impl Breakers {
         }
     }
 
-    /// Notes what became of a message that was handed to a sender. Where nothing changes nothing is written.
+    /// Notes how the hand-over of a message ended. If that does not change the breaker, nothing is
+    /// written.
     pub(in crate::service) async fn note(
         &self,
         sender: &SenderName,
@@ -144,13 +149,13 @@ impl Breakers {
             return;
         }
         let _turn = local.turn.lock().await;
-        // Whoever had the turn before may have done it.
+        // Another task may have made the same change while this one waited.
         if next(&local.copy(), self.local_now()).is_some() {
             self.change(sender, local, next).await;
         }
     }
 
-    /// What is not as it should be.
+    /// The senders whose breakers are not closed, as degraded conditions.
     pub(in crate::service) fn complaints(&self) -> Vec<Complaint> {
         let now = self.local_now();
         let tell = |(sender, local): (&SenderName, &Local)| {
@@ -175,7 +180,7 @@ impl Breakers {
         self.each.iter().filter_map(tell).collect()
     }
 
-    /// Follows the records, for ever.
+    /// Keeps the copies up to date. Never returns.
     pub(in crate::service) async fn follow(&self) {
         join_all(
             self.each
@@ -212,8 +217,8 @@ impl Breakers {
         }
     }
 
-    /// Changes the record, unless `next` has nothing to change in it; says whether this call changed it. Without the store
-    /// the copy alone is changed, and sending goes on by it.
+    /// Changes the record, unless `next` changes nothing; returns whether this call changed it. If
+    /// the store fails, only the copy is changed, and sending goes on by the copy.
     async fn change(
         &self,
         sender: &SenderName,
@@ -266,7 +271,7 @@ impl Local {
         self.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a newer state into the copy.
+    /// Replaces the copy by a newer state; a change between closed, open and half-open is logged.
     fn see(&self, sender: &SenderName, next: &Breaker) {
         let before = std::mem::replace(&mut *self.copy(), next.clone());
         if std::mem::discriminant(&before) == std::mem::discriminant(next) {

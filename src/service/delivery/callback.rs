@@ -1,4 +1,5 @@
-//! Looks at what a provider's callback names: was its token made here, and was its id taken before?
+//! Checks a provider's callback: whether this service made its token, and whether its id was used
+//! before.
 
 use std::time::Duration;
 
@@ -8,17 +9,17 @@ use crate::{
 };
 
 impl Service {
-    /// Whether this token was made here for this sender.
+    /// Whether this service made the token for this sender.
     #[must_use]
     pub fn knows_token(&self, sender: &SenderName, token: &str) -> bool {
         ReceiptToken::open(&self.keyring, sender.as_str(), token).is_some()
     }
 
-    /// Takes the id of a sender's callback; false: it was taken before, within `kept`. The store knows a keyed hash of it,
-    /// as a bucket that gives one within that time.
+    /// Takes the id of a sender's callback; false if it was taken before, within `kept`. The store
+    /// holds only a keyed hash of it, as a bucket that allows one draw within that time.
     ///
     /// # Errors
-    /// [`Failure`]; then it is not known whether it is taken.
+    /// [`Failure`] if the store cannot say whether the id was taken before.
     pub async fn take_once(
         &self,
         sender: &SenderName,

@@ -1,4 +1,4 @@
-//! The hands that one decision reserves, until its commit gives them their work.
+//! The hands that one decision reserves. They get their work once the decision is committed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,16 +25,16 @@ pub(in crate::service) struct Crew<'a> {
 
 #[derive(Default)]
 struct State {
-    /// Hands without work.
+    /// Hands that are reserved but have no work yet.
     idle: Vec<Hand>,
-    /// Hands that are to hand something over once it is committed.
+    /// Hands with the work that they begin after the commit.
     engaged: Vec<(Work, Hand)>,
-    /// Deliveries that found no free hand of their sender.
+    /// Deliveries whose sender had no free hand.
     turned_away: Vec<(Option<SenderName>, DeliveryId)>,
 }
 
 impl Courier {
-    /// The hands for a decision on a record.
+    /// The hands for one decision on this record; none is reserved yet.
     pub(in crate::service) fn crew(&self, key: SubjectKey) -> Crew<'_> {
         Crew {
             courier: self,
@@ -43,7 +43,7 @@ impl Courier {
         }
     }
 
-    /// The sender whose turn it is with a delivery; `None` if none is to be asked now.
+    /// The sender that a delivery goes to now; `None` if no sender is to be asked.
     fn whose_turn(&self, parcel: &Parcel<'_>) -> Option<SenderName> {
         if self.policy.test_recipients.code(parcel.recipient).is_some() {
             return None;
@@ -61,18 +61,19 @@ impl Courier {
 }
 
 impl Crew<'_> {
-    /// The same with a hand that is reserved already.
+    /// The same crew with one more hand, already reserved.
     pub(in crate::service) fn with(self, hand: Hand) -> Self {
         self.state().idle.push(hand);
         self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before anything can panic.
+        // A poisoned lock is harmless: nothing can panic in the middle of a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what an earlier attempt at the decision wanted; its hands stay reserved.
+    /// Starts over for another attempt at the decision: the work is dropped, and the hands stay
+    /// reserved.
     pub(in crate::service) fn anew(&self) -> &Self {
         let mut state = self.state();
         let State {
@@ -86,7 +87,8 @@ impl Crew<'_> {
         self
     }
 
-    /// After the commit: each hand gets its work, and what found none waits for the next free one.
+    /// To be called after the commit: each hand gets its work, and deliveries without a hand begin
+    /// to wait for one.
     pub(in crate::service) fn go(self) {
         let (hands, key) = (&self.courier.hands, self.key);
         let state = self

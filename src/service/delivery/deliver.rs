@@ -1,4 +1,4 @@
-//! Does what is due on a record, and hands messages over under a lease.
+//! Does what is due on a record, and hands leased messages over.
 
 use super::{
     Courier,
@@ -24,25 +24,25 @@ use crate::{
 };
 
 impl Service {
-    /// The records that are due.
+    /// The records that are due, at most `limit` of them.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the store cannot be read.
     pub async fn due(&self, limit: usize) -> Result<Due, Failure> {
         let due = self.records.due(limit).await?;
         metrics::gauge!("countersign_due_records").set(due.keys.len() as f64);
         Ok(due)
     }
 
-    /// Sets the gauges of what is under way now.
+    /// Sets the gauges of hands: the limit, and those in use.
     pub fn measure(&self) {
         self.courier.measure();
     }
 
-    /// Does what is due on a record that the due index shows.
+    /// Does what is due on a record of the due index. A record that cannot be read is set aside.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the commit failed; then the record stays due.
     pub async fn tick(&self, key: &RecordKey) -> Result<(), Failure> {
         let done = match key.kind {
             RecordKind::Subject => self.tick_subject(&SubjectKey(key.hash)).await,
@@ -78,15 +78,16 @@ impl Service {
         Ok(())
     }
 
-    /// Waits for the next record that has something to send, as far as this process knows.
+    /// Waits for the next record that has something to send, as far as this process knows from its
+    /// own commits.
     pub async fn next_alarm(&self) -> SubjectKey {
         self.courier.alarms.next(&*self.clock).await
     }
 
-    /// Sends what a record has to send now.
+    /// Leases what a record has to send now to the hands of this process.
     ///
     /// # Errors
-    /// [`Failure`]; then the due index has it still.
+    /// [`Failure`] if the commit failed; the record is still in the due index.
     pub async fn wake(&self, key: SubjectKey) -> Result<(), Failure> {
         let command = self.a_tick(None);
         let crew = self.courier.crew(key);
@@ -95,17 +96,17 @@ impl Service {
                 wake(record, &command, hands, cx)
             })
             .await?;
-        // The store's clock may be behind: it was too early.
+        // It was too early, because the store's clock may be behind this process's.
         if again.is_some() {
             self.courier.set_alarm(key, again, now);
         }
         Ok(())
     }
 
-    /// Leases a delivery to the hand that it waited for.
+    /// Leases a delivery that waited for this hand.
     ///
     /// # Errors
-    /// [`Failure`]; then the due index has it still.
+    /// [`Failure`] if the commit failed; the record is still in the due index.
     pub async fn lease_waiting(&self, waiting: Waiting, hand: Hand) -> Result<(), Failure> {
         let command = self.a_tick(Some(waiting.delivery));
         let crew = self.courier.crew(waiting.key).with(hand);
@@ -123,11 +124,12 @@ impl Service {
         }
     }
 
-    /// Hands one delivery over, if the lease still holds and the verification still lives, and reports. What goes on at once
-    /// to the next sender is leased by the report's commit.
+    /// Hands one delivery over, if its lease still holds and its verification is still live, and
+    /// reports how that ended. If the message goes on to the next sender at once, the commit of the
+    /// report leases it again.
     ///
     /// # Errors
-    /// [`Failure`]; then the lease ends by itself, and the delivery is due again.
+    /// [`Failure`] if the store failed; then the lease runs out, and the delivery is due again.
     pub async fn deliver(&self, work: Work, mut hand: Hand) -> Result<(), Failure> {
         let key = work.verification.subject;
         let loaded = self.records.read(&key).await?;
@@ -150,26 +152,28 @@ impl Service {
         let report = self.send(change, crew, |record, hands, cx| {
             report(record, &command, hands, cx)
         });
-        // A hedge that lost its race ends in the same hand, so that no more is under way than there are hands for.
+        // The loser of a hedge runs to its end in the same hand, so that there are never more
+        // hand-overs than hands.
         let (reported, _) = tokio::join!(report, rest);
         reported?;
         Ok(())
     }
 
-    /// Follows what the fleet knows of the senders, for ever.
+    /// Keeps the breakers up to date with the other processes. Never returns.
     pub async fn follow_senders(&self) {
         self.courier.breakers.follow().await;
     }
 }
 
 impl Courier {
-    /// Sets the alarm for what a record that was just committed has to send next. What waits for a hand is woken by that.
+    /// Sets the alarm of a record that was just committed. Deliveries that wait for a hand need
+    /// none: the hand wakes them.
     pub(in crate::service) fn look_after(&self, key: SubjectKey, record: &SubjectRecord, now: Now) {
         let next = record.next_send(now, |delivery| self.hands.has_waiting(&delivery.id));
         self.set_alarm(key, next, now);
     }
 
-    /// By this process's clock, when both clocks will have reached the moment.
+    /// Sets an alarm, by this process's clock, for when both clocks will have reached `at`.
     fn set_alarm(&self, key: SubjectKey, at: Option<Timestamp>, now: Now) {
         let by_clock = at.map(|at| self.clock.now().plus(now.until(at)));
         self.alarms.set(key, by_clock);

@@ -14,7 +14,7 @@ use crate::{
     ports::sender::{Content, Message},
 };
 
-/// A message, except what its sender alone is told.
+/// A message without the receipt token, which differs for each sender.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) delivery: DeliveryId,

@@ -1,4 +1,4 @@
-//! Says in the log and in the metrics what became of each message.
+//! Logs and counts the outcome of each hand-over.
 
 use super::draft::Draft;
 use crate::domain::{
@@ -7,10 +7,10 @@ use crate::domain::{
     recipient::Channel,
 };
 
-/// What became of a message, for logs and metrics.
+/// The outcome of a hand-over, for logs and metrics.
 #[derive(Clone, Copy)]
 pub(super) enum Fate<'a> {
-    /// A sender took it.
+    /// A sender accepted it.
     Accepted,
     /// It counts as sent for this reason, and no sender was asked.
     Skipped(&'a str),
@@ -51,7 +51,7 @@ impl<'a> Fate<'a> {
 }
 
 impl Draft {
-    /// Counts and logs what became of the message. `sender` is the one that was asked, if any.
+    /// Counts and logs the outcome. `sender` is the one that was asked, if any.
     pub(super) fn note(&self, sender: Option<&SenderName>, fate: Fate<'_>) {
         let ids = (&self.verification, &self.delivery);
         note(ids, self.recipient.channel(), sender, fate);

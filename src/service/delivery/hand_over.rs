@@ -1,4 +1,4 @@
-//! Hands one message to the sender whose turn it is, and says what follows.
+//! Hands one message to the sender whose turn it is, and decides what happens next.
 
 use std::time::Duration;
 
@@ -30,50 +30,51 @@ use crate::{
     },
 };
 
-/// How long to wait while the breakers move so fast that no choice holds.
+/// The pause if other processes took every probe that this one wanted to make.
 const UNSETTLED: Duration = Duration::from_secs(1);
-/// The pause after a sender that let the deadline pass.
+/// The pause after a sender that did not answer before the deadline.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A message made ready under a lease, and who may take it.
+/// A leased message that is ready to go out, with the senders that may carry it.
 pub(super) struct Ready {
     pub(super) draft: Draft,
-    /// In the order in which they are asked.
+    /// The senders, in the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
     /// Why it is given up if no sender is left, as a word for machines.
     pub(super) without_sender: &'static str,
     pub(super) stand: Stand,
-    /// After how long without an answer the next sender gets it too; `None`: never.
+    /// The wait for an answer after which the next sender gets the message too; `None`: never.
     pub(super) hedge_after: Option<Duration>,
     pub(super) time_left: Duration,
-    /// What the hook is to be asked before any sender gets it.
+    /// The question for the hook, to be asked before any sender; `None` if there is none.
     pub(super) question: Option<Question>,
-    /// Whether the start was a decoy: nothing is sent.
+    /// Whether the start was a decoy, for which nothing is sent.
     pub(super) decoy: bool,
 }
 
 /// One sender's turn to be asked.
 #[derive(Clone, Copy)]
 pub(super) struct Turn {
-    /// Its place in the order.
+    /// The sender's place in the order.
     pub(super) place: usize,
-    /// Whether the message is the probe of its breaker.
+    /// Whether the message is the probe of the sender's breaker.
     pub(super) as_probe: bool,
-    /// It is not waited for any longer.
+    /// When to stop waiting for its answer.
     pub(super) deadline: Instant,
 }
 
-/// What a sender said.
+/// The answer of one sender.
 pub(super) struct Answer {
-    /// Its place in the order.
+    /// The sender's place in the order.
     pub(super) place: usize,
     pub(super) sent: Result<Sent, SendError>,
 }
 
-/// What of a hand-over is still under way after it was decided: the sender that lost the race. Ends by the deadline.
+/// The rest of a hand-over after its outcome is known: the sender that lost the race. It ends by
+/// the deadline.
 pub(super) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
 
-/// How a hand-over ended.
+/// The result of a hand-over.
 pub(super) struct Handed<'a> {
     /// The sender that was asked; `None` if none was.
     pub(super) sender: Option<SenderName>,
@@ -100,9 +101,11 @@ impl Handed<'_> {
 }
 
 impl Courier {
-    /// Hands the message to the first sender that may take it. `hand` becomes one of that sender.
+    /// Hands the message to the first sender that may get it. `hand` is exchanged for one of that
+    /// sender.
     pub(super) async fn hand_over(&self, mut ready: Ready, hand: &mut Hand) -> Handed<'_> {
-        // Each turn but the last lost the right to probe one of the senders to another process.
+        // A round is repeated only after another process won the right to probe a sender, so there
+        // are at most as many as senders, and one more.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
             match choose(&self.passes(&ready.senders, now), ready.stand, now) {
@@ -145,7 +148,7 @@ impl Courier {
         Handed::by_nobody(self.held(&ready, UNSETTLED))
     }
 
-    /// What the breakers of these senders say.
+    /// The answers of these senders' breakers, in the same order.
     pub(super) fn passes(&self, senders: &[NamedSender], now: Now) -> Vec<Pass> {
         senders
             .iter()
@@ -153,7 +156,8 @@ impl Courier {
             .collect()
     }
 
-    /// Makes the hand one of this sender, which may be another than when it was reserved; false if all of those are full.
+    /// Exchanges the hand for one of this sender, since the turn may have passed on after it was
+    /// reserved; false if all hands of this sender are busy.
     fn change_hands(&self, hand: &mut Hand, sender: &SenderName) -> bool {
         if hand.is_of(Some(sender)) {
             return true;
@@ -173,7 +177,7 @@ impl Courier {
         }
     }
 
-    /// Never longer than the code lives, and never longer than the lease.
+    /// Asks the sender, for no longer than the code lives and the lease lasts.
     async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> Handed<'_> {
         let deadline = Instant::now() + self.send_deadline.min(ready.time_left);
         let turn = Turn {
@@ -207,7 +211,8 @@ impl Courier {
         }
     }
 
-    /// Asks one sender, and writes down what its answer says of it and where its receipts lead.
+    /// Asks one sender. Notes its answer at its breaker, and stores the provider's id of the
+    /// message for its receipts.
     pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
         let message = ready.draft.to(&name, &self.keyring);
@@ -238,8 +243,8 @@ impl Courier {
         attempt.boxed()
     }
 
-    /// A provider whose receipts bring no token back names the message as it does here: written down before the report, so
-    /// that a receipt is seldom faster.
+    /// Stores which delivery the provider's id of the message belongs to, for a provider whose
+    /// receipts carry no token. This comes before the report, so that a receipt is rarely faster.
     async fn expect_receipts(
         &self,
         sender: &SenderName,
@@ -270,7 +275,7 @@ impl Courier {
         }
     }
 
-    /// What follows when the sender at which the message stands did not take it.
+    /// What happens next after the sender at this position did not accept the message.
     fn after(&self, senders: usize, stand: Stand, error: SendError) -> HandOver {
         match error {
             SendError::Retry { after, reason }
@@ -296,7 +301,7 @@ impl Courier {
         }
     }
 
-    /// When and at which place a message goes on; `None`: nowhere.
+    /// The pause and the position for the next hand-over; `None` if there is no sender left.
     fn next(&self, onward: Onward) -> Option<(Duration, usize)> {
         match onward {
             Onward::To(position) => Some((Duration::ZERO, position)),
@@ -310,13 +315,14 @@ impl Courier {
     }
 }
 
-/// A provider that gives the code back as its name for the message must not get it stored.
+/// Drops a provider's id of the message that contains the code, so that the code is never stored.
 fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<ProviderReference> {
     reference.filter(|reference| !reference.as_str().contains(code.expose()))
 }
 
-/// Sends it; once more to a sender that knows a repeat by the delivery's id, if it fell silent after it had the message. Not
-/// if the deadline of the whole hand-over cut it off: then no time is left to ask again, and the next sender gets it.
+/// Sends the message, and a second time if the sender fell silent after it got the message and
+/// recognises repeats by the delivery's id. The deadline of the whole hand-over covers both: when
+/// it ends, the next sender gets the message.
 async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
     match sender.send(message).await {
         Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => {

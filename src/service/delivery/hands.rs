@@ -1,4 +1,5 @@
-//! The hands of this process: how many messages it hands over at once to each sender, and which deliveries wait for one.
+//! The hands of this process. A hand is a slot for one hand-over to one sender; deliveries that
+//! find none wait here.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -12,11 +13,11 @@ use crate::domain::{
     ids::{DeliveryId, SenderName, SubjectKey},
 };
 
-/// Deliveries that wait for a hand of one sender. Those beyond are found by the due index.
+/// Most deliveries that wait for a hand of one sender. Any more are found through the due index.
 const WAITING_MAX: usize = 4096;
 
-/// A bounded number of hands for each sender. Those of one sender are never lent to another, so a slow sender delays its own
-/// messages and no others.
+/// A fixed number of hands for each sender. One sender's hands are never lent to another, so a slow
+/// sender delays only its own messages.
 #[derive(Clone)]
 pub struct Hands(Arc<Inner>);
 
@@ -26,14 +27,14 @@ struct Inner {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
-/// Who is busy, and what waits.
+/// The hands in use, and the deliveries that wait for one.
 #[derive(Default)]
 struct Desk {
-    /// The process goes down.
+    /// Set when the process shuts down: no hand is given out any more.
     tied: bool,
-    /// By sender; `None`: of messages that go to no sender.
+    /// The hands in use by sender; `None` for messages that no sender gets.
     shares: BTreeMap<Option<SenderName>, Share>,
-    /// All deliveries that wait.
+    /// All deliveries in the queues, so that none waits twice.
     waiting: HashSet<DeliveryId>,
 }
 
@@ -43,19 +44,19 @@ struct Share {
     queue: VecDeque<Waiting>,
 }
 
-/// A delivery that waits for a hand, without a lease: another process may be faster.
+/// A delivery that waits for a hand. It has no lease, so another process may lease it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its record.
+    /// The key of its record.
     pub key: SubjectKey,
-    /// The delivery.
+    /// The id of the delivery.
     pub delivery: DeliveryId,
 }
 
-/// The other end: what the hands were given. It holds no more jobs than there are hands.
+/// The receiving end of the jobs. It never holds more jobs than there are hands.
 pub type Jobs = mpsc::UnboundedReceiver<Job>;
 
-/// One thing for one hand to do.
+/// The work for one hand.
 pub enum Job {
     /// Hand a delivery over under its lease.
     Deliver(Work, Hand),
@@ -63,14 +64,15 @@ pub enum Job {
     Lease(Waiting, Hand),
 }
 
-/// A hand, reserved. It is free again when this is dropped, and goes to whatever waits for it longest.
+/// A reserved hand. When it is dropped, it goes to the delivery that has waited longest, or becomes
+/// free.
 pub struct Hand {
     sender: Option<SenderName>,
     hands: Arc<Inner>,
 }
 
 impl Hands {
-    /// Makes so many hands for each sender.
+    /// Makes `per_sender` hands for each sender.
     #[must_use]
     pub fn new(per_sender: usize) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::unbounded_channel();
@@ -82,20 +84,21 @@ impl Hands {
         (Self(Arc::new(inner)), queue)
     }
 
-    /// How many hands each sender has, and how many of all of them have something to do.
+    /// The number of hands of each sender, and the number in use over all senders.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
         let busy = self.0.desk().shares.values().map(|share| share.busy).sum();
         (self.0.per_sender, busy)
     }
 
-    /// Reserves a hand of a sender, if one is free. `None`: one for messages that go to no sender.
+    /// Reserves a hand of a sender, if one is free. The sender `None` is for messages that no
+    /// sender gets.
     #[must_use]
     pub fn reserve(&self, sender: Option<&SenderName>) -> Option<Hand> {
         self.0.reserve(&mut self.0.desk(), sender)
     }
 
-    /// Gives the next free hand of a sender to a delivery that waits for one.
+    /// Lets a delivery wait for the next free hand of a sender.
     pub(in crate::service) fn wait(&self, sender: Option<&SenderName>, waiting: Waiting) {
         let mut desk = self.0.desk();
         if let Some(hand) = self.0.reserve(&mut desk, sender) {
@@ -118,12 +121,13 @@ impl Hands {
         self.0.desk().waiting.contains(delivery)
     }
 
-    /// Gives a hand a delivery to hand over. If nobody listens any more the lease ends, and another process takes over.
+    /// Gives a hand a leased delivery to hand over. If nobody receives jobs any more, the lease
+    /// runs out and another process takes over.
     pub(in crate::service) fn give(&self, work: Work, hand: Hand) {
         self.0.give(Job::Deliver(work, hand));
     }
 
-    /// From now on no hand is free: the process goes down.
+    /// Gives out no more hands, because the process shuts down.
     pub fn tie(&self) {
         self.0.tie();
     }
@@ -131,7 +135,7 @@ impl Hands {
 
 impl Inner {
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        // Each change is complete before anything can panic.
+        // A poisoned lock is harmless: nothing can panic in the middle of a change.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +157,8 @@ impl Inner {
 
     fn give(&self, job: Job) {
         if let Err(refused) = self.jobs.send(job) {
-            // Nobody listens. What waits must not be woken one by one by the hands that are dropped here.
+            // Nobody receives jobs any more. Without this, dropping the hand would wake the waiting
+            // deliveries one by one, in vain.
             self.tie();
             drop(refused);
         }
@@ -170,7 +175,7 @@ impl Inner {
 }
 
 impl Hand {
-    /// Whether it is a hand of this sender.
+    /// Whether it belongs to this sender.
     pub(in crate::service) fn is_of(&self, sender: Option<&SenderName>) -> bool {
         self.sender.as_ref() == sender
     }
@@ -189,7 +194,8 @@ impl Drop for Hand {
         };
         desk.waiting.remove(&waiting.delivery);
         drop(desk);
-        // The hand goes on with this one, so that nothing newer overtakes it.
+        // The hand is passed on without becoming free, so that no newer delivery overtakes this
+        // one.
         let hand = Self {
             sender,
             hands: self.hands.clone(),

@@ -1,4 +1,5 @@
-//! Hedges: a message whose sender is slow to answer goes to the next sender of its route too, and the first to take it wins.
+//! Hedging: if a sender is slow to answer, the message also goes to the next sender of the route,
+//! and the first success wins.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use super::{
 use crate::domain::{delivery::breaker::Pass, recipient::Channel};
 
 impl Courier {
-    /// Asks the sender whose turn it is, and the next one beside it if that is slow and the route is hedged. The answer is
-    /// the first success; without one that of the sender asked last.
+    /// Asks the sender whose turn it is and, on a hedged route, also the next one if the first is
+    /// slow. The answer is the first success; if both fail, it is the answer of the second sender.
     pub(super) async fn answer(&self, ready: &Ready, turn: Turn) -> (Answer, Rest<'_>) {
         let first = self.attempt(ready, turn);
         let Some(after) = ready.hedge_after else {
@@ -68,8 +69,8 @@ impl Courier {
         )
     }
 
-    /// The next in the order that may get a message as any other, with a hand of its own: one that is to be tried first is no
-    /// help now.
+    /// The next sender in the order whose breaker is closed, with a free hand. One that would have
+    /// to be probed is not used: a hedge needs a sender that works.
     fn next_free(&self, ready: &Ready, place: usize) -> Option<(usize, Hand)> {
         let now = self.now();
         let is_free = |at: &usize| {
@@ -82,7 +83,7 @@ impl Courier {
     }
 }
 
-/// The answer if it comes in time, else what still waits for it.
+/// The answer if it comes in time, or else the attempt, to wait for later.
 async fn answer_within(
     span: Duration,
     mut attempt: BoxFuture<'_, Answer>,
@@ -92,7 +93,7 @@ async fn answer_within(
         .map_err(|_| attempt)
 }
 
-/// Once for each hedged message: who took it.
+/// Counts one hedged message, by which sender accepted it.
 fn count(channel: Channel, outcome: &'static str) {
     metrics::counter!("countersign_hedges_total", "channel" => channel.as_str(), "outcome" => outcome).increment(1);
 }

@@ -8,28 +8,28 @@ use crate::{
     ports::hook::{Answer, Hook, NoAnswer, Question},
 };
 
-/// The hook, and what holds when it does not answer.
+/// The hook, and what happens if it does not answer.
 #[derive(Clone)]
 pub struct HookRule {
-    /// The operator's own service that is asked.
+    /// The connection to the operator's own service.
     pub hook: Arc<dyn Hook>,
     /// The channels whose messages it judges.
     pub channels: Vec<Channel>,
-    /// The time that it may take for an answer.
+    /// The longest time to wait for its answer.
     pub timeout: Duration,
     /// Whether a message goes out when the hook does not answer.
     pub allow_without_answer: bool,
 }
 
 impl Courier {
-    /// The time that the hook may take.
+    /// The longest time to wait for the hook; zero without a hook.
     pub(super) fn hook_time(&self) -> Duration {
         self.hook
             .as_ref()
             .map_or(Duration::ZERO, |rule| rule.timeout)
     }
 
-    /// What the hook is to be asked of a message, if there is one that wants to be.
+    /// The question for the hook about a message; `None` if no hook judges its channel.
     pub(super) fn question(&self, verification: &Verification, draft: &Draft) -> Option<Question> {
         let rule = self.hook.as_ref()?;
         rule.channels

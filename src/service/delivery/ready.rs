@@ -1,4 +1,5 @@
-//! Makes a leased message ready: is the lease still ours, what does it say, and who may take it?
+//! Prepares a leased message: checks the lease, renders the text, and lists the senders that may
+//! carry it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,15 +25,16 @@ use crate::{
 
 /// Whether a leased message may go out.
 pub(super) enum Readiness {
-    /// Somebody else has the lease, or the verification is over: there is nothing to do and nothing to report.
+    /// Another process has the lease, or the verification has ended: there is nothing to do or to
+    /// report.
     Gone,
-    /// It ends without any sender being asked.
+    /// The hand-over ends without asking a sender.
     Settled(Handed<'static>),
-    /// It may go out.
+    /// The message may go out.
     Ready(Box<Ready>),
 }
 
-/// A live verification, and the delivery of it that is about to go out.
+/// A live verification, and the delivery of it that is to go out.
 #[derive(Clone, Copy)]
 pub(super) struct Errand<'a> {
     pub(super) verification: &'a Verification,
@@ -68,7 +70,7 @@ const fn without_sender(route_has_senders: bool) -> &'static str {
 }
 
 impl Courier {
-    /// The message, if it may go out.
+    /// Prepares the message, if it may go out.
     pub(super) fn ready(
         &self,
         record: Option<&SubjectRecord>,
@@ -99,7 +101,7 @@ impl Courier {
         }
     }
 
-    /// The draft with the senders that may take it.
+    /// The draft with the senders that may carry it.
     fn queue_up(&self, errand: Errand<'_>, draft: Draft, time_left: Duration) -> Ready {
         let Errand {
             verification,
@@ -143,7 +145,7 @@ impl Courier {
         })
     }
 
-    /// What a delivery says.
+    /// The rendered text of a delivery, in every form that its channel has.
     pub(super) fn content(
         &self,
         errand: Errand<'_>,
@@ -164,7 +166,7 @@ impl Courier {
         })
     }
 
-    /// The address that approves as the code does; only a mail has one.
+    /// The link to approve with instead of the code; only e-mails have one.
     fn link_of(&self, verification: &Verification, channel: Channel) -> Option<String> {
         let page = self
             .link_page

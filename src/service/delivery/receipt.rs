@@ -1,4 +1,4 @@
-//! Notes what providers say of messages after they took them.
+//! Notes providers' receipts for messages that they accepted.
 
 use super::Courier;
 use crate::{
@@ -17,10 +17,11 @@ use crate::{
 pub use crate::domain::decide::Noted;
 
 impl Service {
-    /// Notes a receipt that brings back the token of its message. A token that was not made for this sender is unknown.
+    /// Notes a receipt that carries the token of its message. A token that was not made for this
+    /// sender is unknown.
     ///
     /// # Errors
-    /// [`Failure`]; then the receipt is not noted, and may come again.
+    /// [`Failure`]; then the receipt is not noted, and the provider may send it again.
     pub async fn receipt(
         &self,
         sender: &SenderName,
@@ -36,10 +37,10 @@ impl Service {
         Ok(noted)
     }
 
-    /// Notes a receipt that names its message as the provider did when it took it.
+    /// Notes a receipt that carries the provider's id of its message.
     ///
     /// # Errors
-    /// As of [`Self::receipt`].
+    /// The same as of [`Self::receipt`].
     pub async fn receipt_by_reference(
         &self,
         sender: &SenderName,
@@ -75,7 +76,7 @@ impl Service {
 }
 
 impl Courier {
-    /// The delivery that a provider's name for a message means.
+    /// Finds the delivery that a provider's id of a message belongs to.
     async fn find_reference(
         &self,
         sender: &SenderName,
@@ -91,13 +92,13 @@ impl Courier {
         })
     }
 
-    /// Where it is written down which delivery a provider's name for a message means.
+    /// The key of the side record that leads from a provider's id of a message to its delivery.
     pub(super) fn place_of(&self, sender: &SenderName, reference: &ProviderReference) -> RecordKey {
         let fields = [sender.as_str().as_bytes(), reference.as_str().as_bytes()];
         RecordKey::side(&self.keyring, SideKind::Delivery, &fields)
     }
 
-    /// Senders that the settings do not name are not counted: anybody could make their names up.
+    /// Senders that are not in the settings are not counted: anybody could make up their names.
     fn count_receipt(&self, sender: &SenderName, status: &'static str, noted: Noted) {
         if !self.knows(sender) {
             return;

@@ -1,4 +1,5 @@
-//! The routes: which senders take the messages of a channel, for a tenant and for the numbers of a country.
+//! The routes: which senders carry the messages of a channel, for a tenant and for the numbers of a
+//! country.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,34 +17,36 @@ use crate::{
 pub struct NamedSender {
     /// Its name: `NAME` of `[senders.NAME]`.
     pub name: SenderName,
-    /// What hands its messages over.
+    /// The adapter that hands its messages over.
     pub sender: Arc<dyn Sender>,
 }
 
-/// The senders that take the messages of a channel.
+/// The senders that carry the messages of a channel.
 #[derive(Clone, Default)]
 pub struct Route {
-    /// In failover order, unless they have weights.
+    /// The senders in failover order, unless they have weights.
     pub senders: Vec<NamedSender>,
-    /// How often each comes first, one number for each sender. Empty: the order of the list always holds.
+    /// The weight of each sender: how often it comes first. Empty: the order of the list is always
+    /// used.
     pub weights: Vec<u16>,
-    /// Those for the numbers of a country, in failover order.
+    /// The senders for numbers of a country, in failover order, instead of `senders`.
     pub countries: BTreeMap<Country, Vec<NamedSender>>,
-    /// After how long without an answer the next sender gets the message too; none: never.
+    /// The wait for an answer after which the next sender gets the message too; `None`: never.
     pub hedge_after: Option<Duration>,
 }
 
 /// The routes of all channels and tenants.
 #[derive(Clone, Default)]
 pub struct Routes {
-    /// The routes of every tenant that has none of its own on a channel.
+    /// The routes for tenants that have no route of their own on a channel.
     pub usual: BTreeMap<Channel, Route>,
-    /// The routes of one tenant, which take the place of the usual ones of their channels.
+    /// The routes of single tenants, which replace the usual routes of their channels.
     pub tenants: BTreeMap<TenantId, BTreeMap<Channel, Route>>,
 }
 
 impl Routes {
-    /// The senders that carry such an address, in the order in which they are asked for a delivery: the same for every try.
+    /// The senders that can carry a message to this address, in the order in which they are asked:
+    /// the same for every try of a delivery.
     pub(in crate::service) fn order(
         &self,
         tenant: &TenantId,
@@ -55,7 +58,8 @@ impl Routes {
             .unwrap_or_default()
     }
 
-    /// Whether the route of a recipient has senders at all.
+    /// Whether the route of a recipient has senders, whether or not they can carry a message to
+    /// this address.
     pub(in crate::service) fn has_senders(&self, tenant: &TenantId, recipient: &Recipient) -> bool {
         self.of(tenant, recipient.channel()).is_some_and(|route| {
             !route
@@ -65,7 +69,7 @@ impl Routes {
         })
     }
 
-    /// After how long without an answer the next sender of the order gets a message too; `None`: never.
+    /// The wait for an answer after which the next sender gets a message too; `None`: never.
     pub(in crate::service) fn hedge_after(
         &self,
         tenant: &TenantId,
@@ -82,7 +86,7 @@ impl Routes {
         own.or_else(|| self.usual.get(&channel))
     }
 
-    /// The names of all senders that have a route, some more than once.
+    /// The names of all senders on routes, some more than once.
     pub(in crate::service) fn names(&self) -> impl Iterator<Item = &SenderName> {
         let routes = self
             .usual
@@ -116,7 +120,7 @@ impl Route {
             .collect()
     }
 
-    /// Those for the numbers of the recipient's country, if it has some of its own.
+    /// The senders for numbers of the recipient's country, if the route lists any.
     fn of_country(&self, recipient: &Recipient) -> Option<&Vec<NamedSender>> {
         if self.countries.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! Tells a live call what to say.
+//! Gives the text that a live telephone call speaks.
 
 use super::{Courier, ready::Errand};
 use crate::{
@@ -11,22 +11,22 @@ use crate::{
     service::{Service, failure::Failure},
 };
 
-/// What a call says. It may hold the code, so it prints nowhere.
+/// The text that a call speaks. It may contain the code, so it has no `Debug`.
 pub struct Spoken {
-    /// A sentence a line, each digit apart, and the code twice.
+    /// One sentence per line, with the digits separated and the code spoken twice.
     pub text: String,
-    /// The language of the voice, with its country: `nl-NL`.
+    /// The language and country of the voice, such as `nl-NL`.
     pub voice: &'static str,
-    /// Whether it is the code.
+    /// Whether the text contains the code.
     pub is_code: bool,
 }
 
 impl Service {
-    /// What a call says after the key press: the code, if its verification waits for one and is in time, else that it is
-    /// no longer valid. `None` if the token was not made for this sender.
+    /// The text after the key press: the code if its verification is live, otherwise that the code
+    /// is no longer valid. `None` if the token was not made for this sender.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the record cannot be read.
     pub async fn spoken(
         &self,
         sender: &SenderName,

@@ -15,10 +15,10 @@ use crate::{
 };
 
 impl Service {
-    /// Ends a verification.
+    /// Ends a verification for this reason, which decides the outcome.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if it is unknown, has ended otherwise, or cannot be committed.
     pub async fn cancel(
         &self,
         caller: &Caller,

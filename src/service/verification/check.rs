@@ -1,4 +1,4 @@
-//! Judges a guess; the verdict leaves only after its commit.
+//! Judges a guess. The verdict is answered only after its commit.
 
 use super::{Reading, target};
 use crate::{
@@ -26,27 +26,29 @@ use crate::{
 /// A check as the caller asks for it.
 #[derive(Clone, Debug)]
 pub struct CheckRequest {
-    /// Of which verification.
+    /// The verification that the guess is for.
     pub id: VerificationId,
-    /// Makes a repeat harmless.
+    /// The caller's id of the attempt; a repeat with the same id gets the same answer.
     pub attempt: AttemptId,
     /// The answer as received, parsed or not.
     pub guess: Result<Guess, Malformed>,
-    /// Where it was given.
+    /// Where the customer entered it.
     pub entry_mode: EntryMode,
 }
 
 impl Service {
-    /// Judges a guess.
+    /// Judges a guess of the code, and commits the result before it is returned.
     ///
     /// # Errors
-    /// [`Failure`]; then no verdict was given, and unless the store is unavailable no attempt was taken.
+    /// [`Failure`]; then there is no verdict, and no attempt was used up unless the store is
+    /// unavailable.
     pub async fn check(
         &self,
         caller: &Caller,
         request: CheckRequest,
     ) -> Result<(Verdict, Reading), Failure> {
-        // The first stage comes before the load: what is no code reaches no record.
+        // The first stage of parsing comes before the load, so malformed guesses cost no read of a
+        // record.
         let Ok(guess) = request.guess else {
             return Err(self.malformed(caller, request.id).await);
         };
@@ -85,7 +87,7 @@ impl Service {
         ))
     }
 
-    /// Writes down a guess that came after the end, which changes nothing.
+    /// Logs and audits a guess that came after the end. It changes nothing.
     async fn note_late(&self, caller: &Caller, checked: &Checked, now: Now) {
         let (reason, verdict) = match checked.verdict {
             Verdict::Expired => ("EXPIRED", "expired"),
@@ -105,7 +107,7 @@ impl Service {
             .await;
     }
 
-    /// A malformed guess takes no attempt but has a quota of its own.
+    /// A malformed guess uses up no attempt, but its number is limited by a quota of its own.
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
         let id = id.to_bytes();
         let fields = [caller.tenant.as_str().as_bytes(), &id];

@@ -1,4 +1,4 @@
-//! What the customer is told about a verification as it was read.
+//! Explains the state of a verification to the customer.
 
 use super::Reading;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Service {
-    /// How a verification stands, in a few sentences for the customer and in their language.
+    /// The state of a verification in a few sentences for the customer, in their language.
     #[must_use]
     pub fn explain(&self, reading: &Reading) -> String {
         let locale = reading.standing.verification.locale.as_ref();
@@ -21,7 +21,7 @@ impl Service {
     }
 }
 
-/// What is to be told; true at the moment of the reading.
+/// What is to be explained. It was true at the time of the reading.
 fn explanation(reading: &Reading) -> Explanation<'_> {
     let Reading { standing, now } = reading;
     let v = &standing.verification;
@@ -63,7 +63,7 @@ fn progress(v: &Verification, now: Now) -> Progress<'_> {
     }
 }
 
-/// Stands in where there is no delivery, which the domain never leaves out.
+/// Used if there is no delivery, which cannot happen: every verification has one.
 const NO_MESSAGE: MessageState<'static> = MessageState {
     address: None,
     step: MessageStep::NotSent,
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// A verification that was read a second after its start.
+    /// A verification that was read one second after its start.
     fn reading(deliveries: Vec<Delivery>) -> Reading {
         let verification = Verification {
             id: VerificationId {

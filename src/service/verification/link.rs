@@ -1,4 +1,4 @@
-//! Takes a press on the page that the link of a mail opens.
+//! Handles a press of the button on the page that an e-mail's link opens.
 
 use crate::{
     domain::{
@@ -10,24 +10,25 @@ use crate::{
     service::{Service, failure::Failure, record::transact::Change},
 };
 
-/// What is said to whoever pressed.
+/// The result that the page shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Press {
-    /// It is done.
+    /// The verification is approved.
     Approved,
-    /// It was not the browser that asked.
+    /// It was another browser than the one that asked.
     OtherBrowser,
-    /// There is no such link.
+    /// The link is unknown, or its secret is wrong.
     Unknown,
-    /// It came after the end.
+    /// It came after the verification had ended.
     Over,
 }
 
 impl Service {
-    /// Judges a press. A repeated press of one link gets the same answer.
+    /// Judges a press. Pressing the button of one link again gets the same answer.
     ///
     /// # Errors
-    /// [`Failure`]; then nothing was approved, and unless the store is unavailable no attempt was taken.
+    /// [`Failure`]; then nothing was approved, and no attempt was used up unless the store is
+    /// unavailable.
     pub async fn follow(
         &self,
         token: LinkToken,

@@ -1,4 +1,4 @@
-//! Sends the code of a verification once more.
+//! Sends the code of a verification again.
 
 use std::sync::Arc;
 
@@ -21,21 +21,21 @@ use crate::{
 /// A resend as the caller asks for it.
 #[derive(Clone, Debug)]
 pub struct ResendRequest {
-    /// The verification.
+    /// The verification whose code is sent again.
     pub id: VerificationId,
-    /// Makes a repeat harmless.
+    /// The caller's id of the request; a repeat with the same id sends nothing.
     pub request_id: RequestId,
-    /// The channel to use now; `None` for the one used last.
+    /// The channel to use; `None` for the one used last.
     pub channel: Option<Channel>,
-    /// Digest of the whole request, so that another body under the same id is noticed.
+    /// Digest of the whole request, to notice another body with the same id.
     pub body: [u8; 32],
 }
 
 impl Service {
-    /// Sends the code again. Commit and hand-over go on if the call is dropped.
+    /// Sends the code again. Commit and hand-over continue even if the call is dropped.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the resend is refused or cannot be committed.
     pub async fn resend(
         self: &Arc<Self>,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Screens the recipients of a start, before anything is loaded: who may get a message at all.
+//! Screens the recipients of a start before the record is loaded: which of them may get a message.
 
 use super::start::StartRequest;
 use crate::{
@@ -16,17 +16,18 @@ use crate::{
     },
 };
 
-/// The recipients of a start, told apart.
+/// The recipients of a start after screening.
 #[derive(Debug)]
 pub(in crate::service) struct Screened {
-    /// Who may get a message, in the caller's order.
+    /// The recipients that may get a message, in the caller's order.
     pub(in crate::service) fit: Vec<Recipient>,
-    /// The channels of recipients that may get no message, and why.
+    /// The channels of the recipients that may not, and why.
     pub(in crate::service) passed_over: Vec<(Channel, Unfit)>,
 }
 
 impl Service {
-    /// Tells the recipients of a start apart. That none of them may get a message is an event.
+    /// Screens the recipients of a start. If none of them may get a message, the refusal is an
+    /// event.
     pub(in crate::service) async fn screen(
         &self,
         caller: &Caller,
@@ -49,11 +50,12 @@ impl Service {
 }
 
 impl Policy {
-    /// Tells the recipients of a start apart.
+    /// Separates the recipients of a start into those that may get a message and those that may
+    /// not.
     ///
     /// # Errors
-    /// One is the agent's own; or those on the channels of the action may all get no message; or one is a test recipient whose
-    /// code cannot be one of the action.
+    /// A recipient is the agent's own; or no recipient on a channel of the action may get a
+    /// message; or a test recipient's code does not have the action's length.
     fn screen(
         &self,
         tenant: &TenantId,
@@ -111,7 +113,7 @@ impl Policy {
     }
 }
 
-/// The failure of a start by its recipients that may get nothing; at least one.
+/// The failure of a start because of these recipients; at least one.
 fn unfit(barred: Vec<(usize, Unfit)>) -> Failure {
     let Some((_, why)) = barred.first().copied() else {
         return Failure::Internal;

@@ -1,4 +1,4 @@
-//! Starts a verification and puts its message into the nearest hands.
+//! Starts a verification, whose first message this process hands over if it can.
 
 use std::sync::Arc;
 
@@ -24,43 +24,43 @@ use crate::{
 /// A start as the caller asks for it.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
-    /// Which customer.
+    /// The customer, by the caller's opaque id.
     pub subject: SubjectId,
-    /// What for.
+    /// The action to be approved.
     pub action: ActionName,
     /// Where the customer can be reached, best first.
     pub recipients: Vec<Recipient>,
-    /// Language of the customer.
+    /// The customer's language; `None` if the caller does not know it.
     pub locale: Option<Locale>,
-    /// What is approved.
+    /// The details that the customer approves.
     pub binding: Binding,
-    /// The contact that asks.
+    /// The contact in which it is asked for, if the caller named one.
     pub contact: Option<Contact>,
-    /// Where its agent can be reached: never there.
+    /// The addresses of the contact's agent. None of them may be a recipient.
     pub agents_own: Vec<Recipient>,
-    /// Makes a repeat harmless.
+    /// The caller's id of the request; a repeat with the same id gets the first answer.
     pub request_id: RequestId,
-    /// What the customer prefers.
+    /// The channel that the customer prefers, used if permitted.
     pub preferred: Option<Channel>,
-    /// Did the customer authenticate before?
+    /// Whether the caller authenticated the customer before.
     pub authenticated: bool,
-    /// Where the customer is.
+    /// The network of the customer's IP address, if the caller gave one.
     pub network: Option<Network>,
-    /// The caller's own keys to limit by.
+    /// Further keys to limit by, chosen by the caller.
     pub quota_keys: Vec<Reference>,
-    /// The browser that asks.
+    /// The browser that asks; without it the e-mail has no link.
     pub browser: Option<BrowserMark>,
-    /// Does the caller know that nobody is behind it?
+    /// Whether the caller knows that there is no such customer, so that nothing is to be sent.
     pub decoy: bool,
-    /// Digest of the whole request, so that another body under the same id is noticed.
+    /// Digest of the whole request, to notice another body with the same id.
     pub body: [u8; 32],
 }
 
 impl Service {
-    /// Starts a verification. Commit and hand-over go on if the call is dropped.
+    /// Starts a verification. Commit and hand-over continue even if the call is dropped.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the start is refused or cannot be committed.
     pub async fn start(
         self: &Arc<Self>,
         caller: &Caller,
@@ -73,7 +73,8 @@ impl Service {
             .await
     }
 
-    /// The command of a start: its limits resolved, its recipients screened, and fresh random bits for all that it makes.
+    /// Prepares the command: resolves the limits, screens the recipients, and adds fresh random
+    /// bits for ids and nonce.
     async fn prepare(&self, caller: &Caller, request: StartRequest) -> Result<Start, Failure> {
         let limits = self.policy.resolve(&request.action, &request.binding)?;
         let screened = self.screen(caller, &request, &limits).await?;
@@ -123,7 +124,7 @@ impl Service {
         Ok(Reading { standing, now })
     }
 
-    /// Recognises a repeat of a request of this caller.
+    /// The keyed hashes that recognise a repeated request of this caller.
     pub(in crate::service) fn request_mark(
         &self,
         caller: &Caller,
@@ -151,7 +152,7 @@ fn note_citizen_number(caller: &Caller, subject: &SubjectId) {
     }
 }
 
-/// Prior authentication or an agent vouches for a start; a front end alone does not.
+/// Prior authentication or an agent vouches for a start. A front end alone does not.
 fn origin(caller: &Caller, authenticated: bool) -> Origin {
     let by_agent = caller.roles.has(Role::Agent) && !caller.roles.has(Role::Frontend);
     if authenticated || by_agent {

@@ -1,4 +1,4 @@
-//! Follows a verification until it is closed.
+//! Follows a verification until it has ended.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::{
     service::{Service, failure::Failure},
 };
 
-/// News may be lost, so a watcher also looks by itself this often.
+/// How often a watcher reads the verification by itself, because news may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// A verification being followed.
+/// A verification that is being followed, with the state reported last.
 pub struct Watch {
     id: VerificationId,
     caller: Caller,
@@ -21,13 +21,14 @@ pub struct Watch {
 }
 
 impl Service {
-    /// Begins to follow a verification: subscribes first and loads after, so that nothing falls between.
+    /// Begins to follow a verification. It subscribes before it loads, so that no change is missed
+    /// in between.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the verification is unknown or the store cannot be reached.
     pub async fn watch(&self, caller: &Caller, id: VerificationId) -> Result<Watch, Failure> {
         let news = self.records.watch(&id.subject).await?;
-        // An unknown verification is refused at once, not in the stream.
+        // An unknown verification is refused here, not later in the stream.
         self.get(caller, id).await?;
         Ok(Watch {
             id,
@@ -37,10 +38,10 @@ impl Service {
         })
     }
 
-    /// The next state that differs from the last one; `None` after a closed one.
+    /// The next state that differs from the last one; `None` once the verification has ended.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] if the store cannot be reached or the process shuts down.
     pub async fn next(&self, watch: &mut Watch) -> Result<Option<Reading>, Failure> {
         if watch
             .last

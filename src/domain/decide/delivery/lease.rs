@@ -1,4 +1,4 @@
-//! Leases a delivery that may go out now to this process, if its sender has a free hand here.
+//! Leases a delivery that is due to this process, if its sender has a free hand here.
 
 use crate::domain::{
     delivery::{
@@ -10,7 +10,8 @@ use crate::domain::{
     verification::{Pending, Phase, Verification},
 };
 
-/// Leases one delivery of a pending verification, or lets it wait for a hand, or gives it up after too many tries.
+/// Leases one delivery of a pending verification. Without a free hand the delivery waits; after too
+/// many tries it fails.
 pub(in crate::domain::decide) fn lease(
     verification: &mut Verification,
     place: usize,
@@ -50,8 +51,8 @@ fn leased(
 }
 
 impl SubjectRecord {
-    /// When it next has something to send: a delivery that waits, or a step of a plan. Deliveries of which `is_looked_after`
-    /// is true do not count.
+    /// The earliest time at which a live verification has something to send: a queued delivery or a
+    /// step of its plan. Deliveries for which `is_looked_after` is true are left out.
     #[must_use]
     pub fn next_send(
         &self,

@@ -1,4 +1,4 @@
-//! Finds the next step of a channel plan, and takes it when its moment has come.
+//! Finds the next step of a channel plan, and takes it when it is due.
 
 use crate::domain::{
     audit::event::{Event, What},
@@ -9,8 +9,9 @@ use crate::domain::{
     verification::{Pending, Phase, Verification},
 };
 
-/// Takes the first step that is due: a delivery of its own, waiting for a hand, and the message as the quotas count it.
-/// A step that may not be sent is taken by a delivery that failed, so that everybody sees it and the plan goes on.
+/// Takes the first step that is due: adds a queued delivery, and returns its message as the quotas
+/// count it. If the message may not be sent, a failed delivery is added, so that callers see the
+/// step and the plan goes on.
 pub(super) fn take_step(
     record: &mut SubjectRecord,
     command: &Tick,
@@ -57,7 +58,7 @@ pub(super) fn take_step(
     refused.is_none().then_some(outgoing)
 }
 
-/// Why the message may not be sent.
+/// Why the message may not be sent; `None` if it may.
 fn refusal(
     record: &SubjectRecord,
     verification: &Verification,
@@ -78,8 +79,8 @@ fn refusal(
 }
 
 impl Verification {
-    /// The next step of its plan: the first behind the channel that was taken last, whoever asked for that, which was not
-    /// taken before. None that would come after the expiry, or beyond the sends.
+    /// The next step of its plan: the first untried channel after the one used last, no matter who
+    /// asked for that one. `None` if the step would come after the expiry or all sends are used.
     #[must_use]
     pub fn next_step(&self) -> Option<NextStep> {
         let Phase::Pending(pending) = &self.phase else {

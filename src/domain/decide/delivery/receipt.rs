@@ -1,4 +1,5 @@
-//! Takes what a provider says of a message after it took it: it changes a delivery, never a verdict.
+//! Notes a provider's receipt, the report on a message that it accepted earlier. A receipt changes
+//! a delivery, never a verdict.
 
 use super::report::event_of;
 use crate::domain::{
@@ -10,29 +11,30 @@ use crate::domain::{
     verification::Verification,
 };
 
-/// Note a receipt.
+/// The command to note a provider's receipt.
 #[derive(Clone, Debug)]
 pub struct NoteReceipt {
-    /// Of which delivery of the record.
+    /// The delivery, anywhere in the record.
     pub delivery: DeliveryId,
-    /// The sender of the settings that it came to.
+    /// The sender, by its name in the settings, whose callback received it.
     pub sender: SenderName,
-    /// What is said.
+    /// The status that the provider reports.
     pub receipt: Receipt,
 }
 
 /// What a receipt did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noted {
-    /// The delivery has another status.
+    /// The delivery got a new status.
     Changed,
-    /// The delivery stays as it is: the receipt says nothing new, or comes too late.
+    /// The delivery did not change: the receipt says nothing new or comes too late.
     Unchanged,
-    /// There is no such delivery, or not any more.
+    /// The delivery does not exist, or no longer does.
     Unknown,
 }
 
-/// Decides [`NoteReceipt`]. What came too late for the verification still tells its readers where the message is.
+/// Decides [`NoteReceipt`]. A receipt is noted even after the verification ended: its readers still
+/// see whether the message arrived.
 #[must_use]
 pub fn receipt(
     record: Option<SubjectRecord>,

@@ -1,4 +1,4 @@
-//! Takes the reports of what was handed over.
+//! Notes how a hand-over to a sender ended.
 
 use super::{lease::lease, tick::Work};
 use crate::domain::{
@@ -14,17 +14,17 @@ use crate::domain::{
 /// The command to note how a hand-over ended.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was to be handed over.
+    /// The delivery that was to be handed over, and its lease.
     pub work: Work,
-    /// The sender that was asked; `None` if nobody was.
+    /// The sender that was asked; `None` if none was.
     pub sender: Option<SenderName>,
-    /// How it ended.
+    /// What the sender said, or why none was asked.
     pub outcome: HandOver,
 }
 
-/// Decides [`Report`]. A message that goes on at once, to the next sender, is leased anew by the same commit, if that sender
-/// has a free hand. Under another token it only records that the message went out; without the record
-/// it does nothing.
+/// Decides [`Report`]. If the message goes on to the next sender at once, the same commit leases it
+/// again, provided that sender has a free hand. A report with another lease token only records that
+/// the message went out; without a record nothing happens.
 #[must_use]
 pub fn report(
     record: Option<SubjectRecord>,
@@ -52,7 +52,7 @@ pub fn report(
     }
 }
 
-/// The effect of a report.
+/// The effect of a report on the record.
 #[derive(Default)]
 struct Reported {
     changed: bool,
@@ -76,7 +76,7 @@ impl Reported {
             lease(&mut verification, place, hands, at);
         }
         let after = &verification.deliveries[place];
-        // What a receipt told before is not told again.
+        // No second event for a status that a receipt has already set.
         let what = event_of(after, sender).filter(|_| after.status != before.status);
         self.events
             .extend(what.map(|what| Event::of(&verification, at, what)));
@@ -102,7 +102,7 @@ fn reported(
         command.outcome.clone(),
         at,
     )?;
-    // Nothing waits for another try once the verification is over.
+    // Once the verification has ended, nothing waits for another try.
     let waits = matches!(delivery.status, DeliveryStatus::Queued { .. });
     let delivery = if waits && verification.live(cx.now).is_none() {
         delivery.fail("verification_closed", at)
@@ -112,7 +112,7 @@ fn reported(
     Some((place, delivery))
 }
 
-/// Whether it may be handed over again without a pause.
+/// Whether the delivery may be handed over again without a pause.
 fn goes_on_at(delivery: &Delivery, at: Timestamp) -> bool {
     matches!(delivery.status, DeliveryStatus::Queued { not_before } if not_before <= at)
 }

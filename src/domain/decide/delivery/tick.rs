@@ -1,4 +1,4 @@
-//! Does what is due on a record.
+//! Does what is due on a record: expiries, deliveries, steps of channel plans.
 
 use super::{lease::lease, plan::take_step};
 use crate::domain::{
@@ -14,20 +14,21 @@ use crate::domain::{
 /// The command to do what is due on a record.
 #[derive(Clone, Debug)]
 pub struct Tick {
-    /// The id of the delivery that the next step of a plan makes, of fresh random bits.
+    /// The id for the delivery that the next step of a plan may add: fresh random bits.
     pub delivery: DeliveryId,
-    /// A delivery that waited for a hand, now that one is free: it is due, though its wait is not over.
+    /// A delivery that waited for a free hand and may now have one: it is due before its wait is
+    /// over.
     pub freed: Option<DeliveryId>,
 }
 
 /// A delivery to hand over now, under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The verification.
+    /// The verification that the delivery belongs to.
     pub verification: VerificationId,
-    /// Its delivery.
+    /// The delivery that was leased.
     pub delivery: DeliveryId,
-    /// The token of the lease.
+    /// The token of the lease, which the report must repeat.
     pub token: [u8; 16],
 }
 
@@ -39,7 +40,7 @@ pub fn tick(
     hands: &dyn FreeHands,
     cx: &Context<'_>,
 ) -> Decision<()> {
-    // A due entry without a record: the store dropped the record, and the entry goes too.
+    // The store dropped the record, so its entry in the due index goes too.
     let Some(before) = record else {
         return Decision {
             next: Next::Delete,
@@ -60,7 +61,8 @@ pub fn tick(
     let is_busy = lease_due(&mut record, command, hands, cx, &mut events);
     let is_idle = |v: &Verification| !v.deliveries.iter().any(|delivery| delivery.is_due(cx.now));
     let mut outgoing = None;
-    // A step of a plan is drawn from the quotas, which may not answer: what is due beside it does not wait for that.
+    // A step of a plan needs a draw from the quotas, and the quotas may be unavailable. Everything
+    // else that is due is committed first, so it does not wait for that.
     if events.is_empty() && !is_busy && record.verifications.iter().all(is_idle) {
         outgoing = take_step(&mut record, command, cx, &mut events);
         if outgoing.is_some() {
@@ -74,7 +76,8 @@ pub fn tick(
     let next = if events.is_empty() && record.is_spent(cx.now, cx.rules) {
         Next::Delete
     } else {
-        // Even if nothing changed: the commit brings the due index up to date, else the record would be due for ever.
+        // Written even if nothing changed: the commit updates the due index, or else the record
+        // would stay due for ever.
         let durability = Durability::of_penalty(changed);
         Next::Write(Box::new(record), durability)
     };
@@ -86,8 +89,9 @@ pub fn tick(
     }
 }
 
-/// Decides [`Tick`] for a record of which this process knows that something is to be sent. If nothing is, because somebody
-/// else was faster or it is too early, nothing is written, and the reply says when the next is to be sent.
+/// Decides [`Tick`] for a record that this process expects to be due. If nothing is due, because
+/// another process was faster or it is too early, nothing is written, and the reply says when the
+/// next message is due.
 #[must_use]
 pub fn wake(
     record: Option<SubjectRecord>,
@@ -125,7 +129,8 @@ impl Tick {
     }
 }
 
-/// Leases what is due, as far as there are hands for it, and gives up what is due after the end. Says whether anything was due.
+/// Leases what is due, as long as there are free hands, and fails what is due after the end of its
+/// verification. Returns whether anything was due.
 fn lease_due(
     record: &mut SubjectRecord,
     command: &Tick,

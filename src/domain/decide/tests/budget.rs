@@ -14,7 +14,7 @@ use crate::domain::{
     },
 };
 
-/// What is refused once the failure limit of the settings is reached.
+/// The refusal once the failure limit of the settings is reached.
 fn disabled(world: &World) -> Refusal {
     let limit = world.rules.failure_limit;
     Refusal::MethodDisabled { limit }
@@ -161,7 +161,7 @@ fn guess_07_all_message_channels_share_one_count() {
     }
 }
 
-/// Fails so often, over as many verifications as it takes.
+/// Fails this many times, over as many verifications as that takes.
 fn fail(world: &mut World, times: u32) {
     let mut left = times;
     for _ in 0..1000 {

@@ -1,4 +1,4 @@
-//! Stories of codes: what kills one, and what it is right for.
+//! Stories of codes: what ends one, and which verification it is right for.
 
 use super::{
     fixtures::{MAIL, MINUTE, SECOND, action, binding, contact, limits},
@@ -19,7 +19,7 @@ use crate::domain::{
     },
 };
 
-/// CODE-06 asks for 1 000 at once; rounds are scaled down from 1 000.
+/// CODE-06 asks for 1,000 parallel guesses in each of 1,000 rounds; this test has fewer rounds.
 const PARALLEL: usize = 1000;
 const ROUNDS: usize = 100;
 
@@ -117,7 +117,8 @@ fn the_code_of_a_test_recipient_is_in_the_settings_and_its_guesses_are_counted()
     );
 }
 
-/// A verification with the longest life, so many seconds and a millisecond or not after its start.
+/// A verification with the longest life of a code, this many seconds after its start, with this
+/// many resends.
 fn aged(seconds: u32, resends: usize) -> (World, VerificationId) {
     let mut world = World::new();
     let command = Start {
@@ -156,7 +157,7 @@ fn code_06_of_parallel_right_guesses_one_approves() {
         let mut world = World::new();
         let id = world.started(Origin::Vouched);
         let code = world.code(id);
-        // All of them load the same record, and all find it right ...
+        // All of them load the same record, and all find the code right ...
         let stale = world.record.clone();
         let commands: Vec<_> = (0..PARALLEL)
             .map(|n| a_check(id, &format!("a{n}"), &code))
@@ -167,7 +168,7 @@ fn code_06_of_parallel_right_guesses_one_approves() {
             first.reply.as_ref().unwrap().verdict,
             second.reply.unwrap().verdict
         );
-        // ... but one commit wins, and the others decide again on what it wrote.
+        // ... but only one commit succeeds; the others decide again on what it wrote.
         let mut approvals = usize::from(world.commit(first).unwrap().verdict == Verdict::Approved);
         for command in &commands[1..] {
             let decision = check(world.record.clone(), command, &world.cx());
@@ -237,7 +238,7 @@ fn code_08_whatever_is_swapped_the_code_is_wrong() {
             Verdict::Wrong { left: 4 }
         );
     }
-    // The channel it takes is not part of it.
+    // The channel is not an input of the code.
     let mut world = World::new();
     let number = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
     let id = world

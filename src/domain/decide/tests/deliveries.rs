@@ -18,7 +18,7 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
     &world.find(id).deliveries[0].status
 }
 
-/// Ends a verification in one way.
+/// One way to end a verification.
 type End = fn(&mut World, VerificationId);
 
 fn again(after: Duration) -> HandOver {

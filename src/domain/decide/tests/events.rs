@@ -1,4 +1,4 @@
-//! Stories of the audit trail: what is written down, and of whom.
+//! Stories of the audit trail: which events are written, and whom they name.
 
 use super::{
     fixtures::{CALLER, MINUTE},

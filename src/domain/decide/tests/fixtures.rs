@@ -19,7 +19,7 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A sender's deadline of 10 s, and 5 s.
+/// The deadline of a sender, 10 s, plus 5 s.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 pub(super) static KEYRING: LazyLock<Keyring> = LazyLock::new(|| ring(1, &["a"]));
@@ -71,13 +71,13 @@ pub(super) fn contact(id: &str) -> Contact {
     }
 }
 
-/// A code that is not this one.
+/// A code of the same length that is not this one.
 pub(super) fn wrong(code: &str) -> String {
     let (head, last) = code.split_at(code.len() - 1);
     format!("{head}{}", if last == "9" { "0" } else { "9" })
 }
 
-/// How long a refusal says to wait.
+/// The wait that a refusal names.
 pub(super) fn wait(refusal: &Refusal) -> Duration {
     match refusal {
         Refusal::AttemptTooEarly { retry_after }

@@ -1,4 +1,5 @@
-//! Names, marks and codes are those of version 0.1: under another name a record would be lost, with another code a customer.
+//! Keyed names, marks and codes are those of version 0.1: with another name a record would be lost,
+//! and with another code a customer's message would be worthless.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -21,7 +22,7 @@ const FILE: &str = include_str!(concat!(
 
 static STORED: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(FILE).unwrap());
 
-/// The ring of the file.
+/// The keyring of the file of vectors.
 static RING: LazyLock<Keyring> = LazyLock::new(|| {
     let secret = |value: &Value| Secret::new(array::<SECRET_BYTES>(value));
     let ring = STORED["keys"]["ring"].as_object().unwrap();
@@ -52,7 +53,7 @@ fn id(case: &Value) -> VerificationId {
     }
 }
 
-/// Derives one value of each case anew, and compares the whole kind.
+/// Derives the values of all cases of one kind again, and compares them with the file.
 fn hold(kind: &str, derive: impl Fn(&Value) -> Vec<(&'static str, String)>) {
     let stored = STORED[kind].as_array().unwrap();
     assert!(stored.len() > 1, "{kind} were read");
@@ -181,7 +182,7 @@ fn golden_a_repeated_answer_is_known_by_the_fingerprint_of_version_0_1() {
     });
 }
 
-/// A mark of the file, by what it is of.
+/// A mark of the file, by the name of its purpose.
 fn mark(of: &str) -> Mark {
     let marks = STORED["marks"].as_array().unwrap();
     array(&marks.iter().find(|case| case["of"] == of).unwrap()["is"])

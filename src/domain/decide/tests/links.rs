@@ -1,4 +1,4 @@
-//! Stories of links and decoys: who may press, and who cannot be right.
+//! Stories of links and decoys: which browser may press, and that a decoy has no right answer.
 
 use super::{
     fixtures::{KEYRING, MINUTE, limits},

@@ -1,4 +1,5 @@
-//! What must hold of every verification, whatever happens: remembered beside the record and compared with it.
+//! What must be true of every verification at all times: a model of the record that is compared
+//! with it.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,7 @@ use crate::domain::{
     },
 };
 
-/// What was seen of one start.
+/// What the model remembers of one start.
 pub(super) struct Seen {
     deliveries: HashMap<DeliveryId, Delivery>,
     pub(super) code: String,
@@ -62,7 +63,7 @@ impl Model {
         assert!(self.seen.insert(id, seen).is_none(), "an id comes once");
     }
 
-    /// Takes the verdict on a guess that was no repeat.
+    /// Remembers the verdict on a guess that was not a repeat.
     pub(super) fn judged(
         &mut self,
         world: &World,
@@ -102,7 +103,7 @@ impl Model {
         );
     }
 
-    /// Compares the record with all that was seen before.
+    /// Compares the record with everything that was remembered.
     pub(super) fn inspect(&mut self, world: &World) {
         self.read_events(world);
         if let Some(record) = &world.record {
@@ -151,7 +152,7 @@ impl Model {
                     None,
                     "ended by its event and pending"
                 );
-                // All that the code is derived from.
+                // Everything that the code is derived from.
                 let same = (
                     &pending.subject,
                     &pending.nonce,
@@ -205,7 +206,8 @@ impl Model {
 }
 
 impl Seen {
-    /// No delivery goes, changes its address, or moves backwards; none comes after the end.
+    /// No delivery disappears, changes its address or moves backwards, and none is added after the
+    /// end.
     fn follow(&mut self, verification: &Verification) {
         for delivery in &verification.deliveries {
             let before = self.deliveries.insert(delivery.id, delivery.clone());
@@ -234,7 +236,7 @@ impl Seen {
     }
 }
 
-/// How far a delivery has come.
+/// A rank for each status: a delivery may only move to a higher one.
 fn far(status: &DeliveryStatus) -> u8 {
     match status {
         DeliveryStatus::Queued { .. } | DeliveryStatus::Leased(_) => 0,
@@ -247,7 +249,7 @@ fn far(status: &DeliveryStatus) -> u8 {
 fn has_plan(verification: &Verification) -> bool {
     match &verification.phase {
         Phase::Pending(pending) => !pending.limits.plan.is_empty(),
-        // It has forgotten.
+        // The limits are dropped at the end, so there may have been a plan.
         Phase::Closed { .. } => true,
     }
 }

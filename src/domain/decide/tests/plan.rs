@@ -23,7 +23,7 @@ fn number(channel: Channel) -> Recipient {
     Recipient::parse(channel, "+31612345678").unwrap()
 }
 
-/// `email 20s`, `sms 40s`, `voice`.
+/// The plan `email 20s`, `sms 40s`, `voice`.
 pub(super) fn planned() -> Limits {
     let step = |channel, wait| Step { channel, wait };
     let plan = vec![
@@ -64,7 +64,7 @@ fn channels(world: &World, id: VerificationId) -> Vec<Channel> {
         .collect()
 }
 
-/// Hands over what is due now; gives what was.
+/// Hands over what is due now, and returns it.
 fn bring(world: &mut World) -> Vec<Work> {
     let works = world.tick();
     works

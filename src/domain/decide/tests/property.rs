@@ -1,4 +1,4 @@
-//! Random command sequences: after each command, all that must hold is compared.
+//! Random command sequences: after each command, the record is compared with the model.
 
 use std::{ops::Range, time::Duration};
 
@@ -26,10 +26,10 @@ use crate::domain::{
     },
 };
 
-/// As many sequences, each of so many commands.
+/// The number of sequences.
 const CASES: u32 = 100_000;
 const COMMANDS: Range<usize> = 8..22;
-/// The same in each run; `PROPTEST_RNG_SEED` takes another.
+/// The same seed in each run; `PROPTEST_RNG_SEED` sets another.
 const SEED: u64 = 20_261_124;
 /// Low, so that short sequences reach it.
 const FAILURE_LIMIT: u32 = 7;
@@ -85,7 +85,7 @@ enum GuessOf {
     Another { which: u8 },
 }
 
-/// Spans on both sides of each limit of time.
+/// Spans just below and above each time limit.
 const SPANS: [Duration; 12] = [
     Duration::from_millis(1),
     Duration::from_secs(1),
@@ -102,7 +102,7 @@ const SPANS: [Duration; 12] = [
 ];
 
 impl Command {
-    /// One number is one command: cheap to make, and it shrinks towards a start.
+    /// Decodes one number into one command: cheap to generate, and it shrinks towards a start.
     fn of(number: u32) -> Self {
         let [kind, which, other, flags] = number.to_be_bytes();
         let flag = |bit: u8| flags & (1 << bit) != 0;
@@ -158,7 +158,7 @@ impl Command {
     }
 }
 
-/// A guess that was answered, to be repeated.
+/// A guess that was answered, kept to be repeated.
 struct Answered {
     id: VerificationId,
     attempt: String,
@@ -185,7 +185,7 @@ impl Run {
         }
     }
 
-    /// One of the latest four starts, so that guesses meet often.
+    /// One of the latest four starts, so that commands often meet on one verification.
     fn pick(&self, which: u8) -> Option<VerificationId> {
         let latest = self.model.starts.iter().rev().take(4).collect::<Vec<_>>();
         latest
@@ -348,7 +348,7 @@ impl Run {
         self.works.extend(works);
     }
 
-    /// What a provider says changes a delivery and nothing else.
+    /// Notes a random receipt, which changes a delivery and nothing else.
     fn receipt(&mut self, which: u8, what: u8, other: bool) {
         let Some(work) = self
             .works
@@ -383,8 +383,8 @@ impl Run {
         );
     }
 
-    /// The tick that the due index asks for makes progress: the record goes, or is due later, or never. A plan may have
-    /// steps that are due together, which come one at a time.
+    /// The tick that the due index asks for makes progress: afterwards the record is gone, due
+    /// later, or never due. Steps of a plan that are due together may take one tick each.
     fn tick_when_due(&mut self) {
         let Some(wake_at) = self.world.wake_at() else {
             return;
@@ -426,7 +426,7 @@ impl Run {
         self.works.append(&mut self.world.in_hand);
     }
 
-    /// Lets the record run out.
+    /// Lets time pass until nothing is due any more.
     fn run_out(&mut self) {
         self.world.pass(DAY);
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Stories of receipts: what providers say changes a delivery, in any order, and never a verdict.
+//! Stories of receipts: in any order they change a delivery, and never a verdict.
 
 use super::{
     fixtures::{LEASE, MINUTE, SECOND},
@@ -22,7 +22,7 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
     &world.find(id).deliveries[0].status
 }
 
-/// A verification whose message was taken by `mail`.
+/// A verification whose message the sender `mail` accepted.
 fn sent() -> (World, VerificationId, Work) {
     let mut world = World::new();
     let id = world.started(Origin::Vouched);

@@ -1,4 +1,4 @@
-//! Stories of the record's life: generations, forgetting, and what stays.
+//! Stories of the record's life: generations, what is forgotten, and what is kept.
 
 use std::time::Duration;
 
@@ -361,7 +361,7 @@ fn time_03_every_reader_computes_the_expiry() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     let expires_at = world.find(id).expires_at;
-    // Nothing swept the record for a year.
+    // No tick came for the record for a year.
     world.pass(365 * DAY);
     let standing = get(world.record.clone(), &World::target(id), &world.cx()).unwrap();
     assert_eq!(

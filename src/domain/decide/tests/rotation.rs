@@ -1,4 +1,5 @@
-//! Stories of a key rotation (SEAL-06): what began under the old key ends well under the new one.
+//! Stories of a key rotation (SEAL-06): what began under the old key can be finished under the new
+//! one.
 
 use std::sync::LazyLock;
 
@@ -21,7 +22,7 @@ static BEFORE: LazyLock<Keyring> = LazyLock::new(|| ring_of(&["old"]));
 static AFTER: LazyLock<Keyring> = LazyLock::new(|| ring_of(&["new", "old"]));
 static DROPPED: LazyLock<Keyring> = LazyLock::new(|| ring_of(&["new"]));
 
-/// A ring whose secrets go by their names.
+/// A keyring whose secrets are made from their key ids.
 fn ring_of(kids: &[&str]) -> Keyring {
     let secret = |kid: &&str| {
         (

@@ -1,4 +1,4 @@
-//! Stories of what nobody may relax: two clocks that differ, another caller, and the time for which things are kept.
+//! Stories of limits that nothing relaxes: clocks that differ, another caller, and retention times.
 
 use super::{
     fixtures::{DAY, HOUR, MINUTE, SECOND, contact},
@@ -21,7 +21,7 @@ use crate::domain::{
     },
 };
 
-/// No sender has a free hand.
+/// Hands of a process in which no sender has a free one.
 struct NoHands;
 
 impl FreeHands for NoHands {
@@ -30,7 +30,7 @@ impl FreeHands for NoHands {
     }
 }
 
-/// The third verification with a miss: a wait has begun.
+/// The third verification with a wrong guess, so that a wait has begun.
 fn waiting() -> (World, VerificationId) {
     let mut world = World::new();
     let mut id = world.started(Origin::Vouched);
@@ -45,7 +45,7 @@ fn waiting() -> (World, VerificationId) {
 #[test]
 fn time_01_a_store_that_is_an_hour_ahead_ends_no_wait_between_guesses() {
     let (mut world, id) = waiting();
-    // Its code must still live by the clock that is ahead.
+    // Its code must still be live by the clock that is ahead.
     let code = world.code(id);
     world.store_ahead = 4 * MINUTE;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Stories of pace: how fast guesses may come, and how long they wait.
+//! Stories of waits: how fast guesses may come, and how the waits rise.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn guess_10_from_the_third_failed_verification_the_wait_doubles_up_to_an_hour() 
     assert_eq!(expected, HOUR);
 }
 
-/// The third verification with a miss, and so the first with a wait.
+/// The third verification with a wrong guess, which is the first with a wait.
 fn waiting() -> (World, crate::domain::ids::VerificationId) {
     let mut world = World::new();
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! One subject, one clock, one store generation: carries decisions out as the service does.
+//! A test world of one subject, one clock and one store generation, which commits decisions as the
+//! service does.
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,11 +38,11 @@ use crate::domain::{
     },
 };
 
-/// Hands of a process; any sender has one as long as one is left.
+/// The free hands of a process, shared by all senders.
 pub(super) struct Crew {
     left: Cell<usize>,
     until: Timestamp,
-    /// What they were given.
+    /// What was leased to them.
     works: RefCell<Vec<Work>>,
 }
 
@@ -64,7 +65,7 @@ impl FreeHands for Crew {
 
 pub(super) struct World {
     pub(super) at: Timestamp,
-    /// So far the store's clock is ahead.
+    /// How far the store's clock is ahead of the service's.
     pub(super) store_ahead: Duration,
     pub(super) keyring: &'static Keyring,
     pub(super) generation: Generation,
@@ -74,13 +75,13 @@ pub(super) struct World {
     pub(super) record: Option<SubjectRecord>,
     /// Every event so far.
     pub(super) events: Vec<Event>,
-    /// Do the quotas refuse what a plan would send?
+    /// Whether the quotas refuse the messages of plans.
     pub(super) quotas_refuse: bool,
     /// The free hands of the process that starts, resends and reports.
     pub(super) hands: usize,
-    /// What it leased to itself by that.
+    /// What that process leased to itself in these commands.
     pub(super) in_hand: Vec<Work>,
-    /// How surely the last commit had to last.
+    /// The durability that the last commit asked for.
     pub(super) durability: Option<Durability>,
     serial: u64,
 }
@@ -109,7 +110,7 @@ impl World {
         }
     }
 
-    /// With other keys.
+    /// A world under another keyring.
     pub(super) fn under(keyring: &'static Keyring) -> Self {
         Self {
             keyring,
@@ -137,7 +138,7 @@ impl World {
         self.at = self.at.plus(span);
     }
 
-    /// Another life of the store; the record survived it.
+    /// Changes the store's generation; the record survives.
     pub(super) fn fail_over(&mut self) {
         self.generation = Generation(self.fresh());
     }
@@ -161,7 +162,7 @@ impl World {
         decision.reply
     }
 
-    /// A start by somebody who was vouched for, by e-mail, without a lease; to be changed by the test.
+    /// A vouched start by e-mail, for the test to change.
     pub(super) fn a_start(&mut self) -> Start {
         Start {
             tenant: TENANT.clone(),
@@ -206,7 +207,7 @@ impl World {
         Ok(standing)
     }
 
-    /// Starts, and gives the id.
+    /// Starts a verification, and returns its id.
     pub(super) fn started(&mut self, origin: Origin) -> VerificationId {
         let command = Start {
             origin,
@@ -254,7 +255,7 @@ impl World {
         self.commit(decision)
     }
 
-    /// A guess under an attempt id of its own.
+    /// Checks a guess under a new attempt id.
     pub(super) fn check(&mut self, id: VerificationId, text: &str) -> Result<Verdict, Refusal> {
         self.serial += 1;
         let attempt = format!("attempt-{}", self.serial);
@@ -262,14 +263,14 @@ impl World {
             .map(|checked| checked.verdict)
     }
 
-    /// A wrong guess.
+    /// Checks a guess that is certainly wrong.
     pub(super) fn miss(&mut self, id: VerificationId) -> Result<Verdict, Refusal> {
         let wrong = wrong(&self.code(id));
         self.check(id, &wrong)
     }
 
-    /// Misses until a wait, a rate or a limit says no; waits as told, and gives the number of misses after
-    /// which codes are disabled.
+    /// Gives wrong guesses until codes are disabled, waiting whenever a refusal says so; returns
+    /// the number of guesses.
     pub(super) fn miss_until_disabled(&mut self, origin: Origin) -> u32 {
         let mut misses = 0;
         for _ in 0..1000 {
@@ -290,7 +291,7 @@ impl World {
         panic!("never disabled");
     }
 
-    /// Misses as often as the verification lives; gives how often that was.
+    /// Gives wrong guesses until the verification ends; returns their number.
     pub(super) fn miss_all(&mut self, id: VerificationId) -> u32 {
         let wrong = wrong(&self.code(id));
         let mut misses = 0;
@@ -343,7 +344,7 @@ impl World {
         self.commit(decision)
     }
 
-    /// So many free hands, for any sender.
+    /// A process with this many free hands.
     pub(super) fn crew(&self, hands: usize) -> Crew {
         Crew {
             left: Cell::new(hands),
@@ -352,7 +353,7 @@ impl World {
         }
     }
 
-    /// Leases what is due, with so many free hands.
+    /// Leases what is due, with this many free hands.
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
         let command = self.a_tick();
         let mut crew = self.crew(hands);
@@ -383,7 +384,7 @@ impl World {
         }
     }
 
-    /// A hand came free for which this delivery waited.
+    /// Ticks because a hand that this delivery waited for became free.
     pub(super) fn free_hand_for(&mut self, delivery: DeliveryId) -> Vec<Work> {
         let command = Tick {
             freed: Some(delivery),
@@ -395,7 +396,8 @@ impl World {
         crew.works.into_inner()
     }
 
-    /// What is in hand: what starts, resends and reports leased since the last call, and what is due now.
+    /// What is leased to this process: by starts, resends and reports since the last call, and by a
+    /// tick now.
     pub(super) fn tick(&mut self) -> Vec<Work> {
         let mut works = std::mem::take(&mut self.in_hand);
         works.extend(self.tick_with(16));
@@ -446,7 +448,7 @@ impl World {
         panic!("always due");
     }
 
-    /// How this start ended, by its events: exactly one, or none yet.
+    /// The outcomes that the events name for this start: one, or none while it is pending.
     pub(super) fn ends(&self, id: VerificationId) -> Vec<Outcome> {
         let ended = |event: &Event| match event.what {
             What::Closed { outcome } if event.verification == Some(id) => Some(outcome),

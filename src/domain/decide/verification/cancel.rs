@@ -7,25 +7,25 @@ use crate::domain::{
     verification::{CancelCause, Outcome, Status},
 };
 
-/// End a verification.
+/// The command to end a pending verification.
 #[derive(Clone, Debug)]
 pub struct Cancel {
-    /// Whose, by whom, of which verification.
+    /// The verification, and the caller that ends it.
     pub target: Target,
-    /// Why.
+    /// The reason, which decides the outcome.
     pub reason: CancelReason,
 }
 
 /// Why a verification is ended on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelReason {
-    /// The caller needs it no longer.
+    /// The caller no longer needs it.
     Requested,
-    /// The customer says that they asked for nothing.
+    /// The customer says that they did not ask for it.
     NotMe,
 }
 
-/// Decides [`Cancel`]. Ending again what was ended so is no error.
+/// Decides [`Cancel`]. It is no error if the verification has already ended with the same outcome.
 #[must_use]
 pub fn cancel(
     record: Option<SubjectRecord>,

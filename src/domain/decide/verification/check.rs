@@ -12,20 +12,20 @@ use crate::domain::{
     verification::rules::EntryMode,
 };
 
-/// Judge a guess.
+/// The command to judge a guess of the code.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Whose, by whom, of which verification.
+    /// The verification, and the caller that asks.
     pub target: Target,
-    /// Recognises a repeat.
+    /// The caller's id of the attempt; a repeat with the same id gets the same answer.
     pub attempt: AttemptId,
     /// The answer as received.
     pub guess: Guess,
-    /// Where it was given.
+    /// Where the customer entered it.
     pub entry_mode: EntryMode,
 }
 
-/// Decides [`Check`].
+/// Decides [`Check`]: a guess of the code is one kind of answer.
 #[must_use]
 pub fn check(
     record: Option<SubjectRecord>,

@@ -1,4 +1,4 @@
-//! Judges a press on the page that the link of a mail opens.
+//! Judges a press of the button on the page that an e-mail's link opens.
 
 use super::{
     given::{Asked, Given},
@@ -12,27 +12,29 @@ use crate::domain::{
     refusal::Refusal,
 };
 
-/// Judge a press.
+/// The command to judge a press of the button on the link's page.
 #[derive(Clone, Debug)]
 pub struct Follow {
-    /// What the link carries.
+    /// The token in the link's fragment: verification and secret.
     pub token: LinkToken,
-    /// The same for every press of one link, so that its repeats are harmless.
+    /// The same for every press of one link, so that pressing again is harmless.
     pub attempt: AttemptId,
-    /// Where it was pressed.
+    /// The browser in which it was pressed; `None` if it has no cookie.
     pub browser: Option<BrowserMark>,
 }
 
-/// What came of a press.
+/// The result of a press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressed {
     /// It was judged like a guess of the code.
     Judged(Verdict),
-    /// It was not the browser that asked: no attempt is taken, for whoever reads the mail may open its links.
+    /// It was another browser than the one that asked. No attempt is counted, because anybody who
+    /// reads the mail may open its links.
     OtherBrowser,
 }
 
-/// Decides [`Follow`]. Whoever holds the link answers in the place of the caller that started.
+/// Decides [`Follow`]. The answer counts as if the caller that started the verification had given
+/// it.
 #[must_use]
 pub fn follow(
     record: Option<SubjectRecord>,
@@ -44,6 +46,7 @@ pub fn follow(
     let Some(verification) = found else {
         return Decision::refuse(Refusal::NotFound);
     };
+    // After the end the browser does not matter: nothing can be approved any more.
     if let Some(pending) = verification.live(cx.now) {
         if verification.link(cx.keyring).is_none() {
             return Decision::refuse(Refusal::NotFound);

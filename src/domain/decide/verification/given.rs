@@ -1,4 +1,4 @@
-//! What was given as the answer: is it right, and which trace does it leave?
+//! The kinds of answers: whether one is right, and the fingerprint that it leaves.
 
 use crate::domain::{
     code::{fingerprint, guess::Guess, link::LinkSecret},
@@ -8,26 +8,27 @@ use crate::domain::{
     verification::{Verification, rules::EntryMode},
 };
 
-/// An answer, however it came.
+/// An answer of any kind, with its verification and its attempt id.
 pub(super) struct Asked<'a> {
     pub(super) target: &'a Target,
     pub(super) attempt: &'a AttemptId,
     pub(super) given: Given<'a>,
 }
 
-/// What was given as the answer.
+/// The answer itself, by its kind.
 pub(super) enum Given<'a> {
-    /// A guess of the code.
+    /// A guess of the code, as received.
     Code {
         guess: &'a Guess,
         entry_mode: EntryMode,
     },
-    /// The secret of the link.
+    /// The secret that the e-mail's link carries.
     Link { secret: &'a LinkSecret },
 }
 
 impl Asked<'_> {
-    /// The trace that a counted answer leaves.
+    /// The keyed fingerprint that a counted answer leaves; `None` if the key is no longer in the
+    /// keyring.
     pub(super) fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {
         let mode = self.given.entry_mode().as_str();
         let of = |answer: &str| {
@@ -48,7 +49,8 @@ impl Given<'_> {
         }
     }
 
-    /// Is it the verification's own? None if its key left the ring.
+    /// Whether it is the verification's own code or link; `None` if the key is no longer in the
+    /// keyring.
     pub(super) fn is_right(&self, verification: &Verification, cx: &Context<'_>) -> Option<bool> {
         match self {
             Self::Code { guess, .. } => {

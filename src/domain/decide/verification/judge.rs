@@ -1,4 +1,4 @@
-//! Judges an answer, however it came: may it be judged, is it right, and what follows.
+//! Judges an answer of any kind: whether it may be judged, whether it is right, and what follows.
 
 use super::given::{Asked, Given};
 use crate::domain::{
@@ -13,37 +13,38 @@ use crate::domain::{
     verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
 };
 
-/// An approval after so many failures makes the customer be told.
+/// An approval after at least this many failures in a row is reported, so that the customer can be
+/// told.
 const NOTIFY_AFTER_FAILURES: u32 = 3;
 
-/// What is said of a guess.
+/// The verdict on a guess, as the caller gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Right, in time, and the first to be so.
+    /// The right answer, in time; it closed the verification.
     Approved,
-    /// Wrong, and so many guesses are left.
+    /// Wrong, with guesses left.
     Wrong {
-        /// At least one.
+        /// The guesses left, at least one.
         left: u8,
     },
     /// Wrong, and it was the last guess.
     AttemptsExhausted,
-    /// Too late.
+    /// The code had expired before the guess.
     Expired,
-    /// It had ended before.
+    /// The verification had ended before the guess.
     Closed,
 }
 
-/// The verdict, and how the verification stands after it.
+/// The verdict, and the verification after it.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What is said of the guess.
+    /// The verdict on the guess.
     pub verdict: Verdict,
-    /// The verification after it.
+    /// The verification after the guess.
     pub standing: Standing,
-    /// The record's salt, for the event of a guess that comes after the end.
+    /// The record's salt, for the key that seals the event of a guess that comes after the end.
     pub event_salt: [u8; 16],
-    /// With an approval: where its messages went, each once.
+    /// With an approval, the recipients that its messages went to, each once; otherwise empty.
     pub reached: Vec<Recipient>,
 }
 
@@ -57,7 +58,7 @@ impl From<Judgement> for Verdict {
     }
 }
 
-/// Judges an answer.
+/// Judges an answer of any kind. Repeats are recognised before anything else.
 pub(super) fn judge(
     record: Option<SubjectRecord>,
     command: &Asked<'_>,
@@ -74,10 +75,12 @@ pub(super) fn judge(
             command.attempt.as_str().as_bytes(),
         ],
     );
-    // The repeat check comes before every other one: the first answer stands.
+    // A repeat gets its first answer, whatever has changed since, so this comes before every other
+    // check.
     if let Some(first) = repeat(&found, &attempt, command, cx) {
         let reply = first.map(|judgement| found.say(judgement.into()));
-        // The commit of the first answer may have failed for want of replicas: its verdict waits for them still.
+        // The commit of the first answer may lack replicas still, so its verdict must wait for them
+        // here too.
         return found.answer(reply).settled();
     }
     if let Some(late) = found
@@ -94,7 +97,8 @@ pub(super) fn judge(
     }
 }
 
-/// The stored answer to the same attempt; `None` if it is new. The id is unique over the whole subject.
+/// The stored answer to the same attempt; `None` if the attempt is new. An attempt id is unique
+/// within the subject.
 fn repeat(
     found: &Found,
     attempt: &Mark,
@@ -125,7 +129,8 @@ fn too_late(verification: &Verification, cx: &Context<'_>) -> Option<Verdict> {
     }
 }
 
-/// Judges the guess, if it may be judged at all; gives the answer and the tally after it.
+/// Judges the guess if it may be judged; returns the answer to store and the failure count after
+/// it.
 fn weigh(
     found: &Found,
     attempt: &Mark,
@@ -154,7 +159,7 @@ fn weigh(
         let limit = cx.rules.failure_limit;
         return Err(Refusal::MethodDisabled { limit });
     }
-    // A verification whose key left the ring cannot be judged any more.
+    // Without its key in the keyring, the verification can no longer be judged.
     let is_right = command
         .given
         .is_right(verification, cx)
@@ -174,7 +179,8 @@ fn weigh(
         Judgement::Wrong { left }
     };
     if judgement != Judgement::Approved {
-        // Every earlier answer of a live verification was wrong.
+        // All earlier answers of a live verification were wrong, so the first one here is its first
+        // failure.
         tally.fail(verification.answers.is_empty(), cx.now);
     }
     Ok((
@@ -187,7 +193,7 @@ fn weigh(
     ))
 }
 
-/// Writes the answer down: with it the attempt is spent.
+/// Stores the answer, which uses up the attempt.
 fn count(
     mut found: Found,
     answer: Answer,
@@ -212,7 +218,8 @@ fn count(
         judgement: answer.judgement,
     });
     let (outcome, durability) = match answer.judgement {
-        // It clears a count, and must not be answered before it outlives a failover where that is asked for.
+        // An approval clears the failure count, so it must not be answered before it would survive
+        // a failover.
         Judgement::Approved => (Some(Outcome::Approved), Durability::Durable),
         Judgement::Wrong { left: 0 } => (Some(Outcome::Rejected), Durability::Durable),
         Judgement::Wrong { .. } => (None, Durability::Durable),
@@ -264,7 +271,7 @@ impl Found {
 }
 
 impl Verification {
-    /// Where its messages went, each once.
+    /// The recipients that its messages went to, each once.
     fn reached(&self) -> Vec<Recipient> {
         let Phase::Pending(pending) = &self.phase else {
             return Vec::new();
@@ -283,7 +290,7 @@ impl Verification {
             .collect()
     }
 
-    /// Guesses left while it is pending.
+    /// The guesses left while it is pending.
     #[must_use]
     pub fn attempts_left(&self, pending: &Pending) -> u8 {
         pending

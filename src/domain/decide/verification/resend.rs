@@ -14,20 +14,21 @@ use crate::domain::{
     verification::{Pending, Phase, RequestMark, Verification},
 };
 
-/// Send the code of a verification again.
+/// The command to send the code of a verification again.
 #[derive(Clone, Debug)]
 pub struct Resend {
-    /// Whose, by whom, of which verification.
+    /// The verification, and the caller that asks.
     pub target: Target,
-    /// Recognises a repeat.
+    /// Keyed hashes of the request's id and body; a repeat sends nothing and gets the same answer.
     pub request: RequestMark,
-    /// The channel to use now; `None` for the one used last.
+    /// The channel to use; `None` for the one used last.
     pub channel: Option<Channel>,
-    /// The new delivery's id, of fresh random bits.
+    /// The id for the new delivery: fresh random bits.
     pub delivery: DeliveryId,
 }
 
-/// Decides [`Resend`]. Its message is leased to this process, if that has a free hand for it. Neither the code, nor its expiry, nor the attempts change.
+/// Decides [`Resend`]. The message is leased to this process if it has a free hand. The code, its
+/// expiry and the attempts left do not change.
 #[must_use]
 pub fn resend(
     record: Option<SubjectRecord>,
@@ -142,7 +143,7 @@ fn send(
 }
 
 impl Verification {
-    /// Sends left while it is pending.
+    /// The sends left while it is pending.
     #[must_use]
     pub fn sends_left(&self, pending: &Pending) -> u8 {
         pending

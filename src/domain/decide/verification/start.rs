@@ -1,4 +1,4 @@
-//! Starts a verification.
+//! Starts a verification and its first delivery.
 
 use crate::domain::{
     audit::event::{Event, What},
@@ -27,55 +27,56 @@ use crate::domain::{
     },
 };
 
-/// Start a verification.
+/// The command to start a verification.
 #[derive(Clone, Debug)]
 pub struct Start {
     /// The tenant of the customer.
     pub tenant: TenantId,
     /// The caller that asks.
     pub caller: CallerName,
-    /// The customer.
+    /// The customer, by the caller's opaque id.
     pub subject: SubjectId,
     /// The action to be approved.
     pub action: ActionName,
-    /// Whether anybody could have asked.
+    /// Whether the subject was vouched for, or anybody could have asked.
     pub origin: Origin,
-    /// The contact that asks.
+    /// The contact in which it is asked for, if the caller named one.
     pub contact: Option<Contact>,
-    /// Language of the customer.
+    /// The customer's language; `None` if the caller does not know it.
     pub locale: Option<Locale>,
-    /// Where the customer can be reached, best first. Only who may get a message is here: whatever comes later, resends
-    /// included, reaches nobody else.
+    /// The customer's addresses, best first. They have passed the rules for recipients already,
+    /// because resends and the plan send only to these.
     pub recipients: Vec<Recipient>,
-    /// The channels of those who may not, and why.
+    /// The channels of the addresses that the rules refused, and why.
     pub passed_over: Vec<(Channel, Unfit)>,
-    /// The channel that the customer prefers.
+    /// The channel that the customer prefers, if permitted.
     pub preferred: Option<Channel>,
-    /// The details that are approved.
+    /// The details that the customer approves.
     pub binding: Binding,
-    /// The resolved rules, with the plan of the action.
+    /// The limits of the action, with its channel plan.
     pub limits: Limits,
-    /// The browser that asked, for a link that works there alone.
+    /// The browser that asked; the link works only there. `None`: the message has no link.
     pub browser: Option<BrowserMark>,
     /// Decoy: nothing is sent, no answer is accepted, and callers cannot tell.
     pub decoy: bool,
-    /// The network of the customer's address.
+    /// The network of the customer's IP address, if the caller gave one.
     pub network: Option<Network>,
-    /// The caller's own keys to limit by.
+    /// Further keys to limit by, chosen by the caller.
     pub quota_keys: Vec<Reference>,
-    /// Recognises a repeated request.
+    /// Keyed hashes of the request's id and body; a repeat starts nothing and gets the first
+    /// answer.
     pub request: RequestMark,
-    /// The new verification's id, of fresh random bits.
+    /// The id for the new verification: fresh random bits.
     pub id: VerificationId,
-    /// The first delivery's id, of fresh random bits.
+    /// The id for the first delivery: fresh random bits.
     pub delivery: DeliveryId,
     /// Fresh random bits that the code is derived from.
     pub nonce: [u8; 16],
-    /// Fresh random bits for a record that is new.
+    /// Fresh random bits that a new record derives the key of its events from.
     pub event_salt: [u8; 16],
 }
 
-/// Decides [`Start`]. Its message is leased to this process, if that has a free hand for it.
+/// Decides [`Start`]. The message is leased to this process if it has a free hand.
 #[must_use]
 pub fn start(
     record: Option<SubjectRecord>,
@@ -89,7 +90,8 @@ pub fn start(
     let record = record.unwrap_or_else(|| cx.new_record(command.event_salt));
     let durability = Durability::of_penalty(record.generation != cx.generation);
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
-    // The repeat check comes before every other one: the first answer stands.
+    // A repeat gets its first answer, whatever has changed since, so this comes before every other
+    // check.
     if let Some(first) = command.repeats(&record) {
         return Decision::same(first);
     }
@@ -109,6 +111,7 @@ pub fn start(
         .and_then(|recipient| Ok((recipient, make_room(record, command, cx)?)));
     let (recipient, mut record) = match admitted {
         Ok(admitted) => admitted,
+        // Nothing is committed: the next command closes and forgets the same verifications again.
         Err(refusal) => return Decision::refuse(refusal),
     };
     let outgoing = Outgoing {
@@ -146,7 +149,7 @@ fn make_room(
         })
 }
 
-/// Says which recipient gets the message, or why none does.
+/// Chooses the recipient of the first message, or refuses the start.
 fn admit(
     record: &SubjectRecord,
     command: &Start,
@@ -162,7 +165,7 @@ fn admit(
     }
     let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
     if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
-        // Its code would be dead before it may be tried: no message for nothing.
+        // The code would expire before it may be tried, so sending it would be pointless.
         return Err(Refusal::AttemptTooEarly {
             retry_after: cx.now.until(next_attempt_at),
         });
@@ -191,7 +194,7 @@ fn admit(
 }
 
 impl Start {
-    /// The first answer, if this is a repeat; a refusal if another start had its request id.
+    /// The first answer if this is a repeat; a refusal if another start used the same request id.
     fn repeats(&self, record: &SubjectRecord) -> Option<Result<Standing, Refusal>> {
         let (verification, body) = record.find_request(&self.request.id)?;
         Some(if *body == self.request.body {
@@ -201,7 +204,7 @@ impl Start {
         })
     }
 
-    /// A newer start takes the place of an older one of the same action, caller, contact and origin.
+    /// A start replaces an older one of the same action, caller, contact and origin.
     fn supersedes(&self, other: &Verification) -> bool {
         let contact =
             |contact: &Option<Contact>| contact.as_ref().map(|contact| contact.id.clone());
@@ -211,7 +214,7 @@ impl Start {
             && contact(&other.contact) == contact(&self.contact)
     }
 
-    /// The plan of the action as it holds for these recipients.
+    /// The action's plan, reduced to the channels that these recipients have.
     fn plan(&self) -> Vec<Step> {
         let can_reach = |channel| {
             self.limits.channels.contains(&channel)
@@ -223,7 +226,7 @@ impl Start {
         resolve(&self.limits.plan, self.preferred, can_reach)
     }
 
-    /// The message to this recipient, as if both it and the subject were known.
+    /// The message to this recipient. `new_subject` and `new_recipient` are set afterwards.
     fn outgoing(&self, recipient: usize) -> Outgoing {
         Outgoing {
             tenant: self.tenant.clone(),
@@ -241,7 +244,7 @@ impl Start {
         }
     }
 
-    /// What is written down of it: its first channel, and those that were passed over.
+    /// The events of the start: the first channel, and those that were passed over.
     fn events(&self, verification: &Verification, at: Timestamp) -> Vec<Event> {
         let started = What::Started {
             channel: verification.deliveries[0].channel,
@@ -256,8 +259,8 @@ impl Start {
             .collect()
     }
 
-    /// The first step of the plan, else the preferred channel if it is permitted, else the action's order; a caller
-    /// chooses only among the permitted.
+    /// The first step of the plan, else the preferred channel, else the action's order. A caller
+    /// can choose only among the permitted channels.
     fn choose_recipient(&self, plan: &[Step]) -> Option<usize> {
         let permitted = &self.limits.channels;
         let planned = plan.first().map(|step| step.channel);

@@ -166,7 +166,8 @@ fn with_clocks_apart_the_slower_one_lets_the_probe_go() {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, it is never open for ever, and a closed one never holds as many failures as open it.
+    /// In any order of events, it never stays open for ever, and a closed one always holds fewer
+    /// failures than open it.
     #[test]
     fn it_always_comes_to_a_probe(steps in prop::collection::vec((0_u8..4, 0_u8..8, 0_u64..40), 0..200)) {
         let (mut breaker, mut seconds) = (Breaker::default(), 0);

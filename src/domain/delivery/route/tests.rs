@@ -1,4 +1,4 @@
-//! Stories of routes: orders, breakers on the way, refusals, pauses.
+//! Stories of routes: order of senders, breakers, refusals, pauses.
 
 use proptest::prelude::*;
 
@@ -54,7 +54,8 @@ fn each_sender_comes_first_as_often_as_its_weight_says() {
     let seconds = ids(10_000)
         .filter(|id| order(&[8, 1, 1], id)[1] == 0)
         .count();
-    // First in eight of ten; else first of the two that are left, in eight of nine.
+    // Sender 0 comes second if it is not first (2 of 10) and then beats the other one that is left
+    // (8 of 9).
     assert!((1600..1950).contains(&seconds), "{seconds} of 10000");
 }
 
@@ -80,7 +81,8 @@ proptest! {
         prop_assert_eq!(sorted, (0..weights.len()).collect::<Vec<_>>());
     }
 
-    /// A breaker delays a message and never fails it, and nobody who refused or is shut is asked.
+    /// A breaker delays a message and never fails it, and no sender is asked that refused the
+    /// message or has an open breaker.
     #[test]
     fn a_breaker_never_fails_a_message(kinds in prop::collection::vec(0_u8..3, 1..8), bits: u8, position in 0_usize..9) {
         let passes: Vec<Pass> = kinds.iter().map(|kind| [FREE, Pass::AsProbe, shut(7)][usize::from(*kind)]).collect();

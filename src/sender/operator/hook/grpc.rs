@@ -1,4 +1,4 @@
-//! The hook over gRPC.
+//! The hook as a gRPC service.
 
 use async_trait::async_trait;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Asks the hook by `SendHookService`.
+/// Asks the hook through `SendHookService`.
 pub(super) struct GrpcHook(Peer);
 
 impl GrpcHook {

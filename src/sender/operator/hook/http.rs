@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Asks the hook by webhooks of type `send.judge`.
+/// Asks the hook with webhooks of type `send.judge`.
 pub(super) struct HttpHook(Signed);
 
 impl HttpHook {

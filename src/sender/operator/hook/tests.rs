@@ -1,4 +1,4 @@
-//! What a hook is asked, and what its answers mean.
+//! The questions to a hook, and the effects of its answers.
 
 use std::{sync::Arc, time::Duration};
 

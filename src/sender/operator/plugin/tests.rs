@@ -1,4 +1,4 @@
-//! A plug-in's answers, and what follows from them.
+//! A plug-in's answers and their effects.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::{
     sender::{doubles::samples, transport::http::unknown},
 };
 
-/// Answers each call alike, and keeps what it was asked.
+/// A plug-in that gives every call the same answer, and records the calls.
 struct Answering {
     answer: fn() -> Result<Option<Outcome>, Status>,
     asked: tokio::sync::mpsc::UnboundedSender<Request<v1::SendMessageRequest>>,
@@ -225,7 +225,7 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
         absent.send(&samples::message()).await,
         Err(again("unreachable", None))
     );
-    // Accepts the connection and never says a word.
+    // Accepts the connection and never answers.
     let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! Webhooks as they arrive, and their signatures by the published vectors.
+//! Webhooks as they arrive, and their signatures compared with the published vectors.
 
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
@@ -80,7 +80,8 @@ fn hook_01_signatures_are_those_of_the_vectors() {
         } else if case["name"].as_str().unwrap().starts_with("301 s")
             || header("webhook-timestamp").unwrap().starts_with('+')
         {
-            // Refused for their time or its spelling, which a signer does not judge.
+            // Vectors that a receiver refuses for their time or its form; a signer does not check
+            // these.
         } else {
             assert!(!matches, "{}", case["name"]);
             counts[1] += 1;

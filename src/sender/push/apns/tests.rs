@@ -1,4 +1,4 @@
-//! Messages as Apple gets them, over HTTP/2 and TLS, and what Apple's answers mean.
+//! Messages as Apple receives them, over HTTP/2 and TLS, and the effects of Apple's answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

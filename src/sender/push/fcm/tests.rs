@@ -1,4 +1,4 @@
-//! Messages as Google gets them, tokens and when they are fetched, and what Google's answers mean.
+//! Messages as Google receives them, when tokens are fetched, and the effects of Google's answers.
 
 use serde_json::json;
 use wiremock::{
@@ -15,7 +15,7 @@ use crate::{
 const APP: &str = "fcm:dG9rZW4tb2YtdGhlLWFwcA:APA91bF-of_the_app_of_anna_4f2a";
 const SEND: &str = "/v1/projects/bank-1/messages:send";
 
-/// A clock that a test sets.
+/// A clock that the test sets, in seconds since 1970.
 #[derive(Default)]
 struct Hand(std::sync::atomic::AtomicU64);
 
@@ -67,7 +67,7 @@ fn sender(server: &MockServer) -> (Fcm, Arc<Hand>) {
     )
 }
 
-/// Gives tokens named 1, 2, 3 that live for an hour.
+/// A token service that issues the tokens 1, 2, 3 and so on, valid for an hour.
 async fn google() -> MockServer {
     let (server, count) = (
         MockServer::start().await,

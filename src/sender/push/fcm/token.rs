@@ -1,4 +1,5 @@
-//! Google's access tokens for a service account (RFC 7523); one is kept until shortly before its end.
+//! Google's access tokens for a service account (RFC 7523). A token is kept until shortly before it
+//! expires.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +30,8 @@ const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The longest life of an assertion that Google accepts.
 const ASSERTION_LIFE_S: u64 = 3600;
-/// A token that ends within this span is not used any more, because the call that carries it takes time.
+/// A token that expires within this span is no longer used, because the call that carries it takes
+/// time.
 const SPARE: Duration = Duration::from_secs(60);
 
 struct Held {
@@ -73,7 +75,8 @@ impl Tokens {
         })
     }
 
-    /// The value of an `authorization` header; a new one if the current is the one that was refused.
+    /// The value of an `authorization` header, with a new token if the current one has expired or
+    /// was refused.
     pub(super) async fn token(
         &self,
         refused: Option<&HeaderValue>,

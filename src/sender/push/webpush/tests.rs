@@ -1,4 +1,4 @@
-//! Messages as push services get them, where they may go, and what the answers mean.
+//! Messages as push services receive them, where they may go, and the effects of the answers.
 
 use super::*;
 use crate::sender::{
@@ -114,7 +114,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         assert_eq!(sent, Err(next_sender("address_refused")), "{endpoint}");
     }
     assert!(double.seen().is_empty());
-    // Listed, but in an inner network that nobody allowed.
+    // Listed, but in an internal network that is not in `allow_hosts`.
     let mut inner = settings(&double);
     inner.connection.allow_hosts = vec![double.host().replace("localhost", "other")];
     let sent = made(&inner)

@@ -1,8 +1,10 @@
-//! The canonical form in which a mail is signed: `relaxed` of RFC 6376 §3.4, which tolerates changes of white space.
+//! The canonical form in which mail is signed: `relaxed` of RFC 6376 §3.4, which tolerates changes
+//! of white space.
 
 const WHITE: [char; 2] = [' ', '\t'];
 
-/// A header field: name in lower case, value unfolded, white space reduced to single spaces, none at either end, no line end.
+/// A header field: the name in lower case; the value unfolded, trimmed, with single spaces, and
+/// without its line end.
 pub(super) fn field(name: &str, value: &str) -> String {
     let words: Vec<&str> = value
         .split([' ', '\t', '\r', '\n'])
@@ -15,7 +17,8 @@ pub(super) fn field(name: &str, value: &str) -> String {
     )
 }
 
-/// The body: white space reduced to single spaces within lines and removed at their ends, no empty lines at the end.
+/// The body: white space is reduced to single spaces within lines and removed at their ends; empty
+/// lines at the end are removed.
 pub(super) fn body(body: &str) -> String {
     let mut out = String::with_capacity(body.len());
     let mut kept = 0;
@@ -46,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_6376_is_as_printed() {
-        // Section 3.4.5.
+        // The example of RFC 6376 §3.4.5.
         assert_eq!(field("A", " X"), "a:X");
         assert_eq!(field("B ", " Y\t\r\n\tZ  "), "b:Y Z");
         assert_eq!(body(" C \r\nD \t E\r\n\r\n\r\n"), " C\r\nD E\r\n");
@@ -70,7 +73,7 @@ mod tests {
         .prop_map(|pieces| pieces.concat())
     }
 
-    /// The same by replacement of one thing after the other, as the text of the RFC says it.
+    /// The same form by successive replacements, following the text of the RFC word for word.
     fn by_the_letter(body: &str) -> String {
         let mut text = body.replace('\t', " ");
         while text.contains("  ") {

@@ -1,4 +1,5 @@
-//! Keys, settings, and what is signed; whether the signatures hold is for a verifier of others to say (tests/python).
+//! Keys, settings, and which parts are signed. Another project's verifier checks the signatures
+//! (tests/python).
 
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -44,7 +45,7 @@ fn settings(domain: &str, keys: &[(&str, &SecretText)]) -> DkimSettings {
     }
 }
 
-/// The value of a tag of a signature.
+/// The value of this tag in a signature.
 fn tag(signature: &str, name: &str) -> String {
     let value = signature
         .split_once(':')
@@ -55,7 +56,7 @@ fn tag(signature: &str, name: &str) -> String {
     value.unwrap().split_whitespace().collect()
 }
 
-/// What a signature of [`MAIL`] covers, and its bytes.
+/// The text that a signature of [`MAIL`] covers, and the signature's bytes.
 fn signed_and_signature(signature: &str) -> (String, Vec<u8>) {
     let (head, value) = signature.trim_end().split_once("\tb=").unwrap();
     let own = canonical::field(

@@ -1,4 +1,5 @@
-//! Resolves names and passes on only addresses that may be called: the addresses that were checked are the ones connected to.
+//! Resolves names, and returns only addresses that may be called. The client connects to exactly
+//! the addresses that were checked.
 
 use std::{
     future::Future,
@@ -28,7 +29,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// With the resolver of the operating system.
+    /// A resolver that asks the operating system.
     pub(super) fn of_the_system(targets: Targets) -> Self {
         let look_up = |name: String| -> Found {
             Box::pin(async move {

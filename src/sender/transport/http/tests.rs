@@ -1,4 +1,4 @@
-//! Where calls may go: by text, by every address, and at the connect.
+//! Where calls may go: checks of the URL's text, of every address, and of the connection.
 
 use std::{
     net::IpAddr,
@@ -18,7 +18,8 @@ fn vectors() -> Vec<Value> {
     vectors["cases"].as_array().unwrap().clone()
 }
 
-/// What the vectors speak of: one public host, on the usual port, and no inner network.
+/// The targets that the vectors assume: one public host on the default port, and no internal
+/// network.
 fn targets() -> Targets {
     Targets::only("https://hooks.example.com/in", Vec::new(), false).unwrap()
 }
@@ -32,7 +33,7 @@ fn addresses(look_up: &Value) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Answers each look-up with the next of these, and then with the last again.
+/// A resolver that gives each lookup the next of these answers, and repeats the last one.
 fn resolver(targets: Targets, answers: Vec<Vec<IpAddr>>) -> Resolver {
     let answers = Mutex::new(answers);
     let next = move |_| {
@@ -53,7 +54,7 @@ fn hook_03_urls_are_judged_by_their_text() {
     for case in vectors().iter().filter(|case| case["stage"] == "parse") {
         let url = case["url"].as_str().unwrap();
         assert!(targets().judge(url).is_err(), "{}: {url}", case["name"]);
-        // Nor would such a URL get into the settings, unless it is merely of another public host.
+        // The settings would refuse such a URL too, unless it only has another public host.
         let other_host = case["why"]
             .as_str()
             .unwrap()
@@ -86,7 +87,8 @@ async fn hook_03_every_resolved_address_is_judged_and_only_judged_ones_are_conne
                 .clone()
                 .judged("hooks.example.com".to_owned())
                 .await;
-            // What the client gets is what was judged: there is no second look-up before the connect.
+            // The client gets the addresses that were checked: there is no second lookup before it
+            // connects.
             match answer {
                 Ok(addresses) => assert_eq!(
                     addresses.iter().map(|a| a.ip()).collect::<Vec<_>>(),
@@ -109,7 +111,7 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
     let canary = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = canary.local_addr().unwrap().port();
     let url = format!("https://hooks.example.com:{port}/in");
-    // The port may be used, but only because a test needs it; the inner network was not named.
+    // The port is allowed, because the test needs it, but the internal network is not.
     let targets = Targets {
         hosts: vec!["hooks.example.com".to_owned()],
         allow_hosts: vec![format!("hooks.example.com:{port}")],
@@ -241,7 +243,7 @@ fn hook_04_a_provider_may_ask_for_a_pause_in_seconds_or_until_a_date() {
         header("Fri, 31 Dec 2027 23:59:59 GMT", now),
         Some(Duration::from_secs(29))
     );
-    // The two older forms, too (RFC 9110 section 5.6.7).
+    // The two older forms of a date (RFC 9110 section 5.6.7).
     assert_eq!(
         header("Saturday, 01-Jan-28 00:00:00 GMT", now),
         Some(Duration::from_secs(30))
@@ -272,7 +274,7 @@ fn hook_04_a_provider_may_ask_for_a_pause_in_seconds_or_until_a_date() {
     assert_eq!(retry_after(&HeaderMap::new()), None);
 }
 
-/// Says one byte of an answer after the other, for ever.
+/// Sends an endless answer, one byte at a time.
 async fn dribble(mut stream: tokio::net::TcpStream) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut request = [0; 1024];

@@ -1,4 +1,5 @@
-//! Breakers of two processes on one store: one state, one probe, and what each does without the store.
+//! Breakers of two processes on one store: one shared state, one probe, and what each process does
+//! without the store.
 
 use std::sync::{
     Arc,
@@ -29,7 +30,7 @@ const RULES: BreakerRules = BreakerRules {
     probe: Duration::from_secs(15),
 };
 
-/// A store that can be cut off, and counts how often it is asked.
+/// A store that can be cut off, and that counts the calls.
 struct Cut {
     inner: Arc<dyn Store>,
     off: AtomicBool,
@@ -97,7 +98,7 @@ impl Store for Cut {
 struct Fleet {
     bed: Bed,
     cut: Arc<Cut>,
-    /// The store of the first can be cut off, that of the second not.
+    /// The store of the first process can be cut off; the second always reaches it.
     processes: [Breakers; 2],
 }
 
@@ -175,7 +176,8 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
         (Pass::Free, Pass::Free),
         "the other sender is well"
     );
-    // The other process has not heard of it yet: its next failure tells it, and is one that does not count.
+    // The other process has not heard of it yet. Its next failure makes it read the record, and
+    // does not count.
     fleet.fail(1, 9).await;
     assert_eq!(fleet.pass(1, &name("a")), fleet.pass(0, &name("a")));
 
@@ -295,7 +297,7 @@ async fn without_the_store_each_process_goes_by_its_own() {
     assert!(fleet.processes[0].probe(&name("a")).await);
     fleet.processes[0].note(&name("a"), &probe(9), false).await;
     assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
-    // Once the store is back it has the truth again.
+    // Once the store is back, the process reads the shared state again.
     fleet.cut.off.store(false, Ordering::Relaxed);
     for message in 0..5 {
         fleet.fail(1, message).await;
