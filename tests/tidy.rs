@@ -2,6 +2,8 @@
 
 #[path = "tidy/cycles.rs"]
 mod cycles;
+#[path = "tidy/docs.rs"]
+mod docs;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/layers.rs"]
@@ -116,6 +118,14 @@ fn every_file_opens_with_its_sentence() {
         &tree(&["src", "tests", "benches", "build.rs"], ".rs"),
         files::first_line,
     );
+}
+
+#[test]
+fn no_doc_comment_is_too_short() {
+    let mut shipped = rust().1;
+    // There, doc comments are the help of the command line: "Manage the store."
+    shipped.retain(|source| source.path != "src/cli.rs");
+    hold(&shipped, docs::short);
 }
 
 #[test]

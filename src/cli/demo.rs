@@ -1,6 +1,6 @@
 //! `countersign demo`: a complete verification against a real service in this process, explained step by step.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tonic::{Request, metadata::MetadataValue, transport::Channel};
@@ -59,7 +59,10 @@ struct TemporaryDir(std::path::PathBuf);
 impl TemporaryDir {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("countersign-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)
+        // Not one that exists: keys go into it, and whoever made it could read them.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }

@@ -1,4 +1,4 @@
-//! Why stored bytes cannot be opened, and what is needed to leave them alone.
+//! Stored records that cannot be opened: the cause, and what is needed to leave them unchanged.
 
 use crate::{
     domain::crypto::{
@@ -8,37 +8,37 @@ use crate::{
     ports::store::{Blob, Token},
 };
 
-/// Stored bytes cannot be used. What is wrong with them is not told to callers.
+/// Why stored bytes cannot be opened. Operators see the cause; callers get `RECORD_UNREADABLE` alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// The seal does not open.
+    /// The seal does not open: a key that is not in the ring, or bytes that were changed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// It opens, but this version does not understand its content.
+    /// The seal opens, but this version cannot decode what is in it.
     #[error("stored {0} is not understood by this version")]
     Content(&'static str),
-    /// Its key is of a kind that this version does not know.
+    /// The record key is of a kind that this version does not know.
     #[error("stored record is of a kind that this version does not know")]
     Kind,
-    /// The store holds something at its key that is no record at all.
+    /// The value at the record's key in the store is not a record.
     #[error("stored value is no record")]
     Foreign,
 }
 
-/// Why a stored record cannot be opened, and what is needed to leave it alone.
+/// A stored record that cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}")]
 pub struct Unreadable {
-    /// The compare token of the record; `None` if there is no value that could have one.
+    /// The compare token of the record; `None` if the value has none.
     pub token: Option<Token>,
-    /// The id of the key that it is sealed with, if it says one.
+    /// The id of the key that it is sealed with; `None` if the bytes name none.
     pub kid: Option<Kid>,
-    /// What is wrong with it.
+    /// Why it cannot be opened.
     pub cause: VaultError,
 }
 
 impl Unreadable {
-    /// Of a blob that does not open.
+    /// Describes a blob that cannot be opened.
     #[must_use]
     pub fn new(blob: &Blob, cause: VaultError) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Unreadable {
         }
     }
 
-    /// Of a place where no record can be.
+    /// Describes a value that is not a record.
     #[must_use]
     pub fn foreign() -> Self {
         Self {

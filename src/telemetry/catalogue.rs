@@ -20,7 +20,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Histogram,
         "rpc_server_call_duration_seconds",
-        "Time to the answer of calls, by method and gRPC status code; of WatchVerification, to the begin of its stream.",
+        "Time to the answer of calls, by method and gRPC status code; of WatchVerification, until its stream begins.",
     ),
     (
         Counter,
@@ -75,12 +75,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_callbacks_total",
-        "Requests of providers to the callback addresses, by sender and outcome.",
+        "Requests by providers to the callback addresses, by sender and outcome.",
     ),
     (
         Counter,
         "countersign_link_presses_total",
-        "Presses on the page that links of mails open, by outcome.",
+        "Buttons pressed on the page that links in mails open, by outcome.",
     ),
     (
         Counter,
@@ -165,7 +165,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Gauge,
         "countersign_unreadable_records",
-        "Stored records that this process could not open, and leaves as they are.",
+        "Stored records that this process could not open and left unchanged.",
     ),
     (
         Gauge,
@@ -216,7 +216,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Gauge,
         "process_max_fds",
-        "Open file descriptors at most; absent if there is no limit.",
+        "Largest number of open file descriptors; absent if there is no limit.",
     ),
     (
         Gauge,

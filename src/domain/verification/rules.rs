@@ -52,7 +52,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// Failures charged when the store's generation changes: the guesses that may have been lost, at the attempt
 /// rate's burst of 5 and half a guess a second over 10 s of lag.
 pub const GENERATION_PENALTY: u32 = 10;
-/// How long after a store lost its data the failure counts of new records begin half spent.
+/// How long after a store lost its data the failure counts of new records start at half of their limit.
 pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// Who could have started a verification. Each origin has limits of its own, so that a stranger who uses up

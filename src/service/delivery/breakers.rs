@@ -212,7 +212,7 @@ impl Breakers {
         match self.sides.load(&local.key).await {
             Ok(stood) => local.see(sender, &breaker_of(stood.side)),
             Err(error) => {
-                tracing::debug!(%error, sender = sender.as_str(), "breaker not read");
+                tracing::debug!(%error, sender = sender.as_str(), "breaker state not read");
             }
         }
     }
@@ -228,7 +228,7 @@ impl Breakers {
         match self.commit(sender, local, &next).await {
             Ok(changed) => changed,
             Err(error) => {
-                tracing::warn!(%error, sender = sender.as_str(), "breaker not shared; this process goes by its own copy");
+                tracing::warn!(%error, sender = sender.as_str(), "breaker state not stored; this process uses its own copy");
                 let next = next(&local.copy(), self.local_now());
                 next.map(|next| local.see(sender, &next)).is_some()
             }

@@ -270,7 +270,7 @@ impl Courier {
                 verification_id = %message.verification,
                 delivery_id = %message.delivery,
                 sender = sender.as_str(),
-                "receipts of a message will not find it"
+                "provider's id of a message not stored; its receipts will be ignored"
             );
         }
     }

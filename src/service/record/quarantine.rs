@@ -130,7 +130,7 @@ impl Quarantine {
         Some(Complaint {
             word: "unreadable_records",
             text: format!(
-                "{} stored records cannot be opened and are left as they are; they are sealed with key id {}; \
+                "{} stored records cannot be opened and are left unchanged; they are sealed with key id {}; \
                  put a dropped key back into keys.ring, or start the newer version that wrote them",
                 state.records.len(),
                 kids.join(", ")

@@ -29,10 +29,10 @@ use crate::{
 
 pub use events::Line;
 
-/// Seals events of records that do not exist: a refusal about an unknown subject.
+/// Salt for events of a subject without a record, such as a refusal about an unknown subject.
 const NO_SALT: [u8; 16] = [0; 16];
 
-/// Seals and opens.
+/// Encodes and seals records and events, and opens them, with the keys of one ring.
 #[derive(Clone)]
 pub struct Vault {
     keyring: Arc<Keyring>,
@@ -40,7 +40,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// With these keys.
+    /// Seals with the current key of `keyring`, with nonces from `entropy`.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, entropy: Arc<dyn Entropy>) -> Self {
         Self { keyring, entropy }
@@ -64,10 +64,10 @@ impl Vault {
         }
     }
 
-    /// Opens a record.
+    /// Opens and decodes a record.
     ///
     /// # Errors
-    /// [`VaultError`]; then nothing is known of the subject, and nothing may be approved.
+    /// [`VaultError`]; the state of the subject is then unknown, and nothing may be approved.
     pub fn open(&self, key: &SubjectKey, blob: &Blob) -> Result<SubjectRecord, VaultError> {
         let (version, plain) = seal::open(&self.keyring, SealContext::Record(key), &blob.bytes)?;
         let stored = pb::SubjectRecord::decode(plain.as_slice())
@@ -75,7 +75,7 @@ impl Vault {
         decode::record(stored, version, key, &self.keyring)
     }
 
-    /// Seals an event under its record's salt, if there is a record.
+    /// Seals an event under the salt of its record; without a record, under a salt of zeros.
     #[must_use]
     pub fn close_event(
         &self,
@@ -93,10 +93,10 @@ impl Vault {
         )
     }
 
-    /// Opens an event.
+    /// Opens and decodes an event.
     ///
     /// # Errors
-    /// [`VaultError`]: after the record is gone, its events cannot be read.
+    /// [`VaultError`]; also once the record, and so its salt, is deleted.
     pub fn open_event(
         &self,
         key: &SubjectKey,

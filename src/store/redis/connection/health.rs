@@ -1,4 +1,5 @@
-//! Watches that the servers keep what they were given and tell the right time; fails closed where they do not.
+//! Checks that each server keeps its data, is configured for it, and has the right time. A server that may lose data is
+//! refused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,30 +15,31 @@ use crate::{
     store::redis::connection::identity::Identity,
 };
 
-/// Clocks further apart are complained of. No limit is relaxed by it: the stricter clock decides.
+/// Largest clock difference without a complaint. A difference relaxes no limit: the stricter clock decides.
 const SKEW_MAX: Duration = Duration::from_secs(2);
-/// The oldest server that has what the scripts need: sharded publish, flags of scripts.
+/// Oldest version that has what the scripts need: sharded publish and script flags.
 const VERSION_MIN: (u64, u64, u64) = (7, 0, 0);
-/// Below this, holes are known that let a user of scripts into the server, unless the distributor mended them.
+/// Older versions have known vulnerabilities that let whoever may run scripts take over the server, unless the
+/// distribution has fixed them.
 const VERSION_SAFE: (u64, u64, u64) = (8, 6, 3);
-/// A replica that lags more is no help against a lost master.
+/// Longest lag of a replica that still counts as a safe copy, in seconds.
 const LAG_MAX_S: u64 = 5;
 
-/// What is wrong now.
+/// The present complaints about all servers, and whether the store may be used.
 #[derive(Default)]
 pub(in crate::store::redis) struct Guards {
     found: Mutex<Found>,
-    /// Told when a server threw away what it was given.
+    /// Notified when a server has evicted keys.
     pub(in crate::store::redis) evicted: Notify,
 }
 
 #[derive(Default)]
 struct Found {
-    /// By word and server.
+    /// Texts of complaints, by word and server.
     complaints: BTreeMap<(&'static str, String), String>,
-    /// Servers that may throw keys away.
+    /// Servers whose settings allow them to evict keys.
     evicting: BTreeSet<String>,
-    /// Keys that each life of a server threw away so far.
+    /// Number of keys evicted so far, by run id: a restarted server counts from 0.
     thrown: BTreeMap<String, u64>,
 }
 
@@ -46,7 +48,7 @@ impl Guards {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of what a server says of itself.
+    /// Records what a server reports about itself, and updates the complaints.
     pub(in crate::store::redis) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
         let skew = identity.skew(ours);
         metrics::gauge!("countersign_redis_clock_skew_seconds").set(skew.as_secs_f64());
@@ -76,19 +78,19 @@ impl Guards {
             .insert(identity.get("run_id").to_owned(), thrown);
         drop(found);
         if before.is_some_and(|before| thrown > before) {
-            tracing::error!(server = %at, evicted_keys = thrown, "Redis threw keys away: counts may be lost.");
+            tracing::error!(server = %at, evicted_keys = thrown, "redis evicted keys; failure counts may be lost");
             self.complain(
                 "evicted",
                 at,
                 Some(format!(
-                    "{at} threw keys away; failure counts begin half spent for a day"
+                    "{at} evicted keys; for a day, the failure counts of new records start at half of their limit"
                 )),
             );
             self.evicted.notify_one();
         }
     }
 
-    /// Begins or ends a complaint. What begins is an alarm in the log.
+    /// Begins or ends a complaint. The beginning is logged.
     pub(in crate::store::redis) fn complain(
         &self,
         word: &'static str,
@@ -112,7 +114,7 @@ impl Guards {
         }
     }
 
-    /// All complaints.
+    /// The present complaints, for readiness and metrics.
     pub(in crate::store::redis) fn complaints(&self) -> Vec<Complaint> {
         let found = self.found();
         found
@@ -125,20 +127,21 @@ impl Guards {
             .collect()
     }
 
-    /// Why nothing may be written or judged now, if so.
+    /// Why nothing may be written or judged now; `None` if all is well.
     pub(in crate::store::redis) fn closed(&self) -> Option<String> {
         let found = self.found();
         let server = found.evicting.first()?;
-        Some(format!("{server} may throw keys away"))
+        Some(format!("{server} may evict keys"))
     }
 }
 
-/// With a memory limit and another policy than `noeviction`, counters vanish when memory is short.
+/// Whether the server evicts keys when memory is short: it has a memory limit and a policy other than `noeviction`. Failure
+/// counters would then disappear.
 fn may_evict(identity: &Identity) -> bool {
     !matches!(identity.get("maxmemory_policy"), "noeviction" | "")
 }
 
-/// What makes a server unfit; the start is refused.
+/// Why a server cannot be used; the start is then refused.
 pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
     let mut unfit = Vec::new();
     if may_evict(identity) {
@@ -154,7 +157,7 @@ pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
     unfit
 }
 
-/// What an operator should know of a server that is fit; the start goes on.
+/// Warnings about a server that can be used.
 pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
     let mut advice = Vec::new();
     let mut say = |word, text: String| advice.push(Complaint { word, text });
@@ -214,7 +217,7 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
     advice
 }
 
-/// The version, as three numbers.
+/// The version as major, minor and patch; missing parts are 0.
 pub(in crate::store::redis) fn version(identity: &Identity) -> (u64, u64, u64) {
     let mut parts = identity
         .get("redis_version")

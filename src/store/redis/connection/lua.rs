@@ -81,7 +81,7 @@ impl Lua {
         } else {
             Err((
                 ErrorKind::UnexpectedReturnType,
-                "the server gives a script another hash",
+                "the server computed another hash of the script",
             )
                 .into())
         }

@@ -147,5 +147,9 @@ pub(in crate::store::redis) async fn go(
     calls: &[Cmd],
 ) -> Result<Answered, StoreError> {
     let answered = go_if(topology, trip, calls).await?;
-    answered.ok_or_else(|| StoreError::Unavailable("the server is another".to_owned()))
+    answered.ok_or_else(|| {
+        StoreError::Unavailable(
+            "the server at this address is not the one that was asked before".to_owned(),
+        )
+    })
 }

@@ -58,13 +58,13 @@ impl Core {
                 &["", "1000000", "1000000", "1", "1", "0"],
             ),
             probe(
-                "the script that gives back to quotas (EVALSHA, GET, SET, DEL, TIME)",
+                "the script that returns draws to quotas (EVALSHA, GET, SET, DEL, TIME)",
                 &GIVE_BACK,
                 &[key("quota")],
                 &["", "1000", "1000000", "0"],
             ),
             probe(
-                "the script of the signs of life (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",
+                "the heartbeat script (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",
                 &BEAT,
                 &[key("processes")],
                 &["p", "1"],

@@ -97,7 +97,7 @@ impl Core {
             }
         };
         let lately = now.since(at) < FORGOTTEN_PERIOD;
-        let text = "the store lost what it held within the last day; until then failure counts begin half spent".to_owned();
+        let text = "the store lost its data less than a day ago; for a day after the loss, the failure counts of new records start at half of their limit".to_owned();
         self.common
             .guards
             .complain("forgot", &"the store", lately.then_some(text));

@@ -1,0 +1,48 @@
+//! Doc comments say what a name and its type cannot.
+
+use super::source::production;
+
+/// Shorter doc comments say nothing that the name of the item does not say.
+const WORDS_MIN: usize = 4;
+
+/// No doc comment of a few words: "Why.", "The keys."
+pub fn short(path: &str, text: &str) -> Vec<String> {
+    let production = production(text);
+    let mut wrong = Vec::new();
+    let mut said: Vec<&str> = Vec::new();
+    for (at, line) in (1..).zip(production.lines().chain([""])) {
+        if let Some(words) = line.trim_start().strip_prefix("///") {
+            said.extend(words.split_whitespace());
+        } else if !said.is_empty() {
+            if said.len() < WORDS_MIN {
+                let said = said.join(" ");
+                wrong.push(format!(
+                    "{path}:{at}: \"{said}\" says too little; say what the type cannot say (unit, bounds, who sets it, what \
+                     absence means), or make the item private and let its name speak"
+                ));
+            }
+            said.clear();
+        }
+    }
+    wrong
+}
+
+#[test]
+fn a_doc_comment_of_three_words_is_refused() {
+    for text in [
+        "/// Why.\npub enum Cause {}\n",
+        "    /// The keys.\n    #[must_use]\n    pub fn keys() {}\n",
+        "struct A {\n    /// Which\n    /// of them.\n    pub a: u8,\n}\n",
+        "pub fn a() {}\n/// At the end.",
+    ] {
+        assert_eq!(short("src/a.rs", text).len(), 1, "{text}");
+    }
+    for text in [
+        "/// Longest life of a code.\npub const MAX: u8 = 1;\n",
+        "/// One, two\n/// three, four.\npub fn a() {}\n",
+        "//! Short.\n// Short.\nfn a() {}\n",
+        "fn a() {}\n#[cfg(test)]\nmod tests {\n    /// Short.\n    fn b() {}\n}\n",
+    ] {
+        assert_eq!(short("src/a.rs", text), Vec::<String>::new(), "{text}");
+    }
+}
