@@ -4,12 +4,13 @@ pub mod breaker;
 pub mod callback;
 pub mod hands;
 pub mod plan;
+pub mod reason;
 pub mod receipt;
 pub mod route;
 
 use std::time::Duration;
 
-use self::{receipt::Receipt, route::Refusals};
+use self::{reason::Reason, receipt::Receipt, route::Refusals};
 use super::{
     ids::{DeliveryId, ProviderReference, SenderName},
     recipient::{Channel, Recipient},
@@ -44,13 +45,13 @@ pub enum DeliveryStatus {
     Delivered,
     /// The provider says that it did not arrive.
     Undelivered {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it did not arrive.
+        reason: Reason,
     },
     /// No provider took it.
     Failed {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was given up.
+        reason: Reason,
     },
 }
 
@@ -116,8 +117,8 @@ pub enum HandOver {
     },
     /// Not to be tried again.
     GivenUp {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it is given up.
+        reason: Reason,
     },
 }
 
@@ -309,10 +310,8 @@ impl Delivery {
 
     /// Gives it up.
     #[must_use]
-    pub fn fail(mut self, reason: &str, now: Timestamp) -> Self {
-        self.status = DeliveryStatus::Failed {
-            reason: reason.to_owned(),
-        };
+    pub fn fail(mut self, reason: Reason, now: Timestamp) -> Self {
+        self.status = DeliveryStatus::Failed { reason };
         self.updated_at = now;
         self
     }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::{
+    delivery::reason::Reason,
     ids::{ActionName, DeliveryId, TenantId, VerificationId},
     recipient::Recipient,
 };
@@ -29,31 +30,22 @@ pub enum Answer {
     Allow,
     /// It may not.
     Deny {
-        /// Why, as a word for machines: `sim_swap`. Empty: it does not say.
-        reason: String,
+        /// `hook_denied`, with the hook's own word if it gives one.
+        reason: Reason,
     },
 }
 
-/// Why there is no answer, as a word for machines.
+/// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoAnswer(pub String);
-
-/// Longest word of an answer.
-const REASON_CHARS_MAX: usize = 32;
+pub struct NoAnswer(pub Reason);
 
 impl Answer {
     /// A denial for this reason, if it is a word that may be stored and logged.
     #[must_use]
     pub fn deny(reason: &str) -> Self {
-        let is_word = reason.len() <= REASON_CHARS_MAX
-            && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         Self::Deny {
-            reason: if is_word {
-                reason.to_owned()
-            } else {
-                String::new()
-            },
+            reason: Reason::from_hook(reason),
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     code::guess::Digits,
-    delivery::receipt::ReceiptToken,
+    delivery::{reason::Reason, receipt::ReceiptToken},
     ids::{DeliveryId, ProviderReference, VerificationId},
     recipient::Recipient,
     time::Timestamp,
@@ -83,49 +83,49 @@ pub enum SendError {
     Retry {
         /// How much later.
         after: Duration,
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was not taken.
+        reason: Reason,
     },
     /// The same, but it may have been taken: the other side fell silent after it had the message.
     #[error("{reason}, and it may have been taken; again after {after:?}")]
     Unknown {
         /// How much later.
         after: Duration,
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why the outcome is unknown.
+        reason: Reason,
     },
     /// This one message may be taken later; the sender is well.
     #[error("{reason}; this message again after {after:?}")]
     Deferred {
         /// How much later.
         after: Duration,
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was not taken.
+        reason: Reason,
     },
     /// This sender takes nothing as things are; another might.
     #[error("{reason}; the next sender may take it")]
     NextSender {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was not taken.
+        reason: Reason,
     },
     /// This sender is well and will not take this one message; another might.
     #[error("{reason}; the next sender may take this message")]
     Unfit {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was not taken.
+        reason: Reason,
     },
     /// No sender can take it.
     #[error("{reason}; no sender can take it")]
     GiveUp {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was not taken.
+        reason: Reason,
     },
 }
 
 impl SendError {
-    /// Why, as a word for machines.
+    /// Why the message was not taken.
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> &Reason {
         match self {
             Self::Retry { reason, .. }
             | Self::Unknown { reason, .. }

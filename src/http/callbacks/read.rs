@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::delivery::{
     callback::{Place, Reading},
+    reason::Reason,
     receipt::Receipt,
 };
 
@@ -53,7 +54,7 @@ fn read_one(reading: &Reading, item: &Value) -> Item {
             first(item, &reading.error).unwrap_or_default(),
         ];
         Some(Receipt::Undelivered {
-            reason: reason(&words),
+            reason: Reason::from_provider(&reason(&words)),
         })
     } else {
         None
@@ -150,7 +151,7 @@ mod tests {
 
     fn undelivered(reason: &str) -> Receipt {
         Receipt::Undelivered {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         }
     }
 

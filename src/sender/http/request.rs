@@ -9,7 +9,9 @@ use super::{
     super::transport::http::{Call, give_up},
     template::{Place, Template, Values},
 };
-use crate::{ports::sender::SendError, sender::settings::SettingError};
+use crate::{
+    domain::delivery::reason::Reason, ports::sender::SendError, sender::settings::SettingError,
+};
 
 /// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +164,7 @@ impl Request {
             let text = template.render(values, as_it_is);
             headers.insert(
                 name,
-                HeaderValue::from_str(&text).map_err(|_| give_up("bad_message"))?,
+                HeaderValue::from_str(&text).map_err(|_| give_up(Reason::BadMessage))?,
             );
         }
         let (content_type, body) = match &self.body {

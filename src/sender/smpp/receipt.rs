@@ -2,7 +2,10 @@
 
 use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
 
-use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
+use crate::domain::{
+    delivery::{reason::Reason, receipt::Receipt},
+    ids::ProviderReference,
+};
 
 /// The bits of `esm_class` with the kind of message.
 const KIND: u8 = 0b0011_1100;
@@ -94,20 +97,23 @@ fn by_state(state: MessageState, error: Option<&str>) -> Option<Receipt> {
 }
 
 fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
-    let undelivered = |word: &str| {
+    let undelivered = |state: Reason| {
         let error = error.filter(|error| !error.bytes().all(|digit| digit == b'0'));
         Receipt::Undelivered {
-            reason: error.map_or_else(|| word.to_owned(), |error| format!("{word}:{error}")),
+            reason: match error {
+                Some(error) => Reason::from_provider(&format!("{state}:{error}")),
+                None => state,
+            },
         }
     };
     match word.to_ascii_uppercase().as_str() {
         "DELIVRD" => Some(Receipt::Delivered),
         "SCHEDULED" | "ENROUTE" | "ACCEPTD" => Some(Receipt::Sent),
-        "EXPIRED" => Some(undelivered("expired")),
-        "DELETED" => Some(undelivered("deleted")),
-        "UNDELIV" => Some(undelivered("undeliv")),
-        "REJECTD" => Some(undelivered("rejectd")),
-        "SKIPPED" => Some(undelivered("skipped")),
+        "EXPIRED" => Some(undelivered(Reason::Expired)),
+        "DELETED" => Some(undelivered(Reason::Deleted)),
+        "UNDELIV" => Some(undelivered(Reason::Undeliverable)),
+        "REJECTD" => Some(undelivered(Reason::Rejected)),
+        "SKIPPED" => Some(undelivered(Reason::Skipped)),
         // An unknown word tells nothing new.
         _ => None,
     }
@@ -139,7 +145,7 @@ pub(super) mod tests {
 
     fn undelivered(reason: &str) -> Receipt {
         Receipt::Undelivered {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         }
     }
 

@@ -8,7 +8,13 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-use super::{Courier, draft::Draft, fate::Fate, hands::Hand, routes::NamedSender};
+use super::{
+    Courier,
+    draft::Draft,
+    fate::{Fate, Obstacle},
+    hands::Hand,
+    routes::NamedSender,
+};
 use crate::{
     domain::{
         code::guess::Digits,
@@ -16,6 +22,7 @@ use crate::{
             HandOver,
             breaker::Pass,
             hands::HAND_WAIT,
+            reason::Reason,
             route::{Choice, Onward, Stand, choose, onward, spread},
         },
         ids::{ProviderReference, SenderName},
@@ -40,8 +47,8 @@ pub(super) struct Ready {
     pub(super) draft: Draft,
     /// In the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
-    /// Why it is given up if no sender is left, as a word for machines.
-    pub(super) without_sender: &'static str,
+    /// Why it is given up if no sender is left.
+    pub(super) without_sender: Reason,
     pub(super) stand: Stand,
     /// After how long without an answer the next sender gets it too; `None`: never.
     pub(super) hedge_after: Option<Duration>,
@@ -113,7 +120,7 @@ impl Courier {
                 Choice::Ask { place, .. }
                     if !self.change_hands(hand, &ready.senders[place].name) =>
                 {
-                    ready.draft.note(None, Fate::Held("sender_busy"));
+                    ready.draft.note(None, Fate::Held(Obstacle::SenderBusy));
                     return Handed::by_nobody(HandOver::Held {
                         after: HAND_WAIT,
                         position: place,
@@ -133,10 +140,8 @@ impl Courier {
                 }
                 Choice::Nobody => {
                     let reason = ready.without_sender;
-                    ready.draft.note(None, Fate::Failed(reason));
-                    return Handed::by_nobody(HandOver::GivenUp {
-                        reason: reason.to_owned(),
-                    });
+                    ready.draft.note(None, Fate::Failed(&reason));
+                    return Handed::by_nobody(HandOver::GivenUp { reason });
                 }
             }
         }
@@ -164,7 +169,7 @@ impl Courier {
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        ready.draft.note(None, Fate::Held("senders_open"));
+        ready.draft.note(None, Fate::Held(Obstacle::SendersOpen));
         HandOver::Held {
             after: self.spread(after),
             position: 0,
@@ -187,7 +192,7 @@ impl Courier {
                 HandOver::Taken { reference }
             }
             Err(error) => {
-                let reason = error.reason().to_owned();
+                let reason = error.reason().clone();
                 let stand = Stand {
                     position: place,
                     ..ready.stand
@@ -219,7 +224,7 @@ impl Courier {
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
             let late = SendError::Unknown {
                 after: AFTER_DEADLINE,
-                reason: "deadline".to_owned(),
+                reason: Reason::Deadline,
             };
             let mut sent = sent.unwrap_or(Err(late));
             let is_senders_fault = sent.as_ref().is_err_and(SendError::is_senders_fault);

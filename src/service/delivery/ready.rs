@@ -11,7 +11,7 @@ use crate::{
     domain::{
         code::guess::Digits,
         decide::{Context, Work},
-        delivery::{Delivery, HandOver, route::Stand},
+        delivery::{Delivery, HandOver, reason::Reason, route::Stand},
         ids::SenderName,
         recipient::Channel,
         record::subject::SubjectRecord,
@@ -58,11 +58,11 @@ impl<'a> Errand<'a> {
 }
 
 /// Why a message without a sender is given up: its route has senders, but none for such an address, or it has none.
-const fn without_sender(route_has_senders: bool) -> &'static str {
+const fn without_sender(route_has_senders: bool) -> Reason {
     if route_has_senders {
-        "wrong_address_kind"
+        Reason::WrongAddressKind
     } else {
-        "no_sender"
+        Reason::NoSender
     }
 }
 
@@ -85,9 +85,7 @@ impl Courier {
         let time_left = cx.now.until(errand.verification.expires_at);
         match self.draft(errand, time_left) {
             Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
-            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp {
-                reason: reason.to_owned(),
-            })),
+            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp { reason })),
         }
     }
 
@@ -111,7 +109,7 @@ impl Courier {
         }
     }
 
-    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, &'static str> {
+    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, Reason> {
         let Errand {
             verification,
             pending,
@@ -119,11 +117,11 @@ impl Courier {
         } = errand;
         let code = verification
             .code(&self.keyring, &self.policy.test_recipients)
-            .ok_or("key_not_in_ring")?;
+            .ok_or(Reason::KeyNotInRing)?;
         let recipient = pending
             .recipients
             .get(delivery.recipient)
-            .ok_or("no_recipient")?
+            .ok_or(Reason::NoRecipient)?
             .clone();
         Ok(Draft {
             delivery: delivery.id,

@@ -24,6 +24,7 @@ use crate::domain::{
     delivery::{
         HandOver, Lease,
         hands::{FreeHands, Parcel},
+        reason::Reason,
         receipt::Receipt,
     },
     ids::{AttemptId, DeliveryId, VerificationId},
@@ -362,7 +363,7 @@ impl World {
         {
             let refused = RefusedMessage {
                 message,
-                reason: "quota_exceeded",
+                reason: Reason::QuotaExceeded,
             };
             let cx = Context {
                 refused: Some(&refused),
