@@ -100,10 +100,7 @@ fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
     let undelivered = |state: Reason| {
         let error = error.filter(|error| !error.bytes().all(|digit| digit == b'0'));
         Receipt::Undelivered {
-            reason: match error {
-                Some(error) => Reason::from_provider(&format!("{state}:{error}")),
-                None => state,
-            },
+            reason: error.map_or(state, Reason::from_provider),
         }
     };
     match word.to_ascii_uppercase().as_str() {
@@ -156,9 +153,9 @@ pub(super) mod tests {
         for (state, expected) in [
             ("stat:ENROUTE err:000", Some(Receipt::Sent)),
             ("stat:ACCEPTD", Some(Receipt::Sent)),
-            ("STAT:undeliv ERR:034", Some(undelivered("undeliv:034"))),
+            ("STAT:undeliv ERR:034", Some(undelivered("034"))),
             ("stat:EXPIRED err:000", Some(undelivered("expired"))),
-            ("stat:REJECTD err:8", Some(undelivered("rejectd:8"))),
+            ("stat:REJECTD err:8", Some(undelivered("8"))),
             ("stat:DELETED", Some(undelivered("deleted"))),
             ("stat:UNKNOWN err:000", None),
             ("stat: err:000", None),
@@ -213,7 +210,7 @@ pub(super) mod tests {
             let state = if delivered { "DELIVRD" } else { "UNDELIV" };
             let (reference, receipt) = said(&format!("id:{id} sub:001 stat:{state} err:{error:03} text:")).unwrap();
             prop_assert_eq!(reference, id);
-            let reason = if error == 0 { "undeliv".to_owned() } else { format!("undeliv:{error:03}") };
+            let reason = if error == 0 { "undeliv".to_owned() } else { format!("{error:03}") };
             prop_assert_eq!(receipt, if delivered { Receipt::Delivered } else { undelivered(&reason) });
         }
     }
