@@ -92,6 +92,9 @@ fn step(delivery: &Delivery) -> MessageStep {
 fn failed(reason: &Reason) -> MessageStep {
     match reason {
         Reason::Refused
+        | Reason::OptedOut
+        | Reason::Unregistered
+        | Reason::BadAddress
         | Reason::Expired
         | Reason::Deleted
         | Reason::Undeliverable
@@ -99,17 +102,14 @@ fn failed(reason: &Reason) -> MessageStep {
         | Reason::Skipped
         | Reason::NotSaid => MessageStep::NotReached,
         Reason::VerificationClosed
+        | Reason::MethodDisabled
+        | Reason::QuotaExceeded
+        | Reason::GuardRefused
         // Who asked the hook knows why; a thief of the number must not.
         | Reason::HookDenied
         | Reason::HookDeniedFor(_)
         | Reason::HookFailed => MessageStep::NotSent,
-        Reason::OptedOut
-        | Reason::Unregistered
-        | Reason::BadAddress
-        | Reason::MethodDisabled
-        | Reason::QuotaExceeded
-        | Reason::GuardRefused
-        | Reason::TooManyTries
+        Reason::TooManyTries
         | Reason::NoRecipient
         | Reason::NoSender
         | Reason::WrongAddressKind
@@ -321,6 +321,8 @@ mod tests {
             (failed("unreachable"), 8, "Because of a technical problem "),
             (failed("no_sender"), 0, "Because of a technical problem "),
             (failed("full_moon"), 1, "Because of a technical problem "),
+            (failed("unregistered"), 1, "The code did not reach "),
+            (failed("quota_exceeded"), 0, "We could not send "),
             (failed("hook_failed"), 1, "We could not send "),
             (failed("hook_denied:sim_swap"), 1, "We could not send "),
         ] {
