@@ -12,7 +12,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign::ports::sender::{Message, SendError, Sender, Sent};
+use countersign::{
+    domain::delivery::reason::Reason,
+    ports::sender::{Message, SendError, Sender, Sent},
+};
 use tokio::runtime::Runtime;
 
 use super::{
@@ -46,7 +49,7 @@ impl Sender for Refusing {
         refused.insert(address, Instant::now());
         Err(SendError::Retry {
             after: Duration::from_secs(5),
-            reason: "busy".to_owned(),
+            reason: Reason::Busy,
         })
     }
 }

@@ -5,12 +5,13 @@ pub mod breaker;
 pub mod callback;
 pub mod hands;
 pub mod plan;
+pub mod reason;
 pub mod receipt;
 pub mod route;
 
 use std::time::Duration;
 
-use self::{receipt::Receipt, route::Refusals};
+use self::{reason::Reason, receipt::Receipt, route::Refusals};
 use super::{
     ids::{DeliveryId, ProviderReference, SenderName},
     recipient::{Channel, Recipient},
@@ -45,13 +46,13 @@ pub enum DeliveryStatus {
     Delivered,
     /// The provider reported that it did not arrive.
     Undelivered {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it did not arrive.
+        reason: Reason,
     },
     /// No provider accepted it.
     Failed {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it was given up.
+        reason: Reason,
     },
 }
 
@@ -118,8 +119,8 @@ pub enum HandOver {
     },
     /// It is not to be tried again.
     GivenUp {
-        /// Why, as a word for machines.
-        reason: String,
+        /// Why it is given up.
+        reason: Reason,
     },
 }
 
@@ -313,10 +314,8 @@ impl Delivery {
 
     /// Gives the delivery up: it is not tried again.
     #[must_use]
-    pub fn fail(mut self, reason: &str, now: Timestamp) -> Self {
-        self.status = DeliveryStatus::Failed {
-            reason: reason.to_owned(),
-        };
+    pub fn fail(mut self, reason: Reason, now: Timestamp) -> Self {
+        self.status = DeliveryStatus::Failed { reason };
         self.updated_at = now;
         self
     }

@@ -10,7 +10,7 @@ use super::{
         link::{BrowserMark, LinkToken},
     },
     crypto::keyring::{Keyring, Kid, Mark},
-    delivery::{Delivery, DeliveryStatus},
+    delivery::{Delivery, DeliveryStatus, reason::Reason},
     ids::{ActionName, CallerName, Locale, Reference, SubjectId, TenantId, VerificationId},
     recipient::{Channel, Recipient, test_recipients::TestRecipients},
     time::{Generation, Now, Timestamp},
@@ -288,7 +288,7 @@ impl Verification {
     pub fn close(mut self, outcome: Outcome, at: Timestamp) -> Self {
         self.phase = Phase::Closed { outcome, at };
         let settle = |delivery: Delivery| match delivery.status {
-            DeliveryStatus::Queued { .. } => delivery.fail("verification_closed", at),
+            DeliveryStatus::Queued { .. } => delivery.fail(Reason::VerificationClosed, at),
             // The holder of the lease may be handing it over right now, and will report.
             DeliveryStatus::Leased(_)
             | DeliveryStatus::Sent

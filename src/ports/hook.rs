@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::{
+    delivery::reason::Reason,
     ids::{ActionName, DeliveryId, TenantId, VerificationId},
     recipient::Recipient,
 };
@@ -29,32 +30,23 @@ pub enum Answer {
     Allow,
     /// The message must not be sent.
     Deny {
-        /// A machine-readable word such as `sim_swap`; empty if the hook gave none, or none that may be stored.
-        reason: String,
+        /// `hook_denied`, with the hook's own word if it gives one.
+        reason: Reason,
     },
 }
 
-/// The hook gave no answer. The content is a machine-readable word for the cause.
+/// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoAnswer(pub String);
-
-/// The longest reason that a hook may give, in bytes.
-const REASON_CHARS_MAX: usize = 32;
+pub struct NoAnswer(pub Reason);
 
 impl Answer {
     /// A denial with this reason. A reason that is not a short word of `a-z` and `_` is dropped, because it would be
     /// stored and logged.
     #[must_use]
     pub fn deny(reason: &str) -> Self {
-        let is_word = reason.len() <= REASON_CHARS_MAX
-            && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         Self::Deny {
-            reason: if is_word {
-                reason.to_owned()
-            } else {
-                String::new()
-            },
+            reason: Reason::from_hook(reason),
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     code::guess::Digits,
-    delivery::receipt::ReceiptToken,
+    delivery::{reason::Reason, receipt::ReceiptToken},
     ids::{DeliveryId, ProviderReference, VerificationId},
     recipient::Recipient,
     time::Timestamp,
@@ -83,8 +83,8 @@ pub enum SendError {
     Retry {
         /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was not accepted.
+        reason: Reason,
     },
     /// As [`SendError::Retry`], but the message may have been accepted: the other side got it and then did not
     /// answer.
@@ -92,41 +92,41 @@ pub enum SendError {
     Unknown {
         /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why the outcome is unknown.
+        reason: Reason,
     },
     /// This message may be accepted later; the sender is not at fault.
     #[error("{reason}; this message again after {after:?}")]
     Deferred {
         /// How long to wait before the next attempt with this sender.
         after: Duration,
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was not accepted.
+        reason: Reason,
     },
     /// This sender accepts no message at present, and waiting will not help; another sender might.
     #[error("{reason}; the next sender may take it")]
     NextSender {
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was not accepted.
+        reason: Reason,
     },
     /// This sender works, but will never accept this message; another sender might.
     #[error("{reason}; the next sender may take this message")]
     Unfit {
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was not accepted.
+        reason: Reason,
     },
     /// No sender can deliver the message, for example because the address does not exist.
     #[error("{reason}; no sender can take it")]
     GiveUp {
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was not accepted.
+        reason: Reason,
     },
 }
 
 impl SendError {
-    /// The cause, as a machine-readable word.
+    /// Why the message was not accepted.
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> &Reason {
         match self {
             Self::Retry { reason, .. }
             | Self::Unknown { reason, .. }

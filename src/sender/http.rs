@@ -30,7 +30,7 @@ use super::{
     },
 };
 use crate::{
-    domain::recipient::Channel,
+    domain::{delivery::reason::Reason, recipient::Channel},
     format::secret::SecretText,
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
 };
@@ -223,7 +223,7 @@ impl Sender for Http {
         let endpoint = self
             .endpoints
             .get(&message.recipient.channel())
-            .ok_or_else(|| give_up("wrong_channel"))?;
+            .ok_or_else(|| give_up(Reason::WrongChannel))?;
         let mut call = endpoint.request.call(&Values {
             message,
             addresses: self.addresses.as_ref(),
@@ -234,7 +234,7 @@ impl Sender for Http {
             Credentials::Application(application) => {
                 let value = application
                     .authorization()
-                    .ok_or_else(|| next_sender("login_failed"))?;
+                    .ok_or_else(|| next_sender(Reason::LoginFailed))?;
                 call.headers.insert(AUTHORIZATION, value);
             }
         }

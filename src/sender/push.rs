@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::transport::http::unfit;
 use crate::{
     domain::{
+        delivery::reason::Reason,
         recipient::{Recipient, app::PushKind},
         time::Timestamp,
     },
@@ -25,7 +26,7 @@ use crate::{
 pub(super) fn installation(message: &Message, kind: PushKind) -> Result<&str, SendError> {
     match message.recipient.installation() {
         Some((found, name)) if found == kind => Ok(name),
-        Some(_) | None => Err(unfit("wrong_address_kind")),
+        Some(_) | None => Err(unfit(Reason::WrongAddressKind)),
     }
 }
 

@@ -37,7 +37,7 @@ use super::{
     transport::tls::Tls,
 };
 use crate::{
-    domain::{ids::SenderName, recipient::Channel},
+    domain::{delivery::reason::Reason, ids::SenderName, recipient::Channel},
     format::secret::SecretText,
     ports::{
         sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
@@ -184,15 +184,20 @@ impl Smpp {
             answer,
         };
         let hand_over = async {
-            self.jobs().send(job).await.map_err(|_| retry("closed"))?;
-            // A session that dropped it had written it.
-            answered.await.unwrap_or_else(|_| Err(unknown("timeout")))
+            self.jobs()
+                .send(job)
+                .await
+                .map_err(|_| retry(Reason::Closed))?;
+            // A session drops a job without an answer only after it was written.
+            answered
+                .await
+                .unwrap_or_else(|_| Err(unknown(Reason::Timeout)))
         };
         match timeout_at(deadline, hand_over).await {
             Ok(answer) => answer,
             // Whoever claims the job first decides whether it is sent.
-            Err(_late) if claimed.swap(true, Ordering::SeqCst) => Err(unknown("timeout")),
-            Err(_late) => Err(retry("timeout")),
+            Err(_late) if claimed.swap(true, Ordering::SeqCst) => Err(unknown(Reason::Timeout)),
+            Err(_late) => Err(retry(Reason::Timeout)),
         }
     }
 }

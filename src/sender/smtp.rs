@@ -25,7 +25,7 @@ use super::{
     transport::tls::Tls,
 };
 use crate::{
-    domain::recipient::Channel,
+    domain::{delivery::reason::Reason, recipient::Channel},
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -153,38 +153,34 @@ impl Sender for Smtp {
     }
 }
 
-fn retry(reason: &str) -> SendError {
+fn retry(reason: Reason) -> SendError {
     SendError::Retry {
         after: RETRY_AFTER,
-        reason: reason.to_owned(),
+        reason,
     }
 }
 
 /// The server may have accepted the mail before it stopped answering.
-fn unknown(reason: &str) -> SendError {
+fn unknown(reason: Reason) -> SendError {
     SendError::Unknown {
         after: RETRY_AFTER,
-        reason: reason.to_owned(),
+        reason,
     }
 }
 
-fn deferred(reason: &str) -> SendError {
+fn deferred(reason: Reason) -> SendError {
     SendError::Deferred {
         after: RETRY_AFTER,
-        reason: reason.to_owned(),
+        reason,
     }
 }
 
-fn next_sender(reason: &str) -> SendError {
-    SendError::NextSender {
-        reason: reason.to_owned(),
-    }
+fn next_sender(reason: Reason) -> SendError {
+    SendError::NextSender { reason }
 }
 
-fn give_up(reason: &str) -> SendError {
-    SendError::GiveUp {
-        reason: reason.to_owned(),
-    }
+fn give_up(reason: Reason) -> SendError {
+    SendError::GiveUp { reason }
 }
 
 fn parse_from(text: &str) -> Result<Mailbox, SettingError> {

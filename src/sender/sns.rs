@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{ids::ProviderReference, recipient::Channel},
+    domain::{delivery::reason::Reason, ids::ProviderReference, recipient::Channel},
     format::secret::SecretText,
     ports::{
         sender::{Message, SendError, Sender, Sent},
@@ -156,12 +156,14 @@ impl Sns {
 impl Sender for Sns {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         if message.recipient.channel() != Channel::Sms {
-            return Err(give_up("wrong_channel"));
+            return Err(give_up(Reason::WrongChannel));
         }
         if message.content.text.chars().count() > TEXT_CHARS_MAX {
-            return Err(give_up("oversized_message"));
+            return Err(give_up(Reason::OversizedMessage));
         }
-        let call = self.call(message).ok_or_else(|| give_up("bad_message"))?;
+        let call = self
+            .call(message)
+            .ok_or_else(|| give_up(Reason::BadMessage))?;
         judge(&self.outgoing.call(call).await?)
     }
 }
@@ -177,12 +179,12 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     let body = reply
         .body
         .as_ref()
-        .ok_or_else(|| next_sender("oversized_reply"))?;
+        .ok_or_else(|| next_sender(Reason::OversizedReply))?;
     let xml = std::str::from_utf8(body).unwrap_or_default();
     if reply.status.is_success() {
         // A success without a message id is not Amazon's.
         let id = element(xml, "PublishResponse", "MessageId")
-            .ok_or_else(|| next_sender("malformed_reply"))?;
+            .ok_or_else(|| next_sender(Reason::MalformedReply))?;
         return Ok(Sent {
             reference: ProviderReference::parse(id).ok(),
         });
@@ -194,14 +196,15 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             | "Throttled"
             | "InternalError"
             | "InternalFailure"
-            | "ServiceUnavailable" => again("busy", reply.retry_after),
-            // The other parameters come from the settings.
+            | "ServiceUnavailable" => again(Reason::Busy, reply.retry_after),
+            // Only the telephone number is the recipient's; the other parameters come from the
+            // settings.
             "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid"
                 if xml.contains("PhoneNumber") =>
             {
-                give_up("refused")
+                give_up(Reason::Refused)
             }
-            "OptedOut" => give_up("opted_out"),
+            "OptedOut" => give_up(Reason::OptedOut),
             "AuthorizationError"
             | "AccessDenied"
             | "ExpiredToken"
@@ -210,8 +213,8 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             | "IncompleteSignature"
             | "MissingAuthenticationToken"
             | "RequestExpired"
-            | "OptInRequired" => next_sender("login_refused"),
-            _ if is_busy(reply.status) => again("busy", reply.retry_after),
+            | "OptInRequired" => next_sender(Reason::LoginRefused),
+            _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
             _ => refusal(reply.status),
         },
     )

@@ -1,6 +1,7 @@
 //! Audit events: who did what, when, on which contact, and with which outcome.
 
 use crate::domain::{
+    delivery::reason::Reason,
     ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
@@ -87,8 +88,8 @@ pub enum What {
     SendFailed {
         /// The channel of the message.
         channel: Channel,
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it was given up.
+        reason: Reason,
     },
     /// The provider reports that the message arrived.
     Delivered {
@@ -103,8 +104,8 @@ pub enum What {
         channel: Channel,
         /// The name of the sender in the settings.
         sender: SenderName,
-        /// The cause, as a machine-readable word.
-        reason: String,
+        /// Why it did not arrive.
+        reason: Reason,
     },
     /// An approval came after three or more failures: the customer should be told.
     ApprovedAfterFailures {

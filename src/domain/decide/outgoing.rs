@@ -1,6 +1,7 @@
 //! A message that a decision would send, as the quotas count it.
 
 use crate::domain::{
+    delivery::reason::Reason,
     ids::{ActionName, CallerName, Reference, SubjectId, TenantId},
     limit::quota::Network,
     recipient::Recipient,
@@ -58,8 +59,8 @@ pub struct Asker {
 pub struct RefusedMessage {
     /// The message that was refused.
     pub message: Outgoing,
-    /// Why, as a word for machines.
-    pub reason: &'static str,
+    /// Which limit it would exceed.
+    pub reason: Reason,
 }
 
 impl Outgoing {

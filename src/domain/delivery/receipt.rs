@@ -5,20 +5,14 @@ use std::fmt;
 
 use subtle::ConstantTimeEq as _;
 
+use super::reason::Reason;
 use crate::domain::{
     crypto::keyring::Keyring,
     ids::{DeliveryId, SubjectKey},
 };
 use crate::format::base58;
 
-/// Longest reason that is kept.
-const REASON_CHARS_MAX: usize = 40;
-/// So many digits in a row may be part of an address; no provider counts its errors so far.
-const DIGITS_MAX: usize = 6;
-/// The reason of a provider that gives none, or one that cannot be kept.
-pub const NO_REASON: &str = "not_said";
-
-/// What a provider says of a message after it took it.
+/// The status that a provider reports for a message after it accepted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// The provider has sent it on.
@@ -27,8 +21,8 @@ pub enum Receipt {
     Delivered,
     /// It will not arrive.
     Undelivered {
-        /// Why, as a word for machines; [`reason_word`] says which are kept.
-        reason: String,
+        /// The code of the provider, or its word for the state.
+        reason: Reason,
     },
 }
 
@@ -42,20 +36,6 @@ impl Receipt {
             Self::Undelivered { .. } => "undelivered",
         }
     }
-}
-
-/// A reason as it is kept and shown: one short word in lower case, which cannot hold an address.
-#[must_use]
-pub fn reason_word(reason: &str) -> String {
-    let word = reason.to_ascii_lowercase();
-    let fits = (1..=REASON_CHARS_MAX).contains(&word.len())
-        && word.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b':')
-        })
-        && word
-            .split(|c: char| !c.is_ascii_digit())
-            .all(|digits| digits.len() <= DIGITS_MAX);
-    if fits { word } else { NO_REASON.to_owned() }
 }
 
 const ID_BYTES: usize = 16;
@@ -182,29 +162,6 @@ mod tests {
                 None,
                 "{other}"
             );
-        }
-    }
-
-    #[test]
-    fn a_reason_is_one_short_word_and_never_an_address() {
-        for (said, kept) in [
-            ("30003", "30003"),
-            ("Rejected_By_Carrier", "rejected_by_carrier"),
-            ("131026", "131026"),
-        ] {
-            assert_eq!(reason_word(said), kept);
-        }
-        for said in [
-            "",
-            "no such user",
-            "a@example.org",
-            "+31612345678",
-            "31612345678",
-            "err:1234567",
-            &"x".repeat(41),
-            "é",
-        ] {
-            assert_eq!(reason_word(said), NO_REASON, "{said}");
         }
     }
 }

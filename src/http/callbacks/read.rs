@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 
 use crate::domain::delivery::{
     callback::{Place, Reading},
+    reason::Reason,
     receipt::Receipt,
 };
 
-/// The longest reason kept, in bytes; the rest is cut off.
-const REASON_BYTES_MAX: usize = 40;
+/// Longest word that is kept, in bytes.
+const WORD_BYTES_MAX: usize = 40;
 
 /// One receipt of a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +49,9 @@ fn read_one(reading: &Reading, item: &Value) -> Item {
     } else if is_in(&reading.sent) {
         Some(Receipt::Sent)
     } else if is_in(&reading.undelivered) {
-        let words = [
-            word.unwrap_or_default(),
-            first(item, &reading.error).unwrap_or_default(),
-        ];
+        let code = first(item, &reading.error).filter(|code| is_error(code));
         Some(Receipt::Undelivered {
-            reason: reason(&words),
+            reason: reason(&code.or(word).unwrap_or_default()),
         })
     } else {
         None
@@ -100,23 +98,19 @@ fn first(item: &Value, pointers: &[String]) -> Option<String> {
         })
 }
 
-/// A reason such as `undelivered_30003`, made of machine-readable words, so that no free text of a provider gets into
-/// a record.
-fn reason(words: &[String]) -> String {
-    let clean = |word: &String| {
-        word.to_ascii_lowercase().replace(
-            |c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(),
-            "_",
-        )
-    };
-    let words: Vec<String> = words
-        .iter()
-        .filter(|word| !word.is_empty())
-        .map(clean)
-        .collect();
-    let mut reason = words.join("_");
-    reason.truncate(REASON_BYTES_MAX);
-    reason
+/// Zero says that there is no error.
+fn is_error(code: &str) -> bool {
+    !code.bytes().all(|digit| digit == b'0')
+}
+
+/// The provider's code, or its word for the state, as a word for programs, so that no text of a provider gets into a record.
+fn reason(said: &str) -> Reason {
+    let mut word = said.to_ascii_lowercase().replace(
+        |c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(),
+        "_",
+    );
+    word.truncate(WORD_BYTES_MAX);
+    Reason::from_provider(&word)
 }
 
 #[cfg(test)]
@@ -151,7 +145,7 @@ mod tests {
 
     fn undelivered(reason: &str) -> Receipt {
         Receipt::Undelivered {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         }
     }
 
@@ -164,7 +158,7 @@ mod tests {
         );
         assert_eq!(
             of("MessageStatus=undelivered&ErrorCode=30003"),
-            [item(Some(undelivered("undelivered_30003")), None)]
+            [item(Some(undelivered("30003")), None)]
         );
         assert_eq!(
             of("MessageStatus=sent&id="),
@@ -195,7 +189,7 @@ mod tests {
         let expected = [
             item(Some(Receipt::Delivered), Some("a")),
             item(Some(Receipt::Sent), Some("b")),
-            item(Some(undelivered("failed_131026")), Some("7")),
+            item(Some(undelivered("131026")), Some("7")),
         ];
         assert_eq!(
             read(&reading, "", body.to_string().as_bytes()).unwrap(),
@@ -206,18 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn a_code_stands_alone_and_without_one_the_state_does() {
+        let of = |body: &str| {
+            let mut found = read(&reading(Place::Form, None), "", body.as_bytes()).unwrap();
+            found.remove(0).receipt
+        };
+        for (body, reason) in [
+            ("status=failed&ErrorCode=No-Route", "no_route"),
+            ("status=failed&ErrorCode=Busy", "busy"),
+            ("status=failed&ErrorCode=0", "failed"),
+            ("status=failed&ErrorCode=000", "failed"),
+            ("status=failed&ErrorCode=", "failed"),
+            ("status=undelivered", "undelivered"),
+            ("status=failed&ErrorCode=1234567", "not_said"),
+        ] {
+            assert_eq!(of(body), Some(undelivered(reason)), "{body}");
+        }
+    }
+
+    #[test]
     fn log_03_no_text_of_a_provider_gets_into_a_reason() {
-        let long = reason(&texts(&[
-            "failed",
-            &"Number +31 612345678 äé\r\n".repeat(9),
-        ]));
-        assert!(
-            long.len() <= REASON_BYTES_MAX && long.starts_with("failed_number__31"),
-            "{long}"
+        let long = "Number +31 61234 äé\r\n".repeat(9);
+        assert_eq!(
+            reason(&long).as_str(),
+            "number__31_61234_____number__31_61234___"
         );
-        assert!(
-            long.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        );
+        let address = reason("Number +31612345678 is unknown");
+        assert_eq!(address, Reason::NotSaid, "it may hold an address");
     }
 }

@@ -5,7 +5,7 @@ use std::{io::Write as _, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
-    domain::recipient::Channel,
+    domain::{delivery::reason::Reason, recipient::Channel},
     ports::sender::{Message, SendError, Sender, Sent},
     sender::settings::{Means, SenderSettings, SettingError},
 };
@@ -40,7 +40,7 @@ impl Sender for Console {
         match printed {
             Ok(Ok(())) => Ok(Sent::default()),
             Ok(Err(_)) | Err(_) => Err(SendError::NextSender {
-                reason: "stdout_closed".to_owned(),
+                reason: Reason::StdoutClosed,
             }),
         }
     }

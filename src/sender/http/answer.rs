@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::transport::http::{Reply, again, give_up, next_sender, unfit};
 use crate::{
-    domain::ids::ProviderReference,
+    domain::{delivery::reason::Reason, ids::ProviderReference},
     ports::sender::{SendError, Sent},
 };
 
@@ -43,13 +43,13 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
     let is_in = |codes: &[String]| code.as_ref().is_some_and(|code| codes.contains(code));
     let status = reply.status.as_u16();
     if is_in(&rules.give_up_codes) || rules.give_up_status.contains(&status) {
-        return Err(give_up("refused"));
+        return Err(give_up(Reason::Refused));
     }
     if is_in(&rules.retry_codes) || is_busy(reply.status) || rules.retry_status.contains(&status) {
-        return Err(again("busy", reply.retry_after));
+        return Err(again(Reason::Busy, reply.retry_after));
     }
     if is_in(&rules.next_codes) {
-        return Err(unfit("sender_refused"));
+        return Err(unfit(Reason::SenderRefused));
     }
     if !takes(rules, reply.status) {
         return Err(refusal(reply.status));
@@ -57,19 +57,19 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
     if reply.body.is_none()
         && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty())
     {
-        return Err(next_sender("oversized_reply"));
+        return Err(next_sender(Reason::OversizedReply));
     }
     if !rules.success_codes.is_empty() && !is_in(&rules.success_codes) {
         return Err(if code.is_some() {
-            unfit("sender_refused")
+            unfit(Reason::SenderRefused)
         } else {
-            next_sender("malformed_reply")
+            next_sender(Reason::MalformedReply)
         });
     }
     let reference = at(&rules.reference_pointer);
     if rules.reference_pointer.is_some() && reference.is_none() {
         // Something else answered in the provider's place: a proxy or a login page.
-        return Err(next_sender("malformed_reply"));
+        return Err(next_sender(Reason::MalformedReply));
     }
     Ok(Sent {
         reference: reference.and_then(|reference| ProviderReference::parse(&reference).ok()),
@@ -102,9 +102,9 @@ pub(in super::super) fn is_busy(status: StatusCode) -> bool {
 /// every message; any other refusal concerns this message.
 pub(in super::super) fn refusal(status: StatusCode) -> SendError {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender("login_refused"),
-        _ if status.is_redirection() => next_sender("redirected"),
-        _ if status.is_success() => next_sender("unknown_answer"),
-        _ => unfit("sender_refused"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender(Reason::LoginRefused),
+        _ if status.is_redirection() => next_sender(Reason::Redirected),
+        _ if status.is_success() => next_sender(Reason::UnknownAnswer),
+        _ => unfit(Reason::SenderRefused),
     }
 }

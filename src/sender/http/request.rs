@@ -10,7 +10,9 @@ use super::{
     super::transport::http::{Call, give_up},
     template::{Place, Template, Values},
 };
-use crate::{ports::sender::SendError, sender::settings::SettingError};
+use crate::{
+    domain::delivery::reason::Reason, ports::sender::SendError, sender::settings::SettingError,
+};
 
 /// The HTTP method of a request that sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl Request {
             let text = template.render(values, as_it_is);
             headers.insert(
                 name,
-                HeaderValue::from_str(&text).map_err(|_| give_up("bad_message"))?,
+                HeaderValue::from_str(&text).map_err(|_| give_up(Reason::BadMessage))?,
             );
         }
         let (content_type, body) = match &self.body {

@@ -228,7 +228,7 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
     for code in [500, 502, 503, 504, 408, 425, 429] {
         assert_eq!(
             outcome(status(code), AnswerRules::default()).await,
-            Err(again("busy", None)),
+            Err(again(Reason::Busy, None)),
             "{code}"
         );
     }
@@ -237,12 +237,18 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
         AnswerRules::default(),
     )
     .await;
-    assert_eq!(after, Err(again("busy", Some(Duration::from_secs(7)))));
+    assert_eq!(
+        after,
+        Err(again(Reason::Busy, Some(Duration::from_secs(7))))
+    );
     let own = AnswerRules {
         retry_status: vec![409],
         ..AnswerRules::default()
     };
-    assert_eq!(outcome(status(409), own).await, Err(again("busy", None)));
+    assert_eq!(
+        outcome(status(409), own).await,
+        Err(again(Reason::Busy, None))
+    );
 }
 
 #[tokio::test]
@@ -250,14 +256,14 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     for code in [401, 403] {
         assert_eq!(
             outcome(status(code), AnswerRules::default()).await,
-            Err(next_sender("login_refused")),
+            Err(next_sender(Reason::LoginRefused)),
             "{code}"
         );
     }
     for code in [400, 404, 413] {
         assert_eq!(
             outcome(status(code), AnswerRules::default()).await,
-            Err(unfit("sender_refused")),
+            Err(unfit(Reason::SenderRefused)),
             "{code}"
         );
     }
@@ -278,27 +284,30 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     );
     assert_eq!(
         outcome(error(200, json!(1)), rules()).await,
-        Err(again("busy", None)),
+        Err(again(Reason::Busy, None)),
         "200 is no success here"
     );
     assert_eq!(
         outcome(error(200, json!(2)), rules()).await,
-        Err(unfit("sender_refused"))
+        Err(unfit(Reason::SenderRefused))
     );
     assert_eq!(
         outcome(error(400, json!(3)), rules()).await,
-        Err(give_up("refused"))
+        Err(give_up(Reason::Refused))
     );
     assert_eq!(
         outcome(error(200, json!("bad")), rules()).await,
-        Err(give_up("refused"))
+        Err(give_up(Reason::Refused))
     );
     assert_eq!(
         outcome(error(200, json!(99)), rules()).await,
-        Err(unfit("sender_refused")),
+        Err(unfit(Reason::SenderRefused)),
         "an unknown code"
     );
-    assert_eq!(outcome(status(422), rules()).await, Err(give_up("refused")));
+    assert_eq!(
+        outcome(status(422), rules()).await,
+        Err(give_up(Reason::Refused))
+    );
 }
 
 #[tokio::test]
@@ -307,7 +316,7 @@ async fn an_answer_that_is_not_the_providers_is_never_a_success() {
         reference_pointer: Some("/id".to_owned()),
         ..AnswerRules::default()
     };
-    let malformed = || Err(next_sender("malformed_reply"));
+    let malformed = || Err(next_sender(Reason::MalformedReply));
     assert_eq!(
         outcome(status(200).set_body_string("<html>log in</html>"), rules()).await,
         malformed()
@@ -324,7 +333,7 @@ async fn an_answer_that_is_not_the_providers_is_never_a_success() {
     let large = status(200).set_body_string(format!("{{\"id\": \"{}\"}}", "x".repeat(70_000)));
     assert_eq!(
         outcome(large, rules()).await,
-        Err(next_sender("oversized_reply"))
+        Err(next_sender(Reason::OversizedReply))
     );
     let only = AnswerRules {
         success_status: vec![201],
@@ -332,7 +341,7 @@ async fn an_answer_that_is_not_the_providers_is_never_a_success() {
     };
     assert_eq!(
         outcome(status(202), only).await,
-        Err(next_sender("unknown_answer"))
+        Err(next_sender(Reason::UnknownAnswer))
     );
 }
 
@@ -343,7 +352,7 @@ async fn hook_03_a_redirect_is_not_followed() {
         let answer = status(code).insert_header("location", canary.uri().as_str());
         assert_eq!(
             outcome(answer, AnswerRules::default()).await,
-            Err(next_sender("redirected")),
+            Err(next_sender(Reason::Redirected)),
             "{code}"
         );
     }
@@ -357,7 +366,7 @@ async fn hook_04_a_silent_provider_is_tried_again() {
     slow.connection.timeout = Duration::from_millis(100);
     assert_eq!(
         made(&slow).unwrap().send(&message()).await,
-        Err(unknown("timeout"))
+        Err(unknown(Reason::Timeout))
     );
 }
 
@@ -387,7 +396,7 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
         let sender = made(&settings(&base, json_body())).unwrap();
         assert_eq!(
             sender.send(&message()).await,
-            Err(unknown("connection_lost")),
+            Err(unknown(Reason::ConnectionLost)),
             "{answer:?}"
         );
     }
@@ -395,7 +404,7 @@ async fn a_connection_that_breaks_after_the_request_is_tried_again() {
     let sender = made(&settings(&garbage, json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
-        Err(unknown("connection_lost"))
+        Err(unknown(Reason::ConnectionLost))
     );
 }
 
@@ -409,13 +418,13 @@ async fn an_absent_or_unknown_provider_is_tried_again() {
     let sender = made(&settings(&format!("http://{closed}"), json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
-        Err(again("unreachable", None))
+        Err(again(Reason::Unreachable, None))
     );
     // RFC 6761 reserves `.invalid`: this name never has an address.
     let sender = made(&settings("http://provider.invalid", json_body())).unwrap();
     assert_eq!(
         sender.send(&message()).await,
-        Err(again("name_unresolved", None))
+        Err(again(Reason::NameUnresolved, None))
     );
 }
 
@@ -432,7 +441,7 @@ async fn chan_08_a_provider_without_right_tls_gets_nothing() {
         let sender = made(&settings(&base, json_body())).unwrap();
         assert_eq!(
             sender.send(&message()).await,
-            Err(next_sender("tls_failed")),
+            Err(next_sender(Reason::TlsFailed)),
             "{base}"
         );
     }
@@ -465,7 +474,7 @@ async fn a_message_for_a_channel_without_a_request_is_given_up() {
     let sender = made(&settings("http://127.0.0.1:9", json_body())).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
-        Err(give_up("wrong_channel"))
+        Err(give_up(Reason::WrongChannel))
     );
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 pub use crate::sender::transport::peer::PeerSettings;
 use crate::{
-    domain::{ids::ProviderReference, recipient::Channel},
+    domain::{delivery::reason::Reason, ids::ProviderReference, recipient::Channel},
     pb::v1::{self, send_message_response::Outcome, sender_service_client::SenderServiceClient},
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
     sender::{
@@ -90,7 +90,7 @@ impl Sender for Plugin {
             }
             Some(Outcome::NextSender(next)) => Err(unfit(word(&next.reason))),
             Some(Outcome::GiveUp(none)) => Err(give_up(word(&none.reason))),
-            None => Err(next_sender("malformed_reply")),
+            None => Err(next_sender(Reason::MalformedReply)),
         }
     }
 
@@ -129,7 +129,7 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
 }
 
 /// The reason, if it is a word that may be stored and logged.
-fn word(reason: &str) -> &str {
+fn word(reason: &str) -> Reason {
     let plain = reason
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -137,7 +137,11 @@ fn word(reason: &str) -> &str {
     let is_word = reason.starts_with(|c: char| c.is_ascii_lowercase())
         && reason.len() <= REASON_CHARS_MAX
         && plain;
-    if is_word { reason } else { "refused" }
+    if is_word {
+        Reason::from_word(reason)
+    } else {
+        Reason::Refused
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{data, expires_at, installation, is_installed_by};
 use crate::{
     domain::{
+        delivery::reason::Reason,
         ids::ProviderReference,
         recipient::{Channel, Recipient, app::PushKind},
         time::Timestamp,
@@ -160,7 +161,7 @@ impl Sender for Apns {
         let device = installation(message, PushKind::Apns)?;
         let body = payload(message).to_string();
         if body.len() > PAYLOAD_BYTES_MAX {
-            return Err(give_up("oversized_message"));
+            return Err(give_up(Reason::OversizedMessage));
         }
         let token = self.token(None);
         let reply = self.post(message, device, &token, &body).await?;
@@ -203,7 +204,7 @@ fn apns_id(message: &Message) -> String {
 }
 
 fn value(text: &str) -> Result<HeaderValue, SendError> {
-    HeaderValue::from_str(text).map_err(|_| give_up("bad_message"))
+    HeaderValue::from_str(text).map_err(|_| give_up(Reason::BadMessage))
 }
 
 /// Apple's error code; empty if there is none.
@@ -223,18 +224,18 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
         });
     }
     Err(match reason(reply).as_str() {
-        // The app was removed from the device, or the token belongs to the other environment.
-        "Unregistered" | "ExpiredToken" => give_up("unregistered"),
-        "BadDeviceToken" | "MissingDeviceToken" => give_up("refused"),
-        "PayloadTooLarge" => give_up("oversized_message"),
-        "TooManyRequests" | "TooManyProviderTokenUpdates" => again("busy", reply.retry_after),
+        // The app was removed from the device.
+        "Unregistered" | "ExpiredToken" => give_up(Reason::Unregistered),
+        "BadDeviceToken" | "MissingDeviceToken" => give_up(Reason::Refused),
+        "PayloadTooLarge" => give_up(Reason::OversizedMessage),
+        "TooManyRequests" | "TooManyProviderTokenUpdates" => again(Reason::Busy, reply.retry_after),
         "ExpiredProviderToken"
         | "InvalidProviderToken"
         | "MissingProviderToken"
         | "BadEnvironmentKeyIdInToken"
-        | "Forbidden" => next_sender("login_refused"),
-        _ if is_busy(reply.status) => again("busy", reply.retry_after),
-        _ if reply.status.is_success() => next_sender("malformed_reply"),
+        | "Forbidden" => next_sender(Reason::LoginRefused),
+        _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
+        _ if reply.status.is_success() => next_sender(Reason::MalformedReply),
         _ => refusal(reply.status),
     })
 }

@@ -15,6 +15,7 @@ use self::token::Tokens;
 use super::{data, expires_at, installation, is_installed_by, time_left};
 use crate::{
     domain::{
+        delivery::reason::Reason,
         ids::ProviderReference,
         recipient::{Channel, Recipient, app::PushKind},
     },
@@ -125,7 +126,7 @@ impl Sender for Fcm {
         let installation = installation(message, PushKind::Fcm)?;
         let body = body(message, installation, time_left(message, self.clock.now()));
         if payload_bytes(&body) > PAYLOAD_BYTES_MAX {
-            return Err(give_up("oversized_message"));
+            return Err(give_up(Reason::OversizedMessage));
         }
         let body = body.to_string();
         let token = self.tokens.token(None).await?;
@@ -213,30 +214,32 @@ fn code(json: &Value) -> &str {
 
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
     if reply.body.is_none() {
-        return Err(next_sender("oversized_reply"));
+        return Err(next_sender(Reason::OversizedReply));
     }
     let json = json(reply);
     if reply.status.is_success() {
         // A success without a message name is not Google's.
         let name = json["name"]
             .as_str()
-            .ok_or_else(|| next_sender("malformed_reply"))?;
+            .ok_or_else(|| next_sender(Reason::MalformedReply))?;
         return Ok(Sent {
             reference: ProviderReference::parse(name).ok(),
         });
     }
     Err(match code(&json) {
         // The app was removed from the device, or reinstalled.
-        "UNREGISTERED" => give_up("unregistered"),
-        "INVALID_ARGUMENT" => give_up("refused"),
+        "UNREGISTERED" => give_up(Reason::Unregistered),
+        "INVALID_ARGUMENT" => give_up(Reason::Refused),
         "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => {
-            again("busy", reply.retry_after)
+            again(Reason::Busy, reply.retry_after)
         }
         // The installation belongs to another project.
-        "SENDER_ID_MISMATCH" => unfit("login_refused"),
-        // The project lacks a permission: a matter between us and Google.
-        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => next_sender("login_refused"),
-        _ if is_busy(reply.status) => again("busy", reply.retry_after),
+        "SENDER_ID_MISMATCH" => unfit(Reason::LoginRefused),
+        // The project lacks a permission, which the operator must grant at Google.
+        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => {
+            next_sender(Reason::LoginRefused)
+        }
+        _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
         _ => refusal(reply.status),
     })
 }

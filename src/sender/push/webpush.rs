@@ -17,9 +17,12 @@ use url::Url;
 use self::encrypt::{TEXT_BYTES_MAX, sealed};
 use super::{data, installation, is_installed_by, time_left};
 use crate::{
-    domain::recipient::{
-        Channel, Recipient,
-        app::{PushKind, Subscription},
+    domain::{
+        delivery::reason::Reason,
+        recipient::{
+            Channel, Recipient,
+            app::{PushKind, Subscription},
+        },
     },
     format::secret::SecretText,
     ports::{
@@ -133,16 +136,16 @@ impl WebPush {
 impl Sender for WebPush {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let browser = installation(message, PushKind::WebPush)?;
-        let subscription = Subscription::parse(browser).map_err(|_| give_up("refused"))?;
+        let subscription = Subscription::parse(browser).map_err(|_| give_up(Reason::Refused))?;
         let text = payload(message).to_string();
         if text.len() > TEXT_BYTES_MAX {
-            return Err(give_up("oversized_message"));
+            return Err(give_up(Reason::OversizedMessage));
         }
         let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy))
-            .map_err(|_| unfit("encryption_failed"))?;
+            .map_err(|_| unfit(Reason::EncryptionFailed))?;
         let headers = self
             .headers(message, &subscription.endpoint)
-            .ok_or_else(|| give_up("bad_message"))?;
+            .ok_or_else(|| give_up(Reason::BadMessage))?;
         let call = Call {
             method: Method::POST,
             url: subscription.endpoint,
@@ -167,11 +170,11 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         // 202 means accepted. A confirmation is sent only if the request asks for one, which it
         // does not.
         200..=202 => Ok(Sent::default()),
-        404 | 410 => Err(give_up("unregistered")),
-        413 => Err(give_up("oversized_message")),
+        404 | 410 => Err(give_up(Reason::Unregistered)),
+        413 => Err(give_up(Reason::OversizedMessage)),
         // The subscription belongs to another key, or the signature was not accepted.
-        401 | 403 => Err(unfit("login_refused")),
-        _ if is_busy(reply.status) => Err(again("busy", reply.retry_after)),
+        401 | 403 => Err(unfit(Reason::LoginRefused)),
+        _ if is_busy(reply.status) => Err(again(Reason::Busy, reply.retry_after)),
         _ => Err(refusal(reply.status)),
     }
 }

@@ -12,7 +12,7 @@ use super::{
     status::{judge_bind, next_sender, retry},
     wire::{Ear, Mouth, SessionLost, SessionStream, open},
 };
-use crate::ports::sender::SendError;
+use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
 
 /// The sequence number of the login; later commands continue from it.
 pub(super) const BIND: u32 = 1;
@@ -35,17 +35,17 @@ impl Centre {
     pub(super) async fn connect(&self) -> Result<(Ear, Mouth), SendError> {
         timeout(self.timeout, self.open())
             .await
-            .unwrap_or_else(|_| Err(retry("timeout")))
+            .unwrap_or_else(|_| Err(retry(Reason::Timeout)))
     }
 
     async fn open(&self) -> Result<(Ear, Mouth), SendError> {
-        let stream = self.dial().await.map_err(|_| retry("unreachable"))?;
+        let stream = self.dial().await.map_err(|_| retry(Reason::Unreachable))?;
         let stream: Box<dyn SessionStream> = match &self.tls {
             None => Box::new(stream),
             Some(tls) => match tls.encrypt(stream).await {
                 Ok(stream) => Box::new(stream),
-                Err(error) if is_refusal(&error) => return Err(next_sender("tls_failed")),
-                Err(_) => return Err(retry("unreachable")),
+                Err(error) if is_refusal(&error) => return Err(next_sender(Reason::TlsFailed)),
+                Err(_) => return Err(retry(Reason::Unreachable)),
             },
         };
         let (mut ear, mut mouth) = open(stream, self.timeout);
@@ -55,7 +55,7 @@ impl Centre {
             .system_type(self.system_type.clone())
             .interface_version(InterfaceVersion::Smpp3_4)
             .build();
-        let lost = |SessionLost| retry("unreachable");
+        let lost = |SessionLost| retry(Reason::Unreachable);
         mouth
             .say(CommandStatus::EsmeRok, BIND, bind)
             .await

@@ -13,9 +13,12 @@ use super::{
     session::{End, Job, Rules, run},
     status::retry,
 };
-use crate::ports::{
-    sender::SendError,
-    system::{Entropy, fresh},
+use crate::{
+    domain::delivery::reason::Reason,
+    ports::{
+        sender::SendError,
+        system::{Entropy, fresh},
+    },
 };
 
 /// The pause after the first failed session; each further pause is twice as long.
@@ -54,7 +57,8 @@ impl Keeper {
                             first.is_none()
                         }
                         End::SessionLost => {
-                            self.pause(failures, &retry("unreachable"), &mut jobs).await
+                            self.pause(failures, &retry(Reason::Unreachable), &mut jobs)
+                                .await
                         }
                     };
                 }

@@ -3,7 +3,10 @@
 
 use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
 
-use crate::domain::{delivery::receipt::Receipt, ids::ProviderReference};
+use crate::domain::{
+    delivery::{reason::Reason, receipt::Receipt},
+    ids::ProviderReference,
+};
 
 /// The bits of `esm_class` with the kind of message.
 const KIND: u8 = 0b0011_1100;
@@ -96,20 +99,20 @@ fn by_state(state: MessageState, error: Option<&str>) -> Option<Receipt> {
 }
 
 fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
-    let undelivered = |word: &str| {
+    let undelivered = |state: Reason| {
         let error = error.filter(|error| !error.bytes().all(|digit| digit == b'0'));
         Receipt::Undelivered {
-            reason: error.map_or_else(|| word.to_owned(), |error| format!("{word}:{error}")),
+            reason: error.map_or(state, Reason::from_provider),
         }
     };
     match word.to_ascii_uppercase().as_str() {
         "DELIVRD" => Some(Receipt::Delivered),
         "SCHEDULED" | "ENROUTE" | "ACCEPTD" => Some(Receipt::Sent),
-        "EXPIRED" => Some(undelivered("expired")),
-        "DELETED" => Some(undelivered("deleted")),
-        "UNDELIV" => Some(undelivered("undeliv")),
-        "REJECTD" => Some(undelivered("rejectd")),
-        "SKIPPED" => Some(undelivered("skipped")),
+        "EXPIRED" => Some(undelivered(Reason::Expired)),
+        "DELETED" => Some(undelivered(Reason::Deleted)),
+        "UNDELIV" => Some(undelivered(Reason::Undeliverable)),
+        "REJECTD" => Some(undelivered(Reason::Rejected)),
+        "SKIPPED" => Some(undelivered(Reason::Skipped)),
         // An unknown word tells nothing new.
         _ => None,
     }
@@ -141,7 +144,7 @@ pub(super) mod tests {
 
     fn undelivered(reason: &str) -> Receipt {
         Receipt::Undelivered {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         }
     }
 
@@ -152,9 +155,9 @@ pub(super) mod tests {
         for (state, expected) in [
             ("stat:ENROUTE err:000", Some(Receipt::Sent)),
             ("stat:ACCEPTD", Some(Receipt::Sent)),
-            ("STAT:undeliv ERR:034", Some(undelivered("undeliv:034"))),
+            ("STAT:undeliv ERR:034", Some(undelivered("034"))),
             ("stat:EXPIRED err:000", Some(undelivered("expired"))),
-            ("stat:REJECTD err:8", Some(undelivered("rejectd:8"))),
+            ("stat:REJECTD err:8", Some(undelivered("8"))),
             ("stat:DELETED", Some(undelivered("deleted"))),
             ("stat:UNKNOWN err:000", None),
             ("stat: err:000", None),
@@ -209,7 +212,7 @@ pub(super) mod tests {
             let state = if delivered { "DELIVRD" } else { "UNDELIV" };
             let (reference, receipt) = said(&format!("id:{id} sub:001 stat:{state} err:{error:03} text:")).unwrap();
             prop_assert_eq!(reference, id);
-            let reason = if error == 0 { "undeliv".to_owned() } else { format!("undeliv:{error:03}") };
+            let reason = if error == 0 { "undeliv".to_owned() } else { format!("{error:03}") };
             prop_assert_eq!(receipt, if delivered { Receipt::Delivered } else { undelivered(&reason) });
         }
     }

@@ -29,7 +29,10 @@ use super::{
     wire::{Ear, Heard, Mouth, SessionLost},
 };
 use crate::{
-    domain::ids::{ProviderReference, SenderName},
+    domain::{
+        delivery::reason::Reason,
+        ids::{ProviderReference, SenderName},
+    },
     ports::sender::{
         SendError, Sent,
         receipts::{About, ProviderReceipt, Receipts},
@@ -122,7 +125,7 @@ pub(super) async fn run(
     };
     let ended = session.carry(&mut ear, first, jobs).await;
     for (_, waiting) in session.waiting.drain() {
-        let _ = waiting.answer.send(Err(unknown("connection_lost")));
+        let _ = waiting.answer.send(Err(unknown(Reason::ConnectionLost)));
     }
     match ended {
         Ok(()) => {

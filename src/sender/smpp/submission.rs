@@ -9,7 +9,10 @@ use rusmpp::{
 };
 
 use super::{status::unfit, text::code};
-use crate::ports::sender::{Message, SendError};
+use crate::{
+    domain::delivery::reason::Reason,
+    ports::sender::{Message, SendError},
+};
 
 /// The bit of `esm_class` for a text that begins with a header.
 const WITH_HEADER: u8 = 0b0100_0000;
@@ -64,10 +67,10 @@ pub(super) fn submissions(
     life: Duration,
 ) -> Result<Vec<SubmitSm>, SendError> {
     let to = Address::parse(message.recipient.expose()).filter(|to| to.ton == Ton::International);
-    let to = to.ok_or_else(|| unfit("not_a_number"))?;
+    let to = to.ok_or_else(|| unfit(Reason::NotANumber))?;
     // The number is the same for every attempt, so that a telephone recognises a repeated part.
     let coded =
-        code(&message.content.text, message.delivery.0[0]).ok_or_else(|| unfit("too_long"))?;
+        code(&message.content.text, message.delivery.0[0]).ok_or_else(|| unfit(Reason::TooLong))?;
     let last = coded.parts.len() - 1;
     let class = EsmClass::from(if last == 0 { 0 } else { WITH_HEADER });
     let submission = |(at, part): (usize, Vec<u8>)| {
@@ -81,7 +84,7 @@ pub(super) fn submissions(
             .esm_class(class)
             .validity_period(
                 EmptyOrFullCOctetString::from_string(validity(life))
-                    .map_err(|_| unfit("too_long"))?,
+                    .map_err(|_| unfit(Reason::TooLong))?,
             )
             .registered_delivery(RegisteredDelivery::from(if at == last {
                 RECEIPT
@@ -89,7 +92,7 @@ pub(super) fn submissions(
                 0
             }))
             .data_coding(coded.coding)
-            .short_message(OctetString::from_vec(part).map_err(|_| unfit("too_long"))?);
+            .short_message(OctetString::from_vec(part).map_err(|_| unfit(Reason::TooLong))?);
         Ok(submission.build())
     };
     coded

@@ -300,7 +300,7 @@ async fn a_refusal_of_a_later_part_says_that_some_was_taken() {
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms(&"a".repeat(161))).await,
-        Err(unknown("busy"))
+        Err(unknown(Reason::Busy))
     );
 }
 
@@ -312,7 +312,7 @@ async fn a_refusal_is_judged_and_the_session_goes_on() {
         assert_eq!(
             sender.send(&sms("x")).await,
             Err(SendError::GiveUp {
-                reason: "refused".to_owned()
+                reason: Reason::Refused
             })
         );
     }
@@ -332,12 +332,12 @@ async fn a_refused_login_is_for_the_next_sender() {
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(status::next_sender("login_refused"))
+        Err(status::next_sender(Reason::LoginRefused))
     );
     // Messages that come in the pause afterwards fail at once with the same error.
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(status::next_sender("login_refused"))
+        Err(status::next_sender(Reason::LoginRefused))
     );
     assert!(center.submitted().is_empty());
 }
@@ -351,7 +351,10 @@ async fn nobody_there_is_a_retry() {
         .unwrap()
         .port();
     let (sender, _receipts) = sender(&settings(port));
-    assert_eq!(sender.send(&sms("x")).await, Err(retry("unreachable")));
+    assert_eq!(
+        sender.send(&sms("x")).await,
+        Err(retry(Reason::Unreachable))
+    );
 }
 
 #[tokio::test]
@@ -364,7 +367,7 @@ async fn who_listens_and_never_answers_is_cut_off() {
     let (bound_never, _receipts) = sender(&brief(silent.port));
     assert_eq!(
         bound_never.send(&sms("x")).await,
-        Err(retry("timeout")),
+        Err(retry(Reason::Timeout)),
         "no login, so no message"
     );
 
@@ -379,7 +382,7 @@ async fn who_listens_and_never_answers_is_cut_off() {
     let (bound, _receipts) = sender(&brief(deaf.port));
     assert_eq!(
         bound.send(&sms("x")).await,
-        Err(unknown("timeout")),
+        Err(unknown(Reason::Timeout)),
         "it has the message"
     );
     deaf.wait_for(CommandId::BindTransceiver, 2).await;
@@ -402,7 +405,7 @@ async fn a_message_that_was_given_up_never_goes_out() {
     let (first, second) = tokio::join!(sender.send(&early), sender.send(&late));
     assert_eq!(
         (first, second),
-        (Err(unknown("timeout")), Err(retry("timeout")))
+        (Err(unknown(Reason::Timeout)), Err(retry(Reason::Timeout)))
     );
     hesitant.wait_for(CommandId::BindTransceiver, 2).await;
     assert_eq!(hesitant.submitted().len(), 1, "the window had room for one");
@@ -421,7 +424,7 @@ async fn a_lost_session_leaves_what_was_written_unknown_and_the_next_one_carries
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(unknown("connection_lost"))
+        Err(unknown(Reason::ConnectionLost))
     );
     center.wait_for(CommandId::BindTransceiver, 2).await;
     assert!(sender.send(&sms("x")).await.is_ok());
@@ -444,7 +447,7 @@ async fn what_is_no_smpp_ends_the_session_and_nothing_else() {
         let (sender, _receipts) = sender(&settings(center.port));
         assert_eq!(
             sender.send(&sms("x")).await,
-            Err(unknown("connection_lost")),
+            Err(unknown(Reason::ConnectionLost)),
             "{raw:?}"
         );
         center.wait_for(CommandId::BindTransceiver, 2).await;
@@ -670,7 +673,7 @@ async fn a_certificate_that_nobody_vouches_for_gets_no_password() {
     });
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(status::next_sender("tls_failed"))
+        Err(status::next_sender(Reason::TlsFailed))
     );
     assert!(heard.lock().unwrap().is_empty());
 }
@@ -698,6 +701,6 @@ async fn what_is_no_number_is_left_to_others() {
     let (sender, _receipts) = sender(&settings(1));
     assert_eq!(
         sender.send(&message()).await,
-        Err(status::unfit("not_a_number"))
+        Err(status::unfit(Reason::NotANumber))
     );
 }

@@ -6,7 +6,7 @@ use super::{
     unknown,
     wire::{Lost, ServerReply, Wire},
 };
-use crate::ports::sender::SendError;
+use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
 
 /// A connection that is ready for mail.
 pub(super) struct Connection {
@@ -55,7 +55,7 @@ impl Connection {
             .wire
             .ask(&mail.data)
             .await
-            .map_err(|Lost| unknown("connection_lost"))?;
+            .map_err(|Lost| unknown(Reason::ConnectionLost))?;
         if reply.is(2) {
             Ok(())
         } else {

@@ -12,7 +12,7 @@ use lettre::{
 
 use super::{dkim::DkimSigner, give_up, next_sender};
 use crate::{
-    domain::{recipient::Channel, time::Timestamp},
+    domain::{delivery::reason::Reason, recipient::Channel, time::Timestamp},
     ports::sender::{Message, SendError},
 };
 
@@ -41,21 +41,21 @@ impl Author {
     /// of one mail from two mails.
     pub(super) fn compose(&self, message: &Message, now: Timestamp) -> Result<Mail, SendError> {
         if message.recipient.channel() != Channel::Email {
-            return Err(give_up("wrong_channel"));
+            return Err(give_up(Reason::WrongChannel));
         }
         let to: Address = message
             .recipient
             .expose()
             .parse()
-            .map_err(|_| give_up("bad_address"))?;
+            .map_err(|_| give_up(Reason::BadAddress))?;
         let text = self
             .format(message, &to, now)
-            .ok_or_else(|| give_up("bad_message"))?;
+            .ok_or_else(|| give_up(Reason::BadMessage))?;
         let signatures = match &self.signer {
             None => String::new(),
             Some(signer) => signer
                 .sign(&text, now)
-                .map_err(|_| next_sender("not_signed"))?,
+                .map_err(|_| next_sender(Reason::NotSigned))?,
         };
         let mut data = stuffed(&signatures, &text);
         data.push_str(".\r\n");

@@ -18,7 +18,7 @@ use super::{
     server::Server,
     unknown,
 };
-use crate::ports::sender::SendError;
+use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
 
 /// How long an unused connection is kept; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -61,17 +61,21 @@ impl Connections {
         // Before the offer is accepted, the server cannot have the mail; after it, the server may have it.
         let (_slot, mut connection) = timeout_at(deadline, self.offer(mail))
             .await
-            .unwrap_or_else(|_| Err(retry("timeout")))?;
+            .unwrap_or_else(|_| Err(retry(Reason::Timeout)))?;
         timeout_at(deadline, connection.hand_over(mail))
             .await
-            .unwrap_or_else(|_| Err(unknown("timeout")))?;
+            .unwrap_or_else(|_| Err(unknown(Reason::Timeout)))?;
         self.park(connection);
         Ok(())
     }
 
     /// A connection on which the server has asked for the mail.
     async fn offer(&self, mail: &Mail) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
-        let slot = self.slots.acquire().await.map_err(|_| retry("closed"))?;
+        let slot = self
+            .slots
+            .acquire()
+            .await
+            .map_err(|_| retry(Reason::Closed))?;
         let connection = match self.resume(mail).await? {
             Some(connection) => connection,
             None => self.begin(mail).await?,
@@ -98,7 +102,7 @@ impl Connections {
         let mut connection = self.server.connect().await?;
         match connection.offer(mail).await {
             Ok(()) => Ok(connection),
-            Err(Stop::Lost) => Err(retry("unreachable")),
+            Err(Stop::Lost) => Err(retry(Reason::Unreachable)),
             Err(Stop::Refused(step, reply)) => Err(judge(step, &reply)),
         }
     }

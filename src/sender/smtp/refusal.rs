@@ -1,7 +1,7 @@
 //! Decides what to do after a server has refused something.
 
 use super::{deferred, give_up, next_sender, retry, wire::ServerReply};
-use crate::ports::sender::SendError;
+use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
 
 /// The reply of a server that requires a login (RFC 4954).
 const LOGIN_WANTED: u16 = 530;
@@ -20,15 +20,15 @@ pub(super) enum Step {
 pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
     match step {
         Step::Recipient | Step::Data if reply.is(4) && is_about_recipient(reply) => {
-            deferred("busy")
+            deferred(Reason::Busy)
         }
-        _ if reply.is(4) => retry("busy"),
+        _ if reply.is(4) => retry(Reason::Busy),
         // Neither yes nor no: the server does not follow the protocol.
-        _ if !reply.is(5) => retry("unreachable"),
-        Step::Login => next_sender("login_refused"),
-        Step::Connect | Step::From => next_sender("sender_refused"),
-        Step::Recipient | Step::Data if is_about_us(reply) => next_sender("sender_refused"),
-        Step::Recipient | Step::Data => give_up("refused"),
+        _ if !reply.is(5) => retry(Reason::Unreachable),
+        Step::Login => next_sender(Reason::LoginRefused),
+        Step::Connect | Step::From => next_sender(Reason::SenderRefused),
+        Step::Recipient | Step::Data if is_about_us(reply) => next_sender(Reason::SenderRefused),
+        Step::Recipient | Step::Data => give_up(Reason::Refused),
     }
 }
 

@@ -12,7 +12,9 @@ use super::{
     retry,
     wire::{Lost, ServerReply, Stream, Wire},
 };
-use crate::{format::secret::SecretText, ports::sender::SendError};
+use crate::{
+    domain::delivery::reason::Reason, format::secret::SecretText, ports::sender::SendError,
+};
 
 /// How the connection is encrypted, with the TLS client if it is.
 pub(super) enum Encryption {
@@ -59,7 +61,10 @@ impl Server {
             ),
         };
         let mut wire = Wire::new(stream);
-        let greeting = wire.hear().await.map_err(|Lost| retry("unreachable"))?;
+        let greeting = wire
+            .hear()
+            .await
+            .map_err(|Lost| retry(Reason::Unreachable))?;
         if !greeting.is(2) {
             return Err(judge(Step::Connect, &greeting));
         }
@@ -67,8 +72,8 @@ impl Server {
         if let Encryption::StartTls(tls) = &self.encryption {
             wire = upgrade(wire, abilities, tls)
                 .await
-                .ok_or_else(|| next_sender("tls_failed"))?;
-            // What the server said in plaintext does not count.
+                .ok_or_else(|| next_sender(Reason::TlsFailed))?;
+            // What the server said in plaintext may be forged, so it is asked again.
             abilities = self.hello(&mut wire).await?;
         }
         if let Some((user, password)) = &self.credentials {
@@ -83,9 +88,11 @@ impl Server {
     async fn dial(&self) -> Result<TcpStream, SendError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .map_err(|_| retry("unreachable"))?;
+            .map_err(|_| retry(Reason::Unreachable))?;
         // With Nagle's algorithm each mail waits 40 ms for a delayed acknowledgement.
-        stream.set_nodelay(true).map_err(|_| retry("unreachable"))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|_| retry(Reason::Unreachable))?;
         Ok(stream)
     }
 
@@ -93,7 +100,7 @@ impl Server {
         let reply = wire
             .ask(&format!("EHLO {}\r\n", self.hello))
             .await
-            .map_err(|Lost| retry("unreachable"))?;
+            .map_err(|Lost| retry(Reason::Unreachable))?;
         if reply.is(2) {
             Ok(abilities(&reply))
         } else {
@@ -105,9 +112,9 @@ impl Server {
 /// What to do after a failed handshake: a refusal is permanent, a broken connection may work later.
 fn broken(error: &std::io::Error) -> SendError {
     if is_refusal(error) {
-        next_sender("tls_failed")
+        next_sender(Reason::TlsFailed)
     } else {
-        retry("unreachable")
+        retry(Reason::Unreachable)
     }
 }
 
@@ -151,7 +158,7 @@ async fn log_in(
 ) -> Result<(), SendError> {
     let coded = |text: &str| Zeroizing::new(BASE64_STANDARD.encode(text));
     let lines: Vec<Zeroizing<String>> = match abilities.login {
-        None => return Err(next_sender("login_refused")),
+        None => return Err(next_sender(Reason::LoginRefused)),
         Some(Mechanism::Plain) => {
             let both = Zeroizing::new(format!("\0{user}\0{}", password.expose()));
             vec![Zeroizing::new(format!("AUTH PLAIN {}\r\n", *coded(&both)))]
@@ -167,7 +174,10 @@ async fn log_in(
     };
     let last = lines.len() - 1;
     for (at, line) in lines.iter().enumerate() {
-        let reply = wire.ask(line).await.map_err(|Lost| retry("unreachable"))?;
+        let reply = wire
+            .ask(line)
+            .await
+            .map_err(|Lost| retry(Reason::Unreachable))?;
         if !reply.is(if at == last { 2 } else { 3 }) {
             return Err(judge(Step::Login, &reply));
         }

@@ -154,39 +154,39 @@ fn mail_02_no_setting_breaks_a_header_or_a_command() {
 
 #[tokio::test]
 async fn a_busy_server_is_tried_again() {
-    let busy = Err(retry("busy"));
+    let busy = Err(retry(Reason::Busy));
     assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
     assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
     assert_eq!(
         outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await,
-        Err(deferred("busy"))
+        Err(deferred(Reason::Busy))
     );
     assert_eq!(outcome(&[("RCPT", "450 4.7.1 too fast")]).await, busy);
     assert_eq!(outcome(&[("DATA", "452 full")]).await, busy);
     assert_eq!(outcome(&[("MESSAGE", "452 full")]).await, busy);
     assert_eq!(
         outcome(&[("RCPT", "CLOSE")]).await,
-        Err(retry("unreachable"))
+        Err(retry(Reason::Unreachable))
     );
     assert_eq!(
         outcome(&[("RCPT", "what?")]).await,
-        Err(retry("unreachable"))
+        Err(retry(Reason::Unreachable))
     );
     assert_eq!(
         outcome(&[("MESSAGE", "CLOSE")]).await,
-        Err(unknown("connection_lost")),
+        Err(unknown(Reason::ConnectionLost)),
         "it may have been taken"
     );
     assert_eq!(
         outcome(&[("DATA", "CLOSE")]).await,
-        Err(retry("unreachable")),
+        Err(retry(Reason::Unreachable)),
         "no mail was sent"
     );
 }
 
 #[tokio::test]
 async fn a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
-    let given_up = Err(give_up("refused"));
+    let given_up = Err(give_up(Reason::Refused));
     assert_eq!(
         outcome(&[("RCPT", "550 5.1.1 no such user anna@example.org")]).await,
         given_up
@@ -196,7 +196,7 @@ async fn a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
         outcome(&[("MESSAGE", "552 5.2.2 mailbox full")]).await,
         given_up
     );
-    let next = Err(next_sender("sender_refused"));
+    let next = Err(next_sender(Reason::SenderRefused));
     assert_eq!(outcome(&[("HELLO", "554 go away")]).await, next);
     assert_eq!(outcome(&[("MAIL", "550 not from you")]).await, next);
     assert_eq!(
@@ -222,7 +222,7 @@ async fn a_refused_login_goes_to_the_next_sender_and_tells_no_password() {
     assert!(!format!("{smtp:?}").contains("s3cret"));
     assert_eq!(
         smtp.send(&samples::message()).await,
-        Err(next_sender("login_refused"))
+        Err(next_sender(Reason::LoginRefused))
     );
     assert!(sink.record().mails.is_empty());
 }
@@ -278,7 +278,7 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
         let record = sink.record();
         assert_eq!(
             outcome,
-            Err(next_sender("tls_failed")),
+            Err(next_sender(Reason::TlsFailed)),
             "{tls:?} {answers:?}"
         );
         assert_eq!(
@@ -292,9 +292,9 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
 #[tokio::test]
 async fn a_silent_or_absent_server_is_tried_again() {
     for (silence, expected) in [
-        ("HELLO", retry("timeout")),
-        ("RCPT", retry("timeout")),
-        ("MESSAGE", unknown("timeout")),
+        ("HELLO", retry(Reason::Timeout)),
+        ("RCPT", retry(Reason::Timeout)),
+        ("MESSAGE", unknown(Reason::Timeout)),
     ] {
         let sink = Sink::start(Vec::leak(vec![(silence, "HANG")])).await;
         let silent = SmtpSettings {
@@ -311,7 +311,7 @@ async fn a_silent_or_absent_server_is_tried_again() {
     let absent = settings(closed_port().await);
     assert_eq!(
         smtp(&absent).unwrap().send(&samples::message()).await,
-        Err(retry("unreachable"))
+        Err(retry(Reason::Unreachable))
     );
 }
 
@@ -355,7 +355,7 @@ async fn a_message_for_another_channel_is_given_up() {
     message.recipient = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
     assert_eq!(
         smtp(&settings(25)).unwrap().send(&message).await,
-        Err(give_up("wrong_channel"))
+        Err(give_up(Reason::WrongChannel))
     );
 }
 
@@ -424,7 +424,7 @@ async fn a_mail_is_asked_for_in_one_go_only_where_the_server_takes_that() {
         };
         assert_eq!(
             smtp(&silent).unwrap().send(&samples::message()).await,
-            Err(retry("timeout"))
+            Err(retry(Reason::Timeout))
         );
         let commands = sink.record().commands;
         let verbs: Vec<&str> = commands
@@ -440,15 +440,15 @@ async fn a_mail_is_asked_for_in_one_go_only_where_the_server_takes_that() {
 async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_handed_over() {
     assert_eq!(
         outcome(&[PIPELINING, ("RCPT", "550 5.1.1 unknown")]).await,
-        Err(give_up("refused"))
+        Err(give_up(Reason::Refused))
     );
     assert_eq!(
         outcome(&[PIPELINING, ("MAIL", "550 not from you"), ("RCPT", "503 no")]).await,
-        Err(next_sender("sender_refused"))
+        Err(next_sender(Reason::SenderRefused))
     );
     assert_eq!(
         outcome(&[PIPELINING, ("DATA", "451 later")]).await,
-        Err(retry("busy"))
+        Err(retry(Reason::Busy))
     );
     // The server asks for the mail although it refused the recipient (RFC 2920 §3.1).
     let sink = Sink::start(&[PIPELINING, ("RCPT", "450 greylisted")]).await;
@@ -457,7 +457,7 @@ async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_ha
             .unwrap()
             .send(&samples::message())
             .await,
-        Err(retry("busy"))
+        Err(retry(Reason::Busy))
     );
     assert_eq!(sink.record().mails, [""; 0]);
 }

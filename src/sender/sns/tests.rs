@@ -129,41 +129,44 @@ async fn what_amazon_answers_says_what_is_next() {
     for (answer, expected) in [
         (
             error(400, "Throttling", "Rate exceeded"),
-            again("busy", None),
+            again(Reason::Busy, None),
         ),
         (
             error(400, "Throttling", "x").insert_header("retry-after", "9"),
-            again("busy", Some(Duration::from_secs(9))),
+            again(Reason::Busy, Some(Duration::from_secs(9))),
         ),
-        (error(500, "InternalError", "x"), again("busy", None)),
-        (ResponseTemplate::new(503), again("busy", None)),
-        (error(400, "InvalidParameter", invalid), give_up("refused")),
+        (error(500, "InternalError", "x"), again(Reason::Busy, None)),
+        (ResponseTemplate::new(503), again(Reason::Busy, None)),
+        (
+            error(400, "InvalidParameter", invalid),
+            give_up(Reason::Refused),
+        ),
         (
             error(400, "InvalidParameter", "Invalid parameter: SenderID"),
-            unfit("sender_refused"),
+            unfit(Reason::SenderRefused),
         ),
         (
             error(403, "AuthorizationError", "x"),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
         (
             error(403, "ExpiredToken", "x"),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
         (
             error(403, "SignatureDoesNotMatch", "x"),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
-        (error(400, "OptedOut", "x"), give_up("opted_out")),
-        (error(400, "NewCode", "x"), unfit("sender_refused")),
-        (ResponseTemplate::new(301), next_sender("redirected")),
+        (error(400, "OptedOut", "x"), give_up(Reason::OptedOut)),
+        (error(400, "NewCode", "x"), unfit(Reason::SenderRefused)),
+        (ResponseTemplate::new(301), next_sender(Reason::Redirected)),
         (
             ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
-            next_sender("malformed_reply"),
+            next_sender(Reason::MalformedReply),
         ),
         (
             ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
-            next_sender("oversized_reply"),
+            next_sender(Reason::OversizedReply),
         ),
     ] {
         assert_eq!(outcome(answer).await, Err(expected));
@@ -201,11 +204,14 @@ async fn what_amazon_would_not_take_is_not_sent() {
     let sender = Sns::new(&settings(&server.uri()), Arc::new(Fixed)).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
-        Err(give_up("wrong_channel"))
+        Err(give_up(Reason::WrongChannel))
     );
     let mut long = sms();
     Arc::make_mut(&mut long.content).text = "x".repeat(1601);
-    assert_eq!(sender.send(&long).await, Err(give_up("oversized_message")));
+    assert_eq!(
+        sender.send(&long).await,
+        Err(give_up(Reason::OversizedMessage))
+    );
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 

@@ -21,7 +21,9 @@ pub use self::target::is_host_pattern;
 pub(in crate::sender) use self::target::{Targets, host_and_port};
 use self::{address::is_public, resolve::Resolver, target::Refused};
 use super::tls::{ca_file, no_certificates};
-use crate::{ports::sender::SendError, sender::settings::SettingError};
+use crate::{
+    domain::delivery::reason::Reason, ports::sender::SendError, sender::settings::SettingError,
+};
 
 /// Largest response body that is read, in bytes.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
@@ -123,7 +125,7 @@ impl Outgoing {
         let url = self
             .targets
             .judge(&call.url)
-            .map_err(|_| next_sender("address_refused"))?;
+            .map_err(|_| next_sender(Reason::AddressRefused))?;
         let request = self
             .client
             .request(call.method, url)
@@ -185,19 +187,19 @@ fn failure(error: &reqwest::Error) -> SendError {
         })
     };
     if causes().any(|cause| cause.is::<Refused>()) {
-        next_sender("address_refused")
+        next_sender(Reason::AddressRefused)
     } else if causes().any(is_tls) {
-        next_sender("tls_failed")
+        next_sender(Reason::TlsFailed)
     } else if error.is_timeout() {
-        unknown("timeout")
+        unknown(Reason::Timeout)
     } else if causes().any(|cause| cause.is::<resolve::Unresolved>()) {
-        again("name_unresolved", None)
+        again(Reason::NameUnresolved, None)
     } else if error.is_connect() {
-        again("unreachable", None)
+        again(Reason::Unreachable, None)
     } else if error.is_builder() {
-        give_up("bad_message")
+        give_up(Reason::BadMessage)
     } else {
-        unknown("connection_lost")
+        unknown(Reason::ConnectionLost)
     }
 }
 
@@ -209,41 +211,32 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
-/// Try the same sender again, after 1 s to 60 s.
-pub(in crate::sender) fn again(reason: &str, after: Option<Duration>) -> SendError {
+/// Try the same sender again, after a wait that is kept between 1 s and 60 s.
+pub(in crate::sender) fn again(reason: Reason, after: Option<Duration>) -> SendError {
     let after = after
         .unwrap_or(AGAIN_AFTER)
         .clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
-    SendError::Retry {
-        after,
-        reason: reason.to_owned(),
-    }
+    SendError::Retry { after, reason }
 }
 
 /// The provider may have accepted the message. The delivery id in the repeat lets it recognise a duplicate.
-pub(in crate::sender) fn unknown(reason: &str) -> SendError {
+pub(in crate::sender) fn unknown(reason: Reason) -> SendError {
     SendError::Unknown {
         after: AGAIN_AFTER,
-        reason: reason.to_owned(),
+        reason,
     }
 }
 
-pub(in crate::sender) fn unfit(reason: &str) -> SendError {
-    SendError::Unfit {
-        reason: reason.to_owned(),
-    }
+pub(in crate::sender) fn unfit(reason: Reason) -> SendError {
+    SendError::Unfit { reason }
 }
 
-pub(in crate::sender) fn next_sender(reason: &str) -> SendError {
-    SendError::NextSender {
-        reason: reason.to_owned(),
-    }
+pub(in crate::sender) fn next_sender(reason: Reason) -> SendError {
+    SendError::NextSender { reason }
 }
 
-pub(in crate::sender) fn give_up(reason: &str) -> SendError {
-    SendError::GiveUp {
-        reason: reason.to_owned(),
-    }
+pub(in crate::sender) fn give_up(reason: Reason) -> SendError {
+    SendError::GiveUp { reason }
 }
 
 #[cfg(test)]

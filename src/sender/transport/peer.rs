@@ -14,7 +14,10 @@ use super::{
     tls::ca_file,
 };
 use crate::{
-    domain::recipient::Channel, format::secret::SecretText, pb::v1, ports::sender::SendError,
+    domain::{delivery::reason::Reason, recipient::Channel},
+    format::secret::SecretText,
+    pb::v1,
+    ports::sender::SendError,
     sender::settings::SettingError,
 };
 
@@ -81,7 +84,7 @@ impl Peer {
     ) -> Result<T, SendError> {
         let answer = tokio::time::timeout(self.timeout, call).await;
         answer
-            .map_err(|_| unknown("timeout"))?
+            .map_err(|_| unknown(Reason::Timeout))?
             .map(Response::into_inner)
             .map_err(|status| failure(&status))
     }
@@ -130,17 +133,19 @@ fn endpoint(settings: &PeerSettings) -> Result<Endpoint, SettingError> {
 /// What to do after a call that failed. The texts of the process may contain the recipient, so they are dropped here.
 fn failure(status: &Status) -> SendError {
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => next_sender("login_refused"),
+        Code::Unauthenticated | Code::PermissionDenied => next_sender(Reason::LoginRefused),
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
         | Code::FailedPrecondition
-        | Code::OutOfRange => unfit("sender_refused"),
-        Code::Unimplemented | Code::DataLoss => next_sender("sender_refused"),
-        Code::ResourceExhausted | Code::Aborted => again("busy", None),
+        | Code::OutOfRange => unfit(Reason::SenderRefused),
+        Code::Unimplemented | Code::DataLoss => next_sender(Reason::SenderRefused),
+        Code::ResourceExhausted | Code::Aborted => again(Reason::Busy, None),
         // tonic reports its own time limit as a cancellation.
-        Code::DeadlineExceeded | Code::Cancelled => unknown("timeout"),
-        Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable => again("unreachable", None),
+        Code::DeadlineExceeded | Code::Cancelled => unknown(Reason::Timeout),
+        Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable => {
+            again(Reason::Unreachable, None)
+        }
     }
 }
 

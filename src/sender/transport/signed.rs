@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::http::{Call, ConnectionSettings, Outgoing, Reply, Targets, give_up};
 use crate::{
+    domain::delivery::reason::Reason,
     format::{secret::SecretText, standard_webhooks::WebhookKeys},
     ports::{sender::SendError, system::Clock},
     sender::settings::SettingError,
@@ -61,7 +62,7 @@ impl Signed {
         self.outgoing
             .call(
                 self.call(id, payload)
-                    .ok_or_else(|| give_up("bad_message"))?,
+                    .ok_or_else(|| give_up(Reason::BadMessage))?,
             )
             .await
     }

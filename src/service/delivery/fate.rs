@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use crate::domain::{
-    delivery::HandOver,
+    delivery::{HandOver, reason::Reason},
     ids::{DeliveryId, SenderName, VerificationId},
     recipient::Channel,
 };
@@ -13,19 +13,55 @@ pub(super) enum Fate<'a> {
     /// A sender accepted it.
     Accepted,
     /// It counts as sent for this reason, and no sender was asked.
-    Skipped(&'a str),
-    /// It waits, for this reason, and no sender was asked.
-    Held(&'a str),
+    Skipped(Exemption),
+    /// It waits for this, and no sender was asked.
+    Held(Obstacle),
     /// A sender refused it for this reason, and the next one gets it.
-    NextSender(&'a str),
+    NextSender(&'a Reason),
     /// A sender refused it for this reason, and it is tried again later.
-    Retried(&'a str),
+    Retried(&'a Reason),
     /// It is given up for this reason.
-    Failed(&'a str),
+    Failed(&'a Reason),
+}
+
+/// Why no sender is asked about a message that counts as sent.
+#[derive(Clone, Copy)]
+pub(super) enum Exemption {
+    /// The settings list the address as a test recipient, whose code is known beforehand.
+    TestRecipient,
+    /// The verification is a decoy: there is nobody behind the address.
+    Decoy,
+}
+
+impl Exemption {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::TestRecipient => "test_recipient",
+            Self::Decoy => "decoy",
+        }
+    }
+}
+
+/// What a message waits for before a sender can be asked.
+#[derive(Clone, Copy)]
+pub(super) enum Obstacle {
+    /// All hands of the sender whose turn it is are taken.
+    SenderBusy,
+    /// The breakers of all senders that may take it are open.
+    SendersOpen,
+}
+
+impl Obstacle {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::SenderBusy => "sender_busy",
+            Self::SendersOpen => "senders_open",
+        }
+    }
 }
 
 impl<'a> Fate<'a> {
-    pub(super) fn refused(outcome: &HandOver, reason: &'a str) -> Self {
+    pub(super) fn refused(outcome: &HandOver, reason: &'a Reason) -> Self {
         match outcome {
             HandOver::Again { after, .. } | HandOver::PassedOn { after, .. } => {
                 if after.is_zero() {
@@ -34,7 +70,7 @@ impl<'a> Fate<'a> {
                     Self::Retried(reason)
                 }
             }
-            HandOver::Held { .. } => Self::Held(reason),
+            HandOver::Held { .. } => Self::Retried(reason),
             HandOver::GivenUp { .. } | HandOver::Taken { .. } => Self::Failed(reason),
         }
     }
@@ -76,18 +112,22 @@ pub(super) fn note(
         Fate::Accepted => {
             tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, "message accepted by sender");
         }
-        Fate::Skipped(reason) => {
+        Fate::Skipped(exemption) => {
+            let reason = exemption.word();
             tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message counts as sent without asking a sender");
         }
-        Fate::Held(reason) => {
+        Fate::Held(obstacle) => {
+            let reason = obstacle.word();
             tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message waits for a sender");
         }
         Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason)
             if !sender.is_empty() =>
         {
+            let reason = reason.as_str();
             tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message refused by sender");
         }
         Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
+            let reason = reason.as_str();
             tracing::warn!(%verification_id, %delivery_id, channel, outcome, reason, "message given up without asking a sender");
         }
     }

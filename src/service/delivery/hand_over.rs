@@ -8,7 +8,13 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-use super::{Courier, draft::Draft, fate::Fate, hands::Hand, routes::NamedSender};
+use super::{
+    Courier,
+    draft::Draft,
+    fate::{Exemption, Fate, Obstacle},
+    hands::Hand,
+    routes::NamedSender,
+};
 use crate::{
     domain::{
         code::guess::Digits,
@@ -16,6 +22,7 @@ use crate::{
             HandOver,
             breaker::Pass,
             hands::HAND_WAIT,
+            reason::Reason,
             route::{Choice, Onward, Stand, choose, onward, spread},
         },
         ids::{ProviderReference, SenderName},
@@ -40,8 +47,8 @@ pub(super) struct Ready {
     pub(super) draft: Draft,
     /// The senders, in the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
-    /// Why it is given up if no sender is left, as a word for machines.
-    pub(super) without_sender: &'static str,
+    /// Why it is given up if no sender is left.
+    pub(super) without_sender: Reason,
     pub(super) stand: Stand,
     /// The wait for an answer after which the next sender gets the message too; `None`: never.
     pub(super) hedge_after: Option<Duration>,
@@ -112,13 +119,15 @@ impl Courier {
                 Choice::Ask { place, .. } if ready.decoy => {
                     let name = ready.senders[place].name.clone();
                     // No caller reads the log, and its readers look for the message at the provider in vain.
-                    ready.draft.note(Some(&name), Fate::Skipped("decoy"));
+                    ready
+                        .draft
+                        .note(Some(&name), Fate::Skipped(Exemption::Decoy));
                     return Handed::by(name, HandOver::Taken { reference: None });
                 }
                 Choice::Ask { place, .. }
                     if !self.change_hands(hand, &ready.senders[place].name) =>
                 {
-                    ready.draft.note(None, Fate::Held("sender_busy"));
+                    ready.draft.note(None, Fate::Held(Obstacle::SenderBusy));
                     return Handed::by_nobody(HandOver::Held {
                         after: HAND_WAIT,
                         position: place,
@@ -138,10 +147,8 @@ impl Courier {
                 }
                 Choice::Nobody => {
                     let reason = ready.without_sender;
-                    ready.draft.note(None, Fate::Failed(reason));
-                    return Handed::by_nobody(HandOver::GivenUp {
-                        reason: reason.to_owned(),
-                    });
+                    ready.draft.note(None, Fate::Failed(&reason));
+                    return Handed::by_nobody(HandOver::GivenUp { reason });
                 }
             }
         }
@@ -170,7 +177,7 @@ impl Courier {
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        ready.draft.note(None, Fate::Held("senders_open"));
+        ready.draft.note(None, Fate::Held(Obstacle::SendersOpen));
         HandOver::Held {
             after: self.spread(after),
             position: 0,
@@ -193,7 +200,7 @@ impl Courier {
                 HandOver::Taken { reference }
             }
             Err(error) => {
-                let reason = error.reason().to_owned();
+                let reason = error.reason().clone();
                 let stand = Stand {
                     position: place,
                     ..ready.stand
@@ -226,7 +233,7 @@ impl Courier {
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
             let late = SendError::Unknown {
                 after: AFTER_DEADLINE,
-                reason: "deadline".to_owned(),
+                reason: Reason::Deadline,
             };
             let mut sent = sent.unwrap_or(Err(late));
             let is_senders_fault = sent.as_ref().is_err_and(SendError::is_senders_fault);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Courier, draft::Draft, fate::Fate, hand_over::Ready};
 use crate::{
-    domain::{recipient::Channel, verification::Verification},
+    domain::{delivery::reason::Reason, recipient::Channel, verification::Verification},
     ports::hook::{Answer, Hook, NoAnswer, Question},
 };
 
@@ -43,8 +43,9 @@ impl Courier {
             })
     }
 
-    /// The message past its question, with the time that is left of it; else why it may not go out, as a word for machines.
-    pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, String> {
+    /// Asks the hook, if it is to be asked. Returns the message with the time that is left;
+    /// otherwise why it may not go out.
+    pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, Reason> {
         let (Some(rule), Some(question)) = (&self.hook, ready.question.take()) else {
             return Ok(ready);
         };
@@ -58,7 +59,7 @@ impl Courier {
             .saturating_sub(self.clock.now().since(asked_at));
         if time_left.is_zero() {
             // The commit of the report logs this reason.
-            Err("verification_closed".to_owned())
+            Err(Reason::VerificationClosed)
         } else {
             Ok(Ready { time_left, ..ready })
         }
@@ -66,25 +67,22 @@ impl Courier {
 }
 
 impl HookRule {
-    /// Why a message may not go out, as a word for machines; `None`: it may.
-    pub(super) async fn objection(&self, question: &Question) -> Option<String> {
-        let late = |_| Err(NoAnswer("timeout".to_owned()));
+    /// Why a message may not go out; `None`: it may.
+    pub(super) async fn objection(&self, question: &Question) -> Option<Reason> {
+        let late = |_| Err(NoAnswer(Reason::Timeout));
         let answer = tokio::time::timeout(self.timeout, self.hook.judge(question))
             .await
             .unwrap_or_else(late);
         let (outcome, objection) = match answer {
             Ok(Answer::Allow) => ("allowed", None),
-            Ok(Answer::Deny { reason }) if reason.is_empty() => {
-                ("denied", Some("hook_denied".to_owned()))
-            }
-            Ok(Answer::Deny { reason }) => ("denied", Some(format!("hook_denied:{reason}"))),
+            Ok(Answer::Deny { reason }) => ("denied", Some(reason)),
             Err(error) => {
                 let (verification_id, delivery_id) = (question.verification, question.delivery);
                 tracing::warn!(%verification_id, %delivery_id, %error, allowed = self.allow_without_answer, "hook gave no answer");
                 if self.allow_without_answer {
                     ("no_answer_allowed", None)
                 } else {
-                    ("no_answer_denied", Some("hook_failed".to_owned()))
+                    ("no_answer_denied", Some(Reason::HookFailed))
                 }
             }
         };

@@ -6,14 +6,14 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Courier,
     draft::Draft,
-    fate::{Fate, note},
+    fate::{Exemption, Fate, note},
     hand_over::{Handed, Ready},
 };
 use crate::{
     domain::{
         code::guess::Digits,
         decide::{Context, Work},
-        delivery::{Delivery, HandOver, route::Stand},
+        delivery::{Delivery, HandOver, reason::Reason, route::Stand},
         ids::SenderName,
         recipient::Channel,
         record::subject::SubjectRecord,
@@ -61,11 +61,11 @@ impl<'a> Errand<'a> {
 }
 
 /// Why a message without a sender is given up: its route has senders, but none for such an address, or it has none.
-const fn without_sender(route_has_senders: bool) -> &'static str {
+const fn without_sender(route_has_senders: bool) -> Reason {
     if route_has_senders {
-        "wrong_address_kind"
+        Reason::WrongAddressKind
     } else {
-        "no_sender"
+        Reason::NoSender
     }
 }
 
@@ -87,7 +87,7 @@ impl Courier {
                 (&errand.verification.id, &errand.delivery.id),
                 errand.delivery.channel,
                 Some(&sender),
-                Fate::Skipped("test_recipient"),
+                Fate::Skipped(Exemption::TestRecipient),
             );
             return Readiness::Settled(Handed::by(sender, taken));
         }
@@ -95,9 +95,7 @@ impl Courier {
         match self.draft(errand, time_left) {
             Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
             // The commit of the report logs these reasons.
-            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp {
-                reason: reason.to_owned(),
-            })),
+            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp { reason })),
         }
     }
 
@@ -121,7 +119,7 @@ impl Courier {
         }
     }
 
-    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, &'static str> {
+    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, Reason> {
         let Errand {
             verification,
             pending,
@@ -129,11 +127,11 @@ impl Courier {
         } = errand;
         let code = verification
             .code(&self.keyring, &self.policy.test_recipients)
-            .ok_or("key_not_in_ring")?;
+            .ok_or(Reason::KeyNotInRing)?;
         let recipient = pending
             .recipients
             .get(delivery.recipient)
-            .ok_or("no_recipient")?
+            .ok_or(Reason::NoRecipient)?
             .clone();
         Ok(Draft {
             delivery: delivery.id,

@@ -4,7 +4,7 @@
 use crate::domain::{
     audit::event::{Event, What},
     caller::Caller,
-    delivery::{Delivery, DeliveryStatus},
+    delivery::{Delivery, DeliveryStatus, reason::Reason},
     ids::SenderName,
     record::subject::SubjectRecord,
     time::{Timestamp, micros},
@@ -142,20 +142,21 @@ fn given_up(events: &[Event], verification: &Verification) {
 }
 
 /// Whether the commit that gives a delivery up for this reason logs it. The courier logs every other reason at once.
-fn is_told_here(reason: &str) -> bool {
-    let reasons = [
-        "verification_closed",
-        "too_many_tries",
-        "no_recipient",
-        "key_not_in_ring",
-        "method_disabled",
-        "quota_exceeded",
-        "guard_refused",
-    ];
-    reasons.contains(&reason)
+const fn is_told_here(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::VerificationClosed
+            | Reason::TooManyTries
+            | Reason::NoRecipient
+            | Reason::KeyNotInRing
+            | Reason::MethodDisabled
+            | Reason::QuotaExceeded
+            | Reason::GuardRefused
+    )
 }
 
-fn not_handed_over(verification: &Verification, delivery: &Delivery, reason: &str) {
+fn not_handed_over(verification: &Verification, delivery: &Delivery, reason: &Reason) {
+    let reason = reason.as_str();
     let (verification_id, delivery_id) = (&verification.id, &delivery.id);
     let channel = delivery.channel.as_str();
     let sender = delivery.sender.as_ref().map(SenderName::as_str);

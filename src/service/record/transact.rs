@@ -9,6 +9,7 @@ use crate::{
     domain::{
         audit::event::{Event, What},
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage, refused},
+        delivery::reason::Reason,
         ids::{CallerName, SubjectKey, VerificationId},
         limit::quota::Dimension,
         record::subject::SubjectRecord,
@@ -324,9 +325,9 @@ fn refused_step(outgoing: Option<&Outgoing>, failure: &Failure) -> Option<Refuse
         return None;
     };
     let reason = if quota.is_guard() {
-        "guard_refused"
+        Reason::GuardRefused
     } else {
-        "quota_exceeded"
+        Reason::QuotaExceeded
     };
     Some(RefusedMessage {
         message: message.clone(),

@@ -3,7 +3,7 @@
 use super::Reading;
 use crate::{
     domain::{
-        delivery::{Delivery, DeliveryStatus},
+        delivery::{Delivery, DeliveryStatus, reason::Reason},
         recipient::Channel,
         time::Now,
         verification::{CancelCause, Judgement, Outcome, Pending, Status, Verification},
@@ -89,13 +89,58 @@ fn step(delivery: &Delivery) -> MessageStep {
 }
 
 /// Whether the customer can do something about it, or we can, or nobody is to be told why.
-fn failed(reason: &str) -> MessageStep {
+fn failed(reason: &Reason) -> MessageStep {
     match reason {
-        "refused" => MessageStep::NotReached,
-        "verification_closed" => MessageStep::NotSent,
-        // Who asked the hook knows why; a thief of the number must not.
-        hook if hook.starts_with("hook_") => MessageStep::NotSent,
-        _ => MessageStep::Technical,
+        Reason::Refused
+        | Reason::OptedOut
+        | Reason::Unregistered
+        | Reason::BadAddress
+        | Reason::Expired
+        | Reason::Deleted
+        | Reason::Undeliverable
+        | Reason::Rejected
+        | Reason::Skipped
+        | Reason::NotSaid => MessageStep::NotReached,
+        Reason::VerificationClosed
+        | Reason::MethodDisabled
+        | Reason::QuotaExceeded
+        | Reason::GuardRefused
+        // The operator can read the hook's reason in the log; somebody who stole the number must
+        // not learn it.
+        | Reason::HookDenied
+        | Reason::HookDeniedFor(_)
+        | Reason::HookFailed => MessageStep::NotSent,
+        Reason::TooManyTries
+        | Reason::NoRecipient
+        | Reason::NoSender
+        | Reason::WrongAddressKind
+        | Reason::KeyNotInRing
+        | Reason::Deadline
+        | Reason::Unreachable
+        | Reason::ConnectionLost
+        | Reason::Timeout
+        | Reason::Closed
+        | Reason::NameUnresolved
+        | Reason::TlsFailed
+        | Reason::AddressRefused
+        | Reason::Redirected
+        | Reason::StdoutClosed
+        | Reason::LoginRefused
+        | Reason::LoginFailed
+        | Reason::LoginUnavailable
+        | Reason::Busy
+        | Reason::SenderRefused
+        | Reason::MalformedReply
+        | Reason::OversizedReply
+        | Reason::UnknownAnswer
+        | Reason::WrongChannel
+        | Reason::BadMessage
+        | Reason::OversizedMessage
+        | Reason::TooLong
+        | Reason::NotANumber
+        | Reason::NotSigned
+        | Reason::EncryptionFailed
+        | Reason::Other(_) => MessageStep::Technical,
     }
 }
 
@@ -200,7 +245,7 @@ mod tests {
 
     fn failed(reason: &str) -> DeliveryStatus {
         DeliveryStatus::Failed {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         }
     }
 
@@ -263,7 +308,7 @@ mod tests {
     #[test]
     fn a_message_is_called_sent_when_a_provider_took_it_and_not_before() {
         let undelivered = DeliveryStatus::Undelivered {
-            reason: "30003".to_owned(),
+            reason: Reason::from_word("30003"),
         };
         for (status, tries, expected) in [
             (queued(), 0, "We are sending a code of 6 digits to "),
@@ -276,6 +321,10 @@ mod tests {
             (failed("refused"), 1, "The code did not reach "),
             (failed("unreachable"), 8, "Because of a technical problem "),
             (failed("no_sender"), 0, "Because of a technical problem "),
+            (failed("full_moon"), 1, "Because of a technical problem "),
+            (failed("unregistered"), 1, "The code did not reach "),
+            (failed("quota_exceeded"), 0, "We could not send "),
+            (failed("hook_failed"), 1, "We could not send "),
             (failed("hook_denied:sim_swap"), 1, "We could not send "),
         ] {
             let told = english(&reading(vec![by_mail(status.clone(), tries)]));

@@ -8,6 +8,7 @@ use std::{
 };
 
 use countersign::{
+    domain::delivery::reason::Reason,
     pb::v1::{self, CancelReason, Channel, DeliveryStatus, Verdict},
     ports::sender::SendError,
 };
@@ -317,7 +318,7 @@ async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
     for count in 1..=2 {
         service.recorder.answer_with([SendError::Retry {
             after: Duration::from_secs(5),
-            reason: "busy".to_owned(),
+            reason: Reason::Busy,
         }]);
         let started = service.start(login(&unique("s"))).await.unwrap();
         service.recorder.wait_for(count).await;

@@ -15,6 +15,7 @@ use countersign::{
     app::Machine,
     domain::{
         caller::{Caller, Role, Roles},
+        delivery::reason::Reason,
         ids::{ActionName, CallerName, RequestId, SubjectId, TenantId},
         recipient::{self, Recipient},
         verification::binding::Binding,
@@ -108,19 +109,19 @@ impl Sender for Door {
 fn retry() -> SendError {
     SendError::Retry {
         after: Duration::from_secs(5),
-        reason: "busy".to_owned(),
+        reason: Reason::Busy,
     }
 }
 
 fn next_sender() -> SendError {
     SendError::NextSender {
-        reason: "revoked".to_owned(),
+        reason: Reason::from_word("revoked"),
     }
 }
 
 fn give_up() -> SendError {
     SendError::GiveUp {
-        reason: "unregistered".to_owned(),
+        reason: Reason::Unregistered,
     }
 }
 

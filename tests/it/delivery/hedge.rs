@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use countersign::{
     app::Machine,
-    domain::delivery::receipt::Receipt,
+    domain::delivery::{reason::Reason, receipt::Receipt},
     pb::v1::{self, Channel, DeliveryStatus, StartVerificationRequest, Verdict},
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
     service::delivery::receipt::Noted,
@@ -108,14 +108,14 @@ const TAKEN: Answer = Ok(Sent { reference: None });
 fn again() -> SendError {
     SendError::Retry {
         after: Duration::from_secs(2),
-        reason: "busy".to_owned(),
+        reason: Reason::Busy,
     }
 }
 
 fn lost() -> SendError {
     SendError::Unknown {
         after: Duration::from_secs(2),
-        reason: "silent".to_owned(),
+        reason: Reason::from_word("silent"),
     }
 }
 
@@ -274,7 +274,7 @@ async fn a_hedge_that_fails_leaves_the_first_sender_its_time() {
 async fn when_both_fail_the_one_asked_last_decides() {
     let no = |reason: &str| {
         Err(SendError::GiveUp {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         })
     };
     for first_ends_last in [true, false] {
@@ -417,7 +417,7 @@ async fn an_open_breaker_is_not_hedged_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_refused_a_message_does_not_get_it_as_a_hedge() {
     let unfit = SendError::Unfit {
-        reason: "too_long".to_owned(),
+        reason: Reason::TooLong,
     };
     let a = Gate::slow().says_first([Err(again())]);
     let (b, c) = (

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign::{
+    domain::delivery::reason::Reason,
     pb::v1::{CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus},
     ports::sender::SendError,
 };
@@ -12,7 +13,7 @@ use crate::harness::{A_BIT, Harness, Setup, login, recipient};
 fn retry() -> SendError {
     SendError::Retry {
         after: Duration::from_secs(2),
-        reason: "busy".to_owned(),
+        reason: Reason::Busy,
     }
 }
 
@@ -68,7 +69,7 @@ async fn a_busy_sender_is_asked_again_with_the_same_code_and_id() {
 async fn a_refused_address_fails_with_its_reason() {
     let service = Harness::new().await;
     service.recorder.answer_with([SendError::GiveUp {
-        reason: "refused".to_owned(),
+        reason: Reason::Refused,
     }]);
     let v = service.start(login("s")).await.unwrap();
     let seen = service
@@ -95,7 +96,7 @@ async fn the_next_sender_of_the_route_takes_what_the_first_will_not() {
     );
     let service = setup.start().await;
     service.recorder.answer_with([SendError::NextSender {
-        reason: "revoked".to_owned(),
+        reason: Reason::from_word("revoked"),
     }]);
     let v = service.start(login("s")).await.unwrap();
     service.recorder.wait_for(1).await;

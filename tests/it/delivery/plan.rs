@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use countersign::{
     app::Machine,
-    domain::{delivery::receipt::Receipt, limit::quota::Dimension, recipient},
+    domain::{
+        delivery::{reason::Reason, receipt::Receipt},
+        limit::quota::Dimension,
+        recipient,
+    },
     pb::v1::{
         Channel, DeliveryStatus, StartVerificationRequest, Verdict, Verification,
         VerificationStatus,
@@ -96,7 +100,7 @@ async fn say(service: &Harness, message: &Message, receipt: Receipt) {
 
 fn undelivered() -> Receipt {
     Receipt::Undelivered {
-        reason: "30003".to_owned(),
+        reason: Reason::from_word("30003"),
     }
 }
 
@@ -150,7 +154,7 @@ async fn a_plan_brings_the_same_code_by_each_channel_in_its_time() {
 async fn a_plan_moves_on_at_once_when_a_message_fails_or_does_not_arrive() {
     let service = planned("email 200s, sms 40s, voice").start().await;
     service.recorder.answer_with([SendError::GiveUp {
-        reason: "refused".to_owned(),
+        reason: Reason::Refused,
     }]);
     let id = service.start(reachable()).await.unwrap().verification_id;
     let messages = pass_until(&service, 2, A_BIT).await;
@@ -399,7 +403,7 @@ async fn send_11_a_second_provider_gets_the_same_code_and_an_address_without_luc
         .start()
         .await;
     service.recorder.answer_with([SendError::NextSender {
-        reason: "http_500".to_owned(),
+        reason: Reason::from_word("http_500"),
     }]);
     let id = service.start(reachable()).await.unwrap().verification_id;
     let outbox = service.reach.outbox.clone().unwrap();

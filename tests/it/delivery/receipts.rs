@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use countersign::{
-    domain::{delivery::receipt::Receipt, recipient},
+    domain::{
+        delivery::{reason::Reason, receipt::Receipt},
+        recipient,
+    },
     pb::v1::{
         CancelReason, Channel, DeliveryStatus, StartVerificationRequest, Verdict, Verification,
         VerificationStatus,
@@ -22,7 +25,7 @@ use crate::{
 
 fn undelivered(reason: &str) -> Receipt {
     Receipt::Undelivered {
-        reason: reason.to_owned(),
+        reason: Reason::from_word(reason),
     }
 }
 

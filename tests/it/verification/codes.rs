@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign::{
+    domain::delivery::reason::Reason,
     pb::v1::{CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus},
     ports::sender::SendError,
 };
@@ -47,7 +48,7 @@ async fn a_customer_reads_that_a_code_was_sent_only_once_a_provider_has_it() {
     let service = Harness::new().await;
     service.recorder.answer_with([SendError::Retry {
         after: Duration::from_secs(60),
-        reason: "unreachable".to_owned(),
+        reason: Reason::Unreachable,
     }]);
     let v = service.start(login("s")).await.unwrap();
     let told = v.explanation;
@@ -62,7 +63,7 @@ async fn a_customer_reads_that_a_code_was_sent_only_once_a_provider_has_it() {
         .until(&id, |v| v.explanation.starts_with("We sent a code"))
         .await;
     service.recorder.answer_with([SendError::GiveUp {
-        reason: "refused".to_owned(),
+        reason: Reason::Refused,
     }]);
     service.try_resend(&id, Channel::Unspecified).await.unwrap();
     let v = service

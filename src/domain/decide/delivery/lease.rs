@@ -4,6 +4,7 @@ use crate::domain::{
     delivery::{
         Delivery, DeliveryStatus, TRIES_MAX,
         hands::{FreeHands, Parcel},
+        reason::Reason,
     },
     record::subject::SubjectRecord,
     time::{Now, Timestamp},
@@ -33,10 +34,10 @@ fn leased(
     at: Timestamp,
 ) -> Delivery {
     if delivery.tries >= TRIES_MAX {
-        return delivery.fail("too_many_tries", at);
+        return delivery.fail(Reason::TooManyTries, at);
     }
     let Some(recipient) = pending.recipients.get(delivery.recipient) else {
-        return delivery.fail("no_recipient", at);
+        return delivery.fail(Reason::NoRecipient, at);
     };
     let parcel = Parcel {
         verification: verification.id,

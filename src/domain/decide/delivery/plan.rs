@@ -3,7 +3,7 @@
 use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Occasion, Outgoing, Tick},
-    delivery::{Delivery, DeliveryStatus, plan::NextStep},
+    delivery::{Delivery, DeliveryStatus, plan::NextStep, reason::Reason},
     recipient::Channel,
     record::subject::SubjectRecord,
     verification::{Pending, Phase, Verification},
@@ -34,17 +34,18 @@ pub(super) fn take_step(
     let delivery = Delivery::queued(command.delivery, index, recipient, at);
     let mut outgoing = Outgoing::again(verification, pending, recipient, Occasion::Plan);
     let refused = refusal(record, verification, &outgoing, cx);
-    let what = match refused {
+    let what = match &refused {
         Some(reason) => What::SendFailed {
             channel: step.channel,
-            reason: reason.to_owned(),
+            reason: reason.clone(),
         },
         None => What::MovedOn {
             channel: step.channel,
         },
     };
     events.push(Event::of(verification, at, what));
-    if refused.is_none() {
+    let is_sent = refused.is_none();
+    if is_sent {
         outgoing.new_recipient = record.meet(&outgoing.recipient, cx);
     }
     let verification = &mut record.verifications[place];
@@ -52,10 +53,10 @@ pub(super) fn take_step(
         Some(reason) => delivery.fail(reason, at),
         None => delivery,
     });
-    if let (Phase::Pending(pending), None) = (&mut verification.phase, refused) {
+    if let (Phase::Pending(pending), true) = (&mut verification.phase, is_sent) {
         pending.next_resend_at = at.plus(pending.limits.resend_cooldown);
     }
-    refused.is_none().then_some(outgoing)
+    is_sent.then_some(outgoing)
 }
 
 /// Why the message may not be sent; `None` if it may.
@@ -64,18 +65,18 @@ fn refusal(
     verification: &Verification,
     message: &Outgoing,
     cx: &Context<'_>,
-) -> Option<&'static str> {
+) -> Option<Reason> {
     let same = |other: &Outgoing| {
         (&other.recipient, &other.action) == (&message.recipient, &message.action)
     };
     let by_quota = cx
         .refused
         .filter(|refused| same(&refused.message))
-        .map(|refused| refused.reason);
+        .map(|refused| refused.reason.clone());
     let is_disabled = record
         .failures
         .disabled(verification.origin, cx.rules.failure_limit);
-    by_quota.or(is_disabled.then_some("method_disabled"))
+    by_quota.or(is_disabled.then_some(Reason::MethodDisabled))
 }
 
 impl Verification {

@@ -5,7 +5,7 @@ use super::report::event_of;
 use crate::domain::{
     audit::event::Event,
     decide::{Context, Decision, Durability, Next},
-    delivery::receipt::{NO_REASON, Receipt, reason_word},
+    delivery::{reason::Reason, receipt::Receipt},
     ids::{DeliveryId, SenderName},
     record::subject::SubjectRecord,
     verification::Verification,
@@ -89,13 +89,15 @@ fn find<'a>(
 fn kept(verification: &Verification, receipt: &Receipt, cx: &Context<'_>) -> Receipt {
     match receipt {
         Receipt::Undelivered { reason } => {
-            let word = reason_word(reason);
             let tells = verification
                 .code(cx.keyring, cx.tests)
-                .is_some_and(|code| word.contains(code.expose()));
-            Receipt::Undelivered {
-                reason: if tells { NO_REASON.to_owned() } else { word },
-            }
+                .is_some_and(|code| reason.as_str().contains(code.expose()));
+            let reason = if tells {
+                Reason::NotSaid
+            } else {
+                reason.clone()
+            };
+            Receipt::Undelivered { reason }
         }
         Receipt::Sent | Receipt::Delivered => receipt.clone(),
     }

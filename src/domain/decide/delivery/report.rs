@@ -4,7 +4,7 @@ use super::{lease::lease, tick::Work};
 use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Decision, Durability, Next},
-    delivery::{Delivery, DeliveryStatus, HandOver, hands::FreeHands},
+    delivery::{Delivery, DeliveryStatus, HandOver, hands::FreeHands, reason::Reason},
     ids::SenderName,
     record::subject::SubjectRecord,
     time::Timestamp,
@@ -105,7 +105,7 @@ fn reported(
     // Once the verification has ended, nothing waits for another try.
     let waits = matches!(delivery.status, DeliveryStatus::Queued { .. });
     let delivery = if waits && verification.live(cx.now).is_none() {
-        delivery.fail("verification_closed", at)
+        delivery.fail(Reason::VerificationClosed, at)
     } else {
         delivery
     };

@@ -4,7 +4,7 @@ use super::{lease::lease, plan::take_step};
 use crate::domain::{
     audit::event::{Event, What},
     decide::{Context, Decision, Durability, Next},
-    delivery::{Delivery, DeliveryStatus, hands::FreeHands},
+    delivery::{Delivery, DeliveryStatus, hands::FreeHands, reason::Reason},
     ids::{DeliveryId, VerificationId},
     record::subject::SubjectRecord,
     time::{Now, Timestamp},
@@ -150,7 +150,8 @@ fn lease_due(
             if is_live {
                 lease(verification, place, hands, at);
             } else {
-                verification.deliveries[place] = delivery.clone().fail("verification_closed", at);
+                verification.deliveries[place] =
+                    delivery.clone().fail(Reason::VerificationClosed, at);
             }
             let delivery = &verification.deliveries[place];
             if let DeliveryStatus::Failed { reason } = &delivery.status {

@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     audit::event::What,
     decide::{CancelReason, Next, Report, delivery::tick, report},
-    delivery::{DeliveryStatus, HandOver, TRIES_MAX},
+    delivery::{DeliveryStatus, HandOver, TRIES_MAX, reason::Reason},
     ids::{DeliveryId, ProviderReference, VerificationId},
     verification::{CancelCause, Outcome, rules::Origin},
 };
@@ -80,7 +80,7 @@ fn a_late_report_under_another_token_records_only_that_the_message_went_out() {
     world.report(
         first,
         HandOver::GivenUp {
-            reason: "refused".to_owned(),
+            reason: Reason::Refused,
         },
     );
     assert_eq!(world.record, before);
@@ -132,11 +132,11 @@ fn after_eight_tries_a_delivery_is_given_up() {
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Failed {
-            reason: "too_many_tries".to_owned()
+            reason: Reason::TooManyTries
         }
     );
     assert!(
-        matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if reason == "too_many_tries")
+        matches!(&world.events.last().unwrap().what, What::SendFailed { reason, .. } if *reason == Reason::TooManyTries)
     );
 }
 
@@ -172,7 +172,7 @@ fn a_hand_over_that_was_held_back_is_no_try() {
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Failed {
-            reason: "verification_closed".to_owned()
+            reason: Reason::VerificationClosed
         }
     );
 }
@@ -316,7 +316,7 @@ fn send_13_nothing_is_leased_after_the_end() {
         assert_eq!(
             status(&world, id),
             &DeliveryStatus::Failed {
-                reason: "verification_closed".to_owned()
+                reason: Reason::VerificationClosed
             }
         );
     }
@@ -334,7 +334,7 @@ fn send_13_a_retry_that_comes_after_the_end_is_given_up() {
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Failed {
-            reason: "verification_closed".to_owned()
+            reason: Reason::VerificationClosed
         }
     );
 }

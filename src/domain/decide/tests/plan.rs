@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     audit::event::What,
     decide::{CancelReason, Noted, Start, Verdict, Work, tick, verification::start},
-    delivery::{DeliveryStatus, HandOver, plan::Step, receipt::Receipt},
+    delivery::{DeliveryStatus, HandOver, plan::Step, reason::Reason, receipt::Receipt},
     ids::VerificationId,
     recipient::{Channel, Recipient},
     refusal::Refusal,
@@ -120,7 +120,7 @@ fn without_a_plan_nothing_moves_on_by_itself() {
     world.report(
         work,
         HandOver::GivenUp {
-            reason: "refused".to_owned(),
+            reason: Reason::Refused,
         },
     );
     world.pass(2 * MINUTE);
@@ -138,7 +138,7 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
     world.report(
         mail,
         HandOver::GivenUp {
-            reason: "refused".to_owned(),
+            reason: Reason::Refused,
         },
     );
     let [sms] = bring(&mut world)[..] else {
@@ -149,7 +149,7 @@ fn what_failed_or_did_not_arrive_moves_on_at_once_and_what_arrived_does_not_stop
             sms.delivery,
             "mail",
             Receipt::Undelivered {
-                reason: "30003".to_owned()
+                reason: Reason::from_word("30003")
             }
         ),
         Noted::Changed
@@ -183,7 +183,7 @@ fn late_word_of_an_earlier_channel_moves_nothing() {
         mail.delivery,
         "mail",
         Receipt::Undelivered {
-            reason: "gone".to_owned(),
+            reason: Reason::from_word("gone"),
         },
     );
     assert_eq!(bring(&mut world), []);
@@ -374,7 +374,7 @@ fn send_05_a_step_that_the_quotas_refuse_is_seen_as_failed_and_the_plan_goes_on(
     assert_eq!(
         refused.status,
         DeliveryStatus::Failed {
-            reason: "quota_exceeded".to_owned()
+            reason: Reason::QuotaExceeded
         }
     );
     assert_eq!(
@@ -429,7 +429,7 @@ fn where_codes_are_disabled_no_step_is_sent() {
     }
     let failed = |place: usize| world.find(id).deliveries[place].status.clone();
     let reason = DeliveryStatus::Failed {
-        reason: "method_disabled".to_owned(),
+        reason: Reason::MethodDisabled,
     };
     assert_eq!((failed(1), failed(2)), (reason.clone(), reason));
 }

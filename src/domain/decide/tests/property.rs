@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     decide::{CancelReason, Checked, Start, Verdict, Work},
-    delivery::{HandOver, receipt::Receipt},
+    delivery::{HandOver, reason::Reason, receipt::Receipt},
     ids::VerificationId,
     recipient::Channel,
     refusal::Refusal,
@@ -361,7 +361,7 @@ impl Run {
             0 => Receipt::Sent,
             1 => Receipt::Delivered,
             _ => Receipt::Undelivered {
-                reason: "30003".to_owned(),
+                reason: Reason::from_word("30003"),
             },
         };
         let but_deliveries = |world: &World| {
@@ -419,7 +419,7 @@ impl Run {
                 position: usize::from(which % 2),
             },
             _ => HandOver::GivenUp {
-                reason: "refused".to_owned(),
+                reason: Reason::Refused,
             },
         };
         self.world.report(*work, outcome);

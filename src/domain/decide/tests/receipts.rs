@@ -7,14 +7,14 @@ use super::{
 use crate::domain::{
     audit::event::What,
     decide::{CancelReason, Noted, Verdict, Work},
-    delivery::{DeliveryStatus, HandOver, receipt::Receipt},
+    delivery::{DeliveryStatus, HandOver, reason::Reason, receipt::Receipt},
     ids::{DeliveryId, ProviderReference, SenderName, VerificationId},
     verification::{Outcome, Status, rules::Origin},
 };
 
 fn undelivered(reason: &str) -> Receipt {
     Receipt::Undelivered {
-        reason: reason.to_owned(),
+        reason: Reason::from_word(reason),
     }
 }
 
@@ -68,7 +68,7 @@ fn a_receipt_never_moves_a_delivery_backwards() {
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Undelivered {
-            reason: "30003".to_owned()
+            reason: Reason::from_word("30003")
         }
     );
     for late in [Receipt::Sent, undelivered("30005")] {
@@ -94,7 +94,7 @@ fn a_receipt_before_our_own_report_counts_and_the_report_adds_the_reference() {
         (
             undelivered("30003"),
             DeliveryStatus::Undelivered {
-                reason: "30003".to_owned(),
+                reason: Reason::from_word("30003"),
             },
         ),
     ] {
@@ -233,7 +233,7 @@ fn the_report_of_a_later_provider_says_who_took_it_after_word_of_an_earlier_one(
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Undelivered {
-            reason: "gone".to_owned()
+            reason: Reason::from_word("gone")
         }
     );
 }
@@ -248,7 +248,7 @@ fn what_was_given_up_may_have_arrived() {
     world.report(
         work,
         HandOver::GivenUp {
-            reason: "malformed_answer".to_owned(),
+            reason: Reason::from_word("malformed_answer"),
         },
     );
     for nothing in [Receipt::Sent, undelivered("30003")] {
@@ -313,7 +313,7 @@ fn code_03_a_reason_that_holds_the_code_is_not_kept() {
     assert_eq!(
         status(&world, id),
         &DeliveryStatus::Undelivered {
-            reason: "not_said".to_owned()
+            reason: Reason::NotSaid
         }
     );
 }

@@ -25,6 +25,7 @@ use crate::domain::{
     delivery::{
         HandOver, Lease,
         hands::{FreeHands, Parcel},
+        reason::Reason,
         receipt::Receipt,
     },
     ids::{AttemptId, DeliveryId, VerificationId},
@@ -363,7 +364,7 @@ impl World {
         {
             let refused = RefusedMessage {
                 message,
-                reason: "quota_exceeded",
+                reason: Reason::QuotaExceeded,
             };
             let cx = Context {
                 refused: Some(&refused),

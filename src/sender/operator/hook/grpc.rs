@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
+    domain::delivery::reason::Reason,
     pb::v1::{self, send_hook_service_client::SendHookServiceClient},
     ports::hook::{Answer, Hook, NoAnswer, Question},
     sender::{
@@ -41,11 +42,11 @@ impl Hook for GrpcHook {
             .0
             .bounded(client.judge_send(self.0.request(request)))
             .await;
-        let answer = answer.map_err(|error| NoAnswer(error.reason().to_owned()))?;
+        let answer = answer.map_err(|error| NoAnswer(error.reason().clone()))?;
         match answer.decision() {
             v1::SendDecision::Allow => Ok(Answer::Allow),
             v1::SendDecision::Deny => Ok(Answer::deny(&answer.reason)),
-            v1::SendDecision::Unspecified => Err(NoAnswer("malformed_reply".to_owned())),
+            v1::SendDecision::Unspecified => Err(NoAnswer(Reason::MalformedReply)),
         }
     }
 }

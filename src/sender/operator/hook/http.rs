@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
+    domain::delivery::reason::Reason,
     ports::{
         hook::{Answer, Hook, NoAnswer, Question},
         system::Clock,
@@ -32,14 +33,13 @@ impl HttpHook {
 #[async_trait]
 impl Hook for HttpHook {
     async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
-        let no_answer = |reason: &str| NoAnswer(reason.to_owned());
         let reply = self
             .0
             .post(&question.delivery.to_string(), &payload(question))
             .await;
-        let reply = reply.map_err(|error| no_answer(error.reason()))?;
+        let reply = reply.map_err(|error| NoAnswer(error.reason().clone()))?;
         if reply.status != StatusCode::OK {
-            return Err(no_answer("unknown_answer"));
+            return Err(NoAnswer(Reason::UnknownAnswer));
         }
         let answer: Value = reply
             .body
@@ -48,7 +48,7 @@ impl Hook for HttpHook {
         match answer["decision"].as_str() {
             Some("allow") => Ok(Answer::Allow),
             Some("deny") => Ok(Answer::deny(answer["reason"].as_str().unwrap_or_default())),
-            Some(_) | None => Err(no_answer("malformed_reply")),
+            Some(_) | None => Err(NoAnswer(Reason::MalformedReply)),
         }
     }
 }

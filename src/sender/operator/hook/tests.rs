@@ -10,6 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use super::*;
 use crate::{
     domain::{
+        delivery::reason::Reason,
         ids::{ActionName, DeliveryId, SubjectKey, TenantId, VerificationId},
         recipient::{Channel, Recipient},
     },
@@ -38,8 +39,8 @@ fn question() -> Question {
     }
 }
 
-fn no_answer<T>(reason: &str) -> Result<T, NoAnswer> {
-    Err(NoAnswer(reason.to_owned()))
+fn no_answer<T>(reason: Reason) -> Result<T, NoAnswer> {
+    Err(NoAnswer(reason))
 }
 
 async fn by_http(answer: ResponseTemplate) -> (Result<Answer, NoAnswer>, Vec<wiremock::Request>) {
@@ -93,17 +94,17 @@ async fn chan_05_only_a_clear_word_of_a_webhook_is_an_answer() {
     };
     let deny = |reason: &str| {
         Ok(Answer::Deny {
-            reason: reason.to_owned(),
+            reason: Reason::from_word(reason),
         })
     };
     assert_eq!(
         of(200, r#"{"decision":"deny","reason":"sim_swap"}"#).await,
-        deny("sim_swap")
+        deny("hook_denied:sim_swap")
     );
-    assert_eq!(of(200, r#"{"decision":"deny"}"#).await, deny(""));
+    assert_eq!(of(200, r#"{"decision":"deny"}"#).await, deny("hook_denied"));
     assert_eq!(
         of(200, r#"{"decision":"deny","reason":"+31612345678"}"#).await,
-        deny(""),
+        deny("hook_denied"),
         "no word"
     );
     for body in [
@@ -115,12 +116,16 @@ async fn chan_05_only_a_clear_word_of_a_webhook_is_an_answer() {
         "[]",
         "<html>",
     ] {
-        assert_eq!(of(200, body).await, no_answer("malformed_reply"), "{body}");
+        assert_eq!(
+            of(200, body).await,
+            no_answer(Reason::MalformedReply),
+            "{body}"
+        );
     }
-    assert_eq!(of(204, "").await, no_answer("unknown_answer"));
+    assert_eq!(of(204, "").await, no_answer(Reason::UnknownAnswer));
     assert_eq!(
         of(404, r#"{"decision":"allow"}"#).await,
-        no_answer("unknown_answer")
+        no_answer(Reason::UnknownAnswer)
     );
 }
 
@@ -194,15 +199,15 @@ async fn chan_05_a_process_answers_over_grpc() {
     assert_eq!(
         denied,
         Ok(Answer::Deny {
-            reason: "sim_swap".to_owned()
+            reason: Reason::from_word("hook_denied:sim_swap")
         })
     );
     assert_eq!(
         by_grpc(|| Ok(said(SendDecision::Unspecified, ""))).await,
-        no_answer("malformed_reply")
+        no_answer(Reason::MalformedReply)
     );
     assert_eq!(
         by_grpc(|| Err(Status::unavailable("x"))).await,
-        no_answer("unreachable")
+        no_answer(Reason::Unreachable)
     );
 }

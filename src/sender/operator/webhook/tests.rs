@@ -4,6 +4,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
 use crate::{
+    domain::delivery::reason::Reason,
     format::{
         secret::SecretText,
         standard_webhooks::{WebhookKeys, WrongSecret},
@@ -156,12 +157,12 @@ async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id()
 async fn what_a_receiver_answers_says_what_is_next() {
     for (status, expected) in [
         (204, Ok(Sent::default())),
-        (422, Err(give_up("refused"))),
-        (401, Err(next_sender("login_refused"))),
-        (410, Err(unfit("sender_refused"))),
-        (302, Err(next_sender("redirected"))),
-        (429, Err(again("busy", None))),
-        (503, Err(again("busy", None))),
+        (422, Err(give_up(Reason::Refused))),
+        (401, Err(next_sender(Reason::LoginRefused))),
+        (410, Err(unfit(Reason::SenderRefused))),
+        (302, Err(next_sender(Reason::Redirected))),
+        (429, Err(again(Reason::Busy, None))),
+        (503, Err(again(Reason::Busy, None))),
     ] {
         let server = receiver(ResponseTemplate::new(status)).await;
         let webhook = Webhook::new(&settings(&server.uri()), Arc::new(Fixed)).unwrap();

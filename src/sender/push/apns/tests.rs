@@ -108,7 +108,7 @@ async fn apple_is_spoken_to_in_http_2_or_not_at_all() {
     let sender = Apns::new(&settings(&double), Arc::new(Fixed)).unwrap();
     assert_eq!(
         sender.send(&samples::push(&app())).await,
-        Err(next_sender("tls_failed"))
+        Err(next_sender(Reason::TlsFailed))
     );
     assert!(double.seen().is_empty());
 }
@@ -122,7 +122,7 @@ async fn chan_08_nobody_else_is_taken_for_apple() {
         .unwrap()
         .send(&samples::push(&app()))
         .await;
-    assert_eq!(sent, Err(next_sender("tls_failed")));
+    assert_eq!(sent, Err(next_sender(Reason::TlsFailed)));
     let closed = ApnsSettings {
         base_url: "https://localhost:1".to_owned(),
         connection: ConnectionSettings {
@@ -135,7 +135,7 @@ async fn chan_08_nobody_else_is_taken_for_apple() {
         .unwrap()
         .send(&samples::push(&app()))
         .await;
-    assert_eq!(sent, Err(again("unreachable", None)));
+    assert_eq!(sent, Err(again(Reason::Unreachable, None)));
     assert!(double.seen().is_empty());
 }
 
@@ -177,7 +177,7 @@ async fn a_token_that_is_refused_is_made_anew_once() {
     let (sent, double) = outcome(&[expired]).await;
     assert_eq!(
         (sent, double.seen().len()),
-        (Err(next_sender("login_refused")), 2)
+        (Err(next_sender(Reason::LoginRefused)), 2)
     );
 }
 
@@ -186,19 +186,19 @@ async fn what_apple_answers_says_what_is_next() {
     for (answer, expected) in [
         (
             (400, None, r#"{"reason": "BadDeviceToken"}"#),
-            give_up("refused"),
+            give_up(Reason::Refused),
         ),
         (
             (410, None, r#"{"reason": "Unregistered", "timestamp": 1}"#),
-            give_up("unregistered"),
+            give_up(Reason::Unregistered),
         ),
         (
             (410, None, r#"{"reason": "ExpiredToken"}"#),
-            give_up("unregistered"),
+            give_up(Reason::Unregistered),
         ),
         (
             (413, None, r#"{"reason": "PayloadTooLarge"}"#),
-            give_up("oversized_message"),
+            give_up(Reason::OversizedMessage),
         ),
         (
             (
@@ -206,31 +206,31 @@ async fn what_apple_answers_says_what_is_next() {
                 Some(("retry-after", "9")),
                 r#"{"reason": "TooManyRequests"}"#,
             ),
-            again("busy", Some(Duration::from_secs(9))),
+            again(Reason::Busy, Some(Duration::from_secs(9))),
         ),
         (
             (429, None, r#"{"reason": "TooManyProviderTokenUpdates"}"#),
-            again("busy", None),
+            again(Reason::Busy, None),
         ),
         (
             (500, None, r#"{"reason": "InternalServerError"}"#),
-            again("busy", None),
+            again(Reason::Busy, None),
         ),
-        ((503, None, "<html>"), again("busy", None)),
+        ((503, None, "<html>"), again(Reason::Busy, None)),
         (
             (403, None, r#"{"reason": "InvalidProviderToken"}"#),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
         (
             (400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#),
-            unfit("sender_refused"),
+            unfit(Reason::SenderRefused),
         ),
         (
             (400, None, r#"{"reason": "TopicDisallowed"}"#),
-            unfit("sender_refused"),
+            unfit(Reason::SenderRefused),
         ),
-        ((204, None, ""), next_sender("malformed_reply")),
-        ((301, None, ""), next_sender("redirected")),
+        ((204, None, ""), next_sender(Reason::MalformedReply)),
+        ((301, None, ""), next_sender(Reason::Redirected)),
     ] {
         assert_eq!(outcome(&[answer]).await.0, Err(expected), "{answer:?}");
     }
@@ -244,12 +244,12 @@ async fn what_apple_would_not_take_is_not_sent() {
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
-        Err(give_up("oversized_message"))
+        Err(give_up(Reason::OversizedMessage))
     );
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
     assert_eq!(
         sender.send(&android).await,
-        Err(unfit("wrong_address_kind"))
+        Err(unfit(Reason::WrongAddressKind))
     );
     assert!(double.seen().is_empty());
 }

@@ -210,7 +210,7 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
     let server = google().await;
     answers(&server, ResponseTemplate::new(401)).await;
     let refused = self::sender(&server).0.send(&samples::push(APP)).await;
-    assert_eq!(refused, Err(next_sender("login_refused")));
+    assert_eq!(refused, Err(next_sender(Reason::LoginRefused)));
     assert_eq!(requests(&server, SEND).await.len(), 2, "and no more");
 }
 
@@ -220,7 +220,7 @@ async fn a_key_that_apple_refuses_costs_no_token() {
     answers(&server, refused(401, "THIRD_PARTY_AUTH_ERROR")).await;
     assert_eq!(
         sender(&server).0.send(&samples::push(APP)).await,
-        Err(next_sender("login_refused"))
+        Err(next_sender(Reason::LoginRefused))
     );
     assert_eq!(
         requests(&server, "/token").await.len(),
@@ -233,36 +233,39 @@ async fn a_key_that_apple_refuses_costs_no_token() {
 async fn what_google_answers_says_what_is_next() {
     let after = |answer: ResponseTemplate| answer.insert_header("retry-after", "9");
     for (answer, expected) in [
-        (refused(404, "UNREGISTERED"), give_up("unregistered")),
-        (refused(400, "INVALID_ARGUMENT"), give_up("refused")),
-        (refused(429, "QUOTA_EXCEEDED"), again("busy", None)),
+        (refused(404, "UNREGISTERED"), give_up(Reason::Unregistered)),
+        (refused(400, "INVALID_ARGUMENT"), give_up(Reason::Refused)),
+        (refused(429, "QUOTA_EXCEEDED"), again(Reason::Busy, None)),
         (
             after(refused(503, "UNAVAILABLE")),
-            again("busy", Some(Duration::from_secs(9))),
+            again(Reason::Busy, Some(Duration::from_secs(9))),
         ),
-        (refused(500, "INTERNAL"), again("busy", None)),
+        (refused(500, "INTERNAL"), again(Reason::Busy, None)),
         (
             ResponseTemplate::new(502).set_body_string("<html>"),
-            again("busy", None),
+            again(Reason::Busy, None),
         ),
-        (refused(403, "SENDER_ID_MISMATCH"), unfit("login_refused")),
+        (
+            refused(403, "SENDER_ID_MISMATCH"),
+            unfit(Reason::LoginRefused),
+        ),
         (
             refused(403, "PERMISSION_DENIED"),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
         (
             refused(401, "THIRD_PARTY_AUTH_ERROR"),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
-        (refused(400, "NEW_CODE"), unfit("sender_refused")),
-        (ResponseTemplate::new(302), next_sender("redirected")),
+        (refused(400, "NEW_CODE"), unfit(Reason::SenderRefused)),
+        (ResponseTemplate::new(302), next_sender(Reason::Redirected)),
         (
             ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
-            next_sender("malformed_reply"),
+            next_sender(Reason::MalformedReply),
         ),
         (
             ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
-            next_sender("oversized_reply"),
+            next_sender(Reason::OversizedReply),
         ),
     ] {
         let server = google().await;
@@ -279,17 +282,20 @@ async fn without_a_token_nothing_is_sent() {
     for (answer, expected) in [
         (
             ResponseTemplate::new(400).set_body_json(json!({"error": "invalid_grant"})),
-            next_sender("login_refused"),
+            next_sender(Reason::LoginRefused),
         ),
-        (ResponseTemplate::new(503), again("login_unavailable", None)),
+        (
+            ResponseTemplate::new(503),
+            again(Reason::LoginUnavailable, None),
+        ),
         (
             ResponseTemplate::new(200).set_body_string("{}"),
-            next_sender("malformed_reply"),
+            next_sender(Reason::MalformedReply),
         ),
         (
             ResponseTemplate::new(200)
                 .set_body_json(json!({"access_token": "a\nb", "expires_in": 1})),
-            next_sender("malformed_reply"),
+            next_sender(Reason::MalformedReply),
         ),
     ] {
         let server = MockServer::start().await;
@@ -315,14 +321,14 @@ async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none
     for message in [samples::push(&apple), samples::message()] {
         assert_eq!(
             sender(&server).0.send(&message).await,
-            Err(unfit("wrong_address_kind"))
+            Err(unfit(Reason::WrongAddressKind))
         );
     }
     let mut long = samples::push(APP);
     Arc::make_mut(&mut long.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender(&server).0.send(&long).await,
-        Err(give_up("oversized_message"))
+        Err(give_up(Reason::OversizedMessage))
     );
     assert!(server.received_requests().await.unwrap().is_empty());
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{ACCOUNT, no_account};
 use crate::{
-    domain::time::Timestamp,
+    domain::{delivery::reason::Reason, time::Timestamp},
     format::secret::SecretText,
     ports::{sender::SendError, system::Clock},
     sender::{
@@ -124,17 +124,17 @@ fn field(account: &Value, name: &str) -> Result<String, SettingError> {
 
 fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
     if is_busy(reply.status) {
-        return Err(again("login_unavailable", reply.retry_after));
+        return Err(again(Reason::LoginUnavailable, reply.retry_after));
     }
     if !reply.status.is_success() {
         // The key was deleted, or the account lacks the permission.
         return Err(if reply.status.is_client_error() {
-            next_sender("login_refused")
+            next_sender(Reason::LoginRefused)
         } else {
             refusal(reply.status)
         });
     }
-    let malformed = || next_sender("malformed_reply");
+    let malformed = || next_sender(Reason::MalformedReply);
     let json: Value = serde_json::from_slice(reply.body.as_ref().ok_or_else(malformed)?)
         .map_err(|_| malformed())?;
     let token = json["access_token"].as_str().ok_or_else(malformed)?;

@@ -111,7 +111,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         let sent = sender
             .send(&samples::push(&browser(&format!("{endpoint}/push/x"))))
             .await;
-        assert_eq!(sent, Err(next_sender("address_refused")), "{endpoint}");
+        assert_eq!(sent, Err(next_sender(Reason::AddressRefused)), "{endpoint}");
     }
     assert!(double.seen().is_empty());
     // Listed, but in an internal network that is not in `allow_hosts`.
@@ -121,7 +121,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         .unwrap()
         .send(&samples::push(&browser(&format!("{}/x", double.url()))))
         .await;
-    assert_eq!(sent, Err(next_sender("address_refused")));
+    assert_eq!(sent, Err(next_sender(Reason::AddressRefused)));
 }
 
 #[tokio::test]
@@ -129,22 +129,22 @@ async fn what_a_push_service_answers_says_what_is_next() {
     for (answer, expected) in [
         ((200, None, ""), Ok(Sent::default())),
         ((202, None, ""), Ok(Sent::default())),
-        ((404, None, ""), Err(give_up("unregistered"))),
+        ((404, None, ""), Err(give_up(Reason::Unregistered))),
         (
             (410, None, "push subscription has unsubscribed"),
-            Err(give_up("unregistered")),
+            Err(give_up(Reason::Unregistered)),
         ),
-        ((413, None, ""), Err(give_up("oversized_message"))),
+        ((413, None, ""), Err(give_up(Reason::OversizedMessage))),
         (
             (429, Some(("retry-after", "9")), ""),
-            Err(again("busy", Some(Duration::from_secs(9)))),
+            Err(again(Reason::Busy, Some(Duration::from_secs(9)))),
         ),
-        ((500, None, ""), Err(again("busy", None))),
-        ((503, None, ""), Err(again("busy", None))),
-        ((401, None, ""), Err(unfit("login_refused"))),
-        ((403, None, ""), Err(unfit("login_refused"))),
-        ((400, None, ""), Err(unfit("sender_refused"))),
-        ((307, None, ""), Err(next_sender("redirected"))),
+        ((500, None, ""), Err(again(Reason::Busy, None))),
+        ((503, None, ""), Err(again(Reason::Busy, None))),
+        ((401, None, ""), Err(unfit(Reason::LoginRefused))),
+        ((403, None, ""), Err(unfit(Reason::LoginRefused))),
+        ((400, None, ""), Err(unfit(Reason::SenderRefused))),
+        ((307, None, ""), Err(next_sender(Reason::Redirected))),
     ] {
         let double = service(&[answer]).await;
         let sender = made(&settings(&double)).unwrap();
@@ -163,12 +163,12 @@ async fn what_no_push_service_would_take_is_not_sent() {
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
-        Err(give_up("oversized_message"))
+        Err(give_up(Reason::OversizedMessage))
     );
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
     assert_eq!(
         sender.send(&android).await,
-        Err(unfit("wrong_address_kind"))
+        Err(unfit(Reason::WrongAddressKind))
     );
     assert!(double.seen().is_empty());
 }

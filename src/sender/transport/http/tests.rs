@@ -129,7 +129,7 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
         targets,
     };
     let refused = outgoing.call(call(&url)).await.map(|reply| reply.status);
-    assert_eq!(refused, Err(next_sender("address_refused")));
+    assert_eq!(refused, Err(next_sender(Reason::AddressRefused)));
     let seen = tokio::time::timeout(Duration::from_millis(100), canary.accept()).await;
     assert!(seen.is_err(), "the canary saw nothing");
 }
@@ -220,7 +220,7 @@ fn chan_08_plain_http_is_for_development_alone() {
 
 #[test]
 fn a_provider_cannot_ask_for_no_pause_or_for_one_beyond_the_code() {
-    let wait = |seconds| match again("busy", Some(Duration::from_secs(seconds))) {
+    let wait = |seconds| match again(Reason::Busy, Some(Duration::from_secs(seconds))) {
         SendError::Retry { after, .. } => after.as_secs(),
         other => panic!("{other} is no retry"),
     };
@@ -310,7 +310,7 @@ async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
         let begun = std::time::Instant::now();
         assert_eq!(
             outgoing.call(call(&url)).await.map(|reply| reply.status),
-            Err(unknown("timeout"))
+            Err(unknown(Reason::Timeout))
         );
         assert!(
             begun.elapsed() >= timeout && begun.elapsed() < Duration::from_secs(15),

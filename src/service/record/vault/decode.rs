@@ -6,7 +6,7 @@ use crate::{
     domain::{
         code::{CodeLength, guess::Separators, link::BrowserMark},
         crypto::keyring::{Keyring, Kid},
-        delivery::{Delivery, DeliveryStatus, Lease, plan::Step, route::Refusals},
+        delivery::{Delivery, DeliveryStatus, Lease, plan::Step, reason::Reason, route::Refusals},
         ids::{
             ActionName, CallerName, DeliveryId, Invalid, Locale, ProviderReference, Reference,
             SenderName, SubjectId, SubjectKey, TenantId, VerificationId,
@@ -208,9 +208,11 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         Status::Sent(_) => DeliveryStatus::Sent,
         Status::Delivered(_) => DeliveryStatus::Delivered,
         Status::Undelivered(_) => DeliveryStatus::Undelivered {
-            reason: stored.undelivered_reason,
+            reason: Reason::from_word(&stored.undelivered_reason),
         },
-        Status::Failed(reason) => DeliveryStatus::Failed { reason },
+        Status::Failed(reason) => DeliveryStatus::Failed {
+            reason: Reason::from_word(&reason),
+        },
     };
     Ok(Delivery {
         id: DeliveryId(array(&stored.id)?),

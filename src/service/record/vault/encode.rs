@@ -113,7 +113,7 @@ fn answer(answer: &Answer) -> pb::Answer {
 fn delivery(delivery: &Delivery) -> pb::Delivery {
     use pb::delivery::Status;
     let undelivered_reason = match &delivery.status {
-        DeliveryStatus::Undelivered { reason } => reason.clone(),
+        DeliveryStatus::Undelivered { reason } => reason.to_string(),
         DeliveryStatus::Queued { .. }
         | DeliveryStatus::Leased(_)
         | DeliveryStatus::Sent
@@ -148,7 +148,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
             DeliveryStatus::Sent => Status::Sent(true),
             DeliveryStatus::Delivered => Status::Delivered(true),
             DeliveryStatus::Undelivered { .. } => Status::Undelivered(true),
-            DeliveryStatus::Failed { reason } => Status::Failed(reason.clone()),
+            DeliveryStatus::Failed { reason } => Status::Failed(reason.to_string()),
         }),
     }
 }

@@ -117,7 +117,7 @@ fn details(what: &What) -> BTreeMap<String, String> {
             named([("channel", channel.as_str()), ("sender", sender.as_str())])
         }
         What::SendFailed { channel, reason } => {
-            named([("channel", channel.as_str()), ("reason", reason)])
+            named([("channel", channel.as_str()), ("reason", reason.as_str())])
         }
         What::Undelivered {
             channel,
@@ -126,7 +126,7 @@ fn details(what: &What) -> BTreeMap<String, String> {
         } => named([
             ("channel", channel.as_str()),
             ("sender", sender.as_str()),
-            ("reason", reason),
+            ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),

@@ -19,6 +19,7 @@ use crate::{
             breaker::Breaker,
             hands::{FreeHands, Parcel},
             plan::Step,
+            reason::Reason,
             route::Refusals,
         },
         ids::{
@@ -172,7 +173,7 @@ fn a_record_comes_back_as_it_went_in() {
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     record.verifications[0].deliveries[0].status = DeliveryStatus::Undelivered {
-        reason: "30003".to_owned(),
+        reason: Reason::from_word("30003"),
     };
     if let Phase::Pending(pending) = &mut record.verifications[0].phase {
         pending.limits.plan = vec![

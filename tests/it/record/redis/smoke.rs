@@ -1,6 +1,7 @@
 //! One conversation of every kind, on each way in which servers stand together.
 
 use countersign::{
+    domain::delivery::reason::Reason,
     pb::v1::{CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus},
     ports::sender::SendError,
 };
@@ -104,13 +105,13 @@ async fn rf18_each_start_ends_once_whatever_its_sender_does() {
     let service = on(&server.url()).file(routes).start().await;
     let retry = || SendError::Retry {
         after: std::time::Duration::from_secs(2),
-        reason: "busy".to_owned(),
+        reason: Reason::Busy,
     };
     let next = || SendError::NextSender {
-        reason: "revoked".to_owned(),
+        reason: Reason::from_word("revoked"),
     };
     let give_up = || SendError::GiveUp {
-        reason: "refused".to_owned(),
+        reason: Reason::Refused,
     };
     for (n, answers) in [vec![retry()], vec![next()], vec![give_up()]]
         .into_iter()

@@ -7,7 +7,10 @@ use crate::domain::{
     audit::event::What,
     code::{CodeLength, guess::Separators, link::BrowserMark},
     crypto::keyring::Kid,
-    delivery::{Delivery, DeliveryStatus, Lease, breaker::Breaker, plan::Step, route::Refusals},
+    delivery::{
+        Delivery, DeliveryStatus, Lease, breaker::Breaker, plan::Step, reason::Reason,
+        route::Refusals,
+    },
     ids::{
         ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SenderName,
         SubjectId, SubjectKey, TenantId, VerificationId,
@@ -373,10 +376,10 @@ fn closed() -> Vec<Verification> {
         ..delivery(0x54, Channel::Sms, DeliveryStatus::Sent)
     };
     let undelivered = DeliveryStatus::Undelivered {
-        reason: "30003".to_owned(),
+        reason: Reason::from_word("30003"),
     };
     let failed = DeliveryStatus::Failed {
-        reason: "verification_closed".to_owned(),
+        reason: Reason::VerificationClosed,
     };
     vec![
         Verification {
@@ -558,7 +561,7 @@ fn by_nobody() -> Sample {
 pub(super) fn events() -> Vec<Sample> {
     let channel = Channel::Sms;
     let by = || sender("twilio");
-    let reason = || "30003".to_owned();
+    let reason = || Reason::from_word("30003");
     let sms = ("channel", "sms");
     let quota = Some(Dimension::GuardPrefix);
     let before = vec![
