@@ -128,7 +128,7 @@ impl World {
     fn record(&self) -> SubjectRecord {
         match start(None, &self.start(), &NoHands, &self.context()).next {
             Next::Write(record, _) => *record,
-            Next::Same | Next::Settled | Next::Delete => unreachable!("a start writes"),
+            Next::Same | Next::AwaitDurable | Next::Delete => unreachable!("a start writes"),
         }
     }
 

@@ -38,7 +38,7 @@ use delivery::{
     routes::Routes,
 };
 use failure::Failure;
-use limit::{Drains, LimitParts, Limits};
+use limit::{LimitParts, Limits, ReturnSender};
 use policy::Policy;
 use record::{
     RecordParts, Records,
@@ -69,7 +69,7 @@ pub struct Parts {
     /// Can stop a message just before it is sent; `None` if no hook is configured.
     pub hook: Option<HookRule>,
     /// The queue of approvals to be subtracted from the counts of the pumping guard.
-    pub drains: Drains,
+    pub returns: ReturnSender,
     /// The time allowed for all store work of one command.
     pub store_deadline: Duration,
     /// The time allowed to a sender for one attempt.
@@ -112,7 +112,7 @@ impl Service {
             keyring: keyring.clone(),
             policy: policy.clone(),
             deadline: parts.store_deadline,
-            drains: parts.drains,
+            returns: parts.returns,
         });
         let rules = breaker_rules(parts.breaker, parts.send_deadline);
         let breakers = Breakers::new(records.sides(), rules, &keyring, parts.routes.names());
@@ -181,7 +181,7 @@ impl Service {
     ) -> Result<(T, Now), Failure> {
         let key = change.key();
         let changed = self.records.transact(&self.limits, change, decide).await?;
-        Ok(self.settle(key, changed))
+        Ok(self.after_commit(key, changed))
     }
 
     /// As [`Self::change`], for a change that may send: after the commit, leased messages go to their hands at once.
@@ -198,11 +198,11 @@ impl Service {
             |record: Option<SubjectRecord>, cx: &Context<'_>| decide(record, crew.anew(), cx);
         let changed = self.records.transact(&self.limits, change, decide).await?;
         crew.go();
-        Ok(self.settle(key, changed))
+        Ok(self.after_commit(key, changed))
     }
 
     /// After a commit: schedules what the record has to send, and returns the reply.
-    fn settle<T>(&self, key: SubjectKey, changed: Changed<T>) -> (T, Now) {
+    fn after_commit<T>(&self, key: SubjectKey, changed: Changed<T>) -> (T, Now) {
         let Changed { reply, now, record } = changed;
         if let Some(record) = record {
             self.courier.look_after(key, &record, now);

@@ -1,4 +1,4 @@
-//! Does due work: runs jobs of this process, sweeps the due index, and drains at the end.
+//! Does due work: runs jobs of this process, sweeps the due index, and returns at the end.
 
 mod usage;
 
@@ -16,7 +16,7 @@ use crate::{
             hands::{Hands, Job, Jobs},
             receipt::Noted,
         },
-        limit::DrainQueue,
+        limit::ReturnQueue,
     },
 };
 
@@ -47,7 +47,7 @@ pub struct Worker {
     /// The queue of receipts that arrive over the senders' own connections.
     pub receipts: ReceiptQueue,
     /// The queue of approvals to be subtracted from the counts of the pumping guard.
-    pub approvals: DrainQueue,
+    pub approvals: ReturnQueue,
     /// The longest pause between two sweeps.
     pub poll: Duration,
 }
@@ -65,7 +65,7 @@ impl Worker {
         upkeep.spawn(until(&shutdown, wake_all(service.clone(), visits)));
         upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
         upkeep.spawn(until(&shutdown, follow(service.clone())));
-        upkeep.spawn(until(&shutdown, drain(service.clone(), self.approvals)));
+        upkeep.spawn(until(&shutdown, give_back(service.clone(), self.approvals)));
         upkeep.spawn(note_all(service.clone(), self.receipts, shutdown.clone()));
         let tasks = service.tasks();
         loop {
@@ -107,7 +107,7 @@ fn until(
 }
 
 /// Subtracts approvals from the counts of the pumping guard. Approvals still queued at the end are lost.
-async fn drain(service: Arc<Service>, approvals: DrainQueue) {
+async fn give_back(service: Arc<Service>, approvals: ReturnQueue) {
     service.give_back_all(approvals).await;
 }
 

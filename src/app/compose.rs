@@ -50,7 +50,7 @@ impl App {
         let means = means(&machine, outbox.clone(), receipts.clone());
         let routes = routes(&settings, &machine, &means)?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
-        let (drains, approvals) = limit::drains();
+        let (returns, approvals) = limit::return_queue();
         let parts = Parts {
             store,
             clock,
@@ -62,7 +62,7 @@ impl App {
             messages: Arc::new(messages(&settings).map_err(|flaws| template_error(&flaws))?),
             hands: hands.clone(),
             hook: hook_rule(&settings, &machine)?,
-            drains,
+            returns,
             store_deadline: settings.store.deadline,
             send_deadline: settings.worker.send_deadline,
             link_page: settings.link_page(),

@@ -78,7 +78,7 @@ pub enum Next {
     /// It stays as it is; only the events are written.
     Same,
     /// It stays as it is, but the answer waits until the commit that wrote it is durable.
-    Settled,
+    AwaitDurable,
     /// It is replaced by this one, with this durability.
     Write(Box<SubjectRecord>, Durability),
     /// It is deleted from the store.
@@ -117,9 +117,9 @@ impl<T> Decision<T> {
     }
 
     /// Makes an answer that changes nothing wait until the commit that it reports is durable.
-    fn settled(self) -> Self {
+    fn once_durable(self) -> Self {
         let next = if self.next == Next::Same && self.reply.is_ok() {
-            Next::Settled
+            Next::AwaitDurable
         } else {
             self.next
         };
@@ -145,7 +145,7 @@ pub struct Target {
 
 /// A verification, and when its subject may guess next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Snapshot {
     /// The verification as it is after the command.
     pub verification: Verification,
     /// The earliest time for the next guess.
@@ -192,8 +192,8 @@ impl Found {
         &self.record.verifications[self.place]
     }
 
-    fn standing(&self) -> Standing {
-        self.record.standing(self.verification())
+    fn snapshot(&self) -> Snapshot {
+        self.record.snapshot(self.verification())
     }
 
     /// Refuses a verification that a change of generation ended, with a reason that says "start
@@ -253,9 +253,9 @@ impl SubjectRecord {
 
     /// One of its verifications, with the earliest time for the next guess at it.
     #[must_use]
-    pub fn standing(&self, verification: &Verification) -> Standing {
+    pub fn snapshot(&self, verification: &Verification) -> Snapshot {
         let next_attempt_at = self.failures.of(verification.origin).next_attempt_at;
-        Standing {
+        Snapshot {
             verification: verification.clone(),
             next_attempt_at,
         }
@@ -270,8 +270,8 @@ pub fn get(
     record: Option<SubjectRecord>,
     target: &Target,
     cx: &Context<'_>,
-) -> Result<Standing, Refusal> {
-    find(record, target, cx).map(|found| found.standing())
+) -> Result<Snapshot, Refusal> {
+    find(record, target, cx).map(|found| found.snapshot())
 }
 
 /// The event of a command that was refused, or that came after the verification had ended.

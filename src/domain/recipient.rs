@@ -14,7 +14,7 @@ pub use channel::Channel;
 
 use super::ids::Invalid;
 use email::{canonical_email, mask_email};
-use number::Plan;
+use number::NumberPlan;
 
 /// An address at the end of a channel.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Recipient {
     channel: Channel,
     address: String,
     /// The numbering plan's entry, looked up at first use: the look-up costs more than all other work on an address.
-    plan: OnceLock<Option<Plan>>,
+    plan: OnceLock<Option<NumberPlan>>,
 }
 
 impl PartialEq for Recipient {
@@ -106,7 +106,7 @@ impl Recipient {
             Channel::Email => mask_email(&self.address),
             Channel::Sms | Channel::Voice | Channel::Whatsapp => mask_number(
                 &self.address,
-                self.plan().map_or(0, |plan| plan.calling_code),
+                self.number_plan().map_or(0, |plan| plan.calling_code),
             ),
             Channel::Push => app::mask(&self.address),
         }
@@ -114,11 +114,11 @@ impl Recipient {
 
     /// The numbering plan's entry for a telephone number; `None` for other addresses.
     #[must_use]
-    pub fn plan(&self) -> Option<Plan> {
+    pub fn number_plan(&self) -> Option<NumberPlan> {
         match self.channel {
             Channel::Email | Channel::Push => None,
             Channel::Sms | Channel::Voice | Channel::Whatsapp => {
-                *self.plan.get_or_init(|| Plan::of(&self.address))
+                *self.plan.get_or_init(|| NumberPlan::of(&self.address))
             }
         }
     }
@@ -158,7 +158,7 @@ impl Recipient {
     /// The area of a telephone number; `None` for other addresses.
     #[must_use]
     pub fn numbering(&self) -> Option<Numbering> {
-        let plan = self.plan()?;
+        let plan = self.number_plan()?;
         Some(Numbering {
             country: plan.country.map_or_else(
                 || plan.calling_code.to_string(),

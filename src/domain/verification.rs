@@ -287,7 +287,7 @@ impl Verification {
     #[must_use]
     pub fn close(mut self, outcome: Outcome, at: Timestamp) -> Self {
         self.phase = Phase::Closed { outcome, at };
-        let settle = |delivery: Delivery| match delivery.status {
+        let stop_sending = |delivery: Delivery| match delivery.status {
             DeliveryStatus::Queued { .. } => delivery.fail(Reason::VerificationClosed, at),
             // The holder of the lease may be handing it over right now, and will report.
             DeliveryStatus::Leased(_)
@@ -296,7 +296,7 @@ impl Verification {
             | DeliveryStatus::Undelivered { .. }
             | DeliveryStatus::Failed { .. } => delivery,
         };
-        self.deliveries = self.deliveries.into_iter().map(settle).collect();
+        self.deliveries = self.deliveries.into_iter().map(stop_sending).collect();
         self
     }
 

@@ -198,7 +198,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; the earlier commits may be less durable.
-    async fn settle(&self, _key: &RecordKey) -> Result<(), StoreError> {
+    async fn await_durable(&self, _key: &RecordKey) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -29,7 +29,7 @@ use charges::{Charge, Tariff};
 use fallback::Fallback;
 use slices::Slices;
 
-pub use pumping::{DrainQueue, Drains, drains};
+pub use pumping::{ReturnQueue, ReturnSender, return_queue};
 
 /// The part of the service that counts: quotas, budgets and the pumping guard, with the state that this process keeps
 /// of them.
@@ -41,7 +41,7 @@ pub(super) struct Limits {
     /// The time allowed for all store work of one command.
     deadline: Duration,
     /// The queue of approvals to be subtracted from the counts of the pumping guard.
-    drains: Drains,
+    returns: ReturnSender,
     slices: Slices,
     fallback: Fallback,
 }
@@ -53,7 +53,7 @@ pub(super) struct LimitParts {
     pub(super) keyring: Arc<Keyring>,
     pub(super) policy: Arc<Policy>,
     pub(super) deadline: Duration,
-    pub(super) drains: Drains,
+    pub(super) returns: ReturnSender,
 }
 
 impl Limits {
@@ -64,7 +64,7 @@ impl Limits {
             keyring,
             policy,
             deadline,
-            drains,
+            returns,
         } = parts;
         Self {
             store,
@@ -72,7 +72,7 @@ impl Limits {
             keyring,
             policy,
             deadline,
-            drains,
+            returns,
             slices: Slices::default(),
             fallback: Fallback::default(),
         }

@@ -12,7 +12,7 @@ pub mod watch;
 use super::{Service, failure::Failure};
 use crate::domain::{
     caller::Caller,
-    decide::{Standing, Target, get},
+    decide::{Snapshot, Target, get},
     ids::VerificationId,
 };
 
@@ -20,7 +20,7 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// The verification, with the earliest time for the next guess.
-    pub standing: Standing,
+    pub snapshot: Snapshot,
     /// The time of the reading, by which expiry is judged.
     pub now: crate::domain::time::Now,
 }
@@ -34,9 +34,9 @@ impl Service {
         let target = target(caller, id);
         let loaded = self.records.read(&id.subject).await?;
         let cx = self.records.context(&loaded);
-        let standing = get(loaded.record, &target, &cx)?;
+        let snapshot = get(loaded.record, &target, &cx)?;
         Ok(Reading {
-            standing,
+            snapshot,
             now: cx.now,
         })
     }

@@ -111,8 +111,8 @@ impl Store for Redis {
         self.core.postpone_record(key, expect, until).await
     }
 
-    async fn settle(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.core.settle_record(key).await
+    async fn await_durable(&self, key: &RecordKey) -> Result<(), StoreError> {
+        self.core.await_durable(key).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due, StoreError> {

@@ -235,7 +235,7 @@ fn layers_that_name_each_other_are_refused_and_a_folder_may_name_its_parent() {
     ];
     assert_eq!(folders(&ring).len(), 1);
     let family = [
-        file("src/service.rs", "pub mod limit;\nuse limit::Drains;"),
+        file("src/service.rs", "pub mod limit;\nuse limit::ReturnSender;"),
         file("src/service/limit.rs", "use super::Service;"),
         file("src/service/record.rs", "use super::{Service, limit};"),
     ];

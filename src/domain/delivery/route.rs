@@ -87,7 +87,7 @@ fn mixed(before: u64) -> u64 {
 
 /// How far a message has come on its route.
 #[derive(Clone, Copy, Debug)]
-pub struct Stand {
+pub struct RouteState {
     /// The place in the order from which the next sender is looked for.
     pub position: usize,
     /// The senders that refused it for good.
@@ -96,7 +96,7 @@ pub struct Stand {
     pub tries: u8,
 }
 
-impl Stand {
+impl RouteState {
     /// The route state that a delivery stores.
     #[must_use]
     pub fn of(delivery: &Delivery) -> Self {
@@ -131,12 +131,12 @@ pub enum Choice {
 /// the breakers, in the order of the route. An open breaker only delays a message or sends it to
 /// another sender; it never fails one.
 #[must_use]
-pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
+pub fn choose(passes: &[Pass], route_state: RouteState, now: Now) -> Choice {
     let able = || {
         passes
             .iter()
             .enumerate()
-            .filter(|(place, _)| stand.refusals.allow(*place))
+            .filter(|(place, _)| route_state.refusals.allow(*place))
     };
     let ask = |(place, pass): (usize, &Pass)| match pass {
         Pass::Free => Some(Choice::Ask {
@@ -150,14 +150,14 @@ pub fn choose(passes: &[Pass], stand: Stand, now: Now) -> Choice {
         Pass::Shut { .. } => None,
     };
     if let Some(choice) = able()
-        .filter(|(place, _)| *place >= stand.position)
+        .filter(|(place, _)| *place >= route_state.position)
         .find_map(ask)
     {
         return choice;
     }
     // Senders before the position were asked in this round, so they get their pause; an open
     // breaker's sender is asked when it may probe.
-    let again = now.stamp().plus(doubled(PAUSE, stand.tries));
+    let again = now.stamp().plus(doubled(PAUSE, route_state.tries));
     let free_at = |(_, pass): (usize, &Pass)| match pass {
         Pass::Free | Pass::AsProbe => again,
         Pass::Shut { until } => *until,
@@ -182,11 +182,11 @@ pub enum Onward {
 /// The next sender at once; after the last one the first again, after a pause. `after` is the pause
 /// that the sender asked for.
 #[must_use]
-pub fn onward(senders: usize, stand: Stand, after: Option<Duration>) -> Onward {
-    if (stand.position + 1..senders).any(|place| stand.refusals.allow(place)) {
-        Onward::To(stand.position + 1)
-    } else if (0..senders).any(|place| stand.refusals.allow(place)) {
-        Onward::Round(doubled(after.unwrap_or(PAUSE), stand.tries))
+pub fn onward(senders: usize, route_state: RouteState, after: Option<Duration>) -> Onward {
+    if (route_state.position + 1..senders).any(|place| route_state.refusals.allow(place)) {
+        Onward::To(route_state.position + 1)
+    } else if (0..senders).any(|place| route_state.refusals.allow(place)) {
+        Onward::Round(doubled(after.unwrap_or(PAUSE), route_state.tries))
     } else {
         Onward::Nowhere
     }

@@ -94,7 +94,7 @@ impl Spend {
             return Money::default();
         }
         let channel = recipient.channel();
-        let country = recipient.plan().and_then(|plan| plan.country);
+        let country = recipient.number_plan().and_then(|plan| plan.country);
         let there = country.and_then(|country| self.costs.get(&(channel, Some(country))));
         there
             .or_else(|| self.costs.get(&(channel, None)))

@@ -87,7 +87,7 @@ impl From<PhoneNumberType> for NumberType {
 
 /// The entry of a numbering plan for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct NumberPlan {
     /// The country; `None` for a global network.
     pub country: Option<Country>,
     /// The calling code: the digits behind the `+` that select the plan.
@@ -96,7 +96,7 @@ pub struct Plan {
     pub kind: NumberType,
 }
 
-impl Plan {
+impl NumberPlan {
     /// The entry for a number in canonical form; `None` if it fits no numbering plan.
     #[must_use]
     pub fn of(canonical: &str) -> Option<Self> {
@@ -121,7 +121,7 @@ impl Plan {
 ///
 /// # Errors
 /// Describes the expected form.
-pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
+pub(in crate::domain) fn parse(text: &str) -> Result<(String, NumberPlan), Invalid> {
     const WRONG: Invalid =
         Invalid("must be a valid telephone number in international form such as +31612345678");
     let digits = text.strip_prefix('+').ok_or(WRONG)?;
@@ -134,7 +134,7 @@ pub(in crate::domain) fn parse(text: &str) -> Result<(String, Plan), Invalid> {
     }
     let number = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| WRONG)?;
     let canonical = number.format_as(PhoneNumberFormat::E164).to_string();
-    let read = Plan::read(&number)
+    let read = NumberPlan::read(&number)
         .filter(|plan| plan.kind != NumberType::Unknown)
         .ok_or(WRONG)?;
     // E.164 allows a plus and 15 digits.

@@ -67,7 +67,7 @@ impl NumberRules {
     /// # Errors
     /// [`Unfit`] says why not.
     pub fn judge(&self, tenant: &TenantId, recipient: &Recipient) -> Result<(), Unfit> {
-        let Some(plan) = recipient.plan() else {
+        let Some(plan) = recipient.number_plan() else {
             return Ok(());
         };
         let countries = self.by_tenant.get(tenant).unwrap_or(&self.countries);

@@ -240,7 +240,7 @@ impl SubjectRecord {
     /// Reduces the record to its failure counts and what they need. Clearing the time of the last event always
     /// changes the record, so a commit follows, which removes it from the due index.
     #[must_use]
-    pub fn settle(mut self, now: Now) -> Self {
+    pub fn keep_only_counts(mut self, now: Now) -> Self {
         self.last_event_at = Timestamp::default();
         for origin in [Origin::Anonymous, Origin::Vouched] {
             let tally = self.failures.of_mut(origin);

@@ -14,8 +14,8 @@ use crate::{
 
 /// A verification as it was when it was read.
 pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verification {
-    let Reading { standing, now } = reading;
-    let v = &standing.verification;
+    let Reading { snapshot, now } = reading;
+    let v = &snapshot.verification;
     let last = v.latest_delivery();
     let live = v.live(*now);
     let next_step = live.and(v.next_step());
@@ -43,8 +43,8 @@ pub(super) fn verification(reading: &Reading, explanation: String) -> v1::Verifi
         explanation,
         created_at: Some(instant(v.created_at)),
         next_attempt_at: live
-            .filter(|_| !now.has_reached(standing.next_attempt_at))
-            .map(|_| instant(standing.next_attempt_at)),
+            .filter(|_| !now.has_reached(snapshot.next_attempt_at))
+            .map(|_| instant(snapshot.next_attempt_at)),
         closed_at: v.closed_at(*now).map(instant),
         next_channel: next_step
             .map_or(v1::Channel::Unspecified, |step| channel(step.channel))

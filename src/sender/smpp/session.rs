@@ -208,7 +208,7 @@ impl Session<'_> {
         let sequence = heard.sequence;
         match (heard.id, heard.pdu()) {
             (CommandId::SubmitSmResp | CommandId::GenericNack, pdu) => {
-                self.settle(sequence, heard.status, pdu);
+                self.answer_submission(sequence, heard.status, pdu);
                 Ok(())
             }
             (CommandId::DeliverSm, pdu) => {
@@ -244,7 +244,7 @@ impl Session<'_> {
     }
 
     /// Passes on the answer to a message; an answer that arrives too late is dropped.
-    fn settle(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
+    fn answer_submission(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
         let Some(waiting) = self.waiting.remove(&sequence) else {
             return;
         };

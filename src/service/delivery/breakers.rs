@@ -210,7 +210,7 @@ impl Breakers {
     async fn look(&self, sender: &SenderName, local: &Local) {
         let _turn = local.turn.lock().await;
         match self.sides.load(&local.key).await {
-            Ok(stood) => local.see(sender, &breaker_of(stood.side)),
+            Ok(state) => local.see(sender, &breaker_of(state.side)),
             Err(error) => {
                 tracing::debug!(%error, sender = sender.as_str(), "breaker state not read");
             }

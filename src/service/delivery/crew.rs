@@ -11,7 +11,7 @@ use crate::domain::{
     delivery::{
         Lease,
         hands::{FreeHands, Parcel},
-        route::{Choice, Stand, choose},
+        route::{Choice, RouteState, choose},
     },
     ids::{DeliveryId, SenderName, SubjectKey},
 };
@@ -53,7 +53,7 @@ impl Courier {
             .routes
             .order(parcel.tenant, parcel.recipient, &delivery.id);
         let now = self.now();
-        match choose(&self.passes(&senders, now), Stand::of(delivery), now) {
+        match choose(&self.passes(&senders, now), RouteState::of(delivery), now) {
             Choice::Ask { place, .. } => Some(senders[place].name.clone()),
             Choice::Hold { .. } | Choice::Nobody => None,
         }

@@ -140,7 +140,7 @@ impl Service {
             rest,
         } = match self.courier.ready(loaded.record.as_ref(), &work, &cx) {
             Readiness::Gone => return Ok(()),
-            Readiness::Settled(handed) => handed,
+            Readiness::Decided(handed) => handed,
             Readiness::Ready(ready) => self.courier.hand_over(*ready, &mut hand).await,
         };
         let command = Report {

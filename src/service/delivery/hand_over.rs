@@ -23,7 +23,7 @@ use crate::{
             breaker::Pass,
             hands::HAND_WAIT,
             reason::Reason,
-            route::{Choice, Onward, Stand, choose, onward, spread},
+            route::{Choice, Onward, RouteState, choose, onward, spread},
         },
         ids::{ProviderReference, SenderName},
         record::side::Side,
@@ -49,7 +49,7 @@ pub(super) struct Ready {
     pub(super) senders: Vec<NamedSender>,
     /// Why it is given up if no sender is left.
     pub(super) without_sender: Reason,
-    pub(super) stand: Stand,
+    pub(super) route_state: RouteState,
     /// The wait for an answer after which the next sender gets the message too; `None`: never.
     pub(super) hedge_after: Option<Duration>,
     pub(super) time_left: Duration,
@@ -115,7 +115,7 @@ impl Courier {
         // are at most as many as senders, and one more.
         for _ in 0..=ready.senders.len() {
             let now = self.now();
-            match choose(&self.passes(&ready.senders, now), ready.stand, now) {
+            match choose(&self.passes(&ready.senders, now), ready.route_state, now) {
                 Choice::Ask { place, .. } if ready.decoy => {
                     let name = ready.senders[place].name.clone();
                     // No caller reads the log, and its readers look for the message at the provider in vain.
@@ -201,11 +201,11 @@ impl Courier {
             }
             Err(error) => {
                 let reason = error.reason().clone();
-                let stand = Stand {
+                let route_state = RouteState {
                     position: place,
-                    ..ready.stand
+                    ..ready.route_state
                 };
-                let outcome = self.after(ready.senders.len(), stand, error);
+                let outcome = self.after(ready.senders.len(), route_state, error);
                 ready
                     .draft
                     .note(Some(name), Fate::refused(&outcome, &reason));
@@ -283,19 +283,29 @@ impl Courier {
     }
 
     /// What happens next after the sender at this position did not accept the message.
-    fn after(&self, senders: usize, stand: Stand, error: SendError) -> HandOver {
+    fn after(&self, senders: usize, route_state: RouteState, error: SendError) -> HandOver {
         match error {
             SendError::Retry { after, reason }
             | SendError::Unknown { after, reason }
             | SendError::Deferred { after, reason } => {
-                match self.next(onward(senders, stand, Some(after))) {
+                match self.next(onward(senders, route_state, Some(after))) {
                     Some((after, position)) => HandOver::Again { after, position },
                     None => HandOver::GivenUp { reason },
                 }
             }
             SendError::NextSender { reason } | SendError::Unfit { reason } => {
-                let (by, refusals) = (stand.position, stand.refusals.with(stand.position));
-                match self.next(onward(senders, Stand { refusals, ..stand }, None)) {
+                let (by, refusals) = (
+                    route_state.position,
+                    route_state.refusals.with(route_state.position),
+                );
+                match self.next(onward(
+                    senders,
+                    RouteState {
+                        refusals,
+                        ..route_state
+                    },
+                    None,
+                )) {
                     Some((after, position)) => HandOver::PassedOn {
                         by,
                         after,

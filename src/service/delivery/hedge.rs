@@ -74,7 +74,7 @@ impl Courier {
     fn next_free(&self, ready: &Ready, place: usize) -> Option<(usize, Hand)> {
         let now = self.now();
         let is_free = |at: &usize| {
-            ready.stand.refusals.allow(*at)
+            ready.route_state.refusals.allow(*at)
                 && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free
         };
         let place = (place + 1..ready.senders.len()).find(is_free)?;

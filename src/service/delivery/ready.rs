@@ -13,7 +13,7 @@ use crate::{
     domain::{
         code::guess::Digits,
         decide::{Context, Work},
-        delivery::{Delivery, HandOver, reason::Reason, route::Stand},
+        delivery::{Delivery, HandOver, reason::Reason, route::RouteState},
         ids::SenderName,
         recipient::Channel,
         record::subject::SubjectRecord,
@@ -29,7 +29,7 @@ pub(super) enum Readiness {
     /// report.
     Gone,
     /// The hand-over ends without asking a sender.
-    Settled(Handed<'static>),
+    Decided(Handed<'static>),
     /// The message may go out.
     Ready(Box<Ready>),
 }
@@ -89,13 +89,13 @@ impl Courier {
                 Some(&sender),
                 Fate::Skipped(Exemption::TestRecipient),
             );
-            return Readiness::Settled(Handed::by(sender, taken));
+            return Readiness::Decided(Handed::by(sender, taken));
         }
         let time_left = cx.now.until(errand.verification.expires_at);
         match self.draft(errand, time_left) {
             Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
             // The commit of the report logs these reasons.
-            Err(reason) => Readiness::Settled(Handed::by_nobody(HandOver::GivenUp { reason })),
+            Err(reason) => Readiness::Decided(Handed::by_nobody(HandOver::GivenUp { reason })),
         }
     }
 
@@ -110,7 +110,7 @@ impl Courier {
         Ready {
             without_sender: without_sender(self.routes.has_senders(tenant, &draft.recipient)),
             senders: self.routes.order(tenant, &draft.recipient, &delivery.id),
-            stand: Stand::of(delivery),
+            route_state: RouteState::of(delivery),
             hedge_after: self.routes.hedge_after(tenant, draft.recipient.channel()),
             time_left,
             question: self.question(verification, &draft),

@@ -125,7 +125,7 @@ impl Route {
         if self.countries.is_empty() {
             return None;
         }
-        self.countries.get(&recipient.plan()?.country?)
+        self.countries.get(&recipient.number_plan()?.country?)
     }
 }
 

@@ -22,14 +22,14 @@ const DRAINS_MAX: usize = 4096;
 const BATCH_MAX: usize = 64;
 
 /// The sending end of the queue, for approvals.
-pub type Drains = mpsc::Sender<Vec<Return>>;
+pub type ReturnSender = mpsc::Sender<Vec<Return>>;
 
 /// The receiving end of the queue, for [`Service::give_back_all`].
-pub type DrainQueue = mpsc::Receiver<Vec<Return>>;
+pub type ReturnQueue = mpsc::Receiver<Vec<Return>>;
 
 /// Makes the queue, with room for 4096 approvals.
 #[must_use]
-pub fn drains() -> (Drains, DrainQueue) {
+pub fn return_queue() -> (ReturnSender, ReturnQueue) {
     mpsc::channel(DRAINS_MAX)
 }
 
@@ -100,12 +100,12 @@ impl Limits {
     /// After an approval: queues its subtraction from the counts of all places that its messages went to. The
     /// caller's answer does not wait for it. An approval by link subtracts nothing: it does not show where else the
     /// code went, and subtracting too little is the safe side.
-    pub(in crate::service) fn drain(&self, tenant: &TenantId, reached: &[Recipient]) {
+    pub(in crate::service) fn give_back_approved(&self, tenant: &TenantId, reached: &[Recipient]) {
         if reached.is_empty() || self.policy.guard.mode == Mode::Off {
             return;
         }
         let returns = self.tariff(tenant).returns(reached);
-        if !returns.is_empty() && self.drains.try_send(returns).is_err() {
+        if !returns.is_empty() && self.returns.try_send(returns).is_err() {
             metrics::counter!("countersign_guard_drains_lost_total").increment(1);
         }
     }
@@ -123,7 +123,7 @@ impl Limits {
 
 impl Service {
     /// Subtracts queued approvals from the counts of the pumping guard; ends when the queue is closed.
-    pub async fn give_back_all(&self, mut queue: DrainQueue) {
+    pub async fn give_back_all(&self, mut queue: ReturnQueue) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let returns: Vec<Return> = batch.drain(..).flatten().collect();

@@ -41,7 +41,7 @@ pub(in crate::service) struct Sides {
 }
 
 /// A side record as loaded.
-pub(in crate::service) struct Stood {
+pub(in crate::service) struct SideState {
     /// The content; `None` if there is no record, or it has expired.
     pub(in crate::service) side: Option<Side>,
     /// The time of the load.
@@ -88,7 +88,7 @@ impl Sides {
     ///
     /// # Errors
     /// [`Failure`]; nothing is known about the record then.
-    pub(in crate::service) async fn load(&self, key: &RecordKey) -> Result<Stood, Failure> {
+    pub(in crate::service) async fn load(&self, key: &RecordKey) -> Result<SideState, Failure> {
         let found = self.load_here(key).await?;
         match found.token {
             Some(_) => Ok(found),
@@ -96,7 +96,7 @@ impl Sides {
         }
     }
 
-    async fn load_here(&self, key: &RecordKey) -> Result<Stood, Failure> {
+    async fn load_here(&self, key: &RecordKey) -> Result<SideState, Failure> {
         let loaded = self.bounded(self.store.load(key)).await?;
         let record = match &loaded.blob {
             None => None,
@@ -106,7 +106,7 @@ impl Sides {
                 Failure::RecordUnreadable(why)
             })?),
         };
-        let stood = Stood {
+        let state = SideState {
             side: None,
             now: Now::new(self.clock.now(), loaded.now),
             key: *key,
@@ -117,8 +117,8 @@ impl Sides {
             old: None,
         };
         Ok(match record {
-            Some(record) => stood.with(record),
-            None => stood,
+            Some(record) => state.with(record),
+            None => state,
         })
     }
 
@@ -128,22 +128,22 @@ impl Sides {
     /// [`Failure`]; it may have been written all the same. Load it to find out.
     pub(in crate::service) async fn put(
         &self,
-        stood: &Stood,
+        state: &SideState,
         side: Side,
         until: Timestamp,
     ) -> Result<Committed, Failure> {
         let record = SideRecord {
-            version: stood.version + 1,
+            version: state.version + 1,
             until,
             side,
         };
         let write = Write::Put {
-            blob: self.vault.close_side(&stood.key, &record),
+            blob: self.vault.close_side(&state.key, &record),
             wake_at: Some(until),
             keep_until: Some(until),
         };
-        let committed = self.commit(stood, write).await?;
-        match (committed, &stood.old) {
+        let committed = self.commit(state, write).await?;
+        match (committed, &state.old) {
             (Committed::Done, Some(old)) => self.tidy_old(old).await,
             (Committed::Done | Committed::Conflict, _) => {}
         }
@@ -154,9 +154,9 @@ impl Sides {
     ///
     /// # Errors
     /// As for [`Self::put`].
-    pub(in crate::service) async fn delete(&self, stood: &Stood) -> Result<Committed, Failure> {
-        match (stood.token, &stood.old) {
-            (Some(_), _) => self.commit(stood, Write::Delete).await,
+    pub(in crate::service) async fn delete(&self, state: &SideState) -> Result<Committed, Failure> {
+        match (state.token, &state.old) {
+            (Some(_), _) => self.commit(state, Write::Delete).await,
             (None, Some(old)) => self.delete_old(old).await,
             (None, None) => Ok(Committed::Done),
         }
@@ -176,20 +176,20 @@ impl Sides {
     /// # Errors
     /// [`Failure`]; it may be deleted all the same.
     pub(in crate::service) async fn sweep(&self, key: &RecordKey) -> Result<(), Failure> {
-        let stood = self.load_here(key).await?;
-        if stood.now.has_reached(stood.until) {
+        let state = self.load_here(key).await?;
+        if state.now.has_reached(state.until) {
             // A conflict: another process extended its life, or deleted it.
             let (Committed::Done | Committed::Conflict) =
-                self.commit(&stood, Write::Delete).await?;
+                self.commit(&state, Write::Delete).await?;
         }
         Ok(())
     }
 
-    async fn commit(&self, stood: &Stood, write: Write) -> Result<Committed, Failure> {
+    async fn commit(&self, state: &SideState, write: Write) -> Result<Committed, Failure> {
         let commit = Commit {
-            key: stood.key,
-            expect: stood.token,
-            generation: stood.generation,
+            key: state.key,
+            expect: state.token,
+            generation: state.generation,
             write,
             events: Vec::new(),
             durability: Durability::Plain,
@@ -208,7 +208,7 @@ impl Sides {
     }
 }
 
-impl Stood {
+impl SideState {
     /// Adds the content of a record, unless it has expired.
     fn with(self, record: SideRecord) -> Self {
         let is_past = self.now.is_past(record.until);
@@ -236,12 +236,12 @@ where
     type Output = T;
 
     async fn once(&mut self) -> Result<Option<T>, Failure> {
-        let mut stood = self.sides.load(self.key).await?;
-        let (next, answer) = (self.decide)(stood.side.take(), stood.now);
+        let mut state = self.sides.load(self.key).await?;
+        let (next, answer) = (self.decide)(state.side.take(), state.now);
         let committed = match next {
             NextSide::Same => Committed::Done,
-            NextSide::Put(side, until) => self.sides.put(&stood, side, until).await?,
-            NextSide::Delete => self.sides.delete(&stood).await?,
+            NextSide::Put(side, until) => self.sides.put(&state, side, until).await?,
+            NextSide::Delete => self.sides.delete(&state).await?,
         };
         Ok(match committed {
             Committed::Done => Some(answer),

@@ -44,8 +44,8 @@ impl Records {
     ) -> Result<Written, Failure> {
         let key = &loaded.key;
         let (write, record, durability) = match next {
-            Next::Settled => {
-                self.store.settle(&(*key).into()).await?;
+            Next::AwaitDurable => {
+                self.store.await_durable(&(*key).into()).await?;
                 return Ok(Written::Done(None));
             }
             Next::Same => {

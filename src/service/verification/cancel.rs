@@ -35,11 +35,11 @@ impl Service {
             verification: Some(id),
             contact: None,
         };
-        let (standing, now) = self
+        let (snapshot, now) = self
             .change(Change::of(id.subject).by(call), |record, cx| {
                 cancel(record, &command, cx)
             })
             .await?;
-        Ok(Reading { standing, now })
+        Ok(Reading { snapshot, now })
     }
 }

@@ -76,12 +76,13 @@ impl Service {
             }
             other => other?,
         };
-        self.limits.drain(&caller.tenant, &checked.reached);
+        self.limits
+            .give_back_approved(&caller.tenant, &checked.reached);
         self.note_late(caller, &checked, now).await;
         Ok((
             checked.verdict,
             Reading {
-                standing: checked.standing,
+                snapshot: checked.snapshot,
                 now,
             },
         ))
@@ -94,7 +95,7 @@ impl Service {
             Verdict::Closed => ("CLOSED", "closed"),
             Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => return,
         };
-        let verification = &checked.standing.verification;
+        let verification = &checked.snapshot.verification;
         journal::late(caller, verification, verdict);
         let what = What::Refused {
             call: "check",

@@ -16,19 +16,19 @@ impl Service {
     /// The state of a verification in a few sentences for the customer, in their language.
     #[must_use]
     pub fn explain(&self, reading: &Reading) -> String {
-        let locale = reading.standing.verification.locale.as_ref();
+        let locale = reading.snapshot.verification.locale.as_ref();
         self.courier.explain(locale, explanation(reading))
     }
 }
 
 /// What is to be explained. It was true at the time of the reading.
 fn explanation(reading: &Reading) -> Explanation<'_> {
-    let Reading { standing, now } = reading;
-    let v = &standing.verification;
+    let Reading { snapshot, now } = reading;
+    let v = &snapshot.verification;
     match v.status(*now) {
         Status::Pending => Explanation::Pending(Progress {
-            wait: (!now.has_reached(standing.next_attempt_at))
-                .then(|| now.until(standing.next_attempt_at)),
+            wait: (!now.has_reached(snapshot.next_attempt_at))
+                .then(|| now.until(snapshot.next_attempt_at)),
             ..progress(v, *now)
         }),
         Status::Closed(Outcome::Approved) => Explanation::Approved,
@@ -164,7 +164,7 @@ mod tests {
         domain::{
             code::{CodeLength, guess::Separators},
             crypto::keyring::Kid,
-            decide::Standing,
+            decide::Snapshot,
             delivery::{Lease, plan::Step},
             ids::{
                 ActionName, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId, VerificationId,
@@ -281,7 +281,7 @@ mod tests {
             })),
         };
         Reading {
-            standing: Standing {
+            snapshot: Snapshot {
                 verification,
                 next_attempt_at: at(0),
             },
@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn limits_of(reading: &mut Reading) -> &mut Limits {
-        match &mut reading.standing.verification.phase {
+        match &mut reading.snapshot.verification.phase {
             Phase::Pending(pending) => &mut pending.limits,
             Phase::Closed { .. } => panic!("it is pending"),
         }
@@ -391,7 +391,7 @@ mod tests {
     fn a_wrong_code_and_a_wait_are_told_with_their_numbers() {
         let mut read = reading(vec![by_mail(DeliveryStatus::Sent, 1)]);
         for (left, attempts) in [(2, "2 attempts"), (1, "1 attempt")] {
-            read.standing.verification.answers.push(Answer {
+            read.snapshot.verification.answers.push(Answer {
                 id: [left; 16],
                 fingerprint: [left; 16],
                 judgement: Judgement::Wrong { left },
@@ -401,7 +401,7 @@ mod tests {
                 format!("The last code you entered was not right. You have {attempts} left. We ");
             assert!(told.starts_with(&expected), "{told}");
         }
-        read.standing.next_attempt_at = at(1031);
+        read.snapshot.next_attempt_at = at(1031);
         assert!(english(&read).ends_with("Please wait 30 seconds before you try again."));
     }
 
@@ -418,7 +418,7 @@ mod tests {
             Outcome::Expired,
         ] {
             let mut read = reading(vec![by_mail(DeliveryStatus::Sent, 1)]);
-            read.standing.verification = read.standing.verification.close(outcome, at(1001));
+            read.snapshot.verification = read.snapshot.verification.close(outcome, at(1001));
             told.push(english(&read));
         }
         let mut late = reading(vec![by_mail(queued(), 0)]);

@@ -61,7 +61,7 @@ impl Service {
             contact: None,
         };
         let crew = self.courier.crew(id.subject);
-        let (standing, now) = self
+        let (snapshot, now) = self
             .send(
                 Change::of(id.subject).by(call),
                 crew,
@@ -69,6 +69,6 @@ impl Service {
             )
             .await
             .map_err(Failure::of_new)?;
-        Ok(Reading { standing, now })
+        Ok(Reading { snapshot, now })
     }
 }

@@ -115,13 +115,13 @@ impl Service {
             contact: command.contact.as_ref(),
         };
         let crew = self.courier.crew(key);
-        let (standing, now) = self
+        let (snapshot, now) = self
             .send(Change::of(key).by(call), crew, |record, hands, cx| {
                 start(record, command, hands, cx)
             })
             .await
             .map_err(Failure::of_new)?;
-        Ok(Reading { standing, now })
+        Ok(Reading { snapshot, now })
     }
 
     /// The keyed hashes that recognise a repeated request of this caller.

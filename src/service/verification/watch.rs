@@ -56,12 +56,12 @@ impl Service {
             let Some(last) = &watch.last else {
                 return Ok(Some(watch.see(reading)));
             };
-            if last.standing != reading.standing || status(last) != status(&reading) {
+            if last.snapshot != reading.snapshot || status(last) != status(&reading) {
                 return Ok(Some(watch.see(reading)));
             }
             let expiry = reading
                 .now
-                .until(reading.standing.verification.expires_at)
+                .until(reading.snapshot.verification.expires_at)
                 .max(Duration::from_millis(1));
             tokio::select! {
                 changed = watch.news.changed() => if changed.is_err() { return Err(Failure::ShuttingDown) },
@@ -80,5 +80,5 @@ impl Watch {
 }
 
 fn status(reading: &Reading) -> Status {
-    reading.standing.verification.status(reading.now)
+    reading.snapshot.verification.status(reading.now)
 }

@@ -114,7 +114,7 @@ impl Core {
         Ok(Committed::Done)
     }
 
-    pub(super) async fn settle_record(&self, key: &RecordKey) -> Result<(), StoreError> {
+    pub(super) async fn await_durable(&self, key: &RecordKey) -> Result<(), StoreError> {
         let waits = self.waits();
         if waits.is_empty() {
             return Ok(());

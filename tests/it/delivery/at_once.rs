@@ -334,7 +334,7 @@ async fn dropped_at_every_await(setup: Setup) {
         let again = use_cases.start(&caller, start_request(&subject)).await;
         let id = again
             .expect("a repeat")
-            .standing
+            .snapshot
             .verification
             .id
             .to_string();

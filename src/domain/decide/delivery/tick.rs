@@ -71,7 +71,7 @@ pub fn tick(
     }
     let quiet_until = record.last_event_at.plus(cx.rules.event_retention);
     if record.verifications.is_empty() && cx.now.has_reached(quiet_until) {
-        record = record.settle(cx.now);
+        record = record.keep_only_counts(cx.now);
     }
     let next = if events.is_empty() && record.is_spent(cx.now, cx.rules) {
         Next::Delete

@@ -166,11 +166,11 @@ fn fail(world: &mut World, times: u32) {
     let mut left = times;
     for _ in 0..1000 {
         let command = world.a_start();
-        let Ok(standing) = world.start(command) else {
+        let Ok(snapshot) = world.start(command) else {
             world.pass(MINUTE);
             continue;
         };
-        let id = standing.verification.id;
+        let id = snapshot.verification.id;
         while left > 0 && world.find(id).status(world.now()) == Status::Pending {
             match world.miss(id) {
                 Ok(_) => left -= 1,
@@ -319,10 +319,10 @@ fn guess_18_a_tireless_attacker_stays_below_the_budget() {
                 origin,
                 ..world.a_start()
             };
-            let Ok(standing) = world.start(command) else {
+            let Ok(snapshot) = world.start(command) else {
                 continue;
             };
-            let id = standing.verification.id;
+            let id = snapshot.verification.id;
             let wrong = wrong(&world.code(id));
             for _ in 0..10 {
                 verdicts += u32::from(guessed(&world.check(id, &wrong)));

@@ -268,8 +268,8 @@ impl Run {
             },
             ..start
         };
-        if let Ok(standing) = self.world.start(command) {
-            self.model.started(&self.world, standing.verification.id);
+        if let Ok(snapshot) = self.world.start(command) {
+            self.model.started(&self.world, snapshot.verification.id);
         }
     }
 

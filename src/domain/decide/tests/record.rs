@@ -363,13 +363,13 @@ fn time_03_every_reader_computes_the_expiry() {
     let expires_at = world.find(id).expires_at;
     // No tick came for the record for a year.
     world.pass(365 * DAY);
-    let standing = get(world.record.clone(), &World::target(id), &world.cx()).unwrap();
+    let snapshot = get(world.record.clone(), &World::target(id), &world.cx()).unwrap();
     assert_eq!(
-        standing.verification.status(world.now()),
+        snapshot.verification.status(world.now()),
         Status::Closed(Outcome::Expired)
     );
     assert_eq!(
-        standing.verification.closed_at(world.now()),
+        snapshot.verification.closed_at(world.now()),
         Some(expires_at)
     );
     assert_eq!(world.check(id, &code), Ok(Verdict::Expired));

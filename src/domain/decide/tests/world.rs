@@ -17,7 +17,7 @@ use crate::domain::{
     crypto::keyring::Keyring,
     decide::{
         Cancel, CancelReason, Check, Checked, Context, Decision, Durability, Next, NoteReceipt,
-        Noted, RefusedMessage, Report, Resend, Standing, Start, Target, Tick, Verdict, Work,
+        Noted, RefusedMessage, Report, Resend, Snapshot, Start, Target, Tick, Verdict, Work,
         delivery::{receipt, tick, wake},
         report,
         verification::{cancel, check, resend, start},
@@ -152,7 +152,7 @@ impl World {
     /// Commits a decision as the service does.
     pub(super) fn commit<T>(&mut self, decision: Decision<T>) -> Result<T, Refusal> {
         match decision.next {
-            Next::Same | Next::Settled => {}
+            Next::Same | Next::AwaitDurable => {}
             Next::Write(record, durability) => {
                 self.record = Some(record.stamped(&decision.events, self.at));
                 self.durability = Some(durability);
@@ -200,12 +200,12 @@ impl World {
         clippy::needless_pass_by_value,
         reason = "a story makes a start to start it"
     )]
-    pub(super) fn start(&mut self, command: Start) -> Result<Standing, Refusal> {
+    pub(super) fn start(&mut self, command: Start) -> Result<Snapshot, Refusal> {
         let crew = self.crew(self.hands);
         let decision = start(self.record.clone(), &command, &crew, &self.cx());
-        let standing = self.commit(decision)?;
+        let snapshot = self.commit(decision)?;
         self.in_hand.append(&mut crew.works.into_inner());
-        Ok(standing)
+        Ok(snapshot)
     }
 
     /// Starts a verification, and returns its id.
@@ -280,7 +280,7 @@ impl World {
                 ..self.a_start()
             };
             let id = match self.start(command) {
-                Ok(standing) => standing.verification.id,
+                Ok(snapshot) => snapshot.verification.id,
                 Err(Refusal::MethodDisabled { .. }) => return misses,
                 Err(refusal) => {
                     self.pass(wait(&refusal));
@@ -312,7 +312,7 @@ impl World {
         &mut self,
         id: VerificationId,
         channel: Option<Channel>,
-    ) -> Result<Standing, Refusal> {
+    ) -> Result<Snapshot, Refusal> {
         let command = Resend {
             target: Self::target(id),
             request: RequestMark {
@@ -324,16 +324,16 @@ impl World {
         };
         let crew = self.crew(self.hands);
         let decision = resend(self.record.clone(), &command, &crew, &self.cx());
-        let standing = self.commit(decision)?;
+        let snapshot = self.commit(decision)?;
         self.in_hand.append(&mut crew.works.into_inner());
-        Ok(standing)
+        Ok(snapshot)
     }
 
     pub(super) fn cancel(
         &mut self,
         id: VerificationId,
         reason: CancelReason,
-    ) -> Result<Standing, Refusal> {
+    ) -> Result<Snapshot, Refusal> {
         let decision = cancel(
             self.record.clone(),
             &Cancel {

@@ -1,7 +1,7 @@
 //! Ends a verification on request.
 
 use crate::domain::{
-    decide::{Context, Decision, Durability, Standing, Target, find},
+    decide::{Context, Decision, Durability, Snapshot, Target, find},
     record::subject::SubjectRecord,
     refusal::Refusal,
     verification::{CancelCause, Outcome, Status},
@@ -31,7 +31,7 @@ pub fn cancel(
     record: Option<SubjectRecord>,
     command: &Cancel,
     cx: &Context<'_>,
-) -> Decision<Standing> {
+) -> Decision<Snapshot> {
     let found = match find(record, &command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
@@ -44,7 +44,7 @@ pub fn cancel(
         Status::Pending => {}
         Status::Closed(outcome) => {
             let reply = if outcome == wanted {
-                Ok(found.standing())
+                Ok(found.snapshot())
             } else {
                 Err(Refusal::Closed)
             };
@@ -58,6 +58,6 @@ pub fn cancel(
         cx.now.stamp(),
         &mut found.events,
     );
-    let reply = found.standing();
+    let reply = found.snapshot();
     found.write(Durability::Plain, reply)
 }

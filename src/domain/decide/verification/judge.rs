@@ -5,7 +5,7 @@ use crate::domain::{
     audit::event::{Event, What},
     code::guess::Malformed,
     crypto::keyring::Mark,
-    decide::{Context, Decision, Durability, Found, Standing, find},
+    decide::{Context, Decision, Durability, Found, Snapshot, find},
     limit::failures::Tally,
     recipient::Recipient,
     record::subject::SubjectRecord,
@@ -41,7 +41,7 @@ pub struct Checked {
     /// The verdict on the guess.
     pub verdict: Verdict,
     /// The verification after the guess.
-    pub standing: Standing,
+    pub snapshot: Snapshot,
     /// The record's salt, for the key that seals the event of a guess that comes after the end.
     pub event_salt: [u8; 16],
     /// With an approval, the recipients that its messages went to, each once; otherwise empty.
@@ -81,7 +81,7 @@ pub(super) fn judge(
         let reply = first.map(|judgement| found.say(judgement.into()));
         // The commit of the first answer may lack replicas still, so its verdict must wait for them
         // here too.
-        return found.answer(reply).settled();
+        return found.answer(reply).once_durable();
     }
     if let Some(late) = found
         .of_this_generation()
@@ -263,7 +263,7 @@ impl Found {
     fn say(&self, verdict: Verdict) -> Checked {
         Checked {
             verdict,
-            standing: self.standing(),
+            snapshot: self.snapshot(),
             event_salt: self.record.event_salt,
             reached: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use crate::domain::{
     audit::event::{Event, What},
     decide::{
-        Context, Decision, Durability, Found, Occasion, Outgoing, Standing, Target,
+        Context, Decision, Durability, Found, Occasion, Outgoing, Snapshot, Target,
         delivery::lease::lease, find,
     },
     delivery::{Delivery, hands::FreeHands},
@@ -35,7 +35,7 @@ pub fn resend(
     command: &Resend,
     hands: &dyn FreeHands,
     cx: &Context<'_>,
-) -> Decision<Standing> {
+) -> Decision<Snapshot> {
     let found = match find(record, &command.target, cx) {
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
@@ -46,7 +46,7 @@ pub fn resend(
         .map(|(verification, body)| {
             let same = verification.id == command.target.id && *body == command.request.body;
             if same {
-                Ok(found.standing())
+                Ok(found.snapshot())
             } else {
                 Err(Refusal::RequestIdReused)
             }
@@ -111,7 +111,7 @@ fn send(
     add: (Delivery, Outgoing),
     hands: &dyn FreeHands,
     cx: &Context<'_>,
-) -> Decision<Standing> {
+) -> Decision<Snapshot> {
     let (at, (delivery, outgoing)) = (cx.now.stamp(), add);
     let new_recipient = found.record.meet(&outgoing.recipient, cx);
     found.events.push(Event::of(
@@ -131,7 +131,7 @@ fn send(
         }
         verification
     });
-    let reply = found.standing();
+    let reply = found.snapshot();
     let outgoing = Some(Outgoing {
         new_recipient,
         ..outgoing

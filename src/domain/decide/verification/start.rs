@@ -4,7 +4,7 @@ use crate::domain::{
     audit::event::{Event, What},
     code::link::BrowserMark,
     decide::{
-        Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Standing,
+        Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Snapshot,
         delivery::lease::lease,
     },
     delivery::{
@@ -83,7 +83,7 @@ pub fn start(
     command: &Start,
     hands: &dyn FreeHands,
     cx: &Context<'_>,
-) -> Decision<Standing> {
+) -> Decision<Snapshot> {
     let mut events = Vec::new();
     let at = cx.now.stamp();
     let new_subject = record.is_none();
@@ -127,7 +127,7 @@ pub fn start(
             .into_iter()
             .map(|event| event.by(&verification.caller)),
     );
-    let reply = Ok(record.standing(&verification));
+    let reply = Ok(record.snapshot(&verification));
     record.verifications.push(verification);
     Decision {
         next: Next::Write(Box::new(record), durability),
@@ -195,10 +195,10 @@ fn admit(
 
 impl Start {
     /// The first answer if this is a repeat; a refusal if another start used the same request id.
-    fn repeats(&self, record: &SubjectRecord) -> Option<Result<Standing, Refusal>> {
+    fn repeats(&self, record: &SubjectRecord) -> Option<Result<Snapshot, Refusal>> {
         let (verification, body) = record.find_request(&self.request.id)?;
         Some(if *body == self.request.body {
-            Ok(record.standing(verification))
+            Ok(record.snapshot(verification))
         } else {
             Err(Refusal::RequestIdReused)
         })

@@ -17,8 +17,8 @@ fn shut(seconds: u64) -> Pass {
     }
 }
 
-fn stand(position: usize) -> Stand {
-    Stand {
+fn route_state(position: usize) -> RouteState {
+    RouteState {
         position,
         refusals: Refusals::default(),
         tries: 1,
@@ -88,7 +88,7 @@ proptest! {
         let passes: Vec<Pass> = kinds.iter().map(|kind| [FREE, Pass::AsProbe, shut(7)][usize::from(*kind)]).collect();
         let refusals = Refusals::from_bits(bits);
         let all_refused = (0..passes.len()).all(|place| !refusals.allow(place));
-        match choose(&passes, Stand { refusals, ..stand(position) }, now()) {
+        match choose(&passes, RouteState { refusals, ..route_state(position) }, now()) {
             Choice::Ask { place, as_probe } => {
                 prop_assert!(place >= position && refusals.allow(place));
                 prop_assert_eq!(passes[place], if as_probe { Pass::AsProbe } else { FREE });
@@ -117,17 +117,20 @@ fn hook_04_pauses_of_messages_that_failed_together_differ() {
 
 #[test]
 fn an_open_sender_is_passed_over_while_another_may_take_the_message() {
-    assert_eq!(choose(&[FREE, FREE], stand(0), now()), ask(0));
-    assert_eq!(choose(&[shut(9), FREE], stand(0), now()), ask(1));
-    assert_eq!(choose(&[shut(9), shut(5), FREE], stand(0), now()), ask(2));
+    assert_eq!(choose(&[FREE, FREE], route_state(0), now()), ask(0));
+    assert_eq!(choose(&[shut(9), FREE], route_state(0), now()), ask(1));
+    assert_eq!(
+        choose(&[shut(9), shut(5), FREE], route_state(0), now()),
+        ask(2)
+    );
 }
 
 #[test]
 fn with_none_left_it_waits_for_the_first_that_opens() {
-    assert_eq!(choose(&[shut(9), shut(5)], stand(0), now()), hold(5));
-    assert_eq!(choose(&[shut(9)], stand(0), now()), hold(9));
+    assert_eq!(choose(&[shut(9), shut(5)], route_state(0), now()), hold(5));
+    assert_eq!(choose(&[shut(9)], route_state(0), now()), hold(9));
     assert_eq!(
-        choose(&[Pass::AsProbe], stand(0), now()),
+        choose(&[Pass::AsProbe], route_state(0), now()),
         Choice::Ask {
             place: 0,
             as_probe: true
@@ -137,13 +140,13 @@ fn with_none_left_it_waits_for_the_first_that_opens() {
 
 #[test]
 fn one_that_was_asked_in_this_round_gets_its_pause() {
-    assert_eq!(choose(&[FREE, shut(9)], stand(1), now()), hold(2));
+    assert_eq!(choose(&[FREE, shut(9)], route_state(1), now()), hold(2));
     assert_eq!(
         choose(
             &[FREE, shut(9)],
-            Stand {
+            RouteState {
                 tries: 3,
-                ..stand(1)
+                ..route_state(1)
             },
             now()
         ),
@@ -152,9 +155,9 @@ fn one_that_was_asked_in_this_round_gets_its_pause() {
     assert_eq!(
         choose(
             &[FREE, shut(1)],
-            Stand {
+            RouteState {
                 tries: 3,
-                ..stand(1)
+                ..route_state(1)
             },
             now()
         ),
@@ -168,9 +171,9 @@ fn one_that_was_passed_over_is_waited_for_when_the_others_refuse() {
     assert_eq!(
         choose(
             &[shut(9), FREE],
-            Stand {
+            RouteState {
                 refusals: refused,
-                ..stand(1)
+                ..route_state(1)
             },
             now()
         ),
@@ -179,23 +182,32 @@ fn one_that_was_passed_over_is_waited_for_when_the_others_refuse() {
     assert_eq!(
         choose(
             &[shut(9), FREE],
-            Stand {
+            RouteState {
                 refusals: refused.with(0),
-                ..stand(0)
+                ..route_state(0)
             },
             now()
         ),
         Choice::Nobody
     );
-    assert_eq!(choose(&[], stand(0), now()), Choice::Nobody);
+    assert_eq!(choose(&[], route_state(0), now()), Choice::Nobody);
 }
 
 #[test]
 fn after_the_last_sender_the_first_comes_again_with_rising_pauses() {
     let after = Some(Duration::from_secs(3));
-    assert_eq!(onward(2, stand(0), after), Onward::To(1));
+    assert_eq!(onward(2, route_state(0), after), Onward::To(1));
     let pauses: Vec<_> = [1, 2, 3, 6, 8]
-        .map(|tries| onward(2, Stand { tries, ..stand(1) }, after))
+        .map(|tries| {
+            onward(
+                2,
+                RouteState {
+                    tries,
+                    ..route_state(1)
+                },
+                after,
+            )
+        })
         .into();
     assert_eq!(
         pauses,
@@ -209,9 +221,9 @@ fn what_every_sender_refused_goes_nowhere() {
     assert_eq!(
         onward(
             2,
-            Stand {
+            RouteState {
                 refusals,
-                ..stand(1)
+                ..route_state(1)
             },
             None
         ),
@@ -221,9 +233,9 @@ fn what_every_sender_refused_goes_nowhere() {
     assert_eq!(
         onward(
             2,
-            Stand {
+            RouteState {
                 refusals: refusals.with(0),
-                ..stand(1)
+                ..route_state(1)
             },
             None
         ),
@@ -232,9 +244,9 @@ fn what_every_sender_refused_goes_nowhere() {
     assert_eq!(
         onward(
             1,
-            Stand {
+            RouteState {
                 refusals: refusals.with(0),
-                ..stand(0)
+                ..route_state(0)
             },
             None
         ),

@@ -33,7 +33,7 @@ impl Hook for GrpcHook {
             address: question.recipient.expose().to_owned(),
             country: question
                 .recipient
-                .plan()
+                .number_plan()
                 .and_then(|plan| plan.country)
                 .map_or_else(String::new, |c| c.as_str().to_owned()),
         };

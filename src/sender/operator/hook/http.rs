@@ -63,7 +63,7 @@ fn payload(question: &Question) -> Value {
             "action": question.action.as_str(),
             "channel": question.recipient.channel().as_str(),
             "address": question.recipient.expose(),
-            "country": question.recipient.plan().and_then(|plan| plan.country).map(|country| country.as_str().to_owned()),
+            "country": question.recipient.number_plan().and_then(|plan| plan.country).map(|country| country.as_str().to_owned()),
         },
     })
 }

@@ -1,7 +1,7 @@
 //! Side records where version 0.1 wrote them: among the subjects' records. They are read for one more release, moved
 //! to their own place when written, and deleted when expired. Version 0.3 drops this file.
 
-use super::{Sides, Stood};
+use super::{SideState, Sides};
 use crate::{
     domain::{
         decide::Durability,
@@ -22,23 +22,23 @@ pub(super) struct OldPlace {
 
 impl Sides {
     /// Looks at the old place for a record that is not at its own.
-    pub(super) async fn load_old(&self, stood: Stood) -> Result<Stood, Failure> {
-        let place = stood.key.before_kinds();
+    pub(super) async fn load_old(&self, state: SideState) -> Result<SideState, Failure> {
+        let place = state.key.before_kinds();
         let loaded = self.bounded(self.store.load(&place)).await?;
         let Some(blob) = loaded.blob else {
-            return Ok(stood);
+            return Ok(state);
         };
         // Its seal proves what it is: a blob that does not open is no side record with this key.
-        let Ok(record) = self.vault.open_side(&stood.key, &blob) else {
-            return Ok(stood);
+        let Ok(record) = self.vault.open_side(&state.key, &blob) else {
+            return Ok(state);
         };
         let old = OldPlace {
             place,
             token: blob.token,
             generation: loaded.generation,
         };
-        let found = stood.with(record);
-        Ok(Stood {
+        let found = state.with(record);
+        Ok(SideState {
             old: Some(old),
             ..found
         })

@@ -43,24 +43,24 @@ async fn seal_06_a_side_record_is_read_after_a_rotation_and_written_under_the_ne
         until: Timestamp::from_micros(9),
         times: 3,
     });
-    let stood = old.load(&key).await.unwrap();
-    let until = stood.now.stamp().plus(Duration::from_secs(60));
+    let state = old.load(&key).await.unwrap();
+    let until = state.now.stamp().plus(Duration::from_secs(60));
     assert_eq!(
-        old.put(&stood, open.clone(), until).await.unwrap(),
+        old.put(&state, open.clone(), until).await.unwrap(),
         Committed::Done
     );
 
     let (both, same_key) = sides(&bed, &["new", "old"]);
     assert_eq!(same_key, key, "names do not rotate");
-    let stood = both.load(&key).await.unwrap();
-    assert_eq!(stood.side, Some(open.clone()));
+    let state = both.load(&key).await.unwrap();
+    assert_eq!(state.side, Some(open.clone()));
     let (new, _) = sides(&bed, &["new"]);
     assert!(
         new.load(&key).await.is_err(),
         "without the old key it cannot be read"
     );
     assert_eq!(
-        both.put(&stood, open.clone(), until).await.unwrap(),
+        both.put(&state, open.clone(), until).await.unwrap(),
         Committed::Done
     );
     assert_eq!(

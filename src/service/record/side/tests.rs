@@ -65,15 +65,15 @@ pub(super) fn key_of(side: &Side, other: &RecordKey) -> RecordKey {
 async fn its_life(bed: Bed) {
     let (sides, key) = sides(&bed);
     for side in &all()[..3] {
-        let stood = sides.load(&key).await.unwrap();
-        let until = stood.now.stamp().plus(MINUTE);
+        let state = sides.load(&key).await.unwrap();
+        let until = state.now.stamp().plus(MINUTE);
         assert_eq!(
-            sides.put(&stood, side.clone(), until).await.unwrap(),
+            sides.put(&state, side.clone(), until).await.unwrap(),
             Committed::Done
         );
         assert_eq!(sides.load(&key).await.unwrap().side, Some(side.clone()));
         assert_eq!(
-            sides.put(&stood, side.clone(), until).await.unwrap(),
+            sides.put(&state, side.clone(), until).await.unwrap(),
             Committed::Conflict,
             "others were faster"
         );
@@ -99,10 +99,10 @@ async fn its_life(bed: Bed) {
         crate::ports::store::Due::default()
     );
 
-    let stood = sides.load(&key).await.unwrap();
-    let until = stood.now.stamp().plus(MINUTE);
+    let state = sides.load(&key).await.unwrap();
+    let until = state.now.stamp().plus(MINUTE);
     assert_eq!(
-        sides.put(&stood, all()[0].clone(), until).await.unwrap(),
+        sides.put(&state, all()[0].clone(), until).await.unwrap(),
         Committed::Done,
         "the place is free again"
     );
@@ -189,10 +189,10 @@ async fn an_entry_whose_record_the_store_dropped_is_removed() {
     // A hash that no other test uses, because all tests share the server.
     let hash = *b"dropped by redis";
     let key = RecordKey { hash, ..key };
-    let stood = sides.load(&key).await.unwrap();
-    let until = stood.now.stamp();
+    let state = sides.load(&key).await.unwrap();
+    let until = state.now.stamp();
     assert_eq!(
-        sides.put(&stood, all()[0].clone(), until).await.unwrap(),
+        sides.put(&state, all()[0].clone(), until).await.unwrap(),
         Committed::Done
     );
     let name = server.cmd(&[&b"KEYS"[..], b"*:b:dropped by redis"]).ok();

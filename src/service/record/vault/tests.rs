@@ -120,7 +120,7 @@ impl FreeHands for NoHands {
 fn written<T>(decision: Decision<T>) -> SubjectRecord {
     match decision.next {
         Next::Write(record, _) => record.stamped(&decision.events, Timestamp::from_micros(1)),
-        Next::Same | Next::Settled | Next::Delete => panic!("it writes"),
+        Next::Same | Next::AwaitDurable | Next::Delete => panic!("it writes"),
     }
 }
 

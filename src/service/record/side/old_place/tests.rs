@@ -49,8 +49,8 @@ async fn is_brought_over(bed: Bed) {
             side: side.clone(),
         };
         put_old(&sides, &key, sides.vault.close_side(&key, &record), until).await;
-        let stood = sides.load(&key).await.unwrap();
-        assert_eq!(stood.side, Some(side.clone()));
+        let state = sides.load(&key).await.unwrap();
+        assert_eq!(state.side, Some(side.clone()));
         assert!(sides.sweep_old(&SubjectKey(key.hash)).await.unwrap());
         assert_eq!(
             sides.load(&key).await.unwrap().side,
@@ -59,7 +59,7 @@ async fn is_brought_over(bed: Bed) {
         );
 
         let later = until.plus(MINUTE);
-        let put = sides.put(&stood, side.clone(), later).await.unwrap();
+        let put = sides.put(&state, side.clone(), later).await.unwrap();
         assert_eq!(put, Committed::Done);
         assert_eq!(sides.load(&key).await.unwrap().side, Some(side));
         let old = sides.store.load(&key.before_kinds()).await.unwrap();
@@ -69,8 +69,8 @@ async fn is_brought_over(bed: Bed) {
             next: Some(later),
         };
         assert_eq!(sides.store.due(9).await.unwrap(), due, "and its entry too");
-        let stood = sides.load(&key).await.unwrap();
-        assert_eq!(sides.delete(&stood).await.unwrap(), Committed::Done);
+        let state = sides.load(&key).await.unwrap();
+        assert_eq!(sides.delete(&state).await.unwrap(), Committed::Done);
     }
 }
 
@@ -101,8 +101,8 @@ async fn a_side_record_of_version_0_1_is_deleted_where_it_is() {
             assert_eq!(sides.load(&key).await.unwrap().side, None, "it has expired");
             assert!(sides.sweep_old(&SubjectKey(key.hash)).await.unwrap());
         } else {
-            let stood = sides.load(&key).await.unwrap();
-            assert_eq!(sides.delete(&stood).await.unwrap(), Committed::Done);
+            let state = sides.load(&key).await.unwrap();
+            assert_eq!(sides.delete(&state).await.unwrap(), Committed::Done);
         }
         assert_eq!(
             sides.store.load(&key.before_kinds()).await.unwrap().blob,
