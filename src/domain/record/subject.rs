@@ -26,7 +26,7 @@ pub struct SubjectRecord {
     pub last_event_at: Timestamp,
     /// Failed guesses at codes, counted over all channels.
     pub failures: Failures,
-    /// The recipients that got a message in the last day.
+    /// The recipients that were first used in the last day.
     pub reached: Reached,
     /// Live and recently closed verifications, oldest first.
     pub verifications: Vec<Verification>,
