@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::source::{Source, code, inner_tests, layer_of, production};
 
-/// A doc comment of so many words or fewer says nothing that the name does not say.
+/// A doc comment of this many words or fewer only repeats the name.
 const WORDS_MIN: usize = 4;
 const TYPES: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
 
-/// What a line declares to other files, as its kind and its name: `("struct", "Store")`.
+/// The item that a line declares for other files, as its kind and its name: `("struct", "Store")`.
 fn declares(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start().strip_prefix("pub")?;
     let item = match line.strip_prefix('(') {
@@ -26,7 +26,7 @@ fn kind_and_name(line: &str) -> Option<(&str, &str)> {
     (TYPES.contains(&kind) || kind == "fn").then_some((kind, words.next()?))
 }
 
-/// No public type name twice within a layer.
+/// No public type name occurs twice within a layer.
 pub fn types(shipped: &[Source]) -> Vec<String> {
     let mut seen: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for source in shipped
@@ -64,7 +64,7 @@ pub fn doc_comments(path: &str, text: &str) -> Vec<String> {
             comment = Some(comment.unwrap_or(0) + words.split_whitespace().count());
             continue;
         }
-        // What stands between a comment and its item.
+        // Attributes between a comment and its item.
         let is_attribute =
             trimmed.starts_with('#') || trimmed.starts_with(')') || trimmed.starts_with("reason");
         if is_attribute && comment.is_some() {
