@@ -28,22 +28,47 @@
 //!        \    |     /         │             │        │        │
 //!         service ── message ─┴─────────▶ ports ◀────┴────────┘
 //!              \                            │
-//!               └────────▶ domain ◀─────────┘                      pure: sees nothing of ours
+//!               └────────▶ domain ◀─────────┘                      pure: sees nothing of ours but `format`
+//!                             │
+//!                           format                                 published formats: see nothing of ours
 //! ```
 //!
 //! | layer | holds | sees |
 //! |---|---|---|
-//! | [`domain`] | the subject record, the decisions, codes, seals, limits | nothing of ours |
-//! | [`ports`] | what the service needs from outside: store, sender, clock, entropy | `domain` |
-//! | [`message`] | the texts: templates, their lint, what customers are told | `domain`, `ports` |
-//! | [`service`] | the use cases, one verb per file; the vault that seals records | `domain`, `ports`, `message` |
-//! | [`grpc`], [`http`], [`worker`] | the adapters that call the use cases | `service` and below |
-//! | [`store`], [`sender`], [`system`] | the implementations of the ports; [`store::redis`] explains how Redis is used | `ports`, `domain`; `sender` also the public protos |
-//! | [`config`] | the settings, each read into the type that its user defines, with its secrets | the settings types of all layers above |
-//! | [`keys`], [`telemetry`] | key files, logs and metrics | `config`, `domain` |
+//! | [`format`] | published formats (base58, GSM-7, MACs, Standard Webhooks), each with its specification and test vectors | nothing of ours |
+//! | [`domain`] | the subject record, the decisions, codes, seals, limits | `format` |
+//! | [`ports`] | what the service needs from outside: store, sender, hook, clock, entropy | `domain`, `format` |
+//! | [`message`] | the texts: templates, their lint, what customers are told | `ports`, `domain`, `format` |
+//! | [`service`] | the use cases, one verb per file; the vault that seals records | `message`, `ports`, `domain`, `format`; the vault also the stored protos |
+//! | [`grpc`], [`http`], [`worker`] | the adapters that call the use cases | `service`, `ports`, `domain`, `format`; `grpc` also the public protos |
+//! | [`store`], [`sender`], [`system`] | the implementations of the ports; [`store::redis`] explains how Redis is used | `ports`, `domain`, `format`; `sender` also the public protos |
+//! | [`config`] | the settings, each read into the type that its user defines, with its secrets | all layers above except `worker` and `system` |
+//! | [`keys`], [`telemetry`] | key files, logs and metrics | `config`, `domain`; `keys` also `format` |
 //! | [`app`], [`cli`] | composition, the command line | all |
 //!
 //! `tests/tidy.rs` checks these edges, the external crates of each layer, and the length of files.
+//!
+//! # Rooms
+//!
+//! The domain is divided by subject; `tests/tidy` calls each part a room. Next to them, [`domain::ids`], [`domain::time`] and
+//! [`domain::refusal`] are used by all.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`domain::caller`] | the authenticated caller, its roles, and the table of who may call which method |
+//! | [`domain::code`] | the derivation of a code, the parsing of a guess, the secret of a link in an e-mail |
+//! | [`domain::recipient`] | channels and addresses in canonical form, number plans, which numbers may get a message, known and test recipients |
+//! | [`domain::delivery`] | one delivery: leases, routes, breakers, hands, channel plans, receipts, reasons of failure |
+//! | [`domain::verification`] | one verification: its phases and outcomes, the limits of its action, the details that are bound to its code |
+//! | [`domain::limit`] | rates, failure counts, quotas, the pumping guard, spend budgets |
+//! | [`domain::audit`] | the events of the audit trail |
+//! | [`domain::record`] | what is stored: the subject record, side records, and their keys |
+//! | [`domain::crypto`] | the key ring and its subkeys, the seal of stored data |
+//! | [`domain::decide`] | the commands, by room: they see all other rooms, and no other room sees them |
+//!
+//! The same word names the folder in `decide`, [`service`], [`grpc`], [`config`] and `tests/it`, where that layer has something of
+//! the room. A few folders serve several rooms and have names of their own: `grpc/entrance`, `grpc/transport`, `tests/it/harness`,
+//! and `http/pages`, the web pages that customers open, with its tests in `tests/it/pages`.
 //!
 //! # Invariants
 //!
@@ -74,7 +99,9 @@
 //!    its own, so that a caller that gives up loses only its answer. [`domain::decide::start`] supersedes an
 //!    older verification of the same contact, chooses the recipient, and makes the first delivery, leased to this process if
 //!    the sender whose turn it is has a free hand in [`service::delivery::hands`]. [`service::limit`] draws that one message
-//!    from every quota it counts against, by one call of the store: from all or from none.
+//!    from every quota it counts against, by one call of the store: from all or from none. (On a Redis Cluster, one call
+//!    for each slot, in order: what was drawn before a refusal stays drawn. Quotas that the slices of this process cover need
+//!    no call.)
 //! 4. [`service::record::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the caller gets
 //!    its answer, and the reserved hand gets the delivery. If all hands of the sender are full, the delivery waits without a
 //!    lease for the next free one.

@@ -78,9 +78,11 @@ impl Limits {
         }
     }
 
-    /// Draws a message from every quota that it counts against, in one call of the store: from all of them or from
-    /// none. A draw is never returned, whatever happens to the message. Returns the counts of the pumping guard that
-    /// would have refused the message if the guard did more than record.
+    /// Draws a message from every quota that it counts against: from all of them or from none. This takes one call of
+    /// the store; on a Redis Cluster one call for each slot, in order, and what was drawn before a refusal stays drawn;
+    /// no call if the slices of this process cover every charge. A draw is never returned, whatever happens to the
+    /// message. Returns the counts of the pumping guard that would have refused the message if the guard did more than
+    /// record.
     ///
     /// # Errors
     /// [`Failure::QuotaExceeded`] names the first quota that is used up. A failure of the store is an error too,

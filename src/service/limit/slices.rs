@@ -22,7 +22,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// The shortest time between two searches for unused slices.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The size of a slice: a hundredth of the limit or the refill of one second, whichever is less, but at least one.
+/// The size of a slice: a hundredth of the limit, rounded up (the limit is `burst + 1`), or the refill of one second,
+/// whichever is less, but at least one. A slice of one means that every unit is drawn from the store.
 fn size(rate: Rate) -> u32 {
     let hundredth = (rate.burst / 100).saturating_add(1);
     let a_second = 1_000_000_u64
@@ -54,8 +55,9 @@ struct Held {
 /// The store hands out units at the quota's own rate, so slices never raise the long-term rate. Over a short time
 /// they shift spending: `k` processes may spend up to `k` slices later than they drew them, which is up to `k` slices
 /// more than the rate in one period; and while they hold slices, a process may be refused up to `k - 1` slices early.
-/// A process that ends loses its slices. Since a slice is at most a hundredth of the limit, ten processes stay within
-/// a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within three hundredths.
+/// A process that ends loses its slices. Since a slice is at most a hundredth of the limit, rounded up, ten processes
+/// stay within about a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within three
+/// hundredths.
 #[derive(Debug, Default)]
 pub(super) struct Slices(Mutex<Held>);
 

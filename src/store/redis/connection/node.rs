@@ -23,7 +23,7 @@ use crate::{
         store::{StoreError, url::Endpoint},
         system::{Clock, Entropy, fresh},
     },
-    store::redis::connection::health::Guards,
+    store::redis::connection::health::Health,
 };
 
 /// The time between two checks of a server's identity; REQUIREMENTS demands one per second.
@@ -54,7 +54,7 @@ pub(in crate::store::redis) struct Common {
     pub(in crate::store::redis) settings: RedisSettings,
     pub(in crate::store::redis) clock: Arc<dyn Clock>,
     pub(in crate::store::redis) entropy: Arc<dyn Entropy>,
-    pub(in crate::store::redis) guards: Guards,
+    pub(in crate::store::redis) health: Health,
 }
 
 /// The kind of connection that a call uses.
@@ -274,8 +274,8 @@ impl Keeper {
         let mut identity = first;
         loop {
             self.common
-                .guards
-                .see(&links.at, &identity, self.common.clock.now());
+                .health
+                .update(&links.at, &identity, self.common.clock.now());
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),

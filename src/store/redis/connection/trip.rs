@@ -118,7 +118,7 @@ pub(in crate::store::redis) async fn go_if(
         let fault = Fault::of(&error);
         if matches!(fault, Fault::Dropped | Fault::Elsewhere | Fault::Moved(_)) {
             link.trust().lose();
-            topology.look();
+            topology.request_refresh();
         }
         metrics::counter!("countersign_redis_errors_total", "kind" => fault.word()).increment(1);
         let is_last = repeats == REPEATS_MAX || (fault == Fault::Dropped && !trip.repeatable);
