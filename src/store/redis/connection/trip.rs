@@ -108,6 +108,10 @@ pub(in crate::store::redis) async fn go_if(
         };
         let error = match sent {
             Ok(answers) => {
+                // Every script writes.
+                if trip.script.is_some() {
+                    link.trust().set_refuses_writes(false);
+                }
                 return Ok(Some(Answered {
                     generation,
                     answers,
@@ -116,6 +120,9 @@ pub(in crate::store::redis) async fn go_if(
             Err(error) => error,
         };
         let fault = Fault::of(&error);
+        if fault == Fault::TooFewReplicas {
+            link.trust().set_refuses_writes(true);
+        }
         if matches!(fault, Fault::Dropped | Fault::Elsewhere | Fault::Moved(_)) {
             link.trust().lose();
             topology.request_refresh();
@@ -124,7 +131,7 @@ pub(in crate::store::redis) async fn go_if(
         let is_last = repeats == REPEATS_MAX || (fault == Fault::Dropped && !trip.repeatable);
         link = match fault {
             _ if is_last => return Err(store_error(&error)),
-            Fault::Full | Fault::Final => return Err(store_error(&error)),
+            Fault::Full | Fault::TooFewReplicas | Fault::Final => return Err(store_error(&error)),
             Fault::Dropped | Fault::Elsewhere => topology.link(trip.slot, trip.lane).await?,
             Fault::Moved(address) => topology.link_at(&address, trip.lane).await?,
             Fault::Ask(address) => topology.link_at(&address, trip.lane).await?.asking(),
