@@ -17,7 +17,7 @@ const COLUMNS: usize = 100;
 
 /// What is printed at the start.
 pub(super) struct Banner {
-    profile: &'static str,
+    pub(super) profile: &'static str,
     data_dir: String,
     /// In development, the limits that people meet who try the service; empty in production.
     limits: String,

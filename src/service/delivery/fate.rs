@@ -124,7 +124,7 @@ pub(super) fn log_outcome(
             if !sender.is_empty() =>
         {
             let reason = reason.as_str();
-            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message refused by sender");
+            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message not accepted by sender");
         }
         Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
             let reason = reason.as_str();

@@ -171,7 +171,7 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
         say(
             "old_version",
             format!(
-                "version {version} has known holes unless your distributor mended them; 8.6.3 or newer has not"
+                "version {version} may have known vulnerabilities; they are fixed in 8.6.3 and newer, or in an update of your distribution"
             ),
         );
     }
