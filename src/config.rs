@@ -99,7 +99,7 @@ pub struct Settings {
     pub routes: ChannelRoutes,
     /// When a failing sender is skipped, and for how long.
     pub breaker: BreakerSettings,
-    /// What customers prove themselves for, each with its rules.
+    /// What customers approve, each with its rules.
     pub actions: BTreeMap<ActionName, Action>,
     /// The rules for a subject, over all actions.
     pub subject: SubjectRules,

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 
 pub use self::{
     explain::{Explanation, MessageState, MessageStep, Progress, Remedy},
-    load::{TenantWording, Wording},
+    load::{BRAND_CHARS_MAX, TenantWording, Wording},
     mistake::TemplateMistake,
     sms::SmsRules,
 };

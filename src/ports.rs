@@ -1,4 +1,4 @@
-//! What the service needs of the world, as small traits with typed errors.
+//! What the service needs from outside, as small traits with typed errors.
 
 pub mod hook;
 pub mod sender;

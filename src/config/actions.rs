@@ -1,4 +1,4 @@
-//! `[actions]`: what customers prove themselves for, and the limits of each action.
+//! `[actions]`: what customers approve, and the limits of each action.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Table;
-use crate::message::SmsRules;
+use crate::message::{BRAND_CHARS_MAX, SmsRules};
 
 /// The texts of messages.
 #[derive(Clone, Debug)]
@@ -38,9 +38,12 @@ impl MessageSettings {
     }
 }
 
+// The message below names the limit.
+const _: () = assert!(BRAND_CHARS_MAX == 40);
+
 /// Checks a brand name: short enough for an SMS, without control characters.
 pub(super) fn brand(text: &str) -> Result<String, &'static str> {
-    let is_short = text.chars().count() <= 40 && text.trim() == text;
+    let is_short = text.chars().count() <= BRAND_CHARS_MAX && text.trim() == text;
     if is_short && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {

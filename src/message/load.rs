@@ -26,8 +26,8 @@ use crate::domain::ids::{ActionName, TenantId};
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most entries of one folder of templates.
 const FILES_MAX: usize = 1000;
-/// Longest brand, in characters; it is part of every SMS.
-const BRAND_CHARS_MAX: usize = 64;
+/// Longest brand, in characters: it is part of every SMS, which must fit into one segment.
+pub const BRAND_CHARS_MAX: usize = 40;
 
 /// The name of the folder that holds a folder for each tenant.
 const TENANTS: &str = "tenants";

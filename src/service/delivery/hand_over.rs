@@ -36,9 +36,11 @@ use crate::{
     },
 };
 
-/// The pause if other processes took every probe that this one wanted to make.
+/// The pause if other processes took every probe that this one wanted to make: the same as the pause of a message that finds a
+/// probe under way, because most probes are answered quickly.
 const PROBES_TAKEN_PAUSE: Duration = Duration::from_secs(1);
-/// The pause after a sender that did not answer before the deadline.
+/// The pause after a sender that did not answer before the deadline, if it is the last of its route: the same as the first
+/// pause of a route, because such a sender asked for no other one.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A leased message that is ready to go out, with the senders that may carry it.
