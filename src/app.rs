@@ -8,7 +8,7 @@ mod serve;
 mod stores;
 
 pub use check::problems;
-pub use stores::{init_store, look_at_store, read_store};
+pub use stores::{check_store, init_store, read_store};
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 

@@ -175,7 +175,7 @@ fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
         complain("the store is embedded: there is no server to check");
         return Ok(());
     }
-    let told = on_runtime(app::look_at_store(settings)).map_err(|error| failed(&error))?;
+    let told = on_runtime(app::check_store(settings)).map_err(|error| failed(&error))?;
     for complaint in &told {
         complain(&format!(
             "warning: store: {}: {}",

@@ -76,7 +76,7 @@ struct Key {
 
 /// The brand and the SMS rules of the messages of a tenant.
 #[derive(Clone, Debug)]
-struct Voice {
+struct Branding {
     brand: String,
     sms: SmsRules,
 }
@@ -86,8 +86,8 @@ struct Voice {
 pub struct Messages {
     default_language: Language,
     /// The voice of tenants without one of their own.
-    voice: Voice,
-    voices: HashMap<TenantId, Voice>,
+    voice: Branding,
+    voices: HashMap<TenantId, Branding>,
     by_keypad: BTreeSet<ActionName>,
     /// All templates. The general one exists for every language and form.
     templates: HashMap<Key, Template>,
@@ -209,7 +209,7 @@ impl Messages {
         self.voice(facts.tenant).sms.ending(facts.code.expose())
     }
 
-    fn voice(&self, tenant: &TenantId) -> &Voice {
+    fn voice(&self, tenant: &TenantId) -> &Branding {
         self.voices.get(tenant).unwrap_or(&self.voice)
     }
 

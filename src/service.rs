@@ -211,7 +211,7 @@ impl Service {
     }
 
     /// Runs work in a task of its own, so that it completes even if the caller drops the call.
-    async fn apart<T: Send + 'static>(
+    async fn run_detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {

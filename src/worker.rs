@@ -68,7 +68,11 @@ impl Worker {
         upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
         upkeep.spawn(until(&shutdown, follow(service.clone())));
         upkeep.spawn(until(&shutdown, give_back(service.clone(), self.approvals)));
-        upkeep.spawn(note_all(service.clone(), self.receipts, shutdown.clone()));
+        upkeep.spawn(record_receipts(
+            service.clone(),
+            self.receipts,
+            shutdown.clone(),
+        ));
         let tasks = service.tasks();
         loop {
             tokio::select! {
@@ -141,7 +145,11 @@ async fn work(service: Arc<Service>, job: Job) {
 }
 
 /// Records receipts as they arrive, a limited number at once; at the end also those still queued.
-async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: CancellationToken) {
+async fn record_receipts(
+    service: Arc<Service>,
+    mut queue: ReceiptQueue,
+    shutdown: CancellationToken,
+) {
     let mut noting = JoinSet::new();
     loop {
         let next = tokio::select! {
@@ -152,14 +160,14 @@ async fn note_all(service: Arc<Service>, mut queue: ReceiptQueue, shutdown: Canc
         if noting.len() >= NOTES_MAX {
             noting.join_next().await;
         }
-        noting.spawn(note(service.clone(), receipt));
+        noting.spawn(record_receipt(service.clone(), receipt));
     }
     noting.join_all().await;
 }
 
 /// Records one receipt. A provider does not repeat a receipt that we accepted, so this is attempted again if the
 /// store fails. The same if the reference is unknown: the receipt may arrive before the report of the delivery.
-async fn note(service: Arc<Service>, came: ProviderReceipt) {
+async fn record_receipt(service: Arc<Service>, came: ProviderReceipt) {
     let ProviderReceipt {
         sender,
         about,
@@ -208,7 +216,7 @@ async fn wake_all(service: Arc<Service>, visits: Arc<Semaphore>) {
 async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
     let mut trimmed_at = None;
     loop {
-        let next_look = look(&service, &visits, poll).await;
+        let next_look = sweep_once(&service, &visits, poll).await;
         let now = service.clock().now();
         if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
             trimmed_at = Some(now);
@@ -220,7 +228,7 @@ async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
 }
 
 /// Reads the due index once and does what is due; returns the time of the next read.
-async fn look(service: &Arc<Service>, visits: &Arc<Semaphore>, poll: Duration) -> Timestamp {
+async fn sweep_once(service: &Arc<Service>, visits: &Arc<Semaphore>, poll: Duration) -> Timestamp {
     let looked_at = service.clock().now();
     let due = match service.due(SWEEP_MAX).await {
         Ok(due) => due,

@@ -132,7 +132,7 @@ pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     let machine = RedisMachine {
         clock: Arc::new(SystemClock::new()),
         entropy: Arc::new(SystemEntropy::default()),
-        frozen: None,
+        test_clock: None,
     };
     Ok(Arc::new(
         Redis::open((**redis).clone(), machine, FirstUse::SetUp).await?,

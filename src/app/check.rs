@@ -9,7 +9,7 @@ use super::{
     serve::server_tls,
 };
 use crate::{
-    config::{Mistake, Mistakes, Profile, Settings},
+    config::{Mistake, Mistakes, Profile, Settings, StoreEngine},
     keys,
     ports::sender::receipts,
     sender::settings::SettingError,
@@ -35,6 +35,12 @@ pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
     let identity = settings.grpc.tls.as_ref().filter(|_| is_complete("grpc"));
     if let Some(error) = identity.and_then(|identity| server_tls(identity).err()) {
         problems.push(mistake("grpc", error.setting(), &error));
+    }
+    if let StoreEngine::Redis(redis) = &settings.store.engine
+        && is_complete("store")
+        && let Err(error) = redis.certificates.check()
+    {
+        problems.push(mistake("store", error.key, &error.what));
     }
     if is_complete("messages") && is_complete("tenants") && is_complete("actions") {
         let templates = messages(settings).err().unwrap_or_default();

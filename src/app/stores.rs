@@ -68,7 +68,7 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
 ///
 /// # Errors
 /// The servers cannot be reached, or are unfit.
-pub async fn look_at_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> {
+pub async fn check_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> {
     let StoreEngine::Redis(redis) = &settings.store.engine else {
         return Ok(Vec::new());
     };
@@ -108,6 +108,6 @@ fn parts(machine: &Machine) -> RedisMachine {
     RedisMachine {
         clock: machine.clock.clone(),
         entropy: machine.entropy.clone(),
-        frozen: machine.store_clock.clone(),
+        test_clock: machine.store_clock.clone(),
     }
 }

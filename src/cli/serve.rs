@@ -39,12 +39,22 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         let reach = app.reach()?;
         let at_once = follow_signals(hangup, reach.shutdown.clone())?;
         say(&banner.text(&reach));
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            profile = banner.profile,
+            grpc = %reach.grpc,
+            http = %reach.http,
+            admin = %reach.admin,
+            "service started"
+        );
         tokio::select! {
             served = Box::pin(app.serve()) => served.map(|()| true),
             () = at_once.cancelled() => Ok::<_, anyhow::Error>(false),
         }
     })?;
-    if !drained {
+    if drained {
+        tracing::info!("service stopped");
+    } else {
         tracing::warn!("second signal: stopped without draining, open calls dropped");
         runtime.shutdown_background();
     }

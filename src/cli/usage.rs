@@ -65,10 +65,18 @@ fn lines<'a>(ring: &[&'a Kid], usage: &'a KeyUsage) -> Vec<Line<'a>> {
     lines
 }
 
+/// The heading of a column.
+fn plural(kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    }
+}
+
 fn table(lines: &[Line<'_>]) -> String {
     let mut text = format!("{:<18}{:<18}", "key id", "in keys.ring");
     for kind in KINDS {
-        let _ = write!(text, "{:>12}", format!("{kind}s"));
+        let _ = write!(text, "{:>12}", plural(kind));
     }
     let _ = write!(text, "{:>12}", "events");
     for line in lines {

@@ -100,7 +100,7 @@ pub struct Decision<T> {
 
 impl Durability {
     /// A change of generation raises the failure counts as a penalty, so it must be durable.
-    fn of_penalty(changed: bool) -> Self {
+    fn for_change_of_generation(changed: bool) -> Self {
         if changed { Self::Durable } else { Self::Plain }
     }
 }
@@ -198,7 +198,7 @@ impl Found {
 
     /// Refuses a verification that a change of generation ended, with a reason that says "start
     /// again".
-    fn of_this_generation(&self) -> Result<(), Refusal> {
+    fn check_generation(&self) -> Result<(), Refusal> {
         match self.verification().phase {
             Phase::Closed {
                 outcome: Outcome::Canceled(CancelCause::Generation),
@@ -211,7 +211,7 @@ impl Found {
     /// Ends the command with an answer and no change of its own; the effects of a change of
     /// generation are still committed.
     fn answer<T>(self, reply: Result<T, Refusal>) -> Decision<T> {
-        let durability = Durability::of_penalty(self.changed);
+        let durability = Durability::for_change_of_generation(self.changed);
         let next = if self.changed {
             Next::Write(Box::new(self.record), durability)
         } else {

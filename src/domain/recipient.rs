@@ -126,7 +126,7 @@ impl Recipient {
 
 /// The area of a telephone number, as the limits count it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Numbering {
+pub struct NumberArea {
     /// The country, such as `NL`; for a number without a country its calling code.
     pub country: String,
     /// The block of a thousand neighbouring numbers: the number without its last three digits.
@@ -157,9 +157,9 @@ impl Recipient {
 
     /// The area of a telephone number; `None` for other addresses.
     #[must_use]
-    pub fn numbering(&self) -> Option<Numbering> {
+    pub fn number_area(&self) -> Option<NumberArea> {
         let plan = self.number_plan()?;
-        Some(Numbering {
+        Some(NumberArea {
             country: plan.country.map_or_else(
                 || plan.calling_code.to_string(),
                 |country| country.as_str().to_owned(),
@@ -279,7 +279,7 @@ mod tests {
         let of = |text| {
             Recipient::parse(Channel::Sms, text)
                 .unwrap()
-                .numbering()
+                .number_area()
                 .unwrap()
         };
         let pair = |text| (of(text).country, of(text).block);
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(
             Recipient::parse(Channel::Email, "a@example.org")
                 .unwrap()
-                .numbering(),
+                .number_area(),
             None
         );
     }

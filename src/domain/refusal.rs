@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     recipient::Channel,
-    verification::rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MAX, EntryMode, Origin},
+    verification::rules::{EntryMode, Origin, REMEMBERED_ANONYMOUS_MAX, REMEMBERED_MAX},
 };
 
 /// Why a command was not carried out. A refused command changes nothing, except what a change of
@@ -94,7 +94,7 @@ pub enum Refusal {
     },
     /// The subject's record cannot hold another verification yet.
     #[error(
-        "subject has had too many verifications lately (limit {CLOSED_MAX}, of which {CLOSED_ANONYMOUS_MAX} anonymous); start again in {}",
+        "subject has had too many verifications lately (limit {REMEMBERED_MAX}, of which {REMEMBERED_ANONYMOUS_MAX} anonymous); start again in {}",
         Wait(*.retry_after)
     )]
     TooManyRecent {

@@ -78,7 +78,7 @@ impl Now {
 
     /// The difference between the clocks.
     #[must_use]
-    pub fn apart(self) -> Duration {
+    pub fn clock_difference(self) -> Duration {
         self.later.since(self.earlier)
     }
 

@@ -145,7 +145,7 @@ where
             let request_id = RequestId::new(&*shared.parts.entropy);
             let span = tracing::info_span!(
                 "call",
-                request_id = request_id.as_str(),
+                x_request_id = request_id.as_str(),
                 method = call.name()
             );
             async {

@@ -106,14 +106,14 @@ fn count_refused_start(caller: &Caller, action: Option<&ActionName>, failure: &F
         .increment(1);
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type RpcResult<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl VerificationService for VerificationHandler {
     async fn start_verification(
         &self,
         request: Request<v1::StartVerificationRequest>,
-    ) -> Answer<v1::StartVerificationResponse> {
+    ) -> RpcResult<v1::StartVerificationResponse> {
         let caller = caller(&request).map_err(|failure| status(failure, None))?;
         let started = match convert::start(request.into_inner()) {
             Ok(start) => {
@@ -135,7 +135,7 @@ impl VerificationService for VerificationHandler {
     async fn get_verification(
         &self,
         request: Request<v1::GetVerificationRequest>,
-    ) -> Answer<v1::GetVerificationResponse> {
+    ) -> RpcResult<v1::GetVerificationResponse> {
         let answer = async {
             let caller = caller(&request)?;
             self.service
@@ -156,7 +156,7 @@ impl VerificationService for VerificationHandler {
     async fn watch_verification(
         &self,
         request: Request<v1::WatchVerificationRequest>,
-    ) -> Answer<Self::WatchVerificationStream> {
+    ) -> RpcResult<Self::WatchVerificationStream> {
         let answer = async {
             let caller = caller(&request)?;
             let permit = self.watch_permit(&caller)?;
@@ -200,7 +200,7 @@ impl VerificationService for VerificationHandler {
     async fn resend_code(
         &self,
         request: Request<v1::ResendCodeRequest>,
-    ) -> Answer<v1::ResendCodeResponse> {
+    ) -> RpcResult<v1::ResendCodeResponse> {
         let id = request.get_ref().verification_id.clone();
         let answer = async {
             let caller = caller(&request)?;
@@ -217,7 +217,7 @@ impl VerificationService for VerificationHandler {
     async fn check_code(
         &self,
         request: Request<v1::CheckCodeRequest>,
-    ) -> Answer<v1::CheckCodeResponse> {
+    ) -> RpcResult<v1::CheckCodeResponse> {
         let answer = async {
             let caller = caller(&request)?;
             self.service
@@ -240,7 +240,7 @@ impl VerificationService for VerificationHandler {
     async fn cancel_verification(
         &self,
         request: Request<v1::CancelVerificationRequest>,
-    ) -> Answer<v1::CancelVerificationResponse> {
+    ) -> RpcResult<v1::CancelVerificationResponse> {
         let answer = async {
             let caller = caller(&request)?;
             let (id, reason) = convert::cancel(request.get_ref())?;

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     domain::{
-        delivery::callback::{Place, Reading},
+        delivery::callback::{CallbackFormat, Place},
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
@@ -46,7 +46,7 @@ pub struct Receiver {
     /// The signature scheme of the provider, with its secrets.
     pub verifier: Verifier,
     /// The place and the names of the receipt's fields in a callback.
-    pub reading: Reading,
+    pub reading: CallbackFormat,
     /// The token that the provider sends to verify this address (Meta); `None`: such a request is treated as a
     /// receipt.
     pub challenge: Option<SharedText>,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Key, Messages, Voice, built_in,
+    Branding, Key, Messages, built_in,
     form::Form,
     language::Language,
     lint,
@@ -113,7 +113,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     if !loader.mistakes.is_empty() {
         return Err(loader.mistakes);
     }
-    let voice = Voice {
+    let voice = Branding {
         brand: brand.to_owned(),
         sms: wording.sms.clone(),
     };
@@ -135,7 +135,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     }
 }
 
-impl Voice {
+impl Branding {
     /// The brand and SMS rules of a tenant. The embedded host belongs to the common page, so a
     /// tenant with a page of its own has none.
     fn of(&self, own: TenantWording<'_>) -> Self {

@@ -25,7 +25,7 @@ pub struct Question {
 
 /// The hook's decision on one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum HookDecision {
     /// The message may be sent.
     Allow,
     /// The message must not be sent.
@@ -40,7 +40,7 @@ pub enum Answer {
 #[error("{0}")]
 pub struct NoAnswer(pub Reason);
 
-impl Answer {
+impl HookDecision {
     /// A denial with this reason. A reason that is not a short word of `a-z` and `_` is dropped, because it would be
     /// stored and logged.
     #[must_use]
@@ -58,5 +58,5 @@ pub trait Hook: Send + Sync {
     ///
     /// # Errors
     /// [`NoAnswer`]; the caller decides whether the message is sent all the same.
-    async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer>;
+    async fn judge(&self, question: &Question) -> Result<HookDecision, NoAnswer>;
 }

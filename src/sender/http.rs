@@ -26,7 +26,7 @@ use super::{
     settings::{Means, SenderSettings, SettingError},
     transport::{
         addresses::Addresses,
-        http::{ConnectionSettings, Outgoing, Targets, give_up, next_sender},
+        http::{ConnectionSettings, HttpClient, Targets, give_up, next_sender},
     },
 };
 use crate::{
@@ -121,7 +121,7 @@ enum Credentials {
 #[derive(Debug)]
 struct Endpoint {
     request: Request,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
 }
 
 impl Http {
@@ -172,7 +172,7 @@ fn endpoint(
         ));
     }
     let targets = Targets::of(settings.url_key, request.sample_url(), &settings.connection)?;
-    let outgoing = Outgoing::new(targets, &settings.connection)?;
+    let outgoing = HttpClient::new(targets, &settings.connection)?;
     Ok(Endpoint { request, outgoing })
 }
 

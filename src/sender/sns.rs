@@ -16,7 +16,7 @@ use super::{
     http::{is_busy, refusal},
     settings::{Means, SenderSettings, SettingError},
     transport::http::{
-        Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, host_and_port,
+        Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, host_and_port,
         next_sender,
     },
 };
@@ -71,7 +71,7 @@ pub struct Sns {
     sender_id: Option<String>,
     credentials: Credentials,
     session_token: Option<HeaderValue>,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,7 +100,7 @@ impl Sns {
             session_token: session_token
                 .map(|token| header("session_token_file", token))
                 .transpose()?,
-            outgoing: Outgoing::new(targets, &settings.connection)?,
+            outgoing: HttpClient::new(targets, &settings.connection)?,
             clock,
         })
     }

@@ -11,6 +11,7 @@ mod hand_over;
 pub mod hands;
 mod hedge;
 pub mod hook;
+mod onward;
 mod ready;
 pub mod receipt;
 pub mod routes;

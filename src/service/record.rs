@@ -1,9 +1,9 @@
 //! Records: load, decide, commit once; also side records, events, and records that cannot be opened.
 
-mod attempt;
 pub mod audit;
 pub(super) mod journal;
 pub mod quarantine;
+mod retry;
 pub(super) mod side;
 pub(super) mod transact;
 pub mod usage;
@@ -116,7 +116,8 @@ impl Records {
     async fn load(&self, key: &SubjectKey) -> Result<LoadedRecord, Failure> {
         let loaded = self.open(key).await;
         if let Err(Failure::RecordUnreadable(why)) = &loaded {
-            self.quarantine.note((*key).into(), why, self.clock.now());
+            self.quarantine
+                .remember_unreadable((*key).into(), why, self.clock.now());
         }
         loaded
     }
@@ -163,7 +164,12 @@ impl Records {
     }
 
     /// Writes an event that belongs to no change. If that fails, the event is counted as lost, and no call fails.
-    pub(super) async fn note(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
+    pub(super) async fn append_event(
+        &self,
+        key: &SubjectKey,
+        salt: Option<[u8; 16]>,
+        event: &Event,
+    ) {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
         if let Err(error) = self.store.append(&(*key).into(), sealed).await {
             metrics::counter!("countersign_events_lost_total").increment(1);
@@ -174,7 +180,7 @@ impl Records {
     /// The records that are due, at most `limit`.
     pub(super) async fn due(&self, limit: usize) -> Result<Due, Failure> {
         let due = self.store.due(limit).await?;
-        self.quarantine.show(self.clock.now());
+        self.quarantine.update_gauge(self.clock.now());
         Ok(due)
     }
 

@@ -64,26 +64,26 @@ struct Core {
     looks: Looks,
     share: Share,
     hub: Hub,
-    frozen: Option<Arc<dyn Clock>>,
+    test_clock: Option<Arc<dyn Clock>>,
 }
 
 impl Core {
     /// In tests, the time that replaces the servers' clocks; otherwise `None`.
-    fn frozen_now(&self) -> Option<Timestamp> {
-        self.frozen.as_ref().map(|clock| clock.now())
+    fn test_now(&self) -> Option<Timestamp> {
+        self.test_clock.as_ref().map(|clock| clock.now())
     }
 
     /// That time in microseconds as a script argument; empty for the server's clock.
     fn frozen_arg(&self) -> String {
-        self.frozen_now()
+        self.test_now()
             .map_or_else(String::new, |now| now.as_micros().to_string())
     }
 
     /// Fails while a server may evict keys: without its failure counts no verdict is safe.
     fn open(&self) -> Result<(), StoreError> {
         self.common
-            .guards
-            .closed()
+            .health
+            .refusal()
             .map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 }
@@ -168,7 +168,7 @@ impl Store for Redis {
     }
 
     fn complaints(&self) -> Vec<Complaint> {
-        self.core.common.guards.complaints()
+        self.core.common.health.complaints()
     }
 }
 

@@ -145,6 +145,7 @@ const LAYERS: &[Layer] = &[
             "metrics",
             "redb",
             "redis",
+            "rustls",
             "thiserror",
             "tokio",
             "tokio_util",

@@ -1,11 +1,9 @@
-//! Names and doc comments of types: one meaning per name in a layer, and comments that say something.
+//! Names of types: one meaning per name in a layer.
 
 use std::collections::BTreeMap;
 
-use super::source::{Source, code, inner_tests, layer_of, production};
+use super::source::{Source, code, layer_of, production};
 
-/// A doc comment of this many words or fewer only repeats the name.
-const WORDS_MIN: usize = 4;
 const TYPES: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
 
 /// The item that a line declares for other files, as its kind and its name: `("struct", "Store")`.
@@ -52,46 +50,6 @@ pub fn types(shipped: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// A public type, function or trait, and a function of a public trait, has a comment that says more than its name.
-pub fn doc_comments(path: &str, text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut comment = None;
-    let mut in_trait = false;
-    let shipped = &text[..text.len() - inner_tests(text).len()];
-    for (at, line) in (1..).zip(shipped.lines()) {
-        let trimmed = line.trim_start();
-        if let Some(words) = trimmed.strip_prefix("///") {
-            comment = Some(comment.unwrap_or(0) + words.split_whitespace().count());
-            continue;
-        }
-        // Attributes between a comment and its item.
-        let is_attribute =
-            trimmed.starts_with('#') || trimmed.starts_with(')') || trimmed.starts_with("reason");
-        if is_attribute && comment.is_some() {
-            continue;
-        }
-        in_trait = line.starts_with("pub trait ") || (in_trait && line != "}");
-        let public = trimmed.strip_prefix("pub ").or_else(|| {
-            let is_function = ["fn ", "async fn "]
-                .iter()
-                .any(|word| trimmed.starts_with(word));
-            (in_trait && line.starts_with("    ") && !line.starts_with("     ") && is_function)
-                .then_some(trimmed)
-        });
-        let found = comment.take();
-        let (Some((kind, name)), Some(words)) = (public.and_then(kind_and_name), found) else {
-            continue;
-        };
-        if words < WORDS_MIN {
-            wrong.push(format!(
-                "{path}:{at}: the comment of `{kind} {name}` has {words} words; say what the name cannot say, \
-                 or make it pub(crate)"
-            ));
-        }
-    }
-    wrong
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,34 +83,6 @@ mod tests {
             ),
         ] {
             assert_eq!(types(&[one.clone(), other]), Vec::<String>::new());
-        }
-    }
-
-    #[test]
-    fn a_comment_of_three_words_is_refused() {
-        for text in [
-            "/// The channel.\npub struct A;",
-            "/// Three words only.\n#[derive(Debug)]\npub enum A {}",
-            "impl A {\n    /// Why.\n    #[must_use]\n    pub const fn why(&self) {}\n}",
-            "/// Tells the time of the machine.\npub trait Clock {\n    /// The time now.\n    fn now(&self);\n}",
-            "/// Reads.\npub async fn read() {}",
-        ] {
-            assert_eq!(doc_comments("src/a.rs", text).len(), 1, "{text}");
-        }
-        for text in [
-            "/// A member of the committee.\npub struct A;",
-            "/// One two\n/// three four.\npub struct A;",
-            "/// Which.\npub(crate) fn a() {}",
-            "/// Which.\nfn a() {}",
-            "/// A member of it.\npub struct A {\n    /// Which.\n    pub b: u8,\n}",
-            "/// Tells the time of it.\ntrait Clock {\n    /// The time now.\n    fn now(&self);\n}",
-            "pub fn a() {}",
-        ] {
-            assert_eq!(
-                doc_comments("src/a.rs", text),
-                Vec::<String>::new(),
-                "{text}"
-            );
         }
     }
 }

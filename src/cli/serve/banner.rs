@@ -8,7 +8,7 @@ use crate::{
     domain::{
         limit::quota::Dimension,
         refusal::Wait,
-        verification::rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MAX},
+        verification::rules::{REMEMBERED_ANONYMOUS_MAX, REMEMBERED_MAX},
     },
 };
 
@@ -17,7 +17,7 @@ const COLUMNS: usize = 100;
 
 /// What is printed at the start.
 pub(super) struct Banner {
-    profile: &'static str,
+    pub(super) profile: &'static str,
     data_dir: String,
     /// In development, the limits that people meet who try the service; empty in production.
     limits: String,
@@ -85,8 +85,8 @@ fn limits(settings: &Settings) -> String {
     text.push_str(&wrapped(&quotas(settings)));
     let _ = write!(
         text,
-        "\nOne subject per test: a subject has 5 guesses at once and then one in 2 s, and {CLOSED_ANONYMOUS_MAX} anonymous\n\
-         starts ({CLOSED_MAX} in all) until ten minutes after their codes expire. No setting raises that.\n"
+        "\nOne subject per test: a subject has 5 guesses at once and then one in 2 s, and {REMEMBERED_ANONYMOUS_MAX} anonymous\n\
+         starts ({REMEMBERED_MAX} in all) until ten minutes after their codes expire. No setting raises that.\n"
     );
     text
 }

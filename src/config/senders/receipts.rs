@@ -2,7 +2,7 @@
 
 use super::{super::Table, Section};
 use crate::{
-    domain::delivery::callback::{Place, Reading, Scheme},
+    domain::delivery::callback::{CallbackFormat, Place, Scheme},
     format::{mac::SharedText, secret::SecretText},
     http::callbacks::{Receiver, Verifier},
 };
@@ -31,7 +31,7 @@ impl Receipts {
     pub(super) fn of_own_service(section: &mut Section<'_>) -> Option<Self> {
         let mut table = receipts(section)?;
         let scheme = Scheme::StandardWebhooks;
-        let receipts = Self::read(&mut table, scheme, Reading::of_ours(), None);
+        let receipts = Self::read(&mut table, scheme, CallbackFormat::of_ours(), None);
         table.finish();
         receipts
     }
@@ -62,7 +62,7 @@ impl Receipts {
     fn read(
         table: &mut Table<'_>,
         scheme: Scheme,
-        reading: Reading,
+        reading: CallbackFormat,
         shared: Option<SecretText>,
     ) -> Option<Self> {
         let secrets = match shared {
@@ -101,7 +101,7 @@ impl Receipts {
     fn new(
         scheme: Scheme,
         verifier: Verifier,
-        reading: Reading,
+        reading: CallbackFormat,
         challenge: Option<&SecretText>,
     ) -> Self {
         let receiver = Receiver {
@@ -123,14 +123,14 @@ fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
     Some(table)
 }
 
-fn reading(table: &mut Table<'_>) -> Reading {
+fn reading(table: &mut Table<'_>) -> CallbackFormat {
     let places = [
         ("json", Place::Json),
         ("form", Place::Form),
         ("query", Place::Query),
     ];
-    let ours = Reading::of_ours();
-    Reading {
+    let ours = CallbackFormat::of_ours();
+    CallbackFormat {
         place: table.word("body", &places, Place::Json),
         items: table.parsed_if_any("items", items),
         status: pointers(table, "status", ours.status),

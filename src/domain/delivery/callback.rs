@@ -45,7 +45,7 @@ pub enum Place {
 /// pointers are given, the first that leads to a value counts; they start at the item. A status
 /// word that is in none of the lists is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct CallbackFormat {
     /// The part of the call that holds them.
     pub place: Place,
     /// JSON pointer to the items of a batch, with `*` for each element of a list. `None`: the call
@@ -65,7 +65,7 @@ pub struct Reading {
     pub undelivered: Vec<String>,
 }
 
-impl Reading {
+impl CallbackFormat {
     /// The reading of this service's own format, for webhooks and plug-ins: `{"data": {"status":
     /// "delivered"}}`.
     #[must_use]

@@ -6,10 +6,11 @@ use crate::domain::{
     ids::VerificationId,
     limit::failures::Failures,
     recipient::known::Reached,
+    refusal::Refusal,
     time::{Generation, Now, Timestamp},
     verification::{
         CancelCause, Outcome, Phase, Verification,
-        rules::{CLOSED_ANONYMOUS_MAX, CLOSED_MARGIN, CLOSED_MAX, Origin, SubjectRules},
+        rules::{CLOSED_MARGIN, Origin, REMEMBERED_ANONYMOUS_MAX, REMEMBERED_MAX, SubjectRules},
     },
 };
 
@@ -212,8 +213,8 @@ impl SubjectRecord {
             .iter()
             .filter(|v| v.origin == Origin::Anonymous)
             .count();
-        let own_part_full = origin == Origin::Anonymous && anonymous >= CLOSED_ANONYMOUS_MAX;
-        if self.verifications.len() < CLOSED_MAX && !own_part_full {
+        let own_part_full = origin == Origin::Anonymous && anonymous >= REMEMBERED_ANONYMOUS_MAX;
+        if self.verifications.len() < REMEMBERED_MAX && !own_part_full {
             return Ok(self);
         }
         let free_at = |v: &Verification| match v.phase {
@@ -251,6 +252,19 @@ impl SubjectRecord {
             }
         }
         self
+    }
+
+    /// Refuses what needs a code once the failure limit of this origin is reached.
+    ///
+    /// # Errors
+    /// [`Refusal::MethodDisabled`].
+    pub fn check_enabled(&self, origin: Origin, rules: &SubjectRules) -> Result<(), Refusal> {
+        let limit = rules.failure_limit;
+        if self.failures.disabled(origin, limit) {
+            Err(Refusal::MethodDisabled { limit })
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the record can be deleted: it has no verification and no failure, and the retention time of its events

@@ -33,10 +33,10 @@ pub const LIVE_VOUCHED_MAX: usize = 3;
 /// Most live verifications per subject that anybody could start.
 pub const LIVE_ANONYMOUS_MAX: usize = 1;
 /// Most verifications in a record, live and closed together. Closed ones are kept to answer repeated calls.
-pub const CLOSED_MAX: usize = 16;
+pub const REMEMBERED_MAX: usize = 16;
 /// Most verifications in a record that anybody could start, live and closed together, so that a stranger cannot fill
 /// it.
-pub const CLOSED_ANONYMOUS_MAX: usize = CLOSED_MAX / 2;
+pub const REMEMBERED_ANONYMOUS_MAX: usize = REMEMBERED_MAX / 2;
 /// Shortest wait of a step of a channel plan.
 pub const STEP_WAIT_MIN: Duration = Duration::from_secs(5);
 /// Longest wait of a step of a channel plan.

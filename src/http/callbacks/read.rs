@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::delivery::{
-    callback::{Place, Reading},
+    callback::{CallbackFormat, Place},
     reason::Reason,
     receipt::Receipt,
 };
@@ -25,7 +25,11 @@ pub(super) struct Item {
 pub(super) struct Unreadable;
 
 /// All receipts of a callback. A callback about something else, such as a customer's message, has none.
-pub(super) fn read(reading: &Reading, query: &str, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
+pub(super) fn read(
+    reading: &CallbackFormat,
+    query: &str,
+    body: &[u8],
+) -> Result<Vec<Item>, Unreadable> {
     let whole = match reading.place {
         Place::Json => serde_json::from_slice(body).map_err(|_| Unreadable)?,
         Place::Form => fields(body),
@@ -41,7 +45,7 @@ pub(super) fn read(reading: &Reading, query: &str, body: &[u8]) -> Result<Vec<It
         .collect())
 }
 
-fn read_one(reading: &Reading, item: &Value) -> Item {
+fn read_one(reading: &CallbackFormat, item: &Value) -> Item {
     let word = first(item, &reading.status);
     let is_in = |words: &[String]| word.as_ref().is_some_and(|word| words.contains(word));
     let receipt = if is_in(&reading.delivered) {
@@ -123,8 +127,8 @@ mod tests {
         texts.iter().map(|&text| text.to_owned()).collect()
     }
 
-    fn reading(place: Place, items: Option<&str>) -> Reading {
-        Reading {
+    fn reading(place: Place, items: Option<&str>) -> CallbackFormat {
+        CallbackFormat {
             place,
             items: items.map(str::to_owned),
             status: texts(&["/MessageStatus", "/status"]),

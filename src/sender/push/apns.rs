@@ -30,7 +30,7 @@ use crate::{
         jws::Signer,
         settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, next_sender,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
         },
     },
 };
@@ -77,7 +77,7 @@ pub struct Apns {
     key_id: String,
     team_id: String,
     signer: Signer,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     clock: Arc<dyn Clock>,
     token: Mutex<Option<Token>>,
 }
@@ -100,7 +100,7 @@ impl Apns {
             key_id: settings.key_id.clone(),
             team_id: settings.team_id.clone(),
             signer,
-            outgoing: Outgoing::http2(targets, &settings.connection)?,
+            outgoing: HttpClient::http2(targets, &settings.connection)?,
             clock,
             token: Mutex::default(),
         })

@@ -28,7 +28,8 @@ use crate::{
         http::{is_busy, refusal},
         settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, next_sender, unfit,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
+            unfit,
         },
     },
 };
@@ -75,7 +76,7 @@ fn no_account(problem: &str) -> SettingError {
 /// Sends to apps on Android and other platforms through Firebase.
 pub struct Fcm {
     url: String,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
 }
@@ -98,7 +99,7 @@ impl Fcm {
         );
         let targets = Targets::of("base_url", &url, &settings.connection)?;
         Ok(Self {
-            outgoing: Outgoing::new(targets, &settings.connection)?,
+            outgoing: HttpClient::new(targets, &settings.connection)?,
             url,
             tokens: Tokens::new(&account, &settings.connection, clock.clone())?,
             clock,

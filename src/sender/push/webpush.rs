@@ -34,7 +34,7 @@ use crate::{
         jws::Signer,
         settings::{Means, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, Outgoing, Reply, Targets, again, give_up, unfit,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, unfit,
         },
     },
 };
@@ -71,7 +71,7 @@ pub struct WebPush {
     contact: String,
     signer: Signer,
     public_key: String,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -89,7 +89,7 @@ impl WebPush {
             contact: settings.contact.clone(),
             signer,
             public_key: BASE64_URL_SAFE_NO_PAD.encode(public_key),
-            outgoing: Outgoing::new(targets, &settings.connection)?,
+            outgoing: HttpClient::new(targets, &settings.connection)?,
             clock: means.clock.clone(),
             entropy: means.entropy.clone(),
         })

@@ -10,7 +10,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{
     super::transport::tls::{Tls, is_refusal},
     status::{judge_bind, next_sender, retry},
-    wire::{Ear, Mouth, SessionLost, SessionStream, open},
+    wire::{CommandReader, CommandWriter, SessionLost, SessionStream, open},
 };
 use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
 
@@ -32,13 +32,13 @@ pub(super) struct Centre {
 
 impl Centre {
     /// Opens a session that accepts messages and delivers receipts.
-    pub(super) async fn connect(&self) -> Result<(Ear, Mouth), SendError> {
+    pub(super) async fn connect(&self) -> Result<(CommandReader, CommandWriter), SendError> {
         timeout(self.timeout, self.open())
             .await
             .unwrap_or_else(|_| Err(retry(Reason::Timeout)))
     }
 
-    async fn open(&self) -> Result<(Ear, Mouth), SendError> {
+    async fn open(&self) -> Result<(CommandReader, CommandWriter), SendError> {
         let stream = self.dial().await.map_err(|_| retry(Reason::Unreachable))?;
         let stream: Box<dyn SessionStream> = match &self.tls {
             None => Box::new(stream),
@@ -48,7 +48,7 @@ impl Centre {
                 Err(_) => return Err(retry(Reason::Unreachable)),
             },
         };
-        let (mut ear, mut mouth) = open(stream, self.timeout);
+        let (mut reader, mut writer) = open(stream, self.timeout);
         let bind = BindTransceiver::builder()
             .system_id(self.system_id.clone())
             .password(self.password.clone())
@@ -56,16 +56,16 @@ impl Centre {
             .interface_version(InterfaceVersion::Smpp3_4)
             .build();
         let lost = |SessionLost| retry(Reason::Unreachable);
-        mouth
-            .say(CommandStatus::EsmeRok, BIND, bind)
+        writer
+            .write(CommandStatus::EsmeRok, BIND, bind)
             .await
             .map_err(lost)?;
         // This loop ends: the whole login has a time limit.
         loop {
-            let answer = ear.hear().await.map_err(lost)?;
+            let answer = reader.read().await.map_err(lost)?;
             match (answer.id, answer.status) {
                 (CommandId::BindTransceiverResp, CommandStatus::EsmeRok) => {
-                    return Ok((ear, mouth));
+                    return Ok((reader, writer));
                 }
                 (CommandId::BindTransceiverResp | CommandId::GenericNack, status) => {
                     return Err(judge_bind(status));

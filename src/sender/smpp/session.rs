@@ -26,7 +26,7 @@ use super::{
     centre::BIND,
     receipt,
     status::{judge, unknown},
-    wire::{Ear, Heard, Mouth, SessionLost},
+    wire::{CommandReader, CommandWriter, Received, SessionLost},
 };
 use crate::{
     domain::{
@@ -98,7 +98,7 @@ struct Waiting {
 
 struct Session<'a> {
     rules: &'a Rules,
-    mouth: Mouth,
+    writer: CommandWriter,
     /// The messages without an answer, by sequence number.
     waiting: HashMap<u32, Waiting>,
     sequence: u32,
@@ -110,27 +110,27 @@ struct Session<'a> {
 /// Sends messages until the session ends. Messages that were written and not answered by then may have been accepted.
 pub(super) async fn run(
     rules: &Rules,
-    (mut ear, mouth): (Ear, Mouth),
+    (mut reader, writer): (CommandReader, CommandWriter),
     first: Option<Job>,
     jobs: &mut Receiver<Job>,
 ) -> End {
     let (waiting, heard_at) = (HashMap::new(), Instant::now());
     let mut session = Session {
         rules,
-        mouth,
+        writer,
         waiting,
         sequence: BIND,
         heard_at,
         asked_at: None,
     };
-    let ended = session.carry(&mut ear, first, jobs).await;
+    let ended = session.carry(&mut reader, first, jobs).await;
     for (_, waiting) in session.waiting.drain() {
         let _ = waiting.answer.send(Err(unknown(Reason::ConnectionLost)));
     }
     match ended {
         Ok(()) => {
             // If the message centre does not answer, the connection is simply closed.
-            let _ = timeout(GOODBYE_MAX, session.part(&mut ear)).await;
+            let _ = timeout(GOODBYE_MAX, session.unbind(&mut reader)).await;
             End::Idle
         }
         Err(SessionLost) => End::SessionLost,
@@ -140,7 +140,7 @@ pub(super) async fn run(
 impl Session<'_> {
     async fn carry(
         &mut self,
-        ear: &mut Ear,
+        reader: &mut CommandReader,
         first: Option<Job>,
         jobs: &mut Receiver<Job>,
     ) -> Result<(), SessionLost> {
@@ -158,13 +158,13 @@ impl Session<'_> {
                 biased;
                 () = &mut look => {
                     look.as_mut().reset(Instant::now() + LOOK_EVERY);
-                    self.look().await?;
+                    self.check_deadlines().await?;
                 }
                 job = jobs.recv(), if has_room => match job {
                     Some(job) => self.submit(job).await?,
                     None => return Ok(()),
                 },
-                heard = ear.hear() => self.hear(&heard?).await?,
+                heard = reader.read() => self.hear(&heard?).await?,
                 // Nobody reads receipts any more: the service is shutting down.
                 () = receipts.closed(), if is_idle => return Ok(()),
             }
@@ -183,8 +183,8 @@ impl Session<'_> {
                 since,
             },
         );
-        self.mouth
-            .say(CommandStatus::EsmeRok, sequence, job.message)
+        self.writer
+            .write(CommandStatus::EsmeRok, sequence, job.message)
             .await
     }
 
@@ -203,7 +203,7 @@ impl Session<'_> {
         }
     }
 
-    async fn hear(&mut self, heard: &Heard) -> Result<(), SessionLost> {
+    async fn hear(&mut self, heard: &Received) -> Result<(), SessionLost> {
         (self.heard_at, self.asked_at) = (Instant::now(), None);
         let sequence = heard.sequence;
         match (heard.id, heard.pdu()) {
@@ -217,18 +217,18 @@ impl Session<'_> {
                     // A permanent error, because a repeated receipt could not be read either.
                     _ => CommandStatus::EsmeRxPAppn,
                 };
-                self.mouth
-                    .say(status, sequence, DeliverSmResp::default())
+                self.writer
+                    .write(status, sequence, DeliverSmResp::default())
                     .await
             }
             (CommandId::EnquireLink, _) => {
-                self.mouth
-                    .say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp)
+                self.writer
+                    .write(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp)
                     .await
             }
             (CommandId::Unbind, _) => {
-                self.mouth
-                    .say(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)
+                self.writer
+                    .write(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)
                     .await?;
                 Err(SessionLost)
             }
@@ -236,8 +236,8 @@ impl Session<'_> {
             (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
             (id, _) if u32::from(id) & ANSWER != 0 => Ok(()),
             _ => {
-                self.mouth
-                    .say(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack)
+                self.writer
+                    .write(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack)
                     .await
             }
         }
@@ -277,7 +277,7 @@ impl Session<'_> {
 
     /// Checks that the message centre is alive. A single answer may be lost; silence beyond the
     /// time limit ends the session.
-    async fn look(&mut self) -> Result<(), SessionLost> {
+    async fn check_deadlines(&mut self) -> Result<(), SessionLost> {
         let late = |since: &Instant| since.elapsed() > self.rules.timeout;
         let is_silent = |since: &Instant| late(since) && *since > self.heard_at;
         if self.asked_at.as_ref().is_some_and(late)
@@ -293,21 +293,21 @@ impl Session<'_> {
         if self.asked_at.is_none() && self.heard_at.elapsed() > self.rules.enquire_every {
             self.asked_at = Some(Instant::now());
             let sequence = self.next();
-            self.mouth
-                .say(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink)
+            self.writer
+                .write(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink)
                 .await?;
         }
         Ok(())
     }
 
     /// Sends `unbind`, and waits for the answer.
-    async fn part(&mut self, ear: &mut Ear) -> Result<(), SessionLost> {
+    async fn unbind(&mut self, reader: &mut CommandReader) -> Result<(), SessionLost> {
         let sequence = self.next();
-        self.mouth
-            .say(CommandStatus::EsmeRok, sequence, Pdu::Unbind)
+        self.writer
+            .write(CommandStatus::EsmeRok, sequence, Pdu::Unbind)
             .await?;
         // This loop ends: the caller sets a time limit.
-        while ear.hear().await?.id != CommandId::UnbindResp {}
+        while reader.read().await?.id != CommandId::UnbindResp {}
         Ok(())
     }
 }

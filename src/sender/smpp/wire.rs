@@ -28,17 +28,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> SessionStream for S {}
 pub(super) struct SessionLost;
 
 /// The incoming direction of a session.
-pub(super) struct Ear(FramedRead<ReadHalf<Box<dyn SessionStream>>, Frames>);
+pub(super) struct CommandReader(FramedRead<ReadHalf<Box<dyn SessionStream>>, Frames>);
 
 /// An incoming command, which may have a body that could not be read.
-pub(super) struct Heard {
+pub(super) struct Received {
     pub(super) id: CommandId,
     pub(super) status: CommandStatus,
     pub(super) sequence: u32,
     command: Option<Command>,
 }
 
-impl Heard {
+impl Received {
     /// Its body; `None` if it is empty or cannot be read.
     pub(super) fn pdu(&self) -> Option<&Pdu> {
         self.command.as_ref().and_then(|command| command.pdu())
@@ -49,10 +49,10 @@ impl Heard {
 struct Frames;
 
 impl Decoder for Frames {
-    type Item = Heard;
+    type Item = Received;
     type Error = io::Error;
 
-    fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<Heard>> {
+    fn decode(&mut self, from: &mut BytesMut) -> io::Result<Option<Received>> {
         let Some(head) = from.first_chunk::<HEAD>() else {
             return Ok(None);
         };
@@ -69,7 +69,7 @@ impl Decoder for Frames {
             .decode(&mut from.split_to(length))
             .ok()
             .flatten();
-        Ok(Some(Heard {
+        Ok(Some(Received {
             id: id.into(),
             status: status.into(),
             sequence,
@@ -79,18 +79,21 @@ impl Decoder for Frames {
 }
 
 /// The outgoing direction of a session.
-pub(super) struct Mouth {
+pub(super) struct CommandWriter {
     to: WriteHalf<Box<dyn SessionStream>>,
     buffer: BytesMut,
     patience: Duration,
 }
 
 /// Both directions of a stream; no single write may take longer than `patience`.
-pub(super) fn open(stream: Box<dyn SessionStream>, patience: Duration) -> (Ear, Mouth) {
+pub(super) fn open(
+    stream: Box<dyn SessionStream>,
+    patience: Duration,
+) -> (CommandReader, CommandWriter) {
     let (from, to) = split(stream);
     (
-        Ear(FramedRead::new(from, Frames)),
-        Mouth {
+        CommandReader(FramedRead::new(from, Frames)),
+        CommandWriter {
             to,
             buffer: BytesMut::new(),
             patience,
@@ -98,16 +101,16 @@ pub(super) fn open(stream: Box<dyn SessionStream>, patience: Duration) -> (Ear, 
     )
 }
 
-impl Ear {
+impl CommandReader {
     /// Reads the next command. If this future is dropped, no bytes are lost.
-    pub(super) async fn hear(&mut self) -> Result<Heard, SessionLost> {
+    pub(super) async fn read(&mut self) -> Result<Received, SessionLost> {
         self.0.next().await.and_then(Result::ok).ok_or(SessionLost)
     }
 }
 
-impl Mouth {
+impl CommandWriter {
     /// Sends a command with this sequence number, in one write.
-    pub(super) async fn say(
+    pub(super) async fn write(
         &mut self,
         status: CommandStatus,
         sequence: u32,

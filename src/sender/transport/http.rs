@@ -65,18 +65,18 @@ pub(in crate::sender) struct Reply {
 
 /// An HTTP client that calls only the permitted hosts.
 #[derive(Clone)]
-pub(in crate::sender) struct Outgoing {
+pub(in crate::sender) struct HttpClient {
     client: Client,
     targets: Targets,
 }
 
-impl std::fmt::Debug for Outgoing {
+impl std::fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Outgoing").field(&self.targets).finish()
+        f.debug_tuple("HttpClient").field(&self.targets).finish()
     }
 }
 
-impl Outgoing {
+impl HttpClient {
     /// A client for these hosts. Reads `ca_file`, so it blocks; connects only when there is something to send.
     pub(in crate::sender) fn new(
         targets: Targets,

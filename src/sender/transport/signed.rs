@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::http::{Call, ConnectionSettings, Outgoing, Reply, Targets, give_up};
+use super::http::{Call, ConnectionSettings, HttpClient, Reply, Targets, give_up};
 use crate::{
     domain::delivery::reason::Reason,
     format::{secret::SecretText, standard_webhooks::WebhookKeys},
@@ -32,7 +32,7 @@ pub struct SignedSettings {
 pub(in crate::sender) struct Signed {
     url: String,
     keys: WebhookKeys,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,7 +48,7 @@ impl Signed {
         Ok(Self {
             url: settings.url.clone(),
             keys,
-            outgoing: Outgoing::new(targets, &settings.connection)?,
+            outgoing: HttpClient::new(targets, &settings.connection)?,
             clock,
         })
     }

@@ -83,7 +83,7 @@ impl Breakers {
             .map(|sender| (sender.clone(), local(sender)))
             .collect();
         each.keys()
-            .for_each(|sender| show(sender, &Breaker::default()));
+            .for_each(|sender| set_open_gauge(sender, &Breaker::default()));
         Self { sides, rules, each }
     }
 
@@ -128,7 +128,7 @@ impl Breakers {
 
     /// Notes how the hand-over of a message ended. If that does not change the breaker, nothing is
     /// written.
-    pub(in crate::service) async fn note(
+    pub(in crate::service) async fn record_result(
         &self,
         sender: &SenderName,
         passed: &Passed,
@@ -198,7 +198,7 @@ impl Breakers {
             };
             loop {
                 news.mark_unchanged();
-                self.look(sender, local).await;
+                self.refresh(sender, local).await;
                 tokio::select! {
                     changed = news.changed() => if changed.is_err() { break },
                     () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -207,10 +207,10 @@ impl Breakers {
         }
     }
 
-    async fn look(&self, sender: &SenderName, local: &Local) {
+    async fn refresh(&self, sender: &SenderName, local: &Local) {
         let _turn = local.turn.lock().await;
         match self.sides.load(&local.key).await {
-            Ok(state) => local.see(sender, &breaker_of(state.side)),
+            Ok(state) => local.set_copy(sender, &breaker_of(state.side)),
             Err(error) => {
                 tracing::debug!(%error, sender = sender.as_str(), "breaker state not read");
             }
@@ -230,7 +230,7 @@ impl Breakers {
             Err(error) => {
                 tracing::warn!(%error, sender = sender.as_str(), "breaker state not stored; this process uses its own copy");
                 let next = next(&local.copy(), self.local_now());
-                next.map(|next| local.see(sender, &next)).is_some()
+                next.map(|next| local.set_copy(sender, &next)).is_some()
             }
         }
     }
@@ -256,7 +256,7 @@ impl Breakers {
             }
         };
         let (breaker, changed) = self.sides.change(&local.key, decide).await?;
-        local.see(sender, &breaker);
+        local.set_copy(sender, &breaker);
         Ok(changed)
     }
 
@@ -272,12 +272,12 @@ impl Local {
     }
 
     /// Replaces the copy by a newer state; a change between closed, open and half-open is logged.
-    fn see(&self, sender: &SenderName, next: &Breaker) {
+    fn set_copy(&self, sender: &SenderName, next: &Breaker) {
         let before = std::mem::replace(&mut *self.copy(), next.clone());
         if std::mem::discriminant(&before) == std::mem::discriminant(next) {
             return;
         }
-        show(sender, next);
+        set_open_gauge(sender, next);
         let sender = sender.as_str();
         match next {
             Breaker::Closed { .. } => {
@@ -312,7 +312,7 @@ fn of_use_until(breaker: &Breaker, now: Now) -> Timestamp {
     last.plus(MEMORY)
 }
 
-fn show(sender: &SenderName, breaker: &Breaker) {
+fn set_open_gauge(sender: &SenderName, breaker: &Breaker) {
     let open = match breaker {
         Breaker::Closed { .. } => 0.0,
         Breaker::Open { .. } | Breaker::HalfOpen { .. } => 1.0,

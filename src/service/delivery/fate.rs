@@ -88,14 +88,14 @@ impl<'a> Fate<'a> {
 
 impl Draft {
     /// Counts and logs the outcome. `sender` is the one that was asked, if any.
-    pub(super) fn note(&self, sender: Option<&SenderName>, fate: Fate<'_>) {
+    pub(super) fn log_outcome(&self, sender: Option<&SenderName>, fate: Fate<'_>) {
         let ids = (&self.verification, &self.delivery);
-        note(ids, self.recipient.channel(), sender, fate);
+        log_outcome(ids, self.recipient.channel(), sender, fate);
     }
 }
 
 /// The same for what never became a message.
-pub(super) fn note(
+pub(super) fn log_outcome(
     (verification_id, delivery_id): (&VerificationId, &DeliveryId),
     channel: Channel,
     sender: Option<&SenderName>,
@@ -124,7 +124,7 @@ pub(super) fn note(
             if !sender.is_empty() =>
         {
             let reason = reason.as_str();
-            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message refused by sender");
+            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message not accepted by sender");
         }
         Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
             let reason = reason.as_str();

@@ -23,7 +23,7 @@ use crate::{
             breaker::Pass,
             hands::HAND_WAIT,
             reason::Reason,
-            route::{Choice, Onward, RouteState, choose, onward, spread},
+            route::{Choice, RouteState, choose},
         },
         ids::{ProviderReference, SenderName},
         record::side::Side,
@@ -33,13 +33,12 @@ use crate::{
     ports::{
         hook::Question,
         sender::{Message, ReceiptPath, SendError, Sender, Sent},
-        system::fresh,
     },
 };
 
 /// The pause if other processes took every probe that this one wanted to make: the same as the pause of a message that
 /// finds a probe under way, because most probes are answered quickly.
-const UNSETTLED: Duration = Duration::from_secs(1);
+const PROBES_TAKEN_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a sender that did not answer before the deadline, if it is the last of its route: the same as the
 /// first pause of a route, because such a sender asked for no other one.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
@@ -121,13 +120,15 @@ impl Courier {
                     // No caller reads the log, and its readers look for the message at the provider in vain.
                     ready
                         .draft
-                        .note(Some(&name), Fate::Skipped(Exemption::Decoy));
+                        .log_outcome(Some(&name), Fate::Skipped(Exemption::Decoy));
                     return Handed::by(name, HandOver::Taken { reference: None });
                 }
                 Choice::Ask { place, .. }
                     if !self.change_hands(hand, &ready.senders[place].name) =>
                 {
-                    ready.draft.note(None, Fate::Held(Obstacle::SenderBusy));
+                    ready
+                        .draft
+                        .log_outcome(None, Fate::Held(Obstacle::SenderBusy));
                     return Handed::by_nobody(HandOver::Held {
                         after: HAND_WAIT,
                         position: place,
@@ -147,12 +148,12 @@ impl Courier {
                 }
                 Choice::Nobody => {
                     let reason = ready.without_sender;
-                    ready.draft.note(None, Fate::Failed(&reason));
+                    ready.draft.log_outcome(None, Fate::Failed(&reason));
                     return Handed::by_nobody(HandOver::GivenUp { reason });
                 }
             }
         }
-        Handed::by_nobody(self.held(&ready, UNSETTLED))
+        Handed::by_nobody(self.held(&ready, PROBES_TAKEN_PAUSE))
     }
 
     /// The answers of these senders' breakers, in the same order.
@@ -177,7 +178,9 @@ impl Courier {
     }
 
     fn held(&self, ready: &Ready, after: Duration) -> HandOver {
-        ready.draft.note(None, Fate::Held(Obstacle::SendersOpen));
+        ready
+            .draft
+            .log_outcome(None, Fate::Held(Obstacle::SendersOpen));
         HandOver::Held {
             after: self.spread(after),
             position: 0,
@@ -196,7 +199,7 @@ impl Courier {
         let name = &ready.senders[place].name;
         let outcome = match sent {
             Ok(Sent { reference }) => {
-                ready.draft.note(Some(name), Fate::Accepted);
+                ready.draft.log_outcome(Some(name), Fate::Accepted);
                 HandOver::Taken { reference }
             }
             Err(error) => {
@@ -208,7 +211,7 @@ impl Courier {
                 let outcome = self.after(ready.senders.len(), route_state, error);
                 ready
                     .draft
-                    .note(Some(name), Fate::refused(&outcome, &reason));
+                    .log_outcome(Some(name), Fate::refused(&outcome, &reason));
                 outcome
             }
         };
@@ -236,7 +239,9 @@ impl Courier {
             };
             let mut sent = sent.unwrap_or(Err(late));
             let is_senders_fault = sent.as_ref().is_err_and(SendError::is_senders_fault);
-            self.breakers.note(&name, &passed, is_senders_fault).await;
+            self.breakers
+                .record_result(&name, &passed, is_senders_fault)
+                .await;
             if let Ok(Sent { reference }) = &mut sent {
                 *reference = storable(reference.take(), &message.code);
                 if sender.capabilities().receipts == ReceiptPath::ByReference {
@@ -264,7 +269,7 @@ impl Courier {
             delivery: message.delivery,
         };
         let until = message.expires_at.plus(kept);
-        let place = self.place_of(sender, reference);
+        let place = self.reference_key(sender, reference);
         let put = async {
             self.sides
                 .put(&self.sides.load(&place).await?, side, until)
@@ -279,55 +284,6 @@ impl Courier {
                 "provider's id of a message not stored; its receipts will be ignored"
             );
         }
-    }
-
-    /// What happens next after the sender at this position did not accept the message.
-    fn after(&self, senders: usize, route_state: RouteState, error: SendError) -> HandOver {
-        match error {
-            SendError::Retry { after, reason }
-            | SendError::Unknown { after, reason }
-            | SendError::Deferred { after, reason } => {
-                match self.next(onward(senders, route_state, Some(after))) {
-                    Some((after, position)) => HandOver::Again { after, position },
-                    None => HandOver::GivenUp { reason },
-                }
-            }
-            SendError::NextSender { reason } | SendError::Unfit { reason } => {
-                let (by, refusals) = (
-                    route_state.position,
-                    route_state.refusals.with(route_state.position),
-                );
-                match self.next(onward(
-                    senders,
-                    RouteState {
-                        refusals,
-                        ..route_state
-                    },
-                    None,
-                )) {
-                    Some((after, position)) => HandOver::PassedOn {
-                        by,
-                        after,
-                        position,
-                    },
-                    None => HandOver::GivenUp { reason },
-                }
-            }
-            SendError::GiveUp { reason } => HandOver::GivenUp { reason },
-        }
-    }
-
-    /// The pause and the position for the next hand-over; `None` if there is no sender left.
-    fn next(&self, onward: Onward) -> Option<(Duration, usize)> {
-        match onward {
-            Onward::To(position) => Some((Duration::ZERO, position)),
-            Onward::Round(pause) => Some((self.spread(pause), 0)),
-            Onward::Nowhere => None,
-        }
-    }
-
-    fn spread(&self, pause: Duration) -> Duration {
-        spread(pause, fresh(&*self.entropy))
     }
 }
 

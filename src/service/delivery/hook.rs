@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Courier, draft::Draft, fate::Fate, hand_over::Ready};
 use crate::{
     domain::{delivery::reason::Reason, recipient::Channel, verification::Verification},
-    ports::hook::{Answer, Hook, NoAnswer, Question},
+    ports::hook::{Hook, HookDecision, NoAnswer, Question},
 };
 
 /// The hook, and what happens if it does not answer.
@@ -51,7 +51,7 @@ impl Courier {
         };
         let asked_at = self.clock.now();
         if let Some(objection) = rule.objection(&question).await {
-            ready.draft.note(None, Fate::Failed(&objection));
+            ready.draft.log_outcome(None, Fate::Failed(&objection));
             return Err(objection);
         }
         let time_left = ready
@@ -74,8 +74,8 @@ impl HookRule {
             .await
             .unwrap_or_else(late);
         let (outcome, objection) = match answer {
-            Ok(Answer::Allow) => ("allowed", None),
-            Ok(Answer::Deny { reason }) => ("denied", Some(reason)),
+            Ok(HookDecision::Allow) => ("allowed", None),
+            Ok(HookDecision::Deny { reason }) => ("denied", Some(reason)),
             Err(error) => {
                 let (verification_id, delivery_id) = (question.verification, question.delivery);
                 tracing::warn!(%verification_id, %delivery_id, %error, allowed = self.allow_without_answer, "hook gave no answer");

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Courier,
     draft::Draft,
-    fate::{Exemption, Fate, note},
+    fate::{Exemption, Fate, log_outcome},
     hand_over::{Handed, Ready},
 };
 use crate::{
@@ -83,7 +83,7 @@ impl Courier {
         let recipient = errand.pending.recipients.get(errand.delivery.recipient);
         if recipient.is_some_and(|to| self.policy.test_recipients.code(to).is_some()) {
             let (sender, taken) = (SenderName::of_tests(), HandOver::Taken { reference: None });
-            note(
+            log_outcome(
                 (&errand.verification.id, &errand.delivery.id),
                 errand.delivery.channel,
                 Some(&sender),

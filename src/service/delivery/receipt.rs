@@ -82,7 +82,7 @@ impl Courier {
         sender: &SenderName,
         reference: &ProviderReference,
     ) -> Result<Option<(SubjectKey, DeliveryId)>, Failure> {
-        let place = self.place_of(sender, reference);
+        let place = self.reference_key(sender, reference);
         Ok(match self.sides.load(&place).await?.side {
             Some(Side::Delivery {
                 verification,
@@ -93,7 +93,11 @@ impl Courier {
     }
 
     /// The key of the side record that leads from a provider's id of a message to its delivery.
-    pub(super) fn place_of(&self, sender: &SenderName, reference: &ProviderReference) -> RecordKey {
+    pub(super) fn reference_key(
+        &self,
+        sender: &SenderName,
+        reference: &ProviderReference,
+    ) -> RecordKey {
         let fields = [sender.as_str().as_bytes(), reference.as_str().as_bytes()];
         RecordKey::side(&self.keyring, SideKind::Delivery, &fields)
     }

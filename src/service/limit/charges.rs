@@ -34,7 +34,7 @@ impl Tariff<'_> {
     /// All charges of a message of this cost, in the order of [`Dimension`].
     pub(super) fn charges(&self, outgoing: &Outgoing, cost: Money) -> Vec<Charge> {
         let (recipient, subject) = (outgoing.recipient.limit_form(), outgoing.subject.as_str());
-        let (numbering, caller) = (outgoing.recipient.numbering(), outgoing.caller.as_str());
+        let (area, caller) = (outgoing.recipient.number_area(), outgoing.caller.as_str());
         let mut charges = Vec::new();
         let mut add = |dimension, value: &[&str]| self.add(&mut charges, dimension, value);
         add(Dimension::Recipient, &[&recipient]);
@@ -44,9 +44,9 @@ impl Tariff<'_> {
             add(Dimension::SubjectRecipients, &[subject]);
         }
         add(Dimension::Subject, &[subject]);
-        if let Some(numbering) = &numbering {
-            add(Dimension::Prefix, &[&numbering.block]);
-            add(Dimension::Country, &[&numbering.country]);
+        if let Some(area) = &area {
+            add(Dimension::Prefix, &[&area.block]);
+            add(Dimension::Country, &[&area.country]);
         }
         add(Dimension::Tenant, &[]);
         if let Occasion::Start(asker) = &outgoing.occasion {
@@ -69,8 +69,8 @@ impl Tariff<'_> {
             }
             add(Dimension::Caller, &[caller]);
         }
-        if let Some(numbering) = &numbering {
-            charges.extend(self.guard_charges(numbering));
+        if let Some(area) = &area {
+            charges.extend(self.guard_charges(area));
         }
         self.add_cost(&mut charges, cost);
         charges.sort_by_key(|charge| charge.dimension);

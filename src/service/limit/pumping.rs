@@ -10,7 +10,7 @@ use crate::{
             pumping::{APPROVAL_PARTS, MESSAGE_PARTS, Mode},
             quota::Dimension,
         },
-        recipient::{Numbering, Recipient},
+        recipient::{NumberArea, Recipient},
     },
     ports::store::{Return, Short},
     service::{Service, failure::within, limit::Limits},
@@ -35,9 +35,9 @@ pub fn return_queue() -> (ReturnSender, ReturnQueue) {
 
 impl Tariff<'_> {
     /// The charges of the guard for a message to a number.
-    pub(super) fn guard_charges(&self, numbering: &Numbering) -> Vec<Charge> {
+    pub(super) fn guard_charges(&self, area: &NumberArea) -> Vec<Charge> {
         let guard = &self.policy.guard;
-        if !guard.counts(&numbering.country) {
+        if !guard.counts(&area.country) {
             return Vec::new();
         }
         let short = if guard.mode == Mode::RecordOnly {
@@ -52,35 +52,31 @@ impl Tariff<'_> {
             want: MESSAGE_PARTS,
             short,
         };
-        self.guard_buckets(numbering).map(charge).to_vec()
+        self.guard_buckets(area).map(charge).to_vec()
     }
 
     /// The guard's buckets. Each is in the slot of the quota for the same value, so that a cluster draws both by one
     /// call.
-    fn guard_buckets(&self, numbering: &Numbering) -> [(Dimension, [u8; 16]); 2] {
+    fn guard_buckets(&self, area: &NumberArea) -> [(Dimension, [u8; 16]); 2] {
         let of = |dimension, first, value: &str| {
             let mut bucket = self.mark(dimension, &[value]);
             bucket[0] = self.mark(first, &[value])[0];
             (dimension, bucket)
         };
         [
-            of(Dimension::GuardPrefix, Dimension::Prefix, &numbering.block),
-            of(
-                Dimension::GuardCountry,
-                Dimension::Country,
-                &numbering.country,
-            ),
+            of(Dimension::GuardPrefix, Dimension::Prefix, &area.block),
+            of(Dimension::GuardCountry, Dimension::Country, &area.country),
         ]
     }
 
     fn returns(&self, recipients: &[Recipient]) -> Vec<Return> {
         let mut returns: Vec<Return> = Vec::new();
-        for numbering in recipients.iter().filter_map(Recipient::numbering) {
+        for area in recipients.iter().filter_map(Recipient::number_area) {
             let guard = &self.policy.guard;
-            if !guard.counts(&numbering.country) {
+            if !guard.counts(&area.country) {
                 continue;
             }
-            for (_, bucket) in self.guard_buckets(&numbering) {
+            for (_, bucket) in self.guard_buckets(&area) {
                 if !returns.iter().any(|back| back.bucket == bucket) {
                     let (rate, reserve) = (guard.rate(), guard.reserve_parts());
                     returns.push(Return {

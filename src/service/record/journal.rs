@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// Logs what a commit did, from its events and the record after it.
-pub(super) fn tell(events: &[Event], record: &SubjectRecord) {
+pub(super) fn log_commit(events: &[Event], record: &SubjectRecord) {
     for event in events {
         let id = event.verification;
         let Some(verification) = id.and_then(|id| record.find(&id)) else {

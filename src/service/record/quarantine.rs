@@ -67,12 +67,17 @@ impl Quarantine {
     }
 
     /// Remembers a record that a call could not open.
-    pub(in crate::service) fn note(&self, key: RecordKey, why: &Unreadable, now: Timestamp) {
+    pub(in crate::service) fn remember_unreadable(
+        &self,
+        key: RecordKey,
+        why: &Unreadable,
+        now: Timestamp,
+    ) {
         let mut state = self.state();
         state.remember(key, why, now);
         let line = state.line(now);
         drop(state);
-        tell(line.as_ref(), &key, why);
+        log_line(line.as_ref(), &key, why);
     }
 
     /// Remembers a record that the sweep could not open; returns when to try it next.
@@ -90,7 +95,7 @@ impl Quarantine {
         };
         let line = state.line(now);
         drop(state);
-        tell(line.as_ref(), &key, why);
+        log_line(line.as_ref(), &key, why);
         now.plus(wait)
     }
 
@@ -100,7 +105,7 @@ impl Quarantine {
     }
 
     /// Updates the gauge; first drops old entries, at most once a minute.
-    pub(in crate::service) fn show(&self, now: Timestamp) {
+    pub(in crate::service) fn update_gauge(&self, now: Timestamp) {
         let mut state = self.state();
         if now.since(state.pruned_at) >= LOG_EVERY {
             state.prune(now);
@@ -176,7 +181,7 @@ impl State {
     }
 }
 
-fn tell(line: Option<&Line>, key: &RecordKey, why: &Unreadable) {
+fn log_line(line: Option<&Line>, key: &RecordKey, why: &Unreadable) {
     if let Some(Line { met, known }) = line {
         let kid = why.kid.as_ref().map_or("none", Kid::as_str);
         tracing::error!(error = %why, record = %key, kid, met, known, "records cannot be opened; left unchanged");

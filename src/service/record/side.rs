@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use self::old_place::OldPlace;
 use super::{
-    attempt::{Attempt, carry_out},
     quarantine::Quarantine,
+    retry::{Swap, retry_on_conflict},
     vault::Vault,
 };
 use crate::{
@@ -83,7 +83,7 @@ impl Sides {
             key,
             decide,
         };
-        carry_out(change, CONFLICTS_MAX).await
+        retry_on_conflict(change, CONFLICTS_MAX).await
     }
 
     /// Loads a side record.
@@ -104,7 +104,8 @@ impl Sides {
             None => None,
             Some(blob) => Some(self.vault.open_side(key, blob).map_err(|cause| {
                 let why = Unreadable::new(blob, cause);
-                self.quarantine.note(*key, &why, self.clock.now());
+                self.quarantine
+                    .remember_unreadable(*key, &why, self.clock.now());
                 Failure::RecordUnreadable(why)
             })?),
         };
@@ -223,14 +224,14 @@ impl SideState {
     }
 }
 
-/// A change of a side record, for [`carry_out`].
+/// A change of a side record, for [`retry_on_conflict`].
 struct SideChange<'a, F> {
     sides: &'a Sides,
     key: &'a RecordKey,
     decide: F,
 }
 
-impl<T, F> Attempt for SideChange<'_, F>
+impl<T, F> Swap for SideChange<'_, F>
 where
     T: Send,
     F: Fn(Option<Side>, Now) -> (NextSide, T) + Send + Sync,

@@ -2,7 +2,7 @@
 
 use super::{
     LoadedRecord, Records,
-    attempt::{Attempt, carry_out},
+    retry::{Swap, retry_on_conflict},
     write::Written,
 };
 use crate::{
@@ -140,7 +140,7 @@ impl Records {
             suspect: Vec::new(),
             lost_before: false,
         };
-        within(self.deadline, carry_out(transaction, CONFLICTS_MAX)).await
+        within(self.deadline, retry_on_conflict(transaction, CONFLICTS_MAX)).await
     }
 
     /// Writes an event for a call that was refused before a record was loaded.
@@ -152,7 +152,7 @@ impl Records {
     ) {
         let now = self.clock.now();
         if let Some(event) = call.refusal(failure, Now::new(now, now)) {
-            self.note(key, None, &event).await;
+            self.append_event(key, None, &event).await;
         }
     }
 }
@@ -173,7 +173,7 @@ struct Transaction<'a, F> {
     lost_before: bool,
 }
 
-impl<T, F> Attempt for Transaction<'_, F>
+impl<T, F> Swap for Transaction<'_, F>
 where
     T: Send,
     F: Fn(Option<SubjectRecord>, &Context<'_>) -> Decision<T> + Send + Sync,
@@ -313,7 +313,7 @@ impl<F> Transaction<'_, F> {
         };
         if let Some(event) = call.refusal(failure, now) {
             self.records
-                .note(&self.change.key, loaded.salt, &event)
+                .append_event(&self.change.key, loaded.salt, &event)
                 .await;
         }
     }

@@ -50,7 +50,7 @@ impl Records {
             }
             Next::Same => {
                 for event in events {
-                    self.note(key, loaded.salt, event).await;
+                    self.append_event(key, loaded.salt, event).await;
                 }
                 return Ok(Written::Done(None));
             }
@@ -79,7 +79,7 @@ impl Records {
         Ok(match self.swap(commit).await? {
             Swapped::Done => {
                 if let Some(record) = &record {
-                    journal::tell(events, record);
+                    journal::log_commit(events, record);
                 }
                 Written::Done(record)
             }

@@ -104,7 +104,7 @@ impl Service {
         };
         let event = refused(&caller.name, Some(verification.id), what, now.stamp());
         self.records
-            .note(&verification.id.subject, Some(checked.event_salt), &event)
+            .append_event(&verification.id.subject, Some(checked.event_salt), &event)
             .await;
     }
 

@@ -48,7 +48,7 @@ impl Service {
             delivery: DeliveryId(fresh(&*self.entropy)),
         };
         let service = self.clone();
-        self.apart(async move { service.commit_resend(&command).await })
+        self.run_detached(async move { service.commit_resend(&command).await })
             .await
     }
 

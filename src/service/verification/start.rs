@@ -69,7 +69,7 @@ impl Service {
         note_citizen_number(caller, &request.subject);
         let command = self.prepare(caller, request).await?;
         let service = self.clone();
-        self.apart(async move { service.commit_start(&command).await })
+        self.run_detached(async move { service.commit_start(&command).await })
             .await
     }
 

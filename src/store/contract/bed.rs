@@ -132,7 +132,7 @@ pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Ar
     let machine = RedisMachine {
         clock: clock.clone(),
         entropy,
-        frozen: Some(clock.clone()),
+        test_clock: Some(clock.clone()),
     };
     Arc::new(
         Redis::open(settings, machine, FirstUse::SetUp)

@@ -64,7 +64,7 @@ impl Looks {
     }
 
     /// Updates this knowledge after this process wrote or removed an entry.
-    pub(super) fn note(&self, shard: u16, key: &RecordKey, wake_at: Option<Timestamp>) {
+    pub(super) fn entry_written(&self, shard: u16, key: &RecordKey, wake_at: Option<Timestamp>) {
         let look = &mut self.all()[usize::from(shard)];
         look.first = match (look.first, wake_at) {
             (First::Unknown, _) => First::Unknown,
@@ -87,7 +87,7 @@ impl Looks {
         }
     }
 
-    fn see(&self, shard: u16, first: Option<Entry>) {
+    fn set_first(&self, shard: u16, first: Option<Entry>) {
         let first = first.map_or(First::None, First::At);
         self.all()[usize::from(shard)] = Look {
             first,
@@ -131,7 +131,7 @@ impl Core {
         let looks = self
             .by_node(&open)
             .into_iter()
-            .map(|(node, shards)| self.look(node, shards, per_shard));
+            .map(|(node, shards)| self.read_shards(node, shards, per_shard));
         let mut all = Found::default();
         let (mut failed, mut worked) = (None, open.is_empty());
         for looked in futures_util::future::join_all(looks).await {
@@ -213,7 +213,7 @@ impl Core {
     }
 
     /// Reads the first entries of some shards, all on one server.
-    async fn look(
+    async fn read_shards(
         &self,
         node: Arc<Node>,
         shards: Vec<u16>,
@@ -236,7 +236,7 @@ impl Core {
             .and_then(|answers| self.read_look(&shards, answers));
         sent.map_err(|error| {
             link.trust().lose();
-            self.topology.look();
+            self.topology.request_refresh();
             store_error(&error)
         })
     }
@@ -244,7 +244,7 @@ impl Core {
     fn read_look(&self, shards: &[u16], answers: Vec<Value>) -> Result<Found, redis::RedisError> {
         let mut answers = answers.into_iter();
         let server = identity::read_time(answers.next().unwrap_or_default())?;
-        let now = self.frozen_now().unwrap_or(server);
+        let now = self.test_now().unwrap_or(server);
         let mut found = Found::default();
         for (shard, answer) in shards.iter().zip(answers) {
             let rows: Vec<(Vec<u8>, f64)> = from_redis_value(answer)?;
@@ -255,7 +255,7 @@ impl Core {
                     None => foreign.push(member),
                 }
             }
-            self.looks.see(*shard, entries.first().copied());
+            self.looks.set_first(*shard, entries.first().copied());
             found
                 .entries
                 .extend(entries.into_iter().map(|entry| (entry, entry.0 <= now)));

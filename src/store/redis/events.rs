@@ -23,7 +23,7 @@ const CURSOR_BITS: u32 = 22;
 impl Core {
     /// The id argument for a new event: `*` for the server's clock, or the test's time.
     pub(super) fn event_id(&self) -> String {
-        self.frozen_now().map_or_else(
+        self.test_now().map_or_else(
             || "*".to_owned(),
             |now| format!("{}-*", now.as_micros() / 1000),
         )

@@ -87,7 +87,7 @@ impl Core {
             Write::Put { wake_at, .. } => *wake_at,
             Write::Delete => None,
         };
-        self.looks.note(shard, &commit.key, wake_at);
+        self.looks.entry_written(shard, &commit.key, wake_at);
         self.check_waits(waited).map(|()| Committed::Done)
     }
 
@@ -109,7 +109,7 @@ impl Core {
             return Ok(Committed::Conflict);
         }
         if moved > 0 {
-            self.looks.note(shard, key, Some(until));
+            self.looks.entry_written(shard, key, Some(until));
         }
         Ok(Committed::Done)
     }
@@ -183,7 +183,7 @@ impl Core {
     /// the clocks differ. In tests, whose clock is not the server's, it is a time span.
     fn expiry(&self, until: Timestamp) -> (&'static str, u64) {
         let millis = |at: Timestamp| at.as_micros().div_ceil(1000);
-        match self.frozen_now() {
+        match self.test_now() {
             Some(now) => ("PX", millis(until).saturating_sub(millis(now)).max(1000)),
             None => (
                 "PXAT",
@@ -251,7 +251,7 @@ impl Core {
         Ok((
             blob,
             Epoch::read(epoch.as_deref()),
-            self.frozen_now().unwrap_or(time),
+            self.test_now().unwrap_or(time),
         ))
     }
 }

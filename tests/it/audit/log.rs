@@ -106,8 +106,8 @@ async fn a_verification_is_followed_by_its_id_from_start_to_approval() {
         [row("INFO", "verification started", "development")]
     );
     assert_eq!(
-        told(&of("message refused by sender"), "sender"),
-        [row("WARN", "message refused by sender", "dead")]
+        told(&of("message not accepted by sender"), "sender"),
+        [row("WARN", "message not accepted by sender", "dead")]
     );
     assert_eq!(
         told(&of("message accepted by sender"), "sender"),
@@ -326,7 +326,7 @@ async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
         // The line of the hand-over comes first; its report then advances the delivery.
         assert_eq!(
             told(&log.of_deliveries(&id, 1).await, "outcome"),
-            [row("WARN", "message refused by sender", "retried")]
+            [row("WARN", "message not accepted by sender", "retried")]
         );
         ids.push(id);
     }

@@ -445,6 +445,51 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_refused_before_the_st
 }
 
 #[test]
+fn certificates_of_the_store_that_cannot_be_used_are_refused_before_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let [own, other] =
+        [0, 1].map(|_| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (cert, key) = (
+        file("cert.pem", &own.cert.pem()),
+        file("key.pem", &own.signing_key.serialize_pem()),
+    );
+    let foreign = file("other.pem", &other.signing_key.serialize_pem());
+    let empty = file("empty.pem", "no PEM\n");
+    let report = |ca: &Path, cert: &Path, key: &Path| {
+        let output = binary()
+            .env("COUNTERSIGN__STORE__URL", "rediss://localhost")
+            .env("COUNTERSIGN__STORE__CA_FILE", ca)
+            .env("COUNTERSIGN__STORE__CLIENT_CERT_FILE", cert)
+            .env("COUNTERSIGN__STORE__CLIENT_KEY_FILE", key)
+            .arg("check-config")
+            .output()
+            .unwrap();
+        let report = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), report)
+    };
+    for (files, told) in [
+        (
+            [&cert, &cert, &foreign],
+            "store.client_key_file: the key and",
+        ),
+        ([&cert, &cert, &empty], "store.client_key_file: the file"),
+        ([&cert, &empty, &key], "store.client_cert_file: the file"),
+        ([&empty, &cert, &key], "store.ca_file: the file"),
+    ] {
+        let (code, report) = report(files[0], files[1], files[2]);
+        assert_eq!(code, Some(2), "{report}");
+        assert!(report.contains(told), "{report}");
+    }
+    let (code, report) = report(&cert, &cert, &key);
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[test]
 fn code_05_a_life_above_the_cap_is_refused_by_name() {
     let output = binary()
         .env("COUNTERSIGN__ACTIONS__LOGIN__CODE_LIFETIME_S", "601")

@@ -99,7 +99,7 @@ impl Filler {
         let machine = RedisMachine {
             clock: clock.clone(),
             entropy: entropy.clone(),
-            frozen: None,
+            test_clock: None,
         };
         let store = Redis::open(settings, machine, FirstUse::SetUp)
             .await

@@ -242,7 +242,7 @@ async fn store_21_unreadable_records_on_redis_hold_nothing_up() {
     let machine = RedisMachine {
         clock: setup.clock.clone(),
         entropy: Arc::new(SystemEntropy::default()),
-        frozen: Some(setup.clock.clone()),
+        test_clock: Some(setup.clock.clone()),
     };
     let store = Redis::open(settings, machine, FirstUse::SetUp)
         .await

@@ -73,10 +73,8 @@ fn refusal(
         .refused
         .filter(|refused| same(&refused.message))
         .map(|refused| refused.reason.clone());
-    let is_disabled = record
-        .failures
-        .disabled(verification.origin, cx.rules.failure_limit);
-    by_quota.or(is_disabled.then_some(Reason::MethodDisabled))
+    let is_enabled = record.check_enabled(verification.origin, cx.rules).is_ok();
+    by_quota.or((!is_enabled).then_some(Reason::MethodDisabled))
 }
 
 impl Verification {
@@ -91,14 +89,14 @@ impl Verification {
             return None;
         }
         let (plan, last) = (&pending.limits.plan, self.deliveries.last()?);
-        let stands_at = self
+        let current_step = self
             .deliveries
             .iter()
             .rev()
             .find_map(|made| plan.iter().position(|step| step.channel == made.channel))?;
         let channel = plan
             .iter()
-            .skip(stands_at + 1)
+            .skip(current_step + 1)
             .map(|step| step.channel)
             .find(|channel| self.may_step(pending, *channel))?;
         let at = match &last.status {
@@ -106,7 +104,7 @@ impl Verification {
             DeliveryStatus::Queued { .. }
             | DeliveryStatus::Leased(_)
             | DeliveryStatus::Sent
-            | DeliveryStatus::Delivered => last.made_at.plus(plan[stands_at].wait?),
+            | DeliveryStatus::Delivered => last.made_at.plus(plan[current_step].wait?),
         };
         (at < self.expires_at).then_some(NextStep { channel, at })
     }

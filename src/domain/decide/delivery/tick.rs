@@ -78,7 +78,7 @@ pub fn tick(
     } else {
         // Written even if nothing changed: the commit updates the due index, or else the record
         // would stay due for ever.
-        let durability = Durability::of_penalty(changed);
+        let durability = Durability::for_change_of_generation(changed);
         Next::Write(Box::new(record), durability)
     };
     Decision {

@@ -13,8 +13,8 @@ use crate::domain::{
     verification::{
         Outcome, Pending, Phase, Status, Verification,
         rules::{
-            ATTEMPTS_MAX, CLOSED_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin,
-            SENDS_MAX,
+            ATTEMPTS_MAX, FAILURES_CAP, LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Origin,
+            REMEMBERED_MAX, SENDS_MAX,
         },
     },
 };
@@ -255,7 +255,7 @@ fn has_plan(verification: &Verification) -> bool {
 }
 
 fn bounds(world: &World, record: &SubjectRecord) {
-    assert!(record.verifications.len() <= CLOSED_MAX);
+    assert!(record.verifications.len() <= REMEMBERED_MAX);
     assert!(record.live(Origin::Anonymous, world.now()).count() <= LIVE_ANONYMOUS_MAX);
     assert!(record.live(Origin::Vouched, world.now()).count() <= LIVE_VOUCHED_MAX);
     let mut total = 0;

@@ -13,7 +13,7 @@ use crate::domain::{
     time::{Now, Timestamp},
     verification::{
         CancelCause, Outcome, Status,
-        rules::{CLOSED_MARGIN, CLOSED_MAX, FAILURES_CAP, GENERATION_PENALTY, Origin},
+        rules::{CLOSED_MARGIN, FAILURES_CAP, GENERATION_PENALTY, Origin, REMEMBERED_MAX},
     },
 };
 
@@ -197,7 +197,7 @@ fn store_17_many_starts_push_no_spent_code_out_before_its_time() {
     let id = world.started(Origin::Vouched);
     let code = world.code(id);
     world.check(id, &code).unwrap();
-    for _ in 1..CLOSED_MAX {
+    for _ in 1..REMEMBERED_MAX {
         world.started(Origin::Vouched);
     }
     let command = world.a_start();
@@ -251,7 +251,7 @@ fn store_19_a_hundred_thousand_verifications_leave_a_bounded_record() {
         most = most.max(world.record.as_ref().unwrap().verifications.len());
         world.pass(SECOND);
     }
-    assert_eq!(most, CLOSED_MAX);
+    assert_eq!(most, REMEMBERED_MAX);
 }
 
 #[test]

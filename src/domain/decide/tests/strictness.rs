@@ -139,7 +139,7 @@ fn time_01_a_store_that_is_ahead_hands_nothing_over_early_and_ends_its_lease_at_
 #[test]
 fn time_01_room_is_made_only_when_both_clocks_say_so() {
     let mut world = World::new();
-    for _ in 0..crate::domain::verification::rules::CLOSED_MAX {
+    for _ in 0..crate::domain::verification::rules::REMEMBERED_MAX {
         world.started(Origin::Vouched);
     }
     world.store_ahead = 4 * MINUTE;
@@ -271,7 +271,7 @@ fn time_01_a_span_to_wait_is_told_by_the_stricter_clock() {
     );
     for now in [Now::new(early, late), Now::new(late, early)] {
         assert_eq!(
-            (now.stamp(), now.until(late), now.apart()),
+            (now.stamp(), now.until(late), now.clock_difference()),
             (early, 4 * SECOND, 4 * SECOND)
         );
         assert!(now.is_past(late) && !now.has_reached(late));

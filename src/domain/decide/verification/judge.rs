@@ -78,17 +78,17 @@ pub(super) fn judge(
     // A repeat gets its first answer, whatever has changed since, so this comes before every other
     // check.
     if let Some(first) = repeat(&found, &attempt, command, cx) {
-        let reply = first.map(|judgement| found.say(judgement.into()));
+        let reply = first.map(|judgement| found.checked(judgement.into()));
         // The commit of the first answer may lack replicas still, so its verdict must wait for them
         // here too.
         return found.answer(reply).once_durable();
     }
     if let Some(late) = found
-        .of_this_generation()
+        .check_generation()
         .map(|()| too_late(found.verification(), cx))
         .transpose()
     {
-        let reply = late.map(|verdict| found.say(verdict));
+        let reply = late.map(|verdict| found.checked(verdict));
         return found.answer(reply);
     }
     match weigh(&found, &attempt, command, cx) {
@@ -151,14 +151,7 @@ fn weigh(
         let fitting = guess.fits(pending.limits.code_length.get(), pending.limits.separators);
         fitting.map_err(|Malformed| Refusal::CodeMalformed)?;
     }
-    if found
-        .record
-        .failures
-        .disabled(verification.origin, cx.rules.failure_limit)
-    {
-        let limit = cx.rules.failure_limit;
-        return Err(Refusal::MethodDisabled { limit });
-    }
+    found.record.check_enabled(verification.origin, cx.rules)?;
     // Without its key in the keyring, the verification can no longer be judged.
     let is_right = command
         .given
@@ -254,13 +247,13 @@ fn count(
     }
     let reply = Checked {
         reached,
-        ..found.say(answer.judgement.into())
+        ..found.checked(answer.judgement.into())
     };
     found.write(durability, reply)
 }
 
 impl Found {
-    fn say(&self, verdict: Verdict) -> Checked {
+    fn checked(&self, verdict: Verdict) -> Checked {
         Checked {
             verdict,
             snapshot: self.snapshot(),

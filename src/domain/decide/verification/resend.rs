@@ -66,17 +66,10 @@ fn next_delivery(
     command: &Resend,
     cx: &Context<'_>,
 ) -> Result<(Delivery, Outgoing), Refusal> {
-    found.of_this_generation()?;
+    found.check_generation()?;
     let verification = found.verification();
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
-    if found
-        .record
-        .failures
-        .disabled(verification.origin, cx.rules.failure_limit)
-    {
-        let limit = cx.rules.failure_limit;
-        return Err(Refusal::MethodDisabled { limit });
-    }
+    found.record.check_enabled(verification.origin, cx.rules)?;
     if verification.sends_left(pending) == 0 {
         return Err(Refusal::SendsExhausted {
             sends: pending.limits.sends,

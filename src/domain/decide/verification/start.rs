@@ -88,7 +88,7 @@ pub fn start(
     let at = cx.now.stamp();
     let new_subject = record.is_none();
     let record = record.unwrap_or_else(|| cx.new_record(command.event_salt));
-    let durability = Durability::of_penalty(record.generation != cx.generation);
+    let durability = Durability::for_change_of_generation(record.generation != cx.generation);
     let record = record.adopt(cx.generation, cx.rules, cx.now, &mut events);
     // A repeat gets its first answer, whatever has changed since, so this comes before every other
     // check.
@@ -156,13 +156,7 @@ fn admit(
     plan: &[Step],
     cx: &Context<'_>,
 ) -> Result<usize, Refusal> {
-    if record
-        .failures
-        .disabled(command.origin, cx.rules.failure_limit)
-    {
-        let limit = cx.rules.failure_limit;
-        return Err(Refusal::MethodDisabled { limit });
-    }
+    record.check_enabled(command.origin, cx.rules)?;
     let next_attempt_at = record.failures.of(command.origin).next_attempt_at;
     if next_attempt_at > cx.now.stamp().plus(command.limits.code_lifetime) {
         // The code would expire before it may be tried, so sending it would be pointless.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{
     domain::delivery::reason::Reason,
     pb::v1::{self, send_hook_service_client::SendHookServiceClient},
-    ports::hook::{Answer, Hook, NoAnswer, Question},
+    ports::hook::{Hook, HookDecision, NoAnswer, Question},
     sender::{
         settings::SettingError,
         transport::peer::{Peer, PeerSettings, channel},
@@ -23,7 +23,7 @@ impl GrpcHook {
 
 #[async_trait]
 impl Hook for GrpcHook {
-    async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
+    async fn judge(&self, question: &Question) -> Result<HookDecision, NoAnswer> {
         let request = v1::JudgeSendRequest {
             delivery_id: question.delivery.to_string(),
             verification_id: question.verification.to_string(),
@@ -44,8 +44,8 @@ impl Hook for GrpcHook {
             .await;
         let answer = answer.map_err(|error| NoAnswer(error.reason().clone()))?;
         match answer.decision() {
-            v1::SendDecision::Allow => Ok(Answer::Allow),
-            v1::SendDecision::Deny => Ok(Answer::deny(&answer.reason)),
+            v1::SendDecision::Allow => Ok(HookDecision::Allow),
+            v1::SendDecision::Deny => Ok(HookDecision::deny(&answer.reason)),
             v1::SendDecision::Unspecified => Err(NoAnswer(Reason::MalformedReply)),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     domain::delivery::reason::Reason,
     ports::{
-        hook::{Answer, Hook, NoAnswer, Question},
+        hook::{Hook, HookDecision, NoAnswer, Question},
         system::Clock,
     },
     sender::{
@@ -32,7 +32,7 @@ impl HttpHook {
 
 #[async_trait]
 impl Hook for HttpHook {
-    async fn judge(&self, question: &Question) -> Result<Answer, NoAnswer> {
+    async fn judge(&self, question: &Question) -> Result<HookDecision, NoAnswer> {
         let reply = self
             .0
             .post(&question.delivery.to_string(), &payload(question))
@@ -46,8 +46,10 @@ impl Hook for HttpHook {
             .and_then(|body| serde_json::from_slice(&body).ok())
             .unwrap_or_default();
         match answer["decision"].as_str() {
-            Some("allow") => Ok(Answer::Allow),
-            Some("deny") => Ok(Answer::deny(answer["reason"].as_str().unwrap_or_default())),
+            Some("allow") => Ok(HookDecision::Allow),
+            Some("deny") => Ok(HookDecision::deny(
+                answer["reason"].as_str().unwrap_or_default(),
+            )),
             Some(_) | None => Err(NoAnswer(Reason::MalformedReply)),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
         self, SendDecision,
         send_hook_service_server::{SendHookService, SendHookServiceServer},
     },
-    ports::hook::{Answer, NoAnswer, Question},
+    ports::hook::{HookDecision, NoAnswer, Question},
     sender::{
         doubles::samples::{self, Fixed},
         transport::{peer::PeerSettings, signed::SignedSettings},
@@ -43,7 +43,9 @@ fn no_answer<T>(reason: Reason) -> Result<T, NoAnswer> {
     Err(NoAnswer(reason))
 }
 
-async fn by_http(answer: ResponseTemplate) -> (Result<Answer, NoAnswer>, Vec<wiremock::Request>) {
+async fn by_http(
+    answer: ResponseTemplate,
+) -> (Result<HookDecision, NoAnswer>, Vec<wiremock::Request>) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let settings = SignedSettings {
@@ -65,7 +67,7 @@ async fn by_http(answer: ResponseTemplate) -> (Result<Answer, NoAnswer>, Vec<wir
 async fn chan_05_a_webhook_is_signed_and_tells_neither_code_nor_binding() {
     let (answer, asked) =
         by_http(ResponseTemplate::new(200).set_body_json(json!({"decision": "allow"}))).await;
-    assert_eq!(answer, Ok(Answer::Allow));
+    assert_eq!(answer, Ok(HookDecision::Allow));
     let body: Value = serde_json::from_slice(&asked[0].body).unwrap();
     let expected = json!({
         "type": "send.judge",
@@ -93,7 +95,7 @@ async fn chan_05_only_a_clear_word_of_a_webhook_is_an_answer() {
             .0
     };
     let deny = |reason: &str| {
-        Ok(Answer::Deny {
+        Ok(HookDecision::Deny {
             reason: Reason::from_word(reason),
         })
     };
@@ -160,7 +162,7 @@ impl SendHookService for Answering {
 
 async fn by_grpc(
     answer: fn() -> Result<v1::JudgeSendResponse, Status>,
-) -> Result<Answer, NoAnswer> {
+) -> Result<HookDecision, NoAnswer> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap();
@@ -193,12 +195,12 @@ fn said(decision: SendDecision, reason: &str) -> v1::JudgeSendResponse {
 async fn chan_05_a_process_answers_over_grpc() {
     assert_eq!(
         by_grpc(|| Ok(said(SendDecision::Allow, ""))).await,
-        Ok(Answer::Allow)
+        Ok(HookDecision::Allow)
     );
     let denied = by_grpc(|| Ok(said(SendDecision::Deny, "sim_swap"))).await;
     assert_eq!(
         denied,
-        Ok(Answer::Deny {
+        Ok(HookDecision::Deny {
             reason: Reason::from_word("hook_denied:sim_swap")
         })
     );

@@ -21,7 +21,9 @@ use crate::{
         http::{is_busy, refusal},
         jws::Signer,
         settings::SettingError,
-        transport::http::{Call, ConnectionSettings, Outgoing, Reply, Targets, again, next_sender},
+        transport::http::{
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, next_sender,
+        },
     },
 };
 
@@ -45,7 +47,7 @@ pub(super) struct Tokens {
     email: String,
     kid: Option<String>,
     signer: Signer,
-    outgoing: Outgoing,
+    outgoing: HttpClient,
     clock: Arc<dyn Clock>,
     /// Locked while a token is fetched, so that concurrent calls wait for the same one.
     held: Mutex<Option<Held>>,
@@ -68,7 +70,7 @@ impl Tokens {
             email: field(account, "client_email")?,
             kid: account["private_key_id"].as_str().map(str::to_owned),
             signer: Signer::rs256(&key).map_err(|wrong| SettingError::new(ACCOUNT, wrong))?,
-            outgoing: Outgoing::new(targets, connection)?,
+            outgoing: HttpClient::new(targets, connection)?,
             url,
             clock,
             held: Mutex::default(),

@@ -124,7 +124,7 @@ async fn hook_03_a_name_that_leads_inside_is_never_connected() {
     let client =
         Client::builder().dns_resolver(resolver(inner, vec![vec!["127.0.0.1".parse().unwrap()]]));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let outgoing = Outgoing {
+    let outgoing = HttpClient {
         client: client.build().unwrap(),
         targets,
     };
@@ -306,7 +306,7 @@ async fn hook_04_a_slow_sink_holds_a_call_up_no_longer_than_its_deadline() {
         });
         let url = format!("http://{address}/in");
         let targets = Targets::only(&url, vec![address.to_string()], true).unwrap();
-        let outgoing = Outgoing::new(targets, &connection(timeout)).unwrap();
+        let outgoing = HttpClient::new(targets, &connection(timeout)).unwrap();
         let begun = std::time::Instant::now();
         assert_eq!(
             outgoing.call(call(&url)).await.map(|reply| reply.status),

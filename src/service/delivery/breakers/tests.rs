@@ -137,7 +137,7 @@ impl Fleet {
 
     async fn fail(&self, process: usize, message: u8) {
         self.processes[process]
-            .note(&name("a"), &usual(message), true)
+            .record_result(&name("a"), &usual(message), true)
             .await;
     }
 }
@@ -191,7 +191,7 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
         "and the other heard so by losing"
     );
     fleet.processes[prober]
-        .note(&name("a"), &probe(9), true)
+        .record_result(&name("a"), &probe(9), true)
         .await;
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(
@@ -202,7 +202,7 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
     assert!(fleet.processes[prober].probe(&name("a")).await);
     assert_eq!(fleet.processes[prober].complaints().len(), 1);
     fleet.processes[prober]
-        .note(&name("a"), &probe(9), false)
+        .record_result(&name("a"), &probe(9), false)
         .await;
     assert_eq!(
         (
@@ -235,7 +235,9 @@ async fn a_process_hears_of_what_the_others_see() {
         }
         fleet.bed.clock.advance(Duration::from_secs(10));
         assert!(fleet.processes[1].probe(&name("a")).await);
-        fleet.processes[1].note(&name("a"), &probe(9), false).await;
+        fleet.processes[1]
+            .record_result(&name("a"), &probe(9), false)
+            .await;
         while fleet.pass(0, &name("a")) != Pass::Free {
             tokio::task::yield_now().await;
         }
@@ -253,17 +255,23 @@ async fn a_well_sender_costs_no_trip_to_the_store() {
     for message in 0..100 {
         assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
         fleet.processes[0]
-            .note(&name("a"), &usual(message), false)
+            .record_result(&name("a"), &usual(message), false)
             .await;
     }
     assert_eq!(fleet.cut.asked.load(Ordering::Relaxed), 0);
     fleet.fail(0, 1).await;
     let late = usual(4);
     let next = fleet.processes[0].passed(&name("a"), usual(2).delivery, false);
-    fleet.processes[0].note(&name("a"), &late, false).await;
-    fleet.processes[0].note(&name("a"), &next, false).await;
+    fleet.processes[0]
+        .record_result(&name("a"), &late, false)
+        .await;
+    fleet.processes[0]
+        .record_result(&name("a"), &next, false)
+        .await;
     let asked = fleet.cut.asked.load(Ordering::Relaxed);
-    fleet.processes[0].note(&name("a"), &usual(3), false).await;
+    fleet.processes[0]
+        .record_result(&name("a"), &usual(3), false)
+        .await;
     assert_eq!(
         (asked, fleet.cut.asked.load(Ordering::Relaxed)),
         (5, 5),
@@ -295,7 +303,9 @@ async fn without_the_store_each_process_goes_by_its_own() {
     );
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(fleet.processes[0].probe(&name("a")).await);
-    fleet.processes[0].note(&name("a"), &probe(9), false).await;
+    fleet.processes[0]
+        .record_result(&name("a"), &probe(9), false)
+        .await;
     assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
     // Once the store is back, the process reads the shared state again.
     fleet.cut.off.store(false, Ordering::Relaxed);

@@ -48,7 +48,7 @@ fn store_21_the_wait_doubles_from_a_minute_to_a_day() {
 fn store_21_a_call_does_not_lengthen_the_wait() {
     let (quarantine, now) = (Quarantine::default(), start());
     for _ in 0..5 {
-        quarantine.note(key(1), &why("k1"), now);
+        quarantine.remember_unreadable(key(1), &why("k1"), now);
     }
     assert_eq!(
         quarantine.postpone(key(1), &why("k1"), now),

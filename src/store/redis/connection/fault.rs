@@ -19,6 +19,8 @@ pub(in crate::store::redis) enum Fault {
     Moving,
     /// The server is out of memory; the call was not executed.
     Full,
+    /// The master has fewer replicas than `min-replicas-to-write`; the call was not executed.
+    TooFewReplicas,
     /// Any other error; repeating the call would not help.
     Final,
 }
@@ -33,6 +35,7 @@ impl Fault {
             Self::Ask(_) => "ask",
             Self::Moving => "moving",
             Self::Full => "full",
+            Self::TooFewReplicas => "too_few_replicas",
             Self::Final => "final",
         }
     }
@@ -54,6 +57,7 @@ impl Fault {
             ErrorKind::Server(ServerErrorKind::TryAgain) => Self::Moving,
             ErrorKind::Io => Self::Dropped,
             _ if error.code() == Some("OOM") => Self::Full,
+            _ if error.code() == Some("NOREPLICAS") => Self::TooFewReplicas,
             _ if error.is_connection_dropped() => Self::Dropped,
             _ => Self::Final,
         }

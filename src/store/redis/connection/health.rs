@@ -27,7 +27,7 @@ const LAG_MAX_S: u64 = 5;
 
 /// The present complaints about all servers, and whether the store may be used.
 #[derive(Default)]
-pub(in crate::store::redis) struct Guards {
+pub(in crate::store::redis) struct Health {
     found: Mutex<Found>,
     /// Notified when a server has evicted keys.
     pub(in crate::store::redis) evicted: Notify,
@@ -40,16 +40,21 @@ struct Found {
     /// Servers whose settings allow them to evict keys.
     evicting: BTreeSet<String>,
     /// Number of keys evicted so far, by run id: a restarted server counts from 0.
-    thrown: BTreeMap<String, u64>,
+    evicted_keys: BTreeMap<String, u64>,
 }
 
-impl Guards {
+impl Health {
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records what a server reports about itself, and updates the complaints.
-    pub(in crate::store::redis) fn see(&self, at: &Endpoint, identity: &Identity, ours: Timestamp) {
+    pub(in crate::store::redis) fn update(
+        &self,
+        at: &Endpoint,
+        identity: &Identity,
+        ours: Timestamp,
+    ) {
         let skew = identity.skew(ours);
         metrics::gauge!("countersign_redis_clock_skew_seconds").set(skew.as_secs_f64());
         let late = (skew > SKEW_MAX).then(|| {
@@ -67,18 +72,18 @@ impl Guards {
             )
         });
         self.complain("eviction_policy", at, policy);
-        let (mut found, thrown) = (self.found(), identity.number("evicted_keys"));
+        let (mut found, evicted_keys) = (self.found(), identity.number("evicted_keys"));
         if may_evict {
             found.evicting.insert(at.to_string());
         } else {
             found.evicting.remove(&at.to_string());
         }
         let before = found
-            .thrown
-            .insert(identity.get("run_id").to_owned(), thrown);
+            .evicted_keys
+            .insert(identity.get("run_id").to_owned(), evicted_keys);
         drop(found);
-        if before.is_some_and(|before| thrown > before) {
-            tracing::error!(server = %at, evicted_keys = thrown, "redis evicted keys; failure counts may be lost");
+        if before.is_some_and(|before| evicted_keys > before) {
+            tracing::error!(server = %at, evicted_keys, "redis evicted keys; failure counts may be lost");
             self.complain(
                 "evicted",
                 at,
@@ -128,7 +133,7 @@ impl Guards {
     }
 
     /// Why nothing may be written or judged now; `None` if all is well.
-    pub(in crate::store::redis) fn closed(&self) -> Option<String> {
+    pub(in crate::store::redis) fn refusal(&self) -> Option<String> {
         let found = self.found();
         let server = found.evicting.first()?;
         Some(format!("{server} may evict keys"))
@@ -167,7 +172,7 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
         say(
             "old_version",
             format!(
-                "version {version} has known holes unless your distributor mended them; 8.6.3 or newer has not"
+                "version {version} may have known vulnerabilities; they are fixed in 8.6.3 and newer, or in an update of your distribution"
             ),
         );
     }
@@ -249,8 +254,8 @@ mod tests {
         Identity::of(&fields, Timestamp::from_micros(10_000_000))
     }
 
-    fn words(guards: &Guards) -> Vec<&'static str> {
-        guards
+    fn words(health: &Health) -> Vec<&'static str> {
+        health
             .complaints()
             .into_iter()
             .map(|complaint| complaint.word)
@@ -261,48 +266,48 @@ mod tests {
     fn rf07_a_policy_that_evicts_is_unfit_and_closes_at_run_time() {
         assert!(unfit(&identity("allkeys-lru", "0"))[0].contains("noeviction"));
         assert_eq!(unfit(&identity("noeviction", "0")), Vec::<String>::new());
-        let guards = Guards::default();
+        let health = Health::default();
         let now = Timestamp::from_micros(10_000_000);
-        guards.see(&at(), &identity("noeviction", "0"), now);
-        assert_eq!((guards.closed(), words(&guards)), (None, vec![]));
-        guards.see(&at(), &identity("volatile-ttl", "0"), now);
-        assert!(guards.closed().is_some());
-        assert_eq!(words(&guards), ["eviction_policy"]);
-        guards.see(&at(), &identity("noeviction", "0"), now);
-        assert_eq!((guards.closed(), words(&guards)), (None, vec![]));
+        health.update(&at(), &identity("noeviction", "0"), now);
+        assert_eq!((health.refusal(), words(&health)), (None, vec![]));
+        health.update(&at(), &identity("volatile-ttl", "0"), now);
+        assert!(health.refusal().is_some());
+        assert_eq!(words(&health), ["eviction_policy"]);
+        health.update(&at(), &identity("noeviction", "0"), now);
+        assert_eq!((health.refusal(), words(&health)), (None, vec![]));
     }
 
     #[tokio::test]
     async fn store_10_keys_thrown_away_are_noticed_once_they_are_more() {
-        let guards = Guards::default();
+        let health = Health::default();
         let now = Timestamp::from_micros(10_000_000);
-        guards.see(&at(), &identity("noeviction", "5"), now);
+        health.update(&at(), &identity("noeviction", "5"), now);
         assert_eq!(
-            words(&guards),
+            words(&health),
             Vec::<&str>::new(),
             "what was before us cannot be told"
         );
-        guards.see(&at(), &identity("noeviction", "6"), now);
-        assert_eq!(words(&guards), ["evicted"]);
-        guards.evicted.notified().await;
+        health.update(&at(), &identity("noeviction", "6"), now);
+        assert_eq!(words(&health), ["evicted"]);
+        health.evicted.notified().await;
     }
 
     #[test]
     fn time_02_clocks_more_than_two_seconds_apart_are_complained_of() {
-        let guards = Guards::default();
+        let health = Health::default();
         for (ours_us, complained) in [
             (12_000_000, false),
             (12_000_001, true),
             (7_000_000, true),
             (10_000_000, false),
         ] {
-            guards.see(
+            health.update(
                 &at(),
                 &identity("noeviction", "0"),
                 Timestamp::from_micros(ours_us),
             );
             assert_eq!(
-                words(&guards).contains(&"clock_skew"),
+                words(&health).contains(&"clock_skew"),
                 complained,
                 "{ours_us}"
             );

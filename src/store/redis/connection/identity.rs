@@ -78,7 +78,7 @@ impl Identity {
 
     /// The difference between its clock and ours.
     pub(in crate::store::redis) fn skew(&self, ours: Timestamp) -> std::time::Duration {
-        Now::new(ours, self.time).apart()
+        Now::new(ours, self.time).clock_difference()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd};
@@ -18,6 +18,8 @@ const STRIKES_MAX: u32 = 3;
 pub(in crate::store::redis) struct Trust {
     answered: AtomicU64,
     strikes: AtomicU32,
+    /// Whether the server refused the last write because it has too few replicas.
+    refuses_writes: AtomicBool,
     lost: CancellationToken,
 }
 
@@ -25,6 +27,17 @@ impl Trust {
     /// Marks the connections as lost, so that the node replaces them.
     pub(in crate::store::redis) fn lose(&self) {
         self.lost.cancel();
+    }
+
+    /// Records whether the server refused a write because it has too few replicas.
+    pub(in crate::store::redis) fn set_refuses_writes(&self, refuses: bool) {
+        if self.refuses_writes() != refuses {
+            self.refuses_writes.store(refuses, Ordering::Relaxed);
+        }
+    }
+
+    pub(in crate::store::redis) fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Ordering::Relaxed)
     }
 
     /// The number of calls answered so far.

@@ -23,7 +23,7 @@ use crate::{
         store::{StoreError, url::Endpoint},
         system::{Clock, Entropy, fresh},
     },
-    store::redis::connection::health::Guards,
+    store::redis::connection::health::Health,
 };
 
 /// The time between two checks of a server's identity; REQUIREMENTS demands one per second.
@@ -37,6 +37,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How long calls wait for a new connection after one was lost; after that they fail at once.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Why a master refuses writes.
+const TOO_FEW_REPLICAS: &str = "fewer replicas follow it than min-replicas-to-write demands";
 
 /// A connection with this many waiting calls is too slow; further calls use the next one.
 const WAITING_MAX: usize = 64;
@@ -54,7 +57,7 @@ pub(in crate::store::redis) struct Common {
     pub(in crate::store::redis) settings: RedisSettings,
     pub(in crate::store::redis) clock: Arc<dyn Clock>,
     pub(in crate::store::redis) entropy: Arc<dyn Entropy>,
-    pub(in crate::store::redis) guards: Guards,
+    pub(in crate::store::redis) health: Health,
 }
 
 /// The kind of connection that a call uses.
@@ -160,9 +163,12 @@ impl Node {
         self.state.clone()
     }
 
-    /// Why it is down; `None` if it is up.
+    /// Why it is down or refuses writes; `None` if it serves.
     pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match &*self.state.borrow() {
+            State::Up(links) if links.trust.refuses_writes() => {
+                Some(format!("{} refuses writes: {TOO_FEW_REPLICAS}", links.at))
+            }
             State::Up(_) => None,
             State::Down { why, .. } => Some(why.clone()),
         }
@@ -272,10 +278,23 @@ impl Keeper {
     async fn watch(&self, links: &Links, first: Identity) -> String {
         let generation = first.generation();
         let mut identity = first;
+        let mut good_replicas = None;
         loop {
-            self.common
-                .guards
-                .see(&links.at, &identity, self.common.clock.now());
+            let health = &self.common.health;
+            health.update(&links.at, &identity, self.common.clock.now());
+            let now_good = identity.number("min_slaves_good_slaves");
+            // Without calls no write would tell that the replicas are back, but their number does.
+            if good_replicas.is_some_and(|before| before != now_good) {
+                links.trust.set_refuses_writes(false);
+            }
+            let refuses_writes = links.trust.refuses_writes();
+            good_replicas = refuses_writes.then_some(now_good);
+            let text = format!("{} refuses writes: {TOO_FEW_REPLICAS}", links.at);
+            health.complain(
+                "too_few_replicas",
+                &links.at,
+                refuses_writes.then_some(text),
+            );
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),

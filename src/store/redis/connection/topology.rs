@@ -136,7 +136,7 @@ impl Topology {
     }
 
     /// Requests a new read of the slot map, because a call reached a wrong server. Does nothing without a cluster.
-    pub(in crate::store::redis) fn look(&self) {
+    pub(in crate::store::redis) fn request_refresh(&self) {
         if let Self::Cluster(cluster) = self {
             cluster.look.notify_one();
         }
@@ -175,7 +175,7 @@ impl Cluster {
         let looking = cluster.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = looking.keep_looking() => {}
+                () = looking.follow_slots() => {}
                 () = looking.stop.cancelled() => {}
             }
         });
@@ -206,10 +206,10 @@ impl Cluster {
         }
     }
 
-    async fn keep_looking(&self) {
+    async fn follow_slots(&self) {
         loop {
             match self.ask().await {
-                Ok(ranges) => self.take(ranges),
+                Ok(ranges) => self.replace_map(ranges),
                 Err(why) => {
                     self.map
                         .write()
@@ -266,7 +266,7 @@ impl Cluster {
     }
 
     /// Starts nodes for new masters, and drops those of servers that are no longer masters.
-    fn take(&self, ranges: Vec<(u16, u16, Endpoint)>) {
+    fn replace_map(&self, ranges: Vec<(u16, u16, Endpoint)>) {
         let mut map = self
             .map
             .write()

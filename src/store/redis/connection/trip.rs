@@ -108,6 +108,10 @@ pub(in crate::store::redis) async fn go_if(
         };
         let error = match sent {
             Ok(answers) => {
+                // Every script writes.
+                if trip.script.is_some() {
+                    link.trust().set_refuses_writes(false);
+                }
                 return Ok(Some(Answered {
                     generation,
                     answers,
@@ -116,15 +120,18 @@ pub(in crate::store::redis) async fn go_if(
             Err(error) => error,
         };
         let fault = Fault::of(&error);
+        if fault == Fault::TooFewReplicas {
+            link.trust().set_refuses_writes(true);
+        }
         if matches!(fault, Fault::Dropped | Fault::Elsewhere | Fault::Moved(_)) {
             link.trust().lose();
-            topology.look();
+            topology.request_refresh();
         }
         metrics::counter!("countersign_redis_errors_total", "kind" => fault.word()).increment(1);
         let is_last = repeats == REPEATS_MAX || (fault == Fault::Dropped && !trip.repeatable);
         link = match fault {
             _ if is_last => return Err(store_error(&error)),
-            Fault::Full | Fault::Final => return Err(store_error(&error)),
+            Fault::Full | Fault::TooFewReplicas | Fault::Final => return Err(store_error(&error)),
             Fault::Dropped | Fault::Elsewhere => topology.link(trip.slot, trip.lane).await?,
             Fault::Moved(address) => topology.link_at(&address, trip.lane).await?,
             Fault::Ask(address) => topology.link_at(&address, trip.lane).await?.asking(),

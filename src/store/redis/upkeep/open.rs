@@ -13,7 +13,7 @@ use crate::{
     store::redis::{
         Core, Redis,
         connection::{
-            health::{Guards, advice, unfit, version},
+            health::{Health, advice, unfit, version},
             identity::Identity,
             node::{Common, Lane},
             settings::RedisSettings,
@@ -74,7 +74,7 @@ pub struct RedisMachine {
     /// Randomness for pauses and for the id of this process.
     pub entropy: Arc<dyn Entropy>,
     /// In tests, a clock that replaces the servers' clocks; otherwise `None`.
-    pub frozen: Option<Arc<dyn Clock>>,
+    pub test_clock: Option<Arc<dyn Clock>>,
 }
 
 impl Redis {
@@ -90,7 +90,7 @@ impl Redis {
             settings,
             clock: machine.clock,
             entropy: machine.entropy,
-            guards: Guards::default(),
+            health: Health::default(),
         });
         let keys = Keys::new(&common.settings.prefix, common.settings.shards);
         let core = Arc::new(Core {
@@ -98,7 +98,7 @@ impl Redis {
             looks: Looks::new(keys.shards()),
             share: Share::all(fresh(&*common.entropy), keys.shards()),
             hub: Hub::default(),
-            frozen: machine.frozen,
+            test_clock: machine.test_clock,
             keys,
             common,
         });
@@ -186,7 +186,7 @@ impl Redis {
             looks: Looks::new(keys.shards()),
             share: Share::all([0; 16], keys.shards()),
             hub: Hub::default(),
-            frozen: core.frozen.clone(),
+            test_clock: core.test_clock.clone(),
             keys,
             common: core.common.clone(),
         });
@@ -242,7 +242,7 @@ impl Redis {
             .await
             .map_err(RedisOpenError::Rights)?;
         told.extend(self.core.try_replay().await?);
-        told.extend(self.core.common.guards.complaints());
+        told.extend(self.core.common.health.complaints());
         Ok(told)
     }
 }

@@ -99,7 +99,7 @@ impl Core {
         let lately = now.since(at) < FORGOTTEN_PERIOD;
         let text = "the store lost its data less than a day ago; for a day after the loss, the failure counts of new records start at half of their limit".to_owned();
         self.common
-            .guards
+            .health
             .complain("forgot", &"the store", lately.then_some(text));
         Ok(lately.then_some(at))
     }
@@ -139,7 +139,7 @@ impl Core {
     /// Records a loss for all shards whenever a server has evicted keys.
     pub(in crate::store::redis) async fn mark_evictions(&self) {
         loop {
-            self.common.guards.evicted.notified().await;
+            self.common.health.evicted.notified().await;
             for shard in 0..self.keys.shards() {
                 if let Err(error) = self.mark_lost(shard, self.common.clock.now(), false).await {
                     tracing::warn!(%error, shard, "loss of data in a shard not recorded");

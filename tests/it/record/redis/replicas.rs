@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign::pb::v1::Verdict;
 
-use super::bed::{down, mend, on, settled};
+use super::bed::{down, eventually, mend, on, readyz, settled, try_start, works};
 use crate::{
     harness::{Setup, login, shape, unique, wrong},
     rig::Replicated,
@@ -96,4 +96,34 @@ async fn store_07_while_one_commit_waits_the_others_do_not() {
     );
     bed.servers()[1].sigcont();
     assert_eq!(waits.await.unwrap().unwrap().verdict(), Verdict::Wrong);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_refuses_writes_because_its_replicas_are_gone_is_not_ready() {
+    let bed = Replicated::start(1);
+    let set = |name: &str, value: &str| {
+        bed.servers()[0].cmd(&["CONFIG", "SET", name, value]);
+    };
+    set("min-replicas-to-write", "1");
+    set("min-replicas-max-lag", "1");
+    let service = on(&bed.servers()[0].url()).start().await;
+    works(&service).await;
+    assert!(readyz(&service).await.starts_with("HTTP/1.1 200"));
+    bed.servers()[1].sigstop();
+    eventually("the master to refuse writes", async || {
+        try_start(&service).await == down()
+    })
+    .await;
+    eventually("readiness to fail", async || {
+        let told = readyz(&service).await;
+        told.starts_with("HTTP/1.1 503") && told.contains("refuses writes")
+    })
+    .await;
+    bed.servers()[1].sigcont();
+    // Not by a call: a load balancer sends none to a process that is not ready.
+    eventually("readiness to come back", async || {
+        readyz(&service).await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+    works(&service).await;
 }

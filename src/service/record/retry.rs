@@ -3,7 +3,7 @@
 use crate::service::failure::Failure;
 
 /// One change of a record, which can be attempted again.
-pub(super) trait Attempt {
+pub(super) trait Swap {
     /// The result of a change that was carried out.
     type Output;
 
@@ -12,7 +12,7 @@ pub(super) trait Attempt {
 }
 
 /// Makes attempts until one succeeds, at most `conflicts_max` after the first.
-pub(super) async fn carry_out<A: Attempt>(
+pub(super) async fn retry_on_conflict<A: Swap>(
     mut attempt: A,
     conflicts_max: usize,
 ) -> Result<A::Output, Failure> {
