@@ -1,4 +1,4 @@
-//! The only reader of secret files: passwords, tokens, signing keys, and the keys for records and TLS.
+//! The only reader of files that settings name: passwords, tokens, signing keys, and the keys for records and TLS.
 
 use std::{
     fs::File,
@@ -12,6 +12,8 @@ use crate::format::secret::SecretText;
 
 /// The largest secret file. A service account's JSON file has 2.5 KB; an RSA private key of 8192 bits has 6.5 KB.
 const BYTES_MAX: u64 = 64 * 1024;
+/// The largest file that is not secret. All certificate authorities of a system together have 0.2 MB.
+const PUBLIC_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The permission bits of everybody except the file's owner.
 const OTHERS: u32 = 0o077;
 
@@ -26,6 +28,9 @@ pub enum SecretFileError {
         /// The error of the operating system.
         error: io::Error,
     },
+    /// Not a regular file, but a directory, a pipe or a device. Reading a pipe could wait for ever.
+    #[error("{0} is not a regular file")]
+    NotAFile(PathBuf),
     /// Users other than the owner can read or change it; production refuses that.
     #[error("{path} has mode {mode:03o}, so other users can read or change it; run chmod 600")]
     Open {
@@ -53,6 +58,29 @@ pub enum SecretFileError {
     },
 }
 
+/// Opens a regular file; `None` if it is of another kind, which is not opened: that could wait for ever.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Reads the bytes of a file that is not secret, such as certificates.
+///
+/// # Errors
+/// [`io::Error`]; also if it is not a regular file, or larger than 4 MiB.
+pub fn read_public(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open(path)?.ok_or_else(|| io::Error::other("it is not a regular file"))?;
+    let mut bytes = Vec::new();
+    file.take(PUBLIC_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > PUBLIC_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 4 MiB"));
+    }
+    Ok(bytes)
+}
+
 /// Reads the whole text of a file, such as a private key in PEM form, without the line breaks at its end.
 ///
 /// # Errors
@@ -62,7 +90,8 @@ pub fn read_document(path: &Path, profile: Profile) -> Result<SecretText, Secret
         path: path.to_owned(),
         error,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open(path).map_err(unreadable)?;
+    let file = file.ok_or_else(|| SecretFileError::NotAFile(path.to_owned()))?;
     let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
     if profile == Profile::Production && mode & OTHERS != 0 {
         let path = path.to_owned();
@@ -178,6 +207,14 @@ mod tests {
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");
+        }
+        for no_file in [dir.path(), Path::new("/dev/null")] {
+            let error = read_document(no_file, Profile::Development).unwrap_err();
+            assert!(
+                error.to_string().ends_with("is not a regular file"),
+                "{error}"
+            );
+            assert!(read_public(no_file).is_err());
         }
         let absent = read_document(&dir.path().join("absent"), Profile::Development).unwrap_err();
         assert!(

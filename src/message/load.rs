@@ -254,8 +254,12 @@ impl Loader {
     }
 
     fn read_file(&mut self, key: Key, path: &Path) {
-        match fs::metadata(path).map(|metadata| metadata.len()) {
-            Ok(bytes) if bytes > FILE_BYTES_MAX => self.mistake(
+        match fs::metadata(path) {
+            // Reading a pipe could wait for ever.
+            Ok(metadata) if !metadata.is_file() => {
+                self.mistake(&show(path), "is not a regular file".to_owned());
+            }
+            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => self.mistake(
                 &show(path),
                 format!("is larger than {FILE_BYTES_MAX} bytes"),
             ),

@@ -1,4 +1,4 @@
-//! Reads the files named in the settings; secrets are read only by `secret_file`.
+//! Reads the files named in the settings, by way of `secret_file`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::Table;
 use crate::{
     config::{
         Profile,
-        secret_file::{SecretFileError, read_document, read_line},
+        secret_file::{SecretFileError, read_document, read_line, read_public},
     },
     format::secret::SecretText,
 };
@@ -22,7 +22,7 @@ impl Table<'_> {
     /// Reads the bytes of an optional file that is not secret, such as a certificate.
     pub(in crate::config) fn contents(&mut self, key: &str) -> Option<Vec<u8>> {
         let path = self.file(key)?;
-        match std::fs::read(&path) {
+        match read_public(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let what = format!("{} cannot be read: {error}", path.display());

@@ -72,7 +72,15 @@ pub(in crate::sender) fn is_refusal(error: &io::Error) -> bool {
 
 /// Reads the file of the setting `ca_file`.
 pub(super) fn ca_file(path: &Path) -> Result<Vec<u8>, SettingError> {
-    std::fs::read(path).map_err(|error| {
+    let read = std::fs::metadata(path).and_then(|metadata| {
+        if metadata.is_file() {
+            std::fs::read(path)
+        } else {
+            // Reading a pipe could wait for ever.
+            Err(io::Error::other("it is not a regular file"))
+        }
+    });
+    read.map_err(|error| {
         SettingError::new(
             "ca_file",
             format!("{} cannot be read: {error}", path.display()),

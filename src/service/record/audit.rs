@@ -49,10 +49,23 @@ impl Records {
         self.store.shards()
     }
 
+    /// Goes by the earlier of the two clocks, and deletes nothing while ours is in doubt: what a wrong time deletes is
+    /// gone for good.
     async fn trim_events(&self) -> Result<u64, Failure> {
+        let doubts = self.clock.complaints();
+        if let Some(doubt) = doubts.first() {
+            tracing::warn!(
+                why = doubt.text,
+                "old events kept while the clock is in doubt"
+            );
+            return Ok(0);
+        }
+        // The record need not exist: every load tells the time of the store.
+        let store_now = self.store.load(&SubjectKey([0; 16]).into()).await?.now;
         let kept = micros(self.policy.subject.event_retention);
-        let end = self.clock.now().as_micros().saturating_sub(kept);
-        Ok(self.store.trim_events(Timestamp::from_micros(end)).await?)
+        let now = self.clock.now().min(store_now);
+        let end = Timestamp::from_micros(now.as_micros().saturating_sub(kept));
+        Ok(self.store.trim_events(end).await?)
     }
 }
 

@@ -26,7 +26,10 @@ use crate::{
 /// How often a shard is read if this process knows of no due entry: other processes write entries too.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
 
-/// Metric: members removed from due indexes because they have the length of no record key.
+/// The shortest time between two log lines about foreign members.
+const LOG_FOREIGN_EVERY: Duration = Duration::from_secs(60);
+
+/// Metric: members removed from due indexes because they cannot be keys of the shard's records.
 const FOREIGN_MEMBERS: &str = "countersign_foreign_due_members_total";
 
 type Entry = (Timestamp, RecordKey);
@@ -46,21 +49,36 @@ struct Look {
 }
 
 /// What this process knows of the due index of each shard.
-pub(super) struct Looks(Mutex<Vec<Look>>);
+pub(super) struct Looks {
+    shards: Mutex<Vec<Look>>,
+    foreign_logged_at: Mutex<Option<Instant>>,
+}
 
 impl Looks {
     pub(super) fn new(shards: u16) -> Self {
-        Self(Mutex::new(vec![
-            Look {
-                first: First::Unknown,
-                at: None
-            };
-            usize::from(shards)
-        ]))
+        let unknown = Look {
+            first: First::Unknown,
+            at: None,
+        };
+        Self {
+            shards: Mutex::new(vec![unknown; usize::from(shards)]),
+            foreign_logged_at: Mutex::default(),
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Look>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a line about foreign members may be logged: at most one a minute (STORE-21). The metric counts all.
+    fn may_log_foreign(&self) -> bool {
+        let logged_at = &self.foreign_logged_at;
+        let mut logged_at = logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = logged_at.is_none_or(|at| at.elapsed() >= LOG_FOREIGN_EVERY);
+        if may {
+            *logged_at = Some(Instant::now());
+        }
+        may
     }
 
     /// Updates this knowledge after this process wrote or removed an entry.
@@ -113,7 +131,7 @@ impl Looks {
 struct Found {
     /// The first entries, each with whether it is due by the server's clock.
     entries: Vec<(Entry, bool)>,
-    /// Per shard, members that cannot be record keys.
+    /// Per shard, members that cannot be keys of its records.
     foreign: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
@@ -171,8 +189,8 @@ impl Core {
         Ok(Due { keys, next })
     }
 
-    /// Removes members that cannot be record keys, so that they never fill the head of the index. Only the length
-    /// shows that a member is foreign; a key of an unknown kind stays.
+    /// Removes members that cannot be keys of the shard's records, so that they never fill the head of the index: of a
+    /// wrong length, or of another shard, where every change of such a record goes. A key of an unknown kind stays.
     async fn remove_foreign(&self, foreign: Vec<(u16, Vec<Vec<u8>>)>) {
         for (shard, members) in foreign {
             let due = self.keys.due(shard);
@@ -182,11 +200,13 @@ impl Core {
             match go(&self.topology, Trip::repeatable(slot(&due)), &[remove]).await {
                 Ok(_) => {
                     metrics::counter!(FOREIGN_MEMBERS).increment(members.len() as u64);
-                    tracing::warn!(
-                        shard,
-                        members = members.len(),
-                        "foreign members removed from the due index"
-                    );
+                    if self.looks.may_log_foreign() {
+                        tracing::warn!(
+                            shard,
+                            members = members.len(),
+                            "foreign members removed from the due index"
+                        );
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(%error, shard, "foreign members of the due index not removed");
@@ -250,7 +270,7 @@ impl Core {
             let rows: Vec<(Vec<u8>, f64)> = from_redis_value(answer)?;
             let (mut entries, mut foreign): (Vec<Entry>, Vec<Vec<u8>>) = Default::default();
             for (member, score) in rows {
-                match read_short(&member) {
+                match read_short(&member).filter(|key| self.keys.shard(key) == *shard) {
                     Some(key) => entries.push((time_of(score), key)),
                     None => foreign.push(member),
                 }

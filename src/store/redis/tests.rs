@@ -75,6 +75,40 @@ async fn store_21_only_members_of_a_length_that_no_kind_has_are_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_21_members_of_other_shards_are_removed_and_hold_up_nothing() {
+    let clock = ManualClock::start();
+    let settings = RedisSettings {
+        prefix: "shards".to_owned(),
+        shards: 4,
+        ..redis_settings(&server().url())
+    };
+    let store = open_redis(settings, &clock).await;
+    let (own, at) = (key(1), clock.now());
+    let shard = store.core.keys.shard(&own);
+    let written = put(&store, own, at).await.unwrap();
+    assert_eq!(written, Committed::Done);
+    for n in 0..100_u8 {
+        for other in (0..4).filter(|other| *other != store.core.keys.shard(&key(n))) {
+            let due = store.core.keys.due(other);
+            cmd(&[b"ZADD", &due, b"1", &key(n).to_bytes()]);
+        }
+    }
+    clock.advance(Duration::from_secs(1));
+    let mut looks = 0;
+    while (0..4).any(|shard| cmd(&[b"ZCARD", &store.core.keys.due(shard)]) > 1) {
+        store.due(10).await.unwrap();
+        looks += 1;
+        assert!(looks < 100, "they go");
+    }
+    let left = store.due(10).await.unwrap().keys;
+    assert_eq!(
+        left,
+        [own],
+        "only the record in its own shard {shard} is due"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_21_a_kind_of_a_newer_version_is_postponed_and_stays() {
     let (store, clock) = open("newer").await;
     let due = store.core.keys.due(0);

@@ -6,17 +6,17 @@ use countersign::{
     app::Machine,
     domain::{
         decide::Work, delivery::DeliveryStatus, ids::VerificationId, recipient::Channel,
-        verification::Phase,
+        time::Timestamp, verification::Phase,
     },
     keys,
     pb::v1,
     ports::{
-        store::{Store, StoredEvent},
-        system::Clock as _,
+        store::{Complaint, Store, StoredEvent},
+        system::Clock,
     },
     service::{delivery::hands::Hands, record::vault::Vault},
     store::embedded::memory::Memory,
-    system::SystemEntropy,
+    system::{ManualClock, SystemEntropy},
 };
 
 use crate::harness::{Harness, PATIENCE, Setup, login};
@@ -102,6 +102,87 @@ async fn seal_03_no_two_seals_of_the_store_have_one_nonce() {
     let count = nonces.len();
     assert!(count >= 40);
     assert_eq!(nonces.into_iter().collect::<HashSet<_>>().len(), count);
+}
+
+#[tokio::test]
+async fn time_02_a_service_clock_that_is_days_ahead_drops_no_event() {
+    let setup = Setup::default().with("SUBJECT__EVENT_RETENTION_DAYS", "2");
+    let store_clock = Arc::new(ManualClock::new(setup.clock.now()));
+    let store = Arc::new(Memory::new(store_clock.clone(), &SystemEntropy::default()));
+    let machine = Machine {
+        clock: setup.clock.clone(),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
+    let service = setup.start_on(machine).await;
+    service.start_and_read(login("s")).await;
+    let first = events(&store).await[0].cursor;
+    let is_there = async || {
+        events(&store)
+            .await
+            .iter()
+            .any(|event| event.cursor == first)
+    };
+    let sweeps = async || {
+        for _ in 0..5 {
+            service.pass(HOUR).await;
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    service.pass(9 * 24 * HOUR).await;
+    sweeps().await;
+    assert!(is_there().await, "by the store's clock it is young");
+    store_clock.advance(9 * 24 * HOUR);
+    let dropped = async {
+        while is_there().await {
+            sweeps().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dropped)
+        .await
+        .expect("it is dropped once both clocks say so");
+}
+
+/// A clock that says that it may be wrong.
+struct InDoubt(Arc<ManualClock>);
+
+#[async_trait::async_trait]
+impl Clock for InDoubt {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.0.sleep(span).await;
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        vec![Complaint {
+            word: "clock_jumped",
+            text: "it jumped".to_owned(),
+        }]
+    }
+}
+
+#[tokio::test]
+async fn time_02_while_the_clock_is_in_doubt_no_event_is_dropped() {
+    let setup = Setup::default().with("SUBJECT__EVENT_RETENTION_DAYS", "2");
+    let store = Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
+    let machine = Machine {
+        clock: Arc::new(InDoubt(setup.clock.clone())),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
+    let service = setup.start_on(machine).await;
+    service.start_and_read(login("s")).await;
+    let first = events(&store).await[0].cursor;
+    for _ in 0..9 * 24 {
+        service.pass(HOUR).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(events(&store).await[0].cursor, first);
 }
 
 #[tokio::test]
