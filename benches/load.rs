@@ -1,12 +1,12 @@
-//! Load on the real server over gRPC: start and check, with a sender that keeps the code.
+//! Load on the real server over gRPC: start and check, with a sender that passes the code to the client.
 //!
-//! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [--connections N] [SECONDS [CLIENTS]]`. On Redis it starts a
-//! `redis-server` of its own, and measures in the same run, in turns, the *bare limit*: an echo over gRPC that does one
-//! `EVALSHA` a call. `--live N` compares the times of a store with N live verifications with those of one with 1,000.
-//! `--failover` has half of the messages refused, and measures how long after it the next sender is asked.
+//! `cargo bench --bench load -- [--store embedded|redis] [--instances 1|2] [--connections N] [SECONDS [CLIENTS]]`. On
+//! Redis it starts its own `redis-server`, and in the same run, in turns, measures the *bare limit*: a gRPC echo that
+//! does one `EVALSHA` for each call. `--live N` compares the latency on a store with N live verifications with that on
+//! one with 1,000. `--failover` has half of the messages refused, and measures the time until the next sender is asked.
 //!
-//! Instances run on runtimes of their own, whose threads are named, so that their CPU time is told apart from the
-//! clients'. Read the figures beside each other: on a small machine the clients take as much CPU as the server.
+//! Instances run on runtimes of their own, whose threads are named, so that their CPU time can be told from that of the
+//! clients. Compare figures of the same run only: on a small machine the clients use as much CPU time as the server.
 
 #[path = "load/bare.rs"]
 mod bare;
@@ -45,13 +45,14 @@ use self::{
     rig::RedisServer,
 };
 
-/// Wipes what is freed, as the binary does: its cost belongs to the figures, and to the bare limit's.
+/// Wipes memory when it is freed, as the binary does, so that the figures include the cost, those of the bare limit
+/// too.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
-/// The service and the bare limit take turns of this length: what else the machine does falls on both.
+/// The length of the turns of the service and the bare limit; other load on the machine then affects both.
 const TURN: Duration = Duration::from_secs(2);
-/// Calls one after the other, to count their trips to the store.
+/// Calls made one after the other to count their trips to the store.
 const COUNTED: u16 = 200;
 
 fn main() -> anyhow::Result<()> {
@@ -66,7 +67,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// What is to be measured.
+/// The measurement that the arguments ask for.
 struct Plan {
     on_redis: bool,
     instances: usize,
@@ -96,7 +97,7 @@ impl Plan {
                     .with_context(|| format!("{argument} has a value"))
             };
             match argument.as_str() {
-                // Cargo says so to every bench.
+                // Cargo passes this to every bench.
                 "--bench" => {}
                 "--store" => plan.on_redis = value()? == "redis",
                 "--instances" => plan.instances = value()?.parse()?,
@@ -144,7 +145,7 @@ fn embedded(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     instance.stop()
 }
 
-/// The service and the bare limit, in turns.
+/// Measures the service and the bare limit, in turns.
 #[expect(clippy::too_many_lines, reason = "one measurement, step by step")]
 fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Result<()> {
     let server = redis();
@@ -234,7 +235,7 @@ fn on_redis(plan: &Plan, dir: &std::path::Path, load: &Runtime) -> anyhow::Resul
     instances.into_iter().try_for_each(Instance::stop)
 }
 
-/// Counts trips to the store, call by call with nothing beside them.
+/// Counts trips to the store, call by call, without any other load.
 async fn count_trips(server: &RedisServer, reaches: &[Reach], post: &Post) -> anyhow::Result<()> {
     let mut caller = Caller::connect(reaches, 0).await?;
     let mut started = Vec::new();
@@ -243,7 +244,7 @@ async fn count_trips(server: &RedisServer, reaches: &[Reach], post: &Post) -> an
         let (id, told) = caller.start(post).await?;
         started.push((id, told.await?));
     }
-    // The last delivery's report comes after its message.
+    // The report of the last delivery comes after its message.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let between = Commands::of(server);
     for (id, code) in started {

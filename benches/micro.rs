@@ -1,4 +1,4 @@
-//! What one decision, one code and one seal cost.
+//! The cost of one decision, one code and one seal.
 
 #![allow(
     clippy::unwrap_used,
@@ -148,7 +148,7 @@ impl World {
     }
 }
 
-/// No sender has a free hand.
+/// Hands of senders, none of which is free.
 struct NoHands;
 
 impl FreeHands for NoHands {

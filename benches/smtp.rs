@@ -1,8 +1,9 @@
-//! The SMTP sender beside Postfix's own `smtp-source`: both against the same `smtp-sink`, with as many connections, in turns.
+//! The SMTP sender against Postfix's own `smtp-source`: both send to the same `smtp-sink` over as many connections, in
+//! turns.
 //!
 //! `cargo bench --bench smtp -- [CONNECTIONS [MAILS [TURNS]]]`. Needs Debian's package postfix. `smtp-source` keeps its
-//! connections (`-d`) and sends mails of the same size; neither the signatures (`dkim` signs as RSA and Ed25519) nor the
-//! composing of a mail costs it anything, so a ratio below 1 is what these cost.
+//! connections (`-d`) and sends mails of the same size, but neither signs (`dkim`: RSA and Ed25519) nor composes them,
+//! so a ratio below 1 is the cost of that.
 
 #[path = "../tests/rig/rig.rs"]
 mod rig;
@@ -41,11 +42,11 @@ use zeroizing_alloc::ZeroAlloc;
 
 use self::rig::SmtpSink;
 
-/// Wipes what is freed, as the binary does: its cost belongs to the figures.
+/// Wipes memory when it is freed, as the binary does, so that the figures include the cost.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
-/// Bytes of a mail but for its body, about: what `smtp-source` adds on its side is as long.
+/// The approximate size of a mail without its body: the headers that `smtp-source` adds have the same size.
 const HEADERS: usize = 300;
 
 struct Plan {
@@ -102,7 +103,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Mails a second over the turns.
+/// Mails a second, over the turns.
 struct Spread {
     least: f64,
     middle: f64,

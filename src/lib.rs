@@ -14,9 +14,9 @@
 //!    however many, are not *answered* more often than the limit, a code approves once, and no message is
 //!    sent for a verification that was not stored.
 //!
-//! That loop is `service/record/transact.rs`; every use case goes through it. The service has three parts that own their
-//! state, and use cases compose them: `Records` (the store, the vault, that loop), `Limits` (quotas, budgets, the pumping
-//! guard) and `Courier` (routes, breakers, the hook, hands, texts).
+//! That loop is `service/record/transact.rs`; every use case goes through it. The service has three parts that own
+//! their state, and use cases compose them: `Records` (the store, the vault, that loop), `Limits` (quotas, budgets, the
+//! pumping guard) and `Courier` (routes, breakers, the hook, hands, texts).
 //!
 //! # Layers
 //!
@@ -35,7 +35,7 @@
 //!
 //! | layer | holds | sees |
 //! |---|---|---|
-//! | [`format`] | published formats (base58, GSM-7, MACs, Standard Webhooks), each with its specification and test vectors | nothing of ours |
+//! | [`mod@format`] | published formats (base58, GSM-7, MACs, Standard Webhooks), each with its specification and test vectors | nothing of ours |
 //! | [`domain`] | the subject record, the decisions, codes, seals, limits | `format` |
 //! | [`ports`] | what the service needs from outside: store, sender, hook, clock, entropy | `domain`, `format` |
 //! | [`message`] | the texts: templates, their lint, what customers are told | `ports`, `domain`, `format` |
@@ -50,8 +50,8 @@
 //!
 //! # Rooms
 //!
-//! The domain is divided by subject; `tests/tidy` calls each part a room. Next to them, [`domain::ids`], [`domain::time`] and
-//! [`domain::refusal`] are used by all.
+//! The domain is divided by subject; `tests/tidy` calls each part a room. Next to them, [`domain::ids`],
+//! [`domain::time`] and [`domain::refusal`] are used by all.
 //!
 //! | room | holds |
 //! |---|---|
@@ -66,9 +66,10 @@
 //! | [`domain::crypto`] | the key ring and its subkeys, the seal of stored data |
 //! | [`domain::decide`] | the commands, by room: they see all other rooms, and no other room sees them |
 //!
-//! The same word names the folder in `decide`, [`service`], [`grpc`], [`config`] and `tests/it`, where that layer has something of
-//! the room. A few folders serve several rooms and have names of their own: `grpc/entrance`, `grpc/transport`, `tests/it/harness`,
-//! and `http/pages`, the web pages that customers open, with its tests in `tests/it/pages`.
+//! The same word names the folder in `decide`, [`service`], [`grpc`], [`config`] and `tests/it`, where that layer has
+//! something of the room. A few folders serve several rooms and have names of their own: `grpc/entrance`,
+//! `grpc/transport`, `tests/it/harness`, and `http/pages`, the web pages that customers open, with its tests in
+//! `tests/it/pages`.
 //!
 //! # Invariants
 //!
@@ -83,7 +84,8 @@
 //! - A breaker delays a message but never fails it; skipping a sender costs no attempt.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all channels.
 //! - A message that can be sent is sent right after its commit; the due index is only a safety net.
-//! - A slow sender delays only its own messages: hands are per sender, and a delivery that waits for one holds no lease.
+//! - A slow sender delays only its own messages: hands are per sender, and a delivery that waits for one holds no
+//!   lease.
 //! - An end is judged by the later of two clocks, a beginning by the earlier, so a wrong clock never loosens a rule.
 //! - A commit goes only to the server that gave the record: after a failover it is a conflict, and the next decision
 //!   knows of the failover.
@@ -95,21 +97,21 @@
 //!    hash of its key, checks its role, and sets the deadline.
 //! 2. `grpc/verification/convert.rs` parses every field into a type that allows only valid values, or reports all
 //!    violations.
-//! 3. [`service::verification::start`] resolves the action's limits and screens the recipients. The rest runs in a task of
-//!    its own, so that a caller that gives up loses only its answer. [`domain::decide::start`] supersedes an
-//!    older verification of the same contact, chooses the recipient, and makes the first delivery, leased to this process if
-//!    the sender whose turn it is has a free hand in [`service::delivery::hands`]. [`service::limit`] draws that one message
-//!    from every quota it counts against, by one call of the store: from all or from none. (On a Redis Cluster, one call
-//!    for each slot, in order: what was drawn before a refusal stays drawn. Quotas that the slices of this process cover need
-//!    no call.)
-//! 4. [`service::record::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the caller gets
-//!    its answer, and the reserved hand gets the delivery. If all hands of the sender are full, the delivery waits without a
-//!    lease for the next free one.
-//! 5. [`worker`] lets `service/delivery/deliver.rs` load the record again: is the lease ours, is the verification alive? Then
-//!    the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over. The report is one more commit; if
-//!    the mail goes on to the next sender, that commit also leases it anew. A step of a plan or a retry is sent at an alarm
-//!    of this process. If the process dies in between, the lease ends, the record is due again, and the process that finds
-//!    it sends the same code.
+//! 3. [`service::verification::start`] resolves the action's limits and screens the recipients. The rest runs in a task
+//!    of its own, so that a caller that gives up loses only its answer. [`domain::decide::start`] supersedes an older
+//!    verification of the same contact, chooses the recipient, and makes the first delivery, leased to this process if
+//!    the sender whose turn it is has a free hand in [`service::delivery::hands`]. [`service::limit`] draws that one
+//!    message from every quota it counts against, by one call of the store: from all or from none. (On a Redis Cluster,
+//!    one call for each slot, in order: what was drawn before a refusal stays drawn. Quotas that the slices of this
+//!    process cover need no call.)
+//! 4. [`service::record::vault`] seals the record; [`store`] swaps it in and indexes its `wake_at`. Only now the caller
+//!    gets its answer, and the reserved hand gets the delivery. If all hands of the sender are full, the delivery waits
+//!    without a lease for the next free one.
+//! 5. [`worker`] lets `service/delivery/deliver.rs` load the record again: is the lease ours, is the verification
+//!    alive? Then the code is derived, [`message`] renders the mail, and [`sender::smtp`] hands it over. The report is
+//!    one more commit; if the mail goes on to the next sender, that commit also leases it anew. A step of a plan or a
+//!    retry is sent at an alarm of this process. If the process dies in between, the lease ends, the record is due
+//!    again, and the process that finds it sends the same code.
 //! 6. The customer types the code; [`service::verification::check`] runs [`domain::decide::check`]: repeats first, then
 //!    the end, then the form of the guess, then the budgets, then the comparison in constant time.
 //!    The commit spends the attempt, and then the verdict leaves.

@@ -31,9 +31,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(3600);
 const BREATH: Duration = Duration::from_millis(5);
 /// The largest number of receipts recorded at the same time; most of the slow ones only wait for a report.
 const NOTES_MAX: usize = 128;
-/// How often recording a receipt is attempted. With the pauses this covers about half a second, in which the report that
-/// the receipt overtook is stored, or a short failure of the store ends. It bounds how long a receipt with an unknown reference
-/// uses one of the [`NOTES_MAX`] places and delays the shutdown.
+/// How often recording a receipt is attempted. With the pauses this covers about half a second, in which the report
+/// that the receipt overtook is stored, or a short failure of the store ends. It bounds how long a receipt with an
+/// unknown reference uses one of the [`NOTES_MAX`] places and delays the shutdown.
 const NOTE_TRIES: usize = 5;
 /// The pause before recording a receipt is attempted again, and after a sweep that failed.
 const PAUSE: Duration = Duration::from_millis(100);

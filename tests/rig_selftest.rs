@@ -1,4 +1,4 @@
-//! Proves the test bed of Redis servers against real ones.
+//! Tests the test bed of Redis servers against real servers.
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 #![allow(clippy::too_many_lines, reason = "a test tells its story in one piece")]

@@ -1,4 +1,4 @@
-//! The bare limit: a gRPC echo that does one `EVALSHA` a call over one connection. No service on Redis can be faster.
+//! The bare limit: a gRPC echo that does one `EVALSHA` per call over one connection. No service on Redis can be faster.
 
 use std::{
     net::SocketAddr,
@@ -17,21 +17,21 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-/// As long as a record.
+/// A value of the size of a record.
 const VALUE: [u8; 400] = [7; 400];
-/// As a commit without anything that makes it one.
+/// Reads and writes as a commit does, without its checks.
 const SCRIPT: &str = "local was = redis.call('GET', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1])
 return was and 1 or 0";
 
-/// The echo, on a runtime of its own. It ends with its runtime.
+/// The echo server on its own runtime, with which it ends.
 pub struct Bare {
     pub at: SocketAddr,
     _runtime: Runtime,
 }
 
 impl Bare {
-    /// Starts it on this Redis.
+    /// Starts the server on this Redis.
     pub fn start(url: &str, runtime: Runtime) -> anyhow::Result<Self> {
         let at = runtime.block_on(async {
             let mut connection = redis::Client::open(url)?
@@ -97,7 +97,7 @@ impl Health for Echo {
     }
 }
 
-/// Calls as fast as it goes; says how many pairs of calls there were.
+/// Calls as fast as possible; returns the number of pairs of calls.
 pub async fn drive(at: SocketAddr, clients: usize, span: Duration) -> anyhow::Result<usize> {
     let end = Instant::now() + span;
     let mut tasks = JoinSet::new();
@@ -110,7 +110,7 @@ pub async fn drive(at: SocketAddr, clients: usize, span: Duration) -> anyhow::Re
             );
             let mut pairs = 0;
             while Instant::now() < end {
-                // A key of its own each time, of a bounded number: nothing else is measured here.
+                // A different key each time, of a bounded number of keys, so that no key is hot.
                 let service = format!("bare:{place}:{}", pairs % 1000);
                 stub.check(HealthCheckRequest {
                     service: service.clone(),

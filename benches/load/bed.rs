@@ -1,4 +1,4 @@
-//! The service as it is measured: instances in this process, on runtimes of their own, over one store.
+//! The service under test: instances in this process, on their own runtimes, over one store.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
     rig::{Options, RedisServer},
 };
 
-/// A runtime whose threads are named, so that their CPU time is told apart.
+/// Makes a runtime with named threads, so that their CPU time can be told apart.
 pub fn runtime(name: &str) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .thread_name(name)
@@ -25,12 +25,12 @@ pub fn runtime(name: &str) -> std::io::Result<Runtime> {
         .build()
 }
 
-/// A Redis server as it is run for real, but that nothing is written to disk.
+/// Starts a Redis server configured as in production, except that nothing is written to disk.
 pub fn redis() -> RedisServer {
     RedisServer::start(&Options::default())
 }
 
-/// The settings of all instances: they share their keys, as a fleet does.
+/// The settings of all instances, which share their keys as a fleet does.
 pub fn settings(
     dir: &std::path::Path,
     store_url: &str,
@@ -39,7 +39,7 @@ pub fn settings(
     settings_with(dir, store_url, connections, &[])
 }
 
-/// The same, with these as well: names without their prefix, and values.
+/// The same, with these settings added: names without their prefix, and values.
 pub fn settings_with(
     dir: &std::path::Path,
     store_url: &str,
@@ -51,7 +51,7 @@ pub fn settings_with(
         ("DATA_DIR", dir.as_str()),
         ("STORE__URL", store_url),
         ("STORE__CONNECTIONS", connections.as_str()),
-        // What a busy machine does to the times is measured and not refused.
+        // A busy machine makes calls slow; they are to be measured, not refused.
         ("STORE__DEADLINE_MS", "10000"),
         ("GRPC__LISTEN", "127.0.0.1:0"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
@@ -62,7 +62,7 @@ pub fn settings_with(
     ];
     let own = own.iter().chain(more);
     let own = own.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    // Every quota is drawn and none is used up; its bucket is full again, and forgotten, soon enough for a long run.
+    // Every quota is drawn and none is used up; a bucket refills, and is forgotten, soon enough for a long run.
     let quotas = Dimension::ALL
         .into_iter()
         .filter(|dimension| dimension.is_plain())
@@ -88,13 +88,13 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Starts it on threads of that name, with one sender.
+    /// Starts it on threads with this name, with one sender.
     pub fn start(name: &str, settings: Settings, post: &Arc<Post>) -> anyhow::Result<Self> {
         let senders = BTreeMap::from([("outbox".to_owned(), post.clone() as Arc<dyn Sender>)]);
         Self::start_with(name, settings, senders)
     }
 
-    /// Starts it on threads of that name, with these senders in place of those of the settings.
+    /// Starts it on threads with this name, with these senders instead of those of the settings.
     pub fn start_with(
         name: &str,
         settings: Settings,
@@ -117,14 +117,14 @@ impl Instance {
         })
     }
 
-    /// Drains it.
+    /// Shuts it down gracefully.
     pub fn stop(self) -> anyhow::Result<()> {
         self.reach.shutdown.cancel();
         self.runtime.block_on(self.serving)?
     }
 }
 
-/// The store that an instance with these settings opens, beside it.
+/// Opens the store of an instance with these settings a second time.
 pub async fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     let StoreEngine::Redis(redis) = &settings.store.engine else {
         anyhow::bail!("the store is on Redis")

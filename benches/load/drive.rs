@@ -1,4 +1,4 @@
-//! The clients: each has a connection to every instance, and goes round them with its calls.
+//! The clients: each has a connection to every instance and uses them in turn.
 
 use std::{
     sync::{
@@ -17,12 +17,12 @@ use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 
 use super::post::Post;
 
-/// Names the next subject.
+/// Makes the name of the next subject.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// A message takes no longer, or it is lost.
+/// The time after which a message counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long each start and each check took.
+/// The latencies of starts and checks.
 #[derive(Default)]
 pub struct Took {
     pub starts: Vec<Duration>,
@@ -36,7 +36,7 @@ impl Took {
     }
 }
 
-/// Starts and checks as fast as it goes, for this long.
+/// Starts and checks as fast as possible for this time.
 pub async fn drive(
     reaches: &[Reach],
     post: &Arc<Post>,
@@ -78,7 +78,7 @@ async fn one_client(
     Ok(took)
 }
 
-/// One client and its connections.
+/// A client with its connections.
 pub struct Caller {
     stubs: Vec<(VerificationServiceClient<Channel>, AsciiMetadataValue)>,
     turn: usize,
@@ -99,7 +99,7 @@ impl Caller {
         Ok(Self { stubs, turn })
     }
 
-    /// Of several instances the next one: a check comes to another than its start.
+    /// The next of several instances, so that a check goes to another one than its start.
     fn next<T>(&mut self, message: T) -> (&mut VerificationServiceClient<Channel>, Request<T>) {
         self.turn += 1;
         let place = self.turn % self.stubs.len();
@@ -111,7 +111,7 @@ impl Caller {
         (stub, request)
     }
 
-    /// A new subject each time: a repeat would get the first answer and no message.
+    /// A new subject each time, because a repeat would get the first answer and no message.
     pub async fn start(
         &mut self,
         post: &Post,

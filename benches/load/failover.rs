@@ -1,5 +1,5 @@
-//! How long after a refusal is the next sender asked? The worker's poll comes once a minute, so nothing but the report of
-//! the refusal can cause it (SEND-17).
+//! Time from a sender's refusal to the next sender (SEND-17); the worker's poll is set to a minute so that it cannot
+//! help.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,10 +26,10 @@ use super::{
     post::Post,
 };
 
-/// What SEND-17 allows for 99 of 100 messages.
+/// The limit of SEND-17 for 99 of 100 messages.
 const P99_MAX: Duration = Duration::from_millis(100);
 
-/// The first sender of the route, which refuses every second message: a breaker opens only after failures in a row.
+/// The first sender of the route. It refuses only every second message, so that its breaker stays closed.
 #[derive(Default)]
 struct Refusing {
     post: Arc<Post>,
@@ -54,7 +54,7 @@ impl Sender for Refusing {
     }
 }
 
-/// The second sender of the route, which takes everything.
+/// The second sender of the route, which accepts everything.
 struct Standby {
     first: Arc<Refusing>,
     waited: Mutex<Vec<Duration>>,
@@ -77,7 +77,7 @@ impl Sender for Standby {
     }
 }
 
-/// Drives the load, and fails if the next sender is asked too late.
+/// Runs the load, and fails if the next sender is asked too late.
 pub fn run(load: &Runtime, dir: &Path, plan: &Plan) -> anyhow::Result<()> {
     let server = plan.on_redis.then(redis);
     let url = server

@@ -1,4 +1,4 @@
-//! Does a full store make calls slow? Two stores in turn: one with few live verifications, one with many.
+//! Latency on a full store against a nearly empty one, in turns.
 
 use std::{
     path::Path,
@@ -42,14 +42,14 @@ use super::{
     rig::RedisServer,
 };
 
-/// The few.
+/// The live verifications of the nearly empty store.
 const FEW: u64 = 1000;
 /// Commits in flight while a store is filled.
 const FILLERS: u64 = 64;
-/// The stores take turns of this length.
+/// The length of the turns of the two stores.
 const TURN: Duration = Duration::from_secs(2);
 
-/// A store and one instance over it.
+/// A store with one instance on it.
 struct Bed {
     name: String,
     server: RedisServer,
@@ -57,7 +57,7 @@ struct Bed {
     took: Took,
 }
 
-/// Measures both, in turn.
+/// Measures both stores, in turns.
 pub fn run(load: &Runtime, dir: &Path, many: u64, plan: &Plan) -> anyhow::Result<()> {
     let post = Arc::new(Post::default());
     let mut beds = Vec::new();
@@ -142,7 +142,7 @@ fn used(server: &RedisServer) -> u64 {
         .unwrap_or_default()
 }
 
-/// Writes live verifications whose message is sent, as the service writes them, but that nobody asked for over gRPC.
+/// Writes live verifications whose message was sent, in the same way as the service, but without calls over gRPC.
 async fn fill(settings: &Settings, live: u64) -> anyhow::Result<()> {
     let entropy = Arc::new(SystemEntropy::default());
     let keyring = Arc::new(keys::load(settings)?);
@@ -179,7 +179,7 @@ struct Filler {
     entropy: Arc<SystemEntropy>,
 }
 
-/// A hand with this lease.
+/// One free hand, with this lease.
 struct OneHand(Lease);
 
 impl FreeHands for OneHand {

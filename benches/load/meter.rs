@@ -1,13 +1,13 @@
-//! What is measured from outside: CPU time of threads and processes, and what a Redis server counts.
+//! Measurements from outside: CPU time of threads and processes, and the command counts of a Redis server.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::rig::RedisServer;
 
-/// Linux reports CPU time in ticks of 10 ms.
+/// The unit of CPU time in Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// CPU time of the threads of this process whose name begins so (proc(5), `/proc/PID/task/TID/stat`).
+/// CPU time of the threads of this process whose names begin with this (proc(5), `/proc/PID/task/TID/stat`).
 pub fn cpu_of_threads(name: &str) -> anyhow::Result<Duration> {
     let mut sum = Duration::ZERO;
     for task in std::fs::read_dir("/proc/self/task")? {
@@ -34,12 +34,12 @@ fn cpu(stat: &str) -> anyhow::Result<Duration> {
     Ok(TICK * (fields[11].parse::<u32>()? + fields[12].parse::<u32>()?))
 }
 
-/// Calls, and microseconds of them, by command.
+/// The number of calls and their microseconds, by command.
 #[derive(Clone, Debug, Default)]
 pub struct Commands(BTreeMap<String, (f64, f64)>);
 
 impl Commands {
-    /// As the server counts them since its start, those of scripts too.
+    /// Reads the counts of the server since its start, including commands that scripts call.
     pub fn of(server: &RedisServer) -> Self {
         let text = server.cmd(&["INFO", "commandstats"]).text();
         let read = |line: &str| {
@@ -57,7 +57,7 @@ impl Commands {
         Self(text.lines().filter_map(read).collect())
     }
 
-    /// What came since.
+    /// The difference to earlier counts.
     pub fn since(&self, before: &Self) -> Self {
         let less = |name: &String, (calls, usec): (f64, f64)| {
             let (calls_before, usec_before) = before.0.get(name).copied().unwrap_or_default();
@@ -82,27 +82,29 @@ impl Commands {
         self.0.get(name).map_or(0.0, |(calls, _)| *calls)
     }
 
-    /// Loads: each gets the record and the shard's epoch at once, and so does a draw with its buckets.
+    /// The number of loads: each reads the record and the epoch of its shard with one MGET, and so does a draw with its
+    /// buckets.
     pub fn loads(&self) -> f64 {
         self.calls("mget") - self.draws()
     }
 
-    /// Commits: each compares a token, and nothing else does.
+    /// The number of commits: only they compare a token.
     pub fn commits(&self) -> f64 {
         self.calls("getrange")
     }
 
-    /// Draws from quotas: all scripts but commits and the signs of life, of which each drops the processes that gave none.
+    /// The number of draws from quotas: all scripts except commits and heartbeats. Only heartbeats remove dead
+    /// processes.
     pub fn draws(&self) -> f64 {
         self.calls("evalsha") - self.commits() - self.calls("zremrangebyscore")
     }
 
-    /// Looks at one shard's due index.
+    /// The number of reads of the due index of a shard.
     pub fn looks(&self) -> f64 {
         self.calls("zrange") - self.calls("zremrangebyscore")
     }
 
-    /// A line for each command that is called often. What a script calls is part of its time too.
+    /// Prints a line for each frequent command. The time of a script includes that of the commands it calls.
     pub fn print(&self, pairs: f64) {
         let mut rows: Vec<_> = self
             .0
@@ -120,7 +122,7 @@ impl Commands {
     }
 }
 
-/// What so many percent of the times are not above, in milliseconds.
+/// A percentile of the latencies, in milliseconds.
 pub fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
     let last = times.len().saturating_sub(1);

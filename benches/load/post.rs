@@ -1,4 +1,4 @@
-//! The null sender: takes each message at once and gives its code to the client that waits for it.
+//! The null sender: accepts each message at once and passes its code to the client that waits for it.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use countersign::ports::sender::{Message, SendError, Sender, Sent};
 use tokio::sync::oneshot;
 
-/// Who waits for which address.
+/// The clients that wait, by address.
 #[derive(Default)]
 pub struct Post(Mutex<HashMap<String, oneshot::Sender<String>>>);
 
@@ -18,7 +18,7 @@ impl Post {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The code of the next message to this address.
+    /// Waits for the code of the next message to this address.
     pub fn expect(&self, address: String) -> oneshot::Receiver<String> {
         let (tell, told) = oneshot::channel();
         self.waiting().insert(address, tell);

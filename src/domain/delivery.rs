@@ -19,8 +19,8 @@ use super::{
 };
 
 /// Most hand-overs of one delivery, counted over all senders. Enough for every sender of the longest route
-/// ([`route::SENDERS_MAX`]); a single sender gets them over about three minutes. It bounds the load of a message that no provider
-/// accepts, and the copies that a customer gets from providers that accept a message without an answer.
+/// ([`route::SENDERS_MAX`]); a single sender gets them over about three minutes. It bounds the load of a message that
+/// no provider accepts, and the copies that a customer gets from providers that accept a message without an answer.
 pub const TRIES_MAX: u8 = 8;
 
 /// The right to hand a delivery over, until the lease ends or the hand-over is reported.

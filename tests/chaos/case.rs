@@ -1,17 +1,17 @@
-//! One verification as its caller saw it; notices answers that cannot be.
+//! One verification from its caller's view; detects impossible answers.
 
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ledger, Wrong};
 
-/// The code's life in the settings of the campaign.
+/// The life of a code in the settings of the campaign.
 pub const LIFETIME: Duration = Duration::from_secs(60);
-/// Guesses of a verification.
+/// Guesses that a verification allows.
 pub const ATTEMPTS: u32 = 5;
-/// How far two looks at the time may lie apart.
+/// The largest difference between two readings of the time.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// What was answered to a guess.
+/// The answer to a guess.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     Wrong,
@@ -21,25 +21,25 @@ pub enum Said {
     Closed,
     StartAgain,
     NotFound,
-    /// Not judged, by its reason.
+    /// Not judged, with the reason.
     Refused(String),
-    /// No answer, or one that tells nothing: it may have been judged, or may yet be.
+    /// No answer, or an inconclusive one: the guess may have been judged, or may still be.
     Unknown,
 }
 
-/// A start that was taken.
+/// A start that was accepted.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub id: String,
     pub address: String,
     pub code: Option<String>,
-    /// When the start was asked for, and in which era.
+    /// When the start was requested, and in which era.
     pub begun: Instant,
     pub era: usize,
     judged: u32,
     approvals: u32,
     over: Option<String>,
-    /// Something was sent that may have ended it, and nobody knows.
+    /// Whether a call with an unknown outcome may have ended it.
     unsure: bool,
 }
 
@@ -58,7 +58,7 @@ impl Case {
         }
     }
 
-    /// Its caller ended it, or tried to.
+    /// Its caller canceled it, or tried to.
     pub fn cancel(&mut self, answered: bool) {
         if answered {
             self.over = Some("canceled".to_owned());
@@ -71,16 +71,16 @@ impl Case {
         self.over.is_some()
     }
 
-    /// Takes the answers to guesses that were sent at the same time, at this moment.
+    /// Records the answers to guesses that were sent at the same time.
     pub fn note_all(&mut self, mut answers: Vec<(Said, bool)>, sent: Instant, ledger: &Ledger) {
-        // Whatever order they came in: those that were judged were judged before it was over.
+        // Whatever their order of arrival, the guesses that were judged were judged before it ended.
         answers.sort();
         for (said, is_right) in answers {
             self.note(&said, is_right, sent, ledger);
         }
     }
 
-    /// Takes the final answer to one guess.
+    /// Records the final answer to one guess.
     pub fn note(&mut self, said: &Said, is_right: bool, sent: Instant, ledger: &Ledger) {
         ledger.count(&format!("answer: {}", label(said)));
         let wrong = |what, why: &str| {
@@ -136,7 +136,7 @@ impl Case {
             Said::Expired | Said::Closed | Said::StartAgain | Said::NotFound | Said::Refused(_) => {
             }
         }
-        // Who does not know it may still look at a server that was deposed: nothing has ended by that.
+        // `NOT_FOUND` may come from a deposed master, so it does not prove that the verification has ended.
         if !matches!(
             said,
             Said::Wrong | Said::NotFound | Said::Refused(_) | Said::Unknown
@@ -153,7 +153,7 @@ fn label(said: &Said) -> String {
     }
 }
 
-/// Shows that what must not happen would be noticed.
+/// The checks themselves: each violation is detected.
 pub fn prove() {
     let now = Instant::now();
     let seen = |answers: &[(Said, bool)]| {

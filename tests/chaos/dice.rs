@@ -1,4 +1,4 @@
-//! Chance that can be had again: everything that is chosen follows from the seed.
+//! Seeded randomness: the same seed repeats every choice.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Dice(u64);
 
 impl Dice {
-    /// One of many that follow from one seed.
+    /// One of several independent sequences from the same seed.
     pub fn new(seed: u64, number: u64) -> Self {
         let mut dice = Self(seed ^ number.wrapping_mul(0xa076_1d64_78bd_642f));
         dice.next();
@@ -21,7 +21,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one.
+    /// A random number below this one.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() >> 16).expect("48 bits fit") % end
     }

@@ -1,4 +1,4 @@
-//! What goes wrong: one fault after the other, each healed before the next, and the time until starts are taken again.
+//! Injects faults one at a time, heals each, and measures the recovery time.
 
 use std::{
     sync::Arc,
@@ -11,15 +11,15 @@ use super::{
     world::World,
 };
 
-/// The servers of a phase.
+/// The Redis servers of a phase.
 pub enum Bed {
-    /// A master, two replicas, three sentinels; the processes reach them directly.
+    /// A master, two replicas and three sentinels; the processes connect to them directly.
     Sentinels(Replicated),
-    /// One server, and a proxy before it for each process.
+    /// One server, with a proxy before it for each process.
     Single(Box<RedisServer>, [Proxy; 2]),
 }
 
-/// What is done to the store or to a process.
+/// A fault of the store, of a process, or of the network between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     KillService,
@@ -47,7 +47,7 @@ use Fault::{
     PauseClients, StopMaster, StopService,
 };
 
-/// As often as they stand here.
+/// The faults to choose from; repeated entries are chosen more often.
 const WITH_SENTINELS: [Fault; 18] = [
     KillService,
     KillService,
@@ -90,12 +90,13 @@ const WITH_PROXIES: [Fault; 18] = [
 ];
 
 impl Fault {
-    /// May the store be another afterwards? And is what was copied before then surely kept and charged?
+    /// `None`: the fault cannot change the store's generation or data. Otherwise whether replicated data is certain to
+    /// be kept, and its loss charged.
     fn disrupts(self, bed: &Bed) -> Option<bool> {
         match self {
             KillMaster | KillServiceAndMaster | Failover => Some(true),
             FlushAll => Some(false),
-            // Sentinels may take the silence for an end.
+            // Sentinels may take a silent master for dead and fail over.
             StopMaster | PauseClients => matches!(bed, Bed::Sentinels(_)).then_some(false),
             KillService | KillBothServices | StopService | FlushScripts | KillClients | Cut
             | Blackhole | Delay | DropConnections | DropReplies | DropRequests => None,
@@ -118,7 +119,7 @@ impl Bed {
         }
     }
 
-    /// Kills the master; it comes back when another took its place, or at once if there is none.
+    /// Kills the master, and restarts it after a replica was promoted, or at once if there is no replica.
     fn kill_master(&self) {
         match self {
             Self::Sentinels(bed) => {
@@ -138,7 +139,7 @@ impl Bed {
     }
 }
 
-/// One fault, from its begin until it is healed. Blocks.
+/// Injects one fault and heals it; blocks until then.
 fn strike(fault: Fault, world: &World, bed: &Bed, dice: &mut Dice) {
     let (fleet, at) = (&world.fleet, dice.below(2));
     let ask = |arguments: &[&str]| drop(bed.master().try_cmd(arguments));
@@ -212,7 +213,7 @@ fn hold(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// Faults until the end, with calm between them; the first at once.
+/// Injects faults until the end, with pauses between them; the first one at once.
 pub async fn rain(world: Arc<World>, bed: Arc<Bed>, mut dice: Dice, end: Instant) {
     while Instant::now() < end {
         let fault = match &*bed {
@@ -237,7 +238,7 @@ pub async fn rain(world: Arc<World>, bed: Arc<Bed>, mut dice: Dice, end: Instant
         tokio::task::spawn_blocking(move || over.settle())
             .await
             .expect("the servers settle");
-        // Both processes have met the new generation before the next era is judged.
+        // The next era is judged only after both processes have seen the new generation.
         recover(&world, &mut dice).await;
         disrupts
             .iter()
@@ -246,7 +247,7 @@ pub async fn rain(world: Arc<World>, bed: Arc<Bed>, mut dice: Dice, end: Instant
     }
 }
 
-/// Waits until each process takes a start.
+/// Waits until each process accepts a start.
 async fn recover(world: &World, dice: &mut Dice) {
     for at in [0, 1] {
         let taken = async {

@@ -1,4 +1,4 @@
-//! Two service processes on one store, and how a caller talks to whichever answers.
+//! Two service processes on one store, and a client that fails over between them.
 
 use std::{
     path::PathBuf,
@@ -23,13 +23,13 @@ use super::{
 pub type Client = VerificationServiceClient<Channel>;
 type Settings = Vec<(String, String)>;
 
-/// A call that is not answered by then has no answer.
+/// The time after which a call counts as unanswered.
 const CALL: Duration = Duration::from_secs(4);
 
 struct Seat {
     dir: PathBuf,
     settings: Settings,
-    /// The process and a connection to it, while it runs.
+    /// The process and a connection to it; `None` while it is not running.
     process: Mutex<Option<(Process, Client)>>,
 }
 
@@ -51,7 +51,7 @@ fn client(process: &Process) -> Client {
 }
 
 impl Fleet {
-    /// Both with the same keys, each with settings of its own.
+    /// Starts both with the same keys, each with its own settings.
     pub fn start(settings: [Settings; 2]) -> Self {
         let dir = tempfile::tempdir().expect("a folder is made");
         let dirs = ["a", "b"].map(|name| dir.path().join(name));
@@ -81,13 +81,13 @@ impl Fleet {
         }
     }
 
-    /// As `kill -9`; nothing if it does not run.
+    /// Kills it as `kill -9` does; does nothing if it is not running.
     pub fn kill(&self, at: usize) {
         let taken = self.seats[at].process().take();
         taken.into_iter().for_each(|(process, _)| process.kill());
     }
 
-    /// Starts one that was killed.
+    /// Starts a process that was killed.
     pub fn restart(&self, at: usize) {
         let seat = &self.seats[at];
         let process = Process::start(&seat.dir, &borrowed(&seat.settings));
@@ -109,10 +109,10 @@ impl Fleet {
         request
     }
 
-    /// One call to one process.
+    /// Sends one call to one process.
     ///
     /// # Errors
-    /// [`Said::Refused`] if it was surely not done, [`Said::Unknown`] if nobody knows.
+    /// [`Said::Refused`] if the call certainly had no effect, [`Said::Unknown`] if it may have had one.
     async fn call<M, T>(
         &self,
         at: usize,
@@ -171,7 +171,7 @@ impl Fleet {
         }
     }
 
-    /// The id of what was started.
+    /// The id of the verification that was started.
     pub async fn begin(
         &self,
         at: usize,

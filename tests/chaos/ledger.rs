@@ -1,4 +1,4 @@
-//! Counts what happened and what must not happen; knows when the store may have lost something.
+//! Counts events and violations, and records when the store may have lost data.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What must not happen.
+/// The violations: what must never happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wrong {
     DoubleApproval,
@@ -33,11 +33,11 @@ impl Wrong {
     ];
 }
 
-/// A moment at which the store may have lost what it held, or became another generation.
+/// A time at which the store may have lost data or changed its generation.
 #[derive(Clone, Copy, Debug)]
 pub struct Disruption {
     pub at: Instant,
-    /// Is what was copied kept, and charged a penalty, for sure?
+    /// Whether replicated data is certain to be kept, and its loss charged with a penalty.
     pub penalises: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Counts, and says nothing.
+    /// Counts an event without printing it.
     pub fn quiet() -> Self {
         Self {
             quiet: true,
@@ -69,7 +69,7 @@ impl Ledger {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened that must not.
+    /// Counts and prints a violation.
     pub fn wrong(&self, what: Wrong, story: &str) {
         if !self.quiet {
             println!("VIOLATION {what:?}: {story}");
@@ -94,8 +94,7 @@ impl Ledger {
         self.book().faults.push(Instant::now());
     }
 
-    /// From now on, or until now, nothing that the store holds is sure: every disruption is written down at its begin and
-    /// at its end.
+    /// Records the beginning or the end of a disruption, during which the data in the store is uncertain.
     pub fn disrupt(&self, penalises: bool) {
         self.book().disruptions.push(Disruption {
             at: Instant::now(),
@@ -103,13 +102,13 @@ impl Ledger {
         });
     }
 
-    /// How many begins and ends of disruptions there were: what happened within one era, if its number is even, is of one
-    /// generation.
+    /// The number of beginnings and ends of disruptions so far. Everything within one era with an even number belongs
+    /// to one generation.
     pub fn era(&self) -> usize {
         self.book().disruptions.len()
     }
 
-    /// Is it still the era of one generation?
+    /// Whether no disruption has begun since this era.
     pub fn is_undisturbed(&self, era: usize) -> bool {
         era.is_multiple_of(2) && era == self.era()
     }
@@ -118,12 +117,12 @@ impl Ledger {
         self.book().disruptions.clone()
     }
 
-    /// Faults of any kind so far.
+    /// The number of faults so far.
     pub fn faults(&self) -> u64 {
         self.book().faults.len() as u64
     }
 
-    /// Faults of any kind that began within this time.
+    /// The number of faults that began within this time.
     pub fn faults_within(&self, from: Instant, to: Instant) -> usize {
         self.book()
             .faults
@@ -136,7 +135,7 @@ impl Ledger {
         self.book().recoveries.push(after);
     }
 
-    /// All times that it took until a start was taken again, the longest last.
+    /// The recovery times: from each fault until a start was accepted again, the longest last.
     pub fn recoveries(&self) -> Vec<Duration> {
         let mut all = self.book().recoveries.clone();
         all.sort_unstable();

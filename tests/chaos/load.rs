@@ -1,4 +1,4 @@
-//! Customers, good and bad: what they do while everything around them fails.
+//! Simulated customers and attackers that run during the faults.
 
 use std::{
     collections::HashMap,
@@ -13,16 +13,16 @@ use super::{
     world::World,
 };
 
-/// Failures of a subject in the settings of the campaign; two verifications use them up.
+/// The failure limit of a subject in the settings of the campaign; two verifications reach it.
 pub const FAILURE_LIMIT: usize = 7;
 /// Guesses that are sent at the same time.
 const BURST: usize = 12;
-/// Subjects that one attacker tries in turn.
+/// Subjects that one attacker attacks in turn.
 const VICTIMS: usize = 6;
-/// What was answered so long before a disruption is copied and on disk.
+/// An answer that is this much older than a disruption is certain to be replicated and on disk.
 const COPIED: Duration = Duration::from_secs(5);
 
-/// Another code than the right one.
+/// A wrong code of the same length.
 fn another(code: &str, n: usize) -> String {
     let width = code.len();
     format!(
@@ -32,7 +32,7 @@ fn another(code: &str, n: usize) -> String {
     )
 }
 
-/// A customer after the other, each with one verification.
+/// Simulates customers one after the other, each with one verification.
 pub async fn customers(world: Arc<World>, mut dice: Dice) {
     while world.goes_on() {
         let subject = world.unique("s");
@@ -76,7 +76,7 @@ pub async fn customers(world: Arc<World>, mut dice: Dice) {
     }
 }
 
-/// Many guesses at the same time, over both processes.
+/// Sends many guesses at the same time, over both processes.
 async fn burst(
     world: &Arc<World>,
     dice: &mut Dice,
@@ -92,11 +92,11 @@ async fn burst(
         guesses.spawn(async move { (world.guess(&mut dice, &id, &guess).await.0, is_right) });
     }
     let answers = guesses.join_all().await;
-    // Whoever got no answer may be the one who ended it.
+    // A guess without an answer may be the one that ended the verification.
     case.note_all(answers, sent, &world.ledger);
 }
 
-/// Tries codes that are spent, again and again, with new attempts.
+/// Tries codes that were used or have ended, again and again, with new attempt ids.
 pub async fn ghosts(world: Arc<World>, mut dice: Dice) {
     while world.goes_on() {
         tokio::time::sleep(Duration::from_millis(40)).await;
@@ -105,7 +105,7 @@ pub async fn ghosts(world: Arc<World>, mut dice: Dice) {
             if done.is_empty() {
                 continue;
             }
-            // Half of them from those that were just put by: an old one has expired anyway.
+            // Half of the time, choose a recent one, because the code of an old one has expired anyway.
             let young = done.len().saturating_sub(40);
             let at = if dice.below(2) == 0 {
                 dice.below(done.len())
@@ -118,7 +118,7 @@ pub async fn ghosts(world: Arc<World>, mut dice: Dice) {
     }
 }
 
-/// Tries the right code of a case whose caller has done with it.
+/// Tries the right code of a verification that its caller has finished.
 pub async fn haunt(world: &World, dice: &mut Dice, mut case: Case) {
     if let Some(code) = case.code.clone() {
         let was_over = case.is_over();
@@ -132,7 +132,7 @@ pub async fn haunt(world: &World, dice: &mut Dice, mut case: Case) {
     world.put_by(case);
 }
 
-/// A subject whose code somebody tries to guess, and the failures that were answered, by era.
+/// A subject whose code an attacker guesses, with the number of answered failures in each era.
 #[derive(Default)]
 struct Victim {
     subject: String,
@@ -141,8 +141,8 @@ struct Victim {
 }
 
 impl Victim {
-    /// How many failures an era may have: all of the limit, or after a change of generation the one that the penalty
-    /// leaves, if the store surely knew of a failure before and forgot nothing.
+    /// The number of failures that an era may have: the whole limit; or one, after a change of generation, if the store
+    /// certainly knew of an earlier failure and lost nothing, so that the penalty leaves one.
     fn allowed(&self, world: &World, era: usize) -> usize {
         let disruptions = world.ledger.disruptions();
         let known = |first: Instant| {
@@ -178,7 +178,7 @@ impl Victim {
     }
 }
 
-/// Guesses at the codes of a few subjects, never rightly, until they are disabled, and goes on after each disruption.
+/// Guesses wrong codes of a few subjects until they are disabled, and continues after each disruption.
 pub async fn attackers(world: Arc<World>, mut dice: Dice) {
     let mut victims: Vec<Victim> = Vec::new();
     while world.goes_on() {
@@ -194,7 +194,7 @@ pub async fn attackers(world: Arc<World>, mut dice: Dice) {
             Some(mut case) => attack(&world, &mut dice, victim, &mut case).await,
             None => tokio::time::sleep(dice.millis(100, 500)).await,
         }
-        // Most stay to see what the next disruption gives; some make room.
+        // Most subjects stay, to test the effect of the next disruption; some are replaced.
         if victims.len() == VICTIMS && dice.below(20) == 0 {
             victims.swap_remove(at);
         }
@@ -207,7 +207,7 @@ async fn attack(world: &World, dice: &mut Dice, victim: &mut Victim, case: &mut 
         let era = world.ledger.era();
         let said = world.guess_on(dice, case, &another(&code, n)).await;
         match said {
-            // What was answered across a disruption may belong to either side of it.
+            // Answers that came across a disruption may belong to either side of it.
             Said::Wrong | Said::Exhausted if world.ledger.is_undisturbed(era) => {
                 victim.note(world, era);
             }

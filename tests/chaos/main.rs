@@ -1,8 +1,8 @@
-//! A campaign: load on two processes while everything around them fails, and a count of what must not happen.
+//! A campaign: puts load on two processes while faults are injected, and counts violations.
 //!
-//! `tests/campaign --seed N --minutes M`. Two thirds of the time on a master with two replicas and three sentinels, one
-//! third on a single server with a proxy before each process. What is chosen follows from the seed; what meets what does
-//! not. Ends with a table, and with an error if anything happened that must not.
+//! `tests/campaign --seed N --minutes M`. Two thirds of the time run on a master with two replicas and three sentinels,
+//! one third on a single server with a proxy before each process. The seed determines every choice, but not the timing.
+//! Ends with a table, and with an error if there was a violation.
 
 #[path = "../it/harness/binary.rs"]
 mod binary;
@@ -38,7 +38,7 @@ use world::World;
 const CUSTOMERS: u64 = 14;
 const ATTACKERS: u64 = 4;
 const GHOSTS: u64 = 2;
-/// Spent codes that are tried once more when all is over.
+/// Used codes that are tried once more at the end.
 const HAUNTED_AT_THE_END: usize = 2000;
 
 fn main() -> ExitCode {
@@ -99,7 +99,7 @@ async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     tokio::task::spawn_blocking(work).await.expect("it is made")
 }
 
-/// Load and faults on one set of servers, and then the look at what is left.
+/// Runs load and faults on one set of servers, then checks what is left.
 async fn phase(
     name: &str,
     bed: Bed,
@@ -149,7 +149,7 @@ async fn phase(
     drop(bed);
 }
 
-/// What the processes are started with.
+/// The settings with which the processes are started.
 fn settings(bed: &Bed, sink: &Sink) -> [Vec<(String, String)>; 2] {
     let lifetime = LIFETIME.as_secs().to_string();
     let limit = load::FAILURE_LIMIT.to_string();
@@ -160,7 +160,7 @@ fn settings(bed: &Bed, sink: &Sink) -> [Vec<(String, String)>; 2] {
         ("SUBJECT__FAILURE_LIMIT", &limit),
         ("SHIELD__CALLS_PER_S", "1000000"),
         ("SHIELD__BURST", "1000000"),
-        // Drawn from, and never empty: one attacker's subject has many addresses here.
+        // High enough never to refuse, but still drawn: one attacker's subject has many addresses here.
         ("QUOTAS__TENANT__COUNT", "1000000"),
         ("QUOTAS__CALLER__COUNT", "1000000"),
         ("QUOTAS__NEW_SUBJECTS__COUNT", "1000000"),

@@ -1,4 +1,4 @@
-//! All mails by the address they went to.
+//! Collects all mails by recipient address.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use super::{
     sink::{Sink, code, header},
 };
 
-/// A mail as it arrived.
+/// A mail as it was received.
 #[derive(Clone)]
 struct Letter {
     delivery: String,
@@ -21,7 +21,7 @@ struct Letter {
     at: Instant,
 }
 
-/// What came so far.
+/// The mails received so far.
 #[derive(Default)]
 pub struct Post {
     letters: Mutex<HashMap<String, Vec<Letter>>>,
@@ -29,7 +29,7 @@ pub struct Post {
 }
 
 impl Post {
-    /// Sorts what comes in, for ever.
+    /// Collects mails until the process ends.
     pub async fn sort(self: Arc<Self>, sink: Arc<Sink>) {
         let mut seen = 0;
         loop {
@@ -52,14 +52,14 @@ impl Post {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The code that was sent to an address.
+    /// The code that was sent to an address; `None` if there is none yet.
     pub fn code_for(&self, address: &str) -> Option<String> {
         self.letters()
             .get(address)
             .map(|letters| letters[0].code.clone())
     }
 
-    /// The same, once it has come.
+    /// Waits for the code that is sent to an address.
     pub async fn wait_for(&self, address: &str, patience: Duration) -> Option<String> {
         let mut count = self.count.subscribe();
         let come = async {
@@ -74,8 +74,8 @@ impl Post {
         tokio::time::timeout(patience, come).await.ok()
     }
 
-    /// Looks at what came more than once; gives the number of copies too many. A message may come again once for each
-    /// fault between its first and its last copy, or shortly before: its hand-over may have begun then.
+    /// Checks repeated messages; returns how many copies are not explained. A message may arrive once more for each
+    /// fault between its first and last copy, or shortly before, because its hand-over may have begun then.
     pub fn judge_duplicates(&self, ledger: &Ledger) -> usize {
         let before = Duration::from_secs(15);
         let (letters, mut duplicates) = (self.letters(), 0);

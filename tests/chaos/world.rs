@@ -1,4 +1,4 @@
-//! What a campaign plays in: the processes, the post, the ledger, and the cases that are over.
+//! The shared state of a campaign: processes, mails, ledger, finished cases.
 
 use std::{
     sync::{
@@ -18,18 +18,18 @@ use super::{
     post::Post,
 };
 
-/// How often a caller asks again.
+/// How often a caller repeats a call.
 const REPEATS: usize = 12;
-/// How long a caller waits for a message before it is written down as late.
+/// How long a caller waits for a message before it counts as late.
 const LATE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub fleet: Fleet,
     pub post: Arc<Post>,
     pub ledger: Arc<Ledger>,
-    /// Cases whose caller has done with them.
+    /// Cases that their callers have finished.
     pub done: Mutex<Vec<Case>>,
-    /// Cases of which no message came in time.
+    /// Cases whose message did not arrive in time.
     pub late: Mutex<Vec<Case>>,
     pub ended: AtomicBool,
     next: AtomicU64,
@@ -68,7 +68,7 @@ impl World {
         )
     }
 
-    /// One start at one process, to see whether it is taken.
+    /// Sends one start to one process, to see whether it is accepted.
     pub async fn probe(&self, at: usize) -> Result<(), Said> {
         let (subject, address) = (
             self.unique("probe"),
@@ -80,7 +80,7 @@ impl World {
             .map(drop)
     }
 
-    /// Starts, with repeats under the same id until somebody says something.
+    /// Starts a verification; repeats the call with the same id until it is answered.
     pub async fn begin(&self, dice: &mut Dice, subject: &str) -> Result<Case, Said> {
         let address = format!("{}@example.org", self.unique("a"));
         let request = start_request(subject, &address, self.unique("r"));
@@ -98,7 +98,7 @@ impl World {
         Err(Said::Unknown)
     }
 
-    /// Starts, and waits for the message.
+    /// Starts a verification and waits for the message.
     pub async fn begin_and_read(&self, dice: &mut Dice, subject: &str) -> Option<Case> {
         let mut case = match self.begin(dice, subject).await {
             Ok(case) => case,
@@ -115,7 +115,7 @@ impl World {
         Some(case)
     }
 
-    /// One guess, repeated under its id until somebody says something; and when it was sent first.
+    /// Makes one guess, repeated with its id until it is answered; also returns when it was first sent.
     pub async fn guess(&self, dice: &mut Dice, id: &str, code: &str) -> (Said, Instant) {
         let sent = Instant::now();
         let request = v1::CheckCodeRequest {
@@ -134,7 +134,7 @@ impl World {
         (Said::Unknown, sent)
     }
 
-    /// Guesses, and writes down what was said.
+    /// Makes a guess and records the answer.
     pub async fn guess_on(&self, dice: &mut Dice, case: &mut Case, code: &str) -> Said {
         let is_right = case.code.as_deref() == Some(code);
         let (said, sent) = self.guess(dice, &case.id, code).await;
@@ -146,7 +146,8 @@ impl World {
         self.done.lock().expect("nobody panics").push(case);
     }
 
-    /// A start that was taken is known to a store that forgot nothing, and its message came while its code lived.
+    /// Checks that an accepted start is known to a store that lost nothing, and that its message arrived before the
+    /// code expired.
     pub async fn judge_starts(&self, dice: &mut Dice) {
         let late = std::mem::take(&mut *self.late.lock().expect("nobody panics"));
         let disruptions = self.ledger.disruptions();

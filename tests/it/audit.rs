@@ -1,4 +1,4 @@
-//! What operators see, and what nobody may see.
+//! Logs, metrics and the audit trail: what operators see, and what must never appear there.
 
 mod log;
 mod metrics;

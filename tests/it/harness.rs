@@ -1,4 +1,4 @@
-//! Starts the whole service in this process and talks to it as a caller does.
+//! Starts the whole service in this process and calls it as a caller does.
 
 pub(super) mod binary;
 pub(super) mod canary;
@@ -44,7 +44,7 @@ use crate::{
 
 pub type Client = VerificationServiceClient<Channel>;
 
-/// A number of rounds, guesses or kills: scaled down here, in full in the campaign (see `tests/campaign`).
+/// A number of rounds, guesses or kills: reduced here, in full in the campaign (see `tests/campaign`).
 pub const fn scaled(here: usize, campaign: usize) -> usize {
     if option_env!("COUNTERSIGN_CAMPAIGN").is_some() {
         campaign
@@ -53,13 +53,13 @@ pub const fn scaled(here: usize, campaign: usize) -> usize {
     }
 }
 
-/// Patience with work in other tasks; never a pause, only an end.
+/// The time limit for work in other tasks; reached only on failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Less than any rule of the service can tell, but enough to wake its sweep.
+/// Too short for any rule of the service, but enough to wake its sweep.
 pub const A_BIT: Duration = Duration::from_millis(10);
 
-/// A sender that keeps every message and answers as told.
+/// A sender that records every message and answers as configured.
 #[derive(Default)]
 pub struct Recorder {
     messages: Mutex<Vec<Message>>,
@@ -104,23 +104,23 @@ pub fn sender_name(text: &str) -> SenderName {
     SenderName::parse(text).unwrap()
 }
 
-/// What a recorder calls a message.
+/// The reference that a recorder gives to a message.
 pub fn reference(message: &Message) -> ProviderReference {
     ProviderReference::parse(&format!("their-{}", message.delivery)).unwrap()
 }
 
 impl Recorder {
-    /// Messages on this channel are taken and never answered.
+    /// Messages on this channel are accepted but never answered.
     pub fn fall_silent_on(&self, channel: recipient::Channel) {
         *self.silent_on.lock().unwrap() = Some(channel);
     }
 
-    /// Receipts name the message as this sender does, and bring no token back.
+    /// Receipts name the message by the reference of this sender and carry no token.
     pub fn name_messages(&self) {
         self.by_reference.store(true, Ordering::Relaxed);
     }
 
-    /// The next messages get these answers, the others are taken.
+    /// The next messages get these answers; all others are accepted.
     pub fn answer_with(&self, answers: impl IntoIterator<Item = SendError>) {
         self.answers.lock().unwrap().extend(answers);
     }
@@ -158,17 +158,17 @@ pub struct Harness {
     pub key: String,
 }
 
-/// What differs from the development profile: settings as `SECTION__KEY` and value.
+/// The differences from the development profile: settings as `SECTION__KEY` and value.
 pub struct Setup {
     pub settings: Vec<(String, String)>,
     pub file: String,
     pub dir: Arc<tempfile::TempDir>,
     pub clock: Arc<ManualClock>,
-    /// Do the quotas hold that the settings do not name? Only some tests are about them.
+    /// Whether quotas that the settings do not mention apply. Only some tests need them.
     pub quotas: bool,
 }
 
-/// Does the suite run on Redis this time? (`COUNTERSIGN_TEST_STORE=redis`; tests/run does both.)
+/// Whether the suite runs on Redis (`COUNTERSIGN_TEST_STORE=redis`; tests/run does both).
 pub fn on_redis() -> bool {
     #[expect(
         clippy::disallowed_methods,
@@ -185,7 +185,7 @@ pub fn on_redis() -> bool {
     *ON_REDIS
 }
 
-/// The server of all tests that need no more than a server; each has a prefix of its own there.
+/// The server that is shared by all tests without special needs; each uses its own key prefix.
 pub fn server() -> &'static RedisServer {
     static SERVER: LazyLock<RedisServer> =
         LazyLock::new(|| RedisServer::start(&rig::Options::default()));
@@ -229,26 +229,26 @@ impl Setup {
         self
     }
 
-    /// With the quotas of production, which the development profile raises.
+    /// Uses the quotas of production, which the development profile raises.
     pub fn quotas(mut self) -> Self {
         self.quotas = true;
         self
     }
 
-    /// With this quota.
+    /// Sets this quota.
     pub fn quota(self, dimension: Dimension, count: u32, period_s: u32) -> Self {
         let name = dimension.as_str().to_uppercase();
         let set = self.with(&format!("QUOTAS__{name}__COUNT"), &count.to_string());
         set.with(&format!("QUOTAS__{name}__PERIOD_S"), &period_s.to_string())
     }
 
-    /// On disk instead of in memory.
+    /// Uses a store on disk instead of in memory.
     pub fn durable(mut self) -> Self {
         self.settings.retain(|(key, _)| key != "STORE__URL");
         self
     }
 
-    /// On a server of its own.
+    /// Uses a separate Redis server.
     pub fn on(mut self, server: &RedisServer) -> Self {
         self.settings
             .retain(|(key, _)| key != "STORE__URL" && key != "STORE__PREFIX");
@@ -264,7 +264,7 @@ impl Setup {
     }
 
     pub async fn start_on(&self, machine: Machine) -> Harness {
-        // Where the servers would tell the time, the steered clock does.
+        // The manual clock replaces that of the Redis servers.
         let store_clock = machine
             .store_clock
             .clone()
@@ -277,7 +277,7 @@ impl Setup {
         .expect("the app can be made")
     }
 
-    /// On a machine as it is: without a clock for the store its servers tell the time.
+    /// Starts without replacing the store's clock: without one in `machine`, Redis servers use their own.
     pub async fn try_start_on(&self, machine: Machine) -> anyhow::Result<Harness> {
         let recorder = Arc::new(Recorder::default());
         let mut senders = machine.senders.clone();
@@ -316,7 +316,7 @@ impl Setup {
             ("GRPC__LISTEN", "127.0.0.1:0".to_owned()),
             ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
-            // Noise of the machine is no fault of the store.
+            // Load on the machine must not look like a failure of the store.
             ("STORE__DEADLINE_MS", "10000".to_owned()),
             ("SHIELD__CALLS_PER_S", "1000000".to_owned()),
             ("SHIELD__BURST", "1000000".to_owned()),
@@ -333,7 +333,7 @@ impl Setup {
     }
 }
 
-/// The counts of the default settings; their periods hold in every profile.
+/// The counts of the default settings; the periods are the same in every profile.
 fn production_quotas() -> impl Iterator<Item = (String, String)> {
     let text = include_str!("../../src/config/default.toml");
     let defaults = ::config::Config::builder()
@@ -395,7 +395,7 @@ impl Harness {
             .expect("a start answers with a verification"))
     }
 
-    /// Starts, and waits for its message; gives the verification and its code.
+    /// Starts a verification and waits for its message; returns the verification and its code.
     pub async fn start_and_read(
         &self,
         request: v1::StartVerificationRequest,
@@ -405,7 +405,7 @@ impl Harness {
         (verification, code)
     }
 
-    /// The code of a verification, once its message is there.
+    /// Waits for the message of a verification; returns the code.
     pub async fn code_of(&self, id: &str) -> String {
         let mut counts = self.recorder.count.subscribe();
         let find = async {
@@ -499,8 +499,8 @@ impl Harness {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Moves the clock on and lets the tasks of the service take notice: within this process by a turn of theirs, with a
-    /// server behind them by as long as its answers take.
+    /// Advances the clock and lets the tasks of the service run: in this process by yielding to them, on Redis by
+    /// waiting as long as an answer takes.
     pub async fn pass(&self, span: Duration) {
         self.clock.advance(span);
         if on_redis() {
@@ -510,7 +510,7 @@ impl Harness {
         }
     }
 
-    /// Waits until a verification is as wanted, as the watch stream tells.
+    /// Waits, on the watch stream, until a verification meets a condition.
     pub async fn until(
         &self,
         id: &str,
@@ -552,12 +552,12 @@ impl Harness {
             lines.extend(self.reach.service.audit(shard, 0, 100_000).await.unwrap());
         }
         let mut lines: Vec<_> = lines.into_iter().filter_map(|(_, line)| line).collect();
-        // Of one shard they are in order already; a stable sort leaves it so.
+        // The events of one shard are in order already; a stable sort keeps that.
         lines.sort_by_key(|line| line.at);
         lines
     }
 
-    /// Stops gracefully.
+    /// Shuts down gracefully.
     pub async fn stop(mut self) {
         self.reach.shutdown.cancel();
         let served = self.served.take().unwrap();
@@ -593,7 +593,7 @@ pub fn recipient(channel: v1::Channel, address: &str) -> v1::Recipient {
     }
 }
 
-/// A start that everything is right about, vouched for.
+/// A valid, vouched start.
 pub fn login(subject: &str) -> v1::StartVerificationRequest {
     v1::StartVerificationRequest {
         subject: subject.to_owned(),
@@ -605,7 +605,7 @@ pub fn login(subject: &str) -> v1::StartVerificationRequest {
     }
 }
 
-/// The same without anybody vouching.
+/// The same, but anonymous.
 pub fn anonymous(subject: &str) -> v1::StartVerificationRequest {
     v1::StartVerificationRequest {
         prior_acr: String::new(),
@@ -613,7 +613,7 @@ pub fn anonymous(subject: &str) -> v1::StartVerificationRequest {
     }
 }
 
-/// On another contact.
+/// The same, on another contact.
 pub fn on_contact(
     request: v1::StartVerificationRequest,
     contact: &str,
@@ -628,12 +628,12 @@ pub fn on_contact(
     }
 }
 
-/// Any code but this one.
+/// A code that differs from this one.
 pub fn wrong(code: &str) -> String {
     nth_wrong(code, 0)
 }
 
-/// Distinct wrong codes.
+/// Different codes, all wrong.
 pub fn nth_wrong(code: &str, n: u64) -> String {
     let width = code.len();
     let modulus = 10_u64.pow(u32::try_from(width).unwrap());
@@ -679,7 +679,7 @@ pub fn fields(status: &Status) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Both the code and the reason, to compare at once.
+/// The gRPC code and the reason of an error, to compare both at once.
 pub fn shape<T>(answer: Result<T, Status>) -> (Code, String) {
     match answer {
         Ok(_) => (Code::Ok, String::new()),

@@ -1,4 +1,4 @@
-//! The service from outside: over real gRPC on free ports, with steered time and a sender that keeps every message.
+//! Integration tests over real gRPC on free ports, with a manual clock and a recording sender.
 #![allow(missing_docs, reason = "a test tells its story by its name")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 #![allow(clippy::too_many_lines, reason = "a test tells its story in one piece")]

@@ -1,3 +1,3 @@
-//! The pages of the public listener.
+//! The web pages of the public listener.
 
 mod link;

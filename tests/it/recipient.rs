@@ -1,4 +1,4 @@
-//! Who gets a message at all.
+//! Which recipients may get a message.
 
 mod numbers;
 mod test_recipients;

@@ -1,4 +1,4 @@
-//! What is stored, on engines that fail.
+//! Stored data, and stores that fail.
 
 mod dump;
 mod faults;

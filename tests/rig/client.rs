@@ -11,10 +11,10 @@ use super::{
     resp::{Reply, encode, parse},
 };
 
-/// Bytes that are read at a time.
+/// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A connection; its first error is its end.
+/// A connection; it cannot be used after its first error.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -28,7 +28,7 @@ impl Client {
         Self::connect_within(addr, PATIENCE)
     }
 
-    /// With a bound on the time that connecting takes, and each reply.
+    /// Connects, with a limit for the time of the connection attempt and of each reply.
     ///
     /// # Errors
     /// Those of the connection.
@@ -43,7 +43,7 @@ impl Client {
         })
     }
 
-    /// Asks, and waits for the answer; pushes are passed over.
+    /// Sends a command and waits for its reply; skips pushes.
     ///
     /// # Errors
     /// Those of the connection, and its end.
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    /// Sends bytes as they are; see [`encode`].
+    /// Sends bytes without encoding them; see [`encode`].
     ///
     /// # Errors
     /// Those of the connection.
@@ -65,7 +65,7 @@ impl Client {
         self.stream.write_all(bytes)
     }
 
-    /// The next reply or push.
+    /// Waits for the next reply or push.
     ///
     /// # Errors
     /// Those of the connection, and its end.

@@ -9,17 +9,17 @@ use self::view::{Node, me, view};
 use super::{options::Options, poll::until, server::RedisServer};
 
 const MASTERS: usize = 3;
-/// Slots of a cluster.
+/// The number of slots of a cluster.
 const SLOTS: usize = 16_384;
 
-/// The servers: first those that began as masters, then those that began as their replicas, in the same order.
+/// The servers: first the original masters, then their replicas in the same order.
 #[derive(Debug)]
 pub struct Cluster {
     servers: Vec<RedisServer>,
 }
 
 impl Cluster {
-    /// Returns when every server says that all is well, and every replica has the data of its master.
+    /// Starts the servers; returns when every server reports a healthy cluster and every replica has its master's data.
     pub fn start() -> Self {
         Self::start_with(&Options::default())
     }
@@ -41,7 +41,7 @@ impl Cluster {
                 .ok();
         }
         for (number, server) in servers.iter().enumerate() {
-            // Else they find out by collisions whose word counts more.
+            // Without distinct epochs, the servers would first have to resolve collisions.
             server
                 .cmd(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])
                 .ok();
@@ -86,20 +86,20 @@ impl Cluster {
         format!("redis-cluster://{}", seeds.join(","))
     }
 
-    /// The slot of a key.
+    /// Computes the slot of a key.
     pub fn slot_of(&self, key: &str) -> u16 {
         let any = self.running().next().expect("a server runs");
         u16::try_from(any.cmd(&["CLUSTER", "KEYSLOT", key]).int()).expect("slots are few")
     }
 
-    /// The running servers that say they own slots.
+    /// The running servers that report owning slots.
     pub fn masters(&self) -> Vec<&RedisServer> {
         self.running()
             .filter(|server| me(server).is_ok_and(|me| me.is_master() && !me.slots.is_empty()))
             .collect()
     }
 
-    /// The running servers that say they follow this one.
+    /// The running servers that report being replicas of this one.
     pub fn replicas_of(&self, master: &RedisServer) -> Vec<&RedisServer> {
         let id = id(master);
         self.running()
@@ -107,7 +107,7 @@ impl Cluster {
             .collect()
     }
 
-    /// The running server that says it owns this slot; of several the one whose word counts most.
+    /// The running server that reports owning this slot; of several, the one with the highest epoch.
     pub fn owner(&self, slot: u16) -> &RedisServer {
         until("an owner of the slot", || self.try_owner(slot))
     }
@@ -122,7 +122,7 @@ impl Cluster {
             .ok_or_else(|| format!("no running server owns slot {slot}"))
     }
 
-    /// Kills the owner of a slot, as `kill -9`, and returns it: see [`Self::wait_for_new_owner`].
+    /// Kills the owner of a slot as `kill -9` does, and returns it: see [`Self::wait_for_new_owner`].
     pub fn kill_owner(&self, slot: u16) -> &RedisServer {
         let owner = self.owner(slot);
         owner.kill9();
@@ -144,7 +144,7 @@ impl Cluster {
         })
     }
 
-    /// Lets a replica of the owner of a slot take over while all are well, without loss; returns it.
+    /// Promotes a replica of the owner of a slot while all servers are healthy, without data loss; returns it.
     pub fn failover(&self, slot: u16) -> &RedisServer {
         let old = self.owner(slot);
         until("a replica to begin a failover", || {
@@ -158,7 +158,8 @@ impl Cluster {
         self.wait_for_new_owner(slot, old)
     }
 
-    /// Waits until all running servers see all of them well, agree on the owner of every slot, and follow with the data.
+    /// Waits until all running servers see each other as healthy, agree on the owner of every slot, and have their
+    /// master's data.
     pub fn wait_settled(&self) {
         until("the cluster to be well and of one mind", || self.settled());
     }
@@ -184,7 +185,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Is all well in the eyes of this server, and does it have the data of its master?
+    /// Whether this server sees a healthy cluster and has its master's data.
     fn well(&self, server: &RedisServer, nodes: &[Node]) -> Result<(), String> {
         let complaint =
             |what: String| Err(format!("the server on port {} sees {what}", server.port()));
@@ -214,7 +215,7 @@ impl Cluster {
         if masters != MASTERS || link.as_ref().is_some_and(|link| link != "up") {
             return complaint(format!("{masters} masters, and its own link is {link:?}"));
         }
-        // Whoever owns no slot follows somebody.
+        // A server without slots must be a replica.
         let mine = nodes.iter().find(|node| node.is_me());
         let idle = mine.is_none_or(|me| me.slots.is_empty() && me.master.is_none());
         if idle {
@@ -225,7 +226,7 @@ impl Cluster {
     }
 }
 
-/// The name of a server in the cluster.
+/// The node id of a server in the cluster.
 fn id(server: &RedisServer) -> String {
     server.cmd(&["CLUSTER", "MYID"]).text()
 }

@@ -1,10 +1,11 @@
-//! What a Redis server is started with.
+//! The configuration of a Redis server.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-/// How long a master is silent until a sentinel takes it for dead. Half as long, and busy cores look like a death.
+/// How long a master must be silent before a sentinel considers it dead. With half of it, a busy machine causes
+/// failovers.
 const DOWN_AFTER_MS: &str = "800";
-/// What the sentinels call the master.
+/// The name of the master at the sentinels.
 pub const MASTER_NAME: &str = "main";
 
 const SERVER: [&str; 4] = [
@@ -13,7 +14,7 @@ const SERVER: [&str; 4] = [
     "repl-diskless-sync-delay 0",
     "enable-debug-command local",
 ];
-/// A short time-out, no replica that is too old to be voted for, and replicas that stay with their masters.
+/// A short timeout, no replica that is too old to be elected, and replicas that stay with their masters.
 const CLUSTER: [&str; 5] = [
     "cluster-enabled yes",
     "cluster-config-file nodes.conf",
@@ -22,10 +23,10 @@ const CLUSTER: [&str; 5] = [
     "cluster-allow-replica-migration no",
 ];
 
-/// What a sentinel is told when it has started. It pings well before [`DOWN_AFTER_MS`], because a link that is new counts
-/// as silent since it was made; but not too often, because a replica whose `INFO`, asked for once a second, is older than
-/// five such periods is not promoted. It hears of the others sooner, and does not rest for half a minute because the
-/// machine was slow.
+/// Sent to a sentinel after its start, to make it react faster. It pings several times within [`DOWN_AFTER_MS`],
+/// because a new link counts as silent since it was made; but not too often, because a replica whose `INFO`, asked for
+/// once a second, is older than five ping periods is not promoted. It learns of the others sooner, and does not pause
+/// for half a minute because the machine was slow.
 pub(super) const QUICKEN: [&str; 16] = [
     "SENTINEL",
     "DEBUG",
@@ -45,7 +46,7 @@ pub(super) const QUICKEN: [&str; 16] = [
     "1000",
 ];
 
-/// Builds up the configuration; what is set later wins.
+/// Builds the configuration; later settings win.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     settings: Vec<(String, String)>,
@@ -55,13 +56,13 @@ pub struct Options {
     pub(super) kind: Kind,
 }
 
-/// Files of a test for a second port that speaks TLS.
+/// The certificate files for a second port with TLS.
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub cert: PathBuf,
     pub key: PathBuf,
     pub ca: PathBuf,
-    /// Must a client show a certificate?
+    /// Whether a client must present a certificate.
     pub auth_clients: bool,
 }
 
@@ -70,7 +71,7 @@ pub(super) enum Kind {
     #[default]
     Single,
     Cluster,
-    /// Watches the master at this address.
+    /// A sentinel that watches the master at this address.
     Sentinel(SocketAddr),
 }
 
@@ -83,30 +84,31 @@ pub(super) struct Ports {
 }
 
 impl Options {
-    /// A line of `redis.conf`; a value with spaces in it is several values unless it is quoted.
+    /// Adds a line of `redis.conf`; a value with spaces is several values unless it is quoted.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Keeps the data over a restart; a second of them may be lost, unless `appendfsync` is set.
+    /// Keeps the data over a restart; up to a second of it may be lost, unless `appendfsync` is set.
     pub fn appendonly(self) -> Self {
         self.set("appendonly", "yes")
     }
 
-    /// A variable of the environment of the process.
+    /// Sets an environment variable of the process.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Whom the test bed itself logs in as. The user is made by [`Self::set`], with all commands, keys and channels.
+    /// Sets the user as whom the test bed itself logs in. [`Self::set`] must create it, with all commands, keys and
+    /// channels.
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
         self
     }
 
-    /// Opens a port with TLS beside the plain one, by which the test bed goes on to reach the server.
+    /// Opens a port with TLS in addition to the plain one, which the test bed continues to use.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -119,7 +121,7 @@ impl Options {
         }
     }
 
-    /// Those of a sentinel over such servers.
+    /// The options of a sentinel for such servers.
     pub(super) fn watching(&self, master: SocketAddr) -> Self {
         Self {
             kind: Kind::Sentinel(master),
@@ -128,7 +130,7 @@ impl Options {
         }
     }
 
-    /// The file, but for the folder.
+    /// The configuration file, without the directory.
     pub(super) fn config(&self, ports: Ports) -> String {
         let mut lines = vec![format!("port {}", ports.plain)];
         lines.extend(["bind 127.0.0.1", "protected-mode no", "daemonize no"].map(str::to_owned));

@@ -1,17 +1,17 @@
-//! Waits by asking again.
+//! Polls until a condition holds.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take to come about. Long, because the machine may be busy with something else.
+/// The time limit for anything to happen. Long, because the machine may be busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Asks until there is an answer; fails with what was wanted and what was seen last.
+/// Polls until there is an answer; at the limit, panics with what was expected and what was seen last.
 pub fn until<T>(wanted: &str, ask: impl FnMut() -> Result<T, String>) -> T {
     until_within(PATIENCE, wanted, ask)
 }
 
-/// As [`until`], with less patience or more.
+/// The same as [`until`], with another time limit.
 pub fn until_within<T>(
     patience: Duration,
     wanted: &str,

@@ -9,12 +9,12 @@ use std::{
     },
 };
 
-/// Below the ports that a system gives to connections that go out: a server that was killed finds its port free, and
-/// nobody who reconnects to it in a loop gets connected to himself.
+/// Below the range that the system uses for outgoing connections. A server that was killed then finds its port free,
+/// and a client that reconnects to it in a loop cannot connect to itself.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 22_000;
 
-/// Begins somewhere else in every process, so that two at a time seldom try the same one.
+/// Each process begins at another port, so that two at the same time seldom try the same one.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "any part of a hash is random"
@@ -22,7 +22,7 @@ const COUNT: u16 = 22_000;
 static NEXT: LazyLock<AtomicU16> =
     LazyLock::new(|| AtomicU16::new(RandomState::new().hash_one(0) as u16));
 
-/// A port that nobody listened on a moment ago. Somebody may by now: who uses it tries again with another.
+/// A port that was free a moment ago; retry with another if it is taken by now.
 pub fn free() -> u16 {
     let candidate = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
     let free = |port: &u16| TcpListener::bind(loopback(*port)).is_ok();

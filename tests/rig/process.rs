@@ -1,4 +1,4 @@
-//! A process of `redis-server` in a folder of its own.
+//! A `redis-server` process with its own directory.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ const LOG: &str = "log";
 /// Lines of the log that are shown when a test fails.
 const LOG_LINES: usize = 60;
 
-/// The process, running or not, and what it is started with. Killed when dropped.
+/// The process, running or not, and its configuration. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     dir: TempDir,
@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Writes the configuration; starts nothing yet. The configuration is a file because sentinels and clusters write it.
+    /// Writes the configuration without starting the process. It is a file because sentinels and clusters write to it.
     pub fn new(config: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
         let dir = TempDir::with_prefix("redis-").expect("a folder is made");
         watchdog::watch(dir.path().display());
@@ -75,7 +75,7 @@ impl Process {
         fs::read_to_string(self.file(LOG)).unwrap_or_default()
     }
 
-    /// Its id, if it runs.
+    /// The process id, if it is running.
     pub fn id(&self) -> Option<u32> {
         let mut child = self.child();
         let ended = child
@@ -90,7 +90,7 @@ impl Process {
         child.as_ref().map(|child| child.id())
     }
 
-    /// As `kill -9`; nothing if it does not run.
+    /// Kills it as `kill -9` does; does nothing if it is not running.
     pub fn kill9(&self) {
         if let Some(mut child) = self.child().take() {
             let _ = child.kill();
@@ -99,7 +99,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and waits.
+    /// Ends it with SIGTERM, and waits for the end.
     pub fn stop_gracefully(&self) {
         self.signal("TERM");
         until("redis-server to end", || {
@@ -107,7 +107,7 @@ impl Process {
         });
     }
 
-    /// By the shell's own `kill`: a program of that name is not everywhere.
+    /// Uses the shell's built-in `kill`, because not every system has the program.
     pub fn signal(&self, name: &str) {
         let id = self
             .id()
@@ -119,7 +119,7 @@ impl Process {
         assert!(told.success(), "signal {name} was sent");
     }
 
-    /// Forgets all data that were written.
+    /// Deletes all data files.
     pub fn wipe(&self) {
         for entry in fs::read_dir(self.dir.path())
             .expect("a folder is read")

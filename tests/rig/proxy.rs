@@ -1,8 +1,8 @@
-//! A proxy between a service and one Redis server that makes faults and counts.
+//! A proxy before a Redis server that injects faults and counts commands.
 //!
-//! It understands what goes through it. A connection that is not RESP (TLS), or that becomes a replication link, goes
-//! through as bytes: for those there are cuts, black holes and delays, but no rules and no counts. It runs on a thread of
-//! its own, so a test may block, or stop the time of its own runtime.
+//! It parses RESP. Other connections (TLS, and replication links) are forwarded as bytes: they can be cut, blocked and
+//! delayed, but rules and counts do not apply. The proxy runs on a thread of its own, so a test may block, or stop the
+//! time of its own runtime.
 
 mod deliver;
 mod link;
@@ -22,7 +22,7 @@ use super::port::loopback;
 pub use rules::{ALWAYS, Fault, command, command_with};
 use rules::{Fate, Mode, Shared};
 
-/// The proxy; its connections end when it is dropped.
+/// The proxy; its connections are closed when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
@@ -32,7 +32,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port; nobody need listen at the other end yet.
+    /// Listens on a free port; the server behind it need not be running yet.
     pub fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind(loopback(0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
@@ -62,40 +62,40 @@ impl Proxy {
         format!("redis://{}", self.addr)
     }
 
-    /// New connections go there; those that are open stay: see [`Self::drop_connections`].
+    /// Forwards new connections to this server; open connections stay: see [`Self::drop_connections`].
     pub fn retarget(&self, upstream: SocketAddr) {
         self.shared.state().upstream = upstream;
     }
 
-    /// Ends [`Self::cut`], [`Self::blackhole`] and [`Self::delay`]; not the rules.
+    /// Ends [`Self::cut`], [`Self::blackhole`] and [`Self::delay`], but not the rules.
     pub fn pass(&self) {
         self.shared
             .control(|control| (control.mode, control.delay) = (Mode::Pass, Duration::ZERO));
     }
 
-    /// Closes all connections, and closes each new one at once.
+    /// Closes all connections, and each new one at once.
     pub fn cut(&self) {
         self.shared.control(|control| control.mode = Mode::Cut);
     }
 
-    /// Closes all connections once; new ones are welcome.
+    /// Closes all connections once; new ones are accepted.
     pub fn drop_connections(&self) {
         self.shared.control(|control| control.cuts += 1);
     }
 
-    /// Takes connections and keeps them, but forwards nothing in either direction. What arrives meanwhile is held, and
-    /// goes through after [`Self::pass`]: as when a network heals.
+    /// Accepts connections but forwards nothing in either direction. What arrives meanwhile is held, and forwarded
+    /// after [`Self::pass`], as when a network recovers.
     pub fn blackhole(&self) {
         self.shared
             .control(|control| control.mode = Mode::Blackhole);
     }
 
-    /// Holds each reply for so long after it came.
+    /// Delays each reply by this time.
     pub fn delay(&self, delay: Duration) {
         self.shared.control(|control| control.delay = delay);
     }
 
-    /// The next `times` requests that match are executed; in place of the reply the connection ends.
+    /// The next `times` requests that match are executed, but the connection is closed instead of sending the reply.
     pub fn drop_replies(
         &self,
         times: usize,
@@ -104,8 +104,8 @@ impl Proxy {
         self.shared.add(times, Fate::DropReply, Box::new(matching))
     }
 
-    /// The next `times` requests that match do not reach Redis; when all before them on the connection are answered, the
-    /// connection ends.
+    /// The next `times` requests that match do not reach Redis; the connection is closed after all earlier requests on
+    /// it were answered.
     pub fn drop_requests(
         &self,
         times: usize,
@@ -115,7 +115,7 @@ impl Proxy {
             .add(times, Fate::DropRequest, Box::new(matching))
     }
 
-    /// The next `times` requests that match do not reach Redis and are answered by this error, in their turn. The error
+    /// The next `times` requests that match do not reach Redis and are answered with this error, in order. The error
     /// begins with its code: `READONLY You can't write against a read only replica.`
     pub fn inject_error(
         &self,
@@ -127,17 +127,17 @@ impl Proxy {
             .add(times, Fate::Error(error.to_owned()), Box::new(matching))
     }
 
-    /// Ends all rules.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.shared.state().rules.clear();
     }
 
-    /// Requests since the start, by the name of the command in capitals.
+    /// The number of requests since the start, by command name in capitals.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.shared.state().counts.clone()
     }
 
-    /// Requests of this command since the start.
+    /// The number of requests with this command since the start.
     pub fn count(&self, name: &str) -> u64 {
         self.shared
             .state()
@@ -147,23 +147,23 @@ impl Proxy {
             .unwrap_or_default()
     }
 
-    /// Connections that were accepted since the start.
+    /// The number of connections accepted since the start.
     pub fn connections(&self) -> u64 {
         self.shared.state().connections
     }
 
-    /// Connections that are open.
+    /// The number of open connections.
     pub fn open_connections(&self) -> u64 {
         self.shared.state().open
     }
 
-    /// How often a client wrote while it waited for no reply on that connection: however many requests it wrote at once,
-    /// it waited for the network once.
+    /// The number of round trips: how often a client wrote while no reply was outstanding on that connection. Several
+    /// requests in one write are one round trip.
     pub fn round_trips(&self) -> u64 {
         self.shared.state().round_trips
     }
 
-    /// The names of the commands since the last call, in the order in which they came; the latest 65,536 of them.
+    /// The names of the commands since the last call, in order of arrival; at most the latest 65,536.
     pub fn take_log(&self) -> Vec<String> {
         self.shared.state().log.drain(..).collect()
     }

@@ -1,4 +1,4 @@
-//! A master with replicas, and the sentinels that watch over them.
+//! A master with replicas, and the sentinels that watch them.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -8,9 +8,9 @@ use super::{
     server::RedisServer,
 };
 
-/// Enough for the quorum of two to outlive one.
+/// The number of sentinels: with one of them gone, the quorum of two is still met.
 const SENTINELS: usize = 3;
-/// The servers, of which the first is the first master, and the sentinels.
+/// The servers, the first of which is the original master, and the sentinels.
 #[derive(Debug)]
 pub struct Replicated {
     servers: Vec<RedisServer>,
@@ -18,7 +18,7 @@ pub struct Replicated {
 }
 
 impl Replicated {
-    /// A master and replicas that nobody watches; see [`Self::promote`].
+    /// Starts a master and replicas without sentinels; see [`Self::promote`].
     pub fn start(replicas: usize) -> Self {
         Self::start_with(&Options::default(), replicas)
     }
@@ -38,7 +38,7 @@ impl Replicated {
         bed
     }
 
-    /// A master and replicas that three sentinels watch.
+    /// Starts a master and replicas with three sentinels.
     pub fn with_sentinels(replicas: usize) -> Self {
         Self::with_sentinels_and(&Options::default(), replicas)
     }
@@ -76,7 +76,8 @@ impl Replicated {
         format!("redis-sentinel://{}/{MASTER_NAME}", sentinels.join(","))
     }
 
-    /// The master, as all running sentinels say; without sentinels, the only running server that says it is one.
+    /// The master on which all running sentinels agree; without sentinels, the only running server that reports being
+    /// one.
     pub fn master_addr(&self) -> SocketAddr {
         until("one master", || self.try_master_addr())
     }
@@ -85,7 +86,7 @@ impl Replicated {
         self.server_at(self.master_addr())
     }
 
-    /// All running servers but the master.
+    /// All running servers except the master.
     pub fn replicas(&self) -> Vec<&RedisServer> {
         let master = self.master_addr();
         running(&self.servers)
@@ -117,7 +118,7 @@ impl Replicated {
             .ok_or_else(|| format!("masters {named:?}"))
     }
 
-    /// Waits until all running servers follow one master and have its data, and the sentinels know all of it.
+    /// Waits until all running servers replicate one master and have its data, and the sentinels know all of them.
     pub fn wait_settled(&self) {
         until("all replicas in step and all sentinels informed", || {
             self.settled()
@@ -136,7 +137,8 @@ impl Replicated {
         running(&self.sentinels).try_for_each(sees)
     }
 
-    /// Makes a replica the master by hand, without sentinels: the old master is left as it is, and thinks it still is one.
+    /// Promotes a replica by hand, without sentinels. The old master is left unchanged and still considers itself the
+    /// master.
     pub fn promote(&self, replica: usize) {
         let chosen = &self.servers[replica];
         assert!(
@@ -154,7 +156,7 @@ impl Replicated {
         });
     }
 
-    /// Asks the sentinels to change the master while all are well; returns the new one.
+    /// Asks the sentinels for a failover while all servers are healthy; returns the new master.
     pub fn failover(&self) -> SocketAddr {
         let old = self.master_addr();
         until("a sentinel to begin a failover", || {
@@ -167,7 +169,7 @@ impl Replicated {
         self.wait_for_new_master(old, super::PATIENCE)
     }
 
-    /// Waits until all running sentinels name another master and that one agrees.
+    /// Waits until all running sentinels name another master and that server agrees.
     pub fn wait_for_new_master(&self, old: SocketAddr, patience: Duration) -> SocketAddr {
         until_within(patience, "another master", || {
             let addr = self.try_master_addr()?;
@@ -207,7 +209,7 @@ fn said_by(sentinel: &RedisServer) -> Result<SocketAddr, String> {
         .ok_or_else(|| format!("{reply:?}"))
 }
 
-/// Does this replica follow this master, with its data, and does the master know?
+/// Whether this replica replicates this master, has its data, and is known to it.
 fn in_step(replica: &RedisServer, master: &RedisServer) -> Result<(), String> {
     let told = |name| replica.info(name).unwrap_or_default();
     let seen = (
@@ -237,7 +239,7 @@ fn in_step(replica: &RedisServer, master: &RedisServer) -> Result<(), String> {
     }
 }
 
-/// Does this sentinel see a sound master, these replicas as sound, and so many other sentinels?
+/// Whether this sentinel sees a healthy master, these replicas as healthy, and this many other sentinels.
 fn informed(
     sentinel: &RedisServer,
     replicas: &[&RedisServer],

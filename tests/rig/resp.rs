@@ -1,10 +1,10 @@
-//! The protocol of Redis, RESP2 and RESP3: just enough to ask, to understand, and to find where a frame ends.
+//! A minimal RESP2/RESP3 parser: requests, replies and frame ends.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Deepest nesting; no reply of Redis comes near.
+/// The deepest nesting that is parsed; replies of Redis stay far below it.
 const DEPTH_MAX: usize = 32;
-/// Longest string of Redis.
+/// The longest string that Redis allows.
 const BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// A value on the wire.
@@ -21,12 +21,12 @@ pub enum Reply {
     List(Vec<Self>),
     Set(Vec<Self>),
     Map(Vec<(Self, Self)>),
-    /// Not an answer: said unasked.
+    /// A push: a message without a request.
     Push(Vec<Self>),
 }
 
 impl Reply {
-    /// What a string says, or a number or an error; empty for everything else.
+    /// The text of a string, number or error; empty for everything else.
     pub fn text(&self) -> String {
         match self {
             Self::Simple(text) | Self::Error(text) | Self::Big(text) => text.clone(),
@@ -59,7 +59,7 @@ impl Reply {
         }
     }
 
-    /// A map, or a list of names and values in turn.
+    /// A map, or a list that alternates names and values.
     pub fn fields(&self) -> BTreeMap<String, String> {
         match self {
             Self::Map(pairs) => pairs
@@ -86,7 +86,7 @@ impl Reply {
         }
     }
 
-    /// Itself, unless it is an error.
+    /// Returns the reply, unless it is an error.
     pub fn ok(self) -> Self {
         if let Self::Error(text) = &self {
             panic!("Redis answered: {text}")
@@ -114,7 +114,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// A request as its bytes.
+/// Encodes a request as bytes.
 pub fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
     for argument in arguments.iter().map(|argument| argument.as_ref()) {
@@ -124,10 +124,10 @@ pub fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     bytes
 }
 
-/// The first value of these bytes and its length, or nothing while its end has not come.
+/// Parses the first value of these bytes; returns it with its length, or `None` if it is incomplete.
 ///
 /// # Errors
-/// Says what is not of the protocol.
+/// What violates the protocol.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Reply, usize)>, String> {
     let mut cursor = Cursor { bytes, at: 0 };
     match cursor.value(0) {
@@ -166,13 +166,13 @@ impl Cursor<'_> {
             "$" | "*" if rest == "-1" => Reply::Nil,
             "$" => Reply::Bulk(self.string(rest)?),
             "!" => Reply::Error(String::from_utf8_lossy(&self.string(rest)?).into_owned()),
-            // Three letters of its kind and a colon come first.
+            // The string begins with three letters for its kind and a colon.
             "=" => Reply::Bulk(self.string(rest)?.into_iter().skip(4).collect()),
             "*" => Reply::List(self.values(length(rest)?, depth)?),
             "~" => Reply::Set(self.values(length(rest)?, depth)?),
             ">" => Reply::Push(self.values(length(rest)?, depth)?),
             "%" => Reply::Map(self.pairs(length(rest)?, depth)?),
-            // Attributes are about the value after them.
+            // Attributes describe the value that follows them.
             "|" => self
                 .pairs(length(rest)?, depth)
                 .and_then(|_| self.value(depth))?,

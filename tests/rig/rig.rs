@@ -1,9 +1,9 @@
-//! A test bed of real Redis servers: one, replicated, a cluster, and a proxy that makes faults.
+//! A test bed of real Redis servers: one, replicated, or a cluster, and a proxy that injects faults.
 //!
-//! Several targets include it by path, so it names its own modules by `super` and needs nothing but `redis-server`
-//! 7.0 or newer, a shell, tokio and tempfile. Everything listens on loopback, on ports and in folders of its own, and
-//! ends with its owner. What waits, waits by asking again, for [`PATIENCE`] at most, and blocks its thread: an async
-//! test that wants its other tasks to run meanwhile calls it on a thread for blocking work.
+//! Several targets include it by path, so it refers to its own modules by `super` and needs nothing but `redis-server`
+//! 7.0 or newer, a shell, tokio and tempfile. Everything listens on loopback, on its own ports and in its own
+//! directories, and ends with its owner. Functions that wait poll for at most [`PATIENCE`] and block their thread: an
+//! async test whose other tasks must run meanwhile calls them on a thread for blocking work.
 //!
 //! - [`RedisServer`]: a process that is started, stopped, killed, frozen and started again on its port.
 //! - [`Replicated`]: a master, its replicas, and sentinels.

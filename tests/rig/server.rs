@@ -1,4 +1,4 @@
-//! One Redis server.
+//! One Redis server with a port and a directory of its own.
 
 use std::{
     io,
@@ -19,11 +19,11 @@ use super::{
 
 /// Ports that are tried until one stays free.
 const ATTEMPTS_MAX: usize = 20;
-/// How long a question may take when it is asked again anyway: a frozen server gives no answer.
+/// The time limit of a command that is repeated anyway: a frozen server does not answer.
 const QUESTION_MAX: Duration = Duration::from_secs(2);
 const CLASH: &str = "Address already in use";
 
-/// A process of `redis-server` on its port, running or not. Killed when dropped.
+/// A `redis-server` process with its port, running or not. Killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     process: Process,
@@ -33,7 +33,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Returns when it answers.
+    /// Starts a server; returns when it answers.
     pub fn start(options: &Options) -> Self {
         for _ in 0..ATTEMPTS_MAX {
             let server = Self::new(options);
@@ -57,7 +57,7 @@ impl RedisServer {
         } else {
             Vec::new()
         };
-        // A sentinel logs in at the servers, and itself lets everybody in.
+        // A sentinel logs in at the servers, but itself needs no login.
         let login = options.login.clone().filter(|_| !sentinel);
         let process = Process::new(
             &options.config(ports),
@@ -72,7 +72,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts the process and waits for an answer; if it ends instead, gives its log.
+    /// Starts the process and waits for an answer; if it ends instead, returns its log.
     fn launch(&self) -> Result<(), String> {
         self.process.launch();
         until("redis-server to answer", || match self.process.id() {
@@ -85,7 +85,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Does this very process answer, with its data loaded?
+    /// Whether this very process answers and has loaded its data.
     fn ready(&self, id: u32) -> Result<(), String> {
         let info = self.try_cmd(&["INFO"]).map_err(|error| error.to_string())?;
         let answers = field(&info.text(), "process_id") == Some(id.to_string());
@@ -97,7 +97,7 @@ impl RedisServer {
         }
     }
 
-    /// Waits until it answers, with its data loaded.
+    /// Waits until it answers and has loaded its data.
     pub fn wait_ready(&self) {
         until("redis-server to answer", || {
             self.process
@@ -119,7 +119,7 @@ impl RedisServer {
         format!("redis://{}", self.addr())
     }
 
-    /// The port that [`Options::tls`] opens.
+    /// The port with TLS, opened by [`Options::tls`].
     pub fn tls_port(&self) -> u16 {
         self.ports.tls
     }
@@ -128,7 +128,7 @@ impl RedisServer {
         format!("rediss://localhost:{}", self.ports.tls)
     }
 
-    /// The port on which the servers of a cluster speak to each other.
+    /// The port on which the servers of a cluster communicate.
     pub fn bus_port(&self) -> u16 {
         self.ports.bus
     }
@@ -145,17 +145,17 @@ impl RedisServer {
         self.process.id().is_some()
     }
 
-    /// As `kill -9`; nothing if it does not run.
+    /// Kills it as `kill -9` does; does nothing if it is not running.
     pub fn kill9(&self) {
         self.process.kill9();
     }
 
-    /// As the machine's `shutdown` does it.
+    /// Ends it with SIGTERM, as a shutdown of the machine does.
     pub fn stop_gracefully(&self) {
         self.process.stop_gracefully();
     }
 
-    /// Freezes it: connections stay, nothing is answered.
+    /// Freezes it: connections stay open, nothing is answered.
     pub fn sigstop(&self) {
         self.process.signal("STOP");
     }
@@ -164,7 +164,7 @@ impl RedisServer {
         self.process.signal("CONT");
     }
 
-    /// Starts it again on the same port, with the same folder, after `kill -9` if it still runs.
+    /// Starts it again on the same port and in the same directory; first kills it if it is still running.
     pub fn restart(&self) {
         self.kill9();
         let begun = Instant::now();
@@ -176,13 +176,13 @@ impl RedisServer {
         }
     }
 
-    /// Forgets its files, while it does not run: the next start is an empty one.
+    /// Deletes its data files while it is not running, so that the next start is an empty one.
     pub fn wipe(&self) {
         assert!(!self.runs(), "a running server keeps its files");
         self.process.wipe();
     }
 
-    /// A new connection, logged in.
+    /// Opens a new connection and logs in.
     ///
     /// # Errors
     /// Those of the connection.
@@ -201,7 +201,7 @@ impl RedisServer {
         Ok(client)
     }
 
-    /// One command on a connection of its own. The reply may be an error: see [`Reply::ok`].
+    /// Sends one command on a connection of its own. The reply may be an error: see [`Reply::ok`].
     pub fn cmd<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
         let reply = self.client().and_then(|mut client| client.call(arguments));
         reply.unwrap_or_else(|error| {
@@ -212,7 +212,7 @@ impl RedisServer {
         })
     }
 
-    /// One command that is asked again if it fails.
+    /// Sends one command that will be repeated if it fails.
     ///
     /// # Errors
     /// Those of the connection.
@@ -220,7 +220,7 @@ impl RedisServer {
         self.client_within(QUESTION_MAX)?.call(arguments)
     }
 
-    /// A field of `INFO`; none if there is no such field, or no answer.
+    /// A field of `INFO`; `None` if there is no such field, or no answer.
     pub fn info(&self, name: &str) -> Option<String> {
         self.try_cmd(&["INFO", "everything"])
             .ok()

@@ -1,4 +1,4 @@
-//! Postfix's `smtp-sink`: a mail server for tests that nobody of this project wrote, and that fails as it is told.
+//! Postfix's `smtp-sink`: an independent mail server for tests that fails on demand.
 
 use std::{
     fs::{self, Permissions},
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{poll::until, port, watchdog};
 
-/// Where Debian keeps it, which only the administrator has in the path.
+/// The path on Debian, which is in the `PATH` of root only.
 const PROGRAM: &str = "/usr/sbin/smtp-sink";
 
 /// A running server; killed when dropped.
@@ -24,13 +24,14 @@ pub struct SmtpSink {
 }
 
 impl SmtpSink {
-    /// Fails as the arguments say: `-r DATA` for a while, `-f RCPT` for good, `-q .` by hanging up. It keeps nothing.
+    /// Starts a server that fails as the arguments say: `-r DATA` temporarily, `-f RCPT` permanently, `-q .` by closing
+    /// the connection. Mails are discarded.
     pub fn start(arguments: &[&str]) -> Self {
         let dir = TempDir::with_prefix("smtp-sink-").expect("a folder is made");
         Self::start_in(dir, arguments)
     }
 
-    /// The same, and keeps each mail.
+    /// The same, but each mail is kept.
     pub fn keeping(arguments: &[&str]) -> Self {
         let dir = TempDir::with_prefix("smtp-sink-").expect("a folder is made");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o777))
@@ -68,7 +69,7 @@ impl SmtpSink {
         sink
     }
 
-    /// Each mail that was kept, with the envelope as header fields `X-Mail-Args` and `X-Rcpt-Args`.
+    /// The mails that were kept, each with its envelope as header fields `X-Mail-Args` and `X-Rcpt-Args`.
     pub fn mails(&self) -> Vec<String> {
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         let files = fs::read_dir(self.dir.path())

@@ -1,4 +1,4 @@
-//! Kills the servers of a test process that was itself killed, or that holds them to its very end.
+//! Kills the servers of a test process that ended without cleaning up.
 
 use std::{
     fmt::Display,
@@ -7,8 +7,8 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-/// Reads `+ THING` and `- THING`, where a thing is the id of a process or the path of a folder; at the end of its input,
-/// which is the end of its parent, kills and removes what is left.
+/// Reads `+ THING` and `- THING`, where a thing is a process id or the path of a directory. At the end of its input,
+/// which is the end of its parent, it kills the remaining processes and removes the remaining directories.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 nl='
@@ -34,19 +34,19 @@ static WATCHDOG: LazyLock<Mutex<Child>> = LazyLock::new(|| {
     Mutex::new(shell.spawn().expect("a shell is started"))
 });
 
-/// This process, by its id, or this folder, by its path, is to end with us.
+/// Registers a process id or a directory to be cleaned up after this process.
 pub fn watch(thing: impl Display) {
     tell('+', &thing);
 }
 
-/// It has ended.
+/// Removes it from the registered ones, because it has been cleaned up.
 pub fn forget(thing: impl Display) {
     tell('-', &thing);
 }
 
 fn tell(sign: char, thing: &impl Display) {
     let mut shell = WATCHDOG.lock().unwrap_or_else(PoisonError::into_inner);
-    // A watchdog that somebody killed is missed by nobody who ends in order.
+    // Errors are ignored: without a watchdog, a process that ends normally still cleans up.
     let _ = shell
         .stdin
         .as_mut()

@@ -1,4 +1,4 @@
-//! A cluster: its form, slots that move, masters that die.
+//! Tests of the cluster: its form, moving slots, masters that are killed.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What goes through the proxy is what was said, and is counted.
+//! Tests of the proxy without faults: it forwards everything unchanged, and its counts are right.
 
 use crate::rig::{Client, Options, Proxy, RedisServer, Reply, command, encode, until};
 
@@ -94,7 +94,7 @@ fn a_push_answers_no_request() {
     assert_eq!(replies[3], "end");
 }
 
-/// Subscribes, publishes from elsewhere, and asks on; `version` is that of the protocol.
+/// Subscribes, publishes over another connection, and sends further commands; `version` is that of the protocol.
 fn subscribe(version: &str) {
     let (server, proxy) = bed();
     let mut client = Client::connect(proxy.addr()).unwrap();
@@ -176,7 +176,7 @@ fn requests_round_trips_and_connections_are_counted() {
     assert_eq!(proxy.round_trips(), 2, "three at once wait once");
     assert_eq!(proxy.take_log(), ["SET", "GET", "GET"]);
     assert_eq!((proxy.count("get"), proxy.counts()["SET"]), (2, 1));
-    // One request in two writes is one.
+    // One request in two writes counts once.
     let (half, rest) = three.split_at(7);
     client.send(half).unwrap();
     client.send(rest).unwrap();

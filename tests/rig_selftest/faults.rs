@@ -1,4 +1,4 @@
-//! The faults of the proxy, each seen from both sides.
+//! Tests of the proxy's faults, each seen from both sides.
 
 use std::{
     io::{ErrorKind, Result},
@@ -19,7 +19,7 @@ fn client(proxy: &Proxy) -> Client {
     Client::connect(proxy.addr()).unwrap()
 }
 
-/// Several requests in one write.
+/// Sends several requests in one write.
 fn pipeline(client: &mut Client, requests: &[&[&str]]) {
     client
         .send(

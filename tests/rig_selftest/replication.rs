@@ -1,4 +1,4 @@
-//! Replicas and sentinels: who follows whom, and who takes over.
+//! Tests of replicas and sentinels: who replicates whom, and who is promoted.
 
 use crate::rig::{Options, PATIENCE, Proxy, RedisServer, Replicated, until};
 
@@ -11,7 +11,8 @@ fn copied(server: &RedisServer) {
     });
 }
 
-/// Writes on a master and waits for its replicas: on one connection, because a server waits for what that one wrote.
+/// Writes on a master and waits for its replicas, on one connection, because `WAIT` covers only the writes of its
+/// connection.
 fn write(master: &RedisServer, replicas: &str, patience: &str) -> i64 {
     let mut client = master.client().unwrap();
     client.call(&["SET", "name", "value"]).unwrap().ok();

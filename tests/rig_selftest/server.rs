@@ -1,4 +1,4 @@
-//! One server: its life, its data, its ports.
+//! Tests of a single server: start, stop, data and ports.
 
 use std::{
     io::{BufRead, BufReader},
@@ -95,7 +95,7 @@ fn a_wrong_setting_fails_with_what_the_server_says() {
     RedisServer::start(&Options::default().set("no-such-setting", "1"));
 }
 
-/// Not a test of its own: the process that the next one starts, and that ends without ending its server.
+/// Not a test of its own: the process that the next test starts, and that ends without stopping its server.
 #[test]
 #[ignore = "it aborts; the next test runs it"]
 fn aborting() {

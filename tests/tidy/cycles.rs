@@ -1,7 +1,7 @@
-//! No cycle between files, and none between folders.
+//! Finds cycles between files and between folders.
 //!
-//! An approximation: a file points to the files that its paths name, before its tests. A file and the files below
-//! it may name each other, because a parent declares its children and hands their items on.
+//! An approximation: a file refers to the files that its paths name outside of its tests. A file and the files below it
+//! may refer to each other, because a parent declares its children and re-exports their items.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ fn named(source: &Source, modules: &[String]) -> Vec<String> {
     found
 }
 
-/// Is `inner` the same as `outer`, or below it?
+/// Whether `inner` is the same module as `outer`, or below it.
 fn below(outer: &str, inner: &str) -> bool {
     inner == outer
         || inner
@@ -76,7 +76,7 @@ pub fn cycles(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// The first circle of each folder: its children, with all that is below them, name each other in a ring.
+/// The first cycle of each folder: its children, each with everything below it, refer to each other in a ring.
 pub fn folders(sources: &[Source]) -> Vec<String> {
     let modules = names(sources);
     let mut levels: BTreeMap<String, Level> = BTreeMap::new();
@@ -99,10 +99,10 @@ pub fn folders(sources: &[Source]) -> Vec<String> {
     .collect()
 }
 
-/// Which child of a folder names which, with the first file that does.
+/// Which child of a folder refers to which, with the first file that does.
 type Level = BTreeMap<(String, String), String>;
 
-/// The folder where two modules part, and the child of it that each lies in.
+/// The folder where the paths of two modules part, and the child of it that contains each.
 fn part(one: &str, other: &str) -> (String, String, String) {
     let (one, other): (Vec<_>, Vec<_>) = (one.split("::").collect(), other.split("::").collect());
     let common = one.iter().zip(&other).take_while(|(a, b)| a == b).count();

@@ -1,11 +1,11 @@
-//! Doc comments say what a name and its type cannot.
+//! The length of doc comments: a comment of a few words repeats the name of its item.
 
 use super::source::production;
 
-/// Shorter doc comments say nothing that the name of the item does not say.
+/// A shorter doc comment only repeats the name of its item.
 const WORDS_MIN: usize = 4;
 
-/// No doc comment of a few words: "Why.", "The keys."
+/// Finds doc comments of a few words, such as "Why." or "The keys."
 pub fn short(path: &str, text: &str) -> Vec<String> {
     let production = production(text);
     let mut wrong = Vec::new();

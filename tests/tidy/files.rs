@@ -1,12 +1,12 @@
-//! The form of files: their first line, their length, their names, their origin.
+//! The form of files: their first line, length, names and origin.
 
 use super::source::production;
 
-/// Longest file, before its tests, in the default style of rustfmt.
+/// The longest file, without its tests, in the default style of rustfmt.
 const LINES_MAX: usize = 350;
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// A stranger reads the first line and knows whether to stay.
+/// Every file opens with a sentence that says what it contains.
 pub fn first_line(path: &str, text: &str) -> Vec<String> {
     let opens = text
         .lines()
@@ -21,7 +21,7 @@ pub fn first_line(path: &str, text: &str) -> Vec<String> {
     }
 }
 
-/// A file is one concept.
+/// A file stays below the limit of lines.
 pub fn length(path: &str, text: &str) -> Vec<String> {
     let lines = production(text).lines().count();
     if lines <= LINES_MAX {
@@ -32,7 +32,7 @@ pub fn length(path: &str, text: &str) -> Vec<String> {
     )]
 }
 
-/// `x.rs` beside `x/`.
+/// A module is `x.rs` next to `x/`, never `x/mod.rs`.
 pub fn no_mod_rs(path: &str) -> Vec<String> {
     if path.ends_with("/mod.rs") {
         vec![format!(

@@ -1,12 +1,12 @@
-//! Which layer sees which, and which crates each may name.
+//! Which layers a layer may use, and which crates.
 
 use super::source::{code, layer_of, module, paths, production};
 
 struct Layer {
     name: &'static str,
-    /// Layers beside itself; `None` for all.
+    /// The layers that it may use; `None` for all.
     sees: Option<&'static [&'static str]>,
-    /// Crates beside `std`; `None` for all.
+    /// The crates that it may use, in addition to `std`; `None` for all.
     crates: Option<&'static [&'static str]>,
 }
 
@@ -30,9 +30,9 @@ const fn composes(name: &'static str) -> Layer {
     }
 }
 
-/// The picture of the crate's documentation as a table. An arrow more is a decision: take it here, and say why.
+/// The layer diagram of `lib.rs` as a table. To add an arrow, add it here with its reason.
 const LAYERS: &[Layer] = &[
-    // Published formats: the ground floor.
+    // Published formats, the lowest layer.
     layer(
         "format",
         &[],
@@ -48,7 +48,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "domain",
         &["format"],
-        // JSON and base64 are what the address of a browser is made of.
+        // JSON and base64 are needed to parse the push address of a browser.
         &[
             "aws_lc_rs",
             "base64",
@@ -152,7 +152,7 @@ const LAYERS: &[Layer] = &[
             "tracing",
         ],
     ),
-    // Plug-ins are called by the public protos.
+    // Plug-ins are called with the public protos.
     layer(
         "sender",
         &["format", "domain", "ports", "pb"],
@@ -186,8 +186,9 @@ const LAYERS: &[Layer] = &[
         &["format", "domain", "ports"],
         &["async_trait", "aws_lc_rs", "tokio", "tracing", "zeroize"],
     ),
-    // A setting is defined once, by who uses it: config sees the settings types of all layers and builds them. None of
-    // them sees config, so there is no circle. Those who do see it (app, cli, keys, telemetry) have no settings of their own.
+    // A setting is defined once, by the layer that uses it: config uses the settings types of all layers and builds
+    // them. None of those layers uses config, so there is no cycle. The layers that do (app, cli, keys, telemetry) have
+    // no settings of their own.
     layer(
         "config",
         &[
@@ -229,7 +230,7 @@ fn find(name: &str) -> Option<&'static Layer> {
     LAYERS.iter().find(|layer| layer.name == name)
 }
 
-/// Every file has a layer, and sees only the layers that its own may see.
+/// Every file belongs to a layer, and uses only the layers that it may use.
 pub fn edges(path: &str, text: &str) -> Vec<String> {
     let name = layer_of(path);
     let Some(layer) = find(name) else {
@@ -272,7 +273,7 @@ pub fn edges(path: &str, text: &str) -> Vec<String> {
     wrong
 }
 
-/// The names under which code knows the packages of the manifest's `[dependencies]`.
+/// The names of the packages in the manifest's `[dependencies]`, as the code writes them.
 pub fn dependencies(manifest: &str) -> Vec<String> {
     let section = manifest
         .split("\n[dependencies]")
@@ -290,7 +291,7 @@ pub fn dependencies(manifest: &str) -> Vec<String> {
         .collect()
 }
 
-/// A file names only the crates of its layer.
+/// A file uses only the crates of its layer.
 pub fn crates(path: &str, text: &str, dependencies: &[String]) -> Vec<String> {
     let Some((name, allowed)) =
         find(layer_of(path)).and_then(|layer| Some((layer.name, layer.crates?)))

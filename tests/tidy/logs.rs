@@ -1,19 +1,19 @@
-//! The log lines: each that the code can write is in the table of the operations guide with its levels and fields, and the
-//! table has no other.
+//! The log lines: the table of the operations guide lists every line that the code can write, with its levels and
+//! fields, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Source, production};
 
-/// The page with the table, and the heading above it.
+/// The page with the table, and the heading above the table.
 pub const GUIDE: &str = "deploy/guide/operations.md";
 const HEADING: &str = "### Log messages";
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-/// Writes an event whose level is known only when it happens.
+/// The macro that writes an event whose level is known only at run time.
 const ANY_LEVEL: &str = "event_at";
 
-/// What is known of a message: levels and fields.
+/// The levels and fields of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Line {
     levels: BTreeSet<String>,
@@ -22,7 +22,7 @@ struct Line {
 
 type Lines = BTreeMap<String, Line>;
 
-/// The arguments of a macro, up to its closing bracket: split at the commas that stand in no bracket and in no text.
+/// The arguments of a macro, up to its closing bracket, split at commas outside of brackets and strings.
 fn arguments(rest: &str) -> Vec<&str> {
     let (mut depth, mut in_text, mut escaped, mut begin) = (0, false, false, 0);
     let mut found = Vec::new();
@@ -61,18 +61,18 @@ fn calls(text: &str) -> Vec<(&str, Vec<&str>)> {
     names.flat_map(of_name).collect()
 }
 
-/// The messages of the code; of what cannot be read as one, a complaint.
+/// The messages that the code writes; an error for each that cannot be parsed.
 fn written(shipped: &[Source], wrong: &mut Vec<String>) -> Lines {
     let mut lines = Lines::new();
     for source in shipped {
-        // Comments hold examples.
+        // Comments may contain examples.
         let text: Vec<_> = production(&source.text)
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))
             .map(str::to_owned)
             .collect();
         for (name, arguments) in calls(&text.join("\n")) {
-            // The macro that passes on what it was given.
+            // The macro that passes its arguments on.
             if arguments.iter().any(|argument| argument.starts_with('$')) {
                 continue;
             }
@@ -139,7 +139,7 @@ fn listed(guide: &str, wrong: &mut Vec<String>) -> Lines {
     lines
 }
 
-/// What code and table do not have in common.
+/// The differences between code and table.
 pub fn differences(shipped: &[Source], guide: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let (written, listed) = (written(shipped, &mut wrong), listed(guide, &mut wrong));

@@ -1,10 +1,11 @@
-//! The metrics: every one that the code moves is in the catalogue with its help text, and every one there is moved.
+//! The metrics: every metric in the code is in the catalogue with a help text, and every metric in the catalogue is
+//! used.
 
 use super::source::Source;
 
 const CATALOGUE: &str = "src/telemetry/catalogue.rs";
 
-/// Texts between quotes that are names of metrics.
+/// The quoted texts that are names of metrics.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let texts = text.split('"').skip(1).step_by(2);
     texts.filter(|text| {
@@ -30,7 +31,7 @@ fn moved(text: &str) -> Vec<&str> {
     first.collect()
 }
 
-/// What code and catalogue do not have in common.
+/// The differences between code and catalogue.
 pub fn differences(shipped: &[Source]) -> Vec<String> {
     let catalogue = shipped.iter().find(|source| source.path == CATALOGUE);
     let listed: Vec<&str> = catalogue.map_or_else(Vec::new, |source| {

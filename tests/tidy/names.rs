@@ -6,7 +6,7 @@ use super::source::{Source, code, layer_of, production};
 
 const TYPES: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
 
-/// What a line declares to other files, as its kind and its name: `("struct", "Store")`.
+/// The item that a line declares for other files, as its kind and its name: `("struct", "Store")`.
 fn declares(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start().strip_prefix("pub")?;
     let item = match line.strip_prefix('(') {
@@ -24,7 +24,7 @@ fn kind_and_name(line: &str) -> Option<(&str, &str)> {
     (TYPES.contains(&kind) || kind == "fn").then_some((kind, words.next()?))
 }
 
-/// No public type name twice within a layer.
+/// No public type name occurs twice within a layer.
 pub fn types(shipped: &[Source]) -> Vec<String> {
     let mut seen: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for source in shipped

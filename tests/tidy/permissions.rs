@@ -1,6 +1,7 @@
-//! The permission table: every RPC of the public protos that this service serves has a row, and every row of ours an RPC.
+//! The permission table: every RPC of the public protos that this service serves has a row, and every row of ours has
+//! an RPC.
 
-/// `package.Service/Method` of every RPC of a proto.
+/// `package.Service/Method` of every RPC of a proto file.
 pub fn rpcs(proto: &str) -> Vec<String> {
     let (mut package, mut service, mut all) = ("", "", Vec::new());
     for line in proto.lines().map(str::trim) {
@@ -16,14 +17,14 @@ pub fn rpcs(proto: &str) -> Vec<String> {
     all
 }
 
-/// The texts of a constant's list of texts, or of the rows of the table.
+/// The texts in a constant's list of texts, or in the rows of the table.
 fn texts<'a>(source: &'a str, constant: &str) -> Vec<&'a str> {
     let list = source.split(constant).nth(1).unwrap_or_default();
     let list = list.split("];").next().unwrap_or_default();
     list.split('"').skip(1).step_by(2).collect()
 }
 
-/// What protos and table do not have in common.
+/// The differences between protos and table.
 pub fn differences(protos: &[&str], table: &str) -> Vec<String> {
     let rows = texts(table, "pub const METHODS");
     let elsewhere = texts(table, "pub const SERVED_ELSEWHERE");

@@ -2,7 +2,7 @@
 
 use super::source::{Source, inner_tests, is_test};
 
-/// What declares a name: a message, an enum, a service, a call, a oneof, a field or a value.
+/// The lines that declare a name: a message, an enum, a service, a call, a oneof, a field or a value.
 fn declares(line: &str) -> bool {
     let begins = ["message ", "enum ", "service ", "rpc ", "oneof "]
         .iter()

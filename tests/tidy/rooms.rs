@@ -6,11 +6,11 @@ use super::source::Source;
 
 /// Files of the domain that every room uses.
 const SHARED: &[&str] = &["ids", "time", "refusal"];
-/// More rooms than this are no longer found without looking.
+/// With more rooms than this, nobody finds the right one without searching.
 const ROOMS_MAX: usize = 14;
-/// Places whose folders bear the names of the domain's rooms.
+/// Places whose folders have the names of the domain's rooms.
 const PLACES: &[&str] = &["src/domain/decide", "src/service", "src/grpc", "tests/it"];
-/// Folders of these places that are no room of the domain, each with its reason.
+/// Folders of these places that are not rooms of the domain, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "src/grpc/entrance",
@@ -43,7 +43,7 @@ pub fn rooms(all: &[Source]) -> Vec<&str> {
     names
 }
 
-/// The domain stays small enough to be known by heart.
+/// The domain has few enough rooms to remember them all.
 pub fn few_rooms(all: &[Source]) -> Vec<String> {
     let rooms = rooms(all);
     if rooms.len() <= ROOMS_MAX {
@@ -56,7 +56,7 @@ pub fn few_rooms(all: &[Source]) -> Vec<String> {
     )]
 }
 
-/// Every folder of the places above bears the name of a room of the domain.
+/// Every folder of these places has the name of a room of the domain.
 pub fn folder_names(all: &[Source]) -> Vec<String> {
     let rooms = rooms(all);
     let mut wrong: Vec<_> = all
@@ -78,7 +78,7 @@ pub fn folder_names(all: &[Source]) -> Vec<String> {
     wrong
 }
 
-/// The folder directly in one of the places, and its name; none for a file that lies in the place itself.
+/// The folder directly in one of the places, and its name; `None` for a file directly in the place.
 fn folder_of_a_place(path: &str) -> Option<(&str, &str)> {
     let within = |place: &&str| {
         path.strip_prefix(*place)
@@ -89,8 +89,8 @@ fn folder_of_a_place(path: &str) -> Option<(&str, &str)> {
     Some((&path[..place.len() + 1 + name.len()], name))
 }
 
-/// The room of a file: the folder in its layer. The commands of a room are a room of their own (`decide/X/y` may repeat
-/// `X/y`), and so is each engine of the store (twins may repeat each other).
+/// The room of a file: the folder in its layer. The commands of a room count as a separate room (`decide/X/y` may
+/// repeat `X/y`), and so does each engine of the store (the engines may repeat each other).
 fn room_of(path: &str) -> Option<String> {
     let depth = if path.starts_with("src/domain/decide/") {
         4
@@ -102,7 +102,8 @@ fn room_of(path: &str) -> Option<String> {
     (parts.len() >= depth).then(|| parts[..depth].join("/"))
 }
 
-/// No two files of one room have one base name: it is found by its name, in whatever folder of the room it lies.
+/// No two files of one room have the same base name, so that a file is found by its name in whatever folder of the room
+/// it is.
 pub fn base_names(sources: &[Source]) -> Vec<String> {
     let mut seen: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
     for source in sources {

@@ -1,25 +1,26 @@
-//! SEAL-08: secrets are compared in constant time. No test can time a comparison on a busy machine, so its form is checked.
+//! SEAL-08: secrets are compared in constant time. No test can time a comparison on a busy machine, so the code is
+//! checked.
 
 use super::source::{code, production};
 
-/// Types that hold a secret: each compares itself by hand.
+/// Types that hold a secret, each with its own comparison.
 pub const SECRETS: [&str; 3] = ["Digits", "LinkSecret", "BrowserMark"];
-/// Types that compare themselves by hand for another reason.
+/// Types with their own comparison for another reason.
 const OTHERS: [&str; 1] = ["Recipient"];
-/// Functions that compare a secret with what a stranger gave, as the type and the function.
+/// Functions that compare a secret with untrusted input, as the type and the function.
 pub const COMPARERS: [(&str, &str); 3] = [
     ("MacKey", "verifies"),
     ("SharedText", "is"),
     ("ReceiptToken", "open"),
 ];
 
-/// The rest of the text from `begin` on, up to the line that closes what is indented by so much.
+/// The text from `begin` to the line that closes the block with this indentation.
 fn block<'a>(text: &'a str, begin: &str, indent: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(begin)?;
     rest.split(&format!("\n{indent}}}\n")).next()
 }
 
-/// A comparison over all of it, without an early exit.
+/// A comparison that always reads all bytes.
 fn is_constant(body: &str) -> bool {
     let early = [
         "==", "!=", "&&", "||", "if ", "match ", "return", "?", ".iter()", "for ", "memcmp",
@@ -28,7 +29,7 @@ fn is_constant(body: &str) -> bool {
     body.contains("ct_eq(") && early.iter().all(|way| !body.contains(way))
 }
 
-/// Does it compare anything but a length, which is no secret, with something else?
+/// Whether it compares anything but a length, which is not secret.
 fn compares_early(body: &str) -> bool {
     let with = |rest: &str| {
         rest.trim_start()
@@ -37,7 +38,8 @@ fn compares_early(body: &str) -> bool {
     body.contains("!=") || body.split("==").skip(1).any(|rest| !with(rest))
 }
 
-/// Every comparison by hand is constant, or of a type that holds no secret; and no secret derives its comparison.
+/// Every comparison that is not derived takes constant time, or is of a type without a secret; and no secret derives
+/// its comparison.
 pub fn comparisons(path: &str, text: &str) -> Vec<String> {
     let text = code(&production(text));
     let mut wrong = Vec::new();
@@ -69,7 +71,7 @@ pub fn comparisons(path: &str, text: &str) -> Vec<String> {
     wrong
 }
 
-/// How often each secret and each comparer is found: once.
+/// Each type and each function of these lists exists exactly once.
 pub fn found(all: &[super::Source]) -> Vec<String> {
     let texts: Vec<_> = all
         .iter()

@@ -1,4 +1,4 @@
-//! Reads the tree, and reads Rust just far enough to see which paths a file names.
+//! Reads the source tree, and parses Rust just far enough to find the paths that a file uses.
 
 use std::{fs, path::Path};
 
@@ -18,14 +18,14 @@ impl Source {
     }
 }
 
-/// All files below these places whose names end so, sorted by path.
+/// All files below these places whose names end with this, sorted by path.
 pub fn tree(places: &[&str], ending: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut open: Vec<_> = places.iter().map(|place| root.join(place)).collect();
     let mut found = Vec::new();
     while let Some(place) = open.pop() {
         if place.is_dir() {
-            // A virtual environment of the Python proof is not ours.
+            // A virtual environment of the Python tests contains foreign files.
             let hidden = place
                 .file_name()
                 .is_some_and(|name| name.to_string_lossy().starts_with('.'));
@@ -75,7 +75,7 @@ pub fn layer_of(path: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// Is this file compiled only for tests? By its place, or because a module above it is declared so.
+/// Whether this file is compiled only for tests: by its place, or because a module above it is declared so.
 pub fn is_test(path: &str, all: &[Source]) -> bool {
     let module = module(path);
     let declared = |depth: usize| {
@@ -100,7 +100,7 @@ pub fn is_test(path: &str, all: &[Source]) -> bool {
     !path.starts_with("src/") || (1..=module.len()).any(declared)
 }
 
-/// Where the tests within a file begin: at `#[cfg(test)]` with `mod ... {` after it.
+/// Where the tests within a file begin: at `#[cfg(test)]` followed by `mod ... {`.
 fn tests_begin(text: &str) -> usize {
     let opens = |(at, _): &(usize, &str)| {
         let next = text[*at..].lines().nth(1).unwrap_or_default();
@@ -131,7 +131,7 @@ pub fn production(text: &str) -> String {
     kept
 }
 
-/// The code without comments and without the insides of literals.
+/// The code without comments, and with empty literals.
 pub fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -182,7 +182,7 @@ fn end_of_char(text: &str) -> usize {
     }
 }
 
-/// Every path that the code names, with the trees of `use` spread out.
+/// Every path that the code uses, with the trees of `use` expanded.
 pub fn paths(code: &str) -> Vec<Vec<String>> {
     let tokens = tokens(code);
     let mut paths = Vec::new();
@@ -216,7 +216,7 @@ fn tokens(code: &str) -> Vec<String> {
     tokens
 }
 
-/// Reads one path from `at` on, and gives the place behind it.
+/// Reads one path from `at` on; also returns the position after it.
 fn path(
     tokens: &[String],
     mut at: usize,

@@ -1,10 +1,10 @@
-//! Words that are not used, wherever people read.
+//! Words that must not be used in texts that people read.
 
-/// Says nothing that `channel`, `route`, `path` or `connection` does not say better. Written in two parts, so that this
-/// file may hold it.
+/// Says nothing that `channel`, `route`, `path` or `connection` does not say better. Written in two parts, because this
+/// file is checked too.
 const BANNED: [&str; 2] = [concat!("ro", "ad"), concat!("ro", "ads")];
 
-/// No line has a banned word, alone or as a part of a name: `last_x`, `X_MAX`, `XSign`.
+/// No line contains a banned word, alone or as a part of a name: `last_x`, `X_MAX`, `XSign`.
 pub fn banned(path: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (at, line) in (1..).zip(text.lines()) {
@@ -20,7 +20,7 @@ pub fn banned(path: &str, text: &str) -> Vec<String> {
     wrong
 }
 
-/// The words of a line in lower case, and those that a name is made of.
+/// The words of a line in lower case, with names split into their words.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';

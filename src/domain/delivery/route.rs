@@ -11,8 +11,8 @@ use crate::domain::{
 /// Most senders of one route: [`Refusals`] has one bit for each.
 pub const SENDERS_MAX: usize = 8;
 
-/// How often the pause doubles at most while no sender of the route accepts a message. The usual pause rises from 2 s to 64 s: a
-/// code lives for ten minutes at most, so a longer one could leave it no further hand-over.
+/// How often the pause doubles at most while no sender of the route accepts a message. The usual pause rises from 2 s
+/// to 64 s: a code lives for ten minutes at most, so a longer one could leave it no further hand-over.
 const DOUBLINGS_MAX: u32 = 5;
 
 /// The first pause of a message at the end of its route, if no sender asked for another one.

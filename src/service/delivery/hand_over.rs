@@ -36,11 +36,11 @@ use crate::{
     },
 };
 
-/// The pause if other processes took every probe that this one wanted to make: the same as the pause of a message that finds a
-/// probe under way, because most probes are answered quickly.
+/// The pause if other processes took every probe that this one wanted to make: the same as the pause of a message that
+/// finds a probe under way, because most probes are answered quickly.
 const PROBES_TAKEN_PAUSE: Duration = Duration::from_secs(1);
-/// The pause after a sender that did not answer before the deadline, if it is the last of its route: the same as the first
-/// pause of a route, because such a sender asked for no other one.
+/// The pause after a sender that did not answer before the deadline, if it is the last of its route: the same as the
+/// first pause of a route, because such a sender asked for no other one.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A leased message that is ready to go out, with the senders that may carry it.
@@ -78,8 +78,7 @@ pub(super) struct Answer {
     pub(super) sent: Result<Sent, SendError>,
 }
 
-/// The rest of a hand-over after its outcome is known: the sender that lost the race. It ends by
-/// the deadline.
+/// The rest of a hand-over after its outcome is known: the sender that lost the race. It ends by the deadline.
 pub(super) type Rest<'a> = OptionFuture<BoxFuture<'a, ()>>;
 
 /// The result of a hand-over.
@@ -109,8 +108,7 @@ impl Handed<'_> {
 }
 
 impl Courier {
-    /// Hands the message to the first sender that may get it. `hand` is exchanged for one of that
-    /// sender.
+    /// Hands the message to the first sender that may get it. `hand` is exchanged for one of that sender.
     pub(super) async fn hand_over(&self, mut ready: Ready, hand: &mut Hand) -> Handed<'_> {
         // A round is repeated only after another process won the right to probe a sender, so there
         // are at most as many as senders, and one more.
@@ -223,8 +221,7 @@ impl Courier {
         }
     }
 
-    /// Asks one sender. Notes its answer at its breaker, and stores the provider's id of the
-    /// message for its receipts.
+    /// Asks one sender. Notes its answer at its breaker, and stores the provider's id of the message for its receipts.
     pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
         let message = ready.draft.to(&name, &self.keyring);

@@ -43,8 +43,8 @@ impl Courier {
             })
     }
 
-    /// Asks the hook, unless it has no say in this message. Returns the message with the time that is left, or why it may
-    /// not be sent.
+    /// Asks the hook, unless it has no say in this message. Returns the message with the time that is left, or why it
+    /// may not be sent.
     pub(super) async fn past_hook(&self, mut ready: Ready) -> Result<Ready, Reason> {
         let (Some(rule), Some(question)) = (&self.hook, ready.question.take()) else {
             return Ok(ready);

@@ -52,12 +52,12 @@ struct Held {
 
 /// The slices of this process.
 ///
-/// The store hands out units at the quota's own rate, so slices never raise the long-term rate. Over a short time
-/// they shift spending: `k` processes may spend up to `k` slices later than they drew them, which is up to `k` slices
-/// more than the rate in one period; and while they hold slices, a process may be refused up to `k - 1` slices early.
-/// A process that ends loses its slices. Since a slice is at most a hundredth of the limit, rounded up, ten processes
-/// stay within about a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within three
-/// hundredths.
+/// The store hands out units at the quota's own rate, so slices never raise the long-term rate. Over a short time they
+/// shift spending: `k` processes may spend up to `k` slices later than they drew them, which is up to `k` slices more
+/// than the rate in one period; and while they hold slices, a process may be refused up to `k - 1` slices early. A
+/// process that ends loses its slices. Since a slice is at most a hundredth of the limit, rounded up, ten processes
+/// stay within about a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within
+/// three hundredths.
 #[derive(Debug, Default)]
 pub(super) struct Slices(Mutex<Held>);
 

@@ -26,9 +26,9 @@ use crate::{
     service::{failure::Failure, unreadable::Unreadable},
 };
 
-/// How often a change is attempted again because others changed the record first. Twice as often as for a subject record: all
-/// processes of the fleet change the same side record at once, for example when a sender fails, and no caller would repeat the
-/// change.
+/// How often a change is attempted again because others changed the record first. Twice as often as for a subject
+/// record: all processes of the fleet change the same side record at once, for example when a sender fails, and no
+/// caller would repeat the change.
 const CONFLICTS_MAX: usize = 8;
 
 /// Reads and writes side records.

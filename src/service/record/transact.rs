@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// How often a decision is made again on fresh state before the call fails. Few processes change the record of one subject at
-/// the same time, each retry costs two trips to the store within its deadline, and the caller can repeat the call; so a low
-/// number bounds what one call can cost.
+/// How often a decision is made again on fresh state before the call fails. Few processes change the record of one
+/// subject at the same time, each retry costs two trips to the store within its deadline, and the caller can repeat the
+/// call; so a low number bounds what one call can cost.
 const CONFLICTS_MAX: usize = 4;
 
 /// A requested change of a record.

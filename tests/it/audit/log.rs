@@ -1,4 +1,4 @@
-//! The log in JSON: who follows a verification by its id finds each thing that happened, once.
+//! The JSON log: all lines of a verification share its id, and each event is logged once.
 
 use std::{
     io,
@@ -228,7 +228,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber.finish()))
     }
 
-    /// The lines about deliveries of a verification, once there are so many.
+    /// Waits for this many lines about deliveries of a verification.
     async fn of_deliveries(&self, id: &str, count: usize) -> Vec<Value> {
         let all = async {
             loop {
@@ -323,7 +323,7 @@ async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
         let started = service.start(login(&unique("s"))).await.unwrap();
         service.recorder.wait_for(count).await;
         let id = started.verification_id;
-        // The line of the hand-over comes first, and its report moves the delivery on.
+        // The line of the hand-over comes first; its report then advances the delivery.
         assert_eq!(
             told(&log.of_deliveries(&id, 1).await, "outcome"),
             [row("WARN", "message not accepted by sender", "retried")]
@@ -334,7 +334,7 @@ async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
         .try_cancel(&ids[0], CancelReason::Requested)
         .await
         .unwrap();
-    // Past the expiry and its grace, in one go: no retry comes in time.
+    // Advances past the expiry and its grace at once, so that no retry comes in time.
     service.pass(Duration::from_secs(700)).await;
     for (id, level) in ids.iter().zip(["INFO", "WARN"]) {
         let lines = log.of_deliveries(id, 2).await;

@@ -1,4 +1,4 @@
-//! The metrics of a real process: described, present from the start, and moved by what happens.
+//! The metrics of a real process: described, present from the start, and updated by events.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,7 +17,7 @@ use crate::harness::{
     unique, with_key, wrong,
 };
 
-/// The page without its head.
+/// The page without its HTTP headers.
 async fn page(process: &Process) -> String {
     let answer = get(process.admin.parse().unwrap(), "/metrics").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("it has a body");
@@ -34,7 +34,7 @@ fn series(page: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// What changed from one page to the next, of the series that begin so.
+/// The differences between two pages, for the series whose names begin with this.
 fn moved(before: &str, after: &str, prefix: &str) -> Vec<String> {
     let before = series(before);
     let changed = series(after).into_iter().filter(|(name, value)| {
@@ -43,7 +43,7 @@ fn moved(before: &str, after: &str, prefix: &str) -> Vec<String> {
     changed.map(|(name, _)| name).collect()
 }
 
-/// Fails without promtool (Debian: prometheus).
+/// Checks the page with promtool (Debian: prometheus); fails if it is not installed.
 fn promtool_finds_nothing_wrong(page: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

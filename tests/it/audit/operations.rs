@@ -1,4 +1,4 @@
-//! What an operator sees: audit lines, metrics, health, and the end of data.
+//! The operator's view: audit lines, metrics, health, and the deletion of old data.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Nothing that must stay inside gets out: codes, addresses, subjects, keys; in logs, replies, metrics, the database.
+//! Codes, addresses, subjects and keys never appear in logs, replies, metrics or the database.
 
 use countersign::pb::v1::{self, Verdict};
 
@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// Verifications of the scenario; with 8 digits a match by chance is out of the question.
+/// Verifications in the scenario; with 8 digits, a match by chance is practically excluded.
 const VERIFICATIONS: usize = 30;
 
-/// Settings under which a code cannot be met by chance.
+/// Settings that make the code long enough to exclude a match by chance.
 fn eight_digits_and<const N: usize>(more: [(&str, &str); N]) -> Vec<(String, String)> {
     let all = more
         .into_iter()
@@ -108,13 +108,13 @@ async fn code_12_seal_07_log_03_a_whole_run_at_trace_level_leaks_nothing() {
     let canaries = Canaries::of(secrets);
     canaries.assert_absent(&log, "log");
     canaries.assert_absent(said.join("\n").as_bytes(), "replies and metrics");
-    // SEAL-07: the names and values of the store.
+    // SEAL-07: the names and values in the store.
     let database = std::fs::read(dir.path().join("data/countersign.redb")).unwrap();
     assert!(database.len() > 10_000, "there is something in it");
     canaries.assert_absent(&database, "database");
 }
 
-/// A provider of each kind on one server that takes everything, and the secrets that it knows us by.
+/// A provider of each kind on one server that accepts everything, and the credentials for them.
 fn providers(server: &wiremock::MockServer, dir: &std::path::Path) -> (String, Vec<String>) {
     let (token, hook) = (
         "canary-token-1".to_owned(),
@@ -146,7 +146,7 @@ async fn code_12_log_03_providers_get_what_no_log_shows_at_trace_level() {
         tempfile::tempdir().unwrap(),
         wiremock::MockServer::start().await,
     );
-    // It gives the code back, as its name for the message and in its words.
+    // A provider that returns the code as its id of the message and in its texts.
     let answer = |request: &wiremock::Request| {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         wiremock::ResponseTemplate::new(201)
@@ -269,8 +269,8 @@ async fn seal_10_codes_are_wiped_from_memory() {
         );
         codes.push(code);
     }
-    // What is freed is wiped. A stack keeps what was on it until the next call goes as deep: on each worker thread a code
-    // of a delivery and one of a check, at depths of their own. What was before is gone.
+    // Freed memory is wiped. A stack keeps its content until a later call overwrites it, so each worker thread may
+    // still hold one code of a delivery and one of a check, at different depths. Older codes must be gone.
     let memory = memory(&process);
     assert!(
         holds(&memory, "noreply@example.org"),

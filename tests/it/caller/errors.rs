@@ -1,4 +1,4 @@
-//! What bad input gets: a typed error, every field at once, and nothing half done.
+//! Invalid input: a typed error that lists every field, and no side effect.
 
 use std::time::Duration;
 

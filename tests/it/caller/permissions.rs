@@ -18,7 +18,7 @@ use crate::harness::{
     Harness, Setup, check_request, connect_channel, login, shape, unique, with_key,
 };
 
-/// Requests and answers as bytes, so that any method can be called by its path.
+/// A codec that leaves requests and answers as bytes, so that any method can be called by its path.
 mod bytes_codec {
     use prost::bytes::{Buf, BufMut};
     use tonic::{
@@ -78,7 +78,7 @@ fn methods_of(descriptors: &[u8]) -> BTreeSet<String> {
     methods
 }
 
-/// Methods that a server of these descriptors has, but for the services that others serve.
+/// The methods of these descriptors, without the services that other processes serve.
 fn served(descriptors: &[u8]) -> BTreeSet<String> {
     let elsewhere = |method: &String| {
         let service = method.split('/').next().unwrap_or_default();
@@ -88,7 +88,7 @@ fn served(descriptors: &[u8]) -> BTreeSet<String> {
     all.filter(|method| !elsewhere(method)).collect()
 }
 
-/// What the table and the descriptors do not have in common.
+/// The differences between the table and the descriptors.
 fn differences(table: &BTreeSet<String>, descriptors: &BTreeSet<String>) -> Vec<String> {
     let no_row = descriptors.difference(table);
     let no_method = table.difference(descriptors);
@@ -144,7 +144,7 @@ fn a_planted_method_without_a_row_and_a_planted_row_are_found() {
     );
 }
 
-/// A caller of each role in two tenants, its key being `ROLE@TENANT`.
+/// A caller of each role in two tenants; its key is `ROLE@TENANT`.
 fn callers() -> String {
     let mut text = String::new();
     for tenant in ["default", "other"] {
@@ -163,7 +163,7 @@ fn key(role: &str, tenant: &str) -> String {
     format!("{role}@{tenant}")
 }
 
-/// A request that nothing is wrong with, about a verification of another caller. A new method fails here until it has one.
+/// A valid request, about a verification of another caller. Fails for a new method until a request is added here.
 fn request(method: &str, id: &str) -> Vec<u8> {
     let verification_id = id.to_owned();
     match method.rsplit('/').next().unwrap() {
@@ -186,12 +186,12 @@ fn request(method: &str, id: &str) -> Vec<u8> {
     }
 }
 
-/// Calls a method by its path; the end of the answer's head.
+/// Calls a method by its path; fails with the status of the answer.
 async fn call(channel: &Channel, path: &str, request: Request<Vec<u8>>) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.expect("the service accepts");
     let path = path.parse().expect("it is a path");
-    // Whether the answer is one message or a stream shows only in its body, which is of no interest.
+    // The body is ignored: only there a single message differs from a stream.
     let answer = grpc.server_streaming(request, path, Raw).await?;
     answer.into_inner().message().await.map(drop)
 }
@@ -213,7 +213,7 @@ async fn role_02_every_method_obeys_the_table_for_every_role_and_tenant() {
                 let expected = if !method.roles().contains(&role) {
                     &[(Code::PermissionDenied, "ROLE_MISSING")][..]
                 } else if tenant == "default" || starts {
-                    // A resend comes too early, which only its caller learns.
+                    // The resend comes too early, an error that only the verification's caller gets.
                     &[
                         (Code::Ok, ""),
                         (Code::ResourceExhausted, "RESEND_TOO_EARLY"),

@@ -1,4 +1,4 @@
-//! The transport: small messages, few streams, short waits, no panic that spreads.
+//! The transport: limits of size, streams and time, and panics that affect only their own call.
 
 use std::{
     sync::{
@@ -161,7 +161,7 @@ async fn net_03_rapid_resets_end_the_connection_and_touch_nobody_else() {
         flood.extend(frame(1, 4, 2 * n + 1, &headers));
         flood.extend(frame(3, 0, 2 * n + 1, &8_u32.to_be_bytes()));
     }
-    // The server may hang up while it is still being written to.
+    // The server may close the connection during the write.
     let _ = stream.write_all(&flood).await;
     assert!(ends(&mut stream).await, "GOAWAY");
     service.start(login("s")).await.unwrap();
@@ -219,7 +219,7 @@ async fn net_07_reflection_health_and_metrics_are_for_operators() {
             "{path} on the HTTP listener"
         );
     }
-    // In production the callers' listener knows nothing but the service: see process.rs.
+    // In production the callers' listener serves nothing but the service: see process.rs.
     let channel = Endpoint::from_shared(format!("http://{admin}"))
         .unwrap()
         .connect()
@@ -237,7 +237,7 @@ async fn net_07_reflection_health_and_metrics_are_for_operators() {
     );
 }
 
-/// A clock that panics or stalls when told to.
+/// A clock that panics or stalls on demand.
 #[derive(Default)]
 struct BadClock {
     real: SystemClock,
@@ -259,7 +259,7 @@ impl Clock for BadClock {
 #[tokio::test]
 async fn net_13_a_panic_is_one_internal_error() {
     let clock = Arc::new(BadClock::default());
-    // A long poll keeps the sweep from taking the panic that is meant for the call.
+    // With a long poll, the sweep does not trigger the panic that is meant for the call.
     let setup = Setup::default().with("WORKER__POLL_MS", "60000");
     let service = setup
         .start_on(Machine {
@@ -271,7 +271,7 @@ async fn net_13_a_panic_is_one_internal_error() {
     let mut panicked = 0;
     for n in 0..20 {
         clock.panics.store(true, Ordering::SeqCst);
-        // If it is taken after all, the probe of the health service was faster.
+        // If the call is accepted after all, the health probe has triggered the panic instead.
         if let Err(status) = service.start(login(&format!("s{n}"))).await {
             let shape = (status.code(), reason(&status), status.message().to_owned());
             assert_eq!(

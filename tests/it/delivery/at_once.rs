@@ -1,5 +1,4 @@
-//! At once means at once: while the clock stands still, so that no look at what is due comes, every message that can go out
-//! does. What waits for a slow sender, or for a call that nobody waits for any more, delays nobody.
+//! Messages are sent immediately, without waiting for a sweep, even if another sender is slow.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +35,7 @@ type Sending = Result<Sent, SendError>;
 
 const TAKEN: Sending = Ok(Sent { reference: None });
 
-/// The longest pause between two looks: on a clock that stands still there is none after the first.
+/// With the longest pause between two sweeps: on a clock that stands still, there is none after the first.
 fn setup() -> Setup {
     Setup::default().with("WORKER__POLL_MS", "60000")
 }
@@ -59,14 +58,14 @@ impl Door {
         })
     }
 
-    /// Takes no answer to any message before it is opened.
+    /// Answers no message before its door is opened.
     fn shut() -> Arc<Self> {
         let door = Self::new(TAKEN);
         door.open.send_replace(false);
         door
     }
 
-    /// Cannot reach any address.
+    /// Cannot send to any address.
     fn unable() -> Arc<Self> {
         let door = Arc::try_unwrap(Self::new(TAKEN)).unwrap_or_else(|_| unreachable!("one owner"));
         Arc::new(Self {
@@ -125,7 +124,7 @@ fn give_up() -> SendError {
     }
 }
 
-/// A service where a channel's route leads to these senders, in this order.
+/// A service in which the route of a channel has these senders, in this order.
 async fn service(setup: Setup, channel: &str, doors: &[(&str, &Arc<Door>)]) -> Harness {
     let names: Vec<_> = doors.iter().map(|(name, _)| format!("{name:?}")).collect();
     let sections: String = doors
@@ -251,7 +250,7 @@ async fn send_17_the_next_step_of_a_plan_comes_with_a_refusal_and_then_at_its_mo
     let v = service.start(request).await.unwrap();
     sms.wait_for(1).await;
     assert_eq!((mail.got(), service.recorder.all().len()), (1, 0));
-    // The report of the second step comes before its moment is known.
+    // The report of the second step comes before the time of the next step is known.
     let taken = |v: &v1::Verification| {
         v.deliveries.len() == 2 && v.deliveries[1].status() == DeliveryStatus::Sent
     };
@@ -311,7 +310,7 @@ fn start_request(subject: &str) -> StartRequest {
     }
 }
 
-/// Polls a call as often as it is woken, but not more often than this, and drops it then. Gives its answer if it came.
+/// Polls a call when it is woken, at most this many times, then drops it. Returns its answer if there was one.
 async fn polled<F: Future>(call: F, mut polls: usize) -> Option<F::Output> {
     let mut call = pin!(call);
     poll_fn(|cx| {
@@ -324,7 +323,7 @@ async fn polled<F: Future>(call: F, mut polls: usize) -> Option<F::Output> {
     .await
 }
 
-/// Drops a start at each of its awaits in turn. Whatever of it was committed is sent, and its repeat waits for nothing.
+/// Drops a start at each of its awaits in turn. Whatever was committed is sent, and its repeat does not have to wait.
 async fn dropped_at_every_await(setup: Setup) {
     let service = setup.start().await;
     let (use_cases, caller) = (&service.reach.service, caller());
@@ -385,12 +384,12 @@ async fn send_19_a_slow_sender_delays_only_its_own_messages() {
         });
     }
     starts.join_all().await;
-    // All hands of that sender are full, and much waits for them.
+    // All hands of that sender are busy, and many deliveries wait for them.
     door.wait_for(1).await;
     let (v, _) = service.start_and_read(login("other")).await;
     first_delivery(&service, &v.verification_id, DeliveryStatus::Sent).await;
     assert!(door.got() < SLOW, "{} hands", door.got());
-    // Once it answers, what waited goes out, each once, without a look at what is due.
+    // When it answers, the waiting deliveries are sent, each once, without a sweep.
     door.open();
     door.wait_for(SLOW).await;
     let ids: Mutex<BTreeMap<_, usize>> = Mutex::default();

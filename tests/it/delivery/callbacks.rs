@@ -1,5 +1,4 @@
-//! What providers tell us afterwards: receipts in each provider's own form, forged and repeated ones, and calls that wait for
-//! a key press.
+//! Callbacks of each provider: receipts (valid, forged, repeated) and key presses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +22,11 @@ use crate::harness::{Harness, Setup, login, recipient, unique};
 
 const NUMBER: &str = "+31612345678";
 pub const PUBLIC: &str = "https://otp.bank.example";
-/// One that also has the form of Standard Webhooks.
+/// A secret that is also valid for Standard Webhooks.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 const OTHER: &str = "whsec_Xy+E4kkgwwGQ50bqGMpiDlSAajSWMFzN3s818qhLnso=";
 
-/// What came back.
+/// The answer to a callback.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -35,7 +34,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Calls the HTTP listener as it is, without a client that would mend anything.
+/// Sends a raw request to the HTTP listener, because a client library would correct malformed ones.
 pub async fn call(
     service: &Harness,
     method: &str,
@@ -80,7 +79,7 @@ fn hash(text: &str) -> String {
     hex::encode(sha_256(text.as_bytes()))
 }
 
-/// The headers by which a provider signs a call of `seconds`.
+/// The headers with which a provider signs a request made at `seconds`.
 pub fn sign(
     scheme: Scheme,
     secret: &str,
@@ -150,21 +149,22 @@ pub fn now(service: &Harness) -> u64 {
     service.clock.now().as_micros() / 1_000_000
 }
 
-/// A provider by its preset: how it is set, what it answers, and how it tells what became of a message.
+/// A provider with a preset: its settings, its answer to a message, and its receipts.
 struct Case {
     kind: &'static str,
     keys: &'static str,
     channel: Channel,
     reply: (u16, Value),
     scheme: Scheme,
-    /// Where it is told the address; `None`: in its own settings, and it names the message by its own name.
+    /// The field in which it gets the callback address; `None`: the address is set at the provider, whose receipts name
+    /// the message by its own id.
     told: Option<&'static str>,
     delivered: &'static str,
     undelivered: &'static str,
     reason: &'static str,
 }
 
-/// The forms are those of the providers' documentation.
+/// All presets, with the formats of the providers' documentation.
 fn cases() -> Vec<Case> {
     vec![
         Case {
@@ -270,7 +270,7 @@ impl Bed {
         }
     }
 
-    /// Starts, and waits until the provider has the message; gives the verification and what the provider got.
+    /// Starts a verification and waits until the provider has the message; returns the verification and the message.
     pub async fn sent(&self, channel: Channel) -> (String, BTreeMap<String, Value>) {
         let recipients = vec![recipient(channel, NUMBER)];
         let start = v1::StartVerificationRequest {
@@ -310,7 +310,7 @@ impl Bed {
     }
 }
 
-/// A message that was sent by a preset, and the call that tells of it.
+/// A message that was sent by a preset, and the callback about it.
 struct Told {
     verification: String,
     path: String,
@@ -375,7 +375,7 @@ async fn hook_05_receipts_of_every_preset_move_their_delivery_and_never_backward
         );
 
         let delivered = match case.told {
-            // The same address: it is of this message.
+            // The same address belongs to this message.
             Some(_) if told.method == "POST" => Told {
                 body: case.delivered.to_owned(),
                 ..told
@@ -405,7 +405,7 @@ async fn hook_05_receipts_of_every_preset_move_their_delivery_and_never_backward
             VerificationStatus::Pending
         );
 
-        // The provider says the other again: what arrived stays.
+        // The provider sends the other receipt again; a delivered message stays delivered.
         let (path, body) = if delivered.method == "GET" {
             (
                 delivered.path.split('?').next().unwrap().to_owned() + case.undelivered,
@@ -449,7 +449,7 @@ async fn hook_02_forged_old_and_early_calls_of_every_preset_have_no_effect() {
                 seconds,
             ),
         ];
-        // The password of basic stands for itself, whatever is said with it.
+        // With `basic` the password does not cover the body, so a changed one is accepted.
         let forged: Vec<_> = forged
             .into_iter()
             .take(if case.scheme == Scheme::Basic { 3 } else { 4 })
@@ -510,7 +510,7 @@ async fn hook_02_a_call_with_an_id_is_taken_once() {
     }
 }
 
-/// The service with receipts of our own form, and the recorder in the place of its sender.
+/// The service with receipts in our own format, and the recorder as its sender.
 pub fn own(setup: Setup) -> Setup {
     let write = |name: &str, secret: &str| {
         let path = setup.dir.path().join(name);
@@ -533,7 +533,7 @@ pub fn own(setup: Setup) -> Setup {
 
 pub const DELIVERED: &str = r#"{"type":"message.receipt","data":{"status":"delivered"}}"#;
 
-/// A verification whose message was taken, and where its receipts go.
+/// A verification whose message was accepted, and the address of its receipts.
 pub async fn taken(service: &Harness) -> (String, String) {
     let v = service.start(login(&unique("s"))).await.unwrap();
     service
@@ -589,7 +589,7 @@ async fn hook_05_an_operators_own_service_tells_what_became_of_its_message() {
         .strip_prefix(PUBLIC)
         .unwrap();
     let body = r#"{"type":"message.receipt","data":{"status":"undelivered","reason":"phone_off"}}"#;
-    // What we signed for the service does not come back as its word.
+    // A signature made with the secret of our own messages is not accepted for receipts.
     let own = sign(
         Scheme::StandardWebhooks,
         OTHER,
@@ -614,7 +614,7 @@ async fn hook_05_an_operators_own_service_tells_what_became_of_its_message() {
 async fn hook_02_an_id_is_remembered_for_as_long_as_its_time_is_good() {
     let service = own(Setup::default()).start().await;
     let (id, path) = taken(&service).await;
-    // As early as it may be: it stays good for ten minutes.
+    // Signed 300 s in the future, the most that is accepted, so that it stays valid for ten minutes.
     let headers = sign(
         Scheme::StandardWebhooks,
         SECRET,
@@ -717,10 +717,10 @@ async fn hook_02_what_does_not_exist_looks_the_same_whatever_it_is() {
         format!("/callbacks/outbox/{wrong}"),
         "/callbacks/outbox/x".to_owned(),
         format!("/callbacks/nobody/{token}"),
-        // A sender without receipts.
+        // A sender that sends no receipts.
         format!("/callbacks/screen/{token}"),
         "/callbacks/screen".to_owned(),
-        // One that makes no calls.
+        // A sender that makes no voice calls.
         format!("/calls/outbox/{token}"),
         format!("/calls/nobody/{token}"),
     ] {
@@ -764,7 +764,7 @@ async fn hook_02_a_genuine_call_about_an_unknown_message_is_taken_and_does_nothi
             "{body}"
         );
     }
-    // Longer than its verification is remembered.
+    // After its verification was forgotten.
     service.advance(3600 + 900);
     service.get(&id).await.ok();
     let headers = sign(

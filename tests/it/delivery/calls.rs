@@ -1,4 +1,4 @@
-//! Calls: a greeting at once, the code after a key press, and nothing for who presses none.
+//! Voice calls: greeting first, code after a key press, nothing without one.
 
 use countersign::{
     domain::delivery::callback::Scheme,
@@ -33,7 +33,7 @@ async fn vonage() -> Bed {
     .await
 }
 
-/// Asks what the call says, as the provider does.
+/// Requests the text of the call, as the provider does.
 async fn ask(bed: &Bed, scheme: Scheme, path: &str, body: &str) -> Answer {
     let headers = sign(scheme, SECRET, (path, body), now(&bed.service));
     call(&bed.service, "POST", path, &headers, body).await
@@ -54,7 +54,7 @@ fn attribute(xml: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// Every code that is said: six digits apart.
+/// All codes in a text: six separate digits each.
 fn codes(text: &str) -> Vec<String> {
     let digits: String = text
         .chars()
@@ -135,7 +135,7 @@ async fn text_06_twilio_says_the_code_after_a_key_press_and_not_before() {
         "the customer heard it"
     );
 
-    // The end of the call is no news any more.
+    // After a key press, the end of the call changes nothing.
     let callback = path_of(got["StatusCallback"].as_str().unwrap());
     assert_eq!(
         ask(

@@ -1,5 +1,5 @@
-//! Senders that fail: every message arrives by another, none is lost, none comes twice by the same, and the breaker that
-//! the fleet shares opens and closes by itself.
+//! Failing senders: another one delivers every message, none is lost or sent twice by the same sender, and the fleet's
+//! shared breaker opens and closes by itself.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,13 +22,13 @@ use crate::{
 };
 
 const VERIFICATIONS: usize = 1000;
-/// After so many messages the first provider is killed.
+/// The first provider is killed after this many messages.
 const KILL_AFTER: usize = 300;
-/// Hand-overs at once, of each process.
+/// Hand-overs of each process at the same time.
 const HANDS: usize = 4;
-/// In a row, until the breaker opens: the default.
+/// Consecutive failures until the breaker opens: the default.
 const FAILURES: usize = 5;
-/// Longer than a test takes on its clock, so that nothing probes before the test lets it.
+/// Longer than a test lasts by its clock, so that nothing probes before the test allows it.
 const OPEN_S: u64 = 100;
 
 fn setup(senders: &str, route: &str) -> Setup {
@@ -40,7 +40,7 @@ fn setup(senders: &str, route: &str) -> Setup {
     setup.with("BREAKER__OPEN_S", &OPEN_S.to_string())
 }
 
-/// Processes that share the store: two where they can.
+/// The number of processes that share the store: two if the store allows it.
 async fn fleet(setup: &Setup) -> Vec<Harness> {
     let mut fleet = vec![setup.start().await];
     if on_redis() {
@@ -49,7 +49,8 @@ async fn fleet(setup: &Setup) -> Vec<Harness> {
     fleet
 }
 
-/// Starts so many, some at once, over all processes in turn; gives the ids. `meanwhile` is done once, on the way.
+/// Starts this many verifications, several at once, on all processes in turn; returns the ids. `meanwhile` is run once,
+/// in the middle.
 async fn start(fleet: &[Harness], count: usize) -> Vec<String> {
     let mut starts = JoinSet::new();
     let mut ids = Vec::new();
@@ -71,7 +72,7 @@ async fn start(fleet: &[Harness], count: usize) -> Vec<String> {
     ids
 }
 
-/// Waits until each has an end that fits, while time passes so slowly that the codes outlive it.
+/// Waits until each delivery has one of the expected ends; time passes so slowly that the codes stay valid.
 async fn settle(
     fleet: &[Harness],
     ids: &[String],
@@ -86,7 +87,7 @@ async fn settle(
                     return v.deliveries[0].clone();
                 }
                 fleet[0].pass(A_BIT).await;
-                // What is on its way takes real time, and must not outlive its lease.
+                // A hand-over in progress takes real time, and must not outlive its lease.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -114,7 +115,7 @@ fn by<'a>(
         .filter(move |delivery| delivery.sender == sender)
 }
 
-/// No message came twice to one provider, and each has one code wherever it came.
+/// Checks that no provider got a message twice, and that all copies of a message carry the same code.
 fn assert_none_twice(providers: &[&Provider]) {
     let mut codes = HashMap::new();
     for got in providers.iter().map(|provider| provider.got()) {
@@ -134,7 +135,7 @@ fn assert_none_twice(providers: &[&Provider]) {
     }
 }
 
-/// Does a process complain that this sender is open?
+/// Whether a process reports that the breaker of this sender is open.
 fn says_open(service: &Harness, sender: &str) -> bool {
     let named = format!("{sender:?}");
     let complaints = service.reach.service.complaints();
@@ -143,7 +144,7 @@ fn says_open(service: &Harness, sender: &str) -> bool {
         .any(|complaint| complaint.word == "sender_open" && complaint.text.contains(&named))
 }
 
-/// Waits until every process says of this sender that it is open, or that it is not.
+/// Waits until every process reports that the breaker of this sender is open, or that it is not.
 async fn until_open(fleet: &[Harness], sender: &str, open: bool) {
     let all = async {
         while fleet
@@ -183,8 +184,9 @@ async fn rf18_a_provider_that_is_killed_loses_no_message_and_comes_back_by_itsel
         by(&deliveries, "b").all(|delivery| taken.contains(&delivery.delivery_id)),
         "what is sent by b, b has"
     );
-    // Each hand writes down what a message did to the breaker before it takes another. So those that open it are counted,
-    // and each hand can have one more on its way to a provider of which it has not heard yet.
+    // Each hand records the effect of a message on the breaker before it takes another one. So besides the failures
+    // that open it, each hand can have at most one more message on its way to a provider whose failures it has not
+    // heard of.
     let failed: u32 = by(&deliveries, "b")
         .map(|delivery| delivery.tries - 1)
         .sum();
@@ -246,7 +248,7 @@ async fn with_no_other_sender_messages_wait_and_one_of_them_probes() {
     a.kill().await;
     let ids = start(&fleet, 3 * FAILURES).await;
     until_open(&fleet, "a", true).await;
-    // Many looks while it is open: none of them is a try.
+    // Many sweeps while it is open, none of which counts as a try.
     let queued = settle(&fleet, &ids, |delivery| {
         delivery.status() == DeliveryStatus::Queued
     })
@@ -259,7 +261,7 @@ async fn with_no_other_sender_messages_wait_and_one_of_them_probes() {
 
     a.answer(Answer::Silent);
     a.revive().await;
-    // And a fifth longer: so far the pauses are spread.
+    // A fifth longer, because pauses are lengthened by up to that much.
     fleet[0].advance(OPEN_S + OPEN_S / 5);
     a.wait_for(1).await;
     for _ in 0..50 {
@@ -279,7 +281,7 @@ async fn a_poison_message_opens_no_breaker() {
     let fleet = fleet(&setup(&a.section("a"), "\"a\"")).await;
     a.answer(Answer::Status(500, "", String::new()));
     let poison = start(&fleet, 1).await;
-    // It is tried until nobody tries it any more, and each time the provider falls over it.
+    // It is tried until it has used up its tries, and crashes the provider each time.
     let failed = async {
         while fleet[0].get(&poison[0]).await.unwrap().deliveries[0].status()
             != DeliveryStatus::Failed
@@ -313,7 +315,7 @@ async fn a_poison_message_opens_no_breaker() {
     assert!(fleet.iter().all(|service| !says_open(service, "a")));
 }
 
-/// One start at a service whose only sender answers so; gives its delivery once it fits.
+/// One start on a service whose only sender gives this answer; returns its delivery once it has the expected state.
 async fn alone(answer: Answer, fits: impl Fn(&v1::Delivery) -> bool) -> (v1::Delivery, Vec<Got>) {
     let a = Provider::start(answer).await;
     let fleet = [setup(&a.section("a"), "\"a\"").start().await];
@@ -326,7 +328,7 @@ async fn alone(answer: Answer, fits: impl Fn(&v1::Delivery) -> bool) -> (v1::Del
 async fn what_was_not_taken_is_never_reported_as_sent() {
     let status = |status, body: &str| Answer::Status(status, "", body.to_owned());
     for (answer, reason) in [
-        // Accepted, where only created is a success.
+        // 202 Accepted, where only 201 Created is a success.
         (status(202, "{\"id\": \"x\"}"), "unknown_answer"),
         (status(401, ""), "login_refused"),
         (status(201, "<html>log in first</html>"), "malformed_reply"),
@@ -363,7 +365,7 @@ async fn hook_04_a_busy_provider_is_asked_again_when_it_says_and_no_sooner() {
             .await
             .expect("it is asked again");
         let waited = fleet[0].clock.now().since(started);
-        // What the tasks of the service take notice of late passes here at fifty times the pace.
+        // The service's tasks see this clock late, so it runs at fifty times the pace here.
         let most = Duration::from_secs(seconds).mul_f64(1.2) + Duration::from_secs(5);
         assert!(
             waited >= Duration::from_secs(seconds) && waited <= most,
@@ -444,13 +446,13 @@ async fn a_provider_that_takes_a_message_and_drops_the_connection_costs_one_dupl
         (b.got(), 1),
         "one by each sender: the same message, with the same code"
     );
-    // Long after, nothing comes once more.
+    // Much later, nothing is sent again.
     for _ in 0..50 {
         fleet[0].pass(Duration::from_secs(1)).await;
     }
     assert_eq!(a.got().len() + b.got().len(), 2);
 
-    // The same sender once more, because there is no other.
+    // The same sender again, because there is no other.
     let lone = Provider::start(Answer::TakenAndDropped(1)).await;
     let fleet = [setup(&lone.section("a"), "\"a\"").start().await];
     let ids = start(&fleet, 1).await;

@@ -1,4 +1,4 @@
-//! Senders that are slow to answer, or do not know whether they sent: who is asked beside them, again, and next.
+//! Slow senders and unknown outcomes: hedging, retries and failover.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,12 +23,12 @@ use crate::{
 
 type Answer = Result<Sent, SendError>;
 
-/// A sender that answers when it is told what.
+/// A sender that answers when the test tells it to.
 struct Gate {
     got: watch::Sender<Vec<Message>>,
-    /// These first, at once.
+    /// The first answers, given at once.
     early: Mutex<VecDeque<Answer>>,
-    /// And then this, once there is one.
+    /// All later answers, given once the test has set one.
     answer: watch::Sender<Option<Answer>>,
     can: Capabilities,
 }
@@ -119,7 +119,7 @@ fn lost() -> SendError {
     }
 }
 
-/// A service whose e-mails go to these senders, in the order of their names.
+/// A service that sends e-mails by these senders, in the order of their names.
 async fn service(gates: &[(&str, &Arc<Gate>)], rest: &str) -> Harness {
     let names: Vec<_> = gates
         .iter()
@@ -147,7 +147,7 @@ async fn service(gates: &[(&str, &Arc<Gate>)], rest: &str) -> Harness {
         .await
 }
 
-/// Waits until the delivery stands so; time passes only while the message waits for its next try.
+/// Waits until the delivery has this status; time passes only while the message waits for its next try.
 async fn ended(service: &Harness, id: &str, status: DeliveryStatus) -> v1::Delivery {
     let find = async {
         loop {
@@ -164,7 +164,7 @@ async fn ended(service: &Harness, id: &str, status: DeliveryStatus) -> v1::Deliv
     tokio::time::timeout(PATIENCE, find).await.expect("it ends")
 }
 
-/// Starts, and waits until its delivery stands so.
+/// Starts a verification, and waits until its delivery has this status.
 async fn delivered(service: &Harness, status: DeliveryStatus) -> (String, v1::Delivery) {
     let id = service.start(login("s")).await.unwrap().verification_id;
     let delivery = ended(service, &id, status).await;
@@ -182,7 +182,8 @@ fn assert_same_once(one: &Gate, other: &Gate) {
     assert_eq!(one[0].content.text, other[0].content.text);
 }
 
-/// Waits until so many hedges ended so; the counts are of the whole process, so they are looked at from before on.
+/// Waits until this many hedges had this outcome. The counts are of the whole process, so they are compared with
+/// earlier ones.
 async fn until_counted(service: &Harness, outcome: &str, before: u64) {
     let counted = async {
         while count(service, outcome).await <= before {
@@ -210,7 +211,7 @@ async fn without_hedging_a_slow_sender_has_the_only_message() {
         "[worker]\nsend_deadline_ms = 1500\n",
     )
     .await;
-    // It comes to the next sender when the first has failed, as another try.
+    // The next sender gets it after the first has failed, as another try.
     let (_, delivery) = delivered(&service, DeliveryStatus::Sent).await;
     assert_eq!((delivery.sender.as_str(), delivery.tries), ("b", 2));
     assert_same_once(&a, &b);
@@ -228,7 +229,7 @@ async fn what_a_slow_sender_does_not_answer_the_next_delivers() {
         "a hedge is no other try"
     );
     assert_same_once(&a, &b);
-    // The slow one takes it as well: that is counted, and changes nothing.
+    // The slow sender accepts it too, which is counted and changes nothing.
     a.says(TAKEN);
     until_counted(&service, "both", before).await;
     assert_eq!(service.get(&id).await.unwrap().deliveries[0], delivery);
@@ -346,7 +347,8 @@ async fn hook_05_both_are_found_by_their_own_names_for_the_message() {
     let (id, _) = delivered(&service, DeliveryStatus::Sent).await;
     a.says(TAKEN);
     let name = reference(&a.got()[0]);
-    // The loser's name for the message is written down after its answer, which nobody waits for; a worker repeats, too.
+    // The loser's id of the message is stored after its answer, without anything waiting for it; a worker repeats that
+    // too.
     let noted = async {
         loop {
             let noted = service
@@ -426,7 +428,7 @@ async fn who_refused_a_message_does_not_get_it_as_a_hedge() {
     );
     let service = service(&[("a", &a), ("b", &b), ("c", &c)], HEDGED).await;
     let id = service.start(login("s")).await.unwrap().verification_id;
-    // After the pause the first is asked again, and now it is slow.
+    // After the pause, the first sender is asked again, and is slow this time.
     let second_round = async {
         while a.got().len() < 2 {
             service.pass(A_BIT).await;

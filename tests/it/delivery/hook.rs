@@ -1,4 +1,4 @@
-//! Somebody of the operator's own may stop a message just before it goes out.
+//! The operator's hook may stop a message just before it is sent.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::harness::{Harness, Setup, login, recipient};
 
-/// A service behind a hook that answers so; with what holds without an answer.
+/// A service with a hook that gives this answer, and a default for the case without an answer.
 async fn hooked(answer: ResponseTemplate, default: &str, more: &str) -> (Harness, MockServer) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
@@ -137,7 +137,7 @@ async fn chan_05_a_plan_goes_on_with_the_next_channel() {
         .push(recipient(Channel::Email, "anna@example.org"));
     let v = service.start(both).await.unwrap();
     settled(&service, &v.verification_id).await;
-    // The plan moves on with the next look at what is due; what is waited for below says if it does not.
+    // The plan continues with the next sweep; if it does not, the wait below fails.
     for _ in 0..30 {
         if !service.recorder.all().is_empty() {
             break;

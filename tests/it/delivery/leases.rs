@@ -1,4 +1,4 @@
-//! Messages: handed over under a lease, again after a crash, never after the end.
+//! Leases: messages are handed over under a lease, again after a crash, and never after the end.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_busy_sender_is_asked_again_with_the_same_code_and_id() {
                 v.deliveries[0].tries as usize == tries
             })
             .await;
-        // The report comes after the hand-over; only then is the retry in the index.
+        // The retry is in the due index only after the report of the hand-over.
         while service.recorder.all().len() == tries {
             service.pass(Duration::from_secs(2)).await;
         }
@@ -156,7 +156,7 @@ async fn send_13_nothing_is_sent_after_the_end() {
         .await
         .unwrap();
     assert_eq!(closed.status(), VerificationStatus::Canceled);
-    // A second start is delivered while the first one's retry would be long due.
+    // A second start is delivered at a time when the retry of the first one would be long overdue.
     service.advance(60);
     let (other, code) = service.start_and_read(login("other")).await;
     assert_eq!(
@@ -201,7 +201,7 @@ async fn send_12_every_start_ends_in_exactly_one_event() {
     let superseded = service.start(login("superseded")).await.unwrap();
     let expired = service.start(login("superseded")).await.unwrap();
     service.advance(303);
-    // The sweep commits the closing by itself.
+    // The sweep commits the closing without any call.
     let ended = |lines: &[countersign::service::record::vault::Line], id: &str| {
         let of = lines
             .iter()

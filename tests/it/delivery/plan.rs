@@ -45,7 +45,7 @@ fn reachable() -> StartVerificationRequest {
     }
 }
 
-/// Lets time pass in such steps until so many messages are there.
+/// Advances the clock in steps of this length until there are this many messages.
 async fn pass_until(service: &Harness, messages: usize, step: Duration) -> Vec<Message> {
     let passing = async {
         while service.recorder.all().len() < messages {
@@ -58,8 +58,8 @@ async fn pass_until(service: &Harness, messages: usize, step: Duration) -> Vec<M
     service.recorder.all()
 }
 
-/// Waits for so many messages while hardly any time passes: a process on a runtime of its own, or one that has to take
-/// over from another, needs a while to take notice.
+/// Waits for this many messages while hardly any time passes: a process on its own runtime, or one that takes over from
+/// another, needs real time to react.
 async fn wait_until(service: &Harness, messages: usize) -> Vec<Message> {
     let waiting = async {
         while service.recorder.all().len() < messages {
@@ -73,7 +73,7 @@ async fn wait_until(service: &Harness, messages: usize) -> Vec<Message> {
     service.recorder.all()
 }
 
-/// As it stands once its last message was taken.
+/// The verification after its last message was accepted.
 async fn taken(service: &Harness, id: &str, deliveries: usize) -> Verification {
     let is_taken = |v: &Verification| {
         v.deliveries.len() == deliveries
@@ -338,7 +338,7 @@ async fn send_12_a_step_of_a_process_that_died_is_brought_by_another_with_the_sa
         store: store.clone(),
         ..Machine::default()
     };
-    // A runtime of its own, to be dropped with all that runs on it, as a process that is killed.
+    // A separate runtime, which is dropped with everything on it, like a process that is killed.
     let process = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -354,11 +354,11 @@ async fn send_12_a_step_of_a_process_that_died_is_brought_by_another_with_the_sa
     taken(&first, &id, 1).await;
     first.advance(20);
     let lost = wait_until(&first, 2).await;
-    // It made the step and leased it to itself in the same commit.
+    // The step was made and leased to this process in the same commit.
     process.shutdown_background();
     drop(first);
     let second = setup.start_on(machine()).await;
-    // Longer than its lease.
+    // Longer than the lease of the step.
     second.advance(20);
     let again = wait_until(&second, 1).await;
     assert_eq!(

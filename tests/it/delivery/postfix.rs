@@ -1,4 +1,5 @@
-//! Mail servers that fail, each a real `smtp-sink` of Postfix: what follows, and who gets the message.
+//! Failing mail servers, each a real `smtp-sink` of Postfix: the effect of each failure, and which server gets the
+//! message.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::{
     rig::SmtpSink,
 };
 
-/// The service with these servers, in this order.
+/// The service with these mail servers, in this order.
 async fn service(servers: &[&SmtpSink]) -> Harness {
     let section = |(name, server): (&str, &&SmtpSink)| {
         let port = server.port;
@@ -35,7 +36,7 @@ async fn service(servers: &[&SmtpSink]) -> Harness {
         .await
 }
 
-/// Starts, and waits until the delivery is decided, while time passes so slowly that the code outlives many looks.
+/// Starts, and waits until the delivery has ended; time passes so slowly that the code stays valid.
 async fn decided(service: &Harness) -> (v1::Verification, v1::Delivery) {
     let v = service.start(login(&unique("s"))).await.unwrap();
     let look = async {

@@ -1,4 +1,4 @@
-//! Providers over HTTP: from a start to the request that the provider gets, by presets and by own settings.
+//! Providers over HTTP: the requests that they get, for each preset and for operators' own settings.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::harness::{Harness, Setup, login, recipient};
 
 const NUMBER: &str = "+31612345678";
 
-/// A start that goes to a telephone.
+/// A start with a telephone number.
 fn to(channel: Channel) -> v1::StartVerificationRequest {
     v1::StartVerificationRequest {
         recipients: vec![recipient(channel, NUMBER)],
@@ -48,7 +48,7 @@ fn base_and_host(server: &MockServer) -> String {
     )
 }
 
-/// Starts, waits until the message was taken, and gives the request with its body as fields or JSON.
+/// Starts, waits until the message was accepted, and returns the request with its body as fields or JSON.
 async fn delivered(
     service: &Harness,
     server: &MockServer,
@@ -87,7 +87,7 @@ fn code_in(text: &str) -> String {
     digits[0].to_owned()
 }
 
-/// A provider that answers so to the right request, and 404 to every other.
+/// A provider that gives this answer to the expected request, and 404 to every other.
 async fn provider(at: &str, authorization: &str, answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
@@ -156,7 +156,7 @@ async fn twilio_gets_whatsapp_as_a_template_with_the_code_alone() {
     assert_eq!(fields(&request).len(), 4);
 }
 
-/// One preset on one channel, and the body that its provider wants.
+/// Checks one preset on one channel against the body that its provider expects.
 async fn json_preset(
     channel: Channel,
     name: &str,
@@ -265,7 +265,7 @@ async fn whatsapp_cloud_gets_its_authentication_template() {
     assert_eq!(components[1], button);
 }
 
-/// A provider of one's own, described by settings alone.
+/// A provider that is described by settings alone.
 fn own(server: &MockServer, name: &str) -> String {
     format!(
         "[senders.{name}]\nkind = \"http\"\nchannels = [\"sms\"]\nurl = \"{}/send\"\nallow_hosts = [\"{}\"]\n\
@@ -298,7 +298,7 @@ async fn two(first: &MockServer, second: &MockServer) -> Harness {
         .await
 }
 
-/// Waits for a status, while time passes so slowly that the code outlives many looks.
+/// Waits for a status; time passes so slowly that the code stays valid.
 async fn ends(service: &Harness, status: DeliveryStatus) -> (v1::Verification, v1::Delivery) {
     let v = service.start(to(Channel::Sms)).await.unwrap();
     loop {

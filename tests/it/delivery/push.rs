@@ -1,4 +1,4 @@
-//! Push messages: the whole way to an app, and what a locked screen may show.
+//! Push messages: from the start to the app, and what a locked screen may show.
 
 use countersign::pb::v1::{self, Channel, DeliveryStatus, EntryMode, Method, Verdict};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn an_address_that_no_push_service_gives_is_refused_by_name() {
     }
 }
 
-/// The service with Google on the channel push; Google gives a token and answers every message so.
+/// The service with FCM on the channel push; it issues a token and gives every message this answer.
 async fn by_google(answer: ResponseTemplate, more: &str) -> (Harness, MockServer) {
     let (setup, google) = (Setup::default(), MockServer::start().await);
     let token = json!({"access_token": "ya29.token", "expires_in": 3600});
@@ -160,7 +160,7 @@ async fn an_app_that_is_gone_is_followed_by_the_next_channel_of_the_plan() {
         (first.failure.as_str(), first.sender.as_str()),
         ("unregistered", "google")
     );
-    // The worker looks for what is due every second.
+    // The worker sweeps every second.
     while service.recorder.all().is_empty() {
         service.pass(A_BIT).await;
     }

@@ -1,4 +1,4 @@
-//! What providers say of messages after they took them: seen by everybody, decisive for nothing.
+//! Receipts update deliveries and never change a verdict.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn undelivered(reason: &str) -> Receipt {
     }
 }
 
-/// A verification whose message was taken, and that message.
+/// A verification whose message was accepted, and that message.
 async fn sent(service: &Harness) -> (Verification, Message) {
     let v = service.start(login("s")).await.unwrap();
     let v = service
@@ -69,7 +69,7 @@ async fn hook_05_a_receipt_changes_a_delivery_and_never_a_verdict() {
         .await;
     let rest = |mut v: Verification| {
         v.deliveries.clear();
-        // It tells where the message is.
+        // It shows the state of the message.
         v.explanation.clear();
         v
     };
@@ -235,7 +235,7 @@ async fn a_provider_that_brings_no_token_back_is_understood_by_its_own_name_for_
         service.get(&v.verification_id).await.unwrap().deliveries[0].status(),
         DeliveryStatus::Delivered
     );
-    // A code of five minutes, ten minutes on.
+    // Ten minutes later, when a code of five minutes has expired.
     service.advance(901);
     assert_eq!(
         use_cases

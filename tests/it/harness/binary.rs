@@ -1,4 +1,4 @@
-//! The built binary as a process of its own: started on free ports, killed when dropped.
+//! The built binary as a separate process: started on free ports, killed when dropped.
 #![allow(dead_code, reason = "each target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
@@ -22,7 +22,7 @@ pub fn binary() -> Command {
     command
 }
 
-/// Settings under which nothing is counted.
+/// Settings that switch the quotas of `[quotas]` off.
 pub fn no_quotas() -> impl Iterator<Item = (String, String)> {
     let counted = Dimension::ALL
         .into_iter()
@@ -89,7 +89,7 @@ impl Process {
                 .to_owned()
         };
         let (grpc, http, admin) = (of("gRPC"), of("HTTP"), of("admin"));
-        // Whatever else it says is read, so that it never waits for a reader.
+        // The rest of its output is read too, so that it never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let key = std::fs::read_to_string(dir.join("data/development.key"))
             .unwrap_or_default()
@@ -104,7 +104,7 @@ impl Process {
         }
     }
 
-    /// Starts another on the same keys: with a data directory of its own that is a copy of this one's.
+    /// Starts another process with the same keys; its data directory is a copy of this one's.
     pub fn beside(&self, from: &Path, dir: &Path, settings: &[(&str, &str)]) -> Self {
         std::fs::create_dir_all(dir.join("data/keys")).unwrap();
         for file in ["development.key", "keys/names.key", "keys/dev.key"] {
@@ -130,7 +130,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// By the shell's own `kill`: a program of that name is not everywhere.
+    /// Uses the shell's built-in `kill`, because not every system has the program.
     pub fn signal(&self, name: &str) {
         let told = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.child.id())])

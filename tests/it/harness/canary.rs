@@ -1,4 +1,4 @@
-//! Searches for what must stay inside, in every spelling under which it might leak.
+//! Searches for secrets in every encoding in which they might leak.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,20 +7,20 @@ use base64::engine::{
     general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// Bytes by which a spelling is looked up; no secret may be shorter.
+/// The number of bytes by which a spelling is looked up; no secret may be shorter.
 const PREFIX_BYTES: usize = 8;
-/// Digits around digits make another number of them: such a find is none.
+/// A number between further digits is another number, and no match.
 const DIGITS: &[u8] = b"0123456789";
 
-/// One way to write a secret.
+/// One encoding of a secret.
 struct Spelling {
     secret: usize,
     bytes: Vec<u8>,
-    /// Does it count only where no further digit adjoins?
+    /// Whether it matches only if no further digit adjoins it.
     is_number: bool,
 }
 
-/// Secrets that may be nowhere.
+/// The secrets that must not appear anywhere.
 #[derive(Default)]
 pub struct Canaries {
     secrets: Vec<String>,
@@ -58,7 +58,7 @@ impl Canaries {
         self.secrets.push(secret);
     }
 
-    /// The secrets that a haystack holds.
+    /// The secrets that a text contains.
     pub fn in_bytes(&self, haystack: &[u8]) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
         for (at, window) in haystack.windows(PREFIX_BYTES).enumerate() {
@@ -77,7 +77,7 @@ impl Canaries {
         found
     }
 
-    /// Fails with what was found.
+    /// Panics if a text contains a secret, and names what was found.
     pub fn assert_absent(&self, haystack: &[u8], place: &str) {
         assert_eq!(self.in_bytes(haystack), BTreeSet::new(), "{place}");
     }
@@ -95,7 +95,8 @@ impl Spelling {
     }
 }
 
-/// As it is, backwards, with its digits apart; in hex, and in base64 at each of the three places where it may begin.
+/// The encodings of a secret: plain, reversed, with its digits apart, in hex, and in base64 at each of the three
+/// offsets.
 fn spellings(secret: &str) -> Vec<(Vec<u8>, bool)> {
     let is_number = secret.bytes().all(|byte| byte.is_ascii_digit());
     let mut all = vec![secret.to_owned(), secret.chars().rev().collect()];
@@ -122,7 +123,8 @@ fn spellings(secret: &str) -> Vec<(Vec<u8>, bool)> {
         .flat_map(|engine| {
             (0..3).map(move |shift| {
                 let text = engine.encode([&[0; 3][..shift], secret.as_bytes()].concat());
-                // Whole characters of the secret only: what its neighbours share with it is cut off.
+                // Only characters that depend on the secret alone are kept; those that also depend on its neighbours
+                // are cut off.
                 text[(8 * shift).div_ceil(6)..8 * (shift + secret.len()) / 6].to_owned()
             })
         });

@@ -1,11 +1,11 @@
-//! Plain HTTP requests.
+//! A client for plain HTTP requests.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// One plain HTTP request.
+/// Sends one plain HTTP request.
 pub async fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

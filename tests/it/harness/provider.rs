@@ -1,4 +1,4 @@
-//! A provider that can be killed: a small HTTP server that keeps what it takes, and answers as told.
+//! A provider that can be killed: a small HTTP server that keeps the messages it gets and answers as configured.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,20 +15,20 @@ use tokio::{
 
 use crate::harness::PATIENCE;
 
-/// What it does with a message.
+/// The answer to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Takes it, and says so with 201 and a name.
+    /// Accepts it: 201 and an id.
     Taken,
-    /// Takes it, and of the first so many closes the connection without a word.
+    /// Accepts it, but closes the connection of the first this many messages without an answer.
     TakenAndDropped(usize),
-    /// Takes nothing, and says this.
+    /// Refuses it with this status and body.
     Status(u16, &'static str, String),
-    /// Says nothing until the answer is another, and then that.
+    /// Does not answer until the setting changes, then gives the new answer.
     Silent,
 }
 
-/// A message that it got.
+/// A message that the provider got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Got {
     pub delivery: String,
@@ -65,7 +65,7 @@ impl Provider {
     fn serve(&self, listener: TcpListener) {
         let (desk, answer) = (self.desk.clone(), self.answer.subscribe());
         let server = tokio::spawn(async move {
-            // Dropped with this task, and with it every connection.
+            // Dropped together with this task, which closes every connection.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(converse(stream, desk.clone(), answer.clone()));
@@ -74,14 +74,14 @@ impl Provider {
         *self.server.lock().unwrap() = Some(server);
     }
 
-    /// Closes its listener and every connection.
+    /// Closes the listener and every connection.
     pub async fn kill(&self) {
         let server = self.server.lock().unwrap().take().expect("it lives");
         server.abort();
         let _ = server.await;
     }
 
-    /// Listens again, where it did before.
+    /// Listens again on the same port.
     pub async fn revive(&self) {
         self.serve(
             TcpListener::bind(("127.0.0.1", self.port))
@@ -94,7 +94,7 @@ impl Provider {
         self.answer.send_replace(answer);
     }
 
-    /// All messages that reached it, in their order.
+    /// All messages that reached it, in order.
     pub fn got(&self) -> Vec<Got> {
         self.desk.got.lock().unwrap().clone()
     }
@@ -107,7 +107,7 @@ impl Provider {
             .expect("the provider is not dropped");
     }
 
-    /// A sender of the settings that speaks to it.
+    /// The settings of a sender that uses this provider.
     pub fn section(&self, name: &str) -> String {
         section(
             name,
@@ -117,7 +117,7 @@ impl Provider {
     }
 }
 
-/// A sender of the settings: success is 201 with the provider's name for the message.
+/// The settings of a sender for which success is 201 with the provider's id of the message.
 pub fn section(name: &str, base: &str, allowed: &str) -> String {
     format!(
         "[senders.{name}]\nkind = \"http\"\nchannels = [\"email\"]\nurl = \"{base}/send\"\nallow_hosts = [\"{allowed}\"]\n\
@@ -126,7 +126,7 @@ pub fn section(name: &str, base: &str, allowed: &str) -> String {
     )
 }
 
-/// One connection: request after request, until one of both sides ends it.
+/// Serves one connection, request after request, until either side closes it.
 async fn converse(
     mut stream: TcpStream,
     desk: Arc<Desk>,
@@ -172,7 +172,7 @@ fn reply(status: u16, headers: &str, body: &str) -> String {
     )
 }
 
-/// The body of the next request; what came after it stays in the buffer.
+/// Reads the body of the next request; later bytes stay in the buffer.
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     loop {
         let head = buffer

@@ -1,4 +1,4 @@
-//! A mail server that keeps every mail, and answers as late as it is told.
+//! A mail server that keeps every mail and answers as late as configured.
 #![allow(dead_code, reason = "each target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
@@ -19,17 +19,17 @@ use crate::rig::PATIENCE;
 /// When a mail is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// At once.
+    /// Immediately after the mail.
     Prompt,
-    /// The mail is taken at once, and acknowledged a little later.
+    /// A little after the mail, which is accepted immediately.
     Late,
-    /// The mail is taken, the acknowledgement is withheld.
+    /// Never, although the mail is accepted.
     WithholdReply,
-    /// Not a word, not even a greeting.
+    /// Never; there is not even a greeting.
     Silent,
 }
 
-/// Long beside all else that a mail takes here, so that a kill at any moment mostly cuts a hand-over.
+/// Long compared to the rest of a hand-over, so that a kill at a random moment mostly interrupts one.
 const LATE: Duration = Duration::from_millis(50);
 
 pub struct Sink {
@@ -53,7 +53,7 @@ impl Sink {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let sink = accepting.clone();
-                // A client that is killed in the middle is the point of some tests.
+                // Some tests kill the client in the middle of a mail.
                 tokio::spawn(async move { sink.talk(stream).await.ok() });
             }
         });
@@ -75,7 +75,7 @@ impl Sink {
         self.mails()
     }
 
-    /// The mails after so many, once there is one.
+    /// Waits for mails beyond this many, and returns them.
     pub async fn after(&self, seen: usize) -> Vec<String> {
         let mut counts = self.count.subscribe();
         counts.wait_for(|have| *have > seen).await.unwrap();
@@ -152,7 +152,7 @@ pub fn header(mail: &str, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The code of a mail: the first line of its text that is nothing but a grouped code.
+/// The code in a mail: the first line of its text that is nothing but a grouped code.
 pub fn code(mail: &str) -> String {
     let digits = |line: &str| {
         line.chars()

@@ -1,4 +1,4 @@
-//! Somebody is paid for each message to numbers that he rents: how far he gets, and who else notices.
+//! SMS pumping: how many messages an attack gets, and who else is affected.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::harness::{Harness, Setup, login, reason, recipient, retry_after};
 
-/// What an attack gets before it is stopped.
+/// The messages that an attack gets before it is stopped.
 const BUDGET: usize = 50;
 const NUMBERS: usize = 1000;
 
@@ -22,7 +22,7 @@ fn to(subject: &str, number: &str) -> v1::StartVerificationRequest {
     }
 }
 
-/// Starts for each of these numbers; those that were refused.
+/// Starts a verification for each of these numbers; returns those that were refused.
 async fn pump(service: &Harness, numbers: impl Iterator<Item = String>) -> Vec<Status> {
     let mut refused = Vec::new();
     for (n, number) in numbers.enumerate() {
@@ -36,12 +36,12 @@ async fn pump(service: &Harness, numbers: impl Iterator<Item = String>) -> Vec<S
     refused
 }
 
-/// A thousand neighbours.
+/// A thousand neighbouring numbers.
 fn one_block() -> impl Iterator<Item = String> {
     (0..NUMBERS).map(|n| format!("+31612345{n:03}"))
 }
 
-/// A customer who answers.
+/// A customer who receives the code and enters it.
 async fn verify(service: &Harness, subject: &str, number: &str) -> Result<(), Status> {
     let v = service.start(to(subject, number)).await?;
     let code = service.code_of(&v.verification_id).await;
@@ -68,7 +68,7 @@ async fn send_04_a_block_of_which_nothing_comes_back_is_stopped_within_its_budge
         (first.code(), reason(first).as_str()),
         (Code::ResourceExhausted, "GUARD_REFUSED")
     );
-    // Three of 150 parts that come back in a day.
+    // The 3 parts of a message, of the 150 that refill in a day.
     assert_eq!(retry_after(first).unwrap().as_secs(), 3 * 86_400 / 150);
     assert!(
         first.message().contains("guard_prefix"),
@@ -85,7 +85,7 @@ async fn send_04_a_block_of_which_nothing_comes_back_is_stopped_within_its_budge
         refused.len(),
         "each refusal is explained"
     );
-    // Messages on another channel are not concerned.
+    // Messages on other channels are not counted.
     service.start_and_read(login("by mail")).await;
 }
 
@@ -93,7 +93,7 @@ async fn send_04_a_block_of_which_nothing_comes_back_is_stopped_within_its_budge
 async fn send_04_customers_of_another_country_notice_nothing_and_those_of_the_same_have_their_reserve()
  {
     let service = setup("enforce").start().await;
-    // Before the attack one in two answers, of either country; of the same country they build up a reserve.
+    // Before the attack, every second code is entered, in both countries; those of the same country build up a reserve.
     for n in 0..20 {
         verify(&service, &format!("nl-{n}"), &format!("+316555{n:05}"))
             .await
@@ -132,7 +132,7 @@ async fn send_04_an_attack_on_many_blocks_of_a_country_is_stopped_by_the_country
         "GUARD_REFUSED",
         "without a reserve its customers are stopped with it"
     );
-    // It opens by itself, as the wait says.
+    // It refills by itself after the wait that was reported.
     service.pass(retry_after(&stopped).unwrap()).await;
     verify(&service, "nl", "+31655500001")
         .await
@@ -173,7 +173,7 @@ async fn send_04_record_only_takes_the_same_decisions_and_refuses_nobody() {
     };
     assert_eq!(of("guard_prefix"), by("guard_prefix"));
     assert_eq!(by("guard_prefix"), 120 - BUDGET);
-    // A message is refused by the first that is used up; recording names each.
+    // A refusal names the first count that is used up; recording names each of them.
     assert!(of("guard_country") >= by("guard_country") && by("guard_country") > 0);
     assert!(
         would
@@ -199,7 +199,7 @@ async fn send_04_an_exempt_country_is_not_counted() {
     assert_eq!(pump(&service, one_block().take(60)).await.len(), 0);
 }
 
-/// Approvals are taken back behind their answers: gives the task that does it many turns.
+/// Approvals are subtracted in the background after their answers: yields to that task many times.
 async fn settle(service: &Harness) {
     for _ in 0..20 {
         service.pass(Duration::from_millis(1)).await;

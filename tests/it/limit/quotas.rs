@@ -28,7 +28,7 @@ fn to(channel: Channel, address: &str) -> StartVerificationRequest {
     }
 }
 
-/// A start of another subject to a recipient of its own.
+/// A start of another subject to a new recipient.
 fn elsewhere() -> StartVerificationRequest {
     to(Channel::Email, &format!("{}@example.org", unique("person")))
 }
@@ -151,7 +151,7 @@ async fn send_05_a_resend_counts_and_so_do_all_channels_of_a_number() {
         .push(recipient(Channel::Voice, "+31 6 1234 5678"));
     let v = service.start(request).await.unwrap();
     for (sent, channel) in [(1, Channel::Unspecified), (2, Channel::Voice)] {
-        // Half a minute is longer than the lease under which a message goes out.
+        // Half a minute is longer than the lease of a message.
         service.recorder.wait_for(sent).await;
         service.advance(30);
         service
@@ -165,7 +165,7 @@ async fn send_05_a_resend_counts_and_so_do_all_channels_of_a_number() {
         .try_resend(&v.verification_id, Channel::Sms)
         .await
         .unwrap_err();
-    // Ninety seconds ago the first one was drawn; one comes back in 200.
+    // The first one was drawn 90 seconds ago; one refills every 200 seconds.
     assert_eq!(
         exceeded(&status, Dimension::Recipient),
         Duration::from_secs(110)
@@ -350,7 +350,7 @@ async fn send_08_a_thousand_parallel_starts_send_no_more_than_the_limit() {
         }
     }
     assert_eq!(taken, 5);
-    // While a thousand calls hold the hands of the process, a message may be left to the index of what is due.
+    // While a thousand calls use the hands of the process, a message may be left to the due index.
     while service.recorder.all().len() < 5 {
         service.pass(Duration::from_secs(1)).await;
     }
@@ -371,7 +371,7 @@ async fn send_08_processes_that_share_a_store_share_its_quotas() {
             .quota(Dimension::Recipient, 2, 600);
     let store: Arc<dyn Store> =
         Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
-    // Redis is shared by itself, the embedded engine only within a process.
+    // Redis is shared in any case; the embedded engine only within a process.
     let store = (!on_redis()).then_some(store);
     let machine = || Machine {
         clock: setup.clock.clone(),
@@ -396,7 +396,7 @@ async fn send_08_processes_that_share_a_store_share_its_quotas() {
             Err(status) => drop(exceeded(&status, Dimension::Tenant)),
         }
     }
-    // A slice is three: the last one may lie in the other process.
+    // A slice is three units, the last of which may be held by the other process.
     assert!((297..=300).contains(&taken), "{taken}");
 }
 

@@ -1,4 +1,4 @@
-//! Budgets: what a tenant spends in an hour and in a day, whichever process sends.
+//! Budgets: what a tenant spends in an hour and in a day, over all processes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,7 +52,7 @@ async fn send_06_the_message_that_does_not_fit_the_hour_is_refused_and_the_wait_
     for _ in 0..3 {
         service.start(sms()).await.unwrap();
     }
-    // 0.25 is left: an SMS to Germany costs twice as much, and is sent for no part of it.
+    // 0.25 is left. An SMS to Germany costs twice as much, and is refused rather than charged in part.
     let german = to(Channel::Sms, "+4915112345678");
     assert_eq!(
         exceeded(
@@ -78,7 +78,7 @@ async fn send_06_the_message_that_does_not_fit_the_hour_is_refused_and_the_wait_
         .start(to(Channel::Email, "anna@example.org"))
         .await
         .expect("what costs nothing draws nothing");
-    // While the time passes, their codes would die.
+    // Their codes would expire while the time passes.
     service.recorder.wait_for(5).await;
     service
         .pass(wait.saturating_sub(Duration::from_secs(1)))
@@ -112,7 +112,7 @@ async fn send_06_a_resend_costs_as_much_and_a_repeat_nothing() {
         .try_resend(&v.verification_id, Channel::Sms)
         .await
         .unwrap_err();
-    // A third of the budget in 8 hours; a minute of them has passed since the first draw.
+    // A third of the budget refills in 8 hours, a minute of which has passed since the first draw.
     assert_eq!(
         exceeded(&status, Dimension::SpendDay),
         Duration::from_secs(8 * 3600 - 60)
@@ -237,7 +237,7 @@ async fn send_08_two_processes_spend_one_budget_together() {
     let setup = Setup::default().file(&format!("[spend]\nhour = 5\n{COSTS}"));
     let store: Arc<dyn Store> =
         Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
-    // Redis is shared by itself, the embedded engine only within a process.
+    // Redis is shared in any case; the embedded engine only within a process.
     let store = (!on_redis()).then_some(store);
     let machine = || Machine {
         clock: setup.clock.clone(),

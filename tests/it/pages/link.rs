@@ -1,4 +1,4 @@
-//! The page of a link, as mail readers, scanners and customers meet it.
+//! The page that a link in a mail opens, as requested by mail readers, scanners and customers.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ struct Page {
     body: String,
 }
 
-/// A browser, or what takes itself for one.
+/// A browser, or a program that pretends to be one.
 struct Visitor<'a> {
     service: &'a Harness,
     client: reqwest::Client,
@@ -41,7 +41,7 @@ struct Visitor<'a> {
 
 impl<'a> Visitor<'a> {
     fn of(service: &'a Harness) -> Self {
-        // The client wants one, though it speaks no TLS here; another test may have been first.
+        // The client needs a TLS provider even without TLS; another test may have installed it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Self {
             service,
@@ -89,7 +89,7 @@ impl<'a> Visitor<'a> {
     }
 }
 
-/// What stands behind the `#` of the link of a verification's mail, in both forms of the mail.
+/// The fragment after the `#` of the link in a verification's mail, taken from both parts of the mail.
 async fn token_of(service: &Harness, id: &str) -> String {
     service.code_of(id).await;
     let message = service
@@ -169,7 +169,7 @@ async fn mail_04_no_secret_is_in_a_path_or_a_query() {
         assert!(!page.body.contains(&token), "no page tells it");
         assert!(page.headers.values().all(|value| !value.contains(&token)));
     }
-    // What a browser would ask for: the address in front of the fragment, and no more.
+    // The path that a browser requests: without the fragment.
     let asked = reqwest::Url::parse(&format!("{PUBLIC}/link#{token}")).unwrap();
     assert_eq!((asked.path(), asked.query()), ("/verify/link", None));
     let other = service
@@ -202,7 +202,7 @@ async fn mail_05_the_host_of_a_link_is_that_of_the_settings_and_the_page_stays_p
         .await
         .unwrap()
         .verification_id;
-    // Found in the mail by the host of the settings.
+    // The link is found in the mail by the host of the settings.
     token_of(&service, &id).await;
     let forged = visitor
         .client
@@ -290,7 +290,7 @@ async fn a_link_is_in_mails_alone_and_the_caller_cannot_claim_a_press() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-    // Without a browser the same action has no link, and an action that permits none neither.
+    // There is no link without a browser, and none for an action that does not permit links.
     let plain = service.start(login("t")).await.unwrap();
     service.code_of(&plain.verification_id).await;
     let mail = service.recorder.all().pop().unwrap();

@@ -1,4 +1,4 @@
-//! Which numbers get a message at all, and what is said of those that do not: nothing reaches a sender, and it is an event.
+//! Which numbers may get a message. For all others, nothing reaches a sender, and the refusal is an event.
 
 use countersign::{
     pb::v1::{self, Channel, Contact, StartVerificationRequest},
@@ -11,7 +11,7 @@ use crate::{
     harness::{A_BIT, Harness, Setup, fields, login, reason, recipient, shape, unique},
 };
 
-/// A start of another subject to these.
+/// A start of another subject to these recipients.
 fn to(recipients: &[(Channel, &str)]) -> StartVerificationRequest {
     let recipients = recipients
         .iter()
@@ -23,7 +23,7 @@ fn to(recipients: &[(Channel, &str)]) -> StartVerificationRequest {
     }
 }
 
-/// A refusal by the recipients, and the fields that it names.
+/// A refusal because of the recipients, and the fields that it names.
 fn refused(status: &Status, why: &str) -> Vec<String> {
     assert_eq!(
         (status.code(), reason(status).as_str()),
@@ -47,7 +47,7 @@ async fn refusals(service: &Harness) -> Vec<String> {
         .collect()
 }
 
-/// Everything that was asked to be sent was sent; gives how many that were.
+/// Checks that every accepted message was sent; returns their number.
 async fn sent(service: &Harness) -> usize {
     let before = service.recorder.all().len();
     let (verification, _) = service
@@ -70,7 +70,7 @@ async fn send_01_what_is_not_on_the_list_gets_nothing() {
         .start()
         .await;
     let unlisted = ["+4915112345678", "+33612345678", "+12125550123"];
-    // Attack 15: satellites and premium networks of the whole world.
+    // Attack 15: satellite and other global premium networks.
     let worldwide = [
         "+8823421234",
         "+979123456789",
@@ -187,7 +187,7 @@ async fn send_01_another_recipient_takes_the_place_of_one_that_is_passed_over() 
             .iter()
             .all(|line| line.verification == verification.verification_id)
     );
-    // Nor does a later step reach it.
+    // No later step of the plan sends to it either.
     service.advance(30);
     for channel in [Channel::Sms, Channel::Voice] {
         let resent = service
@@ -297,7 +297,7 @@ async fn send_02_numbers_of_other_types_get_nothing() {
         3 * (never.len() + by_policy.len()) + 2
     );
     assert_eq!(sent(&service).await, 0);
-    // What no plan knows is no number at all; short codes are none.
+    // A number outside of every number plan is invalid, and so are short codes.
     for number in ["+31112", "+44100", "+31600000000"] {
         assert_eq!(
             shape(service.start(to(&[(Channel::Sms, number)])).await),
@@ -338,7 +338,7 @@ fn by_agent(request: StartVerificationRequest, own: &[&str]) -> StartVerificatio
 #[tokio::test]
 async fn desk_06_an_agent_gets_no_code_of_a_customer_however_it_is_spelled() {
     let service = Harness::new().await;
-    // Attack 39: another spelling, on either side.
+    // Attack 39: the same address in another spelling, on either side.
     let pairs = [
         (Channel::Sms, "+31612345678", "+31 (0)6-1234 5678"),
         (Channel::Voice, "+31 6 12 34 56 78", "+31612345678"),
@@ -368,7 +368,7 @@ async fn desk_06_an_agent_gets_no_code_of_a_customer_however_it_is_spelled() {
             "{recipient} {own}"
         );
     }
-    // One among others is enough: who tries it once needs no second chance.
+    // One such recipient among others is enough to refuse the start: an agent who tries this gets no second chance.
     let among = to(&[
         (Channel::Email, "anna@example.org"),
         (Channel::Sms, "+31612345678"),
@@ -394,7 +394,7 @@ async fn desk_06_an_agent_gets_no_code_of_a_customer_however_it_is_spelled() {
             .all(|line| line.agent == "agent-7" && line.contact.starts_with("call-")),
         "the agent is named"
     );
-    // Of another number, nothing is wrong; and what the agent has does not stick to the subject.
+    // With another number the start succeeds; the agent's addresses are not remembered for the subject.
     let request = to(&[(Channel::Sms, "+31612345679")]);
     service
         .start(by_agent(

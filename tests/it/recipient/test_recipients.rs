@@ -1,4 +1,4 @@
-//! Test recipients: nothing is sent, the code is known beforehand, and every other rule holds as for anybody.
+//! Test recipients: nothing is sent, the code is known in advance, and all other rules apply as usual.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn service() -> Harness {
     Setup::default().file(FILE).start().await
 }
 
-/// Waits for the last delivery, and says who took it.
+/// Waits for the last delivery; returns the sender that accepted it.
 async fn taken_by(service: &Harness, id: &str) -> String {
     let sent =
         |v: &v1::Verification| v.deliveries.last().unwrap().status() == v1::DeliveryStatus::Sent;
@@ -154,7 +154,7 @@ async fn beside_somebody_else_no_code_is_known_beforehand() {
         "only the other one got a message"
     );
     for known in ["654321", CODE] {
-        // One in a million times it is the code by chance.
+        // With a probability of one in a million, the derived code is the same.
         assert!(known == code || service.check(&id, known).await == Verdict::Wrong);
     }
     assert_eq!(service.check(&id, &code).await, Verdict::Approved);

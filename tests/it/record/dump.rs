@@ -1,4 +1,4 @@
-//! All that Redis holds after every kind of conversation, read raw: nothing of a person, and no code.
+//! The raw content of Redis after every kind of conversation: no personal data, and no code.
 
 use std::path::Path;
 
@@ -15,11 +15,11 @@ use crate::{
     rig::{Options, RedisServer, Reply},
 };
 
-/// A verification has at most four recipients; WhatsApp has the numbers of SMS.
+/// A verification has at most four recipients; WhatsApp uses the same numbers as SMS.
 const CHANNELS: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Voice, Channel::Push];
-/// What becomes of a verification; each on each channel, so 40 verifications with those that take the place of another.
+/// How a verification ends. Each is run on each channel: 40 verifications, including those that replace another.
 const STORIES: [Story; 9] = [
-    // First: the others are not to be over when Redis is read.
+    // Comes first, so that the others have not expired when Redis is read.
     Story::Expired,
     Story::Approved,
     Story::ApprovedAfterMistakes,
@@ -47,7 +47,7 @@ enum Story {
     Open,
 }
 
-/// Everything of one server, in pieces with a name for each.
+/// The whole content of one server, in named pieces.
 fn dump(server: &RedisServer) -> Vec<(String, Vec<u8>)> {
     let mut client = server.client().unwrap();
     let mut ask = |arguments: &[&[u8]]| client.call(arguments).unwrap().ok();
@@ -105,7 +105,7 @@ fn files(dir: &Path, pieces: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// The addresses of a person, one for each channel.
+/// The addresses of one person, one for each channel.
 fn address(channel: Channel, person: usize) -> String {
     match channel {
         Channel::Email => format!("canary-address-{person}@recipient.example"),
@@ -114,7 +114,7 @@ fn address(channel: Channel, person: usize) -> String {
     }
 }
 
-/// Talks to a service, and notes what must stay secret.
+/// Calls a service, and collects what must stay secret.
 struct Talk<'a> {
     service: &'a Harness,
     secrets: Vec<String>,
@@ -122,7 +122,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    /// A start with everything in it, by a new person.
+    /// A start with every field set, for a new person.
     fn request(&mut self, channel: Channel) -> v1::StartVerificationRequest {
         self.people += 1;
         let n = self.people;
@@ -132,7 +132,7 @@ impl Talk<'_> {
             .map(|channel| recipient(*channel, &address(*channel, n)))
             .collect();
         for address in recipients.iter().map(|recipient| recipient.address.clone()) {
-            // A number also without its plus, and as it is dialled at home.
+            // A number also without its plus sign, and in national format.
             self.secrets
                 .extend(address.strip_prefix("fcm:").map(str::to_owned));
             if let Some(digits) = address.strip_prefix('+') {
@@ -173,7 +173,7 @@ impl Talk<'_> {
         }
     }
 
-    /// Waits until so many messages were handed over, and that is noted.
+    /// Waits until this many messages were handed over and reported.
     async fn sent(&self, id: &str, deliveries: usize) {
         let noted = |v: &v1::Verification| {
             v.deliveries.len() == deliveries
@@ -188,7 +188,7 @@ impl Talk<'_> {
         assert_eq!(self.service.check(id, code).await, verdict);
     }
 
-    /// What is refused leaves events too.
+    /// Makes calls that are refused, which leaves events too.
     async fn refusals(&mut self, request: &v1::StartVerificationRequest, id: &str, code: &str) {
         let malformed = self
             .service
@@ -227,7 +227,7 @@ impl Talk<'_> {
         assert_eq!((code.len(), v.channel()), (8, channel));
         let id = &v.verification_id;
         self.secrets.extend([code.clone(), wrong(&code)]);
-        // Noted before time passes: a message in hand for longer than its lease would go out again.
+        // Reported before time passes: if its lease ended first, the message would be sent again.
         self.sent(id, 1).await;
         self.refusals(&request, id, &code).await;
         match story {
@@ -354,7 +354,7 @@ async fn code_12_seal_07_a_dump_of_redis_tells_nothing() {
     plant(&server, &canaries);
 }
 
-/// Leaks that the search must find: the same dump, the same canaries.
+/// The search finds leaks that are planted in the same dump.
 fn plant(server: &RedisServer, canaries: &Canaries) {
     let hex = hex::encode("canary-payee-7");
     let leaks: [(&str, &[&str]); 4] = [

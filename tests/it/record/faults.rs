@@ -1,4 +1,4 @@
-//! A store that goes down, hangs, or loses its answers: no verdict without its commit, and no repeat that counts twice.
+//! A store that is down, hangs or loses replies: no verdict without its commit, and no repeat that counts twice.
 
 use std::{
     sync::{
@@ -31,33 +31,33 @@ use crate::harness::{
     Harness, PATIENCE, Setup, login, quota, reason, recipient, retry_after, shape, unique, wrong,
 };
 
-/// What is wrong with the store.
+/// The fault of the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Fault {
     None,
-    /// It refuses everything.
+    /// It refuses all operations.
     Down,
     /// It never answers.
     Hangs,
-    /// It commits, and then neither says so nor tells anything else.
+    /// Commits, then stops answering.
     LosesReplies,
-    /// Somebody else is always faster.
+    /// Every commit conflicts with another one.
     Contended,
     /// It has no room for another change.
     Full,
-    /// The part that holds the quotas refuses; the records work.
+    /// Draws from quotas are refused; records work.
     NoQuotas,
-    /// The part that holds the quotas never answers; the records work.
+    /// Draws from quotas are never answered; records work.
     QuotasHang,
-    /// It tells once what is due, and so late that a verification has ended since.
+    /// It reports due records once, so late that a verification has ended in the meantime.
     Dawdles,
-    /// It fails over as soon as something is committed, and is another generation from then on.
+    /// It fails over after the next commit, which changes its generation.
     FailsOverNext,
     FailedOver,
 }
 
-/// What it is after it failed over.
+/// The generation after the failover.
 const ANOTHER: Generation = Generation([0xfa; 16]);
 
 struct Flaky {
@@ -135,7 +135,7 @@ impl Store for Flaky {
             self.set(Fault::FailedOver);
         }
         if self.has(Fault::LosesReplies) {
-            // From here on the connection is gone: the load that would tell finds nobody.
+            // From here on the connection is lost, so a load cannot find out what was committed.
             self.set(Fault::Down);
             return Err(StoreError::Unavailable("reply lost".to_owned()));
         }
@@ -207,7 +207,7 @@ impl Store for Flaky {
 }
 
 async fn start(setup: Setup) -> (Harness, Arc<Flaky>) {
-    // A sweep that meets a fault is not the story.
+    // A sweep that meets the fault is not what this test is about.
     let setup = setup.with("WORKER__POLL_MS", "60000");
     let store = Flaky::new(&setup);
     let machine = Machine {
@@ -218,7 +218,7 @@ async fn start(setup: Setup) -> (Harness, Arc<Flaky>) {
     (setup.start_on(machine).await, store)
 }
 
-/// A started verification whose delivery is reported, so that nothing but the test touches its record.
+/// A started verification whose delivery is reported, so that only the test changes its record.
 async fn settled(service: &Harness) -> (v1::Verification, String) {
     let (v, code) = service.start_and_read(login("s")).await;
     let v = service
@@ -263,7 +263,7 @@ async fn store_05_after_a_failover_a_leased_message_whose_code_is_dead_does_not_
     let (service, store) = start(Setup::default()).await;
     store.set(Fault::FailsOverNext);
     let v = service.start(login("s")).await.unwrap();
-    // The hands are done with it when they take another.
+    // The hands have finished with it when they accept other work.
     store.set(Fault::FailedOver);
     let next = service.start(login("t")).await.unwrap();
     service.code_of(&next.verification_id).await;
@@ -324,7 +324,7 @@ async fn what_comes_due_during_a_sweep_is_not_slept_over() {
     while store.has(Fault::Dawdles) {
         service.pass(Duration::from_secs(1)).await;
     }
-    // From here on the clock stands.
+    // From here on the clock stands still.
     let closed = async {
         while !service
             .audit()
@@ -383,7 +383,7 @@ async fn store_18_a_lost_reply_to_a_start_leads_to_one_verification_and_one_code
     let first = service.start(request.clone()).await.unwrap();
     let second = service.start(request).await.unwrap();
     assert_eq!(first.verification_id, second.verification_id);
-    // Its hand was let go with the failed call: the lease ends, and the message goes out.
+    // Its hand was released with the failed call, so the message is sent after the lease ends.
     while service.recorder.all().is_empty() {
         service.pass(Duration::from_secs(15)).await;
     }
@@ -701,7 +701,7 @@ async fn hook_02_a_callback_while_the_store_is_down_is_to_come_again_and_then_co
         (Fault::None, 409),
     ] {
         store.set(fault);
-        // Under the same id: what was not taken is no repeat.
+        // With the same id: a call that was not accepted does not count as a repeat.
         let answer = call(&service, "POST", &path, &headers, DELIVERED).await;
         assert_eq!((answer.status, answer.body.as_str()), (status, ""));
     }

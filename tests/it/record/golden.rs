@@ -1,4 +1,4 @@
-//! An upgrade: a data directory that version 0.1 left is served as if nothing had happened.
+//! An upgrade: a data directory written by version 0.1 works without any difference.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{A_BIT, Harness, Setup, login};
 
-/// Made once, and never again: see the page beside it.
+/// Written once, and never changed: see the README next to it.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data");
 
 fn read(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(Path::new(FOLDER).join(name)).unwrap()).unwrap()
 }
 
-/// The data directory as it was left, in the place of a service that never ran.
+/// The setup of a service on a copy of that data directory.
 fn restored() -> Setup {
     let setup = Setup::default().durable();
     let data = setup.dir.path().join("data");
@@ -43,7 +43,7 @@ fn restored() -> Setup {
     setup
 }
 
-/// The start as it was asked for then.
+/// The start as it was requested at that time.
 fn start(subject: &str, id: &str) -> v1::StartVerificationRequest {
     let contact = v1::Contact {
         contact_id: "call-17".to_owned(),

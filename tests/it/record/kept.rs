@@ -1,4 +1,4 @@
-//! What the service writes down for whom and for how long, seen in its store with its own keys.
+//! Which data is stored and for how long, read from the store with the service's keys.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::harness::{Harness, PATIENCE, Setup, login};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A service, the store that it writes to, and its vault.
+/// A service, with its store and its vault.
 async fn opened(setup: Setup) -> (Harness, Arc<Memory>, Vault) {
     let store = Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
     let machine = Machine {
@@ -92,7 +92,7 @@ async fn seal_03_no_two_seals_of_the_store_have_one_nonce() {
         let (v, code) = service.start_and_read(login(&format!("s{n}"))).await;
         service.check(&v.verification_id, &code).await;
     }
-    // Behind format, length and name of the key (dev), and version.
+    // After the format, the length and the name of the key (dev), and the version.
     let nonce = |sealed: &[u8]| sealed[13..25].to_vec();
     let all = events(&store).await;
     let mut nonces: Vec<_> = all.iter().map(|event| nonce(&event.sealed)).collect();
@@ -205,7 +205,7 @@ async fn priv_01_events_are_dropped_when_the_days_of_the_settings_are_over_and_n
     };
     for _ in 0..47 {
         service.pass(HOUR).await;
-        // The sweep had its turn when what it looks at has been looked at.
+        // Enough turns for the sweep to run.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -260,7 +260,7 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
     let record = vault.open(&verification.subject, &blob).unwrap();
     let delivery = record.verifications[0].deliveries[0].id;
     let hand = Hands::new(1).0.reserve(None).expect("a free hand");
-    // Its lease was reported, and is nobody's any more.
+    // Its lease has been reported, so nobody holds it any more.
     service
         .reach
         .service

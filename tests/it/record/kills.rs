@@ -1,4 +1,4 @@
-//! The real process, killed again and again in the middle of sending, and started again on what it had stored.
+//! The real process, killed repeatedly while it sends, and restarted on the data that it stored.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,18 +21,18 @@ use crate::harness::{
 };
 
 const KILLS: usize = scaled(15, 50);
-/// Starts of one life of the process.
+/// Starts in one run of the process.
 const STARTS: usize = 4;
-/// How long a lease may outlive its process: a second for the hand-over and five to spare.
+/// How long a lease may outlive its process: one second for the hand-over and five as margin.
 const LEASE: Duration = Duration::from_secs(6);
 
-/// A start, and the verification that it made once the answer has come.
+/// A start, and its verification once the answer has arrived.
 struct Start {
     request: v1::StartVerificationRequest,
     made: Option<v1::Verification>,
 }
 
-/// Starts what has no answer yet, until all have one or the process is gone.
+/// Repeats the starts without an answer, until all have one or the process is gone.
 async fn call(mut client: Client, key: String, mut starts: Vec<Start>) -> Vec<Start> {
     for start in starts.iter_mut().filter(|start| start.made.is_none()) {
         match client
@@ -70,7 +70,7 @@ async fn get(client: &Client, key: &str, id: &str) -> v1::Verification {
         .unwrap()
 }
 
-/// Asks until it is so; time passes meanwhile, because leases are to end.
+/// Polls until the condition holds; the clock advances meanwhile, so that leases end.
 async fn eventually(wanted: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let ask = async {
         while !is_so().await {
@@ -82,7 +82,7 @@ async fn eventually(wanted: &str, mut is_so: impl AsyncFnMut() -> bool) {
         .unwrap_or_else(|_| panic!("waited for {wanted}"));
 }
 
-/// The audit trail that is left in a folder, as `what`, verification and outcome.
+/// The audit trail in a data directory, as `what`, verification and outcome.
 async fn trail(dir: tempfile::TempDir) -> Vec<(String, String, String)> {
     let setup = Setup {
         dir: std::sync::Arc::new(dir),
@@ -103,7 +103,7 @@ async fn trail(dir: tempfile::TempDir) -> Vec<(String, String, String)> {
     lines
 }
 
-/// One life: starts come in, one mail after the other goes out, and in the midst of it the process is killed.
+/// One run: starts arrive, mails are sent one after the other, and the process is killed in the middle.
 async fn live_and_die(
     dir: &Path,
     settings: &[(String, String)],
@@ -115,10 +115,10 @@ async fn live_and_die(
     let before = sink.mails().len();
     let calls = tokio::spawn(call(process.client().await, process.key.clone(), starts));
     match round % 3 {
-        // The mail was taken, and nobody here knows yet.
+        // The mail was accepted, and the process does not know it yet.
         0 => drop(sink.wait_for(before + 1).await),
         1 => drop(sink.wait_for(before + 2).await),
-        // At a moment that the machine chooses, with starts under way.
+        // At a random moment, with starts in progress.
         _ => tokio::time::sleep(Duration::from_millis(u64::try_from(round).unwrap() % 7)).await,
     }
     process.kill();
@@ -130,7 +130,7 @@ async fn rf19_kills_in_mid_send_lose_no_start_and_make_one_duplicate_each_at_mos
     let (dir, sink) = (tempfile::tempdir().unwrap(), Sink::start().await);
     sink.set(Pace::Late);
     let mut settings = mail_settings(&sink);
-    // One hand-over at a time, so that a kill cuts one.
+    // One hand-over at a time, so that a kill interrupts one.
     settings.push(("WORKER__CONCURRENCY".to_owned(), "1".to_owned()));
     let mut starts: Vec<Start> = Vec::new();
     for round in 0..KILLS {
@@ -253,7 +253,7 @@ async fn send_13_what_could_not_be_sent_before_a_kill_is_never_sent_after_its_ex
             made: None,
         })
         .collect();
-    // Lives of eight seconds, in each of which leases end and hand-overs begin, until the last code is dead.
+    // Runs of eight seconds, in each of which leases end and hand-overs begin, until the last code has expired.
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(31) {
         let process = Process::start(dir.path(), &borrowed(&settings));
@@ -277,7 +277,7 @@ async fn send_13_what_could_not_be_sent_before_a_kill_is_never_sent_after_its_ex
         }],
     )
     .await;
-    // All leases of the dead have ended by then, and all closings are written.
+    // By then, all leases of killed processes have ended, and all closings are written.
     tokio::time::sleep(LEASE).await;
     for id in &ids {
         let v = get(&client, &process.key, id).await;

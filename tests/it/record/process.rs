@@ -1,4 +1,4 @@
-//! The real binary as a real process: settings, signals, kill -9, and what others on the machine can see of it.
+//! The real binary as a process: settings, signals, kill -9, and what other users of the machine can see of it.
 
 use std::{
     path::Path,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Kills in the loop.
+/// The number of kills.
 const KILLS: usize = scaled(10, 1000);
 
 async fn start(process: &Process, subject: &str) -> String {
@@ -108,7 +108,7 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
             started.push(start(&process, &format!("s-{round}-{n}")).await);
         }
         let id = started.last().unwrap().clone();
-        // Without its mail the right code is not known; one chance in a million that this is it.
+        // The right code is not known without the mail; with a probability of one in a million, this is it.
         let answer = check(&process, &id, "271828", "guess").await;
         judged.push((
             id,
@@ -161,7 +161,7 @@ async fn rf19_a_loop_of_kills_loses_nothing_and_never_changes_a_code() {
 async fn net_06_running_out_of_files_is_survived() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path(), &[]);
-    // Now, so that what it has open stays open: at most 64 files from here on.
+    // Limits open files to 64 now, so that the files that are open stay open.
     let (id, limit) = (process.id().to_string(), "--nofile=64:64");
     assert!(
         Command::new("prlimit")
@@ -504,7 +504,7 @@ fn code_05_a_life_above_the_cap_is_refused_by_name() {
     );
 }
 
-/// Key files, a caller, and settings as they run for real; plain on loopback.
+/// Key files, a caller, and settings as in production; plaintext on loopback.
 pub fn production(dir: &Path, api_key: &str) -> String {
     let made = binary()
         .args(["keys", "generate", "--kid", "k1", "--out"])
@@ -548,7 +548,7 @@ async fn conf_02_production_has_nothing_of_development() {
         .connect()
         .await
         .unwrap();
-    // NET-07: neither reflection nor health on the callers' listener, whoever asks.
+    // NET-07: the callers' listener serves neither reflection nor health, whatever the credential.
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     let mut reflection =
         tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(

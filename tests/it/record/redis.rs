@@ -1,4 +1,4 @@
-//! The service on real Redis servers that fail: each test has servers of its own.
+//! The service on real Redis servers that fail; each test has its own servers.
 
 mod acl;
 mod answers;

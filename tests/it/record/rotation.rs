@@ -1,11 +1,11 @@
-//! A key rotation through the real server (SEAL-06): what was stored under the old key is served under the new one.
+//! A key rotation through the real server (SEAL-06): records sealed with the old key can be used under the new one.
 
 use countersign::pb::v1::{CancelReason, Verdict, VerificationStatus};
 use tonic::Code;
 
 use crate::harness::{Harness, Setup, login, shape, wrong};
 
-/// The settings with this ring of the files in the data directory, the first key current.
+/// The settings with this key ring of files in the data directory, the current key first.
 fn ring(setup: &Setup, kids: &[&str]) -> Setup {
     let file = |kid: &&str| {
         setup
@@ -108,7 +108,7 @@ async fn seal_06_live_codes_verdicts_and_events_outlive_the_current_key() {
         .unwrap();
     both.stop().await;
 
-    // What was written since is sealed under the new key; what was not needs the old one still.
+    // Later writes are sealed with the new key; unchanged records still need the old one.
     let new = ring(&setup, &["new"]).start().await;
     assert_eq!(
         new.get(&open.verification_id).await.unwrap().status(),

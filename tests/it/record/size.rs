@@ -1,4 +1,4 @@
-//! What a live verification costs in Redis: its record and its due entry, without events.
+//! The memory that a live verification takes in Redis: its record and its due entry, without events.
 
 use std::{
     sync::{
@@ -44,17 +44,17 @@ use crate::{
     rig::{Options, RedisServer},
 };
 
-/// Live verifications, each of a subject of its own.
+/// Live verifications, each of its own subject.
 const VERIFICATIONS: usize = scaled(100_000, 1_000_000);
-/// 1.2 KiB of Redis memory each.
+/// The limit for each: 1.2 KiB of Redis memory.
 const BYTES_MAX: usize = 1229;
-/// How many are made at the same time.
+/// How many are written at the same time.
 const TASKS: usize = 64;
 const SHARDS: u16 = 64;
-/// Longer than the filling takes.
+/// Longer than it takes to fill the store.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// A hand with this lease.
+/// One free hand, with this lease.
 struct OneHand(Lease);
 
 impl FreeHands for OneHand {
@@ -128,7 +128,8 @@ impl Filler {
             .subject_key(&TenantId::parse("bank").unwrap(), &subject(n))
     }
 
-    /// As a customer of a bank has it before the code is typed: bound to amount and payee, the message handed over.
+    /// A typical verification of a bank's customer before the code is typed: bound to amount and payee, message handed
+    /// over.
     fn record(&self, n: usize, generation: Generation, now: Timestamp) -> SubjectRecord {
         let tests = TestRecipients::default();
         let (keyring, rules) = (&self.keyring, &self.rules);
@@ -220,7 +221,7 @@ impl Filler {
         fresh(&*self.entropy)
     }
 
-    /// Makes one after the other until there are enough.
+    /// Writes verifications one after the other until there are enough.
     async fn fill(&self, generation: Generation) {
         loop {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
@@ -247,7 +248,7 @@ impl Filler {
     }
 }
 
-/// As long as a UUID.
+/// A text as long as a UUID.
 fn subject(n: usize) -> SubjectId {
     SubjectId::parse(&format!("4f9a1c2e-7d35-4b8a-9e60-{n:012}")).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What is stored: outlives the process, tells nothing, and cannot be used by anybody else.
+//! Stored data survives the process, is unreadable without keys, and is bound to its service.
 
 use countersign::pb::v1::{Verdict, VerificationStatus};
 use tonic::Code;
@@ -52,7 +52,7 @@ async fn store_05_a_restored_database_makes_customers_start_again() {
     let service = setup.start().await;
     let (v, code) = service.start_and_read(login("s")).await;
     service.stop().await;
-    // A backup never holds this file, so a restored data directory lacks it.
+    // A backup never contains this file, so a restored data directory lacks it.
     std::fs::remove_file(setup.dir.path().join("data/generation")).unwrap();
 
     let service = setup.start().await;
@@ -81,7 +81,7 @@ async fn store_17_a_spent_code_is_closed_until_it_is_forgotten() {
         service.check(&v.verification_id, &code).await,
         Verdict::Approved
     );
-    // Ten minutes after its expiry, though the settings ask for a minute.
+    // Ten minutes after its expiry, although the settings ask for one minute.
     service.advance(300 + 595);
     assert_eq!(
         service.check(&v.verification_id, &code).await,
@@ -99,7 +99,7 @@ async fn seal_09_a_changed_database_is_refused_and_not_believed() {
     let service = setup.start().await;
     let (v, code) = service.start_and_read(login("s")).await;
     service.stop().await;
-    // Another key of the same id: every record is foreign now.
+    // A different key with the same id makes every record foreign.
     let key = setup.dir.path().join("data/keys/dev.key");
     std::fs::write(&key, format!("{}\n", "5a".repeat(31) + "a5")).unwrap();
 

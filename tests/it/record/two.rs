@@ -1,4 +1,4 @@
-//! Two processes on one Redis: one limit, one approval, one delivery, and nobody who leads.
+//! Two processes on one Redis: shared limits, one approval, one delivery, no leader.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,16 +18,16 @@ use crate::{
     verification::guesses::{count, nothing_else, race_over},
 };
 
-/// Connections to each process that the guesses come over.
+/// Connections to each process over which the guesses are sent.
 const CONNECTIONS: usize = 4;
-/// Wrong guesses, but for one.
+/// The number of guesses, all wrong except one.
 const GUESSES: u64 = 10_000;
 const GUESS_ROUNDS: usize = scaled(1, 100);
 const RIGHT_GUESSES: usize = 1000;
 const RIGHT_ROUNDS: usize = scaled(3, 100);
-/// Starts of which nothing was sent when their process was killed.
+/// Starts whose message was not sent yet when their process was killed.
 const WAITING: usize = 20;
-/// A watcher also looks by itself, five seconds after its last look: what comes sooner came as news.
+/// A watcher also reads the record five seconds after the last read; an earlier update was triggered by news.
 const NEWS: Duration = Duration::from_secs(4);
 
 /// Two processes with the same keys on one store.
@@ -79,7 +79,7 @@ impl Two {
         self.processes[at] = Some(Process::start(&self.dirs[at], &borrowed(&self.settings)));
     }
 
-    /// Connections to both, in turn.
+    /// Connections to both processes, alternating.
     async fn clients(&self) -> Vec<Client> {
         let mut clients = Vec::new();
         for n in 0..2 * CONNECTIONS {
@@ -108,7 +108,7 @@ impl Two {
         (id, code(&mails[before]))
     }
 
-    /// The due shards that a process says are its own.
+    /// The due shards that a process reports as its own.
     async fn shards(&self, at: usize) -> usize {
         let page = get(self.process(at).admin.parse().unwrap(), "/metrics").await;
         let line = page
@@ -117,7 +117,7 @@ impl Two {
         line.map_or(0, |count| count.trim().parse().unwrap())
     }
 
-    /// Waits until the processes have so many shards each.
+    /// Waits until the processes have this many shards each.
     async fn share(&self, all: &[usize], fits: impl Fn(&[usize]) -> bool) {
         let shared = async {
             loop {

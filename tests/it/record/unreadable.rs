@@ -1,4 +1,4 @@
-//! Records that cannot be opened hold nothing up, are told of, and stay as they are (STORE-21).
+//! Unreadable records block nothing, are reported, and stay unchanged (STORE-21).
 
 use std::{
     io,
@@ -68,7 +68,7 @@ impl io::Write for Log {
     }
 }
 
-/// The key of the n-th record; they spread over all shards.
+/// The key of the n-th record; the keys are spread over all shards.
 fn key(n: usize) -> SubjectKey {
     let mut hash = [0xa5; 16];
     hash[..2].copy_from_slice(&(n as u16).to_be_bytes());
@@ -93,8 +93,8 @@ async fn put(store: &dyn Store, key: RecordKey, blob: Blob, wake_at: Timestamp) 
     assert_eq!(store.commit(commit).await.unwrap(), Committed::Done);
 }
 
-/// Fills a store with records that are due and cannot be opened: sealed with a key that the service does not have, of an
-/// unknown format, of somebody else, and of a kind of a newer version.
+/// Fills a store with due records that cannot be opened: sealed with an unknown key, of an unknown format, foreign
+/// data, or of a kind that a newer version added.
 async fn fill(store: &dyn Store, count: usize, now: Timestamp) {
     let ring = [(
         Kid::parse("dropped").unwrap(),
@@ -123,7 +123,7 @@ async fn fill(store: &dyn Store, count: usize, now: Timestamp) {
     }
 }
 
-/// A service on a store of its own that others filled.
+/// A service on a store that was filled before its start.
 async fn start(store: Arc<dyn Store>, setup: &Setup) -> Harness {
     let machine = Machine {
         clock: setup.clock.clone(),
@@ -151,7 +151,7 @@ fn told(lines: &[String]) -> usize {
     lines.iter().filter(told).count()
 }
 
-/// The story on each engine: what is due beside them is done, and they are told of once a minute.
+/// The scenario on each engine: other due records are processed, and the unreadable ones are reported once a minute.
 async fn nothing_is_held_up(store: Arc<dyn Store>, setup: Setup, count: usize) {
     let log = Log::default();
     let _guard = log.begin();
@@ -165,12 +165,12 @@ async fn nothing_is_held_up(store: Arc<dyn Store>, setup: Setup, count: usize) {
         })
         .await;
 
-    // The step is due, and from here on the clock stands: nothing waits for another look.
+    // The step is due, and from here on the clock stands still, so nothing waits for another sweep.
     service.pass(Duration::from_secs(20)).await;
     let sent = service.recorder.wait_for(2).await;
     assert_eq!(sent[1].recipient.channel().as_str(), "sms");
 
-    // All of them left the head of the index.
+    // All of them have left the head of the index.
     let left = async {
         while !store.due(count).await.unwrap().keys.is_empty() {
             tokio::task::yield_now().await;
@@ -184,7 +184,7 @@ async fn nothing_is_held_up(store: Arc<dyn Store>, setup: Setup, count: usize) {
     assert!(page.contains("key id dropped ("), "{page}");
     assert_eq!(told(&log.lines()), 1, "{:#?}", log.lines());
 
-    // A minute later they come again, all at once, and wait twice as long.
+    // A minute later all of them are due again, and then wait twice as long.
     service.pass(Duration::from_secs(61)).await;
     let again = async {
         while told(&log.lines()) < 2 || !store.due(count).await.unwrap().keys.is_empty() {
@@ -297,14 +297,14 @@ async fn store_21_no_call_opens_or_overwrites_what_cannot_be_read() {
         "it stays as it is"
     );
 
-    // Once it can be opened again, everything is there.
+    // When it can be opened again, everything is there.
     put(&*store, key, good, service.clock.now()).await;
     assert_eq!(shape(service.get(&id).await).0, Code::Ok);
     let page = get(service.reach.admin, "/readyz").await;
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
 }
 
-/// What `countersign keys usage` says: whether it ends well, its output, and what it warns of.
+/// The result of `countersign keys usage`: whether it succeeds, its output, and its warnings.
 fn usage(dir: &std::path::Path, arguments: &[&str]) -> (bool, String, String) {
     let said = binary()
         .env("COUNTERSIGN__DATA_DIR", dir.join("data"))

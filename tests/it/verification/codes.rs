@@ -1,4 +1,4 @@
-//! Codes over the API: one per verification, alive for a while, right once.
+//! Codes over the API: one per verification, valid for a limited time, accepted once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Guesses over the API: under any concurrency, with any repeats, no more than the limit.
+//! Guesses over the API: never more than the limit, under any concurrency and with any repeats.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use crate::harness::{
     with_key, wrong,
 };
 
-/// Rounds of the race of right codes.
+/// Rounds of the race with right codes.
 const RIGHT_ROUNDS: usize = scaled(100, 1000);
 /// Guesses in each of these rounds.
 const RIGHT_GUESSES: usize = scaled(200, 1000);
-/// Rounds of the race of wrong codes, on each engine.
+/// Rounds of the race with wrong codes, on each engine.
 const WRONG_ROUNDS: usize = scaled(10, 500);
 /// Guesses in each of these rounds.
 const WRONG_GUESSES: u64 = 1000;
-/// Connections that the guesses come over.
+/// Connections over which the guesses are sent.
 const CONNECTIONS: usize = 4;
 
-/// Fires all guesses at once, over several connections; counts what came back.
+/// Sends all guesses at once over several connections; counts the answers.
 async fn race(service: &Harness, id: &str, guesses: Vec<String>) -> HashMap<String, usize> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -30,7 +30,7 @@ async fn race(service: &Harness, id: &str, guesses: Vec<String>) -> HashMap<Stri
     race_over(&clients, &service.key, id, guesses).await
 }
 
-/// The same over these connections.
+/// Sends all guesses at once over these connections; counts the answers.
 pub async fn race_over(
     clients: &[Client],
     key: &str,
@@ -65,7 +65,7 @@ pub fn count(counts: &HashMap<String, usize>, names: &[&str]) -> usize {
         .sum()
 }
 
-/// What may come back beside verdicts that count.
+/// The answers that are permitted in addition to verdicts that count.
 pub fn nothing_else(counts: &HashMap<String, usize>, allowed: &[&str]) {
     let others: Vec<_> = counts
         .keys()
@@ -232,7 +232,7 @@ async fn guess_17_a_repeat_at_the_same_time_takes_one_attempt() {
 async fn guess_11_the_rate_of_a_subject_holds_over_its_verifications() {
     let service = Harness::new().await;
     let mut started = Vec::new();
-    // A third verification with a failure would make the subject wait longer: that is another test's story.
+    // Only two verifications: a third one with a failure would make the subject wait longer.
     for contact in ["c1", "c2"] {
         started.push(
             service

@@ -2,7 +2,7 @@
 
 use super::{Cluster, RedisServer, id};
 
-/// Keys that are moved at a time.
+/// Keys that are moved at once.
 const KEYS: &str = "100";
 const TIMEOUT_MS: &str = "10000";
 
@@ -15,8 +15,8 @@ impl Cluster {
         assert_ne!(from.addr(), self.owner(slot).addr());
     }
 
-    /// Opens the slot on both sides, and returns its owner: from now on it answers `ASK` for keys that it does not have,
-    /// and `TRYAGAIN` for several of which it has some.
+    /// Opens the slot for migration on both sides, and returns its owner. From then on the owner answers `ASK` for keys
+    /// that it does not have, and `TRYAGAIN` for several keys of which it has only some.
     pub fn begin_migration(&self, slot: u16, to: &RedisServer) -> &RedisServer {
         let from = self.owner(slot);
         assert_ne!(from.addr(), to.addr(), "it owns slot {slot} already");
@@ -25,7 +25,7 @@ impl Cluster {
         from
     }
 
-    /// Moves up to a hundred keys of a slot that is open; returns how many.
+    /// Moves up to a hundred keys of a slot that is being migrated; returns how many.
     pub fn move_keys(&self, slot: u16, to: &RedisServer) -> usize {
         let from = self.owner(slot);
         let reply = from
@@ -49,11 +49,11 @@ impl Cluster {
         keys.len()
     }
 
-    /// Gives the slot to its new owner, and waits until all agree.
+    /// Assigns the slot to its new owner, and waits until all servers agree.
     pub fn end_migration(&self, slot: u16, to: &RedisServer) {
         let from = self.owner(slot);
         let new = id(to);
-        // The new owner first: else nobody owns it for a moment, and the old one would send it on in a circle.
+        // The new owner first: otherwise the slot has no owner for a moment, and the old one redirects to itself.
         for server in [to, from] {
             set_slot(server, slot, ["NODE", &new]);
         }

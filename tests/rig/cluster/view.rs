@@ -1,4 +1,4 @@
-//! What one server of a cluster says about all of them.
+//! The view that one server of a cluster has of all servers.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -9,9 +9,9 @@ use super::RedisServer;
 pub struct Node {
     pub port: u16,
     flags: Vec<String>,
-    /// Whom it follows.
+    /// The master that it replicates.
     pub master: Option<String>,
-    /// Of two that claim a slot, the higher one has it.
+    /// The epoch: if two servers claim a slot, the one with the higher epoch owns it.
     pub epoch: u64,
     connected: bool,
     pub slots: Vec<RangeInclusive<u16>>,
@@ -46,7 +46,7 @@ impl Node {
                 .map(str::to_owned),
             epoch: epoch.parse().ok()?,
             connected: *state == "connected",
-            // Those in brackets are on their way.
+            // Slots in brackets are being moved.
             slots: slots
                 .iter()
                 .filter(|text| !text.starts_with('['))
@@ -67,7 +67,7 @@ impl Node {
         self.has("master")
     }
 
-    /// Reached, known, and not suspected.
+    /// Whether it is connected, known, and not suspected to have failed.
     pub fn is_well(&self) -> bool {
         (self.connected || self.is_me())
             && !["fail", "fail?", "handshake", "noaddr"]
@@ -98,7 +98,7 @@ pub fn me(server: &RedisServer) -> Result<Node, String> {
         .ok_or_else(|| "a server that does not see itself".to_owned())
 }
 
-/// The slots of each port that has some.
+/// The slots of each port that owns some.
 pub fn owners(nodes: &[Node]) -> BTreeMap<u16, Vec<RangeInclusive<u16>>> {
     nodes
         .iter()

@@ -1,4 +1,4 @@
-//! Brings replies to a client, each in its turn.
+//! Sends replies to a client in the order of its requests.
 
 use std::{collections::VecDeque, io, sync::atomic::Ordering};
 
@@ -24,7 +24,7 @@ const SUBSCRIPTIONS: [&str; 6] = [
 ];
 const MESSAGES: [&str; 3] = ["MESSAGE", "SMESSAGE", "PMESSAGE"];
 
-/// What happens on a connection, in order.
+/// The events of one connection, in order.
 pub enum Event {
     Asked(Slot),
     Answered {
@@ -43,7 +43,7 @@ pub enum Event {
 pub struct Slot {
     name: String,
     fate: Fate,
-    /// Subscriptions are answered once for each channel.
+    /// The number of replies: a subscription is answered once for each channel.
     replies: usize,
     came: Instant,
 }
@@ -65,7 +65,7 @@ impl Slot {
     }
 }
 
-/// Until the connection is to end.
+/// Handles events until the connection must be closed.
 pub async fn deliver(
     link: &Link,
     to: OwnedWriteHalf,
@@ -103,7 +103,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// Does the connection go on?
+    /// Returns whether the connection stays open.
     async fn answer(&mut self, frame: &Reply, bytes: &[u8], came: Instant) -> io::Result<bool> {
         let answered = match self.unasked(frame) {
             Some(kind) => self.waiting.iter().position(|slot| slot.name == kind),
@@ -123,7 +123,7 @@ impl Delivery<'_> {
         self.hand_over(bytes, came).await
     }
 
-    /// The kind of what answers no request, or a subscription.
+    /// The kind of a frame that answers no request, or a subscription; `None` for a normal reply.
     fn unasked(&self, frame: &Reply) -> Option<String> {
         let unmarked = self.subscribed && !self.link.marks_pushes.load(Ordering::SeqCst);
         let kind = |list: &[Reply]| {
@@ -133,7 +133,7 @@ impl Delivery<'_> {
         };
         match frame {
             Reply::Push(list) => Some(kind(list)),
-            // In RESP2 only its first word tells it from a reply.
+            // In RESP2 only its first word distinguishes it from a reply.
             Reply::List(list) if unmarked => Some(kind(list)).filter(|kind| {
                 SUBSCRIPTIONS.contains(&kind.as_str()) || MESSAGES.contains(&kind.as_str())
             }),
@@ -141,7 +141,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// Answers what the proxy itself answers, up to the first request that waits for Redis.
+    /// Sends the answers that the proxy itself gives, up to the first request that waits for Redis.
     async fn settle(&mut self) -> io::Result<bool> {
         while let Some(slot) = self.waiting.front() {
             match &slot.fate {

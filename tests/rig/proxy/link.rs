@@ -1,4 +1,4 @@
-//! The connections of the proxy, and the way of requests through them.
+//! The connections of the proxy, and how requests pass through them.
 
 use std::{
     future,
@@ -26,25 +26,25 @@ use super::{
     rules::{Control, Fate, Mode, Shared, name},
 };
 
-/// Bytes that are read at a time.
+/// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Events that wait to be delivered, of one connection.
+/// The number of events that may wait for delivery on one connection.
 const EVENTS_MAX: usize = 1024;
 
-/// One connection of a client, with the one to Redis that belongs to it.
+/// A client's connection together with its connection to Redis.
 pub struct Link {
     pub shared: Arc<Shared>,
-    /// Requests that have no reply yet.
+    /// The number of requests without a reply.
     pub outstanding: AtomicUsize,
-    /// Bytes that are not looked at: TLS, or a replication link.
+    /// Whether bytes are forwarded without parsing: TLS, or a replication link.
     opaque: AtomicBool,
-    /// RESP3, in which what is said unasked is marked so.
+    /// Whether it speaks RESP3, which marks pushes as such.
     pub marks_pushes: AtomicBool,
     control: watch::Receiver<Control>,
     cuts: u64,
 }
 
-/// Counts a connection as open while it lives.
+/// Counts a connection as open while it exists.
 struct Open(Arc<Shared>);
 
 impl Drop for Open {
@@ -53,7 +53,7 @@ impl Drop for Open {
     }
 }
 
-/// Takes connections until it is told to end; what is open then ends with it.
+/// Accepts connections until it is told to stop, which also closes those that are open.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, ended: oneshot::Receiver<()>) {
     listener.set_nonblocking(true).expect("a socket is set");
     let listener = tokio::net::TcpListener::from_std(listener).expect("a socket is registered");
@@ -97,7 +97,7 @@ impl Link {
         }
     }
 
-    /// Until one side ends, or a fault ends both.
+    /// Runs until one side closes, or a fault closes both.
     async fn run(self, client: TcpStream) -> io::Result<()> {
         self.open_gate().await?;
         let upstream = self.shared.state().upstream;
@@ -120,7 +120,7 @@ impl Link {
         control.mode == Mode::Cut || control.cuts != self.cuts
     }
 
-    /// Waits while nothing may go through.
+    /// Waits while forwarding is blocked.
     ///
     /// # Errors
     /// The connection was cut.
@@ -135,7 +135,7 @@ impl Link {
             .ok_or_else(|| ErrorKind::ConnectionAborted.into())
     }
 
-    /// Brings requests to Redis.
+    /// Forwards requests to Redis.
     async fn ask(
         &self,
         from: OwnedReadHalf,
@@ -167,7 +167,7 @@ impl Link {
                     forward.extend(bytes);
                 }
                 self.outstanding.fetch_add(1, Ordering::SeqCst);
-                // Before its bytes leave: the reply must find it.
+                // Recorded before its bytes are sent, so that the reply finds it.
                 send(&events, Event::Asked(Slot::new(&arguments, fate))).await?;
                 if lost {
                     write(&to, &forward).await?;
@@ -182,7 +182,7 @@ impl Link {
         Ok(())
     }
 
-    /// What a request changes in the way the connection is read.
+    /// Notes requests that change how the connection must be parsed.
     fn note(&self, arguments: &[Vec<u8>]) {
         match name(arguments).as_str() {
             "PSYNC" | "SYNC" => self.opaque.store(true, Ordering::SeqCst),
@@ -193,7 +193,8 @@ impl Link {
         }
     }
 
-    /// Takes replies from Redis. Its end is an event as well, because what came before it must be delivered first.
+    /// Reads replies from Redis. The end of the connection is an event too, because earlier replies must be delivered
+    /// first.
     async fn answer(&self, from: OwnedReadHalf, events: mpsc::Sender<Event>) {
         let mut waiting = Vec::new();
         while read(&from, &mut waiting).await.is_ok_and(|count| count > 0) {
@@ -229,7 +230,7 @@ async fn send(events: &mpsc::Sender<Event>, event: Event) -> io::Result<()> {
         .map_err(|_| ErrorKind::BrokenPipe.into())
 }
 
-/// Adds what has come; zero bytes are the end.
+/// Reads what has arrived; zero bytes mean the end.
 async fn read(from: &OwnedReadHalf, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

@@ -1,4 +1,4 @@
-//! What the proxy is told to do, and what it has seen.
+//! The rules and counts of the proxy.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,20 +10,20 @@ use std::{
 
 use tokio::sync::watch;
 
-/// A rule that stays until it is cleared.
+/// The number of times for a rule that stays until it is cleared.
 pub const ALWAYS: usize = usize::MAX;
-/// Names that are kept until somebody takes them.
+/// The number of command names that are kept.
 const LOG_MAX: usize = 65_536;
 
 type Matching = Box<dyn Fn(&[Vec<u8>]) -> bool + Send>;
 
-/// Requests of this command.
+/// Matches requests with this command.
 pub fn command(name: &str) -> impl Fn(&[Vec<u8>]) -> bool + Send + 'static {
     let name = name.to_owned();
     move |arguments| arguments[0].eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// Requests of this command with this text within one of its arguments: a key, the hash of a script.
+/// Matches requests with this command that have this text in an argument: a key, or the hash of a script.
 pub fn command_with(name: &str, text: &str) -> impl Fn(&[Vec<u8>]) -> bool + Send + 'static {
     let (named, text) = (command(name), text.to_owned());
     move |arguments| {
@@ -34,7 +34,7 @@ pub fn command_with(name: &str, text: &str) -> impl Fn(&[Vec<u8>]) -> bool + Sen
     }
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Debug)]
 pub enum Fate {
     Pass,
@@ -50,12 +50,12 @@ pub enum Mode {
     Blackhole,
 }
 
-/// What all connections obey.
+/// The state that all connections follow.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     pub mode: Mode,
     pub delay: Duration,
-    /// How often all connections were dropped.
+    /// How often all connections were closed.
     pub cuts: u64,
 }
 
@@ -78,7 +78,7 @@ pub struct State {
     hits: Vec<u64>,
 }
 
-/// Shared by the handle, the rules and the connections.
+/// The state shared by the handle, the rules and the connections.
 pub struct Shared {
     state: Mutex<State>,
     pub control: watch::Sender<Control>,
@@ -132,7 +132,7 @@ impl Shared {
         }
     }
 
-    /// Counts a request, and decides on it by the first rule that matches.
+    /// Counts a request, and decides what happens to it by the first rule that matches.
     pub fn judge(&self, arguments: &[Vec<u8>], begins_trip: bool) -> Fate {
         let mut state = self.state();
         let name = name(arguments);
@@ -180,7 +180,7 @@ pub fn name(arguments: &[Vec<u8>]) -> String {
         .unwrap_or_default()
 }
 
-/// A rule of a proxy; it stays when this is dropped.
+/// A rule of a proxy; it stays when this handle is dropped.
 #[derive(Debug)]
 pub struct Fault {
     shared: Arc<Shared>,
@@ -188,12 +188,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// How many requests it was applied to.
+    /// How often the rule was applied.
     pub fn hits(&self) -> u64 {
         self.shared.state().hits[self.id]
     }
 
-    /// Ends it.
+    /// Removes the rule.
     pub fn clear(&self) {
         self.shared.state().rules.retain(|rule| rule.id != self.id);
     }

@@ -140,8 +140,9 @@ impl Health {
     }
 }
 
-/// Whether the server evicts keys when memory is short, so that failure counts would disappear: its `maxmemory-policy` is not
-/// `noeviction`. The memory limit does not matter, because it can be set later. A server that reports no policy passes.
+/// Whether the server evicts keys when memory is short, so that failure counts would disappear: its `maxmemory-policy`
+/// is not `noeviction`. The memory limit does not matter, because it can be set later. A server that reports no policy
+/// passes.
 fn may_evict(identity: &Identity) -> bool {
     !matches!(identity.get("maxmemory_policy"), "noeviction" | "")
 }

@@ -1,4 +1,4 @@
-//! A user of the server with no more rights than the service needs, as the shipped file has it.
+//! The shipped ACL user has exactly the rights that the service needs.
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -16,13 +16,13 @@ use crate::{
     rig::{Options, RedisServer, Reply},
 };
 
-/// The rights as operators get them.
+/// The ACL file that is shipped.
 const RULES: &str = include_str!("../../../../deploy/redis-acl.conf");
-/// The configuration of a server as operators get it.
+/// The configuration of a server that is shipped.
 const CONFIGURATION: &str = include_str!("../../../../deploy/redis.conf");
 const PASSWORD: &str = "a-password-of-the-test";
 
-/// The rule of the file for a user, with a password that the test knows.
+/// The file's rule for a user, with a password that the test knows.
 fn rule(user: &str) -> String {
     let start = format!("user {user} ");
     let line = RULES

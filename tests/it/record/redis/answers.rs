@@ -1,4 +1,4 @@
-//! Replies and requests that are lost on the way, errors in place of answers, and a server that says nothing at all.
+//! Lost replies and requests, errors instead of answers, and a server that does not answer at all.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -38,12 +38,12 @@ async fn bed_with(deadline_ms: &str) -> Bed {
     }
 }
 
-/// The script of a commit: that of quotas has other keys, that of signs of life one.
+/// Matches the script of a commit: the script of draws has other keys, the script of heartbeats only one.
 fn commit(arguments: &[Vec<u8>]) -> bool {
     command("EVALSHA")(arguments) && arguments.get(2).is_some_and(|keys| keys == b"4")
 }
 
-/// A lost reply or request, before each kind of change: it is carried out once, and a repeat gets the same answer.
+/// A reply or request is lost before each kind of change: it is carried out once, and a repeat gets the same answer.
 async fn lose(one: impl Fn(&Proxy) -> crate::rig::Fault) {
     let Bed {
         proxy,
@@ -143,7 +143,7 @@ async fn rf13_after_a_lost_request_a_repeat_is_safe() {
     lose(|proxy| proxy.drop_requests(1, commit)).await;
 }
 
-/// The report of a hand-over is lost on its way there or back: it is made again, and the message is not sent again.
+/// The report of a hand-over, or its reply, is lost: the report is repeated, and the message is not sent again.
 async fn lose_a_report(lose: impl Fn(&Proxy, Matching) -> crate::rig::Fault) {
     let Bed {
         proxy,
@@ -204,14 +204,14 @@ async fn rf09_typed_errors_are_repeated_twice_and_never_become_verdicts() {
     for error in ERRORS {
         let (v, code) = settled(&service, &unique("s")).await;
         let (id, attempt, wrong) = (&v.verification_id, unique("a"), wrong(&code));
-        // While it lasts there is no answer, and few questions.
+        // Meanwhile there is no answer, and few commands are sent.
         let fault = proxy.inject_error(ALWAYS, commit, error);
         assert_eq!(
             shape(service.try_check(id, &wrong, &attempt).await),
             down(),
             "{error}"
         );
-        // Once, and two repeats; the decision is taken once more at most.
+        // One attempt and two repeats; the decision is made at most once more.
         assert!((1..=6).contains(&fault.hits()), "{error}: {}", fault.hits());
         fault.clear();
         let answer = mend(|| service.try_check(id, &wrong, &attempt))
@@ -222,7 +222,7 @@ async fn rf09_typed_errors_are_repeated_twice_and_never_become_verdicts() {
             (Verdict::Wrong, 4),
             "{error}"
         );
-        // Once only: a repeat mends it, ours or the caller's.
+        // Only once: a repeat by the service or by the caller succeeds.
         let fault = proxy.inject_error(1, commit, error);
         assert_eq!(
             guess(&service, id, &code).await,

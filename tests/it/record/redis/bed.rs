@@ -1,4 +1,4 @@
-//! What the tests on Redis share: a service on a server of its own, repeats, and guesses up to the end.
+//! Shared by the tests on Redis: a service on its own server, repeats, and guesses until codes are disabled.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,26 @@ use crate::{
     harness::{Harness, PATIENCE, Setup, anonymous, login, reason, shape, unique, wrong},
 };
 
-/// Between two looks.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A service with its records there, whatever the suite runs on.
+/// A service with its store at this URL, whatever store the suite runs on.
 pub fn on(url: &str) -> Setup {
-    // Without the URL of the suite's own store.
+    // Without the settings of the suite's own store.
     Setup::default().durable().with("STORE__URL", url)
 }
 
-/// The answer while the store does not serve.
+/// The error while the store is down.
 pub fn down() -> (Code, String) {
     (Code::Unavailable, "STORE_UNAVAILABLE".to_owned())
 }
 
-/// The answer to what another generation made.
+/// The error for a verification of another generation.
 pub fn start_again() -> (Code, String) {
     (Code::FailedPrecondition, "START_AGAIN".to_owned())
 }
 
-/// Repeats a call, with the same ids, while a repeat may mend it.
+/// Repeats a call with the same ids as long as a repeat may succeed.
 pub async fn mend<T, F: Future<Output = Result<T, Status>>>(
     call: impl Fn() -> F,
 ) -> Result<T, Status> {
@@ -48,7 +48,7 @@ pub fn may_be_mended(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Aborted)
 }
 
-/// Asks again and again until it is so.
+/// Polls until the condition holds.
 pub async fn eventually(wanted: &str, ask: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !ask().await {
@@ -57,7 +57,7 @@ pub async fn eventually(wanted: &str, ask: impl AsyncFn() -> bool) {
     }
 }
 
-/// A started verification whose delivery is reported, so that nothing but the test touches its record.
+/// A started verification whose delivery is reported, so that only the test changes its record.
 pub async fn settled(service: &Harness, subject: &str) -> (v1::Verification, String) {
     let (v, code) = service.start_and_read(login(subject)).await;
     let v = service
@@ -68,7 +68,7 @@ pub async fn settled(service: &Harness, subject: &str) -> (v1::Verification, Str
     (v, code)
 }
 
-/// Starts and approves.
+/// Starts a verification and approves it.
 pub async fn works(service: &Harness) {
     let request = login(&unique("works"));
     let v = mend(|| service.start(request.clone()))
@@ -82,7 +82,7 @@ pub async fn works(service: &Harness) {
     assert_eq!(answer.verdict(), Verdict::Approved);
 }
 
-/// A guess that is repeated until there is a verdict or a refusal.
+/// Makes a guess, repeated until there is a verdict or a refusal.
 pub async fn guess(service: &Harness, id: &str, code: &str) -> Result<Verdict, (Code, String)> {
     let attempt = unique("a");
     let answer = mend(|| service.try_check(id, code, &attempt)).await;
@@ -91,11 +91,11 @@ pub async fn guess(service: &Harness, id: &str, code: &str) -> Result<Verdict, (
         .map_err(|status| (status.code(), reason(&status)))
 }
 
-/// How many more wrong guesses are answered before codes are disabled for the subject.
+/// The number of further wrong guesses that are answered before codes are disabled for the subject.
 pub async fn guesses_until_disabled(service: &Harness, subject: &str) -> usize {
     let mut answered = 0;
     loop {
-        // Past every wait.
+        // After the longest wait.
         service.advance(7200);
         let v = match service.start(login(subject)).await {
             Ok(v) => v,
@@ -120,12 +120,12 @@ pub async fn guesses_until_disabled(service: &Harness, subject: &str) -> usize {
     }
 }
 
-/// What `/readyz` says.
+/// The body of `/readyz`.
 pub async fn readyz(service: &Harness) -> String {
     get(service.reach.admin, "/readyz").await
 }
 
-/// The next start by anybody, and its shape.
+/// Makes an anonymous start; returns the code and reason of its error.
 pub async fn try_start(service: &Harness) -> (Code, String) {
     shape(service.start(anonymous(&unique("try"))).await)
 }

@@ -1,4 +1,4 @@
-//! Servers whose clock is not ours: the stricter of both decides, and the service complains.
+//! Redis servers whose clock differs from that of the service: the stricter clock decides, and the service reports it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The real time, so much later or earlier, standing still.
+/// The real time plus or minus this difference, standing still.
 fn real(later: Duration, earlier: Duration) -> Arc<ManualClock> {
     let now = SystemClock::new().now().as_micros();
     let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap();
@@ -27,7 +27,7 @@ fn real(later: Duration, earlier: Duration) -> Arc<ManualClock> {
     )))
 }
 
-/// A service with this clock, while the server has its own.
+/// A service with this clock, while the server uses its own.
 async fn service(server: &RedisServer, clock: Arc<ManualClock>) -> Harness {
     let setup = Setup {
         clock: clock.clone(),
@@ -42,7 +42,7 @@ async fn service(server: &RedisServer, clock: Arc<ManualClock>) -> Harness {
         .unwrap()
 }
 
-/// A live verification of a service whose clock is right, judged by one with the same keys whose clock is not.
+/// A live verification of a service with the right clock, checked by a service with the same keys and a wrong clock.
 async fn judged_by(server: &RedisServer, clock: Arc<ManualClock>) -> (Verdict, Harness) {
     let right = Setup {
         clock: real(Duration::ZERO, Duration::ZERO),
@@ -88,7 +88,8 @@ async fn rf10_a_server_an_hour_ahead_lets_no_code_live_longer() {
     let server = RedisServer::start(&Options::default());
     let (verdict, service) = judged_by(&server, real(Duration::ZERO, HOUR)).await;
     assert_eq!(verdict, Verdict::Approved, "in time by both clocks");
-    // What starts by the earlier clock is over by the later one: no message goes out, and nothing can be approved.
+    // A verification started by the earlier clock has expired by the later one: no message is sent, and nothing can be
+    // approved.
     let v = service.start(login("late")).await.unwrap();
     service.advance(30);
     let v = service.get(&v.verification_id).await.unwrap();
@@ -99,7 +100,7 @@ async fn rf10_a_server_an_hour_ahead_lets_no_code_live_longer() {
     assert_skewed(&service).await;
 }
 
-/// A complaint, and the service goes on.
+/// The difference is reported, and the service continues.
 async fn assert_skewed(service: &Harness) {
     eventually("the complaint", async || {
         readyz(service).await.contains("degraded: clock_skew")
@@ -110,7 +111,7 @@ async fn assert_skewed(service: &Harness) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rf10_and_rf11_a_new_master_with_another_clock_relaxes_no_wait_and_no_expiry() {
-    // Both clocks steered: the server's stands still while ours goes on, and the other way round.
+    // Both clocks are manual: the server's stands still while the service's advances, and the other way round.
     for server_stands in [true, false] {
         let server = RedisServer::start(&Options::default());
         let setup = on(&server.url());

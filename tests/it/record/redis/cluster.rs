@@ -1,4 +1,4 @@
-//! A cluster whose slots move, and whose masters die, under load.
+//! A cluster under load whose slots are moved and whose masters are killed.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     rig::Cluster,
 };
 
-/// Few, so that what moves is in use.
+/// Few shards, so that the slots that move are in use.
 const SHARDS: &str = "4";
 const MOVES: usize = scaled(4, 100);
 
@@ -56,7 +56,7 @@ async fn send_03_on_a_cluster_the_default_quotas_count_starts_and_let_them_throu
         .with("STORE__SHARDS", SHARDS)
         .start()
         .await;
-    // Buckets of many dimensions each, so that they lie in many slots; an SMS has those of its number as well.
+    // Buckets of many dimensions, so that they are in many slots; an SMS also has those of its number.
     for n in 0..8 {
         let mut request = by_everything(n);
         mend(|| service.start(request.clone()))
@@ -83,7 +83,7 @@ async fn send_03_on_a_cluster_the_default_quotas_count_starts_and_let_them_throu
     );
 }
 
-/// A start that counts against as many quotas as one can.
+/// A start that counts against as many quotas as possible.
 fn by_everything(n: u32) -> v1::StartVerificationRequest {
     let contact = v1::Contact {
         contact_id: format!("call-{n}"),

@@ -1,4 +1,4 @@
-//! Clients that start, guess wrong, and then give the right code twice at once, while something fails.
+//! A load of clients that start, guess wrong, and then send the right code twice at once, while faults are injected.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use tonic::{Code, Status};
 use super::bed::{guess, may_be_mended, mend};
 use crate::harness::{Harness, PATIENCE, login, reason, unique, wrong};
 
-/// Between two rounds of a client, so that the machine has time for the servers too.
+/// The pause between two rounds of a client, so that the servers get CPU time too.
 const BREATH: Duration = Duration::from_millis(5);
-/// A message that has not come by then waits for a lease to end.
+/// A message that has not arrived by then waits for a lease to end.
 const MESSAGE_SOON: Duration = Duration::from_millis(500);
 
-/// A load that runs.
+/// A running load of clients.
 pub struct Load {
     services: Arc<Vec<Arc<Harness>>>,
     seen: Arc<Mutex<Seen>>,
@@ -27,25 +27,25 @@ pub struct Load {
     clients: JoinSet<()>,
 }
 
-/// What the clients saw.
+/// The observations of the clients.
 #[derive(Default)]
 pub struct Seen {
-    /// Ids of starts that were answered.
+    /// The ids of starts that were answered.
     pub started: Vec<String>,
-    /// Codes that were given, right ones.
+    /// The right codes that were sent.
     pub given: BTreeMap<String, String>,
-    /// Approvals by verification.
+    /// The number of approvals of each verification.
     pub approvals: BTreeMap<String, usize>,
     /// Refusals of repeated calls.
     pub refusals: BTreeMap<(i32, String), usize>,
-    /// Calls that a repeat had to mend.
+    /// The number of calls that had to be repeated.
     pub mended: usize,
-    /// The longest time in which a call was mended.
+    /// The longest time until a repeated call succeeded.
     pub longest: Duration,
 }
 
 impl Load {
-    /// Clients in turn on these services.
+    /// Starts clients on these services in turn.
     pub fn begin(services: Vec<Arc<Harness>>, clients: usize) -> Self {
         let (services, seen, stop) = (Arc::new(services), Arc::default(), CancellationToken::new());
         let mut load = Self {
@@ -71,18 +71,18 @@ impl Load {
         load
     }
 
-    /// Approvals so far.
+    /// The number of approvals so far.
     pub fn approved(&self) -> usize {
         self.seen.lock().unwrap().approvals.len()
     }
 
-    /// Waits for so many more approvals.
+    /// Waits for this many more approvals.
     pub async fn goes_on(&self, more: usize) {
         let wanted = self.approved() + more;
         super::bed::eventually("the load to go on", async || self.approved() >= wanted).await;
     }
 
-    /// Ends it; none was approved twice, and none is approved now that was before.
+    /// Stops the load, and checks that nothing was approved twice and no used code is accepted now.
     pub async fn end(mut self) -> Seen {
         self.stop.cancel();
         while let Some(client) = tokio::time::timeout(2 * PATIENCE, self.clients.join_next())
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// Whichever process handed it over.
+    /// The message, from whichever process handed it over.
     async fn code(&self, id: &str) -> Option<String> {
         let begun = Instant::now();
         while begun.elapsed() < MESSAGE_SOON {
@@ -211,7 +211,7 @@ impl Client {
 }
 
 impl Seen {
-    /// Refusals other than that of what another generation made.
+    /// All refusals except those because of another generation.
     pub fn strange(&self) -> Vec<&(i32, String)> {
         self.refusals
             .keys()
@@ -222,8 +222,8 @@ impl Seen {
     }
 }
 
-/// Each start that was answered has its message, at the latest when leases have ended; or it was ended by a change of
-/// generation, which its caller is told.
+/// Checks that each answered start got its message, at the latest after the end of leases, or was ended by a change of
+/// generation, of which its caller is told.
 pub async fn none_is_lost(services: &[Arc<Harness>], started: &[String]) {
     let is_sent = |id: &str| {
         services

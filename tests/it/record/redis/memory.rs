@@ -1,4 +1,4 @@
-//! A server without memory, or with a policy that throws counts away.
+//! A server out of memory, or with an evicting policy.
 
 use countersign::{app::Machine, pb::v1::Verdict};
 use tonic::Code;
@@ -56,7 +56,7 @@ async fn rf06_without_memory_starts_are_refused_and_nothing_is_approved() {
     works(&service).await;
 }
 
-/// Fills up by itself, as it would.
+/// The store fills up by ordinary use.
 #[tokio::test(flavor = "multi_thread")]
 async fn store_11_a_store_that_fills_up_loses_nothing_that_it_took() {
     let server = RedisServer::start(&Options::default());
@@ -126,7 +126,7 @@ async fn store_10_thrown_away_keys_are_noticed_and_counted_against_the_guesser()
     let service = on(&server.url()).start().await;
     settled(&service, "before").await;
     let before = server.info("evicted_keys").unwrap();
-    // Between two looks at the policy keys are thrown away: others' keys are enough.
+    // Keys are evicted between two checks of the policy; those of other users are enough.
     for n in 0..200 {
         server
             .cmd(&[

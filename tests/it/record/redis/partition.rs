@@ -1,4 +1,5 @@
-//! Two masters at once, and a master that comes back: only the generation that made a verification may approve it.
+//! Two masters at once, and an old master that returns: only the generation in which a verification was started may
+//! approve it.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::{
     rig::{Proxy, RedisServer, Replicated, until},
 };
 
-/// A service with the keys and the time of another, on another server.
+/// A service with the keys and the clock of another one, on another server.
 fn beside(setup: &Setup, url: &str) -> Setup {
     let mut settings = setup.settings.clone();
     settings.retain(|(key, _)| key != "STORE__URL");
@@ -23,7 +24,7 @@ fn beside(setup: &Setup, url: &str) -> Setup {
     other.with("STORE__URL", url)
 }
 
-/// Waits until the replica has all that its master has.
+/// Waits until the replica has all data of its master.
 fn in_step(master: &RedisServer, replica: &RedisServer) {
     until("the replica to have all", || {
         let (has, wanted) = (
@@ -86,13 +87,14 @@ async fn rf03_back_on_the_old_master_within_the_life_of_a_code_it_is_dead() {
     let (spent, spent_code) = settled(&service, "spent").await;
     let (open, open_code) = settled(&service, "open").await;
     in_step(a, b);
-    // The replica is cut off with both of them live, and is promoted.
+    // The replica is cut off while both verifications are live, and is promoted.
     bed.promote(1);
     assert_eq!(
         guess(&service, &spent.verification_id, &spent_code).await,
         Ok(Verdict::Approved)
     );
-    // The service is moved over; the old master becomes a replica, which takes the approval from it, and is master again.
+    // The service moves to it. The old master becomes its replica, which replaces its data and removes the approval
+    // there, and is then promoted again.
     proxy.retarget(b.addr());
     proxy.drop_connections();
     eventually("the service on the new master", async || {

@@ -1,4 +1,4 @@
-//! Processes of the service that are killed or replaced while they share one Redis.
+//! Service processes that are killed or replaced while they share one Redis.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const KILLS: usize = scaled(5, 50);
-/// Each process is replaced so often.
+/// How often each process is replaced.
 const RESTARTS: usize = scaled(2, 20);
 
 fn settings(sink: &Sink, server: &RedisServer) -> Vec<(String, String)> {
@@ -49,7 +49,7 @@ async fn rf19_kills_in_mid_send_lose_nothing_and_duplicate_one_at_most() {
             .await
             .unwrap();
         started.push(answer.into_inner().verification.unwrap().verification_id);
-        // At a moment that the machine chooses: before, in or after the hand-over.
+        // At a random moment: before, during or after the hand-over.
         if round % 2 == 0 {
             sink.wait_for(before + 1).await;
         }
@@ -118,7 +118,7 @@ async fn rf19_kills_in_mid_send_lose_nothing_and_duplicate_one_at_most() {
     );
 }
 
-/// Where the two processes can be reached at the moment.
+/// The current addresses of the two processes.
 type Fleet = Arc<Mutex<Vec<String>>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +167,7 @@ async fn rf20_a_rolling_restart_fails_no_call_that_a_repeat_does_not_mend() {
     assert!(done > 0);
 }
 
-/// Starts and cancels, on either process; says how many calls were answered.
+/// Starts and cancels on either process; returns how many calls were answered.
 async fn call_on(fleet: Fleet, key: String, client: usize, stop: CancellationToken) -> usize {
     let mut done = 0;
     while !stop.is_cancelled() {
@@ -190,7 +190,7 @@ async fn call_on(fleet: Fleet, key: String, client: usize, stop: CancellationTok
     done
 }
 
-/// On one process and then on the other, with the same ids, until it is answered.
+/// Sends a call with the same ids to the two processes in turn, until it is answered.
 async fn repeat<T, F>(fleet: &Fleet, client: usize, call: impl Fn(Client) -> F) -> T
 where
     F: Future<Output = Result<T, Status>>,
@@ -203,7 +203,7 @@ where
         };
         match call(at).await {
             Ok(answer) => return answer,
-            // Its connection may end under it as well.
+            // The connection may also be closed during the call.
             Err(status)
                 if status.code() == Code::Unavailable
                     || status.code() == Code::Unknown

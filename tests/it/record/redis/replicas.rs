@@ -1,4 +1,4 @@
-//! Commits that must lie on a replica before anybody hears of them.
+//! Durable commits are answered only after replicas have them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     rig::Replicated,
 };
 
-/// Long enough that nobody waits so long by chance, and shorter than the deadline.
+/// Too long to be waited for by chance, and shorter than the deadline.
 const LONG_MS: &str = "8000";
 
 fn waiting(bed: &Replicated, wait_ms: &str) -> Setup {

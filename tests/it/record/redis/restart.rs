@@ -1,4 +1,4 @@
-//! A single server that is killed and comes back with less than it had, or with nothing.
+//! A single server that is killed and restarts with a part of its data, or without any.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     rig::{Options, RedisServer},
 };
 
-/// Kills under load.
+/// The number of kills under load.
 const KILLS: usize = scaled(2, 50);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn rf01_what_was_lost_with_a_killed_server_lives_nowhere_again() {
         .await;
     let (spent, spent_code) = settled(&service, "spent").await;
     let (open, open_code) = settled(&service, "open").await;
-    // What comes after this is lost: it is more than an append-only file loses.
+    // Everything after this is lost: more than an append-only file would lose.
     server.cmd(&["SAVE"]).ok();
     assert_eq!(
         service.check(&spent.verification_id, &spent_code).await,
@@ -58,7 +58,7 @@ async fn rf01_what_was_lost_with_a_killed_server_lives_nowhere_again() {
         );
     }
     works(&service).await;
-    // Ten were charged for the four that were lost: five are left of fifteen.
+    // Ten failures are charged for the four that were lost, so five of fifteen are left.
     assert_eq!(guesses_until_disabled(&service, "open").await, 5);
 }
 
@@ -113,7 +113,7 @@ async fn store_06_restarts_alone_leave_one_attempt_and_an_approval_clears_them()
     settled(&service, "s").await;
     for _ in 0..3 {
         server.restart();
-        // Meets the record, which is charged with it.
+        // This call finds the record, which is then charged.
         mend(|| service.start(login("s"))).await.unwrap();
     }
     server.restart();
@@ -181,7 +181,7 @@ async fn rf14_a_flushed_store_knows_no_old_ids_and_counts_half() {
         ready.starts_with("HTTP/1.1 200") && ready.contains("degraded: forgot"),
         "{ready}"
     );
-    // Of 25 twelve are taken as spent.
+    // Of the 25 failures, 12 count as used.
     assert_eq!(guesses_until_disabled(&service, "old").await, 13);
     works(&service).await;
 }

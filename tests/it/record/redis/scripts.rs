@@ -1,4 +1,4 @@
-//! Scripts that a server forgot, and connections that it closed, under load.
+//! A server under load that has lost its scripts, or closes connections.
 
 use std::{
     sync::Arc,
@@ -16,10 +16,10 @@ use crate::{
 
 /// Rounds of faults.
 const ROUNDS: usize = crate::harness::scaled(5, 200);
-/// The promise is one second; a machine that is busy with other things gets more.
+/// The requirement is one second; a busy machine gets more.
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
 
-/// A fault again and again under load; no verdict is wrong, no start is lost, and it is over soon.
+/// Injects a fault repeatedly under load: no verdict is wrong, no start is lost, and calls recover quickly.
 async fn under_load(fault: &[&str]) {
     let server = RedisServer::start(&Options::default());
     let service = Arc::new(on(&server.url()).start().await);
@@ -78,7 +78,7 @@ async fn store_03_a_script_that_stays_missing_is_loaded_once_a_call_and_fails() 
             down()
         );
         let loads = proxy.count("SCRIPT") - before;
-        // Once each time that the decision is taken, which is twice at most.
+        // Once for each decision, of which there are at most two.
         assert!(loads <= 2 * n, "{loads} loads for {n} calls");
     }
     missing.clear();
@@ -89,7 +89,7 @@ async fn store_03_a_script_that_stays_missing_is_loaded_once_a_call_and_fails() 
     works(&service).await;
 }
 
-/// Of a record, and not of a quota or a sign of life.
+/// Matches the scripts of records, but not those of quotas and heartbeats.
 fn is_commit(arguments: &[Vec<u8>]) -> bool {
     command("EVALSHA")(arguments) && arguments.get(2).is_some_and(|keys| keys == b"4")
 }

@@ -1,4 +1,4 @@
-//! Failovers under load: the master dies, a replica takes over, and the old one comes back.
+//! Failovers under load: the master is killed, a replica is promoted, and the old master returns.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     rig::{PATIENCE, Replicated},
 };
 
-/// Failovers in a row.
+/// The number of consecutive failovers.
 const FAILOVERS: usize = scaled(3, 100);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,7 @@ async fn rf02_failovers_under_load_approve_nothing_twice() {
     assert!(lost.is_empty(), "{lost:?}");
 }
 
-/// Its record came over to the new master, and tells to start again; or it did not, and nobody knows it.
+/// The record was replicated (`START_AGAIN`), or it was lost (`NOT_FOUND`).
 fn assert_dead(answer: &Result<Verdict, (Code, String)>) {
     let unknown = (Code::NotFound, "VERIFICATION_NOT_FOUND".to_owned());
     assert!(
@@ -69,7 +69,7 @@ fn assert_dead(answer: &Result<Verdict, (Code, String)>) {
     );
 }
 
-/// A verification that is approved in this generation already or not; here it is not.
+/// A verification that is pending in the current generation.
 async fn settled_under_load(service: &crate::harness::Harness) -> (String, String) {
     let request = login(&unique("held"));
     let v = mend(|| service.start(request.clone())).await.unwrap();

@@ -1,4 +1,4 @@
-//! One conversation of every kind, on each way in which servers stand together.
+//! One conversation of every kind on each topology.
 
 use countersign::{
     domain::delivery::reason::Reason,
@@ -12,7 +12,7 @@ use crate::{
     rig::{Cluster, Replicated},
 };
 
-/// Subjects, so that every master has some.
+/// Enough subjects that every master has some.
 const SUBJECTS: usize = 12;
 
 async fn conversation(service: &Harness) {
@@ -26,7 +26,7 @@ async fn conversation(service: &Harness) {
             .until(id, |v| v.deliveries[1].status() == DeliveryStatus::Sent)
             .await;
         assert_eq!(service.check(id, &wrong(&code)).await, Verdict::Wrong);
-        // News come over the stream: it is open before the end.
+        // Updates arrive on the stream, which is opened before the end.
         let (closed, checked) = tokio::join!(
             service.until(id, |v| v.status() == VerificationStatus::Approved),
             service.check(id, &code),
@@ -42,7 +42,7 @@ async fn conversation(service: &Harness) {
             .unwrap();
         assert_eq!(canceled.status(), VerificationStatus::Denied);
     }
-    // The sweep closes what expires, without being asked.
+    // The sweep closes expired verifications without a call.
     let (v, _) = settled(service, "expires").await;
     let ends = |lines: &[countersign::service::record::vault::Line]| {
         lines.iter().filter(|line| line.what == "closed").count()

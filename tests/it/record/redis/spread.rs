@@ -1,4 +1,4 @@
-//! A proxy that moves connections between servers: not supported, and noticed.
+//! A proxy that distributes connections over servers: not supported, and detected.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::bed::on;
 use crate::rig::{Options, RedisServer};
 
-/// Passes each connection on to the next of several servers.
+/// Forwards each connection to the next of several servers.
 async fn spreading(servers: Vec<SocketAddr>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -40,7 +40,7 @@ async fn store_09_connections_that_lead_to_two_servers_stop_the_start() {
         format!("{refused:#}").contains("two servers"),
         "{refused:#}"
     );
-    // Through the same proxy to one server only it is no matter.
+    // The same proxy is fine if it forwards to one server only.
     let proxy = spreading(vec![servers[0].addr()]).await;
     super::bed::works(&on(&format!("redis://{proxy}")).start().await).await;
 }

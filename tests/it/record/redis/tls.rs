@@ -1,4 +1,4 @@
-//! TLS to the server: certificates of both sides, and no plain connection in production.
+//! TLS to the Redis server: certificates of both sides, and no plaintext connection in production.
 
 use std::{path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::{
     rig::{Options, RedisServer, Tls},
 };
 
-/// Makes an authority and certificates below it, as an operator does.
+/// Makes a certificate authority and certificates signed by it, as an operator does.
 fn openssl(dir: &Path, script: &str) {
     let made = Command::new("sh")
         .args(["-ec", script])

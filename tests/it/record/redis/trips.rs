@@ -1,4 +1,4 @@
-//! What a call asks of the server: how often, in which words, and how much of it.
+//! The number, kind and size of the commands that a call sends to Redis.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     rig::{Options, Proxy, RedisServer, Reply, until},
 };
 
-/// Words that stand for no work of a call: looks at who is there, signs of life, sweeps, news.
+/// Commands that do not belong to a call: identification, heartbeats, sweeps, news.
 const BESIDE: [&str; 9] = [
     "INFO",
     "TIME",
@@ -22,7 +22,7 @@ const BESIDE: [&str; 9] = [
     "CLIENT",
     "XTRIM",
 ];
-/// Closed verifications of one subject.
+/// The number of closed verifications of one subject.
 const CLOSED: usize = crate::harness::scaled(100, 100_000);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,8 @@ async fn store_01_a_call_takes_few_trips_and_one_script_for_its_commit() {
     let (v, code) = service.start_and_read(login("s")).await;
     super::bed::eventually("the report", async || proxy.count("EVALSHA") >= commits + 2).await;
     let started = words();
-    // A start loads (two keys at once), draws and commits, its delivery loads and commits; a sign of life may come between.
+    // A start loads (two keys at once), draws and commits; its delivery loads and commits. A heartbeat may come
+    // between.
     assert!(
         started.iter().filter(|word| *word == "MGET").count() <= 3,
         "{started:?}"
@@ -132,7 +133,7 @@ async fn store_19_and_rf16_scripts_stay_short_and_records_small_for_a_busy_subje
             Verdict::Approved
         );
         if n % 8 == 7 {
-            // Past the time in which a spent code must answer.
+            // After the time for which a closed verification must be remembered.
             service.advance(1000);
         } else {
             service.advance(2);
@@ -155,7 +156,7 @@ async fn store_19_and_rf16_scripts_stay_short_and_records_small_for_a_busy_subje
         "the record has {largest} bytes; of {calls} scripts {} took more than 1 ms: {scripts:?} us",
         scripts.len()
     );
-    // 99 of 100 are fast; a machine that is busy with other things may stop the server itself now and then.
+    // 99 of 100 must be fast: other load on the machine may stop the server itself now and then.
     assert!(scripts.len() <= calls / 10, "{scripts:?}");
 }
 
