@@ -97,9 +97,12 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let file = arguments.config.as_deref();
     let done = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => {
-            load(file).and_then(|settings| serve::run(settings).map_err(|error| failed(&error)))
-        }
+        Command::Serve => serve::Process::begin()
+            .map_err(|error| failed(&error))
+            .and_then(|process| {
+                let settings = load(file)?;
+                process.run(settings).map_err(|error| failed(&error))
+            }),
         Command::CheckConfig { store } => {
             load(file).and_then(|settings| check_config(&settings, store))
         }

@@ -3,7 +3,10 @@
 mod banner;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
@@ -14,51 +17,67 @@ use crate::{
     telemetry,
 };
 
-/// Runs the service until it is stopped.
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
-    telemetry::init(&settings.log)?;
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .ok();
-    for warning in settings.warnings() {
-        tracing::warn!(
-            key = warning.key,
-            what = warning.what,
-            "questionable setting"
-        );
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let drained = runtime.block_on(async {
-        // Before anything else, because by default SIGHUP ends the process.
+/// A process that is about to serve. It ignores SIGHUP, which by default would end it, while the settings are read.
+pub(super) struct Process {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+impl Process {
+    pub(super) fn begin() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let entered = runtime.enter();
         let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-        let banner = Banner::of(&settings);
-        let app = App::build(settings, Machine::default()).await?;
-        let reach = app.reach()?;
-        let at_once = follow_signals(hangup, reach.shutdown.clone())?;
-        say(&banner.text(&reach));
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            profile = banner.profile,
-            grpc = %reach.grpc,
-            http = %reach.http,
-            admin = %reach.admin,
-            "service started"
-        );
-        tokio::select! {
-            served = Box::pin(app.serve()) => served.map(|()| true),
-            () = at_once.cancelled() => Ok::<_, anyhow::Error>(false),
-        }
-    })?;
-    if drained {
-        tracing::info!("service stopped");
-    } else {
-        tracing::warn!("second signal: stopped without draining, open calls dropped");
-        runtime.shutdown_background();
+        drop(entered);
+        Ok(Self { runtime, hangup })
     }
-    Ok(())
+
+    /// Runs the service until it is stopped.
+    pub(super) fn run(self, settings: Settings) -> anyhow::Result<()> {
+        telemetry::init(&settings.log)?;
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .ok();
+        for warning in settings.warnings() {
+            tracing::warn!(
+                key = warning.key,
+                what = warning.what,
+                "questionable setting"
+            );
+        }
+        let Self { runtime, hangup } = self;
+        if runtime.block_on(serve(settings, hangup))? {
+            tracing::info!("service stopped");
+        } else {
+            tracing::warn!("second signal: stopped without draining, open calls dropped");
+            runtime.shutdown_background();
+        }
+        Ok(())
+    }
+}
+
+/// Serves until the first signal and drains. Returns `false` if a second signal ended that early.
+async fn serve(settings: Settings, hangup: Signal) -> anyhow::Result<bool> {
+    let banner = Banner::of(&settings);
+    let app = App::build(settings, Machine::default()).await?;
+    let reach = app.reach()?;
+    let at_once = follow_signals(hangup, reach.shutdown.clone())?;
+    say(&banner.text(&reach));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        profile = banner.profile,
+        grpc = %reach.grpc,
+        http = %reach.http,
+        admin = %reach.admin,
+        "service started"
+    );
+    tokio::select! {
+        served = Box::pin(app.serve()) => served.map(|()| true),
+        () = at_once.cancelled() => Ok(false),
+    }
 }
 
 /// Cancels `shutdown` on the first SIGTERM or Ctrl-C, and the returned token on the second. Only logs SIGHUP.

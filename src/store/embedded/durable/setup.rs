@@ -68,6 +68,12 @@ pub(super) fn set_up(
         );
     }
     if known.is_none() {
+        if before == Before::Empty && in_file.is_some() {
+            tracing::error!(
+                file = %path.display(),
+                "database is empty, but its generation file says that it held data; failure counts are lost"
+            );
+        }
         if before != Before::Empty {
             tracing::warn!(
                 file = %path.display(),
