@@ -200,8 +200,8 @@ impl Messages {
         self.template(facts, language, form).render(&values, markup)
     }
 
-    /// The last lines of an SMS, for browsers and apps; empty if the code is entered only on a
-    /// keypad.
+    /// The last lines of an SMS, for browsers and apps; empty if the code is entered
+    /// only on a keypad.
     fn ending(&self, facts: &Facts<'_>) -> String {
         if self.by_keypad.contains(facts.action) {
             return String::new();

@@ -74,8 +74,8 @@ pub struct Parts {
     pub store_deadline: Duration,
     /// The time allowed to a sender for one attempt.
     pub send_deadline: Duration,
-    /// The address of the page that links in e-mails open, without the link's secret; `None`: e-mails contain no
-    /// link.
+    /// The address of the page that links in e-mails open, without the link's secret; `None`:
+    /// e-mails contain no link.
     pub link_page: Option<String>,
 }
 

@@ -19,8 +19,8 @@ pub use open_error::{OpenCause, OpenError};
 
 /// Opens an existing file of an embedded store for reading only: neither its format nor its generation changes.
 ///
-/// Does blocking file access, and repairs the database if the last process was killed: do not call it on an async
-/// worker thread.
+/// Does blocking file access, and repairs the database if the last process was killed: do not call it on
+/// an async worker thread.
 ///
 /// # Errors
 /// [`OpenError`]; also if another process has the file open, or if it is in an older format.

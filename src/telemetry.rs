@@ -13,8 +13,8 @@ use crate::config::{LogFormat, LogSettings};
 
 pub use self::metrics::{Metrics, metrics, register};
 
-/// Starts logging to standard error, in the format of the settings. A JSON line has the call that it belongs to in
-/// `span`, once.
+/// Starts logging to standard error, in the format of the settings. A JSON line has the call that it belongs
+/// to in `span`, once.
 ///
 /// # Errors
 /// The level is not a directive, or logging was already started.

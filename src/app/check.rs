@@ -15,8 +15,8 @@ use crate::{
     sender::settings::SettingError,
 };
 
-/// Everything that would prevent a start, each with its key. Skips sections with known mistakes, because they are
-/// incomplete.
+/// Everything that would prevent a start, each with its key. Skips sections with known mistakes,
+/// because they are incomplete.
 #[must_use]
 pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
     let mut problems = Vec::new();

@@ -39,7 +39,7 @@ impl App {
     /// lame-duck time, so that load balancers notice; after that it drains.
     ///
     /// # Errors
-    /// A listener failed.
+    /// A listener failed while it was serving.
     pub async fn serve(self) -> anyhow::Result<()> {
         let (shutdown, drain) = (self.shutdown.clone(), CancellationToken::new());
         let lame_duck = self.settings.grpc.lame_duck;
@@ -230,8 +230,8 @@ pub(super) fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, TlsError
     tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
 }
 
-/// Reports to the health service whether the store answers; after the shutdown begins, reports that this process does
-/// not serve.
+/// Reports to the health service whether the store answers; after the shutdown begins, reports that this
+/// process does not serve.
 async fn probe(
     service: Arc<Service>,
     health: tonic_health::server::HealthReporter,

@@ -15,8 +15,8 @@ use crate::{
 
 /// The largest weight that the settings accept.
 const WEIGHT_MAX: u16 = 1000;
-/// The shortest wait before a hedged send. Most answers arrive well within it; each that does not costs a second
-/// message.
+/// The shortest wait before a hedged send. Most answers arrive well within it; each that does not
+/// costs a second message.
 const HEDGE_MIN: Duration = Duration::from_millis(500);
 
 /// The senders of one channel.

@@ -67,8 +67,8 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// The URLs that the provider calls: for receipts, and with `calls` also to ask what a voice call says. `None`
-    /// without receipts.
+    /// The URLs that the provider calls: for receipts, and with `calls` also to ask what a voice call
+    /// says. `None` without receipts.
     fn addresses(&self, receipts: bool, calls: bool) -> Option<Addresses> {
         let (url, name) = (self.public_url.filter(|_| receipts)?, self.name.as_str());
         Some(Addresses {

@@ -14,8 +14,8 @@ use super::{
     ids::{ActionName, AttemptId, SubjectId, TenantId, VerificationId},
 };
 
-/// The version of the derivation. It is an input of every code, so another version gives other
-/// codes.
+/// The version of the derivation. It is an input of every code, so another
+/// version gives other codes.
 const VERSION: &[u8] = b"1";
 
 /// The length of a code: 6 to 8 digits.

@@ -152,8 +152,8 @@ pub struct Snapshot {
     pub next_attempt_at: Timestamp,
 }
 
-/// The record, brought to the store's generation, and the index of the verification that the caller
-/// may see.
+/// The record, brought to the store's generation, and the index of the verification that
+/// the caller may see.
 struct Found {
     caller: CallerName,
     record: SubjectRecord,
@@ -196,8 +196,8 @@ impl Found {
         self.record.snapshot(self.verification())
     }
 
-    /// Refuses a verification that a change of generation ended, with a reason that says "start
-    /// again".
+    /// Refuses a verification that a change of generation ended, with a reason
+    /// that says "start again".
     fn check_generation(&self) -> Result<(), Refusal> {
         match self.verification().phase {
             Phase::Closed {

@@ -234,8 +234,8 @@ impl Delivery {
         Some(self)
     }
 
-    /// Applies a report that a receipt overtook: it only adds the sender and the provider's id of
-    /// the message.
+    /// Applies a report that a receipt overtook: it only adds the sender and the provider's
+    /// id of the message.
     fn overtaken(
         mut self,
         sender: Option<&SenderName>,
@@ -259,8 +259,8 @@ impl Delivery {
     }
 
     /// Applies a receipt; `None` if it changes nothing. Receipts come in any order, so none moves
-    /// the status back: a delivered message stays delivered, and an undelivered one may still
-    /// arrive.
+    /// the status back: a delivered message stays delivered, and an undelivered
+    /// one may still arrive.
     #[must_use]
     pub fn receive(
         mut self,

@@ -19,7 +19,7 @@ macro_rules! text_id {
             /// Parses a text that fits the grammar.
             ///
             /// # Errors
-            /// Describes the grammar.
+            /// Describes the grammar that the text breaks.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 let fits: fn(&str) -> bool = $grammar;
                 if fits(text) { Ok(Self(text.into())) } else { Err(Invalid($says)) }

@@ -88,8 +88,8 @@ impl Recipient {
         &self.address
     }
 
-    /// The push service of an app's address, and that service's token for the installation; `None`
-    /// on other channels.
+    /// The push service of an app's address, and that service's token for the installation;
+    /// `None` on other channels.
     #[must_use]
     pub fn installation(&self) -> Option<(app::PushKind, &str)> {
         if self.channel == Channel::Push {

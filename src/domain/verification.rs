@@ -211,8 +211,8 @@ impl Verification {
         }
     }
 
-    /// The latest delivery of the code. A step of the plan that was passed over counts only if there is no
-    /// other delivery.
+    /// The latest delivery of the code. A step of the plan that was passed over counts only if there
+    /// is no other delivery.
     #[must_use]
     pub fn latest_delivery(&self) -> Option<&Delivery> {
         let is_passed_over = |delivery: &&Delivery| {

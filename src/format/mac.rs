@@ -43,8 +43,8 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// A secret text that a call must present, kept as its hash. The time of a comparison reveals neither the text nor
-/// its length.
+/// A secret text that a call must present, kept as its hash. The time of a comparison reveals neither the
+/// text nor its length.
 #[derive(Clone)]
 pub struct SharedText([u8; 32]);
 

@@ -34,8 +34,8 @@ pub struct VerificationHandler {
 }
 
 impl VerificationHandler {
-    /// A handler for these callers, each with at most `watches_max` streams at once. Streams end when `shutdown` is
-    /// canceled.
+    /// A handler for these callers, each with at most `watches_max` streams at once. Streams end
+    /// when `shutdown` is canceled.
     #[must_use]
     pub fn new(
         service: Arc<Service>,

@@ -47,8 +47,8 @@ pub struct Receiver {
     pub verifier: Verifier,
     /// The place and the names of the receipt's fields in a callback.
     pub reading: CallbackFormat,
-    /// The token that the provider sends to verify this address (Meta); `None`: such a request is treated as a
-    /// receipt.
+    /// The token that the provider sends to verify this address (Meta); `None`: such a request is
+    /// treated as a receipt.
     pub challenge: Option<SharedText>,
     /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
@@ -155,8 +155,8 @@ struct Challenge {
 }
 
 impl Challenge {
-    /// Returns the challenge if the token is right. Only digits are ever returned, so that nothing else can be
-    /// reflected.
+    /// Returns the challenge if the token is right. Only digits are ever returned, so that nothing
+    /// else can be reflected.
     fn answer(self, expected: &SharedText) -> Response {
         let is_number =
             !self.number.is_empty() && self.number.bytes().all(|byte| byte.is_ascii_digit());
@@ -313,8 +313,8 @@ impl Callbacks {
     }
 }
 
-/// The URL that the provider was given. If it has a port, also the URL without it, because some providers sign that
-/// one.
+/// The URL that the provider was given. If it has a port, also the URL without it, because some
+/// providers sign that one.
 fn urls(public_url: &str, path: &str) -> Vec<String> {
     let mut urls = vec![format!("{public_url}{path}")];
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));

@@ -62,11 +62,11 @@ impl Form {
         }
     }
 
-    /// Parses a template of this form. It must have all required place-holders and no forbidden
-    /// ones.
+    /// Parses a template of this form. It must have all required place-holders
+    /// and no forbidden ones.
     ///
-    /// A text for one action may name the action in its own words; a general text needs the
-    /// place-holder.
+    /// A text for one action may name the action in its own words; a general
+    /// text needs the place-holder.
     pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
         let template = Template::parse(source)?;
         let mut flaws = links(source);

@@ -42,8 +42,8 @@ impl Language {
     }
 
     /// The warning that every text must have. It has no form of address, so it suits formal and
-    /// informal texts. It speaks of staff, because genuine pages, apps and telephone menus do ask
-    /// for the code.
+    /// informal texts. It speaks of staff, because genuine pages, apps and telephone menus do
+    /// ask for the code.
     pub(super) const fn never_share(self) -> &'static str {
         match self {
             Self::Nl => {

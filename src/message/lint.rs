@@ -60,8 +60,8 @@ fn judge(
     mistakes
 }
 
-/// The actions to check: those with a text of their own, and of the others the one with the longest
-/// name.
+/// The actions to check: those with a text of their own, and of the others the one
+/// with the longest name.
 fn longest(
     messages: &Messages,
     tenant: Option<&TenantId>,

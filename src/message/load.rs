@@ -286,8 +286,8 @@ impl Loader {
     }
 }
 
-/// The key of the template in a file of this name: `email.txt`, or `payment.email.txt` for one
-/// action.
+/// The key of the template in a file of this name: `email.txt`, or
+/// `payment.email.txt` for one action.
 fn key(language: Language, file_name: &str) -> Option<Key> {
     Form::ALL.into_iter().find_map(|form| {
         let before = file_name.strip_suffix(form.file_name())?;

@@ -19,8 +19,8 @@ pub struct SmsRules {
     pub android_hash: Option<String>,
     /// Most segments of a message, without the details of the binding.
     pub segments_max: usize,
-    /// Whether texts may contain characters outside the GSM alphabet, which leave room for fewer
-    /// characters per segment.
+    /// Whether texts may contain characters outside the GSM alphabet, which leave room for
+    /// fewer characters per segment.
     pub ucs2: bool,
 }
 
@@ -37,8 +37,8 @@ impl Default for SmsRules {
 }
 
 impl SmsRules {
-    /// The end of a message: the line for the app, then the line for browsers, which must be the
-    /// last one.
+    /// The end of a message: the line for the app, then the line for browsers, which must
+    /// be the last one.
     pub(super) fn ending(&self, code: &str) -> String {
         let mut ending = String::new();
         if let Some(hash) = &self.android_hash {
@@ -53,8 +53,8 @@ impl SmsRules {
         ending
     }
 
-    /// The mistakes in the rules: each with its setting, and as the end of a sentence that begins
-    /// with the setting.
+    /// The mistakes in the rules: each with its setting, and as the end of a sentence that
+    /// begins with the setting.
     pub(super) fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
         let mut mistakes = Vec::new();
         let is_wrong = |host: &Option<String>| host.as_ref().is_some_and(|host| !is_host(host));
@@ -132,8 +132,8 @@ fn room(text: &str) -> usize {
     if is_gsm(text) { 160 } else { 70 }
 }
 
-/// The number of segments. The parts of a longer message hold fewer characters, because each has a
-/// header.
+/// The number of segments. The parts of a longer message hold fewer characters, because
+/// each has a header.
 fn segments(text: &str) -> usize {
     let (units, part) = (units(text), if is_gsm(text) { 153 } else { 67 });
     if units <= room(text) {
@@ -237,8 +237,8 @@ mod tests {
         }
     }
 
-    /// The parser of the specification of origin-bound codes: host, code and embedded host of the
-    /// last line.
+    /// The parser of the specification of origin-bound codes: host, code and embedded host
+    /// of the last line.
     fn parse(message: &str) -> Option<(&str, &str, Option<&str>)> {
         let last = message.rsplit(['\n', '\r']).next()?;
         let rest = last.strip_prefix('@')?;

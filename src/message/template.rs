@@ -20,13 +20,13 @@ pub(super) enum Place {
     Action,
     /// The minutes for which the code is still valid.
     Minutes,
-    /// The details that are approved, one per line. Without any, its line of the template is left
-    /// out.
+    /// The details that are approved, one per line. Without any, its line of the
+    /// template is left out.
     Details,
     /// The warning never to share the code.
     NeverShare,
-    /// The URL of the page with the button that approves. Without one, its line of the template is
-    /// left out.
+    /// The URL of the page with the button that approves. Without one, its line of the
+    /// template is left out.
     Link,
 }
 
@@ -81,8 +81,8 @@ pub(super) enum Markup {
 const PAUSES: [&str; 2] = ["<break time=\"500ms\"/>", "<break time=\"1s\"/>"];
 
 impl Markup {
-    /// Writes a value, escaped. Control characters become spaces, so that no value can start a new
-    /// line or header.
+    /// Writes a value, escaped. Control characters become spaces, so that no value can start a
+    /// new line or header.
     fn write(self, out: &mut String, value: &str) {
         let value: String = value
             .chars()

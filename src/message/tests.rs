@@ -117,8 +117,8 @@ fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
     }
 }
 
-/// The code may be entered on a page, in an app or on a telephone's keypad, and the text does not
-/// know which.
+/// The code may be entered on a page, in an app or on a telephone's keypad, and the text
+/// does not know which.
 #[test]
 fn text_04_no_text_names_one_place_for_the_answer() {
     let places = [

@@ -41,8 +41,8 @@ pub enum HookDecision {
 pub struct NoAnswer(pub Reason);
 
 impl HookDecision {
-    /// A denial with this reason. A reason that is not a short word of `a-z` and `_` is dropped, because it would be
-    /// stored and logged.
+    /// A denial with this reason. A reason that is not a short word of `a-z` and `_` is dropped, because it would
+    /// be stored and logged.
     #[must_use]
     pub fn deny(reason: &str) -> Self {
         Self::Deny {

@@ -86,8 +86,8 @@ pub enum SendError {
         /// Why it was not accepted.
         reason: Reason,
     },
-    /// As [`SendError::Retry`], but the message may have been accepted: the other side got it and then did not
-    /// answer.
+    /// As [`SendError::Retry`], but the message may have been accepted: the other side got it and
+    /// then did not answer.
     #[error("{reason}, and it may have been taken; again after {after:?}")]
     Unknown {
         /// How long to wait before the next attempt with this sender.
@@ -162,8 +162,8 @@ pub enum ReceiptPath {
 /// Optional abilities of a sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether the provider uses the delivery id as an idempotency key, so that a message submitted twice is sent
-    /// once.
+    /// Whether the provider uses the delivery id as an idempotency key, so that a message submitted
+    /// twice is sent once.
     pub idempotent: bool,
     /// How its receipts identify the delivery.
     pub receipts: ReceiptPath,

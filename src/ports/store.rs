@@ -181,8 +181,8 @@ pub trait Store: Send + Sync {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
 
     /// Moves the due time of a record if the record is still the one that was loaded; the record itself does not
-    /// change. Moves records that cannot be opened away from the head of the due index. A record without a due time
-    /// gets none.
+    /// change. Moves records that cannot be opened away from the head of the due index. A record without a
+    /// due time gets none.
     ///
     /// # Errors
     /// [`StoreError`]; the due time may have moved all the same.
@@ -223,8 +223,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; some of the draws may have been made.
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
-    /// Returns amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule depends
-    /// on the excess.
+    /// Returns amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule
+    /// depends on the excess.
     ///
     /// # Errors
     /// [`StoreError`]; some of the amounts may have been returned.

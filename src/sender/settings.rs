@@ -53,8 +53,8 @@ pub struct Means {
 pub struct SettingError {
     /// The key within the sender's section, as the operator writes it; empty for the section as a whole.
     pub key: String,
-    /// The problem and what to do, as the end of a sentence that begins with the key. Never
-    /// contains a secret.
+    /// The problem and what to do, as the end of a sentence that begins with the key.
+    /// Never contains a secret.
     pub problem: String,
 }
 

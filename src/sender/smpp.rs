@@ -45,8 +45,8 @@ use crate::{
     },
 };
 
-/// Most messages queued for room in the window. Further ones wait outside the queue, within their
-/// time limits.
+/// Most messages queued for room in the window. Further ones wait outside the queue,
+/// within their time limits.
 const JOBS_MAX: usize = 64;
 
 /// The settings of a message centre and its session.
@@ -102,8 +102,8 @@ pub struct Smpp {
     from: Address,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// The queue to the session, made with the first message: settings are also checked without an
-    /// async runtime.
+    /// The queue to the session, made with the first message: settings are also checked
+    /// without an async runtime.
     jobs: OnceLock<mpsc::Sender<Job>>,
 }
 

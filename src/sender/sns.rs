@@ -44,8 +44,8 @@ pub struct SnsSettings {
     pub secret_access_key: SecretText,
     /// The session token of temporary credentials; `None` for a permanent access key.
     pub session_token: Option<SecretText>,
-    /// Originator of the messages, where networks show it: 1 to 11 letters and digits. `None`: that
-    /// of the account.
+    /// Originator of the messages, where networks show it: 1 to 11 letters and digits. `None`:
+    /// that of the account.
     pub sender_id: Option<String>,
     /// The base URL of the API.
     pub base_url: String,

@@ -40,8 +40,8 @@ use hands::Hands;
 use hook::HookRule;
 use routes::Routes;
 
-/// How much longer a lease lasts than the longest hand-over, so that it ends only if its holder is
-/// gone.
+/// How much longer a lease lasts than the longest hand-over, so that it ends only if
+/// its holder is gone.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// The part of the service that delivers messages: routes, breakers, hook, hands and texts.

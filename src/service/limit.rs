@@ -31,8 +31,8 @@ use slices::Slices;
 
 pub use pumping::{ReturnQueue, ReturnSender, return_queue};
 
-/// The part of the service that counts: quotas, budgets and the pumping guard, with the state that this process keeps
-/// of them.
+/// The part of the service that counts: quotas, budgets and the pumping guard, with the state that this
+/// process keeps of them.
 pub(super) struct Limits {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -81,8 +81,8 @@ impl Limits {
     /// Draws a message from every quota that it counts against: from all of them or from none. This takes one call of
     /// the store; on a Redis Cluster one call for each slot, in order, and what was drawn before a refusal stays drawn;
     /// no call if the slices of this process cover every charge. A draw is never returned, whatever happens to the
-    /// message. Returns the counts of the pumping guard that would have refused the message if the guard did more than
-    /// record.
+    /// message. Returns the counts of the pumping guard that would have refused the message if the guard
+    /// did more than record.
     ///
     /// # Errors
     /// [`Failure::QuotaExceeded`] names the first quota that is used up. A failure of the store is an error too,

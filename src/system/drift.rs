@@ -13,8 +13,8 @@ use crate::{
     ports::store::Complaint,
 };
 
-/// Smaller differences from the wall clock are neither followed nor reported; the same limit as between service and
-/// store.
+/// Smaller differences from the wall clock are neither followed nor reported; the same limit as
+/// between service and store.
 const DRIFT_MAX: Duration = Duration::from_secs(2);
 /// The time between two reads of the wall clock, so the longest time for which our time is wrong after a suspension.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -23,8 +23,8 @@ const JUMP_SHOWN: Duration = Duration::from_mins(10);
 /// The shortest time between two log lines about the clock.
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
-/// Wall time at the start of the process plus the monotonic time since, moved forward whenever the wall clock is
-/// ahead.
+/// Wall time at the start of the process plus the monotonic time since, moved forward whenever the
+/// wall clock is ahead.
 ///
 /// Neither clock is enough alone. The monotonic clock stands still while a machine is suspended, and the wall clock
 /// may be set back by whoever maintains it; both would let codes live longer.

@@ -65,8 +65,8 @@ impl Metrics {
         self.handle.render()
     }
 
-    /// Moves the samples that histograms collected into their buckets, which keeps them small. Call it every few
-    /// seconds.
+    /// Moves the samples that histograms collected into their buckets, which keeps them small. Call
+    /// it every few seconds.
     pub fn run_upkeep(&self) {
         self.handle.run_upkeep();
     }

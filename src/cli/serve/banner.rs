@@ -118,8 +118,8 @@ fn wrapped(items: &[String]) -> String {
     text
 }
 
-/// Three commands to copy: start, read the code, check it. They contain the process id, so that they work again after
-/// a restart.
+/// Three commands to copy: start, read the code, check it. They contain the process id, so that they work
+/// again after a restart.
 fn commands(key: &str, reach: &Reach) -> String {
     let Reach { grpc, http, .. } = reach;
     let call = format!("grpcurl -plaintext -H 'authorization: Bearer {key}'");

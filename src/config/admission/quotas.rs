@@ -13,8 +13,8 @@ const COUNT_MAX: u64 = 1_000_000;
 /// One week; longer periods would fill the store with buckets.
 const PERIOD_S_MAX: u64 = 7 * 86_400;
 
-/// The default count and period in seconds, explained in `default.toml`; `None` for money and the guard, which have
-/// budgets.
+/// The default count and period in seconds, explained in `default.toml`; `None` for money and the
+/// guard, which have budgets.
 pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64)> {
     Some(match dimension {
         Dimension::Recipient => (5, 600),

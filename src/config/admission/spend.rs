@@ -40,8 +40,8 @@ pub(in crate::config) fn budgets(mut table: Table<'_>, spend: &Spend) -> Budgets
     budgets
 }
 
-/// The budgets per hour and day. Refuses one that is too small for any message, and one without prices, which would
-/// limit nothing.
+/// The budgets per hour and day. Refuses one that is too small for any message, and one without prices,
+/// which would limit nothing.
 fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     let highest = spend.costs.values().max().copied().unwrap_or_default();
     let mut amount = |key: &str| {

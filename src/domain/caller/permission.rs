@@ -48,12 +48,12 @@ const READS: &[Role] = &[
     Role::Supervisor,
     Role::Customer,
 ];
-/// No agent role: whoever talks to the customer must not be able to approve in the customer's
-/// place.
+/// No agent role: whoever talks to the customer must not be able to approve
+/// in the customer's place.
 const CHECKS: &[Role] = &[Role::Frontend, Role::Customer];
 
-/// The permission table. A method without a row is denied to everybody, on every listener that asks
-/// for a credential.
+/// The permission table. A method without a row is denied to everybody, on every listener that
+/// asks for a credential.
 pub const METHODS: &[Method] = &[
     Method::by(
         STARTS,

@@ -24,8 +24,8 @@ pub struct Separators {
 /// A code of 6 to 8 digits that is never printed and is wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Digits {
-    /// On the heap, because a value that moves through calls and futures leaves copies on the stack that
-    /// are not wiped.
+    /// On the heap, because a value that moves through calls and futures leaves copies on the stack
+    /// that are not wiped.
     buffer: Box<[u8; DIGITS_MAX as usize]>,
     len: u8,
 }
@@ -93,8 +93,8 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// The first stage, before the record is loaded: 6 to 8 ASCII digits, with single spaces or hyphens
-    /// between digits only.
+    /// The first stage, before the record is loaded: 6 to 8 ASCII digits, with single spaces or
+    /// hyphens between digits only.
     ///
     /// # Errors
     /// [`Malformed`], which does not repeat the text.

@@ -15,8 +15,8 @@ const VERIFICATION_CHARS: usize = 44;
 /// Base58 characters of the secret: the fewest that hold 128 bits.
 const SECRET_CHARS: usize = 22;
 
-/// The secret of a link: 128 bits that only the mail contains, derived like the code and never stored
-/// (OWASP ASVS 6.6.3).
+/// The secret of a link: 128 bits that only the mail contains, derived like the code and never
+/// stored (OWASP ASVS 6.6.3).
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct LinkSecret([u8; 16]);
 
@@ -88,8 +88,8 @@ impl LinkToken {
     }
 }
 
-/// Recognises the browser that asked: the SHA-256 hash of a random value in a cookie that the
-/// caller sets.
+/// Recognises the browser that asked: the SHA-256 hash of a random value in a cookie
+/// that the caller sets.
 #[derive(Clone, Copy, Eq)]
 pub struct BrowserMark(pub [u8; 32]);
 

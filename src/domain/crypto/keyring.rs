@@ -75,8 +75,8 @@ pub enum RingError {
 }
 
 impl Keyring {
-    /// Makes a key ring from the names secret and the master secrets, newest first: the first one seals and derives
-    /// everything new.
+    /// Makes a key ring from the names secret and the master secrets, newest first: the first one seals
+    /// and derives everything new.
     ///
     /// # Errors
     /// [`RingError`] if there is no master secret, or two have the same id.

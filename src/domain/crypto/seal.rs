@@ -16,8 +16,8 @@ const HEADER_MAX: usize = 2 + 16 + 8 + 12;
 pub enum SealContext<'a> {
     /// The record of this subject.
     Record(&'a SubjectKey),
-    /// An event of this subject's record, with the salt in that record: once the record is deleted, the event cannot
-    /// be opened.
+    /// An event of this subject's record, with the salt in that record: once the record is deleted, the
+    /// event cannot be opened.
     Event(&'a SubjectKey, &'a [u8; 16]),
     /// A side record, identified by the hash of its key.
     Side(&'a Mark),

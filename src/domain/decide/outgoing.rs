@@ -8,8 +8,8 @@ use crate::domain::{
     verification::{Contact, Pending, Verification},
 };
 
-/// A message that a decision would send. Every decision that sends one returns it, so no message
-/// bypasses the quotas.
+/// A message that a decision would send. Every decision that sends one returns it, so no
+/// message bypasses the quotas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// The tenant of the customer.
@@ -31,8 +31,8 @@ pub struct Outgoing {
 }
 
 /// What causes a message. Every message counts for its address, its subject and its tenant. A start
-/// also counts for whoever asks; a resend does not, because its start was counted and its sends are
-/// limited.
+/// also counts for whoever asks; a resend does not, because its start was counted and
+/// its sends are limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Occasion {
     /// A start, asked for by this contact.
@@ -64,8 +64,8 @@ pub struct RefusedMessage {
 }
 
 impl Outgoing {
-    /// A further message of a verification. `new_recipient` is set later, once the record has
-    /// counted the recipient.
+    /// A further message of a verification. `new_recipient` is set later, once the record
+    /// has counted the recipient.
     pub(super) fn again(
         verification: &Verification,
         pending: &Pending,

@@ -20,8 +20,8 @@ pub struct BreakerRules {
     pub open: Duration,
     /// The longest time that it stays open before the next probe.
     pub open_max: Duration,
-    /// How long a probe may take. After that its process counts as dead, and another message may
-    /// probe.
+    /// How long a probe may take. After that its process counts as dead, and
+    /// another message may probe.
     pub probe: Duration,
 }
 

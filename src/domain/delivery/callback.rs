@@ -48,8 +48,8 @@ pub enum Place {
 pub struct CallbackFormat {
     /// The part of the call that holds them.
     pub place: Place,
-    /// JSON pointer to the items of a batch, with `*` for each element of a list. `None`: the call
-    /// is one item.
+    /// JSON pointer to the items of a batch, with `*` for each element of a list. `None`: the
+    /// call is one item.
     pub items: Option<String>,
     /// JSON pointers to the provider's word for the status.
     pub status: Vec<String>,
@@ -66,8 +66,8 @@ pub struct CallbackFormat {
 }
 
 impl CallbackFormat {
-    /// The reading of this service's own format, for webhooks and plug-ins: `{"data": {"status":
-    /// "delivered"}}`.
+    /// The reading of this service's own format, for webhooks and
+    /// plug-ins: `{"data": {"status": "delivered"}}`.
     #[must_use]
     pub fn of_ours() -> Self {
         let one = |text: &str| vec![text.to_owned()];

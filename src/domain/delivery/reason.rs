@@ -54,8 +54,8 @@ macro_rules! reasons {
 
 reasons! {
     // What the service itself decides.
-    /// No sender accepted the message in 8 hand-overs. The log has the reason of each; the operator adds a sender to the route,
-    /// or mends one.
+    /// No sender accepted the message in 8 hand-overs. The log has the reason of each; the operator adds a sender to the
+    /// route, or mends one.
     TooManyTries = "too_many_tries",
     /// The verification does not have the recipient that the delivery names. A defect: report it.
     NoRecipient = "no_recipient",
@@ -207,8 +207,8 @@ impl Reason {
         }
     }
 
-    /// The reason of a message that the hook denied, with the hook's own word if it may be stored and logged: at most 32 of
-    /// `a-z` and `_`.
+    /// The reason of a message that the hook denied, with the hook's own word if it may be stored and logged: at most 32
+    /// of `a-z` and `_`.
     #[must_use]
     pub fn from_hook(word: &str) -> Self {
         if is_word_of_a_hook(word) {

@@ -45,8 +45,8 @@ const TOKEN_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
 const TOKEN_CHARS: usize = 55;
 
 /// A token that goes to a provider with a message and comes back with its receipts: 55 base58
-/// characters that name the record and the delivery, with a tag that only this service can make,
-/// for one sender.
+/// characters that name the record and the delivery, with a tag that only this service can
+/// make, for one sender.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReceiptToken(String);
 
@@ -70,8 +70,8 @@ impl ReceiptToken {
         &self.0
     }
 
-    /// The record and the delivery that a token names; `None` if this service did not make it for
-    /// this sender.
+    /// The record and the delivery that a token names; `None` if this service did not make
+    /// it for this sender.
     #[must_use]
     pub fn open(keyring: &Keyring, sender: &str, text: &str) -> Option<(SubjectKey, DeliveryId)> {
         let digits = Some(text.as_bytes()).filter(|digits| digits.len() == TOKEN_CHARS)?;
@@ -89,8 +89,8 @@ impl fmt::Debug for ReceiptToken {
     }
 }
 
-/// A keyed tag of 64 bits: a forger has one chance in 2^64 per call, and gains no more than a wrong
-/// status.
+/// A keyed tag of 64 bits: a forger has one chance in 2^64 per call, and gains no more
+/// than a wrong status.
 fn tag(
     keyring: &Keyring,
     sender: &str,

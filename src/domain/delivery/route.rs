@@ -77,8 +77,8 @@ pub fn order(weights: &[u16], delivery: &DeliveryId) -> Vec<usize> {
     order
 }
 
-/// The next number of a pseudo-random sequence (`SplitMix64`). It only spreads load, so it need not
-/// be unpredictable.
+/// The next number of a pseudo-random sequence (`SplitMix64`). It only spreads load, so it
+/// need not be unpredictable.
 fn mixed(before: u64) -> u64 {
     let mut z = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -10,8 +10,8 @@ use crate::domain::{
     },
 };
 
-/// The rate of guesses per subject and origin, over all verifications (RFC 4226, section 7.3): 5 at once, then one
-/// every 2 s.
+/// The rate of guesses per subject and origin, over all verifications (RFC 4226, section 7.3): 5 at once, then
+/// one every 2 s.
 pub const ATTEMPT_RATE: Rate = Rate {
     interval: Duration::from_secs(2),
     burst: 4,
@@ -31,8 +31,8 @@ pub struct Tally {
     pub since_success: u32,
     /// The number of verifications with at least one failure since the last success.
     pub verifications: u32,
-    /// The number of waits imposed since the last success; each is twice as long as the one before, up to
-    /// [`WAIT_MAX`].
+    /// The number of waits imposed since the last success; each is twice as long as the one
+    /// before, up to [`WAIT_MAX`].
     pub waits: u32,
     /// The earliest time of the next guess.
     pub next_attempt_at: Timestamp,

@@ -152,8 +152,8 @@ impl FromIterator<(Dimension, Rate)> for Quotas {
     }
 }
 
-/// The network of a customer: an IPv4 address, or the /64 prefix of an IPv6 address, because one customer can use all
-/// addresses in it.
+/// The network of a customer: an IPv4 address, or the /64 prefix of an IPv6 address, because one customer can use
+/// all addresses in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpAddr);
 

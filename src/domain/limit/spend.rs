@@ -67,8 +67,8 @@ pub struct Share {
     pub parts: u32,
 }
 
-/// The number of parts in a whole budget. An hourly budget then refills one part per microsecond, which is the
-/// resolution of quotas.
+/// The number of parts in a whole budget. An hourly budget then refills one part per microsecond, which is
+/// the resolution of quotas.
 const PARTS: u32 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -49,8 +49,8 @@ impl PushKind {
     }
 }
 
-/// The subscription that a browser gives to a page. Whoever knows it can send messages, so it is never
-/// printed.
+/// The subscription that a browser gives to a page. Whoever knows it can send messages, so
+/// it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The `https` URL that takes the messages.

@@ -4,8 +4,8 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNu
 
 use crate::domain::ids::Invalid;
 
-/// A country with a numbering plan, by its ISO 3166 code. Global networks, such as +882 and +979,
-/// have no country.
+/// A country with a numbering plan, by its ISO 3166 code. Global networks, such as +882 and
+/// +979, have no country.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
@@ -116,8 +116,8 @@ impl NumberPlan {
     }
 }
 
-/// Parses a number as people write it; returns its canonical form (E.164) and its numbering plan's
-/// entry.
+/// Parses a number as people write it; returns its canonical form (E.164) and
+/// its numbering plan's entry.
 ///
 /// # Errors
 /// Describes the expected form.

@@ -257,7 +257,7 @@ impl SubjectRecord {
     /// Refuses what needs a code once the failure limit of this origin is reached.
     ///
     /// # Errors
-    /// [`Refusal::MethodDisabled`].
+    /// [`Refusal::MethodDisabled`] with the limit of the settings.
     pub fn check_enabled(&self, origin: Origin, rules: &SubjectRules) -> Result<(), Refusal> {
         let limit = rules.failure_limit;
         if self.failures.disabled(origin, limit) {
@@ -267,8 +267,8 @@ impl SubjectRecord {
         }
     }
 
-    /// Whether the record can be deleted: it has no verification and no failure, and the retention time of its events
-    /// is over.
+    /// Whether the record can be deleted: it has no verification and no failure, and the retention time of
+    /// its events is over.
     #[must_use]
     pub fn is_spent(&self, now: Now, rules: &SubjectRules) -> bool {
         let end = self.last_event_at.plus(rules.event_retention);

@@ -34,8 +34,8 @@ pub const LIVE_VOUCHED_MAX: usize = 3;
 pub const LIVE_ANONYMOUS_MAX: usize = 1;
 /// Most verifications in a record, live and closed together. Closed ones are kept to answer repeated calls.
 pub const REMEMBERED_MAX: usize = 16;
-/// Most verifications in a record that anybody could start, live and closed together, so that a stranger cannot fill
-/// it.
+/// Most verifications in a record that anybody could start, live and closed together, so that a
+/// stranger cannot fill it.
 pub const REMEMBERED_ANONYMOUS_MAX: usize = REMEMBERED_MAX / 2;
 /// Shortest wait of a step of a channel plan.
 pub const STEP_WAIT_MIN: Duration = Duration::from_secs(5);
@@ -66,8 +66,8 @@ pub enum Origin {
     Vouched,
 }
 
-/// The limits of an action. A verification copies them at its start, so a later change of the settings does
-/// not reach it.
+/// The limits of an action. A verification copies them at its start, so a later change of the settings
+/// does not reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The length of the code.

@@ -34,8 +34,8 @@ struct Known {
     shield: DefaultDirectRateLimiter,
 }
 
-/// All callers, by the hashes of their keys. The time of a lookup reveals nothing useful, because nobody can choose a
-/// hash.
+/// All callers, by the hashes of their keys. The time of a lookup reveals nothing useful, because nobody
+/// can choose a hash.
 pub struct Callers {
     known: HashMap<[u8; 32], Known>,
     rate: ShieldRate,

@@ -81,8 +81,8 @@ impl Shared {
     }
 }
 
-/// Logs a stream that ended with a failure after it was admitted; its status code comes too late for
-/// [`Shared::record`].
+/// Logs a stream that ended with a failure after it was admitted; its status code comes
+/// too late for [`Shared::record`].
 pub(in crate::grpc) fn stream_ended(
     caller: &CallerName,
     verification: VerificationId,
@@ -115,8 +115,8 @@ fn quota(cause: &Cause) -> Option<&'static str> {
     }
 }
 
-/// Whether it can happen on every call, so that its log lines must be limited. Refusals by limits of a subject or a
-/// caller cannot.
+/// Whether it can happen on every call, so that its log lines must be limited. Refusals by limits of a subject
+/// or a caller cannot.
 fn may_flood(failure: &Failure) -> bool {
     matches!(
         failure,

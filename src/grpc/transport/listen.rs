@@ -22,8 +22,8 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::grpc::throttle::Throttle;
 
-/// A connection that has not completed its TLS handshake, or has not sent its first bytes after it, is closed after
-/// this time.
+/// A connection that has not completed its TLS handshake, or has not sent its first bytes after it, is
+/// closed after this time.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// The HTTP/2 connection preface has 24 bytes, and no HTTP/1 request is shorter.
 const FIRST_BYTES: usize = 24;

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// How far the time of a callback may differ from ours, in either direction (HOOK-02; the tolerance of Standard
-/// Webhooks).
+/// How far the time of a callback may differ from ours, in either direction (HOOK-02; the
+/// tolerance of Standard Webhooks).
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 /// The longest id accepted, in bytes; no provider sends longer ones.
 const ID_BYTES_MAX: usize = 128;

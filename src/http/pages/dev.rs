@@ -41,8 +41,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// The routes `GET /dev/outbox` and `GET /dev`. Only for the development profile: they show every message with its
-/// code.
+/// The routes `GET /dev/outbox` and `GET /dev`. Only for the development profile: they show every
+/// message with its code.
 pub fn router(outbox: Arc<Outbox>) -> Router {
     Router::new()
         .route("/dev/outbox", get(list))

@@ -54,7 +54,7 @@ pub struct RedisUrl {
 }
 
 impl StoreUrl {
-    /// Parses the setting.
+    /// Parses the text of the setting `store.url`.
     ///
     /// # Errors
     /// [`Invalid`] lists the accepted forms.

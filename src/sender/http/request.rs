@@ -196,8 +196,8 @@ impl Json {
         }
     }
 
-    /// Fills the values into the strings. A JSON writer writes the result, so no value can end its
-    /// string.
+    /// Fills the values into the strings. A JSON writer writes the result, so no value
+    /// can end its string.
     fn render(&self, values: &Values<'_>) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),

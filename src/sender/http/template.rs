@@ -37,8 +37,8 @@ pub(super) enum Place {
     VoiceLanguage,
     /// The URL for receipts; empty if the provider makes no callbacks.
     Callback,
-    /// The URL that gives the text of a call after a key press; empty if the provider cannot ask
-    /// for it.
+    /// The URL that gives the text of a call after a key press; empty if the provider
+    /// cannot ask for it.
     Call,
 }
 

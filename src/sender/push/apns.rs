@@ -106,8 +106,8 @@ impl Apns {
         })
     }
 
-    /// The current token, or a new one if the current one is too old or is the one that Apple
-    /// refused.
+    /// The current token, or a new one if the current one is too old or is the
+    /// one that Apple refused.
     fn token(&self, refused: Option<&Token>) -> Token {
         let now = self.clock.now();
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);

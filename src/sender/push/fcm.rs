@@ -200,8 +200,8 @@ fn json(reply: &Reply) -> Value {
         .unwrap_or_default()
 }
 
-/// The error code: FCM's own, or else the one that all of Google's APIs share; empty if there is
-/// none.
+/// The error code: FCM's own, or else the one that all of Google's APIs share; empty
+/// if there is none.
 fn code(json: &Value) -> &str {
     let details = json["error"]["details"]
         .as_array()

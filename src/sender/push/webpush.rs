@@ -42,8 +42,8 @@ use crate::{
 /// Life of a VAPID signature; RFC 8292 allows a day.
 const SIGNATURE_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// The settings of Web Push: the key that push services recognise, and the push services that may
-/// be called.
+/// The settings of Web Push: the key that push services recognise, and the push services
+/// that may be called.
 #[derive(Clone, Debug)]
 pub struct WebPushSettings {
     /// The application server's private key on P-256, in PEM form; pages subscribe with its public half.

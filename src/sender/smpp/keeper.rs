@@ -90,8 +90,8 @@ impl Keeper {
         }
     }
 
-    /// The length of a pause. Half of it is random, so that not all processes reconnect at the same
-    /// time.
+    /// The length of a pause. Half of it is random, so that not all processes reconnect
+    /// at the same time.
     fn length(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;

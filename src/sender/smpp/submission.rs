@@ -50,8 +50,8 @@ fn is_digits(text: &str, lengths: RangeInclusive<usize>) -> bool {
     lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name has at least one character that is not a digit; otherwise it would be a malformed short
-/// code.
+/// A name has at least one character that is not a digit; otherwise it would be
+/// a malformed short code.
 fn is_name(text: &str) -> bool {
     (1..=11).contains(&text.len())
         && text

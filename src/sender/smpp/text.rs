@@ -4,8 +4,8 @@ use rusmpp::values::DataCoding;
 
 use crate::format::gsm7::septets;
 
-/// Octets of a single message: 160 characters, one octet each, which the message centre packs into
-/// septets.
+/// Octets of a single message: 160 characters, one octet each, which the message
+/// centre packs into septets.
 const GSM_ONE: usize = 160;
 /// Octets of one of several parts; its header takes the space of seven characters.
 const GSM_PART: usize = 153;
@@ -24,8 +24,8 @@ pub(super) struct Coded {
     pub(super) parts: Vec<Vec<u8>>,
 }
 
-/// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if the text
-/// is too long.
+/// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if the
+/// text is too long.
 pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
     let gsm: Option<Vec<_>> = text.chars().map(septets).collect();
     let (coding, one, part, characters) = match gsm {
@@ -87,8 +87,8 @@ fn split(characters: &[Vec<u8>], room: usize) -> Vec<Vec<u8>> {
     parts
 }
 
-/// The header: its length, then one element for concatenation with a reference of 8 bits (3GPP TS
-/// 23.040 §9.2.3.24.1).
+/// The header: its length, then one element for concatenation with a reference of 8 bits
+/// (3GPP TS 23.040 §9.2.3.24.1).
 fn header(number: u8, total: u8, at: u8) -> [u8; 6] {
     [5, 0, 3, number, total, at]
 }

@@ -21,8 +21,8 @@ pub(super) struct Mail {
     pub(super) from: Address,
     /// The only recipient of the mail.
     pub(super) to: Address,
-    /// The text after DATA: ASCII, with CR LF after each line, dot stuffing, and the final line of
-    /// one dot.
+    /// The text after DATA: ASCII, with CR LF after each line, dot stuffing, and the final
+    /// line of one dot.
     pub(super) data: String,
 }
 

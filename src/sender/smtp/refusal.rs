@@ -32,8 +32,8 @@ pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
     }
 }
 
-/// Whether the address or its mailbox cannot be reached at the moment (enhanced status 4.1 and 4.2,
-/// RFC 3463).
+/// Whether the address or its mailbox cannot be reached at the moment (enhanced status 4.1
+/// and 4.2, RFC 3463).
 fn is_about_recipient(reply: &ServerReply) -> bool {
     ["4.1.", "4.2."]
         .iter()

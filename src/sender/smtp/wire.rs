@@ -4,8 +4,8 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 
-/// Longest line of a reply, in bytes. The limit of RFC 5321 §4.5.3.1.5 is 512, but some servers
-/// send more.
+/// Longest line of a reply, in bytes. The limit of RFC 5321 §4.5.3.1.5 is 512, but
+/// some servers send more.
 const LINE_BYTES_MAX: u64 = 4096;
 /// Most lines of a reply.
 const LINES_MAX: usize = 100;

@@ -64,8 +64,8 @@ impl Peer {
             .clone()
     }
 
-    /// The request with the token and the time limit, so that the process can stop when the time is
-    /// over.
+    /// The request with the token and the time limit, so that the process can stop when
+    /// the time is over.
     pub(in crate::sender) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);

@@ -38,8 +38,8 @@ impl Alarms {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the alarm of a record, by this process's clock, and drops its earlier one. `None` only
-    /// drops it.
+    /// Sets the alarm of a record, by this process's clock, and drops its earlier one.
+    /// `None` only drops it.
     pub(super) fn set(&self, key: SubjectKey, at: Option<Timestamp>) {
         let mut book = self.book();
         if let Some(before) = book.by_key.remove(&key) {

@@ -35,8 +35,8 @@ use crate::{
 
 /// How often a process reads the records by itself, because news may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long the record of a breaker is kept after it was last needed, so that records of removed
-/// senders go.
+/// How long the record of a breaker is kept after it was last needed, so that records
+/// of removed senders go.
 const MEMORY: Duration = Duration::from_secs(3600);
 
 /// The settings of breakers: when a failing sender gets no messages for a while.
@@ -61,8 +61,8 @@ pub(in crate::service) struct Breakers {
 struct Local {
     key: RecordKey,
     copy: Mutex<Breaker>,
-    /// Held while the record is changed, so that the tasks of one process do not conflict with each
-    /// other.
+    /// Held while the record is changed, so that the tasks of one process do not
+    /// conflict with each other.
     turn: sync::Mutex<()>,
 }
 
@@ -94,8 +94,8 @@ impl Breakers {
             .map_or(Pass::Free, |local| local.copy().pass(now))
     }
 
-    /// Takes the right to probe a sender, which only one process gets; returns whether this one
-    /// did.
+    /// Takes the right to probe a sender, which only one process gets; returns
+    /// whether this one did.
     pub(in crate::service) async fn probe(&self, sender: &SenderName) -> bool {
         let Some(local) = self.each.get(sender) else {
             return true;
@@ -126,8 +126,8 @@ impl Breakers {
         }
     }
 
-    /// Notes how the hand-over of a message ended. If that does not change the breaker, nothing is
-    /// written.
+    /// Notes how the hand-over of a message ended. If that does not change the
+    /// breaker, nothing is written.
     pub(in crate::service) async fn record_result(
         &self,
         sender: &SenderName,

@@ -72,8 +72,8 @@ impl Crew<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts over for another attempt at the decision: the work is dropped, and the hands stay
-    /// reserved.
+    /// Starts over for another attempt at the decision: the work is dropped, and
+    /// the hands stay reserved.
     pub(in crate::service) fn anew(&self) -> &Self {
         let mut state = self.state();
         let State {

@@ -78,8 +78,8 @@ impl Service {
         Ok(())
     }
 
-    /// Waits for the next record that has something to send, as far as this process knows from its
-    /// own commits.
+    /// Waits for the next record that has something to send, as far as this process knows
+    /// from its own commits.
     pub async fn next_alarm(&self) -> SubjectKey {
         self.courier.alarms.next(&*self.clock).await
     }

@@ -64,8 +64,8 @@ pub enum Job {
     Lease(Waiting, Hand),
 }
 
-/// A reserved hand. When it is dropped, it goes to the delivery that has waited longest, or becomes
-/// free.
+/// A reserved hand. When it is dropped, it goes to the delivery that has waited
+/// longest, or becomes free.
 pub struct Hand {
     sender: Option<SenderName>,
     hands: Arc<Inner>,
@@ -91,8 +91,8 @@ impl Hands {
         (self.0.per_sender, busy)
     }
 
-    /// Reserves a hand of a sender, if one is free. The sender `None` is for messages that no
-    /// sender gets.
+    /// Reserves a hand of a sender, if one is free. The sender `None` is for messages
+    /// that no sender gets.
     #[must_use]
     pub fn reserve(&self, sender: Option<&SenderName>) -> Option<Hand> {
         self.0.reserve(&mut self.0.desk(), sender)

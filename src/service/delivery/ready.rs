@@ -25,8 +25,8 @@ use crate::{
 
 /// Whether a leased message may go out.
 pub(super) enum Readiness {
-    /// Another process has the lease, or the verification has ended: there is nothing to do or to
-    /// report.
+    /// Another process has the lease, or the verification has ended: there is nothing to
+    /// do or to report.
     Gone,
     /// The hand-over ends without asking a sender.
     Decided(Handed<'static>),

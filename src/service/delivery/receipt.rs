@@ -17,8 +17,8 @@ use crate::{
 pub use crate::domain::decide::Noted;
 
 impl Service {
-    /// Notes a receipt that carries the token of its message. A token that was not made for this
-    /// sender is unknown.
+    /// Notes a receipt that carries the token of its message. A token that was not made for
+    /// this sender is unknown.
     ///
     /// # Errors
     /// [`Failure`]; then the receipt is not noted, and the provider may send it again.

@@ -26,8 +26,8 @@ pub struct NamedSender {
 pub struct Route {
     /// The senders in failover order, unless they have weights.
     pub senders: Vec<NamedSender>,
-    /// The weight of each sender: how often it comes first. Empty: the order of the list is always
-    /// used.
+    /// The weight of each sender: how often it comes first. Empty: the order of the
+    /// list is always used.
     pub weights: Vec<u16>,
     /// The senders for numbers of a country, in failover order, instead of `senders`.
     pub countries: BTreeMap<Country, Vec<NamedSender>>,
@@ -58,8 +58,8 @@ impl Routes {
             .unwrap_or_default()
     }
 
-    /// Whether the route of a recipient has senders, whether or not they can carry a message to
-    /// this address.
+    /// Whether the route of a recipient has senders, whether or not they can carry a
+    /// message to this address.
     pub(in crate::service) fn has_senders(&self, tenant: &TenantId, recipient: &Recipient) -> bool {
         self.of(tenant, recipient.channel()).is_some_and(|route| {
             !route

@@ -15,8 +15,8 @@ use crate::{
     ports::store::Drawn,
 };
 
-/// The largest number of buckets. Without room for another, nothing is drawn: dropping a bucket would reset its
-/// limit.
+/// The largest number of buckets. Without room for another, nothing is drawn: dropping a bucket
+/// would reset its limit.
 const BUCKETS_MAX: usize = 65_536;
 
 /// One process uses one tenth of a fleet-wide rate. It does not know how many processes there are; up to ten of them

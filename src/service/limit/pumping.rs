@@ -55,8 +55,8 @@ impl Tariff<'_> {
         self.guard_buckets(area).map(charge).to_vec()
     }
 
-    /// The guard's buckets. Each is in the slot of the quota for the same value, so that a cluster draws both by one
-    /// call.
+    /// The guard's buckets. Each is in the slot of the quota for the same value, so that a cluster draws
+    /// both by one call.
     fn guard_buckets(&self, area: &NumberArea) -> [(Dimension, [u8; 16]); 2] {
         let of = |dimension, first, value: &str| {
             let mut bucket = self.mark(dimension, &[value]);

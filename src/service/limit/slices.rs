@@ -38,8 +38,8 @@ fn size(rate: Rate) -> u32 {
 struct Slice {
     left: u32,
     size: u32,
-    /// Whether a call is already drawing a new slice. Other calls then draw one unit each, so that at most one slice
-    /// is held.
+    /// Whether a call is already drawing a new slice. Other calls then draw one unit each, so that at most
+    /// one slice is held.
     filling: bool,
     used_at: Timestamp,
 }
@@ -56,8 +56,8 @@ struct Held {
 /// shift spending: `k` processes may spend up to `k` slices later than they drew them, which is up to `k` slices more
 /// than the rate in one period; and while they hold slices, a process may be refused up to `k - 1` slices early. A
 /// process that ends loses its slices. Since a slice is at most a hundredth of the limit, rounded up, ten processes
-/// stay within about a tenth; a slice of an hourly quota is one second's refill, so a hundred processes stay within
-/// three hundredths.
+/// stay within about a tenth; a slice of an hourly quota is one second's refill, so a hundred processes
+/// stay within three hundredths.
 #[derive(Debug, Default)]
 pub(super) struct Slices(Mutex<Held>);
 
@@ -135,8 +135,8 @@ impl Hold<'_> {
         }
     }
 
-    /// Adds units that the store handed out, perhaps fewer than asked for: one is for this call, the others are for
-    /// the slice.
+    /// Adds units that the store handed out, perhaps fewer than asked for: one is for this call, the others
+    /// are for the slice.
     pub(super) fn fill(&mut self, bucket: Mark, count: u32) {
         let Some(at) = self.filling.iter().position(|filling| *filling == bucket) else {
             return;
@@ -150,8 +150,8 @@ impl Hold<'_> {
         }
     }
 
-    /// Returns this call's units to their slices, because the store refused another quota. A slice never grows beyond
-    /// its size.
+    /// Returns this call's units to their slices, because the store refused another quota. A slice never
+    /// grows beyond its size.
     pub(super) fn put_back(&mut self) {
         let mut held = self.slices.lock();
         for bucket in self.taken.drain(..) {

@@ -49,8 +49,8 @@ impl Records {
         self.store.shards()
     }
 
-    /// Goes by the earlier of the two clocks, and deletes nothing while ours is in doubt: what a wrong time deletes is
-    /// gone for good.
+    /// Goes by the earlier of the two clocks, and deletes nothing while ours is in doubt: what a wrong time deletes
+    /// is gone for good.
     async fn trim_events(&self) -> Result<u64, Failure> {
         let doubts = self.clock.complaints();
         if let Some(doubt) = doubts.first() {

@@ -208,8 +208,8 @@ impl Records {
         Ok(())
     }
 
-    /// Handles a due record of a kind that this version does not know: the result is always an error, and the record
-    /// stays.
+    /// Handles a due record of a kind that this version does not know: the result is always an error,
+    /// and the record stays.
     pub(in crate::service) async fn unknown_kind(&self, key: &RecordKey) -> Result<(), Failure> {
         let loaded = within(self.deadline, async { Ok(self.store.load(key).await?) }).await?;
         let why = match loaded.blob {

@@ -156,7 +156,7 @@ impl Sides {
     /// Deletes what was loaded, if anything.
     ///
     /// # Errors
-    /// As for [`Self::put`].
+    /// [`Failure`], as for [`Self::put`].
     pub(in crate::service) async fn delete(&self, state: &SideState) -> Result<Committed, Failure> {
         match (state.token, &state.old) {
             (Some(_), _) => self.commit(state, Write::Delete).await,

@@ -319,8 +319,8 @@ impl<F> Transaction<'_, F> {
     }
 }
 
-/// The message of a plan step that the quotas refused: nobody waits for it, so the step is skipped and the rest of
-/// the plan continues.
+/// The message of a plan step that the quotas refused: nobody waits for it, so the step is skipped and the rest
+/// of the plan continues.
 fn refused_step(outgoing: Option<&Outgoing>, failure: &Failure) -> Option<RefusedMessage> {
     let message = outgoing.filter(|message| message.occasion == Occasion::Plan)?;
     let Failure::QuotaExceeded { quota, .. } = failure else {

@@ -40,8 +40,8 @@ impl Service {
     /// Judges a guess of the code, and commits the result before it is returned.
     ///
     /// # Errors
-    /// [`Failure`]; then there is no verdict, and no attempt was used up unless the store is
-    /// unavailable.
+    /// [`Failure`]; then there is no verdict, and no attempt was used up unless
+    /// the store is unavailable.
     pub async fn check(
         &self,
         caller: &Caller,

@@ -27,8 +27,8 @@ impl Service {
     /// Judges a press. Pressing the button of one link again gets the same answer.
     ///
     /// # Errors
-    /// [`Failure`]; then nothing was approved, and no attempt was used up unless the store is
-    /// unavailable.
+    /// [`Failure`]; then nothing was approved, and no attempt was used up unless
+    /// the store is unavailable.
     pub async fn follow(
         &self,
         token: LinkToken,

@@ -26,8 +26,8 @@ pub(in crate::service) struct Screened {
 }
 
 impl Service {
-    /// Screens the recipients of a start. If none of them may get a message, the refusal is an
-    /// event.
+    /// Screens the recipients of a start. If none of them may get a message, the
+    /// refusal is an event.
     pub(in crate::service) async fn screen(
         &self,
         caller: &Caller,
@@ -50,8 +50,8 @@ impl Service {
 }
 
 impl Policy {
-    /// Separates the recipients of a start into those that may get a message and those that may
-    /// not.
+    /// Separates the recipients of a start into those that may get a message and
+    /// those that may not.
     ///
     /// # Errors
     /// A recipient is the agent's own; or no recipient on a channel of the action may get a

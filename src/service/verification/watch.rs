@@ -21,8 +21,8 @@ pub struct Watch {
 }
 
 impl Service {
-    /// Begins to follow a verification. It subscribes before it loads, so that no change is missed
-    /// in between.
+    /// Begins to follow a verification. It subscribes before it loads, so that no change
+    /// is missed in between.
     ///
     /// # Errors
     /// [`Failure`] if the verification is unknown or the store cannot be reached.

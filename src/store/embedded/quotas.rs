@@ -8,8 +8,8 @@ use crate::{
     ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
-/// The largest number of buckets. Beyond it new buckets are refused, because dropping an old bucket would reset its
-/// quota.
+/// The largest number of buckets. Beyond it new buckets are refused, because dropping an old bucket
+/// would reset its quota.
 const BUCKETS_MAX: usize = 1_000_000;
 
 /// Smaller shards are not pruned.

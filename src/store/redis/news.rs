@@ -19,8 +19,8 @@ use crate::{
     ports::store::{News, StoreError, url::Endpoint},
 };
 
-/// The time between two rounds that unsubscribe records without watchers and follow servers that were added or
-/// removed.
+/// The time between two rounds that unsubscribe records without watchers and follow servers that
+/// were added or removed.
 const TIDY_EVERY: Duration = Duration::from_millis(500);
 /// The pause after a connection for news was lost.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,8 +69,8 @@ impl Hub {
         }
     }
 
-    /// Marks a record as subscribed. If news may have been missed before, its watchers are notified and load the
-    /// record.
+    /// Marks a record as subscribed. If news may have been missed before, its watchers are notified
+    /// and load the record.
     fn hear(&self, key: &RecordKey) {
         if let Some(topic) = self.topics().get_mut(key) {
             topic.heard.send_replace(true);
@@ -120,8 +120,8 @@ impl Hub {
 }
 
 impl Core {
-    /// Subscribes to changes of a record made after this call: returns once the server has confirmed the
-    /// subscription.
+    /// Subscribes to changes of a record made after this call: returns once the server
+    /// has confirmed the subscription.
     pub(super) async fn watch_record(&self, key: &RecordKey) -> Result<News, StoreError> {
         let (news, mut heard, is_new) = self.hub.subscribe(key);
         if is_new {

@@ -63,8 +63,8 @@ impl Core {
         Ok(())
     }
 
-    /// Groups the buckets, by their places, so that one call can reach each group: by slot on a cluster, otherwise
-    /// all.
+    /// Groups the buckets, by their places, so that one call can reach each group: by slot on
+    /// a cluster, otherwise all.
     fn groups(&self, buckets: impl Iterator<Item = [u8; 16]>) -> Vec<Vec<usize>> {
         let mut groups: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
         for (place, bucket) in buckets.enumerate() {

@@ -52,8 +52,8 @@ impl Place {
 }
 
 impl Core {
-    /// One page of a scan. A `SCAN` cursor is valid on its own server only, so a failover ends the scan with an
-    /// error.
+    /// One page of a scan. A `SCAN` cursor is valid on its own server only, so a failover ends the
+    /// scan with an error.
     pub(super) async fn scan_page(
         &self,
         from: &ScanCursor,

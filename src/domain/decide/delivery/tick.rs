@@ -16,8 +16,8 @@ use crate::domain::{
 pub struct Tick {
     /// The id for the delivery that the next step of a plan may add: fresh random bits.
     pub delivery: DeliveryId,
-    /// A delivery that waited for a free hand and may now have one: it is due before its wait is
-    /// over.
+    /// A delivery that waited for a free hand and may now have one: it is due before
+    /// its wait is over.
     pub freed: Option<DeliveryId>,
 }
 

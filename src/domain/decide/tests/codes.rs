@@ -117,8 +117,8 @@ fn the_code_of_a_test_recipient_is_in_the_settings_and_its_guesses_are_counted()
     );
 }
 
-/// A verification with the longest life of a code, this many seconds after its start, with this
-/// many resends.
+/// A verification with the longest life of a code, this many seconds after its start,
+/// with this many resends.
 fn aged(seconds: u32, resends: usize) -> (World, VerificationId) {
     let mut world = World::new();
     let command = Start {

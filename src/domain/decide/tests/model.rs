@@ -206,8 +206,8 @@ impl Model {
 }
 
 impl Seen {
-    /// No delivery disappears, changes its address or moves backwards, and none is added after the
-    /// end.
+    /// No delivery disappears, changes its address or moves backwards, and none is
+    /// added after the end.
     fn follow(&mut self, verification: &Verification) {
         for delivery in &verification.deliveries {
             let before = self.deliveries.insert(delivery.id, delivery.clone());

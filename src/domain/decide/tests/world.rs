@@ -397,8 +397,8 @@ impl World {
         crew.works.into_inner()
     }
 
-    /// What is leased to this process: by starts, resends and reports since the last call, and by a
-    /// tick now.
+    /// What is leased to this process: by starts, resends and reports since the last call, and
+    /// by a tick now.
     pub(super) fn tick(&mut self) -> Vec<Work> {
         let mut works = std::mem::take(&mut self.in_hand);
         works.extend(self.tick_with(16));

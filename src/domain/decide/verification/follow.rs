@@ -33,8 +33,8 @@ pub enum Pressed {
     OtherBrowser,
 }
 
-/// Decides [`Follow`]. The answer counts as if the caller that started the verification had given
-/// it.
+/// Decides [`Follow`]. The answer counts as if the caller that started the
+/// verification had given it.
 #[must_use]
 pub fn follow(
     record: Option<SubjectRecord>,

@@ -27,8 +27,8 @@ pub(super) enum Given<'a> {
 }
 
 impl Asked<'_> {
-    /// The keyed fingerprint that a counted answer leaves; `None` if the key is no longer in the
-    /// keyring.
+    /// The keyed fingerprint that a counted answer leaves; `None` if the key is no
+    /// longer in the keyring.
     pub(super) fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {
         let mode = self.given.entry_mode().as_str();
         let of = |answer: &str| {
@@ -49,8 +49,8 @@ impl Given<'_> {
         }
     }
 
-    /// Whether it is the verification's own code or link; `None` if the key is no longer in the
-    /// keyring.
+    /// Whether it is the verification's own code or link; `None` if the key is no
+    /// longer in the keyring.
     pub(super) fn is_right(&self, verification: &Verification, cx: &Context<'_>) -> Option<bool> {
         match self {
             Self::Code { guess, .. } => {

@@ -13,8 +13,8 @@ use crate::domain::{
     verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
 };
 
-/// An approval after at least this many failures in a row is reported, so that the customer can be
-/// told.
+/// An approval after at least this many failures in a row is reported, so that the
+/// customer can be told.
 const NOTIFY_AFTER_FAILURES: u32 = 3;
 
 /// The verdict on a guess, as the caller gets it.
@@ -97,8 +97,8 @@ pub(super) fn judge(
     }
 }
 
-/// The stored answer to the same attempt; `None` if the attempt is new. An attempt id is unique
-/// within the subject.
+/// The stored answer to the same attempt; `None` if the attempt is new. An attempt id is
+/// unique within the subject.
 fn repeat(
     found: &Found,
     attempt: &Mark,
@@ -129,8 +129,8 @@ fn too_late(verification: &Verification, cx: &Context<'_>) -> Option<Verdict> {
     }
 }
 
-/// Judges the guess if it may be judged; returns the answer to store and the failure count after
-/// it.
+/// Judges the guess if it may be judged; returns the answer to store and the
+/// failure count after it.
 fn weigh(
     found: &Found,
     attempt: &Mark,

@@ -63,8 +63,8 @@ pub struct Start {
     pub network: Option<Network>,
     /// Further keys to limit by, chosen by the caller.
     pub quota_keys: Vec<Reference>,
-    /// Keyed hashes of the request's id and body; a repeat starts nothing and gets the first
-    /// answer.
+    /// Keyed hashes of the request's id and body; a repeat starts nothing and
+    /// gets the first answer.
     pub request: RequestMark,
     /// The id for the new verification: fresh random bits.
     pub id: VerificationId,

@@ -32,8 +32,8 @@ const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The longest life of an assertion that Google accepts.
 const ASSERTION_LIFE_S: u64 = 3600;
-/// A token that expires within this span is no longer used, because the call that carries it takes
-/// time.
+/// A token that expires within this span is no longer used, because the call that
+/// carries it takes time.
 const SPARE: Duration = Duration::from_secs(60);
 
 struct Held {
@@ -77,8 +77,8 @@ impl Tokens {
         })
     }
 
-    /// The value of an `authorization` header, with a new token if the current one has expired or
-    /// was refused.
+    /// The value of an `authorization` header, with a new token if the current one has
+    /// expired or was refused.
     pub(super) async fn token(
         &self,
         refused: Option<&HeaderValue>,

@@ -11,8 +11,8 @@ use crate::domain::recipient::app::Subscription;
 
 /// The record size in bytes: the largest that every push service must accept.
 const RECORD_BYTES: u32 = 4096;
-/// The header: salt, record size, length of the key id, and the key id, which is the sender's
-/// public key.
+/// The header: salt, record size, length of the key id, and the key id, which is
+/// the sender's public key.
 const HEADER_BYTES: usize = 16 + 4 + 1 + 65;
 const TAG_BYTES: usize = 16;
 /// The delimiter of the last record.
@@ -20,8 +20,8 @@ const LAST: u8 = 2;
 /// The longest text that fits into the record, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = RECORD_BYTES as usize - HEADER_BYTES - TAG_BYTES - 1;
 
-/// The encrypted body of a push message, with a key pair made for it. The text must have at most
-/// [`TEXT_BYTES_MAX`] bytes.
+/// The encrypted body of a push message, with a key pair made for it. The text must have
+/// at most [`TEXT_BYTES_MAX`] bytes.
 pub(super) fn sealed(
     to: &Subscription,
     text: &[u8],

@@ -26,8 +26,8 @@ const INTERNAL_ENDINGS: [&str; 10] = [
 pub(in crate::sender) struct Targets {
     /// The hosts of the settings, in the form of `host_of`, or `*.` and an ending; every other host is refused.
     pub(super) hosts: Vec<String>,
-    /// Hosts that the operator allows although they are in an internal network or on another port:
-    /// `host` or `host:port`.
+    /// Hosts that the operator allows although they are in an internal network or on another
+    /// port: `host` or `host:port`.
     pub(super) allow_hosts: Vec<String>,
     /// Whether `http://` may be called, as in the development profile.
     pub(super) plaintext: bool,

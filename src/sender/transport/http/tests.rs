@@ -18,8 +18,8 @@ fn vectors() -> Vec<Value> {
     vectors["cases"].as_array().unwrap().clone()
 }
 
-/// The targets that the vectors assume: one public host on the default port, and no internal
-/// network.
+/// The targets that the vectors assume: one public host on the default port,
+/// and no internal network.
 fn targets() -> Targets {
     Targets::only("https://hooks.example.com/in", Vec::new(), false).unwrap()
 }

@@ -141,8 +141,8 @@ impl Health {
 }
 
 /// Whether the server evicts keys when memory is short, so that failure counts would disappear: its `maxmemory-policy`
-/// is not `noeviction`. The memory limit does not matter, because it can be set later. A server that reports no policy
-/// passes.
+/// is not `noeviction`. The memory limit does not matter, because it can be set later. A server that
+/// reports no policy passes.
 fn may_evict(identity: &Identity) -> bool {
     !matches!(identity.get("maxmemory_policy"), "noeviction" | "")
 }

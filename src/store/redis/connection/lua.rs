@@ -51,8 +51,8 @@ impl Lua {
         call
     }
 
-    /// Sends calls of which the first calls this script; returns all answers. Loads the script if the server does not
-    /// know it.
+    /// Sends calls of which the first calls this script; returns all answers. Loads the script if the server
+    /// does not know it.
     ///
     /// # Errors
     /// [`RedisError`] of the first call that failed; also if the script is unknown again after it was loaded.

@@ -298,8 +298,8 @@ fn cluster_slots() -> redis::Cmd {
     question
 }
 
-/// Parses slot ranges and their masters. A server that does not know its own host name is at the address that was
-/// asked.
+/// Parses slot ranges and their masters. A server that does not know its own host name is at the
+/// address that was asked.
 fn read_slots(
     answer: Value,
     asked: &Endpoint,

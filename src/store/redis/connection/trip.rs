@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{domain::time::Generation, ports::store::StoreError};
 
-/// How often a call is repeated at most, after an error that says that it was not executed, or that makes a repeat
-/// harmless.
+/// How often a call is repeated at most, after an error that says that it was not executed, or that
+/// makes a repeat harmless.
 const REPEATS_MAX: usize = 2;
 /// The pause before a repeat while keys are being moved to another server.
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
@@ -147,7 +147,7 @@ pub(in crate::store::redis) async fn go_if(
 /// Sends calls together to the master of their slot.
 ///
 /// # Errors
-/// As [`go_if`].
+/// [`StoreError`], as for [`go_if`].
 pub(in crate::store::redis) async fn go(
     topology: &Topology,
     trip: Trip,

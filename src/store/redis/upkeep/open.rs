@@ -118,8 +118,8 @@ impl Redis {
         })
     }
 
-    /// Connects to the servers, refuses unfit ones, sets an empty store up if allowed, and starts the background
-    /// tasks.
+    /// Connects to the servers, refuses unfit ones, sets an empty store up if allowed, and
+    /// starts the background tasks.
     ///
     /// # Errors
     /// [`RedisOpenError`] says why the store cannot be used.
