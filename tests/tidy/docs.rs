@@ -5,14 +5,19 @@ use super::source::production;
 /// A shorter doc comment only repeats the name of its item.
 const WORDS_MIN: usize = 4;
 
-/// Finds doc comments of a few words, such as "Why." or "The keys."
+/// Finds doc comments of a few words, such as "Why." or "The keys." What comes below a heading, such as `# Errors`, does not
+/// count.
 pub fn short(path: &str, text: &str) -> Vec<String> {
     let production = production(text);
     let mut wrong = Vec::new();
     let mut said: Vec<&str> = Vec::new();
+    let mut below_heading = false;
     for (at, line) in (1..).zip(production.lines().chain([""])) {
         if let Some(words) = line.trim_start().strip_prefix("///") {
-            said.extend(words.split_whitespace());
+            below_heading |= words.trim_start().starts_with('#');
+            if !below_heading {
+                said.extend(words.split_whitespace());
+            }
         } else if !said.is_empty() {
             if said.len() < WORDS_MIN {
                 let said = said.join(" ");
@@ -22,6 +27,7 @@ pub fn short(path: &str, text: &str) -> Vec<String> {
                 ));
             }
             said.clear();
+            below_heading = false;
         }
     }
     wrong
@@ -34,6 +40,7 @@ fn a_doc_comment_of_three_words_is_refused() {
         "    /// The keys.\n    #[must_use]\n    pub fn keys() {}\n",
         "struct A {\n    /// Which\n    /// of them.\n    pub a: u8,\n}\n",
         "pub fn a() {}\n/// At the end.",
+        "/// Parses the setting.\n///\n/// # Errors\n/// One of the many mistakes.\npub fn a() {}\n",
     ] {
         assert_eq!(short("src/a.rs", text).len(), 1, "{text}");
     }
