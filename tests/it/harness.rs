@@ -5,6 +5,7 @@ pub(super) mod canary;
 pub(super) mod http;
 pub(super) mod provider;
 pub(super) mod sink;
+pub(super) mod suspended;
 
 use std::{
     collections::VecDeque,

@@ -1,19 +1,12 @@
 //! The operator's view: audit lines, metrics, health, and the deletion of old data.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use countersign::{
-    app::Machine,
-    domain::time::Timestamp,
-    pb::v1::Verdict,
-    ports::{store::Complaint, system::Clock},
-    system::SystemClock,
-};
+use countersign::{app::Machine, pb::v1::Verdict, system::SystemClock};
 
 use crate::{
     harness::http::get,
-    harness::{A_BIT, Harness, Setup, login, unique, wrong},
+    harness::{A_BIT, Harness, Setup, login, suspended::Suspended, unique, wrong},
 };
 
 #[tokio::test]
@@ -77,31 +70,10 @@ async fn priv_04_a_subject_that_looks_like_a_citizen_number_is_counted() {
     assert!(counted(&service).await > before);
 }
 
-/// The clock of a machine that was suspended a moment ago.
-struct Suspended(SystemClock);
-
-#[async_trait]
-impl Clock for Suspended {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    async fn sleep(&self, span: Duration) {
-        self.0.sleep(span).await;
-    }
-
-    fn complaints(&self) -> Vec<Complaint> {
-        vec![Complaint {
-            word: "clock_jumped",
-            text: "the system clock was ahead".to_owned(),
-        }]
-    }
-}
-
 #[tokio::test]
 async fn what_is_wrong_with_the_clock_is_on_the_ready_page() {
     let machine = Machine {
-        clock: Arc::new(Suspended(SystemClock::new())),
+        clock: Arc::new(Suspended(Arc::new(SystemClock::new()))),
         ..Machine::default()
     };
     let service = Setup::default().start_on(machine).await;

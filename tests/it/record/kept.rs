@@ -6,20 +6,20 @@ use countersign::{
     app::Machine,
     domain::{
         decide::Work, delivery::DeliveryStatus, ids::VerificationId, recipient::Channel,
-        time::Timestamp, verification::Phase,
+        verification::Phase,
     },
     keys,
     pb::v1,
     ports::{
-        store::{Complaint, Store, StoredEvent},
-        system::Clock,
+        store::{Store, StoredEvent},
+        system::Clock as _,
     },
     service::{delivery::hands::Hands, record::vault::Vault},
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
 };
 
-use crate::harness::{Harness, PATIENCE, Setup, login};
+use crate::harness::{Harness, PATIENCE, Setup, login, suspended::Suspended};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -145,33 +145,12 @@ async fn time_02_a_service_clock_that_is_days_ahead_drops_no_event() {
         .expect("it is dropped once both clocks say so");
 }
 
-/// A clock that says that it may be wrong.
-struct InDoubt(Arc<ManualClock>);
-
-#[async_trait::async_trait]
-impl Clock for InDoubt {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    async fn sleep(&self, span: Duration) {
-        self.0.sleep(span).await;
-    }
-
-    fn complaints(&self) -> Vec<Complaint> {
-        vec![Complaint {
-            word: "clock_jumped",
-            text: "it jumped".to_owned(),
-        }]
-    }
-}
-
 #[tokio::test]
 async fn time_02_while_the_clock_is_in_doubt_no_event_is_dropped() {
     let setup = Setup::default().with("SUBJECT__EVENT_RETENTION_DAYS", "2");
     let store = Arc::new(Memory::new(setup.clock.clone(), &SystemEntropy::default()));
     let machine = Machine {
-        clock: Arc::new(InDoubt(setup.clock.clone())),
+        clock: Arc::new(Suspended(setup.clock.clone())),
         store: Some(store.clone()),
         ..Machine::default()
     };
