@@ -76,6 +76,15 @@ impl Metrics {
 /// with its first event hides that event from a rate.
 pub fn register(settings: &Settings) {
     gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // The worker sets these at its first sweep, perhaps a second later.
+    for name in [
+        "countersign_hands_in_use",
+        "countersign_due_records",
+        "countersign_unreadable_records",
+    ] {
+        gauge!(name).set(0.0);
+    }
+    gauge!("countersign_hands_limit").set(settings.worker.concurrency as f64);
     for name in [
         "countersign_panics_total",
         "countersign_connections_shed_total",
