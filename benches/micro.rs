@@ -20,7 +20,7 @@ use countersign::{
         decide::{Check, Context, Next, Start, Target, check, start},
         delivery::{
             Lease,
-            hands::{FreeHands, Parcel},
+            hands::{DueDelivery, FreeHands},
         },
         ids::{
             ActionName, AttemptId, CallerName, DeliveryId, SubjectId, SubjectKey, TenantId,
@@ -152,7 +152,7 @@ impl World {
 struct NoHands;
 
 impl FreeHands for NoHands {
-    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+    fn reserve(&self, _due: &DueDelivery<'_>) -> Option<Lease> {
         None
     }
 }

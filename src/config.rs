@@ -48,8 +48,8 @@ pub use store::{StoreEngine, StoreSettings};
 pub use tenants::TenantSettings;
 
 use reader::{Table, book::Book};
-use routes::Means;
-use tenants::Around;
+use routes::RouteContext;
+use tenants::TenantContext;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
@@ -241,17 +241,17 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
     let mut admission = AdmissionSettings::read(&mut root);
     let senders = senders::senders(root.table("senders"), public_url);
     let worker = WorkerSettings::read(root.table("worker"));
-    let means = Means {
+    let route_context = RouteContext {
         senders: &senders,
         send_deadline: worker.send_deadline,
     };
-    let routes = routes::routes(root.table("routes"), means);
-    let around = Around {
+    let routes = routes::routes(root.table("routes"), route_context);
+    let context = TenantContext {
         callers: &callers,
-        means,
+        route_context,
         routes: &routes,
     };
-    let tenants = tenants::tenants(root.table("tenants"), &around, &mut admission);
+    let tenants = tenants::tenants(root.table("tenants"), &context, &mut admission);
     let actions = actions::actions(root.table("actions"), &routes, public_url.is_some());
     let test_recipients =
         admission::numbers::test_recipients(root.table("test_recipients"), &actions);

@@ -32,9 +32,9 @@ use crate::{
 use delivery::{
     Courier, CourierParts, LEASE_MARGIN,
     breakers::{BreakerSettings, Breakers},
-    crew::Crew,
     hands::Hands,
     hook::HookRule,
+    reserved::ReservedHands,
     routes::Routes,
 };
 use failure::Failure;
@@ -188,16 +188,17 @@ impl Service {
     async fn send<T: Send>(
         &self,
         change: Change<'_>,
-        crew: Crew<'_>,
+        reserved: ReservedHands<'_>,
         decide: impl Fn(Option<SubjectRecord>, &dyn FreeHands, &Context<'_>) -> Decision<T>
         + Send
         + Sync,
     ) -> Result<(T, Now), Failure> {
         let key = change.key();
-        let decide =
-            |record: Option<SubjectRecord>, cx: &Context<'_>| decide(record, crew.anew(), cx);
+        let decide = |record: Option<SubjectRecord>, cx: &Context<'_>| {
+            decide(record, reserved.restart(), cx)
+        };
         let changed = self.records.transact(&self.limits, change, decide).await?;
-        crew.go();
+        reserved.dispatch();
         Ok(self.after_commit(key, changed))
     }
 

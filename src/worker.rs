@@ -83,7 +83,7 @@ impl Worker {
                 () = shutdown.cancelled() => break,
             }
         }
-        self.hands.tie();
+        self.hands.close();
         tasks.close();
         // Jobs queued before the shutdown are still done, and so are jobs that open calls still queue.
         loop {

@@ -13,7 +13,7 @@ use countersign::{
         decide::{Context, Next, Report, Start, Work, report, start},
         delivery::{
             HandOver, Lease,
-            hands::{FreeHands, Parcel},
+            hands::{DueDelivery, FreeHands},
         },
         ids::{
             ActionName, CallerName, DeliveryId, RequestId, SenderName, SubjectId, TenantId,
@@ -183,7 +183,7 @@ struct Filler {
 struct OneHand(Lease);
 
 impl FreeHands for OneHand {
-    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+    fn reserve(&self, _due: &DueDelivery<'_>) -> Option<Lease> {
         Some(self.0)
     }
 }

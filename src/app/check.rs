@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Machine,
     compose::messages,
-    senders::{hook, means},
+    senders::{hook, sender_parts},
     serve::server_tls,
 };
 use crate::{
@@ -51,8 +51,8 @@ pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
         let section = format!("senders.{name}");
         if is_complete(&section) {
             let outbox = (settings.profile == Profile::Development).then(Arc::default);
-            let means = means(&machine, outbox, receipts::queue().0);
-            let error = sender.settings.build(&means).err();
+            let parts = sender_parts(&machine, outbox, receipts::queue().0);
+            let error = sender.settings.build(&parts).err();
             problems.extend(error.map(|error| of_setting(&section, &error)));
         }
     }

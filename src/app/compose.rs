@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     App, Listeners, Machine,
-    senders::{hook, means, routes, told},
+    senders::{hook, routes, sender_parts, told},
     stores,
 };
 use crate::{
@@ -47,8 +47,8 @@ impl App {
         };
         let outbox = (settings.profile == Profile::Development).then(Arc::<Outbox>::default);
         let (receipts, receipt_queue) = receipts::queue();
-        let means = means(&machine, outbox.clone(), receipts.clone());
-        let routes = routes(&settings, &machine, &means)?;
+        let parts = sender_parts(&machine, outbox.clone(), receipts.clone());
+        let routes = routes(&settings, &machine, &parts)?;
         let (hands, jobs) = Hands::new(settings.worker.concurrency);
         let (returns, approvals) = limit::return_queue();
         let parts = Parts {

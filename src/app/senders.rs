@@ -9,7 +9,7 @@ use crate::{
     config::{ChannelRoutes, HookSettings, Settings},
     domain::{ids::SenderName, recipient::Channel},
     ports::sender::{Sender, outbox::Outbox, receipts::Receipts},
-    sender::settings::{Means, SettingError},
+    sender::settings::{SenderParts, SettingError},
     service::delivery::{
         hook::HookRule,
         routes::{NamedSender, Route, Routes},
@@ -19,8 +19,12 @@ use crate::{
 type Senders = BTreeMap<SenderName, Arc<dyn Sender>>;
 
 /// The parts of this process that senders may use.
-pub(super) fn means(machine: &Machine, outbox: Option<Arc<Outbox>>, receipts: Receipts) -> Means {
-    Means {
+pub(super) fn sender_parts(
+    machine: &Machine,
+    outbox: Option<Arc<Outbox>>,
+    receipts: Receipts,
+) -> SenderParts {
+    SenderParts {
         clock: machine.clock.clone(),
         entropy: machine.entropy.clone(),
         receipts,
@@ -32,11 +36,11 @@ pub(super) fn means(machine: &Machine, outbox: Option<Arc<Outbox>>, receipts: Re
 pub(super) fn routes(
     settings: &Settings,
     machine: &Machine,
-    means: &Means,
+    parts: &SenderParts,
 ) -> anyhow::Result<Routes> {
     let mut senders = Senders::new();
     for (name, sender) in &settings.senders {
-        let built = sender.settings.build(means).map_err(|error| told(&error));
+        let built = sender.settings.build(parts).map_err(|error| told(&error));
         let built = built.with_context(|| format!("cannot build senders.{name}"))?;
         senders.insert(sender_name(name)?, built);
     }

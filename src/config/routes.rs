@@ -54,25 +54,25 @@ pub(super) fn breaker(mut table: Table<'_>) -> BreakerSettings {
 
 /// The senders that routes can name, and the deadline for them.
 #[derive(Clone, Copy)]
-pub(super) struct Means<'a> {
+pub(super) struct RouteContext<'a> {
     pub(super) senders: &'a Senders,
     pub(super) send_deadline: Duration,
 }
 
-pub(super) fn routes(table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
+pub(super) fn routes(table: Table<'_>, context: RouteContext<'_>) -> ChannelRoutes {
     if table.is_production() && table.keys().is_empty() {
         table.mistake_here("is empty; production needs at least one route");
     }
-    channel_routes(table, means)
+    channel_routes(table, context)
 }
 
 /// The routes of one tenant; each needs a route of the same channel for the other tenants.
 pub(super) fn of_tenant(
     row: &mut Table<'_>,
-    means: Means<'_>,
+    context: RouteContext<'_>,
     usual: &ChannelRoutes,
 ) -> ChannelRoutes {
-    let routes = channel_routes(row.table("routes"), means);
+    let routes = channel_routes(row.table("routes"), context);
     for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
         let channel = channel.as_str();
         row.mistake(
@@ -83,7 +83,7 @@ pub(super) fn of_tenant(
     routes
 }
 
-fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
+fn channel_routes(mut table: Table<'_>, context: RouteContext<'_>) -> ChannelRoutes {
     let mut routes = BTreeMap::new();
     for (name, mut row) in table.named() {
         let Some(channel) = Channel::from_name(&name) else {
@@ -93,21 +93,21 @@ fn channel_routes(mut table: Table<'_>, means: Means<'_>) -> ChannelRoutes {
             );
             continue;
         };
-        routes.insert(channel, route(&mut row, channel, means));
+        routes.insert(channel, route(&mut row, channel, context));
         row.finish();
     }
     table.finish();
     routes
 }
 
-fn route(row: &mut Table<'_>, channel: Channel, means: Means<'_>) -> RouteSettings {
-    let names = names(row, "senders", channel, means.senders);
+fn route(row: &mut Table<'_>, channel: Channel, context: RouteContext<'_>) -> RouteSettings {
+    let names = names(row, "senders", channel, context.senders);
     let weights = weights(row, names.len());
-    let hedge_after = hedge_after(row, means.send_deadline);
+    let hedge_after = hedge_after(row, context.send_deadline);
     let mut table = row.table("countries");
     let mut countries = BTreeMap::new();
     for key in table.keys() {
-        let names = self::names(&mut table, &key, channel, means.senders);
+        let names = self::names(&mut table, &key, channel, context.senders);
         // Keys from environment variables are in lower case.
         match Country::parse(&key.to_ascii_uppercase()) {
             Ok(_) if matches!(channel, Channel::Email | Channel::Push) => table.mistake(

@@ -7,7 +7,7 @@ use super::{
     access::DEVELOPMENT_TENANT,
     admission::{numbers::countries, spend::budgets},
     messages,
-    routes::{self, Means},
+    routes::{self, RouteContext},
 };
 use crate::{
     domain::{
@@ -30,9 +30,9 @@ pub struct TenantSettings {
 }
 
 /// What is needed to read the tables of tenants.
-pub(super) struct Around<'a> {
+pub(super) struct TenantContext<'a> {
     pub(super) callers: &'a [Credential],
-    pub(super) means: Means<'a>,
+    pub(super) route_context: RouteContext<'a>,
     /// The routes of tenants without their own.
     pub(super) routes: &'a ChannelRoutes,
 }
@@ -40,15 +40,15 @@ pub(super) struct Around<'a> {
 /// Reads the settings of every tenant that a caller has. A table for another tenant is a mistake.
 pub(super) fn tenants(
     mut table: Table<'_>,
-    around: &Around<'_>,
+    context: &TenantContext<'_>,
     admission: &mut AdmissionSettings,
 ) -> BTreeMap<TenantId, TenantSettings> {
-    let mut tenants: BTreeMap<_, _> = known(around.callers, table.is_production())
+    let mut tenants: BTreeMap<_, _> = known(context.callers, table.is_production())
         .into_iter()
         .map(|tenant| (tenant, TenantSettings::default()))
         .collect();
     for (name, mut row) in table.named() {
-        let own = own(&mut row, around, &admission.spend);
+        let own = own(&mut row, context, &admission.spend);
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
             Ok(tenant) => match tenants.get_mut(&tenant) {
@@ -86,14 +86,14 @@ struct Own {
     budgets: Option<Budgets>,
 }
 
-fn own(row: &mut Table<'_>, around: &Around<'_>, spend: &Spend) -> Own {
+fn own(row: &mut Table<'_>, context: &TenantContext<'_>, spend: &Spend) -> Own {
     let countries = countries(row, "countries");
     let budgets = row.table_if_any("spend").map(|own| budgets(own, spend));
     Own {
         settings: TenantSettings {
             brand: row.parsed_if_any("brand", messages::brand),
             web_host: row.text("web_host"),
-            routes: routes::of_tenant(row, around.means, around.routes),
+            routes: routes::of_tenant(row, context.route_context, context.routes),
         },
         countries,
         budgets,

@@ -23,7 +23,7 @@ use self::{
     template::{Place, Values},
 };
 use super::{
-    settings::{Means, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError},
     transport::{
         addresses::Addresses,
         http::{ConnectionSettings, HttpClient, Targets, give_up, next_sender},
@@ -95,8 +95,8 @@ impl SenderSettings for HttpSettings {
         self.missing.get(&channel).cloned()
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Http::new(self, means)?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Http::new(self, parts)?))
     }
 }
 
@@ -129,14 +129,14 @@ impl Http {
     ///
     /// # Errors
     /// The first setting that cannot be used.
-    pub fn new(settings: &HttpSettings, means: &Means) -> Result<Self, SettingError> {
+    pub fn new(settings: &HttpSettings, parts: &SenderParts) -> Result<Self, SettingError> {
         let mut endpoints = BTreeMap::new();
         for (channel, request) in &settings.requests {
             endpoints.insert(*channel, endpoint(*channel, request, settings)?);
         }
         Ok(Self {
             endpoints,
-            credentials: credentials(&settings.auth, means)?,
+            credentials: credentials(&settings.auth, parts)?,
             answers: settings.answers.clone(),
             addresses: settings.addresses.clone(),
         })
@@ -176,7 +176,7 @@ fn endpoint(
     Ok(Endpoint { request, outgoing })
 }
 
-fn credentials(auth: &Auth, means: &Means) -> Result<Credentials, SettingError> {
+fn credentials(auth: &Auth, parts: &SenderParts) -> Result<Credentials, SettingError> {
     match auth {
         Auth::None => Ok(Credentials::None),
         Auth::Basic { username, password } => {
@@ -199,7 +199,7 @@ fn credentials(auth: &Auth, means: &Means) -> Result<Credentials, SettingError> 
             Ok(Credentials::Fixed(name, value))
         }
         Auth::Application { id, private_key } => {
-            let application = Application::new(id, private_key, means)
+            let application = Application::new(id, private_key, parts)
                 .map_err(|wrong| SettingError::new("private_key_file", wrong))?;
             Ok(Credentials::Application(application))
         }

@@ -31,12 +31,12 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The first setting that cannot be used.
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError>;
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError>;
 }
 
 /// The parts of this process that senders use.
 #[derive(Clone)]
-pub struct Means {
+pub struct SenderParts {
     /// The service's clock, for signatures and token lifetimes.
     pub clock: Arc<dyn Clock>,
     /// The service's source of randomness.

@@ -33,7 +33,7 @@ use self::{
     submission::{Address, submissions},
 };
 use super::{
-    settings::{Means, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError},
     transport::tls::Tls,
 };
 use crate::{
@@ -83,8 +83,8 @@ impl SenderSettings for SmppSettings {
         channel == Channel::Sms
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Smpp::new(self, means)?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Smpp::new(self, parts)?))
     }
 }
 
@@ -118,7 +118,7 @@ impl Smpp {
     ///
     /// # Errors
     /// The first setting that cannot be used.
-    pub fn new(settings: &SmppSettings, means: &Means) -> Result<Self, SettingError> {
+    pub fn new(settings: &SmppSettings, parts: &SenderParts) -> Result<Self, SettingError> {
         if settings.window == 0 {
             return Err(SettingError::new("window", "is 0, and must be at least 1"));
         }
@@ -138,7 +138,7 @@ impl Smpp {
         };
         let rules = Rules {
             name: settings.name.clone(),
-            receipts: means.receipts.clone(),
+            receipts: parts.receipts.clone(),
             window: usize::try_from(settings.window).unwrap_or(usize::MAX),
             timeout: settings.timeout,
             enquire_every: settings.enquire_every,
@@ -147,8 +147,8 @@ impl Smpp {
             centre: Arc::new(centre),
             rules: Arc::new(rules),
             from,
-            clock: means.clock.clone(),
-            entropy: means.entropy.clone(),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
             jobs: OnceLock::new(),
         })
     }

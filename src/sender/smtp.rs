@@ -21,7 +21,7 @@ use self::{
     server::{Encryption, Server},
 };
 use super::{
-    settings::{Means, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError},
     transport::tls::Tls,
 };
 use crate::{
@@ -77,8 +77,8 @@ impl SenderSettings for SmtpSettings {
         channel == Channel::Email
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Smtp::new(self, means.clock.clone())?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Smtp::new(self, parts.clock.clone())?))
     }
 }
 

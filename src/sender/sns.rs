@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 use self::signature::{Credentials, date};
 use super::{
     http::{is_busy, refusal},
-    settings::{Means, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError},
     transport::http::{
         Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, host_and_port,
         next_sender,
@@ -58,8 +58,8 @@ impl SenderSettings for SnsSettings {
         channel == Channel::Sms
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Sns::new(self, means.clock.clone())?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Sns::new(self, parts.clock.clone())?))
     }
 }
 

@@ -3,7 +3,6 @@
 mod alarms;
 pub mod breakers;
 pub mod callback;
-pub(super) mod crew;
 mod deliver;
 mod draft;
 mod fate;
@@ -14,6 +13,7 @@ pub mod hook;
 mod onward;
 mod ready;
 pub mod receipt;
+pub(super) mod reserved;
 pub mod routes;
 pub mod spoken;
 

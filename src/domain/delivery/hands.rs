@@ -16,7 +16,7 @@ pub const HAND_WAIT: Duration = Duration::from_millis(500);
 
 /// A delivery that may go out now.
 #[derive(Clone, Copy, Debug)]
-pub struct Parcel<'a> {
+pub struct DueDelivery<'a> {
     /// The verification that it belongs to.
     pub verification: VerificationId,
     /// The tenant of the customer.
@@ -32,7 +32,7 @@ pub struct Parcel<'a> {
 pub trait FreeHands {
     /// Reserves a hand of the sender whose turn it is, and returns the lease for it. `None`: all
     /// hands of that sender are busy.
-    fn reserve(&self, parcel: &Parcel<'_>) -> Option<Lease>;
+    fn reserve(&self, due: &DueDelivery<'_>) -> Option<Lease>;
 }
 
 impl Delivery {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     domain::{delivery::reason::Reason, recipient::Channel},
     ports::sender::{Message, SendError, Sender, Sent},
-    sender::settings::{Means, SenderSettings, SettingError},
+    sender::settings::{SenderParts, SenderSettings, SettingError},
 };
 
 /// Prints each message on standard output, including the code. It has no settings.
@@ -23,7 +23,7 @@ impl SenderSettings for Console {
         true
     }
 
-    fn build(&self, _means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+    fn build(&self, _parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(*self))
     }
 }

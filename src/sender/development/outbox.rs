@@ -13,7 +13,7 @@ use crate::{
         },
         system::Clock,
     },
-    sender::settings::{Means, SenderSettings, SettingError},
+    sender::settings::{SenderParts, SenderSettings, SettingError},
 };
 
 /// The settings of the outbox: none.
@@ -29,8 +29,8 @@ impl SenderSettings for OutboxSettings {
         true
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        let outbox = means.outbox.clone().ok_or_else(|| {
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        let outbox = parts.outbox.clone().ok_or_else(|| {
             SettingError::new(
                 "kind",
                 "is outbox, which exists in the development profile only",
@@ -38,7 +38,7 @@ impl SenderSettings for OutboxSettings {
         })?;
         Ok(Arc::new(OutboxSender {
             outbox,
-            clock: means.clock.clone(),
+            clock: parts.clock.clone(),
         }))
     }
 }

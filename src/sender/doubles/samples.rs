@@ -17,7 +17,7 @@ use crate::{
         sender::{Content, Message, receipts},
         system::{Clock, Entropy},
     },
-    sender::{settings::Means, transport::http::ConnectionSettings},
+    sender::{settings::SenderParts, transport::http::ConnectionSettings},
 };
 
 /// A clock that always shows one time, five minutes before the sample's code expires.
@@ -42,8 +42,8 @@ impl Entropy for Sevens {
 }
 
 /// What a sender uses of the process. Its receipts are dropped.
-pub(in crate::sender) fn means() -> Means {
-    Means {
+pub(in crate::sender) fn sender_parts() -> SenderParts {
+    SenderParts {
         clock: Arc::new(Fixed),
         entropy: Arc::new(Sevens),
         receipts: receipts::queue().0,

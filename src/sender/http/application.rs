@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::{
     jws::{Signer, WrongKey},
-    settings::Means,
+    settings::SenderParts,
 };
 use crate::{
     format::secret::SecretText,
@@ -28,12 +28,16 @@ pub(super) struct Application {
 
 impl Application {
     /// The application with this id and private RSA key in PEM form.
-    pub(super) fn new(id: &str, private_key: &SecretText, means: &Means) -> Result<Self, WrongKey> {
+    pub(super) fn new(
+        id: &str,
+        private_key: &SecretText,
+        parts: &SenderParts,
+    ) -> Result<Self, WrongKey> {
         Ok(Self {
             id: id.to_owned(),
             signer: Signer::rs256(private_key)?,
-            clock: means.clock.clone(),
-            entropy: means.entropy.clone(),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
         })
     }
 

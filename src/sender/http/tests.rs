@@ -51,7 +51,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
 }
 
 fn made(settings: &HttpSettings) -> Result<Http, SettingError> {
-    Http::new(settings, &samples::means())
+    Http::new(settings, &samples::sender_parts())
 }
 
 async fn provider(answer: ResponseTemplate) -> MockServer {

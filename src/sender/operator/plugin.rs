@@ -10,7 +10,7 @@ use crate::{
     pb::v1::{self, send_message_response::Outcome, sender_service_client::SenderServiceClient},
     ports::sender::{Capabilities, Message, ReceiptPath, SendError, Sender, Sent},
     sender::{
-        settings::{Means, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::{
             addresses::Addresses,
             http::{again, give_up, next_sender, unfit},
@@ -40,7 +40,7 @@ impl SenderSettings for PluginSettings {
         self.channels.contains(&channel)
     }
 
-    fn build(&self, _means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
+    fn build(&self, _parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Plugin::new(self)?))
     }
 }

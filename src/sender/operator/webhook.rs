@@ -14,7 +14,7 @@ use crate::{
     },
     sender::{
         http::{AnswerRules, judge},
-        settings::{Means, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::{addresses::Addresses, signed::Signed},
     },
 };
@@ -38,8 +38,8 @@ impl SenderSettings for WebhookSettings {
         self.channels.contains(&channel)
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Webhook::new(self, means.clock.clone())?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Webhook::new(self, parts.clock.clone())?))
     }
 }
 

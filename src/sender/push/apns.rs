@@ -28,7 +28,7 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::Signer,
-        settings::{Means, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
         },
@@ -62,8 +62,8 @@ impl SenderSettings for ApnsSettings {
         channel == Channel::Push
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Apns::new(self, means.clock.clone())?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Apns::new(self, parts.clock.clone())?))
     }
 }
 

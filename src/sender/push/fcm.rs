@@ -26,7 +26,7 @@ use crate::{
     },
     sender::{
         http::{is_busy, refusal},
-        settings::{Means, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
             unfit,
@@ -57,8 +57,8 @@ impl SenderSettings for FcmSettings {
         channel == Channel::Push
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(Fcm::new(self, means.clock.clone())?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(Fcm::new(self, parts.clock.clone())?))
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::Signer,
-        settings::{Means, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, unfit,
         },
@@ -61,8 +61,8 @@ impl SenderSettings for WebPushSettings {
         channel == Channel::Push
     }
 
-    fn build(&self, means: &Means) -> Result<Arc<dyn Sender>, SettingError> {
-        Ok(Arc::new(WebPush::new(self, means)?))
+    fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
+        Ok(Arc::new(WebPush::new(self, parts)?))
     }
 }
 
@@ -81,7 +81,7 @@ impl WebPush {
     ///
     /// # Errors
     /// The first setting that cannot be used.
-    pub fn new(settings: &WebPushSettings, means: &Means) -> Result<Self, SettingError> {
+    pub fn new(settings: &WebPushSettings, parts: &SenderParts) -> Result<Self, SettingError> {
         let targets = Targets::among(&settings.hosts, &settings.connection)?;
         let (signer, public_key) =
             Signer::es256(&settings.key).map_err(|wrong| SettingError::new("key_file", wrong))?;
@@ -90,8 +90,8 @@ impl WebPush {
             signer,
             public_key: BASE64_URL_SAFE_NO_PAD.encode(public_key),
             outgoing: HttpClient::new(targets, &settings.connection)?,
-            clock: means.clock.clone(),
-            entropy: means.entropy.clone(),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
         })
     }
 

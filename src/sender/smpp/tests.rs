@@ -191,11 +191,11 @@ fn settings(port: u16) -> SmppSettings {
 
 fn sender(settings: &SmppSettings) -> (Arc<Smpp>, ReceiptQueue) {
     let (receipts, receipt_queue) = queue();
-    let means = Means {
+    let parts = SenderParts {
         receipts,
-        ..samples::means()
+        ..samples::sender_parts()
     };
-    let sender = Smpp::new(settings, &means).unwrap();
+    let sender = Smpp::new(settings, &parts).unwrap();
     (Arc::new(sender), receipt_queue)
 }
 
@@ -683,7 +683,7 @@ fn settings_that_no_login_holds_are_mistakes() {
     let broken = |break_it: fn(&mut SmppSettings)| {
         let mut settings = settings(1);
         break_it(&mut settings);
-        let error = Smpp::new(&settings, &samples::means()).unwrap_err();
+        let error = Smpp::new(&settings, &samples::sender_parts()).unwrap_err();
         error.to_string()
     };
     assert!(broken(|s| s.system_id = "x".repeat(16)).contains("system_id must be at most 15"));

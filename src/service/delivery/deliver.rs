@@ -64,16 +64,18 @@ impl Service {
 
     async fn tick_subject(&self, key: &SubjectKey) -> Result<(), Failure> {
         let command = self.a_tick(None);
-        let crew = self.courier.crew(*key);
+        let reserved = self.courier.reserved_hands(*key);
         let loaded = match self.records.open_due(key).await {
             Err(Failure::RecordUnreadable(_)) if self.records.sides().sweep_old(key).await? => {
                 return Ok(());
             }
             loaded => loaded?,
         };
-        self.send(Change::of(*key).on(loaded), crew, |record, hands, cx| {
-            tick(record, &command, hands, cx)
-        })
+        self.send(
+            Change::of(*key).on(loaded),
+            reserved,
+            |record, hands, cx| tick(record, &command, hands, cx),
+        )
         .await?;
         Ok(())
     }
@@ -90,9 +92,9 @@ impl Service {
     /// [`Failure`] if the commit failed; the record is still in the due index.
     pub async fn wake(&self, key: SubjectKey) -> Result<(), Failure> {
         let command = self.a_tick(None);
-        let crew = self.courier.crew(key);
+        let reserved = self.courier.reserved_hands(key);
         let (again, now) = self
-            .send(Change::of(key), crew, |record, hands, cx| {
+            .send(Change::of(key), reserved, |record, hands, cx| {
                 wake(record, &command, hands, cx)
             })
             .await?;
@@ -109,8 +111,8 @@ impl Service {
     /// [`Failure`] if the commit failed; the record is still in the due index.
     pub async fn lease_waiting(&self, waiting: Waiting, hand: Hand) -> Result<(), Failure> {
         let command = self.a_tick(Some(waiting.delivery));
-        let crew = self.courier.crew(waiting.key).with(hand);
-        self.send(Change::of(waiting.key), crew, |record, hands, cx| {
+        let reserved = self.courier.reserved_hands(waiting.key).with(hand);
+        self.send(Change::of(waiting.key), reserved, |record, hands, cx| {
             wake(record, &command, hands, cx)
         })
         .await?;
@@ -148,8 +150,8 @@ impl Service {
             sender,
             outcome,
         };
-        let (change, crew) = (Change::of(key).on(loaded), self.courier.crew(key));
-        let report = self.send(change, crew, |record, hands, cx| {
+        let (change, reserved) = (Change::of(key).on(loaded), self.courier.reserved_hands(key));
+        let report = self.send(change, reserved, |record, hands, cx| {
             report(record, &command, hands, cx)
         });
         // The loser of a hedge runs to its end in the same hand, so that there are never more

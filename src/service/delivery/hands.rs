@@ -23,15 +23,15 @@ pub struct Hands(Arc<Inner>);
 
 struct Inner {
     per_sender: usize,
-    desk: Mutex<Desk>,
+    state: Mutex<HandState>,
     jobs: mpsc::UnboundedSender<Job>,
 }
 
 /// The hands in use, and the deliveries that wait for one.
 #[derive(Default)]
-struct Desk {
+struct HandState {
     /// Set when the process shuts down: no hand is given out any more.
-    tied: bool,
+    closed: bool,
     /// The hands in use by sender; `None` for messages that no sender gets.
     shares: BTreeMap<Option<SenderName>, Share>,
     /// All deliveries in the queues, so that none waits twice.
@@ -78,7 +78,7 @@ impl Hands {
         let (jobs, queue) = mpsc::unbounded_channel();
         let inner = Inner {
             per_sender,
-            desk: Mutex::default(),
+            state: Mutex::default(),
             jobs,
         };
         (Self(Arc::new(inner)), queue)
@@ -87,7 +87,7 @@ impl Hands {
     /// The number of hands of each sender, and the number in use over all senders.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
-        let busy = self.0.desk().shares.values().map(|share| share.busy).sum();
+        let busy = self.0.state().shares.values().map(|share| share.busy).sum();
         (self.0.per_sender, busy)
     }
 
@@ -95,30 +95,30 @@ impl Hands {
     /// that no sender gets.
     #[must_use]
     pub fn reserve(&self, sender: Option<&SenderName>) -> Option<Hand> {
-        self.0.reserve(&mut self.0.desk(), sender)
+        self.0.reserve(&mut self.0.state(), sender)
     }
 
     /// Lets a delivery wait for the next free hand of a sender.
     pub(in crate::service) fn wait(&self, sender: Option<&SenderName>, waiting: Waiting) {
-        let mut desk = self.0.desk();
-        if let Some(hand) = self.0.reserve(&mut desk, sender) {
-            drop(desk);
+        let mut state = self.0.state();
+        if let Some(hand) = self.0.reserve(&mut state, sender) {
+            drop(state);
             return self.0.give(Job::Lease(waiting, hand));
         }
-        if desk.tied || !desk.waiting.insert(waiting.delivery) {
+        if state.closed || !state.waiting.insert(waiting.delivery) {
             return;
         }
-        let queue = &mut desk.shares.entry(sender.cloned()).or_default().queue;
+        let queue = &mut state.shares.entry(sender.cloned()).or_default().queue;
         if queue.len() < WAITING_MAX {
             queue.push_back(waiting);
         } else {
-            desk.waiting.remove(&waiting.delivery);
+            state.waiting.remove(&waiting.delivery);
         }
     }
 
     /// Whether a delivery waits for a hand of this process.
     pub(in crate::service) fn has_waiting(&self, delivery: &DeliveryId) -> bool {
-        self.0.desk().waiting.contains(delivery)
+        self.0.state().waiting.contains(delivery)
     }
 
     /// Gives a hand a leased delivery to hand over. If nobody receives jobs any more, the lease
@@ -128,23 +128,27 @@ impl Hands {
     }
 
     /// Gives out no more hands, because the process shuts down.
-    pub fn tie(&self) {
-        self.0.tie();
+    pub fn close(&self) {
+        self.0.close();
     }
 }
 
 impl Inner {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn state(&self) -> MutexGuard<'_, HandState> {
         // A poisoned lock is harmless: nothing can panic in the middle of a change.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reserve(self: &Arc<Self>, desk: &mut Desk, sender: Option<&SenderName>) -> Option<Hand> {
+    fn reserve(
+        self: &Arc<Self>,
+        state: &mut HandState,
+        sender: Option<&SenderName>,
+    ) -> Option<Hand> {
         let sender = sender.cloned();
-        if desk.tied {
+        if state.closed {
             return None;
         }
-        let share = desk.shares.entry(sender.clone()).or_default();
+        let share = state.shares.entry(sender.clone()).or_default();
         if share.busy >= self.per_sender {
             return None;
         }
@@ -159,16 +163,17 @@ impl Inner {
         if let Err(refused) = self.jobs.send(job) {
             // Nobody receives jobs any more. Without this, dropping the hand would wake the waiting
             // deliveries one by one, in vain.
-            self.tie();
+            self.close();
             drop(refused);
         }
     }
 
-    fn tie(&self) {
-        let mut desk = self.desk();
-        desk.tied = true;
-        desk.waiting.clear();
-        desk.shares
+    fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.clear();
+        state
+            .shares
             .values_mut()
             .for_each(|share| share.queue.clear());
     }
@@ -184,16 +189,16 @@ impl Hand {
 impl Drop for Hand {
     fn drop(&mut self) {
         let sender = self.sender.take();
-        let mut desk = self.hands.desk();
-        let Some(share) = desk.shares.get_mut(&sender) else {
+        let mut state = self.hands.state();
+        let Some(share) = state.shares.get_mut(&sender) else {
             return;
         };
         let Some(waiting) = share.queue.pop_front() else {
             share.busy = share.busy.saturating_sub(1);
             return;
         };
-        desk.waiting.remove(&waiting.delivery);
-        drop(desk);
+        state.waiting.remove(&waiting.delivery);
+        drop(state);
         // The hand is passed on without becoming free, so that no newer delivery overtakes this
         // one.
         let hand = Self {
@@ -272,7 +277,7 @@ mod tests {
         let (hands, mut jobs) = Hands::new(1);
         let hand = hands.reserve(None).unwrap();
         hands.wait(None, waiting(1));
-        hands.tie();
+        hands.close();
         drop(hand);
         hands.wait(None, waiting(2));
         assert!(woken(&mut jobs).is_none() && hands.reserve(None).is_none());

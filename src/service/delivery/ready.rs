@@ -36,13 +36,13 @@ pub(super) enum Readiness {
 
 /// A live verification, and the delivery of it that is to go out.
 #[derive(Clone, Copy)]
-pub(super) struct Errand<'a> {
+pub(super) struct LiveDelivery<'a> {
     pub(super) verification: &'a Verification,
     pub(super) pending: &'a Pending,
     pub(super) delivery: &'a Delivery,
 }
 
-impl<'a> Errand<'a> {
+impl<'a> LiveDelivery<'a> {
     fn find(record: Option<&'a SubjectRecord>, work: &Work, cx: &Context<'_>) -> Option<Self> {
         let verification = record?.find(&work.verification)?;
         let pending = verification.live(cx.now)?;
@@ -77,35 +77,35 @@ impl Courier {
         work: &Work,
         cx: &Context<'_>,
     ) -> Readiness {
-        let Some(errand) = Errand::find(record, work, cx) else {
+        let Some(live) = LiveDelivery::find(record, work, cx) else {
             return Readiness::Gone;
         };
-        let recipient = errand.pending.recipients.get(errand.delivery.recipient);
+        let recipient = live.pending.recipients.get(live.delivery.recipient);
         if recipient.is_some_and(|to| self.policy.test_recipients.code(to).is_some()) {
             let (sender, taken) = (SenderName::of_tests(), HandOver::Taken { reference: None });
             log_outcome(
-                (&errand.verification.id, &errand.delivery.id),
-                errand.delivery.channel,
+                (&live.verification.id, &live.delivery.id),
+                live.delivery.channel,
                 Some(&sender),
                 Fate::Skipped(Exemption::TestRecipient),
             );
             return Readiness::Decided(Handed::by(sender, taken));
         }
-        let time_left = cx.now.until(errand.verification.expires_at);
-        match self.draft(errand, time_left) {
-            Ok(draft) => Readiness::Ready(Box::new(self.queue_up(errand, draft, time_left))),
+        let time_left = cx.now.until(live.verification.expires_at);
+        match self.draft(live, time_left) {
+            Ok(draft) => Readiness::Ready(Box::new(self.queue_up(live, draft, time_left))),
             // The commit of the report logs these reasons.
             Err(reason) => Readiness::Decided(Handed::by_nobody(HandOver::GivenUp { reason })),
         }
     }
 
     /// The draft with the senders that may carry it.
-    fn queue_up(&self, errand: Errand<'_>, draft: Draft, time_left: Duration) -> Ready {
-        let Errand {
+    fn queue_up(&self, live: LiveDelivery<'_>, draft: Draft, time_left: Duration) -> Ready {
+        let LiveDelivery {
             verification,
             pending,
             delivery,
-        } = errand;
+        } = live;
         let tenant = &verification.tenant;
         Ready {
             without_sender: without_sender(self.routes.has_senders(tenant, &draft.recipient)),
@@ -119,12 +119,12 @@ impl Courier {
         }
     }
 
-    fn draft(&self, errand: Errand<'_>, time_left: Duration) -> Result<Draft, Reason> {
-        let Errand {
+    fn draft(&self, live: LiveDelivery<'_>, time_left: Duration) -> Result<Draft, Reason> {
+        let LiveDelivery {
             verification,
             pending,
             delivery,
-        } = errand;
+        } = live;
         let code = verification
             .code(&self.keyring, &self.policy.test_recipients)
             .ok_or(Reason::KeyNotInRing)?;
@@ -137,7 +137,7 @@ impl Courier {
             delivery: delivery.id,
             verification: verification.id,
             recipient,
-            content: Arc::new(self.content(errand, &code, time_left)),
+            content: Arc::new(self.content(live, &code, time_left)),
             code,
             expires_at: verification.expires_at,
         })
@@ -146,11 +146,11 @@ impl Courier {
     /// The rendered text of a delivery, in every form that its channel has.
     pub(super) fn content(
         &self,
-        errand: Errand<'_>,
+        live: LiveDelivery<'_>,
         code: &Digits,
         time_left: Duration,
     ) -> Content {
-        let (verification, channel) = (errand.verification, errand.delivery.channel);
+        let (verification, channel) = (live.verification, live.delivery.channel);
         let link = self.link_of(verification, channel);
         self.messages.render(&Facts {
             tenant: &verification.tenant,
@@ -158,7 +158,7 @@ impl Courier {
             locale: verification.locale.as_ref(),
             action: &verification.action,
             code,
-            binding: &errand.pending.binding,
+            binding: &live.pending.binding,
             minutes: time_left.as_secs().div_ceil(60).max(1),
             link: link.as_deref().map(Link),
         })

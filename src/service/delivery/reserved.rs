@@ -10,14 +10,14 @@ use crate::domain::{
     decide::Work,
     delivery::{
         Lease,
-        hands::{FreeHands, Parcel},
+        hands::{DueDelivery, FreeHands},
         route::{Choice, RouteState, choose},
     },
     ids::{DeliveryId, SenderName, SubjectKey},
 };
 
 /// The hands of one decision on one record.
-pub(in crate::service) struct Crew<'a> {
+pub(in crate::service) struct ReservedHands<'a> {
     courier: &'a Courier,
     key: SubjectKey,
     state: Mutex<State>,
@@ -28,15 +28,15 @@ struct State {
     /// Hands that are reserved but have no work yet.
     idle: Vec<Hand>,
     /// Hands with the work that they begin after the commit.
-    engaged: Vec<(Work, Hand)>,
+    assigned: Vec<(Work, Hand)>,
     /// Deliveries whose sender had no free hand.
-    turned_away: Vec<(Option<SenderName>, DeliveryId)>,
+    without_hand: Vec<(Option<SenderName>, DeliveryId)>,
 }
 
 impl Courier {
     /// The hands for one decision on this record; none is reserved yet.
-    pub(in crate::service) fn crew(&self, key: SubjectKey) -> Crew<'_> {
-        Crew {
+    pub(in crate::service) fn reserved_hands(&self, key: SubjectKey) -> ReservedHands<'_> {
+        ReservedHands {
             courier: self,
             key,
             state: Mutex::default(),
@@ -44,14 +44,12 @@ impl Courier {
     }
 
     /// The sender that a delivery goes to now; `None` if no sender is to be asked.
-    fn whose_turn(&self, parcel: &Parcel<'_>) -> Option<SenderName> {
-        if self.policy.test_recipients.code(parcel.recipient).is_some() {
+    fn whose_turn(&self, due: &DueDelivery<'_>) -> Option<SenderName> {
+        if self.policy.test_recipients.code(due.recipient).is_some() {
             return None;
         }
-        let delivery = parcel.delivery;
-        let senders = self
-            .routes
-            .order(parcel.tenant, parcel.recipient, &delivery.id);
+        let delivery = due.delivery;
+        let senders = self.routes.order(due.tenant, due.recipient, &delivery.id);
         let now = self.now();
         match choose(&self.passes(&senders, now), RouteState::of(delivery), now) {
             Choice::Ask { place, .. } => Some(senders[place].name.clone()),
@@ -60,8 +58,8 @@ impl Courier {
     }
 }
 
-impl Crew<'_> {
-    /// The same crew with one more hand, already reserved.
+impl ReservedHands<'_> {
+    /// The same reserved with one more hand, already reserved.
     pub(in crate::service) fn with(self, hand: Hand) -> Self {
         self.state().idle.push(hand);
         self
@@ -74,39 +72,39 @@ impl Crew<'_> {
 
     /// Starts over for another attempt at the decision: the work is dropped, and
     /// the hands stay reserved.
-    pub(in crate::service) fn anew(&self) -> &Self {
+    pub(in crate::service) fn restart(&self) -> &Self {
         let mut state = self.state();
         let State {
             idle,
-            engaged,
-            turned_away,
+            assigned,
+            without_hand,
         } = &mut *state;
-        idle.extend(engaged.drain(..).map(|(_, hand)| hand));
-        turned_away.clear();
+        idle.extend(assigned.drain(..).map(|(_, hand)| hand));
+        without_hand.clear();
         drop(state);
         self
     }
 
     /// To be called after the commit: each hand gets its work, and deliveries without a hand begin
     /// to wait for one.
-    pub(in crate::service) fn go(self) {
+    pub(in crate::service) fn dispatch(self) {
         let (hands, key) = (&self.courier.hands, self.key);
         let state = self
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        for (work, hand) in state.engaged {
+        for (work, hand) in state.assigned {
             hands.give(work, hand);
         }
-        for (sender, delivery) in state.turned_away {
+        for (sender, delivery) in state.without_hand {
             hands.wait(sender.as_ref(), Waiting { key, delivery });
         }
     }
 }
 
-impl FreeHands for Crew<'_> {
-    fn reserve(&self, parcel: &Parcel<'_>) -> Option<Lease> {
-        let sender = self.courier.whose_turn(parcel);
+impl FreeHands for ReservedHands<'_> {
+    fn reserve(&self, due: &DueDelivery<'_>) -> Option<Lease> {
+        let sender = self.courier.whose_turn(due);
         let mut state = self.state();
         let at = state
             .idle
@@ -117,16 +115,16 @@ impl FreeHands for Crew<'_> {
             None => self.courier.hands.reserve(sender.as_ref()),
         };
         let Some(hand) = hand else {
-            state.turned_away.push((sender, parcel.delivery.id));
+            state.without_hand.push((sender, due.delivery.id));
             return None;
         };
         let lease = self.courier.lease();
         let work = Work {
-            verification: parcel.verification,
-            delivery: parcel.delivery.id,
+            verification: due.verification,
+            delivery: due.delivery.id,
             token: lease.token,
         };
-        state.engaged.push((work, hand));
+        state.assigned.push((work, hand));
         Some(lease)
     }
 }

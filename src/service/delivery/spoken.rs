@@ -1,6 +1,6 @@
 //! Gives the text that a live telephone call speaks.
 
-use super::{Courier, ready::Errand};
+use super::{Courier, ready::LiveDelivery};
 use crate::{
     domain::{
         decide::Context,
@@ -55,12 +55,12 @@ impl Courier {
                 .live(cx.now)
                 .filter(|_| verification.generation == cx.generation)?;
             let code = verification.code(&self.keyring, &self.policy.test_recipients)?;
-            let errand = Errand {
+            let live = LiveDelivery {
                 verification,
                 pending,
                 delivery,
             };
-            Some(self.content(errand, &code, cx.now.until(verification.expires_at)))
+            Some(self.content(live, &code, cx.now.until(verification.expires_at)))
         });
         let said = content.and_then(|content| {
             Some(Spoken {

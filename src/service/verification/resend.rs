@@ -60,11 +60,11 @@ impl Service {
             verification: Some(id),
             contact: None,
         };
-        let crew = self.courier.crew(id.subject);
+        let reserved = self.courier.reserved_hands(id.subject);
         let (snapshot, now) = self
             .send(
                 Change::of(id.subject).by(call),
-                crew,
+                reserved,
                 |record, hands, cx| resend(record, command, hands, cx),
             )
             .await

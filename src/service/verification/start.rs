@@ -114,9 +114,9 @@ impl Service {
             verification: None,
             contact: command.contact.as_ref(),
         };
-        let crew = self.courier.crew(key);
+        let reserved = self.courier.reserved_hands(key);
         let (snapshot, now) = self
-            .send(Change::of(key).by(call), crew, |record, hands, cx| {
+            .send(Change::of(key).by(call), reserved, |record, hands, cx| {
                 start(record, command, hands, cx)
             })
             .await

@@ -15,7 +15,7 @@ use countersign::{
         decide::{Context, Durability, Next, Report, Start, Work, report, start},
         delivery::{
             HandOver, Lease,
-            hands::{FreeHands, Parcel},
+            hands::{DueDelivery, FreeHands},
         },
         ids::{
             ActionName, CallerName, DeliveryId, Locale, SubjectId, SubjectKey, TenantId,
@@ -58,7 +58,7 @@ const LIFETIME: Duration = Duration::from_secs(600);
 struct OneHand(Lease);
 
 impl FreeHands for OneHand {
-    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+    fn reserve(&self, _due: &DueDelivery<'_>) -> Option<Lease> {
         Some(self.0)
     }
 }

@@ -3,7 +3,7 @@
 use crate::domain::{
     delivery::{
         Delivery, DeliveryStatus, TRIES_MAX,
-        hands::{FreeHands, Parcel},
+        hands::{DueDelivery, FreeHands},
         reason::Reason,
     },
     record::subject::SubjectRecord,
@@ -39,13 +39,13 @@ fn leased(
     let Some(recipient) = pending.recipients.get(delivery.recipient) else {
         return delivery.fail(Reason::NoRecipient, at);
     };
-    let parcel = Parcel {
+    let due = DueDelivery {
         verification: verification.id,
         tenant: &verification.tenant,
         recipient,
         delivery: &delivery,
     };
-    match hands.reserve(&parcel) {
+    match hands.reserve(&due) {
         Some(lease) => delivery.lease(lease, at),
         None => delivery.wait_for_hand(at),
     }

@@ -218,10 +218,10 @@ fn a_report_without_its_record_does_nothing() {
         sender: Some(sender_name("mail")),
         outcome: HandOver::Taken { reference: None },
     };
-    let decision = report(None, &command, &world.crew(1), &world.cx());
+    let decision = report(None, &command, &world.counted_hands(1), &world.cx());
     assert_eq!((decision.next, decision.events.len()), (Next::Same, 0));
     let command = world.a_tick();
-    let decision = tick(None, &command, &world.crew(1), &world.cx());
+    let decision = tick(None, &command, &world.counted_hands(1), &world.cx());
     let (next, reply) = (decision.next, decision.reply);
     assert_eq!((next, reply), (Next::Delete, Ok(())), "its due entry goes");
 }

@@ -18,7 +18,12 @@ use crate::domain::{
 };
 
 fn of_start(world: &mut World, command: &Start) -> Option<Outgoing> {
-    let decision = start(world.record.clone(), command, &world.crew(1), &world.cx());
+    let decision = start(
+        world.record.clone(),
+        command,
+        &world.counted_hands(1),
+        &world.cx(),
+    );
     let outgoing = decision.outgoing.clone();
     let _ = world.commit(decision);
     outgoing
@@ -38,7 +43,7 @@ fn of_resend(world: &mut World, id: VerificationId, channel: Option<Channel>) ->
             channel,
             delivery,
         },
-        &world.crew(1),
+        &world.counted_hands(1),
         &world.cx(),
     );
     let outgoing = decision.outgoing.clone();

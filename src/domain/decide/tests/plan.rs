@@ -438,13 +438,18 @@ fn where_codes_are_disabled_no_step_is_sent() {
 fn a_step_says_whom_it_would_reach() {
     let mut world = World::new();
     let command = a_start(&mut world);
-    let decision = start(None, &command, &world.crew(1), &world.cx());
+    let decision = start(None, &command, &world.counted_hands(1), &world.cx());
     let first = decision.outgoing.unwrap();
     world.start(command).unwrap();
     bring(&mut world);
     world.pass(EMAIL_WAIT);
     let command = world.a_tick();
-    let decision = tick(world.record.clone(), &command, &world.crew(1), &world.cx());
+    let decision = tick(
+        world.record.clone(),
+        &command,
+        &world.counted_hands(1),
+        &world.cx(),
+    );
     let outgoing = decision.outgoing.unwrap();
     assert_eq!(
         (&outgoing.tenant, &outgoing.caller, &outgoing.subject),

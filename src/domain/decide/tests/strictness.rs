@@ -9,7 +9,7 @@ use crate::domain::{
     delivery::{
         HandOver, Lease,
         breaker::{Breaker, Pass},
-        hands::{FreeHands, Parcel},
+        hands::{DueDelivery, FreeHands},
     },
     ids::{CallerName, DeliveryId, VerificationId},
     recipient::{Channel, known::Reached},
@@ -25,7 +25,7 @@ use crate::domain::{
 struct NoHands;
 
 impl FreeHands for NoHands {
-    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+    fn reserve(&self, _due: &DueDelivery<'_>) -> Option<Lease> {
         None
     }
 }

@@ -24,7 +24,7 @@ use crate::domain::{
     },
     delivery::{
         HandOver, Lease,
-        hands::{FreeHands, Parcel},
+        hands::{DueDelivery, FreeHands},
         reason::Reason,
         receipt::Receipt,
     },
@@ -40,21 +40,21 @@ use crate::domain::{
 };
 
 /// The free hands of a process, shared by all senders.
-pub(super) struct Crew {
+pub(super) struct CountedHands {
     left: Cell<usize>,
     until: Timestamp,
     /// What was leased to them.
     works: RefCell<Vec<Work>>,
 }
 
-impl FreeHands for Crew {
-    fn reserve(&self, parcel: &Parcel<'_>) -> Option<Lease> {
+impl FreeHands for CountedHands {
+    fn reserve(&self, due: &DueDelivery<'_>) -> Option<Lease> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         self.left.set(self.left.get().checked_sub(1)?);
         let token = u128::from(NEXT.fetch_add(1, Ordering::Relaxed)).to_le_bytes();
         self.works.borrow_mut().push(Work {
-            verification: parcel.verification,
-            delivery: parcel.delivery.id,
+            verification: due.verification,
+            delivery: due.delivery.id,
             token,
         });
         Some(Lease {
@@ -201,10 +201,10 @@ impl World {
         reason = "a story makes a start to start it"
     )]
     pub(super) fn start(&mut self, command: Start) -> Result<Snapshot, Refusal> {
-        let crew = self.crew(self.hands);
-        let decision = start(self.record.clone(), &command, &crew, &self.cx());
+        let counted_hands = self.counted_hands(self.hands);
+        let decision = start(self.record.clone(), &command, &counted_hands, &self.cx());
         let snapshot = self.commit(decision)?;
-        self.in_hand.append(&mut crew.works.into_inner());
+        self.in_hand.append(&mut counted_hands.works.into_inner());
         Ok(snapshot)
     }
 
@@ -322,10 +322,10 @@ impl World {
             channel,
             delivery: DeliveryId(self.fresh()),
         };
-        let crew = self.crew(self.hands);
-        let decision = resend(self.record.clone(), &command, &crew, &self.cx());
+        let counted_hands = self.counted_hands(self.hands);
+        let decision = resend(self.record.clone(), &command, &counted_hands, &self.cx());
         let snapshot = self.commit(decision)?;
-        self.in_hand.append(&mut crew.works.into_inner());
+        self.in_hand.append(&mut counted_hands.works.into_inner());
         Ok(snapshot)
     }
 
@@ -346,8 +346,8 @@ impl World {
     }
 
     /// A process with this many free hands.
-    pub(super) fn crew(&self, hands: usize) -> Crew {
-        Crew {
+    pub(super) fn counted_hands(&self, hands: usize) -> CountedHands {
+        CountedHands {
             left: Cell::new(hands),
             until: self.at.plus(LEASE),
             works: RefCell::default(),
@@ -357,8 +357,8 @@ impl World {
     /// Leases what is due, with this many free hands.
     pub(super) fn tick_with(&mut self, hands: usize) -> Vec<Work> {
         let command = self.a_tick();
-        let mut crew = self.crew(hands);
-        let mut decision = tick(self.record.clone(), &command, &crew, &self.cx());
+        let mut counted_hands = self.counted_hands(hands);
+        let mut decision = tick(self.record.clone(), &command, &counted_hands, &self.cx());
         if self.quotas_refuse
             && let Some(message) = decision.outgoing.take()
         {
@@ -370,12 +370,12 @@ impl World {
                 refused: Some(&refused),
                 ..self.cx()
             };
-            crew = self.crew(hands);
-            decision = tick(self.record.clone(), &command, &crew, &cx);
+            counted_hands = self.counted_hands(hands);
+            decision = tick(self.record.clone(), &command, &counted_hands, &cx);
             assert_eq!(decision.outgoing, None, "what was refused is not sent");
         }
         self.commit(decision).unwrap();
-        crew.works.into_inner()
+        counted_hands.works.into_inner()
     }
 
     pub(super) fn a_tick(&mut self) -> Tick {
@@ -391,10 +391,10 @@ impl World {
             freed: Some(delivery),
             ..self.a_tick()
         };
-        let crew = self.crew(1);
-        let decision = wake(self.record.clone(), &command, &crew, &self.cx());
+        let counted_hands = self.counted_hands(1);
+        let decision = wake(self.record.clone(), &command, &counted_hands, &self.cx());
         self.commit(decision).unwrap();
-        crew.works.into_inner()
+        counted_hands.works.into_inner()
     }
 
     /// What is leased to this process: by starts, resends and reports since the last call, and
@@ -425,10 +425,10 @@ impl World {
             sender: Some(sender_name(sender)),
             outcome,
         };
-        let crew = self.crew(self.hands);
-        let decision = report(self.record.clone(), &command, &crew, &self.cx());
+        let counted_hands = self.counted_hands(self.hands);
+        let decision = report(self.record.clone(), &command, &counted_hands, &self.cx());
         self.commit(decision).unwrap();
-        self.in_hand.append(&mut crew.works.into_inner());
+        self.in_hand.append(&mut counted_hands.works.into_inner());
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {

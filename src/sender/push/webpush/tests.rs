@@ -40,7 +40,7 @@ fn settings(double: &Double) -> WebPushSettings {
 }
 
 fn made(settings: &WebPushSettings) -> Result<WebPush, SettingError> {
-    WebPush::new(settings, &samples::means())
+    WebPush::new(settings, &samples::sender_parts())
 }
 
 async fn service(answers: &[Answer]) -> Double {

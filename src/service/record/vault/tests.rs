@@ -17,7 +17,7 @@ use crate::{
         delivery::{
             DeliveryStatus, Lease,
             breaker::Breaker,
-            hands::{FreeHands, Parcel},
+            hands::{DueDelivery, FreeHands},
             plan::Step,
             reason::Reason,
             route::Refusals,
@@ -112,7 +112,7 @@ fn a_start(vault: &Vault) -> Start {
 struct NoHands;
 
 impl FreeHands for NoHands {
-    fn reserve(&self, _parcel: &Parcel<'_>) -> Option<Lease> {
+    fn reserve(&self, _due: &DueDelivery<'_>) -> Option<Lease> {
         None
     }
 }
