@@ -6,6 +6,7 @@ pub(super) mod identity;
 pub(super) mod link;
 pub(super) mod lua;
 pub(super) mod node;
+pub(super) mod replicas;
 pub(super) mod sentinel;
 pub(super) mod settings;
 pub(super) mod topology;

@@ -95,6 +95,15 @@ impl Health {
         }
     }
 
+    /// Ends the complaints about the state of a server that is no longer used, such as a master after a failover.
+    /// That it has evicted keys remains a complaint: the loss remains.
+    pub(in crate::store::redis) fn forget(&self, at: &Endpoint) {
+        for word in ["clock_skew", "eviction_policy", "too_few_replicas"] {
+            self.complain(word, at, None);
+        }
+        self.found().evicting.remove(&at.to_string());
+    }
+
     /// Begins or ends a complaint. The beginning is logged.
     pub(in crate::store::redis) fn complain(
         &self,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     identity::Identity,
     link::{Link, Trust},
+    replicas::{self, Replicas},
     sentinel::Sentinels,
     settings::RedisSettings,
 };
@@ -37,9 +38,6 @@ const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How long calls wait for a new connection after one was lost; after that they fail at once.
 const PATIENCE: Duration = Duration::from_millis(300);
-
-/// Why a master refuses writes.
-const TOO_FEW_REPLICAS: &str = "fewer replicas follow it than min-replicas-to-write demands";
 
 /// A connection with this many waiting calls is too slow; further calls use the next one.
 const WAITING_MAX: usize = 64;
@@ -166,9 +164,7 @@ impl Node {
     /// Why it is down or refuses writes; `None` if it serves.
     pub(in crate::store::redis) fn down(&self) -> Option<String> {
         match &*self.state.borrow() {
-            State::Up(links) if links.trust.refuses_writes() => {
-                Some(format!("{} refuses writes: {TOO_FEW_REPLICAS}", links.at))
-            }
+            State::Up(links) if links.trust.refuses_writes() => Some(replicas::refusal(&links.at)),
             State::Up(_) => None,
             State::Down { why, .. } => Some(why.clone()),
         }
@@ -198,12 +194,16 @@ impl Keeper {
             let why = match self.connect().await {
                 Ok((links, first)) => {
                     pause = PAUSE_FIRST;
+                    let health = &self.common.health;
+                    // Before the first call: a server that may evict keys gets none.
+                    health.update(&links.at, &first, self.common.clock.now());
                     tracing::info!(server = %links.at, "connected to redis");
                     self.tell.send_replace(State::Up(links.clone()));
                     // Returns only when the connections are useless.
                     let why = self.watch(&links, first).await;
                     tracing::warn!(server = %links.at, %why, "redis connections closed; connecting again");
                     links.trust.lose();
+                    health.forget(&links.at);
                     why
                 }
                 Err(why) => {
@@ -278,23 +278,11 @@ impl Keeper {
     async fn watch(&self, links: &Links, first: Identity) -> String {
         let generation = first.generation();
         let mut identity = first;
-        let mut good_replicas = None;
+        let mut replicas = Replicas::default();
         loop {
             let health = &self.common.health;
             health.update(&links.at, &identity, self.common.clock.now());
-            let now_good = identity.number("min_slaves_good_slaves");
-            // Without calls no write would tell that the replicas are back, but their number does.
-            if good_replicas.is_some_and(|before| before != now_good) {
-                links.trust.set_refuses_writes(false);
-            }
-            let refuses_writes = links.trust.refuses_writes();
-            good_replicas = refuses_writes.then_some(now_good);
-            let text = format!("{} refuses writes: {TOO_FEW_REPLICAS}", links.at);
-            health.complain(
-                "too_few_replicas",
-                &links.at,
-                refuses_writes.then_some(text),
-            );
+            replicas.follow(&links.at, &identity, &links.trust, health);
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),

@@ -6,7 +6,7 @@ use countersign::pb::v1::Verdict;
 use tonic::Code;
 
 use super::{
-    bed::{guess, mend, on, settled, start_again, works},
+    bed::{eventually, guess, mend, on, readyz, settled, start_again, works},
     load::Load,
 };
 use crate::{
@@ -85,5 +85,25 @@ async fn rf02_a_failover_by_hand_ends_what_is_live_and_no_more() {
     bed.failover();
     bed.wait_settled();
     assert_dead(&guess(&service, &open.verification_id, &code).await);
+    works(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_nothing_is_held_against_the_new_master() {
+    let bed = Replicated::with_sentinels(1);
+    let service = on(&bed.url()).start().await;
+    works(&service).await;
+    let old = bed.master();
+    old.cmd(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    eventually("the store to be refused", async || {
+        readyz(&service).await.starts_with("HTTP/1.1 503")
+    })
+    .await;
+    bed.failover();
+    eventually("the new master to be used", async || {
+        readyz(&service).await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+    assert!(!readyz(&service).await.contains("eviction_policy"));
     works(&service).await;
 }
