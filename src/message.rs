@@ -86,8 +86,8 @@ struct Branding {
 pub struct Messages {
     default_language: Language,
     /// The voice of tenants without one of their own.
-    voice: Branding,
-    voices: HashMap<TenantId, Branding>,
+    branding: Branding,
+    tenant_brandings: HashMap<TenantId, Branding>,
     by_keypad: BTreeSet<ActionName>,
     /// All templates. The general one exists for every language and form.
     templates: HashMap<Key, Template>,
@@ -186,7 +186,7 @@ impl Messages {
         let values = Values {
             code,
             code_plain: facts.code.expose(),
-            brand: &self.voice(facts.tenant).brand,
+            brand: &self.branding(facts.tenant).brand,
             action: facts.action.as_str().replace('_', " "),
             minutes: language.minutes(facts.minutes.max(1)),
             details: facts
@@ -206,11 +206,11 @@ impl Messages {
         if self.by_keypad.contains(facts.action) {
             return String::new();
         }
-        self.voice(facts.tenant).sms.ending(facts.code.expose())
+        self.branding(facts.tenant).sms.ending(facts.code.expose())
     }
 
-    fn voice(&self, tenant: &TenantId) -> &Branding {
-        self.voices.get(tenant).unwrap_or(&self.voice)
+    fn branding(&self, tenant: &TenantId) -> &Branding {
+        self.tenant_brandings.get(tenant).unwrap_or(&self.branding)
     }
 
     /// The most specific template. The tenant takes precedence over the action, because it knows

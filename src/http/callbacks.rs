@@ -46,7 +46,7 @@ pub struct Receiver {
     /// The signature scheme of the provider, with its secrets.
     pub verifier: Verifier,
     /// The place and the names of the receipt's fields in a callback.
-    pub reading: CallbackFormat,
+    pub format: CallbackFormat,
     /// The token that the provider sends to verify this address (Meta); `None`: such a request is
     /// treated as a receipt.
     pub challenge: Option<SharedText>,
@@ -248,13 +248,13 @@ impl Callbacks {
             return Err(Outcome::Absent);
         }
         let is_get = incoming.method == Method::GET;
-        if is_get != (receiver.reading.place == Place::Query) {
+        if is_get != (receiver.format.place == Place::Query) {
             return Err(Outcome::Unreadable);
         }
         let id = self.verify(receiver, incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
         let items =
-            read(&receiver.reading, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
+            read(&receiver.format, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
         for item in items {
             self.note(sender, token, item).await?;
         }

@@ -22,7 +22,7 @@ const CODE: &[u8] = b"88888888";
 pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMistake> {
     // A mistake that concerns all tenants is reported once.
     let mut mistakes = judge(messages, None, actions);
-    let mut tenants: Vec<_> = messages.voices.keys().collect();
+    let mut tenants: Vec<_> = messages.tenant_brandings.keys().collect();
     tenants.sort();
     for tenant in tenants {
         for found in judge(messages, Some(tenant), actions) {
@@ -44,7 +44,7 @@ fn judge(
     actions: &[ActionName],
 ) -> Vec<TemplateMistake> {
     let rules = &tenant
-        .map_or(&messages.voice, |tenant| messages.voice(tenant))
+        .map_or(&messages.branding, |tenant| messages.branding(tenant))
         .sms;
     let flaws = rules.mistakes().into_iter();
     let mut mistakes: Vec<_> = flaws

@@ -113,17 +113,17 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     if !loader.mistakes.is_empty() {
         return Err(loader.mistakes);
     }
-    let voice = Branding {
+    let branding = Branding {
         brand: brand.to_owned(),
         sms: wording.sms.clone(),
     };
-    let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| (tenant.clone(), voice.of(*own));
-    let voices = wording.tenants.iter().map(own).collect();
+    let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| (tenant.clone(), branding.of(*own));
+    let tenant_brandings = wording.tenants.iter().map(own).collect();
     let (templates, by_keypad) = (loader.templates, wording.by_keypad.clone());
     let messages = Messages {
         default_language,
-        voice,
-        voices,
+        branding,
+        tenant_brandings,
         by_keypad,
         templates,
     };
@@ -139,18 +139,18 @@ impl Branding {
     /// The brand and SMS rules of a tenant. The embedded host belongs to the common page, so a
     /// tenant with a page of its own has none.
     fn of(&self, own: TenantWording<'_>) -> Self {
-        let mut voice = self.clone();
+        let mut branding = self.clone();
         if let Some(brand) = own.brand {
-            brand.clone_into(&mut voice.brand);
+            brand.clone_into(&mut branding.brand);
         }
         if let Some(host) = own.web_host {
-            voice.sms = SmsRules {
+            branding.sms = SmsRules {
                 web_host: Some(host.to_owned()),
                 web_embedded_host: None,
-                ..voice.sms
+                ..branding.sms
             };
         }
-        voice
+        branding
     }
 }
 

@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// That time in microseconds as a script argument; empty for the server's clock.
-    fn frozen_arg(&self) -> String {
+    fn test_clock_arg(&self) -> String {
         self.test_now()
             .map_or_else(String::new, |now| now.as_micros().to_string())
     }

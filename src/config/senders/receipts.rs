@@ -21,8 +21,8 @@ impl Receipts {
         let mut table = receipts(section)?;
         // Without a scheme the other keys are not checked, so none of them is reported.
         let scheme = table.required_word("scheme", &Scheme::ALL)?;
-        let reading = reading(&mut table);
-        let receipts = Self::read(&mut table, scheme, reading, None);
+        let format = format(&mut table);
+        let receipts = Self::read(&mut table, scheme, format, None);
         table.finish();
         receipts
     }
@@ -45,24 +45,24 @@ impl Receipts {
     ) -> Option<Self> {
         let scheme = preset.required_word("scheme", &Scheme::ALL)?;
         let is_shared = preset.switch("secret_is_ours", false);
-        let reading = reading(&mut preset);
+        let format = format(&mut preset);
         preset.finish();
         let secret = secret.filter(|_| is_shared);
         if let Some(mut table) = receipts(section) {
-            let receipts = Self::read(&mut table, scheme, reading, secret);
+            let receipts = Self::read(&mut table, scheme, format, secret);
             table.finish();
             return receipts;
         }
         let (secret, _) = (secret?, section.public_url?);
         let verifier = Verifier::new(scheme, "", &[secret.expose()]).ok()?;
-        Some(Self::new(scheme, verifier, reading, None))
+        Some(Self::new(scheme, verifier, format, None))
     }
 
     /// Reads what all schemes need: the secrets, which default to `shared`.
     fn read(
         table: &mut Table<'_>,
         scheme: Scheme,
-        reading: CallbackFormat,
+        format: CallbackFormat,
         shared: Option<SecretText>,
     ) -> Option<Self> {
         let secrets = match shared {
@@ -90,7 +90,7 @@ impl Receipts {
         }
         let secrets: Vec<&str> = secrets.iter().map(SecretText::expose).collect();
         match Verifier::new(scheme, &username, &secrets) {
-            Ok(verifier) => Some(Self::new(scheme, verifier, reading, challenge.as_ref())),
+            Ok(verifier) => Some(Self::new(scheme, verifier, format, challenge.as_ref())),
             Err(wrong) => {
                 table.mistake("secret_files", wrong);
                 None
@@ -101,12 +101,12 @@ impl Receipts {
     fn new(
         scheme: Scheme,
         verifier: Verifier,
-        reading: CallbackFormat,
+        format: CallbackFormat,
         challenge: Option<&SecretText>,
     ) -> Self {
         let receiver = Receiver {
             verifier,
-            reading,
+            format,
             challenge: challenge.map(|token| SharedText::new(token.expose())),
             dialect: None,
         };
@@ -123,7 +123,7 @@ fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
     Some(table)
 }
 
-fn reading(table: &mut Table<'_>) -> CallbackFormat {
+fn format(table: &mut Table<'_>) -> CallbackFormat {
     let places = [
         ("json", Place::Json),
         ("form", Place::Form),

@@ -168,10 +168,10 @@ undelivered = ["UNDELIV", "EXPIRED"]
     let receiver = settings.senders["acme"].receiver.as_ref().unwrap();
     assert!(matches!(&receiver.verifier, Verifier::Meta(keys) if keys.len() == 2));
     assert!(receiver.challenge.is_some());
-    assert_eq!(receiver.reading.place, Place::Form);
-    assert_eq!(receiver.reading.status, ["/a/status", "/status"]);
+    assert_eq!(receiver.format.place, Place::Form);
+    assert_eq!(receiver.format.status, ["/a/status", "/status"]);
     assert_eq!(
-        receiver.reading.reference,
+        receiver.format.reference,
         ["/data/reference"],
         "what is left out is our own form"
     );

@@ -26,34 +26,34 @@ pub(super) struct Unreadable;
 
 /// All receipts of a callback. A callback about something else, such as a customer's message, has none.
 pub(super) fn read(
-    reading: &CallbackFormat,
+    format: &CallbackFormat,
     query: &str,
     body: &[u8],
 ) -> Result<Vec<Item>, Unreadable> {
-    let whole = match reading.place {
+    let whole = match format.place {
         Place::Json => serde_json::from_slice(body).map_err(|_| Unreadable)?,
         Place::Form => fields(body),
         Place::Query => fields(query.as_bytes()),
     };
-    let items = match &reading.items {
+    let items = match &format.items {
         None => vec![&whole],
         Some(path) => all(&whole, path),
     };
     Ok(items
         .into_iter()
-        .map(|item| read_one(reading, item))
+        .map(|item| read_one(format, item))
         .collect())
 }
 
-fn read_one(reading: &CallbackFormat, item: &Value) -> Item {
-    let word = first(item, &reading.status);
+fn read_one(format: &CallbackFormat, item: &Value) -> Item {
+    let word = first(item, &format.status);
     let is_in = |words: &[String]| word.as_ref().is_some_and(|word| words.contains(word));
-    let receipt = if is_in(&reading.delivered) {
+    let receipt = if is_in(&format.delivered) {
         Some(Receipt::Delivered)
-    } else if is_in(&reading.sent) {
+    } else if is_in(&format.sent) {
         Some(Receipt::Sent)
-    } else if is_in(&reading.undelivered) {
-        let code = first(item, &reading.error).filter(|code| is_error(code));
+    } else if is_in(&format.undelivered) {
+        let code = first(item, &format.error).filter(|code| is_error(code));
         Some(Receipt::Undelivered {
             reason: reason(&code.or(word).unwrap_or_default()),
         })
@@ -62,7 +62,7 @@ fn read_one(reading: &CallbackFormat, item: &Value) -> Item {
     };
     Item {
         receipt,
-        reference: first(item, &reading.reference),
+        reference: first(item, &format.reference),
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         texts.iter().map(|&text| text.to_owned()).collect()
     }
 
-    fn reading(place: Place, items: Option<&str>) -> CallbackFormat {
+    fn format(place: Place, items: Option<&str>) -> CallbackFormat {
         CallbackFormat {
             place,
             items: items.map(str::to_owned),
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_as_one_flat_object() {
-        let of = |body: &str| read(&reading(Place::Form, None), "", body.as_bytes()).unwrap();
+        let of = |body: &str| read(&format(Place::Form, None), "", body.as_bytes()).unwrap();
         assert_eq!(
             of("MessageStatus=delivered&id=SM1"),
             [item(Some(Receipt::Delivered), Some("SM1"))]
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_query_is_read_and_the_body_is_not() {
         let found = read(
-            &reading(Place::Query, None),
+            &format(Place::Query, None),
             "id=m%201&status=delivered",
             b"status=failed",
         );
@@ -189,24 +189,24 @@ mod tests {
             {"changes": [{"value": {"statuses": [{"id": 7, "status": "failed", "errors": [{"code": 131_026}]}]}}]},
             {"changes": "none"},
         ]});
-        let reading = reading(Place::Json, Some("/entry/*/changes/*/value/statuses/*"));
+        let format = format(Place::Json, Some("/entry/*/changes/*/value/statuses/*"));
         let expected = [
             item(Some(Receipt::Delivered), Some("a")),
             item(Some(Receipt::Sent), Some("b")),
             item(Some(undelivered("131026")), Some("7")),
         ];
         assert_eq!(
-            read(&reading, "", body.to_string().as_bytes()).unwrap(),
+            read(&format, "", body.to_string().as_bytes()).unwrap(),
             expected
         );
-        assert_eq!(read(&reading, "", b"{\"entry\": 1}"), Ok(Vec::new()));
-        assert_eq!(read(&reading, "", b"{\"entry\": [}"), Err(Unreadable));
+        assert_eq!(read(&format, "", b"{\"entry\": 1}"), Ok(Vec::new()));
+        assert_eq!(read(&format, "", b"{\"entry\": [}"), Err(Unreadable));
     }
 
     #[test]
     fn a_code_stands_alone_and_without_one_the_state_does() {
         let of = |body: &str| {
-            let mut found = read(&reading(Place::Form, None), "", body.as_bytes()).unwrap();
+            let mut found = read(&format(Place::Form, None), "", body.as_bytes()).unwrap();
             found.remove(0).receipt
         };
         for (body, reason) in [

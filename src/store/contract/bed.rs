@@ -126,7 +126,7 @@ pub fn redis_settings(url: &str) -> RedisSettings {
 
 /// A store on Redis that takes its time from a manual clock.
 pub async fn open_redis(settings: RedisSettings, clock: &Arc<ManualClock>) -> Arc<Redis> {
-    // The manual clock also replaces the servers' clock (`frozen`). It is not the machine's time, but a clock-skew
+    // The manual clock also replaces the servers' clock (`test_clock`). It is not the machine's time, but a clock-skew
     // complaint does not matter in a test.
     let entropy = Arc::new(crate::system::SystemEntropy::default());
     let machine = RedisMachine {

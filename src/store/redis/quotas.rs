@@ -51,7 +51,7 @@ impl Core {
                 .map(|back| self.keys.quota(&back.bucket))
                 .collect();
             let mut call = GIVE_BACK.on(&keys);
-            call.arg(self.frozen_arg()).arg(BEYOND_KEPT.as_millis());
+            call.arg(self.test_clock_arg()).arg(BEYOND_KEPT.as_millis());
             for back in group {
                 let interval = micros(back.rate.interval).max(1);
                 call.arg(interval.saturating_mul(back.count.into()))
@@ -83,7 +83,7 @@ impl Core {
             .map(|place| self.keys.quota(&draws[*place].bucket))
             .collect();
         let mut call = DRAW.on(&keys);
-        call.arg(self.frozen_arg());
+        call.arg(self.test_clock_arg());
         for draw in places.iter().map(|place| &draws[*place]) {
             let interval = micros(draw.rate.interval).max(1);
             call.arg(interval)
