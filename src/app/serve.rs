@@ -41,6 +41,14 @@ impl App {
     /// # Errors
     /// A listener failed while it was serving.
     pub async fn serve(self) -> anyhow::Result<()> {
+        let service = self.service.clone();
+        let served = self.serve_and_drain().await;
+        // Calls may be refused until the last one has ended.
+        service.tell_all_refusals().await;
+        served
+    }
+
+    async fn serve_and_drain(self) -> anyhow::Result<()> {
         let (shutdown, drain) = (self.shutdown.clone(), CancellationToken::new());
         let lame_duck = self.settings.grpc.lame_duck;
         let all = self.all_parts(drain.clone()).await?;

@@ -277,6 +277,7 @@ pub fn get(
 /// The event of a command that was refused, or that came after the verification had ended.
 #[must_use]
 pub fn refused(
+    tenant: &TenantId,
     caller: &CallerName,
     verification: Option<VerificationId>,
     what: What,
@@ -284,6 +285,7 @@ pub fn refused(
 ) -> Event {
     Event {
         at,
+        tenant: tenant.clone(),
         caller: Some(caller.clone()),
         agent: None,
         contact: None,

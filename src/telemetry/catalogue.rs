@@ -155,7 +155,17 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_events_lost_total",
-        "Audit events that were not written, or dropped before their age.",
+        "Audit events that are lost, by cause: not_written, or trimmed before their age.",
+    ),
+    (
+        Counter,
+        "countersign_events_expired_total",
+        "Audit events that were deleted after their retention.",
+    ),
+    (
+        Gauge,
+        "countersign_events_fill_ratio",
+        "Entries in the fullest event shard of this process, divided by events.max_per_shard.",
     ),
     (
         Gauge,

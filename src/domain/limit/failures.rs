@@ -16,7 +16,8 @@ pub const ATTEMPT_RATE: Rate = Rate {
     interval: Duration::from_secs(2),
     burst: 4,
 };
-/// The rate of malformed guesses per verification: 20 at once, then one every 15 s.
+/// The rate of guesses that use up no attempt: 20 at once, then one every 15 s. Malformed ones per verification, those
+/// after the end per verification, and those at verifications that do not exist per caller.
 pub const MALFORMED_RATE: Rate = Rate {
     interval: Duration::from_secs(15),
     burst: 19,
