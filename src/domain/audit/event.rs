@@ -2,7 +2,7 @@
 
 use crate::domain::{
     delivery::reason::Reason,
-    ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
+    ids::{ActionName, CallerName, Reference, SenderName, UnlockReason, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
@@ -111,6 +111,17 @@ pub enum What {
     ApprovedAfterFailures {
         /// The number of failures before the approval.
         failures: u32,
+    },
+    /// An operator unlocked the subject: the failure limit counts from 0 again.
+    Unlocked {
+        /// Why, in the operator's words.
+        reason: UnlockReason,
+        /// The member of staff, if the caller named one.
+        operator: Option<Reference>,
+        /// The failures after anonymous starts that counted towards the limit.
+        anonymous: u32,
+        /// The failures after vouched starts that counted towards the limit.
+        vouched: u32,
     },
     /// The failure limit is reached, so further guesses are refused.
     Disabled {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, What},
-        ids::{ActionName, CallerName, Reference},
+        ids::{ActionName, CallerName, Reference, UnlockReason},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -78,6 +78,7 @@ fn word(what: &What) -> &'static str {
         What::Delivered { .. } => "delivered",
         What::Undelivered { .. } => "undelivered",
         What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::Unlocked { .. } => "unlocked",
         What::Disabled { .. } => "disabled",
     }
 }
@@ -129,8 +130,30 @@ fn details(what: &What) -> BTreeMap<String, String> {
             ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::Unlocked {
+            reason,
+            operator,
+            anonymous,
+            vouched,
+        } => unlocked(reason, operator.as_ref(), *anonymous, *vouched),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
+}
+
+fn unlocked(
+    reason: &UnlockReason,
+    operator: Option<&Reference>,
+    anonymous: u32,
+    vouched: u32,
+) -> BTreeMap<String, String> {
+    let mut details = named([
+        ("reason", reason.as_str()),
+        ("anonymous", &anonymous.to_string()),
+        ("vouched", &vouched.to_string()),
+    ]);
+    let operator = operator.map(|name| name.as_str().to_owned());
+    details.extend(operator.map(|name| ("operator".to_owned(), name)));
+    details
 }
 
 fn named<const N: usize>(details: [(&str, &str); N]) -> BTreeMap<String, String> {
