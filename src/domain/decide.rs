@@ -1,5 +1,6 @@
 //! The pure state machine: a record, a command and the time in, a decision out.
 
+mod admin;
 mod delivery;
 mod outgoing;
 mod verification;
@@ -7,6 +8,7 @@ mod verification;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{SubjectSnapshot, Unlock, subject, unlock};
 pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick, wake};
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{

@@ -58,6 +58,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Verifications by how they ended, by action, and channel and sender of the latest delivery.",
     ),
     (
+        Counter,
+        "countersign_unlocks_total",
+        "Subjects that an operator unlocked.",
+    ),
+    (
         Histogram,
         "countersign_time_to_approve_seconds",
         "Time from the start to the approval, by action, and channel and sender of the latest delivery.",

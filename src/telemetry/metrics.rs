@@ -88,6 +88,7 @@ pub fn register(settings: &Settings) {
     gauge!("countersign_hands_limit").set(settings.worker.concurrency as f64);
     for name in [
         "countersign_panics_total",
+        "countersign_unlocks_total",
         "countersign_connections_shed_total",
         "countersign_tls_handshakes_failed_total",
         "countersign_quota_fallbacks_total",

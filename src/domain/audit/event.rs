@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     delivery::reason::Reason,
-    ids::{ActionName, CallerName, Reference, SenderName, TenantId, VerificationId},
+    ids::{ActionName, CallerName, Reference, SenderName, TenantId, UnlockReason, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
@@ -125,6 +125,17 @@ pub enum What {
         /// The number of failures before the approval.
         failures: u32,
     },
+    /// An operator unlocked the subject: the failure limit counts from 0 again.
+    Unlocked {
+        /// Why, in the operator's words.
+        reason: UnlockReason,
+        /// The member of staff, if the caller named one.
+        operator: Option<Reference>,
+        /// The failures after anonymous starts that counted towards the limit.
+        anonymous: u32,
+        /// The failures after vouched starts that counted towards the limit.
+        vouched: u32,
+    },
     /// The failure limit is reached, so further guesses are refused.
     Disabled {
         /// The origin whose starts are affected.
@@ -167,6 +178,7 @@ impl Event {
             | What::Delivered { .. }
             | What::Undelivered { .. }
             | What::ApprovedAfterFailures { .. }
+            | What::Unlocked { .. }
             | What::Disabled { .. } => 1,
         }
     }

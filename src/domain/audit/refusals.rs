@@ -22,8 +22,8 @@ const SUBJECTS_MAX: usize = 10_000;
 pub enum About {
     /// One verification, called by this caller.
     Verification(VerificationId, CallerName),
-    /// Starts for one subject by this caller and agent.
-    Starts(SubjectKey, CallerName, Option<Reference>),
+    /// One subject, called by this caller for this agent: starts, before there is a verification.
+    Subject(SubjectKey, CallerName, Option<Reference>),
     /// Verifications that do not exist, called by this caller of this tenant: nobody knows how many ids there are.
     Unknown(TenantId, CallerName),
 }
@@ -123,7 +123,7 @@ impl Refusals {
             return about;
         }
         let (About::Verification(_, caller)
-        | About::Starts(_, caller, _)
+        | About::Subject(_, caller, _)
         | About::Unknown(_, caller)) = about;
         About::Unknown(event.tenant.clone(), caller)
     }

@@ -119,7 +119,7 @@ impl Call<'_> {
             (_, Some(id)) => About::Verification(id, caller),
             (_, None) => {
                 let agent = self.contact.and_then(|contact| contact.agent.clone());
-                About::Starts(*key, caller, agent)
+                About::Subject(*key, caller, agent)
             }
         }
     }

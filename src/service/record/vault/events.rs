@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, RefusedCall, What},
-        ids::{ActionName, CallerName, Reference},
+        ids::{ActionName, CallerName, Reference, UnlockReason},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -94,6 +94,7 @@ fn word(what: &What) -> &'static str {
         What::Delivered { .. } => "delivered",
         What::Undelivered { .. } => "undelivered",
         What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::Unlocked { .. } => "unlocked",
         What::Disabled { .. } => "disabled",
     }
 }
@@ -133,6 +134,12 @@ fn details(what: &What) -> BTreeMap<String, String> {
             ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::Unlocked {
+            reason,
+            operator,
+            anonymous,
+            vouched,
+        } => unlocked(reason, operator.as_ref(), *anonymous, *vouched),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
 }
@@ -163,6 +170,22 @@ fn refused_again(counts: &BTreeMap<RefusedCall, u64>) -> BTreeMap<String, String
         let each: Vec<String> = each.collect();
         details.insert("counts".to_owned(), each.join(", "));
     }
+    details
+}
+
+fn unlocked(
+    reason: &UnlockReason,
+    operator: Option<&Reference>,
+    anonymous: u32,
+    vouched: u32,
+) -> BTreeMap<String, String> {
+    let mut details = named([
+        ("reason", reason.as_str()),
+        ("anonymous", &anonymous.to_string()),
+        ("vouched", &vouched.to_string()),
+    ]);
+    let operator = operator.map(|name| name.as_str().to_owned());
+    details.extend(operator.map(|name| ("operator".to_owned(), name)));
     details
 }
 
