@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files([
         "countersign/v1/verification_service.proto",
+        "countersign/v1/admin_service.proto",
         "countersign/v1/sender_service.proto",
         "countersign/v1/send_hook_service.proto",
         "countersign/v1/errors.proto",
@@ -31,6 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ".countersign.v1.Recipient",
             ".countersign.v1.SendMessageRequest",
             ".countersign.v1.JudgeSendRequest",
+            // A subject id, or a reason that somebody wrote.
+            ".countersign.v1.GetSubjectRequest",
+            ".countersign.v1.GetSubjectResponse",
+            ".countersign.v1.UnlockSubjectRequest",
+            ".countersign.v1.UnlockSubjectResponse",
+            ".countersign.v1.Subject",
             ".countersign.store.v1",
         ])
         .compile_fds(compiler.file_descriptor_set())?;

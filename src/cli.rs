@@ -1,7 +1,9 @@
 //! The command line: parses arguments, runs one command, and converts its result to an exit code.
 
+mod client;
 mod demo;
 mod serve;
+mod subject;
 mod usage;
 
 use std::{
@@ -17,7 +19,9 @@ use crate::{
     keys,
 };
 
-/// The exit code for settings that cannot be used: a restart would not help.
+use subject::SubjectCommand;
+
+/// The exit code for settings or arguments that cannot be used: a restart would not help.
 const EXIT_SETTINGS: u8 = 2;
 /// The exit code for every other failure.
 const EXIT_FAILURE: u8 = 1;
@@ -54,6 +58,12 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// Show a customer's failures, or unlock a customer who is locked out. A client of a running service; the caller
+    /// needs the role admin.
+    Subject {
+        #[command(subcommand)]
+        command: SubjectCommand,
     },
     /// Print the version of this program.
     Version,
@@ -125,6 +135,7 @@ pub fn run() -> ExitCode {
             make_api_key();
             Ok(())
         }
+        Command::Subject { command } => subject(&command),
         Command::Version => {
             say(concat!("countersign ", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -200,6 +211,20 @@ fn store_init(settings: &Settings, after_loss: bool) -> anyhow::Result<()> {
         "the store was already set up; nothing was changed"
     });
     Ok(())
+}
+
+/// Runs a command about a subject. Arguments that cannot be used are told apart from failures of the call.
+fn subject(command: &SubjectCommand) -> Result<(), u8> {
+    let client = command.client();
+    let (endpoint, authorization) = client.endpoint().map_err(|error| {
+        failed(&error);
+        EXIT_SETTINGS
+    })?;
+    on_runtime(async {
+        let client = client.connect(&endpoint, authorization).await?;
+        command.run(&client).await
+    })
+    .map_err(|error| failed(&error))
 }
 
 /// Runs a command that needs connections.

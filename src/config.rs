@@ -103,6 +103,8 @@ pub struct Settings {
     pub actions: BTreeMap<ActionName, Action>,
     /// The rules for a subject, over all actions.
     pub subject: SubjectRules,
+    /// The most entries of the audit trail that each shard keeps; `None` for an equal share of a million.
+    pub events_max_per_shard: Option<u64>,
     /// The rules that decide whether a message may be sent at all.
     pub admission: AdmissionSettings,
     /// Recipients that get no message and have known codes; empty in production.
@@ -263,6 +265,7 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         shield: access::shield(root.table("shield")),
         breaker: routes::breaker(root.table("breaker")),
         subject: running::subject(root.table("subject")),
+        events_max_per_shard: running::events(root.table("events")),
         hook: hook::hook(root.table("hook")),
         messages: MessageSettings::read(root.table("messages")),
         log: LogSettings::read(root.table("log")),

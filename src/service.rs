@@ -1,5 +1,6 @@
 //! The use cases: load, decide, commit once, answer after.
 
+pub mod admin;
 pub mod delivery;
 pub mod failure;
 pub mod limit;

@@ -1,5 +1,6 @@
 //! Does due work: runs jobs of this process, sweeps the due index, and returns at the end.
 
+mod trail;
 mod usage;
 
 use std::{sync::Arc, time::Duration};
@@ -25,8 +26,6 @@ const SWEEP_MAX: usize = 256;
 /// The largest number of due records visited at the same time. Independent of the hands, so that a sender without
 /// free hands stops no visit.
 const VISITS_MAX: usize = 64;
-/// The time between two deletions of old events.
-const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// The shortest pause between two sweeps.
 const BREATH: Duration = Duration::from_millis(5);
 /// The largest number of receipts recorded at the same time; most of the slow ones only wait for a report.
@@ -66,6 +65,7 @@ impl Worker {
         ));
         upkeep.spawn(until(&shutdown, wake_all(service.clone(), visits)));
         upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
+        upkeep.spawn(until(&shutdown, trail::keep(service.clone())));
         upkeep.spawn(until(&shutdown, follow(service.clone())));
         upkeep.spawn(until(&shutdown, give_back(service.clone(), self.approvals)));
         upkeep.spawn(record_receipts(
@@ -212,16 +212,10 @@ async fn wake_all(service: Arc<Service>, visits: Arc<Semaphore>) {
     }
 }
 
-/// Sweeps the due index again and again, sleeping until the next record is due; also deletes old events.
+/// Sweeps the due index again and again, sleeping until the next record is due.
 async fn sweep(service: Arc<Service>, visits: Arc<Semaphore>, poll: Duration) {
-    let mut trimmed_at = None;
     loop {
         let next_look = sweep_once(&service, &visits, poll).await;
-        let now = service.clock().now();
-        if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
-            trimmed_at = Some(now);
-            trim(&service).await;
-        }
         let now = service.clock().now();
         service.clock().sleep(next_look.since(now)).await;
     }
@@ -280,13 +274,5 @@ async fn tick(service: &Service, key: &RecordKey) -> bool {
             tracing::warn!(%error, record = %key, "due record not processed");
             false
         }
-    }
-}
-
-async fn trim(service: &Service) {
-    match service.trim_events().await {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "old events dropped"),
-        Err(error) => tracing::warn!(%error, "old events not dropped"),
     }
 }

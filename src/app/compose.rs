@@ -146,6 +146,7 @@ fn policy(settings: &Settings) -> Policy {
         numbers: admission.numbers.clone(),
         spend: admission.spend.clone(),
         test_recipients: settings.test_recipients.clone(),
+        events_max_per_shard: settings.events_max_per_shard,
     }
 }
 

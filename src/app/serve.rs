@@ -13,7 +13,7 @@ use crate::{
     config::{Profile, TlsIdentity},
     domain::time::micros,
     grpc::{
-        VerificationHandler,
+        AdminHandler, VerificationHandler,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
         transport::{
             bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
@@ -22,7 +22,13 @@ use crate::{
         },
     },
     http::{self, pages::link::LinkPage},
-    pb::{self, v1::verification_service_server::VerificationServiceServer},
+    pb::{
+        self,
+        v1::{
+            admin_service_server::AdminServiceServer,
+            verification_service_server::VerificationServiceServer,
+        },
+    },
     service::Service,
     telemetry::{self, Metrics},
 };
@@ -41,6 +47,14 @@ impl App {
     /// # Errors
     /// A listener failed while it was serving.
     pub async fn serve(self) -> anyhow::Result<()> {
+        let service = self.service.clone();
+        let served = self.serve_and_drain().await;
+        // Calls may be refused until the last one has ended.
+        service.tell_all_refusals().await;
+        served
+    }
+
+    async fn serve_and_drain(self) -> anyhow::Result<()> {
         let (shutdown, drain) = (self.shutdown.clone(), CancellationToken::new());
         let lame_duck = self.settings.grpc.lame_duck;
         let all = self.all_parts(drain.clone()).await?;
@@ -148,8 +162,11 @@ impl App {
         let service = VerificationServiceServer::new(handler)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
+        let admin = AdminServiceServer::new(AdminHandler::new(self.service.clone()))
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(RESPONSE_BYTES_MAX);
         let mut routes = Routes::builder();
-        routes.add_service(service);
+        routes.add_service(service).add_service(admin);
         if self.settings.profile == Profile::Development {
             add_reflection(&mut routes)?;
             routes.add_service(health.clone());

@@ -1,4 +1,4 @@
-//! `[subject]`, `[worker]` and `[log]`: rules for subjects, sending of messages, and the log.
+//! `[subject]`, `[events]`, `[worker]` and `[log]`: rules for subjects, the audit trail, sending of messages, and the log.
 
 use std::time::Duration;
 
@@ -6,6 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Table, reader::spelling::is_near};
 use crate::domain::verification::rules::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
+
+/// The least number of entries that a shard of the audit trail may keep.
+const EVENTS_MIN: u64 = 1000;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -21,6 +24,16 @@ pub(super) fn subject(mut table: Table<'_>) -> SubjectRules {
     };
     table.finish();
     rules
+}
+
+/// Reads the size of the audit trail; `None` if the settings leave it to the number of shards.
+pub(super) fn events(mut table: Table<'_>) -> Option<u64> {
+    let entries = table.small("max_per_shard", 0, &(0..=100_000_000));
+    if (1..EVENTS_MIN).contains(&entries) {
+        table.mistake("max_per_shard", "must be 0, or 1000 to 100000000");
+    }
+    table.finish();
+    (entries > 0).then_some(entries)
 }
 
 /// The tasks that send messages and do due work.

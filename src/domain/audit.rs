@@ -1,3 +1,4 @@
 //! The audit trail: one event for each decision.
 
 pub mod event;
+pub mod refusals;

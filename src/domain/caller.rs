@@ -21,7 +21,7 @@ pub enum Role {
     Supervisor,
     /// Reads reports and events. This version has no method for it.
     Auditor,
-    /// Administers subjects. This version has no method for it.
+    /// The operator's staff: reads and unlocks subjects, and starts nothing.
     Admin,
 }
 

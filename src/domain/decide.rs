@@ -1,5 +1,6 @@
 //! The pure state machine: a record, a command and the time in, a decision out.
 
+mod admin;
 mod delivery;
 mod outgoing;
 mod verification;
@@ -7,6 +8,7 @@ mod verification;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{SubjectSnapshot, Unlock, subject, unlock};
 pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick, wake};
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
@@ -277,6 +279,7 @@ pub fn get(
 /// The event of a command that was refused, or that came after the verification had ended.
 #[must_use]
 pub fn refused(
+    tenant: &TenantId,
     caller: &CallerName,
     verification: Option<VerificationId>,
     what: What,
@@ -284,6 +287,7 @@ pub fn refused(
 ) -> Event {
     Event {
         at,
+        tenant: tenant.clone(),
         caller: Some(caller.clone()),
         agent: None,
         contact: None,

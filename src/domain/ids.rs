@@ -107,6 +107,10 @@ text_id!(
     Reference, is_visible_ascii, "must be 1 to 64 visible ASCII characters", hidden
 );
 text_id!(
+    /// Why an operator unlocks a subject, in the operator's words.
+    UnlockReason, |text| is_printable(text, 256), "must be 1 to 256 printable characters, without spaces at either end", hidden
+);
+text_id!(
     /// A provider's id of a message that it accepted, which its receipts name.
     ProviderReference, |text| text.len() <= 128 && is_graphic(text), "must be 1 to 128 visible ASCII characters", shown
 );

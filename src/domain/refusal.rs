@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 
 use super::{
     recipient::Channel,
-    verification::rules::{EntryMode, Origin, REMEMBERED_ANONYMOUS_MAX, REMEMBERED_MAX},
+    verification::rules::{
+        EntryMode, FAILURES_CAP, Origin, REMEMBERED_ANONYMOUS_MAX, REMEMBERED_MAX,
+    },
 };
 
 /// Why a command was not carried out. A refused command changes nothing, except what a change of
@@ -32,6 +34,16 @@ pub enum Refusal {
         /// The failure limit of the settings.
         limit: u32,
     },
+    /// There is no record of the subject.
+    #[error(
+        "nothing is known of this subject: it never started a verification, or its record was forgotten; check the spelling and the tenant"
+    )]
+    SubjectNotFound,
+    /// The subject has as many failures since its last success as no unlock lifts.
+    #[error(
+        "the subject has {FAILURES_CAP} failures since its last approval, which no unlock lifts; enrol the customer anew, under a new subject"
+    )]
+    FailureCapReached,
     /// Another generation of the store made the verification.
     #[error(
         "the store failed over or was restored after the verification started, so its code is not accepted; start a new one"
@@ -112,6 +124,8 @@ impl Refusal {
             Self::Closed => "VERIFICATION_CLOSED",
             Self::ChannelNotPermitted { .. } => "CHANNEL_NOT_PERMITTED",
             Self::MethodDisabled { .. } => "METHOD_DISABLED",
+            Self::SubjectNotFound => "SUBJECT_NOT_FOUND",
+            Self::FailureCapReached => "FAILURE_CAP_REACHED",
             Self::StartAgain => "START_AGAIN",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::AttemptIdReused => "ATTEMPT_ID_REUSED",

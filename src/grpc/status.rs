@@ -136,6 +136,9 @@ fn shape(failure: &Failure) -> Shape {
         Failure::MalformedTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
+        Failure::LateTooOften { retry_after } => {
+            Shape::new(Code::ResourceExhausted, Reason::LateTooOften).after(*retry_after)
+        }
         Failure::Refused(refusal) => refused(refusal),
         Failure::QuotaExceeded {
             quota, retry_after, ..
@@ -198,6 +201,10 @@ fn refused(refusal: &Refusal) -> Shape {
         Refusal::MethodDisabled { .. } => {
             Shape::new(Code::FailedPrecondition, Reason::MethodDisabled)
         }
+        Refusal::SubjectNotFound => Shape::new(Code::NotFound, Reason::SubjectNotFound),
+        Refusal::FailureCapReached => {
+            Shape::new(Code::FailedPrecondition, Reason::FailureCapReached)
+        }
         Refusal::StartAgain => Shape::new(Code::FailedPrecondition, Reason::StartAgain),
         Refusal::RequestIdReused => Shape::new(Code::AlreadyExists, Reason::RequestIdReused),
         Refusal::AttemptIdReused => Shape::new(Code::AlreadyExists, Reason::AttemptIdReused),
@@ -245,6 +252,8 @@ mod tests {
             Refusal::Closed,
             Refusal::ChannelNotPermitted { permitted: vec![] },
             Refusal::MethodDisabled { limit: 25 },
+            Refusal::SubjectNotFound,
+            Refusal::FailureCapReached,
             Refusal::StartAgain,
             Refusal::RequestIdReused,
             Refusal::AttemptIdReused,

@@ -1,7 +1,7 @@
 //! The handlers of `VerificationService`.
 
 mod convert;
-mod view;
+pub(super) mod view;
 
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{entrance::stream_ended, status::status};
+use super::{RpcResult, caller, entrance::stream_ended, status::status};
 use crate::{
     domain::{
         caller::{Caller, Role},
@@ -70,15 +70,6 @@ impl VerificationHandler {
     }
 }
 
-/// The caller that the entrance authenticated. Every request that reaches a handler has one.
-fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Failure> {
-    request
-        .extensions()
-        .get::<Arc<Caller>>()
-        .cloned()
-        .ok_or(Failure::Internal)
-}
-
 /// The status of a failed call about a verification, so that the log names the verification.
 fn refused(failure: Failure, verification: &str) -> Status {
     status(failure, VerificationId::parse(verification).ok())
@@ -105,8 +96,6 @@ fn count_refused_start(caller: &Caller, action: Option<&ActionName>, failure: &F
     metrics::counter!("countersign_starts_total", "action" => action, "caller" => caller, "outcome" => "refused")
         .increment(1);
 }
-
-type RpcResult<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl VerificationService for VerificationHandler {

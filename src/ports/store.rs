@@ -100,7 +100,8 @@ pub struct Due {
 /// An event as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// The event's position in its shard; greater than that of every earlier event.
+    /// The position of the event's entry in its shard; greater than that of every earlier entry. All events of one
+    /// commit are one entry.
     pub cursor: u64,
     /// The record that the event belongs to.
     pub key: RecordKey,
@@ -108,6 +109,38 @@ pub struct StoredEvent {
     pub at: Timestamp,
     /// The event as the vault sealed it.
     pub sealed: SealedEvent,
+}
+
+/// The beginning of a list of events that holds at least `limit` of them, if there are as many, and splits no entry.
+#[must_use]
+pub fn whole_entries(mut events: Vec<StoredEvent>, limit: usize) -> Vec<StoredEvent> {
+    let Some(last) = limit.checked_sub(1).and_then(|last| events.get(last)) else {
+        events.truncate(limit);
+        return events;
+    };
+    let cursor = last.cursor;
+    events.truncate(events.partition_point(|event| event.cursor <= cursor));
+    events
+}
+
+/// The events that a store keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Events written before this time are deleted.
+    pub since: Timestamp,
+    /// The most entries of a shard. Beyond it the oldest are deleted, whatever their age.
+    pub entries_max: u64,
+}
+
+/// The events that were deleted, and what is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// The events that were older than [`Retention::since`].
+    pub old: u64,
+    /// The events that were younger: their shard had too many entries.
+    pub young: u64,
+    /// The entries left in the fullest shard.
+    pub fullest: u64,
 }
 
 /// The largest number of bytes that a scan returns of each record: enough for the unencrypted head of a seal.
@@ -247,7 +280,13 @@ pub trait Store: Send + Sync {
         1
     }
 
-    /// Reads at most `limit` events of a shard after a cursor (0: from the first), in order.
+    /// The shard that holds the events of a record.
+    fn shard_of(&self, _key: &RecordKey) -> u16 {
+        0
+    }
+
+    /// Reads the events of a shard after a cursor (0: from the first), in order: whole entries, until there are at
+    /// least `limit` events. Fewer mean that there are no more.
     ///
     /// # Errors
     /// [`StoreError`]; no event was returned.
@@ -258,11 +297,17 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Deletes the events written before `end`; returns how many.
+    /// The cursor after which the events of a shard that were written at this time or later are read.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is known about the events then.
+    async fn cursor_before(&self, shard: u16, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Deletes events of this process's share, oldest first, until only those remain that are to be kept.
     ///
     /// # Errors
     /// [`StoreError`]; some of them may be deleted.
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError>;
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError>;
 
     /// Checks whether the store can serve. Cheap: a store that has just answered other calls may skip the question.
     ///

@@ -61,6 +61,15 @@ pub enum Failure {
         /// How long until the next one is accepted.
         retry_after: Duration,
     },
+    /// Too many guesses in a short time at a verification that has ended, or at verifications that do not exist.
+    #[error(
+        "too many guesses at a verification that has ended or does not exist ({} at once, then one in {}); start a new one, or wait {}",
+        MALFORMED_RATE.burst + 1, Wait(MALFORMED_RATE.interval), Wait(*.retry_after)
+    )]
+    LateTooOften {
+        /// How long until the next one is answered.
+        retry_after: Duration,
+    },
     /// The domain refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -45,6 +45,8 @@ pub struct Policy {
     pub spend: Spend,
     /// Recipients for tests: they get no message, and their codes are fixed in the settings.
     pub test_recipients: TestRecipients,
+    /// The most entries of the audit trail that each shard keeps; `None` for an equal share of a million.
+    pub events_max_per_shard: Option<u64>,
 }
 
 impl Policy {

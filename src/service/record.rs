@@ -3,6 +3,8 @@
 pub mod audit;
 pub(super) mod journal;
 pub mod quarantine;
+mod refusals;
+mod retention;
 mod retry;
 pub(super) mod side;
 pub(super) mod transact;
@@ -10,7 +12,10 @@ pub mod usage;
 pub mod vault;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::{
     failure::{Failure, within},
@@ -19,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::event::Event,
+        audit::{event::Event, refusals::Refusals},
         crypto::keyring::Keyring,
         decide::Context,
         ids::SubjectKey,
@@ -27,12 +32,13 @@ use crate::{
         time::{Generation, Now, Timestamp},
     },
     ports::{
-        store::{Blob, Complaint, Due, News, Store, Token},
+        store::{Blob, Complaint, Due, News, Store, StoreError, Token},
         system::{Clock, Entropy},
     },
 };
 
 use quarantine::Quarantine;
+use retention::Trail;
 use side::Sides;
 use vault::Vault;
 
@@ -44,6 +50,8 @@ pub(super) struct Records {
     policy: Arc<Policy>,
     vault: Vault,
     quarantine: Arc<Quarantine>,
+    refusals: Mutex<Refusals>,
+    trail: Trail,
     /// The time allowed for all store work of one command.
     deadline: Duration,
 }
@@ -89,6 +97,8 @@ impl Records {
             policy,
             vault,
             quarantine: Arc::default(),
+            refusals: Mutex::default(),
+            trail: Trail::default(),
             deadline,
         }
     }
@@ -163,18 +173,18 @@ impl Records {
         }
     }
 
-    /// Writes an event that belongs to no change. If that fails, the event is counted as lost, and no call fails.
-    pub(super) async fn append_event(
+    /// Writes an event that belongs to no change.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the event may be lost.
+    async fn append_event(
         &self,
         key: &SubjectKey,
         salt: Option<[u8; 16]>,
         event: &Event,
-    ) {
+    ) -> Result<(), StoreError> {
         let sealed = self.vault.close_event(key, salt.as_ref(), event);
-        if let Err(error) = self.store.append(&(*key).into(), sealed).await {
-            metrics::counter!("countersign_events_lost_total").increment(1);
-            tracing::warn!(%error, "event not written");
-        }
+        self.store.append(&(*key).into(), sealed).await
     }
 
     /// The records that are due, at most `limit`.
@@ -201,6 +211,7 @@ impl Records {
     pub(super) fn complaints(&self) -> Vec<Complaint> {
         let mut complaints = self.store.complaints();
         complaints.extend(self.quarantine.complaint(self.clock.now()));
+        complaints.extend(self.complaint_about_events());
         complaints
     }
 }

@@ -1,4 +1,4 @@
-//! Limits that every store engine enforces: sizes per change, and the number of events kept.
+//! Limits that every store engine enforces: sizes per change, and steps of long work.
 
 use crate::ports::store::{Commit, SealedEvent, StoreError, Write};
 
@@ -11,14 +11,8 @@ pub const EVENT_BYTES_MAX: usize = 16 * 1024;
 /// The largest number of events in one change: all verifications of a record can end at once, each with a few events.
 pub const EVENTS_PER_COMMIT_MAX: usize = 128;
 
-/// The largest number of events kept; beyond it the oldest are dropped and counted as lost.
-pub const EVENTS_MAX: u64 = 1_000_000;
-
-/// The largest number of events deleted in one step. Other writes can run between two steps.
+/// The largest number of entries that an embedded store deletes in one step. Other writes can run between two steps.
 pub const TRIM_STEP: usize = 10_000;
-
-/// Metric: events that were dropped or could not be written.
-pub(super) const EVENTS_LOST: &str = "countersign_events_lost_total";
 
 /// Refuses a change that exceeds a limit, before anything is written.
 ///

@@ -15,9 +15,10 @@ use self::kinds::{
     store_21_a_postponement_is_refused_if_the_record_moved,
 };
 use crate::{
-    domain::time::Generation,
+    domain::time::{Generation, Timestamp},
     ports::store::{
-        Blob, Commit, Committed, Draw, Drawn, Due, News, Return, Short, StoreError, Write,
+        Blob, Commit, Committed, Draw, Drawn, Due, News, Retention, Return, Short, StoreError,
+        Trimmed, Write,
     },
     store::bounds::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
@@ -66,6 +67,9 @@ contract! {
     time_03_nothing_goes_by_itself_however_late_it_is
     events_are_kept_in_order_and_only_with_their_commit
     an_event_without_a_change_takes_its_place_among_the_others
+    log_06_a_page_splits_no_entry
+    log_06_events_are_read_from_a_time
+    log_06_what_exceeds_the_size_goes_first_and_is_counted_apart
     trimmed_events_are_gone_and_cursors_never_come_again
     code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds
     quotas_are_apart
@@ -277,15 +281,108 @@ async fn events_are_kept_in_order_and_only_with_their_commit(bed: Bed) {
         .map(|event| (event.sealed[0], event.sealed[1]))
         .collect();
     assert_eq!(sealed, [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1)]);
-    assert!(events[0].cursor > 0 && events.is_sorted_by(|a, b| a.cursor < b.cursor));
+    let cursors: Vec<_> = events.iter().map(|event| event.cursor).collect();
+    assert!(cursors[0] > 0 && cursors.is_sorted());
+    assert_eq!((cursors[0], cursors[2]), (cursors[1], cursors[3]));
+    assert!(cursors[1] < cursors[2] && cursors[3] < cursors[4]);
     assert!(
         events
             .iter()
             .all(|event| event.key == key(7) && event.at == bed.now())
     );
-    let rest = bed.store.events(0, events[1].cursor, 3).await.unwrap();
-    assert_eq!(rest, events[2..5]);
     assert_eq!(bed.store.events(0, u64::MAX, 3).await.unwrap(), []);
+}
+
+async fn log_06_a_page_splits_no_entry(bed: Bed) {
+    let mut expect = None;
+    for n in 1..=4 {
+        let commit = Commit {
+            events: vec![vec![n, 0], vec![n, 1], vec![n, 2]],
+            ..bed.commit(7, expect, n).await
+        };
+        assert_eq!(bed.store.commit(commit).await.unwrap(), Committed::Done);
+        expect = Some(n);
+    }
+    bed.store.append(&key(8), vec![9]).await.unwrap();
+    assert_eq!(bed.put(9, None, 9).await, Committed::Done);
+    let events = bed.events().await;
+    assert_eq!(events.len(), 14);
+    let page = async |after: usize, limit| {
+        let cursor = after.checked_sub(1).map_or(0, |at| events[at].cursor);
+        let page = bed.store.events(0, cursor, limit).await.unwrap();
+        assert_eq!(page, events[after..after + page.len()], "{after} {limit}");
+        page.len()
+    };
+    for (after, limit, count) in [
+        (0, 0, 0),
+        (0, 1, 3),
+        (0, 3, 3),
+        (3, 4, 6),
+        (9, 3, 3),
+        (9, 4, 4),
+        (12, 9, 2),
+        (14, 9, 0),
+    ] {
+        assert_eq!(page(after, limit).await, count, "{after} {limit}");
+    }
+}
+
+async fn log_06_events_are_read_from_a_time(bed: Bed) {
+    for n in 1..=3 {
+        assert_eq!(bed.put(n, None, n).await, Committed::Done);
+        bed.clock.advance(Duration::from_secs(1));
+    }
+    let events = bed.events().await;
+    let since = async |at: Timestamp| {
+        let cursor = bed.store.cursor_before(0, at).await.unwrap();
+        bed.store.events(0, cursor, 10).await.unwrap()
+    };
+    let a_bit = Duration::from_micros(1);
+    assert_eq!(since(Timestamp::default()).await, events);
+    for n in 0..3 {
+        let at = events[n].at;
+        assert_eq!(since(at).await, events[n..], "its very time");
+        assert_eq!(since(at.plus(a_bit)).await, events[n + 1..]);
+    }
+    assert_eq!(since(bed.now()).await, []);
+}
+
+async fn log_06_what_exceeds_the_size_goes_first_and_is_counted_apart(bed: Bed) {
+    for n in 1..=6 {
+        let commit = Commit {
+            events: vec![vec![n]; usize::from(n)],
+            ..bed.commit(n, None, n).await
+        };
+        assert_eq!(bed.store.commit(commit).await.unwrap(), Committed::Done);
+        bed.clock.advance(Duration::from_secs(1));
+    }
+    let all = bed.events().await;
+    let trim = async |since: usize, entries_max| {
+        let at = all
+            .iter()
+            .find(|event| usize::from(event.sealed[0]) == since);
+        let keep = Retention {
+            since: at.unwrap().at,
+            entries_max,
+        };
+        bed.store.trim_events(keep).await.unwrap()
+    };
+    let trimmed = |old, young, fullest| Trimmed {
+        old,
+        young,
+        fullest,
+    };
+    assert_eq!(trim(1, 6).await, trimmed(0, 0, 6));
+    assert_eq!(
+        trim(3, 3).await,
+        trimmed(1 + 2, 3, 3),
+        "two aged, one too many"
+    );
+    assert_eq!(trim(3, 3).await, trimmed(0, 0, 3));
+    assert_eq!(bed.events().await, all[6..], "the youngest stay");
+    assert_eq!(trim(6, 9).await, trimmed(4 + 5, 0, 1));
+    assert_eq!(trim(1, 0).await, trimmed(0, 6, 0));
+    assert_eq!(bed.events().await, []);
 }
 
 async fn an_event_without_a_change_takes_its_place_among_the_others(bed: Bed) {
@@ -310,14 +407,10 @@ async fn trimmed_events_are_gone_and_cursors_never_come_again(bed: Bed) {
         bed.clock.advance(Duration::from_secs(1));
     }
     let events = bed.events().await;
-    assert_eq!(
-        bed.store.trim_events(events[1].at).await.unwrap(),
-        1,
-        "the end itself stays"
-    );
+    assert_eq!(bed.trim(events[1].at).await, 1, "the end itself stays");
     assert_eq!(bed.events().await, events[1..]);
-    assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 2);
-    assert_eq!(bed.store.trim_events(bed.now()).await.unwrap(), 0);
+    assert_eq!(bed.trim(bed.now()).await, 2);
+    assert_eq!(bed.trim(bed.now()).await, 0);
     assert_eq!(bed.put(4, None, 4).await, Committed::Done);
     let next = bed.store.events(0, events[2].cursor, 10).await.unwrap();
     assert_eq!(

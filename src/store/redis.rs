@@ -2,8 +2,8 @@
 //!
 //! A record is a string: its compare token, then the sealed bytes. In the same slot are the due index of its shard (a
 //! sorted set of record keys by microsecond), the shard's events (a stream), and its epoch. Quotas are strings in
-//! slots of their own. `commit.lua` is the only script that changes a record; it compares and writes, and contains no
-//! policy.
+//! slots of their own. `commit.lua` is the only script that changes a record; it compares and writes, all or nothing
+//! whichever of its commands fails, and contains no policy.
 //!
 //! Every call goes over a connection whose server's generation is known (`identity`, `node`). A commit goes only over
 //! a connection of the generation of its load: after a failover it is a conflict, and the next decision sees the new
@@ -39,8 +39,8 @@ use crate::{
     domain::{record::key::RecordKey, time::Timestamp},
     ports::{
         store::{
-            Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, Return, ScanCursor,
-            ScanPage, SealedEvent, Store, StoreError, StoredEvent, Token,
+            Commit, Committed, Complaint, Draw, Drawn, Due, Loaded, News, Retention, Return,
+            ScanCursor, ScanPage, SealedEvent, Store, StoreError, StoredEvent, Token, Trimmed,
         },
         system::Clock,
     },
@@ -146,6 +146,10 @@ impl Store for Redis {
         self.core.keys.shards()
     }
 
+    fn shard_of(&self, key: &RecordKey) -> u16 {
+        self.core.keys.shard(key)
+    }
+
     async fn events(
         &self,
         shard: u16,
@@ -155,8 +159,12 @@ impl Store for Redis {
         self.core.read_events(shard, after, limit).await
     }
 
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        self.core.trim_own_events(end).await
+    async fn cursor_before(&self, _shard: u16, at: Timestamp) -> Result<u64, StoreError> {
+        Ok(events::cursor_before(at))
+    }
+
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError> {
+        self.core.trim_own_events(keep).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

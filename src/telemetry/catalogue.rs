@@ -63,6 +63,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Verifications by how they ended, by channel and sender of the latest delivery.",
     ),
     (
+        Counter,
+        "countersign_unlocks_total",
+        "Subjects that an operator unlocked.",
+    ),
+    (
         Histogram,
         "countersign_time_to_approve_seconds",
         "Time from the start to the approval, by action, and channel of the latest delivery.",
@@ -165,7 +170,17 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_events_lost_total",
-        "Audit events that were not written, or dropped before their age.",
+        "Audit events that are lost, by cause: not_written, or trimmed before their age.",
+    ),
+    (
+        Counter,
+        "countersign_events_expired_total",
+        "Audit events that were deleted after their retention.",
+    ),
+    (
+        Gauge,
+        "countersign_events_fill_ratio",
+        "Entries in the fullest event shard of this process, divided by events.max_per_shard.",
     ),
     (
         Gauge,

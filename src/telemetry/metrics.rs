@@ -96,20 +96,25 @@ pub fn register(settings: &Settings) {
         "countersign_hands_in_use",
         "countersign_due_records",
         "countersign_unreadable_records",
+        "countersign_events_fill_ratio",
     ] {
         gauge!(name).set(0.0);
     }
     gauge!("countersign_hands_limit").set(settings.worker.concurrency as f64);
     for name in [
         "countersign_panics_total",
+        "countersign_unlocks_total",
         "countersign_connections_shed_total",
         "countersign_tls_handshakes_failed_total",
         "countersign_quota_fallbacks_total",
         "countersign_guard_drains_lost_total",
         "countersign_citizen_number_subjects_total",
-        "countersign_events_lost_total",
+        "countersign_events_expired_total",
     ] {
         counter!(name).absolute(0);
+    }
+    for cause in ["not_written", "trimmed"] {
+        counter!("countersign_events_lost_total", "cause" => cause).absolute(0);
     }
     counter!("countersign_refusals_total", "caller" => "unknown", "reason" => "CALLER_UNKNOWN")
         .absolute(0);

@@ -13,6 +13,7 @@
     reason = "small texts and exact counters, read more often than run"
 )]
 
+mod admin;
 mod audit;
 mod caller;
 mod delivery;

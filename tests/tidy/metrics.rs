@@ -21,7 +21,6 @@ fn moved(text: &str) -> Vec<&str> {
         "counter!(",
         "gauge!(",
         "histogram!(",
-        "EVENTS_LOST: &str = ",
         "TIME_TO_APPROVE: &str = ",
         "ENDED: &str = ",
     ];

@@ -1,8 +1,10 @@
 //! Audit events: who did what, when, on which contact, and with which outcome.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
     delivery::reason::Reason,
-    ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
+    ids::{ActionName, CallerName, Reference, SenderName, TenantId, UnlockReason, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
@@ -14,6 +16,8 @@ use crate::domain::{
 pub struct Event {
     /// When it happened, by the service's clock.
     pub at: Timestamp,
+    /// The tenant of the caller, or of the verification if the service acted on its own.
+    pub tenant: TenantId,
     /// The caller; `None` if the service acted on its own.
     pub caller: Option<CallerName>,
     /// The agent who served the contact; `None` if no agent was involved or the caller named none.
@@ -26,6 +30,17 @@ pub struct Event {
     pub action: Option<ActionName>,
     /// The kind of event, with its details.
     pub what: What,
+}
+
+/// Which call was refused, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusedCall {
+    /// The name of the call.
+    pub call: &'static str,
+    /// The reason, as in the API's `ErrorReason`.
+    pub reason: &'static str,
+    /// The quota that was exceeded; `None` if the reason is another.
+    pub quota: Option<Dimension>,
 }
 
 /// The kind of an event, with its details.
@@ -59,13 +74,11 @@ pub enum What {
         judgement: Judgement,
     },
     /// A call was refused, or a guess came after the end of the verification.
-    Refused {
-        /// The name of the call.
-        call: &'static str,
-        /// The reason, as in the API's `ErrorReason`.
-        reason: &'static str,
-        /// The quota that was exceeded; `None` if the reason is another.
-        quota: Option<Dimension>,
+    Refused(RefusedCall),
+    /// Such refusals came again and again. They were counted since their last event, each once.
+    RefusedAgain {
+        /// How often each was.
+        counts: BTreeMap<RefusedCall, u64>,
     },
     /// A message was sent although the pumping guard, which only records, would have refused it.
     WouldRefuse {
@@ -112,6 +125,17 @@ pub enum What {
         /// The number of failures before the approval.
         failures: u32,
     },
+    /// An operator unlocked the subject: the failure limit counts from 0 again.
+    Unlocked {
+        /// Why, in the operator's words.
+        reason: UnlockReason,
+        /// The member of staff, if the caller named one.
+        operator: Option<Reference>,
+        /// The failures after anonymous starts that counted towards the limit.
+        anonymous: u32,
+        /// The failures after vouched starts that counted towards the limit.
+        vouched: u32,
+    },
     /// The failure limit is reached, so further guesses are refused.
     Disabled {
         /// The origin whose starts are affected.
@@ -126,12 +150,36 @@ impl Event {
         let contact = verification.contact.as_ref();
         Self {
             at,
+            tenant: verification.tenant.clone(),
             caller: None,
             agent: contact.and_then(|contact| contact.agent.clone()),
             contact: contact.map(|contact| contact.id.clone()),
             verification: Some(verification.id),
             action: Some(verification.action.clone()),
             what,
+        }
+    }
+
+    /// How many times it happened: more than once for refusals that were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match &self.what {
+            What::RefusedAgain { counts } => counts.values().sum(),
+            What::Started { .. }
+            | What::PassedOver { .. }
+            | What::Resent { .. }
+            | What::MovedOn { .. }
+            | What::Checked { .. }
+            | What::Refused(_)
+            | What::WouldRefuse { .. }
+            | What::Closed { .. }
+            | What::Sent { .. }
+            | What::SendFailed { .. }
+            | What::Delivered { .. }
+            | What::Undelivered { .. }
+            | What::ApprovedAfterFailures { .. }
+            | What::Unlocked { .. }
+            | What::Disabled { .. } => 1,
         }
     }
 

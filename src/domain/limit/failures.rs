@@ -16,7 +16,8 @@ pub const ATTEMPT_RATE: Rate = Rate {
     interval: Duration::from_secs(2),
     burst: 4,
 };
-/// The rate of malformed guesses per verification: 20 at once, then one every 15 s.
+/// The rate of guesses that use up no attempt: 20 at once, then one every 15 s. Malformed ones per verification, those
+/// after the end per verification, and those at verifications that do not exist per caller.
 pub const MALFORMED_RATE: Rate = Rate {
     interval: Duration::from_secs(15),
     burst: 19,
@@ -91,6 +92,11 @@ impl Tally {
         self.since_unlock = 0;
     }
 
+    /// Ends the wait before the next guess. The next wait is as long as if this one had passed.
+    pub fn end_wait(&mut self) {
+        self.next_attempt_at = Timestamp::default();
+    }
+
     /// Charges for failures that a change of the store's generation may have lost. Leaves at least one attempt, and
     /// takes at most `room` of the cap.
     fn penalise(&mut self, limit: u32, room: u32) {
@@ -135,7 +141,19 @@ impl Failures {
     /// Whether codes are disabled for this origin, by its own limit or by the cap over both origins.
     #[must_use]
     pub fn disabled(&self, origin: Origin, limit: u32) -> bool {
-        self.of(origin).since_unlock >= limit || self.total() >= FAILURES_CAP
+        self.of(origin).since_unlock >= limit || self.cap_reached()
+    }
+
+    /// Whether the cap over both origins is reached, which no unlock lifts.
+    #[must_use]
+    pub fn cap_reached(&self) -> bool {
+        self.total() >= FAILURES_CAP
+    }
+
+    /// Failures since the last success, over both origins.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.anonymous.since_success + self.vouched.since_success
     }
 
     /// Charges both origins for a change of the store's generation. Each keeps one attempt within the cap, whatever
@@ -165,9 +183,5 @@ impl Failures {
     #[must_use]
     pub fn clear_at(&self) -> Option<Timestamp> {
         Some(self.anonymous.clear_at()?.max(self.vouched.clear_at()?))
-    }
-
-    fn total(&self) -> u32 {
-        self.anonymous.since_success + self.vouched.since_success
     }
 }

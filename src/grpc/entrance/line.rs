@@ -148,6 +148,7 @@ fn level(failure: &Failure) -> Level {
         | Failure::Unfit { .. }
         | Failure::CodeMalformed
         | Failure::MalformedTooOften { .. }
+        | Failure::LateTooOften { .. }
         | Failure::Refused(_)
         | Failure::QuotaExceeded { .. }
         | Failure::ShuttingDown => Level::INFO,

@@ -64,7 +64,7 @@ pub(super) fn verdict(verdict: Verdict) -> (v1::Verdict, u32) {
     }
 }
 
-fn status(status: Status) -> v1::VerificationStatus {
+pub(in crate::grpc) fn status(status: Status) -> v1::VerificationStatus {
     match status {
         Status::Pending => v1::VerificationStatus::Pending,
         Status::Closed(Outcome::Approved) => v1::VerificationStatus::Approved,
@@ -75,7 +75,7 @@ fn status(status: Status) -> v1::VerificationStatus {
     }
 }
 
-fn channel(channel: Channel) -> v1::Channel {
+pub(in crate::grpc) fn channel(channel: Channel) -> v1::Channel {
     match channel {
         Channel::Sms => v1::Channel::Sms,
         Channel::Email => v1::Channel::Email,
@@ -88,20 +88,24 @@ fn channel(channel: Channel) -> v1::Channel {
 /// The methods for permitted channels that have a recipient, best first.
 fn methods(pending: &Pending) -> Vec<i32> {
     let reachable = |channel: &&Channel| pending.recipient_on(**channel).is_some();
-    let method = |channel: &Channel| match channel {
-        Channel::Sms => v1::Method::SmsCode,
-        Channel::Email => v1::Method::EmailCode,
-        Channel::Voice => v1::Method::VoiceCode,
-        Channel::Whatsapp => v1::Method::WhatsappCode,
-        Channel::Push => v1::Method::Push,
-    };
     pending
         .limits
         .channels
         .iter()
         .filter(reachable)
-        .map(|channel| method(channel).into())
+        .map(|channel| method(*channel).into())
         .collect()
+}
+
+/// The method that sends a code over a channel.
+pub(in crate::grpc) fn method(channel: Channel) -> v1::Method {
+    match channel {
+        Channel::Sms => v1::Method::SmsCode,
+        Channel::Email => v1::Method::EmailCode,
+        Channel::Voice => v1::Method::VoiceCode,
+        Channel::Whatsapp => v1::Method::WhatsappCode,
+        Channel::Push => v1::Method::Push,
+    }
 }
 
 fn delivery(delivery: &Delivery) -> v1::Delivery {
@@ -131,7 +135,7 @@ fn delivery(delivery: &Delivery) -> v1::Delivery {
     }
 }
 
-fn instant(at: Timestamp) -> prost_types::Timestamp {
+pub(in crate::grpc) fn instant(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
     prost_types::Timestamp {
         seconds: i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX),

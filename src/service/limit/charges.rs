@@ -233,6 +233,7 @@ mod tests {
             numbers: NumberRules::default(),
             spend,
             test_recipients: TestRecipients::default(),
+            events_max_per_shard: None,
         }
     }
 

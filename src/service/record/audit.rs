@@ -2,10 +2,7 @@
 
 use super::{Records, vault::Line};
 use crate::{
-    domain::{
-        ids::SubjectKey,
-        time::{Timestamp, micros},
-    },
+    domain::ids::SubjectKey,
     ports::store::SealedEvent,
     service::{Service, failure::Failure},
 };
@@ -48,25 +45,6 @@ impl Records {
     fn shards(&self) -> u16 {
         self.store.shards()
     }
-
-    /// Goes by the earlier of the two clocks, and deletes nothing while ours is in doubt: what a wrong time deletes
-    /// is gone for good.
-    async fn trim_events(&self) -> Result<u64, Failure> {
-        let doubts = self.clock.complaints();
-        if let Some(doubt) = doubts.first() {
-            tracing::warn!(
-                why = doubt.text,
-                "old events kept while the clock is in doubt"
-            );
-            return Ok(0);
-        }
-        // The record need not exist: every load tells the time of the store.
-        let store_now = self.store.load(&SubjectKey([0; 16]).into()).await?.now;
-        let kept = micros(self.policy.subject.event_retention);
-        let now = self.clock.now().min(store_now);
-        let end = Timestamp::from_micros(now.as_micros().saturating_sub(kept));
-        Ok(self.store.trim_events(end).await?)
-    }
 }
 
 impl Service {
@@ -88,13 +66,5 @@ impl Service {
         limit: usize,
     ) -> Result<Vec<AuditLine>, Failure> {
         self.records.audit(shard, after, limit).await
-    }
-
-    /// Deletes events older than the retention in the settings; returns how many.
-    ///
-    /// # Errors
-    /// [`Failure`] if the store did not answer; some events may be deleted.
-    pub async fn trim_events(&self) -> Result<u64, Failure> {
-        self.records.trim_events().await
     }
 }

@@ -3,7 +3,6 @@
 
 use crate::domain::{
     audit::event::{Event, What},
-    caller::Caller,
     delivery::{Delivery, DeliveryStatus, reason::Reason},
     ids::SenderName,
     record::subject::SubjectRecord,
@@ -32,13 +31,15 @@ pub(super) fn log_commit(events: &[Event], record: &SubjectRecord) {
             What::PassedOver { .. }
             | What::Resent { .. }
             | What::MovedOn { .. }
-            | What::Refused { .. }
+            | What::Refused(_)
+            | What::RefusedAgain { .. }
             | What::WouldRefuse { .. }
             | What::Sent { .. }
             | What::SendFailed { .. }
             | What::Delivered { .. }
             | What::Undelivered { .. }
             | What::ApprovedAfterFailures { .. }
+            | What::Unlocked { .. }
             | What::Disabled { .. } => {}
         }
     }
@@ -48,8 +49,8 @@ pub(super) fn log_commit(events: &[Event], record: &SubjectRecord) {
 }
 
 /// Logs the verdict on a guess that came after the end of its verification and changed nothing.
-pub(in crate::service) fn late(by: &Caller, verification: &Verification, verdict: &'static str) {
-    judged(by.name.as_str(), verification, verdict, 0);
+pub(in crate::service) fn late(by: &str, verification: &Verification, verdict: &'static str) {
+    judged(by, verification, verdict, 0);
 }
 
 /// The caller's name; `none` if the service acted on its own.

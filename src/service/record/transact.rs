@@ -7,12 +7,16 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::event::{Event, What},
+        audit::{
+            event::{Event, RefusedCall, What},
+            refusals::{About, Refused},
+        },
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage, refused},
         delivery::reason::Reason,
-        ids::{CallerName, SubjectKey, VerificationId},
+        ids::{CallerName, SubjectKey, TenantId, VerificationId},
         limit::quota::Dimension,
         record::subject::SubjectRecord,
+        refusal::Refusal,
         time::Now,
         verification::Contact,
     },
@@ -40,6 +44,7 @@ pub(in crate::service) struct Change<'a> {
 pub(in crate::service) struct Call<'a> {
     pub(in crate::service) name: &'static str,
     pub(in crate::service) caller: &'a CallerName,
+    pub(in crate::service) tenant: &'a TenantId,
     pub(in crate::service) verification: Option<VerificationId>,
     /// The contact of the request; `None` if the verification already names it.
     pub(in crate::service) contact: Option<&'a Contact>,
@@ -88,8 +93,8 @@ impl<'a> Change<'a> {
 }
 
 impl Call<'_> {
-    /// The event for the refusal of this call; `None` if the failure is not a refusal.
-    fn refusal(&self, failure: &Failure, now: Now) -> Option<Event> {
+    /// The refusal of this call, for its event; `None` if the failure is not a refusal.
+    fn refusal(&self, failure: &Failure) -> Option<RefusedCall> {
         let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
             (quota.reason(), Some(*quota))
         } else if let Failure::Refused(refusal) = failure {
@@ -99,21 +104,38 @@ impl Call<'_> {
         } else {
             return None;
         };
-        Some(self.event(
-            What::Refused {
-                call: self.name,
-                reason,
-                quota,
-            },
-            now,
-        ))
+        Some(RefusedCall {
+            call: self.name,
+            reason,
+            quota,
+        })
     }
 
-    fn event(&self, what: What, now: Now) -> Event {
+    /// What a refusal of this call is about.
+    fn about(&self, key: &SubjectKey, failure: &Failure) -> About {
+        let caller = self.caller.clone();
+        match (failure, self.verification) {
+            (Failure::Refused(Refusal::NotFound), _) => About::Unknown(self.tenant.clone(), caller),
+            (_, Some(id)) => About::Verification(id, caller),
+            (_, None) => {
+                let agent = self.contact.and_then(|contact| contact.agent.clone());
+                About::Subject(*key, caller, agent)
+            }
+        }
+    }
+
+    /// An event of this call.
+    pub(in crate::service) fn event(&self, what: What, now: Now) -> Event {
         Event {
             agent: self.contact.and_then(|contact| contact.agent.clone()),
             contact: self.contact.map(|contact| contact.id.clone()),
-            ..refused(self.caller, self.verification, what, now.stamp())
+            ..refused(
+                self.tenant,
+                self.caller,
+                self.verification,
+                what,
+                now.stamp(),
+            )
         }
     }
 }
@@ -143,17 +165,25 @@ impl Records {
         within(self.deadline, retry_on_conflict(transaction, CONFLICTS_MAX)).await
     }
 
-    /// Writes an event for a call that was refused before a record was loaded.
+    /// Notes the refusal of a call, for the audit trail; `None` as the salt if no record was loaded.
     pub(in crate::service) async fn note_refusal(
         &self,
         key: &SubjectKey,
+        salt: Option<[u8; 16]>,
         call: Call<'_>,
         failure: &Failure,
     ) {
+        let Some(refusal) = call.refusal(failure) else {
+            return;
+        };
         let now = self.clock.now();
-        if let Some(event) = call.refusal(failure, Now::new(now, now)) {
-            self.append_event(key, None, &event).await;
-        }
+        let event = call.event(What::Refused(refusal), Now::new(now, now));
+        let refused = Refused {
+            key: *key,
+            salt,
+            event,
+        };
+        self.tell(call.about(key, failure), refusal, refused).await;
     }
 }
 
@@ -211,7 +241,7 @@ where
                 None => Err(failure),
             },
         };
-        self.note_reply(reply.as_ref().err(), outgoing.as_ref(), &loaded, now)
+        self.note_reply(reply.as_ref().err(), outgoing.as_ref(), &loaded)
             .await;
         Ok(Some(Changed {
             reply: reply?,
@@ -255,9 +285,12 @@ impl<F> Transaction<'_, F> {
 
     /// The events for a pumping guard that only records.
     fn suspicions(&self, outgoing: Option<&Outgoing>, now: Now) -> Vec<Event> {
+        let Some(message) = outgoing.or(self.drawn.as_ref()) else {
+            return Vec::new();
+        };
         let event = |quota: &Dimension| {
             let what = What::WouldRefuse { quota: *quota };
-            let action = outgoing.map(|message| message.action.clone());
+            let action = Some(message.action.clone());
             match self.change.call {
                 Some(call) => Event {
                     action,
@@ -265,6 +298,7 @@ impl<F> Transaction<'_, F> {
                 },
                 None => Event {
                     at: now.stamp(),
+                    tenant: message.tenant.clone(),
                     caller: None,
                     agent: None,
                     contact: None,
@@ -292,13 +326,12 @@ impl<F> Transaction<'_, F> {
         }
     }
 
-    /// Counts a new subject; writes an event for a refusal, because every refusal is an event too.
+    /// Counts a new subject; notes a refusal, because every refusal is in the audit trail too.
     async fn note_reply(
         &self,
         failure: Option<&Failure>,
         outgoing: Option<&Outgoing>,
         loaded: &LoadedRecord,
-        now: Now,
     ) {
         let Some(call) = self.change.call else {
             return;
@@ -311,11 +344,9 @@ impl<F> Transaction<'_, F> {
             }
             return;
         };
-        if let Some(event) = call.refusal(failure, now) {
-            self.records
-                .append_event(&self.change.key, loaded.salt, &event)
-                .await;
-        }
+        self.records
+            .note_refusal(&self.change.key, loaded.salt, call, failure)
+            .await;
     }
 }
 

@@ -50,7 +50,7 @@ impl Records {
             }
             Next::Same => {
                 for event in events {
-                    self.append_event(key, loaded.salt, event).await;
+                    self.append_event(key, loaded.salt, event).await?;
                 }
                 return Ok(Written::Done(None));
             }

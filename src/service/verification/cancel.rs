@@ -32,6 +32,7 @@ impl Service {
         let call = Call {
             name: "cancel",
             caller: &caller.name,
+            tenant: &caller.tenant,
             verification: Some(id),
             contact: None,
         };

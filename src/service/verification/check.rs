@@ -1,12 +1,18 @@
 //! Judges a guess. The verdict is answered only after its commit.
 
+use std::time::Duration;
+
 use super::{Reading, target};
 use crate::{
     domain::{
-        audit::event::What,
+        audit::{
+            event::{RefusedCall, What},
+            refusals::{About, Refused},
+        },
         caller::Caller,
         code::guess::{Guess, Malformed},
-        decide::{Check, Checked, Verdict, check, refused},
+        crypto::keyring::Mark,
+        decide::{Check, Checked, Verdict, check},
         ids::{AttemptId, VerificationId},
         limit::failures::MALFORMED_RATE,
         refusal::Refusal,
@@ -22,6 +28,10 @@ use crate::{
         },
     },
 };
+
+/// The reason in the audit trail for a guess that is not answered because too many came after the end, as in the
+/// API's `ErrorReason`.
+const LATE_TOO_OFTEN: &str = "LATE_TOO_OFTEN";
 
 /// A check as the caller asks for it.
 #[derive(Clone, Debug)]
@@ -62,6 +72,7 @@ impl Service {
         let call = Call {
             name: "check",
             caller: &caller.name,
+            tenant: &caller.tenant,
             verification: Some(id),
             contact: None,
         };
@@ -74,11 +85,14 @@ impl Service {
             Err(Failure::Refused(Refusal::CodeMalformed)) => {
                 return Err(self.malformed(caller, id).await);
             }
+            Err(unknown @ Failure::Refused(Refusal::NotFound)) => {
+                return Err(self.unknown(caller).await.err().unwrap_or(unknown));
+            }
             other => other?,
         };
         self.limits
             .give_back_approved(&caller.tenant, &checked.reached);
-        self.note_late(caller, &checked, now).await;
+        self.check_late(call, &checked, now).await?;
         Ok((
             checked.verdict,
             Reading {
@@ -88,35 +102,75 @@ impl Service {
         ))
     }
 
-    /// Logs and audits a guess that came after the end. It changes nothing.
-    async fn note_late(&self, caller: &Caller, checked: &Checked, now: Now) {
+    /// Limits the guesses that come after the end, logs and audits them. They change nothing.
+    ///
+    /// # Errors
+    /// [`Failure::LateTooOften`] if there were too many.
+    async fn check_late(&self, call: Call<'_>, checked: &Checked, now: Now) -> Result<(), Failure> {
         let (reason, verdict) = match checked.verdict {
             Verdict::Expired => ("EXPIRED", "expired"),
             Verdict::Closed => ("CLOSED", "closed"),
-            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => return,
+            Verdict::Approved | Verdict::Wrong { .. } | Verdict::AttemptsExhausted => return Ok(()),
         };
         let verification = &checked.snapshot.verification;
-        journal::late(caller, verification, verdict);
-        let what = What::Refused {
-            call: "check",
+        let id = verification.id;
+        let fields = [call.tenant.as_str().as_bytes(), &id.to_bytes()];
+        let answer = self
+            .draw_guess(self.keyring.mark("late", &fields), |retry_after| {
+                Failure::LateTooOften { retry_after }
+            })
+            .await;
+        let reason = match &answer {
+            Ok(()) => {
+                journal::late(call.caller.as_str(), verification, verdict);
+                reason
+            }
+            Err(Failure::LateTooOften { .. }) => LATE_TOO_OFTEN,
+            Err(_) => return answer,
+        };
+        let refusal = RefusedCall {
+            call: call.name,
             reason,
             quota: None,
         };
-        let event = refused(&caller.name, Some(verification.id), what, now.stamp());
-        self.records
-            .append_event(&verification.id.subject, Some(checked.event_salt), &event)
-            .await;
+        let refused = Refused {
+            key: id.subject,
+            salt: Some(checked.event_salt),
+            event: call.event(What::Refused(refusal), now),
+        };
+        let about = About::Verification(id, call.caller.clone());
+        self.records.tell(about, refusal, refused).await;
+        answer
+    }
+
+    /// Limits the guesses of a caller at verifications that do not exist.
+    async fn unknown(&self, caller: &Caller) -> Result<(), Failure> {
+        let fields = [
+            caller.tenant.as_str().as_bytes(),
+            caller.name.as_str().as_bytes(),
+        ];
+        self.draw_guess(self.keyring.mark("unknown", &fields), |retry_after| {
+            Failure::LateTooOften { retry_after }
+        })
+        .await
     }
 
     /// A malformed guess uses up no attempt, but its number is limited by a quota of its own.
     async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
-        let id = id.to_bytes();
-        let fields = [caller.tenant.as_str().as_bytes(), &id];
-        let bucket = self.keyring.mark("malformed", &fields);
-        match self.limits.draw_one(bucket, MALFORMED_RATE).await {
-            Ok(Ok(())) => Failure::CodeMalformed,
-            Ok(Err(retry_after)) => Failure::MalformedTooOften { retry_after },
-            Err(failure) => failure,
-        }
+        let fields = [caller.tenant.as_str().as_bytes(), &id.to_bytes()];
+        let drawn = self.draw_guess(self.keyring.mark("malformed", &fields), |retry_after| {
+            Failure::MalformedTooOften { retry_after }
+        });
+        drawn.await.err().unwrap_or(Failure::CodeMalformed)
+    }
+
+    /// Draws a guess that uses up no attempt from the bucket of its kind.
+    async fn draw_guess(
+        &self,
+        bucket: Mark,
+        too_often: impl FnOnce(Duration) -> Failure,
+    ) -> Result<(), Failure> {
+        let drawn = self.limits.draw_one(bucket, MALFORMED_RATE).await?;
+        drawn.map_err(too_often)
     }
 }

@@ -57,6 +57,7 @@ impl Service {
         let call = Call {
             name: "resend",
             caller: &command.target.caller,
+            tenant: &command.target.tenant,
             verification: Some(id),
             contact: None,
         };

@@ -39,11 +39,12 @@ impl Service {
             let call = Call {
                 name: "start",
                 caller: &caller.name,
+                tenant: &caller.tenant,
                 verification: None,
                 contact: request.contact.as_ref(),
             };
             let key = self.keyring.subject_key(&caller.tenant, &request.subject);
-            self.records.note_refusal(&key, call, failure).await;
+            self.records.note_refusal(&key, None, call, failure).await;
         }
         screened
     }

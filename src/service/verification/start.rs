@@ -111,6 +111,7 @@ impl Service {
         let call = Call {
             name: "start",
             caller: &command.caller,
+            tenant: &command.tenant,
             verification: None,
             contact: command.contact.as_ref(),
         };

@@ -25,7 +25,8 @@ use crate::{
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Due, Loaded, Store, StoredEvent, Token, Write, url::StoreUrl,
+            Blob, Commit, Committed, Due, Loaded, Retention, Store, StoredEvent, Token, Trimmed,
+            Write, url::StoreUrl,
         },
         system::{Clock, Entropy},
     },
@@ -211,6 +212,17 @@ impl Bed {
 
     pub async fn events(&self) -> Vec<StoredEvent> {
         self.store.events(0, 0, usize::MAX).await.unwrap()
+    }
+
+    /// Deletes the events written before this time.
+    pub async fn trim(&self, since: Timestamp) -> u64 {
+        let keep = Retention {
+            since,
+            entries_max: u64::MAX,
+        };
+        let Trimmed { old, young, .. } = self.store.trim_events(keep).await.unwrap();
+        assert_eq!(young, 0);
+        old
     }
 
     /// The blob that `commit` writes as number `n`.

@@ -20,7 +20,9 @@ use crate::{
         time::{Generation, Timestamp},
     },
     ports::{
-        store::{Blob, Commit, Draw, Return, ScanCursor, Short, Store, StoredEvent, Write},
+        store::{
+            Blob, Commit, Draw, Retention, Return, ScanCursor, Short, Store, StoredEvent, Write,
+        },
         system::Clock,
     },
     store::embedded::{durable::Durable, memory::Memory},
@@ -70,8 +72,12 @@ enum Command {
         after: usize,
         limit: usize,
     },
+    Since {
+        ms: u64,
+    },
     Trim {
         before_ms: u64,
+        entries_max: u64,
     },
     Advance {
         ms: u64,
@@ -110,7 +116,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0..2_u8, 0..3_u8, 0..9_u32, 0..9_u32)
             .prop_map(|(from, count, back, reserve)| Command::GiveBack { from, count, back, reserve }),
         1 => (0..10_usize, 0..5_usize).prop_map(|(after, limit)| Command::Events { after, limit }),
-        1 => (0..5000_u64).prop_map(|before_ms| Command::Trim { before_ms }),
+        1 => (0..5000_u64).prop_map(|ms| Command::Since { ms }),
+        1 => (0..5000_u64, 0..9_u64).prop_map(|(before_ms, entries_max)| Command::Trim { before_ms, entries_max }),
         2 => (0..20_000_u64).prop_map(|ms| Command::Advance { ms }),
     ]
 }
@@ -134,25 +141,24 @@ impl Engine {
         }
     }
 
-    /// Reads the cursors of new events.
+    /// Reads the cursors of new entries.
     async fn learn(&mut self) {
         let last = self.cursors.last().copied().unwrap_or_default();
-        self.cursors.extend(
-            self.store
-                .events(0, last, usize::MAX)
-                .await
-                .unwrap()
-                .iter()
-                .map(|event| event.cursor),
-        );
+        let new = self.store.events(0, last, usize::MAX).await.unwrap();
+        self.cursors.extend(new.iter().map(|event| event.cursor));
+        self.cursors.dedup();
     }
 
-    /// Events as text, numbered by their position among all events so far.
+    /// Events as text, numbered by the position of their entry among all entries so far.
     async fn events(&self, after: usize, limit: usize) -> String {
         let cursor = after
             .checked_sub(1)
             .map_or(0, |at| self.cursors.get(at).copied().unwrap_or(u64::MAX));
         let events = self.store.events(0, cursor, limit).await.unwrap();
+        self.shown_events(&events)
+    }
+
+    fn shown_events(&self, events: &[StoredEvent]) -> String {
         let place = |event: &StoredEvent| {
             self.cursors
                 .iter()
@@ -219,9 +225,22 @@ impl Engine {
                 shown(&self.store.give_back(&returns).await)
             }
             Command::Events { after, limit } => self.events(after, limit).await,
-            Command::Trim { before_ms } => {
-                let end = now.as_micros().saturating_sub(before_ms * 1000);
-                shown(&self.store.trim_events(Timestamp::from_micros(end)).await)
+            Command::Since { ms } => {
+                let at = Timestamp::from_micros(now.as_micros().saturating_sub(ms * 1000));
+                let cursor = self.store.cursor_before(0, at).await.unwrap();
+                let events = self.store.events(0, cursor, usize::MAX).await.unwrap();
+                shown(&self.shown_events(&events))
+            }
+            Command::Trim {
+                before_ms,
+                entries_max,
+            } => {
+                let since = now.as_micros().saturating_sub(before_ms * 1000);
+                let keep = Retention {
+                    since: Timestamp::from_micros(since),
+                    entries_max,
+                };
+                shown(&self.store.trim_events(keep).await)
             }
             Command::Advance { ms } => shown(&self.clock.advance(Duration::from_millis(ms))),
         }

@@ -7,7 +7,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use self::{
     committer::{Committer, Queue},
-    tables::{DUE, EVENTS, Key, RECORDS, trim_events},
+    tables::{DUE, Key, RECORDS, cursor_before, entries, is_over, read_events, trim_events},
 };
 use super::{quotas::Quotas, watchers::Watchers};
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Return,
+            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Retention, Return,
             ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError, StoredEvent,
-            Token,
+            Token, Trimmed,
         },
         system::{Clock, Entropy},
     },
@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod committer;
+mod entry;
 mod file;
 mod migrate;
 mod setup;
@@ -242,40 +243,30 @@ impl Store for Durable {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let read = move |read: &ReadTransaction| {
-            let table = read.open_table(EVENTS)?;
-            let rows = table
-                .range::<u64>((Bound::Excluded(after), Bound::Unbounded))?
-                .take(limit);
-            rows.map(|row| {
-                let (cursor, row) = row?;
-                let (at, key, sealed) = row.value();
-                let (key, at, sealed) = (
-                    RecordKey::from_bytes(key),
-                    Timestamp::from_micros(at),
-                    sealed.to_vec(),
-                );
-                Ok(StoredEvent {
-                    cursor: cursor.value(),
-                    key,
-                    at,
-                    sealed,
-                })
-            })
-            .collect()
-        };
-        self.read(read).await
+        self.read(move |read| read_events(read, after, limit)).await
     }
 
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        let mut dropped = 0;
+    async fn cursor_before(&self, _shard: u16, at: Timestamp) -> Result<u64, StoreError> {
+        self.read(move |read| cursor_before(read, at)).await
+    }
+
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError> {
+        let mut trimmed = Trimmed::default();
+        // A look first: a write transaction would delay commits.
+        if !self.read(move |read| is_over(read, keep)).await? {
+            trimmed.fullest = self.read(entries).await?;
+            return Ok(trimmed);
+        }
         loop {
-            let step = self
-                .blocking(move |db| trim_events(db, end, TRIM_STEP))
-                .await?;
-            dropped += step as u64;
-            if step < TRIM_STEP {
-                return Ok(dropped);
+            let mut sum = trimmed;
+            let step = move |db: &Database| {
+                let deleted = trim_events(db, keep, TRIM_STEP, &mut sum)?;
+                Ok((deleted, sum))
+            };
+            let (deleted, sum) = self.blocking(step).await?;
+            trimmed = sum;
+            if deleted < TRIM_STEP {
+                return Ok(trimmed);
             }
         }
     }

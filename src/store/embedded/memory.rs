@@ -19,13 +19,13 @@ use crate::{
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Return,
+            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Retention, Return,
             ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError, StoredEvent,
-            Token, Write,
+            Token, Trimmed, Write,
         },
         system::{Clock, Entropy, fresh},
     },
-    store::bounds::{EVENTS_MAX, TRIM_STEP, check_commit, check_event},
+    store::bounds::{TRIM_STEP, check_commit, check_event},
 };
 
 mod event_log;
@@ -101,7 +101,7 @@ impl Memory {
             generation: Generation(fresh(entropy)),
             clock,
             shards: Shards::default(),
-            events: Mutex::new(EventLog::new(EVENTS_MAX)),
+            events: Mutex::default(),
             quotas: Quotas::default(),
             watchers: Watchers::default(),
         }
@@ -120,11 +120,7 @@ impl Memory {
         }
         shard.write(commit.key, commit.write);
         if !commit.events.is_empty() {
-            let mut events = lock(&self.events);
-            commit
-                .events
-                .into_iter()
-                .for_each(|event| events.push(commit.key, event, now));
+            lock(&self.events).push(commit.key, commit.events, now);
         }
         Ok(Committed::Done)
     }
@@ -223,7 +219,7 @@ impl Store for Memory {
     async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
         check_event(&event)?;
         let now = self.clock.now();
-        lock(&self.events).push(*key, event, now);
+        lock(&self.events).push(*key, vec![event], now);
         Ok(())
     }
 
@@ -236,15 +232,15 @@ impl Store for Memory {
         Ok(lock(&self.events).read(after, limit))
     }
 
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        let mut dropped = 0;
-        loop {
-            let step = lock(&self.events).trim(end, TRIM_STEP);
-            dropped += step.len() as u64;
-            if step.len() < TRIM_STEP {
-                return Ok(dropped);
-            }
+    async fn cursor_before(&self, _shard: u16, at: Timestamp) -> Result<u64, StoreError> {
+        Ok(lock(&self.events).cursor_before(at))
+    }
+
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError> {
+        let mut trimmed = Trimmed::default();
+        while lock(&self.events).trim(keep, TRIM_STEP, &mut trimmed) == TRIM_STEP {
             tokio::task::yield_now().await;
         }
+        Ok(trimmed)
     }
 }

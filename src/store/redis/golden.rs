@@ -1,4 +1,4 @@
-//! The bytes in Redis: this version writes what version 0.1 wrote, and reads what version 0.1 left.
+//! The bytes in Redis: what this version writes, and that it reads what version 0.1 left.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,12 @@ const FILE: &str = include_str!(concat!(
     "/tests/golden/redis.json"
 ));
 
+/// What this version writes: as version 0.1, but the events of one commit are one entry.
+const FILE_2: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/redis_2.json"
+));
+
 const SHARDS: u16 = 4;
 const fn subject(hash: [u8; 16]) -> RecordKey {
     RecordKey {
@@ -39,8 +45,8 @@ const DRAWN: [u8; 16] = [0x21; 16];
 /// The bucket of a quota above its limit.
 const BEYOND: [u8; 16] = [b'{'; 16];
 
-fn stored() -> Value {
-    serde_json::from_str(FILE).unwrap_or_default()
+fn stored(file: &str) -> Value {
+    serde_json::from_str(file).unwrap_or_default()
 }
 
 async fn open(prefix: &str) -> (Arc<Redis>, Arc<ManualClock>) {
@@ -162,7 +168,7 @@ async fn fill(store: &Redis, clock: &ManualClock) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn golden_what_is_left_in_redis_is_what_version_0_1_left() {
+async fn golden_what_is_left_in_redis_is_as_it_was_fixed() {
     let (store, clock) = open("goldenw").await;
     fill(&store, &clock).await;
     let keys = Keys::new("goldenw", SHARDS);
@@ -175,7 +181,7 @@ async fn golden_what_is_left_in_redis_is_what_version_0_1_left() {
     }
     let now = dump("goldenw");
     assert!(
-        now == stored(),
+        now == stored(FILE_2),
         "other bytes; now they are:\n{}",
         serde_json::to_string_pretty(&now).unwrap()
     );
@@ -183,9 +189,18 @@ async fn golden_what_is_left_in_redis_is_what_version_0_1_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn golden_what_version_0_1_left_in_redis_is_read() {
+    is_read(FILE, "goldenr").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn golden_what_this_version_leaves_in_redis_is_read() {
+    is_read(FILE_2, "goldenr2").await;
+}
+
+async fn is_read(file: &str, prefix: &str) {
     let put = |words: &[&[u8]]| drop(server().cmd(words).ok());
-    for (name, entry) in stored().as_object().unwrap() {
-        let key = read(&name.replacen("PREFIX", "goldenr", 1));
+    for (name, entry) in stored(file).as_object().unwrap() {
+        let key = read(&name.replacen("PREFIX", prefix, 1));
         let text = |value: &Value| read(value.as_str().unwrap());
         let list = |value: &Value| value.as_array().unwrap().clone();
         match entry["type"].as_str().unwrap() {
@@ -200,7 +215,7 @@ async fn golden_what_version_0_1_left_in_redis_is_read() {
             }),
         }
     }
-    let (store, clock) = open("goldenr").await;
+    let (store, clock) = open(prefix).await;
     let loaded = store.load(&DUE).await.unwrap();
     assert_eq!(loaded.forgot_at, None, "nothing was lost");
     assert_eq!(

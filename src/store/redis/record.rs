@@ -17,7 +17,6 @@ use super::{
 use crate::{
     domain::{decide::Durability, record::key::RecordKey, time::Timestamp},
     ports::store::{Blob, Commit, Committed, Loaded, StoreError, Token, Write},
-    store::bounds::EVENTS_LOST,
 };
 
 /// The length of the compare token at the start of a stored record.
@@ -73,15 +72,12 @@ impl Core {
         };
         let mut answers = answered.answers;
         let waited = answers.split_off(1);
-        let lost = from_redis_value::<i64>(answers.pop().unwrap_or_default())
+        let outcome = from_redis_value::<i64>(answers.pop().unwrap_or_default())
             .map_err(|error| store_error(&error.into()))?;
-        match lost {
+        match outcome {
             CONFLICT => return Ok(Committed::Conflict),
             FOREIGN => return Err(StoreError::Foreign),
             _ => {}
-        }
-        if lost > 0 {
-            metrics::counter!(EVENTS_LOST).increment(lost.unsigned_abs());
         }
         let wake_at = match &commit.write {
             Write::Put { wake_at, .. } => *wake_at,
@@ -169,10 +165,7 @@ impl Core {
                 call.arg("").arg("").arg("").arg("");
             }
         }
-        call.arg(short(&bytes))
-            .arg(events_of)
-            .arg(self.event_id())
-            .arg(self.events_max());
+        call.arg(short(&bytes)).arg(events_of).arg(self.event_id());
         for event in &commit.events {
             call.arg(&event[..]);
         }

@@ -164,7 +164,7 @@ fn key(role: &str, tenant: &str) -> String {
 }
 
 /// A valid request, about a verification of another caller. Fails for a new method until a request is added here.
-fn request(method: &str, id: &str) -> Vec<u8> {
+fn request(method: &str, id: &str, subject: &str) -> Vec<u8> {
     let verification_id = id.to_owned();
     match method.rsplit('/').next().unwrap() {
         "StartVerification" => login(&unique("subject")).encode_to_vec(),
@@ -180,6 +180,16 @@ fn request(method: &str, id: &str) -> Vec<u8> {
         "CancelVerification" => v1::CancelVerificationRequest {
             verification_id,
             reason: v1::CancelReason::NotMe.into(),
+        }
+        .encode_to_vec(),
+        "GetSubject" => v1::GetSubjectRequest {
+            subject: subject.to_owned(),
+        }
+        .encode_to_vec(),
+        "UnlockSubject" => v1::UnlockSubjectRequest {
+            subject: subject.to_owned(),
+            reason: "identified at the counter".to_owned(),
+            ..Default::default()
         }
         .encode_to_vec(),
         other => panic!("{other} is new: give this test a request for it"),
@@ -205,8 +215,9 @@ async fn role_02_every_method_obeys_the_table_for_every_role_and_tenant() {
         let path = format!("/{}", method.name);
         for tenant in ["default", "other"] {
             for role in Role::ALL {
-                let id = service.start(login(&unique("s"))).await.unwrap();
-                let request = request(method.name, &id.verification_id);
+                let subject = unique("s");
+                let id = service.start(login(&subject)).await.unwrap();
+                let request = request(method.name, &id.verification_id, &subject);
                 let key = key(role.as_str(), tenant);
                 let got = shape(call(&channel, &path, with_key(&key, request)).await);
                 let starts = method.name.ends_with("/StartVerification");
@@ -218,6 +229,8 @@ async fn role_02_every_method_obeys_the_table_for_every_role_and_tenant() {
                         (Code::Ok, ""),
                         (Code::ResourceExhausted, "RESEND_TOO_EARLY"),
                     ][..]
+                } else if method.name.contains(".AdminService/") {
+                    &[(Code::NotFound, "SUBJECT_NOT_FOUND")][..]
                 } else {
                     &[(Code::NotFound, "VERIFICATION_NOT_FOUND")][..]
                 };

@@ -19,8 +19,8 @@ use countersign::{
     },
     pb::v1::{self, Verdict, VerificationStatus},
     ports::store::{
-        Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
-        SealedEvent, Store, StoreError, StoredEvent, Token,
+        Commit, Committed, Draw, Drawn, Due, Loaded, News, Retention, Return, ScanCursor, ScanPage,
+        SealedEvent, Store, StoreError, StoredEvent, Token, Trimmed,
     },
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
@@ -201,8 +201,12 @@ impl Store for Flaky {
         self.inner.events(shard, after, limit).await
     }
 
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        self.inner.trim_events(end).await
+    async fn cursor_before(&self, shard: u16, at: Timestamp) -> Result<u64, StoreError> {
+        self.inner.cursor_before(shard, at).await
+    }
+
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError> {
+        self.inner.trim_events(keep).await
     }
 }
 

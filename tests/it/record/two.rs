@@ -160,6 +160,7 @@ async fn guess_03_two_processes_never_give_more_verdicts_than_the_limit() {
                 "AttemptsExhausted",
                 "Approved",
                 "Closed",
+                "LATE_TOO_OFTEN",
                 "CONTENTION",
                 "ATTEMPT_TOO_EARLY",
             ],
@@ -181,7 +182,13 @@ async fn code_06_two_processes_approve_one_of_many_right_codes() {
         );
         nothing_else(
             &counts,
-            &["Approved", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"],
+            &[
+                "Approved",
+                "Closed",
+                "LATE_TOO_OFTEN",
+                "CONTENTION",
+                "ATTEMPT_TOO_EARLY",
+            ],
         );
     }
 }

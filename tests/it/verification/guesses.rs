@@ -87,7 +87,13 @@ async fn code_06_of_many_right_guesses_at_once_one_is_approved() {
         );
         nothing_else(
             &counts,
-            &["Approved", "Closed", "CONTENTION", "ATTEMPT_TOO_EARLY"],
+            &[
+                "Approved",
+                "Closed",
+                "LATE_TOO_OFTEN",
+                "CONTENTION",
+                "ATTEMPT_TOO_EARLY",
+            ],
         );
     }
 }
@@ -108,6 +114,7 @@ async fn guess_03_of_many_wrong_guesses_at_once_five_are_judged() {
                     "Wrong",
                     "AttemptsExhausted",
                     "Closed",
+                    "LATE_TOO_OFTEN",
                     "CONTENTION",
                     "ATTEMPT_TOO_EARLY",
                 ],

@@ -5,7 +5,7 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    audit::event::What,
+    audit::event::{RefusedCall, What},
     decide::{CancelReason, Start, Target, refused, verification::cancel},
     ids::CallerName,
     refusal::Refusal,
@@ -126,12 +126,13 @@ fn guess_16_a_refusal_is_an_event_with_its_reason() {
         ..world.a_start()
     };
     let verification = world.start(command).unwrap().verification;
-    let what = What::Refused {
+    let what = What::Refused(RefusedCall {
         call: "check",
         reason: Refusal::CodeMalformed.reason(),
         quota: None,
-    };
-    let event = refused(&CALLER, Some(verification.id), what.clone(), world.at);
+    });
+    let (tenant, id) = (&verification.tenant, Some(verification.id));
+    let event = refused(tenant, &CALLER, id, what.clone(), world.at);
     assert_eq!(
         (event.what, event.verification, event.caller),
         (what, Some(verification.id), Some(CALLER.clone()))

@@ -15,8 +15,8 @@ use crate::{
         ids::DeliveryId,
     },
     ports::store::{
-        Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
-        SealedEvent, Store, StoreError, StoredEvent, Token,
+        Commit, Committed, Draw, Drawn, Due, Loaded, News, Retention, Return, ScanCursor, ScanPage,
+        SealedEvent, Store, StoreError, StoredEvent, Token, Trimmed,
     },
     service::record::vault::Vault,
     store::contract::bed::Bed,
@@ -90,8 +90,11 @@ impl Store for Cut {
     ) -> Result<Vec<StoredEvent>, StoreError> {
         self.ask()?.events(shard, after, limit).await
     }
-    async fn trim_events(&self, end: Timestamp) -> Result<u64, StoreError> {
-        self.ask()?.trim_events(end).await
+    async fn cursor_before(&self, shard: u16, at: Timestamp) -> Result<u64, StoreError> {
+        self.ask()?.cursor_before(shard, at).await
+    }
+    async fn trim_events(&self, keep: Retention) -> Result<Trimmed, StoreError> {
+        self.ask()?.trim_events(keep).await
     }
 }
 

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     domain::{
-        audit::event::{Event, What},
+        audit::event::{Event, RefusedCall, What},
         crypto::keyring::{Keyring, SECRET_BYTES, Secret},
         decide::{Durability, refused},
         delivery::breaker::Breaker,
-        ids::{CallerName, SubjectKey},
+        ids::{CallerName, SubjectKey, TenantId},
         record::{
             key::RecordKey,
             side::{Side, SideKind, SideRecord},
@@ -51,12 +51,13 @@ async fn put(bed: &Bed, key: RecordKey, blob: Blob, events: Vec<Vec<u8>>) {
 async fn fill(bed: &Bed, kid: &str, subjects: std::ops::Range<u8>) {
     let (vault, _) = vault(kid);
     let caller = CallerName::parse("payments").unwrap();
-    let what = What::Refused {
+    let tenant = TenantId::parse("bank").unwrap();
+    let what = What::Refused(RefusedCall {
         call: "check",
         reason: "CODE_MALFORMED",
         quota: None,
-    };
-    let event: Event = refused(&caller, None, what, Timestamp::from_micros(7));
+    });
+    let event: Event = refused(&tenant, &caller, None, what, Timestamp::from_micros(7));
     for n in subjects {
         let key = SubjectKey([n; 16]);
         let blob = vault.close(&key, &SubjectRecord::new([3; 16], Generation([4; 16])));

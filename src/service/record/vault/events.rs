@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 
 use crate::{
     domain::{
-        audit::event::{Event, What},
-        ids::{ActionName, CallerName, Reference},
+        audit::event::{Event, RefusedCall, What},
+        ids::{ActionName, CallerName, Reference, UnlockReason},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
     pb::store as pb,
 };
 
+/// The detail that says how many refusals an event stands for; absent for one.
+const COUNT: &str = "count";
+
 /// An event for readers of the audit trail; an absent value is an empty text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// When it happened, by the service's clock.
     pub at: Timestamp,
+    /// The tenant that it belongs to; version 0.1 did not store it.
+    pub tenant: String,
     /// The name of the caller.
     pub caller: String,
     /// The agent's id, as the caller gave it.
@@ -33,9 +38,19 @@ pub struct Line {
     pub details: BTreeMap<String, String>,
 }
 
+impl Line {
+    /// How many times it happened: more than once if repeated refusals were counted together.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let count = self.details.get(COUNT);
+        count.and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
+}
+
 pub(super) fn line(stored: pb::Event) -> Line {
     Line {
         at: Timestamp::from_micros(stored.at),
+        tenant: stored.tenant,
         caller: stored.caller,
         agent: stored.agent,
         contact: stored.contact,
@@ -50,6 +65,7 @@ pub(super) fn encode(event: &Event) -> pb::Event {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     pb::Event {
         at: event.at.as_micros(),
+        tenant: event.tenant.as_str().to_owned(),
         caller: text(event.caller.as_ref().map(CallerName::as_str)),
         agent: text(event.agent.as_ref().map(Reference::as_str)),
         contact: text(event.contact.as_ref().map(Reference::as_str)),
@@ -70,7 +86,7 @@ fn word(what: &What) -> &'static str {
         What::Resent { .. } => "resent",
         What::MovedOn { .. } => "moved_on",
         What::Checked { .. } => "checked",
-        What::Refused { .. } => "refused",
+        What::Refused(_) | What::RefusedAgain { .. } => "refused",
         What::WouldRefuse { .. } => "would_refuse",
         What::Closed { .. } => "closed",
         What::Sent { .. } => "sent",
@@ -78,6 +94,7 @@ fn word(what: &What) -> &'static str {
         What::Delivered { .. } => "delivered",
         What::Undelivered { .. } => "undelivered",
         What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::Unlocked { .. } => "unlocked",
         What::Disabled { .. } => "disabled",
     }
 }
@@ -97,20 +114,8 @@ fn details(what: &What) -> BTreeMap<String, String> {
         What::Checked {
             judgement: Judgement::Wrong { left },
         } => named([("verdict", "wrong"), ("left", &left.to_string())]),
-        What::Refused {
-            call,
-            reason,
-            quota: None,
-        } => named([("call", call), ("reason", reason)]),
-        What::Refused {
-            call,
-            reason,
-            quota: Some(quota),
-        } => named([
-            ("call", call),
-            ("reason", reason),
-            ("quota", quota.as_str()),
-        ]),
+        What::Refused(call) => refused(call),
+        What::RefusedAgain { counts } => refused_again(counts),
         What::WouldRefuse { quota } => named([("quota", quota.as_str())]),
         What::Closed { outcome } => named([("outcome", outcome_word(*outcome))]),
         What::Sent { channel, sender } | What::Delivered { channel, sender } => {
@@ -129,8 +134,59 @@ fn details(what: &What) -> BTreeMap<String, String> {
             ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::Unlocked {
+            reason,
+            operator,
+            anonymous,
+            vouched,
+        } => unlocked(reason, operator.as_ref(), *anonymous, *vouched),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
+}
+
+fn refused(refused: &RefusedCall) -> BTreeMap<String, String> {
+    let RefusedCall {
+        call,
+        reason,
+        quota,
+    } = *refused;
+    let mut details = named([("call", call), ("reason", reason)]);
+    details.extend(quota.map(|quota| ("quota".to_owned(), quota.as_str().to_owned())));
+    details
+}
+
+/// The details of the most frequent of them, and the count of all; with several, also the count of each.
+fn refused_again(counts: &BTreeMap<RefusedCall, u64>) -> BTreeMap<String, String> {
+    let most = counts.iter().max_by_key(|(_, count)| **count);
+    let mut details = most.map_or_else(BTreeMap::new, |(call, _)| refused(call));
+    let all: u64 = counts.values().sum();
+    details.insert(COUNT.to_owned(), all.to_string());
+    if counts.len() > 1 {
+        let each = counts.iter().map(|(refused, count)| {
+            let quota = refused.quota.map_or("", |quota| quota.as_str());
+            let dot = if quota.is_empty() { "" } else { "." };
+            format!("{} {}{dot}{quota} {count}", refused.call, refused.reason)
+        });
+        let each: Vec<String> = each.collect();
+        details.insert("counts".to_owned(), each.join(", "));
+    }
+    details
+}
+
+fn unlocked(
+    reason: &UnlockReason,
+    operator: Option<&Reference>,
+    anonymous: u32,
+    vouched: u32,
+) -> BTreeMap<String, String> {
+    let mut details = named([
+        ("reason", reason.as_str()),
+        ("anonymous", &anonymous.to_string()),
+        ("vouched", &vouched.to_string()),
+    ]);
+    let operator = operator.map(|name| name.as_str().to_owned());
+    details.extend(operator.map(|name| ("operator".to_owned(), name)));
+    details
 }
 
 fn named<const N: usize>(details: [(&str, &str); N]) -> BTreeMap<String, String> {

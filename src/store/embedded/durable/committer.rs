@@ -12,7 +12,6 @@ use crate::{
         time::{Generation, Timestamp},
     },
     ports::store::{Commit, Committed, SealedEvent, StoreError, Token},
-    store::bounds::{EVENTS_LOST, EVENTS_MAX},
 };
 
 /// The largest number of jobs in one transaction.
@@ -123,12 +122,9 @@ impl Queue {
     ) -> Result<(), StoreError> {
         self.open()?
             .try_send(Job::Append { key, event, at })
-            .map_err(|refused| {
-                metrics::counter!(EVENTS_LOST).increment(1);
-                match refused {
-                    mpsc::error::TrySendError::Full(_) => StoreError::Full,
-                    mpsc::error::TrySendError::Closed(_) => stopped(),
-                }
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => StoreError::Full,
+                mpsc::error::TrySendError::Closed(_) => stopped(),
             })
     }
 
@@ -197,10 +193,9 @@ impl Committer {
             .iter()
             .map(|job| self.write_job(job, &mut tables))
             .collect::<Result<_, _>>()?;
-        let lost = tables.finish(EVENTS_MAX)?;
+        tables.finish()?;
         if outcomes.contains(&Committed::Done) {
             write.commit()?;
-            metrics::counter!(EVENTS_LOST).increment(lost);
         } else {
             write.abort()?;
         }
@@ -223,9 +218,9 @@ impl Committer {
                 until,
                 answer: _,
             } => tables.postpone(key, *expect, *until),
-            Job::Append { key, event, at } => {
-                tables.append(key, event, *at).map(|()| Committed::Done)
-            }
+            Job::Append { key, event, at } => tables
+                .append(key, std::slice::from_ref(event), *at)
+                .map(|()| Committed::Done),
         }
     }
 

@@ -1,15 +1,19 @@
 //! The tables of the database file, and the writes that keep them consistent with each other.
 
+use std::ops::Bound;
+
 use redb::{
-    Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+    WriteTransaction,
 };
 
+use super::entry::{pack, unpack};
 use crate::{
     domain::{
         record::key::{RECORD_KEY_BYTES, RecordKey},
         time::Timestamp,
     },
-    ports::store::{Commit, Committed, SealedEvent, Token, Write},
+    ports::store::{Commit, Committed, Retention, SealedEvent, StoredEvent, Token, Trimmed, Write},
 };
 
 /// The format that this program writes. Raise it with each change of the tables below.
@@ -40,7 +44,7 @@ pub(super) const RECORDS: TableDefinition<Key, Row> = TableDefinition::new("reco
 /// The due index: one entry (due time in microseconds, record key) for each record that has a due time.
 pub(super) const DUE: TableDefinition<(u64, Key), ()> = TableDefinition::new("due.v2");
 
-/// A stored event: time in microseconds, record key, sealed bytes.
+/// The events of one commit: time in microseconds, record key, sealed bytes as in `entry`.
 type EventRow = (u64, Key, &'static [u8]);
 
 /// The audit events by their cursors.
@@ -107,10 +111,7 @@ impl<'t> Tables<'t> {
                 self.records.remove(key)?;
             }
         }
-        commit
-            .events
-            .iter()
-            .try_for_each(|event| self.append(&commit.key, event, at))?;
+        self.append(&commit.key, &commit.events, at)?;
         Ok(Committed::Done)
     }
 
@@ -147,88 +148,121 @@ impl<'t> Tables<'t> {
         Ok(row.map(|row| (*row.value().0, row.value().1)))
     }
 
-    /// Appends an event with the next cursor; `at` is the time stored with it.
+    /// Appends the events of one commit with the next cursor; `at` is the time stored with them.
     pub(super) fn append(
         &mut self,
         key: &RecordKey,
-        event: &SealedEvent,
+        events: &[SealedEvent],
         at: Timestamp,
     ) -> Result<(), redb::Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
         self.last_cursor += 1;
-        self.events.insert(
-            self.last_cursor,
-            (at.as_micros(), &key.to_bytes(), event.as_slice()),
-        )?;
+        let row = (at.as_micros(), &key.to_bytes(), &*pack(events));
+        self.events.insert(self.last_cursor, row)?;
         Ok(())
     }
 
-    /// Ends the batch: stores the last cursor and drops the oldest events beyond `events_max`; returns how many.
-    pub(super) fn finish(mut self, events_max: u64) -> Result<u64, redb::Error> {
+    /// Ends the batch: stores the last cursor.
+    pub(super) fn finish(mut self) -> Result<(), redb::Error> {
         self.numbers.insert(LAST_CURSOR_KEY, self.last_cursor)?;
-        let lost = self.events.len()?.saturating_sub(events_max);
-        for _ in 0..lost {
-            self.events.pop_first()?;
-        }
-        Ok(lost)
+        Ok(())
     }
 }
 
-/// Deletes at most `limit` events written before `end`, oldest first; returns how many.
+/// Reads whole entries after a cursor, until there are at least `limit` events.
+pub(super) fn read_events(
+    read: &ReadTransaction,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, redb::Error> {
+    let table = read.open_table(EVENTS)?;
+    let mut found = Vec::new();
+    for row in table.range::<u64>((Bound::Excluded(after), Bound::Unbounded))? {
+        if found.len() >= limit {
+            break;
+        }
+        let (cursor, row) = row?;
+        let (at, key, events) = row.value();
+        let stored = |sealed| StoredEvent {
+            cursor: cursor.value(),
+            key: RecordKey::from_bytes(key),
+            at: Timestamp::from_micros(at),
+            sealed,
+        };
+        found.extend(unpack(events).into_iter().map(stored));
+    }
+    Ok(found)
+}
+
+/// The cursor before the first entry written at this time or later.
+pub(super) fn cursor_before(read: &ReadTransaction, at: Timestamp) -> Result<u64, redb::Error> {
+    let table = read.open_table(EVENTS)?;
+    let mut before = 0;
+    for row in table.range::<u64>(..)? {
+        let (cursor, row) = row?;
+        if row.value().0 >= at.as_micros() {
+            break;
+        }
+        before = cursor.value();
+    }
+    Ok(before)
+}
+
+/// The number of entries.
+pub(super) fn entries(read: &ReadTransaction) -> Result<u64, redb::Error> {
+    Ok(read.open_table(EVENTS)?.len()?)
+}
+
+/// Whether a trim would delete anything.
+pub(super) fn is_over(read: &ReadTransaction, keep: Retention) -> Result<bool, redb::Error> {
+    let events = read.open_table(EVENTS)?;
+    let first = events.first()?.map(|(_, row)| row.value().0);
+    let is_old = first.is_some_and(|at| at < keep.since.as_micros());
+    Ok(is_old || events.len()? > keep.entries_max)
+}
+
+/// Deletes at most `step` entries that are not to be kept, oldest first. Returns how many entries that were.
 pub(super) fn trim_events(
     db: &Database,
-    end: Timestamp,
-    limit: usize,
+    keep: Retention,
+    step: usize,
+    trimmed: &mut Trimmed,
 ) -> Result<usize, redb::Error> {
     let write = db.begin_write()?;
-    let mut dropped = 0;
+    let (mut deleted, mut here) = (0, Trimmed::default());
     {
-        let mut events = write.open_table(EVENTS)?;
-        while dropped < limit
-            && events
-                .first()?
-                .is_some_and(|(_, row)| row.value().0 < end.as_micros())
-        {
-            events.pop_first()?;
-            dropped += 1;
+        let mut table = write.open_table(EVENTS)?;
+        let mut left = table.len()?;
+        while deleted < step {
+            let Some(at) = table.first()?.map(|(_, row)| row.value().0) else {
+                break;
+            };
+            let is_old = at < keep.since.as_micros();
+            if !is_old && left <= keep.entries_max {
+                break;
+            }
+            let events = table
+                .pop_first()?
+                .map(|(_, row)| unpack(row.value().2).len());
+            let events = events.unwrap_or_default() as u64;
+            if is_old {
+                here.old += events;
+            } else {
+                here.young += events;
+            }
+            (deleted, left) = (deleted + 1, left - 1);
         }
+        here.fullest = left;
     }
-    if dropped == 0 {
+    if deleted == 0 {
         write.abort()?;
     } else {
         write.commit()?;
     }
-    Ok(dropped)
-}
-
-#[cfg(test)]
-mod tests {
-    use redb::{ReadableDatabase, backends::InMemoryBackend};
-
-    use super::*;
-    use crate::domain::ids::SubjectKey;
-
-    #[test]
-    fn the_oldest_event_makes_room_for_the_newest() {
-        let db = Database::builder()
-            .create_with_backend(InMemoryBackend::new())
-            .unwrap();
-        for (events, lost) in [(3, 0), (4, 2)] {
-            let write = db.begin_write().unwrap();
-            let mut tables = Tables::open(&write).unwrap();
-            for _ in 0..events {
-                tables
-                    .append(&SubjectKey([0; 16]).into(), &vec![], Timestamp::default())
-                    .unwrap();
-            }
-            assert_eq!(tables.finish(5).unwrap(), lost);
-            write.commit().unwrap();
-        }
-        let events = db.begin_read().unwrap().open_table(EVENTS).unwrap();
-        let kept: Vec<_> = events
-            .range::<u64>(..)
-            .unwrap()
-            .map(|row| row.unwrap().0.value())
-            .collect();
-        assert_eq!(kept, [3, 4, 5, 6, 7]);
-    }
+    trimmed.old += here.old;
+    trimmed.young += here.young;
+    trimmed.fullest = here.fullest;
+    Ok(deleted)
 }

@@ -4,76 +4,94 @@ use std::collections::VecDeque;
 
 use crate::{
     domain::{record::key::RecordKey, time::Timestamp},
-    ports::store::{SealedEvent, StoredEvent},
-    store::bounds::EVENTS_LOST,
+    ports::store::{Retention, SealedEvent, StoredEvent, Trimmed, whole_entries},
 };
 
-/// A bounded list of events whose cursors have no gaps.
+/// The events of one commit.
+#[derive(Debug)]
+struct Entry {
+    cursor: u64,
+    key: RecordKey,
+    at: Timestamp,
+    events: Vec<SealedEvent>,
+}
+
+impl Entry {
+    fn stored(&self) -> impl Iterator<Item = StoredEvent> {
+        let stored = |sealed: &SealedEvent| StoredEvent {
+            cursor: self.cursor,
+            key: self.key,
+            at: self.at,
+            sealed: sealed.clone(),
+        };
+        self.events.iter().map(stored)
+    }
+}
+
+/// A list of entries whose cursors have no gaps.
 #[derive(Debug)]
 pub(super) struct EventLog {
-    events: VecDeque<StoredEvent>,
+    entries: VecDeque<Entry>,
     next_cursor: u64,
-    events_max: u64,
+}
+
+impl Default for EventLog {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            next_cursor: 1,
+        }
+    }
 }
 
 impl EventLog {
-    pub(super) fn new(events_max: u64) -> Self {
-        Self {
-            events: VecDeque::new(),
-            next_cursor: 1,
-            events_max,
+    /// Appends the events of one commit; nothing if there are none.
+    pub(super) fn push(&mut self, key: RecordKey, events: Vec<SealedEvent>, at: Timestamp) {
+        if events.is_empty() {
+            return;
         }
-    }
-
-    /// Appends an event; beyond `events_max` the oldest is dropped and counted as lost.
-    pub(super) fn push(&mut self, key: RecordKey, sealed: SealedEvent, at: Timestamp) {
-        if self.events.len() as u64 >= self.events_max {
-            self.events.pop_front();
-            metrics::counter!(EVENTS_LOST).increment(1);
-        }
-        self.events.push_back(StoredEvent {
+        self.entries.push_back(Entry {
             cursor: self.next_cursor,
             key,
             at,
-            sealed,
+            events,
         });
         self.next_cursor += 1;
     }
 
-    /// Reads at most `limit` events after a cursor.
+    /// Reads whole entries after a cursor, until there are at least `limit` events.
     pub(super) fn read(&self, after: u64, limit: usize) -> Vec<StoredEvent> {
-        let from = self.events.partition_point(|event| event.cursor <= after);
-        self.events.range(from..).take(limit).cloned().collect()
+        let from = self.entries.partition_point(|entry| entry.cursor <= after);
+        let entries = self.entries.range(from..).take(limit);
+        whole_entries(entries.flat_map(Entry::stored).collect(), limit)
     }
 
-    /// Removes at most `limit` events written before `end`, oldest first, and returns them.
-    pub(super) fn trim(&mut self, end: Timestamp, limit: usize) -> Vec<StoredEvent> {
-        let old = self
-            .events
-            .iter()
-            .take(limit)
-            .take_while(|event| event.at < end)
-            .count();
-        self.events.drain(..old).collect()
+    /// The cursor before the first entry written at this time or later.
+    pub(super) fn cursor_before(&self, at: Timestamp) -> u64 {
+        let first = self.entries.iter().find(|entry| entry.at >= at);
+        first.map_or(self.next_cursor, |entry| entry.cursor) - 1
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::SubjectKey;
-
-    #[test]
-    fn the_oldest_event_makes_room_for_the_newest() {
-        let mut log = EventLog::new(3);
-        for n in 0..5 {
-            log.push(SubjectKey([0; 16]).into(), vec![n], Timestamp::default());
+    /// Removes at most `step` entries that are not to be kept, oldest first. Returns how many entries that were.
+    pub(super) fn trim(&mut self, keep: Retention, step: usize, trimmed: &mut Trimmed) -> usize {
+        let mut removed = 0;
+        while removed < step {
+            let is_over = self.entries.len() as u64 > keep.entries_max;
+            let Some(entry) = self
+                .entries
+                .pop_front_if(|first| is_over || first.at < keep.since)
+            else {
+                break;
+            };
+            let events = entry.events.len() as u64;
+            if entry.at < keep.since {
+                trimmed.old += events;
+            } else {
+                trimmed.young += events;
+            }
+            removed += 1;
         }
-        let kept: Vec<_> = log
-            .read(0, 10)
-            .into_iter()
-            .map(|event| (event.cursor, event.sealed[0]))
-            .collect();
-        assert_eq!(kept, [(3, 2), (4, 3), (5, 4)]);
+        trimmed.fullest = self.entries.len() as u64;
+        removed
     }
 }

@@ -22,6 +22,9 @@ pub(in crate::store::redis) static COMMIT: LazyLock<Lua> =
 /// Moves the due time of a record.
 pub(in crate::store::redis) static POSTPONE: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../postpone.lua")));
+/// Deletes the oldest events of a shard.
+pub(in crate::store::redis) static TRIM: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new(include_str!("../trim.lua")));
 /// Draws from several quotas: from all of them, or from none.
 pub(in crate::store::redis) static DRAW: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../draw.lua")));

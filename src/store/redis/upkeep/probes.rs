@@ -4,7 +4,7 @@ use redis::{Cmd, cmd};
 
 use crate::store::redis::{
     Core,
-    connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
+    connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE, TRIM},
 };
 
 /// A call that fails if its permission is missing.
@@ -40,10 +40,16 @@ impl Core {
         };
         vec![
             probe(
-                "the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, SET, ZADD, XADD, XLEN, SPUBLISH)",
+                "the script that commits (EVALSHA, SCRIPT LOAD, GETRANGE, ZSCORE, XLEN, XADD, XDEL, ZADD, ZREM, SET)",
                 &COMMIT,
                 &[key("record"), key("due"), key("events"), key("news")],
-                &["", "x", "PX", "1000", "1", "m", "k", "*", "1", "e"],
+                &["", "x", "PX", "1000", "1", "m", "k", "*", "e"],
+            ),
+            probe(
+                "the script that deletes old events (EVALSHA, XLEN, XRANGE, XTRIM)",
+                &TRIM,
+                &[key("events")],
+                &["0", "0", "1"],
             ),
             probe(
                 "the script that postpones (EVALSHA, SCRIPT LOAD, GETRANGE, ZADD)",
@@ -95,6 +101,8 @@ impl Core {
             probe("XADD", &[&events, b"*", b"k", b"v"]),
             probe("XRANGE", &[&events, b"-", b"+", b"COUNT", b"1"]),
             probe("XTRIM", &[&events, b"MAXLEN", b"0"]),
+            probe("XDEL", &[&events, b"0-1"]),
+            probe("SPUBLISH", &[&key("news"), b""]),
             probe("DEL", &[&record, &due, &events, &quota, &processes]),
         ]
     }

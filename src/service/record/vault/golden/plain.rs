@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{super::Line, Event, SideRecord, SubjectRecord};
 use crate::domain::{
-    audit::event::What,
+    audit::event::{RefusedCall, What},
     code::{CodeLength, guess::Separators, link::BrowserMark},
     crypto::keyring::Kid,
     delivery::{
@@ -477,6 +477,7 @@ fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) ->
     };
     let event = Event {
         at: at(70),
+        tenant: TenantId::parse("bank").unwrap(),
         caller: Some(CallerName::parse("portal-1").unwrap()),
         agent: Some(reference("agent-19")),
         contact: Some(reference("call-17")),
@@ -484,8 +485,10 @@ fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) ->
         action: Some(ActionName::parse("change_address").unwrap()),
         what,
     };
+    // Version 0.1 stored no tenant.
     let line = Line {
         at: at(70),
+        tenant: String::new(),
         caller: "portal-1".to_owned(),
         agent: "agent-19".to_owned(),
         contact: "call-17".to_owned(),
@@ -603,11 +606,11 @@ pub(super) fn events() -> Vec<Sample> {
         ),
         told(
             "refused",
-            What::Refused {
+            What::Refused(RefusedCall {
                 call: "start",
                 reason: "GUARD_REFUSED",
                 quota,
-            },
+            }),
             "refused",
             &[
                 ("call", "start"),

@@ -182,7 +182,6 @@ fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
             MEMBER,
             OWNER,
             "*",
-            "100",
             "event"
         ]),
         0
@@ -198,13 +197,12 @@ fn store_01_a_commit_on_another_token_leaves_nothing_at_all() {
                 MEMBER,
                 OWNER,
                 "*",
-                "100",
                 "event"
             ]),
             -1
         );
         assert_eq!(
-            place.commit(&[expected, "", "", "", "", MEMBER, OWNER, "*", "100"]),
+            place.commit(&[expected, "", "", "", "", MEMBER, OWNER, "*"]),
             -1
         );
     }
@@ -225,7 +223,6 @@ fn store_17_a_record_is_kept_as_long_as_it_is_said_and_for_ever_if_nothing_is() 
         MEMBER,
         OWNER,
         "*",
-        "100",
     ]);
     is_kept_for(&place.record, 10 * MINUTE);
     let until = (now() + 20 * MINUTE) / 1000;
@@ -238,54 +235,194 @@ fn store_17_a_record_is_kept_as_long_as_it_is_said_and_for_ever_if_nothing_is() 
         MEMBER,
         OWNER,
         "*",
-        "100",
     ]);
     is_kept_for(&place.record, 20 * MINUTE);
-    place.commit(&[
-        TWO,
-        &format!("{ONE}c"),
-        "",
-        "",
-        "",
-        MEMBER,
-        OWNER,
-        "*",
-        "100",
-    ]);
+    place.commit(&[TWO, &format!("{ONE}c"), "", "", "", MEMBER, OWNER, "*"]);
     assert_eq!(
         cmd(&["PTTL", &place.record]).int(),
         -1,
         "GUESS-08: a count is kept for ever"
     );
     assert_eq!(cmd(&["EXISTS", &place.due]).int(), 0);
-    place.commit(&[ONE, "", "", "", "", MEMBER, OWNER, "*", "100"]);
+    place.commit(&[ONE, "", "", "", "", MEMBER, OWNER, "*"]);
     assert_eq!(cmd(&["EXISTS", &place.record]).int(), 0);
 }
 
+/// The answer of the trim script: events older than the time, younger ones, entries deleted, and entries left.
+fn trim(events: &str, before_ms: u64, most: u64, step: u64) -> [i64; 4] {
+    let arguments = [before_ms, most, step].map(|number| number.to_string());
+    let answer = run(&TRIM, &[events], &arguments.each_ref().map(String::as_str));
+    let numbers: Vec<i64> = answer.list().iter().map(Reply::int).collect();
+    numbers.try_into().unwrap()
+}
+
+fn ids(events: &str) -> Vec<String> {
+    let all = cmd(&["XRANGE", events, "-", "+"]);
+    all.list().iter().map(|row| row.list()[0].text()).collect()
+}
+
 #[test]
-fn store_10_the_oldest_events_make_room_and_their_number_is_told() {
-    let place = Place::new();
-    let (mut token, mut lost) = (String::new(), 0);
-    for n in 0..100 {
-        let next = format!("token-{n:06}");
-        lost += place.commit(&[
-            &token, &next, "", "", "", MEMBER, OWNER, "*", "100", "a", "b", "c", "d",
-        ]);
-        token = next;
+fn log_06_the_oldest_events_make_room_and_each_is_counted() {
+    let events = name("events");
+    assert_eq!(trim(&events, 9, 0, 10), [0, 0, 0, 0], "nothing is there");
+    for (id, count) in [("1-0", 1), ("1-1", 2), ("5-0", 3), ("6-0", 1), ("7-0", 4)] {
+        let mut add = vec!["XADD", &events, id, "k", OWNER];
+        add.extend(["e", "sealed"].repeat(count));
+        cmd(&add);
     }
-    let kept = cmd(&["XLEN", &place.events]).int();
-    assert_eq!(lost + kept, 400, "none is lost untold");
-    assert!(
-        (100..=200).contains(&kept),
-        "whole pieces of a hundred go: {kept}"
+    assert_eq!(trim(&events, 1, 5, 10), [0, 0, 0, 5]);
+    assert_eq!(trim(&events, 6, 4, 2), [3, 0, 2, 3], "a step at a time");
+    assert_eq!(ids(&events), ["5-0", "6-0", "7-0"]);
+    assert_eq!(
+        trim(&events, 6, 1, 10),
+        [3, 1, 2, 1],
+        "by age, and then by number"
     );
-    let newest = cmd(&["XREVRANGE", &place.events, "+", "-", "COUNT", "1"]);
-    let fields: Vec<_> = newest.list()[0].list()[1]
+    assert_eq!(ids(&events), ["7-0"]);
+    assert_eq!(trim(&events, 7, 1, 10), [0, 0, 0, 1]);
+    assert_eq!(trim(&events, 8, 1, 10), [4, 0, 1, 0]);
+    cmd(&["XADD", &events, "8-0", "theirs", "x"]);
+    assert_eq!(trim(&events, 9, 1, 10), [0, 0, 1, 0], "of another program");
+}
+
+#[test]
+fn log_06_the_events_of_a_commit_are_one_entry() {
+    let place = Place::new();
+    let arguments = ["", ONE, "", "", "", MEMBER, OWNER, "*", "a", "b", "c"];
+    assert_eq!(place.commit(&arguments), 0);
+    let all = cmd(&["XRANGE", &place.events, "-", "+"]);
+    assert_eq!(all.list().len(), 1);
+    let fields: Vec<_> = all.list()[0].list()[1]
         .list()
         .iter()
         .map(Reply::text)
         .collect();
-    assert_eq!(fields, ["k", OWNER, "e", "d"]);
+    assert_eq!(fields, ["k", OWNER, "e", "a", "e", "b", "e", "c"]);
+    assert_eq!(place.commit(&[ONE, TWO, "", "", "", MEMBER, OWNER, "*"]), 0);
+    assert_eq!(
+        ids(&place.events).len(),
+        1,
+        "a commit without events adds no entry"
+    );
+}
+
+/// What a commit may change: the record, its due time, and the number of entries.
+type Left = (Option<String>, Option<String>, i64);
+
+impl Place {
+    fn left(&self) -> Left {
+        let text = |reply: Reply| (!reply.is_nil()).then(|| reply.text());
+        let entries = cmd(&["XLEN", &self.events]).int();
+        let due = text(cmd(&["ZSCORE", &self.due, MEMBER]));
+        (text(cmd(&["GET", &self.record])), due, entries)
+    }
+
+    /// Commits as a user without some commands; returns the error of the server.
+    fn refused(&self, without: &str, arguments: &[&str]) -> String {
+        let user = name("user");
+        let mut rights = vec!["ACL", "SETUSER", &user, "on", ">pw", "~*", "&*", "+@all"];
+        rights.extend(without.split(' '));
+        cmd(&rights);
+        let mut client = server().client().unwrap();
+        client.call(&["AUTH", &user, "pw"]).unwrap().ok();
+        let keys = [&self.record, &self.due, &self.events, &self.news].map(String::as_str);
+        let call = [&["EVAL", COMMIT.source, "4"], &keys[..], arguments].concat();
+        let reply = client.call(&call).unwrap();
+        let error = reply.error().map(str::to_owned);
+        error.unwrap_or_else(|| panic!("without {without}: {reply:?}"))
+    }
+}
+
+#[test]
+fn store_22_whatever_right_is_missing_nothing_of_the_commit_stays() {
+    let put = |expect: &'static str, due: &'static str| {
+        vec![
+            expect, TWO, "PX", "60000", due, MEMBER, OWNER, "*", "a", "b",
+        ]
+    };
+    let delete = vec![ONE, "", "", "", "", MEMBER, OWNER, "*", "a"];
+    let commits = [
+        ("a new record", None, put("", "9")),
+        ("a record that stays due", Some("7"), put(ONE, "9")),
+        ("a record that was not due", Some(""), put(ONE, "9")),
+        ("a record that is due no longer", Some("7"), put(ONE, "")),
+        ("a record that is deleted", Some("7"), delete),
+    ];
+    for (what, before, arguments) in &commits {
+        for right in [
+            "getrange", "zscore", "xlen", "xadd", "xdel", "zadd", "zrem", "set", "del",
+        ] {
+            let is_used = match right {
+                "set" => !arguments[1].is_empty(),
+                "del" => arguments[1].is_empty(),
+                _ => true,
+            };
+            if !is_used {
+                continue;
+            }
+            let place = Place::new();
+            if let Some(due) = before {
+                place.commit(&["", ONE, "", "", due, MEMBER, OWNER, "*", "first"]);
+            }
+            let left = place.left();
+            // Redis 7.0 does not say which command it was.
+            place.refused(&format!("-{right}"), arguments);
+            assert_eq!(place.left(), left, "{what}, without {right}");
+        }
+    }
+    let place = Place::new();
+    let error = place.refused("-xdel -set", &commits[0].2);
+    assert!(
+        error.contains("XDEL"),
+        "what cannot be undone is not begun: {error}"
+    );
+    assert_eq!(place.left(), (None, None, 0));
+}
+
+#[test]
+fn store_22_a_key_of_another_type_stops_the_commit_before_its_first_write() {
+    let arguments = ["", ONE, "", "", "9", MEMBER, OWNER, "*", "a"];
+    for wrong in ["due", "events"] {
+        let place = Place::new();
+        let (key, other) = match wrong {
+            "due" => (&place.due, &place.events),
+            _ => (&place.events, &place.due),
+        };
+        cmd(&["SET", key, "theirs"]);
+        let keys = [&place.record, &place.due, &place.events, &place.news].map(String::as_str);
+        let call = [&["EVAL", COMMIT.source, "4"], &keys[..], &arguments].concat();
+        let reply = server().cmd(&call);
+        let error = reply.error().unwrap_or_default();
+        assert!(error.starts_with("WRONGTYPE"), "{wrong}: {error}");
+        assert_eq!(cmd(&["GET", key]).text(), "theirs");
+        assert_eq!(cmd(&["EXISTS", &place.record, other]).int(), 0, "{wrong}");
+    }
+}
+
+#[test]
+fn store_22_news_that_may_not_be_published_stops_no_commit() {
+    let place = Place::new();
+    let user = name("user");
+    cmd(&[
+        "ACL",
+        "SETUSER",
+        &user,
+        "on",
+        ">pw",
+        "~*",
+        "resetchannels",
+        "+@all",
+    ]);
+    let mut client = server().client().unwrap();
+    client.call(&["AUTH", &user, "pw"]).unwrap().ok();
+    let keys = [&place.record, &place.due, &place.events, &place.news].map(String::as_str);
+    let arguments = ["", ONE, "", "", "9", MEMBER, OWNER, "*", "a"];
+    let call = [&["EVAL", COMMIT.source, "4"], &keys[..], &arguments].concat();
+    assert_eq!(client.call(&call).unwrap().ok().int(), 0);
+    assert_eq!(
+        place.left(),
+        (Some(ONE.to_owned()), Some("9".to_owned()), 1)
+    );
 }
 
 #[test]
