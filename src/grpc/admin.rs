@@ -1,5 +1,7 @@
 //! The handlers of `AdminService`.
 
+mod events;
+
 use std::sync::Arc;
 
 use tonic::{Request, Response};
@@ -73,6 +75,19 @@ impl AdminService for AdminHandler {
         Ok(Response::new(v1::UnlockSubjectResponse {
             subject: Some(subject),
         }))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> RpcResult<v1::ListEventsResponse> {
+        let answer = async {
+            let caller = caller(&request)?;
+            let query = events::query(request.get_ref())?;
+            self.service.list_events(&caller, query).await
+        };
+        let page = answer.await.map_err(|failure| status(failure, None))?;
+        Ok(Response::new(events::response(page)))
     }
 }
 

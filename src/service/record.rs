@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub(super) mod journal;
+pub mod listing;
 pub mod quarantine;
 mod refusals;
 mod retention;
