@@ -48,7 +48,7 @@ impl App {
     /// A listener failed while it was serving.
     pub async fn serve(self) -> anyhow::Result<()> {
         let service = self.service.clone();
-        let served = self.serve_and_drain().await;
+        let served = Box::pin(self.serve_and_drain()).await;
         // Calls may be refused until the last one has ended.
         service.tell_all_refusals().await;
         served

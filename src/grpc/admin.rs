@@ -1,13 +1,11 @@
 //! The handlers of `AdminService`.
 
-mod events;
-
 use std::sync::Arc;
 
 use tonic::{Request, Response};
 
 use super::{
-    RpcResult, caller,
+    RpcResult, audit, caller,
     fields::Fields,
     status::status,
     verification::view::{channel, instant, method, status as verification_status},
@@ -83,11 +81,11 @@ impl AdminService for AdminHandler {
     ) -> RpcResult<v1::ListEventsResponse> {
         let answer = async {
             let caller = caller(&request)?;
-            let query = events::query(request.get_ref())?;
+            let query = audit::query(request.get_ref())?;
             self.service.list_events(&caller, query).await
         };
         let page = answer.await.map_err(|failure| status(failure, None))?;
-        Ok(Response::new(events::response(page)))
+        Ok(Response::new(audit::response(page)))
     }
 }
 

@@ -55,7 +55,7 @@ pub struct ListedEvent {
     pub recorded_at: Timestamp,
     /// The subject that it is about.
     pub subject: SubjectKey,
-    /// Its content.
+    /// Its content, as the vault opened it.
     pub line: Line,
 }
 
