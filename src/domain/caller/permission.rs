@@ -157,6 +157,6 @@ mod tests {
             .into_iter()
             .filter(|role| !allows(*role))
             .collect();
-        assert_eq!(idle, [Role::Executor, Role::Auditor]);
+        assert_eq!(idle, [Role::Executor]);
     }
 }
