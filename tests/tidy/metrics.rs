@@ -22,6 +22,7 @@ fn moved(text: &str) -> Vec<&str> {
         "gauge!(",
         "histogram!(",
         "TIME_TO_APPROVE: &str = ",
+        "ENDED: &str = ",
     ];
     let after = openings
         .iter()
