@@ -269,6 +269,7 @@ mod tests {
             },
             Refusal::TooManyLive {
                 origin: Origin::Anonymous,
+                of_network: true,
                 limit: 1,
                 retry_after: second,
             },
