@@ -1,5 +1,6 @@
 //! The command line: parses arguments, runs one command, and converts its result to an exit code.
 
+mod audit;
 mod client;
 mod demo;
 mod serve;
@@ -19,6 +20,8 @@ use crate::{
     keys,
 };
 
+use audit::AuditCommand;
+use client::{Client, ClientArguments};
 use subject::SubjectCommand;
 
 /// The exit code for settings or arguments that cannot be used: a restart would not help.
@@ -64,6 +67,11 @@ enum Command {
     Subject {
         #[command(subcommand)]
         command: SubjectCommand,
+    },
+    /// Read the audit trail. A client of a running service; the caller needs the role auditor or admin.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// Print the version of this program.
     Version,
@@ -135,7 +143,12 @@ pub fn run() -> ExitCode {
             make_api_key();
             Ok(())
         }
-        Command::Subject { command } => subject(&command),
+        Command::Subject { command } => {
+            on_service(command.client(), async |client| command.run(client).await)
+        }
+        Command::Audit { command } => {
+            on_service(command.client(), async |client| command.run(client).await)
+        }
         Command::Version => {
             say(concat!("countersign ", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -213,16 +226,18 @@ fn store_init(settings: &Settings, after_loss: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command about a subject. Arguments that cannot be used are told apart from failures of the call.
-fn subject(command: &SubjectCommand) -> Result<(), u8> {
-    let client = command.client();
-    let (endpoint, authorization) = client.endpoint().map_err(|error| {
+/// Runs a command that is a client of a running service.
+fn on_service(
+    arguments: &ClientArguments,
+    command: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
+) -> Result<(), u8> {
+    let (endpoint, authorization) = arguments.endpoint().map_err(|error| {
         failed(&error);
         EXIT_SETTINGS
     })?;
     on_runtime(async {
-        let client = client.connect(&endpoint, authorization).await?;
-        command.run(&client).await
+        let client = arguments.connect(&endpoint, authorization).await?;
+        command(&client).await
     })
     .map_err(|error| failed(&error))
 }

@@ -1,6 +1,7 @@
 //! The gRPC adapter: each handler identifies the caller, converts the request, calls a use case, converts the result.
 
 mod admin;
+mod audit;
 pub mod entrance;
 mod fields;
 mod status;

@@ -16,7 +16,7 @@ use crate::{
         AdminHandler, VerificationHandler,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
         transport::{
-            bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
+            bounds::{ADMIN_RESPONSE_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
             listen::accept,
             tls::{self, TlsError},
         },
@@ -48,7 +48,7 @@ impl App {
     /// A listener failed while it was serving.
     pub async fn serve(self) -> anyhow::Result<()> {
         let service = self.service.clone();
-        let served = self.serve_and_drain().await;
+        let served = Box::pin(self.serve_and_drain()).await;
         // Calls may be refused until the last one has ended.
         service.tell_all_refusals().await;
         served
@@ -164,7 +164,7 @@ impl App {
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
         let admin = AdminServiceServer::new(AdminHandler::new(self.service.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX)
-            .max_encoding_message_size(RESPONSE_BYTES_MAX);
+            .max_encoding_message_size(ADMIN_RESPONSE_BYTES_MAX);
         let mut routes = Routes::builder();
         routes.add_service(service).add_service(admin);
         if self.settings.profile == Profile::Development {

@@ -93,13 +93,16 @@ pub enum Refusal {
     },
     /// The subject has as many live verifications as allowed.
     #[error(
-        "subject has {limit} live {} verification{} (limit {limit}); cancel or resend it, or wait {}",
-        origin_word(*.origin), if *.limit == 1 { "" } else { "s" }, Wait(*.retry_after)
+        "subject has {limit} live {} verification{}{} (limit {limit}); cancel or resend it, or wait {}",
+        origin_word(*.origin), if *.limit == 1 { "" } else { "s" },
+        if *.of_network { " from this network" } else { "" }, Wait(*.retry_after)
     )]
     TooManyLive {
         /// The origin that the limit is counted for.
         origin: Origin,
-        /// The most live verifications of that origin, all in use.
+        /// Whether only those of the same network count.
+        of_network: bool,
+        /// The most live verifications that are counted together, all in use.
         limit: usize,
         /// The time until the first of them ends.
         retry_after: Duration,
@@ -182,13 +185,14 @@ mod tests {
         let second = Duration::from_secs(1);
         let live = |origin, limit| Refusal::TooManyLive {
             origin,
+            of_network: limit == 1,
             limit,
             retry_after: 90 * second,
         };
         for (refusal, text) in [
             (
                 live(Origin::Anonymous, 1),
-                "subject has 1 live anonymous verification (limit 1); cancel or resend it, or wait 90 s",
+                "subject has 1 live anonymous verification from this network (limit 1); cancel or resend it, or wait 90 s",
             ),
             (
                 live(Origin::Vouched, 3),

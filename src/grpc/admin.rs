@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response};
 
 use super::{
-    RpcResult, caller,
+    RpcResult, audit, caller,
     fields::Fields,
     status::status,
     verification::view::{channel, instant, method, status as verification_status},
@@ -73,6 +73,19 @@ impl AdminService for AdminHandler {
         Ok(Response::new(v1::UnlockSubjectResponse {
             subject: Some(subject),
         }))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> RpcResult<v1::ListEventsResponse> {
+        let answer = async {
+            let caller = caller(&request)?;
+            let query = audit::query(request.get_ref())?;
+            self.service.list_events(&caller, query).await
+        };
+        let page = answer.await.map_err(|failure| status(failure, None))?;
+        Ok(Response::new(audit::response(page)))
     }
 }
 

@@ -272,6 +272,7 @@ mod tests {
             },
             Refusal::TooManyLive {
                 origin: Origin::Anonymous,
+                of_network: true,
                 limit: 1,
                 retry_after: second,
             },

@@ -3,7 +3,7 @@
 use super::{
     Service,
     failure::Failure,
-    record::transact::{Call, Change},
+    record::{call::Call, transact::Change},
 };
 use crate::domain::{
     caller::Caller,

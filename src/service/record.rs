@@ -1,7 +1,9 @@
 //! Records: load, decide, commit once; also side records, events, and records that cannot be opened.
 
 pub mod audit;
+pub(super) mod call;
 pub(super) mod journal;
+pub mod listing;
 pub mod quarantine;
 mod refusals;
 mod retention;
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::{event::Event, refusals::Refusals},
+        audit::{event::Event, refusals::RefusalCounter},
         crypto::keyring::Keyring,
         decide::Context,
         ids::SubjectKey,
@@ -50,7 +52,7 @@ pub(super) struct Records {
     policy: Arc<Policy>,
     vault: Vault,
     quarantine: Arc<Quarantine>,
-    refusals: Mutex<Refusals>,
+    refusals: Mutex<RefusalCounter>,
     trail: Trail,
     /// The time allowed for all store work of one command.
     deadline: Duration,

@@ -35,7 +35,7 @@ pub struct Refused {
     pub key: SubjectKey,
     /// The salt of that record; `None` without a record.
     pub salt: Option<[u8; 16]>,
-    /// The event.
+    /// The event of this one refusal.
     pub event: Event,
 }
 
@@ -68,11 +68,11 @@ impl Held {
 
 /// The refusals of one process that are waiting for their event.
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub struct RefusalCounter {
     held: HashMap<About, Held>,
 }
 
-impl Refusals {
+impl RefusalCounter {
     /// Takes a refusal; returns it if its event must be written now, and counts it otherwise.
     #[must_use]
     pub fn take(&mut self, about: About, call: RefusedCall, refused: Refused) -> Option<Refused> {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     /// Whether the event of this refusal is written at once.
-    fn take(refusals: &mut Refusals, n: u16, call: RefusedCall, seconds: u64) -> bool {
+    fn take(refusals: &mut RefusalCounter, n: u16, call: RefusedCall, seconds: u64) -> bool {
         let about = About::Verification(id(n), caller());
         let refusal = refusal(n, call, seconds);
         let told = refusals.take(about, call, refusal.clone());
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn guess_20_the_first_refusal_is_told_at_once_and_the_others_once_a_minute() {
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusalCounter::default();
         assert!(take(&mut refusals, 1, CLOSED, 0));
         for _ in 0..19 {
             assert!(!take(&mut refusals, 1, CLOSED, 1));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn log_01_what_was_counted_is_told_at_the_end() {
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusalCounter::default();
         assert!(take(&mut refusals, 1, CLOSED, 0));
         assert!(!take(&mut refusals, 1, CLOSED, 0));
         assert!(take(&mut refusals, 2, CLOSED, 0));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn guess_20_refusals_about_very_many_verifications_are_counted_by_caller() {
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusalCounter::default();
         let bound = u16::try_from(SUBJECTS_MAX).unwrap();
         let told = (0..bound + 100).filter(|n| take(&mut refusals, *n, CLOSED, 0));
         assert_eq!(told.count(), SUBJECTS_MAX + 1);

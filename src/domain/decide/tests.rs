@@ -9,6 +9,7 @@ mod golden;
 mod links;
 mod model;
 mod outgoing;
+mod places;
 mod plan;
 mod property;
 mod receipts;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::rate::{Draw, Rate};
 use crate::domain::{
+    recipient::Level,
     time::{Now, Timestamp},
     verification::rules::{
         FAILURES_CAP, GENERATION_PENALTY, Origin, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX,
@@ -30,6 +31,9 @@ pub struct Tally {
     pub since_unlock: u32,
     /// Failures since the last success; [`FAILURES_CAP`] applies to the sum over both origins.
     pub since_success: u32,
+    /// The highest level of the methods that failed since the last success; `None` if it is not known, because an
+    /// earlier version counted some of the failures, or a failover was charged for. Counts as [`Level::Standard`].
+    pub level: Option<Level>,
     /// The number of verifications with at least one failure since the last success.
     pub verifications: u32,
     /// The number of waits imposed since the last success; each is twice as long as the one
@@ -65,8 +69,13 @@ impl Tally {
         }
     }
 
-    /// Counts a wrong guess; `first` says whether it is the first of its verification.
-    pub fn fail(&mut self, first: bool, now: Now) {
+    /// Counts a wrong guess at a method of this level; `first` says whether it is the first of its verification.
+    pub fn fail(&mut self, level: Level, first: bool, now: Now) {
+        self.level = if self.since_success == 0 {
+            Some(level)
+        } else {
+            self.level.map(|highest| highest.max(level))
+        };
         self.since_unlock += 1;
         self.since_success += 1;
         self.verifications += u32::from(first);
@@ -97,6 +106,11 @@ impl Tally {
         self.next_attempt_at = Timestamp::default();
     }
 
+    /// Whether an approval with a method of this level outweighs the methods that failed.
+    fn is_outweighed_by(&self, level: Level) -> bool {
+        level >= self.level.unwrap_or(Level::Standard)
+    }
+
     /// Charges for failures that a change of the store's generation may have lost. Leaves at least one attempt, and
     /// takes at most `room` of the cap.
     fn penalise(&mut self, limit: u32, room: u32) {
@@ -108,6 +122,8 @@ impl Tally {
         self.since_unlock = charge(self.since_unlock, limit);
         self.since_success =
             charge(self.since_success, FAILURES_CAP / 2).min(self.since_success + room);
+        // Nobody knows at which method the lost guesses were.
+        self.level = None;
     }
 }
 
@@ -136,6 +152,18 @@ impl Failures {
             Origin::Anonymous => &mut self.anonymous,
             Origin::Vouched => &mut self.vouched,
         }
+    }
+
+    /// Clears the failures of an origin after an approval with a method of this level. An approval of the vouched
+    /// origin also clears those of the anonymous one, unless a method of a higher level failed there: whoever vouched
+    /// for the customer has told them from the strangers. Returns the number of failures that were cleared.
+    pub fn succeed(&mut self, origin: Origin, level: Level) -> u32 {
+        let before = self.total();
+        if origin == Origin::Vouched && self.anonymous.is_outweighed_by(level) {
+            self.anonymous.succeed();
+        }
+        self.of_mut(origin).succeed();
+        before - self.total()
     }
 
     /// Whether codes are disabled for this origin, by its own limit or by the cap over both origins.

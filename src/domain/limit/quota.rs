@@ -172,6 +172,19 @@ impl Network {
         }))
     }
 
+    /// The prefix that one provider gives to one neighbourhood of customers: the /24 of IPv4, the /64 of IPv6. So a
+    /// stranger does not get another place by each address that they have.
+    #[must_use]
+    pub fn neighbourhood(self) -> String {
+        match self.0 {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                format!("{a}.{b}.{c}.0/24")
+            }
+            IpAddr::V6(prefix) => format!("{prefix}/64"),
+        }
+    }
+
     /// The text under which the network is counted.
     #[must_use]
     pub fn limit_form(self) -> String {

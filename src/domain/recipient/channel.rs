@@ -15,6 +15,15 @@ pub enum Channel {
     Push,
 }
 
+/// How strong a method is, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// A code or a link by e-mail: whoever has the mailbox, which is often open, can use it.
+    Basic,
+    /// A code to a telephone or an app.
+    Standard,
+}
+
 impl Channel {
     /// All channels, in the order of their names.
     pub const ALL: [Self; 5] = [
@@ -55,6 +64,15 @@ impl Channel {
         match self {
             Self::Sms | Self::Voice | Self::Whatsapp => true,
             Self::Email | Self::Push => false,
+        }
+    }
+
+    /// The level of a code that travels on it.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Email => Level::Basic,
+            Self::Sms | Self::Voice | Self::Whatsapp | Self::Push => Level::Standard,
         }
     }
 

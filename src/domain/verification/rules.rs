@@ -31,7 +31,13 @@ pub const EXPIRY_GRACE: Duration = Duration::from_secs(2);
 /// Most live verifications per subject whose starts were vouched for.
 pub const LIVE_VOUCHED_MAX: usize = 3;
 /// Most live verifications per subject that anybody could start.
-pub const LIVE_ANONYMOUS_MAX: usize = 1;
+pub const LIVE_ANONYMOUS_MAX: usize = 3;
+/// Most live verifications per subject that anybody could start from one network, so that one stranger does not take
+/// all places.
+pub const LIVE_PER_NETWORK_MAX: usize = 1;
+/// Most bytes of addresses and binding values in the live verifications of a subject that anybody could start. One of
+/// them may have all of it, as much as its fields allow; so a stranger cannot fill the record.
+pub const LIVE_ANONYMOUS_BYTES_MAX: usize = 8 * 1024;
 /// Most verifications in a record, live and closed together. Closed ones are kept to answer repeated calls.
 pub const REMEMBERED_MAX: usize = 16;
 /// Most verifications in a record that anybody could start, live and closed together, so that a

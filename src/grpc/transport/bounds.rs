@@ -8,6 +8,9 @@ use tonic::transport::Server;
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// The largest response message that is sent, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024;
+/// The largest response message of `AdminService`, in bytes: 1000 events of the audit trail, of 1 KiB each, and
+/// the rest of a commit that is not divided.
+pub const ADMIN_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The largest total size of the headers of a request, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// The number of streams that a peer may reset before they are accepted; then the connection ends.

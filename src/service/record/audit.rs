@@ -36,10 +36,20 @@ impl Records {
             Err(Failure::RecordUnreadable(_)) => return Ok(None),
             Err(other) => return Err(other),
         };
+        Ok(self.open_line(subject, loaded.salt.as_ref(), sealed))
+    }
+
+    /// Opens an event with the salt of its record; `None` if it cannot be opened.
+    pub(super) fn open_line(
+        &self,
+        subject: &SubjectKey,
+        salt: Option<&[u8; 16]>,
+        sealed: &SealedEvent,
+    ) -> Option<Line> {
         // A refusal that was written before the record existed is sealed without its salt.
-        let line = self.vault.open_event(subject, loaded.salt.as_ref(), sealed);
+        let line = self.vault.open_event(subject, salt, sealed);
         let line = line.or_else(|_| self.vault.open_event(subject, None, sealed));
-        Ok(line.ok())
+        line.ok()
     }
 
     fn shards(&self) -> u16 {

@@ -6,7 +6,7 @@ use super::Records;
 use crate::{
     domain::audit::{
         event::RefusedCall,
-        refusals::{About, Refusals, Refused},
+        refusals::{About, RefusalCounter, Refused},
     },
     service::{Service, failure::within},
 };
@@ -46,7 +46,7 @@ impl Records {
     }
 
     /// No code under this lock panics between two changes.
-    fn held(&self) -> MutexGuard<'_, Refusals> {
+    fn held(&self) -> MutexGuard<'_, RefusalCounter> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,23 +2,22 @@
 
 use super::{
     LoadedRecord, Records,
+    call::Call,
     retry::{Swap, retry_on_conflict},
     write::Written,
 };
 use crate::{
     domain::{
         audit::{
-            event::{Event, RefusedCall, What},
-            refusals::{About, Refused},
+            event::{Event, What},
+            refusals::Refused,
         },
-        decide::{Context, Decision, Occasion, Outgoing, RefusedMessage, refused},
+        decide::{Context, Decision, Occasion, Outgoing, RefusedMessage},
         delivery::reason::Reason,
-        ids::{CallerName, SubjectKey, TenantId, VerificationId},
+        ids::SubjectKey,
         limit::quota::Dimension,
         record::subject::SubjectRecord,
-        refusal::Refusal,
         time::Now,
-        verification::Contact,
     },
     ports::store::StoreError,
     service::{
@@ -37,17 +36,6 @@ pub(in crate::service) struct Change<'a> {
     key: SubjectKey,
     call: Option<Call<'a>>,
     before: Option<LoadedRecord>,
-}
-
-/// The call behind a change; named in the event if the change is refused.
-#[derive(Clone, Copy)]
-pub(in crate::service) struct Call<'a> {
-    pub(in crate::service) name: &'static str,
-    pub(in crate::service) caller: &'a CallerName,
-    pub(in crate::service) tenant: &'a TenantId,
-    pub(in crate::service) verification: Option<VerificationId>,
-    /// The contact of the request; `None` if the verification already names it.
-    pub(in crate::service) contact: Option<&'a Contact>,
 }
 
 /// A change that was carried out.
@@ -88,54 +76,6 @@ impl<'a> Change<'a> {
         Self {
             before: Some(before),
             ..self
-        }
-    }
-}
-
-impl Call<'_> {
-    /// The refusal of this call, for its event; `None` if the failure is not a refusal.
-    fn refusal(&self, failure: &Failure) -> Option<RefusedCall> {
-        let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
-            (quota.reason(), Some(*quota))
-        } else if let Failure::Refused(refusal) = failure {
-            (refusal.reason(), None)
-        } else if let Failure::Unfit { why, .. } = failure {
-            (why.reason(), None)
-        } else {
-            return None;
-        };
-        Some(RefusedCall {
-            call: self.name,
-            reason,
-            quota,
-        })
-    }
-
-    /// What a refusal of this call is about.
-    fn about(&self, key: &SubjectKey, failure: &Failure) -> About {
-        let caller = self.caller.clone();
-        match (failure, self.verification) {
-            (Failure::Refused(Refusal::NotFound), _) => About::Unknown(self.tenant.clone(), caller),
-            (_, Some(id)) => About::Verification(id, caller),
-            (_, None) => {
-                let agent = self.contact.and_then(|contact| contact.agent.clone());
-                About::Subject(*key, caller, agent)
-            }
-        }
-    }
-
-    /// An event of this call.
-    pub(in crate::service) fn event(&self, what: What, now: Now) -> Event {
-        Event {
-            agent: self.contact.and_then(|contact| contact.agent.clone()),
-            contact: self.contact.map(|contact| contact.id.clone()),
-            ..refused(
-                self.tenant,
-                self.caller,
-                self.verification,
-                what,
-                now.stamp(),
-            )
         }
     }
 }

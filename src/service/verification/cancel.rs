@@ -10,7 +10,7 @@ use crate::{
     service::{
         Service,
         failure::Failure,
-        record::transact::{Call, Change},
+        record::{call::Call, transact::Change},
     },
 };
 

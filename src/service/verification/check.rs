@@ -22,10 +22,7 @@ use crate::{
     service::{
         Service,
         failure::Failure,
-        record::{
-            journal,
-            transact::{Call, Change},
-        },
+        record::{call::Call, journal, transact::Change},
     },
 };
 

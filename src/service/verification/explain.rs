@@ -277,6 +277,7 @@ mod tests {
                 limits: limits(),
                 next_resend_at: at(1030),
                 browser: None,
+                network: None,
                 decoy: false,
             })),
         };

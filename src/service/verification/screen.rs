@@ -12,7 +12,7 @@ use crate::{
         Service,
         failure::{Failure, FieldViolation},
         policy::Policy,
-        record::transact::Call,
+        record::call::Call,
     },
 };
 

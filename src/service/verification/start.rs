@@ -17,7 +17,7 @@ use crate::{
     service::{
         Service,
         failure::Failure,
-        record::transact::{Call, Change},
+        record::{call::Call, transact::Change},
     },
 };
 

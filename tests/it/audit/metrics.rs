@@ -43,6 +43,31 @@ fn moved(before: &str, after: &str, prefix: &str) -> Vec<String> {
     changed.map(|(name, _)| name).collect()
 }
 
+#[test]
+fn log_06_the_shipped_alarms_are_rules_on_metrics_that_exist() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts.yml");
+    let checked = Command::new("promtool")
+        .args(["check", "rules", file])
+        .output()
+        .expect("promtool is installed");
+    assert!(checked.status.success(), "{checked:?}");
+    let rules = std::fs::read_to_string(file).unwrap();
+    let catalogue = include_str!("../../../src/telemetry/catalogue.rs");
+    let mut used = 0;
+    for line in rules.lines().filter(|line| line.contains("expr: ")) {
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let names = line
+            .split(|c| !is_name(c))
+            .filter(|word| word.starts_with("countersign_") || word.starts_with("rpc_server"));
+        for name in names {
+            let name = name.strip_suffix("_count").unwrap_or(name);
+            assert!(catalogue.contains(&format!("\"{name}\"")), "{name}: {line}");
+            used += 1;
+        }
+    }
+    assert!(used >= 9 && rules.contains("countersign_events_lost_total"));
+}
+
 /// Checks the page with promtool (Debian: prometheus); fails if it is not installed.
 fn promtool_finds_nothing_wrong(page: &str) {
     let mut promtool = Command::new("promtool")

@@ -672,15 +672,13 @@ async fn a_start_that_is_refused_before_draws_nothing() {
         .quota(Dimension::Recipient, 2, 600)
         .start()
         .await;
-    service
-        .start(crate::harness::on_contact(
-            crate::harness::anonymous("s"),
-            "c1",
-        ))
-        .await
-        .unwrap();
+    let start = |contact: &str| StartVerificationRequest {
+        source_ip: "192.0.2.7".to_owned(),
+        ..crate::harness::on_contact(crate::harness::anonymous("s"), contact)
+    };
+    service.start(start("c1")).await.unwrap();
     for _ in 0..5 {
-        let second = crate::harness::on_contact(crate::harness::anonymous("s"), "c2");
+        let second = start("c2");
         assert_eq!(shape(service.start(second).await).1, "TOO_MANY_LIVE");
     }
     service.start(login("s")).await.expect("one is left");

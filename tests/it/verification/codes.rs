@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use countersign::{
     domain::delivery::reason::Reason,
-    pb::v1::{CancelReason, Channel, DeliveryStatus, Verdict, VerificationStatus},
+    pb::v1::{
+        CancelReason, Channel, DeliveryStatus, StartVerificationRequest, Verdict,
+        VerificationStatus,
+    },
     ports::sender::SendError,
 };
 use tonic::Code;
@@ -127,7 +130,7 @@ async fn code_04_a_resend_carries_the_same_code_and_extends_nothing() {
 async fn code_05_a_code_dies_at_its_fixed_time() {
     let setup = Setup::default().file("[actions.long]\ncode_lifetime_s = 600\n");
     let service = setup.start().await;
-    let long = |subject| countersign::pb::v1::StartVerificationRequest {
+    let long = |subject| StartVerificationRequest {
         action: "long".to_owned(),
         ..login(subject)
     };
@@ -380,6 +383,65 @@ async fn code_14_malformed_guesses_have_a_quota_of_their_own() {
     assert_eq!(retry_after(&status).map(|wait| wait.as_secs()), Some(15));
     service.advance(15);
     assert_eq!(shape(guess().await).1, "CODE_MALFORMED");
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
+}
+
+/// An anonymous start of the victim from this address; empty: the caller does not know it.
+fn from(address: &str) -> StartVerificationRequest {
+    StartVerificationRequest {
+        source_ip: address.to_owned(),
+        ..anonymous("victim")
+    }
+}
+
+#[tokio::test]
+async fn guess_12_a_strangers_live_verification_does_not_keep_the_customer_out() {
+    let service = Harness::new().await;
+    let (strangers, _) = service.start_and_read(from("198.51.100.7")).await;
+    let beside = on_contact(from("198.51.100.8"), "another");
+    let refused = service.start(beside).await.unwrap_err();
+    assert_eq!(reason(&refused), "TOO_MANY_LIVE");
+    assert!(retry_after(&refused).is_some());
+    let (v, code) = service.start_and_read(from("192.0.2.7")).await;
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
+    let still = service.get(&strangers.verification_id).await.unwrap();
+    assert_eq!(still.status(), VerificationStatus::Pending);
+    // A call that drops and comes back, with a new contact and no address of the caller.
+    for call in ["call-1", "call-2"] {
+        let (v, code) = service.start_and_read(on_contact(from(""), call)).await;
+        if call == "call-2" {
+            assert_eq!(
+                service.check(&v.verification_id, &code).await,
+                Verdict::Approved
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn guess_19_a_vouched_approval_lets_anonymous_starts_in_again() {
+    let service = Setup::default()
+        .with("SUBJECT__FAILURE_LIMIT", "1")
+        .start()
+        .await;
+    let (v, code) = service.start_and_read(anonymous("victim")).await;
+    service.check(&v.verification_id, &wrong(&code)).await;
+    let (v, code) = service.start_and_read(login("victim")).await;
+    assert_eq!(
+        shape(service.start(anonymous("victim")).await).1,
+        "METHOD_DISABLED"
+    );
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
+    let (v, code) = service.start_and_read(anonymous("victim")).await;
     assert_eq!(
         service.check(&v.verification_id, &code).await,
         Verdict::Approved

@@ -101,6 +101,11 @@ impl Model {
             *misses <= world.rules.failure_limit,
             "more verdicts than the budget"
         );
+        let outweighs = verdict == Verdict::Approved && seen.origin == Origin::Vouched;
+        let record = world.record.as_ref();
+        if outweighs && record.is_some_and(|r| r.failures.anonymous.since_success == 0) {
+            self.misses.insert(Origin::Anonymous, 0);
+        }
     }
 
     /// Compares the record with everything that was remembered.
@@ -258,6 +263,13 @@ fn bounds(world: &World, record: &SubjectRecord) {
     assert!(record.verifications.len() <= REMEMBERED_MAX);
     assert!(record.live(Origin::Anonymous, world.now()).count() <= LIVE_ANONYMOUS_MAX);
     assert!(record.live(Origin::Vouched, world.now()).count() <= LIVE_VOUCHED_MAX);
+    let live = || record.live(Origin::Anonymous, world.now());
+    let networks = live().filter_map(|v| v.live(world.now())?.network);
+    let mut networks: Vec<_> = networks.collect();
+    let named = networks.len();
+    networks.sort_unstable();
+    networks.dedup();
+    assert_eq!(networks.len(), named, "two of one network");
     let mut total = 0;
     for tally in [&record.failures.anonymous, &record.failures.vouched] {
         assert!(tally.since_unlock <= world.rules.failure_limit);

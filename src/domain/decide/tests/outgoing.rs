@@ -10,6 +10,7 @@ use crate::domain::{
         verification::{resend, start},
     },
     ids::{DeliveryId, VerificationId},
+    limit::quota::Network,
     recipient::{Channel, Recipient, known::KNOWN_MAX},
     verification::{
         RequestMark,
@@ -80,6 +81,7 @@ fn what_is_refused_would_send_nothing() {
         Start {
             contact,
             origin: Origin::Anonymous,
+            network: Network::parse("192.0.2.7").ok(),
             ..world.a_start()
         }
     };
@@ -89,7 +91,7 @@ fn what_is_refused_would_send_nothing() {
     assert_eq!(
         of_start(&mut world, &second),
         None,
-        "one live anonymous verification is the most"
+        "one live anonymous verification of a network is the most"
     );
 }
 

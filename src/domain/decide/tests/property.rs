@@ -17,6 +17,7 @@ use crate::domain::{
     decide::{CancelReason, Checked, Start, Verdict, Work},
     delivery::{HandOver, reason::Reason, receipt::Receipt},
     ids::VerificationId,
+    limit::quota::Network,
     recipient::Channel,
     refusal::Refusal,
     time::Timestamp,
@@ -43,6 +44,7 @@ enum Command {
         login: bool,
         leased: bool,
         planned: bool,
+        network: u8,
     },
     Check {
         which: u8,
@@ -85,6 +87,15 @@ enum GuessOf {
     Another { which: u8 },
 }
 
+/// Addresses in four networks, two of them in one; a start may also name none.
+const NETWORKS: [&str; 5] = [
+    "192.0.2.7",
+    "192.0.2.99",
+    "198.51.100.7",
+    "203.0.113.7",
+    "2001:db8::7",
+];
+
 /// Spans just below and above each time limit.
 const SPANS: [Duration; 12] = [
     Duration::from_millis(1),
@@ -113,6 +124,7 @@ impl Command {
                 login: flag(2),
                 leased: flag(3),
                 planned: flag(4),
+                network: other % 6,
             },
             64..84 => Self::Check {
                 which,
@@ -237,6 +249,7 @@ impl Run {
             login,
             leased,
             planned: has_plan,
+            network,
         } = command
         else {
             return;
@@ -266,6 +279,9 @@ impl Run {
             } else {
                 ACTION.clone()
             },
+            network: NETWORKS
+                .get(usize::from(network))
+                .and_then(|address| Network::parse(address).ok()),
             ..start
         };
         if let Ok(snapshot) = self.world.start(command) {

@@ -174,7 +174,8 @@ fn weigh(
     if judgement != Judgement::Approved {
         // All earlier answers of a live verification were wrong, so the first one here is its first
         // failure.
-        tally.fail(verification.answers.is_empty(), cx.now);
+        let level = verification.level_of_failure();
+        tally.fail(level, verification.answers.is_empty(), cx.now);
     }
     Ok((
         Answer {
@@ -187,25 +188,18 @@ fn weigh(
 }
 
 /// Stores the answer, which uses up the attempt.
-fn count(
-    mut found: Found,
-    answer: Answer,
-    mut tally: Tally,
-    cx: &Context<'_>,
-) -> Decision<Checked> {
+fn count(mut found: Found, answer: Answer, tally: Tally, cx: &Context<'_>) -> Decision<Checked> {
     let at = cx.now.stamp();
     let (id, origin) = (found.verification().id, found.verification().origin);
+    let level = found.verification().level_of_approval();
     let reached = if answer.judgement == Judgement::Approved {
         found.verification().reached()
     } else {
         Vec::new()
     };
+    let of_verification = found.verification().clone();
     let mut tell = |what| {
-        found.events.push(Event::of(
-            &found.record.verifications[found.place],
-            at,
-            what,
-        ));
+        found.events.push(Event::of(&of_verification, at, what));
     };
     tell(What::Checked {
         judgement: answer.judgement,
@@ -217,26 +211,15 @@ fn count(
         Judgement::Wrong { left: 0 } => (Some(Outcome::Rejected), Durability::Durable),
         Judgement::Wrong { .. } => (None, Durability::Durable),
     };
+    let failures = &mut found.record.failures;
+    *failures.of_mut(origin) = tally;
     if answer.judgement == Judgement::Approved {
-        if tally.since_success >= NOTIFY_AFTER_FAILURES {
-            tell(What::ApprovedAfterFailures {
-                failures: tally.since_success,
-            });
+        let cleared = failures.succeed(origin, level);
+        if cleared >= NOTIFY_AFTER_FAILURES {
+            tell(What::ApprovedAfterFailures { failures: cleared });
         }
-        tally.succeed();
-    }
-    *found.record.failures.of_mut(origin) = tally;
-    if answer.judgement != Judgement::Approved
-        && found
-            .record
-            .failures
-            .disabled(origin, cx.rules.failure_limit)
-    {
-        found.events.push(Event::of(
-            found.verification(),
-            at,
-            What::Disabled { origin },
-        ));
+    } else if failures.disabled(origin, cx.rules.failure_limit) {
+        tell(What::Disabled { origin });
     }
     found.record = found.record.step(&id, |mut verification| {
         verification.answers.push(answer);

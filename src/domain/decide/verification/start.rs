@@ -1,8 +1,11 @@
 //! Starts a verification and its first delivery.
 
+mod place;
+
 use crate::domain::{
     audit::event::{Event, What},
     code::link::BrowserMark,
+    crypto::keyring::Mark,
     decide::{
         Asker, Context, Decision, Durability, Next, Occasion, Outgoing, Snapshot,
         delivery::lease::lease,
@@ -23,7 +26,7 @@ use crate::domain::{
     verification::{
         CancelCause, Contact, Outcome, Pending, Phase, RequestMark, Verification,
         binding::Binding,
-        rules::{LIVE_ANONYMOUS_MAX, LIVE_VOUCHED_MAX, Limits, Origin},
+        rules::{Limits, Origin},
     },
 };
 
@@ -96,6 +99,7 @@ pub fn start(
         return Decision::same(first);
     }
     let plan = command.plan();
+    let network = command.network_mark(cx);
     let mut by_caller = Vec::new();
     let record = record
         .close_where(at, &mut events, |v| {
@@ -103,11 +107,11 @@ pub fn start(
         })
         .close_where(at, &mut by_caller, |v| {
             command
-                .supersedes(v)
+                .supersedes(v, network, cx)
                 .then_some(Outcome::Canceled(CancelCause::Superseded))
         })
         .forget(cx.now, cx.rules);
-    let admitted = admit(&record, command, &plan, cx)
+    let admitted = admit(&record, command, &plan, network, cx)
         .and_then(|recipient| Ok((recipient, make_room(record, command, cx)?)));
     let (recipient, mut record) = match admitted {
         Ok(admitted) => admitted,
@@ -119,7 +123,7 @@ pub fn start(
         new_recipient: record.meet(&command.recipients[recipient], cx),
         ..command.outgoing(recipient)
     };
-    let mut verification = command.verification(recipient, plan, cx);
+    let mut verification = command.verification(recipient, plan, network, cx);
     lease(&mut verification, 0, hands, at);
     by_caller.extend(command.events(&verification, at));
     events.extend(
@@ -154,6 +158,7 @@ fn admit(
     record: &SubjectRecord,
     command: &Start,
     plan: &[Step],
+    network: Option<Mark>,
     cx: &Context<'_>,
 ) -> Result<usize, Refusal> {
     record.check_enabled(command.origin, cx.rules)?;
@@ -164,22 +169,7 @@ fn admit(
             retry_after: cx.now.until(next_attempt_at),
         });
     }
-    let live_max = match command.origin {
-        Origin::Anonymous => LIVE_ANONYMOUS_MAX,
-        Origin::Vouched => LIVE_VOUCHED_MAX,
-    };
-    let mut live: Vec<_> = record
-        .live(command.origin, cx.now)
-        .map(|v| v.expires_at)
-        .collect();
-    live.sort_unstable();
-    if let Some(first_end) = live.first().filter(|_| live.len() >= live_max) {
-        return Err(Refusal::TooManyLive {
-            origin: command.origin,
-            limit: live_max,
-            retry_after: cx.now.until(*first_end),
-        });
-    }
+    command.find_place(record, network, cx)?;
     command
         .choose_recipient(plan)
         .ok_or_else(|| Refusal::ChannelNotPermitted {
@@ -198,14 +188,19 @@ impl Start {
         })
     }
 
-    /// A start replaces an older one of the same action, caller, contact and origin.
-    fn supersedes(&self, other: &Verification) -> bool {
-        let contact =
-            |contact: &Option<Contact>| contact.as_ref().map(|contact| contact.id.clone());
+    /// A start replaces an older one of the same action, caller, contact and origin. If anybody could have made it, the
+    /// network must be the same too, so that a stranger does not end the customer's verification by a start.
+    fn supersedes(&self, other: &Verification, network: Option<Mark>, cx: &Context<'_>) -> bool {
+        let same_network = || {
+            other
+                .live(cx.now)
+                .is_some_and(|pending| pending.network == network)
+        };
         other.action == self.action
             && other.caller == self.caller
             && other.origin == self.origin
-            && contact(&other.contact) == contact(&self.contact)
+            && self.same_contact(other)
+            && (self.origin == Origin::Vouched || same_network())
     }
 
     /// The action's plan, reduced to the channels that these recipients have.
@@ -268,7 +263,13 @@ impl Start {
         })
     }
 
-    fn verification(&self, recipient: usize, plan: Vec<Step>, cx: &Context<'_>) -> Verification {
+    fn verification(
+        &self,
+        recipient: usize,
+        plan: Vec<Step>,
+        network: Option<Mark>,
+        cx: &Context<'_>,
+    ) -> Verification {
         let at = cx.now.stamp();
         let first = Delivery::queued(self.delivery, recipient, &self.recipients[recipient], at);
         Verification {
@@ -298,6 +299,7 @@ impl Start {
                 },
                 browser: self.browser,
                 decoy: self.decoy,
+                network,
             })),
         }
     }

@@ -13,7 +13,7 @@ use crate::{
         },
         limit::failures::{Failures, Tally},
         recipient::{
-            Channel, Recipient,
+            Channel, Level, Recipient,
             known::{KNOWN_MAX, Known, Reached},
         },
         record::subject::SubjectRecord,
@@ -104,6 +104,12 @@ fn channel(name: &str) -> Decoded<Channel> {
 fn tally(stored: Option<pb::Tally>) -> Tally {
     let stored = stored.unwrap_or_default();
     Tally {
+        // A level of a newer version is not known here either.
+        level: match stored.level() {
+            pb::Level::Unspecified => None,
+            pb::Level::Basic => Some(Level::Basic),
+            pb::Level::Standard => Some(Level::Standard),
+        },
         since_unlock: stored.since_unlock,
         since_success: stored.since_success,
         verifications: stored.verifications,
@@ -260,6 +266,11 @@ fn pending(stored: pb::Pending) -> Decoded<Pending> {
             Some(BrowserMark(array(&stored.browser)?))
         },
         decoy: stored.decoy,
+        network: if stored.network.is_empty() {
+            None
+        } else {
+            Some(array(&stored.network)?)
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{
         code::guess::Separators,
         delivery::{Delivery, DeliveryStatus, plan::Step},
         limit::failures::Tally,
-        recipient::{Channel, Recipient, known::Known},
+        recipient::{Channel, Level, Recipient, known::Known},
         record::subject::SubjectRecord,
         time::micros,
         verification::{
@@ -44,6 +44,12 @@ fn tally(tally: &Tally) -> Option<pb::Tally> {
         waits: tally.waits,
         next_attempt_at: tally.next_attempt_at.as_micros(),
         rate: tally.rate.as_micros(),
+        level: match tally.level {
+            None => pb::Level::Unspecified,
+            Some(Level::Basic) => pb::Level::Basic,
+            Some(Level::Standard) => pb::Level::Standard,
+        }
+        .into(),
     })
 }
 
@@ -174,6 +180,9 @@ fn pending(pending: &Pending) -> pb::Pending {
             .browser
             .map_or_else(Vec::new, |browser| browser.0.to_vec()),
         decoy: pending.decoy,
+        network: pending
+            .network
+            .map_or_else(Vec::new, |network| network.to_vec()),
     }
 }
 

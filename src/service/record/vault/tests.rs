@@ -23,9 +23,10 @@ use crate::{
             route::Refusals,
         },
         ids::{
-            ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, SubjectId, TenantId,
-            VerificationId,
+            ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, Reference, SubjectId,
+            TenantId, VerificationId,
         },
+        limit::quota::Network,
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         record::{
             key::{RecordKey, RecordKind},
@@ -33,7 +34,7 @@ use crate::{
         },
         time::{Generation, Now, Timestamp},
         verification::{
-            Phase, RequestMark,
+            Contact, Phase, RequestMark,
             binding::Binding,
             rules::{EntryMode, Limits, Origin, SubjectRules},
         },
@@ -355,4 +356,76 @@ fn seal_03_two_seals_of_one_event_have_two_nonces() {
         vault.close_side(&side_key, &side).token,
         vault.close_side(&side_key, &side).token
     );
+}
+
+/// The longest permitted text of these characters.
+fn long(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// An anonymous start on a network and a contact of its own, with fields as long as they may be and a binding of this many
+/// values of 512 characters.
+fn a_long_start(vault: &Vault, nth: u8, values: u8) -> Start {
+    let id = || Reference::parse(&long(64)).unwrap();
+    let value = |n: u8| (format!("{n:0>32}"), long(400));
+    let address = format!("{}@{}.example.org", long(60), long(60));
+    Start {
+        origin: Origin::Anonymous,
+        network: Network::parse(&format!("192.0.{nth}.1")).ok(),
+        contact: Some(Contact {
+            id: id(),
+            case: Some(id()),
+            channel: Some("phone".to_owned()),
+            agent: Some(id()),
+        }),
+        caller: CallerName::parse(&long(64)).unwrap(),
+        action: ActionName::parse(&long(64)).unwrap(),
+        binding: Binding::parse((0..values).map(value).collect()).unwrap(),
+        recipients: vec![Recipient::parse(Channel::Email, &address).unwrap(); 4],
+        request: RequestMark {
+            id: fresh(&*vault.entropy),
+            body: [4; 16],
+        },
+        ..a_start(vault)
+    }
+}
+
+#[test]
+fn guess_12_what_a_stranger_can_start_fills_a_quarter_of_a_record() {
+    let vault = vault();
+    let rules = SubjectRules {
+        failure_limit: 25,
+        closed_retention: Duration::from_secs(3600),
+        event_retention: Duration::from_secs(7 * 86_400),
+    };
+    let mut record = None;
+    let mut started = 0;
+    // Each round starts as much as it may, from more networks than there are places, and lets all of it expire.
+    for round in 0..20_u64 {
+        let at = Timestamp::from_micros(1_000_000 + round * 400_000_000);
+        let tests = TestRecipients::default();
+        let cx = DecideContext {
+            now: Now::new(at, at),
+            generation: Generation([1; 16]),
+            forgot_at: None,
+            keyring: &vault.keyring,
+            rules: &rules,
+            refused: None,
+            tests: &tests,
+        };
+        for (nth, values) in (0..).zip([8, 3, 2, 1, 0]) {
+            let command = a_long_start(&vault, nth, values);
+            let decision = start(record.clone(), &command, &NoHands, &cx);
+            if let Next::Write(written, _) = decision.next {
+                record = Some(*written);
+                started += 1;
+            }
+        }
+        let bytes = vault
+            .close(&a_start(&vault).id.subject, record.as_ref().unwrap())
+            .bytes
+            .len();
+        assert!(bytes <= 16 * 1024, "{bytes} bytes after round {round}");
+    }
+    assert!(started > 20, "{started}");
 }

@@ -19,7 +19,7 @@ use crate::{
 /// The user as whom the server replays the file.
 const REPLAYED_AS: &str = "default";
 /// The commands that our scripts leave in the file, each with the least arguments it needs.
-const WRITES: [&[&str]; 8] = [
+const WRITES: [&[&str]; 9] = [
     &["SET", "x"],
     &["DEL"],
     &["PEXPIREAT", "1"],
@@ -27,6 +27,7 @@ const WRITES: [&[&str]; 8] = [
     &["ZREM", "m"],
     &["ZREMRANGEBYSCORE", "0", "1"],
     &["XADD", "*", "k", "v"],
+    &["XDEL", "0-1"],
     &["XTRIM", "MAXLEN", "1"],
 ];
 

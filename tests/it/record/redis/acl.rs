@@ -5,13 +5,13 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 use countersign::{
     app::read_store,
     domain::crypto::keyring::Kid,
-    pb::v1::{CancelReason, Verdict},
-    service::record::usage::KeyUsage,
+    pb::v1::{self, CancelReason, Verdict},
+    service::record::{usage::KeyUsage, vault::Line},
 };
 
-use super::bed::{guess, guesses_until_disabled, mend, on, settled, start_again, works};
+use super::bed::{down, guess, guesses_until_disabled, mend, on, settled, start_again, works};
 use crate::{
-    harness::{Setup, binary::binary, shape, unique, wrong},
+    harness::{Harness, Setup, binary::binary, shape, unique, wrong},
     record::process::production,
     rig::{Options, RedisServer, Reply},
 };
@@ -167,7 +167,7 @@ async fn store_13_the_shipped_rights_are_no_more_than_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_13_a_right_that_is_missing_is_named_at_the_start() {
-    for right in ["xadd", "getrange", "zadd"] {
+    for right in ["xadd", "xdel", "getrange", "zadd", "zscore"] {
         let server = server();
         let less = format!("-{right}");
         server.cmd(&["ACL", "SETUSER", "countersign", &less]).ok();
@@ -179,6 +179,109 @@ async fn store_13_a_right_that_is_missing_is_named_at_the_start() {
         let text = format!("{refused:#}").to_uppercase();
         assert!(text.contains(&right.to_uppercase()), "{text}");
     }
+}
+
+/// Whether the right code gets no verdict, leaves the verification as it was, and is approved once `mended` is done.
+async fn is_all_or_nothing(
+    service: &Harness,
+    what: &str,
+    mended: impl FnOnce(),
+    (v, code): (v1::Verification, String),
+) {
+    let id = &v.verification_id;
+    let events = service.audit().await;
+    let before = service.get(id).await.unwrap();
+    for guess in [wrong(&code), code.clone()] {
+        let answer = service.try_check(id, &guess, &unique("refused")).await;
+        assert_eq!(shape(answer), down(), "{what}");
+    }
+    let canceled = service.try_cancel(id, CancelReason::NotMe).await;
+    assert_eq!(shape(canceled), down(), "{what}");
+    assert_eq!(service.get(id).await.unwrap(), before, "{what}");
+    mended();
+    assert_eq!(service.audit().await, events, "{what}");
+    assert_eq!(
+        guess(service, id, &code).await,
+        Ok(Verdict::Approved),
+        "{what}"
+    );
+    let of_one = |line: &&Line| line.verification == *id;
+    let lines = service.audit().await;
+    let told: Vec<_> = lines.iter().filter(of_one).map(|line| &line.what).collect();
+    assert_eq!(
+        told,
+        ["started", "sent", "checked", "closed"],
+        "{what}: one event for each decision"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_22_without_a_right_no_approval_leaves_and_nothing_changes() {
+    let server = server();
+    // A sweep that meets the fault is not what this test is about.
+    let setup = limited(&server).with("WORKER__POLL_MS", "60000");
+    let service = setup.start().await;
+    let grant = |right: String| drop(server.cmd(&["ACL", "SETUSER", "countersign", &right]).ok());
+    for right in ["xadd", "xdel", "zadd", "zrem", "zscore", "xlen", "set"] {
+        let started = settled(&service, &unique(right)).await;
+        grant(format!("-{right}"));
+        is_all_or_nothing(
+            &service,
+            &format!("without {right}"),
+            || grant(format!("+{right}")),
+            started,
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_22_with_a_key_of_another_type_no_approval_leaves_and_nothing_changes() {
+    let server = server();
+    let setup = limited(&server)
+        .with("WORKER__POLL_MS", "60000")
+        .with("STORE__SHARDS", "1");
+    let service = setup.start().await;
+    for key in ["cs:v1:{s0}:events", "cs:v1:{s0}:due"] {
+        let started = settled(&service, &unique("s")).await;
+        server.cmd(&["RENAME", key, "cs:v1:{s0}:kept"]).ok();
+        server.cmd(&["SET", key, "theirs"]).ok();
+        let v = started.0.verification_id.clone();
+        let answer = service.try_check(&v, &started.1, &unique("refused")).await;
+        assert_eq!(shape(answer), down(), "{key}");
+        assert_eq!(server.cmd(&["GET", key]).text(), "theirs");
+        server.cmd(&["RENAME", "cs:v1:{s0}:kept", key]).ok();
+        nothing_has_changed(&service, key, started).await;
+    }
+}
+
+async fn nothing_has_changed(service: &Harness, what: &str, (v, code): (v1::Verification, String)) {
+    let id = &v.verification_id;
+    let lines = service.audit().await;
+    let told = lines.iter().filter(|line| line.verification == *id);
+    assert_eq!(told.count(), 2, "{what}: started and sent");
+    assert_eq!(service.get(id).await.unwrap().attempts_left, 5, "{what}");
+    assert_eq!(
+        guess(service, id, &code).await,
+        Ok(Verdict::Approved),
+        "{what}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_22_without_memory_no_approval_leaves_and_nothing_changes() {
+    let server = server();
+    let setup = limited(&server).with("WORKER__POLL_MS", "60000");
+    let service = setup.start().await;
+    let started = settled(&service, "s").await;
+    server.cmd(&["CONFIG", "SET", "maxmemory", "1"]).ok();
+    is_all_or_nothing(
+        &service,
+        "without memory",
+        || drop(server.cmd(&["CONFIG", "SET", "maxmemory", "0"]).ok()),
+        started,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

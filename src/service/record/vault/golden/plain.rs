@@ -23,7 +23,7 @@ use crate::domain::{
         quota::Dimension,
     },
     recipient::{
-        Channel, Recipient,
+        Channel, Level, Recipient,
         known::{Known, Reached},
         rules::Unfit,
     },
@@ -62,6 +62,7 @@ pub(super) fn records() -> Vec<(&'static str, SubjectRecord)> {
         ("pending_of_anybody", with(4, vec![pending_of_anybody()])),
         ("link_without_plan_to_a_decoy", with(5, vec![decoy()])),
         ("closed", with(0x0102_0304_0506_0708, closed())),
+        ("levels_and_networks", levels_and_networks()),
     ]
 }
 
@@ -76,6 +77,7 @@ fn with(version: u64, verifications: Vec<Verification>) -> SubjectRecord {
 
 fn counts() -> SubjectRecord {
     let anonymous = Tally {
+        level: None,
         since_unlock: 1,
         since_success: 2,
         verifications: 3,
@@ -84,6 +86,7 @@ fn counts() -> SubjectRecord {
         rate: at(6),
     };
     let vouched = Tally {
+        level: None,
         since_unlock: 25,
         since_success: 100,
         verifications: 40,
@@ -107,6 +110,28 @@ fn counts() -> SubjectRecord {
         failures: Failures { anonymous, vouched },
         reached: Reached::from_stored(reached),
         ..SubjectRecord::new([0x15; 16], Generation([0x16; 16]))
+    }
+}
+
+/// What version 0.2 added: the level that failed, and the network of an anonymous start.
+fn levels_and_networks() -> SubjectRecord {
+    let mut verification = pending_of_anybody();
+    if let Phase::Pending(pending) = &mut verification.phase {
+        pending.network = Some([0x23; 16]);
+    }
+    let tally = |level| Tally {
+        level: Some(level),
+        since_unlock: 1,
+        since_success: 1,
+        verifications: 1,
+        ..Tally::default()
+    };
+    SubjectRecord {
+        failures: Failures {
+            anonymous: tally(Level::Basic),
+            vouched: tally(Level::Standard),
+        },
+        ..with(6, vec![verification])
     }
 }
 
@@ -220,6 +245,7 @@ fn pending() -> Verification {
         next_resend_at: at(29_500_020),
         browser: Some(BrowserMark([0x42; 32])),
         decoy: false,
+        network: None,
     }));
     let lease = Lease {
         token: [0x43; 16],
@@ -304,6 +330,7 @@ fn pending_of_anybody() -> Verification {
         next_resend_at: at(30_000_020),
         browser: None,
         decoy: false,
+        network: None,
     }));
     let queued = DeliveryStatus::Queued { not_before: at(20) };
     let deliveries = vec![delivery(0x53, Channel::Email, queued)];
@@ -336,6 +363,7 @@ fn decoy() -> Verification {
     let phase = Phase::Pending(Box::new(Pending {
         browser,
         decoy: true,
+        network: None,
         limits,
         ..*pending
     }));
