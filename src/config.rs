@@ -136,7 +136,9 @@ impl Settings {
     /// Settings that are permitted but look wrong, each with the path of its key.
     #[must_use]
     pub fn warnings(&self) -> Vec<Mistake> {
-        access::idle_callers(&self.callers)
+        let mut warnings = access::idle_callers(&self.callers);
+        warnings.extend(senders::warnings(&self.senders));
+        warnings
     }
 
     /// The URL of the page that links in e-mails open; `None` if no action has links.

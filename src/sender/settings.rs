@@ -27,6 +27,11 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Settings that are permitted but look wrong. Blocks for a moment.
+    fn warnings(&self) -> Vec<SettingError> {
+        Vec::new()
+    }
+
     /// Builds the sender. Reads the files of certificate authorities, so it blocks; never opens a connection.
     ///
     /// # Errors
