@@ -3,7 +3,7 @@
 use crate::domain::{
     delivery::reason::Reason,
     ids::{ActionName, CallerName, Reference, SenderName, VerificationId},
-    limit::quota::Dimension,
+    limit::bucket::BucketKind,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
     verification::{Judgement, Outcome, Verification, rules::Origin},
@@ -65,12 +65,12 @@ pub enum What {
         /// The reason, as in the API's `ErrorReason`.
         reason: &'static str,
         /// The quota that was exceeded; `None` if the reason is another.
-        quota: Option<Dimension>,
+        quota: Option<BucketKind>,
     },
     /// A message was sent although the pumping guard, which only records, would have refused it.
     WouldRefuse {
         /// The count of the guard that was exceeded.
-        quota: Dimension,
+        quota: BucketKind,
     },
     /// The verification ended. There is exactly one such event for each start.
     Closed {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rate::{Draw, Rate};
+use super::rate::{Level, Rate};
 use crate::domain::{
     time::{Now, Timestamp},
     verification::rules::{
@@ -55,13 +55,10 @@ impl Tally {
         if !now.has_reached(self.next_attempt_at) {
             return Err(now.until(self.next_attempt_at));
         }
-        match ATTEMPT_RATE.draw(self.rate, 1, now.stamp()) {
-            Draw::Taken { tat } => {
-                self.rate = tat;
-                Ok(())
-            }
-            Draw::Refused { retry_after } => Err(retry_after.unwrap_or(WAIT_MAX)),
-        }
+        let now = now.stamp();
+        let (level, _) = ATTEMPT_RATE.take(Level::FullAt(self.rate), 1, 1, now)?;
+        self.rate = level.full_at(now);
+        Ok(())
     }
 
     /// Counts a wrong guess; `first` says whether it is the first of its verification.

@@ -23,23 +23,10 @@ impl Rate {
         }
     }
 
-    /// Draws `quantity` units at `now` from a bucket whose theoretical arrival time is `tat`.
+    /// The number of units that may be taken at once.
     #[must_use]
-    pub fn draw(self, tat: Timestamp, quantity: u32, now: Timestamp) -> Draw {
-        let interval = micros(self.interval);
-        let capacity = interval.saturating_mul(u64::from(self.burst) + 1);
-        let now_us = now.as_micros();
-        let cost = interval.saturating_mul(u64::from(quantity));
-        let new_tat = tat.as_micros().max(now_us).saturating_add(cost);
-        if new_tat <= now_us.saturating_add(capacity) {
-            return Draw::Taken {
-                tat: Timestamp::from_micros(new_tat),
-            };
-        }
-        // A quantity above the capacity never fits, so there is no time to retry.
-        let retry_after =
-            (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
-        Draw::Refused { retry_after }
+    pub fn capacity(self) -> u64 {
+        u64::from(self.burst) + 1
     }
 }
 
@@ -67,6 +54,15 @@ impl Level {
         }
     }
 
+    /// The time at which it is full; `now` if it is above its limit.
+    #[must_use]
+    pub fn full_at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::FullAt(at) => at,
+            Self::Beyond(_) => now,
+        }
+    }
+
     fn of(missing: i64, now: Timestamp) -> Self {
         let span = Duration::from_micros(missing.unsigned_abs());
         if missing < 0 {
@@ -85,7 +81,7 @@ impl Rate {
     /// Draws between `least` and `want` units, as many as there are; returns the new level and the number drawn.
     ///
     /// # Errors
-    /// The time until `least` units are there.
+    /// The time until `least` units are there, if they are not more than the [capacity](Self::capacity).
     pub fn take(
         self,
         level: Level,
@@ -93,7 +89,6 @@ impl Rate {
         least: u32,
         now: Timestamp,
     ) -> Result<(Level, u32), Duration> {
-        let (want, least) = (want.max(1).max(least), least.max(1));
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
         let room = interval
@@ -101,7 +96,7 @@ impl Rate {
             .saturating_sub(missing);
         let there = u32::try_from(room.checked_div(interval).unwrap_or(i64::MAX).max(0))
             .unwrap_or(u32::MAX);
-        let taken = there.min(want);
+        let taken = there.min(want.max(least));
         if taken < least {
             let missing = interval.saturating_mul(least.into()).saturating_sub(room);
             return Err(Duration::from_micros(missing.unsigned_abs()));
@@ -127,21 +122,6 @@ impl Rate {
             now,
         )
     }
-}
-
-/// The outcome of a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Draw {
-    /// The quantity was drawn.
-    Taken {
-        /// The bucket's new theoretical arrival time.
-        tat: Timestamp,
-    },
-    /// The quantity does not fit; the bucket is unchanged.
-    Refused {
-        /// How long until it fits; `None` if it never does.
-        retry_after: Option<Duration>,
-    },
 }
 
 #[cfg(test)]
@@ -172,16 +152,17 @@ mod tests {
                 let now = Timestamp::from_micros(step["now_us"].as_u64().unwrap());
                 let quantity = u32::try_from(step["quantity"].as_u64().unwrap()).unwrap();
                 let expected = &step["expected"];
-                let got = rate.draw(tat, quantity, now);
-                match got {
-                    Draw::Taken { tat: new } => {
+                match rate.take(Level::FullAt(tat), quantity, quantity, now) {
+                    Ok((level, taken)) => {
                         assert_eq!(expected["allowed"], true, "{} {step}", case["name"]);
-                        tat = new;
+                        assert_eq!(taken, quantity, "{} {step}", case["name"]);
+                        tat = level.full_at(now);
                     }
-                    Draw::Refused { retry_after } => {
+                    Err(wait) => {
                         assert_eq!(expected["allowed"], false, "{} {step}", case["name"]);
+                        let fits = u64::from(quantity) <= rate.capacity();
                         assert_eq!(
-                            retry_after.map(micros),
+                            fits.then_some(micros(wait)),
                             expected["retry_after_us"].as_u64(),
                             "{} {step}",
                             case["name"]
@@ -214,16 +195,6 @@ mod tests {
             rate.take(level, 3, 1, later).map(|(_, taken)| taken),
             Ok(1),
             "and one comes back in each interval"
-        );
-        let Level::FullAt(tat) = level else {
-            panic!("it is not full")
-        };
-        assert_eq!(
-            rate.draw(tat, 1, now),
-            Draw::Refused {
-                retry_after: Some(Duration::from_secs(2))
-            },
-            "as one by one"
         );
     }
 

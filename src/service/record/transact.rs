@@ -11,7 +11,7 @@ use crate::{
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage, refused},
         delivery::reason::Reason,
         ids::{CallerName, SubjectKey, VerificationId},
-        limit::quota::Dimension,
+        limit::bucket::BucketKind,
         record::subject::SubjectRecord,
         time::Now,
         verification::Contact,
@@ -91,7 +91,7 @@ impl Call<'_> {
     /// The event for the refusal of this call; `None` if the failure is not a refusal.
     fn refusal(&self, failure: &Failure, now: Now) -> Option<Event> {
         let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
-            (quota.reason(), Some(*quota))
+            (quota.dimension.reason(), Some(*quota))
         } else if let Failure::Refused(refusal) = failure {
             (refusal.reason(), None)
         } else if let Failure::Unfit { why, .. } = failure {
@@ -168,7 +168,7 @@ struct Transaction<'a, F> {
     /// The message of a plan step that the quotas refused.
     refused: Option<RefusedMessage>,
     /// Counts of the pumping guard that would have refused the message if the guard did more than record.
-    suspect: Vec<Dimension>,
+    suspect: Vec<BucketKind>,
     /// Whether an earlier commit was lost: the store failed, and the change is not there.
     lost_before: bool,
 }
@@ -255,7 +255,7 @@ impl<F> Transaction<'_, F> {
 
     /// The events for a pumping guard that only records.
     fn suspicions(&self, outgoing: Option<&Outgoing>, now: Now) -> Vec<Event> {
-        let event = |quota: &Dimension| {
+        let event = |quota: &BucketKind| {
             let what = What::WouldRefuse { quota: *quota };
             let action = outgoing.map(|message| message.action.clone());
             match self.change.call {
@@ -326,7 +326,7 @@ fn refused_step(outgoing: Option<&Outgoing>, failure: &Failure) -> Option<Refuse
     let Failure::QuotaExceeded { quota, .. } = failure else {
         return None;
     };
-    let reason = if quota.is_guard() {
+    let reason = if quota.dimension.is_guard() {
         Reason::GuardRefused
     } else {
         Reason::QuotaExceeded

@@ -76,8 +76,11 @@ impl Service {
             }
             other => other?,
         };
-        self.limits
-            .give_back_approved(&caller.tenant, &checked.reached);
+        self.limits.give_back_approved(
+            &caller.tenant,
+            checked.snapshot.verification.origin,
+            &checked.reached,
+        );
         self.note_late(caller, &checked, now).await;
         Ok((
             checked.verdict,

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         audit::event::{Event, What},
         ids::{ActionName, CallerName, Reference},
+        limit::bucket::{BucketKind, Scope},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -106,12 +107,12 @@ fn details(what: &What) -> BTreeMap<String, String> {
             call,
             reason,
             quota: Some(quota),
-        } => named([
-            ("call", call),
-            ("reason", reason),
-            ("quota", quota.as_str()),
-        ]),
-        What::WouldRefuse { quota } => named([("quota", quota.as_str())]),
+        } => {
+            let mut details = of_quota(*quota);
+            details.extend(named([("call", call), ("reason", reason)]));
+            details
+        }
+        What::WouldRefuse { quota } => of_quota(*quota),
         What::Closed { outcome } => named([("outcome", outcome_word(*outcome))]),
         What::Sent { channel, sender } | What::Delivered { channel, sender } => {
             named([("channel", channel.as_str()), ("sender", sender.as_str())])
@@ -131,6 +132,15 @@ fn details(what: &What) -> BTreeMap<String, String> {
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
+}
+
+/// The quota of an event. Events of version 0.1 have no origin, so only that of an anonymous count is named.
+fn of_quota(quota: BucketKind) -> BTreeMap<String, String> {
+    let mut details = named([("quota", quota.dimension.as_str())]);
+    if quota.scope == Scope::Anonymous {
+        details.extend(named([("origin", quota.scope.as_str())]));
+    }
+    details
 }
 
 fn named<const N: usize>(details: [(&str, &str); N]) -> BTreeMap<String, String> {

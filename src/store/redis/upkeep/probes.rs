@@ -52,16 +52,18 @@ impl Core {
                 &["", "1", "m"],
             ),
             probe(
-                "the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)",
+                "the script that draws from quotas (EVALSHA, GET, SET, DEL, TIME)",
                 &DRAW,
                 &[key("quota")],
-                &["", "1000000", "1000000", "1", "1", "0"],
+                &[
+                    "", "1000000", "1", "1", "0", "1000000", "1000000", "1", "1", "0",
+                ],
             ),
             probe(
                 "the script that returns draws to quotas (EVALSHA, GET, SET, DEL, TIME)",
                 &GIVE_BACK,
                 &[key("quota")],
-                &["", "1000", "1000000", "0"],
+                &["", "1000000", "1", "1", "0", "1000000", "0"],
             ),
             probe(
                 "the heartbeat script (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",

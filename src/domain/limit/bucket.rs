@@ -1,0 +1,188 @@
+//! The buckets of the quotas: which messages each one counts, and its fixed place among those of its owner.
+
+use super::quota::Dimension;
+use crate::domain::verification::rules::Origin;
+
+/// Which messages a bucket counts, by the origin of their verifications. What anybody can cause has buckets of its
+/// own, so that it never uses up what vouched customers need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Messages of anonymous verifications and decoys.
+    Anonymous,
+    /// Messages of vouched verifications.
+    Vouched,
+    /// All messages. Anonymous ones also count in a smaller anonymous bucket beside this one.
+    All,
+}
+
+impl Scope {
+    /// The name used in errors, events and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Vouched => "vouched",
+            Self::All => "all",
+        }
+    }
+}
+
+/// The kind of a bucket: what it limits, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketKind {
+    /// What it limits.
+    pub dimension: Dimension,
+    /// Which messages it counts.
+    pub scope: Scope,
+}
+
+impl BucketKind {
+    /// The fixed number of the bucket among those of its owner. Stored: a number never changes its meaning.
+    #[must_use]
+    pub const fn slot(self) -> u8 {
+        let (_, row) = self.dimension.place();
+        match self.scope {
+            Scope::Vouched | Scope::All => 2 * row,
+            Scope::Anonymous => 2 * row + 1,
+        }
+    }
+}
+
+impl Dimension {
+    /// The buckets of this dimension that a message of this origin counts in, in the order of drawing.
+    pub fn kinds(self, origin: Origin) -> impl Iterator<Item = BucketKind> {
+        let scopes: &[Scope] = match (self, origin) {
+            // Vouched customers share a mailbox as they like; only strangers collect codes of many subjects.
+            (Self::RecipientSubjects, Origin::Vouched) => &[],
+            (Self::RecipientSubjects, Origin::Anonymous) => &[Scope::Anonymous],
+            (_, Origin::Vouched) if self.is_per_origin() => &[Scope::Vouched],
+            (_, Origin::Anonymous) if self.is_per_origin() => &[Scope::Anonymous],
+            (_, Origin::Vouched) => &[Scope::All],
+            (_, Origin::Anonymous) => &[Scope::Anonymous, Scope::All],
+        };
+        scopes.iter().map(move |scope| BucketKind {
+            dimension: self,
+            scope: *scope,
+        })
+    }
+
+    /// Whether each origin has a bucket of its own: so it is where one person is counted. Where many are counted, there
+    /// is one bucket for all messages, and a smaller one beside it for anonymous ones.
+    #[must_use]
+    pub const fn is_per_origin(self) -> bool {
+        matches!(
+            self,
+            Self::Recipient
+                | Self::RecipientLong
+                | Self::RecipientSubjects
+                | Self::SubjectRecipients
+                | Self::Subject
+                | Self::Contact
+                | Self::QuotaKeys
+                | Self::SourceIp
+        )
+    }
+
+    /// The dimension after which the owner of its buckets is named, and the row of this dimension there. The buckets of
+    /// one owner are stored together, eight bytes a slot and two slots a row, so a row never changes its meaning.
+    #[must_use]
+    pub const fn place(self) -> (Self, u8) {
+        match self {
+            Self::Recipient => (Self::Recipient, 0),
+            Self::RecipientLong => (Self::Recipient, 1),
+            Self::RecipientSubjects => (Self::Recipient, 2),
+            Self::Subject => (Self::Subject, 0),
+            Self::SubjectRecipients => (Self::Subject, 1),
+            Self::Contact => (Self::Contact, 0),
+            Self::QuotaKeys => (Self::QuotaKeys, 0),
+            Self::Prefix => (Self::Prefix, 0),
+            Self::GuardPrefix => (Self::Prefix, 1),
+            Self::SourceIp => (Self::SourceIp, 0),
+            Self::Agent => (Self::Agent, 0),
+            Self::Country => (Self::Country, 0),
+            Self::GuardCountry => (Self::Country, 1),
+            Self::Caller => (Self::Caller, 0),
+            Self::NewSubjects => (Self::Caller, 1),
+            Self::Tenant => (Self::Tenant, 0),
+            Self::SpendHour => (Self::Tenant, 1),
+            Self::SpendDay => (Self::Tenant, 2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The table of all buckets; a row is added, never changed.
+    const GOLDEN: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/buckets.json"
+    ));
+
+    fn all() -> BTreeSet<BucketKind> {
+        let of = |origin| {
+            Dimension::ALL
+                .into_iter()
+                .flat_map(move |d| d.kinds(origin))
+        };
+        of(Origin::Anonymous).chain(of(Origin::Vouched)).collect()
+    }
+
+    #[test]
+    fn golden_each_bucket_has_the_slot_of_the_table() {
+        let table: Vec<Value> = all()
+            .into_iter()
+            .map(|kind| {
+                json!({
+                    "quota": kind.dimension.as_str(),
+                    "origin": kind.scope.as_str(),
+                    "owner": kind.dimension.place().0.as_str(),
+                    "slot": kind.slot(),
+                })
+            })
+            .collect();
+        let golden: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
+        assert!(
+            table == golden,
+            "other slots; now they are:\n{}",
+            serde_json::to_string_pretty(&table).unwrap()
+        );
+    }
+
+    #[test]
+    fn no_two_buckets_of_one_owner_share_a_slot() {
+        let places: BTreeSet<_> = all()
+            .into_iter()
+            .map(|kind| (kind.dimension.place().0, kind.slot()))
+            .collect();
+        assert_eq!(places.len(), all().len());
+    }
+
+    #[test]
+    fn send_14_what_is_about_one_person_is_apart_and_what_is_about_many_is_counted_in_all() {
+        let scopes = |dimension: Dimension, origin| {
+            let kinds = dimension.kinds(origin);
+            kinds.map(|kind| kind.scope.as_str()).collect::<Vec<_>>()
+        };
+        for dimension in Dimension::ALL {
+            let (anonymous, vouched): (&[&str], &[&str]) = match dimension {
+                Dimension::RecipientSubjects => (&["anonymous"], &[]),
+                Dimension::Recipient
+                | Dimension::RecipientLong
+                | Dimension::Subject
+                | Dimension::SubjectRecipients
+                | Dimension::Contact
+                | Dimension::QuotaKeys
+                | Dimension::SourceIp => (&["anonymous"], &["vouched"]),
+                _ => (&["anonymous", "all"], &["all"]),
+            };
+            assert_eq!(scopes(dimension, Origin::Anonymous), anonymous);
+            assert_eq!(scopes(dimension, Origin::Vouched), vouched);
+        }
+    }
+}
