@@ -12,7 +12,7 @@ use crate::domain::limit::rate::Rate;
 pub struct Draw {
     /// The owner's name: a keyed hash of what is limited.
     pub owner: [u8; 16],
-    /// The number of the bucket among those of its owner.
+    /// The number of the bucket among those of its owner, below 255.
     pub slot: u8,
     /// The name under which version 0.1 stored the bucket by itself. A bucket that was not drawn from since continues
     /// there, if its former name lies in the same slot of a cluster.
@@ -79,7 +79,7 @@ impl Draw {
 pub struct Return {
     /// The owner's name: a keyed hash of what is limited.
     pub owner: [u8; 16],
-    /// The number of the bucket among those of its owner.
+    /// The number of the bucket among those of its owner, below 255.
     pub slot: u8,
     /// The name under which version 0.1 stored the bucket, as in [`Draw`].
     pub former: Option<[u8; 16]>,

@@ -145,7 +145,7 @@ impl Tariff<'_> {
             let dimension = Dimension::RecipientSubjects;
             self.add(charges, dimension, outgoing.origin, Named::by(&[&exact]));
             // On a cluster it lies beside the other buckets of the mailbox, and is drawn by the same call.
-            let place = self.owner(dimension, &[&mailbox])[0];
+            let place = self.names(dimension, named).owner[0];
             for charge in &mut charges[from..] {
                 charge.name.owner[0] = place;
             }
@@ -155,9 +155,10 @@ impl Tariff<'_> {
     /// Adds the tenant's budgets, if the message costs anything.
     fn add_cost(&self, charges: &mut Vec<Charge>, origin: Origin, cost: Money) {
         for share in self.policy.spend.shares(self.tenant, cost, origin) {
+            let names = self.names(share.kind.dimension, Named::by(&[]));
             charges.push(Charge {
                 kind: share.kind,
-                name: self.bucket(share.kind, Named::by(&[])),
+                name: names.of(share.kind),
                 rate: share.rate,
                 want: share.parts,
                 short: Short::Refuse,
@@ -167,61 +168,48 @@ impl Tariff<'_> {
 
     /// Adds the buckets of a dimension, if it has a rate. A key that is given twice counts once.
     fn add(&self, charges: &mut Vec<Charge>, dimension: Dimension, origin: Origin, of: Named<'_>) {
+        if self.policy.quotas.get(dimension).is_none() {
+            return;
+        }
+        let names = self.names(dimension, of);
         for kind in dimension.kinds(origin) {
-            let Some(rate) = self.policy.quotas.rate(kind) else {
-                return;
-            };
-            let name = self.bucket(kind, of);
-            if !charges.iter().any(|charge| charge.name == name) {
-                charges.push(Charge {
-                    kind,
-                    name,
-                    rate,
-                    want: 1,
-                    short: Short::Refuse,
-                });
-            }
+            let name = names.of(kind);
+            let rate = self.policy.quotas.rate(kind);
+            let rate = rate.filter(|_| !charges.iter().any(|charge| charge.name == name));
+            charges.extend(rate.map(|rate| Charge {
+                kind,
+                name,
+                rate,
+                want: 1,
+                short: Short::Refuse,
+            }));
         }
     }
 
-    /// Where the store keeps a bucket.
-    pub(super) fn bucket(&self, kind: BucketKind, of: Named<'_>) -> BucketName {
-        // Version 0.1 had no anonymous buckets. Of the one that is left to them it counted all subjects.
-        let is_former =
-            kind.scope != Scope::Anonymous || kind.dimension == Dimension::RecipientSubjects;
-        BucketName {
-            owner: self.owner(kind.dimension, of.value),
-            slot: kind.slot(),
-            former: is_former.then(|| self.former(kind.dimension, of.former)),
-        }
-    }
-
-    /// The owner of the buckets of a dimension. On a cluster its first byte says where it lies: those of a tenant lie
-    /// where version 0.1 kept its budgets, so that an upgrade finds what was spent.
-    fn owner(&self, dimension: Dimension, value: &[&str]) -> Mark {
+    /// The names of the buckets of a dimension. On a cluster the first byte of an owner says where it lies: those of a
+    /// tenant lie where version 0.1 kept its budgets, so that an upgrade finds what was spent.
+    pub(super) fn names(&self, dimension: Dimension, of: Named<'_>) -> Names {
         let (named_after, _) = dimension.place();
-        let mut owner = self.mark(named_after, value);
-        if named_after == Dimension::Tenant {
-            owner[0] = self.mark(Dimension::SpendHour, value)[0];
-        }
-        owner
-    }
-
-    /// The name of a bucket in version 0.1.
-    fn former(&self, dimension: Dimension, value: &[&str]) -> Mark {
-        let beside = match dimension {
-            Dimension::RecipientLong | Dimension::RecipientSubjects => Dimension::Recipient,
-            Dimension::SubjectRecipients => Dimension::Subject,
-            Dimension::GuardPrefix => Dimension::Prefix,
-            Dimension::GuardCountry => Dimension::Country,
-            Dimension::SpendDay => Dimension::SpendHour,
-            other => other,
+        let mut owner = self.mark(named_after, of.value);
+        let lead = if of.former == of.value {
+            owner
+        } else {
+            self.mark(named_after, of.former)
         };
-        let mut name = self.mark(dimension, value);
-        if beside != dimension {
-            name[0] = self.mark(beside, value)[0];
+        let mut former = lead;
+        if dimension != named_after {
+            former = self.mark(dimension, of.former);
         }
-        name
+        match dimension {
+            Dimension::SpendDay => former[0] = self.mark(Dimension::SpendHour, of.former)[0],
+            // These lay by themselves.
+            Dimension::SpendHour | Dimension::NewSubjects => {}
+            _ => former[0] = lead[0],
+        }
+        if named_after == Dimension::Tenant {
+            owner[0] = self.mark(Dimension::SpendHour, of.value)[0];
+        }
+        Names { owner, former }
     }
 
     /// A keyed hash as a name, so that the store sees no number, address or name.
@@ -232,6 +220,27 @@ impl Tariff<'_> {
         ];
         fields.extend(value.iter().map(|part| part.as_bytes()));
         self.keyring.mark("quota", &fields)
+    }
+}
+
+/// The names of the buckets of a dimension.
+pub(super) struct Names {
+    owner: Mark,
+    /// The name of its only bucket in version 0.1.
+    former: Mark,
+}
+
+impl Names {
+    /// Where the store keeps one of them. Version 0.1 had no buckets for anonymous messages alone; that of new subjects,
+    /// which is left to them, counted all.
+    pub(super) fn of(&self, kind: BucketKind) -> BucketName {
+        let is_former =
+            kind.scope != Scope::Anonymous || kind.dimension == Dimension::RecipientSubjects;
+        BucketName {
+            owner: self.owner,
+            slot: kind.slot(),
+            former: is_former.then_some(self.former),
+        }
     }
 }
 

@@ -68,8 +68,10 @@ impl Tariff<'_> {
             .into_iter()
             .filter(|_| self.policy.guard.counts(&area.country));
         counted.flat_map(move |(dimension, value)| {
-            let of = move |kind| (kind, self.bucket(kind, Named::by(&[value])));
-            dimension.kinds(origin).map(of)
+            let names = self.names(dimension, Named::by(&[value]));
+            dimension
+                .kinds(origin)
+                .map(move |kind| (kind, names.of(kind)))
         })
     }
 

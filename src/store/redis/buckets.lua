@@ -1,7 +1,7 @@
 #!lua
 -- The buckets of quotas, for the scripts that draw from them and return to them; all times in whole microseconds.
 -- KEYS: first the owners, then former names of buckets. ARGV: 1 now ('' for the server's clock), 2 how long a bucket
--- above its capacity is kept, then what each script says.
+-- above its capacity is kept, then one string of binary big-endian numbers for each bucket.
 -- An owner is stored as one string with eight bytes for each of its buckets: a signed big-endian number, the time at
 -- which the bucket is full. Below zero it is above its capacity, by that much. Zero, or beyond the end: never drawn from.
 -- Version 0.1 stored each bucket by itself, as a decimal number: a bucket never drawn from continues there.
@@ -12,22 +12,19 @@ if not now then
 end
 local owners = {}
 
--- The buckets of an owner; read once.
-local function buckets_of(owner)
-    local buckets = owners[owner]
-    if not buckets then
-        local stored = redis.call('GET', KEYS[owner]) or ''
-        buckets = { struct.unpack('>' .. string.rep('i8', #stored / 8), stored) }
-        -- The last value is where the reading ended.
-        buckets[#buckets] = nil
-        owners[owner] = buckets
-    end
+-- Reads the buckets of an owner.
+local function read(owner)
+    local stored = redis.call('GET', KEYS[owner]) or ''
+    local buckets = { struct.unpack('>' .. string.rep('i8', #stored / 8), stored) }
+    -- The last value is where the reading ended.
+    buckets[#buckets] = nil
+    owners[owner] = buckets
     return buckets
 end
 
 -- The time until a bucket is full. `former` is the place of its former name in KEYS; 0: it has none.
 local function missing_in(owner, slot, former)
-    local full_at = buckets_of(owner)[slot] or 0
+    local full_at = (owners[owner] or read(owner))[slot] or 0
     if full_at == 0 and former > 0 then
         full_at = tonumber(redis.call('GET', KEYS[former]) or 0)
     end
@@ -36,7 +33,7 @@ end
 
 -- Sets the time until a bucket is full.
 local function set_missing(owner, slot, missing)
-    local buckets = buckets_of(owner)
+    local buckets = owners[owner]
     for before = #buckets + 1, slot - 1 do
         buckets[before] = 0
     end
@@ -47,7 +44,8 @@ end
 local function write()
     for owner, buckets in pairs(owners) do
         local kept = 0
-        for _, full_at in ipairs(buckets) do
+        for at = 1, #buckets do
+            local full_at = buckets[at]
             kept = math.max(kept, full_at < 0 and beyond_kept or full_at - now)
         end
         if kept > 0 then

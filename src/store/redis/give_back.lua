@@ -1,14 +1,13 @@
 
 -- Returns amounts to quotas.
--- ARGV, for each bucket: the place of its owner in KEYS, its slot from 1, the place of its former name in KEYS or 0,
--- the amount returned, and how far the bucket may exceed its capacity.
-for at = 1, (#ARGV - 2) / 5 do
-    local owner, slot, former, amount, reserve = unpack(ARGV, 5 * at - 2, 5 * at + 2)
-    owner, slot = tonumber(owner), tonumber(slot)
-    local missing = missing_in(owner, slot, tonumber(former))
+-- For each bucket: the place of its owner in KEYS, the place of its former name or 0, its slot from 1, the amount
+-- returned, and how far the bucket may exceed its capacity.
+for at = 3, #ARGV do
+    local owner, former, slot, amount, reserve = struct.unpack('>I2I2Bi8i8', ARGV[at])
+    local missing = missing_in(owner, slot, former)
     -- A bucket that exceeds its capacity by more than the given limit keeps what it has.
-    local floor = math.min(missing, -tonumber(reserve))
-    set_missing(owner, slot, math.max(missing - tonumber(amount), floor))
+    local floor = math.min(missing, -reserve)
+    set_missing(owner, slot, math.max(missing - amount, floor))
 end
 write()
 return 1

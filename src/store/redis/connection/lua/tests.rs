@@ -20,8 +20,15 @@ fn cmd(arguments: &[&str]) -> Reply {
 }
 
 fn run(script: &Lua, keys: &[&str], arguments: &[&str]) -> Reply {
+    let arguments: Vec<_> = arguments.iter().map(|word| word.as_bytes()).collect();
+    run_bytes(script, keys, &arguments)
+}
+
+fn run_bytes(script: &Lua, keys: &[&str], arguments: &[&[u8]]) -> Reply {
     let count = keys.len().to_string();
-    cmd(&[&["EVAL", script.source, &count], keys, arguments].concat())
+    let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();
+    let begin: [&[u8]; 3] = [b"EVAL", script.source.as_bytes(), count.as_bytes()];
+    server().cmd(&[&begin, &keys[..], arguments].concat()).ok()
 }
 
 /// The server's clock in microseconds.
@@ -30,17 +37,18 @@ fn now() -> i64 {
     time.list()[0].int() * SECOND + time.list()[1].int()
 }
 
+/// How long the scripts keep a bucket above its capacity: a day.
+const DAY: &[u8] = b"86400000000";
+
 /// Draws `wanted` from a slot of an owner with this interval and burst; returns the script's answer. The bucket has a
 /// former name if one is given.
-fn draw_from(keys: &[&str], slot: i64, [interval, burst, wanted]: [i64; 3]) -> Vec<i64> {
+fn draw_from(keys: &[&str], slot: u8, [interval, burst, wanted]: [i64; 3]) -> Vec<i64> {
     let former = if keys.len() > 1 { 2 } else { 0 };
-    let numbers = [1, slot, former, interval, interval * burst, wanted, 1, 0];
-    let arguments = [String::new(), (24 * HOUR).to_string()]
-        .into_iter()
-        .chain(numbers.map(|number| number.to_string()));
-    let arguments: Vec<_> = arguments.collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    run(&DRAW, keys, &arguments)
+    let wanted = u32::try_from(wanted).unwrap();
+    let numbers = [interval, interval * burst].map(i64::to_be_bytes).concat();
+    let amounts = [wanted, 1].map(u32::to_be_bytes).concat();
+    let draw = [&[0, 1, 0, former, slot, 0], &numbers[..], &amounts].concat();
+    run_bytes(&DRAW, keys, &[b"", DAY, &draw])
         .list()
         .iter()
         .map(Reply::int)
@@ -53,20 +61,9 @@ fn draw(owner: &str, interval: i64, burst: i64, wanted: i64) -> Vec<i64> {
 }
 
 fn give_back(owner: &str, count: i64, reserve: i64) {
-    let arguments = [
-        String::new(),
-        (24 * HOUR).to_string(),
-        "1".to_owned(),
-        "1".to_owned(),
-        "0".to_owned(),
-        count.to_string(),
-        reserve.to_string(),
-    ];
-    run(
-        &GIVE_BACK,
-        &[owner],
-        &arguments.each_ref().map(String::as_str),
-    );
+    let numbers = [count, reserve].map(i64::to_be_bytes).concat();
+    let back = [&[0, 1, 0, 0, 1], &numbers[..]].concat();
+    run_bytes(&GIVE_BACK, &[owner], &[b"", DAY, &back]);
 }
 
 /// The stored buckets of an owner.
