@@ -2,7 +2,10 @@
 
 use crate::{
     config::Table,
-    domain::limit::quota::{Dimension, Quota, Quotas},
+    domain::limit::{
+        bucket::{Quota, Quotas},
+        quota::Dimension,
+    },
 };
 
 /// The largest count. With the shortest period it gives one per microsecond, the resolution of quotas.

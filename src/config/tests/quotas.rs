@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::limit::{
-    bucket::{BucketKind, Scope},
-    quota::{Dimension, Quota},
+    bucket::{BucketKind, Quota, Scope},
+    quota::Dimension,
     rate::Rate,
 };
 

@@ -1,6 +1,8 @@
-//! The buckets of the quotas: which messages each one counts, and its fixed place among those of its owner.
+//! The buckets of the quotas: which messages each one counts, its rate, and its fixed place among those of its owner.
 
-use super::quota::Dimension;
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{quota::Dimension, rate::Rate};
 use crate::domain::verification::rules::Origin;
 
 /// Which messages a bucket counts, by the origin of their verifications. What anybody can cause has buckets of its
@@ -83,6 +85,17 @@ impl Dimension {
         )
     }
 
+    /// The anonymous count that belongs to a count, unless the settings give another: the same where each origin is
+    /// counted by itself, else half of it, rounded up.
+    #[must_use]
+    pub const fn anonymous_count(self, count: u32) -> u32 {
+        if self.is_per_origin() {
+            count
+        } else {
+            count.div_ceil(2)
+        }
+    }
+
     /// The dimension after which the owner of its buckets is named, and the row of this dimension there. The buckets of
     /// one owner are stored together, eight bytes a slot and two slots a row, so a row never changes its meaning.
     #[must_use]
@@ -107,6 +120,58 @@ impl Dimension {
             Self::SpendHour => (Self::Tenant, 1),
             Self::SpendDay => (Self::Tenant, 2),
         }
+    }
+}
+
+/// How much a quota allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many at once, and how many refill in each period.
+    pub count: u32,
+    /// How many of them may be anonymous; where each origin is counted by itself, how many anonymous ones there may be.
+    pub anonymous_count: u32,
+    /// The time in which `count` refills.
+    pub period: Duration,
+}
+
+impl Quota {
+    /// A quota with the usual anonymous count.
+    #[must_use]
+    pub fn of(dimension: Dimension, count: u32, period: Duration) -> Self {
+        Self {
+            count,
+            anonymous_count: dimension.anonymous_count(count),
+            period,
+        }
+    }
+}
+
+/// The quota of each dimension. A dimension without one is switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quotas(BTreeMap<Dimension, Quota>);
+
+impl Quotas {
+    /// The quota of a dimension; `None` if it is switched off.
+    #[must_use]
+    pub fn get(&self, dimension: Dimension) -> Option<Quota> {
+        self.0.get(&dimension).copied()
+    }
+
+    /// The rate of a bucket; `None` if its dimension is switched off.
+    #[must_use]
+    pub fn rate(&self, kind: BucketKind) -> Option<Rate> {
+        let quota = self.get(kind.dimension)?;
+        let count = match kind.scope {
+            Scope::Vouched | Scope::All => quota.count,
+            Scope::Anonymous => quota.anonymous_count,
+        };
+        Some(Rate::per(count, quota.period))
+    }
+}
+
+impl FromIterator<(Dimension, Quota)> for Quotas {
+    fn from_iter<T: IntoIterator<Item = (Dimension, Quota)>>(quotas: T) -> Self {
+        Self(quotas.into_iter().collect())
     }
 }
 

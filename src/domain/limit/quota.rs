@@ -1,11 +1,7 @@
-//! Quotas over all processes: their dimensions, and the rate of each.
+//! What quotas over all processes limit.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
-use super::{
-    bucket::{BucketKind, Scope},
-    rate::Rate,
-};
 use crate::domain::ids::Invalid;
 
 /// What a quota limits. Quotas are drawn in this order: those of one person first and those shared by many last, so
@@ -126,17 +122,6 @@ impl Dimension {
         }
     }
 
-    /// The anonymous count that belongs to a count, unless the settings give another: the same where each origin is
-    /// counted by itself, else half of it, rounded up.
-    #[must_use]
-    pub const fn anonymous_count(self, count: u32) -> u32 {
-        if self.is_per_origin() {
-            count
-        } else {
-            count.div_ceil(2)
-        }
-    }
-
     /// Whether one of its buckets is used by a large part of all calls, so that processes draw from it in slices.
     /// Money is excluded, so that a budget is spent down to the last message that fits.
     #[must_use]
@@ -145,58 +130,6 @@ impl Dimension {
             self,
             Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant
         )
-    }
-}
-
-/// How much a quota allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// How many at once, and how many refill in each period.
-    pub count: u32,
-    /// How many of them may be anonymous; where each origin is counted by itself, how many anonymous ones there may be.
-    pub anonymous_count: u32,
-    /// The time in which `count` refills.
-    pub period: Duration,
-}
-
-impl Quota {
-    /// A quota with the usual anonymous count.
-    #[must_use]
-    pub fn of(dimension: Dimension, count: u32, period: Duration) -> Self {
-        Self {
-            count,
-            anonymous_count: dimension.anonymous_count(count),
-            period,
-        }
-    }
-}
-
-/// The quota of each dimension. A dimension without one is switched off.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quotas(BTreeMap<Dimension, Quota>);
-
-impl Quotas {
-    /// The quota of a dimension; `None` if it is switched off.
-    #[must_use]
-    pub fn get(&self, dimension: Dimension) -> Option<Quota> {
-        self.0.get(&dimension).copied()
-    }
-
-    /// The rate of a bucket; `None` if its dimension is switched off.
-    #[must_use]
-    pub fn rate(&self, kind: BucketKind) -> Option<Rate> {
-        let quota = self.get(kind.dimension)?;
-        let count = match kind.scope {
-            Scope::Vouched | Scope::All => quota.count,
-            Scope::Anonymous => quota.anonymous_count,
-        };
-        Some(Rate::per(count, quota.period))
-    }
-}
-
-impl FromIterator<(Dimension, Quota)> for Quotas {
-    fn from_iter<T: IntoIterator<Item = (Dimension, Quota)>>(quotas: T) -> Self {
-        Self(quotas.into_iter().collect())
     }
 }
 

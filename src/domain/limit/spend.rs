@@ -108,6 +108,7 @@ impl Spend {
     }
 
     /// The parts of a tenant's budgets that a message of this cost uses; none if it is free.
+    #[must_use]
     pub fn shares(&self, tenant: &TenantId, cost: Money, origin: Origin) -> Vec<Share> {
         if cost == Money(0) {
             return Vec::new();

@@ -254,8 +254,9 @@ mod tests {
         decide::Asker,
         ids::{ActionName, CallerName, Reference, SubjectId},
         limit::{
+            bucket::{Quota, Quotas},
             pumping::{Guard, Mode},
-            quota::{Network, Quota, Quotas},
+            quota::Network,
             spend::{Budgets, Spend},
         },
         recipient::{
@@ -597,8 +598,8 @@ mod tests {
                 // A cluster reads the former name only if both are in one slot. What is not money or a person may
                 // begin again.
                 let begins_again = [Dimension::Tenant, Dimension::NewSubjects].contains(&dimension);
-                if let Some(former) = name.former.filter(|_| !begins_again) {
-                    assert_eq!(name.owner[0], former[0], "{:?}", charge.kind);
+                if let Some([place, ..]) = name.former.filter(|_| !begins_again) {
+                    assert_eq!(name.owner[0], place, "{:?}", charge.kind);
                     seen += 1;
                 }
             }
