@@ -32,7 +32,7 @@ impl Scope {
 /// The kind of a bucket: what it limits, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketKind {
-    /// What it limits.
+    /// What it counts by, such as one recipient or one tenant.
     pub dimension: Dimension,
     /// Which messages it counts.
     pub scope: Scope,
@@ -68,8 +68,8 @@ impl Dimension {
         })
     }
 
-    /// Whether each origin has a bucket of its own: so it is where one person is counted. Where many are counted, there
-    /// is one bucket for all messages, and a smaller one beside it for anonymous ones.
+    /// Whether each origin has a bucket of its own, as for all that is about one person. What is about many has one
+    /// bucket for all messages, and a smaller one beside it for anonymous ones.
     #[must_use]
     pub const fn is_per_origin(self) -> bool {
         matches!(
