@@ -80,6 +80,8 @@
 //! - A closed verification stays closed, with one outcome and one closing event.
 //! - Attempts are bounded per verification and failures per subject; no resend and no new start refills them.
 //! - A message is drawn from its quotas once, after the repeat check and before the commit, and never given back.
+//! - What anonymous starts use up stops no vouched customer: one person is counted apart for each origin, and of what many
+//!   share a part is left.
 //! - A receipt changes a delivery and never a verdict, and no delivery moves backwards.
 //! - A breaker delays a message but never fails it; skipping a sender costs no attempt.
 //! - Nothing is sent after the end of a verification, and one verification has one code on all channels.

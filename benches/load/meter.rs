@@ -82,10 +82,9 @@ impl Commands {
         self.0.get(name).map_or(0.0, |(calls, _)| *calls)
     }
 
-    /// The number of loads: each reads the record and the epoch of its shard with one MGET, and so does a draw with its
-    /// buckets.
+    /// The number of loads: each reads the record and the epoch of its shard with one MGET, which no script uses.
     pub fn loads(&self) -> f64 {
-        self.calls("mget") - self.draws()
+        self.calls("mget")
     }
 
     /// The number of commits: only they compare a token.

@@ -7,7 +7,7 @@ pub(super) mod spend;
 
 use super::Table;
 use crate::domain::{
-    limit::{pumping::Guard, quota::Quotas, spend::Spend},
+    limit::{bucket::Quotas, pumping::Guard, spend::Spend},
     recipient::rules::NumberRules,
 };
 

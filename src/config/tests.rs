@@ -3,6 +3,7 @@
 mod files;
 mod hook;
 mod numbers;
+mod quotas;
 mod receipts;
 mod routes;
 mod senders;
@@ -11,15 +12,12 @@ mod store;
 
 use std::{
     any::Any, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process,
-    sync::atomic::AtomicUsize, sync::atomic::Ordering, time::Duration,
+    sync::atomic::AtomicUsize, sync::atomic::Ordering,
 };
 
 use super::*;
 use crate::{
-    domain::{
-        limit::{quota::Dimension, rate::Rate},
-        recipient::{Channel, number::Country},
-    },
+    domain::recipient::{Channel, number::Country},
     sender::http::{HttpSettings as HttpApi, Method},
 };
 
@@ -232,102 +230,6 @@ fn code_05_no_cap_can_be_passed() {
         keys_of(with("[subject]\nfailure_limit = -1\n", &[])),
         ["subject.failure_limit"]
     );
-}
-
-#[test]
-fn send_05_the_quotas_of_production_are_those_of_the_default_file() {
-    let settings = with(PRODUCTION, &[]).unwrap();
-    for dimension in Dimension::ALL
-        .into_iter()
-        .filter(|dimension| dimension.is_plain())
-    {
-        let (count, period_s) = admission::quotas::default(dimension).unwrap();
-        let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(
-            settings.admission.quotas.rate(dimension),
-            Some(rate),
-            "{}",
-            dimension.as_str()
-        );
-    }
-    let recipient = Rate {
-        interval: Duration::from_secs(120),
-        burst: 4,
-    };
-    assert_eq!(
-        settings.admission.quotas.rate(Dimension::Recipient),
-        Some(recipient),
-        "five per ten minutes"
-    );
-    assert!(
-        settings
-            .actions
-            .values()
-            .all(|action| !action.quota_fallback)
-    );
-}
-
-#[test]
-fn the_quotas_of_development_let_a_hundred_tests_use_one_recipient_in_the_periods_of_production() {
-    let (development, production) = (with("", &[]).unwrap(), with(PRODUCTION, &[]).unwrap());
-    for dimension in Dimension::ALL
-        .into_iter()
-        .filter(|dimension| dimension.is_plain())
-    {
-        let rate = development.admission.quotas.rate(dimension).unwrap();
-        assert!(rate.burst >= 999, "{}", dimension.as_str());
-        let (count, period_s) = admission::quotas::default(dimension).unwrap();
-        let name = dimension.as_str().to_uppercase();
-        let again = with(
-            "",
-            &[(
-                format!("QUOTAS__{name}__COUNT").as_str(),
-                count.to_string().as_str(),
-            )],
-        )
-        .unwrap();
-        let rate = Rate::per(u32::try_from(count).unwrap(), Duration::from_secs(period_s));
-        assert_eq!(
-            again.admission.quotas.rate(dimension),
-            Some(rate),
-            "{}",
-            dimension.as_str()
-        );
-        assert_eq!(
-            production.admission.quotas.rate(dimension),
-            Some(rate),
-            "{}",
-            dimension.as_str()
-        );
-    }
-}
-
-#[test]
-fn quotas_can_be_changed_and_switched_off_one_by_one() {
-    let text = "[quotas]\nrecipient = { count = 0 }\ncaller = { period_s = 60 }\n[actions.login]\nquota_fallback = true\n";
-    let settings = with(text, &[("QUOTAS__QUOTA_KEYS__COUNT", "7")]).unwrap();
-    assert_eq!(settings.admission.quotas.rate(Dimension::Recipient), None);
-    assert_eq!(
-        settings.admission.quotas.rate(Dimension::Caller),
-        Some(Rate::per(10_000, Duration::from_secs(60)))
-    );
-    assert_eq!(
-        settings.admission.quotas.rate(Dimension::QuotaKeys),
-        Some(Rate::per(7, Duration::from_secs(3600)))
-    );
-    assert!(settings.actions.values().next().unwrap().quota_fallback);
-    let all_wrong = "[quotas]\nrecipient = { count = 1000001, period_s = 0 }\nagent = { cuont = 5 }\nmoon = { count = 1 }\ncaller = 5\n\
-                     tenant = { count = -1, period_s = 604801 }\n";
-    let expected = [
-        "quotas.agent.cuont",
-        "quotas.caller",
-        "quotas.moon",
-        "quotas.recipient.count",
-        "quotas.recipient.period_s",
-        "quotas.tenant.count",
-        "quotas.tenant.period_s",
-    ];
-    assert_eq!(keys_of(with(all_wrong, &[])), expected);
 }
 
 #[test]

@@ -98,6 +98,15 @@ pub struct Caller {
     pub roles: Roles,
 }
 
+impl Caller {
+    /// Whether it is an agent, who vouches for the customers of his starts. A front end, even if it is an agent's too,
+    /// does not.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        self.roles.has(Role::Agent) && !self.roles.has(Role::Frontend)
+    }
+}
+
 /// SHA-256 of an API key, the only form in which the service keeps it. Keys are long and random, so
 /// a plain hash is enough.
 #[must_use]

@@ -1,5 +1,6 @@
 //! Limits: rates, failure counts, quotas, the pumping guard and spend budgets.
 
+pub mod bucket;
 pub mod failures;
 pub mod pumping;
 pub mod quota;

@@ -134,21 +134,36 @@ pub struct NumberArea {
 }
 
 impl Recipient {
-    /// The form under which messages are counted. A number is the same on every channel. In an e-mail
-    /// address, case and a tag behind `+` are ignored, as nearly every mailbox ignores them: otherwise
-    /// `name+1@`, `name+2@` and so on would be enough to flood one mailbox.
+    /// The form under which messages are counted: one form for one mailbox. A number is the same on every channel. In an
+    /// e-mail address, case and a tag behind `+` are ignored, as nearly every mailbox ignores them, and at Gmail dots
+    /// and the domain's other name too: otherwise `name+1@`, `name+2@` and so on would be enough to flood one mailbox.
     #[must_use]
     pub fn limit_form(&self) -> Cow<'_, str> {
         match self.channel {
-            Channel::Email => {
-                let (local, domain) = self.address.rsplit_once('@').unwrap_or((&self.address, ""));
-                // A local part that begins with `+` is kept whole: there is nothing before the tag.
-                let name = local
-                    .find('+')
-                    .filter(|at| *at > 0)
-                    .map_or(local, |at| &local[..at]);
-                Cow::Owned(format!("{}@{domain}", name.to_ascii_lowercase()))
+            Channel::Email => Cow::Owned(email::mailbox(&self.address)),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => {
+                Cow::Borrowed(&self.address)
             }
+        }
+    }
+
+    /// The form under which version 0.1 counted messages: that of [`Self::limit_form`], without what is special at Gmail.
+    #[must_use]
+    pub fn former_limit_form(&self) -> Cow<'_, str> {
+        match self.channel {
+            Channel::Email => Cow::Owned(email::without_tag(&self.address)),
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => {
+                Cow::Borrowed(&self.address)
+            }
+        }
+    }
+
+    /// The address as it was given, apart from case: for what is counted against a stranger who chose the address, so
+    /// that `victim+1@` does not count as `victim@`.
+    #[must_use]
+    pub fn exact_form(&self) -> Cow<'_, str> {
+        match self.channel {
+            Channel::Email => Cow::Owned(self.address.to_ascii_lowercase()),
             Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Push => {
                 Cow::Borrowed(&self.address)
             }
@@ -290,6 +305,29 @@ mod tests {
             form(Channel::Email, "+1@example.org"),
             form(Channel::Email, "+2@example.org")
         );
+        for gmail in [
+            "annaberg@gmail.com",
+            "Anna.Berg@gmail.com",
+            "a.n.n.a.b.e.r.g+shop@googlemail.com",
+            "annaberg+1@GMAIL.com",
+        ] {
+            assert_eq!(form(Channel::Email, gmail), "annaberg@gmail.com", "{gmail}");
+        }
+        assert_ne!(
+            form(Channel::Email, "anna.berg@example.org"),
+            form(Channel::Email, "annaberg@example.org"),
+            "elsewhere a dot makes another mailbox"
+        );
+    }
+
+    #[test]
+    fn send_14_the_exact_form_keeps_what_a_stranger_can_choose() {
+        let exact = |address: &str| {
+            let recipient = Recipient::parse(Channel::Email, address).unwrap();
+            recipient.exact_form().into_owned()
+        };
+        assert_eq!(exact("Victim+A@Example.org"), "victim+a@example.org");
+        assert_eq!(exact("v.ictim@googlemail.com"), "v.ictim@googlemail.com");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     domain::{
-        ids::VerificationId, limit::quota::Dimension, recipient::rules::Unfit, refusal::Refusal,
+        ids::VerificationId, limit::bucket::BucketKind, recipient::rules::Unfit, refusal::Refusal,
     },
     pb::v1::ErrorReason,
     ports::store::StoreError,
@@ -22,7 +22,7 @@ struct Shape {
     code: Code,
     reason: ErrorReason,
     retry_after: Option<Duration>,
-    quota: Option<Dimension>,
+    quota: Option<BucketKind>,
     fields: Vec<FieldViolation>,
 }
 
@@ -90,11 +90,15 @@ pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> 
         other => other.to_string(),
     };
     let reason = name(shape.reason);
-    let metadata: HashMap<_, _> = shape
-        .quota
-        .map(|quota| ("quota".to_owned(), quota.as_str().to_owned()))
-        .into_iter()
-        .collect();
+    let metadata = shape.quota.map_or_else(HashMap::new, |quota| {
+        let named = [
+            ("quota", quota.dimension.as_str()),
+            ("origin", quota.scope.as_str()),
+        ];
+        named
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    });
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if let Some(retry_after) = shape.retry_after {
         details.set_retry_info(Some(retry_after));
@@ -143,7 +147,7 @@ fn shape(failure: &Failure) -> Shape {
         Failure::QuotaExceeded {
             quota, retry_after, ..
         } => {
-            let reason = if quota.is_guard() {
+            let reason = if quota.dimension.is_guard() {
                 Reason::GuardRefused
             } else {
                 Reason::QuotaExceeded

@@ -104,7 +104,7 @@ impl VerificationService for VerificationHandler {
         request: Request<v1::StartVerificationRequest>,
     ) -> RpcResult<v1::StartVerificationResponse> {
         let caller = caller(&request).map_err(|failure| status(failure, None))?;
-        let started = match convert::start(request.into_inner()) {
+        let started = match convert::start(&caller, request.into_inner()) {
             Ok(start) => {
                 let action = start.action.clone();
                 let started = self.service.start(&caller, start).await;

@@ -256,8 +256,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; some of the draws may have been made.
     async fn draw(&self, draws: &[Draw]) -> Result<Drawn, StoreError>;
 
-    /// Returns amounts to several quotas. A bucket above its limit may be reset to full after a day: no rule
-    /// depends on the excess.
+    /// Returns amounts to several quotas. A bucket above its limit may be reset to full when nothing was drawn from its
+    /// owner or returned to it for a day: no rule depends on the excess.
     ///
     /// # Errors
     /// [`StoreError`]; some of the amounts may have been returned.

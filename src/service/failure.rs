@@ -8,7 +8,11 @@ use crate::{
     domain::{
         caller::Role,
         ids::ActionName,
-        limit::{failures::MALFORMED_RATE, quota::Dimension, rate::Rate},
+        limit::{
+            bucket::{BucketKind, Scope},
+            failures::MALFORMED_RATE,
+            rate::Rate,
+        },
         recipient::rules::Unfit,
         refusal::{Refusal, Wait},
     },
@@ -77,7 +81,7 @@ pub enum Failure {
     #[error("{}", used_up(*.quota, *.rate, *.retry_after))]
     QuotaExceeded {
         /// The quota that is used up; the first one if several are.
-        quota: Dimension,
+        quota: BucketKind,
         /// The rate of that quota.
         rate: Rate,
         /// How long until it holds enough again.
@@ -223,18 +227,22 @@ pub(super) async fn within<T>(
     tokio::time::timeout(deadline, work).await.map_err(late)?
 }
 
-fn used_up(quota: Dimension, rate: Rate, retry_after: Duration) -> String {
-    let (name, wait) = (quota.as_str(), Wait(retry_after));
-    let count = u64::from(rate.burst) + 1;
-    if quota.is_guard() {
+fn used_up(quota: BucketKind, rate: Rate, retry_after: Duration) -> String {
+    let (name, wait) = (quota.dimension.as_str(), Wait(retry_after));
+    let whose = match quota.scope {
+        Scope::Anonymous => " for anonymous starts",
+        Scope::Vouched | Scope::All => "",
+    };
+    let count = rate.capacity();
+    if quota.dimension.is_guard() {
         format!(
-            "too few of the codes sent to numbers like this one were entered: the budget {name} is used up ([guard]); use e-mail or push, or wait {wait}"
+            "too few of the codes sent to numbers like this one were entered: the budget {name}{whose} is used up ([guard]); use e-mail or push, or wait {wait}"
         )
-    } else if quota.is_money() {
-        format!("the budget {name} is used up ([spend]); wait {wait}")
+    } else if quota.dimension.is_money() {
+        format!("the budget {name}{whose} is used up ([spend]); wait {wait}")
     } else {
         let period = Wait(rate.interval * u32::try_from(count).unwrap_or(u32::MAX));
-        format!("the quota {name} of {count} in {period} is used up ([quotas]); wait {wait}")
+        format!("the quota {name} of {count} in {period}{whose} is used up ([quotas]); wait {wait}")
     }
 }
 
@@ -259,15 +267,21 @@ fn listed(fields: &[FieldViolation]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limit::quota::Dimension;
 
     #[test]
     fn a_failure_says_the_number_that_was_hit_and_the_cure() {
-        let quota = |quota, count, period| Failure::QuotaExceeded {
-            quota,
+        let of = |dimension, scope, count, period| Failure::QuotaExceeded {
+            quota: BucketKind { dimension, scope },
             rate: Rate::per(count, Duration::from_secs(period)),
             retry_after: Duration::from_millis(719_500),
         };
+        let quota = |dimension, count, period| of(dimension, Scope::All, count, period);
         for (failure, text) in [
+            (
+                of(Dimension::Tenant, Scope::Anonymous, 10_000, 3600),
+                "the quota tenant of 10000 in 3600 s for anonymous starts is used up ([quotas]); wait 720 s",
+            ),
             (
                 quota(Dimension::Recipient, 5, 3600),
                 "the quota recipient of 5 in 3600 s is used up ([quotas]); wait 720 s",

@@ -16,7 +16,7 @@ use crate::{
         crypto::keyring::{Keyring, Mark},
         decide::Outgoing,
         ids::TenantId,
-        limit::{pumping::Mode, quota::Dimension, rate::Rate},
+        limit::{bucket::BucketKind, pumping::Mode, rate::Rate},
         time::Timestamp,
     },
     ports::{
@@ -87,12 +87,14 @@ impl Limits {
     /// # Errors
     /// [`Failure::QuotaExceeded`] names the first quota that is used up. A failure of the store is an error too,
     /// unless the action may continue under the limits of this process.
-    pub(super) async fn draw(&self, outgoing: &Outgoing) -> Result<Vec<Dimension>, Failure> {
+    pub(super) async fn draw(&self, outgoing: &Outgoing) -> Result<Vec<BucketKind>, Failure> {
         let (policy, now) = (&self.policy, self.clock.now());
         let cost = policy.spend.cost(&outgoing.recipient);
         let charges = self.tariff(&outgoing.tenant).charges(outgoing, cost);
         // Only the store knows what the fleet has spent, so a message with a budget must wait for it.
-        let has_budget = charges.iter().any(|charge| charge.dimension.is_money());
+        let has_budget = charges
+            .iter()
+            .any(|charge| charge.kind.dimension.is_money());
         let drawn = if policy.allows_fallback(&outgoing.action) && !has_budget {
             self.draw_or_fall_back(&charges, now).await?
         } else {
@@ -121,16 +123,20 @@ impl Limits {
         }
     }
 
-    /// Draws 1 from a bucket that is not a quota of the settings; the inner `Err` is the wait if it is empty.
+    /// Draws 1 from a bucket that is not a quota of the settings, and is alone under its name; the inner `Err` is the wait
+    /// if it is empty.
     ///
     /// # Errors
     /// [`Failure`]; the draw may have been made all the same.
     pub(super) async fn draw_one(
         &self,
-        bucket: Mark,
+        name: Mark,
         rate: Rate,
     ) -> Result<Result<(), Duration>, Failure> {
-        let draws = [Draw::one(bucket, rate)];
+        let draws = [Draw {
+            former: Some(name),
+            ..Draw::one(name, rate)
+        }];
         let outcome = within(self.deadline, async { Ok(self.store.draw(&draws).await?) }).await?;
         Ok(match outcome {
             Drawn::Taken(_) => Ok(()),
@@ -178,18 +184,10 @@ impl Limits {
             Vec::with_capacity(charges.len()),
         );
         for (place, charge) in charges.iter().enumerate() {
-            let draw = if charge.dimension.is_hot() {
-                Draw::some(
-                    charge.bucket,
-                    charge.rate,
-                    hold.take(charge.bucket, charge.rate),
-                )
-            } else {
-                Draw {
-                    short: charge.short,
-                    ..Draw::whole(charge.bucket, charge.rate, charge.want)
-                }
-            };
+            let mut draw = charge.draw();
+            if charge.kind.dimension.is_hot() {
+                draw.want = hold.take((draw.owner, draw.slot), charge.rate);
+            }
             if draw.want > 0 {
                 places.push(place);
                 draws.push(draw);
@@ -205,18 +203,16 @@ impl Limits {
                 draws
                     .iter()
                     .zip(&counts)
-                    .for_each(|(draw, count)| hold.fill(draw.bucket, *count));
+                    .for_each(|(draw, count)| hold.fill((draw.owner, draw.slot), *count));
                 let passed_over = places.iter().zip(&counts).filter(|(_, count)| **count == 0);
                 Ok(Drew::Taken {
-                    passed_over: passed_over
-                        .map(|(place, _)| charges[*place].dimension)
-                        .collect(),
+                    passed_over: passed_over.map(|(place, _)| charges[*place].kind).collect(),
                 })
             }
             Drawn::Refused { place, retry_after } => {
                 hold.put_back();
                 Ok(Drew::Refused {
-                    quota: charges[places[place]].dimension,
+                    quota: charges[places[place]].kind,
                     rate: charges[places[place]].rate,
                     retry_after,
                 })
@@ -236,7 +232,7 @@ impl Limits {
         tracing::warn!(%error, "quotas not drawn; limits of this process used instead");
         let charges: Vec<Charge> = charges
             .iter()
-            .filter(|charge| !charge.dimension.is_guard())
+            .filter(|charge| !charge.kind.dimension.is_guard())
             .copied()
             .collect();
         match self.fallback.draw(&charges, now).ok_or(error)? {
@@ -244,7 +240,7 @@ impl Limits {
                 passed_over: Vec::new(),
             }),
             Drawn::Refused { place, retry_after } => Ok(Drew::Refused {
-                quota: charges[place].dimension,
+                quota: charges[place].kind,
                 rate: charges[place].rate,
                 retry_after,
             }),
@@ -255,21 +251,21 @@ impl Limits {
 /// The result of drawing a message.
 enum Drew {
     /// The message may be sent, although these counts of a recording guard were exceeded.
-    Taken { passed_over: Vec<Dimension> },
+    Taken { passed_over: Vec<BucketKind> },
     /// The message must not be sent.
     Refused {
-        quota: Dimension,
+        quota: BucketKind,
         rate: Rate,
         retry_after: Duration,
     },
 }
 
-fn count_refusal(quota: Dimension, mode: Mode) {
-    let dimension = quota.as_str();
-    if quota.is_guard() {
-        metrics::counter!("countersign_guard_refusals_total", "dimension" => dimension, "mode" => mode.as_str()).increment(1);
+fn count_refusal(quota: BucketKind, mode: Mode) {
+    let (dimension, origin) = (quota.dimension.as_str(), quota.scope.as_str());
+    if quota.dimension.is_guard() {
+        metrics::counter!("countersign_guard_refusals_total", "dimension" => dimension, "origin" => origin, "mode" => mode.as_str()).increment(1);
     } else {
-        metrics::counter!("countersign_quota_refusals_total", "dimension" => dimension)
+        metrics::counter!("countersign_quota_refusals_total", "dimension" => dimension, "origin" => origin)
             .increment(1);
     }
 }

@@ -6,8 +6,8 @@ use super::failure::{Failure, FieldViolation};
 use crate::domain::{
     ids::{ActionName, TenantId},
     limit::{
+        bucket::Quotas,
         pumping::Guard,
-        quota::Quotas,
         spend::{Money, Spend},
     },
     recipient::{rules::NumberRules, test_recipients::TestRecipients},

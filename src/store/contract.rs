@@ -76,6 +76,7 @@ contract! {
     several_quotas_give_all_or_none
     fewer_than_the_least_are_refused_or_passed_over
     what_is_given_back_can_be_drawn_again
+    the_buckets_of_one_owner_are_apart
     a_watcher_hears_of_each_later_commit_of_its_record_only
     a_watcher_that_loads_after_it_watched_misses_nothing
     records_of_two_kinds_are_apart_even_under_equal_hashes
@@ -447,9 +448,9 @@ async fn code_14_a_quota_gives_twenty_at_once_and_then_one_in_fifteen_seconds(be
     assert_eq!(draw().await, refused(15_000_000));
 }
 
-/// A draw of 1 from a bucket.
-fn one(bucket: u8) -> Draw {
-    Draw::one([bucket; 16], RATE)
+/// A draw of 1 from the first bucket of an owner.
+fn one(owner: u8) -> Draw {
+    Draw::one([owner; 16], RATE)
 }
 
 async fn several_quotas_give_all_or_none(bed: Bed) {
@@ -521,8 +522,10 @@ async fn what_is_given_back_can_be_drawn_again(bed: Bed) {
             .await
             .unwrap()
     };
-    let back = |bucket, count, reserve| Return {
-        bucket: [bucket; 16],
+    let back = |owner, count, reserve| Return {
+        owner: [owner; 16],
+        slot: 0,
+        former: None,
         rate: RATE,
         count,
         reserve,
@@ -556,6 +559,59 @@ async fn what_is_given_back_can_be_drawn_again(bed: Bed) {
         all(3).await,
         Drawn::Taken(vec![20 - 2 + 1]),
         "the reserve first, then what the rate gives"
+    );
+}
+
+async fn the_buckets_of_one_owner_are_apart(bed: Bed) {
+    let of = |slot, want| Draw {
+        slot,
+        ..Draw::some([1; 16], RATE, want)
+    };
+    let draw = async |draws: &[Draw]| bed.store.draw(draws).await.unwrap();
+    assert_eq!(
+        draw(&[of(3, 99), of(0, 15), of(5, 1)]).await,
+        Drawn::Taken(vec![20, 15, 1])
+    );
+    let retry_after = Duration::from_secs(15);
+    let refused = Drawn::Refused {
+        place: 1,
+        retry_after,
+    };
+    assert_eq!(draw(&[of(5, 19), of(3, 1)]).await, refused);
+    assert_eq!(
+        draw(&[of(4, 99), of(5, 99), of(5, 99)]).await,
+        Drawn::Refused {
+            place: 2,
+            retry_after
+        },
+        "a bucket that is named twice is drawn twice"
+    );
+    assert_eq!(
+        draw(&[of(4, 99), of(5, 15), of(5, 99)]).await,
+        Drawn::Taken(vec![20, 15, 4]),
+        "what was refused took from none"
+    );
+    let back = |slot, count| Return {
+        owner: [1; 16],
+        slot,
+        former: None,
+        rate: RATE,
+        count,
+        reserve: 3,
+    };
+    bed.store
+        .give_back(&[back(3, 2), back(0, 99), back(3, 1)])
+        .await
+        .unwrap();
+    assert_eq!(
+        draw(&[of(0, 99), of(1, 99), of(3, 99)]).await,
+        Drawn::Taken(vec![23, 20, 3])
+    );
+    bed.clock.advance(retry_after);
+    assert_eq!(
+        draw(&[of(0, 99), of(1, 99), of(3, 99), of(4, 99), of(5, 99)]).await,
+        Drawn::Taken(vec![1; 5]),
+        "each refills by itself"
     );
 }
 

@@ -135,7 +135,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_quota_refusals_total",
-        "Messages that a quota or a budget refused, by its dimension.",
+        "Messages that a quota or a budget refused, by its dimension and the origin that it counts.",
     ),
     (
         Counter,
@@ -145,7 +145,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_guard_refusals_total",
-        "Messages that the pumping guard refused, or only recorded as refusable, by dimension and mode.",
+        "Messages that the pumping guard refused, or only recorded as refusable, by dimension, origin and mode.",
     ),
     (
         Counter,

@@ -1,5 +1,6 @@
 //! Quotas, the pumping guard and budgets.
 
+mod fairness;
 mod pumping;
 mod quotas;
 mod spend;

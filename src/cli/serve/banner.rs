@@ -93,9 +93,8 @@ fn limits(settings: &Settings) -> String {
 
 fn quotas(settings: &Settings) -> Vec<String> {
     let limited = Dimension::ALL.into_iter().filter_map(|dimension| {
-        let rate = settings.admission.quotas.rate(dimension)?;
-        let count = rate.burst.saturating_add(1);
-        let (name, period) = (dimension.as_str(), Wait(rate.interval * count));
+        let quota = settings.admission.quotas.get(dimension)?;
+        let (name, count, period) = (dimension.as_str(), quota.count, Wait(quota.period));
         Some(format!("{name} {count} in {period}"))
     });
     limited.collect()

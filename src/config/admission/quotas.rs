@@ -3,8 +3,8 @@
 use crate::{
     config::Table,
     domain::limit::{
-        quota::{Dimension, Quotas},
-        rate::Rate,
+        bucket::{Quota, Quotas},
+        quota::Dimension,
     },
 };
 
@@ -38,14 +38,39 @@ pub(in crate::config) const fn default(dimension: Dimension) -> Option<(u64, u64
 
 pub(in crate::config) fn quotas(mut table: Table<'_>) -> Quotas {
     let quotas = Dimension::ALL.into_iter().filter_map(|dimension| {
-        let (count, period_s) = default(dimension)?;
-        let mut row = table.table(dimension.as_str());
-        let count: u32 = row.small("count", count, &(0..=COUNT_MAX));
-        let period = row.seconds("period_s", period_s, &(1..=PERIOD_S_MAX));
-        row.finish();
-        (count > 0).then(|| (dimension, Rate::per(count, period)))
+        let default = default(dimension)?;
+        let quota = quota(table.table(dimension.as_str()), dimension, default)?;
+        Some((dimension, quota))
     });
     let quotas = quotas.collect();
     table.finish();
     quotas
+}
+
+/// One quota; `None` if it is switched off.
+fn quota(mut row: Table<'_>, dimension: Dimension, default: (u64, u64)) -> Option<Quota> {
+    let (count, period_s) = default;
+    let count: u32 = row.small("count", count, &(0..=COUNT_MAX));
+    let period = row.seconds("period_s", period_s, &(1..=PERIOD_S_MAX));
+    let quota = Quota::of(dimension, count, period);
+    // All that this one counts is anonymous.
+    let anonymous_count = if dimension == Dimension::RecipientSubjects {
+        count
+    } else if count > 0 {
+        let usual = u64::from(quota.anonymous_count);
+        row.small("anonymous_count", usual, &(1..=count.into()))
+    } else {
+        if row.text("anonymous_count").is_some() {
+            row.mistake(
+                "anonymous_count",
+                "must be left out where count is 0, because that switches the quota off",
+            );
+        }
+        0
+    };
+    row.finish();
+    (count > 0).then_some(Quota {
+        anonymous_count,
+        ..quota
+    })
 }

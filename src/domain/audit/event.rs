@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     delivery::reason::Reason,
     ids::{ActionName, CallerName, Reference, SenderName, TenantId, UnlockReason, VerificationId},
-    limit::quota::Dimension,
+    limit::bucket::BucketKind,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
     verification::{Judgement, Outcome, Verification, rules::Origin},
@@ -40,7 +40,7 @@ pub struct RefusedCall {
     /// The reason, as in the API's `ErrorReason`.
     pub reason: &'static str,
     /// The quota that was exceeded; `None` if the reason is another.
-    pub quota: Option<Dimension>,
+    pub quota: Option<BucketKind>,
 }
 
 /// The kind of an event, with its details.
@@ -83,7 +83,7 @@ pub enum What {
     /// A message was sent although the pumping guard, which only records, would have refused it.
     WouldRefuse {
         /// The count of the guard that was exceeded.
-        quota: Dimension,
+        quota: BucketKind,
     },
     /// The verification ended. There is exactly one such event for each start.
     Closed {

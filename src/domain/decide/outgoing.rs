@@ -5,7 +5,7 @@ use crate::domain::{
     ids::{ActionName, CallerName, Reference, SubjectId, TenantId},
     limit::quota::Network,
     recipient::Recipient,
-    verification::{Contact, Pending, Verification},
+    verification::{Contact, Pending, Verification, rules::Origin},
 };
 
 /// A message that a decision would send. Every decision that sends one returns it, so no
@@ -24,10 +24,15 @@ pub struct Outgoing {
     pub recipient: Recipient,
     /// What causes the message.
     pub occasion: Occasion,
+    /// Who could have started the verification: each origin is counted apart.
+    pub origin: Origin,
     /// Whether the store has no record of the subject yet.
     pub new_subject: bool,
     /// Whether no message of the subject went to this address within the last day.
     pub new_recipient: bool,
+    /// Whether nothing is sent, because there is no such customer. It counts like a message to a customer who is known at
+    /// the address, so that the limits do not tell one from the other.
+    pub decoy: bool,
 }
 
 /// What causes a message. Every message counts for its address, its subject and its tenant. A start
@@ -64,6 +69,12 @@ pub struct RefusedMessage {
 }
 
 impl Outgoing {
+    /// Whether the recipient counts as new to the subject.
+    #[must_use]
+    pub fn is_new_recipient(&self) -> bool {
+        self.new_recipient && !self.decoy
+    }
+
     /// A further message of a verification. `new_recipient` is set later, once the record
     /// has counted the recipient.
     pub(super) fn again(
@@ -79,8 +90,10 @@ impl Outgoing {
             subject: pending.subject.clone(),
             recipient: recipient.clone(),
             occasion,
+            origin: verification.origin,
             new_subject: false,
             new_recipient: false,
+            decoy: pending.decoy,
         }
     }
 }

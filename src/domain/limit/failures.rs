@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rate::{Draw, Rate};
+use super::rate::{Fill, Rate};
 use crate::domain::{
     recipient::Level,
     time::{Now, Timestamp},
@@ -60,13 +60,10 @@ impl Tally {
         if !now.has_reached(self.next_attempt_at) {
             return Err(now.until(self.next_attempt_at));
         }
-        match ATTEMPT_RATE.draw(self.rate, 1, now.stamp()) {
-            Draw::Taken { tat } => {
-                self.rate = tat;
-                Ok(())
-            }
-            Draw::Refused { retry_after } => Err(retry_after.unwrap_or(WAIT_MAX)),
-        }
+        let now = now.stamp();
+        let (level, _) = ATTEMPT_RATE.take(Fill::FullAt(self.rate), 1, 1, now)?;
+        self.rate = level.full_at(now);
+        Ok(())
     }
 
     /// Counts a wrong guess at a method of this level; `first` says whether it is the first of its verification.

@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::rate::Rate;
+use super::{bucket::Scope, rate::Rate};
 use crate::domain::recipient::number::Country;
 
 /// Parts that a message adds to a count. An approval subtracts [`APPROVAL_PARTS`], so at an approval rate of 3/20, or
@@ -60,22 +60,31 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The rate of a bucket, in parts of a message.
+    /// The rate of a bucket, in parts of a message. Anonymous messages have half of the budget.
     #[must_use]
-    pub fn rate(&self) -> Rate {
-        Rate::per(self.budget.saturating_mul(MESSAGE_PARTS), self.leak)
+    pub fn rate(&self, scope: Scope) -> Rate {
+        let messages = share(self.budget, scope);
+        Rate::per(messages.saturating_mul(MESSAGE_PARTS), self.leak)
     }
 
     /// By how much a bucket may exceed its budget, in parts of a message.
     #[must_use]
-    pub fn reserve_parts(&self) -> u32 {
-        self.reserve.saturating_mul(MESSAGE_PARTS)
+    pub fn reserve_parts(&self, scope: Scope) -> u32 {
+        share(self.reserve, scope).saturating_mul(MESSAGE_PARTS)
     }
 
     /// Whether messages to numbers of this country are counted.
     #[must_use]
     pub fn counts(&self, country: &str) -> bool {
         self.mode != Mode::Off && !self.exempt.iter().any(|exempt| exempt.as_str() == country)
+    }
+}
+
+/// A number of messages, or half of it, rounded up, for anonymous ones.
+fn share(messages: u32, scope: Scope) -> u32 {
+    match scope {
+        Scope::Vouched | Scope::All => messages,
+        Scope::Anonymous => messages.div_ceil(2),
     }
 }
 
@@ -86,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{limit::rate::Level, time::Timestamp};
+    use crate::domain::{limit::rate::Fill, time::Timestamp};
 
     fn guard() -> Guard {
         Guard {
@@ -101,18 +110,17 @@ mod tests {
     /// Sends one message per second; customers answer `per_mille` of a thousand, each after a minute. Returns how
     /// many the guard let through.
     fn sent(messages: u32, per_mille: u64, seed: u64) -> u32 {
-        let (guard, mut level, mut sent) = (guard(), Level::default(), 0);
+        let (guard, mut level, mut sent) = (guard(), Fill::default(), 0);
+        let (rate, reserve) = (guard.rate(Scope::All), guard.reserve_parts(Scope::All));
         let (mut state, mut answers) = (seed, VecDeque::new());
         for second in 0..messages {
             let now = Timestamp::from_micros(1_800_000_000_000_000)
                 .plus(Duration::from_secs(second.into()));
             while answers.front().is_some_and(|at| now >= *at) {
                 answers.pop_front();
-                level = guard
-                    .rate()
-                    .give_back(level, APPROVAL_PARTS, guard.reserve_parts(), now);
+                level = rate.give_back(level, APPROVAL_PARTS, reserve, now);
             }
-            if let Ok((after, _)) = guard.rate().take(level, MESSAGE_PARTS, MESSAGE_PARTS, now) {
+            if let Ok((after, _)) = rate.take(level, MESSAGE_PARTS, MESSAGE_PARTS, now) {
                 (level, sent) = (after, sent + 1);
                 // A linear congruential generator: its upper bits are evenly distributed enough.
                 state = state
@@ -162,5 +170,25 @@ mod tests {
             }
             .counts("DE")
         );
+    }
+
+    #[test]
+    fn send_14_anonymous_messages_have_half_of_the_budget_rounded_up() {
+        let halves = |budget, reserve| {
+            let guard = Guard {
+                budget,
+                reserve,
+                ..guard()
+            };
+            let messages = |scope| {
+                let rate = guard.rate(scope).capacity() / u64::from(MESSAGE_PARTS);
+                (rate, guard.reserve_parts(scope) / MESSAGE_PARTS)
+            };
+            assert_eq!(messages(Scope::All), (budget.into(), reserve));
+            messages(Scope::Anonymous)
+        };
+        assert_eq!(halves(50, 5000), (25, 2500));
+        assert_eq!(halves(51, 1), (26, 1));
+        assert_eq!(halves(1, 0), (1, 0));
     }
 }

@@ -1,8 +1,7 @@
-//! Quotas over all processes: their dimensions, and the rate of each.
+//! What quotas over all processes limit.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
-use super::rate::Rate;
 use crate::domain::ids::Invalid;
 
 /// What a quota limits. Quotas are drawn in this order: those of one person first and those shared by many last, so
@@ -131,24 +130,6 @@ impl Dimension {
             self,
             Self::NewSubjects | Self::Country | Self::Caller | Self::Tenant
         )
-    }
-}
-
-/// The rate of each dimension. A dimension without a rate is switched off.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quotas(BTreeMap<Dimension, Rate>);
-
-impl Quotas {
-    /// The rate of a dimension; `None` if it is switched off.
-    #[must_use]
-    pub fn rate(&self, dimension: Dimension) -> Option<Rate> {
-        self.0.get(&dimension).copied()
-    }
-}
-
-impl FromIterator<(Dimension, Rate)> for Quotas {
-    fn from_iter<T: IntoIterator<Item = (Dimension, Rate)>>(rates: T) -> Self {
-        Self(rates.into_iter().collect())
     }
 }
 

@@ -23,47 +23,43 @@ impl Rate {
         }
     }
 
-    /// Draws `quantity` units at `now` from a bucket whose theoretical arrival time is `tat`.
+    /// The number of units that may be taken at once.
     #[must_use]
-    pub fn draw(self, tat: Timestamp, quantity: u32, now: Timestamp) -> Draw {
-        let interval = micros(self.interval);
-        let capacity = interval.saturating_mul(u64::from(self.burst) + 1);
-        let now_us = now.as_micros();
-        let cost = interval.saturating_mul(u64::from(quantity));
-        let new_tat = tat.as_micros().max(now_us).saturating_add(cost);
-        if new_tat <= now_us.saturating_add(capacity) {
-            return Draw::Taken {
-                tat: Timestamp::from_micros(new_tat),
-            };
-        }
-        // A quantity above the capacity never fits, so there is no time to retry.
-        let retry_after =
-            (cost <= capacity).then(|| Duration::from_micros(new_tat - capacity - now_us));
-        Draw::Refused { retry_after }
+    pub fn capacity(self) -> u64 {
+        u64::from(self.burst) + 1
     }
 }
 
 /// How full a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum Fill {
     /// Not full before this time; full from this time on.
     FullAt(Timestamp),
     /// Above its limit, by the amount that refills in this time.
     Beyond(Duration),
 }
 
-impl Default for Level {
+impl Default for Fill {
     fn default() -> Self {
         Self::FullAt(Timestamp::default())
     }
 }
 
-impl Level {
+impl Fill {
     /// The time until it is full, in microseconds; negative above the limit.
     fn missing(self, now: Timestamp) -> i64 {
         match self {
             Self::FullAt(at) => signed(at.as_micros().saturating_sub(now.as_micros())),
             Self::Beyond(more) => -signed(micros(more)),
+        }
+    }
+
+    /// The time at which it is full; `now` if it is above its limit.
+    #[must_use]
+    pub fn full_at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::FullAt(at) => at,
+            Self::Beyond(_) => now,
         }
     }
 
@@ -85,15 +81,14 @@ impl Rate {
     /// Draws between `least` and `want` units, as many as there are; returns the new level and the number drawn.
     ///
     /// # Errors
-    /// The time until `least` units are there.
+    /// The time until `least` units are there, if they are not more than the [capacity](Self::capacity).
     pub fn take(
         self,
-        level: Level,
+        level: Fill,
         want: u32,
         least: u32,
         now: Timestamp,
-    ) -> Result<(Level, u32), Duration> {
-        let (want, least) = (want.max(1).max(least), least.max(1));
+    ) -> Result<(Fill, u32), Duration> {
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
         let room = interval
@@ -101,13 +96,13 @@ impl Rate {
             .saturating_sub(missing);
         let there = u32::try_from(room.checked_div(interval).unwrap_or(i64::MAX).max(0))
             .unwrap_or(u32::MAX);
-        let taken = there.min(want);
+        let taken = there.min(want.max(least));
         if taken < least {
             let missing = interval.saturating_mul(least.into()).saturating_sub(room);
             return Err(Duration::from_micros(missing.unsigned_abs()));
         }
         Ok((
-            Level::of(
+            Fill::of(
                 missing.saturating_add(interval.saturating_mul(taken.into())),
                 now,
             ),
@@ -117,31 +112,16 @@ impl Rate {
 
     /// Returns `count` units to the bucket, which may then exceed its limit by at most `reserve` units.
     #[must_use]
-    pub fn give_back(self, level: Level, count: u32, reserve: u32, now: Timestamp) -> Level {
+    pub fn give_back(self, level: Fill, count: u32, reserve: u32, now: Timestamp) -> Fill {
         let interval = signed(micros(self.interval));
         let missing = level.missing(now);
         let after = missing.saturating_sub(interval.saturating_mul(count.into()));
         // A bucket that already exceeded its limit by more keeps what it has.
-        Level::of(
+        Fill::of(
             after.max(missing.min(-interval.saturating_mul(reserve.into()))),
             now,
         )
     }
-}
-
-/// The outcome of a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Draw {
-    /// The quantity was drawn.
-    Taken {
-        /// The bucket's new theoretical arrival time.
-        tat: Timestamp,
-    },
-    /// The quantity does not fit; the bucket is unchanged.
-    Refused {
-        /// How long until it fits; `None` if it never does.
-        retry_after: Option<Duration>,
-    },
 }
 
 #[cfg(test)]
@@ -172,16 +152,17 @@ mod tests {
                 let now = Timestamp::from_micros(step["now_us"].as_u64().unwrap());
                 let quantity = u32::try_from(step["quantity"].as_u64().unwrap()).unwrap();
                 let expected = &step["expected"];
-                let got = rate.draw(tat, quantity, now);
-                match got {
-                    Draw::Taken { tat: new } => {
+                match rate.take(Fill::FullAt(tat), quantity, quantity, now) {
+                    Ok((level, taken)) => {
                         assert_eq!(expected["allowed"], true, "{} {step}", case["name"]);
-                        tat = new;
+                        assert_eq!(taken, quantity, "{} {step}", case["name"]);
+                        tat = level.full_at(now);
                     }
-                    Draw::Refused { retry_after } => {
+                    Err(wait) => {
                         assert_eq!(expected["allowed"], false, "{} {step}", case["name"]);
+                        let fits = u64::from(quantity) <= rate.capacity();
                         assert_eq!(
-                            retry_after.map(micros),
+                            fits.then_some(micros(wait)),
                             expected["retry_after_us"].as_u64(),
                             "{} {step}",
                             case["name"]
@@ -204,7 +185,7 @@ mod tests {
     #[test]
     fn a_draw_of_several_takes_what_is_there() {
         let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
-        let (level, taken) = rate.take(Level::default(), 3, 1, now).unwrap();
+        let (level, taken) = rate.take(Fill::default(), 3, 1, now).unwrap();
         assert_eq!(taken, 3);
         let (level, taken) = rate.take(level, 3, 1, now).unwrap();
         assert_eq!(taken, 2, "five at once are the most");
@@ -215,22 +196,12 @@ mod tests {
             Ok(1),
             "and one comes back in each interval"
         );
-        let Level::FullAt(tat) = level else {
-            panic!("it is not full")
-        };
-        assert_eq!(
-            rate.draw(tat, 1, now),
-            Draw::Refused {
-                retry_after: Some(Duration::from_secs(2))
-            },
-            "as one by one"
-        );
     }
 
     #[test]
     fn fewer_than_the_least_are_not_taken_and_the_wait_is_for_all_of_them() {
         let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
-        let (level, _) = rate.take(Level::default(), 3, 3, now).unwrap();
+        let (level, _) = rate.take(Fill::default(), 3, 3, now).unwrap();
         assert_eq!(
             rate.take(level, 3, 3, now),
             Err(Duration::from_secs(2)),
@@ -248,7 +219,7 @@ mod tests {
     fn what_is_given_back_can_be_taken_again_and_no_more_than_the_reserve_is_kept() {
         let (rate, now) = (FIVE, Timestamp::from_micros(1_000_000_000));
         let all = |level| rate.take(level, 1000, 1, now).map(|(_, taken)| taken);
-        let (level, _) = rate.take(Level::default(), 4, 4, now).unwrap();
+        let (level, _) = rate.take(Fill::default(), 4, 4, now).unwrap();
         assert_eq!(all(rate.give_back(level, 3, 0, now)), Ok(4));
         assert_eq!(
             all(rate.give_back(level, 30, 0, now)),

@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{quota::Dimension, rate::Rate};
+use super::{
+    bucket::{BucketKind, Scope},
+    quota::Dimension,
+    rate::Rate,
+};
 use crate::domain::{
     ids::{Invalid, TenantId},
     recipient::{Channel, Recipient, number::Country},
+    verification::rules::Origin,
 };
 
 /// An amount of money in millionths of the settings' currency.
@@ -60,7 +65,7 @@ pub struct Budgets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The budget that is drawn from.
-    pub dimension: Dimension,
+    pub kind: BucketKind,
     /// The rate at which the budget refills.
     pub rate: Rate,
     /// The number of parts of the budget that the message uses; drawn completely or not at all.
@@ -103,38 +108,58 @@ impl Spend {
     }
 
     /// The parts of a tenant's budgets that a message of this cost uses; none if it is free.
-    pub fn shares(&self, tenant: &TenantId, cost: Money) -> impl Iterator<Item = Share> {
+    #[must_use]
+    pub fn shares(&self, tenant: &TenantId, cost: Money, origin: Origin) -> Vec<Share> {
+        if cost == Money(0) {
+            return Vec::new();
+        }
         let budgets = *self.by_tenant.get(tenant).unwrap_or(&self.budgets);
         let all = [
             (Dimension::SpendHour, budgets.hour, HOUR),
             (Dimension::SpendDay, budgets.day, DAY),
         ];
-        let limited = all
-            .into_iter()
-            .filter(move |(_, budget, _)| *budget > Money(0) && cost > Money(0));
-        limited.map(move |(dimension, budget, period)| {
-            // Rounded down by less than one part, so a budget that is a multiple of the cost can be spent completely.
-            // With up to 60,000 messages in a budget this is exact; with a million the error is at most one
-            // three-thousandth.
-            let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
-            let rate = Rate {
-                interval: period / PARTS,
-                burst: PARTS - 1,
-            };
-            Share {
-                dimension,
-                rate,
-                parts: u32::try_from(parts).unwrap_or(u32::MAX).max(1),
-            }
-        })
+        let limited = all.into_iter().filter(|(_, budget, _)| *budget > Money(0));
+        let shares = limited.flat_map(|(dimension, budget, period)| {
+            dimension.kinds(origin).map(move |kind| {
+                let budget = self.budget_of(kind.scope, budget);
+                Share {
+                    kind,
+                    rate: Rate {
+                        interval: period / PARTS,
+                        burst: PARTS - 1,
+                    },
+                    parts: parts(cost, budget),
+                }
+            })
+        });
+        shares.collect()
     }
+
+    /// What anonymous messages may spend of a budget: half of it, but at least one message of the most expensive kind.
+    fn budget_of(&self, scope: Scope, budget: Money) -> Money {
+        match scope {
+            Scope::Vouched | Scope::All => budget,
+            Scope::Anonymous => {
+                let highest = self.costs.values().max().copied().unwrap_or_default();
+                Money(budget.0.div_ceil(2)).max(highest).min(budget)
+            }
+        }
+    }
+}
+
+/// The parts of a budget that a message uses. Rounded down by less than one part, so a budget that is a multiple of the
+/// cost can be spent completely. With up to 60,000 messages in a budget this is exact; with a million the error is at
+/// most one three-thousandth.
+fn parts(cost: Money, budget: Money) -> u32 {
+    let parts = u128::from(cost.0) * u128::from(PARTS) / u128::from(budget.0);
+    u32::try_from(parts).unwrap_or(u32::MAX).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{
-        limit::rate::Draw,
+        limit::rate::Fill,
         time::{Timestamp, micros},
     };
 
@@ -231,18 +256,18 @@ mod tests {
     #[test]
     fn send_06_what_costs_nothing_and_what_has_no_budget_draws_nothing() {
         let shares = |spend: &Spend, name: &str, cost: &str| {
-            spend.shares(&tenant(name), money(cost)).collect::<Vec<_>>()
+            spend.shares(&tenant(name), money(cost), Origin::Vouched)
         };
         assert_eq!(shares(&spend("100", "1000"), "bank", "0"), []);
         assert_eq!(shares(&spend("0", "0"), "bank", "0.08"), []);
         let both: Vec<_> = shares(&spend("100", "1000"), "bank", "0.08")
             .into_iter()
-            .map(|share| share.dimension)
+            .map(|share| share.kind.dimension)
             .collect();
         assert_eq!(both, [Dimension::SpendHour, Dimension::SpendDay]);
         let own: Vec<_> = shares(&spend("100", "1000"), "small", "0.08")
             .into_iter()
-            .map(|share| share.dimension)
+            .map(|share| share.kind.dimension)
             .collect();
         assert_eq!(
             own,
@@ -260,26 +285,26 @@ mod tests {
             ("100000", "100000", "33333", 3),
             ("999", "4000", "0.07", 14271),
         ] {
-            for share in spend(hour, day).shares(&tenant("bank"), money(cost)) {
-                let (period, fit) = match share.dimension {
+            for share in spend(hour, day).shares(&tenant("bank"), money(cost), Origin::Vouched) {
+                let (period, fit) = match share.kind.dimension {
                     Dimension::SpendHour => (HOUR, fit),
                     _ => (DAY, u64::MAX),
                 };
                 let mut now = Timestamp::from_micros(1_800_000_000_000_000);
-                let (mut tat, mut taken) = (Timestamp::default(), 0_u64);
-                let mut draw = |now| match share.rate.draw(tat, share.parts, now) {
-                    Draw::Taken { tat: new } => {
-                        tat = new;
+                let (mut level, mut taken) = (Fill::default(), 0_u64);
+                let mut draw = |now| match share.rate.take(level, share.parts, share.parts, now) {
+                    Ok((after, _)) => {
+                        level = after;
                         None
                     }
-                    Draw::Refused { retry_after } => Some(retry_after.expect("it fits some time")),
+                    Err(wait) => Some(wait),
                 };
                 let mut wait = draw(now);
                 while wait.is_none() {
                     taken += 1;
                     wait = draw(now);
                 }
-                let budget = if share.dimension == Dimension::SpendHour {
+                let budget = if share.kind.dimension == Dimension::SpendHour {
                     money(hour)
                 } else {
                     money(day)
@@ -294,6 +319,29 @@ mod tests {
                 assert!(draw(now).is_none());
                 assert!(micros(share.rate.interval) > 0);
             }
+        }
+    }
+
+    #[test]
+    fn send_14_anonymous_messages_spend_half_of_a_budget_and_at_least_one_message() {
+        // SMS to the Netherlands cost 0.09, the most of all messages.
+        for (budget, anonymous) in [
+            ("1", "0.5"),
+            ("0.000003", "0.000003"),
+            ("0.09", "0.09"),
+            ("0.1", "0.09"),
+            ("0.200001", "0.100001"),
+        ] {
+            let spend = spend(budget, "0");
+            let shares = spend.shares(&tenant("bank"), money("0.08"), Origin::Anonymous);
+            let scopes: Vec<_> = shares.iter().map(|share| share.kind.scope).collect();
+            assert_eq!(scopes, [Scope::Anonymous, Scope::All], "{budget}");
+            let whole = |budget| parts(money("0.08"), money(budget));
+            assert_eq!(
+                [shares[0].parts, shares[1].parts],
+                [whole(anonymous), whole(budget)],
+                "{budget}"
+            );
         }
     }
 }

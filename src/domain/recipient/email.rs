@@ -26,6 +26,28 @@ pub(super) fn canonical_email(text: &str) -> Result<String, Invalid> {
     if fits { Ok(canonical) } else { Err(WRONG) }
 }
 
+/// The address in lower case and without the tag behind `+`. A local part that begins with `+` is kept whole: there is
+/// nothing before the tag.
+pub(super) fn without_tag(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let name = local
+        .find('+')
+        .filter(|at| *at > 0)
+        .map_or(local, |at| &local[..at]);
+    format!("{}@{domain}", name.to_ascii_lowercase())
+}
+
+/// One form for all addresses of one mailbox. Gmail ignores dots before the `@`, and has two domains.
+pub(super) fn mailbox(address: &str) -> String {
+    let address = without_tag(address);
+    match address.rsplit_once('@') {
+        Some((local, "gmail.com" | "googlemail.com")) => {
+            format!("{}@gmail.com", local.replace('.', ""))
+        }
+        _ => address,
+    }
+}
+
 pub(super) fn mask_email(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();

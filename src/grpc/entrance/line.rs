@@ -110,7 +110,7 @@ fn error(cause: Option<&Cause>, status: Option<&Status>) -> Option<String> {
 /// The quota that was used up; `None` if the reason is another.
 fn quota(cause: &Cause) -> Option<&'static str> {
     match &cause.failure {
-        Failure::QuotaExceeded { quota, .. } => Some(quota.as_str()),
+        Failure::QuotaExceeded { quota, .. } => Some(quota.dimension.as_str()),
         _ => None,
     }
 }

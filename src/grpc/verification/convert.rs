@@ -1,10 +1,13 @@
 //! Converts requests to domain types: parses every field once, and reports all violations together.
 
+mod contact;
+
 use aws_lc_rs::digest;
 use prost::Message;
 
 use crate::{
     domain::{
+        caller::Caller,
         code::{guess::Guess, link::BrowserMark},
         decide::CancelReason,
         ids::{
@@ -13,7 +16,6 @@ use crate::{
         limit::quota::Network,
         recipient::{Channel, Recipient},
         verification::{
-            Contact,
             binding::Binding,
             rules::{EntryMode, RECIPIENTS_MAX},
         },
@@ -29,9 +31,6 @@ use crate::{
 /// The largest number of `quota_keys` in a start.
 const QUOTA_KEYS_MAX: usize = 8;
 
-/// The largest number of the agent's own addresses in a start.
-const AGENT_RECIPIENTS_MAX: usize = 4;
-
 /// The SHA-256 hash of a request whose request id is cleared; a repeat with the same id must have the same hash.
 fn body(request: &impl Message) -> [u8; 32] {
     let mut out = [0; 32];
@@ -39,7 +38,10 @@ fn body(request: &impl Message) -> [u8; 32] {
     out
 }
 
-pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRequest, Failure> {
+pub(super) fn start(
+    caller: &Caller,
+    mut request: v1::StartVerificationRequest,
+) -> Result<StartRequest, Failure> {
     let mut fields = Fields::default();
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
     request.request_id.clear();
@@ -60,14 +62,15 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
     let agents_own = request
         .contact
         .as_ref()
-        .map(|given| agents_own(&mut fields, given))
+        .map(|given| contact::agents_own(&mut fields, given))
         .unwrap_or_default();
     let contact = request
         .contact
         .as_ref()
-        .and_then(|given| contact(&mut fields, given));
+        .and_then(|given| contact::contact(&mut fields, given));
     let preferred = preferred(&mut fields, "preferred_channel", request.preferred_channel);
     let acr = fields.optional("prior_acr", &request.prior_acr, Acr::parse);
+    check_decoy(&mut fields, caller, &request);
     let binding = binding(&mut fields, std::mem::take(&mut request.binding));
     let parsed = (|| {
         Some(StartRequest {
@@ -89,6 +92,24 @@ pub(super) fn start(mut request: v1::StartVerificationRequest) -> Result<StartRe
         })
     })();
     fields.finish(parsed)
+}
+
+/// A decoy is for a stranger, so nothing may vouch for it: it would draw other quotas than the strangers' starts that it
+/// must look like.
+fn check_decoy(fields: &mut Fields, caller: &Caller, request: &v1::StartVerificationRequest) {
+    if !request.decoy {
+        return;
+    }
+    if !request.prior_acr.is_empty() {
+        fields.wrong("decoy", "must be false with prior_acr");
+    }
+    let contact = request.contact.as_ref();
+    if contact.is_some_and(|contact| !contact.agent_id.is_empty()) {
+        fields.wrong("decoy", "must be false with contact.agent_id");
+    }
+    if caller.is_agent() {
+        fields.wrong("decoy", "must be false for a caller of role agent");
+    }
 }
 
 fn quota_keys(fields: &mut Fields, given: &[String]) -> Vec<Reference> {
@@ -159,64 +180,6 @@ fn wrong_channel(fields: &mut Fields, field: &str, number: i32) {
         number,
         "CHANNEL_SMS, CHANNEL_EMAIL, CHANNEL_VOICE, CHANNEL_WHATSAPP or CHANNEL_PUSH",
     );
-}
-
-fn contact(fields: &mut Fields, given: &v1::Contact) -> Option<Contact> {
-    let id = fields.take("contact.contact_id", Reference::parse(&given.contact_id));
-    let case = fields.optional("contact.case_id", &given.case_id, Reference::parse);
-    let agent = fields.optional("contact.agent_id", &given.agent_id, Reference::parse);
-    let Ok(channel) = v1::ContactChannel::try_from(given.channel) else {
-        let allowed = "a value of ContactChannel, such as CONTACT_CHANNEL_PHONE";
-        fields.wrong_enum("contact.channel", None, given.channel, allowed);
-        return None;
-    };
-    let name = channel
-        .as_str_name()
-        .trim_start_matches("CONTACT_CHANNEL_")
-        .to_ascii_lowercase();
-    let channel = (channel != v1::ContactChannel::Unspecified).then_some(name);
-    Some(Contact {
-        id: id?,
-        case,
-        channel,
-        agent,
-    })
-}
-
-/// The agent's own addresses. They are compared with the recipients and not stored.
-fn agents_own(fields: &mut Fields, given: &v1::Contact) -> Vec<Recipient> {
-    if given.agent_recipients.len() > AGENT_RECIPIENTS_MAX {
-        fields.wrong_count(
-            "contact.agent_recipients",
-            given.agent_recipients.len(),
-            "at most 4",
-        );
-    }
-    if !given.agent_recipients.is_empty() && given.agent_id.is_empty() {
-        fields.wrong(
-            "contact.agent_id",
-            "is required with contact.agent_recipients",
-        );
-    }
-    let each = given
-        .agent_recipients
-        .iter()
-        .enumerate()
-        .take(AGENT_RECIPIENTS_MAX);
-    let parse = |text: &str| {
-        Recipient::parse(
-            if text.contains('@') {
-                Channel::Email
-            } else {
-                Channel::Voice
-            },
-            text,
-        )
-    };
-    each.filter_map(|(at, text)| {
-        fields.take(&format!("contact.agent_recipients[{at}]"), parse(text))
-    })
-    .collect()
 }
 
 fn binding(

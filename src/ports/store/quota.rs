@@ -1,4 +1,7 @@
 //! Draws from quotas, returns to them, and their results.
+//!
+//! A quota's bucket is a slot of its owner: of what is limited, such as one recipient. The buckets of an owner are stored
+//! together, eight bytes a slot, and forgotten together once all of them are full.
 
 use std::time::Duration;
 
@@ -7,8 +10,13 @@ use crate::domain::limit::rate::Rate;
 /// One draw from a quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
-    /// The bucket's name: a keyed hash of what is limited.
-    pub bucket: [u8; 16],
+    /// The owner's name: a keyed hash of what is limited.
+    pub owner: [u8; 16],
+    /// The number of the bucket among those of its owner, below 255.
+    pub slot: u8,
+    /// The name under which version 0.1 stored the bucket by itself. A bucket that was not drawn from since continues
+    /// there, if its former name lies in the same slot of a cluster.
+    pub former: Option<[u8; 16]>,
     /// The rate at which the bucket fills, and its size.
     pub rate: Rate,
     /// The amount wanted: at most this much is taken, less if the bucket holds less.
@@ -29,17 +37,19 @@ pub enum Short {
 }
 
 impl Draw {
-    /// Draws 1 from a bucket; refused if it is empty.
+    /// Draws 1 from the first bucket of an owner; refused if it is empty.
     #[must_use]
-    pub const fn one(bucket: [u8; 16], rate: Rate) -> Self {
-        Self::some(bucket, rate, 1)
+    pub const fn one(owner: [u8; 16], rate: Rate) -> Self {
+        Self::some(owner, rate, 1)
     }
 
-    /// Draws up to `want` from a bucket; refused if it is empty.
+    /// Draws up to `want` from the first bucket of an owner; refused if it is empty.
     #[must_use]
-    pub const fn some(bucket: [u8; 16], rate: Rate, want: u32) -> Self {
+    pub const fn some(owner: [u8; 16], rate: Rate, want: u32) -> Self {
         Self {
-            bucket,
+            owner,
+            slot: 0,
+            former: None,
             rate,
             want,
             least: 1,
@@ -47,21 +57,32 @@ impl Draw {
         }
     }
 
-    /// Draws exactly `count` from a bucket; refused if it holds less.
+    /// Draws exactly `count` from the first bucket of an owner; refused if it holds less.
     #[must_use]
-    pub const fn whole(bucket: [u8; 16], rate: Rate, count: u32) -> Self {
+    pub const fn whole(owner: [u8; 16], rate: Rate, count: u32) -> Self {
         Self {
             least: count,
-            ..Self::some(bucket, rate, count)
+            ..Self::some(owner, rate, count)
         }
+    }
+
+    /// The amounts to draw: at most the first, and at least the second.
+    #[must_use]
+    pub fn amounts(&self) -> (u32, u32) {
+        let least = self.least.max(1);
+        (self.want.max(least), least)
     }
 }
 
 /// An amount that is returned to a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Return {
-    /// The bucket's name: a keyed hash of what is limited.
-    pub bucket: [u8; 16],
+    /// The owner's name: a keyed hash of what is limited.
+    pub owner: [u8; 16],
+    /// The number of the bucket among those of its owner, below 255.
+    pub slot: u8,
+    /// The name under which version 0.1 stored the bucket, as in [`Draw`].
+    pub former: Option<[u8; 16]>,
     /// The rate at which the bucket fills, and its size.
     pub rate: Rate,
     /// The amount to return.

@@ -9,7 +9,7 @@ use super::charges::Charge;
 use crate::{
     domain::{
         crypto::keyring::Mark,
-        limit::rate::{Level, Rate},
+        limit::rate::{Fill, Rate},
         time::Timestamp,
     },
     ports::store::Drawn,
@@ -25,7 +25,7 @@ const SHARE: u32 = 10;
 
 /// The levels of the limits of this process; a missing bucket is full.
 #[derive(Debug, Default)]
-pub(super) struct Fallback(Mutex<HashMap<Mark, Level>>);
+pub(super) struct Fallback(Mutex<HashMap<(Mark, u8), Fill>>);
 
 /// One tenth of a rate, but at least one at once.
 fn tenth(rate: Rate) -> Rate {
@@ -42,16 +42,17 @@ impl Fallback {
         // Every level is complete even after a panic of another thread, because it is replaced as a whole.
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() + charges.len() > BUCKETS_MAX {
-            buckets.retain(|_, level| matches!(level, Level::FullAt(at) if *at > now));
+            buckets.retain(|_, level| matches!(level, Fill::FullAt(at) if *at > now));
         }
         if buckets.len() + charges.len() > BUCKETS_MAX {
             return None;
         }
         let mut after = Vec::with_capacity(charges.len());
         for (place, charge) in charges.iter().enumerate() {
-            let level = buckets.get(&charge.bucket).copied().unwrap_or_default();
+            let bucket = (charge.name.owner, charge.name.slot);
+            let level = buckets.get(&bucket).copied().unwrap_or_default();
             match tenth(charge.rate).take(level, 1, 1, now) {
-                Ok((level, _)) => after.push((charge.bucket, level)),
+                Ok((level, _)) => after.push((bucket, level)),
                 Err(retry_after) => return Some(Drawn::Refused { place, retry_after }),
             }
         }
@@ -65,14 +66,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{domain::limit::quota::Dimension, ports::store::Short};
+    use crate::{
+        domain::limit::{
+            bucket::{BucketKind, Scope},
+            quota::Dimension,
+        },
+        ports::store::Short,
+        service::limit::charges::BucketName,
+    };
 
     fn charge(n: u32, count: u32) -> Charge {
-        let mut bucket = [0; 16];
-        bucket[..4].copy_from_slice(&n.to_be_bytes());
+        let mut owner = [0; 16];
+        owner[..4].copy_from_slice(&n.to_be_bytes());
         Charge {
-            dimension: Dimension::Recipient,
-            bucket,
+            kind: BucketKind {
+                dimension: Dimension::Recipient,
+                scope: Scope::Vouched,
+            },
+            name: BucketName {
+                owner,
+                slot: 0,
+                former: None,
+            },
             rate: Rate::per(count, Duration::from_secs(600)),
             want: 1,
             short: Short::Refuse,

@@ -2,15 +2,17 @@
 
 use tokio::sync::mpsc;
 
-use super::charges::{Charge, Tariff};
+use super::charges::{BucketName, Charge, Named, Tariff};
 use crate::{
     domain::{
         ids::TenantId,
         limit::{
+            bucket::BucketKind,
             pumping::{APPROVAL_PARTS, MESSAGE_PARTS, Mode},
             quota::Dimension,
         },
         recipient::{NumberArea, Recipient},
+        verification::rules::Origin,
     },
     ports::store::{Return, Short},
     service::{Service, failure::within, limit::Limits},
@@ -35,55 +37,59 @@ pub fn return_queue() -> (ReturnSender, ReturnQueue) {
 
 impl Tariff<'_> {
     /// The charges of the guard for a message to a number.
-    pub(super) fn guard_charges(&self, area: &NumberArea) -> Vec<Charge> {
+    pub(super) fn guard_charges(&self, area: &NumberArea, origin: Origin) -> Vec<Charge> {
         let guard = &self.policy.guard;
-        if !guard.counts(&area.country) {
-            return Vec::new();
-        }
         let short = if guard.mode == Mode::RecordOnly {
             Short::Skip
         } else {
             Short::Refuse
         };
-        let charge = |(dimension, bucket)| Charge {
-            dimension,
-            bucket,
-            rate: guard.rate(),
+        let charge = |(kind, name): (BucketKind, BucketName)| Charge {
+            kind,
+            name,
+            rate: guard.rate(kind.scope),
             want: MESSAGE_PARTS,
             short,
         };
-        self.guard_buckets(area).map(charge).to_vec()
+        self.guard_buckets(area, origin).map(charge).collect()
     }
 
-    /// The guard's buckets. Each is in the slot of the quota for the same value, so that a cluster draws
-    /// both by one call.
-    fn guard_buckets(&self, area: &NumberArea) -> [(Dimension, [u8; 16]); 2] {
-        let of = |dimension, first, value: &str| {
-            let mut bucket = self.mark(dimension, &[value]);
-            bucket[0] = self.mark(first, &[value])[0];
-            (dimension, bucket)
-        };
-        [
-            of(Dimension::GuardPrefix, Dimension::Prefix, &area.block),
-            of(Dimension::GuardCountry, Dimension::Country, &area.country),
-        ]
+    /// The guard's buckets that a message to a number counts in; none if its country is not counted.
+    fn guard_buckets<'a>(
+        &'a self,
+        area: &'a NumberArea,
+        origin: Origin,
+    ) -> impl Iterator<Item = (BucketKind, BucketName)> + 'a {
+        let dimensions = [
+            (Dimension::GuardPrefix, &*area.block),
+            (Dimension::GuardCountry, &*area.country),
+        ];
+        let counted = dimensions
+            .into_iter()
+            .filter(|_| self.policy.guard.counts(&area.country));
+        counted.flat_map(move |(dimension, value)| {
+            let names = self.names(dimension, Named::by(&[value]));
+            dimension
+                .kinds(origin)
+                .map(move |kind| (kind, names.of(kind)))
+        })
     }
 
-    fn returns(&self, recipients: &[Recipient]) -> Vec<Return> {
+    /// What an approval gives back: to the counts in which the messages of its verification were counted.
+    fn returns(&self, recipients: &[Recipient], origin: Origin) -> Vec<Return> {
+        let guard = &self.policy.guard;
         let mut returns: Vec<Return> = Vec::new();
         for area in recipients.iter().filter_map(Recipient::number_area) {
-            let guard = &self.policy.guard;
-            if !guard.counts(&area.country) {
-                continue;
-            }
-            for (_, bucket) in self.guard_buckets(&area) {
-                if !returns.iter().any(|back| back.bucket == bucket) {
-                    let (rate, reserve) = (guard.rate(), guard.reserve_parts());
+            for (kind, name) in self.guard_buckets(&area, origin) {
+                let is_same = |back: &Return| (back.owner, back.slot) == (name.owner, name.slot);
+                if !returns.iter().any(is_same) {
                     returns.push(Return {
-                        bucket,
-                        rate,
+                        owner: name.owner,
+                        slot: name.slot,
+                        former: name.former,
+                        rate: guard.rate(kind.scope),
                         count: APPROVAL_PARTS,
-                        reserve,
+                        reserve: guard.reserve_parts(kind.scope),
                     });
                 }
             }
@@ -96,11 +102,16 @@ impl Limits {
     /// After an approval: queues its subtraction from the counts of all places that its messages went to. The
     /// caller's answer does not wait for it. An approval by link subtracts nothing: it does not show where else the
     /// code went, and subtracting too little is the safe side.
-    pub(in crate::service) fn give_back_approved(&self, tenant: &TenantId, reached: &[Recipient]) {
+    pub(in crate::service) fn give_back_approved(
+        &self,
+        tenant: &TenantId,
+        origin: Origin,
+        reached: &[Recipient],
+    ) {
         if reached.is_empty() || self.policy.guard.mode == Mode::Off {
             return;
         }
-        let returns = self.tariff(tenant).returns(reached);
+        let returns = self.tariff(tenant).returns(reached, origin);
         if !returns.is_empty() && self.returns.try_send(returns).is_err() {
             metrics::counter!("countersign_guard_drains_lost_total").increment(1);
         }

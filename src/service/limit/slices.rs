@@ -34,6 +34,9 @@ fn size(rate: Rate) -> u32 {
         .max(1)
 }
 
+/// The owner of a bucket, and its slot.
+type Place = (Mark, u8);
+
 #[derive(Debug)]
 struct Slice {
     left: u32,
@@ -46,7 +49,7 @@ struct Slice {
 
 #[derive(Debug, Default)]
 struct Held {
-    slices: HashMap<Mark, Slice>,
+    slices: HashMap<Place, Slice>,
     next_prune: Timestamp,
 }
 
@@ -80,7 +83,7 @@ impl Slices {
 
 impl Held {
     /// The slice of a bucket, made if necessary; `None` if there are too many.
-    fn slice(&mut self, bucket: Mark, size: u32, now: Timestamp) -> Option<&mut Slice> {
+    fn slice(&mut self, bucket: Place, size: u32, now: Timestamp) -> Option<&mut Slice> {
         if self.slices.len() >= SLICES_MAX && !self.slices.contains_key(&bucket) {
             if now >= self.next_prune {
                 self.slices
@@ -107,13 +110,13 @@ impl Held {
 pub(super) struct Hold<'a> {
     slices: &'a Slices,
     now: Timestamp,
-    taken: Vec<Mark>,
-    filling: Vec<Mark>,
+    taken: Vec<Place>,
+    filling: Vec<Place>,
 }
 
 impl Hold<'_> {
     /// Takes one unit from the slice of a bucket; returns how many to draw from the store, 0 if the slice had one.
-    pub(super) fn take(&mut self, bucket: Mark, rate: Rate) -> u32 {
+    pub(super) fn take(&mut self, bucket: Place, rate: Rate) -> u32 {
         let size = size(rate);
         if size == 1 {
             return 1;
@@ -137,7 +140,7 @@ impl Hold<'_> {
 
     /// Adds units that the store handed out, perhaps fewer than asked for: one is for this call, the others
     /// are for the slice.
-    pub(super) fn fill(&mut self, bucket: Mark, count: u32) {
+    pub(super) fn fill(&mut self, bucket: Place, count: u32) {
         let Some(at) = self.filling.iter().position(|filling| *filling == bucket) else {
             return;
         };
@@ -182,7 +185,7 @@ mod tests {
         interval: Duration::from_millis(100),
         burst: 9999,
     };
-    const BUCKET: Mark = [7; 16];
+    const BUCKET: Place = ([7; 16], 2);
 
     fn now() -> Timestamp {
         Timestamp::from_micros(1_800_000_000_000_000)
@@ -282,7 +285,7 @@ mod tests {
         let bucket = |n: usize| {
             let mut bucket = [0; 16];
             bucket[..8].copy_from_slice(&n.to_be_bytes());
-            bucket
+            (bucket, 0)
         };
         let fill = |n: usize, at: Timestamp| {
             let mut hold = slices.hold(at);

@@ -30,7 +30,7 @@ impl Call<'_> {
     /// The refusal of this call, for its event; `None` if the failure is not a refusal.
     pub(super) fn refusal(&self, failure: &Failure) -> Option<RefusedCall> {
         let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
-            (quota.reason(), Some(*quota))
+            (quota.dimension.reason(), Some(*quota))
         } else if let Failure::Refused(refusal) = failure {
             (refusal.reason(), None)
         } else if let Failure::Unfit { why, .. } = failure {

@@ -15,7 +15,7 @@ use crate::{
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage},
         delivery::reason::Reason,
         ids::SubjectKey,
-        limit::quota::Dimension,
+        limit::bucket::BucketKind,
         record::subject::SubjectRecord,
         time::Now,
     },
@@ -138,7 +138,7 @@ struct Transaction<'a, F> {
     /// The message of a plan step that the quotas refused.
     refused: Option<RefusedMessage>,
     /// Counts of the pumping guard that would have refused the message if the guard did more than record.
-    suspect: Vec<Dimension>,
+    suspect: Vec<BucketKind>,
     /// Whether an earlier commit was lost: the store failed, and the change is not there.
     lost_before: bool,
 }
@@ -228,7 +228,7 @@ impl<F> Transaction<'_, F> {
         let Some(message) = outgoing.or(self.drawn.as_ref()) else {
             return Vec::new();
         };
-        let event = |quota: &Dimension| {
+        let event = |quota: &BucketKind| {
             let what = What::WouldRefuse { quota: *quota };
             let action = Some(message.action.clone());
             match self.change.call {
@@ -297,7 +297,7 @@ fn refused_step(outgoing: Option<&Outgoing>, failure: &Failure) -> Option<Refuse
     let Failure::QuotaExceeded { quota, .. } = failure else {
         return None;
     };
-    let reason = if quota.is_guard() {
+    let reason = if quota.dimension.is_guard() {
         Reason::GuardRefused
     } else {
         Reason::QuotaExceeded

@@ -87,8 +87,11 @@ impl Service {
             }
             other => other?,
         };
-        self.limits
-            .give_back_approved(&caller.tenant, &checked.reached);
+        self.limits.give_back_approved(
+            &caller.tenant,
+            checked.snapshot.verification.origin,
+            &checked.reached,
+        );
         self.check_late(call, &checked, now).await?;
         Ok((
             checked.verdict,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Reading;
 use crate::{
     domain::{
-        caller::{Caller, Role},
+        caller::Caller,
         code::link::BrowserMark,
         decide::{Start, start},
         ids::{ActionName, DeliveryId, Locale, Reference, RequestId, SubjectId, VerificationId},
@@ -155,8 +155,7 @@ fn note_citizen_number(caller: &Caller, subject: &SubjectId) {
 
 /// Prior authentication or an agent vouches for a start. A front end alone does not.
 fn origin(caller: &Caller, authenticated: bool) -> Origin {
-    let by_agent = caller.roles.has(Role::Agent) && !caller.roles.has(Role::Frontend);
-    if authenticated || by_agent {
+    if authenticated || caller.is_agent() {
         Origin::Vouched
     } else {
         Origin::Anonymous

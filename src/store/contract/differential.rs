@@ -58,6 +58,7 @@ enum Command {
     Draw {
         from: u8,
         count: u8,
+        slot: u8,
         want: u32,
         least: u32,
         short: Short,
@@ -65,6 +66,7 @@ enum Command {
     GiveBack {
         from: u8,
         count: u8,
+        slot: u8,
         back: u32,
         reserve: u32,
     },
@@ -111,10 +113,10 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0..KEYS, expect(), 0..5000_u64).prop_map(|(key, expect, ms)| Command::Postpone { key, expect, ms }),
         1 => (0..KEYS).prop_map(|key| Command::Append { key }),
         2 => (0..4_usize).prop_map(|limit| Command::Due { limit }),
-        4 => (0..2_u8, 0..3_u8, 0..9_u32, 0..5_u32, short)
-            .prop_map(|(from, count, want, least, short)| Command::Draw { from, count, want, least, short }),
-        2 => (0..2_u8, 0..3_u8, 0..9_u32, 0..9_u32)
-            .prop_map(|(from, count, back, reserve)| Command::GiveBack { from, count, back, reserve }),
+        4 => (0..3_u8, 0..4_u8, 0..3_u8, 0..9_u32, 0..5_u32, short)
+            .prop_map(|(from, count, slot, want, least, short)| Command::Draw { from, count, slot, want, least, short }),
+        2 => (0..3_u8, 0..4_u8, 0..3_u8, 0..9_u32, 0..9_u32)
+            .prop_map(|(from, count, slot, back, reserve)| Command::GiveBack { from, count, slot, back, reserve }),
         1 => (0..10_usize, 0..5_usize).prop_map(|(after, limit)| Command::Events { after, limit }),
         1 => (0..5000_u64).prop_map(|ms| Command::Since { ms }),
         1 => (0..5000_u64, 0..9_u64).prop_map(|(before_ms, entries_max)| Command::Trim { before_ms, entries_max }),
@@ -200,15 +202,17 @@ impl Engine {
             Command::Draw {
                 from,
                 count,
+                slot,
                 want,
                 least,
                 short,
             } => {
-                let draw = |bucket| Draw {
+                let draw = |nth| Draw {
+                    slot: slot_of(nth, slot),
                     want,
                     least,
                     short,
-                    ..Draw::one([bucket; 16], RATE)
+                    ..Draw::one(owner(nth), RATE)
                 };
                 let draws: Vec<_> = (from..from + count).map(draw).collect();
                 shown(&self.store.draw(&draws).await)
@@ -216,12 +220,19 @@ impl Engine {
             Command::GiveBack {
                 from,
                 count,
+                slot,
                 back,
                 reserve,
             } => {
-                let returns: Vec<_> = (from..from + count)
-                    .map(|bucket| to(bucket, back, reserve))
-                    .collect();
+                let back = |nth| Return {
+                    owner: owner(nth),
+                    slot: slot_of(nth, slot),
+                    former: None,
+                    rate: RATE,
+                    count: back,
+                    reserve,
+                };
+                let returns: Vec<_> = (from..from + count).map(back).collect();
                 shown(&self.store.give_back(&returns).await)
             }
             Command::Events { after, limit } => self.events(after, limit).await,
@@ -322,13 +333,14 @@ impl Engine {
     }
 }
 
-fn to(bucket: u8, count: u32, reserve: u32) -> Return {
-    Return {
-        bucket: [bucket; 16],
-        rate: RATE,
-        count,
-        reserve,
-    }
+/// The owner of the nth bucket of a call. Two buckets have the same owner, so that several of its slots are drawn at
+/// once, and sometimes one of them twice.
+fn owner(nth: u8) -> [u8; 16] {
+    [nth / 2; 16]
+}
+
+fn slot_of(nth: u8, slot: u8) -> u8 {
+    slot * (nth % 2)
 }
 
 fn shown(answer: &impl Debug) -> String {

@@ -2,15 +2,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::shards::Shards;
+use super::shards::{Locked, Shards};
 use crate::{
-    domain::{limit::rate::Level, time::Timestamp},
+    domain::{limit::rate::Fill, time::Timestamp},
     ports::store::{Draw, Drawn, Return, Short, StoreError},
 };
 
-/// The largest number of buckets. Beyond it new buckets are refused, because dropping an old bucket
-/// would reset its quota.
-const BUCKETS_MAX: usize = 1_000_000;
+/// The largest number of owners. Beyond it new ones are refused, because dropping an old one would reset its quotas.
+const OWNERS_MAX: usize = 1_000_000;
 
 /// Smaller shards are not pruned.
 const PRUNE_FROM: usize = 1024;
@@ -18,30 +17,41 @@ const PRUNE_FROM: usize = 1024;
 /// The shortest time between two prunings of a shard, so that pruning never costs more than drawing.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a bucket above its limit is kept after the last return to it.
+/// How long a bucket above its limit is kept after the last draw from its owner or return to it.
 const BEYOND_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// A bucket, and when it may be dropped: from that time it is full, as a new one is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    level: Level,
+/// The buckets of an owner by their slots, and when they may be dropped: from that time all are full, as new ones are.
+#[derive(Clone, Debug, Default)]
+struct Owner {
+    /// A bucket beyond the end is full.
+    buckets: Vec<Fill>,
     until: Timestamp,
 }
 
-impl Bucket {
-    fn new(level: Level, now: Timestamp) -> Self {
-        let until = match level {
-            Level::FullAt(at) => at,
-            Level::Beyond(_) => now.plus(BEYOND_KEPT),
-        };
-        Self { level, until }
+impl Owner {
+    fn level(&self, slot: u8) -> Fill {
+        let level = self.buckets.get(usize::from(slot));
+        level.copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, slot: u8, level: Fill, now: Timestamp) {
+        let slot = usize::from(slot);
+        if self.buckets.len() <= slot {
+            self.buckets.resize(slot + 1, Fill::default());
+        }
+        self.buckets[slot] = level;
+        let until = self.buckets.iter().map(|level| match level {
+            Fill::FullAt(at) => *at,
+            Fill::Beyond(_) => now.plus(BEYOND_KEPT),
+        });
+        self.until = until.max().unwrap_or_default();
     }
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// The buckets that are not full; a missing bucket is full.
-    buckets: HashMap<[u8; 16], Bucket>,
+    /// The owners with a bucket that is not full; the buckets of a missing one are full.
+    owners: HashMap<[u8; 16], Owner>,
     next_prune: Timestamp,
 }
 
@@ -53,65 +63,91 @@ impl Quotas {
     /// Draws from all of the buckets, or from none.
     ///
     /// # Errors
-    /// [`StoreError::Full`] if a new bucket is needed and there are too many.
+    /// [`StoreError::Full`] if a new owner is needed and there are too many.
     pub(super) fn draw(&self, draws: &[Draw], now: Timestamp) -> Result<Drawn, StoreError> {
-        let mut shards = self.0.lock_all(draws.iter().map(|draw| &draw.bucket));
+        let shards = self.0.lock_all(draws.iter().map(|draw| &draw.owner));
+        let mut changes = Changes::new(shards, now);
         let mut taken = Vec::with_capacity(draws.len());
-        let mut after = Vec::with_capacity(draws.len());
         for (place, draw) in draws.iter().enumerate() {
-            let shard = shards.of(&draw.bucket);
-            shard.prune(now);
-            let known = shard.buckets.get(&draw.bucket).copied();
-            if known.is_none() && shard.buckets.len() >= BUCKETS_MAX / Shards::<Shard>::COUNT {
-                return Err(StoreError::Full);
-            }
-            match draw
-                .rate
-                .take(known.unwrap_or_default().level, draw.want, draw.least, now)
-            {
+            let owner = changes.owner(&draw.owner).ok_or(StoreError::Full)?;
+            let (want, least) = draw.amounts();
+            match draw.rate.take(owner.level(draw.slot), want, least, now) {
                 Ok((level, count)) => {
+                    owner.set(draw.slot, level, now);
                     taken.push(count);
-                    after.push(Some(Bucket::new(level, now)));
                 }
-                Err(_) if draw.short == Short::Skip => {
-                    taken.push(0);
-                    after.push(None);
-                }
+                Err(_) if draw.short == Short::Skip => taken.push(0),
                 Err(retry_after) => return Ok(Drawn::Refused { place, retry_after }),
             }
         }
-        for (draw, bucket) in draws.iter().zip(after) {
-            let buckets = &mut shards.of(&draw.bucket).buckets;
-            bucket.and_then(|bucket| buckets.insert(draw.bucket, bucket));
-        }
+        changes.keep();
         Ok(Drawn::Taken(taken))
     }
 
-    /// Returns amounts to all of the buckets. A new bucket for which there is no room stays full.
+    /// Returns amounts to all of the buckets. Those of a new owner for which there is no room stay full.
     pub(super) fn give_back(&self, returns: &[Return], now: Timestamp) {
-        let mut shards = self.0.lock_all(returns.iter().map(|back| &back.bucket));
+        let shards = self.0.lock_all(returns.iter().map(|back| &back.owner));
+        let mut changes = Changes::new(shards, now);
         for back in returns {
-            let shard = shards.of(&back.bucket);
-            shard.prune(now);
-            let known = shard.buckets.get(&back.bucket).copied();
-            if known.is_some() || shard.buckets.len() < BUCKETS_MAX / Shards::<Shard>::COUNT {
-                let level = back.rate.give_back(
-                    known.unwrap_or_default().level,
-                    back.count,
-                    back.reserve,
-                    now,
-                );
-                shard.buckets.insert(back.bucket, Bucket::new(level, now));
+            if let Some(owner) = changes.owner(&back.owner) {
+                let level = owner.level(back.slot);
+                let level = back.rate.give_back(level, back.count, back.reserve, now);
+                owner.set(back.slot, level, now);
+            }
+        }
+        changes.keep();
+    }
+}
+
+/// The owners of one call as they will be, if it is not refused.
+struct Changes<'a> {
+    shards: Locked<'a, Shard>,
+    owners: Vec<([u8; 16], Owner)>,
+    now: Timestamp,
+}
+
+impl<'a> Changes<'a> {
+    fn new(shards: Locked<'a, Shard>, now: Timestamp) -> Self {
+        Self {
+            shards,
+            owners: Vec::new(),
+            now,
+        }
+    }
+
+    /// The owner of this name; `None` if it is new and there are too many.
+    fn owner(&mut self, name: &[u8; 16]) -> Option<&mut Owner> {
+        let known = self.owners.iter().position(|(known, _)| known == name);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let shard = self.shards.of(name);
+            shard.prune(self.now);
+            let owner = match shard.owners.get(name) {
+                Some(owner) => owner.clone(),
+                None if shard.owners.len() >= OWNERS_MAX / Shards::<Shard>::COUNT => return None,
+                None => Owner::default(),
+            };
+            self.owners.push((*name, owner));
+            self.owners.len() - 1
+        };
+        self.owners.get_mut(at).map(|(_, owner)| owner)
+    }
+
+    fn keep(mut self) {
+        for (name, owner) in self.owners {
+            if !owner.buckets.is_empty() {
+                self.shards.of(&name).owners.insert(name, owner);
             }
         }
     }
 }
 
 impl Shard {
-    /// Drops the buckets that are full again.
+    /// Drops the owners whose buckets are full again.
     fn prune(&mut self, now: Timestamp) {
-        if self.buckets.len() >= PRUNE_FROM && now >= self.next_prune {
-            self.buckets.retain(|_, bucket| bucket.until > now);
+        if self.owners.len() >= PRUNE_FROM && now >= self.next_prune {
+            self.owners.retain(|_, owner| owner.until > now);
             self.next_prune = now.plus(PRUNE_INTERVAL);
         }
     }
@@ -123,9 +159,9 @@ mod tests {
     use crate::domain::limit::rate::Rate;
 
     fn draw(n: u32) -> Draw {
-        let mut bucket = [0; 16];
-        bucket[12..].copy_from_slice(&n.to_be_bytes());
-        Draw::one(bucket, Rate::per(1, Duration::from_secs(10)))
+        let mut owner = [0; 16];
+        owner[12..].copy_from_slice(&n.to_be_bytes());
+        Draw::one(owner, Rate::per(1, Duration::from_secs(10)))
     }
 
     fn taken() -> Drawn {
@@ -133,23 +169,34 @@ mod tests {
     }
 
     #[test]
-    fn buckets_that_are_full_again_are_forgotten() {
+    fn owners_whose_buckets_are_full_again_are_forgotten() {
         let quotas = Quotas::default();
         let start = Timestamp::from_micros(1_000_000);
         for n in 0..10_000 {
             assert_eq!(quotas.draw(&[draw(n)], start).unwrap(), taken());
         }
+        let slow = Draw {
+            slot: 3,
+            rate: Rate::per(1, Duration::from_secs(20)),
+            ..draw(1)
+        };
+        assert_eq!(quotas.draw(&[slow], start).unwrap(), taken());
         let later = start.plus(Duration::from_secs(10));
         assert_eq!(quotas.draw(&[draw(0)], later).unwrap(), taken());
-        assert_eq!(quotas.0.lock(&draw(0).bucket).buckets.len(), 1);
+        let shard = quotas.0.lock(&draw(0).owner);
+        assert_eq!(
+            shard.owners.len(),
+            2,
+            "the longest bucket of an owner keeps it"
+        );
     }
 
     #[test]
-    fn a_bucket_too_many_is_refused_and_the_others_go_on() {
+    fn an_owner_too_many_is_refused_and_the_others_go_on() {
         let quotas = Quotas::default();
         let now = Timestamp::from_micros(1_000_000);
-        // All of these buckets are in one shard.
-        let room = u32::try_from(BUCKETS_MAX / Shards::<Shard>::COUNT).unwrap();
+        // All of these owners are in one shard.
+        let room = u32::try_from(OWNERS_MAX / Shards::<Shard>::COUNT).unwrap();
         for n in 0..room {
             assert_eq!(quotas.draw(&[draw(n)], now).unwrap(), taken());
         }
@@ -159,7 +206,7 @@ mod tests {
         ));
         assert!(
             matches!(quotas.draw(&[draw(0)], now), Ok(Drawn::Refused { .. })),
-            "a known bucket still counts"
+            "a known owner still counts"
         );
         let later = now.plus(Duration::from_secs(10));
         assert_eq!(quotas.draw(&[draw(room)], later).unwrap(), taken());

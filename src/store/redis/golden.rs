@@ -16,6 +16,12 @@ use crate::{
     },
 };
 
+/// The quotas of this version: all buckets of an owner in one string. Version 0.1 kept each bucket by itself.
+const QUOTAS: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/redis_quotas.json"
+));
+
 /// Made once with version 0.1; never regenerate it. The README beside it says how it was made.
 const FILE: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -40,9 +46,9 @@ const fn subject(hash: [u8; 16]) -> RecordKey {
 const DUE: RecordKey = subject([0x11; 16]);
 /// A record without a due time, whose name contains a character of a hash tag.
 const BARE: RecordKey = subject([b'}'; 16]);
-/// The bucket of a quota that is half empty.
+/// The owner of a quota's bucket that is half empty, in slot 0; in slot 3 it has another.
 const DRAWN: [u8; 16] = [0x21; 16];
-/// The bucket of a quota above its limit.
+/// The owner of a quota's bucket above its limit.
 const BEYOND: [u8; 16] = [b'{'; 16];
 
 fn stored(file: &str) -> Value {
@@ -109,8 +115,23 @@ fn dump(prefix: &str) -> Value {
     Value::Object(all)
 }
 
-fn draw(want: u32) -> [Draw; 1] {
-    [Draw::some(DRAWN, RATE, want)]
+/// What this version leaves: records and events, and its own quotas.
+fn left() -> Value {
+    let Value::Object(mut all) = stored(FILE_2) else {
+        panic!("it is a table");
+    };
+    all.retain(|name, _| !name.contains(":{q"));
+    let quotas: Map<String, Value> = serde_json::from_str(QUOTAS).unwrap();
+    all.extend(quotas);
+    Value::Object(all)
+}
+
+/// A draw from the first bucket of an owner, which version 0.1 stored under the same name.
+fn draw(owner: [u8; 16], want: u32) -> Draw {
+    Draw {
+        former: Some(owner),
+        ..Draw::some(owner, RATE, want)
+    }
 }
 
 async fn fill(store: &Redis, clock: &ManualClock) {
@@ -155,10 +176,19 @@ async fn fill(store: &Redis, clock: &ManualClock) {
         .append(&BARE, b"sealed event 3".to_vec())
         .await
         .unwrap();
-    assert_eq!(store.draw(&draw(10)).await.unwrap(), Drawn::Taken(vec![10]));
+    let other = Draw {
+        slot: 3,
+        ..Draw::one(DRAWN, RATE)
+    };
+    assert_eq!(
+        store.draw(&[draw(DRAWN, 10), other]).await.unwrap(),
+        Drawn::Taken(vec![10, 1])
+    );
     store
         .give_back(&[Return {
-            bucket: BEYOND,
+            owner: BEYOND,
+            slot: 0,
+            former: Some(BEYOND),
             rate: RATE,
             count: 3,
             reserve: 9,
@@ -168,12 +198,12 @@ async fn fill(store: &Redis, clock: &ManualClock) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn golden_what_is_left_in_redis_is_as_it_was_fixed() {
+async fn golden_what_is_left_in_redis_is_what_the_files_say() {
     let (store, clock) = open("goldenw").await;
     fill(&store, &clock).await;
     let keys = Keys::new("goldenw", SHARDS);
-    for (bucket, millis) in [(DRAWN, 150_000), (BEYOND, 24 * 3_600_000)] {
-        let left = server().cmd(&[&b"PTTL"[..], &keys.quota(&bucket)]).int();
+    for (owner, millis) in [(DRAWN, 150_000), (BEYOND, 24 * 3_600_000)] {
+        let left = server().cmd(&[&b"PTTL"[..], &keys.buckets(&owner)]).int();
         assert!(
             left <= millis && left > millis - 60_000,
             "it is kept for {left} ms, and {millis} are wanted"
@@ -189,17 +219,19 @@ async fn golden_what_is_left_in_redis_is_as_it_was_fixed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn golden_what_version_0_1_left_in_redis_is_read() {
-    is_read(FILE, "goldenr").await;
+    is_read(&stored(FILE), "goldenr", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn golden_what_this_version_leaves_in_redis_is_read() {
-    is_read(FILE_2, "goldenr2").await;
+    is_read(&left(), "goldenr2", 0).await;
 }
 
-async fn is_read(file: &str, prefix: &str) {
+/// Puts what the file holds into Redis and reads it; `former` is how many of the quotas read are in the form of
+/// version 0.1.
+async fn is_read(file: &Value, prefix: &str, former: i64) {
     let put = |words: &[&[u8]]| drop(server().cmd(words).ok());
-    for (name, entry) in stored(file).as_object().unwrap() {
+    for (name, entry) in file.as_object().unwrap() {
         let key = read(&name.replacen("PREFIX", prefix, 1));
         let text = |value: &Value| read(value.as_str().unwrap());
         let list = |value: &Value| value.as_array().unwrap().clone();
@@ -248,13 +280,21 @@ async fn is_read(file: &str, prefix: &str) {
         events,
         [(DUE, sealed(1)), (DUE, sealed(2)), (BARE, sealed(3))]
     );
+    // The clock of this test is a second on, which is not enough for another one.
     assert_eq!(
-        store.draw(&draw(100)).await.unwrap(),
-        Drawn::Taken(vec![10])
+        store.draw(&[draw(DRAWN, 4)]).await.unwrap(),
+        Drawn::Taken(vec![4])
     );
     assert_eq!(
-        store.draw(&[Draw::some(BEYOND, RATE, 100)]).await.unwrap(),
+        store.draw(&[draw(BEYOND, 100)]).await.unwrap(),
         Drawn::Taken(vec![23])
+    );
+    // From the first draw on, the bucket is where this version keeps it.
+    let name = Keys::new(prefix, SHARDS).former_bucket(&DRAWN);
+    assert_eq!(server().cmd(&[&b"DEL"[..], &name]).int(), former);
+    assert_eq!(
+        store.draw(&[draw(DRAWN, 100)]).await.unwrap(),
+        Drawn::Taken(vec![6])
     );
 }
 
@@ -272,10 +312,14 @@ fn golden_names_of_redis_are_those_of_version_0_1() {
     assert_eq!(of(&keys.epoch(17)), "cs:v1:{s17}:epoch");
     assert_eq!(of(&keys.probe(17, "r")), "cs:v1:{s17}:probe:r");
     assert_eq!(
-        of(&keys.quota(&DRAWN)),
+        of(&keys.former_bucket(&DRAWN)),
         format!("cs:v1:{{q33}}:{}", shown(&DRAWN))
     );
-    assert_eq!(of(&keys.quota(&BEYOND)), "cs:v1:{q59}:{{{{{{{{{{{{{{{{");
+    assert_eq!(
+        of(&keys.former_bucket(&BEYOND)),
+        "cs:v1:{q59}:{{{{{{{{{{{{{{{{"
+    );
+    assert_eq!(of(&keys.buckets(&BEYOND)), "cs:v1:{q59}:b:{{{{{{{{{{{{{{{{");
     assert_eq!(of(&keys.processes()), "cs:v1:{all}:processes");
     assert_eq!(of(&keys.shard_count()), "cs:v1:{all}:shards");
     assert_eq!(keys.shard(&subject([0xff; 16])), 63);

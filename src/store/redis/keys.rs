@@ -120,16 +120,25 @@ impl Keys {
         self.in_shard(shard, &format!("probe:{kind}"))
     }
 
-    /// The number in the hash tag of a quota.
-    pub(super) fn quota_tag(bucket: &[u8; 16]) -> u16 {
-        u16::from(bucket[0]) % QUOTA_TAGS
+    /// The number in the hash tag of a quota, by its owner or its former name.
+    pub(super) fn quota_tag(name: &[u8; 16]) -> u16 {
+        u16::from(name[0]) % QUOTA_TAGS
     }
 
-    /// The string with the level of a quota's bucket.
-    pub(super) fn quota(&self, bucket: &[u8; 16]) -> Vec<u8> {
-        let mut name = format!("{}{{q{}}}:", self.prefix, Self::quota_tag(bucket)).into_bytes();
-        name.extend_from_slice(bucket);
-        name
+    /// The string with all buckets of a quota's owner.
+    pub(super) fn buckets(&self, owner: &[u8; 16]) -> Vec<u8> {
+        self.quota(owner, "b:")
+    }
+
+    /// The string in which version 0.1 kept one bucket. Read, so that an upgrade keeps what was drawn; never written.
+    pub(super) fn former_bucket(&self, name: &[u8; 16]) -> Vec<u8> {
+        self.quota(name, "")
+    }
+
+    fn quota(&self, name: &[u8; 16], kind: &str) -> Vec<u8> {
+        let tag = Self::quota_tag(name);
+        let beginning = format!("{}{{q{tag}}}:{kind}", self.prefix);
+        [beginning.as_bytes(), name].concat()
     }
 
     /// The sorted set of live processes of this store, by their latest heartbeat.
@@ -199,11 +208,11 @@ mod tests {
             keys.epoch(shard),
         ];
         assert!(names.iter().all(|name| slot(name) == slot(&names[0])));
-        let bucket = [b'{'; 16];
-        assert_eq!(
-            slot(&keys.quota(&bucket)),
-            slot(format!("{{q{}}}", Keys::quota_tag(&bucket)).as_bytes())
-        );
+        let owner = [b'{'; 16];
+        let tag = format!("{{q{}}}", Keys::quota_tag(&owner));
+        for name in [keys.buckets(&owner), keys.former_bucket(&owner)] {
+            assert_eq!(slot(&name), slot(tag.as_bytes()));
+        }
     }
 
     #[test]

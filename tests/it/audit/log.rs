@@ -275,6 +275,7 @@ async fn a_delivery_that_ends_without_a_sender_is_told_once_with_its_reason() {
     };
     let decoy = v1::StartVerificationRequest {
         decoy: true,
+        prior_acr: String::new(),
         ..login("nobody")
     };
     let skipped = "message counts as sent without asking a sender";

@@ -117,6 +117,7 @@ async fn chan_05_other_channels_and_decoys_are_not_asked_for() {
     let decoy = service
         .start(v1::StartVerificationRequest {
             decoy: true,
+            prior_acr: String::new(),
             ..by_sms("nobody")
         })
         .await

@@ -15,8 +15,8 @@ use tonic::{Code, Status};
 use crate::{
     harness::http::get,
     harness::{
-        Harness, Setup, login, on_redis, quota, reason, recipient, retry_after, shape, unique,
-        with_key,
+        Harness, Setup, anonymous, login, on_contact, on_redis, quota, reason, recipient,
+        retry_after, shape, unique, with_key,
     },
 };
 
@@ -270,7 +270,7 @@ async fn send_07_the_fourth_subject_of_one_recipient_is_refused() {
         .quota(Dimension::RecipientSubjects, 3, 86_400)
         .start()
         .await;
-    let start = async |subject: &str| service.start(login(subject)).await;
+    let start = async |subject: &str| service.start(anonymous(subject)).await;
     for subject in ["a", "b", "c", "a", "b"] {
         start(subject)
             .await
@@ -287,9 +287,15 @@ async fn send_07_the_fourth_subject_of_one_recipient_is_refused() {
     start("c").await.expect("the others go on");
     let other = StartVerificationRequest {
         recipients: vec![recipient(Channel::Email, "d@example.org")],
-        ..login("d")
+        ..anonymous("d")
     };
     service.start(other).await.expect("to another recipient");
+    for subject in ["e", "f", "g", "h"] {
+        service
+            .start(login(subject))
+            .await
+            .expect("vouched subjects may share a mailbox");
+    }
     service.advance(8 * 3600);
     start("d")
         .await
@@ -674,14 +680,19 @@ async fn a_start_that_is_refused_before_draws_nothing() {
         .await;
     let start = |contact: &str| StartVerificationRequest {
         source_ip: "192.0.2.7".to_owned(),
-        ..crate::harness::on_contact(crate::harness::anonymous("s"), contact)
+        ..on_contact(anonymous("s"), contact)
     };
     service.start(start("c1")).await.unwrap();
     for _ in 0..5 {
         let second = start("c2");
         assert_eq!(shape(service.start(second).await).1, "TOO_MANY_LIVE");
     }
-    service.start(login("s")).await.expect("one is left");
+    let first = || on_contact(anonymous("s"), "c1");
+    service.start(first()).await.expect("one is left");
+    exceeded(
+        &service.start(first()).await.unwrap_err(),
+        Dimension::Recipient,
+    );
 }
 
 #[tokio::test]
@@ -725,7 +736,9 @@ async fn a_refusal_by_a_quota_is_an_event_and_a_metric() {
     );
     let page = get(service.reach.admin, "/metrics").await;
     assert!(
-        page.contains("countersign_quota_refusals_total{dimension=\"recipient\"}"),
+        page.contains(
+            "countersign_quota_refusals_total{dimension=\"recipient\",origin=\"vouched\"}"
+        ),
         "{page}"
     );
 }

@@ -218,7 +218,7 @@ async fn send_06_a_budget_reached_is_an_event_and_a_metric() {
     );
     let page = get(service.reach.admin, "/metrics").await;
     assert!(
-        page.contains("countersign_quota_refusals_total{dimension=\"spend_hour\"}"),
+        page.contains("countersign_quota_refusals_total{dimension=\"spend_hour\",origin=\"all\"}"),
         "{page}"
     );
     let spent = page

@@ -7,7 +7,7 @@ use countersign::{
     pb::v1::{self, CheckCodeRequest, Verdict, VerificationStatus},
 };
 
-use crate::harness::{Harness, Setup, check_request, login, unique, wrong};
+use crate::harness::{Harness, Setup, anonymous, check_request, login, unique, wrong};
 
 const BROWSER: &str = "4f1c2a9be07d4f5b8f0d3a5c6e7b8a90";
 const PUBLIC: &str = "https://otp.bank.example/verify";
@@ -314,13 +314,13 @@ async fn a_link_is_in_mails_alone_and_the_caller_cannot_claim_a_press() {
 #[tokio::test]
 async fn mail_07_a_decoy_looks_like_a_start_and_sends_nothing() {
     let service = setup().start().await;
-    let real = service.start(login("real")).await.unwrap();
+    let real = service.start(anonymous("real")).await.unwrap();
     service.code_of(&real.verification_id).await;
     let sent = service.recorder.all().len();
     let decoy = service
         .start(v1::StartVerificationRequest {
             decoy: true,
-            ..login("nobody")
+            ..anonymous("nobody")
         })
         .await
         .unwrap();

@@ -228,8 +228,10 @@ impl Start {
                 network: self.network,
                 keys: self.quota_keys.clone(),
             }),
+            origin: self.origin,
             new_subject: false,
             new_recipient: false,
+            decoy: self.decoy,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         audit::event::{Event, RefusedCall, What},
         ids::{ActionName, CallerName, Reference, UnlockReason},
+        limit::bucket::{BucketKind, Scope},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -116,7 +117,7 @@ fn details(what: &What) -> BTreeMap<String, String> {
         } => named([("verdict", "wrong"), ("left", &left.to_string())]),
         What::Refused(call) => refused(call),
         What::RefusedAgain { counts } => refused_again(counts),
-        What::WouldRefuse { quota } => named([("quota", quota.as_str())]),
+        What::WouldRefuse { quota } => of_quota(*quota),
         What::Closed { outcome } => named([("outcome", outcome_word(*outcome))]),
         What::Sent { channel, sender } | What::Delivered { channel, sender } => {
             named([("channel", channel.as_str()), ("sender", sender.as_str())])
@@ -151,7 +152,7 @@ fn refused(refused: &RefusedCall) -> BTreeMap<String, String> {
         quota,
     } = *refused;
     let mut details = named([("call", call), ("reason", reason)]);
-    details.extend(quota.map(|quota| ("quota".to_owned(), quota.as_str().to_owned())));
+    details.extend(quota.map(of_quota).unwrap_or_default());
     details
 }
 
@@ -163,12 +164,21 @@ fn refused_again(counts: &BTreeMap<RefusedCall, u64>) -> BTreeMap<String, String
     details.insert(COUNT.to_owned(), all.to_string());
     if counts.len() > 1 {
         let each = counts.iter().map(|(refused, count)| {
-            let quota = refused.quota.map_or("", |quota| quota.as_str());
+            let quota = refused.quota.map_or("", |quota| quota.dimension.as_str());
             let dot = if quota.is_empty() { "" } else { "." };
             format!("{} {}{dot}{quota} {count}", refused.call, refused.reason)
         });
         let each: Vec<String> = each.collect();
         details.insert("counts".to_owned(), each.join(", "));
+    }
+    details
+}
+
+/// The quota of an event. Events of version 0.1 have no origin, so only that of an anonymous count is named.
+fn of_quota(quota: BucketKind) -> BTreeMap<String, String> {
+    let mut details = named([("quota", quota.dimension.as_str())]);
+    if quota.scope == Scope::Anonymous {
+        details.extend(named([("origin", quota.scope.as_str())]));
     }
     details
 }

@@ -26,11 +26,19 @@ pub(in crate::store::redis) static POSTPONE: LazyLock<Lua> =
 pub(in crate::store::redis) static TRIM: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../trim.lua")));
 /// Draws from several quotas: from all of them, or from none.
-pub(in crate::store::redis) static DRAW: LazyLock<Lua> =
-    LazyLock::new(|| Lua::new(include_str!("../draw.lua")));
+pub(in crate::store::redis) static DRAW: LazyLock<Lua> = LazyLock::new(|| {
+    Lua::new(concat!(
+        include_str!("../buckets.lua"),
+        include_str!("../draw.lua")
+    ))
+});
 /// Returns amounts to several quotas.
-pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> =
-    LazyLock::new(|| Lua::new(include_str!("../give_back.lua")));
+pub(in crate::store::redis) static GIVE_BACK: LazyLock<Lua> = LazyLock::new(|| {
+    Lua::new(concat!(
+        include_str!("../buckets.lua"),
+        include_str!("../give_back.lua")
+    ))
+});
 /// Records a heartbeat of this process; returns the live processes.
 pub(in crate::store::redis) static BEAT: LazyLock<Lua> =
     LazyLock::new(|| Lua::new(include_str!("../beat.lua")));

@@ -1,10 +1,32 @@
 //! Calls that use every permission that the service needs, so that a missing one is reported at start.
 
+use std::time::Duration;
+
 use redis::{Cmd, cmd};
 
-use crate::store::redis::{
-    Core,
-    connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE, TRIM},
+use crate::{
+    domain::limit::rate::Rate,
+    ports::store::{Draw, Return},
+    store::redis::{
+        Core,
+        connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE, TRIM},
+        quotas::Place,
+    },
+};
+
+const ONE_A_SECOND: Rate = Rate {
+    interval: Duration::from_secs(1),
+    burst: 0,
+};
+
+/// A return that changes nothing.
+const NOTHING: Return = Return {
+    owner: [0; 16],
+    slot: 0,
+    former: None,
+    rate: ONE_A_SECOND,
+    count: 0,
+    reserve: 0,
 };
 
 /// A call that fails if its permission is missing.
@@ -30,13 +52,8 @@ impl Core {
     fn script_probes(&self, shard: u16) -> Vec<Probe> {
         let key = |kind| self.keys.probe(shard, kind);
         let probe = |name, script: &'static Lua, keys: &[Vec<u8>], args: &[&str]| {
-            let mut call = script.on(keys);
-            call.arg(args);
-            Probe {
-                name,
-                script: Some(script),
-                call,
-            }
+            let args: Vec<_> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
+            script_probe(name, script, keys, &args)
         };
         vec![
             probe(
@@ -57,17 +74,17 @@ impl Core {
                 &[key("record"), key("due")],
                 &["", "1", "m"],
             ),
-            probe(
-                "the script that draws from quotas (EVALSHA, MGET, SET, DEL, TIME)",
+            script_probe(
+                "the script that draws from quotas (EVALSHA, GET, SET, DEL, TIME)",
                 &DRAW,
                 &[key("quota")],
-                &["", "1000000", "1000000", "1", "1", "0"],
+                &bucket_arguments(|bucket| bucket.draw(&Draw::one([0; 16], ONE_A_SECOND))),
             ),
-            probe(
+            script_probe(
                 "the script that returns draws to quotas (EVALSHA, GET, SET, DEL, TIME)",
                 &GIVE_BACK,
                 &[key("quota")],
-                &["", "1000", "1000000", "0"],
+                &bucket_arguments(|bucket| bucket.give_back(&NOTHING)),
             ),
             probe(
                 "the heartbeat script (EVALSHA, ZADD, ZREMRANGEBYSCORE, ZRANGE, PEXPIRE)",
@@ -106,4 +123,30 @@ impl Core {
             probe("DEL", &[&record, &due, &events, &quota, &processes]),
         ]
     }
+}
+
+/// A call of a script with these arguments.
+fn script_probe(
+    name: &'static str,
+    script: &'static Lua,
+    keys: &[Vec<u8>],
+    args: &[Vec<u8>],
+) -> Probe {
+    let mut call = script.on(keys);
+    call.arg(args);
+    Probe {
+        name,
+        script: Some(script),
+        call,
+    }
+}
+
+/// The arguments of a script for buckets: the server's clock, a time, and one bucket.
+fn bucket_arguments(of: impl Fn(&Place) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let bucket = Place {
+        owner: 1,
+        former: 0,
+        slot: 0,
+    };
+    vec![Vec::new(), b"1000000".to_vec(), of(&bucket)]
 }

@@ -19,6 +19,7 @@ use crate::domain::{
         SubjectId, SubjectKey, TenantId, VerificationId,
     },
     limit::{
+        bucket::{BucketKind, Scope},
         failures::{Failures, Tally},
         quota::Dimension,
     },
@@ -605,7 +606,11 @@ pub(super) fn events() -> Vec<Sample> {
     let by = || sender("twilio");
     let reason = || Reason::from_word("30003");
     let sms = ("channel", "sms");
-    let quota = Some(Dimension::GuardPrefix);
+    let guard = |dimension| BucketKind {
+        dimension,
+        scope: Scope::All,
+    };
+    let quota = Some(guard(Dimension::GuardPrefix));
     let before = vec![
         by_nobody(),
         told("started", What::Started { channel }, "started", &[sms]),
@@ -660,7 +665,7 @@ pub(super) fn events() -> Vec<Sample> {
         told(
             "would_refuse",
             What::WouldRefuse {
-                quota: Dimension::GuardCountry,
+                quota: guard(Dimension::GuardCountry),
             },
             "would_refuse",
             &[("quota", "guard_country")],

@@ -20,8 +20,15 @@ fn cmd(arguments: &[&str]) -> Reply {
 }
 
 fn run(script: &Lua, keys: &[&str], arguments: &[&str]) -> Reply {
+    let arguments: Vec<_> = arguments.iter().map(|word| word.as_bytes()).collect();
+    run_bytes(script, keys, &arguments)
+}
+
+fn run_bytes(script: &Lua, keys: &[&str], arguments: &[&[u8]]) -> Reply {
     let count = keys.len().to_string();
-    cmd(&[&["EVAL", script.source, &count], keys, arguments].concat())
+    let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();
+    let begin: [&[u8]; 3] = [b"EVAL", script.source.as_bytes(), count.as_bytes()];
+    server().cmd(&[&begin, &keys[..], arguments].concat()).ok()
 }
 
 /// The server's clock in microseconds.
@@ -30,36 +37,41 @@ fn now() -> i64 {
     time.list()[0].int() * SECOND + time.list()[1].int()
 }
 
-/// Draws `wanted` from a bucket with this interval and burst; returns the script's answer.
-fn draw(bucket: &str, interval: i64, burst: i64, wanted: i64) -> Vec<i64> {
-    let arguments = [
-        String::new(),
-        interval.to_string(),
-        (interval * burst).to_string(),
-        wanted.to_string(),
-        "1".to_owned(),
-        "0".to_owned(),
-    ];
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    run(&DRAW, &[bucket], &arguments)
+/// How long the scripts keep a bucket above its capacity: a day.
+const DAY: &[u8] = b"86400000000";
+
+/// Draws `wanted` from a slot of an owner with this interval and burst; returns the script's answer. The bucket has a
+/// former name if one is given.
+fn draw_from(keys: &[&str], slot: u8, [interval, burst, wanted]: [i64; 3]) -> Vec<i64> {
+    let former = if keys.len() > 1 { 2 } else { 0 };
+    let wanted = u32::try_from(wanted).unwrap();
+    let numbers = [interval, interval * burst].map(i64::to_be_bytes).concat();
+    let amounts = [wanted, 1].map(u32::to_be_bytes).concat();
+    let draw = [&[0, 1, 0, former, slot, 0], &numbers[..], &amounts].concat();
+    run_bytes(&DRAW, keys, &[b"", DAY, &draw])
         .list()
         .iter()
         .map(Reply::int)
         .collect()
 }
 
-fn give_back(bucket: &str, count: i64, reserve: i64) {
-    let arguments = [
-        String::new(),
-        (24 * HOUR / 1000).to_string(),
-        count.to_string(),
-        reserve.to_string(),
-    ];
-    run(
-        &GIVE_BACK,
-        &[bucket],
-        &arguments.each_ref().map(String::as_str),
-    );
+/// Draws from the first slot.
+fn draw(owner: &str, interval: i64, burst: i64, wanted: i64) -> Vec<i64> {
+    draw_from(&[owner], 1, [interval, burst, wanted])
+}
+
+fn give_back(owner: &str, count: i64, reserve: i64) {
+    let numbers = [count, reserve].map(i64::to_be_bytes).concat();
+    let back = [&[0, 1, 0, 0, 1], &numbers[..]].concat();
+    run_bytes(&GIVE_BACK, &[owner], &[b"", DAY, &back]);
+}
+
+/// The stored buckets of an owner.
+fn stored(owner: &str) -> Vec<i64> {
+    let reply = cmd(&["GET", owner]);
+    let (buckets, rest) = reply.bytes().as_chunks::<8>();
+    assert!(rest.is_empty(), "eight bytes a slot");
+    buckets.iter().copied().map(i64::from_be_bytes).collect()
 }
 
 /// Checks that the key expires `span` microseconds from now, or at most ten seconds earlier.
@@ -76,7 +88,7 @@ fn send_03_a_bucket_is_kept_until_it_is_full_again() {
     let bucket = name("q");
     assert_eq!(draw(&bucket, MINUTE, 10, 10), [10]);
     is_kept_for(&bucket, 10 * MINUTE);
-    let full_at = cmd(&["GET", &bucket]).int();
+    let full_at = stored(&bucket)[0];
     assert!(
         (full_at - now() - 10 * MINUTE).abs() < 10 * SECOND,
         "in microseconds of the server's clock"
@@ -118,22 +130,58 @@ fn send_15_what_is_given_back_shortens_the_time_and_what_is_beyond_is_kept_for_a
     );
     give_back(&bucket, 3 * MINUTE, 5 * MINUTE);
     give_back(&bucket, 3 * MINUTE, 5 * MINUTE);
-    assert_eq!(
-        cmd(&["GET", &bucket]).int(),
-        -5 * MINUTE,
-        "no more than the reserve"
-    );
+    assert_eq!(stored(&bucket), [-5 * MINUTE], "no more than the reserve");
     is_kept_for(&bucket, 24 * HOUR);
     assert_eq!(draw(&bucket, MINUTE, 10, 2), [2]);
-    assert_eq!(cmd(&["GET", &bucket]).int(), -3 * MINUTE);
+    assert_eq!(stored(&bucket), [-3 * MINUTE]);
     is_kept_for(&bucket, 24 * HOUR);
     give_back(&bucket, MINUTE, MINUTE);
     assert_eq!(
-        cmd(&["GET", &bucket]).int(),
-        -3 * MINUTE,
+        stored(&bucket),
+        [-3 * MINUTE],
         "what it holds beyond is not taken away"
     );
     assert_eq!(draw(&bucket, MINUTE, 10, 100), [13]);
+}
+
+#[test]
+fn send_03_an_owner_is_kept_until_the_last_of_its_buckets_is_full() {
+    let owner = name("q");
+    assert_eq!(draw_from(&[&owner], 6, [HOUR, 2, 2]), [2]);
+    assert_eq!(draw_from(&[&owner], 2, [MINUTE, 10, 1]), [1]);
+    is_kept_for(&owner, 2 * HOUR);
+    let buckets = stored(&owner);
+    assert_eq!(buckets.len(), 6, "as many slots as were used");
+    assert_eq!([0, 2, 3, 4].map(|slot| buckets[slot]), [0; 4]);
+    assert!(buckets[1] < buckets[5] && buckets[1] > now());
+    assert_eq!(draw_from(&[&owner], 1, [MINUTE, 10, 10]), [10]);
+    assert_eq!(stored(&owner)[1..], buckets[1..], "and the others stay");
+}
+
+#[test]
+fn send_14_a_bucket_that_has_a_former_name_continues_there_once() {
+    let (owner, former) = (name("q"), name("former"));
+    cmd(&["SET", &former, &(now() + 6 * MINUTE).to_string()]);
+    let keys = [owner.as_str(), former.as_str()];
+    assert_eq!(
+        draw_from(&keys, 3, [MINUTE, 10, 100]),
+        [4],
+        "six are missing"
+    );
+    is_kept_for(&owner, 10 * MINUTE);
+    let left = cmd(&["GET", &former]).int() - now();
+    assert!(left <= 6 * MINUTE, "the former one is only read: {left}");
+    assert_eq!(draw_from(&keys, 3, [MINUTE, 10, 1])[0], -1);
+    assert_eq!(
+        draw_from(&keys, 4, [MINUTE, 10, 100]),
+        [4],
+        "each bucket begins where its own former one was"
+    );
+    cmd(&["SET", &former, &(-3 * MINUTE).to_string()]);
+    assert_eq!(draw_from(&keys, 5, [MINUTE, 10, 100]), [13]);
+    let full = name("former");
+    cmd(&["SET", &full, &(now() - MINUTE).to_string()]);
+    assert_eq!(draw_from(&[&owner, &full], 1, [MINUTE, 10, 100]), [10]);
 }
 
 struct Place {
