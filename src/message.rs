@@ -160,7 +160,7 @@ impl Messages {
 
     fn language(&self, locale: Option<&Locale>) -> Language {
         locale
-            .and_then(|locale| Language::from_tag(&locale.language()))
+            .and_then(|locale| locale.lookup().find_map(|tag| Language::from_tag(&tag)))
             .unwrap_or(self.default_language)
     }
 

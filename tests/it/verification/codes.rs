@@ -310,33 +310,30 @@ async fn code_11_ids_are_unguessable_and_alike() {
     }
 }
 
+/// The texts that the vectors expect to be refused before the record is read.
+fn malformed_texts() -> Vec<String> {
+    let read = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let vectors = read(include_str!("../../vectors/unicode_digits.json"));
+    let cases = read(include_str!("../../vectors/pasted_codes.json"));
+    let unicode = vectors["cases"].as_array().unwrap().iter();
+    let unicode = unicode
+        .filter(|case| case["judged"] == false)
+        .map(|case| &case["code"]);
+    let pasted = cases["malformed"].as_array().unwrap().iter();
+    let more = ["", "   ", "\u{feff}", "123456789", "1234567"].map(serde_json::Value::from);
+    unicode
+        .chain(pasted)
+        .chain(&more)
+        .map(|text| text.as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[tokio::test]
 async fn code_13_a_malformed_guess_names_the_field_and_takes_no_attempt() {
     let service = Harness::new().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../vectors/unicode_digits.json")).unwrap();
-    let unicode = vectors["cases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|case| case["code"].as_str().unwrap().to_owned());
-    let plain = [
-        "123456\n",
-        " 123456",
-        "+123456",
-        "12345",
-        "123456789",
-        "1234567",
-    ]
-    .map(str::to_owned);
     let id = &v.verification_id;
-    for (at, guess) in plain
-        .into_iter()
-        .chain(unicode)
-        .filter(|guess| !guess.is_empty())
-        .enumerate()
-    {
+    for (at, guess) in malformed_texts().into_iter().enumerate() {
         if at % 20 == 19 {
             service.advance(15); // The quota of malformed guesses is another test's story.
         }
@@ -357,8 +354,55 @@ async fn code_13_a_malformed_guess_names_the_field_and_takes_no_attempt() {
         }
     }
     assert_eq!(service.get(id).await.unwrap().attempts_left, 5);
-    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    let spaced = format!("\u{2068}{}\u{a0}{}\u{2069}\r\n", &code[..3], &code[3..]);
     assert_eq!(service.check(id, &spaced).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn code_13_one_attempt_in_two_spellings_is_a_repeat() {
+    let service = Harness::new().await;
+    let (v, code) = service.start_and_read(login("s")).await;
+    let id = &v.verification_id;
+    let wrong = wrong(&code);
+    let (head, tail) = wrong.split_at(3);
+    for spelling in [
+        wrong.clone(),
+        format!("{head} {tail}"),
+        format!("\t{head}\u{2013}{tail}\u{200b}"),
+        format!("{wrong}\r\n"),
+    ] {
+        let answer = service.try_check(id, &spelling, "same").await.unwrap();
+        assert_eq!(
+            (answer.verdict(), answer.attempts_left),
+            (Verdict::Wrong, 4),
+            "{spelling:?}"
+        );
+    }
+    assert_eq!(service.get(id).await.unwrap().attempts_left, 4);
+}
+
+#[tokio::test]
+async fn code_13_an_empty_guess_counts_as_malformed() {
+    let service = Harness::new().await;
+    let (v, _) = service.start_and_read(login("s")).await;
+    let guess = |text: &'static str| service.try_check(&v.verification_id, text, "a");
+    for text in ["", " \u{200b}"].into_iter().cycle().take(20) {
+        let status = guess(text).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status), fields(&status)),
+            (
+                Code::InvalidArgument,
+                "CODE_MALFORMED".to_owned(),
+                vec!["code".to_owned()]
+            )
+        );
+    }
+    let status = guess("").await.unwrap_err();
+    assert_eq!(
+        reason(&status),
+        "MALFORMED_TOO_OFTEN",
+        "it draws that quota"
+    );
 }
 
 #[tokio::test]
