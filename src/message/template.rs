@@ -10,7 +10,7 @@ use minijinja::HtmlEscape;
 /// A place-holder, written between `{{` and `}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The code in two groups, which are easier to read.
+    /// The code in two groups, which are easier to read; in a mail in one run, which can be copied.
     Code,
     /// The code without a space.
     CodePlain,

@@ -22,10 +22,8 @@ use std::{sync::Arc, time::Duration};
 use super::{policy::Policy, record::side::Sides};
 use crate::{
     domain::{
-        crypto::keyring::Keyring,
-        delivery::Lease,
-        ids::{Locale, SenderName},
-        time::Now,
+        crypto::keyring::Keyring, delivery::Lease, ids::SenderName, time::Now,
+        verification::Verification,
     },
     message::{Explanation, Messages},
     ports::{
@@ -143,8 +141,13 @@ impl Courier {
     }
 
     /// An explanation of one or two sentences for the customer, in their language.
-    pub(super) fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
-        self.messages.explain(locale, explanation)
+    pub(super) fn explain(
+        &self,
+        verification: &Verification,
+        explanation: Explanation<'_>,
+    ) -> String {
+        let (tenant, locale) = (&verification.tenant, verification.locale.as_ref());
+        self.messages.explain(tenant, locale, explanation)
     }
 
     /// Whether a sender with this name is on any route.

@@ -11,6 +11,15 @@ pub const CANONICAL_BYTES_MAX: usize = 4096;
 /// Longest value, in characters.
 pub const VALUE_CHARS_MAX: usize = 512;
 
+/// Whether a text can be the name of a bound value.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// Names and values of what is approved, sorted by name; never changed once made.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Binding(BTreeMap<String, String>);
@@ -23,11 +32,7 @@ impl Binding {
     pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
         let mut wrong = Vec::new();
         for (name, value) in &values {
-            let name_fits = (1..=32).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            if !name_fits {
+            if !is_name(name) {
                 wrong.push((
                     name.clone(),
                     Invalid("must have a name of 1 to 32 of a-z, 0-9 and _"),

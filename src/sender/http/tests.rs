@@ -575,7 +575,7 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: "Press a key.".to_owned(),
         ssml: "<speak>1 2</speak>".to_owned(),
-        voice: "nl-NL",
+        voice: "nl-NL".into(),
     });
     sender.send(&message).await.unwrap();
     let body: Value =
@@ -724,7 +724,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
     Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: greeting.clone(),
         ssml: String::new(),
-        voice: "nl-NL",
+        voice: "nl-NL".into(),
     });
     made(&settings).unwrap().send(&message).await.unwrap();
     let request = server.received_requests().await.unwrap().remove(0);
