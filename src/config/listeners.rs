@@ -89,14 +89,30 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The URL under which customers and providers reach it, without a slash at the end; `None` if they cannot.
     pub public_url: Option<String>,
+    /// Whether the link page knows the browser that asked only by a cookie that no other host can set.
+    pub host_cookie_only: bool,
 }
 
 impl HttpSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let is_production = table.is_production();
         let public_url = table.parsed_if_any("public_url", |text| public_url(text, is_production));
+        let host_cookie_only = table.switch("host_cookie_only", false);
+        if host_cookie_only
+            && !public_url
+                .as_ref()
+                .is_some_and(|url| url.starts_with("https://"))
+        {
+            let what =
+                "needs a public_url with https://, because browsers keep such cookies only there";
+            table.mistake("host_cookie_only", what);
+        }
         let listen = only_listen(table);
-        Self { listen, public_url }
+        Self {
+            listen,
+            public_url,
+            host_cookie_only,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         crypto::keyring::Keyring, delivery::Lease, ids::SenderName, time::Now,
         verification::Verification,
     },
-    message::{Explanation, Messages},
+    message::{Explanation, Messages, Page, Reader},
     ports::{
         store::Complaint,
         system::{Clock, Entropy, fresh},
@@ -148,6 +148,11 @@ impl Courier {
     ) -> String {
         let (tenant, locale) = (&verification.tenant, verification.locale.as_ref());
         self.messages.explain(tenant, locale, explanation)
+    }
+
+    /// The texts of the page that links in e-mails open.
+    pub(super) fn page<'a>(&'a self, reader: Reader<'a>) -> Page<'a> {
+        self.messages.page(reader)
     }
 
     /// Whether a sender with this name is on any route.

@@ -71,6 +71,7 @@ async fn mail_01_a_mail_says_that_a_machine_wrote_it() {
     assert_eq!(record.connections, 1, "the connection is kept");
     let mail = &record.mails[0];
     assert_eq!(header(mail, "Auto-Submitted"), ["auto-generated"]);
+    assert_eq!(header(mail, "Content-Language"), ["en"]);
     assert_eq!(
         header(mail, "From"),
         ["\"Voorbeeld Bank\" <no-reply@bank.example>"]

@@ -454,3 +454,94 @@ async fn guess_12_a_stranger_does_not_lock_the_customer_out() {
         Verdict::Approved
     );
 }
+
+#[tokio::test]
+async fn bind_12_what_cannot_be_seen_is_refused_by_the_name_of_the_value() {
+    let service = Harness::new().await;
+    for hidden in [
+        '\u{61c}',
+        '\u{200b}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{e0041}',
+        '\u{3164}',
+        '\u{115f}',
+        '\u{ffa0}',
+        '\u{fff9}',
+        '\u{ad}',
+        '\u{fe0f}',
+        '\u{0}',
+        '\u{e000}',
+        '\u{2028}',
+    ] {
+        let mut request = login("s");
+        request
+            .binding
+            .insert("payee".to_owned(), format!("Jan{hidden}sen"));
+        request
+            .binding
+            .insert("amount".to_owned(), "EUR 1,00 \u{20ac}".to_owned());
+        let status = service.start(request).await.unwrap_err();
+        assert_eq!(
+            (status.code(), fields(&status)),
+            (Code::InvalidArgument, vec!["binding.payee".to_owned()]),
+            "{hidden:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bind_12_a_customer_reads_titles_and_labels_in_his_language_whatever_the_spelling_of_the_locale()
+ {
+    let settings = "[actions.change_iban]\nbinding = [\"new_iban\", \"zq_tier\"]\n\
+                    [labels]\nzq_tier = { de = \"Stufe\", en = \"tier\" }\n";
+    let service = Setup::default()
+        .file(settings)
+        .start()
+        .await;
+    for (locale, language, expected) in [
+        (
+            "de_DE",
+            "de",
+            &["Ihre neue IBAN", "neue IBAN: NL00", "Stufe: 7"][..],
+        ),
+        ("de-AT", "de", &["Ihre neue IBAN", "Stufe: 7"]),
+        (
+            "NL",
+            "nl",
+            &["een nieuw IBAN", "nieuwe IBAN: NL00", "gegeven: 7"],
+        ),
+        (
+            "pt-BR",
+            "en",
+            &["changing your IBAN", "new IBAN: NL00", "tier: 7"],
+        ),
+        ("", "en", &["changing your IBAN"]),
+    ] {
+        let mut request = login(&unique("s"));
+        request.action = "change_iban".to_owned();
+        request.locale = locale.to_owned();
+        request
+            .binding
+            .insert("new_iban".to_owned(), "NL00".to_owned());
+        request.binding.insert("zq_tier".to_owned(), "7".to_owned());
+        let (v, code) = service.start_and_read(request).await;
+        let all = service.recorder.all();
+        let message = all
+            .iter()
+            .find(|message| message.verification.to_string() == v.verification_id);
+        let content = &message.unwrap().content;
+        assert_eq!(&*content.language, language, "{locale}");
+        for part in [&content.text, content.html.as_ref().unwrap()] {
+            for text in expected {
+                assert!(part.contains(text), "{locale} lacks {text}: {part}");
+            }
+            assert!(part.contains(&code), "the digits stand in one run: {part}");
+            for raw in ["change_iban", "new_iban", "zq", "change iban"] {
+                assert!(!part.contains(raw), "{locale} has {raw}: {part}");
+            }
+        }
+    }
+}
