@@ -22,6 +22,7 @@ use std::{
 
 pub use self::{
     explain::{Explanation, MessageState, MessageStep, Progress, Remedy},
+    language::canonical_tag,
     load::{BRAND_CHARS_MAX, TenantWording, TextByLanguage, Wording},
     mistake::TemplateMistake,
     page::{Page, PageSentence, Reader, Summary},

@@ -36,6 +36,12 @@ impl Language {
     }
 }
 
+/// A language tag in the spelling that messages have: `pt-BR` for `pt_br`; `None` if it is not a tag.
+#[must_use]
+pub fn canonical_tag(tag: &str) -> Option<String> {
+    Language::parse(tag).map(|language| language.tag().to_string())
+}
+
 /// A region in capitals, a script with one capital letter, everything else in lower case.
 fn in_its_case(subtag: &str) -> String {
     match subtag.len() {

@@ -144,7 +144,7 @@ impl Page<'_> {
         self.vocabulary.say(Part::Page, sentence.name())
     }
 
-    /// What is confirmed.
+    /// What a press of the button confirms: the title of the action, and the bound values with their labels.
     #[must_use]
     pub fn summary(&self, action: &ActionName, binding: &Binding) -> Summary {
         Summary {

@@ -48,7 +48,7 @@ const BODY_BYTES_MAX: usize = 1024;
 
 /// Content security policy: allows only the page's own style and script, by their SHA-256, and requests to this
 /// server. Changing either file changes its hash.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-OaXlTJNv/peeZkAq5DTG2JfRd85+f0JQ7LwtOPD7iQU='; script-src 'sha256-277kxsPcYDDxIJgyInWpaET7TrdFXoB2K+ecEiIuZu4='; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-OaXlTJNv/peeZkAq5DTG2JfRd85+f0JQ7LwtOPD7iQU='; script-src 'sha256-jVCDaO0KJqht/Q8DFREJoU9IkVZ1NvgL+PxCNZAbYRs='; \
     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -170,6 +170,7 @@ async fn press(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: Form
 }
 
 /// The outcome of a request, as the page tells it.
+#[derive(Clone, Copy)]
 enum Outcome<'a> {
     Ready(&'a Summary),
     Approved,

@@ -178,11 +178,11 @@ fn bind_12_a_language_that_is_not_complete_is_refused_by_the_names_of_its_files(
         fs::remove_file(dir.join(file)).unwrap();
     }
     let words = fs::read_to_string(dir.join("pt/words.txt")).unwrap();
-    let without: String = words
+    let kept: Vec<_> = words
         .lines()
         .filter(|line| !line.starts_with("detail"))
-        .map(|line| format!("{line}\n"))
         .collect();
+    let without = kept.join("\n");
     write(dir, "pt/words.txt", &without);
     write(dir, "pt_BR/sms.txt", "x {{ code }}");
     let found = shown(dir, &load_from(dir, "pt", "Banco").unwrap_err());

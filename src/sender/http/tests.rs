@@ -43,6 +43,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
         parameters: [("account", "AC/1 2"), ("from", "Bank \"A\"")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
+        languages: BTreeMap::new(),
         auth: Auth::None,
         answers: AnswerRules::default(),
         addresses: None,

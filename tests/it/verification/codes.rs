@@ -497,10 +497,7 @@ async fn bind_12_a_customer_reads_titles_and_labels_in_his_language_whatever_the
  {
     let settings = "[actions.change_iban]\nbinding = [\"new_iban\", \"zq_tier\"]\n\
                     [labels]\nzq_tier = { de = \"Stufe\", en = \"tier\" }\n";
-    let service = Setup::default()
-        .file(settings)
-        .start()
-        .await;
+    let service = Setup::default().file(settings).start().await;
     for (locale, language, expected) in [
         (
             "de_DE",

@@ -23,17 +23,16 @@ function show(said) {
   part("brand").textContent = said.brand;
   part("heading").textContent = said.heading;
   part("more").textContent = said.more;
+  const summary = said.summary ?? { what: "", title: "", details: [] };
   part("what").hidden = !said.summary;
-  if (said.summary) {
-    part("label").textContent = said.summary.what;
-    part("title").textContent = said.summary.title;
-    part("details").replaceChildren(...said.summary.details.flatMap(([label, value]) => {
-      const [term, detail] = ["dt", "dd"].map((tag) => document.createElement(tag));
-      term.textContent = label;
-      detail.textContent = value;
-      return [term, detail];
-    }));
-  }
+  part("label").textContent = summary.what;
+  part("title").textContent = summary.title;
+  part("details").replaceChildren(...summary.details.flatMap(([label, value]) => {
+    const [term, detail] = ["dt", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = label;
+    detail.textContent = value;
+    return [term, detail];
+  }));
   part("ask").hidden = !said.button;
   if (said.button) part("button").textContent = said.button;
   for (const id of ["brand", "said"]) part(id).hidden = false;
@@ -44,7 +43,6 @@ function failed() {
   for (const id of ["brand", "later"]) part(id).hidden = false;
 }
 
-part("token").value = token;
 part("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   part("button").disabled = true;
