@@ -162,7 +162,8 @@ impl App {
         let address = self.settings.link_page()?;
         Some(LinkPage {
             service: self.service.clone(),
-            origin: http::pages::link::origin(&address)?,
+            // The settings are refused if it has none.
+            origin: http::pages::link::origin(&address).unwrap_or_default(),
             host_cookie_only: self.settings.http.host_cookie_only,
         })
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::Table;
-use crate::format::secret::SecretText;
+use crate::{format::secret::SecretText, http::pages::link::origin};
 
 /// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -98,11 +98,10 @@ impl HttpSettings {
         let is_production = table.is_production();
         let public_url = table.parsed_if_any("public_url", |text| public_url(text, is_production));
         let host_cookie_only = table.switch("host_cookie_only", false);
-        if host_cookie_only
-            && !public_url
-                .as_ref()
-                .is_some_and(|url| url.starts_with("https://"))
-        {
+        let is_https = public_url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("https://"));
+        if host_cookie_only && !is_https && !table.is_mistaken("public_url") {
             let what =
                 "needs a public_url with https://, because browsers keep such cookies only there";
             table.mistake("host_cookie_only", what);
@@ -126,6 +125,9 @@ fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
     if rest.is_empty() || rest.starts_with(['/', ':']) || !rest.chars().all(is_plain) {
         return Err("must be a host and perhaps a path, such as https://otp.bank.example");
+    }
+    if origin(text).is_none() {
+        return Err("must have a valid host and port, such as https://otp.bank.example");
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -634,11 +634,15 @@ fn a_tenant_speaks_under_its_own_name_and_for_its_own_page() {
     };
     let (zuid, bank) = (text("zuid"), text("bank"));
     assert!(
-        zuid.starts_with("Bank Zuid: ") && zuid.ends_with("\n@zuid.example #123456"),
+        zuid.starts_with("Bank Zuid: ")
+            && zuid.contains("Deel deze code nooit")
+            && zuid.ends_with("\n@zuid.example #123456"),
         "{zuid}"
     );
     assert!(
-        bank.starts_with("Bank: ") && bank.ends_with("\n@bank.example #123456 @pay.example"),
+        bank.starts_with("Bank: ")
+            && bank.contains("Never share")
+            && bank.ends_with("\n@bank.example #123456 @pay.example"),
         "{bank}"
     );
 }
