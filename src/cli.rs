@@ -192,7 +192,7 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
 /// Prints the settings and warnings about them; with `store` also problems of the store's servers.
 fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
     say(settings.effective());
-    for warning in settings.warnings() {
+    for warning in app::warnings(settings) {
         complain(&format!("warning: {}: {}", warning.key, warning.what));
     }
     if !store {

@@ -256,7 +256,10 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         routes: &routes,
     };
     let tenants = tenants::tenants(root.table("tenants"), &context, &mut admission);
-    let actions = actions::actions(root.table("actions"), &routes, public_url.is_some());
+    let actions::Actions {
+        rules: actions,
+        titles,
+    } = actions::actions(root.table("actions"), &routes, public_url.is_some());
     let test_recipients =
         admission::numbers::test_recipients(root.table("test_recipients"), &actions);
     let settings = Settings {
@@ -269,7 +272,7 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         subject: running::subject(root.table("subject")),
         events_max_per_shard: running::events(root.table("events")),
         hook: hook::hook(root.table("hook")),
-        messages: MessageSettings::read(root.table("messages")),
+        messages: MessageSettings::read(root.table("messages"), root.table("labels"), titles),
         log: LogSettings::read(root.table("log")),
         senders: senders.ready,
         data_dir,

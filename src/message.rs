@@ -2,27 +2,39 @@
 
 mod built_in;
 mod explain;
+mod folder;
 mod form;
 mod language;
 mod lint;
 mod load;
 mod mistake;
+mod page;
+mod part;
 mod sentences;
 mod sms;
 mod template;
+mod vocabulary;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 pub use self::{
     explain::{Explanation, MessageState, MessageStep, Progress, Remedy},
-    load::{BRAND_CHARS_MAX, TenantWording, Wording},
+    language::canonical_tag,
+    load::{BRAND_CHARS_MAX, TenantWording, TextByLanguage, Wording},
     mistake::TemplateMistake,
-    sms::SmsRules,
+    page::{Page, PageSentence, Reader, Summary},
+    sms::{EmbeddedMark, SmsRules},
+    vocabulary::{LABEL_CHARS_MAX, TITLE_CHARS_MAX},
 };
 use self::{
     form::Form,
-    language::Language,
+    language::{Language, Languages},
+    sms::in_alphabet,
     template::{Markup, Template, Values},
+    vocabulary::Vocabulary,
 };
 use crate::{
     domain::{
@@ -74,29 +86,34 @@ struct Key {
     form: Form,
 }
 
-/// The brand and the SMS rules of the messages of a tenant.
+/// The brand, the language and the SMS rules of the messages of a tenant.
 #[derive(Clone, Debug)]
 struct Branding {
     brand: String,
+    /// The language for customers whose own language is unknown or has no texts.
+    language: Language,
     sms: SmsRules,
 }
 
 /// The templates of all messages, with the settings that they need.
 #[derive(Debug)]
 pub struct Messages {
-    default_language: Language,
     /// The voice of tenants without one of their own.
     branding: Branding,
     tenant_brandings: HashMap<TenantId, Branding>,
     by_keypad: BTreeSet<ActionName>,
+    /// All languages with texts; each is complete.
+    languages: Languages,
     /// All templates. The general one exists for every language and form.
     templates: HashMap<Key, Template>,
+    /// What customers read in words that fit everything, because the settings have no words for it.
+    gaps: Vec<TemplateMistake>,
 }
 
 impl Messages {
-    /// Loads the built-in templates and those of a folder that replace them: `nl/email.txt` replaces one text,
-    /// `nl/payment.email.txt` replaces it for the action `payment`, and both may be in `tenants/bank/` for the tenant
-    /// `bank` only. Blocks on the file system.
+    /// Loads the built-in texts and those of a folder: `nl/email.txt` replaces one text, `nl/payment.email.txt`
+    /// replaces it for the action `payment`, both may be in `tenants/bank/` for the tenant `bank` only, and a
+    /// folder such as `pt-BR` adds a language. Blocks on the file system.
     ///
     /// # Errors
     /// All mistakes of all files, and all SMS texts that do not fit at their longest.
@@ -108,14 +125,14 @@ impl Messages {
     #[must_use]
     pub fn render(&self, facts: &Facts<'_>) -> Content {
         let render = |form: Form| self.render_form(form, form.markup(), facts);
-        let language = self.language(facts.locale);
+        let language = self.language(facts.tenant, facts.locale);
         let only_text = |text| Content {
             subject: String::new(),
             text,
             html: None,
             speech: None,
             opened: None,
-            language: language.tag(),
+            language: language.tag().clone(),
         };
         match facts.channel {
             Channel::Email => Content {
@@ -126,10 +143,11 @@ impl Messages {
             Channel::Sms => only_text(render(Form::Sms) + &self.ending(facts)),
             Channel::Voice => {
                 let sentences = self.render_form(Form::Voice, Markup::Ssml, facts);
+                let voice = self.vocabulary(language).word("voice");
                 let speech = Speech {
                     greeting: render(Form::VoiceGreeting),
-                    ssml: ssml(language, &sentences),
-                    voice: language.voice_tag(),
+                    ssml: ssml(voice, &sentences),
+                    voice: voice.into(),
                 };
                 Content {
                     speech: Some(speech),
@@ -145,56 +163,97 @@ impl Messages {
         }
     }
 
-    /// Explains the state of a verification, in sentences for the customer.
+    /// Explains the state of a verification, in sentences for the customer of this tenant.
     #[must_use]
-    pub fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
-        explain::explain(self.language(locale), explanation)
+    pub fn explain(
+        &self,
+        tenant: &TenantId,
+        locale: Option<&Locale>,
+        explanation: Explanation<'_>,
+    ) -> String {
+        let language = self.language(tenant, locale);
+        explain::explain(self.vocabulary(language), explanation)
     }
 
-    /// The text of a call whose code is no longer valid, and the language tag of the voice.
+    /// The text of a call whose code is no longer valid, and the language tag of the voice. Without a
+    /// tenant, the call itself is unknown.
     #[must_use]
-    pub fn no_code(&self, locale: Option<&Locale>) -> (&'static str, &'static str) {
-        let language = self.language(locale);
-        (language.code_gone(), language.voice_tag())
+    pub fn no_code(&self, tenant: Option<&TenantId>, locale: Option<&Locale>) -> (&str, Arc<str>) {
+        let language = locale.and_then(|locale| self.languages.best(locale));
+        let language = language.unwrap_or_else(|| self.default_language(tenant));
+        let vocabulary = self.vocabulary(language);
+        (
+            vocabulary.word("code_gone"),
+            vocabulary.word("voice").into(),
+        )
     }
 
-    fn language(&self, locale: Option<&Locale>) -> Language {
+    /// What customers read in words that fit everything ("your request"), because the settings have no words
+    /// for it: each with the setting that would give them.
+    #[must_use]
+    pub fn gaps(&self) -> &[TemplateMistake] {
+        &self.gaps
+    }
+
+    /// The language of a customer: that of the locale, or the default of the tenant.
+    fn language(&self, tenant: &TenantId, locale: Option<&Locale>) -> &Language {
         locale
-            .and_then(|locale| Language::from_tag(&locale.language()))
-            .unwrap_or(self.default_language)
+            .and_then(|locale| self.languages.best(locale))
+            .unwrap_or_else(|| self.default_language(Some(tenant)))
+    }
+
+    fn default_language(&self, tenant: Option<&TenantId>) -> &Language {
+        &tenant
+            .map_or(&self.branding, |tenant| self.branding(tenant))
+            .language
+    }
+
+    fn vocabulary(&self, language: &Language) -> &Vocabulary {
+        &self.languages.0[language]
     }
 
     fn render_form(&self, form: Form, markup: Markup, facts: &Facts<'_>) -> String {
-        let language = self.language(facts.locale);
+        let language = self.language(facts.tenant, facts.locale);
+        let vocabulary = self.vocabulary(language);
+        let branding = self.branding(facts.tenant);
+        let digits = facts.code.expose();
         let code = match form {
-            Form::Voice => spoken(facts.code.expose()),
-            Form::EmailSubject
-            | Form::EmailText
-            | Form::EmailHtml
-            | Form::Sms
+            Form::Voice => spoken(digits),
+            // Customers copy it from a mail, so nothing stands between the digits.
+            Form::EmailSubject | Form::EmailText | Form::EmailHtml => digits.to_owned(),
+            Form::Sms
             | Form::VoiceGreeting
             | Form::Whatsapp
             | Form::PushTitle
             | Form::PushAlert
-            | Form::Push => grouped(facts.code.expose()),
+            | Form::Push => grouped(digits),
         };
-        let never_share = if form == Form::Sms {
-            language.never_share_in_sms()
+        let is_sms = form == Form::Sms;
+        let own_words = |words: String| {
+            if is_sms {
+                in_alphabet(&words, &branding.sms).into_owned()
+            } else {
+                words
+            }
+        };
+        let never_share = if is_sms {
+            "never_share_sms"
         } else {
-            language.never_share()
+            "never_share"
         };
+        let detail = |(label, value)| format!("{}: {value}", own_words(label));
         let values = Values {
             code,
-            code_plain: facts.code.expose(),
-            brand: &self.branding(facts.tenant).brand,
-            action: facts.action.as_str().replace('_', " "),
-            minutes: language.minutes(facts.minutes.max(1)),
-            details: facts
-                .binding
-                .iter()
-                .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")))
+            code_plain: digits,
+            brand: &branding.brand,
+            action: own_words(vocabulary.title_of(facts.action).to_owned()),
+            minutes: own_words(vocabulary.minutes(facts.minutes.max(1))),
+            details: vocabulary
+                .details(facts.binding)
+                .into_iter()
+                .map(detail)
                 .collect(),
-            never_share,
+            never_share: vocabulary.word(never_share),
             link: facts.link.map(|Link(address)| address),
         };
         self.template(facts, language, form).render(&values, markup)
@@ -215,7 +274,7 @@ impl Messages {
 
     /// The most specific template. The tenant takes precedence over the action, because it knows
     /// its customers and its own terms.
-    fn template(&self, facts: &Facts<'_>, language: Language, form: Form) -> &Template {
+    fn template(&self, facts: &Facts<'_>, language: &Language, form: Form) -> &Template {
         let (tenant, action) = (Some(facts.tenant), Some(facts.action));
         let chain = [
             (tenant, action),
@@ -226,7 +285,7 @@ impl Messages {
         let find = |(tenant, action): (Option<&TenantId>, Option<&ActionName>)| {
             self.templates.get(&Key {
                 tenant: tenant.cloned(),
-                language,
+                language: language.clone(),
                 action: action.cloned(),
                 form,
             })
@@ -234,13 +293,13 @@ impl Messages {
         chain
             .into_iter()
             .find_map(find)
-            .expect("the built-in templates hold every language and form")
+            .expect("a language is complete before it is used")
     }
 }
 
 /// A document of SSML 1.1.
-fn ssml(language: Language, sentences: &str) -> String {
-    let (name, tag) = ("http://www.w3.org/2001/10/synthesis", language.voice_tag());
+fn ssml(tag: &str, sentences: &str) -> String {
+    let name = "http://www.w3.org/2001/10/synthesis";
     format!("<speak version=\"1.1\" xmlns=\"{name}\" xml:lang=\"{tag}\">\n{sentences}\n</speak>")
 }
 

@@ -63,6 +63,20 @@ pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
     problems
 }
 
+/// What is permitted but looks wrong: questionable settings, and what customers would read without words of their
+/// own. The settings must have no mistakes.
+#[must_use]
+pub fn warnings(settings: &Settings) -> Vec<Mistake> {
+    let mut warnings = settings.warnings();
+    if let Ok(messages) = messages(settings) {
+        warnings.extend(messages.gaps().iter().map(|gap| Mistake {
+            key: gap.path.clone(),
+            what: gap.problem.clone(),
+        }));
+    }
+    warnings
+}
+
 fn of_setting(section: &str, error: &SettingError) -> Mistake {
     mistake(section, &error.key, &error.problem)
 }

@@ -161,6 +161,7 @@ fn is_by_keypad(action: &Action) -> bool {
 fn wording(tenant: &TenantSettings) -> TenantWording<'_> {
     TenantWording {
         brand: tenant.brand.as_deref(),
+        default_language: tenant.default_language.as_deref(),
         web_host: tenant.web_host.as_deref(),
     }
 }
@@ -173,12 +174,16 @@ pub(super) fn messages(settings: &Settings) -> Result<Messages, Vec<TemplateMist
         .iter()
         .filter(|(_, action)| is_by_keypad(action))
         .map(|(name, _)| name.clone());
+    let bound = settings.actions.values().flat_map(|action| &action.binding);
     Messages::load(&Wording {
         templates_dir: messages.templates_dir.as_deref(),
         default_language: &messages.default_language,
         brand: &messages.brand,
         sms: messages.sms.clone(),
         actions: settings.actions.keys().cloned().collect(),
+        titles: messages.titles.clone(),
+        labels: messages.labels.clone(),
+        bound: bound.cloned().collect(),
         by_keypad: by_keypad.collect(),
         tenants: settings
             .tenants

@@ -176,14 +176,13 @@ impl App {
 
     /// The page that links in e-mails open; `None` if no action has links.
     fn link_page(&self) -> Option<LinkPage> {
-        let messages = &self.settings.messages;
-        let (brand, default_language) = (messages.brand.clone(), messages.default_language.clone());
-        let page = LinkPage {
+        let address = self.settings.link_page()?;
+        Some(LinkPage {
             service: self.service.clone(),
-            brand,
-            default_language,
-        };
-        self.settings.link_page().map(|_address| page)
+            // The settings are refused if it has none.
+            origin: http::pages::link::origin(&address).unwrap_or_default(),
+            host_cookie_only: self.settings.http.host_cookie_only,
+        })
     }
 
     /// The routes of the operators' listener: health, metrics, and in development reflection.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::banner::Banner;
 use super::say;
 use crate::{
-    app::{App, Machine},
+    app::{self, App, Machine},
     config::Settings,
     telemetry,
 };
@@ -41,7 +41,7 @@ impl Process {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .ok();
-        for warning in settings.warnings() {
+        for warning in app::warnings(&settings) {
             tracing::warn!(
                 key = warning.key,
                 what = warning.what,

@@ -12,13 +12,21 @@ use crate::{
         delivery::plan::Step,
         ids::{ActionName, Invalid},
         recipient::Channel,
+        verification::binding::is_name,
         verification::rules::{
             ATTEMPTS_MAX, CODE_LIFETIME_MAX, CODE_LIFETIME_MIN, EntryMode, Limits,
             RESEND_COOLDOWN_MAX, SENDS_MAX, STEP_WAIT_MAX, STEP_WAIT_MIN,
         },
     },
+    message::TextByLanguage,
     service::policy::Action,
 };
+
+/// All actions: the rules of each, and what customers read for it.
+pub(super) struct Actions {
+    pub(super) rules: BTreeMap<ActionName, Action>,
+    pub(super) titles: BTreeMap<ActionName, TextByLanguage>,
+}
 
 /// The channels, best first, of an action that lists none.
 const CHANNEL_ORDER: [Channel; 5] = [
@@ -30,14 +38,11 @@ const CHANNEL_ORDER: [Channel; 5] = [
 ];
 
 /// Reads all actions. `public`: whether customers can reach our pages, which links need.
-pub(super) fn actions(
-    mut table: Table<'_>,
-    routes: &ChannelRoutes,
-    public: bool,
-) -> BTreeMap<ActionName, Action> {
-    let mut actions = BTreeMap::new();
+pub(super) fn actions(mut table: Table<'_>, routes: &ChannelRoutes, public: bool) -> Actions {
+    let (mut actions, mut titles) = (BTreeMap::new(), BTreeMap::new());
     for (name, mut row) in table.named() {
         let rules = action(&mut row, routes);
+        let title: TextByLanguage = row.texts("title").into_iter().collect();
         if rules.limits.entry_modes.contains(&EntryMode::Link) && !public {
             row.mistake(
                 "entry_modes",
@@ -45,13 +50,19 @@ pub(super) fn actions(
             );
         }
         match ActionName::parse(&name) {
-            Ok(name) => drop(actions.insert(name, rules)),
+            Ok(name) => {
+                titles.insert(name.clone(), title);
+                actions.insert(name, rules);
+            }
             Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
         }
         row.finish();
     }
     table.finish();
-    actions
+    Actions {
+        rules: actions,
+        titles,
+    }
 }
 
 fn action(row: &mut Table<'_>, routes: &ChannelRoutes) -> Action {
@@ -217,13 +228,7 @@ fn step(text: &str, is_last: bool) -> Result<Step, String> {
 /// The names of the values that a start must bind, in the API's grammar.
 fn binding(row: &mut Table<'_>) -> Vec<String> {
     let names = row.list("binding").unwrap_or_default();
-    let fits = |name: &String| {
-        (1..=32).contains(&name.len())
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-    };
-    for name in names.iter().filter(|name| !fits(name)) {
+    for name in names.iter().filter(|name| !is_name(name)) {
         row.mistake(
             "binding",
             format!("has {name:?}; each must be 1 to 32 of a-z, 0-9 and _"),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::Table;
-use crate::format::secret::SecretText;
+use crate::{format::secret::SecretText, http::pages::link::origin};
 
 /// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -89,14 +89,29 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The URL under which customers and providers reach it, without a slash at the end; `None` if they cannot.
     pub public_url: Option<String>,
+    /// Whether the link page knows the browser that asked only by a cookie that no other host can set.
+    pub host_cookie_only: bool,
 }
 
 impl HttpSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let is_production = table.is_production();
         let public_url = table.parsed_if_any("public_url", |text| public_url(text, is_production));
+        let host_cookie_only = table.switch("host_cookie_only", false);
+        let is_https = public_url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("https://"));
+        if host_cookie_only && !is_https && !table.is_mistaken("public_url") {
+            let what =
+                "needs a public_url with https://, because browsers keep such cookies only there";
+            table.mistake("host_cookie_only", what);
+        }
         let listen = only_listen(table);
-        Self { listen, public_url }
+        Self {
+            listen,
+            public_url,
+            host_cookie_only,
+        }
     }
 }
 
@@ -110,6 +125,9 @@ fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
     if rest.is_empty() || rest.starts_with(['/', ':']) || !rest.chars().all(is_plain) {
         return Err("must be a host and perhaps a path, such as https://otp.bank.example");
+    }
+    if origin(text).is_none() {
+        return Err("must have a valid host and port, such as https://otp.bank.example");
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -23,6 +23,8 @@ use crate::{
 pub struct TenantSettings {
     /// The name under which its customers know it; `None` for the general one.
     pub brand: Option<String>,
+    /// The language for its customers whose own language has no texts; `None` for the general one.
+    pub default_language: Option<String>,
     /// The host of its web page where the code of an SMS is typed; `None` for the general one.
     pub web_host: Option<String>,
     /// Its own routes, which replace the general ones of these channels.
@@ -92,6 +94,7 @@ fn own(row: &mut Table<'_>, context: &TenantContext<'_>, spend: &Spend) -> Own {
     Own {
         settings: TenantSettings {
             brand: row.parsed_if_any("brand", messages::brand),
+            default_language: row.parsed_if_any("default_language", messages::tag),
             web_host: row.text("web_host"),
             routes: routes::of_tenant(row, context.route_context, context.routes),
         },

@@ -9,6 +9,7 @@ mod routes;
 mod senders;
 mod smpp;
 mod store;
+mod texts;
 
 use std::{
     any::Any, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process,

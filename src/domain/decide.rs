@@ -12,8 +12,8 @@ pub use admin::{SubjectSnapshot, Unlock, subject, unlock};
 pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick, wake};
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
-    Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check,
-    follow, resend, start,
+    Cancel, CancelReason, Check, Checked, Follow, Looked, Pressed, Resend, Start, Verdict, cancel,
+    check, follow, look, resend, start,
 };
 
 use super::{

@@ -78,6 +78,30 @@ pub(super) fn is_printable(text: &str, max: usize) -> bool {
         && !text.chars().any(hidden)
 }
 
+/// Text that a customer reads: 1 to `max` characters that can all be seen, without spaces at either end.
+#[must_use]
+pub fn is_visible(text: &str, max: usize) -> bool {
+    is_printable(text, max) && !text.chars().any(is_hidden)
+}
+
+/// Whether a character cannot be seen, or has no meaning that readers share: controls, changes of direction,
+/// tags, fillers, variation selectors and all else that displays ignore (Unicode `Default_Ignorable_Code_Point`),
+/// annotation marks, private use and noncharacters.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{70f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}'
+            | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffc}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+            | '\u{f0000}'..='\u{10ffff}')
+        // The last two of each plane are noncharacters.
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
 text_id!(
     /// An organisation or line of business; everything is inside one.
     TenantId, is_setting_name, "must be 1 to 64 of a-z, 0-9, _ and -", shown
@@ -119,7 +143,7 @@ text_id!(
     SenderName, |text| is_printable(text, 64), "must be 1 to 64 printable characters, without spaces at either end", shown
 );
 text_id!(
-    /// A language tag of BCP 47: `nl`, `de-AT`.
+    /// A language tag of BCP 47: `nl`, `de-AT`; also with underscores, as in `de_AT`.
     Locale, is_language_tag, "must be a language tag such as nl or de-AT", shown
 );
 text_id!(
@@ -136,7 +160,7 @@ impl SenderName {
 }
 
 fn is_language_tag(text: &str) -> bool {
-    let mut parts = text.split('-');
+    let mut parts = text.split(['-', '_']);
     text.len() <= 35
         && parts.next().is_some_and(|p| {
             (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic())
@@ -145,14 +169,11 @@ fn is_language_tag(text: &str) -> bool {
 }
 
 impl Locale {
-    /// The language alone, in lower case: `de` of `de-AT`.
-    #[must_use]
-    pub fn language(&self) -> String {
-        self.0
-            .split('-')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase()
+    /// Its tags, the most specific first, in lower case and with hyphens: `pt-br`, `pt` of `pt_BR` (RFC 4647 §3.4).
+    pub fn lookup(&self) -> impl Iterator<Item = String> {
+        let tag = self.0.replace('_', "-").to_ascii_lowercase();
+        let next = |tag: &String| Some(tag.rsplit_once('-')?.0.to_owned());
+        std::iter::successors(Some(tag), next)
     }
 }
 
@@ -323,6 +344,106 @@ mod tests {
             format!("{:?}", SubjectId::parse("s").unwrap()),
             "SubjectId(hidden)"
         );
+    }
+
+    #[test]
+    fn bind_12_a_text_for_customers_has_no_character_that_cannot_be_seen() {
+        for hidden in [
+            '\0',
+            '\t',
+            '\n',
+            '\r',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202b}',
+            '\u{202c}',
+            '\u{202d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2061}',
+            '\u{2065}',
+            '\u{2066}',
+            '\u{2067}',
+            '\u{2068}',
+            '\u{2069}',
+            '\u{206a}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{e000}',
+            '\u{f8ff}',
+            '\u{fdd0}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{fff9}',
+            '\u{fffa}',
+            '\u{fffb}',
+            '\u{fffe}',
+            '\u{ffff}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{1fffe}',
+            '\u{e0001}',
+            '\u{e0020}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+            '\u{e01ef}',
+            '\u{f0000}',
+            '\u{10fffd}',
+        ] {
+            assert!(!is_visible(&format!("a{hidden}b"), 9), "{hidden:?}");
+        }
+        for visible in [
+            "EUR 1\u{202f}234,00 \u{20ac}",
+            "J\u{fc}rgen & \u{141}ukasz",
+            "\u{4f8b}\u{3048}",
+            "\u{5e9}\u{5dc}",
+            "\u{1f512}",
+        ] {
+            assert!(is_visible(visible, 40), "{visible:?}");
+        }
+        assert!(!is_visible(" a", 9) && !is_visible("", 9) && !is_visible("abc", 2));
+    }
+
+    #[test]
+    fn bind_12_a_locale_is_looked_up_from_the_most_specific_tag() {
+        let tags = |text| Locale::parse(text).unwrap().lookup().collect::<Vec<_>>();
+        assert_eq!(tags("nl"), ["nl"]);
+        assert_eq!(tags("de_DE"), ["de-de", "de"]);
+        assert_eq!(tags("pt-BR"), ["pt-br", "pt"]);
+        assert_eq!(tags("ZH_Hant-tw"), ["zh-hant-tw", "zh-hant", "zh"]);
+        for bad in [
+            "",
+            "n",
+            "de_",
+            "_de",
+            "de__AT",
+            "de AT",
+            "de-AT;q=1",
+            "../nl",
+        ] {
+            assert!(Locale::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

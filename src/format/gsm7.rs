@@ -61,6 +61,72 @@ pub fn septets(character: char) -> Option<Septets> {
         .map(Septets::One)
 }
 
+/// Latin letters and punctuation outside the alphabet, each with what stands for it there.
+const BASE_LETTERS: [(&str, &str); 52] = [
+    ("áâãāăą", "a"),
+    ("ÁÀÂÃĀĂĄ", "A"),
+    ("çćčĉċ", "c"),
+    ("ĆČĈĊ", "C"),
+    ("ďđð", "d"),
+    ("ĎĐÐ", "D"),
+    ("êëēĕėęě", "e"),
+    ("ÈÊËĒĔĖĘĚ", "E"),
+    ("ğĝġģ", "g"),
+    ("ĞĜĠĢ", "G"),
+    ("ĥħ", "h"),
+    ("ĤĦ", "H"),
+    ("íîïĩīĭįı", "i"),
+    ("ÍÌÎÏĨĪĬĮİ", "I"),
+    ("ĵ", "j"),
+    ("Ĵ", "J"),
+    ("ķ", "k"),
+    ("Ķ", "K"),
+    ("łĺļľ", "l"),
+    ("ŁĹĻĽ", "L"),
+    ("ńņň", "n"),
+    ("ŃŅŇ", "N"),
+    ("óôõōŏő", "o"),
+    ("ÓÒÔÕŌŎŐ", "O"),
+    ("ŕŗř", "r"),
+    ("ŔŖŘ", "R"),
+    ("śšşșŝ", "s"),
+    ("ŚŠŞȘŜ", "S"),
+    ("ťţțŧ", "t"),
+    ("ŤŢȚŦ", "T"),
+    ("úûũūŭůűų", "u"),
+    ("ÚÙÛŨŪŬŮŰŲ", "U"),
+    ("ŵ", "w"),
+    ("Ŵ", "W"),
+    ("ýÿŷ", "y"),
+    ("ÝŸŶ", "Y"),
+    ("źżž", "z"),
+    ("ŹŻŽ", "Z"),
+    ("œ", "oe"),
+    ("Œ", "OE"),
+    ("þ", "th"),
+    ("Þ", "Th"),
+    ("ĳ", "ij"),
+    ("Ĳ", "IJ"),
+    ("‘’‚ʼ`´", "'"),
+    ("“”„«»", "\""),
+    ("‐‑‒–—−", "-"),
+    ("…", "..."),
+    ("\u{a0}\u{2007}\u{2009}\u{202f}", " "),
+    ("·•", "."),
+    ("×", "x"),
+    ("¢", "c"),
+];
+
+/// What stands in the alphabet for a Latin letter or a mark of punctuation that is not in it: `o` for `ó`;
+/// `None` if nothing does.
+#[must_use]
+pub fn base_letters(character: char) -> Option<&'static str> {
+    let row = BASE_LETTERS
+        .iter()
+        .find(|(those, _)| those.contains(character));
+    row.map(|(_, base)| *base)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -82,6 +148,15 @@ pub(crate) mod tests {
             text.push(character.unwrap_or('\u{fffd}'));
         }
         text
+    }
+
+    #[test]
+    fn base_letters_are_in_the_alphabet_and_stand_for_what_is_not() {
+        for (those, base) in BASE_LETTERS {
+            assert!(base.chars().all(|c| septets(c).is_some()), "{base}");
+            assert!(those.chars().all(|c| septets(c).is_none()), "{those}");
+        }
+        assert_eq!((base_letters('ó'), base_letters('я')), (Some("o"), None));
     }
 
     #[test]

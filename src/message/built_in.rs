@@ -1,82 +1,50 @@
-//! The built-in templates of every language and form.
+//! The built-in texts of every language: templates and vocabulary.
 
-use std::borrow::Cow;
+use super::{form::Form, part::Part};
 
-use super::{form::Form, language::Language, sentences};
+/// The languages with built-in texts; each is the name of a folder of [`super`]'s templates.
+pub(super) const LANGUAGES: [&str; 5] = ["nl", "de", "en", "es", "fr"];
 
 /// The HTML e-mail of every language. Its words are in the language's file `email.words.txt`.
-const FRAME: &str = include_str!("templates/email.html");
+pub(super) const FRAME: &str = include_str!("templates/email.html");
 
-macro_rules! text {
-    ($folder:literal, $form:expr) => {
-        match $form {
-            Form::EmailSubject => {
-                include_str!(concat!("templates/", $folder, "/email.subject.txt"))
-            }
-            Form::EmailText => include_str!(concat!("templates/", $folder, "/email.txt")),
-            Form::EmailHtml => include_str!(concat!("templates/", $folder, "/email.words.txt")),
-            Form::Sms => include_str!(concat!("templates/", $folder, "/sms.txt")),
-            Form::VoiceGreeting => {
-                include_str!(concat!("templates/", $folder, "/voice.greeting.txt"))
-            }
-            Form::Voice => include_str!(concat!("templates/", $folder, "/voice.txt")),
-            Form::Whatsapp => include_str!(concat!("templates/", $folder, "/whatsapp.txt")),
-            Form::PushTitle => include_str!(concat!("templates/", $folder, "/push.title.txt")),
-            Form::PushAlert => include_str!(concat!("templates/", $folder, "/push.alert.txt")),
-            Form::Push => include_str!(concat!("templates/", $folder, "/push.txt")),
+macro_rules! of_language {
+    ($tag:expr, $file:literal) => {
+        match $tag {
+            "nl" => include_str!(concat!("templates/nl/", $file)),
+            "de" => include_str!(concat!("templates/de/", $file)),
+            "es" => include_str!(concat!("templates/es/", $file)),
+            "fr" => include_str!(concat!("templates/fr/", $file)),
+            _ => include_str!(concat!("templates/en/", $file)),
         }
     };
 }
 
-/// The source of a built-in template, in the form of an operator's own file.
-pub(super) fn source(language: Language, form: Form) -> Cow<'static, str> {
-    let file = file(language, form);
-    if form == Form::EmailHtml {
-        Cow::Owned(framed(file))
-    } else {
-        Cow::Borrowed(file)
-    }
-}
-
-const fn file(language: Language, form: Form) -> &'static str {
-    match language {
-        Language::Nl => text!("nl", form),
-        Language::De => text!("de", form),
-        Language::En => text!("en", form),
-        Language::Es => text!("es", form),
-        Language::Fr => text!("fr", form),
-    }
-}
-
-/// The frame with the words of a language filled in. A missing word leaves its place-holder, which
-/// the check at load refuses.
-fn framed(words: &'static str) -> String {
-    sentences::all(words).fold(FRAME.to_owned(), |mail, (name, word)| {
-        mail.replace(&format!("{{{{ words.{name} }}}}"), word)
+/// The source of a built-in template; `None` for the HTML mail, which is made of the frame and the words of
+/// the language.
+pub(super) fn template(tag: &str, form: Form) -> Option<&'static str> {
+    Some(match form {
+        Form::EmailHtml => return None,
+        Form::EmailSubject => of_language!(tag, "email.subject.txt"),
+        Form::EmailText => of_language!(tag, "email.txt"),
+        Form::Sms => of_language!(tag, "sms.txt"),
+        Form::VoiceGreeting => of_language!(tag, "voice.greeting.txt"),
+        Form::Voice => of_language!(tag, "voice.txt"),
+        Form::Whatsapp => of_language!(tag, "whatsapp.txt"),
+        Form::PushTitle => of_language!(tag, "push.title.txt"),
+        Form::PushAlert => of_language!(tag, "push.alert.txt"),
+        Form::Push => of_language!(tag, "push.txt"),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_language_has_the_words_of_the_frame_and_no_others() {
-        for language in Language::ALL {
-            let words: Vec<_> = sentences::all(file(language, Form::EmailHtml)).collect();
-            assert_eq!(words[0], ("language", language.tag()));
-            for (name, _) in &words {
-                let place = format!("{{{{ words.{name} }}}}");
-                assert_eq!(FRAME.matches(&place).count(), 1, "{place}");
-            }
-            assert_eq!(FRAME.matches("{{ words.").count(), words.len());
-        }
-    }
-
-    #[test]
-    fn a_mail_that_lacks_a_word_is_refused() {
-        let without = framed("language: nl\nasked: Gevraagd voor:");
-        let flaws = Form::EmailHtml.parse(&without, false).unwrap_err();
-        assert!(flaws[0].problem.starts_with("contains {{ words.valid }}"));
+/// A built-in file of named sentences.
+pub(super) fn part(tag: &str, part: Part) -> &'static str {
+    match part {
+        Part::Words => of_language!(tag, "words.txt"),
+        Part::MailWords => of_language!(tag, "email.words.txt"),
+        Part::Explain => of_language!(tag, "explain.txt"),
+        Part::Page => of_language!(tag, "page.txt"),
+        Part::Titles => of_language!(tag, "titles.txt"),
+        Part::Labels => of_language!(tag, "labels.txt"),
     }
 }

@@ -1,10 +1,10 @@
 //! Explains the state of a verification to the customer, in their language.
 //!
-//! The sentences are in `explain/LANGUAGE.txt`. Place-holders such as `{address}` are filled in.
+//! The sentences are in each language's file `explain.txt`. Place-holders such as `{address}` are filled in.
 
 use std::time::Duration;
 
-use super::{language::Language, sentences};
+use super::{part::Part, sentences::fill, vocabulary::Vocabulary};
 
 /// The state of a verification, as far as the customer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,20 +107,9 @@ pub enum Remedy {
     StartAgain,
 }
 
-/// The texts of a language, as they are in its file.
-const fn file(language: Language) -> &'static str {
-    match language {
-        Language::Nl => include_str!("explain/nl.txt"),
-        Language::De => include_str!("explain/de.txt"),
-        Language::En => include_str!("explain/en.txt"),
-        Language::Es => include_str!("explain/es.txt"),
-        Language::Fr => include_str!("explain/fr.txt"),
-    }
-}
-
-pub(super) fn explain(language: Language, explanation: Explanation<'_>) -> String {
+pub(super) fn explain(vocabulary: &Vocabulary, explanation: Explanation<'_>) -> String {
     let name = match explanation {
-        Explanation::Pending(progress) => return pending(language, &progress),
+        Explanation::Pending(progress) => return pending(vocabulary, &progress),
         Explanation::Approved => "approved",
         Explanation::Rejected => "rejected",
         Explanation::Denied => "denied",
@@ -129,17 +118,18 @@ pub(super) fn explain(language: Language, explanation: Explanation<'_>) -> Strin
         Explanation::Expired => "expired",
         Explanation::Lost => "lost",
     };
-    sentence(language, name).to_owned()
+    vocabulary.say(Part::Explain, name).to_owned()
 }
 
-fn pending(language: Language, progress: &Progress<'_>) -> String {
+fn pending(vocabulary: &Vocabulary, progress: &Progress<'_>) -> String {
     let digits = progress.digits.to_string();
+    let sentence = |name| vocabulary.say(Part::Explain, name);
     let message = |message: MessageState<'_>| {
         let values = [
             ("digits", digits.as_str()),
             ("address", message.address.unwrap_or_default()),
         ];
-        fill(sentence(language, name_of(message)), &values)
+        fill(sentence(name_of(message)), &values)
     };
     let mut told = Vec::new();
     if let Some(left) = progress.attempts_left {
@@ -148,20 +138,17 @@ fn pending(language: Language, progress: &Progress<'_>) -> String {
         } else {
             "attempts_left"
         };
-        told.push(fill(
-            sentence(language, name),
-            &[("left", &left.to_string())],
-        ));
+        told.push(fill(sentence(name), &[("left", &left.to_string())]));
     }
     told.push(message(progress.latest));
     if let Some(earlier) = progress.earlier {
         told.push(message(earlier));
     } else if progress.latest.step.has_failed() {
-        told.push(sentence(language, remedy(progress.remedy)).to_owned());
+        told.push(sentence(remedy(progress.remedy)).to_owned());
     }
     if let Some(wait) = progress.wait {
-        let wait = language.span(wait);
-        told.push(fill(sentence(language, "wait"), &[("wait", &wait)]));
+        let wait = vocabulary.span(wait);
+        told.push(fill(sentence("wait"), &[("wait", &wait)]));
     }
     told.join(" ")
 }
@@ -193,30 +180,9 @@ const fn remedy(remedy: Remedy) -> &'static str {
     }
 }
 
-fn sentence(language: Language, name: &str) -> &'static str {
-    sentences::find(file(language), name).expect("the file of each language has every sentence")
-}
-
-/// Fills in the place-holders of a sentence. Values are copied and never parsed, so a brace in an
-/// address stays a brace.
-fn fill(sentence: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::new();
-    let mut rest = sentence;
-    while let Some((before, (name, after))) = rest
-        .split_once('{')
-        .and_then(|(before, after)| Some((before, after.split_once('}')?)))
-    {
-        let value = values.iter().find(|(known, _)| *known == name);
-        filled.push_str(before);
-        filled.push_str(value.map_or("", |(_, value)| value));
-        rest = after;
-    }
-    filled + rest
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap};
+    use std::collections::HashMap;
 
     use super::*;
 
@@ -231,15 +197,15 @@ mod tests {
         MessageStep::NotReached,
     ];
     /// A word of each language that says that a message went out.
-    const SENT: [(Language, &str); 5] = [
-        (Language::Nl, "gestuurd"),
-        (Language::De, "geschickt"),
-        (Language::En, "sent"),
-        (Language::Es, "hemos enviado"),
-        (Language::Fr, "avons envoyé"),
+    const SENT: [(&str, &str); 5] = [
+        ("nl", "gestuurd"),
+        ("de", "geschickt"),
+        ("en", "sent"),
+        ("es", "hemos enviado"),
+        ("fr", "avons envoyé"),
     ];
 
-    fn says_sent(language: Language, text: &str) -> bool {
+    fn says_sent(language: &str, text: &str) -> bool {
         let word = SENT.iter().find(|(of, _)| *of == language).unwrap().1;
         text.to_lowercase().contains(word)
     }
@@ -292,32 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_each_language_has_the_same_sentences_with_the_same_places() {
-        let places = |text: &str| {
-            text.split('{')
-                .skip(1)
-                .map(|rest| rest.split('}').next().unwrap().to_owned())
-                .collect::<BTreeSet<_>>()
-        };
-        let english: Vec<_> = sentences::all(file(Language::En))
-            .map(|(name, text)| (name, places(text)))
-            .collect();
-        assert_eq!(english.len(), file(Language::En).lines().count());
-        for language in Language::ALL {
-            let found: Vec<_> = sentences::all(file(language))
-                .map(|(name, text)| (name, places(text)))
-                .collect();
-            assert_eq!(found, english, "{language:?}");
-            let texts: BTreeSet<_> = sentences::all(file(language))
-                .map(|(_, text)| text)
-                .collect();
-            assert_eq!(texts.len(), english.len(), "{language:?}");
-        }
-    }
-
-    #[test]
     fn no_two_states_share_a_text() {
-        for language in Language::ALL {
+        for (tag, _) in SENT {
+            let language = &Vocabulary::built_in(tag);
             let mut seen = HashMap::new();
             for explanation in all().into_iter().map(as_told) {
                 let text = explain(language, explanation);
@@ -330,7 +273,8 @@ mod tests {
 
     #[test]
     fn nothing_says_sent_unless_a_message_is_out() {
-        for language in Language::ALL {
+        for (tag, _) in SENT {
+            let language = &Vocabulary::built_in(tag);
             for explanation in all() {
                 let text = explain(language, explanation);
                 let expected = match explanation {
@@ -340,7 +284,7 @@ mod tests {
                     }
                     _ => false,
                 };
-                assert_eq!(says_sent(language, &text), expected, "{text}");
+                assert_eq!(says_sent(tag, &text), expected, "{text}");
             }
         }
     }
@@ -358,7 +302,8 @@ mod tests {
             attempts_left: Some(2),
             wait: Some(Duration::from_millis(29_001)),
         };
-        let english = |progress| explain(Language::En, Explanation::Pending(progress));
+        let words = Vocabulary::built_in("en");
+        let english = |progress| explain(&words, Explanation::Pending(progress));
         assert_eq!(
             english(progress),
             "The last code you entered was not right. You have 2 attempts left. Because of a technical problem we \

@@ -102,12 +102,7 @@ impl Form {
 /// Refuses links: customers who are used to links in genuine messages also follow links in forged
 /// ones. An e-mail may have one, by its place-holder.
 fn links(source: &str) -> Vec<Flaw> {
-    let is_link = |line: &str| {
-        let line = line.replace("href=\"{{ link }}\"", "").to_ascii_lowercase();
-        ["http", "href", "www."]
-            .iter()
-            .any(|sign| line.contains(sign))
-    };
+    let is_link = |line: &str| link_in(&line.replace("href=\"{{ link }}\"", ""));
     let lines = source.lines().enumerate().filter(|(_, line)| is_link(line));
     lines
         .map(|(index, _)| Flaw {
@@ -115,6 +110,14 @@ fn links(source: &str) -> Vec<Flaw> {
             problem: "contains a link".to_owned(),
         })
         .collect()
+}
+
+/// Whether a text contains what a mail reader or a telephone may show as a link.
+pub(super) fn link_in(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["http", "href", "www."]
+        .iter()
+        .any(|sign| text.contains(sign))
 }
 
 /// Subjects, titles and alerts are one line. They are shown on locked screens, so they never

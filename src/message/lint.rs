@@ -1,4 +1,4 @@
-//! Checks that each SMS fits even at its longest: with the brand and actions of the settings, eight
+//! Checks that each SMS fits even at its longest: with the brand and the titles of the actions, eight
 //! digits and ten minutes.
 //!
 //! The details of the binding are left out of the check: their length is known only at the start of
@@ -50,7 +50,7 @@ fn judge(
     let mut mistakes: Vec<_> = flaws
         .map(|(key, problem)| mistake(format!("messages.{key}"), problem.to_owned()))
         .collect();
-    for language in Language::ALL {
+    for language in messages.languages.0.keys() {
         for action in longest(messages, tenant, language, actions) {
             let flaw = rules.flaw(&at_its_longest(messages, tenant, language, &action));
             let path = format!("{}/sms.txt, for {}", language.tag(), action.as_str());
@@ -61,15 +61,15 @@ fn judge(
 }
 
 /// The actions to check: those with a text of their own, and of the others the one
-/// with the longest name.
+/// with the longest title.
 fn longest(
     messages: &Messages,
     tenant: Option<&TenantId>,
-    language: Language,
+    language: &Language,
     actions: &[ActionName],
 ) -> Vec<ActionName> {
     let concerns = |key: &&Key| {
-        key.language == language
+        key.language == *language
             && key.form == Form::Sms
             && (key.tenant.is_none() || key.tenant.as_ref() == tenant)
     };
@@ -82,7 +82,9 @@ fn longest(
     judged.sort();
     judged.dedup();
     let others = actions.iter().filter(|action| !judged.contains(action));
-    let longest = others.max_by_key(|action| action.as_str().len()).cloned();
+    let vocabulary = messages.vocabulary(language);
+    let length = |action: &&ActionName| vocabulary.title_of(action).chars().count();
+    let longest = others.max_by_key(length).cloned();
     judged.extend(longest);
     judged
 }
@@ -90,7 +92,7 @@ fn longest(
 fn at_its_longest(
     messages: &Messages,
     tenant: Option<&TenantId>,
-    language: Language,
+    language: &Language,
     action: &ActionName,
 ) -> String {
     let (locale, binding) = (Locale::parse(language.tag()).ok(), Binding::default());

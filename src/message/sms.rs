@@ -1,11 +1,32 @@
 //! SMS: the length in segments, and the last lines, which browsers and apps read.
 
-use crate::format::gsm7::septets;
+use std::borrow::Cow;
+
+use crate::format::gsm7::{base_letters, septets};
 
 /// Longest message with the hash of an Android app, in bytes (SMS Retriever API).
 const WITH_HASH_BYTES_MAX: usize = 140;
 /// Characters of the hash of an Android app.
 const HASH_CHARS: usize = 11;
+
+/// The mark before the host of an embedded page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddedMark {
+    /// `@`, as the specification of origin-bound codes has it today.
+    #[default]
+    At,
+    /// `%`, as Apple's systems read it before, and still do.
+    Percent,
+}
+
+impl EmbeddedMark {
+    const fn sign(self) -> &'static str {
+        match self {
+            Self::At => "@",
+            Self::Percent => "%",
+        }
+    }
+}
 
 /// The rules for SMS, as the settings give them.
 #[derive(Clone, Debug)]
@@ -15,6 +36,8 @@ pub struct SmsRules {
     pub web_host: Option<String>,
     /// The host of an embedded page (frame) that asks for the code, inside the page of `web_host`.
     pub web_embedded_host: Option<String>,
+    /// The mark before that host.
+    pub web_embedded_mark: EmbeddedMark,
     /// The hash of the Android app that reads the code. `None`: no line for an app.
     pub android_hash: Option<String>,
     /// Most segments of a message, without the details of the binding.
@@ -29,6 +52,7 @@ impl Default for SmsRules {
         Self {
             web_host: None,
             web_embedded_host: None,
+            web_embedded_mark: EmbeddedMark::At,
             android_hash: None,
             segments_max: 1,
             ucs2: false,
@@ -47,7 +71,7 @@ impl SmsRules {
         if let Some(host) = &self.web_host {
             ending.extend(["\n@", host, " #", code]);
             if let Some(embedded) = &self.web_embedded_host {
-                ending.extend([" @", embedded]);
+                ending.extend([" ", self.web_embedded_mark.sign(), embedded]);
             }
         }
         ending
@@ -132,15 +156,40 @@ fn room(text: &str) -> usize {
     if is_gsm(text) { 160 } else { 70 }
 }
 
-/// The number of segments. The parts of a longer message hold fewer characters, because
-/// each has a header.
+/// The number of segments. The parts of a longer message hold fewer characters, because each has a header,
+/// and a character of two units (an escape and its septet, or a surrogate pair) is never cut in two.
 fn segments(text: &str) -> usize {
-    let (units, part) = (units(text), if is_gsm(text) { 153 } else { 67 });
-    if units <= room(text) {
-        1
-    } else {
-        units.div_ceil(part)
+    if units(text) <= room(text) {
+        return 1;
     }
+    let is_gsm = is_gsm(text);
+    let part = if is_gsm { 153 } else { 67 };
+    let (mut parts, mut used) = (1, 0);
+    for character in text.chars() {
+        let gsm = septets(character).map(|septets| septets.as_slice().len());
+        let width = gsm.filter(|_| is_gsm).unwrap_or(character.len_utf16());
+        if used + width > part {
+            (parts, used) = (parts + 1, 0);
+        }
+        used += width;
+    }
+    parts
+}
+
+/// Our own words as an SMS holds them: letters outside the GSM alphabet become their base letters, unless
+/// the settings allow other characters.
+pub(super) fn in_alphabet<'a>(text: &'a str, rules: &SmsRules) -> Cow<'a, str> {
+    if rules.ucs2 || is_gsm(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match base_letters(character) {
+            Some(letters) if septets(character).is_none() => out.push_str(letters),
+            Some(_) | None => out.push(character),
+        }
+    }
+    Cow::Owned(out)
 }
 
 fn is_host(text: &str) -> bool {
@@ -175,9 +224,55 @@ mod tests {
             (format!("{}ó", "a".repeat(70)), (71, 2)),
             ("😀".repeat(35), (70, 1)),
             ("[]{}\\^~|".repeat(10), (160, 1)),
+            // An escape does not part from its septet, so a part with 152 septets before it stays short.
+            (format!("{}€{}", "a".repeat(152), "a".repeat(152)), (306, 3)),
+            (format!("{}€{}", "a".repeat(151), "a".repeat(153)), (306, 2)),
+            ("€".repeat(153), (306, 3)),
+            // Neither does a surrogate pair.
+            (format!("{}😀{}", "ó".repeat(66), "ó".repeat(66)), (134, 3)),
+            (format!("{}😀{}", "ó".repeat(65), "ó".repeat(67)), (134, 2)),
+            ("😀".repeat(67), (134, 3)),
         ] {
             assert_eq!((units(&text), segments(&text)), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn text_02_our_own_words_stay_in_the_alphabet() {
+        let strict = SmsRules::default();
+        let loose = SmsRules {
+            ucs2: true,
+            ..strict.clone()
+        };
+        assert_eq!(
+            in_alphabet("cambiar su dirección ñ é €", &strict),
+            "cambiar su direccion ñ é €"
+        );
+        assert_eq!(
+            in_alphabet("l’échéance, ça, Übung, œuvre", &strict),
+            "l'échéance, ca, Übung, oeuvre"
+        );
+        assert_eq!(in_alphabet("Zażółć gęślą", &strict), "Zazolc gesla");
+        assert_eq!(in_alphabet("dirección", &loose), "dirección");
+        assert_eq!(
+            in_alphabet("рубль", &strict),
+            "рубль",
+            "another script has no base letters"
+        );
+    }
+
+    #[test]
+    fn text_01_the_mark_before_the_embedded_host_is_a_setting() {
+        let rules = SmsRules {
+            web_host: Some("example.com".to_owned()),
+            web_embedded_host: Some("pay.example".to_owned()),
+            web_embedded_mark: EmbeddedMark::Percent,
+            ..SmsRules::default()
+        };
+        assert_eq!(
+            rules.ending("123456"),
+            "\n@example.com #123456 %pay.example"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use minijinja::HtmlEscape;
 /// A place-holder, written between `{{` and `}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The code in two groups, which are easier to read.
+    /// The code in two groups, which are easier to read; in a mail in one run, which can be copied.
     Code,
     /// The code without a space.
     CodePlain,
@@ -150,6 +150,8 @@ impl Template {
     pub(super) fn parse(source: &str) -> Result<Self, Vec<Flaw>> {
         let mut flaws = Vec::new();
         let mut lines = Vec::new();
+        // Editors of some systems begin a file with a byte order mark.
+        let source = source.trim_start_matches('\u{feff}');
         for (index, text) in source.lines().enumerate() {
             match parse_line(text) {
                 Ok(line) => lines.push(line),
@@ -321,6 +323,12 @@ mod tests {
             flaws.iter().map(|flaw| flaw.line).collect::<Vec<_>>(),
             [Some(2), Some(3)]
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_text() {
+        let template = Template::parse("\u{feff}{{ code_plain }}").unwrap();
+        assert_eq!(template.render(&values(&[]), Markup::Plain), "123456");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Messages in every language and channel, with ordinary and hostile values.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use super::*;
 
@@ -51,6 +54,15 @@ fn render(
     })
 }
 
+/// What the action of these tests is called in each language.
+const CHANGE_CONTRACT: [(&str, &str); 5] = [
+    ("nl", "een contractwijziging"),
+    ("de", "Vertragsänderung"),
+    ("en", "changing your contract"),
+    ("es", "cambiar su contrato"),
+    ("fr", "modifier le contrat"),
+];
+
 /// The facts of an SMS whose code is valid for five minutes.
 fn facts<'a>(
     tenant: &'a TenantId,
@@ -86,17 +98,42 @@ fn whole(content: &Content) -> &str {
 #[test]
 fn text_04_every_message_names_brand_and_action_and_says_never_to_share() {
     let messages = messages();
-    for (locale, never, minutes) in [
-        ("nl", "Deel deze code nooit", "5 minuten"),
-        ("de-AT", "Diesen Code niemals weitergeben", "5 Minuten"),
-        ("EN-gb", "Never share this code", "5 minutes"),
-        ("es-MX", "No comparta nunca est", "5 minutos"),
-        ("fr", "Ne partagez jamais ce code", "5 minutes"),
+    for (locale, title, never, minutes) in [
+        (
+            "nl",
+            "een contractwijziging",
+            "Deel deze code nooit",
+            "5 minuten",
+        ),
+        (
+            "de-AT",
+            "Vertragsänderung",
+            "Diesen Code niemals weitergeben",
+            "5 Minuten",
+        ),
+        (
+            "EN_gb",
+            "changing your contract",
+            "Never share this code",
+            "5 minutes",
+        ),
+        (
+            "es-MX",
+            "cambiar su contrato",
+            "No comparta nunca est",
+            "5 minutos",
+        ),
+        (
+            "fr",
+            "modifier le contrat",
+            "Ne partagez jamais ce code",
+            "5 minutes",
+        ),
     ] {
         for channel in Channel::ALL {
             let content = render(&messages, channel, Some(locale), &[]);
             for part in parts(&content) {
-                for needed in ["Voorbeeld Bank", "change contract", never, minutes] {
+                for needed in ["Voorbeeld Bank", title, never, minutes] {
                     assert!(
                         part.contains(needed),
                         "{locale} {channel:?} lacks {needed}: {part}"
@@ -184,12 +221,12 @@ fn bind_01_every_message_shows_what_is_approved() {
         );
         let text = whole(&content);
         assert!(
-            text.contains("\namount: EUR 100.00\nnew payee: Jansen & Co\n"),
+            text.contains("\nbedrag: EUR 100.00\nnieuwe begunstigde: Jansen & Co\n"),
             "{channel:?}: {text}"
         );
         if let Some(html) = content.html {
             assert!(
-                html.contains("amount: EUR 100.00<br>\nnew payee: Jansen &amp; Co</p>"),
+                html.contains("bedrag: EUR 100.00<br>\nnieuwe begunstigde: Jansen &amp; Co</p>"),
                 "{html}"
             );
         }
@@ -199,11 +236,11 @@ fn bind_01_every_message_shows_what_is_approved() {
 #[test]
 fn chan_07_a_locked_screen_shows_neither_the_code_nor_what_is_approved() {
     let messages = messages();
-    for language in Language::ALL {
+    for (language, title) in CHANGE_CONTRACT {
         let content = render(
             &messages,
             Channel::Push,
-            Some(language.tag()),
+            Some(language),
             &[("payee", "Jansen")],
         );
         for shown in [&content.subject, &content.text] {
@@ -211,17 +248,124 @@ fn chan_07_a_locked_screen_shows_neither_the_code_nor_what_is_approved() {
                 !shown.contains(|c: char| c.is_ascii_digit()) && !shown.contains("Jansen"),
                 "{shown}"
             );
-            assert!(shown.contains("change contract"), "{shown}");
+            assert!(shown.contains(title), "{shown}");
         }
         let opened = content.opened.unwrap();
         assert!(
-            opened.contains("123 456") && opened.contains("payee: Jansen"),
+            opened.contains("123 456") && opened.contains(": Jansen"),
             "{opened}"
         );
     }
     assert!(Channel::ALL.iter().all(|channel| {
         render(&messages, *channel, None, &[]).opened.is_some() == (*channel == Channel::Push)
     }));
+}
+
+/// Titles and labels of the settings are used too; what has neither is told in words that fit everything.
+#[test]
+fn bind_12_no_customer_reads_a_raw_identifier_in_any_language() {
+    let messages = messages();
+    let code = Digits::from_ascii(b"123456").unwrap();
+    let values = [
+        ("amount", "EUR 1"),
+        ("zq_level", "7"),
+        ("zq_mode", "8"),
+        ("new_iban", "9"),
+    ];
+    let binding = binding(&values);
+    for action in ["change_iban", "payment", "zq_special_2", "reset-all"] {
+        let action = ActionName::parse(action).unwrap();
+        for language in built_in::LANGUAGES {
+            let locale = Locale::parse(language).unwrap();
+            for channel in Channel::ALL {
+                let content = messages.render(&Facts {
+                    channel,
+                    locale: Some(&locale),
+                    ..facts(&tenant("bank"), &action, &code, &binding)
+                });
+                let speech = content.speech.as_ref().map(|speech| speech.ssml.as_str());
+                let shown = [
+                    Some(content.subject.as_str()),
+                    Some(whole(&content)),
+                    content.html.as_deref(),
+                    speech,
+                ];
+                for text in shown.into_iter().flatten() {
+                    let lower = text.to_lowercase();
+                    for raw in [
+                        "change_iban",
+                        "change iban",
+                        "zq",
+                        "special 2",
+                        "new_iban",
+                        "reset-all",
+                        "mode",
+                    ] {
+                        assert!(
+                            !lower.contains(raw),
+                            "{language} {channel:?} has {raw}: {text}"
+                        );
+                    }
+                }
+                assert_eq!(&*content.language, language);
+            }
+            let page = messages.page(Reader {
+                locale: Some(&locale),
+                ..Reader::default()
+            });
+            let summary = page.summary(&action, &binding);
+            let told = format!("{} {:?}", summary.title, summary.details);
+            assert!(!told.contains('_') && !told.contains("zq"), "{told}");
+            let labels: BTreeSet<_> = summary.details.iter().map(|(label, _)| label).collect();
+            assert_eq!(
+                labels.len(),
+                values.len(),
+                "each value has a label of its own: {told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bind_11_messages_for_different_actions_read_differently() {
+    let messages = messages();
+    let code = Digits::from_ascii(b"123456").unwrap();
+    for language in built_in::LANGUAGES {
+        let locale = Locale::parse(language).unwrap();
+        let mut texts = BTreeSet::new();
+        for action in [
+            "login",
+            "payment",
+            "change_iban",
+            "change_address",
+            "change_contract",
+        ] {
+            let action = ActionName::parse(action).unwrap();
+            let content = messages.render(&Facts {
+                locale: Some(&locale),
+                ..facts(&tenant("bank"), &action, &code, &binding(&[]))
+            });
+            texts.insert(content.text);
+        }
+        assert_eq!(texts.len(), 5, "{language}: {texts:?}");
+    }
+}
+
+#[test]
+fn bind_12_the_code_of_a_mail_is_one_run_of_digits() {
+    let messages = messages();
+    for language in built_in::LANGUAGES {
+        let content = render(&messages, Channel::Email, Some(language), &[]);
+        for part in parts(&content) {
+            assert_eq!(part.matches("123456").count(), 1, "{part}");
+        }
+        let html = content.html.unwrap();
+        let (_, after) = html.split_once("123456").unwrap();
+        assert!(
+            after.starts_with("</p>") && html.contains("letter-spacing"),
+            "{html}"
+        );
+    }
 }
 
 #[test]
@@ -250,7 +394,8 @@ fn the_code_is_grouped_for_readers_and_spelled_for_listeners() {
     assert!(
         render(&messages, Channel::Email, None, &[])
             .text
-            .contains("\n    123 456\n")
+            .contains("\n    123456\n"),
+        "a mail is copied from"
     );
     assert!(
         render(&messages, Channel::Sms, None, &[])
@@ -317,7 +462,7 @@ fn a_language_without_texts_gets_the_default_language() {
     }
     let polish = Locale::parse("pl").unwrap();
     assert_eq!(
-        messages.explain(Some(&polish), Explanation::Approved),
+        messages.explain(&tenant("bank"), Some(&polish), Explanation::Approved),
         "U hebt bevestigd dat u het bent."
     );
 }
@@ -379,7 +524,7 @@ fn an_operators_file_replaces_one_text_and_an_actions_file_only_that_actions() {
     let code = Digits::from_ascii(b"123456").unwrap();
     let others = messages.template(
         &facts(&tenant("bank"), &login, &code, &binding(&[])),
-        Language::Nl,
+        &Language::parse("nl").unwrap(),
         Form::Whatsapp,
     );
     assert!(
@@ -459,6 +604,7 @@ fn a_tenants_text_comes_before_that_of_an_action_and_a_tenants_own_action_before
 fn a_tenant_speaks_under_its_own_name_and_for_its_own_page() {
     let own = TenantWording {
         brand: Some("Bank Zuid"),
+        default_language: Some("nl"),
         web_host: Some("zuid.example"),
     };
     let sms = SmsRules {
@@ -488,11 +634,15 @@ fn a_tenant_speaks_under_its_own_name_and_for_its_own_page() {
     };
     let (zuid, bank) = (text("zuid"), text("bank"));
     assert!(
-        zuid.starts_with("Bank Zuid: ") && zuid.ends_with("\n@zuid.example #123456"),
+        zuid.starts_with("Bank Zuid: ")
+            && zuid.contains("Deel deze code nooit")
+            && zuid.ends_with("\n@zuid.example #123456"),
         "{zuid}"
     );
     assert!(
-        bank.starts_with("Bank: ") && bank.ends_with("\n@bank.example #123456 @pay.example"),
+        bank.starts_with("Bank: ")
+            && bank.contains("Never share")
+            && bank.ends_with("\n@bank.example #123456 @pay.example"),
         "{bank}"
     );
 }
@@ -502,10 +652,12 @@ fn text_02_every_tenants_override_is_judged_at_load() {
     let dir = tempfile::tempdir().unwrap();
     let long = TenantWording {
         brand: Some("Eerste Voorbeeld Bank van Nederland N.V."),
+        default_language: None,
         web_host: Some("a.klanten.bank.example"),
     };
     let wrong = TenantWording {
         brand: None,
+        default_language: None,
         web_host: Some("https://bank.example"),
     };
     let wide = format!(
@@ -556,7 +708,7 @@ fn text_02_every_tenants_override_is_judged_at_load() {
     let found = refused(&[("bank", plain)]);
     let begins = [
         "/tenants/bank/nl/sms.txt: lacks",
-        "/tenants/bank/xx: is not a folder",
+        "/tenants/bank/xx: is not a folder named de, en, es, fr, nl",
         "/tenants/nobody: is the folder of a tenant",
     ];
     assert!(
@@ -618,10 +770,10 @@ fn text_02_every_template_is_as_it_was_reviewed() {
     };
     let messages = Messages::load(&wording).unwrap();
     let mut all = String::new();
-    for language in Language::ALL {
+    for language in built_in::LANGUAGES {
         for channel in Channel::ALL {
             let (locale, code) = (
-                Locale::parse(language.tag()).unwrap(),
+                Locale::parse(language).unwrap(),
                 Digits::from_ascii(b"12345678").unwrap(),
             );
             let content = messages.render(&Facts {
@@ -651,7 +803,7 @@ fn text_02_every_template_is_as_it_was_reviewed() {
                 .collect();
             all.extend([
                 "==== ",
-                language.tag(),
+                language,
                 " ",
                 channel.as_str(),
                 "\n",
@@ -705,7 +857,7 @@ fn text_02_each_sms_fits_one_segment_at_its_longest_or_the_settings_are_refused(
         [""; 0]
     );
     let foreign = refused("Bank Śląski", |_| {});
-    assert_eq!(foreign.len(), Language::ALL.len());
+    assert_eq!(foreign.len(), built_in::LANGUAGES.len());
     assert!(
         foreign[0].contains("'Ś'") && foreign[0].contains("sms_ucs2"),
         "{foreign:#?}"
@@ -739,9 +891,9 @@ fn text_01_every_sms_ends_with_the_bound_line_and_text_03_the_hash_before_it() {
         ..wording("en", "Bank")
     })
     .unwrap();
-    for language in Language::ALL {
+    for language in built_in::LANGUAGES {
         for values in [&[][..], &[("payee", "@evil.example #999999")][..]] {
-            let text = render(&messages, Channel::Sms, Some(language.tag()), values).text;
+            let text = render(&messages, Channel::Sms, Some(language), values).text;
             let lines: Vec<&str> = text.lines().collect();
             assert_eq!(
                 lines[lines.len() - 2..],
@@ -753,7 +905,7 @@ fn text_01_every_sms_ends_with_the_bound_line_and_text_03_the_hash_before_it() {
                 "no line is empty but those of the text"
             );
         }
-        let other = render(&messages, Channel::Whatsapp, Some(language.tag()), &[]).text;
+        let other = render(&messages, Channel::Whatsapp, Some(language), &[]).text;
         assert!(!other.contains("@bank.example"), "only SMS has the line");
     }
 }
@@ -796,11 +948,11 @@ fn text_04_an_answer_by_keypad_alone_is_offered_to_no_browser_and_no_app() {
 #[test]
 fn text_06_a_voice_says_each_digit_twice_and_nothing_before_a_key_press() {
     let messages = messages();
-    for language in Language::ALL {
+    for language in built_in::LANGUAGES {
         let content = render(
             &messages,
             Channel::Voice,
-            Some(language.tag()),
+            Some(language),
             &[("payee", "<break/> & \"x\"")],
         );
         let speech = content.speech.unwrap();

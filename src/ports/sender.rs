@@ -51,8 +51,8 @@ pub struct Content {
     pub speech: Option<Speech>,
     /// What the app shows after the customer opens it, with the code; `None` on all channels except push.
     pub opened: Option<String>,
-    /// The language of the text, as a tag such as `nl`.
-    pub language: &'static str,
+    /// The language of the text, as a tag such as `nl` or `pt-BR`.
+    pub language: Arc<str>,
 }
 
 /// The text of a voice call. The code is spoken only after a key press, so voice mail never records it.
@@ -63,7 +63,7 @@ pub struct Speech {
     /// Spoken after the key press, as SSML 1.1: each digit separately, and all of them twice.
     pub ssml: String,
     /// The language of the voice with its country, such as `nl-NL`.
-    pub voice: &'static str,
+    pub voice: Arc<str>,
 }
 
 impl std::fmt::Debug for Content {

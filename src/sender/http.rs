@@ -76,6 +76,8 @@ pub struct HttpSettings {
     pub url_key: &'static str,
     /// Values that templates may use in addition to those of the message.
     pub parameters: BTreeMap<String, String>,
+    /// The provider's own names of languages, by the tag of each; a language that is not listed has its tag.
+    pub languages: BTreeMap<String, String>,
     /// How this service authenticates to the provider.
     pub auth: Auth,
     /// The rules for reading the provider's answers.
@@ -107,6 +109,7 @@ pub struct Http {
     credentials: Credentials,
     answers: AnswerRules,
     addresses: Option<Addresses>,
+    languages: BTreeMap<String, String>,
 }
 
 /// The credentials that are added to each call.
@@ -139,6 +142,7 @@ impl Http {
             credentials: credentials(&settings.auth, parts)?,
             answers: settings.answers.clone(),
             addresses: settings.addresses.clone(),
+            languages: settings.languages.clone(),
         })
     }
 }
@@ -227,6 +231,7 @@ impl Sender for Http {
         let mut call = endpoint.request.call(&Values {
             message,
             addresses: self.addresses.as_ref(),
+            languages: &self.languages,
         })?;
         match &self.credentials {
             Credentials::None => {}

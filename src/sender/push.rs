@@ -55,7 +55,7 @@ pub(super) fn data(message: &Message) -> Map<String, Value> {
         ("text", message.content.opened.clone().unwrap_or_default()),
         ("verification_id", message.verification.to_string()),
         ("delivery_id", message.delivery.to_string()),
-        ("language", message.content.language.to_owned()),
+        ("language", message.content.language.to_string()),
         ("expires_at", expires_at(message).to_string()),
     ];
     fields

@@ -24,11 +24,12 @@ use crate::{
     domain::{
         crypto::keyring::Keyring,
         delivery::Lease,
-        ids::{Locale, SenderName, TenantId},
+        ids::{SenderName, TenantId},
         recipient::Recipient,
         time::Now,
+        verification::Verification,
     },
-    message::{Explanation, Messages},
+    message::{Explanation, Messages, Page, Reader},
     ports::{
         store::Complaint,
         system::{Clock, Entropy, fresh},
@@ -144,8 +145,18 @@ impl Courier {
     }
 
     /// An explanation of one or two sentences for the customer, in their language.
-    pub(super) fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
-        self.messages.explain(locale, explanation)
+    pub(super) fn explain(
+        &self,
+        verification: &Verification,
+        explanation: Explanation<'_>,
+    ) -> String {
+        let (tenant, locale) = (&verification.tenant, verification.locale.as_ref());
+        self.messages.explain(tenant, locale, explanation)
+    }
+
+    /// The texts of the page that links in e-mails open.
+    pub(super) fn page<'a>(&'a self, reader: Reader<'a>) -> Page<'a> {
+        self.messages.page(reader)
     }
 
     /// Why no sender may ever reach this address by its settings; `None`: one may.

@@ -16,6 +16,7 @@ BROWSER = "9d3c1f5e7b2a48c6a0e4d8f7c1b5a392"
 SETTINGS = f"""http.public_url = "{PUBLIC}"
 messages.brand = "Example Bank"
 actions.login.entry_modes = ["portal", "link"]
+actions.payment.entry_modes = ["portal", "link"]
 """
 
 
@@ -35,9 +36,9 @@ class Link(unittest.TestCase):
         self.browser.get(self.origin)
         self.browser.delete_all_cookies()
 
-    def mailed(self):
+    def mailed(self, **request):
         mark = hashlib.sha256(BROWSER.encode()).hexdigest()
-        verification, address = self.service.start(browser_sha256=mark)
+        verification, address = self.service.start(browser_sha256=mark, **request)
         mail = self.mailbox.next_to(address)
         text = mail.get_body(("plain",)).get_content()
         html = mail.get_body(("html",)).get_content().replace("&#x2f;", "/")
@@ -49,12 +50,27 @@ class Link(unittest.TestCase):
     def open(self, token):
         self.browser.get("about:blank")
         self.browser.get(f"{self.origin}/link#{token}")
+        if token:
+            self.wait(lambda b: not self.heading(b).startswith("One moment"))
+
+    def wait(self, until, of=None):
+        return WebDriverWait(of or self.browser, PATIENCE_S).until(until)
+
+    @staticmethod
+    def heading(of):
+        return of.find_element(By.TAG_NAME, "h1").text
+
+    def begin_here(self, of=None):
+        """Makes this browser the one in which the customer began."""
+        cookie = {"name": "countersign_browser", "value": BROWSER, "path": "/", "sameSite": "Lax"}
+        (of or self.browser).add_cookie(cookie)
 
     def press(self):
+        asked = self.heading(self.browser)
         self.browser.find_element(By.CSS_SELECTOR, "#ask button").click()
-        status = WebDriverWait(self.browser, PATIENCE_S).until(lambda b: b.find_elements(By.CSS_SELECTOR, "[role=status]"))
-        self.assertTrue(status[0].is_displayed())
-        return self.browser.find_element(By.TAG_NAME, "h1").text
+        self.wait(lambda b: self.heading(b) != asked)
+        self.assertTrue(self.browser.find_element(By.CSS_SELECTOR, "[role=status]").is_displayed())
+        return self.heading(self.browser)
 
     def status(self, verification):
         request = calls.GetVerificationRequest(verification_id=verification.verification_id)
@@ -64,18 +80,23 @@ class Link(unittest.TestCase):
         verification, token, text = self.mailed()
         for _ in range(10):
             self.open(token)
+            # There is nothing to press if it is not the browser that asked.
+            self.assertIn("not the browser", self.heading(self.browser))
+            self.assertFalse(self.browser.find_element(By.ID, "ask").is_displayed())
+        seen = self.status(verification)
+        self.assertEqual((seen.status, seen.attempts_left), (model.VERIFICATION_STATUS_PENDING, 5))
+        self.begin_here()
+        for _ in range(10):
+            self.open(token)
             self.assertTrue(self.browser.find_element(By.ID, "ask").is_displayed())
         seen = self.status(verification)
         self.assertEqual((seen.status, seen.attempts_left), (model.VERIFICATION_STATUS_PENDING, 5))
-        # Even who presses cannot, if it is not the browser that asked.
-        self.assertIn("not the browser", self.press())
-        self.assertEqual(self.status(verification).attempts_left, 5)
-        code = re.search(r"(\d{3}) (\d{3})", text)
-        self.assertEqual(self.service.check(verification, "".join(code.groups())).verdict, calls.VERDICT_APPROVED)
+        code = re.search(r"^ +(\d{6})\s*$", text, re.MULTILINE)[1]
+        self.assertEqual(self.service.check(verification, code).verdict, calls.VERDICT_APPROVED)
 
     def test_a_press_where_the_customer_began_approves(self):
         verification, token, _ = self.mailed()
-        self.browser.add_cookie({"name": "countersign_browser", "value": BROWSER, "path": "/", "sameSite": "Lax"})
+        self.begin_here()
         self.open(token)
         # The address keeps no secret, so neither does the history.
         self.assertEqual(self.browser.current_url, f"{self.origin}/link")
@@ -88,10 +109,28 @@ class Link(unittest.TestCase):
         self.assertFalse(self.browser.find_element(By.ID, "ask").is_displayed())
         self.assertIn("type the code", self.browser.find_element(By.ID, "incomplete").text)
 
+    def test_the_page_says_what_is_confirmed_in_the_customers_language(self):
+        binding = {"amount": "EUR 12.34", "payee": "<b>Jansen</b> & Co"}
+        verification, token, _ = self.mailed(action="payment", binding=binding, locale="de_DE")
+        self.begin_here()
+        self.open(token)
+        self.assertEqual(self.browser.find_element(By.TAG_NAME, "html").get_attribute("lang"), "de")
+        shown = self.browser.find_element(By.TAG_NAME, "main").text.splitlines()
+        for line in ["Example Bank", "Möchten Sie das bestätigen?", "Betrag", "EUR 12.34", "<b>Jansen</b> & Co"]:
+            self.assertIn(line, shown)
+        self.assertEqual(self.press(), "Bestätigt")
+        self.assertNotIn("EUR 12.34", self.browser.find_element(By.TAG_NAME, "main").text)
+        self.assertEqual(self.status(verification).status, model.VERIFICATION_STATUS_APPROVED)
+
     def test_the_page_speaks_the_language_of_the_browser_and_can_be_used_by_keyboard(self):
         dutch = browser("nl")
         self.addCleanup(dutch.quit)
-        dutch.get(f"{self.origin}/link#{'2' * 66}")
+        _, token, _ = self.mailed(locale="")
+        dutch.get(self.origin)
+        self.begin_here(dutch)
+        dutch.get_log("browser")
+        dutch.get(f"{self.origin}/link#{token}")
+        self.wait(lambda b: b.find_element(By.CSS_SELECTOR, "button").is_displayed(), dutch)
         self.assertEqual(dutch.find_element(By.TAG_NAME, "html").get_attribute("lang"), "nl")
         button = dutch.find_element(By.CSS_SELECTOR, "button")
         self.assertEqual((button.text, button.accessible_name, button.aria_role), ("Bevestigen", "Bevestigen", "button"))

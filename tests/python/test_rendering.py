@@ -64,9 +64,9 @@ class Rendering(unittest.TestCase):
                     with self.subTest(language=language, width=width, scheme=scheme):
                         show_as(self.browser, width, scheme)
                         self.browser.get(page)
-                        self.look(width, scheme, f"{code[:4]} {code[4:]}")
+                        self.look(width, scheme, code)
 
-    def look(self, width, scheme, grouped):
+    def look(self, width, scheme, digits):
         seen = self.browser.execute_script(LOOK)
         self.assertEqual(seen["dark"], scheme == "dark")
         self.assertLessEqual(seen["scroll"], width, "nothing is scrolled sideways")
@@ -76,7 +76,7 @@ class Rendering(unittest.TestCase):
             self.assertGreaterEqual(text["contrast"], 7, text)
             self.assertGreaterEqual(text["size"], 13, text)
             self.assertTrue(0 <= text["left"] < text["right"] <= width, text)
-        (code,) = [text for text in seen["texts"] if text["text"] == grouped]
+        (code,) = [text for text in seen["texts"] if text["text"] == digits]
         self.assertGreaterEqual(code["size"], 28, "read at arm's length")
         self.assertLess(code["height"], 100, "on one line")
 

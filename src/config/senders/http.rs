@@ -6,6 +6,7 @@ use super::{super::Table, ConfiguredSender, Section, channels, connection, recei
 use crate::{
     domain::{delivery::callback::Scheme, recipient::Channel},
     http::callbacks::{Dialect, Receiver},
+    message::canonical_tag,
     sender::http::{AnswerRules, Auth, Body, HttpSettings, Method, RequestSettings},
 };
 
@@ -15,6 +16,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let (channels, url) = (channels(row), row.required("url"));
     let request = request(row, url.unwrap_or_default());
     let (auth, answers, connection) = (auth(row), answers(row), connection(row));
+    let languages = languages(row);
     let receipts = Receipts::of_provider(section);
     let (auth, request) = (auth?, request?);
     let requests = channels
@@ -25,6 +27,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
         missing: BTreeMap::new(),
         url_key: "url",
         parameters: BTreeMap::new(),
+        languages,
         auth,
         answers,
         addresses: None,
@@ -62,6 +65,21 @@ const fn dialect(scheme: Scheme) -> Option<Dialect> {
         Scheme::Vonage => Some(Dialect::Ncco),
         Scheme::Messagebird | Scheme::Meta | Scheme::Basic | Scheme::StandardWebhooks => None,
     }
+}
+
+/// Reads the provider's own names of languages, by tag in the spelling that messages have.
+pub(super) fn languages(row: &mut Table<'_>) -> BTreeMap<String, String> {
+    let mut languages = BTreeMap::new();
+    for (tag, name) in row.texts("languages") {
+        match canonical_tag(&tag) {
+            Some(tag) => drop(languages.insert(tag, name)),
+            None => row.mistake(
+                "languages",
+                format!("has {tag:?}, which is not a language tag such as nl or pt-BR"),
+            ),
+        }
+    }
+    languages
 }
 
 /// Reads everything of a request except its URL.

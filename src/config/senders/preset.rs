@@ -7,7 +7,7 @@ use config::{Config, File, FileFormat};
 use super::{
     super::{Profile, Table, reader::book::Book},
     ConfiguredSender, Section, connection,
-    http::{answers, configured, request},
+    http::{answers, configured, languages, request},
     receipts::Receipts,
 };
 use crate::{
@@ -71,6 +71,7 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
     let answers = answers(&mut of_answers);
     of_answers.finish();
     let connection = connection(row);
+    let languages = languages(row);
     let secret = auth.as_ref().and_then(secret);
     let receipts = Receipts::of_preset(preset.table("receipts"), section, secret);
     let channels = channels(preset.table("channels"));
@@ -96,6 +97,7 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
         missing,
         url_key: "base_url",
         parameters,
+        languages,
         auth: auth?,
         answers,
         addresses: None,

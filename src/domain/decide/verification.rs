@@ -1,10 +1,11 @@
-//! Commands on a verification: start, check, follow a link, resend, cancel.
+//! Commands on a verification: start, check, look at and follow a link, resend, cancel.
 
 mod cancel;
 mod check;
 mod follow;
 mod given;
 mod judge;
+mod look;
 mod resend;
 mod start;
 
@@ -12,5 +13,6 @@ pub use cancel::{Cancel, CancelReason, cancel};
 pub use check::{Check, check};
 pub use follow::{Follow, Pressed, follow};
 pub use judge::{Checked, Verdict};
+pub use look::{Looked, look};
 pub use resend::{Resend, resend};
 pub use start::{Start, start};

@@ -4,12 +4,21 @@ use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::digest;
 
-use crate::domain::ids::{Invalid, is_printable};
+use crate::domain::ids::{Invalid, is_visible};
 
 /// Largest canonical form, in bytes.
 pub const CANONICAL_BYTES_MAX: usize = 4096;
 /// Longest value, in characters.
 pub const VALUE_CHARS_MAX: usize = 512;
+
+/// Whether a text can be the name of a bound value.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
 
 /// Names and values of what is approved, sorted by name; never changed once made.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -23,19 +32,17 @@ impl Binding {
     pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
         let mut wrong = Vec::new();
         for (name, value) in &values {
-            let name_fits = (1..=32).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            if !name_fits {
+            if !is_name(name) {
                 wrong.push((
                     name.clone(),
                     Invalid("must have a name of 1 to 32 of a-z, 0-9 and _"),
                 ));
-            } else if !is_printable(value, VALUE_CHARS_MAX) {
+            } else if !is_visible(value, VALUE_CHARS_MAX) {
                 wrong.push((
                     name.clone(),
-                    Invalid("must be 1 to 512 printable characters, without spaces at either end"),
+                    Invalid(
+                        "must be 1 to 512 characters that can be seen, without spaces at either end",
+                    ),
                 ));
             }
         }
@@ -51,6 +58,12 @@ impl Binding {
         } else {
             Err(wrong)
         }
+    }
+
+    /// Takes values that an earlier start checked and stored, by the rules of its time.
+    #[must_use]
+    pub fn from_stored(values: BTreeMap<String, String>) -> Self {
+        Self(values)
     }
 
     /// The canonical form: names and values in the order of the names' bytes, each preceded by its length
@@ -125,6 +138,34 @@ mod tests {
             hex::encode(binding(&[("amount", "100.0")]).unwrap().digest()),
             expected
         );
+    }
+
+    #[test]
+    fn bind_12_what_cannot_be_seen_is_no_part_of_a_value() {
+        for hidden in [
+            '\u{61c}',
+            '\u{202e}',
+            '\u{e0041}',
+            '\u{3164}',
+            '\u{fff9}',
+            '\u{fe0f}',
+        ] {
+            for value in [
+                format!("Jan{hidden}sen"),
+                format!("{hidden}Jansen"),
+                hidden.to_string(),
+            ] {
+                let wrong = binding(&[("payee", &value)]).unwrap_err();
+                assert_eq!(wrong[0].0, "payee", "{hidden:?}");
+                // A verification that an earlier version started can still be answered.
+                let stored = BTreeMap::from([("payee".to_owned(), value.clone())]);
+                assert!(
+                    Binding::from_stored(stored)
+                        .iter()
+                        .eq([("payee", value.as_str())])
+                );
+            }
+        }
     }
 
     #[test]

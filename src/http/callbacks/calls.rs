@@ -150,7 +150,7 @@ impl Dialect {
                 )
             }
             Self::Ncco => lines
-                .map(|line| json!({"action": "talk", "language": spoken.voice, "text": line}))
+                .map(|line| json!({"action": "talk", "language": &*spoken.voice, "text": line}))
                 .collect::<Value>()
                 .to_string(),
         }
@@ -169,7 +169,7 @@ mod tests {
         let text = "Your code is: 1 2 3, 4 5 6.\n\nFor <Tom & \"Co\">.".to_owned();
         Spoken {
             text,
-            voice: "en-GB",
+            voice: "en-GB".into(),
             is_code: true,
         }
     }

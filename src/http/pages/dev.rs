@@ -173,7 +173,7 @@ mod tests {
                     html: None,
                     speech: None,
                     opened: None,
-                    language: "en",
+                    language: "en".into(),
                 }),
                 code: Digits::from_ascii(b"123456").unwrap(),
                 expires_at: Timestamp::from_micros(1_795_512_900_000_000),

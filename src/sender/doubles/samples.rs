@@ -74,7 +74,7 @@ pub(in crate::sender) fn push(address: &str) -> Message {
             html: None,
             speech: None,
             opened: Some("123 456 is your code".to_owned()),
-            language: "en",
+            language: "en".into(),
         }),
         ..message()
     }
@@ -101,7 +101,7 @@ pub(in crate::sender) fn message() -> Message {
             html: Some("<p>123 456</p>".to_owned()),
             speech: None,
             opened: None,
-            language: "de",
+            language: "de".into(),
         }),
         code: Digits::from_ascii(b"123456").unwrap(),
         expires_at: Timestamp::from_micros(1_750_000_300_999_999),

@@ -29,7 +29,7 @@ pub(super) enum Place {
     Code,
     /// The idempotency id: the same for every attempt.
     Delivery,
-    /// The language of the text, such as `nl`.
+    /// The language of the text, such as `nl`, or the provider's own name of it.
     Language,
     /// The name of the channel, such as `sms`.
     Channel,
@@ -79,11 +79,18 @@ impl Place {
             Self::OpenedText => message.content.opened.clone().unwrap_or_default(),
             Self::Greeting => speech(message, |speech| &speech.greeting),
             Self::Ssml => speech(message, |speech| &speech.ssml),
-            Self::VoiceLanguage => speech(message, |speech| speech.voice),
+            Self::VoiceLanguage => speech(message, |speech| &speech.voice),
             Self::Subject => message.content.subject.clone(),
             Self::Code => message.code.expose().to_owned(),
             Self::Delivery => message.delivery.to_string(),
-            Self::Language => message.content.language.to_owned(),
+            Self::Language => {
+                let tag: &str = &message.content.language;
+                values
+                    .languages
+                    .get(tag)
+                    .map_or(tag, String::as_str)
+                    .to_owned()
+            }
             Self::Channel => message.recipient.channel().as_str().to_owned(),
             Self::Callback => address(Addresses::callback),
             Self::Call => address(Addresses::call),
@@ -123,6 +130,8 @@ pub(super) struct Values<'a> {
     pub(super) message: &'a Message,
     /// The URLs for the provider's callbacks; `None` if it makes none.
     pub(super) addresses: Option<&'a Addresses>,
+    /// The provider's own names of languages.
+    pub(super) languages: &'a BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]

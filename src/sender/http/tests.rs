@@ -43,6 +43,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
         parameters: [("account", "AC/1 2"), ("from", "Bank \"A\"")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
+        languages: BTreeMap::new(),
         auth: Auth::None,
         answers: AnswerRules::default(),
         addresses: None,
@@ -622,7 +623,7 @@ async fn text_06_a_call_is_told_apart_before_and_after_the_key_press() {
     Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: "Press a key.".to_owned(),
         ssml: "<speak>1 2</speak>".to_owned(),
-        voice: "nl-NL",
+        voice: "nl-NL".into(),
     });
     sender.send(&message).await.unwrap();
     let body: Value =
@@ -771,7 +772,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
     Arc::make_mut(&mut message.content).speech = Some(Speech {
         greeting: greeting.clone(),
         ssml: String::new(),
-        voice: "nl-NL",
+        voice: "nl-NL".into(),
     });
     made(&settings).unwrap().send(&message).await.unwrap();
     let request = server.received_requests().await.unwrap().remove(0);

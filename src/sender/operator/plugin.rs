@@ -114,7 +114,7 @@ fn request(message: &Message, receipt_url: String) -> v1::SendMessageRequest {
         verification_id: message.verification.to_string(),
         channel: channel(message.recipient.channel()).into(),
         address: message.recipient.expose().to_owned(),
-        language: content.language.to_owned(),
+        language: content.language.to_string(),
         subject: content.subject.clone(),
         text: content.text.clone(),
         html: content.html.clone().unwrap_or_default(),

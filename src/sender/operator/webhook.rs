@@ -70,7 +70,7 @@ impl Webhook {
                 "verification_id": message.verification.to_string(),
                 "channel": message.recipient.channel().as_str(),
                 "address": message.recipient.expose(),
-                "language": content.language,
+                "language": &*content.language,
                 "subject": content.subject,
                 "text": content.text,
                 "html": content.html,

@@ -75,6 +75,10 @@ impl Author {
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         );
+        let language = HeaderValue::new(
+            HeaderName::new_from_ascii_str("Content-Language"),
+            message.content.language.to_string(),
+        );
         let builder = lettre::Message::builder()
             .from(self.from.clone())
             .to(to.clone().into())
@@ -85,7 +89,8 @@ impl Author {
                 message.delivery,
                 self.from.email.domain()
             )))
-            .raw_header(machine);
+            .raw_header(machine)
+            .raw_header(language);
         let text = lines(&message.content.text);
         let mail = match &message.content.html {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, lines(html))),

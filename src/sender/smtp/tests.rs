@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    domain::{delivery::blame::Stage, time::Timestamp},
+    domain::{delivery::blame::Stage, recipient::Recipient, time::Timestamp},
     system::ManualClock,
 };
 
@@ -57,6 +57,20 @@ async fn outcome(answers: Answers) -> Result<Sent, SendError> {
         .await
 }
 
+/// What the start accepts, a mail server must be told.
+#[test]
+fn mail_06_every_accepted_address_can_be_written_in_the_envelope() {
+    let cases: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/vectors/email_addresses.json")).unwrap();
+    let accepted = cases["accept"].as_array().unwrap().iter();
+    let accepted = accepted.map(|address| address.as_str().unwrap());
+    for address in accepted.chain(["!#$%&'*/=?^`{|}~@example.org", "a@b\u{fc}cher.example"]) {
+        let recipient = Recipient::parse(Channel::Email, address).unwrap();
+        let parsed = recipient.expose().parse::<lettre::Address>();
+        assert_eq!(parsed.unwrap().to_string(), recipient.expose(), "{address}");
+    }
+}
+
 #[tokio::test]
 async fn mail_01_a_mail_says_that_a_machine_wrote_it() {
     let sink = Sink::start(&[]).await;
@@ -74,6 +88,7 @@ async fn mail_01_a_mail_says_that_a_machine_wrote_it() {
     assert_eq!(record.connections, 1, "the connection is kept");
     let mail = &record.mails[0];
     assert_eq!(header(mail, "Auto-Submitted"), ["auto-generated"]);
+    assert_eq!(header(mail, "Content-Language"), ["de"]);
     assert_eq!(
         header(mail, "From"),
         ["\"Voorbeeld Bank\" <no-reply@bank.example>"]

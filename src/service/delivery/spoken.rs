@@ -1,5 +1,7 @@
 //! Gives the text that a live telephone call speaks.
 
+use std::sync::Arc;
+
 use super::{Courier, ready::LiveDelivery};
 use crate::{
     domain::{
@@ -16,7 +18,7 @@ pub struct Spoken {
     /// One sentence per line, with the digits separated and the code spoken twice.
     pub text: String,
     /// The language and country of the voice, such as `nl-NL`.
-    pub voice: &'static str,
+    pub voice: Arc<str>,
     /// Whether the text contains the code.
     pub is_code: bool,
 }
@@ -70,8 +72,10 @@ impl Courier {
             })
         });
         said.unwrap_or_else(|| {
-            let locale = found.and_then(|(verification, _)| verification.locale.as_ref());
-            let (text, voice) = self.messages.no_code(locale);
+            let verification = found.map(|(verification, _)| verification);
+            let locale = verification.and_then(|verification| verification.locale.as_ref());
+            let tenant = verification.map(|verification| &verification.tenant);
+            let (text, voice) = self.messages.no_code(tenant, locale);
             Spoken {
                 voice,
                 text: text.to_owned(),

@@ -16,8 +16,8 @@ impl Service {
     /// The state of a verification in a few sentences for the customer, in their language.
     #[must_use]
     pub fn explain(&self, reading: &Reading) -> String {
-        let locale = reading.snapshot.verification.locale.as_ref();
-        self.courier.explain(locale, explanation(reading))
+        let verification = &reading.snapshot.verification;
+        self.courier.explain(verification, explanation(reading))
     }
 }
 
@@ -296,7 +296,10 @@ mod tests {
             brand: "Bank",
             ..Wording::default()
         });
-        messages.unwrap().explain(None, explanation(reading))
+        let tenant = TenantId::parse("bank").unwrap();
+        messages
+            .unwrap()
+            .explain(&tenant, None, explanation(reading))
     }
 
     fn limits_of(reading: &mut Reading) -> &mut Limits {

@@ -1,14 +1,40 @@
-//! Handles a press of the button on the page that an e-mail's link opens.
+//! The page that an e-mail's link opens: what it shows, and what a press of its button does.
 
 use crate::{
     domain::{
         code::link::{BrowserMark, LinkToken},
-        decide::{Follow, Pressed, Verdict, follow},
-        ids::AttemptId,
+        decide::{Follow, Looked, Pressed, Verdict, follow, look},
+        ids::{AttemptId, Locale, TenantId},
         refusal::Refusal,
+        verification::Verification,
     },
+    message::{Page, Reader},
     service::{Service, failure::Failure, record::transact::Change},
 };
+
+pub use crate::message::{PageSentence, Summary};
+
+/// What a link leads to, before its button is pressed.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// What the page can do.
+    pub state: VisitState,
+    /// The tenant and the language of the customer; `None` if the link is unknown.
+    customer: Option<(TenantId, Option<Locale>)>,
+}
+
+/// What the page of a link can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VisitState {
+    /// It can show what is confirmed, and the button.
+    Ready(Summary),
+    /// It is another browser than the one that asked.
+    OtherBrowser,
+    /// The link is unknown, or its secret is wrong.
+    Unknown,
+    /// The verification has ended.
+    Over,
+}
 
 /// The result that the page shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +50,54 @@ pub enum Press {
 }
 
 impl Service {
+    /// Looks at what a link leads to. Changes nothing. `accepted` is the browser's header `Accept-Language`.
+    ///
+    /// # Errors
+    /// [`Failure`] if the record cannot be read.
+    pub async fn visit(
+        &self,
+        token: &LinkToken,
+        browser: Option<BrowserMark>,
+        accepted: &str,
+    ) -> Result<Visit, Failure> {
+        let loaded = self.records.read(&token.verification.subject).await?;
+        let cx = self.records.context(&loaded);
+        let customer = |verification: &Verification| {
+            Some((verification.tenant.clone(), verification.locale.clone()))
+        };
+        let visit = match look(loaded.record.as_ref(), token, browser, &cx) {
+            Looked::Ready(verification, pending) => {
+                let customer = customer(verification);
+                let page = self.courier.page(reader(customer.as_ref(), accepted));
+                let summary = page.summary(&verification.action, &pending.binding);
+                Visit {
+                    state: VisitState::Ready(summary),
+                    customer,
+                }
+            }
+            Looked::OtherBrowser(verification) => Visit {
+                state: VisitState::OtherBrowser,
+                customer: customer(verification),
+            },
+            Looked::Over(verification) => Visit {
+                state: VisitState::Over,
+                customer: customer(verification),
+            },
+            Looked::Unknown => Visit {
+                state: VisitState::Unknown,
+                customer: None,
+            },
+        };
+        Ok(visit)
+    }
+
+    /// The texts of the page in the language of the customer, or of the browser while the customer is unknown.
+    #[must_use]
+    pub fn page<'a>(&'a self, visit: Option<&'a Visit>, accepted: &'a str) -> Page<'a> {
+        let customer = visit.and_then(|visit| visit.customer.as_ref());
+        self.courier.page(reader(customer, accepted))
+    }
+
     /// Judges a press. Pressing the button of one link again gets the same answer.
     ///
     /// # Errors
@@ -67,5 +141,13 @@ impl Service {
         };
         metrics::counter!("countersign_link_presses_total", "outcome" => outcome).increment(1);
         press
+    }
+}
+
+fn reader<'a>(customer: Option<&'a (TenantId, Option<Locale>)>, accepted: &'a str) -> Reader<'a> {
+    Reader {
+        tenant: customer.map(|(tenant, _)| tenant),
+        locale: customer.and_then(|(_, locale)| locale.as_ref()),
+        accepted,
     }
 }

@@ -237,6 +237,16 @@ async fn infobip_gets_its_json() {
 }
 
 #[tokio::test]
+async fn bind_12_whatsapp_cloud_gets_the_template_in_its_own_name_of_the_language() {
+    let section = "kind = \"whatsapp_cloud\"\nphone_number_id = \"1065\"\naccess_token_file = \"SECRET\"\n\
+                   template = \"sign_in\"\ngraph_version = \"v21.0\"\nlanguages = { NL = \"nl_NL\", en = \"en_US\" }\n";
+    let reply = answer(200, &json!({"messages": [{"id": "wamid.HBg="}]}));
+    let (path, bearer) = ("/v21.0/1065/messages", "Bearer s3cret-word");
+    let (body, _) = json_preset(Channel::Whatsapp, "whatsapp", section, path, bearer, reply).await;
+    assert_eq!(body["template"]["language"], json!({"code": "nl_NL"}));
+}
+
+#[tokio::test]
 async fn whatsapp_cloud_gets_its_authentication_template() {
     let section = "kind = \"whatsapp_cloud\"\nphone_number_id = \"1065\"\naccess_token_file = \"SECRET\"\n\
                    template = \"sign_in\"\ngraph_version = \"v21.0\"\n";

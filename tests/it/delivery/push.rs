@@ -66,7 +66,7 @@ async fn chan_07_the_alert_holds_neither_the_code_nor_what_is_bound_and_the_open
     }
     let opened = message.content.opened.clone().unwrap();
     assert!(
-        opened.contains(&grouped) && opened.contains("amount: EUR 12.34\npayee: Jansen\n"),
+        opened.contains(&grouped) && opened.contains("bedrag: EUR 12.34\nbegunstigde: Jansen\n"),
         "{opened}"
     );
 }

@@ -72,6 +72,35 @@ impl<'a> Visitor<'a> {
             .await
     }
 
+    /// Looks up what a link confirms, as the page's script does.
+    async fn details(&self, token: &str, headers: &[(&str, &str)]) -> (Page, serde_json::Value) {
+        let request = self
+            .client
+            .post(self.url("/link/details"))
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("token={token}"));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let page = self.take(request).await;
+        let said = serde_json::from_str(&page.body).unwrap();
+        (page, said)
+    }
+
+    /// Presses the button with these headers in addition to the cookie of the browser that asked.
+    async fn press_with(&self, token: &str, headers: &[(&str, &str)]) -> Page {
+        let request = self
+            .client
+            .post(self.url("/link"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("token={token}"));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        self.take(request).await
+    }
+
     async fn press(&self, token: &str, cookie: Option<&str>) -> Page {
         let form = self
             .client
@@ -151,6 +180,190 @@ async fn mail_03_looking_at_a_link_changes_nothing_and_a_press_in_the_browser_th
         200,
         "pressed twice"
     );
+}
+
+const COOKIE: (&str, &str) = (
+    "cookie",
+    "countersign_browser=4f1c2a9be07d4f5b8f0d3a5c6e7b8a90",
+);
+const HOST_COOKIE: (&str, &str) = (
+    "cookie",
+    "countersign_browser=tossed; __Host-countersign_browser=4f1c2a9be07d4f5b8f0d3a5c6e7b8a90",
+);
+
+fn payment(subject: &str, locale: &str) -> v1::StartVerificationRequest {
+    v1::StartVerificationRequest {
+        action: "payment".to_owned(),
+        locale: locale.to_owned(),
+        binding: [("amount", "EUR 12.34"), ("payee", "<b>Jansen</b>")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..with_browser(subject)
+    }
+}
+
+#[tokio::test]
+async fn mail_03_the_page_says_what_is_confirmed_before_the_press_and_only_where_it_began() {
+    let service = setup()
+        .file(
+            "[actions.payment]\nentry_modes = [\"portal\", \"link\"]\ntitle = { nl = \"de huur\" }\n\
+             [labels]\namount = { nl = \"huursom\" }\n[tenants.default]\nbrand = \"Bank Zuid\"\n",
+        )
+        .start()
+        .await;
+    let visitor = Visitor::of(&service);
+    let id = service
+        .start(payment("s", "nl_BE"))
+        .await
+        .unwrap()
+        .verification_id;
+    let token = token_of(&service, &id).await;
+    for _ in 0..20 {
+        let (page, said) = visitor
+            .details(&token, &[COOKIE, ("accept-language", "fr")])
+            .await;
+        assert_eq!(page.status, 200);
+        assert_eq!(said["summary"]["title"], "de huur");
+        assert_eq!(
+            said["summary"]["details"],
+            serde_json::json!([["huursom", "EUR 12.34"], ["begunstigde", "<b>Jansen</b>"]])
+        );
+        assert_eq!(
+            (&said["brand"], &said["language"], &said["button"]),
+            (&"Bank Zuid".into(), &"nl".into(), &"Bevestigen".into()),
+            "the customer's own language comes before the browser's"
+        );
+        assert_eq!(page.headers["content-language"], "nl");
+        assert_eq!(page.headers["cache-control"], "no-store");
+        assert_eq!(page.headers["referrer-policy"], "no-referrer");
+    }
+    for elsewhere in [&[][..], &[("cookie", "countersign_browser=another")]] {
+        let (page, said) = visitor.details(&token, elsewhere).await;
+        assert_eq!(
+            (page.status, &said["summary"]),
+            (403, &serde_json::Value::Null)
+        );
+        assert_eq!(
+            said["heading"],
+            "Dit is niet de browser waarin u bent begonnen"
+        );
+        assert!(
+            !page.body.contains("Jansen") && !page.body.contains("huur"),
+            "{}",
+            page.body
+        );
+    }
+    let seen = service.get(&id).await.unwrap();
+    assert_eq!(
+        (seen.status(), seen.attempts_left),
+        (VerificationStatus::Pending, 5),
+        "to look changes nothing"
+    );
+    let page = visitor.press(&token, Some(BROWSER)).await;
+    assert!(
+        page.status == 200 && page.body.contains("Bevestigd"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("Bank Zuid"), "{}", page.body);
+    assert_eq!(page.headers["content-language"], "nl");
+    let (page, said) = visitor.details(&token, &[COOKIE]).await;
+    assert_eq!(
+        (page.status, &said["button"]),
+        (410, &serde_json::Value::Null),
+        "it is over"
+    );
+}
+
+#[tokio::test]
+async fn mail_03_a_press_that_another_site_made_is_refused() {
+    let service = setup().start().await;
+    let visitor = Visitor::of(&service);
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
+    let token = token_of(&service, &id).await;
+    for foreign in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-site", "none"),
+        ("origin", "https://evil.example"),
+        ("origin", "http://otp.bank.example"),
+        ("origin", "null"),
+    ] {
+        let page = visitor.press_with(&token, &[COOKIE, foreign]).await;
+        assert_eq!(page.status, 403, "{foreign:?}");
+        let (page, said) = visitor.details(&token, &[COOKIE, foreign]).await;
+        assert_eq!(
+            (page.status, &said["summary"]),
+            (403, &serde_json::Value::Null),
+            "{foreign:?}"
+        );
+    }
+    let seen = service.get(&id).await.unwrap();
+    assert_eq!(
+        (seen.status(), seen.attempts_left),
+        (VerificationStatus::Pending, 5)
+    );
+    let own = [
+        COOKIE,
+        ("sec-fetch-site", "same-origin"),
+        ("origin", "https://otp.bank.example"),
+    ];
+    assert_eq!(visitor.press_with(&token, &own).await.status, 200);
+    assert_eq!(status(&service, &id).await, VerificationStatus::Approved);
+}
+
+#[tokio::test]
+async fn mail_03_a_cookie_that_no_other_host_can_set_comes_first_and_can_be_demanded() {
+    for (only, plain_status) in [("false", 200), ("true", 403)] {
+        let service = setup().with("HTTP__HOST_COOKIE_ONLY", only).start().await;
+        let visitor = Visitor::of(&service);
+        let mut tokens = Vec::new();
+        for subject in ["s", "t", "u"] {
+            let id = service
+                .start(with_browser(subject))
+                .await
+                .unwrap()
+                .verification_id;
+            tokens.push(token_of(&service, &id).await);
+        }
+        assert_eq!(
+            visitor.press_with(&tokens[0], &[HOST_COOKIE]).await.status,
+            200
+        );
+        assert_eq!(
+            visitor.press_with(&tokens[1], &[COOKIE]).await.status,
+            plain_status
+        );
+        let tossed = format!("__Host-countersign_browser=own; countersign_browser={BROWSER}");
+        let page = visitor.press_with(&tokens[2], &[("cookie", &tossed)]).await;
+        assert_eq!(page.status, 403, "the one that cannot be tossed counts");
+    }
+}
+
+#[tokio::test]
+async fn bind_12_the_page_speaks_the_language_that_the_browser_weighs_highest() {
+    let service = setup().start().await;
+    let visitor = Visitor::of(&service);
+    for (accepted, language) in [
+        ("en;q=0.1, de-AT;q=0.9, nl;q=0.5", "de"),
+        ("sv, es-419;q=0.3", "es"),
+        ("fr;q=0, *;q=0.1", "en"),
+    ] {
+        let request = visitor.client.get(visitor.url("/link"));
+        let page = visitor
+            .take(request.header("accept-language", accepted))
+            .await;
+        assert_eq!(page.headers["content-language"], language, "{accepted}");
+        assert!(
+            page.body.contains(&format!("<html lang=\"{language}\">")),
+            "{}",
+            page.body
+        );
+    }
 }
 
 #[tokio::test]

@@ -249,6 +249,33 @@ fn a_log_level_that_is_none_is_reported_with_those_that_are() {
 }
 
 #[test]
+fn bind_12_check_config_warns_of_what_customers_read_without_words_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.toml");
+    let settings = "[actions.change_zq]\nbinding = [\"amount\", \"zq_tier\"]\ntitle = { en = \"your tier\", nl = \"uw niveau\" }\n";
+    std::fs::write(&file, settings).unwrap();
+    let output = binary()
+        .arg("check-config")
+        .arg("--config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let warnings: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: actions.change_zq.title: has no text in de, es, fr, so customers read only \"Ihr Anliegen\" there; set one for each language",
+            "warning: labels.zq_tier: has no text in de, en, es, fr, nl, so customers read only \"Angabe\" there; set one for each language",
+        ]
+    );
+}
+
+#[test]
 fn a_caller_that_may_call_nothing_is_warned_of_by_check_config_and_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("settings.toml");

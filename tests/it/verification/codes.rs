@@ -313,33 +313,30 @@ async fn code_11_ids_are_unguessable_and_alike() {
     }
 }
 
+/// The texts that the vectors expect to be refused before the record is read.
+fn malformed_texts() -> Vec<String> {
+    let read = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let vectors = read(include_str!("../../vectors/unicode_digits.json"));
+    let cases = read(include_str!("../../vectors/pasted_codes.json"));
+    let unicode = vectors["cases"].as_array().unwrap().iter();
+    let unicode = unicode
+        .filter(|case| case["judged"] == false)
+        .map(|case| &case["code"]);
+    let pasted = cases["malformed"].as_array().unwrap().iter();
+    let more = ["", "   ", "\u{feff}", "123456789", "1234567"].map(serde_json::Value::from);
+    unicode
+        .chain(pasted)
+        .chain(&more)
+        .map(|text| text.as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[tokio::test]
 async fn code_13_a_malformed_guess_names_the_field_and_takes_no_attempt() {
     let service = Harness::new().await;
     let (v, code) = service.start_and_read(login("s")).await;
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../vectors/unicode_digits.json")).unwrap();
-    let unicode = vectors["cases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|case| case["code"].as_str().unwrap().to_owned());
-    let plain = [
-        "123456\n",
-        " 123456",
-        "+123456",
-        "12345",
-        "123456789",
-        "1234567",
-    ]
-    .map(str::to_owned);
     let id = &v.verification_id;
-    for (at, guess) in plain
-        .into_iter()
-        .chain(unicode)
-        .filter(|guess| !guess.is_empty())
-        .enumerate()
-    {
+    for (at, guess) in malformed_texts().into_iter().enumerate() {
         if at % 20 == 19 {
             service.advance(15); // The quota of malformed guesses is another test's story.
         }
@@ -360,8 +357,55 @@ async fn code_13_a_malformed_guess_names_the_field_and_takes_no_attempt() {
         }
     }
     assert_eq!(service.get(id).await.unwrap().attempts_left, 5);
-    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    let spaced = format!("\u{2068}{}\u{a0}{}\u{2069}\r\n", &code[..3], &code[3..]);
     assert_eq!(service.check(id, &spaced).await, Verdict::Approved);
+}
+
+#[tokio::test]
+async fn code_13_one_attempt_in_two_spellings_is_a_repeat() {
+    let service = Harness::new().await;
+    let (v, code) = service.start_and_read(login("s")).await;
+    let id = &v.verification_id;
+    let wrong = wrong(&code);
+    let (head, tail) = wrong.split_at(3);
+    for spelling in [
+        wrong.clone(),
+        format!("{head} {tail}"),
+        format!("\t{head}\u{2013}{tail}\u{200b}"),
+        format!("{wrong}\r\n"),
+    ] {
+        let answer = service.try_check(id, &spelling, "same").await.unwrap();
+        assert_eq!(
+            (answer.verdict(), answer.attempts_left),
+            (Verdict::Wrong, 4),
+            "{spelling:?}"
+        );
+    }
+    assert_eq!(service.get(id).await.unwrap().attempts_left, 4);
+}
+
+#[tokio::test]
+async fn code_13_an_empty_guess_counts_as_malformed() {
+    let service = Harness::new().await;
+    let (v, _) = service.start_and_read(login("s")).await;
+    let guess = |text: &'static str| service.try_check(&v.verification_id, text, "a");
+    for text in ["", " \u{200b}"].into_iter().cycle().take(20) {
+        let status = guess(text).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status), fields(&status)),
+            (
+                Code::InvalidArgument,
+                "CODE_MALFORMED".to_owned(),
+                vec!["code".to_owned()]
+            )
+        );
+    }
+    let status = guess("").await.unwrap_err();
+    assert_eq!(
+        reason(&status),
+        "MALFORMED_TOO_OFTEN",
+        "it draws that quota"
+    );
 }
 
 #[tokio::test]
@@ -471,4 +515,92 @@ async fn guess_12_a_stranger_does_not_lock_the_customer_out() {
         service.check(&v.verification_id, &code).await,
         Verdict::Approved
     );
+}
+
+#[tokio::test]
+async fn bind_12_what_cannot_be_seen_is_refused_by_the_name_of_the_value() {
+    let service = Harness::new().await;
+    for hidden in [
+        '\u{61c}',
+        '\u{200b}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{e0041}',
+        '\u{3164}',
+        '\u{115f}',
+        '\u{ffa0}',
+        '\u{fff9}',
+        '\u{ad}',
+        '\u{fe0f}',
+        '\u{0}',
+        '\u{e000}',
+        '\u{2028}',
+    ] {
+        let mut request = login("s");
+        request
+            .binding
+            .insert("payee".to_owned(), format!("Jan{hidden}sen"));
+        request
+            .binding
+            .insert("amount".to_owned(), "EUR 1,00 \u{20ac}".to_owned());
+        let status = service.start(request).await.unwrap_err();
+        assert_eq!(
+            (status.code(), fields(&status)),
+            (Code::InvalidArgument, vec!["binding.payee".to_owned()]),
+            "{hidden:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bind_12_a_customer_reads_titles_and_labels_in_his_language_whatever_the_spelling_of_the_locale()
+ {
+    let settings = "[actions.change_iban]\nbinding = [\"new_iban\", \"zq_tier\"]\n\
+                    [labels]\nzq_tier = { de = \"Stufe\", en = \"tier\" }\n";
+    let service = Setup::default().file(settings).start().await;
+    for (locale, language, expected) in [
+        (
+            "de_DE",
+            "de",
+            &["Ihre neue IBAN", "neue IBAN: NL00", "Stufe: 7"][..],
+        ),
+        ("de-AT", "de", &["Ihre neue IBAN", "Stufe: 7"]),
+        (
+            "NL",
+            "nl",
+            &["een nieuw IBAN", "nieuwe IBAN: NL00", "gegeven: 7"],
+        ),
+        (
+            "pt-BR",
+            "en",
+            &["changing your IBAN", "new IBAN: NL00", "tier: 7"],
+        ),
+        ("", "en", &["changing your IBAN"]),
+    ] {
+        let mut request = login(&unique("s"));
+        request.action = "change_iban".to_owned();
+        request.locale = locale.to_owned();
+        request
+            .binding
+            .insert("new_iban".to_owned(), "NL00".to_owned());
+        request.binding.insert("zq_tier".to_owned(), "7".to_owned());
+        let (v, code) = service.start_and_read(request).await;
+        let all = service.recorder.all();
+        let message = all
+            .iter()
+            .find(|message| message.verification.to_string() == v.verification_id);
+        let content = &message.unwrap().content;
+        assert_eq!(&*content.language, language, "{locale}");
+        for part in [&content.text, content.html.as_ref().unwrap()] {
+            for text in expected {
+                assert!(part.contains(text), "{locale} lacks {text}: {part}");
+            }
+            assert!(part.contains(&code), "the digits stand in one run: {part}");
+            for raw in ["change_iban", "new_iban", "zq", "change iban"] {
+                assert!(!part.contains(raw), "{locale} has {raw}: {part}");
+            }
+        }
+    }
 }

@@ -252,7 +252,7 @@ fn pending(stored: pb::Pending) -> Decoded<Pending> {
             .iter()
             .map(recipient)
             .collect::<Decoded<_>>()?,
-        binding: Binding::parse(stored.binding).map_err(|_| VaultError::Content("binding"))?,
+        binding: Binding::from_stored(stored.binding),
         limits: limits(
             stored
                 .limits
