@@ -32,6 +32,11 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
     /// # Errors
     /// The first setting that cannot be used.
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError>;
+
+    /// All settings that cannot be used. Blocks as [`Self::build`] does.
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        self.build(parts).err().into_iter().collect()
+    }
 }
 
 /// The parts of this process that senders use.

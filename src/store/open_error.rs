@@ -36,6 +36,12 @@ pub enum OpenCause {
         /// The format number that this program writes.
         known: u64,
     },
+    /// The path is a folder, a pipe or a device.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// The file was written by another program.
+    #[error("it is no database of Countersign")]
+    NotADatabase,
     /// The database has tables, but none of ours.
     #[error("it is a database of another program")]
     Foreign,

@@ -29,6 +29,8 @@ use crate::{
     },
 };
 
+pub use file::check as check_file;
+
 mod committer;
 mod file;
 mod migrate;
