@@ -1,6 +1,7 @@
 //! Certificates and private keys in PEM form (RFC 7468, RFC 5280): whether they can be used, belong together, and when
 //! they are valid.
 
+use jiff::{SignedDuration, civil::DateTime};
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -101,10 +102,15 @@ impl Validity {
     }
 }
 
+/// The first second of 1970. Times are counted from it without a time zone, because `99991231235959Z`, which says that
+/// a certificate has no end, is later than any instant that the library knows.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// A second since 1970 as date and time, for a message.
 #[must_use]
 pub fn date(second: i64) -> String {
-    jiff::Timestamp::from_second(second).map_or_else(|_| "?".to_owned(), |time| time.to_string())
+    let time = EPOCH.checked_add(SignedDuration::from_secs(second));
+    time.map_or_else(|_| "?".to_owned(), |time| format!("{time}Z"))
 }
 
 /// The content of the first element, which must have this tag, and what follows it.
@@ -145,7 +151,7 @@ fn time(bytes: &[u8]) -> Option<(i64, &[u8])> {
     if text.len() != 15 || !text.ends_with('Z') {
         return None;
     }
-    let time = jiff::civil::DateTime::new(
+    let time = DateTime::new(
         year,
         number(4, 6)?,
         number(6, 8)?,
@@ -154,8 +160,7 @@ fn time(bytes: &[u8]) -> Option<(i64, &[u8])> {
         number(12, 14)?,
         0,
     );
-    let zoned = time.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Some((zoned.timestamp().as_second(), rest))
+    Some((time.ok()?.duration_since(EPOCH).as_secs(), rest))
 }
 
 #[cfg(test)]

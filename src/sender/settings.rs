@@ -71,3 +71,16 @@ impl SettingError {
         }
     }
 }
+
+/// Errors of several parts of a sender, without repeats: some settings are used by more than one part.
+pub(in crate::sender) fn distinct(
+    errors: impl IntoIterator<Item = Option<SettingError>>,
+) -> Vec<SettingError> {
+    let mut distinct: Vec<SettingError> = Vec::new();
+    for error in errors.into_iter().flatten() {
+        if distinct.iter().all(|other| other.key != error.key) {
+            distinct.push(error);
+        }
+    }
+    distinct
+}

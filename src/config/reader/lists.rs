@@ -16,6 +16,7 @@ impl Table<'_> {
     pub(in crate::config) fn masked_list(&mut self, key: &str) -> Option<Vec<String>> {
         let texts = self.take_list(key);
         match &texts {
+            Some(texts) if texts.len() == 1 => self.note(key, literal(masking::MASKED)),
             Some(texts) => {
                 let shown = vec![masking::MASKED.to_owned(); texts.len()];
                 self.note_list(key, &shown);

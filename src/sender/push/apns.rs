@@ -28,7 +28,7 @@ use crate::{
     sender::{
         http::{is_busy, refusal},
         jws::Signer,
-        settings::{SenderParts, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
         },
@@ -64,6 +64,10 @@ impl SenderSettings for ApnsSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Apns::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.connection.problem()])
     }
 }
 

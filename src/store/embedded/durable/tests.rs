@@ -197,7 +197,7 @@ fn a_database_of_another_program_is_refused() {
     });
     assert!(matches!(place.open(), Err(OpenCause::Foreign)));
     fs::write(place.database(), "not a database").unwrap();
-    assert!(matches!(place.open(), Err(OpenCause::Database(_))));
+    assert!(matches!(place.open(), Err(OpenCause::NotADatabase)));
 }
 
 #[test]
