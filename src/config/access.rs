@@ -209,9 +209,11 @@ fn api_key_sha256(row: &mut Table<'_>) -> Option<Vec<[u8; 32]>> {
 fn api_key_hash_of(text: &str, is_production: bool) -> Result<[u8; 32], String> {
     let mut hash = [0; 32];
     if text.starts_with(API_KEY_PREFIX) {
-        return Err("has an API key itself; it must be the SHA-256 of the key, which \
+        return Err(
+            "has an API key itself; it must be the SHA-256 of the key, which \
              `countersign keys api-key` prints with it"
-            .to_owned());
+                .to_owned(),
+        );
     }
     if hex::decode_to_slice(text, &mut hash).is_err() {
         let count = text.chars().count();

@@ -97,9 +97,8 @@ pub struct HttpSettings {
 impl HttpSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let is_production = table.is_production();
-        let public_url = table.parsed_if_any("public_url", |text| {
-            public_url::parse(text, is_production)
-        });
+        let public_url =
+            table.parsed_if_any("public_url", |text| public_url::parse(text, is_production));
         let listen = only_listen(table);
         Self { listen, public_url }
     }
@@ -212,11 +211,7 @@ mod tests {
             ("127.0.0.1:0", "127.0.0.1:0", false),
         ] {
             let address = |text: &str| text.parse().unwrap();
-            assert_eq!(
-                overlap(address(one), address(other)),
-                meet,
-                "{one} {other}"
-            );
+            assert_eq!(overlap(address(one), address(other)), meet, "{one} {other}");
         }
     }
 }

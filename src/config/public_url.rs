@@ -101,7 +101,10 @@ mod tests {
                 "https://otp.bank.example:8443/a/b",
             ),
             ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
-            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+            (
+                "https://xn--bcher-kva.example",
+                "https://xn--bcher-kva.example",
+            ),
         ] {
             assert_eq!(parse(given, true).as_deref(), Ok(kept), "{given}");
         }
@@ -118,7 +121,10 @@ mod tests {
             ("https://", "is not a URL"),
             ("https://:8443", "is not a URL"),
             ("https://otp.bank.example:99999", "is not a URL"),
-            ("https://user:s3cret@otp.bank.example", "must not have user information"),
+            (
+                "https://user:s3cret@otp.bank.example",
+                "must not have user information",
+            ),
             ("https://otp.bank.example?x=1", "must not have a query"),
             ("https://otp.bank.example/?", "must not have a query"),
             ("https://otp.bank.example/#top", "must not have a fragment"),
@@ -129,7 +135,10 @@ mod tests {
             ("https://otp.bank.example//a", "without empty parts"),
             ("https://otp.bank.example/a/../b", "without empty parts"),
             ("https://otp.bank.example/link", "must not end with /link"),
-            ("https://otp.bank.example/a/callbacks/", "must not end with /callbacks"),
+            (
+                "https://otp.bank.example/a/callbacks/",
+                "must not end with /callbacks",
+            ),
         ] {
             let error = parse(given, true).unwrap_err();
             assert!(error.contains(told), "{given}: {error}");

@@ -202,11 +202,7 @@ fn read(path: &Path, profile: Profile) -> Result<String, SecretFileError> {
 
 /// Only the owner may change the file, and only the owner and a group of `ours` may read it. Orchestrators give mounted
 /// secrets to such a group, as Kubernetes does by `fsGroup`; systemd gives them to root.
-fn check_mode(
-    path: &Path,
-    (mode, gid): (u32, u32),
-    ours: &[u32],
-) -> Result<(), SecretFileError> {
+fn check_mode(path: &Path, (mode, gid): (u32, u32), ours: &[u32]) -> Result<(), SecretFileError> {
     let path = || path.to_owned();
     if mode & NEVER != 0 {
         return Err(SecretFileError::Open { path: path(), mode });

@@ -226,9 +226,6 @@ mod tests {
             assert!(Validity::of(&der[..length]).is_none_or(|read| read == whole));
         }
         assert_eq!(Validity::of(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
-        assert_eq!(
-            Validity::of(&[0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
-            None
-        );
+        assert_eq!(Validity::of(&[0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1]), None);
     }
 }

@@ -19,9 +19,9 @@ pub(super) fn unusable(address: SocketAddr) -> Option<String> {
     let error = TcpListener::bind((address.ip(), port)).err()?;
     match error.kind() {
         ErrorKind::AddrInUse => None,
-        ErrorKind::AddrNotAvailable => Some(format!(
-            "is {address}, which is no address of this machine"
-        )),
+        ErrorKind::AddrNotAvailable => {
+            Some(format!("is {address}, which is no address of this machine"))
+        }
         ErrorKind::PermissionDenied => Some(format!(
             "is {address}, and this user may not listen on port {port}; use a port from {UNPRIVILEGED} on, or grant \
              CAP_NET_BIND_SERVICE"

@@ -105,7 +105,10 @@ mod tests {
         ] {
             let told = told(&path(data_dir), &StoreEngine::Memory);
             assert_eq!(told.len(), 1, "{data_dir}: {told:?}");
-            assert!(told[0].0 == "data_dir" && told[0].1.contains(what), "{told:?}");
+            assert!(
+                told[0].0 == "data_dir" && told[0].1.contains(what),
+                "{told:?}"
+            );
         }
         // /proc refuses new files even from root.
         for data_dir in ["/proc/self", "/proc/self/below"] {
@@ -113,9 +116,17 @@ mod tests {
             assert!(told.len() == 1 && told[0].0 == "data_dir", "{told:?}");
         }
         for data_dir in ["", "new", "new/and/deep"] {
-            assert_eq!(told(&path(data_dir), &StoreEngine::Memory), [], "{data_dir}");
+            assert_eq!(
+                told(&path(data_dir), &StoreEngine::Memory),
+                [],
+                "{data_dir}"
+            );
         }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing is left"
+        );
     }
 
     #[test]
@@ -132,7 +143,10 @@ mod tests {
         ] {
             let told = told(&path("data"), &StoreEngine::File(path(database)));
             assert_eq!(told.len(), 1, "{database}: {told:?}");
-            assert!(told[0].0 == "store.url" && told[0].1.contains(what), "{told:?}");
+            assert!(
+                told[0].0 == "store.url" && told[0].1.contains(what),
+                "{told:?}"
+            );
         }
         fs::write(path("empty.redb"), "").unwrap();
         drop(redb::Database::create(path("real.redb")).unwrap());

@@ -65,7 +65,13 @@ impl Table<'_> {
         texts.sort();
         let all: Vec<String> = texts
             .iter()
-            .map(|(name, text)| format!("{} = {}", literal(name), literal(&masking::field(name, text))))
+            .map(|(name, text)| {
+                format!(
+                    "{} = {}",
+                    literal(name),
+                    literal(&masking::field(name, text))
+                )
+            })
             .collect();
         self.note(key, format!("{{ {} }}", all.join(", ")));
         texts

@@ -205,7 +205,12 @@ const MISTAKES: [(Spoil, &str, &str); 38] = [
         "the certificate expired on 2021-01-01",
     ),
     (
-        |bed| bed.replace("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:50051\""),
+        |bed| {
+            bed.replace(
+                "listen = \"127.0.0.1:8080\"",
+                "listen = \"127.0.0.1:50051\"",
+            )
+        },
         "http.listen",
         "grpc.listen is 0.0.0.0:50051",
     ),
@@ -326,7 +331,12 @@ const MISTAKES: [(Spoil, &str, &str); 38] = [
         "",
     ),
     (
-        |bed| bed.replace("url = \"rediss://countersign@redis.internal:6379\"\n", &format!("url = \"embedded:{}\"\n", bed.path("keys").display())),
+        |bed| {
+            bed.replace(
+                "url = \"rediss://countersign@redis.internal:6379\"\n",
+                &format!("url = \"embedded:{}\"\n", bed.path("keys").display()),
+            )
+        },
         "store.url",
         "it is not a regular file",
     ),
@@ -397,7 +407,10 @@ fn conf_04_correct_settings_end_with_a_line_that_says_so() {
     bed.replace("https://otp.bank.example", "https://192.0.2.1");
     let (code, _, said) = bed.check();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("warning: http.public_url: is an address"), "{said}");
+    assert!(
+        said.contains("warning: http.public_url: is an address"),
+        "{said}"
+    );
     assert!(said.ends_with("can be used, with 1 warning\n"), "{said}");
 }
 
@@ -501,7 +514,14 @@ fn conf_04_a_certificate_that_ends_soon_is_a_warning() {
     let bed = Bed::new();
     // OpenSSL counts days from now.
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
         .args(["-nodes", "-subj", "/CN=x", "-days", "3", "-keyout"])
         .arg(bed.path("grpc.key"))
         .arg("-out")
@@ -510,7 +530,10 @@ fn conf_04_a_certificate_that_ends_soon_is_a_warning() {
         .unwrap();
     assert!(made.status.success());
     let (code, _, said) = bed.check();
-    assert!(code == Some(0) && said.ends_with("with no warnings\n"), "{said}");
+    assert!(
+        code == Some(0) && said.ends_with("with no warnings\n"),
+        "{said}"
+    );
     shorten(&bed.path("grpc.pem"), &bed.path("grpc.key"));
     let (code, _, said) = bed.check();
     assert_eq!(code, Some(0), "{said}");

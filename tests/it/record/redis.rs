@@ -9,6 +9,7 @@ mod load;
 mod memory;
 mod partition;
 mod processes;
+mod readiness;
 mod replicas;
 mod restart;
 mod scripts;

@@ -11,7 +11,7 @@ use redb::{Builder, Database, backends::FileBackend};
 use crate::store::open_error::OpenCause;
 
 /// The page cache of the database engine; its own default is 1 GiB.
-const CACHE_BYTES: usize = 128 * 1024 * 1024;
+pub(super) const CACHE_BYTES: usize = 128 * 1024 * 1024;
 
 /// The first bytes of every database of the engine, as its format documents them.
 const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -53,12 +53,6 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
         return Ok(made);
     }
     Ok(builder.create(path)?)
-}
-
-/// Opens an existing database exclusively.
-pub(super) fn open_existing(path: &Path) -> Result<Database, OpenCause> {
-    fs::metadata(path).map_err(cause(path))?;
-    Ok(Database::builder().set_cache_size(CACHE_BYTES).open(path)?)
 }
 
 /// Creates an empty database; `None` if another process has just done so. The engine refuses a file whose creation

@@ -4,7 +4,10 @@ use redis::{Cmd, cmd};
 
 use crate::store::redis::{
     Core,
-    connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
+    connection::{
+        lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE},
+        node::Lane,
+    },
 };
 
 /// A call that fails if its permission is missing.
@@ -16,10 +19,12 @@ pub(super) struct Probe {
 
 impl Core {
     /// Calls that use every permission that the service needs, on separate keys that are deleted at the end.
-    pub(super) fn probes(&self, shard: u16) -> Vec<Probe> {
+    /// Waits for replicas only on the durable lane.
+    pub(super) fn probes(&self, shard: u16, lane: Lane) -> Vec<Probe> {
         let mut probes = self.script_probes(shard);
         probes.extend(self.command_probes(shard));
-        probes.extend(self.waits().into_iter().map(|call| Probe {
+        let waits = self.waits().into_iter().filter(|_| lane == Lane::Durable);
+        probes.extend(waits.map(|call| Probe {
             name: "WAIT or WAITAOF",
             script: None,
             call,
