@@ -66,9 +66,9 @@ pub fn identity(certificates: &[u8], key: &[u8]) -> Result<Identity, Certificate
 /// The time in which a certificate is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// The first second.
+    /// The first second of its validity, which is also its day of issue.
     pub not_before: i64,
-    /// The last second.
+    /// The last second of its validity; after it the certificate has expired.
     pub not_after: i64,
 }
 

@@ -1,6 +1,6 @@
 //! Opening, setup and health checks of the servers, and the division of work among processes.
 
-pub(super) mod fitness;
+mod fitness;
 pub(super) mod open;
 mod probes;
 pub(super) mod replay;

@@ -175,3 +175,47 @@ async fn log_04_the_number_of_series_does_not_grow_with_subjects_or_strangers() 
     let named = after.iter().find(|name| name.contains("many-"));
     assert_eq!(named, None);
 }
+
+/// The alarms that are shipped.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus-rules.yml");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_07_the_shipped_alarms_are_valid_and_name_series_that_are_there() {
+    let checked = Command::new("promtool")
+        .args(["check", "rules", RULES])
+        .output()
+        .expect("promtool is installed");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        checked.status.success() && said.contains("SUCCESS"),
+        "{said}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let page = page(&Process::start(dir.path(), &[])).await;
+    let rules = std::fs::read_to_string(RULES).unwrap();
+    let expressions: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "))
+        .collect();
+    assert!(expressions.len() >= 10);
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let names = expressions
+        .iter()
+        .flat_map(|expression| expression.split(|c| !is_name(c)))
+        .filter(|name| name.starts_with("countersign_") || name.starts_with("rpc_server"));
+    let mut seen = 0;
+    for name in names {
+        let described = name.trim_end_matches("_count");
+        // These begin with a store on Redis, and with a sender that failed.
+        let is_there = page.contains(&format!("# HELP {described} "))
+            || [
+                "countersign_store_complaints",
+                "countersign_redis_clock_skew_seconds",
+                "countersign_sender_open",
+            ]
+            .contains(&name);
+        assert!(is_there, "{name} is in no page");
+        seen += 1;
+    }
+    assert!(seen >= 9);
+}

@@ -5,6 +5,7 @@ mod answers;
 mod bed;
 mod clocks;
 mod cluster;
+mod kit;
 mod load;
 mod memory;
 mod partition;

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::{
     domain::time::Timestamp,
     ports::store::{Complaint, url::Endpoint},
-    store::redis::{connection::identity::Identity, upkeep::fitness::UNFIT_WORDS},
+    store::redis::connection::identity::Identity,
 };
 
 /// Largest clock difference without a complaint. A difference relaxes no limit: the stricter clock decides.
@@ -28,6 +28,16 @@ const VALKEY_SAFE: [(u64, u64, u64); 4] = [(7, 2, 12), (8, 0, 7), (8, 1, 6), (9,
 const VALKEY_LUA: &str = "lua";
 /// Longest lag of a replica that still counts as a safe copy, in seconds.
 const LAG_MAX_S: u64 = 5;
+
+/// The words of the conditions for which a start would be refused.
+const UNFIT_WORDS: [&str; 6] = [
+    "store_full",
+    "right_missing",
+    "writes_refused",
+    "server_unfit",
+    "replay_incomplete",
+    "other_shards",
+];
 
 /// The present complaints about all servers, and whether the store may be used.
 #[derive(Default)]

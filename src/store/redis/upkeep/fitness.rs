@@ -16,16 +16,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// How long one check may take. Servers that do not answer are found by the checks of their connections.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The words of the conditions that are found here.
-pub(in crate::store::redis) const UNFIT_WORDS: [&str; 6] = [
-    "store_full",
-    "right_missing",
-    "writes_refused",
-    "server_unfit",
-    "replay_incomplete",
-    "other_shards",
-];
-
 impl Core {
     /// Checks again and again whether a start would succeed.
     pub(in crate::store::redis) async fn watch_fitness(&self) {

@@ -30,6 +30,21 @@ const WRITES: [&[&str]; 8] = [
     &["XTRIM", "MAXLEN", "1"],
 ];
 
+/// The commands that our calls and scripts use on keys.
+const CALLS: [&[&str]; 11] = [
+    &["GET"],
+    &["MGET"],
+    &["GETRANGE", "0", "1"],
+    &["SET", "x"],
+    &["DEL"],
+    &["ZADD", "1", "m"],
+    &["ZREM", "m"],
+    &["ZRANGE", "0", "1"],
+    &["XADD", "*", "k", "v"],
+    &["XRANGE", "-", "+"],
+    &["XTRIM", "MAXLEN", "1"],
+];
+
 /// What the replay of a server may do.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum Replay {
@@ -81,13 +96,22 @@ impl Core {
 
     /// Asks with `ACL DRYRUN`, which executes nothing, for each command on a key of ours; stops at the first refusal.
     pub(in crate::store::redis) async fn replay_of(&self, link: &Link) -> Replay {
-        self.dry_run(link, REPLAYED_AS).await
+        self.dry_run(link, REPLAYED_AS, &WRITES).await
     }
 
-    /// The same for any user.
-    pub(in crate::store::redis) async fn dry_run(&self, link: &Link, user: &str) -> Replay {
+    /// Asks whether a user may use the commands of our calls.
+    pub(in crate::store::redis) async fn rights_of(&self, link: &Link, user: &str) -> Replay {
+        self.dry_run(link, user, &CALLS).await
+    }
+
+    async fn dry_run(
+        &self,
+        link: &Link,
+        user: &str,
+        commands: &[&'static [&'static str]],
+    ) -> Replay {
         let key = self.keys.probe(0, "replay");
-        for write in WRITES {
+        for write in commands {
             let mut question = cmd("ACL");
             question.arg("DRYRUN").arg(user);
             question.arg(write[0]).arg(&key).arg(&write[1..]);

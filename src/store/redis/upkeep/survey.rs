@@ -103,7 +103,7 @@ impl Redis {
         if ours.is_empty() {
             return None;
         }
-        if let Replay::Drops(name) = self.core.dry_run(link, ours).await {
+        if let Replay::Drops(name) = self.core.rights_of(link, ours).await {
             return Some(Complaint {
                 word: "replica_rights",
                 text: format!(

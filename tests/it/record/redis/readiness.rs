@@ -67,7 +67,7 @@ async fn store_23_a_right_that_was_taken_away_is_seen() {
         change("+");
         becomes(&service, "200", &["ready"]).await;
     }
-    assert!(!readyz(&service).await.contains("degraded"));
+    assert!(!readyz(&service).await.contains("right_missing"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
