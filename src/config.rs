@@ -311,16 +311,20 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         effective: String::new(),
     };
     root.finish();
+    check_listeners(&settings, book);
+    if settings.profile == Profile::Production {
+        check_production(&settings, book);
+    }
+    settings
+}
+
+fn check_listeners(settings: &Settings, book: &Book) {
     let listeners = [
         ("grpc", settings.grpc.listen),
         ("http", settings.http.listen),
         ("admin", settings.admin.listen),
     ];
     listeners::check_ports(listeners, book);
-    if settings.profile == Profile::Production {
-        check_production(&settings, book);
-    }
-    settings
 }
 
 /// Checks what production requires and no single table can check.

@@ -4,7 +4,7 @@ mod addresses;
 mod certificates;
 mod paths;
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use self::certificates::{PairKeys, of_listener};
 use super::{
@@ -30,12 +30,12 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn mistake(&mut self, key: String, what: impl ToString) {
+    fn mistake(&mut self, key: String, what: impl Display) {
         let what = what.to_string();
         self.mistakes.push(Mistake { key, what });
     }
 
-    fn warning(&mut self, key: String, what: impl ToString) {
+    fn warning(&mut self, key: String, what: impl Display) {
         let what = what.to_string();
         self.warnings.push(Mistake { key, what });
     }

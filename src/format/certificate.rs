@@ -135,15 +135,12 @@ fn element(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
 
 /// The time at the beginning: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from 2050 on (RFC 5280, 4.1.2.5).
 fn time(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    let (text, rest, century) = match element(bytes, tag::UTC_TIME) {
-        Some((text, rest)) => {
-            let is_last_century = *text.first()? >= b'5';
-            (text, rest, if is_last_century { "19" } else { "20" })
-        }
-        None => {
-            let (text, rest) = element(bytes, tag::GENERALIZED_TIME)?;
-            (text, rest, "")
-        }
+    let (text, rest, century) = if let Some((text, rest)) = element(bytes, tag::UTC_TIME) {
+        let is_last_century = *text.first()? >= b'5';
+        (text, rest, if is_last_century { "19" } else { "20" })
+    } else {
+        let (text, rest) = element(bytes, tag::GENERALIZED_TIME)?;
+        (text, rest, "")
     };
     let text = format!("{century}{}", std::str::from_utf8(text).ok()?);
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
@@ -199,9 +196,7 @@ mod tests {
         let ((own, key), (_, other)) = (made((2024, 2030)), made((2024, 2030)));
         assert!(identity(own.as_bytes(), key.as_bytes()).is_ok());
         let told = |certificate: &str, key: &str| {
-            identity(certificate.as_bytes(), key.as_bytes())
-                .err()
-                .expect("it is refused")
+            identity(certificate.as_bytes(), key.as_bytes()).expect_err("it is refused")
         };
         assert!(matches!(told(&own, &other), CertificateError::Pair(_)));
         assert!(matches!(told(&own, "x"), CertificateError::Key(_)));

@@ -95,7 +95,7 @@ pub(super) fn authorities(path: &str, pem: &[u8], now: Timestamp, findings: &mut
     match state(last, seconds(now)) {
         State::Valid => {}
         State::Ends(when) => {
-            findings.warning(path.to_owned(), format!("the last valid authority {when}"))
+            findings.warning(path.to_owned(), format!("the last valid authority {when}"));
         }
         State::Invalid(why) => findings.mistake(
             path.to_owned(),

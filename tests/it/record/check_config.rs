@@ -209,7 +209,7 @@ const MISTAKES: [(Spoil, &str, &str); 38] = [
             bed.replace(
                 "listen = \"127.0.0.1:8080\"",
                 "listen = \"127.0.0.1:50051\"",
-            )
+            );
         },
         "http.listen",
         "grpc.listen is 0.0.0.0:50051",
@@ -335,7 +335,7 @@ const MISTAKES: [(Spoil, &str, &str); 38] = [
             bed.replace(
                 "url = \"rediss://countersign@redis.internal:6379\"\n",
                 &format!("url = \"embedded:{}\"\n", bed.path("keys").display()),
-            )
+            );
         },
         "store.url",
         "it is not a regular file",

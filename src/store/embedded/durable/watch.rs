@@ -120,8 +120,7 @@ fn id(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 fn try_write(path: &Path) -> io::Result<()> {
-    let mut file = File::options().create(true).write(true).open(path)?;
-    file.write_all(&[0; TRIAL_BYTES])
+    File::create(path)?.write_all(&vec![0; TRIAL_BYTES])
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ impl Core {
     pub(in crate::store::redis) async fn watch_fitness(&self) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
-            match tokio::time::timeout(CHECK_TIMEOUT, self.unfitness()).await {
-                Ok(Ok(found)) => self.common.health.set_unfit(&found),
-                // What was known stays; connections that are lost have a complaint of their own.
-                Ok(Err(_)) | Err(_) => {}
+            let checked = tokio::time::timeout(CHECK_TIMEOUT, self.unfitness()).await;
+            // Otherwise what was known stays; connections that are lost are found by their own checks.
+            if let Ok(Ok(found)) = checked {
+                self.common.health.set_unfit(&found);
             }
         }
     }

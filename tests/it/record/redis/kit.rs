@@ -134,7 +134,7 @@ impl Drop for Kit {
     }
 }
 
-fn runs(pid: &u32) -> bool {
+fn runs(pid: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // A process that nobody waited for is a zombie, not a running one.
     !state.is_empty() && !state.contains(") Z ")
@@ -143,7 +143,7 @@ fn runs(pid: &u32) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn store_12_to_14_the_kit_comes_up_approves_and_survives_its_master() {
     let kit = Kit::up();
-    assert_eq!(kit.pids().iter().filter(|pid| runs(pid)).count(), 8);
+    assert_eq!(kit.pids().iter().filter(|pid| runs(**pid)).count(), 8);
     let checked = fs::read_to_string(kit.path("log/check-config")).unwrap();
     let warned: Vec<&str> = checked
         .lines()
@@ -166,7 +166,7 @@ async fn store_12_to_14_the_kit_comes_up_approves_and_survives_its_master() {
     }
     let pids = kit.pids();
     assert!(kit.run("down").status.success());
-    let left: Vec<_> = pids.iter().filter(|pid| runs(pid)).collect();
+    let left: Vec<_> = pids.iter().filter(|pid| runs(**pid)).collect();
     assert!(left.is_empty(), "{left:?} still run");
     let again = kit.run("up");
     assert!(!again.status.success(), "a used directory is refused");
