@@ -7,7 +7,7 @@ mod senders;
 mod serve;
 mod stores;
 
-pub use check::{problems, warnings};
+pub use check::{Findings, findings};
 pub use stores::{check_store, init_store, read_store};
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};

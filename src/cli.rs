@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     app,
-    config::{self, Settings, StoreEngine},
+    config::{self, Mistake, Settings},
     keys,
 };
 
@@ -89,7 +89,8 @@ enum StoreCommand {
 
 #[derive(Subcommand)]
 enum KeysCommand {
-    /// Generate a names secret and a master secret, each in its own file. Existing files are never overwritten.
+    /// Generate a master secret, and a names secret unless there is one, each in its own file. Existing files are never
+    /// overwritten.
     Generate {
         /// The directory for the files.
         #[arg(long)]
@@ -118,20 +119,22 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::Process::begin()
             .map_err(|error| failed(&error))
             .and_then(|process| {
-                let settings = load(file)?;
-                process.run(settings).map_err(|error| failed(&error))
+                let (settings, warnings) = load(file)?;
+                process
+                    .run(settings, &warnings)
+                    .map_err(|error| failed(&error))
             }),
         Command::CheckConfig { store } => {
-            load(file).and_then(|settings| check_config(&settings, store))
+            load(file).and_then(|(settings, warnings)| check_config(&settings, &warnings, store))
         }
         Command::Store {
             command: StoreCommand::Init { after_loss },
-        } => load(file)
+        } => load_only(file)
             .and_then(|settings| store_init(&settings, after_loss).map_err(|error| failed(&error))),
         Command::Demo => demo::run().map_err(|error| failed(&error)),
         Command::Keys {
             command: KeysCommand::Usage { json },
-        } => load(file).and_then(|settings| {
+        } => load_only(file).and_then(|settings| {
             on_runtime(usage::run(&settings, json)).map_err(|error| failed(&error))
         }),
         Command::Keys {
@@ -173,15 +176,17 @@ fn failed(error: &anyhow::Error) -> u8 {
     EXIT_FAILURE
 }
 
-/// Reads the settings and the files that they name; reports all mistakes together.
-fn load(file: Option<&Path>) -> Result<Settings, u8> {
+/// Reads the settings and the files that they name, and reports all mistakes together. Returns warnings with them.
+fn load(file: Option<&Path>) -> Result<(Settings, Vec<Mistake>), u8> {
     let (settings, mut mistakes) = config::read(file, std::env::vars());
+    let mut warnings = Vec::new();
     if let Some(settings) = &settings {
-        let more = app::problems(settings, &mistakes);
-        mistakes.add(more);
+        let found = app::findings(settings, &mistakes);
+        mistakes.add(found.mistakes);
+        warnings = found.warnings;
     }
     match settings {
-        Some(settings) if mistakes.0.is_empty() => Ok(settings),
+        Some(settings) if mistakes.0.is_empty() => Ok((settings, warnings)),
         Some(_) | None => {
             complain(&mistakes.to_string());
             Err(EXIT_SETTINGS)
@@ -189,30 +194,36 @@ fn load(file: Option<&Path>) -> Result<Settings, u8> {
     }
 }
 
-/// Prints the settings and warnings about them; with `store` also problems of the store's servers.
-fn check_config(settings: &Settings, store: bool) -> Result<(), u8> {
+/// Reads the settings for a command that does not serve.
+fn load_only(file: Option<&Path>) -> Result<Settings, u8> {
+    load(file).map(|(settings, _)| settings)
+}
+
+/// Prints the settings and warnings about them, with `store` also about the store's servers, and at last that all is
+/// well.
+fn check_config(settings: &Settings, warnings: &[Mistake], store: bool) -> Result<(), u8> {
     say(settings.effective());
-    for warning in app::warnings(settings) {
-        complain(&format!("warning: {}: {}", warning.key, warning.what));
+    for Mistake { key, what } in warnings {
+        complain(&format!("warning: {key}: {what}"));
     }
-    if !store {
-        return Ok(());
+    let (mut checked, mut count) = ("the settings", warnings.len());
+    if store {
+        let told = on_runtime(app::check_store(settings)).map_err(|error| failed(&error))?;
+        for complaint in &told {
+            complain(&format!(
+                "warning: store: {}: {}",
+                complaint.word, complaint.text
+            ));
+        }
+        count += told.len();
+        checked = "the settings and the store";
     }
-    if !matches!(settings.store.engine, StoreEngine::Redis(_)) {
-        complain("the store is embedded: there is no server to check");
-        return Ok(());
-    }
-    let told = on_runtime(app::check_store(settings)).map_err(|error| failed(&error))?;
-    for complaint in &told {
-        complain(&format!(
-            "warning: store: {}: {}",
-            complaint.word, complaint.text
-        ));
-    }
-    complain(&format!(
-        "the store can be used, with {} warning(s)",
-        told.len()
-    ));
+    let warnings = match count {
+        0 => "no warnings".to_owned(),
+        1 => "1 warning".to_owned(),
+        count => format!("{count} warnings"),
+    };
+    complain(&format!("{checked} can be used, with {warnings}"));
     Ok(())
 }
 

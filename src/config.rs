@@ -9,6 +9,7 @@ mod admission;
 mod hook;
 mod listeners;
 mod messages;
+mod public_url;
 mod reader;
 mod routes;
 mod running;
@@ -34,7 +35,7 @@ use crate::{
     service::{delivery::breakers::BreakerSettings, policy::Action},
 };
 
-pub use access::{DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
+pub use access::{API_KEY_PREFIX, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
 pub use admission::AdmissionSettings;
 pub use hook::HookSettings;
 pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsIdentity};
@@ -42,7 +43,7 @@ pub use messages::MessageSettings;
 pub use reader::book::{Mistake, Mistakes};
 pub use routes::{ChannelRoutes, RouteSettings};
 pub use running::{LogFormat, LogSettings, WorkerSettings};
-pub use secret_file::{SecretFileError, read_document, read_line};
+pub use secret_file::{Flaw, SecretFileError, read_document, read_line};
 pub use senders::ConfiguredSender;
 pub use store::{StoreEngine, StoreSettings};
 pub use tenants::TenantSettings;
@@ -53,6 +54,9 @@ use tenants::TenantContext;
 
 const DEFAULT: &str = include_str!("config/default.toml");
 const DEVELOPMENT: &str = include_str!("config/development.toml");
+
+/// The key of the profile.
+const PROFILE: &str = "profile";
 
 /// The purpose for which the service runs; decides which settings are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +142,7 @@ impl Settings {
     pub fn warnings(&self) -> Vec<Mistake> {
         let mut warnings = access::idle_callers(&self.callers);
         warnings.extend(senders::warnings(&self.senders));
+        warnings.extend(public_url::warning(self));
         warnings
     }
 
@@ -178,26 +183,37 @@ pub fn read(
         .filter(|(key, _)| key.starts_with("COUNTERSIGN__"))
         .collect();
     let mut mistakes = Mistakes::default();
-    match layered(file, &env) {
+    let layers = match layered(file, &env) {
+        Ok(layers) => layers,
         Err(error) => {
             mistakes.add([Mistake {
                 key: String::new(),
                 what: error.to_string(),
             }]);
-            (None, mistakes)
+            return (None, mistakes);
         }
-        Ok((profile, values)) => {
-            let book = Book::new(profile);
-            let settings = tables(Table::root(values, &book), &book);
-            let effective = book.effective();
-            mistakes.add(book.into_mistakes());
-            let settings = Settings {
-                effective,
-                ..settings
-            };
-            (Some(settings), mistakes)
-        }
+    };
+    let (settings, found) = of_layers(layers);
+    mistakes.add(found);
+    if mistakes.concern(PROFILE)
+        && let Ok(development) = with_development(file, &env)
+    {
+        // Which profile is meant is unknown, so only what both refuse is a mistake.
+        let (_, also) = of_layers((Profile::Development, development));
+        mistakes.0.retain(|mistake| also.contains(mistake));
     }
+    (Some(settings), mistakes)
+}
+
+fn of_layers((profile, values): (Profile, Map<String, Value>)) -> (Settings, Vec<Mistake>) {
+    let book = Book::new(profile);
+    let settings = tables(Table::root(values, &book), &book);
+    let effective = book.effective();
+    let settings = Settings {
+        effective,
+        ..settings
+    };
+    (settings, book.into_mistakes())
 }
 
 /// Merges the layers into one table. The development profile adds a layer between the defaults and the file.
@@ -206,12 +222,20 @@ fn layered(
     env: &Map<String, String>,
 ) -> Result<(Profile, Map<String, Value>), ConfigError> {
     let production = merged(file, env, &[DEFAULT])?;
-    let profile = production.get_string("profile");
+    let profile = production.get_string(PROFILE);
     if profile.is_ok_and(|profile| profile == "development") {
-        let development = merged(file, env, &[DEFAULT, DEVELOPMENT])?;
-        return Ok((Profile::Development, development.cache.into_table()?));
+        return Ok((Profile::Development, with_development(file, env)?));
     }
     Ok((Profile::Production, production.cache.into_table()?))
+}
+
+fn with_development(
+    file: Option<&Path>,
+    env: &Map<String, String>,
+) -> Result<Map<String, Value>, ConfigError> {
+    merged(file, env, &[DEFAULT, DEVELOPMENT])?
+        .cache
+        .into_table()
 }
 
 fn merged(
@@ -233,14 +257,20 @@ fn merged(
     builder.add_source(variables).build()
 }
 
+/// Stands for a public URL that has a mistake; nothing is built from it.
+const UNKNOWN_URL: &str = "https://unknown.invalid";
+
 /// Reads every table. What cannot be read gets a default, and its mistake is in the book.
 fn tables(mut root: Table<'_>, book: &Book) -> Settings {
-    root.required_word("profile", &Profile::NAMES);
+    root.required_word(PROFILE, &Profile::NAMES);
     let data_dir = root.required("data_dir").map(PathBuf::from);
     let data_dir = data_dir.unwrap_or_default();
     let grpc = GrpcSettings::read(root.table("grpc"));
     let http = HttpSettings::read(root.table("http"));
+    // What needs the URL is no mistake of its own if the URL is one.
+    let is_mistaken = book.is_mistaken("http.public_url");
     let public_url = http.public_url.as_deref();
+    let public_url = public_url.or(is_mistaken.then_some(UNKNOWN_URL));
     let callers = access::callers(root.table("callers"));
     let mut admission = AdmissionSettings::read(&mut root);
     let senders = senders::senders(root.table("senders"), public_url);
@@ -288,10 +318,20 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         effective: String::new(),
     };
     root.finish();
+    check_listeners(&settings, book);
     if settings.profile == Profile::Production {
         check_production(&settings, book);
     }
     settings
+}
+
+fn check_listeners(settings: &Settings, book: &Book) {
+    let listeners = [
+        ("grpc", settings.grpc.listen),
+        ("http", settings.http.listen),
+        ("admin", settings.admin.listen),
+    ];
+    listeners::check_ports(listeners, book);
 }
 
 /// Checks what production requires and no single table can check.

@@ -11,10 +11,10 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{Profile, SecretFileError, Settings, read_line},
+    config::{API_KEY_PREFIX, Profile, SecretFileError, Settings, read_line},
     domain::{
         caller::api_key_hash,
-        crypto::keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret},
+        crypto::keyring::{Keyring, Kid, RingError, SECRET_BYTES, Secret, is_same},
     },
     format::base58,
 };
@@ -41,9 +41,19 @@ pub enum KeyError {
     /// The file does not contain a key in hexadecimal.
     #[error("{0} must hold 64 hex digits, which are 32 random bytes")]
     Form(PathBuf),
-    /// The key is an example that anybody can guess.
+    /// The key is an example that anybody can guess, or no random bytes.
     #[error("{0} holds a sample key; `countersign keys generate` makes a real one")]
     Sample(PathBuf),
+    /// Another key of the settings has the same secret.
+    #[error(
+        "{path} holds the secret of {other} too; each key needs a file of its own, made by `countersign keys generate`"
+    )]
+    Twice {
+        /// The path of the file.
+        path: PathBuf,
+        /// The path of the other key in the settings.
+        other: String,
+    },
     /// The keys do not form a ring: there is none, or two have the same id.
     #[error(transparent)]
     Ring(#[from] RingError),
@@ -72,54 +82,96 @@ impl std::error::Error for KeyErrors {}
 pub fn load(settings: &Settings) -> Result<Keyring, KeyErrors> {
     let keys = &settings.keys;
     let mut errors = Vec::new();
-    let mut read = |key: String, path: &Path| {
-        if keys.make_missing && !path.exists() {
-            make_secret(path)
-                .map_err(|error| errors.push((key.clone(), error)))
-                .ok()?;
-        }
-        let secret = read_secret(path, settings.profile);
-        secret.map_err(|error| errors.push((key, error))).ok()
-    };
-    let names = read("keys.names_file".to_owned(), &keys.names_file);
-    let mut ring = Vec::new();
-    for (at, entry) in keys.ring.iter().enumerate() {
-        let secret = read(format!("keys.ring.{at}.file"), &entry.file);
-        ring.extend(secret.map(|secret| (entry.kid.clone(), secret)));
+    if keys.make_missing {
+        let files = named_files(settings);
+        let missing = files.iter().filter(|(_, path)| !path.exists());
+        let made = missing.filter_map(|(key, path)| {
+            let error = make_secret(path).err()?;
+            Some((key.clone(), error))
+        });
+        errors.extend(made);
     }
-    let names = match names {
-        Some(names) if errors.is_empty() => names,
-        Some(_) | None => return Err(KeyErrors(errors)),
+    let read = read_all(settings, &mut errors);
+    let Some((names, ring)) = read.split_first().filter(|_| errors.is_empty()) else {
+        return Err(KeyErrors(errors));
     };
-    Keyring::new(&names, &ring)
+    let ring: Vec<_> = keys
+        .ring
+        .iter()
+        .zip(ring)
+        .map(|(entry, one)| (entry.kid.clone(), one.secret.clone()))
+        .collect();
+    Keyring::new(&names.secret, &ring)
         .map_err(|error| KeyErrors(vec![("keys.ring".to_owned(), error.into())]))
 }
 
-/// Generates `names.key` and `KID.key` in a directory; returns their paths.
+/// Every key file of the settings that cannot be used, with the path of its key in the settings.
+#[must_use]
+pub fn problems(settings: &Settings) -> Vec<(String, KeyError)> {
+    let mut errors = Vec::new();
+    read_all(settings, &mut errors);
+    errors
+}
+
+/// A secret that was read from a key file.
+struct ReadSecret {
+    key: String,
+    secret: Secret,
+}
+
+/// The path of each key in the settings, and its file; the names secret first.
+fn named_files(settings: &Settings) -> Vec<(String, PathBuf)> {
+    let keys = &settings.keys;
+    let names = ("keys.names_file".to_owned(), keys.names_file.clone());
+    let ring = keys
+        .ring
+        .iter()
+        .map(|entry| (entry.key.clone(), entry.file.clone()));
+    [names].into_iter().chain(ring).collect()
+}
+
+/// Reads all key files. No two may hold the same secret: whoever learned one would have the other too.
+fn read_all(settings: &Settings, errors: &mut Vec<(String, KeyError)>) -> Vec<ReadSecret> {
+    let mut read: Vec<ReadSecret> = Vec::new();
+    for (key, path) in named_files(settings) {
+        // A missing key of the settings is another mistake.
+        if path.as_os_str().is_empty() {
+            continue;
+        }
+        match read_secret(&path, settings.profile) {
+            Err(error) => errors.push((key, error)),
+            Ok(secret) => match read.iter().find(|other| is_same(&other.secret, &secret)) {
+                Some(other) => {
+                    let other = other.key.clone();
+                    errors.push((key, KeyError::Twice { path, other }));
+                }
+                None => read.push(ReadSecret { key, secret }),
+            },
+        }
+    }
+    read
+}
+
+/// Generates `KID.key` in a directory, and `names.key` unless it exists; returns the paths of the new files.
 ///
 /// # Errors
-/// [`KeyError::Write`] if a file already exists or cannot be written.
+/// [`KeyError::Write`] if `KID.key` already exists or a file cannot be written.
 pub fn generate(dir: &Path, kid: &Kid) -> Result<Vec<PathBuf>, KeyError> {
-    let files = [
-        dir.join("names.key"),
-        dir.join(format!("{}.key", kid.as_str())),
-    ];
-    if let Some(existing) = files.iter().find(|file| file.exists()) {
-        return Err(KeyError::Write {
-            path: existing.clone(),
-            error: io::ErrorKind::AlreadyExists.into(),
-        });
+    let names = dir.join("names.key");
+    let mut files = vec![dir.join(format!("{}.key", kid.as_str()))];
+    if !names.exists() {
+        files.insert(0, names);
     }
     for file in &files {
         make_secret(file)?;
     }
-    Ok(files.to_vec())
+    Ok(files)
 }
 
 /// Generates an API key; returns the key, and its hash for the settings.
 #[must_use]
 pub fn api_key() -> (String, String) {
-    let key = random_key("csk_");
+    let key = random_key(API_KEY_PREFIX);
     let hash = hex::encode(api_key_hash(&key));
     (key, hash)
 }
@@ -134,7 +186,7 @@ pub fn development_api_key(data_dir: &Path) -> Result<String, KeyError> {
         write_new(&path, &random_key("csk_dev_"))?;
     }
     let key = read_line(&path, Profile::Development)?;
-    Ok(key.expose().trim().to_owned())
+    Ok(key.expose().to_owned())
 }
 
 /// Generates an API key: a prefix for its kind, and 32 random bytes in base58.
@@ -147,7 +199,7 @@ fn random_key(prefix: &str) -> String {
 fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
     let text = read_line(path, profile)?;
     let mut secret = Secret::new([0; SECRET_BYTES]);
-    hex::decode_to_slice(text.expose().trim_end(), &mut *secret)
+    hex::decode_to_slice(text.expose(), &mut *secret)
         .map_err(|_| KeyError::Form(path.to_owned()))?;
     if profile == Profile::Production && is_sample(&secret) {
         return Err(KeyError::Sample(path.to_owned()));
@@ -155,13 +207,20 @@ fn read_secret(path: &Path, profile: Profile) -> Result<Secret, KeyError> {
     Ok(secret)
 }
 
-/// Whether all bytes are equal or count upwards, as keys in examples do.
+/// Fewer different bytes than any 32 random ones have: fewer than 16 are met once in 10^15 keys.
+const DIFFERENT_MIN: usize = 16;
+
+/// Whether these are no random bytes: they repeat, count by equal steps, or are text, as keys in examples do.
 fn is_sample(secret: &Secret) -> bool {
     let step = secret[1].wrapping_sub(secret[0]);
-    step <= 1
-        && secret
-            .windows(2)
-            .all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+    let counts = secret
+        .windows(2)
+        .all(|pair| pair[1].wrapping_sub(pair[0]) == step);
+    let mut different = Zeroizing::new(secret.to_vec());
+    different.sort_unstable();
+    different.dedup();
+    let is_text = secret.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+    counts || different.len() < DIFFERENT_MIN || is_text
 }
 
 fn make_secret(path: &Path) -> Result<(), KeyError> {
@@ -227,10 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn conf_04_a_ring_key_is_added_beside_existing_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let kid = |kid| Kid::parse(kid).unwrap();
+        generate(dir.path(), &kid("a")).unwrap();
+        let names = fs::read(dir.path().join("names.key")).unwrap();
+        let made = generate(dir.path(), &kid("b")).unwrap();
+        assert_eq!(made, [dir.path().join("b.key")]);
+        assert_eq!(fs::read(dir.path().join("names.key")).unwrap(), names);
+    }
+
+    #[test]
     fn role_05_sample_and_open_keys_are_refused_in_production() {
         let dir = tempfile::tempdir().unwrap();
         let sequence = hex::encode((0..32).collect::<Vec<u8>>());
-        for sample in ["00".repeat(32), "ab".repeat(32), sequence] {
+        let down = hex::encode((100..132).rev().collect::<Vec<u8>>());
+        let by_17 = hex::encode((0..32_u8).map(|n| n.wrapping_mul(0x11)).collect::<Vec<_>>());
+        let text = hex::encode("correct horse battery staple 123");
+        for sample in [
+            "00".repeat(32),
+            "ab".repeat(32),
+            "deadbeef".repeat(8),
+            "0123456789abcdef".repeat(4),
+            sequence,
+            down,
+            by_17,
+            text,
+        ] {
             let path = file(dir.path(), &sample, 0o600);
             assert!(matches!(
                 read_secret(&path, Profile::Production),
@@ -239,7 +321,7 @@ mod tests {
             assert!(read_secret(&path, Profile::Development).is_ok());
         }
         let real = hex::encode(random());
-        let path = file(dir.path(), &format!("{real}\n"), 0o640);
+        let path = file(dir.path(), &format!("{real}\n"), 0o644);
         assert!(matches!(
             read_secret(&path, Profile::Production),
             Err(KeyError::File(SecretFileError::Open { .. }))

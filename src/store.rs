@@ -34,6 +34,17 @@ pub fn inspect_embedded(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn St
     }
 }
 
+/// Checks whether a file could be opened as an embedded store, without changing or locking it. A missing file passes.
+///
+/// # Errors
+/// [`OpenError`] says what the path is instead.
+pub fn check_embedded(path: &Path) -> Result<(), OpenError> {
+    embedded::durable::check_file(path).map_err(|cause| OpenError {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
 /// Opens the embedded store: in the file at this path, or in memory. `data_dir` holds the generation file, which
 /// tells this store from a restored copy of it.
 ///

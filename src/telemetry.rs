@@ -2,40 +2,55 @@
 
 mod catalogue;
 mod labels;
+mod libraries;
 mod metrics;
 mod process;
 
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::filter_fn,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{LogFormat, LogSettings};
 
 pub use self::metrics::{Metrics, metrics, register};
 
 /// Starts logging to standard error, in the format of the settings. A JSON line has the call that it belongs
-/// to in `span`, once.
+/// to in `span`, once. Libraries log no more than `libraries` allows, whatever the level.
 ///
 /// # Errors
 /// The level is not a directive, or logging was already started.
 pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(OneLine(io::stderr))
-        .with_ansi(false);
-    let installed = match (settings.format, settings.timestamps) {
-        (LogFormat::Text, true) => builder.try_init(),
-        (LogFormat::Text, false) => builder.without_time().try_init(),
-        (LogFormat::Json, true) => builder.json().with_span_list(false).try_init(),
-        (LogFormat::Json, false) => builder
-            .json()
-            .with_span_list(false)
-            .without_time()
-            .try_init(),
-    };
+    let installed = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(libraries::is_allowed))
+        .with(lines(settings, OneLine(io::stderr)))
+        .try_init();
     installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+}
+
+/// The lines of the log, in the format of the settings.
+fn lines<S, W>(settings: &LogSettings, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer).with_ansi(false);
+    match (settings.format, settings.timestamps) {
+        (LogFormat::Text, true) => layer.boxed(),
+        (LogFormat::Text, false) => layer.without_time().boxed(),
+        (LogFormat::Json, true) => layer.json().with_span_list(false).boxed(),
+        (LogFormat::Json, false) => layer.json().with_span_list(false).without_time().boxed(),
+    }
 }
 
 /// Makes writers that keep each event on one line: control characters in it are escaped.

@@ -1,95 +1,158 @@
-//! Checks what the settings only refer to: files, templates and senders. Opens no connection.
+//! Checks what the settings only refer to: files, folders, addresses, templates and senders. Opens no connection.
 
-use std::sync::Arc;
+mod addresses;
+mod certificates;
+mod paths;
 
+use std::{fmt::Display, sync::Arc};
+
+use self::certificates::{PairKeys, of_listener};
 use super::{
     Machine,
     compose::messages,
     senders::{hook, sender_parts},
-    serve::server_tls,
 };
 use crate::{
-    config::{Mistake, Mistakes, Profile, Settings, StoreEngine},
+    config::{Mistake, Mistakes, Profile, Settings, StoreEngine, TlsIdentity},
     keys,
     ports::sender::receipts,
     sender::settings::SettingError,
+    store::redis::RedisSettings,
 };
 
-/// Everything that would prevent a start, each with its key. Skips sections with known mistakes,
-/// because they are incomplete.
+/// What was found in the settings.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What would prevent a start, or make it useless.
+    pub mistakes: Vec<Mistake>,
+    /// What is permitted but looks wrong, or soon will be.
+    pub warnings: Vec<Mistake>,
+}
+
+impl Findings {
+    fn mistake(&mut self, key: String, what: impl Display) {
+        let what = what.to_string();
+        self.mistakes.push(Mistake { key, what });
+    }
+
+    fn warning(&mut self, key: String, what: impl Display) {
+        let what = what.to_string();
+        self.warnings.push(Mistake { key, what });
+    }
+}
+
+/// Everything that would prevent a start, each with its key, and warnings. What follows from a known mistake is left
+/// out: nothing is said about a key that has one.
 #[must_use]
-pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
-    let mut problems = Vec::new();
+pub fn findings(settings: &Settings, known: &Mistakes) -> Findings {
+    let mut findings = Findings {
+        warnings: settings.warnings(),
+        ..Findings::default()
+    };
+    listeners(settings, &mut findings);
+    store(settings, &mut findings);
+    keys(settings, &mut findings);
+    if !known.concern("messages") {
+        texts(settings, &mut findings);
+    }
+    senders(settings, &mut findings);
+    let is_known = |mistake: &Mistake| known.0.iter().any(|other| other.key == mistake.key);
+    findings.mistakes.retain(|mistake| !is_known(mistake));
+    findings
+}
+
+fn listeners(settings: &Settings, findings: &mut Findings) {
+    let listeners = [
+        ("grpc", settings.grpc.listen, settings.grpc.tls.as_ref()),
+        ("http", settings.http.listen, None),
+        ("admin", settings.admin.listen, None),
+    ];
+    let now = Machine::default().clock.now();
+    for (section, listen, tls) in listeners {
+        if let Some(why) = addresses::unusable(listen) {
+            findings.mistake(format!("{section}.listen"), why);
+        }
+        if let Some(identity) = tls {
+            certificates::identity(of_listener(section), identity, now, findings);
+        }
+    }
+}
+
+fn store(settings: &Settings, findings: &mut Findings) {
+    paths::check(&settings.data_dir, &settings.store.engine, findings);
+    if let StoreEngine::Redis(redis) = &settings.store.engine {
+        store_certificates(redis, findings);
+    }
+}
+
+fn store_certificates(redis: &RedisSettings, findings: &mut Findings) {
+    let now = Machine::default().clock.now();
+    if let Some(ca) = &redis.certificates.ca {
+        certificates::authorities("store.ca_file", ca, now, findings);
+    }
+    if let Some((chain, key)) = &redis.certificates.client {
+        let keys = PairKeys {
+            section: "store",
+            certificate: "client_cert_file",
+            key: "client_key_file",
+        };
+        let identity = TlsIdentity {
+            chain: chain.clone(),
+            key: key.clone(),
+        };
+        certificates::identity(keys, &identity, now, findings);
+    }
+}
+
+fn keys(settings: &Settings, findings: &mut Findings) {
     // Missing keys that will be generated at the start are no problem.
-    if !settings.keys.make_missing
-        && !known.concern("keys")
-        && let Err(errors) = keys::load(settings)
-    {
-        let mistakes = errors.0.into_iter().map(|(key, error)| Mistake {
-            key,
-            what: error.to_string(),
-        });
-        problems.extend(mistakes);
+    if settings.keys.make_missing {
+        return;
     }
-    let is_complete = |table: &str| !known.concern(table);
-    let identity = settings.grpc.tls.as_ref().filter(|_| is_complete("grpc"));
-    if let Some(error) = identity.and_then(|identity| server_tls(identity).err()) {
-        problems.push(mistake("grpc", error.setting(), &error));
+    for (key, error) in keys::problems(settings) {
+        findings.mistake(key, error);
     }
-    if let StoreEngine::Redis(redis) = &settings.store.engine
-        && is_complete("store")
-        && let Err(error) = redis.certificates.check()
-    {
-        problems.push(mistake("store", error.key, &error.what));
+}
+
+/// What customers would read: flaws of the texts, and names for which there are no words.
+fn texts(settings: &Settings, findings: &mut Findings) {
+    match messages(settings) {
+        Ok(messages) => {
+            for gap in messages.gaps() {
+                findings.warning(gap.path.clone(), &gap.problem);
+            }
+        }
+        Err(flaws) => {
+            for flaw in flaws {
+                findings.mistake("messages".to_owned(), flaw);
+            }
+        }
     }
-    if is_complete("messages") && is_complete("tenants") && is_complete("actions") {
-        let templates = messages(settings).err().unwrap_or_default();
-        problems.extend(templates.iter().map(|flaw| mistake("messages", "", flaw)));
-    }
+}
+
+fn senders(settings: &Settings, findings: &mut Findings) {
     let machine = Machine::default();
     for (name, sender) in &settings.senders {
         let section = format!("senders.{name}");
-        if is_complete(&section) {
-            let outbox = (settings.profile == Profile::Development).then(Arc::default);
-            let parts = sender_parts(&machine, outbox, receipts::queue().0);
-            let error = sender.settings.build(&parts).err();
-            problems.extend(error.map(|error| of_setting(&section, &error)));
+        let outbox = (settings.profile == Profile::Development).then(Arc::default);
+        let parts = sender_parts(&machine, outbox, receipts::queue().0);
+        for error in sender.settings.problems(&parts) {
+            of_setting(&section, &error, findings);
         }
     }
-    if let Some(rule) = settings.hook.as_ref().filter(|_| is_complete("hook")) {
-        let error = hook(rule, &machine).err();
-        problems.extend(error.map(|error| of_setting("hook", &error)));
+    if let Some(rule) = &settings.hook
+        && let Err(error) = hook(rule, &machine)
+    {
+        of_setting("hook", &error, findings);
     }
-    problems
-}
-
-/// What is permitted but looks wrong: questionable settings, and what customers would read without words of their
-/// own. The settings must have no mistakes.
-#[must_use]
-pub fn warnings(settings: &Settings) -> Vec<Mistake> {
-    let mut warnings = settings.warnings();
-    if let Ok(messages) = messages(settings) {
-        warnings.extend(messages.gaps().iter().map(|gap| Mistake {
-            key: gap.path.clone(),
-            what: gap.problem.clone(),
-        }));
-    }
-    warnings
-}
-
-fn of_setting(section: &str, error: &SettingError) -> Mistake {
-    mistake(section, &error.key, &error.problem)
 }
 
 /// A mistake in a key of a section; an empty key means the section as a whole.
-fn mistake(section: &str, key: &str, what: &impl ToString) -> Mistake {
-    let key = if key.is_empty() {
+fn of_setting(section: &str, error: &SettingError, findings: &mut Findings) {
+    let key = if error.key.is_empty() {
         section.to_owned()
     } else {
-        format!("{section}.{key}")
+        format!("{section}.{}", error.key)
     };
-    Mistake {
-        key,
-        what: what.to_string(),
-    }
+    findings.mistake(key, &error.problem);
 }

@@ -211,7 +211,7 @@ fn credentials(settings: &Settings) -> anyhow::Result<(Vec<Credential>, Option<S
             tenant: TenantId::parse(config::DEVELOPMENT_TENANT)?,
             roles: Roles::new(Role::ALL.to_vec()),
         },
-        key_sha256: api_key_hash(&key),
+        keys_sha256: vec![api_key_hash(&key)],
     });
     Ok((credentials, Some(key)))
 }

@@ -12,13 +12,14 @@ use super::App;
 use crate::{
     config::{Profile, TlsIdentity},
     domain::time::micros,
+    format::certificate::CertificateError,
     grpc::{
         AdminHandler, VerificationHandler,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
         transport::{
             bounds::{ADMIN_RESPONSE_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
             listen::accept,
-            tls::{self, TlsError},
+            tls,
         },
     },
     http::{self, pages::link::LinkPage},
@@ -98,7 +99,7 @@ impl App {
         let grpc = &self.settings.grpc;
         let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
         let tls = grpc.tls.as_ref().map(server_tls).transpose();
-        let tls = tls.map_err(|error| anyhow::anyhow!("grpc.{}: {error}", error.setting()))?;
+        let tls = tls.context("the certificate of [grpc] cannot be used")?;
         let front = bounded(streams, deadline)
             .layer(self.entrance())
             .add_routes(grpc_routes)
@@ -242,7 +243,7 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
 ///
 /// # Errors
 /// If the files hold no certificate, no key, or two that do not belong together.
-pub(super) fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, TlsError> {
+fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, CertificateError> {
     tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
 }
 

@@ -64,7 +64,8 @@ pub async fn init_store(settings: &Settings, after_loss: bool) -> anyhow::Result
     store.init(after_loss).await.context(ON_REDIS)
 }
 
-/// Checks the servers of a store on Redis, and returns degraded conditions. An embedded store has none.
+/// Checks all servers of a store on Redis, replicas and sentinels too, and returns degraded conditions. An embedded store
+/// has none.
 ///
 /// # Errors
 /// The servers cannot be reached, or are unfit.
@@ -75,7 +76,9 @@ pub async fn check_store(settings: &Settings) -> anyhow::Result<Vec<Complaint>> 
     let store = Redis::reach((**redis).clone(), parts(&Machine::default()))
         .await
         .context(ON_REDIS)?;
-    store.preflight().await.context(ON_REDIS)
+    let mut told = store.preflight().await.context(ON_REDIS)?;
+    told.extend(store.survey().await);
+    Ok(told)
 }
 
 /// Opens the store for reading only. The file of an embedded store must not be in use.

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use self::banner::Banner;
 use super::say;
 use crate::{
-    app::{self, App, Machine},
-    config::Settings,
+    app::{App, Machine},
+    config::{Mistake, Settings},
     telemetry,
 };
 
@@ -36,17 +36,13 @@ impl Process {
     }
 
     /// Runs the service until it is stopped.
-    pub(super) fn run(self, settings: Settings) -> anyhow::Result<()> {
+    pub(super) fn run(self, settings: Settings, warnings: &[Mistake]) -> anyhow::Result<()> {
         telemetry::init(&settings.log)?;
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .ok();
-        for warning in app::warnings(&settings) {
-            tracing::warn!(
-                key = warning.key,
-                what = warning.what,
-                "questionable setting"
-            );
+        for Mistake { key, what } in warnings {
+            tracing::warn!(key, what, "questionable setting");
         }
         let Self { runtime, hangup } = self;
         if runtime.block_on(serve(settings, hangup))? {

@@ -19,6 +19,8 @@ use crate::{
 /// A master secret of the key ring: its id and its file.
 #[derive(Clone, Debug)]
 pub struct RingEntry {
+    /// The path of its file's key in the settings: `keys.ring.0.file`.
+    pub key: String,
     /// The id of the secret, stored with everything sealed under it.
     pub kid: Kid,
     /// The file that contains it.
@@ -39,16 +41,12 @@ pub struct KeySettings {
 impl KeySettings {
     pub(super) fn read(mut table: Table<'_>, data_dir: &Path) -> Self {
         let names_file = table.file("names_file");
-        let ring: Vec<_> = table
-            .tables("ring")
-            .into_iter()
-            .filter_map(ring_entry)
-            .collect();
+        let ring = ring(&mut table);
         let settings = if table.is_production() {
             if names_file.is_none() && !table.is_mistaken("names_file") {
                 table.mistake("names_file", "is required in production");
             }
-            if ring.is_empty() {
+            if ring.is_empty() && !table.is_mistaken_within("ring") {
                 table.mistake("ring", "is empty; production needs at least one key");
             }
             Self {
@@ -68,7 +66,8 @@ impl KeySettings {
         if ring.is_empty() {
             let kid = Kid::parse("dev").expect("it is an id");
             let file = dir.join("dev.key");
-            ring.push(RingEntry { kid, file });
+            let key = "keys.ring.0.file".to_owned();
+            ring.push(RingEntry { key, kid, file });
         }
         Self {
             names_file: names_file.unwrap_or_else(|| dir.join("names.key")),
@@ -78,11 +77,29 @@ impl KeySettings {
     }
 }
 
+fn ring(table: &mut Table<'_>) -> Vec<RingEntry> {
+    let mut ring: Vec<RingEntry> = Vec::new();
+    for row in table.tables("ring") {
+        let path = row.path("kid");
+        let Some(entry) = ring_entry(row) else {
+            continue;
+        };
+        if ring.iter().any(|other| other.kid == entry.kid) {
+            let what = format!("is {:?}, as that of another key of the ring", entry.kid);
+            table.mistake_at(&path, what);
+        } else {
+            ring.push(entry);
+        }
+    }
+    ring
+}
+
 fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
     let kid = table.parsed("kid", Kid::parse);
-    let file = table.required("file");
+    let (key, file) = (table.path("file"), table.required("file"));
     table.finish();
     Some(RingEntry {
+        key,
         kid: kid?,
         file: file?.into(),
     })
@@ -92,6 +109,9 @@ fn ring_entry(mut table: Table<'_>) -> Option<RingEntry> {
 pub const DEVELOPMENT_CALLER: &str = "development";
 /// The tenant of the caller that the development profile adds.
 pub const DEVELOPMENT_TENANT: &str = "default";
+
+/// The beginning of the API keys that this program makes.
+pub const API_KEY_PREFIX: &str = "csk_";
 
 /// Keys that anybody can guess, because documentation and tutorials use them.
 const SAMPLE_KEYS: [&str; 8] = [
@@ -103,30 +123,29 @@ pub(super) fn callers(mut table: Table<'_>) -> Vec<Credential> {
     let mut callers = Vec::new();
     let mut hashes: HashMap<[u8; 32], String> = HashMap::new();
     for (name, mut row) in table.named() {
-        let own = caller(&mut row);
-        match CallerName::parse(&name) {
-            Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
-            Ok(parsed) if parsed.as_str() == DEVELOPMENT_CALLER => {
+        let (tenant, roles, keys_sha256) = caller(&mut row);
+        for hash in keys_sha256.iter().flatten() {
+            if let Some(other) = hashes.insert(*hash, name.clone()) {
+                let what =
+                    format!("has a key that callers.{other} has too; each key is for one caller");
+                row.mistake("api_key_sha256", what);
+            }
+        }
+        match (CallerName::parse(&name), tenant, keys_sha256) {
+            (Err(Invalid(what)), _, _) => row.mistake_here(format!("has a name that {what}")),
+            (Ok(parsed), _, _) if parsed.as_str() == DEVELOPMENT_CALLER => {
                 row.mistake_here("has the name of the development caller; choose another one");
             }
-            Ok(parsed) => {
-                if let Some((tenant, roles, key_sha256)) = own {
-                    if let Some(other) = hashes.insert(key_sha256, name) {
-                        let what = format!(
-                            "is that of callers.{other} too; each caller needs a key of its own"
-                        );
-                        row.mistake("api_key_sha256", what);
-                    }
-                    callers.push(Credential {
-                        caller: Caller {
-                            name: parsed,
-                            tenant,
-                            roles,
-                        },
-                        key_sha256,
-                    });
-                }
-            }
+            (Ok(name), Some(tenant), Some(keys_sha256)) => callers.push(Credential {
+                caller: Caller {
+                    name,
+                    tenant,
+                    roles,
+                },
+                keys_sha256,
+            }),
+            // Its mistakes are recorded.
+            (Ok(_), _, _) => {}
         }
         row.finish();
     }
@@ -155,8 +174,8 @@ fn idle_caller(caller: &Caller) -> Mistake {
     }
 }
 
-/// A caller's tenant, roles, and the hash of its API key.
-fn caller(row: &mut Table<'_>) -> Option<(TenantId, Roles, [u8; 32])> {
+/// A caller's tenant, roles, and the hashes of its API keys.
+fn caller(row: &mut Table<'_>) -> (Option<TenantId>, Roles, Option<Vec<[u8; 32]>>) {
     let tenant = row.parsed("tenant", TenantId::parse);
     let roles = roles(row);
     for key in ["mtls_name", "jwt"] {
@@ -164,24 +183,52 @@ fn caller(row: &mut Table<'_>) -> Option<(TenantId, Roles, [u8; 32])> {
             row.mistake(key, "is not supported in this version; use api_key_sha256");
         }
     }
-    let key_sha256 = api_key_sha256(row);
-    Some((tenant?, roles, key_sha256?))
+    let keys_sha256 = api_key_sha256(row);
+    (tenant, roles, keys_sha256)
 }
 
-fn api_key_sha256(row: &mut Table<'_>) -> Option<[u8; 32]> {
-    let text = row.masked("api_key_sha256")?;
+/// One hash, or a list of hashes; in environment variables they are separated by commas.
+fn api_key_sha256(row: &mut Table<'_>) -> Option<Vec<[u8; 32]>> {
+    const KEY: &str = "api_key_sha256";
+    let mut hashes = Vec::new();
+    for text in row.masked_list(KEY)? {
+        match api_key_hash_of(&text, row.is_production()) {
+            Ok(hash) if hashes.contains(&hash) => {
+                row.mistake(KEY, "has the same hash twice; remove one");
+            }
+            Ok(hash) => hashes.push(hash),
+            Err(what) => row.mistake(KEY, what),
+        }
+    }
+    if hashes.is_empty() && !row.is_mistaken(KEY) {
+        row.mistake(KEY, "must have at least one hash");
+    }
+    (!row.is_mistaken(KEY)).then_some(hashes)
+}
+
+fn api_key_hash_of(text: &str, is_production: bool) -> Result<[u8; 32], String> {
     let mut hash = [0; 32];
-    if hex::decode_to_slice(&text, &mut hash).is_err() {
-        let what = format!("has {} characters; it must be 64 hex digits", text.len());
-        row.mistake("api_key_sha256", what);
-        return None;
+    if text.starts_with(API_KEY_PREFIX) {
+        return Err(
+            "has an API key itself; it must be the SHA-256 of the key, which \
+             `countersign keys api-key` prints with it"
+                .to_owned(),
+        );
     }
-    let is_sample = hash == [0; 32] || SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == hash);
-    if row.is_production() && is_sample {
-        let what = "is that of a sample key; `countersign keys api-key` makes a real one";
-        row.mistake("api_key_sha256", what);
+    if hex::decode_to_slice(text, &mut hash).is_err() {
+        let count = text.chars().count();
+        return Err(format!(
+            "has {count} characters; it must be 64 hex digits, or a list of such hashes"
+        ));
     }
-    Some(hash)
+    let is_uniform = hash.iter().all(|byte| *byte == hash[0]);
+    let is_sample = is_uniform || SAMPLE_KEYS.iter().any(|key| api_key_hash(key) == hash);
+    if is_production && is_sample {
+        return Err(
+            "is that of a sample key; `countersign keys api-key` makes a real one".to_owned(),
+        );
+    }
+    Ok(hash)
 }
 
 fn roles(row: &mut Table<'_>) -> Roles {

@@ -1,9 +1,12 @@
 //! `[grpc]`, `[http]` and `[admin]`: where the service listens, and how much load it accepts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use super::Table;
-use crate::{format::secret::SecretText, http::pages::link::origin};
+use super::{Table, public_url, reader::book::Book};
+use crate::format::secret::SecretText;
 
 /// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -96,7 +99,8 @@ pub struct HttpSettings {
 impl HttpSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let is_production = table.is_production();
-        let public_url = table.parsed_if_any("public_url", |text| public_url(text, is_production));
+        let public_url =
+            table.parsed_if_any("public_url", |text| public_url::parse(text, is_production));
         let host_cookie_only = table.switch("host_cookie_only", false);
         let is_https = public_url
             .as_ref()
@@ -115,23 +119,6 @@ impl HttpSettings {
     }
 }
 
-/// Parses `https://otp.bank.example`, optionally with a path; in development also `http://`.
-fn public_url(text: &str, is_production: bool) -> Result<String, &'static str> {
-    let plain = text.strip_prefix("http://").filter(|_| !is_production);
-    let rest = text
-        .strip_prefix("https://")
-        .or(plain)
-        .ok_or("must begin with https://")?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
-    if rest.is_empty() || rest.starts_with(['/', ':']) || !rest.chars().all(is_plain) {
-        return Err("must be a host and perhaps a path, such as https://otp.bank.example");
-    }
-    if origin(text).is_none() {
-        return Err("must have a valid host and port, such as https://otp.bank.example");
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
 /// The listener for operators: metrics and health.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
@@ -145,6 +132,36 @@ impl AdminSettings {
             listen: only_listen(table),
         }
     }
+}
+
+/// Two listeners cannot have one port of the same address.
+pub(super) fn check_ports(listeners: [(&str, SocketAddr); 3], book: &Book) {
+    for (at, (table, listen)) in listeners.iter().enumerate() {
+        let key = |table: &str| format!("{table}.listen");
+        let taken = listeners[..at]
+            .iter()
+            .find(|(_, other)| overlap(*other, *listen));
+        if let Some((other, address)) = taken
+            && !book.is_mistaken(&key(table))
+            && !book.is_mistaken(&key(other))
+        {
+            let what = format!(
+                "is {listen}, and {} is {address}; each listener needs a port of its own",
+                key(other)
+            );
+            book.mistake(&key(table), what);
+        }
+    }
+}
+
+/// Whether a connection to one address could be one to the other. Port 0 takes a free port. The unspecified address of
+/// IPv6 also takes connections of IPv4.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let covers = |wide: IpAddr, ip: IpAddr| {
+        wide.is_unspecified() && (wide.is_ipv6() || wide.is_ipv4() == ip.is_ipv4())
+    };
+    one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 fn only_listen(mut table: Table<'_>) -> SocketAddr {
@@ -187,4 +204,29 @@ fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
         chain: chain?,
         key: key?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conf_04_addresses_that_meet_are_recognised() {
+        for (one, other, meet) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("[::]:1", "0.0.0.0:1", true),
+            ("[::]:1", "[::1]:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", "127.0.0.1:1", true),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let address = |text: &str| text.parse().unwrap();
+            assert_eq!(overlap(address(one), address(other)), meet, "{one} {other}");
+        }
+    }
 }

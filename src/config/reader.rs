@@ -4,6 +4,7 @@
 pub(super) mod book;
 mod files;
 mod lists;
+pub(super) mod masking;
 mod numbers;
 mod pairs;
 pub(super) mod spelling;
@@ -77,6 +78,11 @@ impl<'a> Table<'a> {
         self.book.mistake(&self.path, what);
     }
 
+    /// Records a mistake in a key that is given by its full path.
+    pub(super) fn mistake_at(&self, path: &str, what: impl Display) {
+        self.book.mistake(path, what);
+    }
+
     /// Records a mistake together with the value found.
     fn mistaken(&self, key: &str, found: impl Display, what: impl Display) {
         self.mistake(key, format!("is {found}; it {what}"));
@@ -108,18 +114,18 @@ impl<'a> Table<'a> {
                 return None;
             }
         };
-        self.note(key, literal(&text));
+        self.note(key, literal(&masking::text(&text)));
         Some(text)
     }
 
-    /// Reads a required text whose value must not be shown.
-    pub(super) fn masked(&mut self, key: &str) -> Option<String> {
-        let Some(value) = self.take(key) else {
-            self.mistake(key, "is required");
-            return None;
-        };
-        self.note(key, literal("(masked)"));
-        value.into_string().ok()
+    /// Whether a mistake in this key, or in a key below it, was recorded.
+    pub(super) fn is_mistaken_within(&self, key: &str) -> bool {
+        self.book.is_mistaken_within(&self.path(key))
+    }
+
+    /// Whether a mistake in this key of the root, or in a key below it, was recorded.
+    pub(super) fn is_root_mistaken(&self, key: &str) -> bool {
+        self.book.is_mistaken_within(key)
     }
 
     /// Reads a required text; if it is absent, records a mistake.
@@ -160,7 +166,7 @@ impl<'a> Table<'a> {
         match parse(text) {
             Ok(meaning) => Some(meaning),
             Err(error) => {
-                self.mistaken(key, format!("{text:?}"), error);
+                self.mistaken(key, format!("{:?}", masking::text(text)), error);
                 None
             }
         }

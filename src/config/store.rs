@@ -84,6 +84,8 @@ fn redis(
 ) -> Option<RedisSettings> {
     match &url {
         Some(url) => check_files(table, url),
+        // It may be meant for Redis, so that the files are needed.
+        None if table.is_mistaken("url") => {}
         None => FILES.iter().for_each(|key| drop(table.text(key))),
     }
     let password = table.secret("password_file");

@@ -54,6 +54,8 @@ pub(super) fn tenants(
         match TenantId::parse(&name) {
             Err(Invalid(what)) => row.mistake_here(format!("has a name that {what}")),
             Ok(tenant) => match tenants.get_mut(&tenant) {
+                // A caller with a mistake may be its caller.
+                None if row.is_root_mistaken("callers") => {}
                 None => row.mistake_here("is the tenant of no caller"),
                 Some(settings) => {
                     *settings = own.settings;

@@ -305,7 +305,7 @@ mod tests {
         };
         let credential = Credential {
             caller,
-            key_sha256: api_key_hash("key"),
+            keys_sha256: vec![api_key_hash("key"), api_key_hash("next key")],
         };
         let many = NonZeroU32::MAX;
         EntranceParts {

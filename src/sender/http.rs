@@ -23,7 +23,7 @@ use self::{
     template::{Place, Values},
 };
 use super::{
-    settings::{SenderParts, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError, distinct},
     transport::{
         addresses::Addresses,
         http::{ConnectionSettings, HttpClient, Targets, always_ours, ours},
@@ -99,6 +99,18 @@ impl SenderSettings for HttpSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Http::new(self, parts)?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        let endpoints = self
+            .requests
+            .iter()
+            .map(|(channel, request)| endpoint(*channel, request, self).err());
+        let others = [
+            credentials(&self.auth, parts).err(),
+            self.connection.problem(),
+        ];
+        distinct(endpoints.chain(others))
     }
 }
 

@@ -37,6 +37,11 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
     /// # Errors
     /// The first setting that cannot be used.
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError>;
+
+    /// All settings that cannot be used. Blocks as [`Self::build`] does.
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        self.build(parts).err().into_iter().collect()
+    }
 }
 
 /// The parts of this process that senders use.
@@ -70,4 +75,17 @@ impl SettingError {
             problem: problem.to_string(),
         }
     }
+}
+
+/// Errors of several parts of a sender, without repeats: some settings are used by more than one part.
+pub(in crate::sender) fn distinct(
+    errors: impl IntoIterator<Item = Option<SettingError>>,
+) -> Vec<SettingError> {
+    let mut distinct: Vec<SettingError> = Vec::new();
+    for error in errors.into_iter().flatten() {
+        if distinct.iter().all(|other| other.key != error.key) {
+            distinct.push(error);
+        }
+    }
+    distinct
 }

@@ -33,7 +33,7 @@ use self::{
     submission::{Address, submissions},
 };
 use super::{
-    settings::{SenderParts, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError, distinct},
     transport::tls::Tls,
 };
 use crate::{
@@ -85,6 +85,17 @@ impl SenderSettings for SmppSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Smpp::new(self, parts)?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        let tls = self
+            .tls
+            .then(|| Tls::new(&self.host, self.ca_file.as_deref()));
+        distinct([
+            tls.and_then(Result::err),
+            login::<16>("system_id", &self.system_id).err(),
+            self.build(parts).err(),
+        ])
     }
 }
 

@@ -23,7 +23,7 @@ use self::{
     server::{Encryption, Server},
 };
 use super::{
-    settings::{SenderParts, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError, distinct},
     transport::tls::Tls,
 };
 use crate::{
@@ -87,6 +87,20 @@ impl SenderSettings for SmtpSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Smtp::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        let from = parse_from(&self.from);
+        let signer = from.as_ref().ok().zip(self.dkim.as_ref());
+        let signer =
+            signer.and_then(|(from, dkim)| DkimSigner::new(dkim, from.email.domain()).err());
+        distinct([
+            from.err(),
+            signer,
+            encryption(self).err(),
+            hello(self.hello_name.clone()).err(),
+            self.build(parts).err(),
+        ])
     }
 }
 

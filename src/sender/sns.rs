@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 use self::signature::{Credentials, date};
 use super::{
     http::{busy, is_busy, refusal},
-    settings::{SenderParts, SenderSettings, SettingError},
+    settings::{SenderParts, SenderSettings, SettingError, distinct},
     transport::http::{
         Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, host_and_port, later,
         login_refused, next_sender, ours,
@@ -60,6 +60,10 @@ impl SenderSettings for SnsSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Sns::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.connection.problem()])
     }
 }
 

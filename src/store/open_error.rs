@@ -36,6 +36,22 @@ pub enum OpenCause {
         /// The format number that this program writes.
         known: u64,
     },
+    /// The database is empty or missing, but it held data before: failure counts are lost.
+    #[error(
+        "it is empty, but {} says that it held data: restore it; or, to begin without the failure counts of all \
+         customers, remove that file",
+        generation_file.display()
+    )]
+    Lost {
+        /// The file beside the database that is left.
+        generation_file: PathBuf,
+    },
+    /// The path is a folder, a pipe or a device.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// The file was written by another program.
+    #[error("it is no database of Countersign")]
+    NotADatabase,
     /// The database has tables, but none of ours.
     #[error("it is a database of another program")]
     Foreign,

@@ -169,9 +169,8 @@ impl Store for Redis {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.core.open()?;
-        self.core
-            .topology
-            .down()
+        let why = self.core.topology.down();
+        why.or_else(|| self.core.common.health.unfit())
             .map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 

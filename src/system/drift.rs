@@ -48,7 +48,9 @@ struct Found {
     jump: Option<(Duration, Duration)>,
     /// How far the wall clock is behind; `None` while it is not.
     behind: Option<Duration>,
-    logged_at: Option<Duration>,
+    /// When each kind of line was logged last.
+    jump_logged_at: Option<Duration>,
+    behind_logged_at: Option<Duration>,
 }
 
 impl Drift {
@@ -129,22 +131,28 @@ impl Drift {
 
 impl Found {
     fn log(&mut self, running: Duration, ahead: Option<Duration>) {
-        let is_quiet = self
-            .logged_at
-            .is_some_and(|at| running.saturating_sub(at) < LOG_EVERY);
-        if is_quiet || (ahead.is_none() && self.behind.is_none()) {
-            return;
-        }
-        self.logged_at = Some(running);
-        if let Some(ahead) = ahead {
+        if let Some(ahead) = ahead
+            && is_time_to_log(&mut self.jump_logged_at, running)
+        {
             let ahead_ms = ahead.as_millis();
             tracing::warn!(ahead_ms, "clock moved forward to the system clock");
         }
-        if let Some(behind) = self.behind {
+        if let Some(behind) = self.behind
+            && is_time_to_log(&mut self.behind_logged_at, running)
+        {
             let behind_ms = behind.as_millis();
             tracing::warn!(behind_ms, "system clock is behind; time is not moved back");
         }
     }
+}
+
+/// Whether the last line of a kind is long enough ago; if so, this one is the last.
+fn is_time_to_log(logged_at: &mut Option<Duration>, running: Duration) -> bool {
+    let is_quiet = logged_at.is_some_and(|at| running.saturating_sub(at) < LOG_EVERY);
+    if !is_quiet {
+        *logged_at = Some(running);
+    }
+    !is_quiet
 }
 
 #[cfg(test)]
@@ -298,17 +306,22 @@ mod tests {
     }
 
     #[test]
-    fn the_log_has_at_most_one_line_a_minute() {
+    fn the_log_has_at_most_one_line_of_each_kind_a_minute() {
         let drift = Drift::new(Timestamp::from_micros(START));
-        let mut lines = 0;
-        let mut before = None;
+        let (mut jumps, mut behinds) = (0, 0);
+        let mut before = (None, None);
         for second in 1..=180 {
             let running = Duration::from_secs(second);
-            drift.compare(running, Timestamp::from_micros(START - 10_000_000), running);
-            let logged_at = drift.found().logged_at;
-            lines += u32::from(logged_at != before);
+            // The wall clock jumps ahead, and is then set back, in every second.
+            let now = drift.time(running);
+            drift.compare(running, now.plus(Duration::from_secs(10)), running);
+            drift.compare(running, Timestamp::from_micros(START), running);
+            let found = drift.found();
+            let logged_at = (found.jump_logged_at, found.behind_logged_at);
+            jumps += u32::from(logged_at.0 != before.0);
+            behinds += u32::from(logged_at.1 != before.1);
             before = logged_at;
         }
-        assert_eq!(lines, 3);
+        assert_eq!((jumps, behinds), (3, 3));
     }
 }

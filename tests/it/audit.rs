@@ -4,4 +4,5 @@ mod log;
 mod metrics;
 mod operations;
 mod secrecy;
+mod traces;
 mod trail;

@@ -1,5 +1,6 @@
 //! Stored data, and stores that fail.
 
+mod check_config;
 mod dump;
 mod faults;
 mod golden;

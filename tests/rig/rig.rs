@@ -33,7 +33,7 @@ pub use client::Client;
 pub use cluster::Cluster;
 pub use options::{MASTER_NAME, Options, Tls};
 pub use poll::{PATIENCE, until, until_within};
-pub use port::loopback;
+pub use port::{free as free_port, loopback};
 pub use postfix::Postfix;
 pub use proxy::{ALWAYS, Fault, Proxy, command, command_with};
 pub use replicated::Replicated;

@@ -36,10 +36,13 @@ const LAYERS: &[Layer] = &[
     layer(
         "format",
         &[],
+        // Certificates are read by rustls, and their dates by jiff.
         &[
             "aws_lc_rs",
             "base64",
             "hex",
+            "jiff",
+            "rustls",
             "subtle",
             "thiserror",
             "zeroize",
@@ -194,7 +197,14 @@ const LAYERS: &[Layer] = &[
         &[
             "format", "domain", "ports", "service", "message", "grpc", "http", "store", "sender",
         ],
-        &["config", "hex", "thiserror", "tracing_subscriber"],
+        &[
+            "config",
+            "hex",
+            "procfs",
+            "thiserror",
+            "tracing_subscriber",
+            "url",
+        ],
     ),
     layer(
         "keys",

@@ -46,7 +46,9 @@ fn budgets_of(table: &mut Table<'_>, spend: &Spend) -> Budgets {
     let highest = spend.costs.values().max().copied().unwrap_or_default();
     let mut amount = |key: &str| {
         let amount = table.amount(key, Money::default());
-        if amount > Money::default() && highest == Money::default() {
+        if table.is_root_mistaken("spend.costs") {
+            // Which price is the highest is unknown.
+        } else if amount > Money::default() && highest == Money::default() {
             table.mistake(
                 key,
                 "needs [spend.costs], because without them every message is free",

@@ -6,6 +6,7 @@ use std::{
     fmt::{self, Display, Write as _},
 };
 
+use super::masking;
 use crate::config::Profile;
 
 /// A mistake in the settings.
@@ -51,9 +52,9 @@ impl Display for Mistakes {
         }
         for Mistake { key, what } in &self.0 {
             if key.is_empty() {
-                write!(f, "\n  {what}")?;
+                write!(f, "\n  {}", masking::text(what))?;
             } else {
-                write!(f, "\n  {key}: {what}")?;
+                write!(f, "\n  {key}: {}", masking::text(what))?;
             }
         }
         Ok(())

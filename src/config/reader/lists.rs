@@ -2,11 +2,32 @@
 
 use config::{Value, ValueKind};
 
-use super::{Table, kind, names, one_of, spelling::literal};
+use super::{Table, kind, masking, names, one_of, spelling::literal};
 
 impl Table<'_> {
     /// Reads a list of texts; in environment variables they are separated by commas. `None` if absent.
     pub(in crate::config) fn list(&mut self, key: &str) -> Option<Vec<String>> {
+        let texts = self.take_list(key)?;
+        self.note_list(key, &texts);
+        Some(texts)
+    }
+
+    /// Reads a required list of texts that must not be shown; one text is a list of one.
+    pub(in crate::config) fn masked_list(&mut self, key: &str) -> Option<Vec<String>> {
+        let texts = self.take_list(key);
+        match &texts {
+            Some(texts) if texts.len() == 1 => self.note(key, literal(masking::MASKED)),
+            Some(texts) => {
+                let shown = vec![masking::MASKED.to_owned(); texts.len()];
+                self.note_list(key, &shown);
+            }
+            None if self.is_mistaken(key) => {}
+            None => self.mistake(key, "is required"),
+        }
+        texts
+    }
+
+    fn take_list(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
         let found = kind(&value);
         let texts: Option<Vec<String>> = match value.kind {
@@ -19,16 +40,16 @@ impl Table<'_> {
                 .collect(),
             _ => None,
         };
-        match &texts {
-            Some(texts) => self.note_list(key, texts),
-            None => self.mistaken(key, found, "must be a list of texts"),
+        if texts.is_none() {
+            self.mistaken(key, found, "must be a list of texts");
         }
         texts
     }
 
     /// Records a list as the value in effect.
     pub(in crate::config) fn note_list(&self, key: &str, texts: &[String]) {
-        let all: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+        let shown = |text: &String| literal(&masking::text(text));
+        let all: Vec<String> = texts.iter().map(shown).collect();
         self.note(key, format!("[{}]", all.join(", ")));
     }
 
@@ -44,7 +65,13 @@ impl Table<'_> {
         texts.sort();
         let all: Vec<String> = texts
             .iter()
-            .map(|(name, text)| format!("{} = {}", literal(name), literal(text)))
+            .map(|(name, text)| {
+                format!(
+                    "{} = {}",
+                    literal(name),
+                    literal(&masking::field(name, text))
+                )
+            })
             .collect();
         self.note(key, format!("{{ {} }}", all.join(", ")));
         texts

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{hkdf, hmac};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::domain::ids::{Invalid, SubjectId, SubjectKey, TenantId};
@@ -12,6 +13,12 @@ pub const SECRET_BYTES: usize = 32;
 
 /// A secret as read from its file; its memory is wiped when it is dropped.
 pub type Secret = Zeroizing<[u8; SECRET_BYTES]>;
+
+/// Whether two secrets are the same; the time it takes does not depend on them.
+#[must_use]
+pub fn is_same(one: &Secret, other: &Secret) -> bool {
+    one.ct_eq(other.as_slice()).into()
+}
 
 /// The id of a master secret in the ring. It is stored with everything sealed under that secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

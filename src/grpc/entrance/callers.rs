@@ -10,13 +10,13 @@ use crate::{
     service::failure::{Failure, NoCaller},
 };
 
-/// A caller and the SHA-256 hash of its API key.
+/// A caller and the SHA-256 hashes of its API keys.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// The caller that the key identifies.
+    /// The caller that each of the keys identifies.
     pub caller: Caller,
-    /// The SHA-256 hash of the key. Only the caller knows the key itself.
-    pub key_sha256: [u8; 32],
+    /// The SHA-256 hashes of the keys: two while one replaces the other. Only the caller knows the keys themselves.
+    pub keys_sha256: Vec<[u8; 32]>,
 }
 
 /// The rate at which each caller may call this process, from `[shield]` of the settings.
@@ -37,7 +37,7 @@ struct Known {
 /// All callers, by the hashes of their keys. The time of a lookup reveals nothing useful, because nobody
 /// can choose a hash.
 pub struct Callers {
-    known: HashMap<[u8; 32], Known>,
+    known: HashMap<[u8; 32], Arc<Known>>,
     rate: ShieldRate,
 }
 
@@ -46,14 +46,20 @@ impl Callers {
     #[must_use]
     pub fn new(credentials: Vec<Credential>, rate: ShieldRate) -> Self {
         let quota = Quota::per_second(rate.calls_per_s).allow_burst(rate.burst);
-        let known = |caller| Known {
-            caller: Arc::new(caller),
-            shield: RateLimiter::direct(quota),
-        };
-        let known = credentials
-            .into_iter()
-            .map(|c| (c.key_sha256, known(c.caller)))
-            .collect();
+        let mut known = HashMap::new();
+        for credential in credentials {
+            // The keys of one caller share its rate.
+            let one = Arc::new(Known {
+                caller: Arc::new(credential.caller),
+                shield: RateLimiter::direct(quota),
+            });
+            known.extend(
+                credential
+                    .keys_sha256
+                    .into_iter()
+                    .map(|key| (key, one.clone())),
+            );
+        }
         Self { known, rate }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     sender::{
         http::{AnswerRules, judge},
-        settings::{SenderParts, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::{addresses::Addresses, signed::Signed},
     },
 };
@@ -40,6 +40,10 @@ impl SenderSettings for WebhookSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Webhook::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.signed.connection.problem()])
     }
 }
 

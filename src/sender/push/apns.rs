@@ -28,7 +28,7 @@ use crate::{
     sender::{
         http::{busy, is_busy, refusal},
         jws::Signer,
-        settings::{SenderParts, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, always_ours, give_up, later,
             login_refused, next_sender, ours, unfit,
@@ -67,6 +67,10 @@ impl SenderSettings for ApnsSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Apns::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.connection.problem()])
     }
 }
 

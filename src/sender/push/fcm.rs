@@ -26,7 +26,7 @@ use crate::{
     },
     sender::{
         http::{busy, is_busy, refusal},
-        settings::{SenderParts, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, later,
             login_refused, next_sender, ours, unfit,
@@ -59,6 +59,10 @@ impl SenderSettings for FcmSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Fcm::new(self, parts.clock.clone())?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.connection.problem()])
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     sender::{
         http::{busy, is_busy, refusal},
         jws::Signer,
-        settings::{SenderParts, SenderSettings, SettingError},
+        settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::http::{
             Call, ConnectionSettings, HttpClient, Reply, Targets, give_up, ours, unfit,
         },
@@ -63,6 +63,10 @@ impl SenderSettings for WebPushSettings {
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(WebPush::new(self, parts)?))
+    }
+
+    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
+        distinct([self.build(parts).err(), self.connection.problem()])
     }
 }
 

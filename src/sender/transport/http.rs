@@ -48,6 +48,13 @@ pub struct ConnectionSettings {
     pub timeout: Duration,
 }
 
+impl ConnectionSettings {
+    /// Why `ca_file` cannot be used; `None` if it can or is not set. Reads it, so it blocks.
+    pub(in crate::sender) fn problem(&self) -> Option<SettingError> {
+        certificates(self.ca_file.as_deref()?).err()
+    }
+}
+
 /// One HTTP request. It contains the message, so it has no `Debug`.
 pub(in crate::sender) struct Call {
     pub(in crate::sender) method: Method,

@@ -3,11 +3,13 @@
 use std::{ops::Bound, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction};
 
 use self::{
     committer::{Committer, Queue},
+    opened::Opened,
     tables::{DUE, Key, RECORDS, cursor_before, entries, is_over, read_events, trim_events},
+    watch::Watch,
 };
 use super::{quotas::Quotas, watchers::Watchers};
 use crate::{
@@ -17,9 +19,9 @@ use crate::{
     },
     ports::{
         store::{
-            Blob, Commit, Committed, Draw, Drawn, Due, HEAD_BYTES, Loaded, News, Retention, Return,
-            ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError, StoredEvent,
-            Token, Trimmed,
+            Blob, Commit, Committed, Complaint, Draw, Drawn, Due, HEAD_BYTES, Loaded, News,
+            Retention, Return, ScanCursor, ScanPage, ScannedRecord, SealedEvent, Store, StoreError,
+            StoredEvent, Token, Trimmed,
         },
         system::{Clock, Entropy},
     },
@@ -29,12 +31,16 @@ use crate::{
     },
 };
 
+pub use file::check as check_file;
+
 mod committer;
 mod entry;
 mod file;
 mod migrate;
+mod opened;
 mod setup;
 mod tables;
+mod watch;
 
 #[cfg(test)]
 mod crash;
@@ -48,10 +54,11 @@ mod tests;
 pub struct Durable {
     generation: Generation,
     clock: Arc<dyn Clock>,
-    db: Arc<Database>,
+    db: Arc<Opened>,
     queue: Queue,
     quotas: Quotas,
     watchers: Arc<Watchers>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Durable {
@@ -67,7 +74,11 @@ impl Durable {
     ) -> Result<Self, OpenCause> {
         let db = file::open(path)?;
         file::make_folder(data_dir)?;
-        Self::start(db, data_dir, clock, entropy)
+        let store = Self::start(db, data_dir, clock, entropy)?;
+        Ok(Self {
+            watch: Some(Arc::new(Watch::of(path)?)),
+            ..store
+        })
     }
 
     /// Opens an existing file for reading only; the file does not change.
@@ -75,7 +86,7 @@ impl Durable {
     /// # Errors
     /// [`OpenCause`] says what is wrong with the file; also if it is in an older format.
     pub fn inspect(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenCause> {
-        let db = file::open_existing(path)?;
+        let db = Opened::for_reading(path)?;
         setup::check_format(&db)?;
         Ok(Self {
             generation: Generation([0; 16]),
@@ -84,6 +95,7 @@ impl Durable {
             queue: Queue::closed(),
             quotas: Quotas::default(),
             watchers: Arc::default(),
+            watch: None,
         })
     }
 
@@ -106,18 +118,20 @@ impl Durable {
         Ok(Self {
             generation,
             clock,
-            db,
+            db: Arc::new(Opened::Whole(db)),
             queue,
             quotas: Quotas::default(),
             watchers,
+            watch: None,
         })
     }
 
     /// Runs blocking work on a thread made for it, so that async worker threads never wait for the disk.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+        work: impl FnOnce(&Opened) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.present()?;
         let db = Arc::clone(&self.db);
         let result = tokio::task::spawn_blocking(move || work(&db)).await;
         // After a commit with an unknown outcome, reads must fail: the file may contain a change that the engine's
@@ -128,6 +142,12 @@ impl Durable {
             Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
             Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
+    }
+
+    /// Fails while the file is not where it was opened: a verdict on what will be lost is none.
+    fn present(&self) -> Result<(), StoreError> {
+        let vanished = self.watch.as_ref().and_then(|watch| watch.vanished());
+        vanished.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     async fn read<T: Send + 'static>(
@@ -163,6 +183,7 @@ impl Store for Durable {
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         check_commit(&commit)?;
+        self.present()?;
         self.queue.commit(commit, self.clock.now()).await
     }
 
@@ -259,7 +280,10 @@ impl Store for Durable {
         }
         loop {
             let mut sum = trimmed;
-            let step = move |db: &Database| {
+            let step = move |db: &Opened| {
+                let Opened::Whole(db) = db else {
+                    return Ok((0, sum));
+                };
                 let deleted = trim_events(db, keep, TRIM_STEP, &mut sum)?;
                 Ok((deleted, sum))
             };
@@ -269,5 +293,23 @@ impl Store for Durable {
                 return Ok(trimmed);
             }
         }
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        if let Some(watch) = self.watch.clone() {
+            // A look that panics changes nothing; the next one is a second later.
+            let _ = tokio::task::spawn_blocking(move || watch.look()).await;
+        }
+        self.present()?;
+        self.due(0).await.map(drop)
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        let full = self.watch.as_ref().and_then(|watch| watch.full());
+        let complaint = full.map(|text| Complaint {
+            word: "disk_full",
+            text,
+        });
+        complaint.into_iter().collect()
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 const VERIFICATIONS: usize = 30;
 
 /// Settings that make the code long enough to exclude a match by chance.
-fn eight_digits_and<const N: usize>(more: [(&str, &str); N]) -> Vec<(String, String)> {
+pub fn eight_digits_and<const N: usize>(more: [(&str, &str); N]) -> Vec<(String, String)> {
     let all = more
         .into_iter()
         .chain([("ACTIONS__LOGIN__CODE_DIGITS", "8")]);
@@ -115,7 +115,7 @@ async fn code_12_seal_07_log_03_a_whole_run_at_trace_level_leaks_nothing() {
 }
 
 /// A provider of each kind on one server that accepts everything, and the credentials for them.
-fn providers(server: &wiremock::MockServer, dir: &std::path::Path) -> (String, Vec<String>) {
+pub fn providers(server: &wiremock::MockServer, dir: &std::path::Path) -> (String, Vec<String>) {
     let (token, hook) = (
         "canary-token-1".to_owned(),
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),

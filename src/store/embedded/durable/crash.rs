@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, io, sync::Mutex};
 
 use proptest::prelude::*;
 
+use redb::ReadableDatabase as _;
+
 use super::{
     super::shards::lock,
     migrate::{FORMAT_1, tests as old},
@@ -288,7 +290,11 @@ proptest! {
         old::write_format_1(&Database::builder().create_with_backend(disk.clone()).unwrap(), folder.path());
         let migrated = start(&disk, folder.path(), Some(crash_after)).is_ok();
         let disk = disk.after_crash(survive(survivors, odds));
-        let format = old::format(&Database::builder().create_with_backend(disk.clone()).unwrap());
+        let db = Database::builder()
+            .create_with_backend(disk.clone())
+            .unwrap();
+        let format = old::format(&db.begin_read().unwrap());
+        drop(db);
         prop_assert!(format == FORMAT || (format == FORMAT_1 && !migrated), "{}", format);
         runtime.block_on(old::holds_all(&start(&disk, folder.path(), None).unwrap()));
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,10 +11,39 @@ use redb::{Builder, Database, backends::FileBackend};
 use crate::store::open_error::OpenCause;
 
 /// The page cache of the database engine; its own default is 1 GiB.
-const CACHE_BYTES: usize = 128 * 1024 * 1024;
+pub(super) const CACHE_BYTES: usize = 128 * 1024 * 1024;
+
+/// The first bytes of every database of the engine, as its format documents them.
+const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// Checks that the path is missing, empty or a database that can be written to; neither changes nor locks it.
+///
+/// # Errors
+/// [`OpenCause`] says what it is instead.
+pub fn check(path: &Path) -> Result<(), OpenCause> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(cause(path)(error)),
+        // Opening a pipe could wait for ever.
+        Ok(metadata) if !metadata.is_file() => return Err(OpenCause::NotAFile),
+        Ok(_) => {}
+    }
+    let file = File::options().read(true).write(true).open(path);
+    let mut begin = Vec::with_capacity(MAGIC.len());
+    file.map_err(cause(path))?
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut begin)
+        .map_err(cause(path))?;
+    if begin.is_empty() || begin == MAGIC {
+        Ok(())
+    } else {
+        Err(OpenCause::NotADatabase)
+    }
+}
 
 /// Opens a database exclusively, or creates an empty one.
 pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
+    check(path)?;
     make_folder(folder_of(path))?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
@@ -24,12 +53,6 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenCause> {
         return Ok(made);
     }
     Ok(builder.create(path)?)
-}
-
-/// Opens an existing database exclusively.
-pub(super) fn open_existing(path: &Path) -> Result<Database, OpenCause> {
-    fs::metadata(path).map_err(cause(path))?;
-    Ok(Database::builder().set_cache_size(CACHE_BYTES).open(path)?)
 }
 
 /// Creates an empty database; `None` if another process has just done so. The engine refuses a file whose creation

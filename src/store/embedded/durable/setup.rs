@@ -2,11 +2,12 @@
 
 use std::{fs, io, path::Path, time::Instant};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+use redb::{Database, ReadableTable, TableError, WriteTransaction};
 
 use super::{
     file,
     migrate::{FORMAT_1, Migrated, from_format_1},
+    opened::Opened,
     tables::{FORMAT, FORMAT_KEY, GENERATION_KEY, IDS, NUMBERS, Tables},
 };
 use crate::{
@@ -44,6 +45,12 @@ pub(super) fn set_up(
         .open_table(IDS)?
         .get(GENERATION_KEY)?
         .map(|id| Generation(*id.value()));
+    if before == Before::Empty && in_file.is_some() {
+        write.abort()?;
+        return Err(OpenCause::Lost {
+            generation_file: path,
+        });
+    }
     let known = in_database.filter(|known| in_file == Some(*known));
     let generation = known.unwrap_or_else(|| Generation(fresh(entropy)));
     if known.is_some() && before == Before::Present {
@@ -68,12 +75,6 @@ pub(super) fn set_up(
         );
     }
     if known.is_none() {
-        if before == Before::Empty && in_file.is_some() {
-            tracing::error!(
-                file = %path.display(),
-                "database is empty, but its generation file says that it held data; failure counts are lost"
-            );
-        }
         if before != Before::Empty {
             tracing::warn!(
                 file = %path.display(),
@@ -104,7 +105,7 @@ fn set_format(write: &WriteTransaction) -> Result<Before, OpenCause> {
 }
 
 /// Checks the format number; changes nothing.
-pub(super) fn check_format(db: &Database) -> Result<(), OpenCause> {
+pub(super) fn check_format(db: &Opened) -> Result<(), OpenCause> {
     let read = db.begin_read()?;
     let found = match read.open_table(NUMBERS) {
         Ok(numbers) => numbers.get(FORMAT_KEY)?.map(|found| found.value()),

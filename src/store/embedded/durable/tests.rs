@@ -150,14 +150,6 @@ async fn a_database_without_its_generation_file_is_a_restored_copy() {
 }
 
 #[test]
-fn a_deleted_database_gets_a_new_generation() {
-    let place = Place::new();
-    let first = place.open().unwrap().generation;
-    fs::remove_file(place.database()).unwrap();
-    assert_ne!(place.open().unwrap().generation, first);
-}
-
-#[test]
 fn a_second_opening_is_refused() {
     let place = Place::new();
     let first = place.open().unwrap();
@@ -195,7 +187,7 @@ fn a_database_of_another_program_is_refused() {
     });
     assert!(matches!(place.open(), Err(OpenCause::Foreign)));
     fs::write(place.database(), "not a database").unwrap();
-    assert!(matches!(place.open(), Err(OpenCause::Database(_))));
+    assert!(matches!(place.open(), Err(OpenCause::NotADatabase)));
 }
 
 #[test]
@@ -212,4 +204,58 @@ fn a_first_start_that_was_killed_is_begun_again() {
         1,
         "no draft is left"
     );
+}
+
+#[tokio::test]
+async fn a_database_that_lost_its_data_is_refused_until_somebody_says_so() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    let first = store.generation;
+    assert_eq!(put(&store, None, 1).await.unwrap(), Committed::Done);
+    drop(store);
+    fs::remove_file(place.database()).unwrap();
+    for _ in 0..2 {
+        let refused = place.open().err().unwrap();
+        assert!(matches!(refused, OpenCause::Lost { .. }), "{refused}");
+    }
+    fs::remove_file(place.generation_file()).unwrap();
+    assert_ne!(place.open().unwrap().generation, first);
+}
+
+#[tokio::test]
+async fn whoever_only_reads_a_file_changes_not_one_byte_of_it() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    assert_eq!(put(&store, None, 1).await.unwrap(), Committed::Done);
+    let killed = place.folder.path().join("killed.redb");
+    // The file as it is while the process runs is the file that a kill leaves.
+    fs::copy(place.database(), &killed).unwrap();
+    drop(store);
+    for path in [place.database(), killed] {
+        let before = fs::read(&path).unwrap();
+        let read = Durable::inspect(&path, ManualClock::start()).unwrap();
+        assert!(read.load(&key(1)).await.unwrap().blob.is_some());
+        assert!(put(&read, Some(1), 2).await.is_err());
+        drop(read);
+        assert!(fs::read(&path).unwrap() == before, "{}", path.display());
+    }
+    let left = fs::read_dir(place.folder.path()).unwrap().count();
+    assert_eq!(left, 3, "no copy is left");
+}
+
+#[tokio::test]
+async fn store_23_a_database_that_vanished_gives_no_verdicts() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    assert_eq!(put(&store, None, 1).await.unwrap(), Committed::Done);
+    store.ready().await.unwrap();
+    let aside = place.database().with_extension("aside");
+    fs::rename(place.database(), &aside).unwrap();
+    let error = store.ready().await.unwrap_err().to_string();
+    assert!(error.contains("vanished while it was open"), "{error}");
+    assert!(put(&store, Some(1), 2).await.is_err());
+    assert!(store.load(&key(1)).await.is_err());
+    fs::rename(&aside, place.database()).unwrap();
+    store.ready().await.unwrap();
+    assert_eq!(put(&store, Some(1), 2).await.unwrap(), Committed::Done);
 }

@@ -22,8 +22,22 @@ const VERSION_MIN: (u64, u64, u64) = (7, 0, 0);
 /// Older versions have known vulnerabilities that let whoever may run scripts take over the server, unless the
 /// distribution has fixed them.
 const VERSION_SAFE: (u64, u64, u64) = (8, 6, 3);
+/// The same for Valkey, which mends several series: the first safe version of each.
+const VALKEY_SAFE: [(u64, u64, u64); 4] = [(7, 2, 12), (8, 0, 7), (8, 1, 6), (9, 0, 3)];
+/// The module with which newer versions of Valkey run Lua scripts; without it the service cannot work.
+const VALKEY_LUA: &str = "lua";
 /// Longest lag of a replica that still counts as a safe copy, in seconds.
 const LAG_MAX_S: u64 = 5;
+
+/// The words of the conditions for which a start would be refused.
+const UNFIT_WORDS: [&str; 6] = [
+    "store_full",
+    "right_missing",
+    "writes_refused",
+    "server_unfit",
+    "replay_incomplete",
+    "other_shards",
+];
 
 /// The present complaints about all servers, and whether the store may be used.
 #[derive(Default)]
@@ -39,6 +53,8 @@ struct Found {
     complaints: BTreeMap<(&'static str, String), String>,
     /// Servers whose settings allow them to evict keys.
     evicting: BTreeSet<String>,
+    /// Why a start would be refused now; empty if it would not.
+    unfit: String,
     /// Number of keys evicted so far, by run id: a restarted server counts from 0.
     evicted_keys: BTreeMap<String, u64>,
 }
@@ -95,10 +111,52 @@ impl Health {
         }
     }
 
+    /// Records for what a start would be refused now.
+    pub(in crate::store::redis) fn set_unfit(&self, found: &[Complaint]) {
+        for word in UNFIT_WORDS {
+            let texts: Vec<&str> = found
+                .iter()
+                .filter(|complaint| complaint.word == word)
+                .map(|complaint| complaint.text.as_str())
+                .collect();
+            let text = (!texts.is_empty()).then(|| texts.join("; "));
+            self.complain(word, &"the store", text);
+        }
+        let first = found.first().map(|complaint| complaint.text.clone());
+        self.found().unfit = first.unwrap_or_default();
+    }
+
+    /// Why a start would be refused now; `None` if it would not.
+    pub(in crate::store::redis) fn unfit(&self) -> Option<String> {
+        let found = self.found();
+        (!found.unfit.is_empty()).then(|| found.unfit.clone())
+    }
+
+    /// Records how many replicas follow a master, and how many must acknowledge a durable commit.
+    pub(in crate::store::redis) fn compare_replicas(
+        &self,
+        at: &Endpoint,
+        identity: &Identity,
+        wanted: u32,
+    ) {
+        let found = identity.number("connected_slaves");
+        let text = (found < u64::from(wanted)).then(|| {
+            format!(
+                "{at} has {found} replicas, and store.wait_replicas demands {wanted}: no guess is judged"
+            )
+        });
+        self.complain("no_acknowledgement", at, text);
+    }
+
     /// Ends the complaints about the state of a server that is no longer used, such as a master after a failover.
     /// That it has evicted keys remains a complaint: the loss remains.
     pub(in crate::store::redis) fn forget(&self, at: &Endpoint) {
-        for word in ["clock_skew", "eviction_policy", "too_few_replicas"] {
+        for word in [
+            "clock_skew",
+            "eviction_policy",
+            "too_few_replicas",
+            "no_acknowledgement",
+        ] {
             self.complain(word, at, None);
         }
         self.found().evicting.remove(&at.to_string());
@@ -165,8 +223,8 @@ pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
     }
     if version(identity) < VERSION_MIN {
         unfit.push(format!(
-            "version {} is too old: it must be 7.0 or newer",
-            identity.get("redis_version")
+            "{} is too old: it must be 7.0 or newer",
+            product(identity)
         ));
     }
     unfit
@@ -176,19 +234,12 @@ pub(in crate::store::redis) fn unfit(identity: &Identity) -> Vec<String> {
 pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
     let mut advice = Vec::new();
     let mut say = |word, text: String| advice.push(Complaint { word, text });
-    if version(identity) < VERSION_SAFE {
-        let version = identity.get("redis_version");
-        say(
-            "old_version",
-            format!(
-                "version {version} may have known vulnerabilities; they are fixed in 8.6.3 and newer, or in an update of your distribution"
-            ),
-        );
-    }
+    say_of_version(identity, &mut say);
     let modules: Vec<&str> = identity
         .get("module")
         .split(',')
         .filter_map(|part| part.strip_prefix("name="))
+        .filter(|name| !(identity.is_valkey() && *name == VALKEY_LUA))
         .collect();
     if !modules.is_empty() {
         say(
@@ -232,10 +283,47 @@ pub(in crate::store::redis) fn advice(identity: &Identity) -> Vec<Complaint> {
     advice
 }
 
+fn say_of_version(identity: &Identity, say: &mut impl FnMut(&'static str, String)) {
+    let version = version(identity);
+    let (is_old, fixed) = if identity.is_valkey() {
+        let series = |(major, minor, _): (u64, u64, u64)| (major, minor);
+        let is_old = match VALKEY_SAFE
+            .iter()
+            .find(|safe| series(**safe) == series(version))
+        {
+            Some(safe) => version < *safe,
+            // A series that is no longer mended, or one that began after these.
+            None => version < VALKEY_SAFE[VALKEY_SAFE.len() - 1],
+        };
+        (is_old, "7.2.12, 8.0.7, 8.1.6, 9.0.3")
+    } else {
+        (version < VERSION_SAFE, "8.6.3")
+    };
+    if is_old {
+        say(
+            "old_version",
+            format!(
+                "{} may have known vulnerabilities; they are fixed in {fixed} and newer, or in an update of your distribution",
+                product(identity)
+            ),
+        );
+    }
+}
+
+/// The name and the version of the server, for a message.
+fn product(identity: &Identity) -> String {
+    let name = if identity.is_valkey() {
+        "Valkey"
+    } else {
+        "Redis"
+    };
+    format!("{name} {}", identity.version())
+}
+
 /// The version as major, minor and patch; missing parts are 0.
 pub(in crate::store::redis) fn version(identity: &Identity) -> (u64, u64, u64) {
     let mut parts = identity
-        .get("redis_version")
+        .version()
         .split('.')
         .map(|part| part.parse().unwrap_or_default());
     let mut part = || parts.next().unwrap_or_default();
@@ -338,6 +426,47 @@ mod tests {
         };
         assert!(warned("7.0.15") && warned("8.6.2") && !warned("8.6.3") && !warned("8.10.0"));
         assert!(!unfit(&of("6.2.14")).is_empty() && unfit(&of("7.0.0")).is_empty());
+    }
+
+    #[test]
+    fn store_15_valkey_is_named_by_its_own_version_and_keeps_its_lua_module() {
+        let of = |version, module| {
+            let fields = [
+                ("server_name", "valkey"),
+                // What it is compatible with, and not what it is.
+                ("redis_version", "7.2.4"),
+                ("valkey_version", version),
+                ("module", module),
+                ("aof_enabled", "1"),
+                ("min_slaves_good_slaves", "2"),
+            ];
+            advice(&Identity::of(&fields, Timestamp::default()))
+        };
+        for safe in [
+            "7.2.12", "8.0.7", "8.1.6", "8.1.10", "9.0.3", "9.1.0", "10.0.0",
+        ] {
+            assert_eq!(of(safe, "name=lua,ver=1"), [], "{safe}");
+        }
+        for old in ["7.2.11", "8.0.6", "8.1.5", "8.2.9", "9.0.2"] {
+            let told = of(old, "");
+            assert!(
+                told.len() == 1 && told[0].text.contains(&format!("Valkey {old} may have")),
+                "{told:?}"
+            );
+        }
+        let told = of("9.0.3", "name=search,ver=1");
+        assert!(
+            told.len() == 1 && told[0].text.contains("(search)"),
+            "{told:?}"
+        );
+        let redis = [
+            ("redis_version", "8.6.3"),
+            ("module", "name=lua,ver=1"),
+            ("aof_enabled", "1"),
+            ("min_slaves_good_slaves", "2"),
+        ];
+        let told = advice(&Identity::of(&redis, Timestamp::default()));
+        assert_eq!(told.len(), 1, "on Redis no module is needed: {told:?}");
     }
 
     #[test]

@@ -58,6 +58,19 @@ impl Identity {
         self.get(name).parse().unwrap_or_default()
     }
 
+    /// Whether the server is Valkey. It reports the version of Redis that it is compatible with beside its own.
+    pub(in crate::store::redis) fn is_valkey(&self) -> bool {
+        !self.get("valkey_version").is_empty() || self.get("server_name") == "valkey"
+    }
+
+    /// The server's own version.
+    pub(in crate::store::redis) fn version(&self) -> &str {
+        match self.get("valkey_version") {
+            "" => self.get("redis_version"),
+            version => version,
+        }
+    }
+
     /// A hash of `run_id` and `master_replid`. Both are needed: a former master that is promoted again has its old
     /// `run_id`, but the older data of the other server.
     pub(in crate::store::redis) fn generation(&self) -> Generation {

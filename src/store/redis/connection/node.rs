@@ -283,6 +283,7 @@ impl Keeper {
             let health = &self.common.health;
             health.update(&links.at, &identity, self.common.clock.now());
             replicas.follow(&links.at, &identity, &links.trust, health);
+            health.compare_replicas(&links.at, &identity, self.common.settings.wait_replicas);
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = links.trust.lost().cancelled() => return format!("{}: a call failed", links.at),

@@ -32,5 +32,7 @@ impl Replicas {
 
 /// The text of the complaint and of `/readyz`.
 pub(in crate::store::redis) fn refusal(at: &Endpoint) -> String {
-    format!("{at} refuses writes: fewer replicas follow it than min-replicas-to-write demands")
+    format!(
+        "{at} refuses writes: fewer replicas follow it than min-replicas-to-write demands (NOREPLICAS)"
+    )
 }

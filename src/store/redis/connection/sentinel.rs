@@ -79,13 +79,24 @@ impl Sentinels {
                     .map_err(|error| error.to_string())?,
             ),
         };
-        let mut question = cmd("SENTINEL");
-        question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
-        let answer: Option<(String, u16)> = question
-            .query_async(connection)
-            .await
-            .map_err(|error| error.to_string())?;
-        let (host, port) = answer.ok_or_else(|| format!("it knows no master {:?}", self.master))?;
-        Ok(Endpoint { host, port })
+        ask_master(connection, &self.master).await
     }
+}
+
+/// Asks a sentinel for the master of this name.
+///
+/// # Errors
+/// The sentinel does not answer, or knows no such master.
+pub(in crate::store::redis) async fn ask_master(
+    connection: &mut MultiplexedConnection,
+    master: &str,
+) -> Result<Endpoint, String> {
+    let mut question = cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    let answer: Option<(String, u16)> = question
+        .query_async(connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (host, port) = answer.ok_or_else(|| format!("it knows no master {master:?}"))?;
+    Ok(Endpoint { host, port })
 }

@@ -10,11 +10,6 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
     ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
-use rustls::{
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    sign::CertifiedKey,
-};
 
 /// How long making a connection may take. Must not be longer than a failover.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,61 +30,6 @@ pub struct Certificates {
     pub ca: Option<Vec<u8>>,
     /// The client certificate chain and its private key; `None` if the server asks for none.
     pub client: Option<(Vec<u8>, SecretText)>,
-}
-
-/// A certificate or key that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateMistake {
-    /// The key in `[store]` whose file must be corrected.
-    pub key: &'static str,
-    /// What is wrong with the file.
-    pub what: String,
-}
-
-impl Certificates {
-    /// Checks that the files hold certificates and a key, and that the client's belong together.
-    ///
-    /// # Errors
-    /// `CertificateMistake` names the first file that cannot be used.
-    pub fn check(&self) -> Result<(), CertificateMistake> {
-        if let Some(ca) = &self.ca {
-            chain(ca).map_err(|what| CertificateMistake {
-                key: "ca_file",
-                what,
-            })?;
-        }
-        let Some((certificate, key)) = &self.client else {
-            return Ok(());
-        };
-        let chain = chain(certificate).map_err(|what| CertificateMistake {
-            key: "client_cert_file",
-            what,
-        })?;
-        let wrong = |what| CertificateMistake {
-            key: "client_key_file",
-            what,
-        };
-        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-            .map_err(|error| wrong(format!("the file holds no usable private key: {error}")))?;
-        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| {
-            wrong(format!(
-                "the key and the certificate of client_cert_file cannot be used together: {error}"
-            ))
-        })?;
-        Ok(())
-    }
-}
-
-/// The certificates of a PEM file: at least one.
-fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => {
-            Err("the file holds no CERTIFICATE section".to_owned())
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(format!("the file holds no usable certificate: {error}")),
-    }
 }
 
 /// The settings of the store on Redis.

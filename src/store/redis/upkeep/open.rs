@@ -145,13 +145,14 @@ impl Redis {
         }
         let stop = CancellationToken::new();
         let core = store.core.clone();
-        let (share, listen, evictions) = (core.clone(), core.clone(), core);
+        let (share, listen, evictions, fitness) = (core.clone(), core.clone(), core.clone(), core);
         let stopped = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = share.keep_share() => {}
                 () = listen.keep_listening() => {}
                 () = evictions.mark_evictions() => {}
+                () = fitness.watch_fitness() => {}
                 () = stopped.cancelled() => {}
             }
         });
@@ -238,9 +239,9 @@ impl Redis {
             return Err(RedisOpenError::Unfit(wrong));
         }
         self.core
-            .try_rights()
+            .try_rights(Lane::Durable)
             .await
-            .map_err(RedisOpenError::Rights)?;
+            .map_err(|refused| RedisOpenError::Rights(refused.text))?;
         told.extend(self.core.try_replay().await?);
         told.extend(self.core.common.health.complaints());
         Ok(told)

@@ -9,7 +9,10 @@ use crate::{
     ports::store::{Draw, Return},
     store::redis::{
         Core,
-        connection::lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE, TRIM},
+        connection::{
+            lua::{BEAT, COMMIT, DRAW, GIVE_BACK, Lua, POSTPONE, TRIM},
+            node::Lane,
+        },
         quotas::Place,
     },
 };
@@ -38,10 +41,12 @@ pub(super) struct Probe {
 
 impl Core {
     /// Calls that use every permission that the service needs, on separate keys that are deleted at the end.
-    pub(super) fn probes(&self, shard: u16) -> Vec<Probe> {
+    /// Waits for replicas only on the durable lane.
+    pub(super) fn probes(&self, shard: u16, lane: Lane) -> Vec<Probe> {
         let mut probes = self.script_probes(shard);
         probes.extend(self.command_probes(shard));
-        probes.extend(self.waits().into_iter().map(|call| Probe {
+        let waits = self.waits().into_iter().filter(|_| lane == Lane::Durable);
+        probes.extend(waits.map(|call| Probe {
             name: "WAIT or WAITAOF",
             script: None,
             call,

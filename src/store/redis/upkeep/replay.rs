@@ -31,9 +31,24 @@ const WRITES: [&[&str]; 9] = [
     &["XTRIM", "MAXLEN", "1"],
 ];
 
+/// The commands that our calls and scripts use on keys.
+const CALLS: [&[&str]; 11] = [
+    &["GET"],
+    &["MGET"],
+    &["GETRANGE", "0", "1"],
+    &["SET", "x"],
+    &["DEL"],
+    &["ZADD", "1", "m"],
+    &["ZREM", "m"],
+    &["ZRANGE", "0", "1"],
+    &["XADD", "*", "k", "v"],
+    &["XRANGE", "-", "+"],
+    &["XTRIM", "MAXLEN", "1"],
+];
+
 /// What the replay of a server may do.
 #[derive(Debug, PartialEq, Eq)]
-enum Replay {
+pub(in crate::store::redis) enum Replay {
     Complete,
     /// The replay would drop this command.
     Drops(&'static str),
@@ -81,11 +96,25 @@ impl Core {
     }
 
     /// Asks with `ACL DRYRUN`, which executes nothing, for each command on a key of ours; stops at the first refusal.
-    async fn replay_of(&self, link: &Link) -> Replay {
+    pub(in crate::store::redis) async fn replay_of(&self, link: &Link) -> Replay {
+        self.dry_run(link, REPLAYED_AS, &WRITES).await
+    }
+
+    /// Asks whether a user may use the commands of our calls.
+    pub(in crate::store::redis) async fn rights_of(&self, link: &Link, user: &str) -> Replay {
+        self.dry_run(link, user, &CALLS).await
+    }
+
+    async fn dry_run(
+        &self,
+        link: &Link,
+        user: &str,
+        commands: &[&'static [&'static str]],
+    ) -> Replay {
         let key = self.keys.probe(0, "replay");
-        for write in WRITES {
+        for write in commands {
             let mut question = cmd("ACL");
-            question.arg("DRYRUN").arg(REPLAYED_AS);
+            question.arg("DRYRUN").arg(user);
             question.arg(write[0]).arg(&key).arg(&write[1..]);
             match read(write[0], link.send(&[question]).await) {
                 Replay::Complete => {}
@@ -105,7 +134,7 @@ fn read(name: &'static str, answers: Result<Vec<Value>, RedisError>) -> Replay {
     }
 }
 
-fn drops(name: &str) -> String {
+pub(in crate::store::redis) fn drops(name: &str) -> String {
     format!(
         "user {REPLAYED_AS} may not use {name} on keys of store.prefix: a restart would lose records and failure \
          counts, because the append-only file is replayed as this user; give it the rights and leave it off, \

@@ -10,12 +10,38 @@ use crate::{
     store::redis::{
         Core,
         connection::{
+            fault::Fault,
             node::Lane,
             trip::{Trip, go},
         },
         keys::slot,
     },
 };
+
+/// A call that a server refused.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Refused {
+    /// What kind of refusal it is.
+    pub(in crate::store::redis) fault: Fault,
+    /// The server, the call, and the server's answer.
+    pub(in crate::store::redis) text: String,
+}
+
+impl Refused {
+    /// Whether our user lacks a right.
+    pub(in crate::store::redis) fn is_about_rights(&self) -> bool {
+        let text = self.text.to_ascii_uppercase();
+        // The first from commands, the others from within scripts, by version.
+        [
+            "NOPERM",
+            "CAN'T RUN THIS COMMAND",
+            "CAN'T ACCESS",
+            "ACL FAILURE",
+        ]
+        .iter()
+        .any(|word| text.contains(word))
+    }
+}
 
 /// The epoch of a shard that has not lost data.
 const WHOLE: &[u8] = b"whole";
@@ -97,11 +123,23 @@ impl Core {
             }
         };
         let lately = now.since(at) < FORGOTTEN_PERIOD;
+        self.complain_of_loss(lately);
+        Ok(lately.then_some(at))
+    }
+
+    /// Records that the whole store lost its data, so that a start finds it set up again.
+    pub(in crate::store::redis) async fn record_loss(&self) -> Result<(), StoreError> {
+        tracing::error!("the store lost its data");
+        self.set_up(true).await?;
+        self.complain_of_loss(true);
+        Ok(())
+    }
+
+    fn complain_of_loss(&self, lately: bool) {
         let text = "the store lost its data less than a day ago; for a day after the loss, the failure counts of new records start at half of their limit".to_owned();
         self.common
             .health
             .complain("forgot", &"the store", lately.then_some(text));
-        Ok(lately.then_some(at))
     }
 
     /// Records that a shard lost its data.
@@ -148,25 +186,36 @@ impl Core {
         }
     }
 
-    /// Tests every permission that the service needs, on separate keys.
+    /// Tests every permission that the service needs, on separate keys. On the plain lane without waits for replicas,
+    /// which could take long.
     ///
     /// # Errors
-    /// The name of the first refused call, with the server's answer.
-    pub(in crate::store::redis) async fn try_rights(&self) -> Result<(), String> {
+    /// The first refused call.
+    pub(in crate::store::redis) async fn try_rights(&self, lane: Lane) -> Result<(), Refused> {
         for node in self.topology.nodes() {
             let Some(shard) = (0..self.keys.shards()).find(|shard| self.serves(&node, *shard))
             else {
                 continue;
             };
             let Some(links) = node.links() else { continue };
-            for Probe { name, script, call } in self.probes(shard) {
-                let link = links.pick(Lane::Durable);
+            let refuses = |refuses| links.trust.set_refuses_writes(refuses);
+            for Probe { name, script, call } in self.probes(shard, lane) {
+                let link = links.pick(lane);
                 let done = match script {
                     Some(script) => script.run(&link, &[call]).await,
                     None => link.send(&[call]).await,
                 };
-                done.map_err(|error| format!("{}: {name} is refused: {error}", links.at))?;
+                if let Err(error) = done {
+                    let fault = Fault::of(&error);
+                    if fault == Fault::TooFewReplicas {
+                        refuses(true);
+                    }
+                    let text = format!("{}: {name} is refused: {error}", links.at);
+                    return Err(Refused { fault, text });
+                }
             }
+            // All of them were executed, and most of them write.
+            refuses(false);
         }
         Ok(())
     }

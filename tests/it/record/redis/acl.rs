@@ -81,6 +81,13 @@ fn limited(server: &RedisServer) -> Setup {
         .with("STORE__PASSWORD_FILE", file.to_str().unwrap())
 }
 
+/// A server with the shipped user, and a service that logs in as it.
+pub fn limited_server() -> (RedisServer, Setup) {
+    let server = server();
+    let setup = limited(&server);
+    (server, setup)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn store_13_the_shipped_rights_are_enough() {
     let server = server();

@@ -65,8 +65,7 @@ pub(in crate::store::embedded::durable) fn write_format_1(db: &Database, data_di
 }
 
 /// The format number of a database. Fails unless the database has exactly the tables of that format.
-pub(in crate::store::embedded::durable) fn format(db: &Database) -> u64 {
-    let read = db.begin_read().unwrap();
+pub(in crate::store::embedded::durable) fn format(read: &redb::ReadTransaction) -> u64 {
     let format = read.open_table(NUMBERS).unwrap().get(FORMAT_KEY).unwrap();
     let format = format.unwrap().value();
     let names = read
@@ -120,7 +119,7 @@ async fn a_file_of_version_0_1_is_migrated_once_and_cursors_go_on() {
         let store = Durable::open(&path, folder.path(), clock.clone(), &Counter::default());
         let store = Arc::new(store.unwrap());
         holds_all(&store).await;
-        assert_eq!(format(&store.db), FORMAT);
+        assert_eq!(format(&store.db.begin_read().unwrap()), FORMAT);
     }
     let store = Durable::open(&path, folder.path(), clock.clone(), &Counter::default()).unwrap();
     store.append(&key(1), vec![7]).await.unwrap();
@@ -137,6 +136,9 @@ async fn whoever_only_reads_a_file_leaves_its_format_alone() {
     let path = file_of_version_0_1(folder.path());
     let refused = Durable::inspect(&path, ManualClock::start()).err().unwrap();
     assert!(matches!(refused, OpenCause::Older { found: 1, known: 2 }));
-    assert_eq!(format(&Database::open(&path).unwrap()), FORMAT_1);
+    assert_eq!(
+        format(&Database::open(&path).unwrap().begin_read().unwrap()),
+        FORMAT_1
+    );
     assert!(Durable::inspect(&folder.path().join("absent"), ManualClock::start()).is_err());
 }
