@@ -37,7 +37,7 @@ use crate::{
 pub use access::{DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
 pub use admission::AdmissionSettings;
 pub use hook::HookSettings;
-pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsIdentity};
+pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, reread};
 pub use messages::MessageSettings;
 pub use reader::book::{Mistake, Mistakes};
 pub use routes::{ChannelRoutes, RouteSettings};

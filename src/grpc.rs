@@ -2,9 +2,13 @@
 
 pub mod entrance;
 mod fields;
+pub mod health;
 mod status;
-mod throttle;
-pub mod transport;
 mod verification;
+
+/// The largest request message that is accepted, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// The largest response message that is sent, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
 pub use verification::VerificationHandler;

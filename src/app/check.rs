@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{
     Machine,
+    certificates::sections,
     compose::messages,
     senders::{hook, sender_parts},
-    serve::server_tls,
 };
 use crate::{
     config::{Mistake, Mistakes, Profile, Settings, StoreEngine},
     keys,
+    listener::tls::Encryption,
     ports::sender::receipts,
     sender::settings::SettingError,
 };
@@ -32,9 +33,11 @@ pub fn problems(settings: &Settings, known: &Mistakes) -> Vec<Mistake> {
         problems.extend(mistakes);
     }
     let is_complete = |table: &str| !known.concern(table);
-    let identity = settings.grpc.tls.as_ref().filter(|_| is_complete("grpc"));
-    if let Some(error) = identity.and_then(|identity| server_tls(identity).err()) {
-        problems.push(mistake("grpc", error.setting(), &error));
+    for (section, listener) in sections(settings) {
+        let identity = listener.tls.as_ref().filter(|_| is_complete(section));
+        if let Some(error) = identity.and_then(|identity| Encryption::new(identity).err()) {
+            problems.push(mistake(section, error.setting(), &error));
+        }
     }
     if let StoreEngine::Redis(redis) = &settings.store.engine
         && is_complete("store")

@@ -3,6 +3,9 @@
 //! Each callback is authenticated by the provider's signature before it is parsed. It can change a delivery, but
 //! never a verdict. A sender without a signature scheme has no address here; a request to it gets the same answer as
 //! one to an unknown address.
+//!
+//! A signature covers the body, so anybody could make us read one. What can be judged without it is judged first: the
+//! sender, the token of the address, the method, the signature's header and the content type.
 
 mod calls;
 mod read;
@@ -12,9 +15,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    body::{Bytes, to_bytes},
+    extract::{Path, Query, Request, State},
+    http::{
+        HeaderMap, Method, StatusCode, Uri,
+        header::{ALLOW, CONTENT_TYPE},
+        request::Parts,
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -26,7 +33,7 @@ pub use self::{
 };
 use self::{
     read::{Item, read},
-    verify::{Call, NotGenuine},
+    verify::{Call, Head, NotGenuine},
 };
 use crate::{
     domain::{
@@ -34,11 +41,14 @@ use crate::{
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
+    listener::inbound::Inbound,
     service::{Service, failure::Failure},
 };
 
-/// The largest body, in bytes; a batch of a hundred receipts fits.
+/// The largest body of one receipt, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The largest body with a batch of receipts, in bytes: Meta sends batches of up to 3 MB.
+const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// How the callbacks of one sender are authenticated and parsed.
 #[derive(Clone, Debug)]
@@ -52,6 +62,25 @@ pub struct Receiver {
     pub challenge: Option<SharedText>,
     /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
+}
+
+impl Receiver {
+    /// The largest body that is read, in bytes.
+    const fn body_bytes_max(&self) -> usize {
+        if self.format.items.is_some() {
+            BATCH_BYTES_MAX
+        } else {
+            BODY_BYTES_MAX
+        }
+    }
+
+    /// The method by which the provider reports receipts.
+    fn method(&self) -> Method {
+        match self.format.place {
+            Place::Query => Method::GET,
+            Place::Json | Place::Form => Method::POST,
+        }
+    }
 }
 
 /// The parts from which the callback routes are built.
@@ -76,7 +105,6 @@ pub fn router(callbacks: Callbacks) -> Router {
             get(with_token).post(with_token),
         )
         .route("/calls/{sender}/{token}", post(calls::pressed))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(callbacks))
 }
 
@@ -88,18 +116,19 @@ struct Incoming {
     body: Bytes,
 }
 
-impl<S: Send + Sync> axum::extract::FromRequest<S> for Incoming {
-    type Rejection = Response;
-
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Response> {
-        let (method, uri, headers) = (
-            request.method().clone(),
-            request.uri().clone(),
-            request.headers().clone(),
-        );
-        let body = Bytes::from_request(request, state)
+impl Incoming {
+    /// Reads the body of a request whose head was judged, up to so many bytes.
+    async fn read(request: Request, bytes_max: usize) -> Result<Self, Outcome> {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, bytes_max)
             .await
-            .map_err(IntoResponse::into_response)?;
+            .map_err(|_| Outcome::BodyRefused)?;
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = parts;
         Ok(Self {
             method,
             uri,
@@ -112,18 +141,18 @@ impl<S: Send + Sync> axum::extract::FromRequest<S> for Incoming {
 async fn with_token(
     State(callbacks): State<Arc<Callbacks>>,
     Path((sender, token)): Path<(String, String)>,
-    incoming: Incoming,
-) -> StatusCode {
+    request: Request,
+) -> Response {
     match SenderName::parse(&sender) {
-        Ok(sender) => callbacks.receipts(&sender, Some(&token), &incoming).await,
-        Err(_) => Outcome::Absent.status(),
+        Ok(sender) => callbacks.receipts(&sender, Some(&token), request).await,
+        Err(_) => Outcome::Absent.status().into_response(),
     }
 }
 
 async fn without_token(
     State(callbacks): State<Arc<Callbacks>>,
     Path(sender): Path<String>,
-    incoming: Incoming,
+    request: Request,
 ) -> Response {
     let Ok(sender) = SenderName::parse(&sender) else {
         return Outcome::Absent.status().into_response();
@@ -132,14 +161,11 @@ async fn without_token(
         .receivers
         .get(&sender)
         .and_then(|receiver| receiver.challenge.as_ref());
-    match (expected, Query::try_from_uri(&incoming.uri)) {
-        (Some(expected), Ok(Query(challenge))) if incoming.method == Method::GET => {
+    match (expected, Query::try_from_uri(request.uri())) {
+        (Some(expected), Ok(Query(challenge))) if request.method() == Method::GET => {
             Challenge::answer(challenge, expected)
         }
-        _ => callbacks
-            .receipts(&sender, None, &incoming)
-            .await
-            .into_response(),
+        _ => callbacks.receipts(&sender, None, request).await,
     }
 }
 
@@ -179,6 +205,12 @@ enum Outcome {
     Refused(NotGenuine),
     /// A callback with this id was accepted before.
     Repeated,
+    /// The provider reports receipts by another method.
+    WrongMethod,
+    /// The body has a content type in which the provider sends no receipts.
+    WrongType,
+    /// The body was too large, or did not arrive.
+    BodyRefused,
     /// Not in the format that the rules expect.
     Unreadable,
     /// The store did not answer, so the provider should retry.
@@ -192,7 +224,9 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Refused(why) => why.as_str(),
             Self::Repeated => "repeated",
-            Self::Unreadable => "unreadable",
+            Self::WrongMethod | Self::WrongType | Self::BodyRefused | Self::Unreadable => {
+                "unreadable"
+            }
             Self::Unavailable => "unavailable",
         }
     }
@@ -204,6 +238,9 @@ impl Outcome {
             Self::Absent => StatusCode::NOT_FOUND,
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::Repeated => StatusCode::CONFLICT,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyRefused => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -222,17 +259,21 @@ impl Callbacks {
         &self,
         sender: &SenderName,
         token: Option<&str>,
-        incoming: &Incoming,
-    ) -> StatusCode {
+        request: Request,
+    ) -> Response {
         let Some(receiver) = self.receivers.get(sender) else {
-            return Outcome::Absent.status();
+            return Outcome::Absent.status().into_response();
         };
         let outcome = self
-            .take(sender, receiver, token, incoming)
+            .take(sender, receiver, token, request)
             .await
             .map_or_else(|outcome| outcome, |()| Outcome::Taken);
         count(sender, outcome.word());
-        outcome.status()
+        let status = outcome.status();
+        if outcome == Outcome::WrongMethod {
+            return (status, [(ALLOW, receiver.method().to_string())]).into_response();
+        }
+        status.into_response()
     }
 
     /// Records the receipts of a callback, and only then its id, so that a callback that could not be recorded may be
@@ -242,16 +283,18 @@ impl Callbacks {
         sender: &SenderName,
         receiver: &Receiver,
         token: Option<&str>,
-        incoming: &Incoming,
+        request: Request,
     ) -> Result<(), Outcome> {
-        if token.is_some_and(|token| !self.service.knows_token(sender, token)) {
-            return Err(Outcome::Absent);
+        self.judge_sender(sender, token, &request)?;
+        if *request.method() != receiver.method() {
+            return Err(Outcome::WrongMethod);
         }
-        let is_get = incoming.method == Method::GET;
-        if is_get != (receiver.format.place == Place::Query) {
-            return Err(Outcome::Unreadable);
+        self.judge_head(receiver, &request)?;
+        if !has_type_of(receiver.format.place, request.headers()) {
+            return Err(Outcome::WrongType);
         }
-        let id = self.verify(receiver, incoming)?;
+        let incoming = Incoming::read(request, receiver.body_bytes_max()).await?;
+        let id = self.verify(receiver, &incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
         let items =
             read(&receiver.format, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
@@ -259,6 +302,34 @@ impl Callbacks {
             self.note(sender, token, item).await?;
         }
         self.take_once(sender, id).await
+    }
+
+    /// Judges the token of the address. Only the provider knows one that we made, so a body sent to it is no
+    /// stranger's.
+    fn judge_sender(
+        &self,
+        sender: &SenderName,
+        token: Option<&str>,
+        request: &Request,
+    ) -> Result<(), Outcome> {
+        let Some(token) = token else {
+            return Ok(());
+        };
+        if !self.service.knows_token(sender, token) {
+            return Err(Outcome::Absent);
+        }
+        prove_body(request);
+        Ok(())
+    }
+
+    /// Judges what a signature says without the body.
+    fn judge_head(&self, receiver: &Receiver, request: &Request) -> Result<(), Outcome> {
+        match receiver.verifier.judge_head(request.headers()) {
+            Ok(Head::Genuine) => prove_body(request),
+            Ok(Head::Signed) => {}
+            Err(why) => return Err(Outcome::Refused(why)),
+        }
+        Ok(())
     }
 
     /// Authenticates a callback; returns its id, if the scheme has ids.
@@ -309,6 +380,31 @@ impl Callbacks {
                 Err(Outcome::Repeated)
             }
             Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The body of this request counts as that of a proved sender.
+fn prove_body(request: &Request) {
+    if let Some(inbound) = request.extensions().get::<Inbound>() {
+        inbound.prove_body();
+    }
+}
+
+/// Whether the content type may be that of receipts in this place. One that is absent is no reason to refuse: some
+/// providers send none. JSON is also sent as text.
+fn has_type_of(place: Place, headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    match place {
+        Place::Query => true,
+        Place::Form => essence == "application/x-www-form-urlencoded",
+        Place::Json => {
+            matches!(essence, "application/json" | "text/json" | "text/plain")
+                || (essence.starts_with("application/") && essence.ends_with("+json"))
         }
     }
 }
