@@ -134,7 +134,19 @@ impl Settings {
     /// Settings that are permitted but look wrong, each with the path of its key.
     #[must_use]
     pub fn warnings(&self) -> Vec<Mistake> {
-        access::idle_callers(&self.callers)
+        let mut warnings = access::idle_callers(&self.callers);
+        let http = &self.http;
+        let is_behind_a_proxy = http.public_url.is_some() && http.listener.tls.is_none();
+        if self.profile == Profile::Production
+            && is_behind_a_proxy
+            && http.listener.trusted_proxies.is_empty()
+        {
+            warnings.push(Mistake {
+                key: "http.trusted_proxies".to_owned(),
+                what: "is empty, so all requests that a proxy brings count as those of one peer; name the proxy's addresses".to_owned(),
+            });
+        }
+        warnings
     }
 
     /// The URL of the page that links in e-mails open; `None` if no action has links.

@@ -403,6 +403,12 @@ mod tests {
 
     fn request(timeout: Option<&str>) -> Request<Body> {
         let mut request = Request::new(Body::empty());
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = http::Version::HTTP_2;
+        request.headers_mut().insert(
+            "content-type",
+            HeaderValue::from_static("application/grpc"),
+        );
         *request.uri_mut() = "/countersign.v1.VerificationService/GetVerification"
             .parse()
             .unwrap();

@@ -110,7 +110,6 @@ pub fn router(callbacks: Callbacks) -> Router {
 
 /// A request with nothing parsed yet, because signatures cover the raw bytes.
 struct Incoming {
-    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -123,18 +122,8 @@ impl Incoming {
         let body = to_bytes(body, bytes_max)
             .await
             .map_err(|_| Outcome::BodyRefused)?;
-        let Parts {
-            method,
-            uri,
-            headers,
-            ..
-        } = parts;
-        Ok(Self {
-            method,
-            uri,
-            headers,
-            body,
-        })
+        let Parts { uri, headers, .. } = parts;
+        Ok(Self { uri, headers, body })
     }
 }
 
