@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    body::{Bytes, to_bytes},
+    body::{Bytes, HttpBody as _, to_bytes},
     extract::{Path, Query, Request, State},
     http::{
         HeaderMap, Method, StatusCode, Uri,
@@ -119,6 +119,9 @@ impl Incoming {
     /// Reads the body of a request whose head was judged, up to so many bytes.
     async fn read(request: Request, bytes_max: usize) -> Result<Self, Outcome> {
         let (parts, body) = request.into_parts();
+        if body.size_hint().lower() > bytes_max as u64 {
+            return Err(Outcome::BodyRefused);
+        }
         let body = to_bytes(body, bytes_max)
             .await
             .map_err(|_| Outcome::BodyRefused)?;
