@@ -6,7 +6,7 @@
 
 mod accept;
 pub mod bodies;
-pub mod connection;
+mod connection;
 pub mod inbound;
 pub mod peers;
 pub mod throttle;
@@ -23,12 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use self::{
-    bodies::Bodies,
-    inbound::Refused,
-    peers::AddressRange,
-    tls::TlsIdentity,
-};
+use self::{bodies::Bodies, inbound::Refused, peers::AddressRange, tls::TlsIdentity};
 
 /// How one listener treats connections, from its table in the settings.
 #[derive(Clone, Debug)]
@@ -105,5 +100,5 @@ pub const SHED_REASONS: [&str; 5] = [
     peers::PEER_FULL,
     peers::DISPLACED,
     trial::NO_CALL,
-    accept::SILENT,
+    connection::SILENT,
 ];

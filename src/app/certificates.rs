@@ -78,7 +78,11 @@ impl Certificates {
             match renewed {
                 Ok(()) => tracing::info!(listener, "certificate read again"),
                 Err(error) => {
-                    tracing::error!(listener, error, "certificate not read again; the old one stays");
+                    tracing::error!(
+                        listener,
+                        error,
+                        "certificate not read again; the old one stays"
+                    );
                 }
             }
         }

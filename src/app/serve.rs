@@ -66,10 +66,7 @@ impl App {
     }
 
     /// The listeners and the worker as one future, which ends some time after `drain` is canceled.
-    async fn all_parts(
-        self,
-        drain: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = ()>> {
+    async fn all_parts(self, drain: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
         telemetry::register(&self.settings);
         let (reporter, health) = (HealthReporter::new(), drain.clone());
         reporter
@@ -97,8 +94,10 @@ impl App {
     /// The three listeners, in the order of [`sections`]. The bytes of bodies are bounded over all of them.
     fn fronts(&self) -> [Listener; 3] {
         let bodies = Arc::<Bodies>::default();
-        let (streams_max, deadline_max) =
-            (self.settings.grpc.max_streams, self.settings.grpc.deadline_max);
+        let (streams_max, deadline_max) = (
+            self.settings.grpc.max_streams,
+            self.settings.grpc.deadline_max,
+        );
         sections(&self.settings).map(|(name, settings)| {
             let front = Listener {
                 name,
@@ -133,7 +132,12 @@ impl App {
         let public_host = http.public_url.as_ref().and_then(|url| {
             let authority = url.split("://").nth(1)?.split('/').next()?;
             let authority: axum::http::uri::Authority = authority.parse().ok()?;
-            Some(authority.host().trim_matches(['[', ']']).to_ascii_lowercase())
+            Some(
+                authority
+                    .host()
+                    .trim_matches(['[', ']'])
+                    .to_ascii_lowercase(),
+            )
         });
         let listen = http.listener.listen.ip().to_string();
         let hosts = [listen].into_iter().chain(public_host).collect();
@@ -249,11 +253,7 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
 
 /// Reports to the health service whether the store answers; after the shutdown begins, reports that this
 /// process does not serve.
-async fn probe(
-    service: Arc<Service>,
-    health: HealthReporter,
-    shutdown: CancellationToken,
-) {
+async fn probe(service: Arc<Service>, health: HealthReporter, shutdown: CancellationToken) {
     const NAME: &str = "countersign.v1.VerificationService";
     loop {
         let well = service.serves().await.is_ok();

@@ -50,7 +50,11 @@ fn listener(table: &mut Table<'_>, defaults: &Defaults) -> ListenerSettings {
     ListenerSettings {
         listen,
         tls,
-        connections_max: table.small("max_connections", defaults.max_connections, &(1..=1_000_000)),
+        connections_max: table.small(
+            "max_connections",
+            defaults.max_connections,
+            &(1..=1_000_000),
+        ),
         peer_connections_max: (per_peer > 0).then_some(per_peer),
         trusted_proxies: trusted_proxies(table),
     }
@@ -59,13 +63,15 @@ fn listener(table: &mut Table<'_>, defaults: &Defaults) -> ListenerSettings {
 fn trusted_proxies(table: &mut Table<'_>) -> Vec<AddressRange> {
     const KEY: &str = "trusted_proxies";
     let texts = table.list(KEY).unwrap_or_default();
-    let parsed = texts.iter().filter_map(|text| match AddressRange::parse(text) {
-        Ok(range) => Some(range),
-        Err(what) => {
-            table.mistake(KEY, format!("has {text:?}; each {what}"));
-            None
-        }
-    });
+    let parsed = texts
+        .iter()
+        .filter_map(|text| match AddressRange::parse(text) {
+            Ok(range) => Some(range),
+            Err(what) => {
+                table.mistake(KEY, format!("has {text:?}; each {what}"));
+                None
+            }
+        });
     parsed.collect()
 }
 

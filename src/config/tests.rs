@@ -2,6 +2,7 @@
 
 mod files;
 mod hook;
+mod listeners;
 mod numbers;
 mod receipts;
 mod routes;

@@ -7,6 +7,7 @@ pub mod callers;
 mod form;
 mod line;
 mod measure;
+mod request_id;
 
 use std::{
     convert::Infallible,
@@ -38,13 +39,14 @@ use crate::{
         inbound::{Inbound, Refused},
         throttle::Throttle,
     },
-    ports::system::{Entropy, fresh},
+    ports::system::Entropy,
     service::failure::{Busy, Denied, Failure},
 };
 
 use line::Throttles;
 pub(super) use line::stream_ended;
 use measure::Durations;
+use request_id::RequestId;
 
 /// The name in metrics and logs for all methods outside the table, so that callers cannot create labels.
 const OTHER: &str = "_OTHER";
@@ -319,22 +321,6 @@ pub fn refused(refused: Refused) -> Response<axum::body::Body> {
     status(failure, None).into_http()
 }
 
-/// The id of a request: 16 random hexadecimal digits.
-struct RequestId([u8; 16]);
-
-impl RequestId {
-    fn new(entropy: &dyn Entropy) -> Self {
-        let mut digits = [b'0'; 16];
-        // Cannot fail: the lengths match.
-        let _ = hex::encode_to_slice(fresh::<8>(entropy), &mut digits);
-        Self(digits)
-    }
-
-    fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
 /// Parses a deadline in gRPC's format: at most eight digits and a unit.
 fn deadline(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -405,10 +391,9 @@ mod tests {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
-        request.headers_mut().insert(
-            "content-type",
-            HeaderValue::from_static("application/grpc"),
-        );
+        request
+            .headers_mut()
+            .insert("content-type", HeaderValue::from_static("application/grpc"));
         *request.uri_mut() = "/countersign.v1.VerificationService/GetVerification"
             .parse()
             .unwrap();

@@ -169,9 +169,7 @@ fn shape(failure: &Failure) -> Shape {
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
         Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
-        Failure::MessageMalformed(_) => {
-            Shape::new(Code::InvalidArgument, Reason::MessageMalformed)
-        }
+        Failure::MessageMalformed(_) => Shape::new(Code::InvalidArgument, Reason::MessageMalformed),
         Failure::MethodUnknown => Shape::new(Code::Unimplemented, Reason::MethodUnknown),
         Failure::CallerUnknown(_) => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing(_) => Shape::new(Code::PermissionDenied, Reason::RoleMissing),

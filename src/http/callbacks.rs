@@ -8,6 +8,8 @@
 //! sender, the token of the address, the method, the signature's header and the content type.
 
 mod calls;
+mod head;
+mod outcome;
 mod read;
 mod verify;
 
@@ -15,13 +17,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    body::{Bytes, HttpBody as _, to_bytes},
     extract::{Path, Query, Request, State},
-    http::{
-        HeaderMap, Method, StatusCode, Uri,
-        header::{ALLOW, CONTENT_TYPE},
-        request::Parts,
-    },
+    http::{Method, StatusCode, header::ALLOW},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -32,23 +29,19 @@ pub use self::{
     verify::{TOLERANCE, Verifier},
 };
 use self::{
+    head::{Incoming, has_type_of},
+    outcome::Outcome,
     read::{Item, read},
-    verify::{Call, Head, NotGenuine},
+    verify::Call,
 };
 use crate::{
     domain::{
-        delivery::callback::{CallbackFormat, Place},
+        delivery::callback::CallbackFormat,
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
-    listener::inbound::Inbound,
-    service::{Service, failure::Failure},
+    service::Service,
 };
-
-/// The largest body of one receipt, in bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The largest body with a batch of receipts, in bytes: Meta sends batches of up to 3 MB.
-const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// How the callbacks of one sender are authenticated and parsed.
 #[derive(Clone, Debug)]
@@ -62,25 +55,6 @@ pub struct Receiver {
     pub challenge: Option<SharedText>,
     /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
-}
-
-impl Receiver {
-    /// The largest body that is read, in bytes.
-    const fn body_bytes_max(&self) -> usize {
-        if self.format.items.is_some() {
-            BATCH_BYTES_MAX
-        } else {
-            BODY_BYTES_MAX
-        }
-    }
-
-    /// The method by which the provider reports receipts.
-    fn method(&self) -> Method {
-        match self.format.place {
-            Place::Query => Method::GET,
-            Place::Json | Place::Form => Method::POST,
-        }
-    }
 }
 
 /// The parts from which the callback routes are built.
@@ -106,28 +80,6 @@ pub fn router(callbacks: Callbacks) -> Router {
         )
         .route("/calls/{sender}/{token}", post(calls::pressed))
         .with_state(Arc::new(callbacks))
-}
-
-/// A request with nothing parsed yet, because signatures cover the raw bytes.
-struct Incoming {
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Incoming {
-    /// Reads the body of a request whose head was judged, up to so many bytes.
-    async fn read(request: Request, bytes_max: usize) -> Result<Self, Outcome> {
-        let (parts, body) = request.into_parts();
-        if body.size_hint().lower() > bytes_max as u64 {
-            return Err(Outcome::BodyRefused);
-        }
-        let body = to_bytes(body, bytes_max)
-            .await
-            .map_err(|_| Outcome::BodyRefused)?;
-        let Parts { uri, headers, .. } = parts;
-        Ok(Self { uri, headers, body })
-    }
 }
 
 async fn with_token(
@@ -186,66 +138,6 @@ impl Challenge {
     }
 }
 
-/// The outcome of a callback: a label of the metric, and a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Accepted, whether or not it changed anything.
-    Taken,
-    /// There is no such address.
-    Absent,
-    /// Not from the provider, or too old or too early.
-    Refused(NotGenuine),
-    /// A callback with this id was accepted before.
-    Repeated,
-    /// The provider reports receipts by another method.
-    WrongMethod,
-    /// The body has a content type in which the provider sends no receipts.
-    WrongType,
-    /// The body was too large, or did not arrive.
-    BodyRefused,
-    /// Not in the format that the rules expect.
-    Unreadable,
-    /// The store did not answer, so the provider should retry.
-    Unavailable,
-}
-
-impl Outcome {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Absent => "absent",
-            Self::Refused(why) => why.as_str(),
-            Self::Repeated => "repeated",
-            Self::WrongMethod | Self::WrongType | Self::BodyRefused | Self::Unreadable => {
-                "unreadable"
-            }
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// The HTTP status. It is the same for all refusals, so that it does not reveal why.
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::Taken => StatusCode::NO_CONTENT,
-            Self::Absent => StatusCode::NOT_FOUND,
-            Self::Refused(_) => StatusCode::UNAUTHORIZED,
-            Self::Repeated => StatusCode::CONFLICT,
-            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyRefused => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unreadable => StatusCode::BAD_REQUEST,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        tracing::warn!(%failure, "callback not recorded; provider asked to retry");
-        Self::Unavailable
-    }
-}
-
 impl Callbacks {
     async fn receipts(
         &self,
@@ -296,34 +188,6 @@ impl Callbacks {
         self.take_once(sender, id).await
     }
 
-    /// Judges the token of the address. Only the provider knows one that we made, so a body sent to it is no
-    /// stranger's.
-    fn judge_sender(
-        &self,
-        sender: &SenderName,
-        token: Option<&str>,
-        request: &Request,
-    ) -> Result<(), Outcome> {
-        let Some(token) = token else {
-            return Ok(());
-        };
-        if !self.service.knows_token(sender, token) {
-            return Err(Outcome::Absent);
-        }
-        prove_body(request);
-        Ok(())
-    }
-
-    /// Judges what a signature says without the body.
-    fn judge_head(&self, receiver: &Receiver, request: &Request) -> Result<(), Outcome> {
-        match receiver.verifier.judge_head(request.headers()) {
-            Ok(Head::Genuine) => prove_body(request),
-            Ok(Head::Signed) => {}
-            Err(why) => return Err(Outcome::Refused(why)),
-        }
-        Ok(())
-    }
-
     /// Authenticates a callback; returns its id, if the scheme has ids.
     fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
         let path = incoming
@@ -372,31 +236,6 @@ impl Callbacks {
                 Err(Outcome::Repeated)
             }
             Some(_) | None => Ok(()),
-        }
-    }
-}
-
-/// The body of this request counts as that of a proved sender.
-fn prove_body(request: &Request) {
-    if let Some(inbound) = request.extensions().get::<Inbound>() {
-        inbound.prove_body();
-    }
-}
-
-/// Whether the content type may be that of receipts in this place. One that is absent is no reason to refuse: some
-/// providers send none. JSON is also sent as text.
-fn has_type_of(place: Place, headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return true;
-    };
-    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    match place {
-        Place::Query => true,
-        Place::Form => essence == "application/x-www-form-urlencoded",
-        Place::Json => {
-            matches!(essence, "application/json" | "text/json" | "text/plain")
-                || (essence.starts_with("application/") && essence.ends_with("+json"))
         }
     }
 }

@@ -19,8 +19,6 @@ use super::{
     trial::Trial,
 };
 
-/// Closed because its first bytes did not come in time.
-pub(super) const SILENT: &str = "silent";
 /// The pause after an error of the listening socket, such as too many open files.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 

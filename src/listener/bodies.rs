@@ -77,7 +77,11 @@ impl InFlight {
             return Err(Cut::Full);
         }
         if !is_proved {
-            let of_peer = self.unproved_by_peer.get(&peer).copied().unwrap_or_default();
+            let of_peer = self
+                .unproved_by_peer
+                .get(&peer)
+                .copied()
+                .unwrap_or_default();
             if self.unproved + bytes > UNPROVED_BYTES_MAX || of_peer + bytes > PEER_BYTES_MAX {
                 return Err(Cut::Full);
             }
@@ -268,7 +272,11 @@ mod tests {
         let bodies = Arc::new(Bodies::default());
         let shares: Vec<_> = (0..4).map(|n| bodies.share(peer(n))).collect();
         assert_eq!(shares[0].take(3 * MIB), Ok(()));
-        assert_eq!(bodies.share(peer(0)).take(1), Err(Cut::Full), "3 MiB a peer");
+        assert_eq!(
+            bodies.share(peer(0)).take(1),
+            Err(Cut::Full),
+            "3 MiB a peer"
+        );
         assert_eq!(shares[1].take(3 * MIB), Ok(()));
         assert_eq!(shares[2].take(2 * MIB), Ok(()));
         assert_eq!(shares[3].take(1), Err(Cut::Full), "8 MiB unproved");
@@ -276,7 +284,11 @@ mod tests {
         let proved: Vec<_> = (0..4).map(|_| bodies.share(peer(0))).collect();
         for share in &proved {
             share.prove();
-            assert_eq!(share.take(6 * MIB), Ok(()), "a proved sender has its own room");
+            assert_eq!(
+                share.take(6 * MIB),
+                Ok(()),
+                "a proved sender has its own room"
+            );
         }
         assert_eq!(proved[0].take(1), Err(Cut::Full), "32 MiB in all");
         drop((shares, proved));

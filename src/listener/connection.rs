@@ -26,12 +26,16 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::{
-    Listener, ProvedBy, accept, bodies::Metered, count_shed,
+    Listener, ProvedBy,
+    bodies::Metered,
+    count_shed,
     inbound::{self, Inbound, Refused},
     peers::Peer,
     trial::{FIRST_CALL_MAX, NO_CALL, Trial},
 };
 
+/// Closed because its first bytes did not come in time.
+pub(super) const SILENT: &str = "silent";
 /// The largest total size of the headers of a request, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// The largest buffer for an HTTP/1 connection, in bytes; a request's headers must fit.
@@ -105,8 +109,7 @@ where
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (trial, drain, listener) =
-            (self.trial.clone(), self.drain.clone(), self.listener.name);
+        let (trial, drain, listener) = (self.trial.clone(), self.drain.clone(), self.listener.name);
         let protocol = self.protocol.clone();
         let socket = TokioIo::new(FirstBytes::new(socket, listener));
         let mut served = pin!(protocol.serve_connection(socket, Requests(self)));
@@ -253,7 +256,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for FirstBytes<IO> {
         }
         match (&read, deadline.as_mut().poll(cx)) {
             (Poll::Pending, Poll::Ready(())) => {
-                count_shed(self.listener, accept::SILENT);
+                count_shed(self.listener, SILENT);
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
             _ => read,

@@ -112,9 +112,12 @@ mod tests {
     fn only_a_trusted_proxy_tells_who_the_client_is() {
         let trusted = ["10.0.0.0/8", "::1"].map(|range| AddressRange::parse(range).unwrap());
         let of = |peer: &str, told: &[&'static str]| {
-            let headers = told
-                .iter()
-                .map(|value| (FORWARDED_FOR.parse().unwrap(), HeaderValue::from_static(value)));
+            let headers = told.iter().map(|value| {
+                (
+                    FORWARDED_FOR.parse().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            });
             client(peer.parse().unwrap(), &headers.collect(), &trusted).to_string()
         };
         for (peer, told, expected) in [
@@ -124,7 +127,11 @@ mod tests {
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             // What the client itself claims stands before what the proxy adds.
             ("10.0.0.1", &["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
-            ("10.0.0.1", &["203.0.113.9", "198.51.100.1, 10.2.3.4"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                &["203.0.113.9", "198.51.100.1, 10.2.3.4"],
+                "198.51.100.1",
+            ),
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
             ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),

@@ -120,7 +120,8 @@ impl Seats {
     pub(super) fn take(self: &Arc<Self>, peer: Option<Peer>) -> Result<Seat, &'static str> {
         let mut taken = self.lock();
         let of_peer = peer.and_then(|peer| taken.by_peer.get(&peer));
-        let peer_is_full = of_peer.is_some_and(|of| self.peer_max.is_some_and(|max| of.open >= max));
+        let peer_is_full =
+            of_peer.is_some_and(|of| self.peer_max.is_some_and(|max| of.open >= max));
         if peer_is_full {
             let oldest = of_peer.and_then(|of| of.on_trial.keys().next().copied());
             taken.displace(oldest).ok_or(PEER_FULL)?;
@@ -224,7 +225,10 @@ mod tests {
         let other = seats.take(peer("192.0.2.2")).unwrap();
         let second = seats.take(peer("192.0.2.1")).unwrap();
         let third = seats.take(peer("192.0.2.1")).unwrap();
-        assert!(first.displaced.is_cancelled(), "the oldest of the same peer");
+        assert!(
+            first.displaced.is_cancelled(),
+            "the oldest of the same peer"
+        );
         assert!(!second.displaced.is_cancelled() && !other.displaced.is_cancelled());
         second.keep();
         third.keep();
@@ -288,9 +292,21 @@ mod tests {
             ("::/0", "::1", true),
         ] {
             let range = AddressRange::parse(range).unwrap();
-            assert_eq!(range.contains(address.parse().unwrap()), is_in, "{range:?} {address}");
+            assert_eq!(
+                range.contains(address.parse().unwrap()),
+                is_in,
+                "{range:?} {address}"
+            );
         }
-        for text in ["", "proxy", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/-1"] {
+        for text in [
+            "",
+            "proxy",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/-1",
+        ] {
             assert!(AddressRange::parse(text).is_err(), "{text}");
         }
     }

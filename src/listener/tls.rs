@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::aws_lc_rs as cryptography,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -67,7 +67,7 @@ impl Encryption {
     pub fn new(identity: &TlsIdentity) -> Result<Self, TlsError> {
         let certificate = Arc::new(Certificate(ArcSwap::from_pointee(certified(identity)?)));
         let mut config =
-            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            ServerConfig::builder_with_provider(Arc::new(cryptography::default_provider()))
                 .with_safe_default_protocol_versions()?
                 .with_no_client_auth()
                 .with_cert_resolver(certificate.clone());
@@ -112,11 +112,11 @@ fn certified(identity: &TlsIdentity) -> Result<CertifiedKey, TlsError> {
         let what = "no CERTIFICATE section".to_owned();
         return Err(TlsError::Certificate(what));
     }
-    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
-        .map_err(TlsError::Key)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes()).map_err(TlsError::Key)?;
     Ok(CertifiedKey::from_der(
         chain,
         key,
-        &aws_lc_rs::default_provider(),
+        &cryptography::default_provider(),
     )?)
 }

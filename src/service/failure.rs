@@ -92,7 +92,9 @@ pub enum Failure {
     #[error("{}", .0.text())]
     MessageMalformed(BadMessage),
     /// The path of the call is that of no method.
-    #[error("the path has a query, so it is that of no method; send the path /SERVICE/METHOD alone")]
+    #[error(
+        "the path has a query, so it is that of no method; send the path /SERVICE/METHOD alone"
+    )]
     MethodUnknown,
     /// The call has no API key, or an unknown one.
     #[error("{}", .0.text())]

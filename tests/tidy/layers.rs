@@ -112,6 +112,7 @@ const LAYERS: &[Layer] = &[
         "grpc",
         &["format", "domain", "ports", "service", "listener", "pb"],
         &[
+            "aws_lc_rs",
             "axum",
             "futures_util",
             "governor",

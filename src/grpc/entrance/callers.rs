@@ -118,7 +118,14 @@ mod tests {
         };
         assert_eq!(of(&["Bearer key"]).as_deref(), Ok("key"));
         assert_eq!(of(&["bearer key"]).as_deref(), Ok("key"));
-        for none in [&[][..], &[""], &["key"], &["Bearer"], &["Bearer "], &["Basic a2V5"]] {
+        for none in [
+            &[][..],
+            &[""],
+            &["key"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Basic a2V5"],
+        ] {
             assert_eq!(of(none), Err(NoCaller::NoKey), "{none:?}");
         }
         for several in [

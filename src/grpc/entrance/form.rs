@@ -98,9 +98,8 @@ mod tests {
 
     #[test]
     fn net_17_only_a_post_of_grpc_over_http_2_is_a_call() {
-        let of = |method, version, types: &[&'static str]| {
-            NoCall::of(&request(method, version, types))
-        };
+        let of =
+            |method, version, types: &[&'static str]| NoCall::of(&request(method, version, types));
         for types in [
             "application/grpc",
             "application/grpc+proto",
@@ -126,14 +125,23 @@ mod tests {
             let judged = of(Method::POST, Version::HTTP_2, types);
             assert_eq!(judged, Some(NoCall::ContentType), "{types:?}");
         }
-        for method in [Method::GET, Method::PUT, Method::HEAD, Method::OPTIONS, Method::CONNECT] {
+        for method in [
+            Method::GET,
+            Method::PUT,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::CONNECT,
+        ] {
             let judged = of(method, Version::HTTP_2, &["application/grpc"]);
             assert_eq!(judged, Some(NoCall::Method));
         }
         let judged = of(Method::POST, Version::HTTP_11, &["application/grpc"]);
         assert_eq!(judged, Some(NoCall::Version));
         let refused = NoCall::Method.response();
-        assert_eq!((refused.status().as_u16(), &refused.headers()["allow"]), (405, &HeaderValue::from_static("POST")));
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["allow"]),
+            (405, &HeaderValue::from_static("POST"))
+        );
         assert_eq!(NoCall::ContentType.response().status(), 415);
     }
 }

@@ -10,7 +10,10 @@ use axum::{
 use minijinja::HtmlEscape;
 use serde_json::{Value, json};
 
-use super::{BODY_BYTES_MAX, Callbacks, Incoming, Outcome, Receiver, count, has_type_of};
+use super::{
+    Callbacks, Outcome, Receiver, count,
+    head::{BODY_BYTES_MAX, Incoming, has_type_of},
+};
 use crate::{
     domain::{
         delivery::{callback::Place, receipt::Receipt},

@@ -49,7 +49,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// The parts from which the outbox is built.
 pub struct DevPage {
-    /// The messages.
+    /// What was sent, newest first, with its codes.
     pub outbox: Arc<Outbox>,
     /// The hosts under which it may be opened, in addition to the names and addresses of loopback.
     pub hosts: Vec<String>,
@@ -72,7 +72,10 @@ pub fn router(page: DevPage) -> Router {
 /// Refuses requests for another host.
 async fn only_ours(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     // HTTP/2 has the host in the URI.
-    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let named = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
     let authority = match request.uri().authority() {
         Some(authority) => Some(authority.clone()),
         None => named.and_then(|host| host.parse::<Authority>().ok()),
@@ -272,7 +275,11 @@ mod tests {
         ] {
             for path in ["/dev", "/dev/outbox"] {
                 let refused = get_as(&Arc::default(), host, path).await;
-                assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{host} {path}");
+                assert_eq!(
+                    refused.status(),
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "{host} {path}"
+                );
             }
         }
     }

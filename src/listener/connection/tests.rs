@@ -75,7 +75,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// A connection after the preface and the settings (RFC 9113, sections 3.4 and 6.5).
 async fn in_http2(proved_by: ProvedBy, admits: bool) -> DuplexStream {
     let mut ours = connected(proved_by, admits);
-    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..]];
+    let preface = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &frame(SETTINGS, 0, 0, &[])[..],
+    ];
     ours.write_all(&preface.concat()).await.unwrap();
     ours
 }
@@ -157,8 +160,11 @@ async fn net_05_a_peer_that_sends_nothing_is_cut_after_five_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn net_15_a_connection_without_an_admitted_call_is_told_to_go_after_ten_seconds() {
-    for (with_call, admits, lives) in [(false, true, false), (true, false, false), (true, true, true)]
-    {
+    for (with_call, admits, lives) in [
+        (false, true, false),
+        (true, false, false),
+        (true, true, true),
+    ] {
         let mut stream = in_http2(ProvedBy::AdmittedCall, admits).await;
         let begun = Instant::now();
         if with_call {
@@ -172,15 +178,28 @@ async fn net_15_a_connection_without_an_admitted_call_is_told_to_go_after_ten_se
             }
         }
         let lived = begun.elapsed().as_secs();
-        assert_eq!(is_told, !lives, "a GOAWAY, so that a good client connects again");
-        assert!(if lives { lived > 60 } else { (10..=11).contains(&lived) }, "{lived} s");
+        assert_eq!(
+            is_told, !lives,
+            "a GOAWAY, so that a good client connects again"
+        );
+        assert!(
+            if lives {
+                lived > 60
+            } else {
+                (10..=11).contains(&lived)
+            },
+            "{lived} s"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn net_15_headers_that_trickle_end_with_the_trial() {
     let mut stream = connected(ProvedBy::CompleteRequest, false);
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: bank.example\r\n").await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: bank.example\r\n")
+        .await
+        .unwrap();
     let begun = Instant::now();
     let (mut reads, mut writes) = tokio::io::split(stream);
     let trickle = async {
@@ -201,9 +220,15 @@ async fn net_15_headers_that_trickle_end_with_the_trial() {
 async fn net_15_one_complete_request_proves_a_browser_and_an_incomplete_one_does_not() {
     for (request, lives_s) in [
         ("GET / HTTP/1.1\r\nhost: bank.example\r\n\r\n", 30),
-        ("POST / HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 2\r\n\r\nab", 30),
+        (
+            "POST / HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 2\r\n\r\nab",
+            30,
+        ),
         // The body is cut after 5 s, and the connection with it.
-        ("POST / HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 2\r\n\r\na", 5),
+        (
+            "POST / HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 2\r\n\r\na",
+            5,
+        ),
     ] {
         let mut stream = connected(ProvedBy::CompleteRequest, false);
         let begun = Instant::now();
@@ -247,8 +272,14 @@ async fn net_15_a_peer_may_send_64_kib_that_nobody_has_read() {
     let default = 65_535_u32.to_be_bytes();
     assert_eq!(window.map_or(&default[..], |entry| &entry[2..]), default);
     // A connection begins with the same window, and only an update could enlarge it.
-    stream.write_all(&frame(HEADERS, END_HEADERS, 1, &POST)).await.unwrap();
-    stream.write_all(&frame(DATA, END_STREAM, 1, b"x")).await.unwrap();
+    stream
+        .write_all(&frame(HEADERS, END_HEADERS, 1, &POST))
+        .await
+        .unwrap();
+    stream
+        .write_all(&frame(DATA, END_STREAM, 1, b"x"))
+        .await
+        .unwrap();
     loop {
         let (kind, payload) = next_frame(&mut stream, true).await.unwrap();
         assert_ne!(kind, 8, "no WINDOW_UPDATE: {payload:?}");

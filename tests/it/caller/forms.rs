@@ -79,11 +79,17 @@ fn refusal(response: &Response) -> (Code, String) {
 /// Nothing of what was tried has been executed, and a call is.
 async fn nothing_was_done_and_a_call_works(service: &Harness) {
     let taken = Try::new(service, "taken").send(service).await;
-    assert_eq!((taken.status().as_u16(), grpc_code(&taken)), (200, Code::Ok));
+    assert_eq!(
+        (taken.status().as_u16(), grpc_code(&taken)),
+        (200, Code::Ok)
+    );
     let messages = service.recorder.wait_for(1).await;
     assert_eq!(messages.len(), 1, "0 at the sink before");
     let starts = service.audit().await;
-    assert_eq!(starts.iter().filter(|line| line.what == "started").count(), 1);
+    assert_eq!(
+        starts.iter().filter(|line| line.what == "started").count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -108,10 +114,15 @@ async fn net_17_another_content_type_is_415_and_nothing_is_done() {
             .extend(content_type.map(|value| ("content-type", value.to_owned())));
         let answer = tried.send(&service).await;
         assert_eq!(answer.status(), 415, "{content_type:?}");
-        assert!(!answer.headers().contains_key("grpc-status"), "{content_type:?}");
+        assert!(
+            !answer.headers().contains_key("grpc-status"),
+            "{content_type:?}"
+        );
     }
     let mut twice = Try::new(&service, "refused");
-    twice.headers.push(("content-type", "text/plain".to_owned()));
+    twice
+        .headers
+        .push(("content-type", "text/plain".to_owned()));
     assert_eq!(twice.send(&service).await.status(), 415);
     for content_type in ["application/grpc+proto", "application/grpc; charset=utf-8"] {
         let mut tried = Try::new(&service, "x");
@@ -127,7 +138,9 @@ async fn net_17_another_content_type_is_415_and_nothing_is_done() {
 #[tokio::test]
 async fn net_17_another_method_is_405_with_allow_and_nothing_is_done() {
     let service = Harness::new().await;
-    for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+    for method in [
+        "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW",
+    ] {
         let tried = Try {
             method: method.parse().unwrap(),
             ..Try::new(&service, "refused")
@@ -143,8 +156,13 @@ async fn net_17_another_method_is_405_with_allow_and_nothing_is_done() {
 async fn net_17_a_call_over_http_1_is_refused_in_words() {
     let service = Harness::new().await;
     let http1 = http_client().http1_only().build().unwrap();
-    let answer = Try::new(&service, "refused").send_by(&http1, &service).await;
-    assert_eq!((answer.status().as_u16(), answer.version()), (505, Version::HTTP_11));
+    let answer = Try::new(&service, "refused")
+        .send_by(&http1, &service)
+        .await;
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (505, Version::HTTP_11)
+    );
     assert!(answer.text().await.unwrap().contains("HTTP/2"));
     let mut page = Try::new(&service, "refused");
     page.headers[0].1 = "text/plain".to_owned();
@@ -173,7 +191,11 @@ async fn net_17_a_path_with_a_query_is_no_method() {
         stranger.headers.pop();
         let answer = stranger.send(&service).await;
         let expected = (Code::Unauthenticated, "CALLER_UNKNOWN".to_owned());
-        assert_eq!(refusal(&answer), expected, "nobody learns which methods exist");
+        assert_eq!(
+            refusal(&answer),
+            expected,
+            "nobody learns which methods exist"
+        );
     }
     nothing_was_done_and_a_call_works(&service).await;
 }
@@ -195,7 +217,9 @@ async fn net_18_two_credentials_in_one_call_are_unauthenticated() {
         let mut tried = Try::new(&service, "refused");
         tried.headers.pop();
         let own = credentials.iter().cloned();
-        tried.headers.extend(own.map(|value| ("authorization", value)));
+        tried
+            .headers
+            .extend(own.map(|value| ("authorization", value)));
         let answer = tried.send(&service).await;
         let expected = (Code::Unauthenticated, "CALLER_UNKNOWN".to_owned());
         assert_eq!(refusal(&answer), expected, "{credentials:?}");
@@ -217,11 +241,20 @@ async fn net_12_a_message_that_cannot_be_read_is_the_callers_fault_and_typed() {
         ("text that is not UTF-8", framed(&[0x0a, 0x02, 0xff, 0xfe])),
         ("a field that is cut", framed(&start[..start.len() - 1])),
         ("17 KiB", framed(&large.encode_to_vec())),
-        ("a length that lies", [&[0, 0x7f, 0xff, 0xff, 0xff][..], &start].concat()),
+        (
+            "a length that lies",
+            [&[0, 0x7f, 0xff, 0xff, 0xff][..], &start].concat(),
+        ),
         ("a message that is cut", framed(&start)[..20].to_vec()),
         ("a head that is cut", vec![0, 0, 0]),
-        ("a flag that gRPC does not have", [&[7][..], &framed(&start)[1..]].concat()),
-        ("compressed without saying how", [&[1][..], &framed(&start)[1..]].concat()),
+        (
+            "a flag that gRPC does not have",
+            [&[7][..], &framed(&start)[1..]].concat(),
+        ),
+        (
+            "compressed without saying how",
+            [&[1][..], &framed(&start)[1..]].concat(),
+        ),
         ("no message", Vec::new()),
     ] {
         let tried = Try {
@@ -247,7 +280,11 @@ async fn watching_an_unknown_service_says_service_unknown_and_goes_on() {
         let mut known = health.watch(of("")).await.unwrap().into_inner();
         let first = known.message().await.unwrap().unwrap();
         assert_eq!(first.status(), ServingStatus::Serving);
-        let mut unknown = health.watch(of("no.such.Service")).await.unwrap().into_inner();
+        let mut unknown = health
+            .watch(of("no.such.Service"))
+            .await
+            .unwrap()
+            .into_inner();
         let first = unknown.message().await.unwrap().unwrap();
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);
         let a_bit = std::time::Duration::from_millis(200);
@@ -257,5 +294,7 @@ async fn watching_an_unknown_service_says_service_unknown_and_goes_on() {
         assert_eq!(checked.code(), Code::NotFound);
     }
     // The open streams do not hold up the end.
-    tokio::time::timeout(PATIENCE, service.stop()).await.unwrap();
+    tokio::time::timeout(PATIENCE, service.stop())
+        .await
+        .unwrap();
 }

@@ -63,7 +63,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Opens all streams on one connection, and sends as much of their bodies as the server takes; then holds on until the
 /// server ends it.
-async fn flood(address: SocketAddr, path: &'static str, headers: &'static [(&'static str, &'static str)]) {
+async fn flood(
+    address: SocketAddr,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+) {
     let Ok(mut stream) = TcpStream::connect(address).await else {
         return;
     };
@@ -92,7 +96,10 @@ async fn flood(address: SocketAddr, path: &'static str, headers: &'static [(&'st
 /// The largest size that a process has had, in KiB.
 fn peak_kib(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -114,7 +121,10 @@ async fn net_15_a_flood_of_bodies_without_a_credential_takes_no_memory() {
     ];
     // The worst case: as if each connection came from another peer.
     for listener in ["GRPC", "HTTP", "ADMIN"] {
-        settings.push((format!("{listener}__MAX_CONNECTIONS_PER_PEER"), "0".to_owned()));
+        settings.push((
+            format!("{listener}__MAX_CONNECTIONS_PER_PEER"),
+            "0".to_owned(),
+        ));
         settings.push((format!("{listener}__MAX_CONNECTIONS"), "4096".to_owned()));
     }
     let process = Process::start(dir.path(), &borrowed(&settings));
@@ -176,8 +186,10 @@ async fn slow_sockets(address: SocketAddr) -> JoinSet<()> {
             let says: &[u8] = match n % 4 {
                 0 => b"",
                 1 => b"GET /livez HTTP/1.1\r\nhost: bank.example\r\nx: ",
-                2 => b"POST /callbacks/p HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 60000\r\n\
-                       x-twilio-signature: AAAA\r\n\r\nx",
+                2 => {
+                    b"POST /callbacks/p HTTP/1.1\r\nhost: bank.example\r\ncontent-length: 60000\r\n\
+                       x-twilio-signature: AAAA\r\n\r\nx"
+                }
                 _ => PREFACE,
             };
             let _ = stream.write_all(says).await;
@@ -199,16 +211,31 @@ async fn ask_from_another(address: SocketAddr, request: &str) -> String {
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    tokio::time::timeout(SOON, ask).await.expect("another peer is answered soon")
+    tokio::time::timeout(SOON, ask)
+        .await
+        .expect("another peer is answered soon")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn net_15_slow_sockets_of_one_peer_take_nothing_from_another() {
-    let keys = "account_sid = \"AC1\"\nauth_token_file = \"SECRET\"\nvoice_from = \"+15005550006\"\n";
-    let bed = Bed::new("twilio", keys, Channel::Voice, &(201, json!({"sid": "CA1"}))).await;
+    let keys =
+        "account_sid = \"AC1\"\nauth_token_file = \"SECRET\"\nvoice_from = \"+15005550006\"\n";
+    let bed = Bed::new(
+        "twilio",
+        keys,
+        Channel::Voice,
+        &(201, json!({"sid": "CA1"})),
+    )
+    .await;
     let (_, got) = bed.sent(Channel::Voice).await;
     let twiml = got["Twiml"].as_str().unwrap();
-    let call_url = twiml.split_once("action=\"").unwrap().1.split_once('"').unwrap().0;
+    let call_url = twiml
+        .split_once("action=\"")
+        .unwrap()
+        .1
+        .split_once('"')
+        .unwrap()
+        .0;
     let call_path = call_url.strip_prefix(PUBLIC).unwrap();
     let callback_url = got["StatusCallback"].as_str().unwrap();
     let callback_path = callback_url.strip_prefix(PUBLIC).unwrap();
@@ -311,16 +338,29 @@ async fn net_15_a_callback_is_judged_before_its_body_is_read() {
         (format!("GET {path} HTTP/1.1{signed}"), 405),
         (format!("POST {path} HTTP/1.1"), 401),
         (format!("POST {path} HTTP/1.1{signed}{signed}"), 401),
-        (format!("POST {path} HTTP/1.1{signed}\r\ncontent-type: image/png"), 415),
-        (format!("POST {path} HTTP/1.1{signed}\r\ncontent-type: application/json"), 415),
+        (
+            format!("POST {path} HTTP/1.1{signed}\r\ncontent-type: image/png"),
+            415,
+        ),
+        (
+            format!("POST {path} HTTP/1.1{signed}\r\ncontent-type: application/json"),
+            415,
+        ),
     ] {
-        assert_eq!(judged_by_its_head(&bed.service, &head).await, status, "{head}");
+        assert_eq!(
+            judged_by_its_head(&bed.service, &head).await,
+            status,
+            "{head}"
+        );
     }
 }
 
 #[tokio::test]
 async fn net_15_without_receivers_there_are_no_callbacks() {
-    let service = Setup::default().with("HTTP__PUBLIC_URL", PUBLIC).start().await;
+    let service = Setup::default()
+        .with("HTTP__PUBLIC_URL", PUBLIC)
+        .start()
+        .await;
     // Where callbacks are mounted, another method than theirs is 405.
     for path in ["/callbacks/p", "/callbacks/p/token", "/calls/p/token"] {
         for method in ["GET", "POST", "PUT"] {
@@ -341,13 +381,22 @@ async fn net_15_a_batch_of_three_mib_is_taken_and_a_larger_one_is_not() {
     for (padding, expected) in [(3 * 1024 * 1024, 413), (3 * 1024 * 1024 - 4096, 204)] {
         let body = json!({"entry": [{"changes": [{"value": {"statuses": [status]}}]}], "x": "y".repeat(padding)})
             .to_string();
-        let headers = sign(Scheme::Meta, SECRET, ("/callbacks/p", &body), now(&bed.service));
+        let headers = sign(
+            Scheme::Meta,
+            SECRET,
+            ("/callbacks/p", &body),
+            now(&bed.service),
+        );
         let url = format!("http://{}/callbacks/p", bed.service.reach.http);
         let mut request = http_client().build().unwrap().post(url).body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        assert_eq!(request.send().await.unwrap().status(), expected, "{padding}");
+        assert_eq!(
+            request.send().await.unwrap().status(),
+            expected,
+            "{padding}"
+        );
     }
     let (delivered, _) = bed.delivery(&id).await;
     assert_eq!(delivered, countersign::pb::v1::DeliveryStatus::Delivered);
@@ -369,8 +418,13 @@ async fn net_15_a_good_client_meets_none_of_the_limits() {
         let request = service.request(login(&format!("s{n}")));
         calls.spawn(async move { shape(client.start_verification(request).await) });
     }
-    let all = tokio::time::timeout(PATIENCE, calls.join_all()).await.unwrap();
-    assert!(all.iter().all(|(code, _)| *code == tonic::Code::Ok), "{all:?}");
+    let all = tokio::time::timeout(PATIENCE, calls.join_all())
+        .await
+        .unwrap();
+    assert!(
+        all.iter().all(|(code, _)| *code == tonic::Code::Ok),
+        "{all:?}"
+    );
     // A client that connects early and calls late is told to go at ten seconds, and connects again by itself.
     let early = Endpoint::from_shared(format!("http://{}", service.reach.grpc))
         .unwrap()

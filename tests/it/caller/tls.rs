@@ -65,7 +65,9 @@ async fn handshake(
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let stream = TcpStream::connect(address).await?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
     let session = stream.get_ref().1;
     let shown = session.peer_certificates().unwrap()[0].clone().into_owned();
     Ok((shown, session.alpn_protocol().map(<[u8]>::to_vec)))
@@ -98,11 +100,18 @@ async fn net_16_every_listener_speaks_tls_with_both_protocols() {
             format!("https://{}/livez", process.admin),
         ] {
             let answer = client.get(&url).send().await.unwrap();
-            assert_eq!((answer.status().as_u16(), answer.version()), (200, version), "{url}");
+            assert_eq!(
+                (answer.status().as_u16(), answer.version()),
+                (200, version),
+                "{url}"
+            );
         }
     }
     for address in all {
-        let plain = http_client().build().unwrap().get(format!("http://{address}/livez"));
+        let plain = http_client()
+            .build()
+            .unwrap()
+            .get(format!("http://{address}/livez"));
         let plain = plain.send().await;
         assert!(plain.is_err(), "nothing is served in plaintext");
     }
@@ -136,7 +145,9 @@ async fn net_08_a_certificate_is_renewed_by_sighup_and_calls_go_on() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, shows_the_new_one).await.unwrap();
+    tokio::time::timeout(PATIENCE, shows_the_new_one)
+        .await
+        .unwrap();
     start_one("on the same connection").await;
 
     // A key that belongs to another certificate: the listeners keep what they have.
@@ -145,13 +156,19 @@ async fn net_08_a_certificate_is_renewed_by_sighup_and_calls_go_on() {
     process.signal("HUP");
     let log = dir.path().join("log");
     let is_said = async {
-        while !std::fs::read_to_string(&log).unwrap().contains("certificate not read again") {
+        while !std::fs::read_to_string(&log)
+            .unwrap()
+            .contains("certificate not read again")
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, is_said).await.unwrap();
     for address in all {
-        assert_eq!(handshake(authority.der(), address, &[]).await.unwrap().0, second);
+        assert_eq!(
+            handshake(authority.der(), address, &[]).await.unwrap().0,
+            second
+        );
     }
     start_one("after").await;
 }
