@@ -111,7 +111,7 @@ pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> 
 }
 
 /// The failure behind a status that the library made because it could not read the request message; `None` for other
-/// statuses. The library calls them INTERNAL or OUT_OF_RANGE, although the caller is at fault.
+/// statuses. The library calls them `INTERNAL` or `OUT_OF_RANGE`, although the caller is at fault.
 pub(super) fn broken_message(status: &Status) -> Option<Failure> {
     match status.code() {
         Code::Internal => Some(Failure::MessageMalformed(BadMessage::Unreadable)),

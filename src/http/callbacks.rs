@@ -29,7 +29,7 @@ pub use self::{
     verify::{TOLERANCE, Verifier},
 };
 use self::{
-    head::{Incoming, has_type_of},
+    head::{Incoming, has_type_of, judge_head},
     outcome::Outcome,
     read::{Item, read},
     verify::Call,
@@ -173,7 +173,7 @@ impl Callbacks {
         if *request.method() != receiver.method() {
             return Err(Outcome::WrongMethod);
         }
-        self.judge_head(receiver, &request)?;
+        judge_head(receiver, &request)?;
         if !has_type_of(receiver.format.place, request.headers()) {
             return Err(Outcome::WrongType);
         }

@@ -60,7 +60,7 @@ impl Bodies {
         Share(Arc::new(Held {
             bodies: self.clone(),
             peer,
-            held: Mutex::default(),
+            holding: Mutex::default(),
             is_complete: AtomicBool::new(false),
         }))
     }
@@ -111,7 +111,7 @@ pub struct Share(Arc<Held>);
 struct Held {
     bodies: Arc<Bodies>,
     peer: Peer,
-    held: Mutex<Holding>,
+    holding: Mutex<Holding>,
     is_complete: AtomicBool,
 }
 
@@ -166,7 +166,7 @@ impl Share {
 impl Held {
     fn lock(&self) -> MutexGuard<'_, Holding> {
         // Every change is complete before anything can panic.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Callbacks, Outcome, Receiver, count,
-    head::{BODY_BYTES_MAX, Incoming, has_type_of},
+    head::{BODY_BYTES_MAX, Incoming, has_type_of, judge_head},
 };
 use crate::{
     domain::{
@@ -78,7 +78,7 @@ impl Callbacks {
         request: Request,
     ) -> Result<String, Outcome> {
         self.judge_sender(sender, Some(token), &request)?;
-        self.judge_head(receiver, &request)?;
+        judge_head(receiver, &request)?;
         if !has_type_of(dialect.place(), request.headers()) {
             return Err(Outcome::WrongType);
         }

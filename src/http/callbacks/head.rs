@@ -76,16 +76,16 @@ impl Callbacks {
         prove_body(request);
         Ok(())
     }
+}
 
-    /// Judges what a signature says without the body.
-    pub(super) fn judge_head(&self, receiver: &Receiver, request: &Request) -> Result<(), Outcome> {
-        match receiver.verifier.judge_head(request.headers()) {
-            Ok(Head::Genuine) => prove_body(request),
-            Ok(Head::Signed) => {}
-            Err(why) => return Err(Outcome::Refused(why)),
-        }
-        Ok(())
+/// Judges what a signature says without the body.
+pub(super) fn judge_head(receiver: &Receiver, request: &Request) -> Result<(), Outcome> {
+    match receiver.verifier.judge_head(request.headers()) {
+        Ok(Head::Genuine) => prove_body(request),
+        Ok(Head::Signed) => {}
+        Err(why) => return Err(Outcome::Refused(why)),
     }
+    Ok(())
 }
 
 /// The body of this request counts as that of a proved sender.

@@ -34,6 +34,7 @@ const GROWTH_MAX_KIB: u64 = 64 * 1024;
 const SLOW_SOCKETS: usize = 300;
 /// How soon another peer must be answered.
 const SOON: Duration = Duration::from_secs(1);
+const START: &str = "/countersign.v1.VerificationService/StartVerification";
 const ANOTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -136,7 +137,6 @@ async fn net_15_a_flood_of_bodies_without_a_credential_takes_no_memory() {
     let [grpc, http, admin] = [&process.grpc, &process.http, &process.admin]
         .map(|address| address.parse::<SocketAddr>().unwrap());
     let before = peak_kib(&process);
-    const START: &str = "/countersign.v1.VerificationService/StartVerification";
     let form: &'static [(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
     let signed: &'static [(&str, &str)] = &[
         ("content-type", "application/x-www-form-urlencoded"),
@@ -161,7 +161,6 @@ async fn net_15_a_flood_of_bodies_without_a_credential_takes_no_memory() {
             .await
             .unwrap();
         let grown = peak_kib(&process) - before;
-        println!("{path}: {grown} KiB more");
         assert!(grown <= GROWTH_MAX_KIB, "{path}: {grown} KiB more");
         connections.shutdown().await;
     }
