@@ -40,13 +40,19 @@ pub struct ListenerSettings {
     pub trusted_proxies: Vec<AddressRange>,
 }
 
-/// When a connection is no longer on trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a connection is no longer on trial, and who bounds its requests.
+#[derive(Clone, Copy, Debug)]
 pub enum ProvedBy {
-    /// A call that the service admitted: it says so by [`inbound::Inbound::admit`].
+    /// By a call that the service admitted: it says so by [`inbound::Inbound::admit`]. What it does not admit, it refuses
+    /// at once and without the body; calls have their own deadlines.
     AdmittedCall,
-    /// A request that arrived completely and was answered, on listeners that ask for no credential.
-    CompleteRequest,
+    /// By a request that arrived completely and was answered, on a listener that asks for no credential.
+    CompleteRequest {
+        /// The longest time that a request may take until its response begins.
+        deadline: Duration,
+        /// The response to a request that the listener itself refuses.
+        refuse: fn(Refused) -> Response<Body>,
+    },
 }
 
 /// One listener, apart from its socket and its service.
@@ -61,12 +67,8 @@ pub struct Listener {
     pub proved_by: ProvedBy,
     /// The maximum number of concurrent HTTP/2 streams in one connection.
     pub streams_max: u32,
-    /// The longest time that a request may take until its response begins.
-    pub deadline_max: Duration,
     /// The bytes of request bodies in flight, shared by all listeners.
     pub bodies: Arc<Bodies>,
-    /// The response to a request that the listener itself refuses.
-    pub refuse: fn(Refused) -> Response<Body>,
 }
 
 impl Listener {

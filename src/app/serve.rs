@@ -13,7 +13,7 @@ use crate::{
     domain::time::micros,
     grpc::{
         REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, VerificationHandler,
-        entrance::{self, EntranceLayer, EntranceParts, callers::Callers},
+        entrance::{EntranceLayer, EntranceParts, callers::Callers},
         health,
     },
     http::{
@@ -94,27 +94,23 @@ impl App {
     /// The three listeners, in the order of [`sections`]. The bytes of bodies are bounded over all of them.
     fn fronts(&self) -> [Listener; 3] {
         let bodies = Arc::<Bodies>::default();
-        let (streams_max, deadline_max) = (
-            self.settings.grpc.max_streams,
-            self.settings.grpc.deadline_max,
-        );
+        let grpc = &self.settings.grpc;
+        let (streams_max, deadline) = (grpc.max_streams, grpc.deadline_max);
         sections(&self.settings).map(|(name, settings)| {
             let front = Listener {
                 name,
                 settings: settings.clone(),
                 tls: self.certificates.acceptor(name),
-                proved_by: ProvedBy::CompleteRequest,
+                proved_by: ProvedBy::CompleteRequest {
+                    deadline,
+                    refuse: http::refused,
+                },
                 streams_max,
-                deadline_max,
                 bodies: bodies.clone(),
-                refuse: http::refused,
             };
             match name {
                 "grpc" => Listener {
                     proved_by: ProvedBy::AdmittedCall,
-                    // Calls have their own deadlines, which end first.
-                    deadline_max: deadline_max + PROBE_EVERY,
-                    refuse: entrance::refused,
                     ..front
                 },
                 "admin" => Listener {

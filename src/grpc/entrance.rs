@@ -36,7 +36,7 @@ use crate::{
     },
     listener::{
         bodies::{Cut, PAUSE_MAX},
-        inbound::{Inbound, Refused},
+        inbound::Inbound,
         throttle::Throttle,
     },
     ports::system::Entropy,
@@ -308,17 +308,6 @@ const fn of_cut(cut: Cut) -> Failure {
         Cut::Full => Failure::Overloaded(Busy::Bodies),
         Cut::Stalled => Failure::DeadlineExceeded { limit: PAUSE_MAX },
     }
-}
-
-/// The response to a call that the listener itself refuses.
-#[must_use]
-pub fn refused(refused: Refused) -> Response<axum::body::Body> {
-    let failure = match refused {
-        Refused::Crowded => Failure::Overloaded(Busy::Trial),
-        Refused::Body(cut) => of_cut(cut),
-        Refused::Late => Failure::Internal,
-    };
-    status(failure, None).into_http()
 }
 
 /// Parses a deadline in gRPC's format: at most eight digits and a unit.

@@ -176,19 +176,24 @@ where
         let mut request = request.map(|body| Body::new(Metered::new(body, share)));
         request.extensions_mut().insert(inbound.clone());
         let work = self.0.service.clone().call(request);
-        if inbound.trial.is_crowded() {
-            // Nothing of `work` has run yet.
-            let refused = (listener.refuse)(Refused::Crowded);
-            return Box::pin(async { Ok(refused) });
-        }
-        Box::pin(async move {
-            let _entered = entered;
-            let response = answered(&listener, work, &inbound).await;
-            if listener.proved_by == ProvedBy::CompleteRequest && inbound.share.is_complete() {
-                inbound.trial.pass();
+        match listener.proved_by {
+            ProvedBy::AdmittedCall => Box::pin(async move {
+                let response = work.await?;
+                // Given back now, when the request is answered.
+                drop(inbound);
+                Ok(response.map(Body::new))
+            }),
+            ProvedBy::CompleteRequest { refuse, .. } if inbound.trial.is_crowded() => {
+                // Nothing of `work` has run yet.
+                Box::pin(async move { Ok(refuse(Refused::Crowded)) })
             }
-            Ok(response)
-        })
+            ProvedBy::CompleteRequest { deadline, refuse } => Box::pin(async move {
+                let _entered = entered;
+                Ok(answered(work, &inbound, deadline)
+                    .await
+                    .unwrap_or_else(refuse))
+            }),
+        }
     }
 }
 
@@ -199,25 +204,28 @@ impl<S> Connection<S> {
     }
 }
 
-/// The response of the service; of the listener, if the body was cut or the service is late.
+/// The response of the service, which ends the trial if the request arrived completely.
+///
+/// # Errors
+/// The body was cut, or the service is late.
 async fn answered<B>(
-    listener: &Listener,
     work: impl Future<Output = Result<Response<B>, Infallible>>,
     inbound: &Inbound,
-) -> Response<Body>
+    deadline: Duration,
+) -> Result<Response<Body>, Refused>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,
 {
-    let response = match tokio::time::timeout(listener.deadline_max, work).await {
-        Ok(Ok(response)) => response.map(Body::new),
-        Err(_late) => return (listener.refuse)(Refused::Late),
-    };
-    match (listener.proved_by, inbound.cut()) {
-        // The service of calls has said so in its own way.
-        (ProvedBy::AdmittedCall, _) | (_, None) => response,
-        (ProvedBy::CompleteRequest, Some(cut)) => (listener.refuse)(Refused::Body(cut)),
+    let answer = tokio::time::timeout(deadline, work).await;
+    let Ok(response) = answer.map_err(|_late| Refused::Late)?;
+    if let Some(cut) = inbound.cut() {
+        return Err(Refused::Body(cut));
     }
+    if inbound.share.is_complete() {
+        inbound.trial.pass();
+    }
+    Ok(response.map(Body::new))
 }
 
 /// A socket that must send its first bytes in time; reading fails otherwise.

@@ -215,8 +215,6 @@ pub enum Busy {
     Watches(usize),
     /// The limit of bytes of request bodies in flight.
     Bodies,
-    /// The limit of requests in progress on a connection without an admitted call.
-    Trial,
 }
 
 impl Busy {
@@ -230,9 +228,6 @@ impl Busy {
             ),
             Self::Bodies => {
                 "the requests that this process is reading take as many bytes as they may; repeat with growing pauses".to_owned()
-            }
-            Self::Trial => {
-                "the connection has too many requests in progress before its first admitted call; repeat with growing pauses".to_owned()
             }
         }
     }

@@ -32,14 +32,24 @@ fn listener(proved_by: ProvedBy) -> Listener {
         tls: None,
         proved_by,
         streams_max: 128,
-        deadline_max: Duration::from_secs(3600),
         bodies: Arc::default(),
-        refuse: |refused| {
-            assert_eq!(refused, Refused::Crowded);
-            Response::builder().status(503).body(Body::empty()).unwrap()
-        },
     }
 }
+
+const COMPLETE_REQUEST: ProvedBy = ProvedBy::CompleteRequest {
+    deadline: Duration::from_secs(3600),
+    refuse: |refused| {
+        let status = match refused {
+            Refused::Crowded => 503,
+            Refused::Body(_) => 408,
+            Refused::Late => panic!("the services of these tests are not late"),
+        };
+        Response::builder()
+            .status(status)
+            .body(Body::empty())
+            .unwrap()
+    },
+};
 
 /// Our end of a connection to a listener whose service reads the whole body, and admits the call if `admits`.
 fn connected(proved_by: ProvedBy, admits: bool) -> DuplexStream {
@@ -150,7 +160,7 @@ async fn net_05_a_peer_that_answers_is_told_to_go_after_half_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn net_05_a_peer_that_sends_nothing_is_cut_after_five_seconds() {
-    let mut stream = connected(ProvedBy::CompleteRequest, false);
+    let mut stream = connected(COMPLETE_REQUEST, false);
     stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     let begun = Instant::now();
     let mut rest = Vec::new();
@@ -195,7 +205,7 @@ async fn net_15_a_connection_without_an_admitted_call_is_told_to_go_after_ten_se
 
 #[tokio::test(start_paused = true)]
 async fn net_15_headers_that_trickle_end_with_the_trial() {
-    let mut stream = connected(ProvedBy::CompleteRequest, false);
+    let mut stream = connected(COMPLETE_REQUEST, false);
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: bank.example\r\n")
         .await
@@ -230,7 +240,7 @@ async fn net_15_one_complete_request_proves_a_browser_and_an_incomplete_one_does
             5,
         ),
     ] {
-        let mut stream = connected(ProvedBy::CompleteRequest, false);
+        let mut stream = connected(COMPLETE_REQUEST, false);
         let begun = Instant::now();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
@@ -242,7 +252,7 @@ async fn net_15_one_complete_request_proves_a_browser_and_an_incomplete_one_does
 #[tokio::test(start_paused = true)]
 async fn net_15_a_connection_on_trial_has_eight_streams_and_a_proved_one_has_all() {
     for (admits, refused) in [(false, 12), (true, 0)] {
-        let mut stream = in_http2(ProvedBy::AdmittedCall, admits).await;
+        let mut stream = in_http2(COMPLETE_REQUEST, admits).await;
         let opened: Vec<u8> = (0..20)
             .flat_map(|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &POST))
             .collect();
