@@ -1,12 +1,14 @@
 //! Composition: builds the parts from the settings, connects them, and serves until it is stopped.
 
 mod callbacks;
+mod certificates;
 mod check;
 mod compose;
 mod senders;
 mod serve;
 mod stores;
 
+pub use certificates::Certificates;
 pub use check::{Findings, findings};
 pub use stores::{check_store, init_store, read_store};
 
@@ -65,6 +67,7 @@ pub struct App {
     credentials: Vec<Credential>,
     outbox: Option<Arc<Outbox>>,
     listeners: Listeners,
+    certificates: Certificates,
     metrics: Metrics,
     shutdown: CancellationToken,
     development_key: Option<String>,
@@ -87,6 +90,8 @@ pub struct Reach {
     pub admin: SocketAddr,
     /// Canceling it drains and stops the app.
     pub shutdown: CancellationToken,
+    /// The certificates of the listeners, which can be read again while the app serves.
+    pub certificates: Certificates,
     /// The use cases, for tests that look behind the API.
     pub service: Arc<Service>,
     /// The queue for receipts that senders get over their own connections, for tests that replace a sender.
@@ -108,6 +113,7 @@ impl App {
             http: self.listeners.http.local_addr()?,
             admin: self.listeners.admin.local_addr()?,
             shutdown: self.shutdown.clone(),
+            certificates: self.certificates.clone(),
             service: self.service.clone(),
             receipts: self.receipts.clone(),
             outbox: self.outbox.clone(),

@@ -38,7 +38,7 @@ use crate::{
 pub use access::{API_KEY_PREFIX, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
 pub use admission::AdmissionSettings;
 pub use hook::HookSettings;
-pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, TlsIdentity};
+pub use listeners::{AdminSettings, GrpcSettings, HttpSettings, reread};
 pub use messages::MessageSettings;
 pub use reader::book::{Mistake, Mistakes};
 pub use routes::{ChannelRoutes, RouteSettings};
@@ -143,6 +143,17 @@ impl Settings {
         let mut warnings = access::idle_callers(&self.callers);
         warnings.extend(senders::warnings(&self.senders));
         warnings.extend(public_url::warning(self));
+        let http = &self.http;
+        let is_behind_a_proxy = http.public_url.is_some() && http.listener.tls.is_none();
+        if self.profile == Profile::Production
+            && is_behind_a_proxy
+            && http.listener.trusted_proxies.is_empty()
+        {
+            warnings.push(Mistake {
+                key: "http.trusted_proxies".to_owned(),
+                what: "is empty, so all requests that a proxy brings count as those of one peer; name the proxy's addresses".to_owned(),
+            });
+        }
         warnings
     }
 
@@ -327,9 +338,9 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
 
 fn check_listeners(settings: &Settings, book: &Book) {
     let listeners = [
-        ("grpc", settings.grpc.listen),
-        ("http", settings.http.listen),
-        ("admin", settings.admin.listen),
+        ("grpc", settings.grpc.listener.listen),
+        ("http", settings.http.listener.listen),
+        ("admin", settings.admin.listener.listen),
     ];
     listeners::check_ports(listeners, book);
 }

@@ -4,9 +4,8 @@ mod admin;
 mod audit;
 pub mod entrance;
 mod fields;
+pub mod health;
 mod status;
-mod throttle;
-pub mod transport;
 mod verification;
 
 use std::sync::Arc;
@@ -17,6 +16,14 @@ use crate::{domain::caller::Caller, service::failure::Failure};
 
 pub use admin::AdminHandler;
 pub use verification::VerificationHandler;
+
+/// The largest request message that is accepted, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// The largest response message that is sent, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = 256 * 1024;
+/// The largest response message of `AdminService`, in bytes: 1000 events of the audit trail, of 1 KiB each, and
+/// the rest of a commit that is not divided.
+pub const ADMIN_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The answer of a handler.
 type RpcResult<T> = Result<Response<T>, Status>;

@@ -4,15 +4,19 @@ pub mod admin;
 pub mod callbacks;
 pub mod pages;
 
-use std::sync::Arc;
+use axum::{
+    Router,
+    body::Body,
+    http::{StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
 
-use axum::{Router, routing::get};
-
-use crate::ports::sender::outbox::Outbox;
+use crate::listener::{bodies::Cut, inbound::Refused};
 
 /// All routes of the public listener. The routes that show messages exist only with an outbox, so only in the
 /// development profile; the routes of the link page only with a page.
-pub fn router(outbox: Option<Arc<Outbox>>, page: Option<pages::link::LinkPage>) -> Router {
+pub fn router(outbox: Option<pages::dev::DevPage>, page: Option<pages::link::LinkPage>) -> Router {
     let parts = [
         outbox.map(pages::dev::router),
         page.map(pages::link::router),
@@ -23,23 +27,38 @@ pub fn router(outbox: Option<Arc<Outbox>>, page: Option<pages::link::LinkPage>) 
         .fold(Router::new().route("/", get(root)), Router::merge)
 }
 
+/// The response to a request that the listener itself refuses. The pause is for providers, which repeat a callback.
+#[must_use]
+pub fn refused(refused: Refused) -> Response<Body> {
+    let status = match refused {
+        Refused::Crowded | Refused::Body(Cut::Full) | Refused::Late => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Refused::Body(Cut::Stalled) => StatusCode::REQUEST_TIMEOUT,
+    };
+    (status, [(RETRY_AFTER, "5")]).into_response()
+}
+
 async fn root() -> &'static str {
     "Countersign: the HTTP listener. The API is gRPC, on its own listener.\n"
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::{
-        body::{Body, to_bytes},
-        http::{Request, StatusCode},
+        body::to_bytes,
+        http::{Request, header::HOST},
     };
     use tower::ServiceExt as _;
 
-    use super::*;
+    use super::{pages::dev::DevPage, *};
 
     async fn get(router: Router, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).header(HOST, "localhost:8080");
         let response = router
-            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+            .oneshot(request.body(Body::empty()).unwrap())
             .await
             .unwrap();
         let status = response.status();
@@ -56,8 +75,12 @@ mod tests {
                 "{path}"
             );
         }
+        let page = DevPage {
+            outbox: Arc::default(),
+            hosts: Vec::new(),
+        };
         assert_eq!(
-            get(router(Some(Arc::default()), None), "/dev/outbox").await,
+            get(router(Some(page), None), "/dev/outbox").await,
             (StatusCode::OK, "[]".to_owned())
         );
     }

@@ -25,8 +25,8 @@
 //!                             │
 //!     inbound ────────────────┼──────────────── outbound
 //!     grpc  http  worker      │           store   sender   system  adapters: never see each other
-//!        \    |     /         │             │        │        │
-//!         service ── message ─┴─────────▶ ports ◀────┴────────┘
+//!       | \  /|     /         │             │        │        │
+//! listener  service ── message┴─────────▶ ports ◀────┴────────┘
 //!              \                            │
 //!               └────────▶ domain ◀─────────┘                      pure: sees nothing of ours but `format`
 //!                             │
@@ -40,7 +40,8 @@
 //! | [`ports`] | what the service needs from outside: store, sender, hook, clock, entropy | `domain`, `format` |
 //! | [`message`] | the texts: templates, their lint, what customers are told | `ports`, `domain`, `format` |
 //! | [`service`] | the use cases, one verb per file; the vault that seals records | `message`, `ports`, `domain`, `format`; the vault also the stored protos |
-//! | [`grpc`], [`http`], [`worker`] | the adapters that call the use cases | `service`, `ports`, `domain`, `format`; `grpc` also the public protos |
+//! | [`listener`] | what the three listeners have in common: connections, TLS, bodies, the limits of peers | `format` |
+//! | [`grpc`], [`http`], [`worker`] | the adapters that call the use cases | `service`, `ports`, `domain`, `format`; `grpc` and `http` also `listener`, `grpc` the public protos |
 //! | [`store`], [`sender`], [`system`] | the implementations of the ports; [`store::redis`] explains how Redis is used | `ports`, `domain`, `format`; `sender` also the public protos |
 //! | [`config`] | the settings, each read into the type that its user defines, with its secrets | all layers above except `worker` and `system` |
 //! | [`keys`], [`telemetry`] | key files, logs and metrics | `config`, `domain`; `keys` also `format` |
@@ -68,7 +69,7 @@
 //!
 //! The same word names the folder in `decide`, [`service`], [`grpc`], [`config`] and `tests/it`, where that layer has
 //! something of the room. A few folders serve several rooms and have names of their own: `grpc/entrance`,
-//! `grpc/transport`, `tests/it/harness`, and `http/pages`, the web pages that customers open, with its tests in
+//! `tests/it/harness`, and `http/pages`, the web pages that customers open, with its tests in
 //! `tests/it/pages`.
 //!
 //! # Invariants
@@ -95,8 +96,9 @@
 //!
 //! # One e-mail code, from file to file
 //!
-//! 1. [`grpc::transport::listen`] accepts the connection; [`grpc::entrance`] counts the call, finds the caller by the
-//!    hash of its key, checks its role, and sets the deadline.
+//! 1. [`listener`] accepts the connection, which is on trial until its first admitted call; [`grpc::entrance`] judges the
+//!    headers before anything reads the body: it finds the caller by the hash of its key, checks its role, counts the
+//!    call, and sets the deadline.
 //! 2. `grpc/verification/convert.rs` parses every field into a type that allows only valid values, or reports all
 //!    violations.
 //! 3. [`service::verification::start`] resolves the action's limits and screens the recipients. The rest runs in a task
@@ -130,6 +132,7 @@ pub mod format;
 pub mod grpc;
 pub mod http;
 pub mod keys;
+pub mod listener;
 pub mod message;
 pub mod pb;
 pub mod ports;

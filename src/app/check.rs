@@ -9,12 +9,14 @@ use std::{fmt::Display, sync::Arc};
 use self::certificates::{PairKeys, of_listener};
 use super::{
     Machine,
+    certificates::sections,
     compose::messages,
     senders::{hook, sender_parts},
 };
 use crate::{
-    config::{Mistake, Mistakes, Profile, Settings, StoreEngine, TlsIdentity},
+    config::{Mistake, Mistakes, Profile, Settings, StoreEngine},
     keys,
+    listener::tls::TlsIdentity,
     ports::sender::receipts,
     sender::settings::SettingError,
     store::redis::RedisSettings,
@@ -62,18 +64,13 @@ pub fn findings(settings: &Settings, known: &Mistakes) -> Findings {
 }
 
 fn listeners(settings: &Settings, findings: &mut Findings) {
-    let listeners = [
-        ("grpc", settings.grpc.listen, settings.grpc.tls.as_ref()),
-        ("http", settings.http.listen, None),
-        ("admin", settings.admin.listen, None),
-    ];
     let now = Machine::default().clock.now();
-    for (section, listen, tls) in listeners {
-        if let Some(why) = addresses::unusable(listen) {
+    for (section, listener) in sections(settings) {
+        if let Some(why) = addresses::unusable(listener.listen) {
             findings.mistake(format!("{section}.listen"), why);
         }
-        if let Some(identity) = tls {
-            certificates::identity(of_listener(section), identity, now, findings);
+        if let Some(TlsIdentity { chain, key, .. }) = &listener.tls {
+            certificates::identity(of_listener(section), (chain, key), now, findings);
         }
     }
 }
@@ -96,11 +93,7 @@ fn store_certificates(redis: &RedisSettings, findings: &mut Findings) {
             certificate: "client_cert_file",
             key: "client_key_file",
         };
-        let identity = TlsIdentity {
-            chain: chain.clone(),
-            key: key.clone(),
-        };
-        certificates::identity(keys, &identity, now, findings);
+        certificates::identity(keys, (chain, key), now, findings);
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     App, Listeners, Machine,
+    certificates::Certificates,
     senders::{hook, routes, sender_parts, told},
     stores,
 };
@@ -77,6 +78,7 @@ impl App {
             poll: settings.worker.poll,
         };
         let (credentials, development_key) = credentials(&settings)?;
+        let certificates = Certificates::new(&settings)?;
         let listeners = listeners(&settings).await?;
         warn_of_test_recipients(&settings);
         let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
@@ -89,6 +91,7 @@ impl App {
             credentials,
             outbox,
             listeners,
+            certificates,
             metrics,
             shutdown,
             development_key,
@@ -124,9 +127,9 @@ fn warn_of_test_recipients(settings: &Settings) {
 
 async fn listeners(settings: &Settings) -> anyhow::Result<Listeners> {
     Ok(Listeners {
-        grpc: bind(settings.grpc.listen, "grpc.listen").await?,
-        http: bind(settings.http.listen, "http.listen").await?,
-        admin: bind(settings.admin.listen, "admin.listen").await?,
+        grpc: bind(settings.grpc.listener.listen, "grpc.listen").await?,
+        http: bind(settings.http.listener.listen, "http.listen").await?,
+        admin: bind(settings.admin.listener.listen, "admin.listen").await?,
     })
 }
 

@@ -2,27 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Layer as _;
 
-use super::App;
+use super::{App, certificates::sections};
 use crate::{
-    config::{Profile, TlsIdentity},
+    config::Profile,
     domain::time::micros,
-    format::certificate::CertificateError,
     grpc::{
-        AdminHandler, VerificationHandler,
+        ADMIN_RESPONSE_BYTES_MAX, AdminHandler, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
+        VerificationHandler,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
-        transport::{
-            bounds::{ADMIN_RESPONSE_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
-            listen::accept,
-            tls,
-        },
+        health,
     },
-    http::{self, pages::link::LinkPage},
+    http::{
+        self,
+        pages::{dev::DevPage, link::LinkPage},
+    },
+    listener::{Listener, ProvedBy, bodies::Bodies},
     pb::{
         self,
         v1::{
@@ -38,8 +37,8 @@ use crate::{
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// The time between two checks whether the store answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// The connection limit of the HTTP listener and of the admin listener; fewer are needed than for callers.
-const SIDE_CONNECTIONS_MAX: usize = 256;
+/// The largest number of concurrent HTTP/2 streams in one connection to the admin listener, whose answers are large.
+const ADMIN_STREAMS_MAX: u32 = 16;
 
 impl App {
     /// Serves until [`super::Reach::shutdown`] is canceled. Then readiness fails, but calls are still served for the
@@ -61,19 +60,19 @@ impl App {
         let all = self.all_parts(drain.clone()).await?;
         tokio::pin!(all);
         tokio::select! {
-            ended = &mut all => return ended.context("a listener ended"),
+            () = &mut all => anyhow::bail!("a listener ended"),
             () = shutdown.cancelled() => {}
         }
         let lame_duck_ms = micros(lame_duck) / 1000;
         tracing::info!(lame_duck_ms, "shutting down; readiness now fails");
         tokio::select! {
-            ended = &mut all => return ended.context("a listener ended"),
+            () = &mut all => anyhow::bail!("a listener ended"),
             () = tokio::time::sleep(lame_duck) => {}
         }
         tracing::info!(drain_max_s = DRAIN_MAX.as_secs(), "draining");
         drain.cancel();
         match tokio::time::timeout(DRAIN_MAX, all).await {
-            Ok(ended) => ended.context("a listener ended"),
+            Ok(()) => Ok(()),
             Err(_late) => {
                 tracing::warn!("drain exceeded its limit; open calls dropped");
                 Ok(())
@@ -82,53 +81,79 @@ impl App {
     }
 
     /// The listeners and the worker as one future, which ends some time after `drain` is canceled.
-    async fn all_parts(
-        self,
-        drain: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>>> {
+    async fn all_parts(self, drain: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
         telemetry::register(&self.settings);
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health
+        let (reporter, health) = (HealthReporter::new(), drain.clone());
+        reporter
             .set_serving::<VerificationServiceServer<VerificationHandler>>()
             .await;
-        let grpc_routes = self.grpc_routes(&health_service, &drain)?;
-        let admin_routes = self.admin_routes(health_service)?;
-        let http_routes = Routes::from(
-            http::router(self.outbox.clone(), self.link_page()).merge(self.callbacks()),
-        );
-        let grpc = &self.settings.grpc;
-        let (streams, deadline) = (grpc.max_streams, grpc.deadline_max);
-        let tls = grpc.tls.as_ref().map(server_tls).transpose();
-        let tls = tls.context("the certificate of [grpc] cannot be used")?;
-        let front = bounded(streams, deadline)
-            .layer(self.entrance())
-            .add_routes(grpc_routes)
-            .serve_with_incoming_shutdown(
-                accept(self.listeners.grpc, grpc.max_connections, tls),
-                drain.clone().cancelled_owned(),
-            );
-        let side = |routes, listener| {
-            bounded(streams, deadline)
-                .accept_http1(true)
-                .add_routes(routes)
-                .serve_with_incoming_shutdown(
-                    accept(listener, SIDE_CONNECTIONS_MAX, None),
-                    drain.clone().cancelled_owned(),
-                )
-        };
-        let (pages, admin) = (
-            side(http_routes, self.listeners.http),
-            side(admin_routes, self.listeners.admin),
-        );
-        let probe = probe(self.service, health, self.shutdown);
+        let health = health::server(reporter.clone(), health);
+        let calls = self.entrance().layer(self.grpc_routes(&health, &drain)?);
+        let admin_routes = self.admin_routes(health)?;
+        let http_routes =
+            Routes::from(http::router(self.dev_page(), self.link_page()).merge(self.callbacks()));
+        let [grpc, http, admin] = self.fronts();
+        let grpc = grpc.serve(self.listeners.grpc, calls, drain.clone());
+        let http = http.serve(self.listeners.http, http_routes, drain.clone());
+        let admin = admin.serve(self.listeners.admin, admin_routes, drain.clone());
+        let probe = probe(self.service, reporter, self.shutdown);
         let upkeep = upkeep(self.metrics, drain.clone());
         let worker = self.worker.run(drain);
         Ok(async {
-            let (front, pages, admin, ()) = tokio::join!(front, pages, admin, async {
+            tokio::join!(grpc, http, admin, async {
                 tokio::join!(worker, probe, upkeep);
             });
-            front.and(pages).and(admin)
         })
+    }
+
+    /// The three listeners, in the order of [`sections`]. The bytes of bodies are bounded over all of them.
+    fn fronts(&self) -> [Listener; 3] {
+        let bodies = Arc::<Bodies>::default();
+        let grpc = &self.settings.grpc;
+        let (streams_max, deadline) = (grpc.max_streams, grpc.deadline_max);
+        sections(&self.settings).map(|(name, settings)| {
+            let front = Listener {
+                name,
+                settings: settings.clone(),
+                tls: self.certificates.acceptor(name),
+                proved_by: ProvedBy::CompleteRequest {
+                    deadline,
+                    refuse: http::refused,
+                },
+                streams_max,
+                bodies: bodies.clone(),
+            };
+            match name {
+                "grpc" => Listener {
+                    proved_by: ProvedBy::AdmittedCall,
+                    ..front
+                },
+                "admin" => Listener {
+                    streams_max: streams_max.min(ADMIN_STREAMS_MAX),
+                    ..front
+                },
+                _ => front,
+            }
+        })
+    }
+
+    /// The development outbox; `None` in production.
+    fn dev_page(&self) -> Option<DevPage> {
+        let http = &self.settings.http;
+        let public_host = http.public_url.as_ref().and_then(|url| {
+            let authority = url.split("://").nth(1)?.split('/').next()?;
+            let authority: axum::http::uri::Authority = authority.parse().ok()?;
+            Some(
+                authority
+                    .host()
+                    .trim_matches(['[', ']'])
+                    .to_ascii_lowercase(),
+            )
+        });
+        let listen = http.listener.listen.ip().to_string();
+        let hosts = [listen].into_iter().chain(public_host).collect();
+        let outbox = self.outbox.clone()?;
+        Some(DevPage { outbox, hosts })
     }
 
     /// The layer that every call on the callers' listener passes first.
@@ -239,21 +264,9 @@ fn add_reflection(routes: &mut tonic::service::RoutesBuilder) -> anyhow::Result<
     Ok(())
 }
 
-/// The encryption of the callers' listener.
-///
-/// # Errors
-/// If the files hold no certificate, no key, or two that do not belong together.
-fn server_tls(identity: &TlsIdentity) -> Result<TlsAcceptor, CertificateError> {
-    tls::acceptor(&identity.chain, identity.key.expose().as_bytes())
-}
-
 /// Reports to the health service whether the store answers; after the shutdown begins, reports that this
 /// process does not serve.
-async fn probe(
-    service: Arc<Service>,
-    health: tonic_health::server::HealthReporter,
-    shutdown: CancellationToken,
-) {
+async fn probe(service: Arc<Service>, health: HealthReporter, shutdown: CancellationToken) {
     const NAME: &str = "countersign.v1.VerificationService";
     loop {
         let well = service.serves().await.is_ok();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::banner::Banner;
 use super::say;
 use crate::{
-    app::{App, Machine},
+    app::{App, Machine, Reach},
     config::{Mistake, Settings},
     telemetry,
 };
@@ -60,7 +60,7 @@ async fn serve(settings: Settings, hangup: Signal) -> anyhow::Result<bool> {
     let banner = Banner::of(&settings);
     let app = App::build(settings, Machine::default()).await?;
     let reach = app.reach()?;
-    let at_once = follow_signals(hangup, reach.shutdown.clone())?;
+    let at_once = follow_signals(hangup, &reach)?;
     say(&banner.text(&reach));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -76,11 +76,10 @@ async fn serve(settings: Settings, hangup: Signal) -> anyhow::Result<bool> {
     }
 }
 
-/// Cancels `shutdown` on the first SIGTERM or Ctrl-C, and the returned token on the second. Only logs SIGHUP.
-fn follow_signals(
-    mut hangup: Signal,
-    shutdown: CancellationToken,
-) -> anyhow::Result<CancellationToken> {
+/// Shuts down on the first SIGTERM or Ctrl-C, and cancels the returned token on the second. On SIGHUP, reads the
+/// certificates again.
+fn follow_signals(mut hangup: Signal, reach: &Reach) -> anyhow::Result<CancellationToken> {
+    let (shutdown, certificates) = (reach.shutdown.clone(), reach.certificates.clone());
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let at_once = CancellationToken::new();
@@ -89,7 +88,9 @@ fn follow_signals(
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
-                    tracing::warn!("SIGHUP ignored: changed settings need a restart");
+                    if !certificates.reload() {
+                        tracing::warn!("SIGHUP ignored: changed settings need a restart");
+                    }
                     continue;
                 }
                 _ = terminate.recv() => {}

@@ -2,39 +2,95 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
-use super::{Table, public_url, reader::book::Book};
-use crate::format::secret::SecretText;
+use super::{
+    Profile, Table, public_url,
+    reader::book::Book,
+    secret_file::{read_document, read_public},
+};
+use crate::listener::{ListenerSettings, peers::AddressRange, tls::TlsIdentity};
 
 /// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
-/// A server's certificate chain and its private key, both in PEM form.
-#[derive(Clone, Debug)]
-pub struct TlsIdentity {
-    /// The certificate chain, the server's own certificate first.
-    pub chain: Vec<u8>,
-    /// The private key of the first certificate.
-    pub key: SecretText,
+/// What differs between the listeners in the keys that they share.
+struct Defaults {
+    max_connections: u64,
+    max_connections_per_peer: u64,
+}
+
+const GRPC: Defaults = Defaults {
+    max_connections: 10_000,
+    max_connections_per_peer: 1000,
+};
+const HTTP: Defaults = Defaults {
+    max_connections: 4096,
+    max_connections_per_peer: 128,
+};
+const ADMIN: Defaults = Defaults {
+    max_connections: 256,
+    max_connections_per_peer: 32,
+};
+
+/// Reads the keys that all listeners have.
+fn listener(table: &mut Table<'_>, defaults: &Defaults) -> ListenerSettings {
+    let listen = listen(table);
+    let asks_for_tls = table.has("tls_cert_file") || table.has("tls_key_file");
+    let tls = tls(table);
+    let plaintext_allowed = table.switch("plaintext_allowed", false);
+    if table.is_production() && !asks_for_tls && !listen.ip().is_loopback() && !plaintext_allowed {
+        let what = format!(
+            "is {listen} in plaintext; set tls_cert_file and tls_key_file, or plaintext_allowed if a proxy or mesh in front of it encrypts"
+        );
+        table.mistake("listen", what);
+    }
+    let per_peer: usize = table.small(
+        "max_connections_per_peer",
+        defaults.max_connections_per_peer,
+        &(0..=1_000_000),
+    );
+    ListenerSettings {
+        listen,
+        tls,
+        connections_max: table.small(
+            "max_connections",
+            defaults.max_connections,
+            &(1..=1_000_000),
+        ),
+        peer_connections_max: (per_peer > 0).then_some(per_peer),
+        trusted_proxies: trusted_proxies(table),
+    }
+}
+
+fn trusted_proxies(table: &mut Table<'_>) -> Vec<AddressRange> {
+    const KEY: &str = "trusted_proxies";
+    let texts = table.list(KEY).unwrap_or_default();
+    let parsed = texts
+        .iter()
+        .filter_map(|text| match AddressRange::parse(text) {
+            Ok(range) => Some(range),
+            Err(what) => {
+                table.mistake(KEY, format!("has {text:?}; each {what}"));
+                None
+            }
+        });
+    parsed.collect()
 }
 
 /// The listener for callers.
 #[derive(Clone, Debug)]
 pub struct GrpcSettings {
-    /// The address and port to bind.
-    pub listen: SocketAddr,
-    /// The certificate and key for TLS; `None` for plaintext.
-    pub tls: Option<TlsIdentity>,
+    /// Its address, encryption and limits of connections.
+    pub listener: ListenerSettings,
     /// The deadline of a call that sends none.
     pub deadline_default: Duration,
     /// The longest deadline of a call; a longer one is shortened to it.
     pub deadline_max: Duration,
     /// The maximum number of concurrent streams in one connection.
     pub max_streams: u32,
-    /// The maximum number of open connections.
-    pub max_connections: usize,
     /// The maximum number of calls in progress, over all connections.
     pub max_in_flight: usize,
     /// The maximum number of open watch streams per caller.
@@ -45,22 +101,7 @@ pub struct GrpcSettings {
 
 impl GrpcSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let listen = listen(&mut table);
-        let asks_for_tls = table.has("tls_cert_file") || table.has("tls_key_file");
-        let tls = tls(&mut table);
-        let plaintext_allowed = table.switch("plaintext_allowed", false);
-        if table.is_production()
-            && !asks_for_tls
-            && !listen.ip().is_loopback()
-            && !plaintext_allowed
-        {
-            table.mistake(
-                "listen",
-                format!(
-                    "is {listen} in plaintext; set tls_cert_file and tls_key_file, or plaintext_allowed behind a mesh that encrypts"
-                ),
-            );
-        }
+        let listener = listener(&mut table, &GRPC);
         let deadline_default = table.millis("deadline_default_ms", 5000, &(1..=600_000));
         let deadline_max = table.millis("deadline_max_ms", 30_000, &(1..=600_000));
         if deadline_default > deadline_max {
@@ -70,15 +111,13 @@ impl GrpcSettings {
             );
         }
         let settings = Self {
-            tls,
+            listener,
             deadline_default,
             deadline_max,
             max_streams: table.small("max_streams", 128, &(1..=10_000)),
-            max_connections: table.small("max_connections", 10_000, &(1..=1_000_000)),
             max_in_flight: table.small("max_in_flight", 4096, &(1..=1_000_000)),
             max_watches_per_caller: table.small("max_watches_per_caller", 1000, &(1..=1_000_000)),
             lame_duck: table.millis("lame_duck_ms", 5000, &(0..=60_000)),
-            listen,
         };
         table.finish();
         settings
@@ -88,8 +127,8 @@ impl GrpcSettings {
 /// The listener for pages and for the callbacks of providers.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// The address and port to bind.
-    pub listen: SocketAddr,
+    /// Its address, encryption and limits of connections.
+    pub listener: ListenerSettings,
     /// The URL under which customers and providers reach it, without a slash at the end; `None` if they cannot.
     pub public_url: Option<String>,
     /// Whether the link page knows the browser that asked only by a cookie that no other host can set.
@@ -110,9 +149,10 @@ impl HttpSettings {
                 "needs a public_url with https://, because browsers keep such cookies only there";
             table.mistake("host_cookie_only", what);
         }
-        let listen = only_listen(table);
+        let listener = listener(&mut table, &HTTP);
+        table.finish();
         Self {
-            listen,
+            listener,
             public_url,
             host_cookie_only,
         }
@@ -122,15 +162,15 @@ impl HttpSettings {
 /// The listener for operators: metrics and health.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// The address and port to bind.
-    pub listen: SocketAddr,
+    /// Its address, encryption and limits of connections.
+    pub listener: ListenerSettings,
 }
 
 impl AdminSettings {
-    pub(super) fn read(table: Table<'_>) -> Self {
-        Self {
-            listen: only_listen(table),
-        }
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let listener = listener(&mut table, &ADMIN);
+        table.finish();
+        Self { listener }
     }
 }
 
@@ -164,12 +204,6 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
-fn only_listen(mut table: Table<'_>) -> SocketAddr {
-    let listen = listen(&mut table);
-    table.finish();
-    listen
-}
-
 fn listen(table: &mut Table<'_>) -> SocketAddr {
     let Some(listen) = table.parsed("listen", socket_address) else {
         return NOWHERE.into();
@@ -196,6 +230,8 @@ fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
         (false, true) => table.mistake("tls_cert_file", "is required with tls_key_file"),
         (true, true) | (false, false) => {}
     }
+    let file = |key: &str| table.peek(key).map(PathBuf::from);
+    let (chain_file, key_file) = (file("tls_cert_file"), file("tls_key_file"));
     let (chain, key) = (
         table.contents("tls_cert_file"),
         table.document("tls_key_file"),
@@ -203,6 +239,28 @@ fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
     Some(TlsIdentity {
         chain: chain?,
         key: key?,
+        chain_file: chain_file?,
+        key_file: key_file?,
+    })
+}
+
+/// Reads the certificate and key of a listener again.
+///
+/// # Errors
+/// What is wrong with one of the files, which it names.
+pub fn reread(identity: &TlsIdentity, profile: Profile) -> Result<TlsIdentity, String> {
+    let TlsIdentity {
+        chain_file,
+        key_file,
+        ..
+    } = identity;
+    let chain = read_public(chain_file)
+        .map_err(|error| format!("{} cannot be read: {error}", chain_file.display()))?;
+    let key = read_document(key_file, profile).map_err(|error| error.to_string())?;
+    Ok(TlsIdentity {
+        chain,
+        key,
+        ..identity.clone()
     })
 }
 

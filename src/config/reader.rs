@@ -68,6 +68,11 @@ impl<'a> Table<'a> {
         self.values.get(key).is_some_and(|value| !is_empty(value))
     }
 
+    /// The text of a key that has not been read yet.
+    pub(super) fn peek(&self, key: &str) -> Option<String> {
+        self.values.get(key)?.clone().into_string().ok()
+    }
+
     /// Records a mistake in the value of a key; `what` continues a sentence that begins with the key.
     pub(super) fn mistake(&self, key: &str, what: impl Display) {
         self.book.mistake(&self.path(key), what);

@@ -2,6 +2,7 @@
 
 mod files;
 mod hook;
+mod listeners;
 mod numbers;
 mod quotas;
 mod receipts;
@@ -93,8 +94,8 @@ fn the_defaults_are_right_and_the_same_as_an_empty_file() {
     assert_eq!(
         (
             settings.profile,
-            settings.grpc.listen.port(),
-            settings.http.listen.port()
+            settings.grpc.listener.listen.port(),
+            settings.http.listener.listen.port()
         ),
         (Profile::Development, 50051, 8080)
     );

@@ -1,9 +1,13 @@
-//! The layer before every handler of the callers' listener: limits, authentication, permission, deadline, panics,
-//! log, metrics.
+//! The layer before every handler of the callers' listener: the form of the call, authentication, permission, limits,
+//! deadline, panics, log, metrics.
+//!
+//! A call is judged as soon as its headers are there, before its body is read and in the order in which calls arrive.
 
 pub mod callers;
+mod form;
 mod line;
 mod measure;
+mod request_id;
 
 use std::{
     convert::Infallible,
@@ -15,24 +19,34 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{Extensions, HeaderValue, Request, Response};
-use tokio::sync::Semaphore;
-use tonic::{body::Body, transport::server::TcpConnectInfo};
+use http::{HeaderValue, Request, Response, Uri};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::{entrance::callers::Callers, status::status, throttle::Throttle};
+use super::{
+    entrance::{callers::Callers, form::NoCall},
+    status::{Cause, broken_message, status},
+};
 use crate::{
     domain::caller::{
         Caller,
         permission::{self, Access, METHODS, Method},
     },
-    ports::system::{Entropy, fresh},
+    listener::{
+        bodies::{Cut, PAUSE_MAX},
+        inbound::Inbound,
+        throttle::Throttle,
+    },
+    ports::system::Entropy,
     service::failure::{Busy, Denied, Failure},
 };
 
+use line::Throttles;
 pub(super) use line::stream_ended;
 use measure::Durations;
+use request_id::RequestId;
 
 /// The name in metrics and logs for all methods outside the table, so that callers cannot create labels.
 const OTHER: &str = "_OTHER";
@@ -65,9 +79,10 @@ impl EntranceLayer {
     #[must_use]
     pub fn new(parts: EntranceParts) -> Self {
         Self(Arc::new(Shared {
-            in_flight: Semaphore::new(parts.calls_max),
+            in_flight: Arc::new(Semaphore::new(parts.calls_max)),
             durations: Durations::new(),
-            throttle: Throttle::new(),
+            throttles: Throttles::default(),
+            no_calls: Throttle::default(),
             parts,
         }))
     }
@@ -92,9 +107,10 @@ pub struct Entrance<S> {
 /// The state shared by all connections of a listener.
 struct Shared {
     parts: EntranceParts,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
     durations: Durations,
-    throttle: Throttle,
+    throttles: Throttles,
+    no_calls: Throttle,
 }
 
 /// A call as it arrived.
@@ -115,13 +131,18 @@ impl Arrival {
     }
 }
 
-impl<S> Service<Request<Body>> for Entrance<S>
+/// A call that may be passed on, with its place among those in progress.
+struct Admitted {
+    /// The caller; `None` for a method that is open in development.
+    caller: Option<Arc<Caller>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<S, B> Service<Request<B>> for Entrance<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -131,17 +152,28 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let inbound = request.extensions().get::<Inbound>().cloned();
+        if let Some(wrong) = NoCall::of(&request) {
+            self.shared.note_no_call(wrong, inbound.as_ref());
+            return Box::pin(async move { Ok(wrong.response()) });
+        }
         // Only this instance was polled until it was ready, so it handles the call and the clone replaces it.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let shared = self.shared.clone();
+        let call = Arrival {
+            place: place(request.uri()),
+            peer: inbound.as_ref().map(Inbound::peer),
+            begun: Instant::now(),
+        };
+        let judged = shared.judge(&request, &call);
+        // The handlers never see the API key.
+        request.headers_mut().remove(http::header::AUTHORIZATION);
+        if let (Ok(_), Some(inbound)) = (&judged, &inbound) {
+            inbound.admit();
+        }
         Box::pin(async move {
-            let call = Arrival {
-                place: permission::place(request.uri().path()),
-                peer: peer(request.extensions()),
-                begun: Instant::now(),
-            };
             let request_id = RequestId::new(&*shared.parts.entropy);
             let span = tracing::info_span!(
                 "call",
@@ -149,9 +181,14 @@ where
                 method = call.name()
             );
             async {
-                let (mut response, caller) = shared.answer(inner, request, &call).await;
-                let caller = caller.as_deref();
-                shared.record(&call, caller, &response);
+                let (mut response, caller) = match judged {
+                    Err((failure, caller)) => (refuse(failure), caller),
+                    Ok(admitted) => {
+                        let response = shared.answer(inner, request, &admitted, inbound).await;
+                        (response, admitted.caller)
+                    }
+                };
+                shared.record(&call, caller.as_deref(), &response);
                 if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
                     response.headers_mut().insert("x-request-id", value);
                 }
@@ -164,27 +201,18 @@ where
 }
 
 impl Shared {
-    /// Passes the call on, or answers it; also returns the caller, if known.
-    async fn answer<S>(
+    /// Passes an admitted call on.
+    async fn answer<S, B>(
         &self,
         mut inner: S,
-        mut request: Request<Body>,
-        call: &Arrival,
-    ) -> (Response<Body>, Option<Arc<Caller>>)
+        mut request: Request<B>,
+        admitted: &Admitted,
+        inbound: Option<Inbound>,
+    ) -> Response<Body>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
     {
-        let Ok(_permit) = self.in_flight.try_acquire() else {
-            let busy = Busy::Calls(self.parts.calls_max);
-            return (refuse(Failure::Overloaded(busy)), None);
-        };
-        let caller = match self.admit(&request, call) {
-            Ok(caller) => caller,
-            Err((failure, caller)) => return (refuse(failure), caller),
-        };
-        // The handlers never see the API key.
-        request.headers_mut().remove(http::header::AUTHORIZATION);
-        if let Some(caller) = &caller {
+        if let Some(caller) = &admitted.caller {
             request.extensions_mut().insert(caller.clone());
         }
         let brought = request
@@ -194,25 +222,40 @@ impl Shared {
         let limit = brought
             .unwrap_or(self.parts.deadline_default)
             .min(self.parts.deadline_max);
-        // The transport enforces the same deadline, but reports it as CANCELLED; so this timeout ends just before it.
-        let just_before = limit.saturating_sub(Duration::from_millis(1));
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        let response = match tokio::time::timeout(just_before, work).await {
-            Ok(Ok(Ok(response))) => response,
+        match tokio::time::timeout(limit, work).await {
+            Ok(Ok(Ok(response))) => match unread(&response, inbound.as_ref()) {
+                Some(failure) => refuse(failure),
+                None => response,
+            },
             Ok(Err(_panic)) => {
                 metrics::counter!("countersign_panics_total").increment(1);
                 tracing::error!("call panicked");
                 refuse(Failure::Internal)
             }
             Err(_late) => refuse(Failure::DeadlineExceeded { limit }),
-        };
-        (response, caller)
+        }
+    }
+
+    /// Authenticates the caller, checks its permission, and finds the call a place among those in progress.
+    fn judge<B>(&self, request: &Request<B>, call: &Arrival) -> Result<Admitted, NotAdmitted> {
+        let caller = self.admit(request, call)?;
+        match self.in_flight.clone().try_acquire_owned() {
+            Ok(permit) => Ok(Admitted {
+                caller,
+                _permit: permit,
+            }),
+            Err(_full) => {
+                let busy = Busy::Calls(self.parts.calls_max);
+                Err((Failure::Overloaded(busy), caller))
+            }
+        }
     }
 
     /// Authenticates the caller and checks its permission. `None` as caller: the method is open in development.
-    fn admit(
+    fn admit<B>(
         &self,
-        request: &Request<Body>,
+        request: &Request<B>,
         call: &Arrival,
     ) -> Result<Option<Arc<Caller>>, NotAdmitted> {
         let method = call.method();
@@ -227,6 +270,9 @@ impl Shared {
             .callers
             .admit(request.headers())
             .map_err(|(failure, caller)| (failure, caller.cloned()))?;
+        if request.uri().query().is_some() {
+            return Err((Failure::MethodUnknown, Some(caller.clone())));
+        }
         let allowed = method.map_or(&[][..], Method::roles);
         if caller.roles.has_any(allowed) {
             Ok(Some(caller.clone()))
@@ -237,24 +283,30 @@ impl Shared {
     }
 }
 
-/// The address of the other end of the connection.
-fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>()?.remote_addr
+/// The place of a method in the permission table. A path with a query is no method's: gRPC has none.
+fn place(uri: &Uri) -> Option<usize> {
+    match uri.query() {
+        None => permission::place(uri.path()),
+        Some(_) => None,
+    }
 }
 
-/// The id of a request: 16 random hexadecimal digits.
-struct RequestId([u8; 16]);
-
-impl RequestId {
-    fn new(entropy: &dyn Entropy) -> Self {
-        let mut digits = [b'0'; 16];
-        // Cannot fail: the lengths match.
-        let _ = hex::encode_to_slice(fresh::<8>(entropy), &mut digits);
-        Self(digits)
+/// Why the library could not read the request message; `None` if it could.
+fn unread(response: &Response<Body>, inbound: Option<&Inbound>) -> Option<Failure> {
+    let status = response.extensions().get::<Status>()?;
+    if Cause::of(status).is_some() {
+        return None;
     }
+    match inbound.and_then(Inbound::cut) {
+        Some(cut) => Some(of_cut(cut)),
+        None => broken_message(status),
+    }
+}
 
-    fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
+const fn of_cut(cut: Cut) -> Failure {
+    match cut {
+        Cut::Full => Failure::Overloaded(Busy::Bodies),
+        Cut::Stalled => Failure::DeadlineExceeded { limit: PAUSE_MAX },
     }
 }
 
@@ -326,6 +378,11 @@ mod tests {
 
     fn request(timeout: Option<&str>) -> Request<Body> {
         let mut request = Request::new(Body::empty());
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = http::Version::HTTP_2;
+        request
+            .headers_mut()
+            .insert("content-type", HeaderValue::from_static("application/grpc"));
         *request.uri_mut() = "/countersign.v1.VerificationService/GetVerification"
             .parse()
             .unwrap();

@@ -11,7 +11,7 @@ use crate::{
     },
     pb::v1::ErrorReason,
     ports::store::StoreError,
-    service::failure::{Failure, FieldViolation},
+    service::failure::{BadMessage, Failure, FieldViolation},
 };
 
 const DOMAIN: &str = "countersign";
@@ -114,6 +114,16 @@ pub(super) fn status(failure: Failure, verification: Option<VerificationId>) -> 
     status
 }
 
+/// The failure behind a status that the library made because it could not read the request message; `None` for other
+/// statuses. The library calls them `INTERNAL` or `OUT_OF_RANGE`, although the caller is at fault.
+pub(super) fn broken_message(status: &Status) -> Option<Failure> {
+    match status.code() {
+        Code::Internal => Some(Failure::MessageMalformed(BadMessage::Unreadable)),
+        Code::OutOfRange => Some(Failure::MessageMalformed(BadMessage::TooLarge)),
+        _ => None,
+    }
+}
+
 /// The name of a reason without the prefix of its enum, as `ErrorInfo` requires.
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
@@ -166,6 +176,8 @@ fn shape(failure: &Failure) -> Shape {
         Failure::Store(_) => Shape::new(Code::Unavailable, Reason::StoreUnavailable),
         Failure::StoreFull => Shape::new(Code::ResourceExhausted, Reason::StoreFull),
         Failure::Internal => Shape::new(Code::Internal, Reason::Internal),
+        Failure::MessageMalformed(_) => Shape::new(Code::InvalidArgument, Reason::MessageMalformed),
+        Failure::MethodUnknown => Shape::new(Code::Unimplemented, Reason::MethodUnknown),
         Failure::CallerUnknown(_) => Shape::new(Code::Unauthenticated, Reason::CallerUnknown),
         Failure::RoleMissing(_) => Shape::new(Code::PermissionDenied, Reason::RoleMissing),
         Failure::CallerTooFast { retry_after, .. } => {

@@ -3,8 +3,13 @@
 //! Each callback is authenticated by the provider's signature before it is parsed. It can change a delivery, but
 //! never a verdict. A sender without a signature scheme has no address here; a request to it gets the same answer as
 //! one to an unknown address.
+//!
+//! A signature covers the body, so anybody could make us read one. What can be judged without it is judged first: the
+//! sender, the token of the address, the method, the signature's header and the content type.
 
 mod calls;
+mod head;
+mod outcome;
 mod read;
 mod verify;
 
@@ -12,9 +17,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    extract::{Path, Query, Request, State},
+    http::{Method, StatusCode, header::ALLOW},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -25,20 +29,19 @@ pub use self::{
     verify::{TOLERANCE, Verifier},
 };
 use self::{
+    head::{Incoming, has_type_of, judge_head},
+    outcome::Outcome,
     read::{Item, read},
-    verify::{Call, NotGenuine},
+    verify::Call,
 };
 use crate::{
     domain::{
-        delivery::callback::{CallbackFormat, Place},
+        delivery::callback::CallbackFormat,
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
-    service::{Service, failure::Failure},
+    service::Service,
 };
-
-/// The largest body, in bytes; a batch of a hundred receipts fits.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// How the callbacks of one sender are authenticated and parsed.
 #[derive(Clone, Debug)]
@@ -76,54 +79,24 @@ pub fn router(callbacks: Callbacks) -> Router {
             get(with_token).post(with_token),
         )
         .route("/calls/{sender}/{token}", post(calls::pressed))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(callbacks))
-}
-
-/// A request with nothing parsed yet, because signatures cover the raw bytes.
-struct Incoming {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl<S: Send + Sync> axum::extract::FromRequest<S> for Incoming {
-    type Rejection = Response;
-
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Response> {
-        let (method, uri, headers) = (
-            request.method().clone(),
-            request.uri().clone(),
-            request.headers().clone(),
-        );
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        Ok(Self {
-            method,
-            uri,
-            headers,
-            body,
-        })
-    }
 }
 
 async fn with_token(
     State(callbacks): State<Arc<Callbacks>>,
     Path((sender, token)): Path<(String, String)>,
-    incoming: Incoming,
-) -> StatusCode {
+    request: Request,
+) -> Response {
     match SenderName::parse(&sender) {
-        Ok(sender) => callbacks.receipts(&sender, Some(&token), &incoming).await,
-        Err(_) => Outcome::Absent.status(),
+        Ok(sender) => callbacks.receipts(&sender, Some(&token), request).await,
+        Err(_) => Outcome::Absent.status().into_response(),
     }
 }
 
 async fn without_token(
     State(callbacks): State<Arc<Callbacks>>,
     Path(sender): Path<String>,
-    incoming: Incoming,
+    request: Request,
 ) -> Response {
     let Ok(sender) = SenderName::parse(&sender) else {
         return Outcome::Absent.status().into_response();
@@ -132,14 +105,11 @@ async fn without_token(
         .receivers
         .get(&sender)
         .and_then(|receiver| receiver.challenge.as_ref());
-    match (expected, Query::try_from_uri(&incoming.uri)) {
-        (Some(expected), Ok(Query(challenge))) if incoming.method == Method::GET => {
+    match (expected, Query::try_from_uri(request.uri())) {
+        (Some(expected), Ok(Query(challenge))) if request.method() == Method::GET => {
             Challenge::answer(challenge, expected)
         }
-        _ => callbacks
-            .receipts(&sender, None, &incoming)
-            .await
-            .into_response(),
+        _ => callbacks.receipts(&sender, None, request).await,
     }
 }
 
@@ -168,71 +138,26 @@ impl Challenge {
     }
 }
 
-/// The outcome of a callback: a label of the metric, and a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Accepted, whether or not it changed anything.
-    Taken,
-    /// There is no such address.
-    Absent,
-    /// Not from the provider, or too old or too early.
-    Refused(NotGenuine),
-    /// A callback with this id was accepted before.
-    Repeated,
-    /// Not in the format that the rules expect.
-    Unreadable,
-    /// The store did not answer, so the provider should retry.
-    Unavailable,
-}
-
-impl Outcome {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Absent => "absent",
-            Self::Refused(why) => why.as_str(),
-            Self::Repeated => "repeated",
-            Self::Unreadable => "unreadable",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// The HTTP status. It is the same for all refusals, so that it does not reveal why.
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::Taken => StatusCode::NO_CONTENT,
-            Self::Absent => StatusCode::NOT_FOUND,
-            Self::Refused(_) => StatusCode::UNAUTHORIZED,
-            Self::Repeated => StatusCode::CONFLICT,
-            Self::Unreadable => StatusCode::BAD_REQUEST,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        tracing::warn!(%failure, "callback not recorded; provider asked to retry");
-        Self::Unavailable
-    }
-}
-
 impl Callbacks {
     async fn receipts(
         &self,
         sender: &SenderName,
         token: Option<&str>,
-        incoming: &Incoming,
-    ) -> StatusCode {
+        request: Request,
+    ) -> Response {
         let Some(receiver) = self.receivers.get(sender) else {
-            return Outcome::Absent.status();
+            return Outcome::Absent.status().into_response();
         };
         let outcome = self
-            .take(sender, receiver, token, incoming)
+            .take(sender, receiver, token, request)
             .await
             .map_or_else(|outcome| outcome, |()| Outcome::Taken);
         count(sender, outcome.word());
-        outcome.status()
+        let status = outcome.status();
+        if outcome == Outcome::WrongMethod {
+            return (status, [(ALLOW, receiver.method().to_string())]).into_response();
+        }
+        status.into_response()
     }
 
     /// Records the receipts of a callback, and only then its id, so that a callback that could not be recorded may be
@@ -242,16 +167,18 @@ impl Callbacks {
         sender: &SenderName,
         receiver: &Receiver,
         token: Option<&str>,
-        incoming: &Incoming,
+        request: Request,
     ) -> Result<(), Outcome> {
-        if token.is_some_and(|token| !self.service.knows_token(sender, token)) {
-            return Err(Outcome::Absent);
+        self.judge_sender(sender, token, &request)?;
+        if *request.method() != receiver.method() {
+            return Err(Outcome::WrongMethod);
         }
-        let is_get = incoming.method == Method::GET;
-        if is_get != (receiver.format.place == Place::Query) {
-            return Err(Outcome::Unreadable);
+        judge_head(receiver, &request)?;
+        if !has_type_of(receiver.format.place, request.headers()) {
+            return Err(Outcome::WrongType);
         }
-        let id = self.verify(receiver, incoming)?;
+        let incoming = Incoming::read(request, receiver.body_bytes_max()).await?;
+        let id = self.verify(receiver, &incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
         let items =
             read(&receiver.format, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;

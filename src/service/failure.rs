@@ -101,6 +101,14 @@ pub enum Failure {
     /// The stored record of the subject cannot be opened; it is left unchanged.
     #[error("the stored record of this subject cannot be opened; tell the operator")]
     RecordUnreadable(Unreadable),
+    /// The request message cannot be read.
+    #[error("{}", .0.text())]
+    MessageMalformed(BadMessage),
+    /// The path of the call is that of no method.
+    #[error(
+        "the path has a query, so it is that of no method; send the path /SERVICE/METHOD alone"
+    )]
+    MethodUnknown,
     /// The call has no API key, or an unknown one.
     #[error("{}", .0.text())]
     CallerUnknown(NoCaller),
@@ -144,6 +152,28 @@ pub enum NoCaller {
     NoKey,
     /// No caller in the settings has this key.
     UnknownKey,
+    /// The call has more than one credential.
+    Several,
+}
+
+/// Why a request message cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadMessage {
+    /// It is not a message of the method's type, or not framed as gRPC frames messages.
+    Unreadable,
+    /// It is larger than the limit.
+    TooLarge,
+}
+
+impl BadMessage {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Unreadable => {
+                "the request is not one message of the method's type in the framing of gRPC"
+            }
+            Self::TooLarge => "the request message is larger than 16 KiB",
+        }
+    }
 }
 
 impl NoCaller {
@@ -154,6 +184,9 @@ impl NoCaller {
             }
             Self::UnknownKey => {
                 "no caller has this API key; check the key and the service's settings"
+            }
+            Self::Several => {
+                "the call has more than one credential; send one authorization: Bearer KEY"
             }
         }
     }
@@ -193,6 +226,8 @@ pub enum Busy {
     Calls(usize),
     /// The limit of `WatchVerification` streams of one caller.
     Watches(usize),
+    /// The limit of bytes of request bodies in flight.
+    Bodies,
 }
 
 impl Busy {
@@ -204,6 +239,9 @@ impl Busy {
             Self::Watches(limit) => format!(
                 "the caller has {limit} open WatchVerification streams on this process, the most that it admits (grpc.max_watches_per_caller); end some"
             ),
+            Self::Bodies => {
+                "the requests that this process is reading take as many bytes as they may; repeat with growing pauses".to_owned()
+            }
         }
     }
 }

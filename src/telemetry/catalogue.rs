@@ -35,12 +35,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_connections_shed_total",
-        "Connections that were closed at once because too many were open.",
+        "Connections refused or closed early, by listener and reason.",
     ),
     (
         Counter,
         "countersign_tls_handshakes_failed_total",
-        "Connections of the gRPC listener that failed their TLS handshake.",
+        "Connections that failed their TLS handshake, by listener.",
     ),
     (
         Counter,

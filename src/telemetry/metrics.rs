@@ -12,6 +12,7 @@ use crate::{
         caller::{Role, Roles, permission},
         delivery::blame::Blame,
     },
+    listener::SHED_REASONS,
 };
 
 /// The bucket bounds for durations of calls, in seconds.
@@ -107,8 +108,6 @@ pub fn register(settings: &Settings) {
     for name in [
         "countersign_panics_total",
         "countersign_unlocks_total",
-        "countersign_connections_shed_total",
-        "countersign_tls_handshakes_failed_total",
         "countersign_quota_fallbacks_total",
         "countersign_guard_drains_lost_total",
         "countersign_citizen_number_subjects_total",
@@ -121,6 +120,12 @@ pub fn register(settings: &Settings) {
     }
     counter!("countersign_refusals_total", "caller" => "unknown", "reason" => "CALLER_UNKNOWN")
         .absolute(0);
+    for listener in ["grpc", "http", "admin"] {
+        counter!("countersign_tls_handshakes_failed_total", "listener" => listener).absolute(0);
+        for reason in SHED_REASONS {
+            counter!("countersign_connections_shed_total", "listener" => listener, "reason" => reason).absolute(0);
+        }
+    }
     callers(settings);
     channels(settings);
     senders(settings);

@@ -1,5 +1,8 @@
 //! Callers and their connections: bad input, bounds, credentials.
 
 mod errors;
+mod forms;
 mod permissions;
+mod strangers;
+mod tls;
 mod transport;

@@ -4,6 +4,7 @@ import pathlib
 import ssl
 import tempfile
 import unittest
+import urllib.request
 
 import grpc
 import trustme
@@ -112,6 +113,20 @@ class Tls(unittest.TestCase):
             client = stubs.VerificationServiceStub(channel)
             client.GetVerification(request, metadata=service.metadata, timeout=PATIENCE_S)
         self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+
+    def test_net_16_pages_and_metrics_go_over_tls_and_not_without(self):
+        files = {"cert": self.folder / "pages.pem", "key": self.folder / "pages.key"}
+        self.certificate.cert_chain_pems[0].write_to_path(files["cert"])
+        self.certificate.private_key_pem.write_to_path(files["key"])
+        keys = {f"{of}.tls_{name}_file": str(path) for of in ["http", "admin"] for name, path in files.items()}
+        service = self.service(toml(keys))
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        for port, path in [(service.http_port, "/dev/outbox"), (service.admin_port, "/metrics")]:
+            with self.subTest(path):
+                with urllib.request.urlopen(f"https://127.0.0.1:{port}{path}", timeout=PATIENCE_S, context=context) as answer:
+                    self.assertEqual(answer.status, 200)
+                with self.assertRaises(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S)
 
 
 if __name__ == "__main__":

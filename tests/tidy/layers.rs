@@ -89,11 +89,34 @@ const LAYERS: &[Layer] = &[
         &["format", "domain", "ports"],
         &["minijinja", "thiserror"],
     ),
+    // What the three listeners have in common, below the adapters that answer their requests.
+    layer(
+        "listener",
+        &["format"],
+        &[
+            "arc_swap",
+            "axum",
+            "futures_util",
+            "governor",
+            "http",
+            "hyper",
+            "hyper_util",
+            "metrics",
+            "rustls",
+            "thiserror",
+            "tokio",
+            "tokio_rustls",
+            "tokio_util",
+            "tower",
+            "tracing",
+        ],
+    ),
     layer(
         "grpc",
-        &["format", "domain", "ports", "service", "pb"],
+        &["format", "domain", "ports", "service", "listener", "pb"],
         &[
             "aws_lc_rs",
+            "axum",
             "futures_util",
             "governor",
             "hex",
@@ -101,12 +124,10 @@ const LAYERS: &[Layer] = &[
             "metrics",
             "prost",
             "prost_types",
-            "rustls",
-            "thiserror",
             "tokio",
-            "tokio_rustls",
             "tokio_util",
             "tonic",
+            "tonic_health",
             "tonic_types",
             "tower",
             "tracing",
@@ -114,7 +135,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "http",
-        &["format", "domain", "ports", "service"],
+        &["format", "domain", "ports", "service", "listener"],
         &[
             "axum",
             "base64",
@@ -195,7 +216,8 @@ const LAYERS: &[Layer] = &[
     layer(
         "config",
         &[
-            "format", "domain", "ports", "service", "message", "grpc", "http", "store", "sender",
+            "format", "domain", "ports", "service", "message", "listener", "grpc", "http", "store",
+            "sender",
         ],
         &[
             "config",
@@ -213,8 +235,8 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "telemetry",
-        // The series of a caller are those of the methods that its roles allow.
-        &["config", "domain"],
+        // The series of a caller are those of the methods that its roles allow; those of a listener have its reasons.
+        &["config", "domain", "listener"],
         &[
             "anyhow",
             "metrics",

@@ -17,10 +17,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "counts, authenticates and admits a call before any room sees it",
     ),
     (
-        "src/grpc/transport",
-        "listens and bounds connections, before there is a call",
-    ),
-    (
         "tests/it/harness",
         "starts the service for all tests, and stands in for its neighbours",
     ),

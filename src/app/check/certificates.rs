@@ -2,9 +2,11 @@
 
 use super::Findings;
 use crate::{
-    config::TlsIdentity,
     domain::time::Timestamp,
-    format::certificate::{self, CertificateError, Validity},
+    format::{
+        certificate::{self, CertificateError, Validity},
+        secret::SecretText,
+    },
 };
 
 /// A certificate that expires within this time is warned of, or within a third of its life if that is shorter.
@@ -41,7 +43,7 @@ impl PairKeys {
 /// Checks a certificate that this service shows to others.
 pub(super) fn identity(
     keys: PairKeys,
-    TlsIdentity { chain, key }: &TlsIdentity,
+    (chain, key): (&[u8], &SecretText),
     now: Timestamp,
     findings: &mut Findings,
 ) {

@@ -71,12 +71,7 @@ impl Callers {
         &self,
         headers: &HeaderMap,
     ) -> Result<&Arc<Caller>, (Failure, Option<&Arc<Caller>>)> {
-        let bearer = headers
-            .get(http::header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let key = bearer
-            .and_then(bearer_key)
-            .ok_or((Failure::CallerUnknown(NoCaller::NoKey), None))?;
+        let key = one_key(headers).map_err(|why| (Failure::CallerUnknown(why), None))?;
         let known = self
             .known
             .get(&api_key_hash(key))
@@ -94,7 +89,61 @@ impl Callers {
     }
 }
 
+/// The one API key of a call. Two credentials are refused even if both are right: somebody on the way may have added
+/// one, and parties that read different ones would take the call for different callers'.
+fn one_key(headers: &HeaderMap) -> Result<&str, NoCaller> {
+    let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(NoCaller::NoKey)?;
+    let text = value.to_str().map_err(|_| NoCaller::NoKey)?;
+    // Proxies join repeated headers by a comma, which no token has (RFC 6750, section 2.1).
+    if values.next().is_some() || text.contains(',') {
+        return Err(NoCaller::Several);
+    }
+    bearer_key(text).ok_or(NoCaller::NoKey)
+}
+
 fn bearer_key(value: &str) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header::AUTHORIZATION};
+
+    use super::*;
+
+    #[test]
+    fn net_18_a_call_has_exactly_one_credential() {
+        let of = |values: &[&'static str]| {
+            let headers: HeaderMap = values
+                .iter()
+                .map(|value| (AUTHORIZATION, HeaderValue::from_static(value)))
+                .collect();
+            one_key(&headers).map(str::to_owned)
+        };
+        assert_eq!(of(&["Bearer key"]).as_deref(), Ok("key"));
+        assert_eq!(of(&["bearer key"]).as_deref(), Ok("key"));
+        for none in [
+            &[][..],
+            &[""],
+            &["key"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Basic a2V5"],
+        ] {
+            assert_eq!(of(none), Err(NoCaller::NoKey), "{none:?}");
+        }
+        for several in [
+            &["Bearer key", "Bearer key"][..],
+            &["Bearer key", "Bearer other"],
+            &["Bearer key", "Basic a2V5"],
+            &["Bearer key", ""],
+            &["", "Bearer key"],
+            &["Bearer key, Bearer other"],
+            &["Bearer key,Basic a2V5"],
+        ] {
+            assert_eq!(of(several), Err(NoCaller::Several), "{several:?}");
+        }
+    }
 }

@@ -1,10 +1,15 @@
 //! One log line for each refused call: the caller, its address, the reason, and the verification.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use http::Response;
 use tonic::{Code, Status, body::Body};
 use tracing::Level;
 
-use super::{Arrival, Shared, measure};
+use super::{Arrival, Shared, form::NoCall, measure};
 use crate::{
     domain::{
         caller::Caller,
@@ -12,8 +17,24 @@ use crate::{
         time::micros,
     },
     grpc::status::Cause,
+    listener::{inbound::Inbound, throttle::Throttle},
     service::failure::Failure,
 };
+
+/// The lines about refused calls, limited for each caller and reason, so that a flood by one caller, or by strangers,
+/// hides no line about another. Callers and reasons are those of the settings and of this version, so their number is
+/// bounded.
+#[derive(Default)]
+pub(super) struct Throttles(Mutex<HashMap<(Option<String>, &'static str), Throttle>>);
+
+impl Throttles {
+    /// Whether a line may be written; see [`Throttle::pass`]. `None` as caller: nobody has proved itself.
+    fn pass(&self, caller: Option<&str>, reason: &'static str) -> Option<u64> {
+        let mut throttles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (caller.map(str::to_owned), reason);
+        throttles.entry(of).or_default().pass()
+    }
+}
 
 /// Logs an event at a level known only at run time, which the macros of `tracing` cannot do.
 macro_rules! event_at {
@@ -56,7 +77,7 @@ impl Shared {
             .increment(1);
         let may_flood = cause.is_some_and(|cause| may_flood(&cause.failure));
         let held_back = if may_flood {
-            self.throttle.pass()
+            self.throttles.pass(caller, reason)
         } else {
             Some(0)
         };
@@ -78,6 +99,19 @@ impl Shared {
             held_back = (held_back > 0).then_some(held_back),
             "call refused"
         );
+    }
+}
+
+impl Shared {
+    /// Counts and logs a request that is no gRPC call.
+    pub(super) fn note_no_call(&self, wrong: NoCall, inbound: Option<&Inbound>) {
+        let reason = wrong.reason();
+        metrics::counter!("countersign_refusals_total", "caller" => "unknown", "reason" => reason)
+            .increment(1);
+        if let Some(held_back) = self.no_calls.pass() {
+            let peer = inbound.map(Inbound::peer).map(tracing::field::display);
+            tracing::info!(peer, reason, held_back, "request refused: not a gRPC call");
+        }
     }
 }
 
@@ -124,6 +158,8 @@ fn may_flood(failure: &Failure) -> bool {
             | Failure::DeadlineExceeded { .. }
             | Failure::CallerUnknown(_)
             | Failure::RoleMissing(_)
+            | Failure::MethodUnknown
+            | Failure::MessageMalformed(_)
             | Failure::CallerTooFast { .. }
             | Failure::Overloaded(_)
     )
@@ -143,6 +179,8 @@ fn level(failure: &Failure) -> Level {
         | Failure::Overloaded(_) => Level::WARN,
         // The quarantine logs unreadable records, once a minute for all of them.
         Failure::RecordUnreadable(_)
+        | Failure::MethodUnknown
+        | Failure::MessageMalformed(_)
         | Failure::Fields(_)
         | Failure::ActionUnknown { .. }
         | Failure::Unfit { .. }
@@ -152,5 +190,20 @@ fn level(failure: &Failure) -> Level {
         | Failure::Refused(_)
         | Failure::QuotaExceeded { .. }
         | Failure::ShuttingDown => Level::INFO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_01_a_flood_without_a_credential_hides_no_line_of_a_known_caller() {
+        let throttles = Throttles::default();
+        let flood = (0..10_000).filter(|_| throttles.pass(None, "CALLER_UNKNOWN").is_some());
+        assert!((20..60).contains(&flood.count()), "sampled");
+        assert_eq!(throttles.pass(Some("payments"), "CALLER_UNKNOWN"), Some(0));
+        assert_eq!(throttles.pass(Some("payments"), "ROLE_MISSING"), Some(0));
+        assert_eq!(throttles.pass(None, "OVERLOADED"), Some(0));
     }
 }

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::header,
     response::{IntoResponse, Response},
 };
 use minijinja::HtmlEscape;
 use serde_json::{Value, json};
 
-use super::{Callbacks, Incoming, Outcome, Receiver, count};
+use super::{
+    Callbacks, Outcome, Receiver, count,
+    head::{BODY_BYTES_MAX, Incoming, has_type_of, judge_head},
+};
 use crate::{
-    domain::{delivery::receipt::Receipt, ids::SenderName},
+    domain::{
+        delivery::{callback::Place, receipt::Receipt},
+        ids::SenderName,
+    },
     service::delivery::spoken::Spoken,
 };
 
@@ -28,7 +34,7 @@ pub enum Dialect {
 pub(super) async fn pressed(
     State(callbacks): State<Arc<Callbacks>>,
     Path((sender, token)): Path<(String, String)>,
-    incoming: Incoming,
+    request: Request,
 ) -> Response {
     let Ok(sender) = SenderName::parse(&sender) else {
         return Outcome::Absent.status().into_response();
@@ -41,7 +47,7 @@ pub(super) async fn pressed(
         return Outcome::Absent.status().into_response();
     };
     let answer = callbacks
-        .answer(&sender, (receiver, dialect), &token, &incoming)
+        .answer(&sender, (receiver, dialect), &token, request)
         .await;
     count(
         &sender,
@@ -69,12 +75,15 @@ impl Callbacks {
         sender: &SenderName,
         (receiver, dialect): (&Receiver, Dialect),
         token: &str,
-        incoming: &Incoming,
+        request: Request,
     ) -> Result<String, Outcome> {
-        if !self.service.knows_token(sender, token) {
-            return Err(Outcome::Absent);
+        self.judge_sender(sender, Some(token), &request)?;
+        judge_head(receiver, &request)?;
+        if !has_type_of(dialect.place(), request.headers()) {
+            return Err(Outcome::WrongType);
         }
-        let id = self.verify(receiver, incoming)?;
+        let incoming = Incoming::read(request, BODY_BYTES_MAX).await?;
+        let id = self.verify(receiver, &incoming)?;
         if !dialect.is_pressed(&incoming.body) {
             return Ok(dialect.nothing());
         }
@@ -98,6 +107,14 @@ impl Callbacks {
 }
 
 impl Dialect {
+    /// The place of the keys in a callback.
+    const fn place(self) -> Place {
+        match self {
+            Self::Twiml => Place::Form,
+            Self::Ncco => Place::Json,
+        }
+    }
+
     const fn content_type(self) -> &'static str {
         match self {
             Self::Twiml => "text/xml; charset=utf-8",

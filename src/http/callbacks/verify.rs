@@ -72,6 +72,27 @@ impl Verifier {
         })
     }
 
+    /// Judges the headers of a callback before its body is read.
+    ///
+    /// # Errors
+    /// [`NotGenuine`] if no body could make it genuine.
+    pub(super) fn judge_head(&self, headers: &HeaderMap) -> Result<Head, NotGenuine> {
+        let call = Call {
+            urls: Vec::new(),
+            headers,
+            body: &[],
+        };
+        match self {
+            Self::Basic(pairs) => return basic(pairs, &call).map(|()| Head::Genuine),
+            Self::Twilio(_) => call.header("x-twilio-signature")?,
+            Self::Vonage(_) => call.header(AUTHORIZATION)?,
+            Self::Messagebird(_) => call.header("messagebird-signature-jwt")?,
+            Self::Meta(_) => call.header("x-hub-signature-256")?,
+            Self::StandardWebhooks(_) => call.header("webhook-signature")?,
+        };
+        Ok(Head::Signed)
+    }
+
     /// Authenticates a callback at `now`; returns its id, if the scheme has ids. A scheme without a time (Twilio,
     /// Meta, basic) cannot detect a repeat. That is harmless, because a receipt never moves a delivery backwards.
     ///
@@ -101,6 +122,15 @@ fn jwt_keys(secrets: &[&str]) -> Result<Vec<DecodingKey>, WrongSecret> {
     keys.collect::<Result<_, _>>().map_err(|_| WrongSecret)
 }
 
+/// What the headers of a callback say of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// It is the provider: the scheme does not cover the body.
+    Genuine,
+    /// There is a signature, which can be checked with the body only.
+    Signed,
+}
+
 /// A callback as it was received.
 pub(super) struct Call<'a> {
     /// The URL that the provider was given, built from our settings and never from the callback's host header. If it
@@ -111,11 +141,13 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The value of a header that must not be repeated: of two signatures, which one counts?
     fn header(&self, name: impl AsHeaderName) -> Result<&str, NotGenuine> {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .ok_or(NotGenuine::Unsigned)
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().map_err(|_| NotGenuine::Unsigned),
+            _ => Err(NotGenuine::Unsigned),
+        }
     }
 }
 

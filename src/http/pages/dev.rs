@@ -1,15 +1,21 @@
 //! The development outbox: a JSON list for tests and a page for people.
+//!
+//! The page has no credential, because it is reached on loopback only. But a web site can give its own name the address
+//! 127.0.0.1 and let a developer's browser read the page in its name (DNS rebinding), so the name is checked.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{
         HeaderName, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        },
+        uri::Authority,
     },
-    middleware::map_response,
+    middleware::{Next, from_fn_with_state, map_response},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -41,16 +47,55 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
+/// The parts from which the outbox is built.
+pub struct DevPage {
+    /// What was sent, newest first, with its codes.
+    pub outbox: Arc<Outbox>,
+    /// The hosts under which it may be opened, in addition to the names and addresses of loopback.
+    pub hosts: Vec<String>,
+}
+
 /// The routes `GET /dev/outbox` and `GET /dev`. Only for the development profile: they show every
 /// message with its code.
-pub fn router(outbox: Arc<Outbox>) -> Router {
+pub fn router(page: DevPage) -> Router {
+    let DevPage { outbox, hosts } = page;
     Router::new()
         .route("/dev/outbox", get(list))
-        .route("/dev", get(page))
+        .route("/dev", get(self::page))
+        .layer(from_fn_with_state(Arc::from(hosts), only_ours))
         .layer(map_response(|response| async {
             harden(response, &HEADERS)
         }))
         .with_state(outbox)
+}
+
+/// Refuses requests for another host.
+async fn only_ours(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    // HTTP/2 has the host in the URI.
+    let named = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = match request.uri().authority() {
+        Some(authority) => Some(authority.clone()),
+        None => named.and_then(|host| host.parse::<Authority>().ok()),
+    };
+    if authority.is_some_and(|authority| is_ours(authority.host(), &hosts)) {
+        next.run(request).await
+    } else {
+        const TEXT: &str = "this page is served for localhost and the address of http.listen or http.public_url only\n";
+        (StatusCode::MISDIRECTED_REQUEST, TEXT).into_response()
+    }
+}
+
+/// Whether a host is a name or address of loopback, or one of ours.
+fn is_ours(host: &str, ours: &[String]) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback() || ours.iter().any(|ours| ours == bare);
+    }
+    let name = host.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || ours.contains(&name)
 }
 
 /// A message as shown. It contains the code, so it has no `Debug`.
@@ -183,10 +228,60 @@ mod tests {
     }
 
     async fn get(outbox: &Arc<Outbox>, path: &str) -> Response {
-        router(Arc::clone(outbox))
-            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+        get_as(outbox, "127.0.0.1:8080", path).await
+    }
+
+    async fn get_as(outbox: &Arc<Outbox>, host: &str, path: &str) -> Response {
+        let page = DevPage {
+            outbox: Arc::clone(outbox),
+            hosts: vec!["dev.bank.example".to_owned(), "192.0.2.1".to_owned()],
+        };
+        let request = Request::get(path).header(HOST, host);
+        router(page)
+            .oneshot(request.body(Body::empty()).unwrap())
             .await
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn net_15_a_page_of_another_site_cannot_read_the_outbox() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "countersign.localhost:8080",
+            "127.0.0.1",
+            "127.1.2.3:80",
+            "[::1]:8080",
+            "dev.bank.example",
+            "Dev.Bank.Example:443",
+            "192.0.2.1:8080",
+        ] {
+            for path in ["/dev", "/dev/outbox"] {
+                let status = get_as(&Arc::default(), host, path).await.status();
+                assert_eq!(status, StatusCode::OK, "{host} {path}");
+            }
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evillocalhost",
+            "192.0.2.2",
+            "0.0.0.0",
+            "dev.bank.example.evil.example",
+            "a b",
+        ] {
+            for path in ["/dev", "/dev/outbox"] {
+                let refused = get_as(&Arc::default(), host, path).await;
+                assert_eq!(
+                    refused.status(),
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "{host} {path}"
+                );
+            }
+        }
     }
 
     async fn body(response: Response) -> String {

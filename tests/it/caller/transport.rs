@@ -28,8 +28,8 @@ async fn net_01_a_message_above_sixteen_kib_is_refused() {
         ..login("s")
     };
     assert_eq!(
-        service.start(request).await.unwrap_err().code(),
-        Code::OutOfRange
+        shape(service.start(request).await),
+        (Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned())
     );
     service.start(login("s")).await.unwrap();
 }

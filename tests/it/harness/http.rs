@@ -1,4 +1,4 @@
-//! A client for plain HTTP requests.
+//! Clients for HTTP requests.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,4 +13,11 @@ pub async fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// A client of a library that is not ours, to be configured.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // Installed already, if the service runs in this process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder()
 }

@@ -13,21 +13,24 @@ const LINES_BURST: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
 const LINES_PER_S: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
 
 /// Admits a limited number of log lines, and counts the others.
-pub(super) struct Throttle {
+pub struct Throttle {
     rate: DefaultDirectRateLimiter,
     held_back: AtomicU64,
 }
 
-impl Throttle {
-    pub(super) fn new() -> Self {
+impl Default for Throttle {
+    fn default() -> Self {
         Self {
             rate: RateLimiter::direct(Quota::per_second(LINES_PER_S).allow_burst(LINES_BURST)),
             held_back: AtomicU64::new(0),
         }
     }
+}
 
+impl Throttle {
     /// Whether a line may be written. If so, returns the number of lines held back since the previous one.
-    pub(super) fn pass(&self) -> Option<u64> {
+    #[must_use]
+    pub fn pass(&self) -> Option<u64> {
         if self.rate.check().is_ok() {
             Some(self.held_back.swap(0, Ordering::Relaxed))
         } else {
@@ -43,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_flood_leaves_few_lines_and_a_count() {
-        let throttle = Throttle::new();
+        let throttle = Throttle::default();
         let passed = (0..10_000).filter(|_| throttle.pass().is_some()).count();
         assert!((20..40).contains(&passed), "{passed}");
         let held_back = throttle.held_back.load(Ordering::Relaxed);

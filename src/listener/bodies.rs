@@ -1,0 +1,328 @@
+//! Bounds the bytes of all request bodies in flight, over all listeners.
+//!
+//! Bytes are taken as they arrive and given back when the request is answered. A body counts as *unproved* until its
+//! sender has shown a credential; those together, and those of one peer, have smaller bounds, so that strangers can
+//! take neither the memory of the process nor the room of callers and providers.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::peers::Peer;
+
+/// The largest total size of all bodies in flight, in bytes.
+const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The part of it that bodies without a credential may take, in bytes.
+const UNPROVED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The part of it that the bodies of one peer without a credential may take, in bytes.
+const PEER_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// The longest time between two parts of a body.
+pub const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest time that a whole body may take.
+const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Why a body was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cut {
+    /// The bodies in flight take as many bytes as they may.
+    #[error("the bodies in flight take as many bytes as they may")]
+    Full,
+    /// It did not arrive in time.
+    #[error("the body did not arrive in time")]
+    Stalled,
+}
+
+/// The bytes of all request bodies in flight.
+#[derive(Default)]
+pub struct Bodies(Mutex<InFlight>);
+
+#[derive(Default)]
+struct InFlight {
+    total: usize,
+    unproved: usize,
+    unproved_by_peer: HashMap<Peer, usize>,
+}
+
+impl Bodies {
+    /// The share of a request of this peer, still without any bytes.
+    #[must_use]
+    pub fn share(self: &Arc<Self>, peer: Peer) -> Share {
+        Share(Arc::new(Held {
+            bodies: self.clone(),
+            peer,
+            holding: Mutex::default(),
+            is_complete: AtomicBool::new(false),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InFlight> {
+        // Every change is complete before anything can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InFlight {
+    fn take(&mut self, peer: Peer, bytes: usize, is_proved: bool) -> Result<(), Cut> {
+        if self.total + bytes > BODIES_BYTES_MAX {
+            return Err(Cut::Full);
+        }
+        if !is_proved {
+            let of_peer = self
+                .unproved_by_peer
+                .get(&peer)
+                .copied()
+                .unwrap_or_default();
+            if self.unproved + bytes > UNPROVED_BYTES_MAX || of_peer + bytes > PEER_BYTES_MAX {
+                return Err(Cut::Full);
+            }
+            self.unproved += bytes;
+            *self.unproved_by_peer.entry(peer).or_default() += bytes;
+        }
+        self.total += bytes;
+        Ok(())
+    }
+
+    /// Bytes that were unproved are so no longer.
+    fn prove(&mut self, peer: Peer, bytes: usize) {
+        self.unproved -= bytes;
+        if let Some(of_peer) = self.unproved_by_peer.get_mut(&peer) {
+            *of_peer -= bytes;
+            if *of_peer == 0 {
+                self.unproved_by_peer.remove(&peer);
+            }
+        }
+    }
+}
+
+/// The bytes that one request holds; given back when the last clone is dropped.
+#[derive(Clone)]
+pub struct Share(Arc<Held>);
+
+struct Held {
+    bodies: Arc<Bodies>,
+    peer: Peer,
+    holding: Mutex<Holding>,
+    is_complete: AtomicBool,
+}
+
+#[derive(Default)]
+struct Holding {
+    bytes: usize,
+    is_proved: bool,
+    cut: Option<Cut>,
+}
+
+impl Share {
+    /// The sender of this body has shown a credential.
+    pub(super) fn prove(&self) {
+        let mut held = self.0.lock();
+        if !held.is_proved {
+            held.is_proved = true;
+            self.0.bodies.lock().prove(self.0.peer, held.bytes);
+        }
+    }
+
+    /// Why the body was cut; `None` if it was not.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.0.lock().cut
+    }
+
+    /// Whether the body has arrived completely.
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.is_complete.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Cut> {
+        let mut held = self.0.lock();
+        let is_proved = held.is_proved;
+        let taken = self.0.bodies.lock().take(self.0.peer, bytes, is_proved);
+        match taken {
+            Ok(()) => held.bytes += bytes,
+            Err(cut) => held.cut = Some(cut),
+        }
+        taken
+    }
+
+    fn stall(&self) -> Cut {
+        self.0.lock().cut = Some(Cut::Stalled);
+        Cut::Stalled
+    }
+
+    fn complete(&self) {
+        self.0.is_complete.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, Holding> {
+        // Every change is complete before anything can panic.
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (bytes, is_proved) = {
+            let held = self.lock();
+            (held.bytes, held.is_proved)
+        };
+        let mut in_flight = self.bodies.lock();
+        in_flight.total -= bytes;
+        if !is_proved {
+            in_flight.prove(self.peer, bytes);
+        }
+    }
+}
+
+/// A request body whose bytes count, and which must arrive in time.
+pub(super) struct Metered<B> {
+    body: B,
+    share: Share,
+    /// The end of the wait for the next part; made when there is something to wait for.
+    wait: Option<Pin<Box<Sleep>>>,
+    /// When the whole body must be here.
+    end: Instant,
+}
+
+impl<B: HttpBody> Metered<B> {
+    pub(super) fn new(body: B, share: Share) -> Self {
+        if body.is_end_stream() {
+            share.complete();
+        }
+        Self {
+            body,
+            share,
+            wait: None,
+            end: Instant::now() + ARRIVAL_MAX,
+        }
+    }
+}
+
+impl<B> HttpBody for Metered<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<axum::BoxError>,
+{
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let this = &mut *self;
+        let Poll::Ready(next) = Pin::new(&mut this.body).poll_frame(cx) else {
+            let end = this.end.min(Instant::now() + PAUSE_MAX);
+            let wait = this.wait.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            ready!(wait.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(this.share.stall().into())));
+        };
+        this.wait = None;
+        Poll::Ready(match next {
+            None => {
+                this.share.complete();
+                None
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let taken = this.share.take(bytes);
+                if this.body.is_end_stream() {
+                    this.share.complete();
+                }
+                Some(taken.map(|()| frame).map_err(Into::into))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use futures_util::stream;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn peer(n: u8) -> Peer {
+        Peer::of([192, 0, 2, n].into())
+    }
+
+    #[test]
+    fn net_15_strangers_have_eight_mib_and_three_a_peer_and_all_together_thirty_two() {
+        let bodies = Arc::new(Bodies::default());
+        let shares: Vec<_> = (0..4).map(|n| bodies.share(peer(n))).collect();
+        assert_eq!(shares[0].take(3 * MIB), Ok(()));
+        assert_eq!(
+            bodies.share(peer(0)).take(1),
+            Err(Cut::Full),
+            "3 MiB a peer"
+        );
+        assert_eq!(shares[1].take(3 * MIB), Ok(()));
+        assert_eq!(shares[2].take(2 * MIB), Ok(()));
+        assert_eq!(shares[3].take(1), Err(Cut::Full), "8 MiB unproved");
+        assert_eq!(shares[3].cut(), Some(Cut::Full));
+        let proved: Vec<_> = (0..4).map(|_| bodies.share(peer(0))).collect();
+        for share in &proved {
+            share.prove();
+            assert_eq!(
+                share.take(6 * MIB),
+                Ok(()),
+                "a proved sender has its own room"
+            );
+        }
+        assert_eq!(proved[0].take(1), Err(Cut::Full), "32 MiB in all");
+        drop((shares, proved));
+        let in_flight = bodies.lock();
+        assert_eq!((in_flight.total, in_flight.unproved), (0, 0));
+        assert!(in_flight.unproved_by_peer.is_empty());
+    }
+
+    #[test]
+    fn net_15_a_body_that_is_proved_while_it_arrives_makes_room_for_strangers() {
+        let bodies = Arc::new(Bodies::default());
+        let share = bodies.share(peer(0));
+        share.take(3 * MIB).unwrap();
+        share.prove();
+        share.prove();
+        assert_eq!(bodies.share(peer(0)).take(3 * MIB), Ok(()));
+        assert_eq!(share.take(3 * MIB), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn net_15_a_body_that_stalls_or_trickles_is_cut() {
+        let bodies = Arc::new(Bodies::default());
+        for (pause_s, parts, cut_after_s) in [(6, 1, 5), (4, 100, 30)] {
+            let share = bodies.share(peer(0));
+            let slow = stream::unfold(0, move |n| async move {
+                tokio::time::sleep(Duration::from_secs(pause_s)).await;
+                (n < parts).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(b"x")), n + 1))
+            });
+            let begun = Instant::now();
+            let metered = Metered::new(Body::from_stream(slow), share.clone());
+            assert!(to_bytes(Body::new(metered), 1000).await.is_err());
+            assert_eq!(begun.elapsed().as_secs(), cut_after_s);
+            assert_eq!(share.cut(), Some(Cut::Stalled));
+            assert!(!share.is_complete());
+        }
+    }
+}
