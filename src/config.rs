@@ -134,7 +134,15 @@ impl Settings {
     /// Settings that are permitted but look wrong, each with the path of its key.
     #[must_use]
     pub fn warnings(&self) -> Vec<Mistake> {
-        access::idle_callers(&self.callers)
+        let mut warnings = access::idle_callers(&self.callers);
+        for (name, sender) in &self.senders {
+            let of_sender = sender.settings.warnings().into_iter();
+            warnings.extend(of_sender.map(|warning| Mistake {
+                key: format!("senders.{name}.{}", warning.key),
+                what: warning.problem,
+            }));
+        }
+        warnings
     }
 
     /// The URL of the page that links in e-mails open; `None` if no action has links.

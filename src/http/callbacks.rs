@@ -295,7 +295,7 @@ impl Callbacks {
             (Some(token), _) => drop(self.service.receipt(sender, token, receipt).await?),
             (None, Some(reference)) => drop(
                 self.service
-                    .receipt_by_reference(sender, &reference, receipt)
+                    .receipt_by_reference(sender, &[reference], receipt)
                     .await?,
             ),
             (None, None) => {}

@@ -73,7 +73,13 @@ impl std::fmt::Debug for Content {
 pub struct Sent {
     /// The provider's name for the message, used in its receipts; `None` if it gave none.
     pub reference: Option<ProviderReference>,
+    /// Other names by which its receipts may refer to the message: other spellings of the reference, and those of other
+    /// parts of a long message. Only the first [`ALIASES_MAX`] are kept.
+    pub aliases: Vec<ProviderReference>,
 }
+
+/// The largest number of [`Sent::aliases`] that are kept.
+pub const ALIASES_MAX: usize = 8;
 
 /// Why a message was not accepted. The variant says what to do next, and whether the sender is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,6 +189,10 @@ pub trait Sender: Send + Sync {
     fn carries(&self, _recipient: &Recipient) -> bool {
         true
     }
+
+    /// Opens what the sender keeps open, such as a session over which receipts of earlier messages wait to be delivered.
+    /// Called once when the service begins to serve, within an async runtime. By default there is nothing to open.
+    fn open(&self) {}
 
     /// The sender's optional abilities; by default none.
     fn capabilities(&self) -> Capabilities {

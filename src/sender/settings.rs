@@ -27,6 +27,11 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Values that are permitted but look wrong.
+    fn warnings(&self) -> Vec<SettingError> {
+        Vec::new()
+    }
+
     /// Builds the sender. Reads the files of certificate authorities, so it blocks; never opens a connection.
     ///
     /// # Errors

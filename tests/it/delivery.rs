@@ -12,3 +12,4 @@ mod postfix;
 mod providers;
 mod push;
 mod receipts;
+mod smpp;

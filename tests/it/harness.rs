@@ -2,6 +2,7 @@
 
 pub(super) mod binary;
 pub(super) mod canary;
+pub(super) mod centre;
 pub(super) mod http;
 pub(super) mod provider;
 pub(super) mod sink;
@@ -83,7 +84,11 @@ impl Sender for Recorder {
             .by_reference
             .load(Ordering::Relaxed)
             .then(|| reference(message));
-        answer.map_or(Ok(Sent { reference }), Err)
+        let sent = Sent {
+            reference,
+            ..Sent::default()
+        };
+        answer.map_or(Ok(sent), Err)
     }
 
     fn capabilities(&self) -> Capabilities {

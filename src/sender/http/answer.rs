@@ -73,6 +73,7 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
     }
     Ok(Sent {
         reference: reference.and_then(|reference| ProviderReference::parse(&reference).ok()),
+        ..Sent::default()
     })
 }
 

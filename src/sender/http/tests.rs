@@ -78,6 +78,7 @@ async fn outcome(answer: ResponseTemplate, answers: AnswerRules) -> Result<Sent,
 fn sent(reference: &str) -> Sent {
     Sent {
         reference: ProviderReference::parse(reference).ok(),
+        ..Sent::default()
     }
 }
 

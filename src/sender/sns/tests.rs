@@ -82,7 +82,8 @@ async fn amazon_gets_a_signed_form() {
     assert_eq!(
         sent,
         Ok(Sent {
-            reference: ProviderReference::parse("567910cd-659e-55d4-8ccb-5aaf14679dc0").ok()
+            reference: ProviderReference::parse("567910cd-659e-55d4-8ccb-5aaf14679dc0").ok(),
+            ..Sent::default()
         })
     );
 

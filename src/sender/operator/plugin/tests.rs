@@ -82,7 +82,8 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
     assert_eq!(
         sender.send(&message).await,
         Ok(Sent {
-            reference: ProviderReference::parse("r-1").ok()
+            reference: ProviderReference::parse("r-1").ok(),
+            ..Sent::default()
         })
     );
     let request = asked.recv().await.unwrap();

@@ -128,7 +128,8 @@ async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id()
     assert_eq!(
         sent,
         Ok(Sent {
-            reference: ProviderReference::parse("r-1").ok()
+            reference: ProviderReference::parse("r-1").ok(),
+            ..Sent::default()
         })
     );
 

@@ -125,7 +125,8 @@ async fn chan_07_google_gets_the_alert_and_apart_from_it_the_code() {
     assert_eq!(
         sent,
         Ok(Sent {
-            reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok()
+            reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok(),
+            ..Sent::default()
         })
     );
 
