@@ -10,7 +10,7 @@ const ANY_CASE: char = '~';
 /// How receipts spell the id that the answer to `submit_sm` gave. Letter case and leading zeros never matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceiptIds {
-    /// The same id.
+    /// As the answer spells it.
     #[default]
     Same,
     /// Hexadecimal in the answer, decimal in the receipt.

@@ -102,7 +102,7 @@ pub enum ReceiptParts {
     First,
     /// Every part; the first report that one arrived counts.
     Every,
-    /// No part.
+    /// No part: messages stay sent.
     None,
 }
 

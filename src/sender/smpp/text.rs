@@ -20,7 +20,7 @@ pub enum DefaultAlphabet {
     /// The GSM alphabet (3GPP TS 23.038), one octet per septet.
     #[default]
     Gsm,
-    /// ISO 8859-1.
+    /// ISO 8859-1, one octet per character.
     Latin1,
     /// ASCII, also called IA5.
     Ascii,
