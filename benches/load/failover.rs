@@ -47,10 +47,7 @@ impl Sender for Refusing {
         let address = message.recipient.expose().to_owned();
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.insert(address, Instant::now());
-        Err(SendError::Retry {
-            after: Duration::from_secs(5),
-            reason: Reason::Busy,
-        })
+        Err(SendError::failing(Duration::from_secs(5), Reason::Busy))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A delivery: one effort to bring one message to one recipient, from queued to delivered or
 //! failed.
 
+pub mod blame;
 pub mod breaker;
 pub mod callback;
 pub mod hands;
@@ -81,6 +82,8 @@ pub struct Delivery {
     pub position: usize,
     /// The senders of the route that refused it for good.
     pub refusals: Refusals,
+    /// The senders of the route that refused it for the time being, knowing its recipient.
+    pub deferrals: Refusals,
     /// The sender that accepted it, or the latest one that was asked.
     pub sender: Option<SenderName>,
     /// The provider's id of the message, if the provider gave one when it accepted it.
@@ -97,6 +100,8 @@ pub enum HandOver {
     },
     /// It failed for now, and is to be tried again.
     Again {
+        /// The position in the route of the sender that refused it knowing its recipient; `None` if the sender failed.
+        by: Option<usize>,
         /// The pause before the next hand-over.
         after: Duration,
         /// The position in the route of the sender to ask next.
@@ -110,6 +115,12 @@ pub enum HandOver {
         after: Duration,
         /// The position in the route from which the next sender is looked for.
         position: usize,
+    },
+    /// No sender of the route takes our login. It stays queued as long as its code is valid, however often it is
+    /// tried: the operator may mend it.
+    Kept {
+        /// The pause before the route is tried again from its first sender.
+        after: Duration,
     },
     /// No sender was asked, so this does not count as a try: the senders that may still accept it
     /// do not work at the moment or have no free hand.
@@ -141,6 +152,7 @@ impl Delivery {
             tries: 0,
             position: 0,
             refusals: Refusals::default(),
+            deferrals: Refusals::default(),
             sender: None,
             reference: None,
         }
@@ -203,8 +215,13 @@ impl Delivery {
                 DeliveryStatus::Sent
             }
             HandOver::Taken { reference } => return self.overtaken(sender, reference),
-            HandOver::Again { after, position } if held => {
+            HandOver::Again {
+                by,
+                after,
+                position,
+            } if held => {
                 self.position = position;
+                self.deferrals = by.map_or(self.deferrals, |by| self.deferrals.with(by));
                 DeliveryStatus::Queued {
                     not_before: now.plus(after),
                 }
@@ -220,12 +237,20 @@ impl Delivery {
                     not_before: now.plus(after),
                 }
             }
+            HandOver::Kept { after } if held => {
+                self.position = 0;
+                self.tries = self.tries.min(TRIES_MAX - 1);
+                DeliveryStatus::Queued {
+                    not_before: now.plus(after),
+                }
+            }
             HandOver::Held { after, position } if held => {
                 return Some(self.hold(now.plus(after), position, now));
             }
             HandOver::GivenUp { reason } if held => DeliveryStatus::Failed { reason },
             HandOver::Again { .. }
             | HandOver::PassedOn { .. }
+            | HandOver::Kept { .. }
             | HandOver::Held { .. }
             | HandOver::GivenUp { .. } => return None,
         };

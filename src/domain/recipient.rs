@@ -155,6 +155,24 @@ impl Recipient {
         }
     }
 
+    /// The part of the address that a refusal may be about beyond this one recipient: the domain of an e-mail address,
+    /// the block of a number, the push service of an app or browser. Of a browser's endpoint only the end of its host
+    /// counts: whoever starts a verification can make up any number of names below that.
+    #[must_use]
+    pub fn refusal_area(&self) -> String {
+        match self.channel {
+            Channel::Email => {
+                let (_, domain) = self.address.rsplit_once('@').unwrap_or(("", &self.address));
+                domain.to_ascii_lowercase()
+            }
+            Channel::Sms | Channel::Voice | Channel::Whatsapp => self
+                .number_area()
+                .map(|area| area.block)
+                .unwrap_or_default(),
+            Channel::Push => app::area(&self.address),
+        }
+    }
+
     /// The area of a telephone number; `None` for other addresses.
     #[must_use]
     pub fn number_area(&self) -> Option<NumberArea> {

@@ -9,7 +9,11 @@ use async_trait::async_trait;
 
 use crate::domain::{
     code::guess::Digits,
-    delivery::{reason::Reason, receipt::ReceiptToken},
+    delivery::{
+        blame::{Blame, Stage},
+        reason::Reason,
+        receipt::ReceiptToken,
+    },
     ids::{DeliveryId, ProviderReference, VerificationId},
     recipient::Recipient,
     time::Timestamp,
@@ -81,75 +85,110 @@ pub struct Sent {
 /// The largest number of [`Sent::aliases`] that are kept.
 pub const ALIASES_MAX: usize = 8;
 
-/// Why a message was not accepted. The variant says what to do next, and whether the sender is at fault.
+/// Why a message was not accepted, and whose fault it is: the blame says what happens next, and with the stage what it
+/// means for the sender's breaker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Not accepted, because the sender is down or busy. Retry later with this sender, or at once with another.
-    #[error("{reason}; again after {after:?}")]
-    Retry {
-        /// How long to wait before the next attempt with this sender.
-        after: Duration,
-        /// Why it was not accepted.
-        reason: Reason,
-    },
-    /// As [`SendError::Retry`], but the message may have been accepted: the other side got it and
-    /// then did not answer.
-    #[error("{reason}, and it may have been taken; again after {after:?}")]
-    Unknown {
-        /// How long to wait before the next attempt with this sender.
-        after: Duration,
-        /// Why the outcome is unknown.
-        reason: Reason,
-    },
-    /// This message may be accepted later; the sender is not at fault.
-    #[error("{reason}; this message again after {after:?}")]
-    Deferred {
-        /// How long to wait before the next attempt with this sender.
-        after: Duration,
-        /// Why it was not accepted.
-        reason: Reason,
-    },
-    /// This sender accepts no message at present, and waiting will not help; another sender might.
-    #[error("{reason}; the next sender may take it")]
-    NextSender {
-        /// Why it was not accepted.
-        reason: Reason,
-    },
-    /// This sender works, but will never accept this message; another sender might.
-    #[error("{reason}; the next sender may take this message")]
-    Unfit {
-        /// Why it was not accepted.
-        reason: Reason,
-    },
-    /// No sender can deliver the message, for example because the address does not exist.
-    #[error("{reason}; no sender can take it")]
-    GiveUp {
-        /// Why it was not accepted.
-        reason: Reason,
-    },
+#[error("{reason}, blame {blame}")]
+pub struct SendError {
+    /// Whose fault it is.
+    pub blame: Blame,
+    /// Why it was not accepted.
+    pub reason: Reason,
+    /// Whether the sender knew the recipient when it failed.
+    pub stage: Stage,
+    /// How long to wait before the next attempt with this sender; `None`: it will never accept this message.
+    pub again: Option<Duration>,
+    /// Whether the message may have been accepted all the same: the other side got it and then did not answer.
+    pub maybe_accepted: bool,
 }
 
 impl SendError {
-    /// Why the message was not accepted.
+    /// The sender fails for every message at present; it may work again after this time.
     #[must_use]
-    pub fn reason(&self) -> &Reason {
-        match self {
-            Self::Retry { reason, .. }
-            | Self::Unknown { reason, .. }
-            | Self::Deferred { reason, .. }
-            | Self::NextSender { reason }
-            | Self::Unfit { reason }
-            | Self::GiveUp { reason } => reason,
+    pub fn failing(after: Duration, reason: Reason) -> Self {
+        Self {
+            blame: Blame::Sender,
+            reason,
+            stage: Stage::BeforeRecipient,
+            again: Some(after),
+            maybe_accepted: false,
         }
     }
 
-    /// Whether the failure counts against the sender. If not, the cause is the message or its recipient.
+    /// As [`Self::failing`], but the other side got the message and then did not answer.
     #[must_use]
-    pub fn is_senders_fault(&self) -> bool {
-        match self {
-            Self::Retry { .. } | Self::Unknown { .. } | Self::NextSender { .. } => true,
-            Self::Deferred { .. } | Self::Unfit { .. } | Self::GiveUp { .. } => false,
+    pub fn unanswered(after: Duration, reason: Reason) -> Self {
+        Self {
+            maybe_accepted: true,
+            ..Self::failing(after, reason)
         }
+    }
+
+    /// The sender fails for every message, and waiting will not help this one.
+    #[must_use]
+    pub fn broken(reason: Reason) -> Self {
+        Self {
+            blame: Blame::Sender,
+            reason,
+            stage: Stage::BeforeRecipient,
+            again: None,
+            maybe_accepted: false,
+        }
+    }
+
+    /// The sender refuses our login. The message is kept, because the operator may mend that while its code is valid.
+    #[must_use]
+    pub fn login_refused(after: Duration) -> Self {
+        Self {
+            blame: Blame::Ours,
+            ..Self::failing(after, Reason::LoginRefused)
+        }
+    }
+
+    /// The sender refuses this message because of us, knowing its recipient.
+    #[must_use]
+    pub fn ours(reason: Reason) -> Self {
+        Self {
+            blame: Blame::Ours,
+            stage: Stage::WithRecipient,
+            ..Self::broken(reason)
+        }
+    }
+
+    /// The sender refuses this message without saying because of what, knowing its recipient.
+    #[must_use]
+    pub fn unclear(reason: Reason) -> Self {
+        Self {
+            blame: Blame::Unclear,
+            stage: Stage::WithRecipient,
+            ..Self::broken(reason)
+        }
+    }
+
+    /// The sender may accept this message after this time. It knew the recipient, so others may be accepted now.
+    #[must_use]
+    pub fn later(after: Duration, reason: Reason) -> Self {
+        Self {
+            blame: Blame::Later,
+            stage: Stage::WithRecipient,
+            ..Self::failing(after, reason)
+        }
+    }
+
+    /// No sender can deliver the message, for example because the address does not exist.
+    #[must_use]
+    pub fn about_recipient(reason: Reason) -> Self {
+        Self {
+            blame: Blame::Recipient,
+            stage: Stage::WithRecipient,
+            ..Self::broken(reason)
+        }
+    }
+
+    /// The same failure, at another stage.
+    #[must_use]
+    pub fn at(self, stage: Stage) -> Self {
+        Self { stage, ..self }
     }
 }
 
@@ -184,8 +223,8 @@ pub trait Sender: Send + Sync {
     /// [`SendError`] says what to do next.
     async fn send(&self, message: &Message) -> Result<Sent, SendError>;
 
-    /// Whether this sender can reach this address at all; if not, it is never given the message. By default it can
-    /// reach every address of its channels.
+    /// Whether this sender can reach this kind of address at all; if not, it is never given the message. By default it
+    /// can reach every address of its channels.
     fn carries(&self, _recipient: &Recipient) -> bool {
         true
     }
@@ -193,6 +232,12 @@ pub trait Sender: Send + Sync {
     /// Opens what the sender keeps open, such as a session over which receipts of earlier messages wait to be delivered.
     /// Called once when the service begins to serve, within an async runtime. By default there is nothing to open.
     fn open(&self) {}
+
+    /// Why the settings never let this sender reach this one address, as the end of a sentence that begins with the
+    /// address; `None`: it may. A start is refused if no sender of the route may. By default every address may.
+    fn objection(&self, _recipient: &Recipient) -> Option<&'static str> {
+        None
+    }
 
     /// The sender's optional abilities; by default none.
     fn capabilities(&self) -> Capabilities {

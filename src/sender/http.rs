@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-pub(super) use self::answer::{is_busy, judge, refusal};
+pub(super) use self::answer::{busy, is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
     request::{Body, Method, RequestSettings},
@@ -26,7 +26,7 @@ use super::{
     settings::{SenderParts, SenderSettings, SettingError},
     transport::{
         addresses::Addresses,
-        http::{ConnectionSettings, HttpClient, Targets, give_up, next_sender},
+        http::{ConnectionSettings, HttpClient, Targets, always_ours, ours},
     },
 };
 use crate::{
@@ -223,7 +223,7 @@ impl Sender for Http {
         let endpoint = self
             .endpoints
             .get(&message.recipient.channel())
-            .ok_or_else(|| give_up(Reason::WrongChannel))?;
+            .ok_or_else(|| ours(Reason::WrongChannel))?;
         let mut call = endpoint.request.call(&Values {
             message,
             addresses: self.addresses.as_ref(),
@@ -234,7 +234,7 @@ impl Sender for Http {
             Credentials::Application(application) => {
                 let value = application
                     .authorization()
-                    .ok_or_else(|| next_sender(Reason::LoginFailed))?;
+                    .ok_or_else(|| always_ours(Reason::LoginFailed))?;
                 call.headers.insert(AUTHORIZATION, value);
             }
         }

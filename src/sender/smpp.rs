@@ -275,13 +275,9 @@ impl Sender for Smpp {
 
 /// The outcome if an earlier part was accepted: the message as a whole may not simply be repeated.
 fn after_others(error: SendError) -> SendError {
-    match error {
-        SendError::Retry { after, reason } => SendError::Unknown { after, reason },
-        error @ (SendError::Unknown { .. }
-        | SendError::Deferred { .. }
-        | SendError::NextSender { .. }
-        | SendError::Unfit { .. }
-        | SendError::GiveUp { .. }) => error,
+    SendError {
+        maybe_accepted: error.maybe_accepted || error.again.is_some(),
+        ..error
     }
 }
 

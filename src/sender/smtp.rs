@@ -154,33 +154,28 @@ impl Sender for Smtp {
 }
 
 fn retry(reason: Reason) -> SendError {
-    SendError::Retry {
-        after: RETRY_AFTER,
-        reason,
-    }
+    SendError::failing(RETRY_AFTER, reason)
 }
 
 /// The server may have accepted the mail before it stopped answering.
 fn unknown(reason: Reason) -> SendError {
-    SendError::Unknown {
-        after: RETRY_AFTER,
-        reason,
-    }
+    SendError::unanswered(RETRY_AFTER, reason)
 }
 
 fn deferred(reason: Reason) -> SendError {
-    SendError::Deferred {
-        after: RETRY_AFTER,
-        reason,
-    }
+    SendError::later(RETRY_AFTER, reason)
+}
+
+fn login_refused() -> SendError {
+    SendError::login_refused(RETRY_AFTER)
 }
 
 fn next_sender(reason: Reason) -> SendError {
-    SendError::NextSender { reason }
+    SendError::broken(reason)
 }
 
-fn give_up(reason: Reason) -> SendError {
-    SendError::GiveUp { reason }
+fn ours(reason: Reason) -> SendError {
+    SendError::ours(reason)
 }
 
 fn parse_from(text: &str) -> Result<Mailbox, SettingError> {

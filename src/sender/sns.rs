@@ -13,11 +13,11 @@ use url::form_urlencoded::Serializer;
 
 use self::signature::{Credentials, date};
 use super::{
-    http::{is_busy, refusal},
+    http::{busy, is_busy, refusal},
     settings::{SenderParts, SenderSettings, SettingError},
     transport::http::{
-        Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, host_and_port,
-        next_sender,
+        Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, host_and_port, later,
+        login_refused, next_sender, ours,
     },
 };
 use crate::{
@@ -156,14 +156,12 @@ impl Sns {
 impl Sender for Sns {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         if message.recipient.channel() != Channel::Sms {
-            return Err(give_up(Reason::WrongChannel));
+            return Err(ours(Reason::WrongChannel));
         }
         if message.content.text.chars().count() > TEXT_CHARS_MAX {
-            return Err(give_up(Reason::OversizedMessage));
+            return Err(ours(Reason::OversizedMessage));
         }
-        let call = self
-            .call(message)
-            .ok_or_else(|| give_up(Reason::BadMessage))?;
+        let call = self.call(message).ok_or_else(|| ours(Reason::BadMessage))?;
         judge(&self.outgoing.call(call).await?)
     }
 }
@@ -192,12 +190,12 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     }
     Err(
         match element(xml, "ErrorResponse", "Code").unwrap_or_default() {
-            "Throttling"
-            | "ThrottlingException"
-            | "Throttled"
-            | "InternalError"
-            | "InternalFailure"
-            | "ServiceUnavailable" => again(Reason::Busy, reply.retry_after),
+            "Throttling" | "ThrottlingException" | "Throttled" => {
+                later(Reason::Busy, reply.retry_after)
+            }
+            "InternalError" | "InternalFailure" | "ServiceUnavailable" => {
+                again(Reason::Busy, reply.retry_after)
+            }
             // Only the telephone number is the recipient's; the other parameters come from the
             // settings.
             "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid"
@@ -214,8 +212,8 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             | "IncompleteSignature"
             | "MissingAuthenticationToken"
             | "RequestExpired"
-            | "OptInRequired" => next_sender(Reason::LoginRefused),
-            _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
+            | "OptInRequired" => login_refused(),
+            _ if is_busy(reply.status) => busy(reply),
             _ => refusal(reply.status),
         },
     )

@@ -24,7 +24,8 @@ use crate::{
     domain::{
         crypto::keyring::Keyring,
         delivery::Lease,
-        ids::{Locale, SenderName},
+        ids::{Locale, SenderName, TenantId},
+        recipient::Recipient,
         time::Now,
     },
     message::{Explanation, Messages},
@@ -145,6 +146,15 @@ impl Courier {
     /// An explanation of one or two sentences for the customer, in their language.
     pub(super) fn explain(&self, locale: Option<&Locale>, explanation: Explanation<'_>) -> String {
         self.messages.explain(locale, explanation)
+    }
+
+    /// Why no sender may ever reach this address by its settings; `None`: one may.
+    pub(super) fn objection(
+        &self,
+        tenant: &TenantId,
+        recipient: &Recipient,
+    ) -> Option<&'static str> {
+        self.routes.objection(tenant, recipient)
     }
 
     /// Whether a sender with this name is on any route.

@@ -98,6 +98,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Answers of the hook that judges messages, by outcome.",
     ),
     (
+        Counter,
+        "countersign_send_failures_total",
+        "Hand-overs that a sender did not accept, by sender and whose fault it was.",
+    ),
+    (
         Gauge,
         "countersign_sender_open",
         "1 while the breaker of the sender is not closed, else 0.",

@@ -8,7 +8,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use super::{catalogue, process};
 use crate::{
     config::Settings,
-    domain::caller::{Role, Roles, permission},
+    domain::{
+        caller::{Role, Roles, permission},
+        delivery::blame::Blame,
+    },
 };
 
 /// The bucket bounds for durations of calls, in seconds.
@@ -162,6 +165,10 @@ fn channels(settings: &Settings) {
 fn senders(settings: &Settings) {
     for (channel, route) in &settings.routes {
         for sender in &route.senders {
+            for blame in Blame::ALL {
+                counter!("countersign_send_failures_total", "sender" => sender.clone(), "blame" => blame.as_str())
+                    .absolute(0);
+            }
             for outcome in ["sent", "next_sender", "retried", "held", "failed"] {
                 counter!("countersign_deliveries_total", "channel" => channel.as_str(), "sender" => sender.clone(), "outcome" => outcome)
                     .absolute(0);

@@ -145,19 +145,31 @@ pub(super) fn answers(row: &mut Table<'_>) -> AnswerRules {
         success_codes: row.list("success_codes").unwrap_or_default(),
         retry_codes: row.list("retry_codes").unwrap_or_default(),
         next_codes: row.list("next_codes").unwrap_or_default(),
+        login_codes: row.list("login_codes").unwrap_or_default(),
         give_up_codes: row.list("give_up_codes").unwrap_or_default(),
+        state_pointer: row.parsed_if_any("state_pointer", pointer),
+        failed_states: row.list("failed_states").unwrap_or_default(),
+        state_code_pointer: row.parsed_if_any("state_code_pointer", pointer),
         reference_pointer: row.parsed_if_any("reference_pointer", pointer),
     };
     let codes = [
         ("success_codes", &answers.success_codes),
         ("retry_codes", &answers.retry_codes),
         ("next_codes", &answers.next_codes),
+        ("login_codes", &answers.login_codes),
         ("give_up_codes", &answers.give_up_codes),
     ];
     let used = codes.iter().find(|(_, codes)| !codes.is_empty());
     let has_pointer = answers.code_pointer.is_some() || row.is_mistaken("code_pointer");
     if let (Some((key, _)), false) = (used, has_pointer) {
         row.mistake("code_pointer", format!("is required with {key}"));
+    }
+    let has_state = answers.state_pointer.is_some() || row.is_mistaken("state_pointer");
+    if has_state == answers.failed_states.is_empty() {
+        row.mistake("failed_states", "and state_pointer need each other");
+    }
+    if answers.state_code_pointer.is_some() && !has_state {
+        row.mistake("state_pointer", "is required with state_code_pointer");
     }
     answers
 }

@@ -1,15 +1,21 @@
 //! The circuit breaker of a sender: after failures in a row its messages go to other senders, until
 //! a probe succeeds.
 
+mod refused;
+
 use std::time::Duration;
 
+pub use self::refused::{AREAS_MIN, Refused, RefusedMessage};
+use super::blame::Sign;
 use crate::domain::{
+    crypto::keyring::Mark,
     ids::DeliveryId,
     time::{Now, Timestamp},
 };
 
-/// How soon to ask again while a probe is under way: most probes are answered quickly.
-const PROBE_PAUSE: Duration = Duration::from_secs(1);
+/// How soon to ask again while a probe is under way: most probes are answered quickly, and nobody should wait for
+/// another's any longer.
+const PROBE_PAUSE: Duration = Duration::from_millis(300);
 
 /// The limits and times of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,9 @@ pub enum Breaker {
         /// The messages that failed since the last success. Each counts once, however often it is
         /// tried: a message that no provider accepts must not look like a provider that is down.
         failed: Vec<DeliveryId>,
+        /// The messages that were refused with their recipient since the last success. They count only once they
+        /// were for several areas.
+        refused: Refused,
     },
     /// The sender gets no message.
     Open {
@@ -41,12 +50,15 @@ pub enum Breaker {
         /// How often it has opened since it was last closed.
         times: u32,
     },
-    /// One message is probing whether the sender works again.
+    /// One message is probing whether the sender works again, or may do so.
     HalfOpen {
-        /// When the probe must have been answered.
+        /// When the probe must have been answered. From then on another message may probe.
         until: Timestamp,
         /// How often it has opened since it was last closed.
         times: u32,
+        /// The probes that were refused with their recipient since it opened. They decide nothing until they were for
+        /// several areas.
+        refused: Refused,
     },
 }
 
@@ -64,30 +76,49 @@ pub enum Pass {
     },
 }
 
+/// What a message was to the breaker when it was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One of many, to a sender that is used normally.
+    Usual,
+    /// The probe.
+    Probe,
+    /// Sent again after the breaker's time, without being the probe, because this sender had refused it before: it
+    /// may show that the sender works, but never that it does not.
+    Repeat,
+}
+
 /// A message that was handed to the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// The delivery that the message belongs to.
     pub delivery: DeliveryId,
-    /// Whether it was the probe.
-    pub as_probe: bool,
-    /// The failed messages that were known when it was handed over: its success clears only those.
+    /// A mark of the area of its recipient.
+    pub area: Mark,
+    /// What it was to the breaker.
+    pub role: Role,
+    /// The failed and refused messages that were known when it was handed over: its success clears only those.
     pub seen: Vec<DeliveryId>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self::Closed { failed: Vec::new() }
+        Self::Closed {
+            failed: Vec::new(),
+            refused: Refused::default(),
+        }
     }
 }
 
 impl Breaker {
-    /// The messages that have failed so far; empty unless it is closed.
+    /// The messages that have failed or were refused so far; empty unless it is closed.
     #[must_use]
-    pub fn failures(&self) -> &[DeliveryId] {
+    pub fn failures(&self) -> Vec<DeliveryId> {
         match self {
-            Self::Closed { failed } => failed,
-            Self::Open { .. } | Self::HalfOpen { .. } => &[],
+            Self::Closed { failed, refused } => {
+                failed.iter().copied().chain(refused.deliveries()).collect()
+            }
+            Self::Open { .. } | Self::HalfOpen { .. } => Vec::new(),
         }
     }
 
@@ -109,51 +140,86 @@ impl Breaker {
     /// The breaker with a probe under way; `None` if a message may not probe now.
     #[must_use]
     pub fn probe(&self, rules: &BreakerRules, now: Now) -> Option<Self> {
+        let half_open = |times: &u32, refused: Refused| Self::HalfOpen {
+            until: now.stamp().plus(rules.probe),
+            times: *times,
+            refused,
+        };
         match (self, self.pass(now)) {
-            (Self::Open { times, .. } | Self::HalfOpen { times, .. }, Pass::AsProbe) => {
-                Some(Self::HalfOpen {
-                    until: now.stamp().plus(rules.probe),
-                    times: *times,
-                })
+            (Self::Open { times, .. }, Pass::AsProbe) => Some(half_open(times, Refused::default())),
+            (Self::HalfOpen { times, refused, .. }, Pass::AsProbe) => {
+                Some(half_open(times, refused.clone()))
             }
             (Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. }, _) => None,
         }
     }
 
-    /// The breaker after a message failed through the sender's fault. A message that was on its way
-    /// when it opened changes nothing.
+    /// The breaker after a hand-over that ended with this sign. A message that was on its way when it opened changes
+    /// nothing: it may have been the last that got through.
     #[must_use]
-    pub fn failed(&self, passed: &Passed, rules: &BreakerRules, now: Now) -> Self {
-        match self {
-            Self::Closed { failed } if failed.contains(&passed.delivery) => self.clone(),
-            Self::Closed { failed } if failed.len() + 1 < usize::from(rules.failures) => {
-                Self::Closed {
-                    failed: failed.iter().copied().chain([passed.delivery]).collect(),
-                }
+    pub fn after(&self, passed: &Passed, sign: Sign, rules: &BreakerRules, now: Now) -> Self {
+        match (self, passed.role) {
+            (Self::Closed { failed, refused }, _) => {
+                Self::closed_after((failed, refused), passed, sign, rules)
+                    .unwrap_or_else(|| Self::open(0, rules, now))
             }
-            Self::Closed { .. } => Self::open(0, rules, now),
-            Self::Open { times, .. } | Self::HalfOpen { times, .. } if passed.as_probe => {
-                Self::open(*times, rules, now)
+            (Self::Open { times, .. }, Role::Probe) => {
+                Self::probed((*times, &Refused::default()), passed, sign, rules, now)
             }
-            Self::Open { .. } | Self::HalfOpen { .. } => self.clone(),
+            (Self::HalfOpen { times, refused, .. }, Role::Probe) => {
+                Self::probed((*times, refused), passed, sign, rules, now)
+            }
+            (Self::Open { .. } | Self::HalfOpen { .. }, Role::Repeat) if sign == Sign::Works => {
+                Self::default()
+            }
+            (Self::Open { .. } | Self::HalfOpen { .. }, Role::Usual | Role::Repeat) => self.clone(),
         }
     }
 
-    /// The breaker after the sender did its part: failures from before the message went out are
-    /// forgotten. An open one is closed by its probe only, because a message that was on its way
-    /// when it opened may have been the last that got through.
-    #[must_use]
-    pub fn succeeded(&self, passed: &Passed) -> Self {
-        match self {
-            Self::Closed { failed } => Self::Closed {
-                failed: failed
-                    .iter()
-                    .filter(|id| !passed.seen.contains(id))
-                    .copied()
-                    .collect(),
-            },
-            Self::Open { .. } | Self::HalfOpen { .. } if passed.as_probe => Self::default(),
-            Self::Open { .. } | Self::HalfOpen { .. } => self.clone(),
+    /// A closed breaker after a hand-over; `None` if it opens.
+    fn closed_after(
+        (failed, refused): (&[DeliveryId], &Refused),
+        passed: &Passed,
+        sign: Sign,
+        rules: &BreakerRules,
+    ) -> Option<Self> {
+        let (mut failed, mut refused) = (failed.to_vec(), refused.clone());
+        match sign {
+            Sign::Works => {
+                failed.retain(|id| !passed.seen.contains(id));
+                refused = refused.without(&passed.seen);
+            }
+            Sign::Fails if failed.contains(&passed.delivery) => {}
+            Sign::Fails => failed.push(passed.delivery),
+            Sign::Refuses => refused = refused.with(passed, rules.failures),
+            Sign::Nothing => {}
+        }
+        let count = failed.len() + refused.count();
+        let opens = count >= usize::from(rules.failures) && sign != Sign::Works;
+        (!opens).then_some(Self::Closed { failed, refused })
+    }
+
+    /// The breaker after its probe. A refusal of one recipient neither closes nor re-opens it: the next message probes.
+    fn probed(
+        (times, refused): (u32, &Refused),
+        passed: &Passed,
+        sign: Sign,
+        rules: &BreakerRules,
+        now: Now,
+    ) -> Self {
+        let refused = match sign {
+            Sign::Works => return Self::default(),
+            Sign::Fails => return Self::open(times, rules, now),
+            Sign::Refuses => refused.with(passed, rules.failures),
+            Sign::Nothing => refused.clone(),
+        };
+        if refused.count() > 0 {
+            return Self::open(times, rules, now);
+        }
+        Self::HalfOpen {
+            until: now.stamp(),
+            times,
+            refused,
         }
     }
 

@@ -18,7 +18,7 @@ const DOUBLINGS_MAX: u32 = 5;
 /// The first pause of a message at the end of its route, if no sender asked for another one.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The senders of a route that refused a message for good, by their places in its order.
+/// The senders of a route that refused a message, by their places in its order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals(u8);
 
@@ -93,6 +93,8 @@ pub struct RouteState {
     pub position: usize,
     /// The senders that refused it for good.
     pub refusals: Refusals,
+    /// The senders that refused it for the time being, knowing its recipient.
+    pub deferrals: Refusals,
     /// Hand-overs begun, including this one.
     pub tries: u8,
 }
@@ -104,6 +106,7 @@ impl RouteState {
         Self {
             position: delivery.position,
             refusals: delivery.refusals,
+            deferrals: delivery.deferrals,
             tries: delivery.tries,
         }
     }
@@ -116,7 +119,8 @@ pub enum Choice {
     Ask {
         /// Its place in the order.
         place: usize,
-        /// Only if the message becomes the probe of the sender's breaker.
+        /// Only if the message becomes the probe of the sender's breaker. Never if this sender has refused it before:
+        /// its refusal would say nothing of the sender, and the next message would wait for it.
         as_probe: bool,
     },
     /// No sender may be asked now.
@@ -146,7 +150,7 @@ pub fn choose(passes: &[Pass], route_state: RouteState, now: Now) -> Choice {
         }),
         Pass::AsProbe => Some(Choice::Ask {
             place,
-            as_probe: true,
+            as_probe: route_state.deferrals.allow(place),
         }),
         Pass::Shut { .. } => None,
     };

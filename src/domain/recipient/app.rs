@@ -165,6 +165,35 @@ pub(in crate::domain) fn mask(address: &str) -> String {
     format!("app •••• {end}")
 }
 
+/// The push service that an address leads to: its prefix, and of a browser's endpoint the last two labels of the host.
+pub(in crate::domain) fn area(address: &str) -> String {
+    let Some((kind, rest)) = PushKind::split(address) else {
+        return String::new();
+    };
+    let endpoint = match kind {
+        PushKind::Fcm | PushKind::Apns => None,
+        PushKind::WebPush => Subscription::parse(rest).ok(),
+    };
+    let host = endpoint
+        .as_ref()
+        .and_then(|browser| host(&browser.endpoint));
+    let labels: Vec<&str> = host.unwrap_or_default().rsplitn(3, '.').take(2).collect();
+    format!("{} {}", kind.as_str(), labels.join(" ")).to_ascii_lowercase()
+}
+
+/// The host of an endpoint, without its port.
+fn host(endpoint: &str) -> Option<&str> {
+    let authority = endpoint
+        .strip_prefix("https://")?
+        .split(['/', '?'])
+        .next()?;
+    Some(
+        authority
+            .split_once(':')
+            .map_or(authority, |(host, _)| host),
+    )
+}
+
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':')
 }
@@ -281,6 +310,28 @@ mod tests {
             let refused = canonical(&given).unwrap_err();
             assert!(refused.0.contains(reason), "{given}: {}", refused.0);
         }
+    }
+
+    #[test]
+    fn send_15_all_installations_of_a_push_service_are_one_area() {
+        let browser = |endpoint| area(&canonical(&browser(endpoint, P256DH, AUTH)).unwrap());
+        assert_eq!(area(&format!("fcm:{}", "a".repeat(40))), "fcm ");
+        assert_eq!(
+            area(&format!("apns:{}", "0".repeat(64))),
+            area(&format!("apns:{}", "1".repeat(64)))
+        );
+        assert_eq!(
+            browser("https://a.push.example.net/1"),
+            "webpush net example"
+        );
+        assert_eq!(
+            browser("https://a.push.example.net/1"),
+            browser("https://B.PUSH.Example.NET:8443?2")
+        );
+        assert_ne!(
+            browser("https://a.push.example.net/1"),
+            browser("https://a.push.example.org/1")
+        );
     }
 
     #[test]

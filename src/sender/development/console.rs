@@ -39,9 +39,7 @@ impl Sender for Console {
         .await;
         match printed {
             Ok(Ok(())) => Ok(Sent::default()),
-            Ok(Err(_)) | Err(_) => Err(SendError::NextSender {
-                reason: Reason::StdoutClosed,
-            }),
+            Ok(Err(_)) | Err(_) => Err(SendError::broken(Reason::StdoutClosed)),
         }
     }
 }

@@ -3,9 +3,14 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::super::transport::http::{Reply, again, give_up, next_sender, unfit};
+use super::super::transport::http::{
+    Reply, again, always_ours, give_up, later, login_refused, next_sender, ours, unfit,
+};
 use crate::{
-    domain::{delivery::reason::Reason, ids::ProviderReference},
+    domain::{
+        delivery::{blame::Stage, reason::Reason},
+        ids::ProviderReference,
+    },
     ports::sender::{SendError, Sent},
 };
 
@@ -14,7 +19,7 @@ use crate::{
 pub struct AnswerRules {
     /// Statuses that mean success. Empty: 200 to 299.
     pub success_status: Vec<u16>,
-    /// Statuses of temporary errors, in addition to 408, 425, 429 and 500 to 599: try the same sender again.
+    /// Statuses of temporary errors, in addition to 408, 425, 429 and 500 to 599: the message may be accepted later.
     pub retry_status: Vec<u16>,
     /// Statuses that mean that no sender can deliver to this recipient.
     pub give_up_status: Vec<u16>,
@@ -22,12 +27,20 @@ pub struct AnswerRules {
     pub code_pointer: Option<String>,
     /// Codes that mean success. If not empty, an answer without one of them is a failure, whatever its status.
     pub success_codes: Vec<String>,
-    /// Codes of temporary errors: try the same sender again.
+    /// Codes of temporary errors: the message may be accepted later.
     pub retry_codes: Vec<String>,
     /// Codes of errors on our side: another sender might accept the message.
     pub next_codes: Vec<String>,
+    /// Codes of a login that the provider refuses, in addition to the statuses 401 and 403.
+    pub login_codes: Vec<String>,
     /// Codes that mean that no sender can deliver to this recipient.
     pub give_up_codes: Vec<String>,
+    /// JSON pointer to the state of the message in an answer of success.
+    pub state_pointer: Option<String>,
+    /// States that mean that the provider did not send the message, although it answered with success.
+    pub failed_states: Vec<String>,
+    /// JSON pointer to the provider's code in an answer with one of these states. `None`: `code_pointer`.
+    pub state_code_pointer: Option<String>,
     /// JSON pointer to the provider's id of the message. If set, an answer without an id is a failure.
     pub reference_pointer: Option<String>,
 }
@@ -39,20 +52,36 @@ pub(in super::super) fn judge(rules: &AnswerRules, reply: &Reply) -> Result<Sent
         .as_ref()
         .and_then(|body| serde_json::from_slice(body).ok());
     let at = |pointer: &Option<String>| json.as_ref()?.pointer(pointer.as_ref()?).and_then(text);
-    let code = at(&rules.code_pointer);
+    let takes = takes(rules, reply.status);
+    let has_failed =
+        takes && at(&rules.state_pointer).is_some_and(|state| rules.failed_states.contains(&state));
+    let code = if has_failed && rules.state_code_pointer.is_some() {
+        at(&rules.state_code_pointer)
+    } else {
+        at(&rules.code_pointer)
+    };
     let is_in = |codes: &[String]| code.as_ref().is_some_and(|code| codes.contains(code));
     let status = reply.status.as_u16();
     if is_in(&rules.give_up_codes) || rules.give_up_status.contains(&status) {
         return Err(give_up(Reason::Refused));
     }
-    if is_in(&rules.retry_codes) || is_busy(reply.status) || rules.retry_status.contains(&status) {
-        return Err(again(Reason::Busy, reply.retry_after));
+    if is_in(&rules.login_codes) {
+        return Err(login_refused());
+    }
+    if is_in(&rules.retry_codes) || rules.retry_status.contains(&status) {
+        return Err(later(Reason::Busy, reply.retry_after));
+    }
+    if is_busy(reply.status) {
+        return Err(busy(reply));
     }
     if is_in(&rules.next_codes) {
-        return Err(unfit(Reason::SenderRefused));
+        return Err(ours(Reason::SenderRefused));
     }
-    if !takes(rules, reply.status) {
+    if !takes {
         return Err(refusal(reply.status));
+    }
+    if has_failed {
+        return Err(unfit(Reason::SenderRefused));
     }
     if reply.body.is_none()
         && (rules.reference_pointer.is_some() || !rules.success_codes.is_empty())
@@ -99,12 +128,25 @@ pub(in super::super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// What to do after a failure with this status. A refused login, and an answer that is not the provider's, would happen to
-/// every message; any other refusal concerns this message.
+/// What to do after such a status. A provider that fails does so for every message; one that asks for patience may mean
+/// this recipient alone.
+pub(in super::super) fn busy(reply: &Reply) -> SendError {
+    if reply.status.is_server_error() {
+        again(Reason::Busy, reply.retry_after)
+    } else {
+        later(Reason::Busy, reply.retry_after)
+    }
+}
+
+/// What to do after a failure with this status. A refused login, an unpaid account, and an answer that is not the
+/// provider's would happen to every message; any other refusal may concern this message, also 403, which some providers
+/// answer for a country that the account may not send to.
 pub(in super::super) fn refusal(status: StatusCode) -> SendError {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => next_sender(Reason::LoginRefused),
-        _ if status.is_redirection() => next_sender(Reason::Redirected),
+        StatusCode::UNAUTHORIZED => login_refused(),
+        StatusCode::FORBIDDEN => login_refused().at(Stage::WithRecipient),
+        StatusCode::PAYMENT_REQUIRED => always_ours(Reason::SenderRefused),
+        _ if status.is_redirection() => always_ours(Reason::Redirected),
         _ if status.is_success() => next_sender(Reason::UnknownAnswer),
         _ => unfit(Reason::SenderRefused),
     }

@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::{
-    super::transport::http::{Call, give_up},
+    super::transport::http::{Call, ours},
     template::{Place, Template, Values},
 };
 use crate::{
@@ -165,7 +165,7 @@ impl Request {
             let text = template.render(values, as_it_is);
             headers.insert(
                 name,
-                HeaderValue::from_str(&text).map_err(|_| give_up(Reason::BadMessage))?,
+                HeaderValue::from_str(&text).map_err(|_| ours(Reason::BadMessage))?,
             );
         }
         let (content_type, body) = match &self.body {

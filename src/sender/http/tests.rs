@@ -9,11 +9,11 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use super::{
     super::{
         doubles::samples,
-        transport::http::{again, next_sender, unfit, unknown},
+        transport::http::{again, give_up, later, login_refused, next_sender, unfit, unknown},
     },
     *,
 };
-use crate::domain::{ids::ProviderReference, recipient::Recipient};
+use crate::domain::{delivery::blame::Stage, ids::ProviderReference, recipient::Recipient};
 
 const JSON: &str = r#"{"to": ["{{ address_digits }}"], "text": "{{ text }}", "otp": "{{code}}", "id": "{{ delivery }}",
     "lang": "{{ language }}", "by": "{{ channel }}", "from": "{{ from }}", "priority": 1, "flash": false, "none": null}"#;
@@ -226,11 +226,18 @@ async fn an_accepted_message_is_sent_and_its_reference_kept() {
 
 #[tokio::test]
 async fn a_busy_provider_is_tried_again_when_it_says() {
-    for code in [500, 502, 503, 504, 408, 425, 429] {
+    for code in [500, 502, 503, 504] {
         assert_eq!(
             outcome(status(code), AnswerRules::default()).await,
             Err(again(Reason::Busy, None)),
             "{code}"
+        );
+    }
+    for code in [408, 425, 429] {
+        assert_eq!(
+            outcome(status(code), AnswerRules::default()).await,
+            Err(later(Reason::Busy, None)),
+            "{code} may be about one recipient"
         );
     }
     let after = outcome(
@@ -240,7 +247,7 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
     .await;
     assert_eq!(
         after,
-        Err(again(Reason::Busy, Some(Duration::from_secs(7))))
+        Err(later(Reason::Busy, Some(Duration::from_secs(7))))
     );
     let own = AnswerRules {
         retry_status: vec![409],
@@ -248,19 +255,20 @@ async fn a_busy_provider_is_tried_again_when_it_says() {
     };
     assert_eq!(
         outcome(status(409), own).await,
-        Err(again(Reason::Busy, None))
+        Err(later(Reason::Busy, None))
     );
 }
 
 #[tokio::test]
 async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nobody() {
-    for code in [401, 403] {
-        assert_eq!(
-            outcome(status(code), AnswerRules::default()).await,
-            Err(next_sender(Reason::LoginRefused)),
-            "{code}"
-        );
-    }
+    let refused = |code| outcome(status(code), AnswerRules::default());
+    assert_eq!(refused(401).await, Err(login_refused()));
+    assert_eq!(
+        refused(403).await,
+        Err(login_refused().at(Stage::WithRecipient)),
+        "it may be about a country"
+    );
+    assert_eq!(refused(402).await, Err(always_ours(Reason::SenderRefused)));
     for code in [400, 404, 413] {
         assert_eq!(
             outcome(status(code), AnswerRules::default()).await,
@@ -272,6 +280,7 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     let rules = || AnswerRules {
         code_pointer: Some("/error/code".to_owned()),
         success_codes: texts(&["0"]),
+        login_codes: texts(&["4"]),
         retry_codes: texts(&["1"]),
         next_codes: texts(&["2"]),
         give_up_codes: texts(&["3", "bad"]),
@@ -285,12 +294,16 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     );
     assert_eq!(
         outcome(error(200, json!(1)), rules()).await,
-        Err(again(Reason::Busy, None)),
+        Err(later(Reason::Busy, None)),
         "200 is no success here"
     );
     assert_eq!(
         outcome(error(200, json!(2)), rules()).await,
-        Err(unfit(Reason::SenderRefused))
+        Err(ours(Reason::SenderRefused))
+    );
+    assert_eq!(
+        outcome(error(400, json!(4)), rules()).await,
+        Err(login_refused())
     );
     assert_eq!(
         outcome(error(400, json!(3)), rules()).await,
@@ -308,6 +321,40 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
     assert_eq!(
         outcome(status(422), rules()).await,
         Err(give_up(Reason::Refused))
+    );
+}
+
+#[tokio::test]
+async fn send_16_a_success_whose_body_says_that_the_message_failed_is_none() {
+    let texts = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
+    let rules = || AnswerRules {
+        code_pointer: Some("/code".to_owned()),
+        give_up_codes: texts(&["30006"]),
+        reference_pointer: Some("/sid".to_owned()),
+        state_pointer: Some("/status".to_owned()),
+        failed_states: texts(&["failed", "undelivered"]),
+        state_code_pointer: Some("/error_code".to_owned()),
+        ..AnswerRules::default()
+    };
+    let answer = |state: &str, code: Value| {
+        status(201).set_body_json(json!({"sid": "SM1", "status": state, "error_code": code}))
+    };
+    assert!(
+        outcome(answer("queued", Value::Null), rules())
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        outcome(answer("failed", json!(30007)), rules()).await,
+        Err(unfit(Reason::SenderRefused))
+    );
+    assert_eq!(
+        outcome(answer("undelivered", json!(30006)), rules()).await,
+        Err(give_up(Reason::Refused))
+    );
+    assert_eq!(
+        outcome(answer("failed", Value::Null), rules()).await,
+        Err(unfit(Reason::SenderRefused))
     );
 }
 
@@ -353,7 +400,7 @@ async fn hook_03_a_redirect_is_not_followed() {
         let answer = status(code).insert_header("location", canary.uri().as_str());
         assert_eq!(
             outcome(answer, AnswerRules::default()).await,
-            Err(next_sender(Reason::Redirected)),
+            Err(always_ours(Reason::Redirected)),
             "{code}"
         );
     }
@@ -475,7 +522,7 @@ async fn a_message_for_a_channel_without_a_request_is_given_up() {
     let sender = made(&settings("http://127.0.0.1:9", json_body())).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
-        Err(give_up(Reason::WrongChannel))
+        Err(ours(Reason::WrongChannel))
     );
 }
 

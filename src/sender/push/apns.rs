@@ -26,17 +26,20 @@ use crate::{
         system::Clock,
     },
     sender::{
-        http::{is_busy, refusal},
+        http::{busy, is_busy, refusal},
         jws::Signer,
         settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, always_ours, give_up, later,
+            login_refused, next_sender, ours, unfit,
         },
     },
 };
 
-/// How long a token is used. Apple accepts one for an hour, and refuses a new one within twenty minutes of the last.
+/// How long a token is used. Apple accepts one for an hour.
 const TOKEN_LIFE: Duration = Duration::from_secs(40 * 60);
+/// How soon a new token may follow the last one: Apple refuses more than one in twenty minutes.
+const TOKEN_REST: Duration = Duration::from_secs(20 * 60);
 /// The largest payload that Apple accepts, in bytes.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
@@ -106,17 +109,28 @@ impl Apns {
         })
     }
 
-    /// The current token, or a new one if the current one is too old or is the
-    /// one that Apple refused.
-    fn token(&self, refused: Option<&Token>) -> Token {
-        let now = self.clock.now();
+    /// The current token, or a new one if the current one is too old.
+    fn token(&self) -> Token {
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |token: &&Token| {
-            now.since(token.0) < TOKEN_LIFE && refused.is_none_or(|refused| refused.1 != token.1)
-        };
-        if let Some(token) = held.as_ref().filter(fits) {
-            return token.clone();
+        let now = self.clock.now();
+        match held.as_ref() {
+            Some(token) if now.since(token.0) < TOKEN_LIFE => token.clone(),
+            Some(_) | None => self.new_token(&mut held, now),
         }
+    }
+
+    /// Another token than the one that Apple refused; `None` if it is too soon for a new one.
+    fn token_after(&self, refused: &Token) -> Option<Token> {
+        let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        match held.as_ref() {
+            Some(token) if token.1 != refused.1 => Some(token.clone()),
+            Some(token) if now.since(token.0) < TOKEN_REST => None,
+            Some(_) | None => Some(self.new_token(&mut held, now)),
+        }
+    }
+
+    fn new_token(&self, held: &mut Option<Token>, now: Timestamp) -> Token {
         let claims = json!({"iss": self.team_id, "iat": now.as_micros() / 1_000_000});
         let text = format!("bearer {}", self.signer.sign(Some(&self.key_id), &claims));
         let mut header = HeaderValue::from_str(&text).expect("a token is base64url and dots");
@@ -161,15 +175,15 @@ impl Sender for Apns {
         let device = installation(message, PushKind::Apns)?;
         let body = payload(message).to_string();
         if body.len() > PAYLOAD_BYTES_MAX {
-            return Err(give_up(Reason::OversizedMessage));
+            return Err(ours(Reason::OversizedMessage));
         }
-        let token = self.token(None);
+        let token = self.token();
         let reply = self.post(message, device, &token, &body).await?;
         if reason(&reply) != "ExpiredProviderToken" {
             return judge(message, &reply);
         }
         // Clocks differ, or the call waited in a queue: try one fresh token, and no more.
-        let token = self.token(Some(&token));
+        let token = self.token_after(&token).ok_or_else(login_refused)?;
         judge(message, &self.post(message, device, &token, &body).await?)
     }
 
@@ -204,7 +218,7 @@ fn apns_id(message: &Message) -> String {
 }
 
 fn value(text: &str) -> Result<HeaderValue, SendError> {
-    HeaderValue::from_str(text).map_err(|_| give_up(Reason::BadMessage))
+    HeaderValue::from_str(text).map_err(|_| ours(Reason::BadMessage))
 }
 
 /// Apple's error code; empty if there is none.
@@ -227,15 +241,24 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
     Err(match reason(reply).as_str() {
         // The app was removed from the device.
         "Unregistered" | "ExpiredToken" => give_up(Reason::Unregistered),
-        "BadDeviceToken" | "MissingDeviceToken" => give_up(Reason::Refused),
-        "PayloadTooLarge" => give_up(Reason::OversizedMessage),
-        "TooManyRequests" | "TooManyProviderTokenUpdates" => again(Reason::Busy, reply.retry_after),
-        "ExpiredProviderToken"
+        // A token of the other environment (`base_url`) or of another app is refused just like one that is made up.
+        "BadDeviceToken" | "MissingDeviceToken" | "DeviceTokenNotForTopic" => {
+            unfit(Reason::SenderRefused)
+        }
+        "PayloadTooLarge" => ours(Reason::OversizedMessage),
+        // Too many for this device.
+        "TooManyRequests" => later(Reason::Busy, reply.retry_after),
+        "TooManyProviderTokenUpdates"
+        | "ExpiredProviderToken"
         | "InvalidProviderToken"
         | "MissingProviderToken"
+        | "UnrelatedKeyIdInToken"
         | "BadEnvironmentKeyIdInToken"
-        | "Forbidden" => next_sender(Reason::LoginRefused),
-        _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
+        | "BadCertificate"
+        | "BadCertificateEnvironment"
+        | "Forbidden" => login_refused(),
+        "BadTopic" | "MissingTopic" | "TopicDisallowed" => always_ours(Reason::SenderRefused),
+        _ if is_busy(reply.status) => busy(reply),
         _ if reply.status.is_success() => next_sender(Reason::MalformedReply),
         _ => refusal(reply.status),
     })

@@ -25,11 +25,11 @@ use crate::{
         system::Clock,
     },
     sender::{
-        http::{is_busy, refusal},
+        http::{busy, is_busy, refusal},
         settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, next_sender,
-            unfit,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, later,
+            login_refused, next_sender, ours, unfit,
         },
     },
 };
@@ -127,7 +127,7 @@ impl Sender for Fcm {
         let installation = installation(message, PushKind::Fcm)?;
         let body = body(message, installation, time_left(message, self.clock.now()));
         if payload_bytes(&body) > PAYLOAD_BYTES_MAX {
-            return Err(give_up(Reason::OversizedMessage));
+            return Err(ours(Reason::OversizedMessage));
         }
         let body = body.to_string();
         let token = self.tokens.token(None).await?;
@@ -213,6 +213,19 @@ fn code(json: &Value) -> &str {
     code.unwrap_or_default()
 }
 
+/// Whether an invalid argument is the registration token, and not another part of the message.
+fn is_about_token(json: &Value) -> bool {
+    let details = json["error"]["details"].as_array();
+    let mut fields = details
+        .into_iter()
+        .flatten()
+        .filter_map(|detail| detail["fieldViolations"].as_array())
+        .flatten()
+        .filter_map(|violation| violation["field"].as_str());
+    let text = json["error"]["message"].as_str().unwrap_or_default();
+    fields.any(|field| field == "message.token") || text.contains("registration token")
+}
+
 fn judge(reply: &Reply) -> Result<Sent, SendError> {
     if reply.body.is_none() {
         return Err(next_sender(Reason::OversizedReply));
@@ -231,17 +244,16 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
     Err(match code(&json) {
         // The app was removed from the device, or reinstalled.
         "UNREGISTERED" => give_up(Reason::Unregistered),
-        "INVALID_ARGUMENT" => give_up(Reason::Refused),
-        "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE" | "INTERNAL" => {
-            again(Reason::Busy, reply.retry_after)
-        }
-        // The installation belongs to another project.
-        "SENDER_ID_MISMATCH" => unfit(Reason::LoginRefused),
+        "INVALID_ARGUMENT" if is_about_token(&json) => give_up(Reason::Refused),
+        "INVALID_ARGUMENT" => unfit(Reason::SenderRefused),
+        // Of the project, or of one device.
+        "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" => later(Reason::Busy, reply.retry_after),
+        "UNAVAILABLE" | "INTERNAL" => again(Reason::Busy, reply.retry_after),
+        // The installation belongs to another project than `service_account_file`.
+        "SENDER_ID_MISMATCH" => unfit(Reason::SenderRefused),
         // The project lacks a permission, which the operator must grant at Google.
-        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => {
-            next_sender(Reason::LoginRefused)
-        }
-        _ if is_busy(reply.status) => again(Reason::Busy, reply.retry_after),
+        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => login_refused(),
+        _ if is_busy(reply.status) => busy(reply),
         _ => refusal(reply.status),
     })
 }

@@ -2,7 +2,7 @@
 
 mod encrypt;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Not as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -18,7 +18,7 @@ use self::encrypt::{TEXT_BYTES_MAX, sealed};
 use super::{data, installation, is_installed_by, time_left};
 use crate::{
     domain::{
-        delivery::reason::Reason,
+        delivery::{blame::Stage, reason::Reason},
         recipient::{
             Channel, Recipient,
             app::{PushKind, Subscription},
@@ -30,11 +30,11 @@ use crate::{
         system::{Clock, Entropy, fresh},
     },
     sender::{
-        http::{is_busy, refusal},
+        http::{busy, is_busy, refusal},
         jws::Signer,
         settings::{SenderParts, SenderSettings, SettingError},
         transport::http::{
-            Call, ConnectionSettings, HttpClient, Reply, Targets, again, give_up, unfit,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, give_up, ours, unfit,
         },
     },
 };
@@ -139,25 +139,42 @@ impl Sender for WebPush {
         let subscription = Subscription::parse(browser).map_err(|_| give_up(Reason::Refused))?;
         let text = payload(message).to_string();
         if text.len() > TEXT_BYTES_MAX {
-            return Err(give_up(Reason::OversizedMessage));
+            return Err(ours(Reason::OversizedMessage));
         }
         let body = sealed(&subscription, text.as_bytes(), fresh(&*self.entropy))
             .map_err(|_| unfit(Reason::EncryptionFailed))?;
         let headers = self
             .headers(message, &subscription.endpoint)
-            .ok_or_else(|| give_up(Reason::BadMessage))?;
+            .ok_or_else(|| ours(Reason::BadMessage))?;
         let call = Call {
             method: Method::POST,
             url: subscription.endpoint,
             headers,
             body,
         };
-        judge(&self.outgoing.call(call).await?)
+        let reply = self.outgoing.call(call).await.map_err(of_endpoint)?;
+        judge(&reply)
     }
 
     fn carries(&self, recipient: &Recipient) -> bool {
         is_installed_by(recipient, PushKind::WebPush)
     }
+
+    fn objection(&self, recipient: &Recipient) -> Option<&'static str> {
+        let (_, browser) = recipient.installation()?;
+        let endpoint = Subscription::parse(browser).ok()?.endpoint;
+        self.outgoing.may_call(&endpoint).not().then_some(
+            "leads to a push service that no webpush sender of the route has in its hosts",
+        )
+    }
+}
+
+/// Whoever starts a verification chooses the host of the endpoint, so what fails there is about the recipient, or may be.
+fn of_endpoint(error: SendError) -> SendError {
+    if error.reason == Reason::AddressRefused {
+        return give_up(Reason::AddressRefused);
+    }
+    error.at(Stage::WithRecipient)
 }
 
 /// The page's service worker shows `title` and `body` at once, and `data` when the page is opened.
@@ -171,11 +188,11 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         // does not.
         200..=202 => Ok(Sent::default()),
         404 | 410 => Err(give_up(Reason::Unregistered)),
-        413 => Err(give_up(Reason::OversizedMessage)),
+        413 => Err(ours(Reason::OversizedMessage)),
         // The subscription belongs to another key, or the signature was not accepted.
-        401 | 403 => Err(unfit(Reason::LoginRefused)),
-        _ if is_busy(reply.status) => Err(again(Reason::Busy, reply.retry_after)),
-        _ => Err(refusal(reply.status)),
+        401 | 403 => Err(unfit(Reason::SenderRefused)),
+        _ if is_busy(reply.status) => Err(of_endpoint(busy(reply))),
+        _ => Err(of_endpoint(refusal(reply.status))),
     }
 }
 

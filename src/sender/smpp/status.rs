@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rusmpp::CommandStatus;
 
-use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
+use crate::{
+    domain::delivery::{blame::Stage, reason::Reason},
+    ports::sender::SendError,
+};
 
 /// How long to wait before the same message centre is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -16,7 +19,7 @@ pub(super) fn judge_bind(status: CommandStatus) -> SendError {
         | CommandStatus::EsmeRinvpaswd
         | CommandStatus::EsmeRinvsysid
         | CommandStatus::EsmeRinvsystyp
-        | CommandStatus::EsmeRprohibited => next_sender(Reason::LoginRefused),
+        | CommandStatus::EsmeRprohibited => SendError::login_refused(RETRY_AFTER),
         // Also "already bound": the message centre has not noticed yet that the last session ended.
         _ => retry(Reason::Busy),
     }
@@ -25,53 +28,46 @@ pub(super) fn judge_bind(status: CommandStatus) -> SendError {
 /// What to do after a refused message.
 pub(super) fn judge(status: CommandStatus) -> SendError {
     match status {
+        CommandStatus::EsmeRinvbndsts => retry(Reason::Busy),
+        // Message centres report a full queue for one recipient, and some a system error for a number that they
+        // cannot route.
+        CommandStatus::EsmeRsyserr | CommandStatus::EsmeRsubmitfail => {
+            retry(Reason::Busy).at(Stage::WithRecipient)
+        }
         CommandStatus::EsmeRthrottled
-        | CommandStatus::EsmeRsyserr
-        | CommandStatus::EsmeRxTAppn
-        | CommandStatus::EsmeRsubmitfail
-        | CommandStatus::EsmeRinvbndsts => retry(Reason::Busy),
-        // Most message centres report it for the queue of one recipient.
-        CommandStatus::EsmeRmsgqful => SendError::Deferred {
-            after: RETRY_AFTER,
-            reason: Reason::Busy,
-        },
+        | CommandStatus::EsmeRmsgqful
+        | CommandStatus::EsmeRxTAppn => SendError::later(RETRY_AFTER, Reason::Busy),
         CommandStatus::EsmeRinvsrcadr
         | CommandStatus::EsmeRinvsrcton
-        | CommandStatus::EsmeRinvsrcnpi => unfit(Reason::SenderRefused),
-        CommandStatus::EsmeRprohibited
+        | CommandStatus::EsmeRinvsrcnpi
+        | CommandStatus::EsmeRinvdstton
+        | CommandStatus::EsmeRinvdstnpi
+        | CommandStatus::EsmeRprohibited
         | CommandStatus::EsmeRinvsertyp
         | CommandStatus::EsmeRsertypunauth
         | CommandStatus::EsmeRsertypunavail
-        | CommandStatus::EsmeRsertypdenied => next_sender(Reason::SenderRefused),
-        CommandStatus::EsmeRinvdstadr => SendError::GiveUp {
-            reason: Reason::Refused,
-        },
+        | CommandStatus::EsmeRsertypdenied => SendError::ours(Reason::SenderRefused),
+        CommandStatus::EsmeRinvdstadr => SendError::about_recipient(Reason::Refused),
         // Something is wrong with this message; only the provider knows what.
         _ => unfit(Reason::Refused),
     }
 }
 
 pub(super) fn retry(reason: Reason) -> SendError {
-    SendError::Retry {
-        after: RETRY_AFTER,
-        reason,
-    }
+    SendError::failing(RETRY_AFTER, reason)
 }
 
 /// The message centre may have accepted the message before it stopped answering.
 pub(super) fn unknown(reason: Reason) -> SendError {
-    SendError::Unknown {
-        after: RETRY_AFTER,
-        reason,
-    }
+    SendError::unanswered(RETRY_AFTER, reason)
 }
 
 pub(super) fn next_sender(reason: Reason) -> SendError {
-    SendError::NextSender { reason }
+    SendError::broken(reason)
 }
 
 pub(super) fn unfit(reason: Reason) -> SendError {
-    SendError::Unfit { reason }
+    SendError::unclear(reason)
 }
 
 #[cfg(test)]
@@ -79,23 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_what_is_next_and_who_is_to_blame() {
-        let busy = |after| SendError::Deferred {
-            after,
-            reason: Reason::Busy,
-        };
+    fn send_16_a_refusal_says_who_is_to_blame() {
+        let later = SendError::later(RETRY_AFTER, Reason::Busy);
+        let ours = SendError::ours(Reason::SenderRefused);
         for (status, expected) in [
-            (0x58, retry(Reason::Busy)),
-            (0x08, retry(Reason::Busy)),
-            (0x14, busy(RETRY_AFTER)),
-            (0x0a, unfit(Reason::SenderRefused)),
-            (
-                0x0b,
-                SendError::GiveUp {
-                    reason: Reason::Refused,
-                },
-            ),
-            (0x101, next_sender(Reason::SenderRefused)),
+            (0x58, later.clone()),
+            (0x08, retry(Reason::Busy).at(Stage::WithRecipient)),
+            (0x14, later),
+            (0x0a, ours.clone()),
+            (0x0b, SendError::about_recipient(Reason::Refused)),
+            (0x50, ours.clone()),
+            (0x101, ours),
             (0x01, unfit(Reason::Refused)),
             // A status code of the provider's own.
             (0x0400, unfit(Reason::Refused)),
@@ -103,7 +93,7 @@ mod tests {
             assert_eq!(judge(CommandStatus::from(status)), expected, "{status:#x}");
         }
         for (status, expected) in [
-            (0x0e, next_sender(Reason::LoginRefused)),
+            (0x0e, SendError::login_refused(RETRY_AFTER)),
             (0x05, retry(Reason::Busy)),
             (0x58, retry(Reason::Busy)),
         ] {

@@ -308,7 +308,10 @@ async fn a_refusal_of_a_later_part_says_that_some_was_taken() {
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms(&"a".repeat(161))).await,
-        Err(unknown(Reason::Busy))
+        Err(SendError {
+            maybe_accepted: true,
+            ..SendError::later(Duration::from_secs(2), Reason::Busy)
+        })
     );
 }
 
@@ -319,9 +322,7 @@ async fn a_refusal_is_judged_and_the_session_goes_on() {
     for _ in 0..2 {
         assert_eq!(
             sender.send(&sms("x")).await,
-            Err(SendError::GiveUp {
-                reason: Reason::Refused
-            })
+            Err(SendError::about_recipient(Reason::Refused))
         );
     }
     assert_eq!(center.heard(CommandId::BindTransceiver).len(), 1);
@@ -340,12 +341,12 @@ async fn a_refused_login_is_for_the_next_sender() {
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(status::next_sender(Reason::LoginRefused))
+        Err(SendError::login_refused(Duration::from_secs(2)))
     );
     // Messages that come in the pause afterwards fail at once with the same error.
     assert_eq!(
         sender.send(&sms("x")).await,
-        Err(status::next_sender(Reason::LoginRefused))
+        Err(SendError::login_refused(Duration::from_secs(2)))
     );
     assert!(center.submitted().is_empty());
 }

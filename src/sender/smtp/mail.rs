@@ -10,9 +10,13 @@ use lettre::{
     },
 };
 
-use super::{dkim::DkimSigner, give_up, next_sender};
+use super::{dkim::DkimSigner, ours};
 use crate::{
-    domain::{delivery::reason::Reason, recipient::Channel, time::Timestamp},
+    domain::{
+        delivery::{blame::Stage, reason::Reason},
+        recipient::Channel,
+        time::Timestamp,
+    },
     ports::sender::{Message, SendError},
 };
 
@@ -41,21 +45,21 @@ impl Author {
     /// of one mail from two mails.
     pub(super) fn compose(&self, message: &Message, now: Timestamp) -> Result<Mail, SendError> {
         if message.recipient.channel() != Channel::Email {
-            return Err(give_up(Reason::WrongChannel));
+            return Err(ours(Reason::WrongChannel));
         }
         let to: Address = message
             .recipient
             .expose()
             .parse()
-            .map_err(|_| give_up(Reason::BadAddress))?;
+            .map_err(|_| SendError::about_recipient(Reason::BadAddress))?;
         let text = self
             .format(message, &to, now)
-            .ok_or_else(|| give_up(Reason::BadMessage))?;
+            .ok_or_else(|| ours(Reason::BadMessage))?;
         let signatures = match &self.signer {
             None => String::new(),
             Some(signer) => signer
                 .sign(&text, now)
-                .map_err(|_| next_sender(Reason::NotSigned))?,
+                .map_err(|_| ours(Reason::NotSigned).at(Stage::BeforeRecipient))?,
         };
         let mut data = stuffed(&signatures, &text);
         data.push_str(".\r\n");

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{
     super::transport::tls::{Tls, is_refusal},
     connection::Connection,
-    next_sender,
+    login_refused, next_sender,
     refusal::{Step, judge},
     retry,
     wire::{Lost, ServerReply, Stream, Wire},
@@ -158,7 +158,7 @@ async fn log_in(
 ) -> Result<(), SendError> {
     let coded = |text: &str| Zeroizing::new(BASE64_STANDARD.encode(text));
     let lines: Vec<Zeroizing<String>> = match abilities.login {
-        None => return Err(next_sender(Reason::LoginRefused)),
+        None => return Err(login_refused()),
         Some(Mechanism::Plain) => {
             let both = Zeroizing::new(format!("\0{user}\0{}", password.expose()));
             vec![Zeroizing::new(format!("AUTH PLAIN {}\r\n", *coded(&both)))]

@@ -4,7 +4,10 @@ use super::{
     super::doubles::{samples, sink::Sink},
     *,
 };
-use crate::{domain::time::Timestamp, system::ManualClock};
+use crate::{
+    domain::{delivery::blame::Stage, time::Timestamp},
+    system::ManualClock,
+};
 
 type Change = fn(&mut SmtpSettings);
 type Answers = &'static [(&'static str, &'static str)];
@@ -153,17 +156,25 @@ fn mail_02_no_setting_breaks_a_header_or_a_command() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_tried_again() {
-    let busy = Err(retry(Reason::Busy));
+async fn send_15_a_busy_server_is_tried_again_and_says_nothing_of_other_recipients() {
+    let busy = Err(deferred(Reason::Busy).at(Stage::BeforeRecipient));
     assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
     assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
-    assert_eq!(
-        outcome(&[("RCPT", "450 4.2.0 greylisted anna@example.org")]).await,
-        Err(deferred(Reason::Busy))
-    );
-    assert_eq!(outcome(&[("RCPT", "450 4.7.1 too fast")]).await, busy);
-    assert_eq!(outcome(&[("DATA", "452 full")]).await, busy);
-    assert_eq!(outcome(&[("MESSAGE", "452 full")]).await, busy);
+    let later = Err(deferred(Reason::Busy));
+    for answers in [
+        &[("RCPT", "450 4.2.0 greylisted anna@example.org")] as Answers,
+        &[("RCPT", "451 4.7.1 try again later")],
+        &[("RCPT", "450 mailbox busy")],
+        &[("RCPT", "450 4.7.1 too fast")],
+        &[("DATA", "452 full")],
+        &[("MESSAGE", "452 full")],
+    ] {
+        assert_eq!(outcome(answers).await, later, "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_is_tried_again() {
     assert_eq!(
         outcome(&[("RCPT", "CLOSE")]).await,
         Err(retry(Reason::Unreachable))
@@ -185,28 +196,43 @@ async fn a_busy_server_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
-    let given_up = Err(give_up(Reason::Refused));
+async fn send_16_a_refused_recipient_is_given_up_and_a_refused_sender_is_not() {
+    let given_up = Err(SendError::about_recipient(Reason::Refused));
     assert_eq!(
         outcome(&[("RCPT", "550 5.1.1 no such user anna@example.org")]).await,
         given_up
     );
-    assert_eq!(outcome(&[("RCPT", "550 unknown")]).await, given_up);
     assert_eq!(
         outcome(&[("MESSAGE", "552 5.2.2 mailbox full")]).await,
         given_up
     );
-    let next = Err(next_sender(Reason::SenderRefused));
-    assert_eq!(outcome(&[("HELLO", "554 go away")]).await, next);
-    assert_eq!(outcome(&[("MAIL", "550 not from you")]).await, next);
+    let ours = Err(ours(Reason::SenderRefused));
+    let always = Err(SendError::ours(Reason::SenderRefused).at(Stage::BeforeRecipient));
+    assert_eq!(outcome(&[("HELLO", "554 go away")]).await, always);
+    assert_eq!(outcome(&[("EHLO", "504 5.5.2 need a name")]).await, always);
+    assert_eq!(outcome(&[("MAIL", "550 not from you")]).await, always);
     assert_eq!(
         outcome(&[("RCPT", "554 5.7.1 relay access denied")]).await,
-        next
+        ours
     );
-    assert_eq!(outcome(&[("RCPT", "530 log in first")]).await, next);
+    assert_eq!(
+        outcome(&[("RCPT", "530 log in first")]).await,
+        Err(login_refused().at(Stage::WithRecipient))
+    );
+    let unclear = Err(SendError::unclear(Reason::Refused));
+    assert_eq!(outcome(&[("RCPT", "550 unknown")]).await, unclear);
     assert_eq!(
         outcome(&[("MESSAGE", "554 5.7.1 looks like spam")]).await,
-        next
+        unclear
+    );
+    assert_eq!(
+        outcome(&[(
+            "RCPT",
+            "550-Verification failed\r\n550-No such user\r\n550 Sender verify failed"
+        )])
+        .await,
+        ours,
+        "all lines are read"
     );
 }
 
@@ -220,10 +246,7 @@ async fn a_refused_login_goes_to_the_next_sender_and_tells_no_password() {
     assert!(!format!("{settings:?}").contains("s3cret"));
     let smtp = smtp(&settings).unwrap();
     assert!(!format!("{smtp:?}").contains("s3cret"));
-    assert_eq!(
-        smtp.send(&samples::message()).await,
-        Err(next_sender(Reason::LoginRefused))
-    );
+    assert_eq!(smtp.send(&samples::message()).await, Err(login_refused()));
     assert!(sink.record().mails.is_empty());
 }
 
@@ -355,7 +378,7 @@ async fn a_message_for_another_channel_is_given_up() {
     message.recipient = Recipient::parse(Channel::Sms, "+31612345678").unwrap();
     assert_eq!(
         smtp(&settings(25)).unwrap().send(&message).await,
-        Err(give_up(Reason::WrongChannel))
+        Err(ours(Reason::WrongChannel))
     );
 }
 
@@ -440,15 +463,15 @@ async fn a_mail_is_asked_for_in_one_go_only_where_the_server_takes_that() {
 async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_handed_over() {
     assert_eq!(
         outcome(&[PIPELINING, ("RCPT", "550 5.1.1 unknown")]).await,
-        Err(give_up(Reason::Refused))
+        Err(SendError::about_recipient(Reason::Refused))
     );
     assert_eq!(
         outcome(&[PIPELINING, ("MAIL", "550 not from you"), ("RCPT", "503 no")]).await,
-        Err(next_sender(Reason::SenderRefused))
+        Err(ours(Reason::SenderRefused).at(Stage::BeforeRecipient))
     );
     assert_eq!(
         outcome(&[PIPELINING, ("DATA", "451 later")]).await,
-        Err(retry(Reason::Busy))
+        Err(deferred(Reason::Busy))
     );
     // The server asks for the mail although it refused the recipient (RFC 2920 §3.1).
     let sink = Sink::start(&[PIPELINING, ("RCPT", "450 greylisted")]).await;
@@ -457,7 +480,7 @@ async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_ha
             .unwrap()
             .send(&samples::message())
             .await,
-        Err(retry(Reason::Busy))
+        Err(deferred(Reason::Busy))
     );
     assert_eq!(sink.record().mails, [""; 0]);
 }

@@ -7,7 +7,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use super::{
     super::{
         doubles::samples::{self, Fixed},
-        transport::http::unfit,
+        transport::http::{always_ours, unfit},
     },
     *,
 };
@@ -130,11 +130,11 @@ async fn what_amazon_answers_says_what_is_next() {
     for (answer, expected) in [
         (
             error(400, "Throttling", "Rate exceeded"),
-            again(Reason::Busy, None),
+            later(Reason::Busy, None),
         ),
         (
             error(400, "Throttling", "x").insert_header("retry-after", "9"),
-            again(Reason::Busy, Some(Duration::from_secs(9))),
+            later(Reason::Busy, Some(Duration::from_secs(9))),
         ),
         (error(500, "InternalError", "x"), again(Reason::Busy, None)),
         (ResponseTemplate::new(503), again(Reason::Busy, None)),
@@ -146,21 +146,12 @@ async fn what_amazon_answers_says_what_is_next() {
             error(400, "InvalidParameter", "Invalid parameter: SenderID"),
             unfit(Reason::SenderRefused),
         ),
-        (
-            error(403, "AuthorizationError", "x"),
-            next_sender(Reason::LoginRefused),
-        ),
-        (
-            error(403, "ExpiredToken", "x"),
-            next_sender(Reason::LoginRefused),
-        ),
-        (
-            error(403, "SignatureDoesNotMatch", "x"),
-            next_sender(Reason::LoginRefused),
-        ),
+        (error(403, "AuthorizationError", "x"), login_refused()),
+        (error(403, "ExpiredToken", "x"), login_refused()),
+        (error(403, "SignatureDoesNotMatch", "x"), login_refused()),
         (error(400, "OptedOut", "x"), give_up(Reason::OptedOut)),
         (error(400, "NewCode", "x"), unfit(Reason::SenderRefused)),
-        (ResponseTemplate::new(301), next_sender(Reason::Redirected)),
+        (ResponseTemplate::new(301), always_ours(Reason::Redirected)),
         (
             ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
             next_sender(Reason::MalformedReply),
@@ -205,13 +196,13 @@ async fn what_amazon_would_not_take_is_not_sent() {
     let sender = Sns::new(&settings(&server.uri()), Arc::new(Fixed)).unwrap();
     assert_eq!(
         sender.send(&samples::message()).await,
-        Err(give_up(Reason::WrongChannel))
+        Err(ours(Reason::WrongChannel))
     );
     let mut long = sms();
     Arc::make_mut(&mut long.content).text = "x".repeat(1601);
     assert_eq!(
         sender.send(&long).await,
-        Err(give_up(Reason::OversizedMessage))
+        Err(ours(Reason::OversizedMessage))
     );
     assert!(server.received_requests().await.unwrap().is_empty());
 }

@@ -22,7 +22,9 @@ pub(in crate::sender) use self::target::{Targets, host_and_port};
 use self::{address::is_public, resolve::Resolver, target::Refused};
 use super::tls::{ca_file, no_certificates};
 use crate::{
-    domain::delivery::reason::Reason, ports::sender::SendError, sender::settings::SettingError,
+    domain::delivery::{blame::Stage, reason::Reason},
+    ports::sender::SendError,
+    sender::settings::SettingError,
 };
 
 /// Largest response body that is read, in bytes.
@@ -120,12 +122,17 @@ impl HttpClient {
         })
     }
 
+    /// Whether the settings let this client call the URL at all.
+    pub(in crate::sender) fn may_call(&self, url: &str) -> bool {
+        self.targets.judge(url).is_ok()
+    }
+
     /// Makes one call. A response of any status is a reply, not an error.
     pub(in crate::sender) async fn call(&self, call: Call) -> Result<Reply, SendError> {
         let url = self
             .targets
             .judge(&call.url)
-            .map_err(|_| next_sender(Reason::AddressRefused))?;
+            .map_err(|_| always_ours(Reason::AddressRefused))?;
         let request = self
             .client
             .request(call.method, url)
@@ -187,7 +194,7 @@ fn failure(error: &reqwest::Error) -> SendError {
         })
     };
     if causes().any(|cause| cause.is::<Refused>()) {
-        next_sender(Reason::AddressRefused)
+        always_ours(Reason::AddressRefused)
     } else if causes().any(is_tls) {
         next_sender(Reason::TlsFailed)
     } else if error.is_timeout() {
@@ -197,7 +204,7 @@ fn failure(error: &reqwest::Error) -> SendError {
     } else if error.is_connect() {
         again(Reason::Unreachable, None)
     } else if error.is_builder() {
-        give_up(Reason::BadMessage)
+        ours(Reason::BadMessage)
     } else {
         unknown(Reason::ConnectionLost)
     }
@@ -211,32 +218,56 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
-/// Try the same sender again, after a wait that is kept between 1 s and 60 s.
-pub(in crate::sender) fn again(reason: Reason, after: Option<Duration>) -> SendError {
-    let after = after
+/// The wait before the same provider is tried again: the one it asked for, kept between 1 s and 60 s.
+fn wait(after: Option<Duration>) -> Duration {
+    after
         .unwrap_or(AGAIN_AFTER)
-        .clamp(Duration::from_secs(1), AGAIN_AFTER_MAX);
-    SendError::Retry { after, reason }
+        .clamp(Duration::from_secs(1), AGAIN_AFTER_MAX)
+}
+
+/// The provider fails for every message; try it again after a wait.
+pub(in crate::sender) fn again(reason: Reason, after: Option<Duration>) -> SendError {
+    SendError::failing(wait(after), reason)
+}
+
+/// The provider may accept this message after a wait, and others before.
+pub(in crate::sender) fn later(reason: Reason, after: Option<Duration>) -> SendError {
+    SendError::later(wait(after), reason)
+}
+
+/// The provider refuses our login.
+pub(in crate::sender) fn login_refused() -> SendError {
+    SendError::login_refused(AGAIN_AFTER)
 }
 
 /// The provider may have accepted the message. The delivery id in the repeat lets it recognise a duplicate.
 pub(in crate::sender) fn unknown(reason: Reason) -> SendError {
-    SendError::Unknown {
-        after: AGAIN_AFTER,
-        reason,
-    }
+    SendError::unanswered(AGAIN_AFTER, reason)
 }
 
+/// The provider refuses this message, and does not say because of what.
 pub(in crate::sender) fn unfit(reason: Reason) -> SendError {
-    SendError::Unfit { reason }
+    SendError::unclear(reason)
 }
 
+/// The provider refuses this message because of us or our settings.
+pub(in crate::sender) fn ours(reason: Reason) -> SendError {
+    SendError::ours(reason)
+}
+
+/// The provider refuses every message because of us or our settings.
+pub(in crate::sender) fn always_ours(reason: Reason) -> SendError {
+    SendError::ours(reason).at(Stage::BeforeRecipient)
+}
+
+/// The provider accepts no message at present, and waiting will not help this one.
 pub(in crate::sender) fn next_sender(reason: Reason) -> SendError {
-    SendError::NextSender { reason }
+    SendError::broken(reason)
 }
 
+/// No provider can deliver to this recipient.
 pub(in crate::sender) fn give_up(reason: Reason) -> SendError {
-    SendError::GiveUp { reason }
+    SendError::about_recipient(reason)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tonic::{
 };
 
 use super::{
-    http::{again, next_sender, unfit, unknown},
+    http::{again, later, login_refused, next_sender, unfit, unknown},
     tls::ca_file,
 };
 use crate::{
@@ -133,14 +133,14 @@ fn endpoint(settings: &PeerSettings) -> Result<Endpoint, SettingError> {
 /// What to do after a call that failed. The texts of the process may contain the recipient, so they are dropped here.
 fn failure(status: &Status) -> SendError {
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => next_sender(Reason::LoginRefused),
+        Code::Unauthenticated | Code::PermissionDenied => login_refused(),
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
         | Code::FailedPrecondition
         | Code::OutOfRange => unfit(Reason::SenderRefused),
         Code::Unimplemented | Code::DataLoss => next_sender(Reason::SenderRefused),
-        Code::ResourceExhausted | Code::Aborted => again(Reason::Busy, None),
+        Code::ResourceExhausted | Code::Aborted => later(Reason::Busy, None),
         // tonic reports its own time limit as a cancellation.
         Code::DeadlineExceeded | Code::Cancelled => unknown(Reason::Timeout),
         Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable => {

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::http::{Call, ConnectionSettings, HttpClient, Reply, Targets, give_up};
+use super::http::{Call, ConnectionSettings, HttpClient, Reply, Targets, ours};
 use crate::{
     domain::delivery::reason::Reason,
     format::{secret::SecretText, standard_webhooks::WebhookKeys},
@@ -62,7 +62,7 @@ impl Signed {
         self.outgoing
             .call(
                 self.call(id, payload)
-                    .ok_or_else(|| give_up(Reason::BadMessage))?,
+                    .ok_or_else(|| ours(Reason::BadMessage))?,
             )
             .await
     }

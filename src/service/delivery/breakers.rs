@@ -6,27 +6,34 @@
 //! effect of a message on its breaker is written before its hand is free again: after the record
 //! has opened, each hand of a process that has not heard of it can fail at most once more.
 
+mod trouble;
+
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use tokio::sync;
 
+use self::trouble::Trouble;
 use crate::{
     domain::{
         crypto::keyring::Keyring,
-        delivery::breaker::{Breaker, BreakerRules, Pass, Passed},
+        delivery::{
+            blame::Sign,
+            breaker::{Breaker, BreakerRules, Pass, Passed, Role},
+        },
         ids::{DeliveryId, SenderName},
+        recipient::Recipient,
         record::{
             key::RecordKey,
             side::{Side, SideKind},
         },
         time::{Now, Timestamp},
     },
-    ports::store::Complaint,
+    ports::{sender::SendError, store::Complaint},
     service::{
         failure::Failure,
         record::side::{NextSide, Sides},
@@ -54,6 +61,7 @@ pub struct BreakerSettings {
 pub(in crate::service) struct Breakers {
     sides: Sides,
     rules: BreakerRules,
+    keyring: Arc<Keyring>,
     each: BTreeMap<SenderName, Local>,
 }
 
@@ -61,6 +69,8 @@ pub(in crate::service) struct Breakers {
 struct Local {
     key: RecordKey,
     copy: Mutex<Breaker>,
+    /// What it refuses us for, as far as this process knows.
+    trouble: Trouble,
     /// Held while the record is changed, so that the tasks of one process do not
     /// conflict with each other.
     turn: sync::Mutex<()>,
@@ -70,12 +80,13 @@ impl Breakers {
     pub(in crate::service) fn new<'a>(
         sides: Sides,
         rules: BreakerRules,
-        keyring: &Keyring,
+        keyring: &Arc<Keyring>,
         senders: impl IntoIterator<Item = &'a SenderName>,
     ) -> Self {
         let local = |sender: &SenderName| Local {
             key: RecordKey::side(keyring, SideKind::Breaker, &[sender.as_str().as_bytes()]),
             copy: Mutex::default(),
+            trouble: Trouble::default(),
             turn: sync::Mutex::default(),
         };
         let each: BTreeMap<_, _> = senders
@@ -84,7 +95,12 @@ impl Breakers {
             .collect();
         each.keys()
             .for_each(|sender| set_open_gauge(sender, &Breaker::default()));
-        Self { sides, rules, each }
+        Self {
+            sides,
+            rules,
+            keyring: keyring.clone(),
+            each,
+        }
     }
 
     /// Whether a message may go to this sender, by this process's copy.
@@ -111,38 +127,50 @@ impl Breakers {
     pub(in crate::service) fn passed(
         &self,
         sender: &SenderName,
-        delivery: DeliveryId,
+        (delivery, recipient): (DeliveryId, &Recipient),
         as_probe: bool,
     ) -> Passed {
-        let seen = self
+        let copy = self
             .each
             .get(sender)
-            .map(|local| local.copy().failures().to_vec())
+            .map(|local| local.copy().clone())
             .unwrap_or_default();
+        let role = match copy {
+            _ if as_probe => Role::Probe,
+            Breaker::Closed { .. } => Role::Usual,
+            Breaker::Open { .. } | Breaker::HalfOpen { .. } => Role::Repeat,
+        };
         Passed {
             delivery,
-            as_probe,
-            seen,
+            area: self
+                .keyring
+                .mark("refusal-area", &[recipient.refusal_area().as_bytes()]),
+            role,
+            seen: copy.failures(),
         }
     }
 
-    /// Notes how the hand-over of a message ended. If that does not change the
-    /// breaker, nothing is written.
+    /// Notes how the hand-over of a message ended: what that says about the sender, and the failure itself. If it does
+    /// not change the breaker, nothing is written.
     pub(in crate::service) async fn record_result(
         &self,
         sender: &SenderName,
         passed: &Passed,
-        failed: bool,
+        sign: Sign,
+        error: Option<&SendError>,
     ) {
         let Some(local) = self.each.get(sender) else {
             return;
         };
+        self.change_by(sender, local, passed, sign).await;
+        local
+            .trouble
+            .record_result(sender, sign, error, &local.copy());
+    }
+
+    async fn change_by(&self, sender: &SenderName, local: &Local, passed: &Passed, sign: Sign) {
         let next = |breaker: &Breaker, now| {
-            let next = if failed {
-                breaker.failed(passed, &self.rules, now)
-            } else {
-                breaker.succeeded(passed)
-            };
+            let next = breaker.after(passed, sign, &self.rules, now);
             (next != *breaker).then_some(next)
         };
         if next(&local.copy(), self.local_now()).is_none() {
@@ -177,7 +205,13 @@ impl Breakers {
                 text,
             })
         };
-        self.each.iter().filter_map(tell).collect()
+        let refusing = |(sender, local): (&SenderName, &Local)| {
+            local
+                .trouble
+                .complaint(sender, &local.copy(), self.rules.failures)
+        };
+        let open = self.each.iter().filter_map(tell);
+        open.chain(self.each.iter().filter_map(refusing)).collect()
     }
 
     /// Keeps the copies up to date. Never returns.

@@ -1,10 +1,13 @@
 //! Logs and counts the outcome of each hand-over.
 
 use super::draft::Draft;
-use crate::domain::{
-    delivery::{HandOver, reason::Reason},
-    ids::{DeliveryId, SenderName, VerificationId},
-    recipient::Channel,
+use crate::{
+    domain::{
+        delivery::{HandOver, blame::Blame, reason::Reason},
+        ids::{DeliveryId, SenderName, VerificationId},
+        recipient::Channel,
+    },
+    ports::sender::SendError,
 };
 
 /// The outcome of a hand-over, for logs and metrics.
@@ -16,11 +19,13 @@ pub(super) enum Fate<'a> {
     Skipped(Exemption),
     /// It waits for this, and no sender was asked.
     Held(Obstacle),
-    /// A sender refused it for this reason, and the next one gets it.
-    NextSender(&'a Reason),
-    /// A sender refused it for this reason, and it is tried again later.
-    Retried(&'a Reason),
-    /// It is given up for this reason.
+    /// A sender did not accept it, and the next one gets it.
+    NextSender(&'a SendError),
+    /// A sender did not accept it, and it is tried again later.
+    Retried(&'a SendError),
+    /// A sender did not accept it, and it is given up.
+    Refused(&'a SendError),
+    /// It is given up for this reason, and no sender was asked.
     Failed(&'a Reason),
 }
 
@@ -61,17 +66,17 @@ impl Obstacle {
 }
 
 impl<'a> Fate<'a> {
-    pub(super) fn refused(outcome: &HandOver, reason: &'a Reason) -> Self {
+    pub(super) fn refused(outcome: &HandOver, error: &'a SendError) -> Self {
         match outcome {
             HandOver::Again { after, .. } | HandOver::PassedOn { after, .. } => {
                 if after.is_zero() {
-                    Self::NextSender(reason)
+                    Self::NextSender(error)
                 } else {
-                    Self::Retried(reason)
+                    Self::Retried(error)
                 }
             }
-            HandOver::Held { .. } => Self::Retried(reason),
-            HandOver::GivenUp { .. } | HandOver::Taken { .. } => Self::Failed(reason),
+            HandOver::Kept { .. } | HandOver::Held { .. } => Self::Retried(error),
+            HandOver::GivenUp { .. } | HandOver::Taken { .. } => Self::Refused(error),
         }
     }
 
@@ -81,7 +86,7 @@ impl<'a> Fate<'a> {
             Self::Held(_) => "held",
             Self::NextSender(_) => "next_sender",
             Self::Retried(_) => "retried",
-            Self::Failed(_) => "failed",
+            Self::Refused(_) | Self::Failed(_) => "failed",
         }
     }
 }
@@ -120,15 +125,20 @@ pub(super) fn log_outcome(
             let reason = obstacle.word();
             tracing::info!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message waits for a sender");
         }
-        Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason)
-            if !sender.is_empty() =>
-        {
-            let reason = reason.as_str();
-            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, "message not accepted by sender");
+        Fate::NextSender(error) | Fate::Retried(error) | Fate::Refused(error) => {
+            let (reason, blame) = (error.reason.as_str(), error.blame.as_str());
+            count_failure(sender, error.blame);
+            tracing::warn!(%verification_id, %delivery_id, channel, sender, outcome, reason, blame, "message not accepted by sender");
         }
-        Fate::NextSender(reason) | Fate::Retried(reason) | Fate::Failed(reason) => {
+        Fate::Failed(reason) => {
             let reason = reason.as_str();
             tracing::warn!(%verification_id, %delivery_id, channel, outcome, reason, "message given up without asking a sender");
         }
     }
+}
+
+/// Counts a message that a sender did not accept, by whose fault it is.
+fn count_failure(sender: &str, blame: Blame) {
+    metrics::counter!("countersign_send_failures_total", "sender" => sender.to_owned(), "blame" => blame.as_str())
+        .increment(1);
 }

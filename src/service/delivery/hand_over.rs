@@ -20,6 +20,7 @@ use crate::{
         code::guess::Digits,
         delivery::{
             HandOver,
+            blame::Sign,
             breaker::Pass,
             hands::HAND_WAIT,
             reason::Reason,
@@ -203,15 +204,14 @@ impl Courier {
                 HandOver::Taken { reference }
             }
             Err(error) => {
-                let reason = error.reason().clone();
                 let route_state = RouteState {
                     position: place,
                     ..ready.route_state
                 };
-                let outcome = self.after(ready.senders.len(), route_state, error);
+                let outcome = self.after(ready.senders.len(), route_state, &error);
                 ready
                     .draft
-                    .log_outcome(Some(name), Fate::refused(&outcome, &reason));
+                    .log_outcome(Some(name), Fate::refused(&outcome, &error));
                 outcome
             }
         };
@@ -225,22 +225,21 @@ impl Courier {
     pub(super) fn attempt(&self, ready: &Ready, turn: Turn) -> BoxFuture<'_, Answer> {
         let NamedSender { name, sender } = ready.senders[turn.place].clone();
         let message = ready.draft.to(&name, &self.keyring);
+        let was_refused = !ready.route_state.deferrals.allow(turn.place);
         let Turn {
             place,
             as_probe,
             deadline,
         } = turn;
         let attempt = async move {
-            let passed = self.breakers.passed(&name, message.delivery, as_probe);
+            let about = (message.delivery, &message.recipient);
+            let passed = self.breakers.passed(&name, about, as_probe);
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
-            let late = SendError::Unknown {
-                after: AFTER_DEADLINE,
-                reason: Reason::Deadline,
-            };
+            let late = SendError::unanswered(AFTER_DEADLINE, Reason::Deadline);
             let mut sent = sent.unwrap_or(Err(late));
-            let is_senders_fault = sent.as_ref().is_err_and(SendError::is_senders_fault);
+            let error = sent.as_ref().err();
             self.breakers
-                .record_result(&name, &passed, is_senders_fault)
+                .record_result(&name, &passed, sign(error, was_refused), error)
                 .await;
             if let Ok(sent) = &mut sent {
                 sent.reference = storable(sent.reference.take(), &message.code);
@@ -291,6 +290,16 @@ impl Courier {
     }
 }
 
+/// What the end of a hand-over says about the sender. A message that it had refused before says nothing new by being
+/// refused again: its retries must not look like refusals of others.
+fn sign(error: Option<&SendError>, was_refused: bool) -> Sign {
+    match error.map(|error| Sign::of(error.blame, error.stage)) {
+        None => Sign::Works,
+        Some(Sign::Refuses) if was_refused => Sign::Nothing,
+        Some(sign) => sign,
+    }
+}
+
 /// Drops a provider's id of the message that contains the code, so that the code is never stored.
 fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<ProviderReference> {
     reference.filter(|reference| !reference.as_str().contains(code.expose()))
@@ -301,7 +310,7 @@ fn storable(reference: Option<ProviderReference>, code: &Digits) -> Option<Provi
 /// it ends, the next sender gets the message.
 async fn send(sender: &dyn Sender, message: &Message) -> Result<Sent, SendError> {
     match sender.send(message).await {
-        Err(SendError::Unknown { .. }) if sender.capabilities().idempotent => {
+        Err(error) if error.maybe_accepted && sender.capabilities().idempotent => {
             sender.send(message).await
         }
         known => known,

@@ -6,6 +6,8 @@ use super::Courier;
 use crate::{
     domain::delivery::{
         HandOver,
+        blame::{Blame, Stage},
+        reason::Reason,
         route::{Onward, RouteState, onward, spread},
     },
     ports::{sender::SendError, system::fresh},
@@ -17,39 +19,37 @@ impl Courier {
         &self,
         senders: usize,
         route_state: RouteState,
-        error: SendError,
+        error: &SendError,
     ) -> HandOver {
-        match error {
-            SendError::Retry { after, reason }
-            | SendError::Unknown { after, reason }
-            | SendError::Deferred { after, reason } => {
-                match self.next(onward(senders, route_state, Some(after))) {
-                    Some((after, position)) => HandOver::Again { after, position },
-                    None => HandOver::GivenUp { reason },
-                }
-            }
-            SendError::NextSender { reason } | SendError::Unfit { reason } => {
-                let (by, refusals) = (
-                    route_state.position,
-                    route_state.refusals.with(route_state.position),
-                );
-                match self.next(onward(
-                    senders,
-                    RouteState {
-                        refusals,
-                        ..route_state
-                    },
-                    None,
-                )) {
-                    Some((after, position)) => HandOver::PassedOn {
-                        by,
-                        after,
-                        position,
-                    },
-                    None => HandOver::GivenUp { reason },
-                }
-            }
-            SendError::GiveUp { reason } => HandOver::GivenUp { reason },
+        let reason = || error.reason.clone();
+        let position = route_state.position;
+        if error.blame == Blame::Recipient {
+            return HandOver::GivenUp { reason: reason() };
+        }
+        let Some(pause) = error.again else {
+            let refusals = route_state.refusals.with(position);
+            let route_state = RouteState {
+                refusals,
+                ..route_state
+            };
+            return match self.next(onward(senders, route_state, None)) {
+                Some((after, next)) => HandOver::PassedOn {
+                    by: position,
+                    after,
+                    position: next,
+                },
+                None => HandOver::GivenUp { reason: reason() },
+            };
+        };
+        let is_login = error.reason == Reason::LoginRefused;
+        match self.next(onward(senders, route_state, Some(pause))) {
+            Some((after, _)) if is_login && !after.is_zero() => HandOver::Kept { after },
+            Some((after, next)) => HandOver::Again {
+                by: (error.stage == Stage::WithRecipient).then_some(position),
+                after,
+                position: next,
+            },
+            None => HandOver::GivenUp { reason: reason() },
         }
     }
 

@@ -69,6 +69,23 @@ impl Routes {
         })
     }
 
+    /// Why no sender of the route may ever reach this address by its settings; `None`: one may, or none carries such an
+    /// address at all.
+    pub(in crate::service) fn objection(
+        &self,
+        tenant: &TenantId,
+        recipient: &Recipient,
+    ) -> Option<&'static str> {
+        let route = self.of(tenant, recipient.channel())?;
+        let senders = route.of_country(recipient).unwrap_or(&route.senders);
+        let mut objections = senders
+            .iter()
+            .filter(|sender| sender.sender.carries(recipient))
+            .map(|sender| sender.sender.objection(recipient));
+        let first = objections.next()??;
+        objections.all(|other| other.is_some()).then_some(first)
+    }
+
     /// The wait for an answer after which the next sender gets a message too; `None`: never.
     pub(in crate::service) fn hedge_after(
         &self,
@@ -108,7 +125,9 @@ impl Routes {
 
 impl Route {
     fn order(&self, recipient: &Recipient, delivery: &DeliveryId) -> Vec<NamedSender> {
-        let carries = |sender: &&NamedSender| sender.sender.carries(recipient);
+        let carries = |sender: &&NamedSender| {
+            sender.sender.carries(recipient) && sender.sender.objection(recipient).is_none()
+        };
         if let Some(senders) = self.of_country(recipient) {
             return senders.iter().filter(carries).cloned().collect();
         }

@@ -34,7 +34,12 @@ impl Service {
         request: &StartRequest,
         limits: &Limits,
     ) -> Result<Screened, Failure> {
-        let screened = self.policy.screen(&caller.tenant, request, limits);
+        let screened = match self.objections(&caller.tenant, request) {
+            objections if objections.is_empty() => {
+                self.policy.screen(&caller.tenant, request, limits)
+            }
+            objections => Err(Failure::Fields(objections)),
+        };
         if let Err(failure) = &screened {
             let call = Call {
                 name: "start",
@@ -46,6 +51,18 @@ impl Service {
             self.records.note_refusal(&key, call, failure).await;
         }
         screened
+    }
+
+    /// The recipients that the settings of the senders exclude, such as a browser whose push service is none of theirs.
+    fn objections(&self, tenant: &TenantId, request: &StartRequest) -> Vec<FieldViolation> {
+        let objection = |(at, recipient)| {
+            let description = self.courier.objection(tenant, recipient)?;
+            Some(violation(at, description.to_owned()))
+        };
+        (0..)
+            .zip(&request.recipients)
+            .filter_map(objection)
+            .collect()
     }
 }
 

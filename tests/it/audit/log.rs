@@ -316,10 +316,9 @@ async fn a_message_that_still_waits_when_its_verification_ends_is_told_once() {
     let service = Harness::new().await;
     let mut ids = Vec::new();
     for count in 1..=2 {
-        service.recorder.answer_with([SendError::Retry {
-            after: Duration::from_secs(5),
-            reason: Reason::Busy,
-        }]);
+        service
+            .recorder
+            .answer_with([SendError::failing(Duration::from_secs(5), Reason::Busy)]);
         let started = service.start(login(&unique("s"))).await.unwrap();
         service.recorder.wait_for(count).await;
         let id = started.verification_id;

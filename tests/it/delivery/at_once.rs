@@ -109,22 +109,15 @@ impl Sender for Door {
 }
 
 fn retry() -> SendError {
-    SendError::Retry {
-        after: Duration::from_secs(5),
-        reason: Reason::Busy,
-    }
+    SendError::failing(Duration::from_secs(5), Reason::Busy)
 }
 
 fn next_sender() -> SendError {
-    SendError::NextSender {
-        reason: Reason::from_word("revoked"),
-    }
+    SendError::broken(Reason::from_word("revoked"))
 }
 
 fn give_up() -> SendError {
-    SendError::GiveUp {
-        reason: Reason::Unregistered,
-    }
+    SendError::about_recipient(Reason::Unregistered)
 }
 
 /// A service in which the route of a channel has these senders, in this order.

@@ -110,17 +110,11 @@ const TAKEN: Answer = Ok(Sent {
 });
 
 fn again() -> SendError {
-    SendError::Retry {
-        after: Duration::from_secs(2),
-        reason: Reason::Busy,
-    }
+    SendError::failing(Duration::from_secs(2), Reason::Busy)
 }
 
 fn lost() -> SendError {
-    SendError::Unknown {
-        after: Duration::from_secs(2),
-        reason: Reason::from_word("silent"),
-    }
+    SendError::unanswered(Duration::from_secs(2), Reason::from_word("silent"))
 }
 
 /// A service that sends e-mails by these senders, in the order of their names.
@@ -277,11 +271,7 @@ async fn a_hedge_that_fails_leaves_the_first_sender_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_both_fail_the_one_asked_last_decides() {
-    let no = |reason: &str| {
-        Err(SendError::GiveUp {
-            reason: Reason::from_word(reason),
-        })
-    };
+    let no = |reason: &str| Err(SendError::about_recipient(Reason::from_word(reason)));
     for first_ends_last in [true, false] {
         let (a, b) = (Gate::slow(), Gate::slow());
         let service = service(&[("a", &a), ("b", &b)], HEDGED).await;
@@ -426,9 +416,7 @@ async fn an_open_breaker_is_not_hedged_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_refused_a_message_does_not_get_it_as_a_hedge() {
-    let unfit = SendError::Unfit {
-        reason: Reason::TooLong,
-    };
+    let unfit = SendError::unclear(Reason::TooLong);
     let a = Gate::slow().says_first([Err(again())]);
     let (b, c) = (
         Gate::quick(Err(unfit)),

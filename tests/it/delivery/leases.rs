@@ -11,10 +11,7 @@ use countersign::{
 use crate::harness::{A_BIT, Harness, Setup, login, recipient};
 
 fn retry() -> SendError {
-    SendError::Retry {
-        after: Duration::from_secs(2),
-        reason: Reason::Busy,
-    }
+    SendError::failing(Duration::from_secs(2), Reason::Busy)
 }
 
 #[tokio::test]
@@ -68,9 +65,9 @@ async fn a_busy_sender_is_asked_again_with_the_same_code_and_id() {
 #[tokio::test]
 async fn a_refused_address_fails_with_its_reason() {
     let service = Harness::new().await;
-    service.recorder.answer_with([SendError::GiveUp {
-        reason: Reason::Refused,
-    }]);
+    service
+        .recorder
+        .answer_with([SendError::about_recipient(Reason::Refused)]);
     let v = service.start(login("s")).await.unwrap();
     let seen = service
         .until(&v.verification_id, |v| {
@@ -95,9 +92,9 @@ async fn the_next_sender_of_the_route_takes_what_the_first_will_not() {
         "[senders.spare]\nkind = \"outbox\"\n[routes.email]\nsenders = [\"outbox\", \"spare\"]\n",
     );
     let service = setup.start().await;
-    service.recorder.answer_with([SendError::NextSender {
-        reason: Reason::from_word("revoked"),
-    }]);
+    service
+        .recorder
+        .answer_with([SendError::broken(Reason::from_word("revoked"))]);
     let v = service.start(login("s")).await.unwrap();
     service.recorder.wait_for(1).await;
     let outbox = service.reach.outbox.clone().unwrap();

@@ -153,9 +153,9 @@ async fn a_plan_brings_the_same_code_by_each_channel_in_its_time() {
 #[tokio::test]
 async fn a_plan_moves_on_at_once_when_a_message_fails_or_does_not_arrive() {
     let service = planned("email 200s, sms 40s, voice").start().await;
-    service.recorder.answer_with([SendError::GiveUp {
-        reason: Reason::Refused,
-    }]);
+    service
+        .recorder
+        .answer_with([SendError::about_recipient(Reason::Refused)]);
     let id = service.start(reachable()).await.unwrap().verification_id;
     let messages = pass_until(&service, 2, A_BIT).await;
     taken(&service, &id, 2).await;
@@ -402,9 +402,9 @@ async fn send_11_a_second_provider_gets_the_same_code_and_an_address_without_luc
         .file(spare)
         .start()
         .await;
-    service.recorder.answer_with([SendError::NextSender {
-        reason: Reason::from_word("http_500"),
-    }]);
+    service
+        .recorder
+        .answer_with([SendError::broken(Reason::from_word("http_500"))]);
     let id = service.start(reachable()).await.unwrap().verification_id;
     let outbox = service.reach.outbox.clone().unwrap();
     while outbox.list().is_empty() {

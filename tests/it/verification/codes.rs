@@ -46,10 +46,10 @@ async fn a_right_code_approves_and_a_second_check_is_closed() {
 #[tokio::test]
 async fn a_customer_reads_that_a_code_was_sent_only_once_a_provider_has_it() {
     let service = Harness::new().await;
-    service.recorder.answer_with([SendError::Retry {
-        after: Duration::from_secs(60),
-        reason: Reason::Unreachable,
-    }]);
+    service.recorder.answer_with([SendError::failing(
+        Duration::from_secs(60),
+        Reason::Unreachable,
+    )]);
     let v = service.start(login("s")).await.unwrap();
     let told = v.explanation;
     assert!(told.starts_with("We are sending a code"), "{told}");
@@ -62,9 +62,9 @@ async fn a_customer_reads_that_a_code_was_sent_only_once_a_provider_has_it() {
     service
         .until(&id, |v| v.explanation.starts_with("We sent a code"))
         .await;
-    service.recorder.answer_with([SendError::GiveUp {
-        reason: Reason::Refused,
-    }]);
+    service
+        .recorder
+        .answer_with([SendError::about_recipient(Reason::Refused)]);
     service.try_resend(&id, Channel::Unspecified).await.unwrap();
     let v = service
         .until(&id, |v| v.explanation.starts_with("The code did not reach"))

@@ -22,7 +22,11 @@ fn status(world: &World, id: VerificationId) -> &DeliveryStatus {
 type End = fn(&mut World, VerificationId);
 
 fn again(after: Duration) -> HandOver {
-    HandOver::Again { after, position: 1 }
+    HandOver::Again {
+        by: None,
+        after,
+        position: 1,
+    }
 }
 
 #[test]

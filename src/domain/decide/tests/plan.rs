@@ -201,6 +201,7 @@ fn the_wait_counts_from_the_delivery_and_not_from_a_retry() {
     world.report(
         work,
         HandOver::Again {
+            by: None,
             after: MINUTE,
             position: 0,
         },

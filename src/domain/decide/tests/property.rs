@@ -145,7 +145,7 @@ impl Command {
             184..200 => Self::TickWhenDue,
             200..210 => Self::Report {
                 which,
-                how: other % 6,
+                how: other % 7,
             },
             210..222 => Self::Receipt {
                 which,
@@ -406,6 +406,7 @@ impl Run {
         let outcome = match how {
             0 | 1 => HandOver::Taken { reference: None },
             2 => HandOver::Again {
+                by: None,
                 after: Duration::from_secs(5),
                 position: 1,
             },
@@ -417,6 +418,9 @@ impl Run {
             4 => HandOver::Held {
                 after: Duration::from_secs(5),
                 position: usize::from(which % 2),
+            },
+            5 => HandOver::Kept {
+                after: Duration::from_secs(5),
             },
             _ => HandOver::GivenUp {
                 reason: Reason::Refused,

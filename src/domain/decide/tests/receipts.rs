@@ -158,6 +158,7 @@ fn word_of_an_earlier_provider_does_not_end_what_a_later_one_took() {
         "a",
         first,
         HandOver::Again {
+            by: None,
             after: SECOND,
             position: 1,
         },
@@ -202,6 +203,7 @@ fn the_report_of_a_later_provider_says_who_took_it_after_word_of_an_earlier_one(
         "a",
         first,
         HandOver::Again {
+            by: None,
             after: SECOND,
             position: 1,
         },

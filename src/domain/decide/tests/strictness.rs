@@ -8,7 +8,7 @@ use crate::domain::{
     decide::{Resend, Start, Verdict, resend},
     delivery::{
         HandOver, Lease,
-        breaker::{Breaker, Pass},
+        breaker::{Breaker, Pass, Refused},
         hands::{DueDelivery, FreeHands},
     },
     ids::{CallerName, DeliveryId, VerificationId},
@@ -286,6 +286,7 @@ fn time_01_a_store_that_is_ahead_lets_the_sweep_close_nothing_and_hand_nothing_o
     world.report(
         work,
         HandOver::Again {
+            by: None,
             after: MINUTE,
             position: 0,
         },
@@ -327,7 +328,12 @@ fn time_01_a_clock_that_is_ahead_closes_no_breaker_and_makes_no_recipient_new() 
         Pass::Shut { until }
     );
     assert_ne!(
-        Breaker::HalfOpen { until, times: 1 }.pass(apart),
+        Breaker::HalfOpen {
+            until,
+            times: 1,
+            refused: Refused::default()
+        }
+        .pass(apart),
         Pass::AsProbe
     );
     let mut reached = Reached::default();

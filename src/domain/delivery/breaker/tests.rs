@@ -1,4 +1,4 @@
-//! Stories of a breaker: when it opens, who probes, and that it closes by itself.
+//! Stories of a breaker: when it opens, who probes, that it closes by itself, and what a refusal means to it.
 
 use proptest::prelude::*;
 
@@ -20,46 +20,69 @@ fn at(seconds: u64) -> Now {
 fn usual(n: u8) -> Passed {
     Passed {
         delivery: DeliveryId([n; 16]),
-        as_probe: false,
+        area: [n; 16],
+        role: Role::Usual,
         seen: Vec::new(),
     }
 }
 
 fn probe(n: u8) -> Passed {
     Passed {
-        as_probe: true,
+        role: Role::Probe,
         ..usual(n)
     }
 }
 
+fn failed(breaker: &Breaker, passed: &Passed, now: Now) -> Breaker {
+    breaker.after(passed, Sign::Fails, &RULES, now)
+}
+
+fn succeeded(breaker: &Breaker, passed: &Passed) -> Breaker {
+    breaker.after(passed, Sign::Works, &RULES, at(0))
+}
+
+/// The breaker after refusals of these messages, each for the area with the number behind it.
+fn refused(breaker: Breaker, messages: &[(u8, u8)]) -> Breaker {
+    messages.iter().fold(breaker, |breaker, &(n, area)| {
+        let passed = Passed {
+            area: [area; 16],
+            ..usual(n)
+        };
+        breaker.after(&passed, Sign::Refuses, &RULES, at(1))
+    })
+}
+
 fn opened(seconds: u64) -> Breaker {
     (0..5).fold(Breaker::default(), |breaker, n| {
-        breaker.failed(&usual(n), &RULES, at(seconds))
+        failed(&breaker, &usual(n), at(seconds))
     })
 }
 
 #[test]
 fn the_fifth_failure_in_a_row_opens_it() {
     let four = (0..4).fold(Breaker::default(), |breaker, n| {
-        breaker.failed(&usual(n), &RULES, at(1))
+        failed(&breaker, &usual(n), at(1))
     });
     assert_eq!(four.pass(at(1)), Pass::Free);
-    let Pass::Shut { until } = four.failed(&usual(4), &RULES, at(1)).pass(at(1)) else {
+    let Pass::Shut { until } = failed(&four, &usual(4), at(1)).pass(at(1)) else {
         panic!("it is open")
     };
     assert_eq!(until, at(11).stamp());
     assert_eq!(
-        four.succeeded(&usual(5)),
+        succeeded(&four, &usual(5)),
         four,
         "what went out before they failed says nothing of them"
     );
-    let reset = four.succeeded(&Passed {
-        seen: four.failures().to_vec(),
-        ..usual(5)
-    });
+    let reset = succeeded(
+        &four,
+        &Passed {
+            seen: four.failures(),
+            ..usual(5)
+        },
+    );
     assert_eq!(reset, Breaker::default());
     assert_eq!(
-        reset.failed(&usual(6), &RULES, at(2)).pass(at(2)),
+        failed(&reset, &usual(6), at(2)).pass(at(2)),
         Pass::Free,
         "the row begins anew"
     );
@@ -68,16 +91,17 @@ fn the_fifth_failure_in_a_row_opens_it() {
 #[test]
 fn one_message_that_fails_again_and_again_opens_nothing() {
     let poisoned = (0..100).fold(Breaker::default(), |breaker, _| {
-        breaker.failed(&usual(1), &RULES, at(1))
+        failed(&breaker, &usual(1), at(1))
     });
     assert_eq!(
         poisoned,
         Breaker::Closed {
-            failed: vec![usual(1).delivery]
+            failed: vec![usual(1).delivery],
+            refused: Refused::default()
         }
     );
     let two = (0..100).fold(Breaker::default(), |breaker, n| {
-        breaker.failed(&usual(n % 4), &RULES, at(1))
+        failed(&breaker, &usual(n % 4), at(1))
     });
     assert_eq!(two.pass(at(1)), Pass::Free, "nor do four of them");
 }
@@ -92,7 +116,7 @@ fn after_its_time_one_message_probes_and_no_other() {
         (half.pass(at(10)), half.probe(&RULES, at(10))),
         (
             Pass::Shut {
-                until: at(11).stamp()
+                until: at(10).stamp().plus(PROBE_PAUSE)
             },
             None
         )
@@ -109,11 +133,11 @@ fn after_its_time_one_message_probes_and_no_other() {
 fn a_probe_that_gets_through_closes_it() {
     let half = opened(0).probe(&RULES, at(10)).unwrap();
     assert_eq!(
-        half.succeeded(&usual(9)),
+        succeeded(&half, &usual(9)),
         half,
         "a straggler says nothing of now"
     );
-    assert_eq!(half.succeeded(&probe(9)), Breaker::default());
+    assert_eq!(succeeded(&half, &probe(9)), Breaker::default());
 }
 
 #[test]
@@ -125,19 +149,11 @@ fn each_probe_that_fails_opens_it_for_twice_as_long() {
         };
         spans.push(until.since(now.stamp()).as_secs());
         now = Now::new(until, until);
-        breaker = breaker
-            .probe(&RULES, now)
-            .unwrap()
-            .failed(&probe(9), &RULES, now);
+        breaker = failed(&breaker.probe(&RULES, now).unwrap(), &probe(9), now);
     }
     assert_eq!(spans, [10, 20, 40, 80, 120, 120]);
-    let closed = breaker
-        .probe(&RULES, at(10_000))
-        .unwrap()
-        .succeeded(&probe(9));
-    let again = (0..5).fold(closed, |breaker, n| {
-        breaker.failed(&usual(n), &RULES, at(0))
-    });
+    let closed = succeeded(&breaker.probe(&RULES, at(10_000)).unwrap(), &probe(9));
+    let again = (0..5).fold(closed, |breaker, n| failed(&breaker, &usual(n), at(0)));
     assert_eq!(
         again.pass(at(0)),
         Pass::Shut {
@@ -150,8 +166,8 @@ fn each_probe_that_fails_opens_it_for_twice_as_long() {
 #[test]
 fn stragglers_do_not_prolong_it() {
     let open = opened(0);
-    assert_eq!(open.failed(&usual(7), &RULES, at(5)), open);
-    assert_eq!(open.succeeded(&usual(7)), open);
+    assert_eq!(failed(&open, &usual(7), at(5)), open);
+    assert_eq!(succeeded(&open, &usual(7)), open);
 }
 
 #[test]
@@ -165,22 +181,123 @@ fn with_clocks_apart_the_slower_one_lets_the_probe_go() {
     );
 }
 
+#[test]
+fn send_15_refusals_count_once_they_were_for_three_areas() {
+    let one_area: Vec<_> = (0..100).map(|n| (n, 1)).collect();
+    let two_areas: Vec<_> = (0..100).map(|n| (n, n % 2)).collect();
+    for messages in [&one_area, &two_areas] {
+        let breaker = refused(Breaker::default(), messages);
+        assert_eq!(breaker.pass(at(1)), Pass::Free);
+        assert!(breaker.failures().len() <= 10, "it keeps a bounded number");
+    }
+    let three = refused(Breaker::default(), &[(1, 1), (2, 2), (3, 3)]);
+    assert_eq!(
+        three.pass(at(1)),
+        Pass::Free,
+        "three messages are not yet five"
+    );
+    assert_eq!(
+        refused(three.clone(), &[(1, 1), (2, 2), (3, 3)]).pass(at(1)),
+        Pass::Free,
+        "each message counts once"
+    );
+    assert_ne!(
+        refused(three.clone(), &[(4, 1), (5, 1)]).pass(at(1)),
+        Pass::Free
+    );
+    assert_ne!(
+        failed(&failed(&three, &usual(8), at(1)), &usual(9), at(1)).pass(at(1)),
+        Pass::Free,
+        "together with what counts at once"
+    );
+    assert_ne!(
+        refused(
+            refused(Breaker::default(), &one_area),
+            &[(101, 2), (102, 3)]
+        )
+        .pass(at(1)),
+        Pass::Free,
+        "the third area makes the others count"
+    );
+}
+
+#[test]
+fn send_15_a_success_between_refusals_clears_those_it_followed() {
+    let four = refused(Breaker::default(), &[(1, 1), (2, 2), (3, 3), (4, 4)]);
+    let late = succeeded(&four, &usual(9));
+    assert_eq!(late, four, "it went out before them");
+    let seen = Passed {
+        seen: four.failures(),
+        ..usual(9)
+    };
+    assert_eq!(succeeded(&four, &seen), Breaker::default());
+}
+
+#[test]
+fn send_15_a_refusal_of_one_recipient_neither_closes_nor_reopens() {
+    let half = opened(0).probe(&RULES, at(10)).unwrap();
+    let about_recipient = half.after(&probe(1), Sign::Nothing, &RULES, at(11));
+    assert_eq!(
+        about_recipient.pass(at(11)),
+        Pass::AsProbe,
+        "the next message probes at once"
+    );
+    let mut breaker = half;
+    for n in 1..=2 {
+        breaker = breaker.after(&probe(n), Sign::Refuses, &RULES, at(11));
+        assert_eq!(breaker.pass(at(11)), Pass::AsProbe);
+        breaker = breaker.probe(&RULES, at(11)).unwrap();
+        assert_eq!(
+            breaker.pass(at(11)),
+            Pass::Shut {
+                until: at(11).stamp().plus(PROBE_PAUSE)
+            }
+        );
+    }
+    let Breaker::Open { until, times: 2 } = breaker.after(&probe(3), Sign::Refuses, &RULES, at(11))
+    else {
+        panic!("three areas refuse: the sender does not work yet")
+    };
+    assert_eq!(until, at(31).stamp());
+    assert_eq!(succeeded(&breaker, &probe(4)), Breaker::default());
+}
+
+#[test]
+fn send_15_a_message_that_was_refused_before_shows_at_most_that_the_sender_works() {
+    let repeat = Passed {
+        role: Role::Repeat,
+        ..usual(1)
+    };
+    let half = opened(0).probe(&RULES, at(10)).unwrap();
+    for breaker in [opened(0), half] {
+        for sign in [Sign::Fails, Sign::Refuses, Sign::Nothing] {
+            assert_eq!(breaker.after(&repeat, sign, &RULES, at(10)), breaker);
+        }
+        assert_eq!(succeeded(&breaker, &repeat), Breaker::default());
+    }
+}
+
 proptest! {
     /// In any order of events, it never stays open for ever, and a closed one always holds fewer
     /// failures than open it.
     #[test]
-    fn it_always_comes_to_a_probe(steps in prop::collection::vec((0_u8..4, 0_u8..8, 0_u64..40), 0..200)) {
+    fn it_always_comes_to_a_probe(steps in prop::collection::vec((0_u8..6, 0_u8..8, 0_u64..40), 0..200)) {
         let (mut breaker, mut seconds) = (Breaker::default(), 0);
         for (step, n, passed) in steps {
             seconds += passed;
             breaker = match step {
-                0 => breaker.failed(&usual(n), &RULES, at(seconds)),
-                1 => breaker.failed(&probe(n), &RULES, at(seconds)),
-                2 => breaker.succeeded(&if n % 2 == 0 { usual(n) } else { probe(n) }),
+                0 => failed(&breaker, &usual(n), at(seconds)),
+                1 => failed(&breaker, &probe(n), at(seconds)),
+                2 => breaker.after(&usual(n), Sign::Refuses, &RULES, at(seconds)),
+                3 => breaker.after(&probe(n), Sign::Refuses, &RULES, at(seconds)),
+                4 => succeeded(&breaker, &if n % 2 == 0 { usual(n) } else { probe(n) }),
                 _ => breaker.probe(&RULES, at(seconds)).unwrap_or(breaker),
             };
             match &breaker {
-                Breaker::Closed { failed } => prop_assert!(failed.len() < 5),
+                Breaker::Closed { failed, refused } => {
+                    prop_assert!(failed.len() + refused.count() < 5);
+                    prop_assert!(refused.messages().len() <= 10);
+                }
                 Breaker::Open { until, .. } | Breaker::HalfOpen { until, .. } => {
                     prop_assert!(until.since(at(seconds).stamp()) <= 120 * SECOND);
                 }

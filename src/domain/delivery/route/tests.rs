@@ -21,6 +21,7 @@ fn route_state(position: usize) -> RouteState {
     RouteState {
         position,
         refusals: Refusals::default(),
+        deferrals: Refusals::default(),
         tries: 1,
     }
 }
@@ -135,6 +136,33 @@ fn with_none_left_it_waits_for_the_first_that_opens() {
             place: 0,
             as_probe: true
         }
+    );
+}
+
+#[test]
+fn send_15_a_message_that_a_sender_refused_before_is_never_its_probe() {
+    let state = RouteState {
+        deferrals: Refusals::default().with(0),
+        tries: 2,
+        ..route_state(0)
+    };
+    let passes = [Pass::AsProbe, Pass::AsProbe];
+    assert_eq!(
+        choose(&passes, state, now()),
+        ask(0),
+        "it goes as one of many"
+    );
+    let second = RouteState {
+        position: 1,
+        ..state
+    };
+    assert_eq!(
+        choose(&passes, second, now()),
+        Choice::Ask {
+            place: 1,
+            as_probe: true
+        },
+        "the other sender has not refused it"
     );
 }
 

@@ -42,7 +42,7 @@ impl Hook for GrpcHook {
             .0
             .bounded(client.judge_send(self.0.request(request)))
             .await;
-        let answer = answer.map_err(|error| NoAnswer(error.reason().clone()))?;
+        let answer = answer.map_err(|error| NoAnswer(error.reason))?;
         match answer.decision() {
             v1::SendDecision::Allow => Ok(HookDecision::Allow),
             v1::SendDecision::Deny => Ok(HookDecision::deny(&answer.reason)),

@@ -37,7 +37,7 @@ impl Hook for HttpHook {
             .0
             .post(&question.delivery.to_string(), &payload(question))
             .await;
-        let reply = reply.map_err(|error| NoAnswer(error.reason().clone()))?;
+        let reply = reply.map_err(|error| NoAnswer(error.reason))?;
         if reply.status != StatusCode::OK {
             return Err(NoAnswer(Reason::UnknownAnswer));
         }

@@ -13,7 +13,10 @@ use crate::{
         send_message_response::{GiveUp, NextSender, Retry, Sent as Taken},
         sender_service_server::{SenderService, SenderServiceServer},
     },
-    sender::{doubles::samples, transport::http::unknown},
+    sender::{
+        doubles::samples,
+        transport::http::{later, login_refused, unknown},
+    },
 };
 
 /// A plug-in that gives every call the same answer, and records the calls.
@@ -205,11 +208,11 @@ async fn a_plugin_that_fails_is_tried_again_and_one_that_refuses_us_is_not() {
     );
     assert_eq!(
         outcome(|| Err(Status::resource_exhausted("x"))).await,
-        Err(again(Reason::Busy, None))
+        Err(later(Reason::Busy, None))
     );
     assert_eq!(
         outcome(|| Err(Status::unauthenticated("x"))).await,
-        Err(next_sender(Reason::LoginRefused))
+        Err(login_refused())
     );
     assert_eq!(
         outcome(|| Err(Status::unimplemented("x"))).await,

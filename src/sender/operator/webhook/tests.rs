@@ -11,7 +11,7 @@ use crate::{
     },
     sender::{
         doubles::samples::{self, Fixed},
-        transport::http::{again, give_up, next_sender, unfit},
+        transport::http::{again, always_ours, give_up, later, login_refused, unfit},
     },
 };
 
@@ -159,10 +159,10 @@ async fn what_a_receiver_answers_says_what_is_next() {
     for (status, expected) in [
         (204, Ok(Sent::default())),
         (422, Err(give_up(Reason::Refused))),
-        (401, Err(next_sender(Reason::LoginRefused))),
+        (401, Err(login_refused())),
         (410, Err(unfit(Reason::SenderRefused))),
-        (302, Err(next_sender(Reason::Redirected))),
-        (429, Err(again(Reason::Busy, None))),
+        (302, Err(always_ours(Reason::Redirected))),
+        (429, Err(later(Reason::Busy, None))),
         (503, Err(again(Reason::Busy, None))),
     ] {
         let server = receiver(ResponseTemplate::new(status)).await;

@@ -11,7 +11,7 @@ use crate::sender::{
         tls_double::{Answer, Double},
     },
     jws::tests::{ec_pem, verified},
-    transport::http::unfit,
+    transport::http::again,
 };
 
 type Break = fn(&mut ApnsSettings);
@@ -139,46 +139,76 @@ async fn chan_08_nobody_else_is_taken_for_apple() {
     assert!(double.seen().is_empty());
 }
 
+/// A clock that stands at this many seconds.
+#[derive(Default)]
+struct Hand(AtomicU64);
+
+#[async_trait]
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros((1_750_000_000 + self.0.load(Ordering::SeqCst)) * 1_000_000)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
 #[tokio::test]
 async fn a_token_is_used_for_forty_minutes() {
-    struct Hand(AtomicU64);
-    #[async_trait]
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros((1_750_000_000 + self.0.load(Ordering::SeqCst)) * 1_000_000)
-        }
-        async fn sleep(&self, _: Duration) {}
-    }
-    let (double, clock) = (apple(&[TAKEN]).await, Arc::new(Hand(AtomicU64::new(0))));
+    let (double, clock) = (apple(&[TAKEN]).await, Arc::new(Hand::default()));
     let sender = Apns::new(&settings(&double), clock.clone()).unwrap();
     for seconds in [0, 2399, 2400, 2401] {
         clock.0.store(seconds, Ordering::SeqCst);
         sender.send(&samples::push(&app())).await.unwrap();
     }
-    let tokens: Vec<_> = double
-        .seen()
-        .into_iter()
-        .map(|seen| seen.headers["authorization"].clone())
-        .collect();
+    let tokens = tokens(&double);
     assert!(tokens[0] == tokens[1] && tokens[1] != tokens[2] && tokens[2] == tokens[3]);
 }
 
+fn tokens(double: &Double) -> Vec<HeaderValue> {
+    let seen = double.seen().into_iter();
+    seen.map(|seen| seen.headers["authorization"].clone())
+        .collect()
+}
+
+const EXPIRED: Answer = (403, None, r#"{"reason": "ExpiredProviderToken"}"#);
+
 #[tokio::test]
 async fn a_token_that_is_refused_is_made_anew_once() {
-    let expired = (403, None, r#"{"reason": "ExpiredProviderToken"}"#);
-    let (sent, double) = outcome(&[expired, TAKEN]).await;
-    assert!(sent.is_ok());
+    let (double, clock) = (
+        apple(&[TAKEN, EXPIRED, TAKEN]).await,
+        Arc::new(Hand::default()),
+    );
+    let sender = Apns::new(&settings(&double), clock.clone()).unwrap();
+    sender.send(&samples::push(&app())).await.unwrap();
+    clock.0.store(1200, Ordering::SeqCst);
+    sender.send(&samples::push(&app())).await.unwrap();
+    let tokens = tokens(&double);
+    assert!(tokens[0] == tokens[1] && tokens[1] != tokens[2]);
     let seen = double.seen();
-    assert_ne!(
-        seen[0].headers["authorization"],
-        seen[1].headers["authorization"]
-    );
-    assert_eq!(seen[0].headers["apns-id"], seen[1].headers["apns-id"]);
-    let (sent, double) = outcome(&[expired]).await;
+    assert_eq!(seen[1].headers["apns-id"], seen[2].headers["apns-id"]);
+}
+
+#[tokio::test]
+async fn send_16_apple_gets_at_most_one_new_token_in_twenty_minutes() {
+    let (double, clock) = (apple(&[EXPIRED]).await, Arc::new(Hand::default()));
+    let sender = Apns::new(&settings(&double), clock.clone()).unwrap();
+    for seconds in [0, 1, 600, 1199] {
+        clock.0.store(seconds, Ordering::SeqCst);
+        assert_eq!(
+            sender.send(&samples::push(&app())).await,
+            Err(login_refused()),
+            "{seconds} s"
+        );
+    }
+    let first = tokens(&double);
+    assert!(first.len() == 4 && first.iter().all(|token| *token == first[0]));
+    clock.0.store(1200, Ordering::SeqCst);
     assert_eq!(
-        (sent, double.seen().len()),
-        (Err(next_sender(Reason::LoginRefused)), 2)
+        sender.send(&samples::push(&app())).await,
+        Err(login_refused())
     );
+    let then = tokens(&double);
+    assert!(then.len() == 6 && then[4] == first[0] && then[5] != first[0]);
 }
 
 #[tokio::test]
@@ -186,7 +216,7 @@ async fn what_apple_answers_says_what_is_next() {
     for (answer, expected) in [
         (
             (400, None, r#"{"reason": "BadDeviceToken"}"#),
-            give_up(Reason::Refused),
+            unfit(Reason::SenderRefused),
         ),
         (
             (410, None, r#"{"reason": "Unregistered", "timestamp": 1}"#),
@@ -198,7 +228,7 @@ async fn what_apple_answers_says_what_is_next() {
         ),
         (
             (413, None, r#"{"reason": "PayloadTooLarge"}"#),
-            give_up(Reason::OversizedMessage),
+            ours(Reason::OversizedMessage),
         ),
         (
             (
@@ -206,11 +236,11 @@ async fn what_apple_answers_says_what_is_next() {
                 Some(("retry-after", "9")),
                 r#"{"reason": "TooManyRequests"}"#,
             ),
-            again(Reason::Busy, Some(Duration::from_secs(9))),
+            later(Reason::Busy, Some(Duration::from_secs(9))),
         ),
         (
             (429, None, r#"{"reason": "TooManyProviderTokenUpdates"}"#),
-            again(Reason::Busy, None),
+            login_refused(),
         ),
         (
             (500, None, r#"{"reason": "InternalServerError"}"#),
@@ -219,7 +249,7 @@ async fn what_apple_answers_says_what_is_next() {
         ((503, None, "<html>"), again(Reason::Busy, None)),
         (
             (403, None, r#"{"reason": "InvalidProviderToken"}"#),
-            next_sender(Reason::LoginRefused),
+            login_refused(),
         ),
         (
             (400, None, r#"{"reason": "DeviceTokenNotForTopic"}"#),
@@ -227,10 +257,10 @@ async fn what_apple_answers_says_what_is_next() {
         ),
         (
             (400, None, r#"{"reason": "TopicDisallowed"}"#),
-            unfit(Reason::SenderRefused),
+            always_ours(Reason::SenderRefused),
         ),
         ((204, None, ""), next_sender(Reason::MalformedReply)),
-        ((301, None, ""), next_sender(Reason::Redirected)),
+        ((301, None, ""), always_ours(Reason::Redirected)),
     ] {
         assert_eq!(outcome(&[answer]).await.0, Err(expected), "{answer:?}");
     }
@@ -244,7 +274,7 @@ async fn what_apple_would_not_take_is_not_sent() {
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
-        Err(give_up(Reason::OversizedMessage))
+        Err(ours(Reason::OversizedMessage))
     );
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
     assert_eq!(

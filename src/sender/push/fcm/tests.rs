@@ -9,7 +9,7 @@ use wiremock::{
 use super::*;
 use crate::{
     domain::time::Timestamp,
-    sender::{doubles::samples, jws::tests::rsa_pem},
+    sender::{doubles::samples, jws::tests::rsa_pem, transport::http::always_ours},
 };
 
 const APP: &str = "fcm:dG9rZW4tb2YtdGhlLWFwcA:APA91bF-of_the_app_of_anna_4f2a";
@@ -105,6 +105,17 @@ fn refused(status: u16, code: &str) -> ResponseTemplate {
     let error =
         json!({"error": {"code": status, "message": "words", "status": "X", "details": detail}});
     ResponseTemplate::new(status).set_body_json(error)
+}
+
+/// Google's refusal of a registration token that cannot be one.
+fn about_token() -> ResponseTemplate {
+    let detail = json!([
+        {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "INVALID_ARGUMENT"},
+        {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
+            {"field": "message.token", "description": "Invalid registration token"}]}]);
+    let error =
+        json!({"error": {"code": 400, "message": "words", "status": "X", "details": detail}});
+    ResponseTemplate::new(400).set_body_json(error)
 }
 
 async fn requests(server: &MockServer, at: &str) -> Vec<Request> {
@@ -211,7 +222,7 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
     let server = google().await;
     answers(&server, ResponseTemplate::new(401)).await;
     let refused = self::sender(&server).0.send(&samples::push(APP)).await;
-    assert_eq!(refused, Err(next_sender(Reason::LoginRefused)));
+    assert_eq!(refused, Err(login_refused()));
     assert_eq!(requests(&server, SEND).await.len(), 2, "and no more");
 }
 
@@ -221,7 +232,7 @@ async fn a_key_that_apple_refuses_costs_no_token() {
     answers(&server, refused(401, "THIRD_PARTY_AUTH_ERROR")).await;
     assert_eq!(
         sender(&server).0.send(&samples::push(APP)).await,
-        Err(next_sender(Reason::LoginRefused))
+        Err(login_refused())
     );
     assert_eq!(
         requests(&server, "/token").await.len(),
@@ -235,8 +246,12 @@ async fn what_google_answers_says_what_is_next() {
     let after = |answer: ResponseTemplate| answer.insert_header("retry-after", "9");
     for (answer, expected) in [
         (refused(404, "UNREGISTERED"), give_up(Reason::Unregistered)),
-        (refused(400, "INVALID_ARGUMENT"), give_up(Reason::Refused)),
-        (refused(429, "QUOTA_EXCEEDED"), again(Reason::Busy, None)),
+        (
+            refused(400, "INVALID_ARGUMENT"),
+            unfit(Reason::SenderRefused),
+        ),
+        (about_token(), give_up(Reason::Refused)),
+        (refused(429, "QUOTA_EXCEEDED"), later(Reason::Busy, None)),
         (
             after(refused(503, "UNAVAILABLE")),
             again(Reason::Busy, Some(Duration::from_secs(9))),
@@ -248,18 +263,12 @@ async fn what_google_answers_says_what_is_next() {
         ),
         (
             refused(403, "SENDER_ID_MISMATCH"),
-            unfit(Reason::LoginRefused),
+            unfit(Reason::SenderRefused),
         ),
-        (
-            refused(403, "PERMISSION_DENIED"),
-            next_sender(Reason::LoginRefused),
-        ),
-        (
-            refused(401, "THIRD_PARTY_AUTH_ERROR"),
-            next_sender(Reason::LoginRefused),
-        ),
+        (refused(403, "PERMISSION_DENIED"), login_refused()),
+        (refused(401, "THIRD_PARTY_AUTH_ERROR"), login_refused()),
         (refused(400, "NEW_CODE"), unfit(Reason::SenderRefused)),
-        (ResponseTemplate::new(302), next_sender(Reason::Redirected)),
+        (ResponseTemplate::new(302), always_ours(Reason::Redirected)),
         (
             ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
             next_sender(Reason::MalformedReply),
@@ -283,7 +292,7 @@ async fn without_a_token_nothing_is_sent() {
     for (answer, expected) in [
         (
             ResponseTemplate::new(400).set_body_json(json!({"error": "invalid_grant"})),
-            next_sender(Reason::LoginRefused),
+            login_refused(),
         ),
         (
             ResponseTemplate::new(503),
@@ -329,7 +338,7 @@ async fn another_kind_of_address_is_for_the_next_sender_and_a_long_text_for_none
     Arc::make_mut(&mut long.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender(&server).0.send(&long).await,
-        Err(give_up(Reason::OversizedMessage))
+        Err(ours(Reason::OversizedMessage))
     );
     assert!(server.received_requests().await.unwrap().is_empty());
 }

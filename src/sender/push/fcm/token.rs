@@ -22,7 +22,7 @@ use crate::{
         jws::Signer,
         settings::SettingError,
         transport::http::{
-            Call, ConnectionSettings, HttpClient, Reply, Targets, again, next_sender,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, login_refused, next_sender,
         },
     },
 };
@@ -131,7 +131,7 @@ fn read(reply: &Reply, now: Timestamp) -> Result<Held, SendError> {
     if !reply.status.is_success() {
         // The key was deleted, or the account lacks the permission.
         return Err(if reply.status.is_client_error() {
-            next_sender(Reason::LoginRefused)
+            login_refused()
         } else {
             refusal(reply.status)
         });

@@ -7,7 +7,7 @@ use crate::sender::{
         tls_double::{Answer, Double},
     },
     jws::tests::{ec_pem, verified},
-    transport::http::next_sender,
+    transport::http::{again, always_ours, later},
 };
 
 type Break = fn(&mut WebPushSettings);
@@ -111,7 +111,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         let sent = sender
             .send(&samples::push(&browser(&format!("{endpoint}/push/x"))))
             .await;
-        assert_eq!(sent, Err(next_sender(Reason::AddressRefused)), "{endpoint}");
+        assert_eq!(sent, Err(give_up(Reason::AddressRefused)), "{endpoint}");
     }
     assert!(double.seen().is_empty());
     // Listed, but in an internal network that is not in `allow_hosts`.
@@ -121,7 +121,7 @@ async fn hook_03_a_subscription_leads_to_no_host_but_those_of_the_settings() {
         .unwrap()
         .send(&samples::push(&browser(&format!("{}/x", double.url()))))
         .await;
-    assert_eq!(sent, Err(next_sender(Reason::AddressRefused)));
+    assert_eq!(sent, Err(give_up(Reason::AddressRefused)));
 }
 
 #[tokio::test]
@@ -134,17 +134,20 @@ async fn what_a_push_service_answers_says_what_is_next() {
             (410, None, "push subscription has unsubscribed"),
             Err(give_up(Reason::Unregistered)),
         ),
-        ((413, None, ""), Err(give_up(Reason::OversizedMessage))),
+        ((413, None, ""), Err(ours(Reason::OversizedMessage))),
         (
             (429, Some(("retry-after", "9")), ""),
-            Err(again(Reason::Busy, Some(Duration::from_secs(9)))),
+            Err(later(Reason::Busy, Some(Duration::from_secs(9)))),
         ),
-        ((500, None, ""), Err(again(Reason::Busy, None))),
-        ((503, None, ""), Err(again(Reason::Busy, None))),
-        ((401, None, ""), Err(unfit(Reason::LoginRefused))),
-        ((403, None, ""), Err(unfit(Reason::LoginRefused))),
+        ((500, None, ""), Err(of_endpoint(again(Reason::Busy, None)))),
+        ((503, None, ""), Err(of_endpoint(again(Reason::Busy, None)))),
+        ((401, None, ""), Err(unfit(Reason::SenderRefused))),
+        ((403, None, ""), Err(unfit(Reason::SenderRefused))),
         ((400, None, ""), Err(unfit(Reason::SenderRefused))),
-        ((307, None, ""), Err(next_sender(Reason::Redirected))),
+        (
+            (307, None, ""),
+            Err(of_endpoint(always_ours(Reason::Redirected))),
+        ),
     ] {
         let double = service(&[answer]).await;
         let sender = made(&settings(&double)).unwrap();
@@ -163,7 +166,7 @@ async fn what_no_push_service_would_take_is_not_sent() {
     Arc::make_mut(&mut message.content).opened = Some("x".repeat(4096));
     assert_eq!(
         sender.send(&message).await,
-        Err(give_up(Reason::OversizedMessage))
+        Err(ours(Reason::OversizedMessage))
     );
     let android = samples::push(&format!("fcm:{}", "a".repeat(40)));
     assert_eq!(

@@ -13,6 +13,7 @@ use crate::{
     domain::{
         crypto::keyring::{Kid, SECRET_BYTES, Secret},
         ids::DeliveryId,
+        recipient::Channel,
     },
     ports::store::{
         Commit, Committed, Draw, Drawn, Due, Loaded, News, Return, ScanCursor, ScanPage,
@@ -137,7 +138,7 @@ impl Fleet {
 
     async fn fail(&self, process: usize, message: u8) {
         self.processes[process]
-            .record_result(&name("a"), &usual(message), true)
+            .record_result(&name("a"), &usual(message), Sign::Fails, None)
             .await;
     }
 }
@@ -149,14 +150,15 @@ fn name(text: &str) -> SenderName {
 fn usual(message: u8) -> Passed {
     Passed {
         delivery: DeliveryId([message; 16]),
-        as_probe: false,
+        area: [message; 16],
+        role: Role::Usual,
         seen: Vec::new(),
     }
 }
 
 fn probe(message: u8) -> Passed {
     Passed {
-        as_probe: true,
+        role: Role::Probe,
         ..usual(message)
     }
 }
@@ -191,7 +193,7 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
         "and the other heard so by losing"
     );
     fleet.processes[prober]
-        .record_result(&name("a"), &probe(9), true)
+        .record_result(&name("a"), &probe(9), Sign::Fails, None)
         .await;
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(
@@ -202,7 +204,7 @@ async fn failures_everywhere_count_as_one_row(bed: Bed) {
     assert!(fleet.processes[prober].probe(&name("a")).await);
     assert_eq!(fleet.processes[prober].complaints().len(), 1);
     fleet.processes[prober]
-        .record_result(&name("a"), &probe(9), false)
+        .record_result(&name("a"), &probe(9), Sign::Works, None)
         .await;
     assert_eq!(
         (
@@ -236,7 +238,7 @@ async fn a_process_hears_of_what_the_others_see() {
         fleet.bed.clock.advance(Duration::from_secs(10));
         assert!(fleet.processes[1].probe(&name("a")).await);
         fleet.processes[1]
-            .record_result(&name("a"), &probe(9), false)
+            .record_result(&name("a"), &probe(9), Sign::Works, None)
             .await;
         while fleet.pass(0, &name("a")) != Pass::Free {
             tokio::task::yield_now().await;
@@ -255,22 +257,23 @@ async fn a_well_sender_costs_no_trip_to_the_store() {
     for message in 0..100 {
         assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
         fleet.processes[0]
-            .record_result(&name("a"), &usual(message), false)
+            .record_result(&name("a"), &usual(message), Sign::Works, None)
             .await;
     }
     assert_eq!(fleet.cut.asked.load(Ordering::Relaxed), 0);
     fleet.fail(0, 1).await;
+    let recipient = Recipient::parse(Channel::Email, "anna@example.org").unwrap();
     let late = usual(4);
-    let next = fleet.processes[0].passed(&name("a"), usual(2).delivery, false);
+    let next = fleet.processes[0].passed(&name("a"), (usual(2).delivery, &recipient), false);
     fleet.processes[0]
-        .record_result(&name("a"), &late, false)
+        .record_result(&name("a"), &late, Sign::Works, None)
         .await;
     fleet.processes[0]
-        .record_result(&name("a"), &next, false)
+        .record_result(&name("a"), &next, Sign::Works, None)
         .await;
     let asked = fleet.cut.asked.load(Ordering::Relaxed);
     fleet.processes[0]
-        .record_result(&name("a"), &usual(3), false)
+        .record_result(&name("a"), &usual(3), Sign::Works, None)
         .await;
     assert_eq!(
         (asked, fleet.cut.asked.load(Ordering::Relaxed)),
@@ -304,7 +307,7 @@ async fn without_the_store_each_process_goes_by_its_own() {
     fleet.bed.clock.advance(Duration::from_secs(10));
     assert!(fleet.processes[0].probe(&name("a")).await);
     fleet.processes[0]
-        .record_result(&name("a"), &probe(9), false)
+        .record_result(&name("a"), &probe(9), Sign::Works, None)
         .await;
     assert_eq!(fleet.pass(0, &name("a")), Pass::Free);
     // Once the store is back, the process reads the shared state again.

@@ -8,7 +8,7 @@ use crate::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
             seal::SealError,
         },
-        delivery::breaker::Breaker,
+        delivery::breaker::{Breaker, Refused, RefusedMessage},
         ids::{DeliveryId, SubjectKey, VerificationId},
         record::{key::RecordKind, side::SideKind, subject::SubjectRecord},
     },
@@ -38,12 +38,27 @@ pub(super) fn sides(bed: &Bed) -> (Sides, RecordKey) {
 
 pub(super) fn all() -> [Side; 4] {
     let (subject, until) = (SubjectKey([7; 16]), Timestamp::from_micros(9));
+    let refused = Refused::from_stored(vec![
+        RefusedMessage {
+            delivery: DeliveryId([3; 16]),
+            area: [4; 16],
+        },
+        RefusedMessage {
+            delivery: DeliveryId([5; 16]),
+            area: [6; 16],
+        },
+    ]);
     [
         Side::Breaker(Breaker::Closed {
             failed: vec![DeliveryId([1; 16]), DeliveryId([2; 16])],
+            refused: refused.clone(),
         }),
         Side::Breaker(Breaker::Open { until, times: 3 }),
-        Side::Breaker(Breaker::HalfOpen { until, times: 4 }),
+        Side::Breaker(Breaker::HalfOpen {
+            until,
+            times: 4,
+            refused,
+        }),
         Side::Delivery {
             verification: VerificationId {
                 subject,

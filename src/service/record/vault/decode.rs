@@ -225,6 +225,7 @@ fn delivery(stored: pb::Delivery) -> Decoded<Delivery> {
         tries: small(stored.tries)?,
         position: place(stored.position)?,
         refusals: Refusals::from_bits(small(stored.refusals)?),
+        deferrals: Refusals::from_bits(small(stored.deferrals)?),
         sender: optional(&stored.sender, SenderName::parse)?,
         reference: optional(&stored.reference, ProviderReference::parse)?,
     })

@@ -129,6 +129,7 @@ fn delivery(delivery: &Delivery) -> pb::Delivery {
         tries: delivery.tries.into(),
         position: u32::try_from(delivery.position).unwrap_or(u32::MAX),
         refusals: delivery.refusals.bits().into(),
+        deferrals: delivery.deferrals.bits().into(),
         sender: delivery
             .sender
             .as_ref()

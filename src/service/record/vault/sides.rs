@@ -9,7 +9,7 @@ use crate::{
             keyring::Mark,
             seal::{self, SealContext},
         },
-        delivery::breaker::Breaker,
+        delivery::breaker::{Breaker, Refused, RefusedMessage},
         ids::{DeliveryId, SubjectKey, VerificationId},
         record::{
             key::{RecordKey, RecordKind},
@@ -92,17 +92,34 @@ fn encode(record: &SideRecord) -> pb::SideRecord {
 
 fn state(breaker: &Breaker) -> pb::breaker::State {
     use pb::breaker::State;
-    let open = |until: &Timestamp, times: &u32| pb::BreakerOpen {
-        until: until.as_micros(),
-        times: *times,
-    };
     match breaker {
-        Breaker::Closed { failed } => State::Closed(pb::BreakerClosed {
+        Breaker::Closed { failed, refused } => State::Closed(pb::BreakerClosed {
             failed: failed.iter().map(|delivery| delivery.0.to_vec()).collect(),
+            refused: refusals(refused),
         }),
-        Breaker::Open { until, times } => State::Open(open(until, times)),
-        Breaker::HalfOpen { until, times } => State::HalfOpen(open(until, times)),
+        Breaker::Open { until, times } => State::Open(pb::BreakerOpen {
+            until: until.as_micros(),
+            times: *times,
+            refused: Vec::new(),
+        }),
+        Breaker::HalfOpen {
+            until,
+            times,
+            refused,
+        } => State::HalfOpen(pb::BreakerOpen {
+            until: until.as_micros(),
+            times: *times,
+            refused: refusals(refused),
+        }),
     }
+}
+
+fn refusals(refused: &Refused) -> Vec<pb::BreakerRefusal> {
+    let stored = |message: &RefusedMessage| pb::BreakerRefusal {
+        delivery: message.delivery.0.to_vec(),
+        area: message.area.to_vec(),
+    };
+    refused.messages().iter().map(stored).collect()
 }
 
 fn decode(version: u64, stored: pb::SideRecord) -> Result<SideRecord, VaultError> {
@@ -134,6 +151,7 @@ fn breaker(stored: pb::Breaker) -> Result<Breaker, VaultError> {
                 .map(|delivery| Ok(DeliveryId(array(delivery)?)));
             Breaker::Closed {
                 failed: failed.collect::<Result<_, VaultError>>()?,
+                refused: refused(&closed.refused)?,
             }
         }
         State::Open(open) => Breaker::Open {
@@ -143,8 +161,22 @@ fn breaker(stored: pb::Breaker) -> Result<Breaker, VaultError> {
         State::HalfOpen(open) => Breaker::HalfOpen {
             until: Timestamp::from_micros(open.until),
             times: open.times,
+            refused: refused(&open.refused)?,
         },
     })
+}
+
+fn refused(stored: &[pb::BreakerRefusal]) -> Result<Refused, VaultError> {
+    let message = |stored: &pb::BreakerRefusal| {
+        Ok(RefusedMessage {
+            delivery: DeliveryId(array(&stored.delivery)?),
+            area: array(&stored.area)?,
+        })
+    };
+    let messages = stored.iter().map(message);
+    Ok(Refused::from_stored(
+        messages.collect::<Result<_, VaultError>>()?,
+    ))
 }
 
 fn array(bytes: &[u8]) -> Result<[u8; 16], VaultError> {

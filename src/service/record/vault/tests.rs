@@ -190,6 +190,7 @@ fn a_record_comes_back_as_it_went_in() {
     record.verifications[0].deliveries[0].reference =
         ProviderReference::parse(&"x".repeat(128)).ok();
     record.verifications[0].deliveries[0].refusals = Refusals::default().with(1).with(7);
+    record.verifications[0].deliveries[0].deferrals = Refusals::default().with(0).with(6);
     let blob = vault.close(&key, &record);
     assert_eq!(vault.open(&key, &blob), Ok(record.clone()));
     let closed = record.close(
@@ -344,7 +345,7 @@ fn seal_03_two_seals_of_one_event_have_two_nonces() {
     let side = SideRecord {
         version: 1,
         until: Timestamp::from_micros(1),
-        side: Side::Breaker(Breaker::Closed { failed: Vec::new() }),
+        side: Side::Breaker(Breaker::default()),
     };
     let side_key = RecordKey {
         kind: RecordKind::Side(side.side.kind()),

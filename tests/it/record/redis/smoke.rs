@@ -103,16 +103,9 @@ async fn rf18_each_start_ends_once_whatever_its_sender_does() {
     let routes =
         "[senders.spare]\nkind = \"outbox\"\n[routes.email]\nsenders = [\"outbox\", \"spare\"]\n";
     let service = on(&server.url()).file(routes).start().await;
-    let retry = || SendError::Retry {
-        after: std::time::Duration::from_secs(2),
-        reason: Reason::Busy,
-    };
-    let next = || SendError::NextSender {
-        reason: Reason::from_word("revoked"),
-    };
-    let give_up = || SendError::GiveUp {
-        reason: Reason::Refused,
-    };
+    let retry = || SendError::failing(std::time::Duration::from_secs(2), Reason::Busy);
+    let next = || SendError::broken(Reason::from_word("revoked"));
+    let give_up = || SendError::about_recipient(Reason::Refused);
     for (n, answers) in [vec![retry()], vec![next()], vec![give_up()]]
         .into_iter()
         .enumerate()

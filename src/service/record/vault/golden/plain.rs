@@ -8,7 +8,10 @@ use crate::domain::{
     code::{CodeLength, guess::Separators, link::BrowserMark},
     crypto::keyring::Kid,
     delivery::{
-        Delivery, DeliveryStatus, Lease, breaker::Breaker, plan::Step, reason::Reason,
+        Delivery, DeliveryStatus, Lease,
+        breaker::{Breaker, Refused},
+        plan::Step,
+        reason::Reason,
         route::Refusals,
     },
     ids::{
@@ -145,6 +148,7 @@ fn delivery(id: u8, channel: Channel, status: DeliveryStatus) -> Delivery {
         tries: 0,
         position: 0,
         refusals: Refusals::default(),
+        deferrals: Refusals::default(),
         sender: None,
         reference: None,
     }
@@ -428,11 +432,17 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
     vec![
         (
             "breaker_closed_and_well",
-            of(1, Side::Breaker(Breaker::Closed { failed: Vec::new() })),
+            of(1, Side::Breaker(Breaker::default())),
         ),
         (
             "breaker_closed",
-            of(2, Side::Breaker(Breaker::Closed { failed })),
+            of(
+                2,
+                Side::Breaker(Breaker::Closed {
+                    failed,
+                    refused: Refused::default(),
+                }),
+            ),
         ),
         (
             "breaker_open",
@@ -451,6 +461,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 Side::Breaker(Breaker::HalfOpen {
                     until: at(62),
                     times: 4,
+                    refused: Refused::default(),
                 }),
             ),
         ),
