@@ -34,11 +34,9 @@ use crate::{
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
+    ports::sender::receipts::UnreadableReceipt,
     service::{Service, failure::Failure},
 };
-
-/// The largest body, in bytes; a batch of a hundred receipts fits.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// How the callbacks of one sender are authenticated and parsed.
 #[derive(Clone, Debug)]
@@ -52,6 +50,8 @@ pub struct Receiver {
     pub challenge: Option<SharedText>,
     /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
+    /// The largest body, in bytes: small unless the provider sends receipts in batches.
+    pub body_bytes_max: usize,
 }
 
 /// The parts from which the callback routes are built.
@@ -66,6 +66,8 @@ pub struct Callbacks {
 
 /// The routes `/callbacks/{sender}/{token}`, `/callbacks/{sender}` and `/calls/{sender}/{token}`.
 pub fn router(callbacks: Callbacks) -> Router {
+    let largest = callbacks.receivers.values();
+    let largest = largest.map(|receiver| receiver.body_bytes_max).max();
     Router::new()
         .route(
             "/callbacks/{sender}",
@@ -76,7 +78,7 @@ pub fn router(callbacks: Callbacks) -> Router {
             get(with_token).post(with_token),
         )
         .route("/calls/{sender}/{token}", post(calls::pressed))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(largest.unwrap_or_default()))
         .with_state(Arc::new(callbacks))
 }
 
@@ -177,8 +179,10 @@ enum Outcome {
     Absent,
     /// Not from the provider, or too old or too early.
     Refused(NotGenuine),
-    /// A callback with this id was accepted before.
+    /// A callback with this id was accepted before; the provider did not get our answer.
     Repeated,
+    /// Larger than the provider's callbacks are.
+    TooLarge,
     /// Not in the format that the rules expect.
     Unreadable,
     /// The store did not answer, so the provider should retry.
@@ -192,6 +196,7 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Refused(why) => why.as_str(),
             Self::Repeated => "repeated",
+            Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
             Self::Unavailable => "unavailable",
         }
@@ -200,10 +205,10 @@ impl Outcome {
     /// The HTTP status. It is the same for all refusals, so that it does not reveal why.
     const fn status(self) -> StatusCode {
         match self {
-            Self::Taken => StatusCode::NO_CONTENT,
+            Self::Taken | Self::Repeated => StatusCode::NO_CONTENT,
             Self::Absent => StatusCode::NOT_FOUND,
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
-            Self::Repeated => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -253,8 +258,11 @@ impl Callbacks {
         }
         let id = self.verify(receiver, incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
-        let items =
-            read(&receiver.format, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
+        let items = read(&receiver.format, query, &incoming.body).map_err(|_| {
+            let why = UnreadableReceipt::Malformed;
+            self.service.unreadable_receipt(sender, why);
+            Outcome::Unreadable
+        })?;
         for item in items {
             self.note(sender, token, item).await?;
         }
@@ -263,6 +271,9 @@ impl Callbacks {
 
     /// Authenticates a callback; returns its id, if the scheme has ids.
     fn verify(&self, receiver: &Receiver, incoming: &Incoming) -> Result<Option<String>, Outcome> {
+        if incoming.body.len() > receiver.body_bytes_max {
+            return Err(Outcome::TooLarge);
+        }
         let path = incoming
             .uri
             .path_and_query()
@@ -285,6 +296,10 @@ impl Callbacks {
         item: Item,
     ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
+            if item.is_unknown {
+                let why = UnreadableReceipt::UnknownState;
+                self.service.unreadable_receipt(sender, why);
+            }
             return Ok(());
         };
         match (
@@ -298,7 +313,10 @@ impl Callbacks {
                     .receipt_by_reference(sender, &[reference], receipt)
                     .await?,
             ),
-            (None, None) => {}
+            (None, None) => {
+                let why = UnreadableReceipt::NoReference;
+                self.service.unreadable_receipt(sender, why);
+            }
         }
         Ok(())
     }

@@ -96,6 +96,7 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
         missing,
         url_key: "base_url",
         parameters,
+        secrets: BTreeMap::new(),
         auth: auth?,
         answers,
         addresses: None,

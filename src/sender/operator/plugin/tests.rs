@@ -141,6 +141,7 @@ async fn a_plugin_is_told_where_its_receipts_go() {
     sender.addresses = Some(Addresses {
         callbacks,
         calls: None,
+        login: None,
     });
     let message = samples::message();
     sender.send(&message).await.unwrap();

@@ -196,6 +196,7 @@ async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
     let addresses = || Addresses {
         callbacks: "https://otp.bank.example/callbacks/own".to_owned(),
         calls: None,
+        login: None,
     };
     let message = samples::message();
     let url = json!(format!(

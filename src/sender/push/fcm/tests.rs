@@ -274,7 +274,7 @@ async fn what_google_answers_says_what_is_next() {
             next_sender(Reason::MalformedReply),
         ),
         (
-            ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
+            ResponseTemplate::new(200).set_body_string(" ".repeat(2_200_000)),
             next_sender(Reason::OversizedReply),
         ),
     ] {
