@@ -18,7 +18,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 pub(super) use self::answer::{busy, is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
-    body::{Body, in_url},
+    body::Body,
     reply::{AnswerForm, Pattern},
     request::{Method, RequestSettings},
 };

@@ -4,6 +4,7 @@ mod at_once;
 pub(super) mod callbacks;
 mod calls;
 mod failover;
+mod gateways;
 mod hedge;
 mod hook;
 mod leases;

@@ -4,6 +4,7 @@ pub(super) mod binary;
 pub(super) mod canary;
 pub(super) mod centre;
 pub(super) mod http;
+pub(super) mod kannel;
 pub(super) mod provider;
 pub(super) mod sink;
 pub(super) mod suspended;

@@ -18,7 +18,7 @@ mod client;
 mod cluster;
 mod options;
 mod poll;
-mod port;
+pub mod port;
 mod process;
 mod proxy;
 mod replicated;

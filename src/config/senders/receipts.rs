@@ -5,7 +5,6 @@ use crate::{
     domain::delivery::callback::{CallbackFormat, Place, Scheme},
     format::{mac::SharedText, secret::SecretText},
     http::callbacks::{Receiver, Verifier},
-    sender::http::in_url,
 };
 
 /// The settings for the receipts of a sender.
@@ -102,7 +101,11 @@ impl Receipts {
             return None;
         }
         let secrets: Vec<&str> = secrets.iter().map(SecretText::expose).collect();
-        let login = in_url.then(|| login(&username, secrets[0]));
+        let login = if in_url {
+            Some(login(table, &username, secrets[0])?)
+        } else {
+            None
+        };
         match Verifier::new(scheme, &username, &secrets) {
             Ok(verifier) => Some(Self {
                 login,
@@ -145,9 +148,18 @@ fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
     Some(table)
 }
 
-/// User name and password as the authority of a URL holds them (RFC 3986 §3.2.1).
-fn login(username: &str, password: &str) -> SecretText {
-    SecretText::new(format!("{}:{}", in_url(username), in_url(password)))
+/// User name and password as they stand in a URL. Only characters that mean themselves there (RFC 3986 §2.3), because
+/// some gateways do not decode them.
+fn login(table: &Table<'_>, username: &str, password: &str) -> Option<SecretText> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    for (key, text) in [("username", username), ("secret_files", password)] {
+        if !text.chars().all(is_plain) {
+            let what = "must have only letters, digits and - . _ ~ with login_in_url";
+            table.mistake(key, what);
+            return None;
+        }
+    }
+    Some(SecretText::new(format!("{username}:{password}")))
 }
 
 /// The largest body of a callback in KiB: of a provider that sends receipts one by one, and of one that sends batches.

@@ -244,8 +244,7 @@ fn in_xml(value: &str) -> String {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that a value stays within its path segment.
-#[must_use]
-pub fn in_url(value: &str) -> String {
+pub(super) fn in_url(value: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     for byte in value.bytes() {

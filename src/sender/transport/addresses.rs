@@ -10,8 +10,8 @@ pub struct Addresses {
     /// The prefix of the URLs that give a call's text after a key press; `None` if the provider's
     /// call language is not supported.
     pub calls: Option<String>,
-    /// User name and password, with a colon between them and escaped for a URL, that the URLs for receipts carry for
-    /// providers that authenticate themselves only in that way; `None`: the URLs are without.
+    /// User name and password, with a colon between them, that the URLs for receipts carry for providers that
+    /// authenticate themselves only in that way; `None`: the URLs are without.
     pub login: Option<SecretText>,
 }
 
