@@ -238,7 +238,11 @@ ignored = ["4"]
         ("\"gateway\"\nsecret", "\"g:w\"\nsecret", "username"),
         ("3072", "3073", "body_kib_max"),
         ("3072", "0", "body_kib_max"),
-        ("login_in_url = true", "login_in_url = 1.5", "login_in_url"),
+        (
+            "login_in_url = true",
+            "login_in_url = \"x\"",
+            "login_in_url",
+        ),
         (
             "\"basic\"\nusername = \"gateway\"",
             "\"meta\"",

@@ -41,14 +41,14 @@ impl Body {
 #[derive(Debug)]
 pub(super) enum Parsed {
     None,
-    Form(Vec<(String, Text)>),
+    Form(Vec<(String, EscapedText)>),
     Json(Json),
-    Raw(Text, &'static str),
+    Raw(EscapedText, &'static str),
 }
 
 /// A string of the body. One that begins with `<` is XML, and values are escaped for XML.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct EscapedText {
     pub(super) template: Template,
     pub(super) escape: fn(&str) -> String,
 }
@@ -57,7 +57,7 @@ pub(super) struct Text {
 #[derive(Debug)]
 pub(super) enum Json {
     Fixed(Value),
-    Text(Text),
+    Text(EscapedText),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
 }
@@ -97,7 +97,7 @@ impl Json {
     }
 }
 
-impl Text {
+impl EscapedText {
     pub(super) fn render(&self, values: &Values<'_>) -> String {
         self.template.render(values, self.escape)
     }
@@ -160,7 +160,7 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
             Parsed::Json(json(value, fixed)?)
         }
         Body::Xml(text) => {
-            let text = Text::escaped(text.trim(), fixed, in_xml).map_err(wrong)?;
+            let text = EscapedText::escaped(text.trim(), fixed, in_xml).map_err(wrong)?;
             let sample = text.template.sample();
             if xml::parse(&sample).is_none() {
                 return Err(wrong("is not XML with one root element".to_owned()));
@@ -168,7 +168,7 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
             Parsed::Raw(text, "text/xml; charset=utf-8")
         }
         Body::Text(text) => {
-            let text = Text::escaped(text, fixed, as_it_is).map_err(wrong)?;
+            let text = EscapedText::escaped(text, fixed, as_it_is).map_err(wrong)?;
             Parsed::Raw(text, "text/plain; charset=utf-8")
         }
     })
@@ -178,7 +178,8 @@ fn json(value: Value, fixed: Fixed<'_>) -> Result<Json, SettingError> {
     Ok(match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Json::Fixed(value),
         Value::String(text) => Json::Text(
-            Text::parse(&text, fixed).map_err(|problem| SettingError::new("json", problem))?,
+            EscapedText::parse(&text, fixed)
+                .map_err(|problem| SettingError::new("json", problem))?,
         ),
         Value::Array(items) => Json::List(
             items
@@ -202,16 +203,16 @@ pub(super) fn fields(
     key: &str,
     fields: &[(String, String)],
     fixed: Fixed<'_>,
-) -> Result<Vec<(String, Text)>, SettingError> {
+) -> Result<Vec<(String, EscapedText)>, SettingError> {
     let parse = |(name, text): &(String, String)| {
-        let text = Text::parse(text, fixed)
+        let text = EscapedText::parse(text, fixed)
             .map_err(|problem| SettingError::new(format!("{key}.{name}"), problem))?;
         Ok((name.clone(), text))
     };
     fields.iter().map(parse).collect()
 }
 
-pub(super) fn encode_form(fields: &[(String, Text)], values: &Values<'_>) -> String {
+pub(super) fn encode_form(fields: &[(String, EscapedText)], values: &Values<'_>) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     for (name, text) in fields {
         if let Some(value) = text.render_some(values) {

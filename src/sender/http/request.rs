@@ -2,7 +2,7 @@
 
 use super::{
     super::transport::http::{Call, ours},
-    body::{Body, Parsed, Text, as_it_is, fields, in_url, parsed},
+    body::{Body, EscapedText, Parsed, as_it_is, fields, in_url, parsed},
     template::{Fixed, Place, Template, Values},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub(super) struct Request {
     method: reqwest::Method,
     url: Template,
     sample_url: String,
-    query: Vec<(String, Text)>,
+    query: Vec<(String, EscapedText)>,
     headers: Vec<(HeaderName, Template)>,
     body: Parsed,
     content_type: Option<HeaderValue>,

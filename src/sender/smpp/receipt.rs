@@ -4,7 +4,7 @@ mod envelope;
 mod words;
 
 pub(super) use self::envelope::message_id;
-use self::{envelope::Envelope, words::Text};
+use self::{envelope::Envelope, words::ReceiptText};
 use crate::{
     domain::delivery::{reason::Reason, receipt::Receipt},
     ports::sender::receipts::UnreadableReceipt,
@@ -60,7 +60,7 @@ fn read(envelope: Option<Envelope>) -> Said {
     if !is_receipt && fields.reference.is_none() && fields.state.is_none() {
         return Said::Other;
     }
-    let mut texts = envelope.texts().map(Text::parse);
+    let mut texts = envelope.texts().map(ReceiptText::parse);
     let first = texts.next().unwrap_or_default();
     let text = if first.id.is_some() {
         first

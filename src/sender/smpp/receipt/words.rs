@@ -3,7 +3,7 @@
 
 /// The fields of a receipt's text, as far as they are there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct ReceiptText {
     pub(super) id: Option<String>,
     /// All that stands between `stat:` and the next field.
     pub(super) state: Option<String>,
@@ -42,7 +42,7 @@ struct Field {
     end: usize,
 }
 
-impl Text {
+impl ReceiptText {
     pub(super) fn parse(octets: &[u8]) -> Self {
         let text = decode(octets);
         let fields = fields(&text);
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> [Option<String>; 3] {
-        let Text { id, state, error } = Text::parse(text.as_bytes());
+        let ReceiptText { id, state, error } = ReceiptText::parse(text.as_bytes());
         [id, state, error]
     }
 
@@ -171,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(parsed(text), expected, "{text:?}");
         }
-        let empty = Text::parse(b"id: stat: err:000");
+        let empty = ReceiptText::parse(b"id: stat: err:000");
         assert_eq!((empty.id, empty.state.as_deref()), (None, Some("")));
     }
 
@@ -193,7 +193,7 @@ mod tests {
             marked(&[5, 0, 3, 7, 1, 1], &wide(u16::to_be_bytes)),
             [text.as_bytes(), b" text:caf\xe9"].concat(),
         ] {
-            let read = Text::parse(&octets);
+            let read = ReceiptText::parse(&octets);
             assert_eq!(read.id.as_deref(), Some("AB_1"), "{octets:?}");
             assert_eq!(read.state.as_deref(), Some("DELIVRD"), "{octets:?}");
         }

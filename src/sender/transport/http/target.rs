@@ -103,11 +103,10 @@ impl Targets {
         let url = parse(text)?;
         let default_port = match url.scheme() {
             "https" => 443,
-            // What stays on this machine need not be encrypted, if the operator named it.
-            "http" if self.plaintext || self.is_named_loopback(&url) => 80,
+            "http" if self.plaintext => 80,
             "http" => {
                 return Err(Refused(
-                    "must begin with https://; http:// is for the development profile, and for hosts on loopback that allow_hosts names",
+                    "must begin with https://; http:// is for the development profile only",
                 ));
             }
             _ => return Err(Refused("must begin with https://")),
@@ -136,16 +135,6 @@ impl Targets {
             ));
         }
         Ok(url)
-    }
-
-    fn is_named_loopback(&self, url: &Url) -> bool {
-        let is_loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        is_loopback && self.allows(url.host_str().unwrap_or_default(), url.port())
     }
 
     /// Whether this name may resolve to this address.

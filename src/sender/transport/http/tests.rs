@@ -71,23 +71,6 @@ fn hook_03_urls_are_judged_by_their_text() {
     assert!(targets().judge("https://hooks.example.com:443/in").is_ok());
 }
 
-#[test]
-fn hook_03_production_speaks_plaintext_only_to_named_hosts_on_loopback() {
-    let of = |url: &str, allow: &[&str]| {
-        let allow = allow.iter().map(|&host| host.to_owned()).collect();
-        Targets::only(url, allow, false)
-    };
-    for host in ["127.0.0.1:13013", "[::1]:13013", "localhost:13013"] {
-        let url = format!("http://{host}/send");
-        assert!(of(&url, &[host]).is_ok(), "{url}");
-        assert!(of(&url, &[]).is_err(), "{url} is not named");
-    }
-    for host in ["10.0.0.7:80", "gateway.internal:80", "hooks.example.com:80"] {
-        let url = format!("http://{host}/send");
-        assert!(of(&url, &[host]).is_err(), "{url} is another machine");
-    }
-}
-
 #[tokio::test]
 async fn hook_03_every_resolved_address_is_judged_and_only_judged_ones_are_connected() {
     let mut judged = 0;
