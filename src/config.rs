@@ -135,13 +135,7 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<Mistake> {
         let mut warnings = access::idle_callers(&self.callers);
-        for (name, sender) in &self.senders {
-            let of_sender = sender.settings.warnings().into_iter();
-            warnings.extend(of_sender.map(|warning| Mistake {
-                key: format!("senders.{name}.{}", warning.key),
-                what: warning.problem,
-            }));
-        }
+        warnings.extend(senders::warnings(&self.senders));
         warnings
     }
 

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Table;
+use super::{Mistake, Table};
 use crate::{
     domain::{
         ids::{Invalid, SenderName},
@@ -26,7 +26,7 @@ use crate::{
     },
     http::callbacks::Receiver,
     sender::{
-        settings::SenderSettings,
+        settings::{SenderSettings, SettingError},
         transport::{addresses::Addresses, http::ConnectionSettings},
     },
 };
@@ -151,6 +151,19 @@ fn sender(
     }
     section.row.finish();
     sender
+}
+
+/// Settings of senders that are permitted but look wrong.
+pub(super) fn warnings(senders: &BTreeMap<String, ConfiguredSender>) -> Vec<Mistake> {
+    let of_one = |(name, sender): (&String, &ConfiguredSender)| {
+        let warnings = sender.settings.warnings().into_iter();
+        let name = name.clone();
+        warnings.map(move |SettingError { key, problem }| Mistake {
+            key: format!("senders.{name}.{key}"),
+            what: problem,
+        })
+    };
+    senders.iter().flat_map(of_one).collect()
 }
 
 /// Whether a name can be part of a URL without escapes.

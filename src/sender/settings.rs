@@ -27,7 +27,7 @@ pub trait SenderSettings: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// Values that are permitted but look wrong.
+    /// Settings that are permitted but look wrong. Blocks for a moment.
     fn warnings(&self) -> Vec<SettingError> {
         Vec::new()
     }

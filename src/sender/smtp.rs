@@ -2,6 +2,7 @@
 
 mod connection;
 mod dkim;
+mod hello;
 mod mail;
 mod pool;
 mod refusal;
@@ -16,6 +17,7 @@ use lettre::message::Mailbox;
 pub use self::dkim::{DkimKey, DkimSettings};
 use self::{
     dkim::DkimSigner,
+    hello::hello,
     mail::Author,
     pool::Connections,
     server::{Encryption, Server},
@@ -75,6 +77,12 @@ pub struct SmtpSettings {
 impl SenderSettings for SmtpSettings {
     fn carries(&self, channel: Channel) -> bool {
         channel == Channel::Email
+    }
+
+    fn warnings(&self) -> Vec<SettingError> {
+        hello::warning(self.hello_name.as_deref())
+            .into_iter()
+            .collect()
     }
 
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
@@ -193,29 +201,6 @@ fn parse_from(text: &str) -> Result<Mailbox, SettingError> {
             ),
         )
     })
-}
-
-/// The name of the settings, or the machine's; an address in brackets if the machine has none (RFC 5321 §4.1.3).
-fn hello(name: Option<String>) -> Result<String, SettingError> {
-    match name {
-        Some(name) if is_host_name(&name) => Ok(name),
-        Some(name) => Err(SettingError::new(
-            "hello_name",
-            format!("is {name:?}; it must be a host name"),
-        )),
-        None => {
-            let of_machine = hostname::get()
-                .ok()
-                .and_then(|name| name.into_string().ok());
-            let usable = of_machine.filter(|name| is_host_name(name));
-            Ok(usable.unwrap_or_else(|| "[127.0.0.1]".to_owned()))
-        }
-    }
-}
-
-fn is_host_name(name: &str) -> bool {
-    let is_label = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
-    !name.is_empty() && name.bytes().all(is_label)
 }
 
 #[cfg(test)]

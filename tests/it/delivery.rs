@@ -1,9 +1,11 @@
 //! Messages: senders, plans, hedges, receipts and calls.
 
 mod at_once;
+mod blame;
 pub(super) mod callbacks;
 mod calls;
 mod failover;
+mod flood;
 mod gateways;
 mod hedge;
 mod hook;

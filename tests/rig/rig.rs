@@ -10,6 +10,7 @@
 //! - [`Cluster`]: three masters and three replicas.
 //! - [`Proxy`]: stands before a server; loses, delays, refuses and counts.
 //! - [`SmtpSink`]: a mail server, Postfix's for tests, which needs its program.
+//! - [`Postfix`]: the whole of Postfix, with the settings of an operator; only root can start it.
 //! - [`Client`] and [`Reply`]: one blocking connection, and what is said on it.
 #![allow(dead_code, unused_imports, reason = "each target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
@@ -19,6 +20,7 @@ mod cluster;
 mod options;
 mod poll;
 pub mod port;
+mod postfix;
 mod process;
 mod proxy;
 mod replicated;
@@ -32,6 +34,7 @@ pub use cluster::Cluster;
 pub use options::{MASTER_NAME, Options, Tls};
 pub use poll::{PATIENCE, until, until_within};
 pub use port::loopback;
+pub use postfix::Postfix;
 pub use proxy::{ALWAYS, Fault, Proxy, command, command_with};
 pub use replicated::Replicated;
 pub use resp::{Reply, encode, parse};

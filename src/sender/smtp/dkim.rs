@@ -31,6 +31,9 @@ const SIGNED: [&str; 9] = [
     "Content-Transfer-Encoding",
     "Auto-Submitted",
 ];
+/// The fields that are named once more than they occur, so that nobody can add another one to a signed mail: readers
+/// show one of the two, and signatures of the first stay valid.
+const OVERSIGNED: [&str; 5] = ["From", "To", "Subject", "Date", "Reply-To"];
 /// Characters per line of the signature.
 const LINE_CHARS: usize = 72;
 
@@ -217,8 +220,7 @@ fn signed(head: &str) -> (String, String) {
             text.extend([&canonical::field(name, value), "\r\n"]);
         }
     }
-    // Named once more than it occurs, so that no second From can be added.
-    names.push("From");
+    names.extend(OVERSIGNED);
     (names.join(":"), text)
 }
 

@@ -17,8 +17,8 @@ use reqwest::{
     tls::Version,
 };
 
-pub use self::target::is_host_pattern;
 pub(in crate::sender) use self::target::{Targets, host_and_port};
+pub use self::target::{is_host_pattern, is_public_host};
 use self::{address::is_public, resolve::Resolver, target::Refused};
 use super::tls::{ca_file, no_certificates};
 use crate::{

@@ -330,7 +330,7 @@ async fn what_was_not_taken_is_never_reported_as_sent() {
     for (answer, reason) in [
         // 202 Accepted, where only 201 Created is a success.
         (status(202, "{\"id\": \"x\"}"), "unknown_answer"),
-        (status(401, ""), "login_refused"),
+        (status(402, ""), "sender_refused"),
         (status(201, "<html>log in first</html>"), "malformed_reply"),
         (
             status(201, &format!("{{\"id\": \"{}\"}}", "x".repeat(2_200_000))),

@@ -1,4 +1,4 @@
-//! A mail server that keeps every mail and answers as late as configured.
+//! A mail server that keeps every mail, answers as late as configured, and refuses recipients of some domains.
 #![allow(dead_code, reason = "each target uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here is to fail the test")]
 
@@ -37,6 +37,10 @@ pub struct Sink {
     mails: Arc<Mutex<Vec<String>>>,
     count: watch::Sender<usize>,
     pace: watch::Sender<Pace>,
+    /// Endings of recipients that are refused, each with the reply.
+    refused: Mutex<Vec<(String, String)>>,
+    /// The recipients that were refused.
+    refusals: watch::Sender<Vec<String>>,
 }
 
 impl Sink {
@@ -48,6 +52,8 @@ impl Sink {
             mails: Arc::default(),
             count: watch::Sender::new(0),
             pace: watch::Sender::new(Pace::Prompt),
+            refused: Mutex::default(),
+            refusals: watch::Sender::default(),
         });
         let accepting = sink.clone();
         tokio::spawn(async move {
@@ -62,6 +68,32 @@ impl Sink {
 
     pub fn set(&self, pace: Pace) {
         self.pace.send_replace(pace);
+    }
+
+    /// Recipients whose address ends like this get this reply; `CLOSE` ends the connection.
+    pub fn refuse(&self, ending: &str, reply: &str) {
+        let row = (ending.to_owned(), format!("{reply}\r\n"));
+        self.refused.lock().unwrap().push(row);
+    }
+
+    /// Waits until this many commands with this ending were refused.
+    pub async fn wait_for_refusals(&self, ending: &str, count: usize) {
+        let mut refusals = self.refusals.subscribe();
+        let is_ending = |address: &&String| address.ends_with(ending);
+        let enough = |seen: &Vec<String>| seen.iter().filter(is_ending).count() >= count;
+        let arrived = tokio::time::timeout(PATIENCE, refusals.wait_for(enough)).await;
+        arrived.expect("they are refused").unwrap();
+    }
+
+    fn refusal_of(&self, command: &str) -> Option<String> {
+        let address = command.trim_end().trim_end_matches('>');
+        let refused = self.refused.lock().unwrap();
+        let row = refused
+            .iter()
+            .find(|(ending, _)| address.ends_with(ending))?;
+        self.refusals
+            .send_modify(|seen| seen.push(address.to_owned()));
+        Some(row.1.clone())
     }
 
     pub fn mails(&self) -> Vec<String> {
@@ -118,6 +150,14 @@ impl Sink {
                     stream.write_all(b"221 bye\r\n").await?;
                     return Ok(());
                 }
+                "RCPT" => match self.refusal_of(&line) {
+                    Some(reply) if reply == "CLOSE\r\n" => return Ok(()),
+                    Some(reply) => {
+                        stream.write_all(reply.as_bytes()).await?;
+                        continue;
+                    }
+                    None => b"250 ok\r\n",
+                },
                 _ => b"250 ok\r\n",
             };
             stream.write_all(answer).await?;

@@ -112,8 +112,8 @@ fn each_key_signs_for_itself_and_the_signature_says_what_it_covers() {
     );
     assert_eq!(
         of("h"),
-        ["From:To:Subject:From"; 2],
-        "the sender once more than it is there"
+        ["From:To:Subject:From:To:Subject:Date:Reply-To"; 2],
+        "what readers show, once more than it is there"
     );
     assert_eq!(
         of("bh"),

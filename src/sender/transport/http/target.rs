@@ -21,6 +21,9 @@ const INTERNAL_ENDINGS: [&str; 10] = [
     ".home.arpa",
 ];
 
+/// Endings of names that never exist on the internet, and that are in no inner network either.
+const RESERVED_ENDINGS: [&str; 4] = [".invalid", ".test", ".localdomain", ".onion"];
+
 /// The hosts that may be called.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sender) struct Targets {
@@ -165,6 +168,23 @@ pub fn is_host_pattern(entry: &str) -> bool {
     // *.com would cover every company's names.
     let is_too_wide = ending.is_some_and(|ending| !ending.contains('.'));
     is_plain && !is_too_wide && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
+}
+
+/// Whether the host of a contact may exist on the internet: a name with a dot that is not reserved for inner networks or
+/// tests, or a public address.
+#[must_use]
+pub fn is_public_host(host: &str) -> bool {
+    match Host::parse(host) {
+        Ok(Host::Domain(name)) => {
+            let endings = INTERNAL_ENDINGS.iter().chain(&RESERVED_ENDINGS);
+            name.contains('.')
+                && !name.ends_with('.')
+                && !endings.into_iter().any(|ending| name.ends_with(ending))
+        }
+        Ok(Host::Ipv4(address)) => is_public(IpAddr::V4(address)),
+        Ok(Host::Ipv6(address)) => is_public(IpAddr::V6(address)),
+        Err(_) => false,
+    }
 }
 
 /// Whether a host matches an entry; a star stands for one or more labels, never for none.
