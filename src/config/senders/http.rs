@@ -83,8 +83,9 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSetting
     let (headers, query) = (row.texts("headers"), row.texts("query"));
     let content_type = row.text("content_type");
     let form = row.texts("form");
+    let has_form = !form.is_empty();
     let bodies = [
-        (!form.is_empty()).then(|| Body::Form(form)),
+        Some(Body::Form(form)).filter(|_| has_form),
         row.text("json").map(Body::Json),
         row.text("xml").map(Body::Xml),
         row.text("text").map(Body::Text),

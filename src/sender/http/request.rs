@@ -146,7 +146,7 @@ impl Request {
             if let Some(value) = text.render_some(values) {
                 url.push(if url.contains('?') { '&' } else { '?' });
                 // Blanks as %20 and not as plus, which some gateways keep.
-                url.push_str(&format!("{}={}", in_url(name), in_url(&value)));
+                url.extend([&in_url(name), "=", &in_url(&value)]);
             }
         }
         url

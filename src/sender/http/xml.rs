@@ -154,18 +154,14 @@ fn unescaped(text: &str) -> String {
     let mut parts = text.split('&');
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part
-            .split_once(';')
-            .and_then(|(name, rest)| Some((character(name)?, rest)))
-        {
-            Some((character, rest)) => {
-                out.push(character);
-                out.push_str(rest);
-            }
-            None => {
-                out.push('&');
-                out.push_str(part);
-            }
+        let entity = part.split_once(';');
+        let entity = entity.and_then(|(name, rest)| Some((character(name)?, rest)));
+        if let Some((character, rest)) = entity {
+            out.push(character);
+            out.push_str(rest);
+        } else {
+            out.push('&');
+            out.push_str(part);
         }
     }
     out
