@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{record::key::RecordKey, time::Timestamp},
-    ports::sender::receipts::{About, ProviderReceipt, ReceiptQueue},
+    ports::sender::receipts::{About, Arrival, ProviderReceipt, ReceiptQueue},
     service::{
         Service,
         delivery::{
@@ -57,6 +57,7 @@ impl Worker {
     /// Works until `shutdown` is canceled, then finishes the jobs at hand and the work that calls left behind.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let service = &self.service;
+        service.open_senders();
         let visits = Arc::new(Semaphore::new(VISITS_MAX));
         let mut upkeep = JoinSet::new();
         upkeep.spawn(until(
@@ -156,7 +157,14 @@ async fn record_receipts(
             next = queue.recv() => next,
             () = shutdown.cancelled() => queue.try_recv().ok(),
         };
-        let Some(receipt) = next else { break };
+        let receipt = match next {
+            None => break,
+            Some(Arrival::Unreadable(sender, why)) => {
+                service.unreadable_receipt(&sender, why);
+                continue;
+            }
+            Some(Arrival::Receipt(receipt)) => receipt,
+        };
         if noting.len() >= NOTES_MAX {
             noting.join_next().await;
         }
@@ -176,14 +184,14 @@ async fn record_receipt(service: Arc<Service>, came: ProviderReceipt) {
     for tries_left in (0..NOTE_TRIES).rev() {
         let noted = match &about {
             About::Token(token) => service.receipt(&sender, token, receipt.clone()).await,
-            About::Reference(reference) => {
+            About::References(references) => {
                 service
-                    .receipt_by_reference(&sender, reference, receipt.clone())
+                    .receipt_by_reference(&sender, references, receipt.clone())
                     .await
             }
         };
         match noted {
-            Ok(Noted::Unknown) if matches!(about, About::Reference(_)) && tries_left > 0 => {
+            Ok(Noted::Unknown) if matches!(about, About::References(_)) && tries_left > 0 => {
                 service.clock().sleep(PAUSE).await;
             }
             Ok(Noted::Changed | Noted::Unchanged | Noted::Unknown) => return,

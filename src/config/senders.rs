@@ -74,6 +74,7 @@ impl Section<'_> {
         Some(Addresses {
             callbacks: format!("{url}/callbacks/{name}"),
             calls: calls.then(|| format!("{url}/calls/{name}")),
+            login: None,
         })
     }
 }

@@ -20,7 +20,7 @@ use std::{
 use super::*;
 use crate::{
     domain::recipient::{Channel, number::Country},
-    sender::http::{HttpSettings as HttpApi, Method},
+    sender::http::{AnswerForm, Body, HttpSettings as HttpApi, Method, Pattern},
 };
 
 /// The directory of the files that tests name as `/k/NAME`. Each contains one secret that fits everywhere.

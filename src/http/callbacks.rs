@@ -40,6 +40,7 @@ use crate::{
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
+    ports::sender::receipts::UnreadableReceipt,
     service::Service,
 };
 
@@ -55,6 +56,8 @@ pub struct Receiver {
     pub challenge: Option<SharedText>,
     /// The format of the provider's instructions for a voice call; `None` if the sender makes no calls.
     pub dialect: Option<Dialect>,
+    /// The largest body, in bytes: small unless the provider sends receipts in batches.
+    pub body_bytes_max: usize,
 }
 
 /// The parts from which the callback routes are built.
@@ -177,11 +180,14 @@ impl Callbacks {
         if !has_type_of(receiver.format.place, request.headers()) {
             return Err(Outcome::WrongType);
         }
-        let incoming = Incoming::read(request, receiver.body_bytes_max()).await?;
+        let incoming = Incoming::read(request, receiver.body_bytes_max).await?;
         let id = self.verify(receiver, &incoming)?;
         let query = incoming.uri.query().unwrap_or_default();
-        let items =
-            read(&receiver.format, query, &incoming.body).map_err(|_| Outcome::Unreadable)?;
+        let items = read(&receiver.format, query, &incoming.body).map_err(|_| {
+            let why = UnreadableReceipt::Malformed;
+            self.service.unreadable_receipt(sender, why);
+            Outcome::Unreadable
+        })?;
         for item in items {
             self.note(sender, token, item).await?;
         }
@@ -212,6 +218,10 @@ impl Callbacks {
         item: Item,
     ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
+            if item.is_unknown {
+                let why = UnreadableReceipt::UnknownState;
+                self.service.unreadable_receipt(sender, why);
+            }
             return Ok(());
         };
         match (
@@ -222,10 +232,13 @@ impl Callbacks {
             (Some(token), _) => drop(self.service.receipt(sender, token, receipt).await?),
             (None, Some(reference)) => drop(
                 self.service
-                    .receipt_by_reference(sender, &reference, receipt)
+                    .receipt_by_reference(sender, &[reference], receipt)
                     .await?,
             ),
-            (None, None) => {}
+            (None, None) => {
+                let why = UnreadableReceipt::NoReference;
+                self.service.unreadable_receipt(sender, why);
+            }
         }
         Ok(())
     }

@@ -77,7 +77,13 @@ impl std::fmt::Debug for Content {
 pub struct Sent {
     /// The provider's name for the message, used in its receipts; `None` if it gave none.
     pub reference: Option<ProviderReference>,
+    /// Other names by which its receipts may refer to the message: other spellings of the reference, and those of other
+    /// parts of a long message. Only the first [`ALIASES_MAX`] are kept.
+    pub aliases: Vec<ProviderReference>,
 }
+
+/// The largest number of [`Sent::aliases`] that are kept.
+pub const ALIASES_MAX: usize = 8;
 
 /// Why a message was not accepted, and whose fault it is: the blame says what happens next, and with the stage what it
 /// means for the sender's breaker.
@@ -222,6 +228,10 @@ pub trait Sender: Send + Sync {
     fn carries(&self, _recipient: &Recipient) -> bool {
         true
     }
+
+    /// Opens what the sender keeps open, such as a session over which receipts of earlier messages wait to be delivered.
+    /// Called once when the service begins to serve, within an async runtime. By default there is nothing to open.
+    fn open(&self) {}
 
     /// Why the settings never let this sender reach this one address, as the end of a sentence that begins with the
     /// address; `None`: it may. A start is refused if no sender of the route may. By default every address may.

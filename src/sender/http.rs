@@ -3,8 +3,11 @@
 
 mod answer;
 mod application;
+mod body;
+mod reply;
 mod request;
 mod template;
+mod xml;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,12 +18,14 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 pub(super) use self::answer::{busy, is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
-    request::{Body, Method, RequestSettings},
+    body::Body,
+    reply::{AnswerForm, Pattern},
+    request::{Method, RequestSettings},
 };
 use self::{
     application::Application,
     request::Request,
-    template::{Place, Values},
+    template::{Fixed, Place, Values},
 };
 use super::{
     settings::{SenderParts, SenderSettings, SettingError, distinct},
@@ -78,6 +83,8 @@ pub struct HttpSettings {
     pub parameters: BTreeMap<String, String>,
     /// The provider's own names of languages, by the tag of each; a language that is not listed has its tag.
     pub languages: BTreeMap<String, String>,
+    /// Secrets that templates may use in the same way, for providers that take credentials among the other values.
+    pub secrets: BTreeMap<String, SecretText>,
     /// How this service authenticates to the provider.
     pub auth: Auth,
     /// The rules for reading the provider's answers.
@@ -97,6 +104,17 @@ impl SenderSettings for HttpSettings {
         self.missing.get(&channel).cloned()
     }
 
+    fn warnings(&self) -> Vec<SettingError> {
+        let tells = self
+            .requests
+            .values()
+            .any(RequestSettings::tells_code_in_query);
+        let what = "carries the code in the URL, which servers and proxies write to their logs; \
+                    use a body if the provider takes one";
+        let warning = tells.then(|| SettingError::new("query", what));
+        warning.into_iter().collect()
+    }
+
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Http::new(self, parts)?))
     }
@@ -112,6 +130,12 @@ impl SenderSettings for HttpSettings {
         ];
         distinct(endpoints.chain(others))
     }
+}
+
+/// Whether templates use this name for a value of the message.
+#[must_use]
+pub fn is_place_holder(name: &str) -> bool {
+    Place::is_known(name)
 }
 
 /// A sender that uses a provider's API.
@@ -165,7 +189,11 @@ fn endpoint(
     settings: &HttpSettings,
 ) -> Result<Endpoint, SettingError> {
     let body_key = request.body.key();
-    let request = Request::new(request, &settings.parameters)?;
+    let fixed = Fixed {
+        parameters: &settings.parameters,
+        secrets: &settings.secrets,
+    };
+    let request = Request::new(request, fixed)?;
     if channel == Channel::Voice && !request.has(Place::Greeting) {
         // Without a greeting, an answering machine would be told the code.
         return Err(SettingError::new(
@@ -259,14 +287,14 @@ impl Sender for Http {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let brings_token = self
-            .endpoints
-            .values()
-            .any(|endpoint| endpoint.request.has(Place::Callback));
-        let receipts = match (&self.addresses, brings_token) {
-            (None, _) => ReceiptPath::None,
-            (Some(_), true) => ReceiptPath::ByToken,
-            (Some(_), false) => ReceiptPath::ByReference,
+        let brings_token = |endpoint: &Endpoint| endpoint.request.has(Place::Callback);
+        let receipts = if self.addresses.is_none() {
+            ReceiptPath::None
+        } else if self.endpoints.values().all(brings_token) {
+            ReceiptPath::ByToken
+        } else {
+            // Receipts of the other channels carry no token. Those with one find their delivery all the same.
+            ReceiptPath::ByReference
         };
         Capabilities {
             receipts,

@@ -1,6 +1,7 @@
 //! Sends text messages to a message centre over SMPP 3.4, and receives its receipts.
 
 mod centre;
+mod ids;
 mod keeper;
 mod receipt;
 mod session;
@@ -19,18 +20,23 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusmpp::{pdus::SubmitSm, types::COctetString};
+use rusmpp::pdus::SubmitSm;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
 use self::{
-    centre::Centre,
+    centre::{Centre, Login},
     keeper::Keeper,
     session::{Job, Rules},
     status::{retry, unknown},
-    submission::{Address, submissions},
+    submission::{Address, Form, submissions},
+};
+pub use self::{
+    ids::ReceiptIds,
+    submission::{AddressType, ReceiptParts, Validity},
+    text::DefaultAlphabet,
 };
 use super::{
     settings::{SenderParts, SenderSettings, SettingError, distinct},
@@ -64,12 +70,26 @@ pub struct SmppSettings {
     pub ca_file: Option<PathBuf>,
     /// Login name: at most 15 characters.
     pub system_id: String,
-    /// Password: at most 8 characters.
+    /// Password: at most 16 characters, of which the standard permits 8.
     pub password: SecretText,
     /// System type of the login: at most 12 characters, usually empty.
     pub system_type: String,
     /// Originator of the messages: a number with its plus, a short code, or a name.
     pub from: String,
+    /// Type and numbering plan of `from`.
+    pub from_type: AddressType,
+    /// Type and numbering plan of recipients' numbers.
+    pub to_type: AddressType,
+    /// The alphabet that the message centre expects in texts that are not in UCS-2.
+    pub alphabet: DefaultAlphabet,
+    /// `data_coding` of such texts: 0 is the message centre's default alphabet.
+    pub data_coding: u8,
+    /// How messages say until when they may be delivered.
+    pub validity: Validity,
+    /// The parts of a long message for which receipts are requested.
+    pub receipts: ReceiptParts,
+    /// How receipts spell the ids of messages.
+    pub receipt_ids: ReceiptIds,
     /// Time limit of one hand-over, from connecting to the last answer, and of each single answer.
     pub timeout: Duration,
     /// Maximum number of messages that wait for their answers at the same time.
@@ -83,6 +103,15 @@ impl SenderSettings for SmppSettings {
         channel == Channel::Sms
     }
 
+    fn warnings(&self) -> Vec<SettingError> {
+        let is_long = self.password.expose().len() > PASSWORD_CHARS_STANDARD;
+        let what = "holds more than the 8 characters of SMPP 3.4; some message centres cut or refuse such passwords";
+        is_long
+            .then(|| SettingError::new("password_file", what))
+            .into_iter()
+            .collect()
+    }
+
     fn build(&self, parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Smpp::new(self, parts)?))
     }
@@ -91,11 +120,8 @@ impl SenderSettings for SmppSettings {
         let tls = self
             .tls
             .then(|| Tls::new(&self.host, self.ca_file.as_deref()));
-        distinct([
-            tls.and_then(Result::err),
-            login::<16>("system_id", &self.system_id).err(),
-            self.build(parts).err(),
-        ])
+        let connection = [tls.and_then(Result::err), self.build(parts).err()];
+        distinct(connection.into_iter().chain(login_problems(self).map(Some)))
     }
 }
 
@@ -103,6 +129,10 @@ impl SenderSettings for SmppSettings {
 pub const SYSTEM_ID_CHARS_MAX: usize = 15;
 /// Longest `system_type` (SMPP 3.4 §4.1.5).
 pub const SYSTEM_TYPE_CHARS_MAX: usize = 12;
+/// Longest `password` of the standard (SMPP 3.4 §4.1.5).
+pub const PASSWORD_CHARS_STANDARD: usize = 8;
+/// Longest `password` that is sent: many message centres give longer ones than the standard permits.
+pub const PASSWORD_CHARS_MAX: usize = 16;
 
 const NO_ORIGINATOR: &str = "must be a number such as +31612345678, a short code of 3 to 8 digits, or a name of at most 11 characters";
 
@@ -110,10 +140,10 @@ const NO_ORIGINATOR: &str = "must be a number such as +31612345678, a short code
 pub struct Smpp {
     centre: Arc<Centre>,
     rules: Arc<Rules>,
-    from: Address,
+    form: Form,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// The queue to the session, made with the first message: settings are also checked
+    /// The queue to the session, made when the service begins to serve: settings are also checked
     /// without an async runtime.
     jobs: OnceLock<mpsc::Sender<Job>>,
 }
@@ -125,7 +155,7 @@ impl std::fmt::Debug for Smpp {
 }
 
 impl Smpp {
-    /// A sender with these settings. Reads `ca_file`, so it blocks; connects only when there is something to send.
+    /// A sender with these settings. Reads `ca_file`, so it blocks; connects when it is opened.
     ///
     /// # Errors
     /// The first setting that cannot be used.
@@ -140,9 +170,7 @@ impl Smpp {
             .then(|| Tls::new(&settings.host, settings.ca_file.as_deref()));
         let centre = Centre {
             tls: tls.transpose()?,
-            system_id: login("system_id", &settings.system_id)?,
-            password: login("password_file", settings.password.expose())?,
-            system_type: login("system_type", &settings.system_type)?,
+            login: login(settings)?,
             timeout: settings.timeout,
             host: settings.host.clone(),
             port: settings.port,
@@ -150,14 +178,23 @@ impl Smpp {
         let rules = Rules {
             name: settings.name.clone(),
             receipts: parts.receipts.clone(),
+            ids: settings.receipt_ids,
             window: usize::try_from(settings.window).unwrap_or(usize::MAX),
             timeout: settings.timeout,
             enquire_every: settings.enquire_every,
         };
+        let form = Form {
+            from: from.with(settings.from_type),
+            to: settings.to_type,
+            alphabet: settings.alphabet,
+            data_coding: settings.data_coding,
+            validity: settings.validity,
+            receipts: settings.receipts,
+        };
         Ok(Self {
             centre: Arc::new(centre),
             rules: Arc::new(rules),
-            from,
+            form,
             clock: parts.clock.clone(),
             entropy: parts.entropy.clone(),
             jobs: OnceLock::new(),
@@ -217,19 +254,23 @@ impl Smpp {
 impl Sender for Smpp {
     async fn send(&self, message: &Message) -> Result<Sent, SendError> {
         let deadline = Instant::now() + self.rules.timeout;
-        let parts = submissions(
-            &self.from,
-            message,
-            message.expires_at.since(self.clock.now()),
-        )?;
-        let mut sent = Sent::default();
+        let parts = submissions(&self.form, message, self.clock.now())?;
+        let (mut sent, mut names) = (Sent::default(), Vec::new());
         for (at, part) in parts.into_iter().enumerate() {
+            // Some message centres report on one part only, whichever was asked for.
+            names.extend(sent.reference.take());
+            names.append(&mut sent.aliases);
             sent = self
                 .submit(part, deadline)
                 .await
                 .map_err(|error| if at == 0 { error } else { after_others(error) })?;
         }
+        sent.aliases.append(&mut names);
         Ok(sent)
+    }
+
+    fn open(&self) {
+        self.jobs();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -256,14 +297,36 @@ pub fn check_from(text: &str) -> Result<(), &'static str> {
     Address::parse(text).map(drop).ok_or(NO_ORIGINATOR)
 }
 
-/// A string of the login, of at most `MAX - 1` characters. Its value is not shown: it may be the password.
-fn login<const MAX: usize>(
-    key: &'static str,
-    text: &str,
-) -> Result<COctetString<1, MAX>, SettingError> {
-    COctetString::from_string(text.to_owned()).map_err(|_| {
-        SettingError::new(key, format!("must be at most {} ASCII characters", MAX - 1))
-    })
+/// The texts of the login.
+fn login(settings: &SmppSettings) -> Result<Login, SettingError> {
+    match login_problems(settings).next() {
+        Some(problem) => Err(problem),
+        None => Ok(Login {
+            system_id: settings.system_id.clone(),
+            password: settings.password.clone(),
+            system_type: settings.system_type.clone(),
+        }),
+    }
+}
+
+/// What is wrong with the texts of the login. Their values are not shown: one is the password.
+fn login_problems(settings: &SmppSettings) -> impl Iterator<Item = SettingError> {
+    [
+        (
+            "system_id",
+            settings.system_id.as_str(),
+            SYSTEM_ID_CHARS_MAX,
+        ),
+        (
+            "password_file",
+            settings.password.expose(),
+            PASSWORD_CHARS_MAX,
+        ),
+        ("system_type", &settings.system_type, SYSTEM_TYPE_CHARS_MAX),
+    ]
+    .into_iter()
+    .filter(|(_, text, max)| text.len() > *max || !text.is_ascii() || text.contains('\0'))
+    .map(|(key, _, max)| SettingError::new(key, format!("must be at most {max} ASCII characters")))
 }
 
 #[cfg(test)]

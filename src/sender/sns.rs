@@ -189,6 +189,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             .ok_or_else(|| next_sender(Reason::MalformedReply))?;
         return Ok(Sent {
             reference: ProviderReference::parse(id).ok(),
+            ..Sent::default()
         });
     }
     Err(

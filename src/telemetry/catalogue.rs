@@ -89,6 +89,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "countersign_unreadable_receipts_total",
+        "Receipts of providers that were accepted but could not be used, by sender and cause.",
+    ),
+    (
+        Counter,
         "countersign_callbacks_total",
         "Requests by providers to the callback addresses, by sender and outcome.",
     ),

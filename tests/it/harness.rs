@@ -2,7 +2,9 @@
 
 pub(super) mod binary;
 pub(super) mod canary;
+pub(super) mod centre;
 pub(super) mod http;
+pub(super) mod kannel;
 pub(super) mod provider;
 pub(super) mod sink;
 pub(super) mod suspended;
@@ -83,7 +85,11 @@ impl Sender for Recorder {
             .by_reference
             .load(Ordering::Relaxed)
             .then(|| reference(message));
-        answer.map_or(Ok(Sent { reference }), Err)
+        let sent = Sent {
+            reference,
+            ..Sent::default()
+        };
+        answer.map_or(Ok(sent), Err)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -19,7 +19,7 @@ mod client;
 mod cluster;
 mod options;
 mod poll;
-mod port;
+pub mod port;
 mod postfix;
 mod process;
 mod proxy;

@@ -1,6 +1,9 @@
 //! Reads the files named in the settings, by way of `secret_file`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::Table;
 use crate::{
@@ -54,6 +57,16 @@ impl Table<'_> {
     pub(in crate::config) fn required_document(&mut self, key: &str) -> Option<SecretText> {
         let path = PathBuf::from(self.required(key)?);
         self.read(key, &path, read_document)
+    }
+
+    /// Reads one-line secrets from a table of names and files; files that cannot be read are mistakes and are left out.
+    pub(in crate::config) fn named_secrets(&mut self, key: &str) -> BTreeMap<String, SecretText> {
+        let files = self.texts(key);
+        let read = files.into_iter().filter_map(|(name, file)| {
+            let secret = self.read(key, Path::new(&file), read_line)?;
+            Some((name, secret))
+        });
+        read.collect()
     }
 
     /// Reads one-line secrets from a list of files; files that cannot be read are mistakes and are left out.

@@ -52,6 +52,19 @@ impl Table<'_> {
         T::try_from(self.number(key, default, bounds)).unwrap_or_default()
     }
 
+    /// Reads an optional number into a type that can hold all values within the bounds.
+    pub(in crate::config) fn small_if_any<T: TryFrom<u64> + Copy + Into<u64>>(
+        &mut self,
+        key: &str,
+        bounds: &RangeInclusive<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let bounds = (*bounds.start()).into()..=(*bounds.end()).into();
+        let number = self.bounded(key, value, &bounds)?;
+        self.note(key, number.to_string());
+        T::try_from(number).ok()
+    }
+
     pub(in crate::config) fn millis(
         &mut self,
         key: &str,

@@ -5,9 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{super::Table, ConfiguredSender, Section, channels, connection, receipts::Receipts};
 use crate::{
     domain::{delivery::callback::Scheme, recipient::Channel},
+    format::secret::SecretText,
     http::callbacks::{Dialect, Receiver},
     message::canonical_tag,
-    sender::http::{AnswerRules, Auth, Body, HttpSettings, Method, RequestSettings},
+    sender::{
+        http::{
+            AnswerForm, AnswerRules, Auth, Body, HttpSettings, Method, Pattern, RequestSettings,
+            is_place_holder,
+        },
+        transport::addresses::Addresses,
+    },
 };
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
@@ -15,6 +22,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     // Read all keys before returning, so that every mistake is reported.
     let (channels, url) = (channels(row), row.required("url"));
     let request = request(row, url.unwrap_or_default());
+    let secrets = secrets(row);
     let (auth, answers, connection) = (auth(row), answers(row), connection(row));
     let languages = languages(row);
     let receipts = Receipts::of_provider(section);
@@ -28,6 +36,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
         url_key: "url",
         parameters: BTreeMap::new(),
         languages,
+        secrets,
         auth,
         answers,
         addresses: None,
@@ -46,6 +55,10 @@ pub(super) fn configured(
     let scheme = receipts.as_ref().map(|receipts| receipts.scheme);
     let dialect = scheme.filter(|_| makes_calls).and_then(dialect);
     let addresses = section.addresses(receipts.is_some(), dialect.is_some());
+    let login = receipts
+        .as_ref()
+        .and_then(|receipts| receipts.login.clone());
+    let addresses = addresses.map(|addresses| Addresses { login, ..addresses });
     ConfiguredSender {
         settings: Arc::new(HttpSettings {
             addresses,
@@ -84,27 +97,69 @@ pub(super) fn languages(row: &mut Table<'_>) -> BTreeMap<String, String> {
 
 /// Reads everything of a request except its URL.
 pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSettings> {
-    let methods = [("POST", Method::Post), ("PUT", Method::Put)];
-    let method = row.word("method", &methods, Method::Post);
-    let (headers, form, json) = (row.texts("headers"), row.texts("form"), row.text("json"));
-    let body = match (form.is_empty(), json) {
-        (false, None) => Body::Form(form),
-        (true, Some(json)) => Body::Json(json),
-        (false, Some(_)) => {
-            row.mistake("form", "and json are both set; a request has one of them");
+    let method = row.word("method", &METHODS, Method::Post);
+    let (headers, query) = (row.texts("headers"), row.texts("query"));
+    let content_type = row.text("content_type");
+    let form = row.texts("form");
+    let has_form = !form.is_empty();
+    let bodies = [
+        Some(Body::Form(form)).filter(|_| has_form),
+        row.text("json").map(Body::Json),
+        row.text("xml").map(Body::Xml),
+        row.text("text").map(Body::Text),
+    ];
+    let mut bodies = bodies.into_iter().flatten();
+    let (body, other) = (bodies.next().unwrap_or(Body::None), bodies.next());
+    if let Some(other) = other {
+        let what = format!(
+            "and {} are both set; a request has one of them",
+            other.key()
+        );
+        row.mistake(body.key(), what);
+        return None;
+    }
+    match (method, &body) {
+        (Method::Get, Body::None) if query.is_empty() => {
+            row.mistake("query", "is required with GET, for it has no body");
             return None;
         }
-        (true, None) => {
-            row.mistake("form", "or json is required");
+        (Method::Get, Body::None) => {}
+        (Method::Get, _) => {
+            row.mistake(body.key(), "is set, but GET has no body; use query");
             return None;
         }
-    };
+        (Method::Post | Method::Put, Body::None) if query.is_empty() => {
+            row.mistake("form", "is required, or json, xml, text or query");
+            return None;
+        }
+        (Method::Post | Method::Put, _) => {}
+    }
     Some(RequestSettings {
         method,
         url,
+        query,
         headers,
         body,
+        content_type,
     })
+}
+
+const METHODS: [(&str, Method); 3] = [
+    ("GET", Method::Get),
+    ("POST", Method::Post),
+    ("PUT", Method::Put),
+];
+
+/// Reads the secrets that templates may use, each from a file.
+fn secrets(row: &mut Table<'_>) -> BTreeMap<String, SecretText> {
+    let secrets = row.named_secrets("secrets");
+    for name in secrets.keys() {
+        if is_place_holder(name) {
+            let what = format!("has {name:?}, which is the name of a value of the message");
+            row.mistake("secrets", what);
+        }
+    }
+    secrets
 }
 
 #[derive(Clone, Copy)]
@@ -156,20 +211,37 @@ fn auth(row: &mut Table<'_>) -> Option<Auth> {
 
 pub(super) fn answers(row: &mut Table<'_>) -> AnswerRules {
     let answers = AnswerRules {
+        form: row.word("answer", &FORMS, AnswerForm::Json),
         success_status: statuses(row, "success_status"),
         retry_status: statuses(row, "retry_status"),
         give_up_status: statuses(row, "give_up_status"),
         code_pointer: row.parsed_if_any("code_pointer", pointer),
-        success_codes: row.list("success_codes").unwrap_or_default(),
-        retry_codes: row.list("retry_codes").unwrap_or_default(),
-        next_codes: row.list("next_codes").unwrap_or_default(),
-        login_codes: row.list("login_codes").unwrap_or_default(),
-        give_up_codes: row.list("give_up_codes").unwrap_or_default(),
+        success_codes: codes(row, "success_codes"),
+        retry_codes: codes(row, "retry_codes"),
+        next_codes: codes(row, "next_codes"),
+        login_codes: codes(row, "login_codes"),
+        give_up_codes: codes(row, "give_up_codes"),
         state_pointer: row.parsed_if_any("state_pointer", pointer),
         failed_states: row.list("failed_states").unwrap_or_default(),
         state_code_pointer: row.parsed_if_any("state_code_pointer", pointer),
         reference_pointer: row.parsed_if_any("reference_pointer", pointer),
+        reference_pattern: row.parsed_if_any("reference_pattern", reference_pattern),
     };
+    match answers.form {
+        AnswerForm::Json | AnswerForm::Xml => check_pointers(row, &answers),
+        AnswerForm::Text => check_lines(row, &answers),
+    }
+    answers
+}
+
+const FORMS: [(&str, AnswerForm); 3] = [
+    ("json", AnswerForm::Json),
+    ("xml", AnswerForm::Xml),
+    ("text", AnswerForm::Text),
+];
+
+/// What belongs together where pointers lead to the values of an answer.
+fn check_pointers(row: &Table<'_>, answers: &AnswerRules) {
     let codes = [
         ("success_codes", &answers.success_codes),
         ("retry_codes", &answers.retry_codes),
@@ -189,7 +261,43 @@ pub(super) fn answers(row: &mut Table<'_>) -> AnswerRules {
     if answers.state_code_pointer.is_some() && !has_state {
         row.mistake("state_pointer", "is required with state_code_pointer");
     }
-    answers
+    if answers.reference_pattern.is_some() {
+        let what = "is for answer = \"text\"; use reference_pointer";
+        row.mistake("reference_pattern", what);
+    }
+}
+
+/// The same where the lines of a text are the values.
+fn check_lines(row: &Table<'_>, answers: &AnswerRules) {
+    if answers.success_codes.is_empty() {
+        let what = "is required with answer = \"text\": such as [\"OK: *\"]";
+        row.mistake("success_codes", what);
+    }
+    for (key, pointer) in [
+        ("code_pointer", &answers.code_pointer),
+        ("state_pointer", &answers.state_pointer),
+        ("state_code_pointer", &answers.state_code_pointer),
+        ("reference_pointer", &answers.reference_pointer),
+    ] {
+        if pointer.is_some() {
+            let what = "is for json and xml; in answer = \"text\" each line is a code";
+            row.mistake(key, what);
+        }
+    }
+}
+
+fn codes(row: &mut Table<'_>, key: &str) -> Vec<Pattern> {
+    let codes = row.list(key).unwrap_or_default();
+    codes.iter().map(|code| Pattern::new(code)).collect()
+}
+
+fn reference_pattern(text: &str) -> Result<Pattern, &'static str> {
+    let pattern = Pattern::new(text);
+    if pattern.stars() > 0 {
+        Ok(pattern)
+    } else {
+        Err("must have a * where the id of the message stands, as in \"OK: *\"")
+    }
 }
 
 fn pointer(text: &str) -> Result<String, &'static str> {

@@ -98,6 +98,7 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
         url_key: "base_url",
         parameters,
         languages,
+        secrets: BTreeMap::new(),
         auth: auth?,
         answers,
         addresses: None,

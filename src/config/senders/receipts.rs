@@ -11,6 +11,8 @@ use crate::{
 pub(super) struct Receipts {
     /// How the provider signs its callbacks.
     pub(super) scheme: Scheme,
+    /// User name and password for the URLs that the provider calls, if it authenticates itself with what they hold.
+    pub(super) login: Option<SecretText>,
     /// Verifies and reads the callbacks.
     pub(super) receiver: Receiver,
 }
@@ -22,7 +24,8 @@ impl Receipts {
         // Without a scheme the other keys are not checked, so none of them is reported.
         let scheme = table.required_word("scheme", &Scheme::ALL)?;
         let format = format(&mut table);
-        let receipts = Self::read(&mut table, scheme, format, None);
+        let body_kib_max = body_kib_max(&mut table);
+        let receipts = Self::read(&mut table, scheme, (format, body_kib_max), None);
         table.finish();
         receipts
     }
@@ -31,7 +34,8 @@ impl Receipts {
     pub(super) fn of_own_service(section: &mut Section<'_>) -> Option<Self> {
         let mut table = receipts(section)?;
         let scheme = Scheme::StandardWebhooks;
-        let receipts = Self::read(&mut table, scheme, CallbackFormat::of_ours(), None);
+        let format = (CallbackFormat::of_ours(), BODY_KIB_USUAL);
+        let receipts = Self::read(&mut table, scheme, format, None);
         table.finish();
         receipts
     }
@@ -45,7 +49,7 @@ impl Receipts {
     ) -> Option<Self> {
         let scheme = preset.required_word("scheme", &Scheme::ALL)?;
         let is_shared = preset.switch("secret_is_ours", false);
-        let format = format(&mut preset);
+        let format = (format(&mut preset), body_kib_max(&mut preset));
         preset.finish();
         let secret = secret.filter(|_| is_shared);
         if let Some(mut table) = receipts(section) {
@@ -62,7 +66,7 @@ impl Receipts {
     fn read(
         table: &mut Table<'_>,
         scheme: Scheme,
-        format: CallbackFormat,
+        format: (CallbackFormat, usize),
         shared: Option<SecretText>,
     ) -> Option<Self> {
         let secrets = match shared {
@@ -77,6 +81,14 @@ impl Receipts {
             | Scheme::Meta
             | Scheme::StandardWebhooks => String::new(),
         };
+        let in_url = match scheme {
+            Scheme::Basic => table.switch("login_in_url", false),
+            Scheme::Twilio
+            | Scheme::Vonage
+            | Scheme::Messagebird
+            | Scheme::Meta
+            | Scheme::StandardWebhooks => false,
+        };
         let challenge = match scheme {
             Scheme::Meta => table.secret("verify_token_file"),
             Scheme::Twilio
@@ -89,8 +101,16 @@ impl Receipts {
             return None;
         }
         let secrets: Vec<&str> = secrets.iter().map(SecretText::expose).collect();
+        let login = if in_url {
+            Some(login(table, &username, secrets[0])?)
+        } else {
+            None
+        };
         match Verifier::new(scheme, &username, &secrets) {
-            Ok(verifier) => Some(Self::new(scheme, verifier, format, challenge.as_ref())),
+            Ok(verifier) => Some(Self {
+                login,
+                ..Self::new(scheme, verifier, format, challenge.as_ref())
+            }),
             Err(wrong) => {
                 table.mistake("secret_files", wrong);
                 None
@@ -101,7 +121,7 @@ impl Receipts {
     fn new(
         scheme: Scheme,
         verifier: Verifier,
-        format: CallbackFormat,
+        (format, body_kib_max): (CallbackFormat, usize),
         challenge: Option<&SecretText>,
     ) -> Self {
         let receiver = Receiver {
@@ -109,8 +129,13 @@ impl Receipts {
             format,
             challenge: challenge.map(|token| SharedText::new(token.expose())),
             dialect: None,
+            body_bytes_max: body_kib_max * 1024,
         };
-        Self { scheme, receiver }
+        Self {
+            scheme,
+            login: None,
+            receiver,
+        }
     }
 }
 
@@ -121,6 +146,28 @@ fn receipts<'a>(section: &mut Section<'a>) -> Option<Table<'a>> {
         table.mistake_here("needs http.public_url, the URL that the provider calls");
     }
     Some(table)
+}
+
+/// User name and password as they stand in a URL. Only characters that mean themselves there (RFC 3986 §2.3), because
+/// some gateways do not decode them.
+fn login(table: &Table<'_>, username: &str, password: &str) -> Option<SecretText> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    for (key, text) in [("username", username), ("secret_files", password)] {
+        if !text.chars().all(is_plain) {
+            let what = "must have only letters, digits and - . _ ~ with login_in_url";
+            table.mistake(key, what);
+            return None;
+        }
+    }
+    Some(SecretText::new(format!("{username}:{password}")))
+}
+
+/// The largest body of a callback in KiB: of a provider that sends receipts one by one, and of one that sends batches.
+const BODY_KIB_USUAL: usize = 64;
+const BODY_KIB_MAX: u64 = 3 * 1024;
+
+fn body_kib_max(table: &mut Table<'_>) -> usize {
+    table.small("body_kib_max", 64, &(1..=BODY_KIB_MAX))
 }
 
 fn format(table: &mut Table<'_>) -> CallbackFormat {
@@ -139,6 +186,7 @@ fn format(table: &mut Table<'_>) -> CallbackFormat {
         sent: table.list("sent").unwrap_or(ours.sent),
         delivered: table.list("delivered").unwrap_or(ours.delivered),
         undelivered: table.list("undelivered").unwrap_or(ours.undelivered),
+        ignored: table.list("ignored").unwrap_or(ours.ignored),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings for receipts, and for the URL that providers call, correct and wrong.
 
-use super::{PRODUCTION, keys_of, senders::preset_section, with};
+use super::{HttpApi, PRODUCTION, keys_of, sender, senders::preset_section, with};
 use crate::{config::Settings, domain::delivery::callback::Place, http::callbacks::Verifier};
 
 #[test]
@@ -196,4 +196,63 @@ undelivered = ["UNDELIV", "EXPIRED"]
         broken("body = \"form\"", "boddy = \"form\""),
         ["senders.acme.receipts.boddy"]
     );
+}
+
+#[test]
+fn send_20_what_a_gateways_receipts_need_is_read_and_checked() {
+    let text = r#"
+[http]
+public_url = "https://otp.bank.example"
+[senders.gateway]
+kind = "http"
+channels = ["sms"]
+url = "https://sms.example.org/send"
+text = "{{ text }}"
+headers = { To = "{{ address }}", Report = "{{ callback }}?status=%d" }
+[senders.gateway.receipts]
+scheme = "basic"
+username = "gateway"
+secret_files = ["/k/gateway"]
+login_in_url = true
+body = "query"
+body_kib_max = 3072
+status = ["/status"]
+delivered = ["1"]
+ignored = ["4"]
+"#;
+    let settings = with(text, &[]).unwrap();
+    let receiver = settings.senders["gateway"].receiver.as_ref().unwrap();
+    assert_eq!(receiver.body_bytes_max, 3 * 1024 * 1024);
+    assert_eq!(receiver.format.ignored, ["4"]);
+    let http: &HttpApi = sender(&settings, "gateway");
+    let login = http.addresses.as_ref().unwrap().login.as_ref().unwrap();
+    assert!(login.expose().starts_with("gateway:"));
+    let shown = format!("{http:?}");
+    assert!(!shown.contains(login.expose()), "{shown}");
+    assert_eq!(
+        with(settings.effective(), &[]).unwrap().effective(),
+        settings.effective()
+    );
+    let broken = |from: &str, to: &str| keys_of(with(&text.replace(from, to), &[]));
+    for (from, to, key) in [
+        ("\"gateway\"\nsecret", "\"g:w\"\nsecret", "username"),
+        ("3072", "3073", "body_kib_max"),
+        ("3072", "0", "body_kib_max"),
+        (
+            "login_in_url = true",
+            "login_in_url = \"x\"",
+            "login_in_url",
+        ),
+        (
+            "\"basic\"\nusername = \"gateway\"",
+            "\"meta\"",
+            "login_in_url",
+        ),
+    ] {
+        let told = broken(from, to);
+        assert_eq!(told, [format!("senders.gateway.receipts.{key}")], "{to}");
+    }
+    let small = with(&text.replace("body_kib_max = 3072\n", ""), &[]).unwrap();
+    let receiver = small.senders["gateway"].receiver.as_ref().unwrap();
+    assert_eq!(receiver.body_bytes_max, 64 * 1024, "usually small");
 }

@@ -156,7 +156,7 @@ fn a_provider_is_described_by_settings_alone() {
         (request.method, request.headers[0].0.as_str()),
         (Method::Put, "X-Request-Id")
     );
-    assert_eq!(http.answers.give_up_codes, ["4", "bad"]);
+    assert_eq!(http.answers.give_up_codes, ["4", "bad"].map(Pattern::new));
     assert_eq!(http.answers.success_status, [202]);
     assert_eq!(
         with(settings.effective(), &[]).unwrap().effective(),
@@ -291,4 +291,67 @@ fn webhooks_and_plugins_say_what_they_carry() {
         keys_of(with(&format!("{plugin}allow_hosts = [\"x\"]\n"), &[])),
         ["senders.p.allow_hosts"]
     );
+}
+
+const GATEWAY: &str = r#"
+[senders.gateway]
+kind = "http"
+channels = ["sms"]
+url = "https://sms.example.org/send"
+method = "GET"
+secrets = { password = "/k/gateway" }
+query = { to = "{{ address_digits }}", text = "{{ text }}", pass = "{{ password }}" }
+answer = "text"
+success_codes = ["OK: *"]
+give_up_codes = ["ERR: 3"]
+reference_pattern = "OK: *"
+[routes.sms]
+senders = ["gateway"]
+"#;
+
+#[test]
+fn send_20_a_gateway_with_query_and_text_is_described_by_settings_alone() {
+    let settings = with(GATEWAY, &[]).unwrap();
+    let http: &HttpApi = sender(&settings, "gateway");
+    let request = &http.requests[&Channel::Sms];
+    assert_eq!((request.method, request.query.len()), (Method::Get, 3));
+    assert_eq!(request.body, Body::None);
+    assert_eq!(http.answers.form, AnswerForm::Text);
+    assert_eq!(http.secrets.keys().collect::<Vec<_>>(), ["password"]);
+    let warned = settings.warnings();
+    assert_eq!(warned[0].key, "senders.gateway.query");
+    assert_eq!(
+        with(settings.effective(), &[]).unwrap().effective(),
+        settings.effective()
+    );
+    let broken = |from: &str, to: &str| keys_of(with(&GATEWAY.replace(from, to), &[]));
+    for (from, to, key) in [
+        (
+            "method = \"GET\"",
+            "method = \"GET\"\ntext = \"{{ text }}\"",
+            "text",
+        ),
+        ("query = {", "form = {", "form"),
+        ("query = {", "#", "query"),
+        (
+            "method = \"GET\"\n",
+            "xml = \"<a/>\"\ntext = \"a\"\n",
+            "xml",
+        ),
+        ("success_codes = [\"OK: *\"]\n", "", "success_codes"),
+        ("\"OK: *\"\n[", "\"OK\"\n[", "reference_pattern"),
+        (
+            "answer = \"text\"",
+            "answer = \"text\"\ncode_pointer = \"/a\"",
+            "code_pointer",
+        ),
+        ("answer = \"text\"", "answer = \"html\"", "answer"),
+        ("{ password =", "{ code =", "secrets"),
+    ] {
+        let told = broken(from, to);
+        let key = format!("senders.gateway.{key}");
+        assert!(told.contains(&key), "{from} {to}: {told:?}");
+    }
+    let of_json = broken("answer = \"text\"", "code_pointer = \"/a\"");
+    assert_eq!(of_json, ["senders.gateway.reference_pattern"]);
 }

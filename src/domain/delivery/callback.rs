@@ -42,8 +42,8 @@ pub enum Place {
 }
 
 /// How receipts are read from a call. A form or query is read as one flat object. Where several
-/// pointers are given, the first that leads to a value counts; they start at the item. A status
-/// word that is in none of the lists is ignored.
+/// pointers are given, the first that leads to a value counts; they start at the item. The letter
+/// case of status words does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackFormat {
     /// The part of the call that holds them.
@@ -63,6 +63,9 @@ pub struct CallbackFormat {
     pub delivered: Vec<String>,
     /// Status words for: it will not arrive.
     pub undelivered: Vec<String>,
+    /// Status words that tell nothing new, such as one for a message that waits. Any other word that is in none of the
+    /// lists is counted as not understood.
+    pub ignored: Vec<String>,
 }
 
 impl CallbackFormat {
@@ -80,6 +83,7 @@ impl CallbackFormat {
             sent: one("sent"),
             delivered: one("delivered"),
             undelivered: one("undelivered"),
+            ignored: Vec::new(),
         }
     }
 }

@@ -12,21 +12,10 @@ use crate::{
     listener::inbound::Inbound,
 };
 
-/// The largest body of one receipt, in bytes.
+/// The largest body of an answer in a voice call, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The largest body with a batch of receipts, in bytes: Meta sends batches of up to 3 MB.
-const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 impl Receiver {
-    /// The largest body that is read, in bytes.
-    pub(super) const fn body_bytes_max(&self) -> usize {
-        if self.format.items.is_some() {
-            BATCH_BYTES_MAX
-        } else {
-            BODY_BYTES_MAX
-        }
-    }
-
     /// The method by which the provider reports receipts.
     pub(super) fn method(&self) -> Method {
         match self.format.place {

@@ -14,7 +14,7 @@ pub(super) enum Outcome {
     Absent,
     /// Not from the provider, or too old or too early.
     Refused(NotGenuine),
-    /// A callback with this id was accepted before.
+    /// A callback with this id was accepted before; the provider did not get our answer.
     Repeated,
     /// The provider reports receipts by another method.
     WrongMethod,
@@ -35,9 +35,8 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Refused(why) => why.as_str(),
             Self::Repeated => "repeated",
-            Self::WrongMethod | Self::WrongType | Self::BodyRefused | Self::Unreadable => {
-                "unreadable"
-            }
+            Self::BodyRefused => "too_large",
+            Self::WrongMethod | Self::WrongType | Self::Unreadable => "unreadable",
             Self::Unavailable => "unavailable",
         }
     }
@@ -45,10 +44,9 @@ impl Outcome {
     /// The HTTP status. It is the same for all refusals, so that it does not reveal why.
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Taken => StatusCode::NO_CONTENT,
+            Self::Taken | Self::Repeated => StatusCode::NO_CONTENT,
             Self::Absent => StatusCode::NOT_FOUND,
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
-            Self::Repeated => StatusCode::CONFLICT,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyRefused => StatusCode::PAYLOAD_TOO_LARGE,

@@ -16,6 +16,8 @@ const WORD_BYTES_MAX: usize = 40;
 pub(super) struct Item {
     /// The receipt; `None` if the status does not change a delivery, for example "queued".
     pub(super) receipt: Option<Receipt>,
+    /// Whether it has a status that is not known.
+    pub(super) is_unknown: bool,
     /// The provider's id of the message; `None` if the callback has none.
     pub(super) reference: Option<String>,
 }
@@ -47,7 +49,10 @@ pub(super) fn read(
 
 fn read_one(format: &CallbackFormat, item: &Value) -> Item {
     let word = first(item, &format.status);
-    let is_in = |words: &[String]| word.as_ref().is_some_and(|word| words.contains(word));
+    let is_in = |words: &[String]| {
+        let is_it = |known: &String| word.as_ref().is_some_and(|word| is_same(known, word));
+        words.iter().any(is_it)
+    };
     let receipt = if is_in(&format.delivered) {
         Some(Receipt::Delivered)
     } else if is_in(&format.sent) {
@@ -55,15 +60,20 @@ fn read_one(format: &CallbackFormat, item: &Value) -> Item {
     } else if is_in(&format.undelivered) {
         let code = first(item, &format.error).filter(|code| is_error(code));
         Some(Receipt::Undelivered {
-            reason: reason(&code.or(word).unwrap_or_default()),
+            reason: reason(&code.or_else(|| word.clone()).unwrap_or_default()),
         })
     } else {
         None
     };
     Item {
+        is_unknown: receipt.is_none() && word.is_some() && !is_in(&format.ignored),
         receipt,
         reference: first(item, &format.reference),
     }
+}
+
+fn is_same(known: &str, word: &str) -> bool {
+    known.eq_ignore_ascii_case(word.trim())
 }
 
 /// A form or query string as a flat JSON object.
@@ -137,12 +147,14 @@ mod tests {
             sent: texts(&["sent"]),
             delivered: texts(&["delivered", "read"]),
             undelivered: texts(&["undelivered", "failed"]),
+            ignored: texts(&["queued"]),
         }
     }
 
     fn item(receipt: Option<Receipt>, reference: Option<&str>) -> Item {
         Item {
             receipt,
+            is_unknown: false,
             reference: reference.map(str::to_owned),
         }
     }
@@ -170,6 +182,25 @@ mod tests {
         );
         assert_eq!(of("MessageStatus=queued"), [item(None, None)], "no news");
         assert_eq!(of("unrelated=1"), [item(None, None)]);
+    }
+
+    #[test]
+    fn send_20_a_word_is_known_in_any_case_and_an_unknown_one_is_seen() {
+        let of = |word: &str| {
+            let body = format!("status={word}");
+            let mut found = read(&format(Place::Form, None), "", body.as_bytes()).unwrap();
+            let Item {
+                receipt,
+                is_unknown,
+                ..
+            } = found.remove(0);
+            (receipt, is_unknown)
+        };
+        assert_eq!(of("Delivered"), (Some(Receipt::Delivered), false));
+        assert_eq!(of("DELIVERED+"), (Some(Receipt::Delivered), false));
+        assert_eq!(of("Queued"), (None, false), "no news");
+        assert_eq!(of("gone"), (None, true));
+        assert_eq!(of(""), (None, false), "about something else");
     }
 
     #[test]

@@ -151,6 +151,18 @@ impl Call<'_> {
     }
 }
 
+impl<'a> Call<'a> {
+    /// The credentials in `authorization`, if they are of this scheme. Its letter case does not matter (RFC 9110 §11.1).
+    fn credentials(&self, scheme: &str) -> Result<&'a str, NotGenuine> {
+        let header = self.headers.get(AUTHORIZATION);
+        let text = header.and_then(|value| value.to_str().ok());
+        text.and_then(|text| text.split_once(' '))
+            .filter(|(given, _)| given.eq_ignore_ascii_case(scheme))
+            .map(|(_, credentials)| credentials.trim())
+            .ok_or(NotGenuine::Unsigned)
+    }
+}
+
 /// Why a callback is not genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGenuine {
@@ -215,10 +227,7 @@ fn meta(keys: &[MacKey], call: &Call<'_>) -> Result<(), NotGenuine> {
 }
 
 fn basic(pairs: &[SharedText], call: &Call<'_>) -> Result<(), NotGenuine> {
-    let given = call
-        .header(AUTHORIZATION)?
-        .strip_prefix("Basic ")
-        .ok_or(NotGenuine::Unsigned)?;
+    let given = call.credentials("basic")?;
     genuine(pairs.iter().any(|pair| pair.is(given)))
 }
 

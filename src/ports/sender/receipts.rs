@@ -15,8 +15,9 @@ pub const RECEIPTS_MAX: usize = 1024;
 pub enum About {
     /// The message that was sent with this [`ReceiptToken`](crate::domain::delivery::receipt::ReceiptToken).
     Token(String),
-    /// The message to which the provider gave this reference when it accepted it.
-    Reference(ProviderReference),
+    /// The message to which the provider gave one of these references when it accepted it: the spellings in which
+    /// the receipt names it, the likeliest first.
+    References(Vec<ProviderReference>),
 }
 
 /// A receipt as received from a provider.
@@ -30,11 +31,43 @@ pub struct ProviderReceipt {
     pub receipt: Receipt,
 }
 
+/// Why a receipt cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadableReceipt {
+    /// It breaks the rules of its protocol.
+    Malformed,
+    /// It names no message.
+    NoReference,
+    /// It has no state, or one that is not known.
+    UnknownState,
+}
+
+impl UnreadableReceipt {
+    /// The word used in metrics and the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NoReference => "no_reference",
+            Self::UnknownState => "unknown_state",
+        }
+    }
+}
+
+/// What a sender got from its provider about messages.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// A receipt that can be used.
+    Receipt(ProviderReceipt),
+    /// A receipt that was accepted, so that the provider does not repeat it, but cannot be used.
+    Unreadable(SenderName, UnreadableReceipt),
+}
+
 /// The sending end of the queue, for senders.
-pub type Receipts = mpsc::Sender<ProviderReceipt>;
+pub type Receipts = mpsc::Sender<Arrival>;
 
 /// The receiving end of the queue, for the task that records receipts.
-pub type ReceiptQueue = mpsc::Receiver<ProviderReceipt>;
+pub type ReceiptQueue = mpsc::Receiver<Arrival>;
 
 /// Makes the queue, with room for [`RECEIPTS_MAX`] receipts.
 #[must_use]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::transport::addresses::Addresses;
 use crate::{
     domain::delivery::receipt::ReceiptToken,
+    format::secret::SecretText,
     ports::sender::{Message, Speech},
 };
 
@@ -97,6 +98,11 @@ impl Place {
         }
     }
 
+    /// Whether a template may use this name, so that nothing else can have it.
+    pub(super) fn is_known(name: &str) -> bool {
+        Self::ALL.iter().any(|(known, _)| *known == name)
+    }
+
     /// Whether it contains the code, or may contain it.
     fn is_secret(self) -> bool {
         match self {
@@ -134,21 +140,42 @@ pub(super) struct Values<'a> {
     pub(super) languages: &'a BTreeMap<String, String>,
 }
 
+/// The values of the settings, which are the same in every message.
+#[derive(Clone, Copy)]
+pub(super) struct Fixed<'a> {
+    pub(super) parameters: &'a BTreeMap<String, String>,
+    pub(super) secrets: &'a BTreeMap<String, SecretText>,
+}
+
 #[derive(Clone, Debug)]
 enum Piece {
     Text(String),
+    Secret(SecretText),
     Place(Place),
 }
 
-/// A parsed template: fixed texts and place-holders in turn.
+/// A parsed template: fixed texts, secrets and place-holders in turn.
 #[derive(Clone, Debug)]
 pub(super) struct Template(Vec<Piece>);
 
+impl Piece {
+    fn named(name: &str, fixed: Fixed<'_>, escape: fn(&str) -> String) -> Option<Self> {
+        if let Some(value) = fixed.parameters.get(name) {
+            return Some(Self::Text(escape(value)));
+        }
+        if let Some(secret) = fixed.secrets.get(name) {
+            return Some(Self::Secret(SecretText::new(escape(secret.expose()))));
+        }
+        let place = Place::ALL.iter().find(|(known, _)| *known == name);
+        place.map(|(_, place)| Self::Place(*place))
+    }
+}
+
 impl Template {
-    /// Parses a template. Parameters never change, so they are filled in here, `escape`d like all values.
+    /// Parses a template. The values of the settings are filled in here, `escape`d like all values.
     pub(super) fn parse(
         source: &str,
-        parameters: &BTreeMap<String, String>,
+        fixed: Fixed<'_>,
         escape: fn(&str) -> String,
     ) -> Result<Self, String> {
         let mut pieces = Vec::new();
@@ -157,25 +184,28 @@ impl Template {
             let (inside, behind) = after.split_once("}}").ok_or("has {{ without }}")?;
             let name = inside.trim();
             pieces.push(Piece::Text(before.to_owned()));
-            pieces.push(
-                match (
-                    parameters.get(name),
-                    Place::ALL.iter().find(|(known, _)| *known == name),
-                ) {
-                    (Some(value), _) => Piece::Text(escape(value)),
-                    (None, Some((_, place))) => Piece::Place(*place),
-                    (None, None) => return Err(unknown(name)),
-                },
-            );
+            pieces.push(Piece::named(name, fixed, escape).ok_or_else(|| unknown(name))?);
             rest = behind;
         }
         pieces.push(Piece::Text(rest.to_owned()));
         Ok(Self(pieces))
     }
 
+    /// Whether a template with this source may contain the code.
+    pub(super) fn tells_code(source: &str) -> bool {
+        let names = source
+            .split("{{")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("}}"));
+        names.into_iter().any(|(name, _)| {
+            let place = Place::ALL.iter().find(|(known, _)| *known == name.trim());
+            place.is_some_and(|(_, place)| place.is_secret())
+        })
+    }
+
     /// Fills the values in, each `escape`d for its place.
     pub(super) fn render(&self, values: &Values<'_>, escape: fn(&str) -> String) -> String {
-        self.fill(|place| escape(&place.value(values)))
+        self.fill(|place| escape(&place.value(values)), SecretText::expose)
     }
 
     /// The rendered text; `None` if the template has place-holders and the text is empty.
@@ -185,13 +215,18 @@ impl Template {
         escape: fn(&str) -> String,
     ) -> Option<String> {
         let text = self.render(values, escape);
-        let is_fixed = self.0.iter().all(|piece| matches!(piece, Piece::Text(_)));
+        let is_fixed = self.0.iter().all(|piece| !matches!(piece, Piece::Place(_)));
         Some(text).filter(|text| is_fixed || !text.is_empty())
     }
 
-    /// An example of the text, with the letter x in place of each value.
+    /// An example of the text, with the letter x in place of each value and secret.
     pub(super) fn sample(&self) -> String {
-        self.fill(|_| "x".to_owned())
+        self.fill(|_| "x".to_owned(), |_| "x")
+    }
+
+    /// The same with the secrets, to check them.
+    pub(super) fn sample_with_secrets(&self) -> SecretText {
+        SecretText::new(self.fill(|_| "x".to_owned(), SecretText::expose))
     }
 
     /// Whether it may contain the code.
@@ -199,6 +234,11 @@ impl Template {
         self.0
             .iter()
             .any(|piece| matches!(piece, Piece::Place(place) if place.is_secret()))
+    }
+
+    /// Whether it contains a secret of the settings.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Secret(_)))
     }
 
     /// Whether it contains this place-holder.
@@ -212,24 +252,32 @@ impl Template {
     pub(super) fn fixed_begin(&self) -> String {
         let texts = self.0.iter().map_while(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),
-            Piece::Place(_) => None,
+            Piece::Secret(_) | Piece::Place(_) => None,
         });
         texts.collect()
     }
 
-    fn fill(&self, value: impl Fn(Place) -> String) -> String {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Place(place) => value(*place),
-        };
-        self.0.iter().map(piece).collect()
+    fn fill(
+        &self,
+        value: impl Fn(Place) -> String,
+        secret: impl Fn(&SecretText) -> &str,
+    ) -> String {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(fixed) => text.push_str(fixed),
+                Piece::Secret(hidden) => text.push_str(secret(hidden)),
+                Piece::Place(place) => text.push_str(&value(*place)),
+            }
+        }
+        text
     }
 }
 
 fn unknown(name: &str) -> String {
     let known: Vec<&str> = Place::ALL.iter().map(|(name, _)| *name).collect();
     format!(
-        "contains {{{{ {name} }}}}, which is not a place-holder; the place-holders are {}",
+        "contains {{{{ {name} }}}}, which is not a place-holder; the place-holders are those of secrets, and {}",
         known.join(", ")
     )
 }

@@ -1,5 +1,7 @@
 //! Requests as they arrive at a provider, and the effects of the provider's answers.
 
+mod forms;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
@@ -34,8 +36,10 @@ fn settings(base: &str, body: Body) -> HttpSettings {
             RequestSettings {
                 method: Method::Post,
                 url,
+                query: Vec::new(),
                 headers,
                 body,
+                content_type: None,
             },
         )]),
         missing: BTreeMap::new(),
@@ -44,6 +48,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
         languages: BTreeMap::new(),
+        secrets: BTreeMap::from([("key".to_owned(), SecretText::new("s&3 ç\"".to_owned()))]),
         auth: Auth::None,
         answers: AnswerRules::default(),
         addresses: None,
@@ -76,9 +81,14 @@ async fn outcome(answer: ResponseTemplate, answers: AnswerRules) -> Result<Sent,
     sender.send(&message()).await
 }
 
+fn codes(codes: &[&str]) -> Vec<Pattern> {
+    codes.iter().map(|code| Pattern::new(code)).collect()
+}
+
 fn sent(reference: &str) -> Sent {
     Sent {
         reference: ProviderReference::parse(reference).ok(),
+        ..Sent::default()
     }
 }
 
@@ -276,7 +286,7 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
             "{code}"
         );
     }
-    let texts = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
+    let texts = codes;
     let rules = || AnswerRules {
         code_pointer: Some("/error/code".to_owned()),
         success_codes: texts(&["0"]),
@@ -326,13 +336,13 @@ async fn a_refusal_of_us_goes_to_the_next_sender_and_one_of_the_recipient_to_nob
 
 #[tokio::test]
 async fn send_16_a_success_whose_body_says_that_the_message_failed_is_none() {
-    let texts = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
+    let texts = codes;
     let rules = || AnswerRules {
         code_pointer: Some("/code".to_owned()),
         give_up_codes: texts(&["30006"]),
         reference_pointer: Some("/sid".to_owned()),
         state_pointer: Some("/status".to_owned()),
-        failed_states: texts(&["failed", "undelivered"]),
+        failed_states: vec!["failed".to_owned(), "undelivered".to_owned()],
         state_code_pointer: Some("/error_code".to_owned()),
         ..AnswerRules::default()
     };
@@ -378,7 +388,7 @@ async fn an_answer_that_is_not_the_providers_is_never_a_success() {
         malformed()
     );
     assert_eq!(outcome(status(200), rules()).await, malformed());
-    let large = status(200).set_body_string(format!("{{\"id\": \"{}\"}}", "x".repeat(70_000)));
+    let large = status(200).set_body_string(format!("{{\"id\": \"{}\"}}", "x".repeat(2_200_000)));
     assert_eq!(
         outcome(large, rules()).await,
         Err(next_sender(Reason::OversizedReply))
@@ -669,6 +679,7 @@ fn addresses() -> Addresses {
     Addresses {
         callbacks: at("callbacks"),
         calls: Some(at("calls")),
+        login: None,
     }
 }
 
@@ -755,6 +766,7 @@ async fn text_07_values_in_xml_are_escaped_for_it() {
         None,
         Some(Addresses {
             calls: None,
+            login: None,
             ..addresses()
         }),
     ] {

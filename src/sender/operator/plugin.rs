@@ -83,6 +83,7 @@ impl Sender for Plugin {
         match self.call(message).await?.outcome {
             Some(Outcome::Sent(sent)) => Ok(Sent {
                 reference: ProviderReference::parse(&sent.reference).ok(),
+                ..Sent::default()
             }),
             Some(Outcome::Retry(retry)) => {
                 let after = retry.after.and_then(|after| Duration::try_from(after).ok());

@@ -110,6 +110,7 @@ impl Sender for Webhook {
             .and_then(|answer| answer["reference"].as_str());
         Ok(Sent {
             reference: reference.and_then(|reference| ProviderReference::parse(reference).ok()),
+            ..Sent::default()
         })
     }
 

@@ -239,6 +239,7 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
     if reply.status.as_u16() == 200 {
         return Ok(Sent {
             reference: ProviderReference::parse(&apns_id(message)).ok(),
+            ..Sent::default()
         });
     }
     Err(match reason(reply).as_str() {

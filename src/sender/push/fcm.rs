@@ -242,6 +242,7 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
             .ok_or_else(|| next_sender(Reason::MalformedReply))?;
         return Ok(Sent {
             reference: ProviderReference::parse(name).ok(),
+            ..Sent::default()
         });
     }
     Err(match code(&json) {

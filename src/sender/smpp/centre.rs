@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use rusmpp::{
-    CommandId, CommandStatus, pdus::BindTransceiver, types::COctetString, values::InterfaceVersion,
-};
+use rusmpp::{CommandId, CommandStatus, Pdu, types::AnyOctetString};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
@@ -12,7 +10,9 @@ use super::{
     status::{judge_bind, next_sender, retry},
     wire::{CommandReader, CommandWriter, SessionLost, SessionStream, open},
 };
-use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
+use crate::{
+    domain::delivery::reason::Reason, format::secret::SecretText, ports::sender::SendError,
+};
 
 /// The sequence number of the login; later commands continue from it.
 pub(super) const BIND: u32 = 1;
@@ -23,11 +23,38 @@ pub(super) struct Centre {
     pub(super) port: u16,
     /// The TLS client; `None` for plaintext.
     pub(super) tls: Option<Tls>,
-    pub(super) system_id: COctetString<1, 16>,
-    pub(super) password: COctetString<1, 9>,
-    pub(super) system_type: COctetString<1, 13>,
+    pub(super) login: Login,
     /// Time limit of the whole login, and of each write after it.
     pub(super) timeout: Duration,
+}
+
+/// The login. It is written here and not by the codec, which has no room for the long passwords that many message
+/// centres give.
+pub(super) struct Login {
+    pub(super) system_id: String,
+    pub(super) password: SecretText,
+    pub(super) system_type: String,
+}
+
+/// `interface_version` of SMPP 3.4.
+const VERSION: u8 = 0x34;
+
+impl Login {
+    /// The body of `bind_transceiver` (SMPP 3.4 §4.1.5), for all addresses of the account.
+    fn body(&self) -> Vec<u8> {
+        let texts = [
+            self.system_id.as_str(),
+            self.password.expose(),
+            &self.system_type,
+        ];
+        let mut body: Vec<u8> = texts
+            .iter()
+            .flat_map(|text| text.bytes().chain([0]))
+            .collect();
+        // addr_ton, addr_npi, address_range: unknown.
+        body.extend([VERSION, 0, 0, 0]);
+        body
+    }
 }
 
 impl Centre {
@@ -49,12 +76,10 @@ impl Centre {
             },
         };
         let (mut reader, mut writer) = open(stream, self.timeout);
-        let bind = BindTransceiver::builder()
-            .system_id(self.system_id.clone())
-            .password(self.password.clone())
-            .system_type(self.system_type.clone())
-            .interface_version(InterfaceVersion::Smpp3_4)
-            .build();
+        let bind = Pdu::Other {
+            command_id: CommandId::BindTransceiver,
+            body: AnyOctetString::from_vec(self.login.body()),
+        };
         let lost = |SessionLost| retry(Reason::Unreachable);
         writer
             .write(CommandStatus::EsmeRok, BIND, bind)

@@ -1,5 +1,4 @@
-//! Keeps a session with the message centre: opens one for the first message, and a new one when it
-//! is lost.
+//! Keeps a session with the message centre, over which receipts come too, and opens a new one when it is lost.
 
 use std::{iter, sync::Arc, time::Duration};
 
@@ -38,8 +37,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Sends messages until the queue is closed.
     pub(super) async fn keep(self, mut jobs: Receiver<Job>) {
-        let mut first = jobs.recv().await;
-        let (mut failures, mut is_over) = (0, first.is_none());
+        let (mut first, mut failures, mut is_over) = (None, 0, false);
         while !is_over {
             match self.centre.connect().await {
                 Ok(wire) => {

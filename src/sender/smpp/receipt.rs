@@ -1,219 +1,184 @@
-//! Reads receipts: the optional fields, and the text form that SMPP 3.4 gives only as an example
-//! but nearly all message centres use.
+//! Reads receipts: the optional fields, and the text form.
 
-use rusmpp::{pdus::DeliverSm, tlvs::TlvValue, values::MessageState};
+mod envelope;
+mod words;
 
-use crate::domain::{
-    delivery::{reason::Reason, receipt::Receipt},
-    ids::ProviderReference,
+pub(super) use self::envelope::message_id;
+use self::{envelope::Envelope, words::ReceiptText};
+use crate::{
+    domain::delivery::{reason::Reason, receipt::Receipt},
+    ports::sender::receipts::UnreadableReceipt,
 };
 
-/// The bits of `esm_class` with the kind of message.
-const KIND: u8 = 0b0011_1100;
-const FINAL_RECEIPT: u8 = 0b0000_0100;
-const INTERMEDIATE_RECEIPT: u8 = 0b0010_0000;
+/// The bits of `esm_class` for a receipt of the message centre, an acknowledgement of the telephone, and a receipt of an
+/// intermediate state (SMPP 3.4 §5.2.12).
+const RECEIPT_KINDS: u8 = 0b0010_1100;
+/// The bit for what a person or the telephone's application says, which is no receipt.
+const OF_A_PERSON: u8 = 0b0001_0000;
 
-/// The message centre's id of the message, and the receipt; `None` if this is not a receipt, cannot
-/// be read, or has no known state.
-pub(super) fn read(deliver: &DeliverSm) -> Option<(ProviderReference, Receipt)> {
-    if ![FINAL_RECEIPT, INTERMEDIATE_RECEIPT].contains(&(u8::from(deliver.esm_class) & KIND)) {
-        return None;
+/// What a command of the message centre says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It is a receipt.
+    Receipt(Found),
+    /// It is a receipt that tells nothing new: the message centre does not know the state.
+    Nothing,
+    /// It is a receipt that cannot be used.
+    Unreadable(UnreadableReceipt),
+    /// It is something else, such as the reply of a customer.
+    Other,
+}
+
+/// A receipt, with the ids by which it names its message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The id in the optional field.
+    pub(super) in_field: Option<String>,
+    /// The id in the text, which may be another spelling.
+    pub(super) in_text: Option<String>,
+    pub(super) receipt: Receipt,
+}
+
+/// Reads the body of a `deliver_sm`.
+pub(super) fn of_deliver_sm(body: &[u8]) -> Said {
+    read(Envelope::of_deliver_sm(body))
+}
+
+/// Reads the body of a `data_sm`.
+pub(super) fn of_data_sm(body: &[u8]) -> Said {
+    read(Envelope::of_data_sm(body))
+}
+
+fn read(envelope: Option<Envelope>) -> Said {
+    let Some(envelope) = envelope else {
+        return Said::Unreadable(UnreadableReceipt::Malformed);
+    };
+    let fields = &envelope.fields;
+    let class = envelope.esm_class;
+    let is_receipt = class & RECEIPT_KINDS != 0 && class & OF_A_PERSON == 0;
+    // A telephone cannot send these fields, so with them the class need not say it.
+    if !is_receipt && fields.reference.is_none() && fields.state.is_none() {
+        return Said::Other;
     }
-    let fields = Fields::of(deliver);
-    let text = Text::parse(fields.payload.unwrap_or(deliver.short_message().as_ref()));
-    let reference = fields.reference.or(text.id.as_deref())?;
-    let receipt = fields
-        .state
-        .and_then(|state| by_state(state, text.error.as_deref()));
-    let receipt = receipt.or_else(|| by_word(text.state.as_deref()?, text.error.as_deref()))?;
-    Some((ProviderReference::parse(reference).ok()?, receipt))
+    let mut texts = envelope.texts().map(ReceiptText::parse);
+    let first = texts.next().unwrap_or_default();
+    let text = if first.id.is_some() {
+        first
+    } else {
+        texts.find(|text| text.id.is_some()).unwrap_or(first)
+    };
+    let in_field = fields.reference.clone().filter(|id| !id.is_empty());
+    if in_field.is_none() && text.id.is_none() {
+        return Said::Unreadable(UnreadableReceipt::NoReference);
+    }
+    let error = text.error.filter(|error| !is_zero(error));
+    let error = error.or_else(|| fields.error.map(|code| code.to_string()));
+    let by_field = fields.state.map_or(State::NotThere, State::numbered);
+    let by_text = text.state.as_deref().map_or(State::NotThere, State::worded);
+    match (by_field, by_text) {
+        (State::Known(state), _) | (_, State::Known(state)) => Said::Receipt(Found {
+            in_field,
+            in_text: text.id,
+            receipt: state.receipt(error.as_deref()),
+        }),
+        (State::NotKnownThere, _) | (_, State::NotKnownThere) => Said::Nothing,
+        (State::NotThere, State::NotThere) => Said::Unreadable(UnreadableReceipt::UnknownState),
+    }
 }
 
-/// The optional fields of a receipt.
-#[derive(Default)]
-struct Fields<'a> {
-    reference: Option<&'a str>,
-    state: Option<MessageState>,
-    payload: Option<&'a [u8]>,
+fn is_zero(error: &str) -> bool {
+    error.bytes().all(|digit| digit == b'0')
 }
 
-impl<'a> Fields<'a> {
-    fn of(deliver: &'a DeliverSm) -> Self {
-        let mut fields = Self::default();
-        for value in deliver.tlvs().iter().filter_map(|tlv| tlv.value()) {
-            match value {
-                TlvValue::ReceiptedMessageId(id) => fields.reference = Some(id.as_str()),
-                TlvValue::MessageState(state) => fields.state = Some(*state),
-                TlvValue::MessagePayload(payload) => fields.payload = Some(payload.value.as_ref()),
-                _ => {}
+/// What one of the two places says of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Known(MessageState),
+    /// The message centre says that it does not know the state.
+    NotKnownThere,
+    /// It says nothing, or a word that nobody knows.
+    NotThere,
+}
+
+/// The states of a message (SMPP 3.4 §5.2.28), with scheduled and skipped of SMPP 5.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MessageState {
+    Underway,
+    Delivered,
+    Expired,
+    Deleted,
+    Undeliverable,
+    Rejected,
+    Skipped,
+}
+
+impl State {
+    fn numbered(number: u8) -> Self {
+        Self::Known(match number {
+            // Scheduled, en route, accepted.
+            0 | 1 | 6 => MessageState::Underway,
+            2 => MessageState::Delivered,
+            3 => MessageState::Expired,
+            4 => MessageState::Deleted,
+            5 => MessageState::Undeliverable,
+            7 => return Self::NotKnownThere,
+            8 => MessageState::Rejected,
+            9 => MessageState::Skipped,
+            _ => return Self::NotThere,
+        })
+    }
+
+    /// Reads the first word, or if nobody knows it all of the text: `EN ROUTE`, `NOT DELIVERED`.
+    fn worded(text: &str) -> Self {
+        let first = text.split_whitespace().next().unwrap_or_default();
+        match Self::of_word(first) {
+            Self::NotThere => Self::of_word(text),
+            known @ (Self::Known(_) | Self::NotKnownThere) => known,
+        }
+    }
+
+    fn of_word(word: &str) -> Self {
+        if let [digit @ b'1'..=b'9'] = word.as_bytes() {
+            return Self::numbered(digit - b'0');
+        }
+        let letters = word.chars().filter(char::is_ascii_alphabetic);
+        let word: String = letters.map(|letter| letter.to_ascii_uppercase()).collect();
+        Self::Known(match word.as_str() {
+            "SCHEDULED" | "SCHEDLD" | "ENROUTE" | "ACCEPTD" | "ACCEPTED" | "BUFFRED"
+            | "BUFFERD" | "BUFFERED" | "QUEUED" | "PENDING" | "SENT" | "SUBMITD" | "SUBMITTED" => {
+                MessageState::Underway
             }
-        }
-        fields
+            "DELIVRD" | "DELIVERD" | "DELIVERED" => MessageState::Delivered,
+            "EXPIRED" => MessageState::Expired,
+            "DELETED" | "CANCELED" | "CANCELLED" => MessageState::Deleted,
+            "UNDELIV" | "UNDELIVRD" | "UNDELIVERD" | "UNDELIVERED" | "UNDELIVERABLE"
+            | "NOTDELIVERED" | "FAILED" | "FAIL" | "FAILURE" | "ERROR" => {
+                MessageState::Undeliverable
+            }
+            "REJECTD" | "REJECTED" => MessageState::Rejected,
+            "SKIPPED" => MessageState::Skipped,
+            "UNKNOWN" => return Self::NotKnownThere,
+            _ => return Self::NotThere,
+        })
     }
 }
 
-/// The text of a receipt: `id:IIII sub:SSS dlvrd:DDD submit date:... done date:... stat:DDDDDDD err:EEE text:...`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Text {
-    id: Option<String>,
-    state: Option<String>,
-    error: Option<String>,
-}
-
-impl Text {
-    fn parse(octets: &[u8]) -> Self {
-        let mut said = Self::default();
-        for word in String::from_utf8_lossy(octets).split_ascii_whitespace() {
-            let Some((key, value)) = word.split_once(':') else {
-                continue;
-            };
-            let place = match key.to_ascii_lowercase().as_str() {
-                "id" => &mut said.id,
-                "stat" => &mut said.state,
-                "err" => &mut said.error,
-                // The beginning of the message itself, which may contain anything.
-                "text" => break,
-                _ => continue,
-            };
-            place.get_or_insert_with(|| value.to_owned());
-        }
-        said
-    }
-}
-
-fn by_state(state: MessageState, error: Option<&str>) -> Option<Receipt> {
-    let word = match state {
-        MessageState::Scheduled => "SCHEDULED",
-        MessageState::Enroute => "ENROUTE",
-        MessageState::Delivered => "DELIVRD",
-        MessageState::Expired => "EXPIRED",
-        MessageState::Deleted => "DELETED",
-        MessageState::Undeliverable => "UNDELIV",
-        MessageState::Accepted => "ACCEPTD",
-        MessageState::Rejected => "REJECTD",
-        MessageState::Skipped => "SKIPPED",
-        // The message centre does not know the state either.
-        MessageState::Unknown | MessageState::Other(_) => return None,
-    };
-    by_word(word, error)
-}
-
-fn by_word(word: &str, error: Option<&str>) -> Option<Receipt> {
-    let undelivered = |state: Reason| {
-        let error = error.filter(|error| !error.bytes().all(|digit| digit == b'0'));
-        Receipt::Undelivered {
+impl MessageState {
+    fn receipt(self, error: Option<&str>) -> Receipt {
+        let undelivered = |state: Reason| Receipt::Undelivered {
             reason: error.map_or(state, Reason::from_provider),
+        };
+        match self {
+            Self::Underway => Receipt::Sent,
+            Self::Delivered => Receipt::Delivered,
+            Self::Expired => undelivered(Reason::Expired),
+            Self::Deleted => undelivered(Reason::Deleted),
+            Self::Undeliverable => undelivered(Reason::Undeliverable),
+            Self::Rejected => undelivered(Reason::Rejected),
+            Self::Skipped => undelivered(Reason::Skipped),
         }
-    };
-    match word.to_ascii_uppercase().as_str() {
-        "DELIVRD" => Some(Receipt::Delivered),
-        "SCHEDULED" | "ENROUTE" | "ACCEPTD" => Some(Receipt::Sent),
-        "EXPIRED" => Some(undelivered(Reason::Expired)),
-        "DELETED" => Some(undelivered(Reason::Deleted)),
-        "UNDELIV" => Some(undelivered(Reason::Undeliverable)),
-        "REJECTD" => Some(undelivered(Reason::Rejected)),
-        "SKIPPED" => Some(undelivered(Reason::Skipped)),
-        // An unknown word tells nothing new.
-        _ => None,
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use proptest::prelude::*;
-    use rusmpp::{
-        tlvs::MessageDeliveryRequestTlvValue as Field,
-        types::{COctetString, OctetString},
-        values::EsmClass,
-    };
-
-    use super::*;
-
-    /// A final receipt with this text.
-    pub(in super::super) fn receipt(text: &str) -> DeliverSm {
-        let text = OctetString::from_vec(text.into()).unwrap();
-        DeliverSm::builder()
-            .esm_class(EsmClass::from(FINAL_RECEIPT))
-            .short_message(text)
-            .build()
-    }
-
-    fn said(text: &str) -> Option<(String, Receipt)> {
-        read(&receipt(text)).map(|(reference, receipt)| (reference.as_str().to_owned(), receipt))
-    }
-
-    fn undelivered(reason: &str) -> Receipt {
-        Receipt::Undelivered {
-            reason: Reason::from_word(reason),
-        }
-    }
-
-    #[test]
-    fn a_receipt_in_text_is_read() {
-        let text = "id:0a1B-7 sub:001 dlvrd:001 submit date:2511252000 done date:2511252001 stat:DELIVRD err:000 text:Your code";
-        assert_eq!(said(text), Some(("0a1B-7".to_owned(), Receipt::Delivered)));
-        for (state, expected) in [
-            ("stat:ENROUTE err:000", Some(Receipt::Sent)),
-            ("stat:ACCEPTD", Some(Receipt::Sent)),
-            ("STAT:undeliv ERR:034", Some(undelivered("034"))),
-            ("stat:EXPIRED err:000", Some(undelivered("expired"))),
-            ("stat:REJECTD err:8", Some(undelivered("8"))),
-            ("stat:DELETED", Some(undelivered("deleted"))),
-            ("stat:UNKNOWN err:000", None),
-            ("stat: err:000", None),
-            ("err:000 text:stat:DELIVRD", None),
-            (
-                "stat:EXPIRED text: stat:DELIVRD",
-                Some(undelivered("expired")),
-            ),
-        ] {
-            assert_eq!(
-                said(&format!("id:7 {state}")).map(|(_, receipt)| receipt),
-                expected,
-                "{state}"
-            );
-        }
-        assert_eq!(said("stat:DELIVRD err:000"), None, "of no message");
-        assert_eq!(said("id: stat:DELIVRD"), None);
-        let message = DeliverSm::builder()
-            .esm_class(EsmClass::from(0))
-            .short_message(OctetString::from_static_str("id:7 stat:DELIVRD").unwrap())
-            .build();
-        assert_eq!(read(&message), None, "somebody wrote it by hand");
-    }
-
-    #[test]
-    fn the_fields_of_a_receipt_come_before_its_text() {
-        let mut both = receipt("id:1 stat:DELIVRD err:000");
-        both.set_tlvs(vec![
-            Field::ReceiptedMessageId(COctetString::from_static_slice(b"2\0").unwrap()),
-            Field::MessageState(MessageState::Undeliverable),
-        ]);
-        let (reference, said) = read(&both).unwrap();
-        assert_eq!((reference.as_str(), said), ("2", undelivered("undeliv")));
-        both.set_tlvs(vec![Field::MessageState(MessageState::Unknown)]);
-        assert_eq!(
-            read(&both).unwrap().1,
-            Receipt::Delivered,
-            "a state that says nothing leaves it to the text"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_receipt_is_too_strange_to_be_looked_at(text in prop::collection::vec(any::<u8>(), 0..255), class: u8) {
-            let text = OctetString::from_vec(text).unwrap();
-            let deliver = DeliverSm::builder().esm_class(EsmClass::from(class)).short_message(text).build();
-            let _ = read(&deliver);
-        }
-
-        #[test]
-        fn what_a_receipt_says_is_what_it_was_given(id in "[!-9;-~]{1,64}", error in 0_u16..1000, delivered: bool) {
-            let state = if delivered { "DELIVRD" } else { "UNDELIV" };
-            let (reference, receipt) = said(&format!("id:{id} sub:001 stat:{state} err:{error:03} text:")).unwrap();
-            prop_assert_eq!(reference, id);
-            let reason = if error == 0 { "undeliv".to_owned() } else { format!("{error:03}") };
-            prop_assert_eq!(receipt, if delivered { Receipt::Delivered } else { undelivered(&reason) });
-        }
-    }
-}
+pub(super) mod tests;

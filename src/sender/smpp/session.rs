@@ -12,7 +12,7 @@ use std::{
 
 use rusmpp::{
     CommandId, CommandStatus, Pdu,
-    pdus::{DeliverSm, DeliverSmResp, SubmitSm},
+    pdus::{DataSmResp, DeliverSmResp, SubmitSm},
 };
 use tokio::{
     sync::{
@@ -24,18 +24,16 @@ use tokio::{
 
 use super::{
     centre::BIND,
-    receipt,
+    ids::ReceiptIds,
+    receipt::{self, Said},
     status::{judge, unknown},
     wire::{CommandReader, CommandWriter, Received, SessionLost},
 };
 use crate::{
-    domain::{
-        delivery::reason::Reason,
-        ids::{ProviderReference, SenderName},
-    },
+    domain::{delivery::reason::Reason, ids::SenderName},
     ports::sender::{
         SendError, Sent,
-        receipts::{About, ProviderReceipt, Receipts},
+        receipts::{About, Arrival, ProviderReceipt, Receipts},
     },
 };
 
@@ -74,6 +72,8 @@ pub(super) struct Rules {
     /// The sender's name in the settings, which its receipts carry.
     pub(super) name: SenderName,
     pub(super) receipts: Receipts,
+    /// How receipts spell the ids of messages.
+    pub(super) ids: ReceiptIds,
     /// Maximum number of messages that wait for their answers.
     pub(super) window: usize,
     /// How long an answer may take.
@@ -206,35 +206,37 @@ impl Session<'_> {
     async fn hear(&mut self, heard: &Received) -> Result<(), SessionLost> {
         (self.heard_at, self.asked_at) = (Instant::now(), None);
         let sequence = heard.sequence;
-        match (heard.id, heard.pdu()) {
-            (CommandId::SubmitSmResp | CommandId::GenericNack, pdu) => {
-                self.answer_submission(sequence, heard.status, pdu);
+        match heard.id {
+            CommandId::SubmitSmResp | CommandId::GenericNack => {
+                self.answer_submission(heard);
                 Ok(())
             }
-            (CommandId::DeliverSm, pdu) => {
-                let status = match pdu {
-                    Some(Pdu::DeliverSm(deliver)) => self.take(deliver),
-                    // A permanent error, because a repeated receipt could not be read either.
-                    _ => CommandStatus::EsmeRxPAppn,
-                };
+            CommandId::DeliverSm => {
+                let status = self.take(receipt::of_deliver_sm(&heard.body));
                 self.writer
                     .write(status, sequence, DeliverSmResp::default())
                     .await
             }
-            (CommandId::EnquireLink, _) => {
+            CommandId::DataSm => {
+                let status = self.take(receipt::of_data_sm(&heard.body));
+                self.writer
+                    .write(status, sequence, DataSmResp::default())
+                    .await
+            }
+            CommandId::EnquireLink => {
                 self.writer
                     .write(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp)
                     .await
             }
-            (CommandId::Unbind, _) => {
+            CommandId::Unbind => {
                 self.writer
                     .write(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)
                     .await?;
                 Err(SessionLost)
             }
             // Notifications that need no answer, and answers that nobody waits for any more.
-            (CommandId::AlertNotification | CommandId::Outbind, _) => Ok(()),
-            (id, _) if u32::from(id) & ANSWER != 0 => Ok(()),
+            CommandId::AlertNotification | CommandId::Outbind => Ok(()),
+            id if u32::from(id) & ANSWER != 0 => Ok(()),
             _ => {
                 self.writer
                     .write(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack)
@@ -244,32 +246,37 @@ impl Session<'_> {
     }
 
     /// Passes on the answer to a message; an answer that arrives too late is dropped.
-    fn answer_submission(&mut self, sequence: u32, status: CommandStatus, pdu: Option<&Pdu>) {
-        let Some(waiting) = self.waiting.remove(&sequence) else {
+    fn answer_submission(&mut self, heard: &Received) {
+        let Some(waiting) = self.waiting.remove(&heard.sequence) else {
             return;
         };
-        let answer = match (status, pdu) {
-            (CommandStatus::EsmeRok, Some(Pdu::SubmitSmResp(taken))) => Ok(Sent {
-                reference: ProviderReference::parse(taken.message_id().as_str()).ok(),
-            }),
-            (CommandStatus::EsmeRok, _) => Ok(Sent::default()),
-            (status, _) => Err(judge(status)),
+        let answer = match heard.status {
+            CommandStatus::EsmeRok => {
+                Ok(self.rules.ids.accepted(&receipt::message_id(&heard.body)))
+            }
+            status => Err(judge(status)),
         };
         let _ = waiting.answer.send(answer);
     }
 
-    /// Passes a receipt on; if the queue is full, the message centre is asked to repeat it. Other
-    /// messages, such as replies of customers, are ignored.
-    fn take(&self, deliver: &DeliverSm) -> CommandStatus {
-        let Some((reference, receipt)) = receipt::read(deliver) else {
-            return CommandStatus::EsmeRok;
+    /// Passes a receipt on. Only if the queue is full, the message centre is asked to repeat it: one that cannot be
+    /// used would come again and again. Other messages, such as replies of customers, are ignored.
+    fn take(&self, said: Said) -> CommandStatus {
+        let name = self.rules.name.clone();
+        let arrival = match said {
+            Said::Other | Said::Nothing => return CommandStatus::EsmeRok,
+            Said::Unreadable(why) => {
+                // If there is no room, only the count is short of one.
+                let _ = self.rules.receipts.try_send(Arrival::Unreadable(name, why));
+                return CommandStatus::EsmeRok;
+            }
+            Said::Receipt(found) => Arrival::Receipt(ProviderReceipt {
+                sender: name,
+                about: About::References(self.rules.ids.named(&found)),
+                receipt: found.receipt,
+            }),
         };
-        let came = ProviderReceipt {
-            sender: self.rules.name.clone(),
-            about: About::Reference(reference),
-            receipt,
-        };
-        match self.rules.receipts.try_send(came) {
+        match self.rules.receipts.try_send(arrival) {
             Ok(()) => CommandStatus::EsmeRok,
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => CommandStatus::EsmeRxTAppn,
         }

@@ -8,7 +8,8 @@ use rusmpp::{
     Command, CommandId, CommandStatus, Pdu,
     pdus::{BindTransceiverResp, DeliverSm, SubmitSmResp},
     tokio_codec::CommandCodec,
-    values::DataCoding,
+    types::COctetString,
+    values::{DataCoding, EsmClass},
 };
 use tokio::{
     io::{AsyncWriteExt as _, split},
@@ -32,7 +33,7 @@ use crate::{
     format::gsm7::tests::decode,
     ports::sender::{
         Content,
-        receipts::{About, ReceiptQueue, queue},
+        receipts::{About, Arrival, ReceiptQueue, queue},
     },
 };
 
@@ -183,6 +184,13 @@ fn settings(port: u16) -> SmppSettings {
         password: SecretText::new("secret08".to_owned()),
         system_type: String::new(),
         from: "Bank".to_owned(),
+        from_type: AddressType::default(),
+        to_type: AddressType::default(),
+        alphabet: DefaultAlphabet::default(),
+        data_coding: 0,
+        validity: Validity::default(),
+        receipts: ReceiptParts::default(),
+        receipt_ids: ReceiptIds::default(),
         timeout: Duration::from_secs(10),
         window: 10,
         enquire_every: Duration::from_secs(30),
@@ -476,15 +484,15 @@ async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
     let center = center.await;
     let (sender, _receipts) = sender(&settings(center.port));
     assert_eq!(
-        sender.send(&sms("x")).await,
-        Ok(Sent::default()),
-        "it was taken, whatever it is called"
+        reference(sender.send(&sms("x")).await),
+        "AAAA",
+        "an id without its end"
     );
     let refused = &center.wait_for(CommandId::DeliverSmResp, 1).await[0].1;
     assert_eq!(
         (refused.sequence_number(), refused.status()),
-        (70, CommandStatus::EsmeRxPAppn),
-        "for good"
+        (70, CommandStatus::EsmeRok),
+        "or it would come again and again"
     );
     assert_eq!(
         center.wait_for(CommandId::GenericNack, 1).await[0]
@@ -614,7 +622,8 @@ async fn a_receipt_goes_inward_and_is_answered() {
         CommandId::SubmitSm => {
             let mut deeds = good(0, command);
             deeds.extend(ok(50, delivered("m2")));
-            deeds.extend(ok(51, DeliverSm::default()));
+            let by_hand = DeliverSm::builder().esm_class(EsmClass::from(0)).build();
+            deeds.extend(ok(51, by_hand));
             deeds
         }
         _ => good(0, command),
@@ -622,12 +631,17 @@ async fn a_receipt_goes_inward_and_is_answered() {
     let center = center.await;
     let (sender, mut receipts) = sender(&settings(center.port));
     sender.send(&sms("x")).await.unwrap();
-    let came = receipts.recv().await.unwrap();
+    let Some(Arrival::Receipt(came)) = receipts.recv().await else {
+        panic!("a receipt")
+    };
     assert_eq!(
         (came.sender.as_str(), came.receipt),
         ("center", Receipt::Delivered)
     );
-    assert!(matches!(came.about, About::Reference(reference) if reference.as_str() == "m2"));
+    let About::References(names) = came.about else {
+        panic!("by the id of the message centre")
+    };
+    assert_eq!(names[0].as_str(), "m2");
     let answers = center.wait_for(CommandId::DeliverSmResp, 2).await;
     let seen: Vec<_> = answers
         .iter()
@@ -689,8 +703,8 @@ fn settings_that_no_login_holds_are_mistakes() {
     };
     assert!(broken(|s| s.system_id = "x".repeat(16)).contains("system_id must be at most 15"));
     assert!(
-        broken(|s| s.password = SecretText::new("123456789".to_owned()))
-            .contains("password_file must be at most 8")
+        broken(|s| s.password = SecretText::new("12345678901234567".to_owned()))
+            .contains("password_file must be at most 16")
     );
     assert!(broken(|s| s.system_type = "é".to_owned()).contains("system_type must be at most 12"));
     assert!(broken(|s| s.from = "Example Bank".to_owned()).contains("from must be"));

@@ -1,13 +1,10 @@
 //! Encodes texts: in the GSM alphabet or in UCS-2, in one part or several.
 
-use rusmpp::values::DataCoding;
-
 use crate::format::gsm7::septets;
 
-/// Octets of a single message: 160 characters, one octet each, which the message
-/// centre packs into septets.
+/// Septets of a single message on the air: 160 characters, each of which goes to the message centre in one octet.
 const GSM_ONE: usize = 160;
-/// Octets of one of several parts; its header takes the space of seven characters.
+/// Septets of one of several parts; its header takes the space of seven characters.
 const GSM_PART: usize = 153;
 /// Octets of a single message in UCS-2.
 const UCS2_ONE: usize = 140;
@@ -16,39 +13,68 @@ const UCS2_PART: usize = 134;
 /// Maximum number of parts, which are counted in one octet.
 const PARTS_MAX: usize = 255;
 
+/// The alphabet that a message centre expects where a text is not in UCS-2. On the air it is always the GSM alphabet, so a
+/// character that is missing in either makes the text UCS-2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DefaultAlphabet {
+    /// The GSM alphabet (3GPP TS 23.038), one octet per septet.
+    #[default]
+    Gsm,
+    /// ISO 8859-1, one octet per character.
+    Latin1,
+    /// ASCII, also called IA5.
+    Ascii,
+}
+
 /// A text in one encoding, split into parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Coded {
-    pub(super) coding: DataCoding,
+    /// Whether it is in UCS-2, and not in the default alphabet.
+    pub(super) is_ucs2: bool,
     /// The octets of each part; at least one. If there are several, each begins with a header.
     pub(super) parts: Vec<Vec<u8>>,
 }
 
+/// An encoded character, and the room that it takes on the air: septets, in UCS-2 octets.
+struct Character {
+    octets: Vec<u8>,
+    room: usize,
+}
+
+impl DefaultAlphabet {
+    /// The character in this alphabet; `None` if it is not in it.
+    fn encode(self, character: char) -> Option<Character> {
+        let septets = septets(character)?;
+        let in_ascii = || u8::try_from(character).ok().filter(u8::is_ascii);
+        let octets = match self {
+            Self::Gsm => septets.as_slice().to_vec(),
+            Self::Latin1 => vec![u8::try_from(character).ok()?],
+            Self::Ascii => vec![in_ascii()?],
+        };
+        Some(Character {
+            octets,
+            room: septets.as_slice().len(),
+        })
+    }
+}
+
 /// Encodes a text. Its parts carry `number`, by which the telephone joins them. `None` if the
 /// text is too long.
-pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
-    let gsm: Option<Vec<_>> = text.chars().map(septets).collect();
-    let (coding, one, part, characters) = match gsm {
-        // Zero means the message centre's default alphabet: GSM, one octet per septet.
-        Some(all) => (
-            DataCoding::McSpecific,
-            GSM_ONE,
-            GSM_PART,
-            all.iter()
-                .map(|septets| septets.as_slice().to_vec())
-                .collect(),
-        ),
-        None => (
-            DataCoding::Ucs2,
-            UCS2_ONE,
-            UCS2_PART,
-            text.chars().map(utf16).collect::<Vec<_>>(),
-        ),
+pub(super) fn code(text: &str, alphabet: DefaultAlphabet, number: u8) -> Option<Coded> {
+    let in_default: Option<Vec<_>> = text.chars().map(|c| alphabet.encode(c)).collect();
+    let is_ucs2 = in_default.is_none();
+    let (one, part, characters) = match in_default {
+        Some(characters) => (GSM_ONE, GSM_PART, characters),
+        None => (UCS2_ONE, UCS2_PART, text.chars().map(utf16).collect()),
     };
-    if characters.iter().map(Vec::len).sum::<usize>() <= one {
+    let room: usize = characters.iter().map(|character| character.room).sum();
+    if room <= one {
+        let whole = characters
+            .into_iter()
+            .flat_map(|character| character.octets);
         return Some(Coded {
-            coding,
-            parts: vec![characters.concat()],
+            is_ucs2,
+            parts: vec![whole.collect()],
         });
     }
     let bodies = split(&characters, part);
@@ -59,29 +85,32 @@ pub(super) fn code(text: &str, number: u8) -> Option<Coded> {
         .zip(bodies)
         .map(|(at, body)| [header(number, total, at).as_slice(), &body].concat())
         .collect();
-    Some(Coded { coding, parts })
+    Some(Coded { is_ucs2, parts })
 }
 
-fn utf16(character: char) -> Vec<u8> {
-    character
+fn utf16(character: char) -> Character {
+    let octets: Vec<u8> = character
         .encode_utf16(&mut [0; 2])
         .iter()
         .flat_map(|unit| unit.to_be_bytes())
-        .collect()
+        .collect();
+    Character {
+        room: octets.len(),
+        octets,
+    }
 }
 
 /// Splits between characters only: half a surrogate pair means nothing to a telephone.
-fn split(characters: &[Vec<u8>], room: usize) -> Vec<Vec<u8>> {
-    let mut parts = vec![Vec::new()];
+fn split(characters: &[Character], room: usize) -> Vec<Vec<u8>> {
+    let (mut parts, mut used) = (vec![Vec::new()], 0);
     for character in characters {
-        let is_full = parts
-            .last()
-            .is_some_and(|part: &Vec<u8>| part.len() + character.len() > room);
-        if is_full {
+        used += character.room;
+        if used > room {
             parts.push(Vec::new());
+            used = character.room;
         }
         if let Some(part) = parts.last_mut() {
-            part.extend(character);
+            part.extend(&character.octets);
         }
     }
     parts
@@ -100,6 +129,10 @@ mod tests {
     use super::*;
     use crate::format::gsm7::tests::decode;
 
+    fn gsm(text: &str) -> Option<Coded> {
+        code(text, DefaultAlphabet::Gsm, 7)
+    }
+
     /// The text as a telephone reassembles it.
     fn read(coded: &Coded) -> String {
         let total = coded.parts.len();
@@ -113,7 +146,7 @@ mod tests {
         // Each part is decoded separately: a telephone would show a split character as two wrong
         // ones.
         let text = bodies.map(|body| {
-            if coded.coding == DataCoding::McSpecific {
+            if !coded.is_ucs2 {
                 assert!(body.len() <= 160 && (total == 1 || body.len() <= 153));
                 return decode(body);
             }
@@ -129,37 +162,67 @@ mod tests {
 
     #[test]
     fn a_text_takes_as_many_parts_as_on_the_air() {
-        for (text, parts, coding) in [
-            (String::new(), 1, DataCoding::McSpecific),
-            ("a".repeat(160), 1, DataCoding::McSpecific),
-            ("a".repeat(161), 2, DataCoding::McSpecific),
-            ("€".repeat(80), 1, DataCoding::McSpecific),
+        for (text, parts, is_ucs2) in [
+            (String::new(), 1, false),
+            ("a".repeat(160), 1, false),
+            ("a".repeat(161), 2, false),
+            ("€".repeat(80), 1, false),
             // 76 of them fit into a part of 153.
-            ("€".repeat(153), 3, DataCoding::McSpecific),
-            ("ó".repeat(70), 1, DataCoding::Ucs2),
-            ("ó".repeat(71), 2, DataCoding::Ucs2),
-            ("😀".repeat(35), 1, DataCoding::Ucs2),
+            ("€".repeat(153), 3, false),
+            ("ó".repeat(70), 1, true),
+            ("ó".repeat(71), 2, true),
+            ("😀".repeat(35), 1, true),
             // 33 of them fit into a part of 67 units.
-            ("😀".repeat(67), 3, DataCoding::Ucs2),
+            ("😀".repeat(67), 3, true),
         ] {
-            let coded = code(&text, 7).unwrap();
-            assert_eq!((coded.parts.len(), coded.coding), (parts, coding), "{text}");
+            let coded = gsm(&text).unwrap();
+            assert_eq!(
+                (coded.parts.len(), coded.is_ucs2),
+                (parts, is_ucs2),
+                "{text}"
+            );
             assert_eq!(read(&coded), text);
         }
         assert_eq!(
-            code("€{}", 7).unwrap().parts,
+            gsm("€{}").unwrap().parts,
             [vec![0x1b, 0x65, 0x1b, 0x28, 0x1b, 0x29]]
         );
-        assert!(code(&"a".repeat(153 * 255), 7).is_some());
-        assert_eq!(code(&"a".repeat(153 * 255 + 1), 7), None);
+        assert!(gsm(&"a".repeat(153 * 255)).is_some());
+        assert_eq!(gsm(&"a".repeat(153 * 255 + 1)), None);
+    }
+
+    #[test]
+    fn a_message_centre_gets_the_alphabet_that_it_expects() {
+        use DefaultAlphabet::{Ascii, Gsm, Latin1};
+        for (text, alphabet, octets) in [
+            ("@_[ä", Gsm, Some(vec![0x00, 0x11, 0x1b, 0x3c, 0x7b])),
+            ("@_[ä", Latin1, Some(vec![0x40, 0x5f, 0x5b, 0xe4])),
+            ("@_[", Ascii, Some(vec![0x40, 0x5f, 0x5b])),
+            ("ä", Ascii, None),
+            // In Latin-1 but not on the air, and the reverse.
+            ("ó", Latin1, None),
+            ("€", Latin1, None),
+            ("`", Ascii, None),
+        ] {
+            let coded = code(text, alphabet, 7).unwrap();
+            assert_eq!(coded.is_ucs2, octets.is_none(), "{text} {alphabet:?}");
+            if let Some(octets) = octets {
+                assert_eq!(coded.parts, [octets], "{text} {alphabet:?}");
+            }
+        }
+        // Eighty brackets are 160 septets on the air, whatever they are before.
+        for (count, parts) in [(80, 1), (81, 2)] {
+            let coded = code(&"[".repeat(count), Latin1, 7).unwrap();
+            assert_eq!(coded.parts.len(), parts);
+        }
     }
 
     proptest! {
         #[test]
         fn what_goes_out_reads_as_what_was_written(text in "[ -_a-~€\n]{0,700}", foreign in any::<String>()) {
-            prop_assert_eq!(read(&code(&text, 7).unwrap()), text.clone());
+            prop_assert_eq!(read(&gsm(&text).unwrap()), text.clone());
             let both = text + &foreign;
-            prop_assert_eq!(read(&code(&both, 7).unwrap()), both);
+            prop_assert_eq!(read(&gsm(&both).unwrap()), both);
         }
     }
 }

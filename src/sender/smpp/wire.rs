@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{
-    bytes::BytesMut,
+    bytes::{Bytes, BytesMut},
     codec::{Decoder, Encoder as _, FramedRead},
 };
 
@@ -30,19 +30,12 @@ pub(super) struct SessionLost;
 /// The incoming direction of a session.
 pub(super) struct CommandReader(FramedRead<ReadHalf<Box<dyn SessionStream>>, Frames>);
 
-/// An incoming command, which may have a body that could not be read.
+/// An incoming command. Its body is read by whoever needs it, because strict reading loses receipts.
 pub(super) struct Received {
     pub(super) id: CommandId,
     pub(super) status: CommandStatus,
     pub(super) sequence: u32,
-    command: Option<Command>,
-}
-
-impl Received {
-    /// Its body; `None` if it is empty or cannot be read.
-    pub(super) fn pdu(&self) -> Option<&Pdu> {
-        self.command.as_ref().and_then(|command| command.pdu())
-    }
+    pub(super) body: Bytes,
 }
 
 /// Splits the stream by the length fields, so that a command that cannot be read does not end the session.
@@ -65,15 +58,12 @@ impl Decoder for Frames {
         if from.len() < length {
             return Ok(None);
         }
-        let command = CommandCodec::new()
-            .decode(&mut from.split_to(length))
-            .ok()
-            .flatten();
+        let body = from.split_to(length).split_off(HEAD).freeze();
         Ok(Some(Received {
             id: id.into(),
             status: status.into(),
             sequence,
-            command,
+            body,
         }))
     }
 }
@@ -151,6 +141,7 @@ mod tests {
             let mut bytes = BytesMut::from([&head, body.as_slice(), &rest].concat().as_slice());
             let heard = Frames.decode(&mut bytes).unwrap().unwrap();
             prop_assert_eq!((u32::from(heard.id), heard.sequence), (id, 7));
+            prop_assert_eq!(&heard.body[..], &body);
             prop_assert_eq!(&bytes[..], &rest, "what follows is as it was");
         }
 

@@ -27,8 +27,8 @@ use crate::{
     sender::settings::SettingError,
 };
 
-/// Largest response body that is read, in bytes.
-const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Largest response body that is read, in bytes: some gateways answer with the state of the whole account.
+const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Wait before the same provider is tried again, unless the provider names a wait itself.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Longest wait that a provider may ask for, because a code lives for a few minutes only.

@@ -1,5 +1,7 @@
 //! Does what is due on a record, and hands leased messages over.
 
+use std::collections::BTreeSet;
+
 use super::{
     Courier,
     hand_over::Handed,
@@ -78,6 +80,16 @@ impl Service {
         )
         .await?;
         Ok(())
+    }
+
+    /// Lets all senders on routes open what they keep open.
+    pub fn open_senders(&self) {
+        let mut opened = BTreeSet::new();
+        for sender in self.courier.routes.senders() {
+            if opened.insert(&sender.name) {
+                sender.sender.open();
+            }
+        }
     }
 
     /// Waits for the next record that has something to send, as far as this process knows

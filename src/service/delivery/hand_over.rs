@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{
     FutureExt as _,
-    future::{BoxFuture, OptionFuture},
+    future::{BoxFuture, OptionFuture, join_all},
 };
 use tokio::time::Instant;
 
@@ -33,7 +33,7 @@ use crate::{
     },
     ports::{
         hook::Question,
-        sender::{Message, ReceiptPath, SendError, Sender, Sent},
+        sender::{ALIASES_MAX, Message, ReceiptPath, SendError, Sender, Sent},
     },
 };
 
@@ -199,7 +199,7 @@ impl Courier {
         let (Answer { place, sent }, rest) = self.answer(ready, turn).await;
         let name = &ready.senders[place].name;
         let outcome = match sent {
-            Ok(Sent { reference }) => {
+            Ok(Sent { reference, .. }) => {
                 ready.draft.log_outcome(Some(name), Fate::Accepted);
                 HandOver::Taken { reference }
             }
@@ -241,11 +241,10 @@ impl Courier {
             self.breakers
                 .record_result(&name, &passed, sign(error, was_refused), error)
                 .await;
-            if let Ok(Sent { reference }) = &mut sent {
-                *reference = storable(reference.take(), &message.code);
+            if let Ok(sent) = &mut sent {
+                sent.reference = storable(sent.reference.take(), &message.code);
                 if sender.capabilities().receipts == ReceiptPath::ByReference {
-                    self.expect_receipts(&name, &message, reference.as_ref())
-                        .await;
+                    self.expect_receipts(&name, &message, sent).await;
                 }
             }
             Answer { place, sent }
@@ -253,15 +252,20 @@ impl Courier {
         attempt.boxed()
     }
 
-    /// Stores which delivery the provider's id of the message belongs to, for a provider whose
+    /// Stores which delivery the provider's ids of the message belong to, for a provider whose
     /// receipts carry no token. This comes before the report, so that a receipt is rarely faster.
-    async fn expect_receipts(
+    async fn expect_receipts(&self, sender: &SenderName, message: &Message, sent: &Sent) {
+        let aliases = sent.aliases.iter().take(ALIASES_MAX);
+        let names = sent.reference.iter().chain(aliases);
+        join_all(names.map(|name| self.expect_receipt(sender, message, name))).await;
+    }
+
+    async fn expect_receipt(
         &self,
         sender: &SenderName,
         message: &Message,
-        reference: Option<&ProviderReference>,
+        reference: &ProviderReference,
     ) {
-        let Some(reference) = reference else { return };
         let kept = self.policy.subject.closed_retention.max(CLOSED_MARGIN);
         let side = Side::Delivery {
             verification: message.verification,

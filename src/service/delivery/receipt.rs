@@ -11,6 +11,7 @@ use crate::{
             side::{Side, SideKind},
         },
     },
+    ports::sender::receipts::UnreadableReceipt,
     service::{Service, failure::Failure, record::transact::Change},
 };
 
@@ -37,23 +38,35 @@ impl Service {
         Ok(noted)
     }
 
-    /// Notes a receipt that carries the provider's id of its message.
+    /// Notes a receipt that carries the provider's id of its message, in one of these spellings; the first that is
+    /// known counts.
     ///
     /// # Errors
     /// The same as of [`Self::receipt`].
     pub async fn receipt_by_reference(
         &self,
         sender: &SenderName,
-        reference: &ProviderReference,
+        references: &[ProviderReference],
         receipt: Receipt,
     ) -> Result<Noted, Failure> {
         let status = receipt.as_str();
-        let noted = match self.courier.find_reference(sender, reference).await? {
-            Some(found) => self.note_receipt(sender, found, receipt).await?,
-            None => Noted::Unknown,
-        };
+        let mut noted = Noted::Unknown;
+        for reference in references {
+            if let Some(found) = self.courier.find_reference(sender, reference).await? {
+                noted = self.note_receipt(sender, found, receipt).await?;
+                break;
+            }
+        }
         self.courier.count_receipt(sender, status, noted);
         Ok(noted)
+    }
+
+    /// Counts a receipt of a sender that was accepted but cannot be used, and logs it for debugging.
+    pub fn unreadable_receipt(&self, sender: &SenderName, why: UnreadableReceipt) {
+        let (name, cause) = (sender.as_str(), why.as_str());
+        tracing::debug!(sender = name, cause, "receipt not understood");
+        metrics::counter!("countersign_unreadable_receipts_total", "sender" => name.to_owned(), "cause" => cause)
+            .increment(1);
     }
 
     async fn note_receipt(

@@ -105,18 +105,21 @@ impl Routes {
 
     /// The names of all senders on routes, some more than once.
     pub(in crate::service) fn names(&self) -> impl Iterator<Item = &SenderName> {
+        self.senders().map(|sender| &sender.name)
+    }
+
+    /// All senders on routes, some more than once.
+    pub(in crate::service) fn senders(&self) -> impl Iterator<Item = &NamedSender> {
         let routes = self
             .usual
             .values()
             .chain(self.tenants.values().flat_map(BTreeMap::values));
-        routes
-            .flat_map(|route| {
-                route
-                    .senders
-                    .iter()
-                    .chain(route.countries.values().flatten())
-            })
-            .map(|sender| &sender.name)
+        routes.flat_map(|route| {
+            route
+                .senders
+                .iter()
+                .chain(route.countries.values().flatten())
+        })
     }
 }
 

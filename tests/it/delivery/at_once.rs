@@ -33,7 +33,10 @@ use crate::harness::{
 
 type Sending = Result<Sent, SendError>;
 
-const TAKEN: Sending = Ok(Sent { reference: None });
+const TAKEN: Sending = Ok(Sent {
+    reference: None,
+    aliases: Vec::new(),
+});
 
 /// With the longest pause between two sweeps: on a clock that stands still, there is none after the first.
 fn setup() -> Setup {

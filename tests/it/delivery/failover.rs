@@ -333,7 +333,7 @@ async fn what_was_not_taken_is_never_reported_as_sent() {
         (status(402, ""), "sender_refused"),
         (status(201, "<html>log in first</html>"), "malformed_reply"),
         (
-            status(201, &format!("{{\"id\": \"{}\"}}", "x".repeat(70_000))),
+            status(201, &format!("{{\"id\": \"{}\"}}", "x".repeat(2_200_000))),
             "oversized_reply",
         ),
         (status(302, ""), "redirected"),

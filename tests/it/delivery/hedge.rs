@@ -48,6 +48,7 @@ impl Sender for Gate {
             .clone();
         answer.expect("it was waited for").map(|_| Sent {
             reference: Some(reference(message)),
+            ..Sent::default()
         })
     }
 
@@ -103,7 +104,10 @@ impl Gate {
 
 const HEDGED: &str = "hedge_ms = 500\n";
 
-const TAKEN: Answer = Ok(Sent { reference: None });
+const TAKEN: Answer = Ok(Sent {
+    reference: None,
+    aliases: Vec::new(),
+});
 
 fn again() -> SendError {
     SendError::failing(Duration::from_secs(2), Reason::Busy)
@@ -344,7 +348,11 @@ async fn hook_05_both_are_found_by_their_own_names_for_the_message() {
             let noted = service
                 .reach
                 .service
-                .receipt_by_reference(&sender_name("a"), &name, Receipt::Delivered)
+                .receipt_by_reference(
+                    &sender_name("a"),
+                    std::slice::from_ref(&name),
+                    Receipt::Delivered,
+                )
                 .await
                 .unwrap();
             if noted != Noted::Unknown {

@@ -13,7 +13,7 @@ use countersign::{
     },
     ports::sender::{
         Message,
-        receipts::{About, ProviderReceipt},
+        receipts::{About, Arrival, ProviderReceipt},
     },
     service::delivery::receipt::Noted,
 };
@@ -197,7 +197,7 @@ async fn hook_05_a_token_that_is_not_ours_finds_nothing() {
         use_cases
             .receipt_by_reference(
                 &sender_name("outbox"),
-                &reference(&message),
+                &[reference(&message)],
                 Receipt::Delivered
             )
             .await
@@ -219,14 +219,22 @@ async fn a_provider_that_brings_no_token_back_is_understood_by_its_own_name_for_
     let use_cases = service.reach.service.clone();
     assert_eq!(
         use_cases
-            .receipt_by_reference(&sender_name("spare"), &name, Receipt::Delivered)
+            .receipt_by_reference(
+                &sender_name("spare"),
+                std::slice::from_ref(&name),
+                Receipt::Delivered
+            )
             .await
             .unwrap(),
         Noted::Unknown
     );
     assert_eq!(
         use_cases
-            .receipt_by_reference(&sender_name("outbox"), &name, Receipt::Delivered)
+            .receipt_by_reference(
+                &sender_name("outbox"),
+                std::slice::from_ref(&name),
+                Receipt::Delivered
+            )
             .await
             .unwrap(),
         Noted::Changed
@@ -239,7 +247,11 @@ async fn a_provider_that_brings_no_token_back_is_understood_by_its_own_name_for_
     service.advance(901);
     assert_eq!(
         use_cases
-            .receipt_by_reference(&sender_name("outbox"), &name, Receipt::Delivered)
+            .receipt_by_reference(
+                &sender_name("outbox"),
+                std::slice::from_ref(&name),
+                Receipt::Delivered
+            )
             .await
             .unwrap(),
         Noted::Unknown,
@@ -252,12 +264,17 @@ async fn receipts_over_a_senders_own_connection_are_drained() {
     let service = Harness::new().await;
     service.recorder.name_messages();
     let (v, message) = sent(&service).await;
-    let came = |about, receipt| ProviderReceipt {
-        sender: sender_name("outbox"),
-        about,
-        receipt,
+    let came = |about, receipt| {
+        Arrival::Receipt(ProviderReceipt {
+            sender: sender_name("outbox"),
+            about,
+            receipt,
+        })
     };
-    let by_name = came(About::Reference(reference(&message)), undelivered("30003"));
+    let by_name = came(
+        About::References(vec![reference(&message)]),
+        undelivered("30003"),
+    );
     service.reach.receipts.send(by_name).await.unwrap();
     service
         .until(&v.verification_id, |v| {

@@ -164,7 +164,11 @@ async fn golden_a_receipt_finds_the_message_that_version_0_1_sent() {
     service
         .reach
         .service
-        .receipt_by_reference(&SenderName::parse("outbox").unwrap(), &reference, delivered)
+        .receipt_by_reference(
+            &SenderName::parse("outbox").unwrap(),
+            &[reference],
+            delivered,
+        )
         .await
         .unwrap();
     let v = service.get(&told("named", "id")).await.unwrap();

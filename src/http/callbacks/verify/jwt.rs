@@ -1,6 +1,5 @@
 //! Verifies callbacks signed with a JWT (RFC 7519) by HMAC-SHA-256; no other algorithm is accepted.
 
-use axum::http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -32,10 +31,7 @@ pub(super) fn vonage(
     call: &Call<'_>,
     now: Timestamp,
 ) -> Result<String, NotGenuine> {
-    let token = call
-        .header(AUTHORIZATION)?
-        .strip_prefix("Bearer ")
-        .ok_or(NotGenuine::Unsigned)?;
+    let token = call.credentials("bearer")?;
     let claims = claims(keys, token)?;
     genuine(is_hash_of(claims.payload_hash.as_deref(), call.body))?;
     fresh(claims.iat.ok_or(NotGenuine::Stale)?, now)?;

@@ -205,6 +205,12 @@ fn hook_02_basic_wants_the_user_and_one_of_the_passwords() {
         (found("user:new:er"), found("user:old")),
         (Ok(None), Ok(None))
     );
+    let pair = BASE64_STANDARD.encode("user:old");
+    for scheme in ["basic", "BASIC", "bAsIc", "Basic "] {
+        let value = format!("{scheme} {pair}");
+        let headers = headers(&[("authorization", &value)]);
+        assert_eq!(verify_at(URL, &keys, &headers, BODY, NOW), Ok(None));
+    }
     for wrong in ["user:older", "user:", "other:old", "userold", ""] {
         assert_eq!(found(wrong), Err(NotGenuine::Forged), "{wrong}");
     }

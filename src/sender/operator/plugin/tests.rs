@@ -85,7 +85,8 @@ async fn a_plugin_gets_the_whole_message_and_its_reference_is_kept() {
     assert_eq!(
         sender.send(&message).await,
         Ok(Sent {
-            reference: ProviderReference::parse("r-1").ok()
+            reference: ProviderReference::parse("r-1").ok(),
+            ..Sent::default()
         })
     );
     let request = asked.recv().await.unwrap();
@@ -140,6 +141,7 @@ async fn a_plugin_is_told_where_its_receipts_go() {
     sender.addresses = Some(Addresses {
         callbacks,
         calls: None,
+        login: None,
     });
     let message = samples::message();
     sender.send(&message).await.unwrap();

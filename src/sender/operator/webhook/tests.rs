@@ -128,7 +128,8 @@ async fn hook_01_a_message_arrives_signed_by_each_secret_under_its_delivery_id()
     assert_eq!(
         sent,
         Ok(Sent {
-            reference: ProviderReference::parse("r-1").ok()
+            reference: ProviderReference::parse("r-1").ok(),
+            ..Sent::default()
         })
     );
 
@@ -195,6 +196,7 @@ async fn a_receiver_is_told_where_its_receipts_go_if_they_go_anywhere() {
     let addresses = || Addresses {
         callbacks: "https://otp.bank.example/callbacks/own".to_owned(),
         calls: None,
+        login: None,
     };
     let message = samples::message();
     let url = json!(format!(

@@ -136,7 +136,8 @@ async fn chan_07_google_gets_the_alert_and_apart_from_it_the_code() {
     assert_eq!(
         sent,
         Ok(Sent {
-            reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok()
+            reference: ProviderReference::parse("projects/bank-1/messages/0:15004%31bd").ok(),
+            ..Sent::default()
         })
     );
 
@@ -273,7 +274,7 @@ async fn what_google_answers_says_what_is_next() {
             next_sender(Reason::MalformedReply),
         ),
         (
-            ResponseTemplate::new(200).set_body_string(" ".repeat(70_000)),
+            ResponseTemplate::new(200).set_body_string(" ".repeat(2_200_000)),
             next_sender(Reason::OversizedReply),
         ),
     ] {
