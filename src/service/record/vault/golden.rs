@@ -218,6 +218,20 @@ fn golden_every_stored_event_opens_with_each_of_its_fields() {
     ));
 }
 
+/// An event as this version writes it: with its tenant, and for refusals that were counted. In hex.
+const EVENT_2: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/event_2.hex"
+));
+
+#[test]
+fn golden_an_event_of_this_version_is_stored_as_it_was_fixed_and_opens_with_each_of_its_fields() {
+    let (salt, event, line) = plain::counted();
+    let sealed = vault(&[OLD], 0xc1).close_event(&KEY, Some(&salt), &event);
+    assert_eq!(hex::encode(&sealed), EVENT_2.trim());
+    assert_eq!(later().open_event(&KEY, Some(&salt), &sealed), Ok(line));
+}
+
 #[test]
 fn golden_the_seal_and_the_form_under_it_are_read_apart() {
     let kinds: [(&str, SealContext<'_>); 2] = [

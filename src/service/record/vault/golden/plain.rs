@@ -718,3 +718,32 @@ pub(super) fn events() -> Vec<Sample> {
     ];
     [before, ends(), after].concat()
 }
+
+/// Refusals that were counted, with salt and line; version 0.1 had none.
+pub(super) fn counted() -> ([u8; 16], Event, Line) {
+    let closed = RefusedCall {
+        call: "check",
+        reason: "CLOSED",
+        quota: None,
+    };
+    let quota = RefusedCall {
+        call: "resend",
+        reason: "QUOTA_EXCEEDED",
+        quota: Some(Dimension::Recipient),
+    };
+    let what = What::RefusedAgain {
+        counts: [(closed, 19), (quota, 3)].into(),
+    };
+    let details = [
+        ("call", "check"),
+        ("reason", "CLOSED"),
+        ("count", "22"),
+        (
+            "counts",
+            "check CLOSED 19, resend QUOTA_EXCEEDED.recipient 3",
+        ),
+    ];
+    let (_, salt, event, line) = told("counted", what, "refused", &details);
+    let tenant = event.tenant.as_str().to_owned();
+    (salt.unwrap_or_default(), event, Line { tenant, ..line })
+}
