@@ -1,13 +1,9 @@
 //! `kind = "fcm"`, `"apns"` and `"webpush"`: the push services of apps and browsers.
 
-use std::net::IpAddr;
-
-use url::Url;
-
 use super::{super::Table, ConfiguredSender, Section, connection};
 use crate::sender::{
     push::{apns::ApnsSettings, fcm::FcmSettings, webpush::WebPushSettings},
-    transport::http::{is_host_pattern, is_public_host},
+    transport::http::{check_contact, is_host_pattern},
 };
 
 /// The push services of common browsers: Chrome and browsers based on it, Firefox, Safari, Edge.
@@ -83,26 +79,8 @@ fn topic(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A contact that push services can use: Apple refuses every message with another one.
 fn contact(text: &str) -> Result<String, &'static str> {
-    const FORM: &str = "must be mailto: and an e-mail address, or an https:// URL";
-    if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(FORM);
-    }
-    let host = if let Some(address) = text.strip_prefix("mailto:") {
-        let (local, domain) = address.rsplit_once('@').ok_or(FORM)?;
-        let is_name = domain.parse::<IpAddr>().is_err() && !domain.starts_with('[');
-        (!local.is_empty() && is_name).then(|| domain.to_owned())
-    } else {
-        let url = Url::parse(text).ok().filter(|url| url.scheme() == "https");
-        let url = url.ok_or(FORM)?;
-        url.host_str().map(str::to_owned)
-    };
-    if host.is_some_and(|host| is_public_host(&host)) {
-        Ok(text.to_owned())
-    } else {
-        Err("must name a public host: push services refuse a contact that nobody can reach")
-    }
+    check_contact(text).map(|()| text.to_owned())
 }
 
 fn hosts(row: &mut Table<'_>) -> Vec<String> {
@@ -120,42 +98,4 @@ fn hosts(row: &mut Table<'_>) -> Vec<String> {
         row.mistake("hosts", format!("has {host:?}; {what}"));
     }
     hosts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn send_16_a_contact_is_one_that_push_services_can_use() {
-        for good in [
-            "mailto:security@bank.example",
-            "mailto:a+b@mail.bank.example",
-            "https://bank.example/security",
-            "https://bank.example",
-        ] {
-            assert_eq!(contact(good).as_deref(), Ok(good));
-        }
-        for bad in [
-            "",
-            "security@bank.example",
-            "mailto:security",
-            "mailto:@bank.example",
-            "mailto:a@localhost",
-            "mailto:a@vm",
-            "mailto:a@bank.local",
-            "mailto:a@bank.internal",
-            "mailto:a@bank.invalid",
-            "mailto:a@127.0.0.1",
-            "mailto:a@[127.0.0.1]",
-            "mailto:a b@bank.example",
-            "http://bank.example",
-            "https://localhost/x",
-            "https://10.0.0.1/x",
-            "https://[::1]/x",
-            "https://vm",
-        ] {
-            assert!(contact(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -68,7 +68,7 @@ pub enum Sign {
     Fails,
     /// It refused this message; if it also refuses those for other recipients, it refuses all.
     Refuses,
-    /// Nothing.
+    /// Nothing: the recipient was at fault, or the message had been refused before.
     Nothing,
 }
 

@@ -5,7 +5,7 @@ mod refused;
 
 use std::time::Duration;
 
-pub use self::refused::{AREAS_MIN, Refused, RefusedMessage};
+pub use self::refused::{AREAS_MIN, Refused, RefusedDelivery};
 use super::blame::Sign;
 use crate::domain::{
     crypto::keyring::Mark,
@@ -78,10 +78,10 @@ pub enum Pass {
 
 /// What a message was to the breaker when it was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum PassedAs {
     /// One of many, to a sender that is used normally.
     Usual,
-    /// The probe.
+    /// The one message whose end decides.
     Probe,
     /// Sent again after the breaker's time, without being the probe, because this sender had refused it before: it
     /// may show that the sender works, but never that it does not.
@@ -96,7 +96,7 @@ pub struct Passed {
     /// A mark of the area of its recipient.
     pub area: Mark,
     /// What it was to the breaker.
-    pub role: Role,
+    pub role: PassedAs,
     /// The failed and refused messages that were known when it was handed over: its success clears only those.
     pub seen: Vec<DeliveryId>,
 }
@@ -163,16 +163,20 @@ impl Breaker {
                 Self::closed_after((failed, refused), passed, sign, rules)
                     .unwrap_or_else(|| Self::open(0, rules, now))
             }
-            (Self::Open { times, .. }, Role::Probe) => {
+            (Self::Open { times, .. }, PassedAs::Probe) => {
                 Self::probed((*times, &Refused::default()), passed, sign, rules, now)
             }
-            (Self::HalfOpen { times, refused, .. }, Role::Probe) => {
+            (Self::HalfOpen { times, refused, .. }, PassedAs::Probe) => {
                 Self::probed((*times, refused), passed, sign, rules, now)
             }
-            (Self::Open { .. } | Self::HalfOpen { .. }, Role::Repeat) if sign == Sign::Works => {
+            (Self::Open { .. } | Self::HalfOpen { .. }, PassedAs::Repeat)
+                if sign == Sign::Works =>
+            {
                 Self::default()
             }
-            (Self::Open { .. } | Self::HalfOpen { .. }, Role::Usual | Role::Repeat) => self.clone(),
+            (Self::Open { .. } | Self::HalfOpen { .. }, PassedAs::Usual | PassedAs::Repeat) => {
+                self.clone()
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Decides whose fault a server's refusal is, and what to do next.
 
+mod phrases;
 mod status;
 mod words;
 

@@ -18,7 +18,7 @@ use reqwest::{
 };
 
 pub(in crate::sender) use self::target::{Targets, host_and_port};
-pub use self::target::{is_host_pattern, is_public_host};
+pub use self::target::{check_contact, is_host_pattern};
 use self::{address::is_public, resolve::Resolver, target::Refused};
 use super::tls::{ca_file, no_certificates};
 use crate::{

@@ -23,7 +23,7 @@ use crate::{
         crypto::keyring::Keyring,
         delivery::{
             blame::Sign,
-            breaker::{Breaker, BreakerRules, Pass, Passed, Role},
+            breaker::{Breaker, BreakerRules, Pass, Passed, PassedAs},
         },
         ids::{DeliveryId, SenderName},
         recipient::Recipient,
@@ -33,7 +33,7 @@ use crate::{
         },
         time::{Now, Timestamp},
     },
-    ports::{sender::SendError, store::Complaint},
+    ports::sender::SendError,
     service::{
         failure::Failure,
         record::side::{NextSide, Sides},
@@ -136,9 +136,9 @@ impl Breakers {
             .map(|local| local.copy().clone())
             .unwrap_or_default();
         let role = match copy {
-            _ if as_probe => Role::Probe,
-            Breaker::Closed { .. } => Role::Usual,
-            Breaker::Open { .. } | Breaker::HalfOpen { .. } => Role::Repeat,
+            _ if as_probe => PassedAs::Probe,
+            Breaker::Closed { .. } => PassedAs::Usual,
+            Breaker::Open { .. } | Breaker::HalfOpen { .. } => PassedAs::Repeat,
         };
         Passed {
             delivery,
@@ -181,37 +181,6 @@ impl Breakers {
         if next(&local.copy(), self.local_now()).is_some() {
             self.change(sender, local, next).await;
         }
-    }
-
-    /// The senders whose breakers are not closed, as degraded conditions.
-    pub(in crate::service) fn complaints(&self) -> Vec<Complaint> {
-        let now = self.local_now();
-        let tell = |(sender, local): (&SenderName, &Local)| {
-            let until = match &*local.copy() {
-                Breaker::Closed { .. } => return None,
-                Breaker::Open { until, .. } | Breaker::HalfOpen { until, .. } => *until,
-            };
-            let sender = sender.as_str();
-            let text = if now.has_reached(until) {
-                format!("sender {sender:?} failed repeatedly; the next message tries it")
-            } else {
-                format!(
-                    "sender {sender:?} failed repeatedly; its breaker is open for another {} s",
-                    now.until(until).as_secs()
-                )
-            };
-            Some(Complaint {
-                word: "sender_open",
-                text,
-            })
-        };
-        let refusing = |(sender, local): (&SenderName, &Local)| {
-            local
-                .trouble
-                .complaint(sender, &local.copy(), self.rules.failures)
-        };
-        let open = self.each.iter().filter_map(tell);
-        open.chain(self.each.iter().filter_map(refusing)).collect()
     }
 
     /// Keeps the copies up to date. Never returns.

@@ -3,6 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign::pb::v1::{self, Channel, DeliveryStatus};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use crate::harness::{
     A_BIT, Harness, PATIENCE, Setup,
@@ -182,4 +184,102 @@ async fn send_16_a_sole_sender_that_refuses_our_login_keeps_the_message_and_is_s
         .await
         .expect("once the login is mended it goes out");
     assert_eq!(words(&service), [""; 0]);
+}
+
+/// The service with a sender of a preset on SMS (or WhatsApp), and the outbox behind it.
+async fn with_preset(server: &MockServer, preset: &str, channel: &str) -> Harness {
+    let setup = Setup::default();
+    let secret = setup.dir.path().join("secret");
+    std::fs::write(&secret, "s3cret-word\n").unwrap();
+    let file = format!(
+        "[senders.p]\n{}\nbase_url = \"{}\"\nallow_hosts = [\"{}\"]\n[senders.outbox]\nkind = \"outbox\"\n\
+         [routes.{channel}]\nsenders = [\"p\", \"outbox\"]\n",
+        preset.replace("SECRET", secret.to_str().unwrap()),
+        server.uri(),
+        server.address()
+    );
+    setup.file(&file).start().await
+}
+
+const TWILIO: &str = "kind = \"twilio\"\naccount_sid = \"key\"\nauth_token_file = \"SECRET\"\nfrom = \"+15005550006\"";
+const WHATSAPP: &str = "kind = \"whatsapp_cloud\"\nphone_number_id = \"1\"\naccess_token_file = \"SECRET\"\n\
+                        template = \"sign_in\"\ngraph_version = \"v21.0\"";
+const MESSAGEBIRD: &str = "kind = \"messagebird\"\naccess_key_file = \"SECRET\"\nfrom = \"Bank\"";
+const VONAGE: &str =
+    "kind = \"vonage\"\napi_key = \"key\"\napi_secret_file = \"SECRET\"\nfrom = \"Bank\"";
+const INFOBIP: &str = "kind = \"infobip\"\napi_key_file = \"SECRET\"\nfrom = \"Bank\"";
+
+/// Answers of providers, and whether they are the recipient's.
+fn answers_of_providers() -> Vec<(&'static str, Channel, u16, Value, bool)> {
+    let (sms, app) = (Channel::Sms, Channel::Whatsapp);
+    let code = |code: u32| json!({"code": code, "message": "words", "status": 400});
+    let state =
+        |state: &str, code: Value| json!({"sid": "SM1", "status": state, "error_code": code});
+    let meta = |code: u32| json!({"error": {"message": "words", "code": code}});
+    let bird =
+        |field: &str| json!({"errors": [{"code": 9, "description": "words", "parameter": field}]});
+    let invalid =
+        |name: &str| json!({"title": "Invalid params", "invalid_parameters": [{"name": name}]});
+    let group = |id: u32| json!({"messages": [{"messageId": "m1", "status": {"groupId": id}}]});
+    let mut rows = Vec::new();
+    for recipients in [13224, 21211, 21266, 21610, 21614, 21635] {
+        rows.push((TWILIO, sms, 400, code(recipients), true));
+    }
+    for ours in [20429, 21408, 21606, 21608, 99999] {
+        rows.push((TWILIO, sms, 400, code(ours), false));
+    }
+    rows.extend([
+        (TWILIO, sms, 401, code(20003), false),
+        (TWILIO, sms, 201, state("failed", Value::Null), false),
+        (TWILIO, sms, 201, state("undelivered", json!(30007)), false),
+        (TWILIO, sms, 201, state("failed", json!(30006)), true),
+        (WHATSAPP, app, 400, meta(131_026), true),
+        (WHATSAPP, app, 400, meta(131_056), false),
+        (WHATSAPP, app, 400, meta(132_001), false),
+        (WHATSAPP, app, 400, meta(190), false),
+        (MESSAGEBIRD, sms, 422, bird("recipients"), true),
+        (MESSAGEBIRD, sms, 422, bird("originator"), false),
+        (MESSAGEBIRD, sms, 402, bird("x"), false),
+        (VONAGE, sms, 422, invalid("to"), true),
+        (VONAGE, sms, 422, invalid("from"), false),
+        (VONAGE, sms, 402, json!({"title": "Low balance"}), false),
+        (INFOBIP, sms, 200, group(2), true),
+        (INFOBIP, sms, 200, group(5), false),
+    ]);
+    rows
+}
+
+#[tokio::test]
+async fn send_16_what_a_provider_says_of_the_recipient_is_asked_of_no_other() {
+    for (preset, channel, status, body, is_recipients) in answers_of_providers() {
+        let server = MockServer::start().await;
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(status).set_body_json(&body))
+            .mount(&server)
+            .await;
+        let name = if channel == Channel::Sms {
+            "sms"
+        } else {
+            "whatsapp"
+        };
+        let service = with_preset(&server, preset, name).await;
+        let request = v1::StartVerificationRequest {
+            recipients: vec![recipient(channel, "+31612345678")],
+            ..login(&unique("s"))
+        };
+        let id = service.start(request).await.unwrap().verification_id;
+        let expected = if is_recipients {
+            DeliveryStatus::Failed
+        } else {
+            DeliveryStatus::Sent
+        };
+        let v = service
+            .until(&id, |v| v.deliveries[0].status() != DeliveryStatus::Queued)
+            .await;
+        let delivery = &v.deliveries[0];
+        assert_eq!(delivery.status(), expected, "{preset} {status} {body}");
+        let by = if is_recipients { "p" } else { "outbox" };
+        assert_eq!(delivery.sender, by, "{preset} {status} {body}");
+        assert_eq!(service.recorder.all().len(), usize::from(!is_recipients));
+    }
 }

@@ -4,6 +4,7 @@ use countersign::pb::v1::{self, Channel, DeliveryStatus, EntryMode, Method, Verd
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
+use super::flood::browser;
 use crate::harness::{A_BIT, Harness, Setup, check_request, fields, login, recipient};
 
 /// A registration token.
@@ -85,6 +86,45 @@ async fn an_address_that_no_push_service_gives_is_refused_by_name() {
             "{address}"
         );
     }
+}
+
+/// Anybody can subscribe at a push service of his own, so its host is judged before a sender is asked.
+#[tokio::test]
+async fn send_15_a_browser_at_a_foreign_push_service_is_refused_at_the_start() {
+    let setup = Setup::default();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let file = setup.dir.path().join("vapid.pem");
+    std::fs::write(&file, key.serialize_pem()).unwrap();
+    let section = format!(
+        "[senders.browsers]\nkind = \"webpush\"\nkey_file = \"{}\"\ncontact = \"mailto:ops@bank.example\"\n\
+         hosts = [\"push.bank.example\", \"*.push.apple.com\"]\n[routes.push]\nsenders = [\"browsers\"]\n",
+        file.display()
+    );
+    let service = setup.file(&section).start().await;
+    let start = |endpoints: &[&str]| {
+        let recipients = endpoints.iter();
+        service.start(v1::StartVerificationRequest {
+            recipients: recipients
+                .map(|endpoint| recipient(Channel::Push, &browser(endpoint)))
+                .collect(),
+            ..login(&crate::harness::unique("s"))
+        })
+    };
+    for foreign in [
+        "https://push.evil.example/x",
+        "https://push.bank.example.evil.example/x",
+        "https://push.apple.com/x",
+        "https://push.bank.example:8443/x",
+        "https://169.254.169.254/x",
+    ] {
+        let refused = start(&["https://push.bank.example/x", foreign])
+            .await
+            .unwrap_err();
+        assert_eq!(fields(&refused), ["recipients[1].address"], "{foreign}");
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    }
+    assert!(start(&["https://push.bank.example/x"]).await.is_ok());
+    assert!(start(&["https://web.push.apple.com/x"]).await.is_ok());
 }
 
 /// The service with FCM on the channel push; it issues a token and gives every message this answer.

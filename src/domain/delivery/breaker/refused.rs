@@ -10,7 +10,7 @@ pub const AREAS_MIN: usize = 3;
 
 /// A message that was refused, without its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefusedMessage {
+pub struct RefusedDelivery {
     /// The delivery that the message belongs to.
     pub delivery: DeliveryId,
     /// A mark of the area of its recipient.
@@ -19,18 +19,18 @@ pub struct RefusedMessage {
 
 /// The refused messages, oldest first; of each area at most as many as open the breaker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused(Vec<RefusedMessage>);
+pub struct Refused(Vec<RefusedDelivery>);
 
 impl Refused {
     /// The refused messages as stored.
     #[must_use]
-    pub const fn from_stored(messages: Vec<RefusedMessage>) -> Self {
+    pub const fn from_stored(messages: Vec<RefusedDelivery>) -> Self {
         Self(messages)
     }
 
     /// The refused messages, to be stored.
     #[must_use]
-    pub fn messages(&self) -> &[RefusedMessage] {
+    pub fn messages(&self) -> &[RefusedDelivery] {
         &self.0
     }
 
@@ -60,7 +60,7 @@ impl Refused {
             .count();
         let is_known = self.deliveries().any(|id| id == passed.delivery);
         if !is_known && of_area < usize::from(max) {
-            messages.push(RefusedMessage {
+            messages.push(RefusedDelivery {
                 delivery: passed.delivery,
                 area: passed.area,
             });

@@ -21,14 +21,14 @@ fn usual(n: u8) -> Passed {
     Passed {
         delivery: DeliveryId([n; 16]),
         area: [n; 16],
-        role: Role::Usual,
+        role: PassedAs::Usual,
         seen: Vec::new(),
     }
 }
 
 fn probe(n: u8) -> Passed {
     Passed {
-        role: Role::Probe,
+        role: PassedAs::Probe,
         ..usual(n)
     }
 }
@@ -265,7 +265,7 @@ fn send_15_a_refusal_of_one_recipient_neither_closes_nor_reopens() {
 #[test]
 fn send_15_a_message_that_was_refused_before_shows_at_most_that_the_sender_works() {
     let repeat = Passed {
-        role: Role::Repeat,
+        role: PassedAs::Repeat,
         ..usual(1)
     };
     let half = opened(0).probe(&RULES, at(10)).unwrap();

@@ -170,16 +170,39 @@ pub fn is_host_pattern(entry: &str) -> bool {
     is_plain && !is_too_wide && host_of(&format!("https://{name}/")).is_ok_and(|host| host == name)
 }
 
-/// Whether the host of a contact may exist on the internet: a name with a dot that is not reserved for inner networks or
-/// tests, or a public address.
-#[must_use]
-pub fn is_public_host(host: &str) -> bool {
+/// Checks the contact of an application server (VAPID): Apple refuses every message with one that nobody can reach.
+///
+/// # Errors
+/// The form that it must have, as the end of a sentence that begins with its key.
+pub fn check_contact(text: &str) -> Result<(), &'static str> {
+    const FORM: &str = "must be mailto: and an e-mail address, or an https:// URL";
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(FORM);
+    }
+    let host = if let Some(address) = text.strip_prefix("mailto:") {
+        let (local, domain) = address.rsplit_once('@').ok_or(FORM)?;
+        let is_name = matches!(Host::parse(domain), Ok(Host::Domain(_)));
+        (!local.is_empty() && is_name).then(|| domain.to_owned())
+    } else {
+        let url = parse(text).ok().filter(|url| url.scheme() == "https");
+        url.ok_or(FORM)?.host_str().map(str::to_owned)
+    };
+    if host.is_some_and(|host| is_public_host(&host)) {
+        Ok(())
+    } else {
+        Err("must name a public host: push services refuse a contact that nobody can reach")
+    }
+}
+
+/// Whether a host may exist on the internet: a name with a dot that is not reserved for inner networks or tests, or a
+/// public address.
+fn is_public_host(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::Domain(name)) => {
-            let endings = INTERNAL_ENDINGS.iter().chain(&RESERVED_ENDINGS);
+            let mut endings = INTERNAL_ENDINGS.iter().chain(&RESERVED_ENDINGS);
             name.contains('.')
                 && !name.ends_with('.')
-                && !endings.into_iter().any(|ending| name.ends_with(ending))
+                && !endings.any(|ending| name.ends_with(ending))
         }
         Ok(Host::Ipv4(address)) => is_public(IpAddr::V4(address)),
         Ok(Host::Ipv6(address)) => is_public(IpAddr::V6(address)),

@@ -338,3 +338,36 @@ fn call(url: &str) -> Call {
         body: Vec::new(),
     }
 }
+
+#[test]
+fn send_16_a_contact_is_one_that_push_services_can_use() {
+    for good in [
+        "mailto:security@bank.example",
+        "mailto:a+b@mail.bank.example",
+        "https://bank.example/security",
+        "https://bank.example",
+    ] {
+        assert_eq!(check_contact(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "security@bank.example",
+        "mailto:security",
+        "mailto:@bank.example",
+        "mailto:a@localhost",
+        "mailto:a@vm",
+        "mailto:a@bank.local",
+        "mailto:a@bank.internal",
+        "mailto:a@bank.invalid",
+        "mailto:a@127.0.0.1",
+        "mailto:a@[127.0.0.1]",
+        "mailto:a b@bank.example",
+        "http://bank.example",
+        "https://localhost/x",
+        "https://10.0.0.1/x",
+        "https://[::1]/x",
+        "https://vm",
+    ] {
+        assert!(check_contact(bad).is_err(), "{bad}");
+    }
+}

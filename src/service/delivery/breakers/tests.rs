@@ -154,14 +154,14 @@ fn usual(message: u8) -> Passed {
     Passed {
         delivery: DeliveryId([message; 16]),
         area: [message; 16],
-        role: Role::Usual,
+        role: PassedAs::Usual,
         seen: Vec::new(),
     }
 }
 
 fn probe(message: u8) -> Passed {
     Passed {
-        role: Role::Probe,
+        role: PassedAs::Probe,
         ..usual(message)
     }
 }

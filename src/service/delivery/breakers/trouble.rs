@@ -1,7 +1,8 @@
-//! What a sender refuses us for, so that operators see it before the breaker opens.
+//! What operators see of senders: open breakers, and what a sender refuses us for before its breaker opens.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Breakers;
 use crate::{
     domain::{
         delivery::{
@@ -10,6 +11,7 @@ use crate::{
             reason::Reason,
         },
         ids::SenderName,
+        time::Now,
     },
     ports::{sender::SendError, store::Complaint},
 };
@@ -90,4 +92,42 @@ impl Trouble {
             text,
         })
     }
+}
+
+impl Breakers {
+    /// The senders that get no messages, or take none, as degraded conditions.
+    pub(in crate::service) fn complaints(&self) -> Vec<Complaint> {
+        let now = self.local_now();
+        let open = self
+            .each
+            .iter()
+            .filter_map(|(sender, local)| of_breaker(sender, &local.copy(), now));
+        let refusing = self.each.iter().filter_map(|(sender, local)| {
+            local
+                .trouble
+                .complaint(sender, &local.copy(), self.rules.failures)
+        });
+        open.chain(refusing).collect()
+    }
+}
+
+/// The degraded condition of a sender whose breaker is not closed; `None` if it is.
+fn of_breaker(sender: &SenderName, breaker: &Breaker, now: Now) -> Option<Complaint> {
+    let until = match breaker {
+        Breaker::Closed { .. } => return None,
+        Breaker::Open { until, .. } | Breaker::HalfOpen { until, .. } => *until,
+    };
+    let sender = sender.as_str();
+    let text = if now.has_reached(until) {
+        format!("sender {sender:?} failed repeatedly; the next message tries it")
+    } else {
+        format!(
+            "sender {sender:?} failed repeatedly; its breaker is open for another {} s",
+            now.until(until).as_secs()
+        )
+    };
+    Some(Complaint {
+        word: "sender_open",
+        text,
+    })
 }

@@ -8,7 +8,7 @@ use crate::{
             keyring::{Keyring, Kid, SECRET_BYTES, Secret},
             seal::SealError,
         },
-        delivery::breaker::{Breaker, Refused, RefusedMessage},
+        delivery::breaker::{Breaker, Refused, RefusedDelivery},
         ids::{DeliveryId, SubjectKey, VerificationId},
         record::{key::RecordKind, side::SideKind, subject::SubjectRecord},
     },
@@ -39,11 +39,11 @@ pub(super) fn sides(bed: &Bed) -> (Sides, RecordKey) {
 pub(super) fn all() -> [Side; 4] {
     let (subject, until) = (SubjectKey([7; 16]), Timestamp::from_micros(9));
     let refused = Refused::from_stored(vec![
-        RefusedMessage {
+        RefusedDelivery {
             delivery: DeliveryId([3; 16]),
             area: [4; 16],
         },
-        RefusedMessage {
+        RefusedDelivery {
             delivery: DeliveryId([5; 16]),
             area: [6; 16],
         },

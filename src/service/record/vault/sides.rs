@@ -9,7 +9,7 @@ use crate::{
             keyring::Mark,
             seal::{self, SealContext},
         },
-        delivery::breaker::{Breaker, Refused, RefusedMessage},
+        delivery::breaker::{Breaker, Refused, RefusedDelivery},
         ids::{DeliveryId, SubjectKey, VerificationId},
         record::{
             key::{RecordKey, RecordKind},
@@ -115,7 +115,7 @@ fn state(breaker: &Breaker) -> pb::breaker::State {
 }
 
 fn refusals(refused: &Refused) -> Vec<pb::BreakerRefusal> {
-    let stored = |message: &RefusedMessage| pb::BreakerRefusal {
+    let stored = |message: &RefusedDelivery| pb::BreakerRefusal {
         delivery: message.delivery.0.to_vec(),
         area: message.area.to_vec(),
     };
@@ -168,7 +168,7 @@ fn breaker(stored: pb::Breaker) -> Result<Breaker, VaultError> {
 
 fn refused(stored: &[pb::BreakerRefusal]) -> Result<Refused, VaultError> {
     let message = |stored: &pb::BreakerRefusal| {
-        Ok(RefusedMessage {
+        Ok(RefusedDelivery {
             delivery: DeliveryId(array(&stored.delivery)?),
             area: array(&stored.area)?,
         })
