@@ -729,7 +729,10 @@ pub(super) fn counted() -> ([u8; 16], Event, Line) {
     let quota = RefusedCall {
         call: "resend",
         reason: "QUOTA_EXCEEDED",
-        quota: Some(Dimension::Recipient),
+        quota: Some(BucketKind {
+            dimension: Dimension::Recipient,
+            scope: Scope::All,
+        }),
     };
     let what = What::RefusedAgain {
         counts: [(closed, 19), (quota, 3)].into(),
