@@ -61,7 +61,7 @@ impl Table<'_> {
 
     /// Reads one-line secrets from a table of names and files; files that cannot be read are mistakes and are left out.
     pub(in crate::config) fn named_secrets(&mut self, key: &str) -> BTreeMap<String, SecretText> {
-        let files = self.texts(key);
+        let files = self.files(key);
         let read = files.into_iter().filter_map(|(name, file)| {
             let secret = self.read(key, Path::new(&file), read_line)?;
             Some((name, secret))

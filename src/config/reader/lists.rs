@@ -53,8 +53,21 @@ impl Table<'_> {
         self.note(key, format!("[{}]", all.join(", ")));
     }
 
-    /// Reads a table of texts, sorted by name; empty if absent.
+    /// Reads a table of texts, sorted by name; empty if absent. Secrets among them are masked where they are shown.
     pub(in crate::config) fn texts(&mut self, key: &str) -> Vec<(String, String)> {
+        self.shown_texts(key, masking::field)
+    }
+
+    /// Reads a table of the names of files, sorted by name; empty if absent.
+    pub(super) fn files(&mut self, key: &str) -> Vec<(String, String)> {
+        self.shown_texts(key, |_, file| Cow::Borrowed(file))
+    }
+
+    fn shown_texts(
+        &mut self,
+        key: &str,
+        shown: fn(&str, &str) -> Cow<'_, str>,
+    ) -> Vec<(String, String)> {
         let Some(value) = self.take(key) else {
             return Vec::new();
         };
@@ -69,7 +82,7 @@ impl Table<'_> {
                 format!(
                     "{} = {}",
                     literal(name),
-                    literal(&masking::field(name, text))
+                    literal(&shown(name, text))
                 )
             })
             .collect();

@@ -211,7 +211,7 @@ async fn golden_what_is_left_in_redis_is_what_the_files_say() {
     }
     let now = dump("goldenw");
     assert!(
-        now == stored(FILE_2),
+        now == left(),
         "other bytes; now they are:\n{}",
         serde_json::to_string_pretty(&now).unwrap()
     );
