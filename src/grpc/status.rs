@@ -136,6 +136,9 @@ fn shape(failure: &Failure) -> Shape {
         Failure::MalformedTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::MalformedTooOften).after(*retry_after)
         }
+        Failure::GuessesSlowed { retry_after, .. } => {
+            Shape::new(Code::ResourceExhausted, Reason::GuessesSlowed).after(*retry_after)
+        }
         Failure::Refused(refusal) => refused(refusal),
         Failure::QuotaExceeded {
             quota, retry_after, ..

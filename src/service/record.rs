@@ -1,6 +1,7 @@
 //! Records: load, decide, commit once; also side records, events, and records that cannot be opened.
 
 pub mod audit;
+mod guesses;
 pub(super) mod journal;
 pub mod quarantine;
 mod retry;
@@ -32,6 +33,7 @@ use crate::{
     },
 };
 
+use guesses::Guesses;
 use quarantine::Quarantine;
 use side::Sides;
 use vault::Vault;
@@ -44,6 +46,7 @@ pub(super) struct Records {
     policy: Arc<Policy>,
     vault: Vault,
     quarantine: Arc<Quarantine>,
+    guesses: Guesses,
     /// The time allowed for all store work of one command.
     deadline: Duration,
 }
@@ -82,13 +85,23 @@ impl Records {
             deadline,
         } = parts;
         let vault = Vault::new(keyring.clone(), entropy);
+        let quarantine: Arc<Quarantine> = Arc::default();
+        let sides = Sides {
+            store: store.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            quarantine: quarantine.clone(),
+            deadline,
+        };
+        let guesses = Guesses::new(sides, keyring.clone(), policy.clone());
         Self {
             store,
             clock,
             keyring,
             policy,
             vault,
-            quarantine: Arc::default(),
+            quarantine,
+            guesses,
             deadline,
         }
     }

@@ -80,6 +80,7 @@ pub fn register(settings: &Settings) {
     for name in [
         "countersign_hands_in_use",
         "countersign_due_records",
+        "countersign_guess_alarms",
         "countersign_unreadable_records",
     ] {
         gauge!(name).set(0.0);
@@ -99,6 +100,9 @@ pub fn register(settings: &Settings) {
     }
     counter!("countersign_refusals_total", "caller" => "unknown", "reason" => "CALLER_UNKNOWN")
         .absolute(0);
+    for scope in ["caller", "tenant"] {
+        counter!("countersign_guess_alarms_total", "scope" => scope).absolute(0);
+    }
     callers(settings);
     channels(settings);
     senders(settings);

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     delivery::reason::Reason,
-    ids::{ActionName, CallerName, Reference, SenderName, UnlockReason, VerificationId},
+    ids::{ActionName, CallerName, Reference, SenderName, TenantId, UnlockReason, VerificationId},
     limit::quota::Dimension,
     recipient::{Channel, rules::Unfit},
     time::Timestamp,
@@ -111,6 +111,17 @@ pub enum What {
     ApprovedAfterFailures {
         /// The number of failures before the approval.
         failures: u32,
+    },
+    /// Unusually many guesses fail, over all subjects: somebody may try one guess on each of many.
+    ManyFailures {
+        /// The tenant whose customers are guessed.
+        tenant: TenantId,
+        /// Whether the failures of one caller are many, which the event names, or those of all callers of the tenant.
+        of_caller: bool,
+        /// The failures in the current hour.
+        failures: u32,
+        /// The mean of the hours before.
+        mean: u32,
     },
     /// An operator unlocked the subject: the failure limit counts from 0 again.
     Unlocked {

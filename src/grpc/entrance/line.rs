@@ -126,6 +126,7 @@ fn may_flood(failure: &Failure) -> bool {
             | Failure::RoleMissing(_)
             | Failure::CallerTooFast { .. }
             | Failure::Overloaded(_)
+            | Failure::GuessesSlowed { .. }
     )
 }
 
@@ -148,6 +149,7 @@ fn level(failure: &Failure) -> Level {
         | Failure::Unfit { .. }
         | Failure::CodeMalformed
         | Failure::MalformedTooOften { .. }
+        | Failure::GuessesSlowed { .. }
         | Failure::Refused(_)
         | Failure::QuotaExceeded { .. }
         | Failure::ShuttingDown => Level::INFO,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, What},
-        ids::{ActionName, CallerName, Reference, UnlockReason},
+        ids::{ActionName, CallerName, Reference, TenantId, UnlockReason},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -78,6 +78,7 @@ fn word(what: &What) -> &'static str {
         What::Delivered { .. } => "delivered",
         What::Undelivered { .. } => "undelivered",
         What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::ManyFailures { .. } => "many_failures",
         What::Unlocked { .. } => "unlocked",
         What::Disabled { .. } => "disabled",
     }
@@ -130,6 +131,12 @@ fn details(what: &What) -> BTreeMap<String, String> {
             ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::ManyFailures {
+            tenant,
+            of_caller,
+            failures,
+            mean,
+        } => many_failures(tenant, *of_caller, *failures, *mean),
         What::Unlocked {
             reason,
             operator,
@@ -138,6 +145,20 @@ fn details(what: &What) -> BTreeMap<String, String> {
         } => unlocked(reason, operator.as_ref(), *anonymous, *vouched),
         What::Disabled { origin } => named([("origin", origin_word(*origin))]),
     }
+}
+
+fn many_failures(
+    tenant: &TenantId,
+    of_caller: bool,
+    failures: u32,
+    mean: u32,
+) -> BTreeMap<String, String> {
+    named([
+        ("tenant", tenant.as_str()),
+        ("scope", if of_caller { "caller" } else { "tenant" }),
+        ("failures", &failures.to_string()),
+        ("mean", &mean.to_string()),
+    ])
 }
 
 fn unlocked(
