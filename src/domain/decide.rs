@@ -13,7 +13,7 @@ pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
     Cancel, CancelReason, Check, Checked, Follow, Looked, Pressed, Resend, Start, Verdict, cancel,
-    check, follow, look, resend, start,
+    check, follow, guess_counts_for, look, resend, start,
 };
 
 use super::{

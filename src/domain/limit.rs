@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod failures;
+pub mod guesses;
 pub mod pumping;
 pub mod quota;
 pub mod rate;

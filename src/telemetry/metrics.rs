@@ -99,6 +99,7 @@ pub fn register(settings: &Settings) {
     for name in [
         "countersign_hands_in_use",
         "countersign_due_records",
+        "countersign_guess_alarms",
         "countersign_unreadable_records",
         "countersign_events_fill_ratio",
     ] {
@@ -125,6 +126,9 @@ pub fn register(settings: &Settings) {
         for reason in SHED_REASONS {
             counter!("countersign_connections_shed_total", "listener" => listener, "reason" => reason).absolute(0);
         }
+    }
+    for scope in ["caller", "tenant"] {
+        counter!("countersign_guess_alarms_total", "scope" => scope).absolute(0);
     }
     callers(settings);
     channels(settings);

@@ -1,8 +1,15 @@
 //! Reads lists of texts or words, and tables of texts.
 
+use std::borrow::Cow;
+
 use config::{Value, ValueKind};
 
 use super::{Table, kind, masking, names, one_of, spelling::literal};
+
+/// The name of a file, which is no secret.
+fn as_is<'a>(_name: &str, file: &'a str) -> Cow<'a, str> {
+    Cow::Borrowed(file)
+}
 
 impl Table<'_> {
     /// Reads a list of texts; in environment variables they are separated by commas. `None` if absent.
@@ -60,13 +67,13 @@ impl Table<'_> {
 
     /// Reads a table of the names of files, sorted by name; empty if absent.
     pub(super) fn files(&mut self, key: &str) -> Vec<(String, String)> {
-        self.shown_texts(key, |_, file| Cow::Borrowed(file))
+        self.shown_texts(key, as_is)
     }
 
     fn shown_texts(
         &mut self,
         key: &str,
-        shown: fn(&str, &str) -> Cow<'_, str>,
+        shown: for<'a> fn(&str, &'a str) -> Cow<'a, str>,
     ) -> Vec<(String, String)> {
         let Some(value) = self.take(key) else {
             return Vec::new();
@@ -78,13 +85,7 @@ impl Table<'_> {
         texts.sort();
         let all: Vec<String> = texts
             .iter()
-            .map(|(name, text)| {
-                format!(
-                    "{} = {}",
-                    literal(name),
-                    literal(&shown(name, text))
-                )
-            })
+            .map(|(name, text)| format!("{} = {}", literal(name), literal(&shown(name, text))))
             .collect();
         self.note(key, format!("{{ {} }}", all.join(", ")));
         texts

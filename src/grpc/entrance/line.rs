@@ -162,6 +162,7 @@ fn may_flood(failure: &Failure) -> bool {
             | Failure::MessageMalformed(_)
             | Failure::CallerTooFast { .. }
             | Failure::Overloaded(_)
+            | Failure::GuessesSlowed { .. }
     )
 }
 
@@ -187,6 +188,7 @@ fn level(failure: &Failure) -> Level {
         | Failure::CodeMalformed
         | Failure::MalformedTooOften { .. }
         | Failure::LateTooOften { .. }
+        | Failure::GuessesSlowed { .. }
         | Failure::Refused(_)
         | Failure::QuotaExceeded { .. }
         | Failure::ShuttingDown => Level::INFO,

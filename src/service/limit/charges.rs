@@ -255,6 +255,7 @@ mod tests {
         ids::{ActionName, CallerName, Reference, SubjectId},
         limit::{
             bucket::{Quota, Quotas},
+            guesses::GuessRules,
             pumping::{Guard, Mode},
             quota::Network,
             spend::{Budgets, Spend},
@@ -371,6 +372,11 @@ mod tests {
                 failure_limit: 25,
                 closed_retention: Duration::from_secs(3600),
                 event_retention: Duration::from_secs(86_400),
+            },
+            guesses: GuessRules {
+                alarm_failures: 100,
+                alarm_factor: 10,
+                slow_down: None,
             },
             quotas,
             guard: guard(),

@@ -4,9 +4,12 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::Records;
 use crate::{
-    domain::audit::{
-        event::RefusedCall,
-        refusals::{About, RefusalCounter, Refused},
+    domain::{
+        audit::{
+            event::{Event, RefusedCall},
+            refusals::{About, RefusalCounter, Refused},
+        },
+        ids::SubjectKey,
     },
     service::{Service, failure::within},
 };
@@ -16,7 +19,8 @@ impl Records {
     pub(in crate::service) async fn tell(&self, about: About, call: RefusedCall, refused: Refused) {
         let told = self.held().take(about, call, refused);
         if let Some(refused) = told {
-            self.append(refused).await;
+            self.append(&refused.key, refused.salt, &refused.event)
+                .await;
         }
     }
 
@@ -29,14 +33,15 @@ impl Records {
             self.held().due(now)
         };
         for refused in told {
-            self.append(refused).await;
+            self.append(&refused.key, refused.salt, &refused.event)
+                .await;
         }
     }
 
-    async fn append(&self, refused: Refused) {
-        let Refused { key, salt, event } = refused;
+    /// Writes an event that belongs to no change; one that cannot be written is counted as lost.
+    pub(super) async fn append(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
         let written = within(self.deadline, async {
-            Ok(self.append_event(&key, salt, &event).await?)
+            Ok(self.append_event(key, salt, event).await?)
         });
         if let Err(error) = written.await {
             metrics::counter!("countersign_events_lost_total", "cause" => "not_written")
