@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::{domain::caller::Caller, service::failure::Failure};
 
 pub use admin::AdminHandler;
-pub use verification::VerificationHandler;
+pub use verification::{VerificationHandler, WatchLimits};
 
 /// The answer of a handler.
 type RpcResult<T> = Result<Response<T>, Status>;

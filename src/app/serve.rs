@@ -13,7 +13,7 @@ use crate::{
     config::{Profile, TlsIdentity},
     domain::time::micros,
     grpc::{
-        AdminHandler, VerificationHandler,
+        AdminHandler, VerificationHandler, WatchLimits,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
         transport::{
             bounds::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, bounded},
@@ -129,6 +129,7 @@ impl App {
             callers: Callers::new(self.credentials.clone(), self.settings.shield),
             development: self.settings.profile == Profile::Development,
             calls_max: grpc.max_in_flight,
+            calls_per_caller: grpc.max_in_flight_per_caller,
             deadline_default: grpc.deadline_default,
             deadline_max: grpc.deadline_max,
             entropy: self.machine.entropy.clone(),
@@ -149,7 +150,10 @@ impl App {
             .credentials
             .iter()
             .map(|credential| credential.caller.name.as_str().to_owned());
-        let watches = grpc.max_watches_per_caller;
+        let watches = WatchLimits {
+            total: grpc.max_watches,
+            per_caller: grpc.max_watches_per_caller,
+        };
         let handler = VerificationHandler::new(self.service.clone(), names, watches, drain.clone());
         let service = VerificationServiceServer::new(handler)
             .max_decoding_message_size(REQUEST_BYTES_MAX)

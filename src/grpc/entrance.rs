@@ -6,6 +6,7 @@ mod line;
 mod measure;
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -23,9 +24,12 @@ use tracing::Instrument;
 
 use super::{entrance::callers::Callers, status::status, throttle::Throttle};
 use crate::{
-    domain::caller::{
-        Caller,
-        permission::{self, Access, METHODS, Method},
+    domain::{
+        caller::{
+            Caller,
+            permission::{self, Access, METHODS, Method},
+        },
+        ids::CallerName,
     },
     ports::system::{Entropy, fresh},
     service::failure::{Busy, Denied, Failure},
@@ -48,6 +52,8 @@ pub struct EntranceParts {
     pub development: bool,
     /// The largest number of calls in progress on this process, over all connections.
     pub calls_max: usize,
+    /// The largest number of them for each caller.
+    pub calls_per_caller: usize,
     /// The deadline of a call that sends none.
     pub deadline_default: Duration,
     /// The longest deadline; a longer one is shortened to it.
@@ -66,6 +72,11 @@ impl EntranceLayer {
     pub fn new(parts: EntranceParts) -> Self {
         Self(Arc::new(Shared {
             in_flight: Semaphore::new(parts.calls_max),
+            of_callers: parts
+                .callers
+                .names()
+                .map(|name| (name.clone(), Semaphore::new(parts.calls_per_caller)))
+                .collect(),
             durations: Durations::new(),
             throttle: Throttle::new(),
             parts,
@@ -93,6 +104,8 @@ pub struct Entrance<S> {
 struct Shared {
     parts: EntranceParts,
     in_flight: Semaphore,
+    /// The calls that each caller may still have in progress.
+    of_callers: HashMap<CallerName, Semaphore>,
     durations: Durations,
     throttle: Throttle,
 }
@@ -181,6 +194,13 @@ impl Shared {
         let caller = match self.admit(&request, call) {
             Ok(caller) => caller,
             Err((failure, caller)) => return (refuse(failure), caller),
+        };
+        let share = caller
+            .as_ref()
+            .and_then(|caller| self.of_callers.get(&caller.name));
+        let Ok(_own_permit) = share.map(Semaphore::try_acquire).transpose() else {
+            let busy = Busy::CallsOfCaller(self.parts.calls_per_caller);
+            return (refuse(Failure::Overloaded(busy)), caller);
         };
         // The handlers never see the API key.
         request.headers_mut().remove(http::header::AUTHORIZATION);
@@ -298,26 +318,26 @@ mod tests {
     };
 
     fn parts() -> EntranceParts {
-        let caller = Caller {
-            name: CallerName::parse("c").unwrap(),
-            tenant: TenantId::parse("t").unwrap(),
-            roles: Roles::new(vec![Role::Frontend]),
-        };
-        let credential = Credential {
-            caller,
-            key_sha256: api_key_hash("key"),
+        let credential = |name: &str, key: &str| Credential {
+            caller: Caller {
+                name: CallerName::parse(name).unwrap(),
+                tenant: TenantId::parse("t").unwrap(),
+                roles: Roles::new(vec![Role::Frontend]),
+            },
+            key_sha256: api_key_hash(key),
         };
         let many = NonZeroU32::MAX;
         EntranceParts {
             callers: Callers::new(
-                vec![credential],
+                vec![credential("c", "key"), credential("d", "other")],
                 ShieldRate {
                     calls_per_s: many,
                     burst: many,
                 },
             ),
             development: false,
-            calls_max: 1,
+            calls_max: 3,
+            calls_per_caller: 2,
             deadline_default: Duration::from_secs(5),
             deadline_max: Duration::from_secs(30),
             entropy: Arc::new(SystemEntropy::default()),
@@ -367,15 +387,54 @@ mod tests {
         }
     }
 
+    /// The status of this many calls that never get an answer, begun one after the other: the code of each that was
+    /// refused at once.
+    async fn begun<S>(entrance: &S, key: &str, count: usize) -> Vec<Code>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let mut refused = Vec::new();
+        for _ in 0..count {
+            let mut request = request(None);
+            let value = format!("Bearer {key}").parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+            let mut call = tokio::spawn(entrance.clone().oneshot(request));
+            tokio::select! {
+                biased;
+                answered = &mut call => refused.push(code(&answered.unwrap().unwrap())),
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+        }
+        refused
+    }
+
     #[tokio::test(start_paused = true)]
     async fn net_02_calls_in_flight_above_the_limit_are_shed() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
         let entrance = EntranceLayer::new(parts()).layer(never);
-        let first = tokio::spawn(entrance.clone().oneshot(request(None)));
-        tokio::task::yield_now().await;
-        let second = entrance.clone().oneshot(request(None)).await.unwrap();
-        assert_eq!(code(&second), Code::ResourceExhausted);
-        assert_eq!(code(&first.await.unwrap().unwrap()), Code::DeadlineExceeded);
+        assert_eq!(begun(&entrance, "key", 2).await, []);
+        assert_eq!(begun(&entrance, "other", 1).await, []);
+        let full = begun(&entrance, "other", 1).await;
+        assert_eq!(full, [Code::ResourceExhausted], "over all callers");
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(
+            begun(&entrance, "other", 1).await,
+            [],
+            "there is room again"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn net_02_one_caller_leaves_calls_in_flight_for_the_others() {
+        let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
+        let entrance = EntranceLayer::new(parts()).layer(never);
+        let refused = begun(&entrance, "key", 10).await;
+        assert_eq!(refused, [Code::ResourceExhausted; 8], "its share is two");
+        assert_eq!(begun(&entrance, "other", 1).await, []);
     }
 
     #[tokio::test]

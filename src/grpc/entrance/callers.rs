@@ -6,7 +6,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::HeaderMap;
 
 use crate::{
-    domain::caller::{Caller, api_key_hash},
+    domain::{
+        caller::{Caller, api_key_hash},
+        ids::CallerName,
+    },
     service::failure::{Failure, NoCaller},
 };
 
@@ -55,6 +58,11 @@ impl Callers {
             .map(|c| (c.key_sha256, known(c.caller)))
             .collect();
         Self { known, rate }
+    }
+
+    /// The names of all callers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &CallerName> {
+        self.known.values().map(|known| &known.caller.name)
     }
 
     /// Returns the caller for `authorization: Bearer KEY`, if its rate allows the call.
