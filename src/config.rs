@@ -19,7 +19,7 @@ mod store;
 mod tenants;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -32,7 +32,10 @@ use crate::{
         verification::rules::{EntryMode, SubjectRules},
     },
     grpc::entrance::callers::{Credential, ShieldRate},
-    service::{delivery::breakers::BreakerSettings, policy::Action},
+    service::{
+        delivery::{breakers::BreakerSettings, hands::HandLimits},
+        policy::Action,
+    },
 };
 
 pub use access::{API_KEY_PREFIX, DEVELOPMENT_CALLER, DEVELOPMENT_TENANT, KeySettings, RingEntry};
@@ -155,6 +158,15 @@ impl Settings {
             });
         }
         warnings
+    }
+
+    /// The hands of a process, shared between the tenants that have callers.
+    #[must_use]
+    pub fn hand_limits(&self) -> HandLimits {
+        let tenants = self.callers.iter().map(|known| &known.caller.tenant);
+        let tenants: BTreeSet<_> = tenants.collect();
+        let development = usize::from(self.profile == Profile::Development);
+        self.worker.hands(tenants.len() + development)
     }
 
     /// The URL of the page that links in e-mails open; `None` if no action has links.

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::{domain::caller::Caller, service::failure::Failure};
 
 pub use admin::AdminHandler;
-pub use verification::VerificationHandler;
+pub use verification::{VerificationHandler, WatchLimits};
 
 /// The largest request message that is accepted, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;

@@ -13,7 +13,7 @@ use crate::{
     domain::time::micros,
     grpc::{
         ADMIN_RESPONSE_BYTES_MAX, AdminHandler, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
-        VerificationHandler,
+        VerificationHandler, WatchLimits,
         entrance::{EntranceLayer, EntranceParts, callers::Callers},
         health,
     },
@@ -163,6 +163,7 @@ impl App {
             callers: Callers::new(self.credentials.clone(), self.settings.shield),
             development: self.settings.profile == Profile::Development,
             calls_max: grpc.max_in_flight,
+            calls_per_caller: grpc.max_in_flight_per_caller,
             deadline_default: grpc.deadline_default,
             deadline_max: grpc.deadline_max,
             entropy: self.machine.entropy.clone(),
@@ -183,7 +184,10 @@ impl App {
             .credentials
             .iter()
             .map(|credential| credential.caller.name.as_str().to_owned());
-        let watches = grpc.max_watches_per_caller;
+        let watches = WatchLimits {
+            total: grpc.max_watches,
+            per_caller: grpc.max_watches_per_caller,
+        };
         let handler = VerificationHandler::new(self.service.clone(), names, watches, drain.clone());
         let service = VerificationServiceServer::new(handler)
             .max_decoding_message_size(REQUEST_BYTES_MAX)

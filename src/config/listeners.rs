@@ -93,6 +93,10 @@ pub struct GrpcSettings {
     pub max_streams: u32,
     /// The maximum number of calls in progress, over all connections.
     pub max_in_flight: usize,
+    /// The maximum number of calls in progress per caller.
+    pub max_in_flight_per_caller: usize,
+    /// The maximum number of open watch streams, over all callers.
+    pub max_watches: usize,
     /// The maximum number of open watch streams per caller.
     pub max_watches_per_caller: usize,
     /// How long calls are still accepted after SIGTERM, while readiness already fails.
@@ -110,13 +114,29 @@ impl GrpcSettings {
                 "is longer than deadline_max_ms; lower it or raise the other",
             );
         }
+        let max_in_flight: usize = table.small("max_in_flight", 4096, &(1..=1_000_000));
+        let share: usize = table.small("max_in_flight_per_caller", 0, &(0..=1_000_000));
+        let max_watches = table.small("max_watches", 10_000, &(1..=1_000_000));
+        let max_watches_per_caller = table.small("max_watches_per_caller", 1000, &(1..=1_000_000));
+        if max_watches_per_caller > max_watches {
+            table.mistake(
+                "max_watches_per_caller",
+                "is more than max_watches; lower it or raise the other",
+            );
+        }
         let settings = Self {
             listener,
             deadline_default,
             deadline_max,
             max_streams: table.small("max_streams", 128, &(1..=10_000)),
-            max_in_flight: table.small("max_in_flight", 4096, &(1..=1_000_000)),
-            max_watches_per_caller: table.small("max_watches_per_caller", 1000, &(1..=1_000_000)),
+            max_in_flight,
+            max_in_flight_per_caller: if share == 0 {
+                max_in_flight.div_ceil(2)
+            } else {
+                share
+            },
+            max_watches,
+            max_watches_per_caller,
             lame_duck: table.millis("lame_duck_ms", 5000, &(0..=60_000)),
         };
         table.finish();

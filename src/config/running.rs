@@ -5,7 +5,10 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::{Table, reader::spelling::is_near};
-use crate::domain::verification::rules::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules};
+use crate::{
+    domain::verification::rules::{CLOSED_RETENTION_MAX, FAILURE_LIMIT_MAX, SubjectRules},
+    service::delivery::hands::HandLimits,
+};
 
 /// The least number of entries that a shard of the audit trail may keep.
 const EVENTS_MIN: u64 = 1000;
@@ -41,6 +44,8 @@ pub(super) fn events(mut table: Table<'_>) -> Option<u64> {
 pub struct WorkerSettings {
     /// The maximum number of concurrent attempts per sender.
     pub concurrency: usize,
+    /// The most of them that one tenant may have; `None`: three quarters, if there are several tenants.
+    pub concurrency_per_tenant: Option<usize>,
     /// The time limit of one attempt.
     pub send_deadline: Duration,
     /// The longest pause between two reads of the due index.
@@ -49,13 +54,32 @@ pub struct WorkerSettings {
 
 impl WorkerSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
+        let per_tenant: usize = table.small("concurrency_per_tenant", 0, &(0..=10_000));
         let settings = Self {
             concurrency: table.small("concurrency", 64, &(1..=10_000)),
+            concurrency_per_tenant: (per_tenant > 0).then_some(per_tenant),
             send_deadline: table.millis("send_deadline_ms", 10_000, &(100..=30_000)),
             poll: table.millis("poll_ms", 1000, &(10..=60_000)),
         };
         table.finish();
         settings
+    }
+}
+
+impl WorkerSettings {
+    /// The hands of a process that serves this many tenants.
+    #[must_use]
+    pub fn hands(&self, tenants: usize) -> HandLimits {
+        let all = self.concurrency;
+        let share = match self.concurrency_per_tenant {
+            Some(most) => most.min(all),
+            None if tenants > 1 => (all * 3).div_ceil(4),
+            None => all,
+        };
+        HandLimits {
+            per_sender: all,
+            per_tenant: share,
+        }
     }
 }
 

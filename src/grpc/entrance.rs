@@ -10,6 +10,7 @@ mod measure;
 mod request_id;
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -30,9 +31,12 @@ use super::{
     status::{Cause, broken_message, status},
 };
 use crate::{
-    domain::caller::{
-        Caller,
-        permission::{self, Access, METHODS, Method},
+    domain::{
+        caller::{
+            Caller,
+            permission::{self, Access, METHODS, Method},
+        },
+        ids::CallerName,
     },
     listener::{
         bodies::{Cut, PAUSE_MAX},
@@ -62,6 +66,8 @@ pub struct EntranceParts {
     pub development: bool,
     /// The largest number of calls in progress on this process, over all connections.
     pub calls_max: usize,
+    /// The largest number of them for each caller.
+    pub calls_per_caller: usize,
     /// The deadline of a call that sends none.
     pub deadline_default: Duration,
     /// The longest deadline; a longer one is shortened to it.
@@ -80,6 +86,16 @@ impl EntranceLayer {
     pub fn new(parts: EntranceParts) -> Self {
         Self(Arc::new(Shared {
             in_flight: Arc::new(Semaphore::new(parts.calls_max)),
+            of_callers: parts
+                .callers
+                .names()
+                .map(|name| {
+                    (
+                        name.clone(),
+                        Arc::new(Semaphore::new(parts.calls_per_caller)),
+                    )
+                })
+                .collect(),
             durations: Durations::new(),
             throttles: Throttles::default(),
             no_calls: Throttle::default(),
@@ -108,6 +124,8 @@ pub struct Entrance<S> {
 struct Shared {
     parts: EntranceParts,
     in_flight: Arc<Semaphore>,
+    /// The calls that each caller may still have in progress.
+    of_callers: HashMap<CallerName, Arc<Semaphore>>,
     durations: Durations,
     throttles: Throttles,
     no_calls: Throttle,
@@ -135,8 +153,11 @@ impl Arrival {
 struct Admitted {
     /// The caller; `None` for a method that is open in development.
     caller: Option<Arc<Caller>>,
-    _permit: OwnedSemaphorePermit,
+    _permits: Permits,
 }
+
+/// The place of a call among all in progress, and among those of its caller.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl<S, B> Service<Request<B>> for Entrance<S>
 where
@@ -240,15 +261,24 @@ impl Shared {
     /// Authenticates the caller, checks its permission, and finds the call a place among those in progress.
     fn judge<B>(&self, request: &Request<B>, call: &Arrival) -> Result<Admitted, NotAdmitted> {
         let caller = self.admit(request, call)?;
-        match self.in_flight.clone().try_acquire_owned() {
-            Ok(permit) => Ok(Admitted {
+        match self.permits(caller.as_deref()) {
+            Ok(permits) => Ok(Admitted {
                 caller,
-                _permit: permit,
+                _permits: permits,
             }),
-            Err(_full) => {
-                let busy = Busy::Calls(self.parts.calls_max);
-                Err((Failure::Overloaded(busy), caller))
-            }
+            Err(busy) => Err((Failure::Overloaded(busy), caller)),
+        }
+    }
+
+    /// Finds a call of this caller a place among those in progress.
+    fn permits(&self, caller: Option<&Caller>) -> Result<Permits, Busy> {
+        let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
+            return Err(Busy::Calls(self.parts.calls_max));
+        };
+        let share = caller.and_then(|caller| self.of_callers.get(&caller.name));
+        match share.cloned().map(Semaphore::try_acquire_owned).transpose() {
+            Ok(own) => Ok((permit, own)),
+            Err(_full) => Err(Busy::CallsOfCaller(self.parts.calls_per_caller)),
         }
     }
 
@@ -350,26 +380,26 @@ mod tests {
     };
 
     fn parts() -> EntranceParts {
-        let caller = Caller {
-            name: CallerName::parse("c").unwrap(),
-            tenant: TenantId::parse("t").unwrap(),
-            roles: Roles::new(vec![Role::Frontend]),
-        };
-        let credential = Credential {
-            caller,
-            keys_sha256: vec![api_key_hash("key"), api_key_hash("next key")],
+        let credential = |name: &str, key: &str| Credential {
+            caller: Caller {
+                name: CallerName::parse(name).unwrap(),
+                tenant: TenantId::parse("t").unwrap(),
+                roles: Roles::new(vec![Role::Frontend]),
+            },
+            keys_sha256: vec![api_key_hash(key)],
         };
         let many = NonZeroU32::MAX;
         EntranceParts {
             callers: Callers::new(
-                vec![credential],
+                vec![credential("c", "key"), credential("d", "other")],
                 ShieldRate {
                     calls_per_s: many,
                     burst: many,
                 },
             ),
             development: false,
-            calls_max: 1,
+            calls_max: 3,
+            calls_per_caller: 2,
             deadline_default: Duration::from_secs(5),
             deadline_max: Duration::from_secs(30),
             entropy: Arc::new(SystemEntropy::default()),
@@ -424,15 +454,54 @@ mod tests {
         }
     }
 
+    /// The status of this many calls that never get an answer, begun one after the other: the code of each that was
+    /// refused at once.
+    async fn begun<S>(entrance: &S, key: &str, count: usize) -> Vec<Code>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let mut refused = Vec::new();
+        for _ in 0..count {
+            let mut request = request(None);
+            let value = format!("Bearer {key}").parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+            let mut call = tokio::spawn(entrance.clone().oneshot(request));
+            tokio::select! {
+                biased;
+                answered = &mut call => refused.push(code(&answered.unwrap().unwrap())),
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+        }
+        refused
+    }
+
     #[tokio::test(start_paused = true)]
     async fn net_02_calls_in_flight_above_the_limit_are_shed() {
         let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
         let entrance = EntranceLayer::new(parts()).layer(never);
-        let first = tokio::spawn(entrance.clone().oneshot(request(None)));
-        tokio::task::yield_now().await;
-        let second = entrance.clone().oneshot(request(None)).await.unwrap();
-        assert_eq!(code(&second), Code::ResourceExhausted);
-        assert_eq!(code(&first.await.unwrap().unwrap()), Code::DeadlineExceeded);
+        assert_eq!(begun(&entrance, "key", 2).await, []);
+        assert_eq!(begun(&entrance, "other", 1).await, []);
+        let full = begun(&entrance, "other", 1).await;
+        assert_eq!(full, [Code::ResourceExhausted], "over all callers");
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(
+            begun(&entrance, "other", 1).await,
+            [],
+            "there is room again"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn net_02_one_caller_leaves_calls_in_flight_for_the_others() {
+        let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
+        let entrance = EntranceLayer::new(parts()).layer(never);
+        let refused = begun(&entrance, "key", 10).await;
+        assert_eq!(refused, [Code::ResourceExhausted; 8], "its share is two");
+        assert_eq!(begun(&entrance, "other", 1).await, []);
     }
 
     #[tokio::test]

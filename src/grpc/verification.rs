@@ -29,27 +29,41 @@ use crate::{
 pub struct VerificationHandler {
     service: Arc<Service>,
     watches: HashMap<String, Arc<Semaphore>>,
-    watches_max: usize,
+    all_watches: Arc<Semaphore>,
+    limits: WatchLimits,
     shutdown: CancellationToken,
 }
 
+/// How many `WatchVerification` streams may be open at once.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchLimits {
+    /// Those of all callers together.
+    pub total: usize,
+    /// Those of each caller.
+    pub per_caller: usize,
+}
+
+/// The places that an open stream has: one of its caller's, and one of all.
+type WatchPermits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
 impl VerificationHandler {
-    /// A handler for these callers, each with at most `watches_max` streams at once. Streams end
+    /// A handler for these callers, with at most this many streams at once. Streams end
     /// when `shutdown` is canceled.
     #[must_use]
     pub fn new(
         service: Arc<Service>,
         callers: impl Iterator<Item = String>,
-        watches_max: usize,
+        limits: WatchLimits,
         shutdown: CancellationToken,
     ) -> Self {
         let watches = callers
-            .map(|caller| (caller, Arc::new(Semaphore::new(watches_max))))
+            .map(|caller| (caller, Arc::new(Semaphore::new(limits.per_caller))))
             .collect();
         Self {
             service,
             watches,
-            watches_max,
+            all_watches: Arc::new(Semaphore::new(limits.total)),
+            limits,
             shutdown,
         }
     }
@@ -58,15 +72,21 @@ impl VerificationHandler {
         view::verification(reading, self.service.explain(reading))
     }
 
-    fn watch_permit(&self, caller: &Caller) -> Result<OwnedSemaphorePermit, Failure> {
+    fn watch_permits(&self, caller: &Caller) -> Result<WatchPermits, Failure> {
         let watches = self
             .watches
             .get(caller.name.as_str())
             .ok_or(Failure::Internal)?;
-        watches
+        let own = watches
             .clone()
             .try_acquire_owned()
-            .map_err(|_| Failure::Overloaded(Busy::Watches(self.watches_max)))
+            .map_err(|_| Failure::Overloaded(Busy::Watches(self.limits.per_caller)))?;
+        let one_of_all = self
+            .all_watches
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Failure::Overloaded(Busy::AllWatches(self.limits.total)))?;
+        Ok((own, one_of_all))
     }
 }
 
@@ -148,7 +168,7 @@ impl VerificationService for VerificationHandler {
     ) -> RpcResult<Self::WatchVerificationStream> {
         let answer = async {
             let caller = caller(&request)?;
-            let permit = self.watch_permit(&caller)?;
+            let permit = self.watch_permits(&caller)?;
             let id = convert::id(&request.get_ref().verification_id)?;
             let watch = self.service.watch(&caller, id).await?;
             Ok((watch, permit, (caller, id)))

@@ -235,10 +235,14 @@ impl Denied {
 pub enum Busy {
     /// The limit of calls, over all callers.
     Calls(usize),
+    /// The limit of calls of one caller.
+    CallsOfCaller(usize),
     /// The limit of `WatchVerification` streams of one caller.
     Watches(usize),
     /// The limit of bytes of request bodies in flight.
     Bodies,
+    /// The limit of `WatchVerification` streams, over all callers.
+    AllWatches(usize),
 }
 
 impl Busy {
@@ -246,6 +250,12 @@ impl Busy {
         match self {
             Self::Calls(limit) => format!(
                 "this process answers {limit} calls, the most that it admits (grpc.max_in_flight); repeat with growing pauses"
+            ),
+            Self::CallsOfCaller(limit) => format!(
+                "this process answers {limit} calls of the caller, the most that it admits (grpc.max_in_flight_per_caller); repeat with growing pauses"
+            ),
+            Self::AllWatches(limit) => format!(
+                "this process has {limit} open WatchVerification streams, the most that it admits (grpc.max_watches); call GetVerification, or ask another process"
             ),
             Self::Watches(limit) => format!(
                 "the caller has {limit} open WatchVerification streams on this process, the most that it admits (grpc.max_watches_per_caller); end some"

@@ -317,3 +317,27 @@ fn guess_14_the_alarm_of_guesses_is_read_with_its_range() {
         assert_eq!(guesses(&[(key, value)]), Err(vec![path]));
     }
 }
+
+#[test]
+fn one_caller_or_tenant_has_a_share_of_what_all_use() {
+    let of = |settings: &[(&str, &str)]| with("", settings).unwrap();
+    let grpc = of(&[]).grpc;
+    assert_eq!(
+        (grpc.max_in_flight, grpc.max_in_flight_per_caller),
+        (4096, 2048)
+    );
+    assert_eq!(
+        (grpc.max_watches, grpc.max_watches_per_caller),
+        (10_000, 1000)
+    );
+    let grpc = of(&[("GRPC__MAX_IN_FLIGHT", "1")]).grpc;
+    assert_eq!(grpc.max_in_flight_per_caller, 1, "never none");
+    let too_many = with("", &[("GRPC__MAX_WATCHES", "999")]);
+    assert_eq!(keys_of(too_many), ["grpc.max_watches_per_caller"]);
+    let share = |own: &[(&str, &str)], tenants| of(own).worker.hands(tenants).per_tenant;
+    assert_eq!(share(&[], 1), 64, "one tenant has all hands");
+    assert_eq!(share(&[], 2), 48);
+    assert_eq!(share(&[("WORKER__CONCURRENCY", "1")], 2), 1, "never none");
+    assert_eq!(share(&[("WORKER__CONCURRENCY_PER_TENANT", "8")], 1), 8);
+    assert_eq!(share(&[("WORKER__CONCURRENCY_PER_TENANT", "100")], 2), 64);
+}

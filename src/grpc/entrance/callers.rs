@@ -6,7 +6,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::HeaderMap;
 
 use crate::{
-    domain::caller::{Caller, api_key_hash},
+    domain::{
+        caller::{Caller, api_key_hash},
+        ids::CallerName,
+    },
     service::failure::{Failure, NoCaller},
 };
 
@@ -61,6 +64,11 @@ impl Callers {
             );
         }
         Self { known, rate }
+    }
+
+    /// The names of all callers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &CallerName> {
+        self.known.values().map(|known| &known.caller.name)
     }
 
     /// Returns the caller for `authorization: Bearer KEY`, if its rate allows the call.

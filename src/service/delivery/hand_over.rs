@@ -26,7 +26,7 @@ use crate::{
             reason::Reason,
             route::{Choice, RouteState, choose},
         },
-        ids::{ProviderReference, SenderName},
+        ids::{ProviderReference, SenderName, TenantId},
         record::side::Side,
         time::Now,
         verification::rules::CLOSED_MARGIN,
@@ -47,6 +47,8 @@ const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 /// A leased message that is ready to go out, with the senders that may carry it.
 pub(super) struct Ready {
     pub(super) draft: Draft,
+    /// The tenant of the customer.
+    pub(super) tenant: TenantId,
     /// The senders, in the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
     /// Why it is given up if no sender is left.
@@ -171,7 +173,7 @@ impl Courier {
         if hand.is_of(Some(sender)) {
             return true;
         }
-        let Some(other) = self.hands.reserve(Some(sender)) else {
+        let Some(other) = self.hands.reserve(Some(sender), hand.tenant()) else {
             return false;
         };
         *hand = other;

@@ -1,5 +1,5 @@
 //! The hands of this process. A hand is a slot for one hand-over to one sender; deliveries that
-//! find none wait here.
+//! find none wait here, and tenants take turns.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -10,19 +10,21 @@ use tokio::sync::mpsc;
 
 use crate::domain::{
     decide::Work,
-    ids::{DeliveryId, SenderName, SubjectKey},
+    ids::{DeliveryId, SenderName, SubjectKey, TenantId},
 };
 
-/// Most deliveries that wait for a hand of one sender. Any more are found through the due index.
+/// Most deliveries of one tenant that wait for a hand of one sender. Any more are found through the due index.
 const WAITING_MAX: usize = 4096;
 
 /// A fixed number of hands for each sender. One sender's hands are never lent to another, so a slow
-/// sender delays only its own messages.
+/// sender delays only its own messages. One tenant has at most a share of them, and a hand that
+/// becomes free goes to the waiting tenants in turn, so that a flood of one tenant's messages does
+/// not delay another's.
 #[derive(Clone)]
 pub struct Hands(Arc<Inner>);
 
 struct Inner {
-    per_sender: usize,
+    limits: HandLimits,
     state: Mutex<HandState>,
     jobs: mpsc::UnboundedSender<Job>,
 }
@@ -38,10 +40,92 @@ struct HandState {
     waiting: HashSet<DeliveryId>,
 }
 
+/// How many hands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandLimits {
+    /// The hands of each sender.
+    pub per_sender: usize,
+    /// The most of them that one tenant may have at a time.
+    pub per_tenant: usize,
+}
+
+impl HandLimits {
+    /// The same number for each sender, all of which one tenant may have.
+    #[must_use]
+    pub const fn undivided(per_sender: usize) -> Self {
+        Self {
+            per_sender,
+            per_tenant: per_sender,
+        }
+    }
+}
+
+/// The hands of one sender.
 #[derive(Default)]
 struct Share {
     busy: usize,
+    tenants: BTreeMap<TenantId, TenantShare>,
+    /// The tenants with waiting deliveries, each once; the first one is next.
+    turns: VecDeque<TenantId>,
+}
+
+/// What one tenant has of a sender's hands, and its deliveries that wait for one.
+#[derive(Default)]
+struct TenantShare {
+    busy: usize,
     queue: VecDeque<Waiting>,
+}
+
+impl Share {
+    /// Takes a hand for a tenant, if one is free and the tenant has not got its share.
+    fn take(&mut self, tenant: &TenantId, limits: HandLimits) -> bool {
+        let own = self.tenants.entry(tenant.clone()).or_default();
+        let is_free = self.busy < limits.per_sender && own.busy < limits.per_tenant;
+        if is_free {
+            self.busy += 1;
+            own.busy += 1;
+        }
+        is_free
+    }
+
+    fn give_back(&mut self, tenant: &TenantId) {
+        self.busy = self.busy.saturating_sub(1);
+        if let Some(own) = self.tenants.get_mut(tenant) {
+            own.busy = own.busy.saturating_sub(1);
+        }
+    }
+
+    /// Lets a delivery wait; false if too many of the tenant wait already.
+    fn enqueue(&mut self, tenant: &TenantId, waiting: Waiting) -> bool {
+        let queue = &mut self.tenants.entry(tenant.clone()).or_default().queue;
+        if queue.len() >= WAITING_MAX {
+            return false;
+        }
+        if queue.is_empty() {
+            self.turns.push_back(tenant.clone());
+        }
+        queue.push_back(waiting);
+        true
+    }
+
+    /// Takes a hand for the delivery that is next: the one that has waited longest, of the first tenant in turn that has
+    /// not got its share.
+    fn take_next(&mut self, limits: HandLimits) -> Option<(TenantId, Waiting)> {
+        for at in 0..self.turns.len() {
+            let tenant = self.turns[at].clone();
+            if !self.take(&tenant, limits) {
+                continue;
+            }
+            self.turns.remove(at);
+            let queue = &mut self.tenants.entry(tenant.clone()).or_default().queue;
+            let next = queue.pop_front();
+            if !queue.is_empty() {
+                self.turns.push_back(tenant.clone());
+            }
+            return next.map(|waiting| (tenant, waiting));
+        }
+        None
+    }
 }
 
 /// A delivery that waits for a hand. It has no lease, so another process may lease it first.
@@ -64,20 +148,20 @@ pub enum Job {
     Lease(Waiting, Hand),
 }
 
-/// A reserved hand. When it is dropped, it goes to the delivery that has waited
-/// longest, or becomes free.
+/// A reserved hand. When it is dropped, it goes to a delivery that waits, or becomes free.
 pub struct Hand {
     sender: Option<SenderName>,
+    tenant: TenantId,
     hands: Arc<Inner>,
 }
 
 impl Hands {
-    /// Makes `per_sender` hands for each sender.
+    /// Makes as many hands as these limits say.
     #[must_use]
-    pub fn new(per_sender: usize) -> (Self, Jobs) {
+    pub fn new(limits: HandLimits) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::unbounded_channel();
         let inner = Inner {
-            per_sender,
+            limits,
             state: Mutex::default(),
             jobs,
         };
@@ -88,30 +172,33 @@ impl Hands {
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
         let busy = self.0.state().shares.values().map(|share| share.busy).sum();
-        (self.0.per_sender, busy)
+        (self.0.limits.per_sender, busy)
     }
 
-    /// Reserves a hand of a sender, if one is free. The sender `None` is for messages
-    /// that no sender gets.
+    /// Reserves a hand of a sender for a message of a tenant, if one is free and the tenant has not got its share. The
+    /// sender `None` is for messages that no sender gets.
     #[must_use]
-    pub fn reserve(&self, sender: Option<&SenderName>) -> Option<Hand> {
-        self.0.reserve(&mut self.0.state(), sender)
+    pub fn reserve(&self, sender: Option<&SenderName>, tenant: &TenantId) -> Option<Hand> {
+        self.0.reserve(&mut self.0.state(), sender, tenant)
     }
 
-    /// Lets a delivery wait for the next free hand of a sender.
-    pub(in crate::service) fn wait(&self, sender: Option<&SenderName>, waiting: Waiting) {
+    /// Lets a delivery of a tenant wait for the next free hand of a sender.
+    pub(in crate::service) fn wait(
+        &self,
+        sender: Option<&SenderName>,
+        tenant: &TenantId,
+        waiting: Waiting,
+    ) {
         let mut state = self.0.state();
-        if let Some(hand) = self.0.reserve(&mut state, sender) {
+        if let Some(hand) = self.0.reserve(&mut state, sender, tenant) {
             drop(state);
             return self.0.give(Job::Lease(waiting, hand));
         }
         if state.closed || !state.waiting.insert(waiting.delivery) {
             return;
         }
-        let queue = &mut state.shares.entry(sender.cloned()).or_default().queue;
-        if queue.len() < WAITING_MAX {
-            queue.push_back(waiting);
-        } else {
+        let share = state.shares.entry(sender.cloned()).or_default();
+        if !share.enqueue(tenant, waiting) {
             state.waiting.remove(&waiting.delivery);
         }
     }
@@ -143,18 +230,16 @@ impl Inner {
         self: &Arc<Self>,
         state: &mut HandState,
         sender: Option<&SenderName>,
+        tenant: &TenantId,
     ) -> Option<Hand> {
         let sender = sender.cloned();
         if state.closed {
             return None;
         }
         let share = state.shares.entry(sender.clone()).or_default();
-        if share.busy >= self.per_sender {
-            return None;
-        }
-        share.busy += 1;
-        Some(Hand {
+        share.take(tenant, self.limits).then(|| Hand {
             sender,
+            tenant: tenant.clone(),
             hands: self.clone(),
         })
     }
@@ -172,10 +257,10 @@ impl Inner {
         let mut state = self.state();
         state.closed = true;
         state.waiting.clear();
-        state
-            .shares
-            .values_mut()
-            .for_each(|share| share.queue.clear());
+        for share in state.shares.values_mut() {
+            share.turns.clear();
+            share.tenants.values_mut().for_each(|own| own.queue.clear());
+        }
     }
 }
 
@@ -183,6 +268,11 @@ impl Hand {
     /// Whether it belongs to this sender.
     pub(in crate::service) fn is_of(&self, sender: Option<&SenderName>) -> bool {
         self.sender.as_ref() == sender
+    }
+
+    /// The tenant that it was reserved for.
+    pub(in crate::service) fn tenant(&self) -> &TenantId {
+        &self.tenant
     }
 }
 
@@ -193,16 +283,16 @@ impl Drop for Hand {
         let Some(share) = state.shares.get_mut(&sender) else {
             return;
         };
-        let Some(waiting) = share.queue.pop_front() else {
-            share.busy = share.busy.saturating_sub(1);
+        // Nobody else takes the hand in between, so that no newer delivery overtakes the one that waited.
+        share.give_back(&self.tenant);
+        let Some((tenant, waiting)) = share.take_next(self.hands.limits) else {
             return;
         };
         state.waiting.remove(&waiting.delivery);
         drop(state);
-        // The hand is passed on without becoming free, so that no newer delivery overtakes this
-        // one.
         let hand = Self {
             sender,
+            tenant,
             hands: self.hands.clone(),
         };
         self.hands.give(Job::Lease(waiting, hand));
@@ -215,6 +305,14 @@ mod tests {
 
     fn name(text: &str) -> SenderName {
         SenderName::parse(text).unwrap()
+    }
+
+    fn bank() -> TenantId {
+        TenantId::parse("bank").unwrap()
+    }
+
+    fn shop() -> TenantId {
+        TenantId::parse("shop").unwrap()
     }
 
     fn waiting(n: u8) -> Waiting {
@@ -234,30 +332,35 @@ mod tests {
 
     #[test]
     fn send_19_the_hands_of_one_sender_are_not_lent_to_another() {
-        let (hands, _jobs) = Hands::new(2);
+        let (hands, _jobs) = Hands::new(HandLimits::undivided(2));
         let (slow, quick) = (name("slow"), name("quick"));
-        let full: Vec<_> = (0..3).map_while(|_| hands.reserve(Some(&slow))).collect();
+        let full: Vec<_> = (0..3)
+            .map_while(|_| hands.reserve(Some(&slow), &bank()))
+            .collect();
         assert_eq!(full.len(), 2);
-        assert!(hands.reserve(Some(&quick)).is_some() && hands.reserve(None).is_some());
+        assert!(
+            hands.reserve(Some(&quick), &bank()).is_some()
+                && hands.reserve(None, &bank()).is_some()
+        );
         drop(full);
-        assert!(hands.reserve(Some(&slow)).is_some());
+        assert!(hands.reserve(Some(&slow), &bank()).is_some());
     }
 
     #[test]
     fn send_17_a_free_hand_goes_to_what_waited_longest() {
-        let (hands, mut jobs) = Hands::new(1);
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(1));
         let slow = name("slow");
-        let hand = hands.reserve(Some(&slow)).unwrap();
+        let hand = hands.reserve(Some(&slow), &bank()).unwrap();
         [waiting(1), waiting(2), waiting(1)]
             .into_iter()
-            .for_each(|waiting| hands.wait(Some(&slow), waiting));
+            .for_each(|waiting| hands.wait(Some(&slow), &bank(), waiting));
         assert!(hands.has_waiting(&DeliveryId([1; 16])));
         drop(hand);
         let (first, hand) = woken(&mut jobs).unwrap();
         assert_eq!(first, waiting(1));
         assert!(!hands.has_waiting(&DeliveryId([1; 16])));
         assert!(
-            hands.reserve(Some(&slow)).is_none(),
+            hands.reserve(Some(&slow), &bank()).is_none(),
             "nothing newer overtakes what waited"
         );
         drop(hand);
@@ -265,7 +368,7 @@ mod tests {
         assert_eq!(second, waiting(2));
         drop(hand);
         assert!(woken(&mut jobs).is_none(), "each once");
-        hands.wait(Some(&slow), waiting(3));
+        hands.wait(Some(&slow), &bank(), waiting(3));
         assert!(
             woken(&mut jobs).is_some(),
             "a hand that came free meanwhile is given at once"
@@ -274,22 +377,86 @@ mod tests {
 
     #[test]
     fn once_the_hands_are_tied_nothing_waits_for_them() {
-        let (hands, mut jobs) = Hands::new(1);
-        let hand = hands.reserve(None).unwrap();
-        hands.wait(None, waiting(1));
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(1));
+        let hand = hands.reserve(None, &bank()).unwrap();
+        hands.wait(None, &bank(), waiting(1));
         hands.close();
         drop(hand);
-        hands.wait(None, waiting(2));
-        assert!(woken(&mut jobs).is_none() && hands.reserve(None).is_none());
+        hands.wait(None, &bank(), waiting(2));
+        assert!(woken(&mut jobs).is_none() && hands.reserve(None, &bank()).is_none());
     }
 
     #[test]
     fn without_a_worker_what_waits_is_dropped_and_not_woken_one_by_one() {
-        let (hands, jobs) = Hands::new(1);
-        let hand = hands.reserve(None).unwrap();
-        (0..200).for_each(|n| hands.wait(None, waiting(n)));
+        let (hands, jobs) = Hands::new(HandLimits::undivided(1));
+        let hand = hands.reserve(None, &bank()).unwrap();
+        (0..200).for_each(|n| hands.wait(None, &bank(), waiting(n)));
         drop(jobs);
         drop(hand);
         assert!(!hands.has_waiting(&DeliveryId([199; 16])));
+    }
+
+    #[test]
+    fn send_19_a_flood_of_one_tenant_leaves_hands_for_the_others() {
+        let limits = HandLimits {
+            per_sender: 4,
+            per_tenant: 3,
+        };
+        let (hands, mut jobs) = Hands::new(limits);
+        let mail = name("mail");
+        let flood: Vec<_> = (0..9)
+            .map_while(|_| hands.reserve(Some(&mail), &bank()))
+            .collect();
+        assert_eq!(flood.len(), 3, "its share");
+        hands.wait(Some(&mail), &bank(), waiting(1));
+        assert!(
+            woken(&mut jobs).is_none(),
+            "it waits although a hand is free"
+        );
+        let other = hands.reserve(Some(&mail), &shop());
+        assert!(other.is_some(), "the other tenant finds a hand at once");
+        assert_eq!(hands.in_use(), (4, 4));
+        drop(flood);
+        let (first, _hand) = woken(&mut jobs).unwrap();
+        assert_eq!(first, waiting(1));
+        assert_eq!(hands.in_use(), (4, 2));
+    }
+
+    #[test]
+    fn send_19_tenants_that_wait_for_a_hand_take_turns() {
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(1));
+        let mail = name("mail");
+        let mut hand = hands.reserve(Some(&mail), &bank()).unwrap();
+        for n in 0..100 {
+            hands.wait(Some(&mail), &bank(), waiting(n));
+        }
+        for n in [200, 201] {
+            hands.wait(Some(&mail), &shop(), waiting(n));
+        }
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            drop(hand);
+            let (next, given) = woken(&mut jobs).unwrap();
+            order.push(next);
+            hand = given;
+        }
+        assert_eq!(order, [0, 200, 1, 201, 2, 3].map(waiting));
+    }
+
+    #[test]
+    fn a_tenant_with_too_many_waiting_leaves_room_in_the_queue_for_others() {
+        let (hands, _jobs) = Hands::new(HandLimits::undivided(1));
+        let _hand = hands.reserve(None, &bank()).unwrap();
+        let delivery = |n: usize| Waiting {
+            key: SubjectKey([0; 16]),
+            delivery: DeliveryId((n as u128).to_be_bytes()),
+        };
+        for n in 0..=WAITING_MAX {
+            hands.wait(None, &bank(), delivery(n));
+        }
+        assert!(!hands.has_waiting(&delivery(WAITING_MAX).delivery));
+        let other = delivery(WAITING_MAX + 1);
+        hands.wait(None, &shop(), other);
+        assert!(hands.has_waiting(&other.delivery));
     }
 }

@@ -78,7 +78,8 @@ impl Courier {
                 && self.breakers.pass(&ready.senders[*at].name, now) == Pass::Free
         };
         let place = (place + 1..ready.senders.len()).find(is_free)?;
-        let hand = self.hands.reserve(Some(&ready.senders[place].name))?;
+        let name = &ready.senders[place].name;
+        let hand = self.hands.reserve(Some(name), &ready.tenant)?;
         Some((place, hand))
     }
 }

@@ -115,6 +115,7 @@ impl Courier {
             time_left,
             question: self.question(verification, &draft),
             decoy: pending.decoy,
+            tenant: tenant.clone(),
             draft,
         }
     }

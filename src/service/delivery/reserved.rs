@@ -13,7 +13,7 @@ use crate::domain::{
         hands::{DueDelivery, FreeHands},
         route::{Choice, RouteState, choose},
     },
-    ids::{DeliveryId, SenderName, SubjectKey},
+    ids::{DeliveryId, SenderName, SubjectKey, TenantId},
 };
 
 /// The hands of one decision on one record.
@@ -30,7 +30,7 @@ struct State {
     /// Hands with the work that they begin after the commit.
     assigned: Vec<(Work, Hand)>,
     /// Deliveries whose sender had no free hand.
-    without_hand: Vec<(Option<SenderName>, DeliveryId)>,
+    without_hand: Vec<(Option<SenderName>, TenantId, DeliveryId)>,
 }
 
 impl Courier {
@@ -96,8 +96,8 @@ impl ReservedHands<'_> {
         for (work, hand) in state.assigned {
             hands.give(work, hand);
         }
-        for (sender, delivery) in state.without_hand {
-            hands.wait(sender.as_ref(), Waiting { key, delivery });
+        for (sender, tenant, delivery) in state.without_hand {
+            hands.wait(sender.as_ref(), &tenant, Waiting { key, delivery });
         }
     }
 }
@@ -112,10 +112,11 @@ impl FreeHands for ReservedHands<'_> {
             .position(|hand| hand.is_of(sender.as_ref()));
         let hand = match at {
             Some(at) => Some(state.idle.swap_remove(at)),
-            None => self.courier.hands.reserve(sender.as_ref()),
+            None => self.courier.hands.reserve(sender.as_ref(), due.tenant),
         };
         let Some(hand) = hand else {
-            state.without_hand.push((sender, due.delivery.id));
+            let waiting = (sender, due.tenant.clone(), due.delivery.id);
+            state.without_hand.push(waiting);
             return None;
         };
         let lease = self.courier.lease();

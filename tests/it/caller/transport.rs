@@ -10,7 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use countersign::{
-    app::Machine, domain::time::Timestamp, pb::v1, ports::system::Clock, system::SystemClock,
+    app::Machine,
+    domain::{caller::api_key_hash, time::Timestamp},
+    pb::v1,
+    ports::system::Clock,
+    system::SystemClock,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,7 +22,9 @@ use tokio::{
 };
 use tonic::{Code, transport::Endpoint};
 
-use crate::harness::{Harness, PATIENCE, Setup, http::get, login, reason, retry_after, shape};
+use crate::harness::{
+    Harness, PATIENCE, Setup, http::get, login, reason, retry_after, shape, with_key,
+};
 
 #[tokio::test]
 async fn net_01_a_message_above_sixteen_kib_is_refused() {
@@ -73,6 +79,54 @@ async fn net_02_streams_above_the_limit_of_a_caller_are_shed() {
     tokio::time::timeout(PATIENCE, again)
         .await
         .expect("a dropped stream makes room");
+}
+
+#[tokio::test]
+async fn net_02_one_caller_leaves_streams_for_the_others() {
+    let key = |name: &str| hex::encode(api_key_hash(name));
+    let callers = ["one", "two", "three"].map(|name| {
+        format!(
+            "[callers.{name}]\ntenant = \"default\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{}\"\n",
+            key(name)
+        )
+    });
+    let service = Setup::default()
+        .file(&callers.concat())
+        .with("GRPC__MAX_WATCHES", "3")
+        .with("GRPC__MAX_WATCHES_PER_CALLER", "2")
+        .start()
+        .await;
+    let v = service.start(login("s")).await.unwrap();
+    let watch = async |caller: &str| {
+        let request = v1::WatchVerificationRequest {
+            verification_id: v.verification_id.clone(),
+        };
+        let mut client = service.client.clone();
+        client.watch_verification(with_key(caller, request)).await
+    };
+    let full = (Code::ResourceExhausted, "OVERLOADED".to_owned());
+    let _greedy = [watch("one").await.unwrap(), watch("one").await.unwrap()];
+    let refused = watch("one").await.map(drop);
+    assert!(
+        refused
+            .as_ref()
+            .unwrap_err()
+            .message()
+            .contains("max_watches_per_caller")
+    );
+    assert_eq!(shape(refused), full);
+    let _other = watch("two")
+        .await
+        .expect("there is room for another caller");
+    let refused = watch("three").await.map(drop);
+    assert!(
+        refused
+            .as_ref()
+            .unwrap_err()
+            .message()
+            .contains("grpc.max_watches)")
+    );
+    assert_eq!(shape(refused), full);
 }
 
 #[tokio::test]

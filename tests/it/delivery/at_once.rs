@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use countersign::{
     app::Machine,
     domain::{
-        caller::{Caller, Role, Roles},
+        caller::{Caller, Role, Roles, api_key_hash},
         delivery::reason::Reason,
         ids::{ActionName, CallerName, RequestId, SubjectId, TenantId},
         recipient::{self, Recipient},
@@ -28,7 +28,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::harness::{
     Harness, PATIENCE, Setup, login,
     provider::{Answer, Provider},
-    recipient, unique,
+    recipient, unique, with_key,
 };
 
 type Sending = Result<Sent, SendError>;
@@ -276,6 +276,34 @@ async fn send_17_a_resend_that_finds_no_free_hand_goes_out_with_the_first() {
     assert_eq!(door.got(), 2, "the one hand is full");
     door.open();
     door.wait_for(3).await;
+}
+
+#[tokio::test]
+async fn send_19_a_flood_of_one_tenant_does_not_delay_anothers_message() {
+    let door = Door::shut();
+    let shop = hex::encode(api_key_hash("shop"));
+    let setup = setup().with("WORKER__CONCURRENCY", "4").file(&format!(
+        "[callers.shop]\ntenant = \"shop\"\nroles = [\"frontend\"]\napi_key_sha256 = \"{shop}\"\n"
+    ));
+    let service = service(setup, "email", &[("slow", &door)]).await;
+    for n in 0..12 {
+        service.start(login(&format!("flood-{n}"))).await.unwrap();
+    }
+    door.wait_for(3).await;
+    let mut client = service.client.clone();
+    let mut start = async |subject: &str| {
+        let request = with_key("shop", login(subject));
+        client.start_verification(request).await.unwrap();
+    };
+    start("customer").await;
+    // The sender answers nobody, so this message found a hand that the flood had left.
+    door.wait_for(4).await;
+    let to = |door: &Door| door.got.borrow().last().unwrap().verification;
+    let first = to(&door);
+    start("another").await;
+    assert_eq!(to(&door), first, "now all hands are busy");
+    door.open();
+    door.wait_for(14).await;
 }
 
 fn caller() -> Caller {

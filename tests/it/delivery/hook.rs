@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use countersign::{
-    domain::{decide::Work, ids::VerificationId},
+    domain::{
+        decide::Work,
+        ids::{TenantId, VerificationId},
+    },
     pb::v1::{
         self, Channel, DeliveryStatus, SendDecision,
         send_hook_service_server::{SendHookService, SendHookServiceServer},
     },
-    service::delivery::hands::Hands,
+    service::delivery::hands::{HandLimits, Hands},
 };
 use serde_json::json;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -166,8 +169,10 @@ async fn chan_05_who_lost_the_lease_asks_nobody() {
         delivery,
         token: [9; 16],
     };
-    let (hands, _jobs) = Hands::new(1);
-    let hand = hands.reserve(None).unwrap();
+    let (hands, _jobs) = Hands::new(HandLimits::undivided(1));
+    let hand = hands
+        .reserve(None, &TenantId::parse("default").unwrap())
+        .unwrap();
     service.reach.service.deliver(work, hand).await.unwrap();
     assert_eq!(
         (

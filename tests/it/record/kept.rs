@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use countersign::{
     app::Machine,
     domain::{
-        decide::Work, delivery::DeliveryStatus, ids::VerificationId, recipient::Channel,
+        decide::Work,
+        delivery::DeliveryStatus,
+        ids::{TenantId, VerificationId},
+        recipient::Channel,
         verification::Phase,
     },
     keys,
@@ -14,7 +17,10 @@ use countersign::{
         store::{Store, StoredEvent},
         system::Clock as _,
     },
-    service::{delivery::hands::Hands, record::vault::Vault},
+    service::{
+        delivery::hands::{HandLimits, Hands},
+        record::vault::Vault,
+    },
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
 };
@@ -238,7 +244,10 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
         .unwrap();
     let record = vault.open(&verification.subject, &blob).unwrap();
     let delivery = record.verifications[0].deliveries[0].id;
-    let hand = Hands::new(1).0.reserve(None).expect("a free hand");
+    let hand = Hands::new(HandLimits::undivided(1))
+        .0
+        .reserve(None, &TenantId::parse("default").unwrap())
+        .expect("a free hand");
     // Its lease has been reported, so nobody holds it any more.
     service
         .reach
