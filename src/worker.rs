@@ -67,6 +67,7 @@ impl Worker {
         upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
         upkeep.spawn(until(&shutdown, trail::keep(service.clone())));
         upkeep.spawn(until(&shutdown, follow(service.clone())));
+        upkeep.spawn(until(&shutdown, follow_guesses(service.clone())));
         upkeep.spawn(until(&shutdown, give_back(service.clone(), self.approvals)));
         upkeep.spawn(record_receipts(
             service.clone(),
@@ -93,6 +94,7 @@ impl Worker {
                 () = tasks.wait() => break,
             }
         }
+        service.flush_guesses().await;
         while let Some(ended) = upkeep.join_next().await {
             if ended.is_err() {
                 tracing::error!("worker task panicked");
@@ -120,6 +122,11 @@ async fn give_back(service: Arc<Service>, approvals: ReturnQueue) {
 /// Follows the state of the senders' breakers in the whole fleet.
 async fn follow(service: Arc<Service>) {
     service.follow_senders().await;
+}
+
+/// Follows the failed guesses over all subjects in the whole fleet.
+async fn follow_guesses(service: Arc<Service>) {
+    service.follow_guesses().await;
 }
 
 async fn work(service: Arc<Service>, job: Job) {

@@ -141,6 +141,7 @@ fn policy(settings: &Settings) -> Policy {
     Policy {
         actions: settings.actions.clone(),
         subject: settings.subject.clone(),
+        guesses: admission.guesses.clone(),
         quotas: admission.quotas.clone(),
         guard: admission.guard.clone(),
         numbers: admission.numbers.clone(),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The kinds of records, in the order of the columns.
-const KINDS: [&str; 4] = ["subject", "breaker", "delivery", "unknown"];
+const KINDS: [&str; 5] = ["subject", "breaker", "delivery", "tally", "unknown"];
 
 /// A key id that is in the ring or in the store.
 struct Line<'a> {
@@ -167,13 +167,16 @@ mod tests {
             .lines()
             .map(|row| row.split_whitespace().collect())
             .collect();
-        assert_eq!(rows[1], ["new", "yes,", "current", "1", "0", "0", "0", "2"]);
-        assert_eq!(rows[2], ["old", "yes", "5", "0", "0", "0", "0"]);
-        assert_eq!(rows[3], ["idle", "yes", "0", "0", "0", "0", "0"]);
-        assert_eq!(rows[4], ["a-dropped", "NO", "3", "0", "0", "0", "4"]);
+        assert_eq!(
+            rows[1],
+            ["new", "yes,", "current", "1", "0", "0", "0", "0", "2"]
+        );
+        assert_eq!(rows[2], ["old", "yes", "5", "0", "0", "0", "0", "0"]);
+        assert_eq!(rows[3], ["idle", "yes", "0", "0", "0", "0", "0", "0"]);
+        assert_eq!(rows[4], ["a-dropped", "NO", "3", "0", "0", "0", "0", "4"]);
         assert_eq!(
             rows[5],
-            ["(names", "no", "key)", "-", "6", "0", "0", "0", "0"]
+            ["(names", "no", "key)", "-", "6", "0", "0", "0", "0", "0"]
         );
         let told: Vec<String> = lines.iter().filter_map(warning).collect();
         let about = [

@@ -1,5 +1,6 @@
-//! The rules that decide whether a message may be sent at all: `[quotas]`, `[guard]`, `[countries]`, `[numbers]` and `[spend]`.
+//! The rules that decide whether a message may be sent or a guess judged at all: `[guesses]`, `[quotas]`, `[guard]`, `[countries]`, `[numbers]` and `[spend]`.
 
+pub(super) mod guesses;
 pub(super) mod numbers;
 pub(super) mod pumping;
 pub(super) mod quotas;
@@ -7,13 +8,15 @@ pub(super) mod spend;
 
 use super::Table;
 use crate::domain::{
-    limit::{pumping::Guard, quota::Quotas, spend::Spend},
+    limit::{guesses::GuessRules, pumping::Guard, quota::Quotas, spend::Spend},
     recipient::rules::NumberRules,
 };
 
-/// The rules that decide whether a message may be sent at all.
+/// The rules that decide whether a message may be sent or a guess judged at all.
 #[derive(Clone, Debug)]
 pub struct AdmissionSettings {
+    /// When failed guesses over many subjects are an alarm.
+    pub guesses: GuessRules,
     /// The quotas for starts and messages, over all processes.
     pub quotas: Quotas,
     /// Protection against SMS pumping.
@@ -29,6 +32,7 @@ impl AdmissionSettings {
     pub(super) fn read(root: &mut Table<'_>) -> Self {
         let countries = numbers::allowed(root.table("countries"));
         Self {
+            guesses: guesses::guesses(root.table("guesses")),
             quotas: quotas::quotas(root.table("quotas")),
             guard: pumping::guard(root.table("guard")),
             numbers: numbers::rules(root.table("numbers"), countries),

@@ -13,7 +13,7 @@ pub use delivery::{NoteReceipt, Noted, Report, Tick, Work, receipt, report, tick
 pub use outgoing::{Asker, Occasion, Outgoing, RefusedMessage};
 pub use verification::{
     Cancel, CancelReason, Check, Checked, Follow, Pressed, Resend, Start, Verdict, cancel, check,
-    follow, resend, start,
+    follow, guess_counts_for, resend, start,
 };
 
 use super::{

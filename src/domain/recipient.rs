@@ -10,7 +10,7 @@ pub mod test_recipients;
 
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
-pub use channel::{Channel, Level};
+pub use channel::{Channel, MethodLevel};
 
 use super::ids::Invalid;
 use email::{canonical_email, mask_email};

@@ -1,6 +1,7 @@
 //! A verification: one bounded effort to verify a subject, from its start to its end.
 
 pub mod binding;
+mod level;
 pub mod rules;
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     crypto::keyring::{Keyring, Kid, Mark},
     delivery::{Delivery, DeliveryStatus, reason::Reason},
     ids::{ActionName, CallerName, Locale, Reference, SubjectId, TenantId, VerificationId},
-    recipient::{Channel, Level, Recipient, test_recipients::TestRecipients},
+    recipient::{Channel, Recipient, test_recipients::TestRecipients},
     time::{Generation, Now, Timestamp},
     verification::{
         binding::Binding,
@@ -225,34 +226,6 @@ impl Verification {
             .rev()
             .find(|delivery| !is_passed_over(delivery))
             .or(self.deliveries.last())
-    }
-
-    /// The levels of the channels that carried its code, or may have.
-    fn levels(&self) -> impl Iterator<Item = Level> {
-        let may_have_carried = |delivery: &&Delivery| match delivery.status {
-            DeliveryStatus::Queued { .. } | DeliveryStatus::Failed { .. } => delivery.tries > 0,
-            DeliveryStatus::Leased(_)
-            | DeliveryStatus::Sent
-            | DeliveryStatus::Delivered
-            | DeliveryStatus::Undelivered { .. } => true,
-        };
-        self.deliveries
-            .iter()
-            .filter(may_have_carried)
-            .map(|delivery| delivery.channel.level())
-    }
-
-    /// The level of a wrong guess: that of the strongest channel that carried the code.
-    #[must_use]
-    pub fn level_of_failure(&self) -> Level {
-        self.levels().max().unwrap_or(Level::Standard)
-    }
-
-    /// The level that the right code proves: that of the weakest channel that carried it, because it may have been read
-    /// there.
-    #[must_use]
-    pub fn level_of_approval(&self) -> Level {
-        self.levels().min().unwrap_or(Level::Basic)
     }
 
     /// When it ended; for an expired verification, its expiry.

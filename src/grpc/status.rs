@@ -139,6 +139,9 @@ fn shape(failure: &Failure) -> Shape {
         Failure::LateTooOften { retry_after } => {
             Shape::new(Code::ResourceExhausted, Reason::LateTooOften).after(*retry_after)
         }
+        Failure::GuessesSlowed { retry_after, .. } => {
+            Shape::new(Code::ResourceExhausted, Reason::GuessesSlowed).after(*retry_after)
+        }
         Failure::Refused(refusal) => refused(refusal),
         Failure::QuotaExceeded {
             quota, retry_after, ..

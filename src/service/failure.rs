@@ -70,6 +70,17 @@ pub enum Failure {
         /// How long until the next one is answered.
         retry_after: Duration,
     },
+    /// Unusually many guesses of the caller fail, over all subjects, so its anonymous guesses are slowed down.
+    #[error(
+        "unusually many guesses of this caller fail, over all subjects, so it may give one anonymous guess in {} ([guesses]); the next may come in {}",
+        Wait(*.interval), Wait(*.retry_after)
+    )]
+    GuessesSlowed {
+        /// The time between two guesses.
+        interval: Duration,
+        /// How long until the next one is accepted.
+        retry_after: Duration,
+    },
     /// The domain refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),

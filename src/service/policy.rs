@@ -6,6 +6,7 @@ use super::failure::{Failure, FieldViolation};
 use crate::domain::{
     ids::{ActionName, TenantId},
     limit::{
+        guesses::GuessRules,
         pumping::Guard,
         quota::Quotas,
         spend::{Money, Spend},
@@ -35,6 +36,8 @@ pub struct Policy {
     pub actions: BTreeMap<ActionName, Action>,
     /// The rules for a subject, over all actions.
     pub subject: SubjectRules,
+    /// When failed guesses over many subjects are an alarm.
+    pub guesses: GuessRules,
     /// The quotas for starts and messages, over all processes.
     pub quotas: Quotas,
     /// The pumping guard: what to do about number ranges to which messages are sent but few codes come back.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub(super) mod call;
+mod guesses;
 pub(super) mod journal;
 pub mod listing;
 pub mod quarantine;
@@ -39,6 +40,7 @@ use crate::{
     },
 };
 
+use guesses::Guesses;
 use quarantine::Quarantine;
 use retention::Trail;
 use side::Sides;
@@ -54,6 +56,7 @@ pub(super) struct Records {
     quarantine: Arc<Quarantine>,
     refusals: Mutex<RefusalCounter>,
     trail: Trail,
+    guesses: Guesses,
     /// The time allowed for all store work of one command.
     deadline: Duration,
 }
@@ -92,15 +95,25 @@ impl Records {
             deadline,
         } = parts;
         let vault = Vault::new(keyring.clone(), entropy);
+        let quarantine: Arc<Quarantine> = Arc::default();
+        let sides = Sides {
+            store: store.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            quarantine: quarantine.clone(),
+            deadline,
+        };
+        let guesses = Guesses::new(sides, keyring.clone(), policy.clone());
         Self {
             store,
             clock,
             keyring,
             policy,
             vault,
-            quarantine: Arc::default(),
             refusals: Mutex::default(),
             trail: Trail::default(),
+            quarantine,
+            guesses,
             deadline,
         }
     }

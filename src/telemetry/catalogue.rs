@@ -64,6 +64,16 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "countersign_guess_alarms_total",
+        "Alarms of failed guesses over many subjects, of a caller or of a tenant.",
+    ),
+    (
+        Gauge,
+        "countersign_guess_alarms",
+        "Callers with an alarm of failed guesses over many subjects, as far as this process knows.",
+    ),
+    (
+        Counter,
         "countersign_unlocks_total",
         "Subjects that an operator unlocked.",
     ),

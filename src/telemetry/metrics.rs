@@ -95,6 +95,7 @@ pub fn register(settings: &Settings) {
     for name in [
         "countersign_hands_in_use",
         "countersign_due_records",
+        "countersign_guess_alarms",
         "countersign_unreadable_records",
         "countersign_events_fill_ratio",
     ] {
@@ -118,6 +119,9 @@ pub fn register(settings: &Settings) {
     }
     counter!("countersign_refusals_total", "caller" => "unknown", "reason" => "CALLER_UNKNOWN")
         .absolute(0);
+    for scope in ["caller", "tenant"] {
+        counter!("countersign_guess_alarms_total", "scope" => scope).absolute(0);
+    }
     callers(settings);
     channels(settings);
     senders(settings);

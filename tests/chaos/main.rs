@@ -161,6 +161,7 @@ fn settings(bed: &Bed, sink: &Sink) -> [Vec<(String, String)>; 2] {
         ("SHIELD__CALLS_PER_S", "1000000"),
         ("SHIELD__BURST", "1000000"),
         // High enough never to refuse, but still drawn: one attacker's subject has many addresses here.
+        ("GUESSES__ALARM_FAILURES_PER_H", "1000000000"),
         ("QUOTAS__TENANT__COUNT", "1000000"),
         ("QUOTAS__CALLER__COUNT", "1000000"),
         ("QUOTAS__NEW_SUBJECTS__COUNT", "1000000"),

@@ -1,5 +1,6 @@
 //! Quotas, the pumping guard and budgets.
 
+mod guesses;
 mod pumping;
 mod quotas;
 mod spend;

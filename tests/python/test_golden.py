@@ -123,7 +123,8 @@ class Golden(unittest.TestCase):
         secret = bytes.fromhex(json.loads((FOLDER / "derived.json").read_text())["keys"]["ring"]["2026a"])
         key, salt = bytes([0x5C] * 16), bytes([0x18] * 16)
         labels = {"records": b"record" + key, "sides": b"side/" + key, "events": b"event/" + key + salt}
-        for kind, samples in json.loads((FOLDER / "sealed.json").read_text()).items():
+        files = [json.loads((FOLDER / name).read_text()) for name in ("sealed.json", "sealed_later.json")]
+        for kind, samples in [row for file in files for row in file.items()]:
             for name, sample in samples.items():
                 # The one event without a record has no salt either.
                 label = b"event/" + key + bytes(16) if name == "disabled" else labels[kind]

@@ -291,3 +291,27 @@ fn conf_02_production_has_no_test_recipients() {
     );
     assert!(with(PRODUCTION, &[]).unwrap().test_recipients.is_empty());
 }
+
+#[test]
+fn guess_14_the_alarm_of_guesses_is_read_with_its_range() {
+    let guesses = |settings: &[(&str, &str)]| {
+        with("", settings)
+            .map(|settings| settings.admission.guesses)
+            .map_err(|mistakes| mistakes.0.iter().map(|m| m.key.clone()).collect::<Vec<_>>())
+    };
+    let by_default = guesses(&[]).unwrap();
+    assert_eq!(by_default.alarm_failures, 100);
+    assert_eq!(by_default.alarm_factor, 10);
+    assert_eq!(by_default.slow_down, Some(Duration::from_secs(10)));
+    let alarm_only = guesses(&[("GUESSES__SLOW_DOWN_S", "0")]).unwrap();
+    assert_eq!(alarm_only.slow_down, None);
+    let wrong = [
+        ("GUESSES__ALARM_FAILURES_PER_H", "0"),
+        ("GUESSES__ALARM_FACTOR", "1"),
+        ("GUESSES__SLOW_DOWN_S", "601"),
+    ];
+    for (key, value) in wrong {
+        let path = key.to_lowercase().replace("__", ".");
+        assert_eq!(guesses(&[(key, value)]), Err(vec![path]));
+    }
+}

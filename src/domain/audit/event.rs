@@ -125,6 +125,17 @@ pub enum What {
         /// The number of failures before the approval.
         failures: u32,
     },
+    /// Unusually many guesses fail, over all subjects: somebody may try one guess on each of many.
+    ManyFailures {
+        /// The tenant whose customers are guessed.
+        tenant: TenantId,
+        /// Whether the failures of one caller are many, which the event names, or those of all callers of the tenant.
+        of_caller: bool,
+        /// The failures in the current hour.
+        failures: u32,
+        /// The mean of the hours before.
+        mean: u32,
+    },
     /// An operator unlocked the subject: the failure limit counts from 0 again.
     Unlocked {
         /// Why, in the operator's words.
@@ -178,6 +189,7 @@ impl Event {
             | What::Delivered { .. }
             | What::Undelivered { .. }
             | What::ApprovedAfterFailures { .. }
+            | What::ManyFailures { .. }
             | What::Unlocked { .. }
             | What::Disabled { .. } => 1,
         }

@@ -9,7 +9,7 @@ mod resend;
 mod start;
 
 pub use cancel::{Cancel, CancelReason, cancel};
-pub use check::{Check, check};
+pub use check::{Check, check, guess_counts_for};
 pub use follow::{Follow, Pressed, follow};
 pub use judge::{Checked, Verdict};
 pub use resend::{Resend, resend};

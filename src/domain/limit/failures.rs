@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rate::{Draw, Rate};
 use crate::domain::{
-    recipient::Level,
+    recipient::MethodLevel,
     time::{Now, Timestamp},
     verification::rules::{
         FAILURES_CAP, GENERATION_PENALTY, Origin, WAIT_FIRST, WAIT_FROM_VERIFICATION, WAIT_MAX,
@@ -32,8 +32,8 @@ pub struct Tally {
     /// Failures since the last success; [`FAILURES_CAP`] applies to the sum over both origins.
     pub since_success: u32,
     /// The highest level of the methods that failed since the last success; `None` if it is not known, because an
-    /// earlier version counted some of the failures, or a failover was charged for. Counts as [`Level::Standard`].
-    pub level: Option<Level>,
+    /// earlier version counted some of the failures, or a failover was charged for. Counts as [`MethodLevel::Standard`].
+    pub level: Option<MethodLevel>,
     /// The number of verifications with at least one failure since the last success.
     pub verifications: u32,
     /// The number of waits imposed since the last success; each is twice as long as the one
@@ -70,7 +70,7 @@ impl Tally {
     }
 
     /// Counts a wrong guess at a method of this level; `first` says whether it is the first of its verification.
-    pub fn fail(&mut self, level: Level, first: bool, now: Now) {
+    pub fn fail(&mut self, level: MethodLevel, first: bool, now: Now) {
         self.level = if self.since_success == 0 {
             Some(level)
         } else {
@@ -107,8 +107,8 @@ impl Tally {
     }
 
     /// Whether an approval with a method of this level outweighs the methods that failed.
-    fn is_outweighed_by(&self, level: Level) -> bool {
-        level >= self.level.unwrap_or(Level::Standard)
+    fn is_outweighed_by(&self, level: MethodLevel) -> bool {
+        level >= self.level.unwrap_or(MethodLevel::Standard)
     }
 
     /// Charges for failures that a change of the store's generation may have lost. Leaves at least one attempt, and
@@ -157,7 +157,7 @@ impl Failures {
     /// Clears the failures of an origin after an approval with a method of this level. An approval of the vouched
     /// origin also clears those of the anonymous one, unless a method of a higher level failed there: whoever vouched
     /// for the customer has told them from the strangers. Returns the number of failures that were cleared.
-    pub fn succeed(&mut self, origin: Origin, level: Level) -> u32 {
+    pub fn succeed(&mut self, origin: Origin, level: MethodLevel) -> u32 {
         let before = self.total();
         if origin == Origin::Vouched && self.anonymous.is_outweighed_by(level) {
             self.anonymous.succeed();

@@ -17,7 +17,7 @@ pub enum Channel {
 
 /// How strong a method is, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
+pub enum MethodLevel {
     /// A code or a link by e-mail: whoever has the mailbox, which is often open, can use it.
     Basic,
     /// A code to a telephone or an app.
@@ -69,10 +69,10 @@ impl Channel {
 
     /// The level of a code that travels on it.
     #[must_use]
-    pub const fn level(self) -> Level {
+    pub const fn level(self) -> MethodLevel {
         match self {
-            Self::Email => Level::Basic,
-            Self::Sms | Self::Voice | Self::Whatsapp | Self::Push => Level::Standard,
+            Self::Email => MethodLevel::Basic,
+            Self::Sms | Self::Voice | Self::Whatsapp | Self::Push => MethodLevel::Standard,
         }
     }
 

@@ -27,6 +27,7 @@ pub struct UnknownKind(u8);
 const SUBJECT: u8 = b'r';
 const BREAKER: u8 = b'b';
 const DELIVERY: u8 = b'd';
+const TALLY: u8 = b'g';
 
 impl RecordKind {
     /// The kind for a stored letter.
@@ -36,6 +37,7 @@ impl RecordKind {
             SUBJECT => Self::Subject,
             BREAKER => Self::Side(SideKind::Breaker),
             DELIVERY => Self::Side(SideKind::Delivery),
+            TALLY => Self::Side(SideKind::Tally),
             other => Self::Unknown(UnknownKind(other)),
         }
     }
@@ -47,6 +49,7 @@ impl RecordKind {
             Self::Subject => SUBJECT,
             Self::Side(SideKind::Breaker) => BREAKER,
             Self::Side(SideKind::Delivery) => DELIVERY,
+            Self::Side(SideKind::Tally) => TALLY,
             Self::Unknown(UnknownKind(letter)) => letter,
         }
     }
@@ -58,6 +61,7 @@ impl RecordKind {
             Self::Subject => "subject",
             Self::Side(SideKind::Breaker) => "breaker",
             Self::Side(SideKind::Delivery) => "delivery",
+            Self::Side(SideKind::Tally) => "tally",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -80,6 +84,7 @@ impl RecordKey {
         let label = match kind {
             SideKind::Breaker => "breaker",
             SideKind::Delivery => "reference",
+            SideKind::Tally => "guesses",
         };
         Self {
             kind: RecordKind::Side(kind),
@@ -172,6 +177,7 @@ mod tests {
             (RecordKind::Subject, b'r'),
             (RecordKind::Side(SideKind::Breaker), b'b'),
             (RecordKind::Side(SideKind::Delivery), b'd'),
+            (RecordKind::Side(SideKind::Tally), b'g'),
         ] {
             assert_eq!(RecordKind::from_letter(letter), kind, "letters are stored");
         }
@@ -184,7 +190,7 @@ mod tests {
             key.to_bytes(),
             *b"r\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
         );
-        for letter in [b'r', b'b', b'd', b'?'] {
+        for letter in [b'r', b'b', b'd', b'g', b'?'] {
             let mut bytes = [9; RECORD_KEY_BYTES];
             bytes[0] = letter;
             assert_eq!(RecordKey::from_bytes(&bytes).to_bytes(), bytes);

@@ -3,6 +3,7 @@
 use crate::domain::{
     delivery::breaker::Breaker,
     ids::{DeliveryId, VerificationId},
+    limit::guesses::GuessTally,
     time::Timestamp,
 };
 
@@ -13,6 +14,8 @@ pub enum SideKind {
     Breaker,
     /// The delivery for which a provider gave a message id.
     Delivery,
+    /// The failed guesses of a caller or a tenant over all subjects.
+    Tally,
 }
 
 /// The content of a side record.
@@ -27,6 +30,8 @@ pub enum Side {
         /// The delivery of that verification.
         delivery: DeliveryId,
     },
+    /// The failed guesses of a caller or a tenant over all subjects.
+    Tally(GuessTally),
 }
 
 impl Side {
@@ -36,6 +41,7 @@ impl Side {
         match self {
             Self::Breaker(_) => SideKind::Breaker,
             Self::Delivery { .. } => SideKind::Delivery,
+            Self::Tally(_) => SideKind::Tally,
         }
     }
 }

@@ -126,6 +126,7 @@ fn may_flood(failure: &Failure) -> bool {
             | Failure::RoleMissing(_)
             | Failure::CallerTooFast { .. }
             | Failure::Overloaded(_)
+            | Failure::GuessesSlowed { .. }
     )
 }
 
@@ -149,6 +150,7 @@ fn level(failure: &Failure) -> Level {
         | Failure::CodeMalformed
         | Failure::MalformedTooOften { .. }
         | Failure::LateTooOften { .. }
+        | Failure::GuessesSlowed { .. }
         | Failure::Refused(_)
         | Failure::QuotaExceeded { .. }
         | Failure::ShuttingDown => Level::INFO,

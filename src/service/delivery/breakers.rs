@@ -300,7 +300,7 @@ impl Local {
 fn breaker_of(side: Option<Side>) -> Breaker {
     match side {
         Some(Side::Breaker(breaker)) => breaker,
-        Some(Side::Delivery { .. }) | None => Breaker::default(),
+        Some(Side::Delivery { .. } | Side::Tally(_)) | None => Breaker::default(),
     }
 }
 

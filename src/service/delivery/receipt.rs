@@ -88,7 +88,7 @@ impl Courier {
                 verification,
                 delivery,
             }) => Some((verification.subject, delivery)),
-            Some(Side::Breaker(_)) | None => None,
+            Some(Side::Breaker(_) | Side::Tally(_)) | None => None,
         })
     }
 

@@ -140,6 +140,7 @@ mod tests {
         decide::Asker,
         ids::{ActionName, CallerName, Reference, SubjectId},
         limit::{
+            guesses::GuessRules,
             pumping::{Guard, Mode},
             quota::{Network, Quotas},
             spend::{Budgets, Spend},
@@ -227,6 +228,11 @@ mod tests {
                 failure_limit: 25,
                 closed_retention: Duration::from_secs(3600),
                 event_retention: Duration::from_secs(86_400),
+            },
+            guesses: GuessRules {
+                alarm_failures: 100,
+                alarm_factor: 10,
+                slow_down: None,
             },
             quotas,
             guard: guard(),

@@ -39,6 +39,7 @@ pub(super) fn log_commit(events: &[Event], record: &SubjectRecord) {
             | What::Delivered { .. }
             | What::Undelivered { .. }
             | What::ApprovedAfterFailures { .. }
+            | What::ManyFailures { .. }
             | What::Unlocked { .. }
             | What::Disabled { .. } => {}
         }

@@ -4,9 +4,12 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::Records;
 use crate::{
-    domain::audit::{
-        event::RefusedCall,
-        refusals::{About, RefusalCounter, Refused},
+    domain::{
+        audit::{
+            event::{Event, RefusedCall},
+            refusals::{About, RefusalCounter, Refused},
+        },
+        ids::SubjectKey,
     },
     service::{Service, failure::within},
 };
@@ -35,8 +38,18 @@ impl Records {
 
     async fn append(&self, refused: Refused) {
         let Refused { key, salt, event } = refused;
+        self.append_or_lose(&key, salt, &event).await;
+    }
+
+    /// Writes an event that belongs to no change. If that fails, it is counted as lost, and no call fails.
+    pub(super) async fn append_or_lose(
+        &self,
+        key: &SubjectKey,
+        salt: Option<[u8; 16]>,
+        event: &Event,
+    ) {
         let written = within(self.deadline, async {
-            Ok(self.append_event(&key, salt, &event).await?)
+            Ok(self.append_event(key, salt, event).await?)
         });
         if let Err(error) = written.await {
             metrics::counter!("countersign_events_lost_total", "cause" => "not_written")

@@ -12,12 +12,12 @@ use crate::{
         caller::Caller,
         code::guess::{Guess, Malformed},
         crypto::keyring::Mark,
-        decide::{Check, Checked, Verdict, check},
+        decide::{Check, Checked, Verdict, check, guess_counts_for},
         ids::{AttemptId, VerificationId},
-        limit::failures::MALFORMED_RATE,
+        limit::{failures::MALFORMED_RATE, rate::Rate},
         refusal::Refusal,
         time::Now,
-        verification::rules::EntryMode,
+        verification::rules::{EntryMode, Origin},
     },
     service::{
         Service,
@@ -73,10 +73,9 @@ impl Service {
             verification: Some(id),
             contact: None,
         };
+        let change = self.slowed(caller, &command).await?.by(call);
         let checked = self
-            .change(Change::of(id.subject).by(call), |record, cx| {
-                check(record, &command, cx)
-            })
+            .change(change, |record, cx| check(record, &command, cx))
             .await;
         let (checked, now) = match checked {
             Err(Failure::Refused(Refusal::CodeMalformed)) => {
@@ -87,6 +86,16 @@ impl Service {
             }
             other => other?,
         };
+        match checked.verdict {
+            Verdict::Wrong { .. } | Verdict::AttemptsExhausted if checked.counted => {
+                self.records.count_failure(caller);
+            }
+            Verdict::Wrong { .. }
+            | Verdict::AttemptsExhausted
+            | Verdict::Approved
+            | Verdict::Expired
+            | Verdict::Closed => {}
+        }
         self.limits
             .give_back_approved(&caller.tenant, &checked.reached);
         self.check_late(call, &checked, now).await?;
@@ -97,6 +106,37 @@ impl Service {
                 now,
             },
         ))
+    }
+
+    /// The change of a guess. While the anonymous guesses of the caller are slowed down, it is drawn first, if it would
+    /// be judged for an anonymous start; otherwise this costs nothing.
+    async fn slowed<'a>(&self, caller: &Caller, command: &Check) -> Result<Change<'a>, Failure> {
+        let key = command.target.id.subject;
+        let Some(interval) = self.records.slow_down(caller) else {
+            return Ok(Change::of(key));
+        };
+        let loaded = self.records.read(&key).await?;
+        let cx = self.records.context(&loaded);
+        let counts_for = guess_counts_for(loaded.record.as_ref(), command, &cx);
+        if counts_for == Some(Origin::Anonymous) {
+            self.draw_slow_guess(caller, interval).await?;
+        }
+        Ok(Change::of(key).on(loaded))
+    }
+
+    /// Draws one anonymous guess of a caller that is slowed down, over all processes.
+    async fn draw_slow_guess(&self, caller: &Caller, interval: Duration) -> Result<(), Failure> {
+        let fields = [
+            caller.tenant.as_str().as_bytes(),
+            caller.name.as_str().as_bytes(),
+        ];
+        let bucket = self.keyring.mark("slow guesses", &fields);
+        let rate = Rate { interval, burst: 0 };
+        let drawn = self.limits.draw_one(bucket, rate).await?;
+        drawn.map_err(|retry_after| Failure::GuessesSlowed {
+            interval,
+            retry_after,
+        })
     }
 
     /// Limits the guesses that come after the end, logs and audits them. They change nothing.

@@ -22,13 +22,19 @@ pub fn binary() -> Command {
     command
 }
 
-/// Settings that switch the quotas of `[quotas]` off.
+/// Settings that switch the quotas of `[quotas]` off, and the alarm of guesses over many subjects.
 pub fn no_quotas() -> impl Iterator<Item = (String, String)> {
+    let no_alarm = (
+        "GUESSES__ALARM_FAILURES_PER_H".to_owned(),
+        "1000000000".to_owned(),
+    );
     let counted = Dimension::ALL
         .into_iter()
         .filter(|dimension| dimension.is_plain());
     let names = counted.map(|dimension| dimension.as_str().to_uppercase());
-    names.map(|name| (format!("QUOTAS__{name}__COUNT"), "0".to_owned()))
+    names
+        .map(|name| (format!("QUOTAS__{name}__COUNT"), "0".to_owned()))
+        .chain([no_alarm])
 }
 
 /// A running process; killed when dropped.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     decide::{CancelReason, Durability, Start, Verdict, get},
-    recipient::Level,
+    recipient::MethodLevel,
     record::subject::SubjectRecord,
     refusal::Refusal,
     time::{Now, Timestamp},
@@ -267,7 +267,7 @@ fn priv_03_after_the_sweep_only_the_count_remains() {
     bare.failures.anonymous.since_unlock = 1;
     bare.failures.anonymous.since_success = 1;
     bare.failures.anonymous.verifications = 1;
-    bare.failures.anonymous.level = Some(Level::Basic);
+    bare.failures.anonymous.level = Some(MethodLevel::Basic);
     assert_eq!(record, bare);
 }
 

@@ -2,14 +2,14 @@
 
 use super::{
     given::{Asked, Given},
-    judge::{Checked, judge},
+    judge::{Checked, judge, would_count_for},
 };
 use crate::domain::{
     code::guess::Guess,
     decide::{Context, Decision, Target},
     ids::AttemptId,
     record::subject::SubjectRecord,
-    verification::rules::EntryMode,
+    verification::rules::{EntryMode, Origin},
 };
 
 /// The command to judge a guess of the code.
@@ -32,17 +32,30 @@ pub fn check(
     command: &Check,
     cx: &Context<'_>,
 ) -> Decision<Checked> {
-    let given = Given::Code {
-        guess: &command.guess,
-        entry_mode: command.entry_mode,
-    };
-    judge(
-        record,
-        &Asked {
-            target: &command.target,
-            attempt: &command.attempt,
+    judge(record, &command.asked(), cx)
+}
+
+/// The origin that a guess would count for; `None` if it would not be judged, because it is a repeat, or the
+/// verification is unknown or has ended. Says nothing about the guess itself.
+#[must_use]
+pub fn guess_counts_for(
+    record: Option<&SubjectRecord>,
+    command: &Check,
+    cx: &Context<'_>,
+) -> Option<Origin> {
+    would_count_for(record, &command.asked(), cx)
+}
+
+impl Check {
+    fn asked(&self) -> Asked<'_> {
+        let given = Given::Code {
+            guess: &self.guess,
+            entry_mode: self.entry_mode,
+        };
+        Asked {
+            target: &self.target,
+            attempt: &self.attempt,
             given,
-        },
-        cx,
-    )
+        }
+    }
 }

@@ -27,6 +27,17 @@ pub(super) enum Given<'a> {
 }
 
 impl Asked<'_> {
+    /// The keyed hash that recognises a repeat of this attempt.
+    pub(super) fn mark(&self, cx: &Context<'_>) -> Mark {
+        cx.keyring.mark(
+            "attempt",
+            &[
+                self.target.caller.as_str().as_bytes(),
+                self.attempt.as_str().as_bytes(),
+            ],
+        )
+    }
+
     /// The keyed fingerprint that a counted answer leaves; `None` if the key is no
     /// longer in the keyring.
     pub(super) fn fingerprint(&self, kid: &Kid, cx: &Context<'_>) -> Option<Mark> {

@@ -10,7 +10,9 @@ use crate::domain::{
     recipient::Recipient,
     record::subject::SubjectRecord,
     refusal::Refusal,
-    verification::{Answer, Judgement, Outcome, Pending, Phase, Status, Verification},
+    verification::{
+        Answer, Judgement, Outcome, Pending, Phase, Status, Verification, rules::Origin,
+    },
 };
 
 /// An approval after at least this many failures in a row is reported, so that the
@@ -44,6 +46,8 @@ pub struct Checked {
     pub snapshot: Snapshot,
     /// The record's salt, for the key that seals the event of a guess that comes after the end.
     pub event_salt: [u8; 16],
+    /// Whether the guess was judged and counted by this commit; false for a repeat, and after the end.
+    pub counted: bool,
     /// With an approval, the recipients that its messages went to, each once; otherwise empty.
     pub reached: Vec<Recipient>,
 }
@@ -68,13 +72,7 @@ pub(super) fn judge(
         Ok(found) => found,
         Err(refusal) => return Decision::refuse(refusal),
     };
-    let attempt = cx.keyring.mark(
-        "attempt",
-        &[
-            command.target.caller.as_str().as_bytes(),
-            command.attempt.as_str().as_bytes(),
-        ],
-    );
+    let attempt = command.mark(cx);
     // A repeat gets its first answer, whatever has changed since, so this comes before every other
     // check.
     if let Some(first) = repeat(&found, &attempt, command, cx) {
@@ -95,6 +93,24 @@ pub(super) fn judge(
         Ok((answer, tally)) => count(found, answer, tally, cx),
         Err(refusal) => found.answer(Err(refusal)),
     }
+}
+
+/// The origin that the answer would count for; `None` if it would not be judged: the verification is unknown or has
+/// ended, or the answer is a repeat.
+pub(super) fn would_count_for(
+    record: Option<&SubjectRecord>,
+    command: &Asked<'_>,
+    cx: &Context<'_>,
+) -> Option<Origin> {
+    let (record, target, attempt) = (record?, command.target, command.mark(cx));
+    let is_repeat = record
+        .verifications
+        .iter()
+        .any(|v| v.answers.iter().any(|answer| answer.id == attempt));
+    let verification = record.find(&target.id)?;
+    let is_judged =
+        verification.tenant == target.tenant && verification.live(cx.now).is_some() && !is_repeat;
+    is_judged.then_some(verification.origin)
 }
 
 /// The stored answer to the same attempt; `None` if the attempt is new. An attempt id is
@@ -229,6 +245,7 @@ fn count(mut found: Found, answer: Answer, tally: Tally, cx: &Context<'_>) -> De
         found.record = found.record.close(&id, outcome, at, &mut found.events);
     }
     let reply = Checked {
+        counted: true,
         reached,
         ..found.checked(answer.judgement.into())
     };
@@ -241,6 +258,7 @@ impl Found {
             verdict,
             snapshot: self.snapshot(),
             event_salt: self.record.event_salt,
+            counted: false,
             reached: Vec::new(),
         }
     }

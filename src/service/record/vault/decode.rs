@@ -13,7 +13,7 @@ use crate::{
         },
         limit::failures::{Failures, Tally},
         recipient::{
-            Channel, Level, Recipient,
+            Channel, MethodLevel, Recipient,
             known::{KNOWN_MAX, Known, Reached},
         },
         record::subject::SubjectRecord,
@@ -107,8 +107,8 @@ fn tally(stored: Option<pb::Tally>) -> Tally {
         // A level of a newer version is not known here either.
         level: match stored.level() {
             pb::Level::Unspecified => None,
-            pb::Level::Basic => Some(Level::Basic),
-            pb::Level::Standard => Some(Level::Standard),
+            pb::Level::Basic => Some(MethodLevel::Basic),
+            pb::Level::Standard => Some(MethodLevel::Standard),
         },
         since_unlock: stored.since_unlock,
         since_success: stored.since_success,

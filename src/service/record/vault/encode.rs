@@ -5,7 +5,7 @@ use crate::{
         code::guess::Separators,
         delivery::{Delivery, DeliveryStatus, plan::Step},
         limit::failures::Tally,
-        recipient::{Channel, Level, Recipient, known::Known},
+        recipient::{Channel, MethodLevel, Recipient, known::Known},
         record::subject::SubjectRecord,
         time::micros,
         verification::{
@@ -46,8 +46,8 @@ fn tally(tally: &Tally) -> Option<pb::Tally> {
         rate: tally.rate.as_micros(),
         level: match tally.level {
             None => pb::Level::Unspecified,
-            Some(Level::Basic) => pb::Level::Basic,
-            Some(Level::Standard) => pb::Level::Standard,
+            Some(MethodLevel::Basic) => pb::Level::Basic,
+            Some(MethodLevel::Standard) => pb::Level::Standard,
         }
         .into(),
     })

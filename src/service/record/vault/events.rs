@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, RefusedCall, What},
-        ids::{ActionName, CallerName, Reference, UnlockReason},
+        ids::{ActionName, CallerName, Reference, TenantId, UnlockReason},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
     },
@@ -94,6 +94,7 @@ fn word(what: &What) -> &'static str {
         What::Delivered { .. } => "delivered",
         What::Undelivered { .. } => "undelivered",
         What::ApprovedAfterFailures { .. } => "approved_after_failures",
+        What::ManyFailures { .. } => "many_failures",
         What::Unlocked { .. } => "unlocked",
         What::Disabled { .. } => "disabled",
     }
@@ -134,6 +135,12 @@ fn details(what: &What) -> BTreeMap<String, String> {
             ("reason", reason.as_str()),
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
+        What::ManyFailures {
+            tenant,
+            of_caller,
+            failures,
+            mean,
+        } => many_failures(tenant, *of_caller, *failures, *mean),
         What::Unlocked {
             reason,
             operator,
@@ -171,6 +178,20 @@ fn refused_again(counts: &BTreeMap<RefusedCall, u64>) -> BTreeMap<String, String
         details.insert("counts".to_owned(), each.join(", "));
     }
     details
+}
+
+fn many_failures(
+    tenant: &TenantId,
+    of_caller: bool,
+    failures: u32,
+    mean: u32,
+) -> BTreeMap<String, String> {
+    named([
+        ("tenant", tenant.as_str()),
+        ("scope", if of_caller { "caller" } else { "tenant" }),
+        ("failures", &failures.to_string()),
+        ("mean", &mean.to_string()),
+    ])
 }
 
 fn unlocked(

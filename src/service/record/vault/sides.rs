@@ -11,6 +11,7 @@ use crate::{
         },
         delivery::breaker::Breaker,
         ids::{DeliveryId, SubjectKey, VerificationId},
+        limit::guesses::{GuessTally, HOURS_MAX, HourOfFailures},
         record::{
             key::{RecordKey, RecordKind},
             side::{Side, SideRecord},
@@ -83,6 +84,12 @@ fn encode(record: &SideRecord) -> pb::SideRecord {
             random: verification.random.to_vec(),
             delivery: delivery.0.to_vec(),
         }),
+        Side::Tally(tally) => Stored::Tally(pb::GuessTally {
+            hour: tally.hour,
+            failures: tally.hours.iter().map(|hour| hour.failures).collect(),
+            counted: tally.hours.iter().map(|hour| hour.counted).collect(),
+            alarm_until: tally.alarm_until.as_micros(),
+        }),
     };
     pb::SideRecord {
         until: record.until.as_micros(),
@@ -116,11 +123,29 @@ fn decode(version: u64, stored: pb::SideRecord) -> Result<SideRecord, VaultError
             },
             delivery: DeliveryId(array(&place.delivery)?),
         },
+        Stored::Tally(stored) => Side::Tally(tally(&stored)?),
     };
     Ok(SideRecord {
         version,
         until: Timestamp::from_micros(stored.until),
         side,
+    })
+}
+
+fn tally(stored: &pb::GuessTally) -> Result<GuessTally, VaultError> {
+    if stored.failures.len() != stored.counted.len() || stored.failures.len() > HOURS_MAX {
+        return Err(NO_MEANING);
+    }
+    let hours = stored.failures.iter().zip(&stored.counted);
+    Ok(GuessTally {
+        hour: stored.hour,
+        hours: hours
+            .map(|(failures, counted)| HourOfFailures {
+                failures: *failures,
+                counted: *counted,
+            })
+            .collect(),
+        alarm_until: Timestamp::from_micros(stored.alarm_until),
     })
 }
 

@@ -13,14 +13,15 @@ use crate::domain::{
     },
     ids::{
         ActionName, CallerName, DeliveryId, Locale, ProviderReference, Reference, SenderName,
-        SubjectId, SubjectKey, TenantId, VerificationId,
+        SubjectId, SubjectKey, TenantId, UnlockReason, VerificationId,
     },
     limit::{
         failures::{Failures, Tally},
+        guesses::{GuessTally, HourOfFailures},
         quota::Dimension,
     },
     recipient::{
-        Channel, Level, Recipient,
+        Channel, MethodLevel, Recipient,
         known::{Known, Reached},
         rules::Unfit,
     },
@@ -125,8 +126,8 @@ fn levels_and_networks() -> SubjectRecord {
     };
     SubjectRecord {
         failures: Failures {
-            anonymous: tally(Level::Basic),
-            vouched: tally(Level::Standard),
+            anonymous: tally(MethodLevel::Basic),
+            vouched: tally(MethodLevel::Standard),
         },
         ..with(6, vec![verification])
     }
@@ -492,10 +493,20 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 },
             ),
         ),
+        ("tally", of(6, Side::Tally(tally_of_guesses()))),
     ]
 }
 
 type Sample = (&'static str, Option<[u8; 16]>, Event, Line);
+
+fn tally_of_guesses() -> GuessTally {
+    let hour = |failures, counted| HourOfFailures { failures, counted };
+    GuessTally {
+        hour: 500_000,
+        hours: vec![hour(0, 0), hour(512, 100), hour(7, 6)],
+        alarm_until: at(63),
+    }
+}
 
 /// An event by a caller on a contact, with the line that it is read as.
 fn told(name: &'static str, what: What, word: &str, details: &[(&str, &str)]) -> Sample {
@@ -700,7 +711,45 @@ pub(super) fn events() -> Vec<Sample> {
             &[("failures", "3")],
         ),
     ];
-    [before, ends(), after].concat()
+    [before, ends(), after, later_events()].concat()
+}
+
+/// What version 0.2 added. New samples come last, because the place of each decides its nonce.
+fn later_events() -> Vec<Sample> {
+    vec![
+        told(
+            "unlocked",
+            What::Unlocked {
+                reason: UnlockReason::parse("passport seen, ticket 4711").unwrap(),
+                operator: Some(reference("j.jansen")),
+                anonymous: 25,
+                vouched: 3,
+            },
+            "unlocked",
+            &[
+                ("reason", "passport seen, ticket 4711"),
+                ("operator", "j.jansen"),
+                ("anonymous", "25"),
+                ("vouched", "3"),
+            ],
+        ),
+        told(
+            "many_failures",
+            What::ManyFailures {
+                tenant: TenantId::parse("bank").unwrap(),
+                of_caller: true,
+                failures: 512,
+                mean: 51,
+            },
+            "many_failures",
+            &[
+                ("tenant", "bank"),
+                ("scope", "caller"),
+                ("failures", "512"),
+                ("mean", "51"),
+            ],
+        ),
+    ]
 }
 
 /// Refusals that were counted, with salt and line; version 0.1 had none.
