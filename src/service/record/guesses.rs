@@ -277,9 +277,8 @@ impl Service {
                 },
             };
             // No subject has this key: the event is about many.
-            self.records
-                .append(&SubjectKey(key.hash), None, &event)
-                .await;
+            let key = SubjectKey(key.hash);
+            self.records.append_or_lose(&key, None, &event).await;
         }
     }
 }

@@ -38,8 +38,18 @@ impl Records {
         }
     }
 
-    /// Writes an event that belongs to no change; one that cannot be written is counted as lost.
-    pub(super) async fn append(&self, key: &SubjectKey, salt: Option<[u8; 16]>, event: &Event) {
+    async fn append(&self, refused: Refused) {
+        let Refused { key, salt, event } = refused;
+        self.append_or_lose(&key, salt, &event).await;
+    }
+
+    /// Writes an event that belongs to no change. If that fails, it is counted as lost, and no call fails.
+    pub(super) async fn append_or_lose(
+        &self,
+        key: &SubjectKey,
+        salt: Option<[u8; 16]>,
+        event: &Event,
+    ) {
         let written = within(self.deadline, async {
             Ok(self.append_event(key, salt, event).await?)
         });
