@@ -249,12 +249,11 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         // The app was removed from the device, or reinstalled.
         "UNREGISTERED" => give_up(Reason::Unregistered),
         "INVALID_ARGUMENT" if is_about_token(&json) => give_up(Reason::Refused),
-        "INVALID_ARGUMENT" => unfit(Reason::SenderRefused),
         // Of the project, or of one device.
         "QUOTA_EXCEEDED" | "RESOURCE_EXHAUSTED" => later(Reason::Busy, reply.retry_after),
         "UNAVAILABLE" | "INTERNAL" => again(Reason::Busy, reply.retry_after),
-        // The installation belongs to another project than `service_account_file`.
-        "SENDER_ID_MISMATCH" => unfit(Reason::SenderRefused),
+        // Another part of the message, or an installation of another project than `service_account_file`.
+        "INVALID_ARGUMENT" | "SENDER_ID_MISMATCH" => unfit(Reason::SenderRefused),
         // The project lacks a permission, which the operator must grant at Google.
         "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => login_refused(),
         _ if is_busy(reply.status) => busy(reply),

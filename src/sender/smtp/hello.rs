@@ -24,12 +24,11 @@ pub(super) fn hello(name: Option<String>) -> Result<String, SettingError> {
 
 /// The warning about a name that many mail servers refuse, in the settings or the machine's.
 pub(super) fn warning(name: Option<&str>) -> Option<SettingError> {
-    let (said, used) = match name {
-        Some(name) => (format!("is {name:?}"), name.to_owned()),
-        None => {
-            let used = of_machine();
-            (format!("is not set, and EHLO gives {used:?}"), used)
-        }
+    let used = name.map_or_else(of_machine, str::to_owned);
+    let said = if name.is_some() {
+        format!("is {used:?}")
+    } else {
+        format!("is not set, and EHLO gives {used:?}")
     };
     let problem = problem(&used)?;
     Some(SettingError::new(

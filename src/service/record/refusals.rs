@@ -19,8 +19,7 @@ impl Records {
     pub(in crate::service) async fn tell(&self, about: About, call: RefusedCall, refused: Refused) {
         let told = self.held().take(about, call, refused);
         if let Some(refused) = told {
-            self.append(&refused.key, refused.salt, &refused.event)
-                .await;
+            self.append(refused).await;
         }
     }
 
@@ -33,8 +32,7 @@ impl Records {
             self.held().due(now)
         };
         for refused in told {
-            self.append(&refused.key, refused.salt, &refused.event)
-                .await;
+            self.append(refused).await;
         }
     }
 

@@ -40,27 +40,40 @@ impl Enhanced {
 
     /// Whose fault the code alone says it is; `None` if it leaves that open.
     pub(super) const fn blame(self) -> Option<Blame> {
-        match (self.subject, self.detail) {
-            // The mailbox or its domain does not exist, or has moved.
-            (1, 1..=4 | 6 | 10)
+        match self.subject {
+            1 => self.of_address(),
             // The mailbox is disabled or full, or the list has no members.
-            | (2, 1 | 2 | 4)
-            // The domain does not exist (Exchange).
-            | (4, 310)
-            // The mailbox or its domain has another owner than before (RFC 7293).
-            | (7, 17 | 18)
-            // The recipient takes mail from chosen senders only (Exchange).
-            | (7, 124 | 129 | 133..=136) => Some(Blame::Recipient),
-            // The sender's address; the limits of the account (Exchange).
-            (1, 7..=9 | 90)
+            2 if matches!(self.detail, 1 | 2 | 4) => Some(Blame::Recipient),
             // The sender may not use this address (Exchange).
-            | (2, 252)
+            2 if self.detail == 252 => Some(Blame::Ours),
+            // The domain does not exist (Exchange).
+            4 if self.detail == 310 => Some(Blame::Recipient),
             // A limit of the account (Gmail).
-            | (4, 5)
+            4 if self.detail == 5 => Some(Blame::Ours),
             // We broke the protocol.
-            | (5, 1..=6)
+            5 if matches!(self.detail, 1..=6) => Some(Blame::Ours),
+            7 => self.of_policy(),
+            _ => None,
+        }
+    }
+
+    const fn of_address(self) -> Option<Blame> {
+        match self.detail {
+            // The mailbox or its domain does not exist, or has moved.
+            1..=4 | 6 | 10 => Some(Blame::Recipient),
+            // The sender's address; the limits of the account (Exchange).
+            7..=9 | 90 => Some(Blame::Ours),
+            _ => None,
+        }
+    }
+
+    const fn of_policy(self) -> Option<Blame> {
+        match self.detail {
+            // The mailbox or its domain has another owner than before (RFC 7293); the recipient takes mail from chosen
+            // senders only (Exchange).
+            17 | 18 | 124 | 129 | 133..=136 => Some(Blame::Recipient),
             // Login, encryption, DKIM, SPF, reverse DNS, DMARC, the reputation of our address.
-            | (7, 8..=12 | 15 | 16 | 20..=30 | 54 | 57 | 60 | 64 | 500..=999) => Some(Blame::Ours),
+            8..=12 | 15 | 16 | 20..=30 | 54 | 57 | 60 | 64 | 500..=999 => Some(Blame::Ours),
             _ => None,
         }
     }
