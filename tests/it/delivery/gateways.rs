@@ -65,12 +65,8 @@ async fn until(service: &Harness, v: &Verification, status: DeliveryStatus) -> v
 }
 
 fn code_in(text: &str) -> String {
-    let digits = text.split(|c: char| !c.is_ascii_digit());
-    digits
-        .filter(|part| part.len() == 6)
-        .next()
-        .unwrap()
-        .to_owned()
+    let mut digits = text.split(|c: char| !c.is_ascii_digit());
+    digits.find(|part| part.len() == 6).unwrap().to_owned()
 }
 
 #[tokio::test]
