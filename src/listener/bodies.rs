@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -28,6 +30,8 @@ const UNPROVED_BYTES_MAX: usize = 8 * 1024 * 1024;
 const PEER_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// The longest time between two parts of a body.
 pub const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The time for the rest of a body that nobody reads. That of a good client comes together with its headers.
+const DISCARD_MAX: Duration = Duration::from_millis(100);
 /// The longest time that a whole body may take.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 
@@ -120,6 +124,8 @@ struct Holding {
     bytes: usize,
     is_proved: bool,
     cut: Option<Cut>,
+    /// The rest of the body, if the service answered without reading it to its end.
+    unread: Option<Body>,
 }
 
 impl Share {
@@ -135,6 +141,21 @@ impl Share {
     /// Why the body was cut; `None` if it was not.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.0.lock().cut
+    }
+
+    /// Reads the rest of a body that the service did not want, and drops it at once. To answer without that ends the
+    /// stream by a reset, and a connection with many resets is closed, although its peer only sends what clients send.
+    pub(super) async fn discard_rest(&self) {
+        let Some(mut body) = self.0.lock().unread.take() else {
+            return;
+        };
+        let rest = async {
+            while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
+        };
+        let is_here = tokio::time::timeout(DISCARD_MAX, rest).await.is_ok();
+        if is_here {
+            self.complete();
+        }
     }
 
     /// Whether the body has arrived completely.
@@ -185,8 +206,8 @@ impl Drop for Held {
 }
 
 /// A request body whose bytes count, and which must arrive in time.
-pub(super) struct Metered<B> {
-    body: B,
+pub(super) struct Metered {
+    body: Body,
     share: Share,
     /// The end of the wait for the next part; made when there is something to wait for.
     wait: Option<Pin<Box<Sleep>>>,
@@ -194,8 +215,8 @@ pub(super) struct Metered<B> {
     end: Instant,
 }
 
-impl<B: HttpBody> Metered<B> {
-    pub(super) fn new(body: B, share: Share) -> Self {
+impl Metered {
+    pub(super) fn new(body: Body, share: Share) -> Self {
         if body.is_end_stream() {
             share.complete();
         }
@@ -208,11 +229,16 @@ impl<B: HttpBody> Metered<B> {
     }
 }
 
-impl<B> HttpBody for Metered<B>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    B::Error: Into<axum::BoxError>,
-{
+impl Drop for Metered {
+    fn drop(&mut self) {
+        let mut holding = self.share.0.lock();
+        if holding.cut.is_none() && !self.share.is_complete() {
+            holding.unread = Some(std::mem::take(&mut self.body));
+        }
+    }
+}
+
+impl HttpBody for Metered {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -256,7 +282,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
     use futures_util::stream;
 
     use super::*;
@@ -323,6 +349,28 @@ mod tests {
             assert_eq!(begun.elapsed().as_secs(), cut_after_s);
             assert_eq!(share.cut(), Some(Cut::Stalled));
             assert!(!share.is_complete());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_body_that_nobody_reads_is_waited_for_but_not_for_long() {
+        let bodies = Arc::new(Bodies::default());
+        for (parts_come, is_complete, waits_ms) in [(true, true, 0), (false, false, 100)] {
+            let share = bodies.share(peer(0));
+            let part = move |n| async move {
+                if !parts_come {
+                    std::future::pending::<()>().await;
+                }
+                (n < 3).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(b"x")), n + 1))
+            };
+            let body = Body::from_stream(stream::unfold(0, part));
+            drop(Metered::new(body, share.clone()));
+            let begun = Instant::now();
+            share.discard_rest().await;
+            assert_eq!(share.is_complete(), is_complete);
+            let waited = begun.elapsed().as_millis();
+            assert!((waits_ms..waits_ms + 2).contains(&waited), "{waited} ms");
+            assert_eq!(bodies.lock().total, 0, "nothing is kept");
         }
     }
 }

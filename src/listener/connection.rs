@@ -173,14 +173,16 @@ where
             trial: self.0.trial.clone(),
             share: share.clone(),
         };
-        let mut request = request.map(|body| Body::new(Metered::new(body, share)));
+        let mut request = request.map(|body| Body::new(Metered::new(Body::new(body), share)));
         request.extensions_mut().insert(inbound.clone());
         let work = self.0.service.clone().call(request);
         match listener.proved_by {
             ProvedBy::AdmittedCall => Box::pin(async move {
+                let _entered = entered;
                 let response = work.await?;
-                // Given back now, when the request is answered.
-                drop(inbound);
+                if !inbound.trial.is_crowded() {
+                    inbound.share.discard_rest().await;
+                }
                 Ok(response.map(Body::new))
             }),
             ProvedBy::CompleteRequest { refuse, .. } if inbound.trial.is_crowded() => {
@@ -222,6 +224,7 @@ where
     if let Some(cut) = inbound.cut() {
         return Err(Refused::Body(cut));
     }
+    inbound.share.discard_rest().await;
     if inbound.share.is_complete() {
         inbound.trial.pass();
     }

@@ -402,6 +402,18 @@ async fn net_15_a_batch_of_three_mib_is_taken_and_a_larger_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn net_15_a_connection_outlives_any_number_of_refused_calls() {
+    let service = Harness::new().await;
+    let mut client = service.client.clone();
+    // More than the resets after which a connection is closed.
+    for n in 0..1200 {
+        let refused = client.start_verification(login("s")).await;
+        let (code, _) = shape(refused);
+        assert_eq!(code, tonic::Code::Unauthenticated, "call {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn net_15_a_good_client_meets_none_of_the_limits() {
     let service = Harness::new().await;
     // More calls at once than the connection has streams, as its very first ones.
