@@ -19,7 +19,7 @@ use crate::{
         crypto::keyring::Keyring,
         decide::{Context, Decision},
         delivery::{breaker::BreakerRules, hands::FreeHands},
-        ids::SubjectKey,
+        ids::{ActionName, SubjectKey},
         record::subject::SubjectRecord,
         time::Now,
     },
@@ -38,7 +38,7 @@ use delivery::{
     reserved::ReservedHands,
     routes::Routes,
 };
-use failure::Failure;
+use failure::{Failure, FieldViolation};
 use limit::{LimitParts, Limits, ReturnSender};
 use policy::Policy;
 use record::{
@@ -141,6 +141,16 @@ impl Service {
             entropy,
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// The binding values that a start of this action lacks.
+    #[must_use]
+    pub fn missing_binding(
+        &self,
+        action: &ActionName,
+        is_given: impl Fn(&str) -> bool,
+    ) -> Vec<FieldViolation> {
+        self.policy.missing_binding(action, is_given)
     }
 
     /// The service's clock, for adapters that need the same time.

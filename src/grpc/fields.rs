@@ -18,6 +18,11 @@ impl Fields {
         });
     }
 
+    /// Adds violations that were found elsewhere.
+    pub(super) fn extend(&mut self, violations: Vec<FieldViolation>) {
+        self.0.extend(violations);
+    }
+
     /// Adds a violation of an enum field: the value found, named as in the proto, and the allowed values.
     pub(super) fn wrong_enum(
         &mut self,

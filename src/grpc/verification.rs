@@ -3,7 +3,11 @@
 mod convert;
 pub(super) mod view;
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    pin::Pin,
+    sync::Arc,
+};
 
 use futures_util::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -124,7 +128,11 @@ impl VerificationService for VerificationHandler {
         request: Request<v1::StartVerificationRequest>,
     ) -> RpcResult<v1::StartVerificationResponse> {
         let caller = caller(&request).map_err(|failure| status(failure, None))?;
-        let started = match convert::start(&caller, request.into_inner()) {
+        let missing = |action: &ActionName, given: &BTreeMap<String, String>| {
+            self.service
+                .missing_binding(action, |name| given.contains_key(name))
+        };
+        let started = match convert::start(&caller, request.into_inner(), missing) {
             Ok(start) => {
                 let action = start.action.clone();
                 let started = self.service.start(&caller, start).await;

@@ -61,6 +61,25 @@ impl Policy {
             .is_some_and(|rules| rules.quota_fallback)
     }
 
+    /// The binding values that a start of this action lacks; none for an unknown action.
+    #[must_use]
+    pub fn missing_binding(
+        &self,
+        action: &ActionName,
+        is_given: impl Fn(&str) -> bool,
+    ) -> Vec<FieldViolation> {
+        let rules = self.actions.get(action).into_iter();
+        let required = rules.flat_map(|rules| &rules.binding);
+        let violation = |name: &String| FieldViolation {
+            field: format!("binding.{name}"),
+            description: "is required by the action".to_owned(),
+        };
+        required
+            .filter(|name| !is_given(name))
+            .map(violation)
+            .collect()
+    }
+
     /// Counts what a message cost its tenant; a message that was drawn but never sent counts too.
     pub(super) fn note_spent(&self, tenant: &TenantId, cost: Money) {
         if cost > Money::default() {
@@ -80,12 +99,7 @@ impl Policy {
             known: self.actions.keys().cloned().collect(),
         };
         let rules = self.actions.get(action).ok_or_else(unknown)?;
-        let missing = rules.binding.iter().filter(|name| !binding.has(name));
-        let violation = |name: &String| FieldViolation {
-            field: format!("binding.{name}"),
-            description: "is required by the action".to_owned(),
-        };
-        let violations: Vec<_> = missing.map(violation).collect();
+        let violations = self.missing_binding(action, |name| binding.has(name));
         if violations.is_empty() {
             Ok(rules.limits.clone())
         } else {

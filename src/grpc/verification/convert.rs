@@ -2,6 +2,8 @@
 
 mod contact;
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest;
 use prost::Message;
 
@@ -23,7 +25,7 @@ use crate::{
     grpc::fields::Fields,
     pb::v1,
     service::{
-        failure::Failure,
+        failure::{Failure, FieldViolation},
         verification::{check::CheckRequest, resend::ResendRequest, start::StartRequest},
     },
 };
@@ -38,9 +40,12 @@ fn body(request: &impl Message) -> [u8; 32] {
     out
 }
 
+/// Parses a start. `missing_binding` names the values that an action demands and a request lacks, so that they are told
+/// together with all that is wrong.
 pub(super) fn start(
     caller: &Caller,
     mut request: v1::StartVerificationRequest,
+    missing_binding: impl Fn(&ActionName, &BTreeMap<String, String>) -> Vec<FieldViolation>,
 ) -> Result<StartRequest, Failure> {
     let mut fields = Fields::default();
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
@@ -57,6 +62,9 @@ pub(super) fn start(
     );
     let subject = fields.take("subject", SubjectId::parse(&request.subject));
     let action = fields.take("action", ActionName::parse(&request.action));
+    if let Some(action) = &action {
+        fields.extend(missing_binding(action, &request.binding));
+    }
     let recipients = recipients(&mut fields, &request.recipients);
     let locale = fields.optional("locale", &request.locale, Locale::parse);
     let agents_own = request
@@ -182,10 +190,7 @@ fn wrong_channel(fields: &mut Fields, field: &str, number: i32) {
     );
 }
 
-fn binding(
-    fields: &mut Fields,
-    given: std::collections::BTreeMap<String, String>,
-) -> Option<Binding> {
+fn binding(fields: &mut Fields, given: BTreeMap<String, String>) -> Option<Binding> {
     let refused = match Binding::parse(given) {
         Ok(binding) => return Some(binding),
         Err(refused) => refused,

@@ -13,6 +13,23 @@ use crate::harness::{
 };
 
 #[tokio::test]
+async fn net_12_a_bound_value_that_is_missing_is_named_with_all_that_is_wrong() {
+    let service = Harness::new().await;
+    let mut request = login("s");
+    request.action = "payment".to_owned();
+    request.binding = [("amount".to_owned(), "1.00 EUR".to_owned())].into();
+    request.request_id = String::new();
+    request.recipients[0].address = "nobody".to_owned();
+    let status = service.start(request).await.unwrap_err();
+    let mut named = fields(&status);
+    named.sort();
+    assert_eq!(
+        named,
+        ["binding.payee", "recipients[0].address", "request_id"]
+    );
+}
+
+#[tokio::test]
 async fn every_wrong_field_is_named_at_once() {
     let service = Harness::new().await;
     let request = v1::StartVerificationRequest {
