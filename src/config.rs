@@ -7,6 +7,7 @@ mod access;
 mod actions;
 mod admission;
 mod hook;
+mod layers;
 mod listeners;
 mod messages;
 mod public_url;
@@ -23,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value};
+use config::{Map, Value};
 
 use crate::{
     domain::{
@@ -51,15 +52,10 @@ pub use senders::ConfiguredSender;
 pub use store::{StoreEngine, StoreSettings};
 pub use tenants::TenantSettings;
 
+use layers::{PROFILE, layered, with_development};
 use reader::{Table, book::Book};
 use routes::RouteContext;
 use tenants::TenantContext;
-
-const DEFAULT: &str = include_str!("config/default.toml");
-const DEVELOPMENT: &str = include_str!("config/development.toml");
-
-/// The key of the profile.
-const PROFILE: &str = "profile";
 
 /// The purpose for which the service runs; decides which settings are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,17 +142,7 @@ impl Settings {
         let mut warnings = access::idle_callers(&self.callers);
         warnings.extend(senders::warnings(&self.senders));
         warnings.extend(public_url::warning(self));
-        let http = &self.http;
-        let is_behind_a_proxy = http.public_url.is_some() && http.listener.tls.is_none();
-        if self.profile == Profile::Production
-            && is_behind_a_proxy
-            && http.listener.trusted_proxies.is_empty()
-        {
-            warnings.push(Mistake {
-                key: "http.trusted_proxies".to_owned(),
-                what: "is empty, so all requests that a proxy brings count as those of one peer; name the proxy's addresses".to_owned(),
-            });
-        }
+        warnings.extend(listeners::warning(self));
         warnings
     }
 
@@ -239,47 +225,6 @@ fn of_layers((profile, values): (Profile, Map<String, Value>)) -> (Settings, Vec
     (settings, book.into_mistakes())
 }
 
-/// Merges the layers into one table. The development profile adds a layer between the defaults and the file.
-fn layered(
-    file: Option<&Path>,
-    env: &Map<String, String>,
-) -> Result<(Profile, Map<String, Value>), ConfigError> {
-    let production = merged(file, env, &[DEFAULT])?;
-    let profile = production.get_string(PROFILE);
-    if profile.is_ok_and(|profile| profile == "development") {
-        return Ok((Profile::Development, with_development(file, env)?));
-    }
-    Ok((Profile::Production, production.cache.into_table()?))
-}
-
-fn with_development(
-    file: Option<&Path>,
-    env: &Map<String, String>,
-) -> Result<Map<String, Value>, ConfigError> {
-    merged(file, env, &[DEFAULT, DEVELOPMENT])?
-        .cache
-        .into_table()
-}
-
-fn merged(
-    file: Option<&Path>,
-    env: &Map<String, String>,
-    embedded: &[&str],
-) -> Result<Config, ConfigError> {
-    let mut builder = Config::builder();
-    for text in embedded {
-        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
-    }
-    if let Some(file) = file {
-        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
-    }
-    let variables = Environment::with_prefix("COUNTERSIGN")
-        .prefix_separator("__")
-        .separator("__")
-        .source(Some(env.clone()));
-    builder.add_source(variables).build()
-}
-
 /// Stands for a public URL that has a mistake; nothing is built from it.
 const UNKNOWN_URL: &str = "https://unknown.invalid";
 
@@ -341,20 +286,11 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
         effective: String::new(),
     };
     root.finish();
-    check_listeners(&settings, book);
+    listeners::check_ports(&settings, book);
     if settings.profile == Profile::Production {
         check_production(&settings, book);
     }
     settings
-}
-
-fn check_listeners(settings: &Settings, book: &Book) {
-    let listeners = [
-        ("grpc", settings.grpc.listener.listen),
-        ("http", settings.http.listener.listen),
-        ("admin", settings.admin.listener.listen),
-    ];
-    listeners::check_ports(listeners, book);
 }
 
 /// Checks what production requires and no single table can check.

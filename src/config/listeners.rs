@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Profile, Table, public_url,
+    Mistake, Profile, Settings, Table, public_url,
     reader::book::Book,
     secret_file::{read_document, read_public},
 };
@@ -194,8 +194,26 @@ impl AdminSettings {
     }
 }
 
+/// What is permitted but looks wrong: a proxy in front of the HTTP listener that no setting names.
+pub(super) fn warning(settings: &Settings) -> Option<Mistake> {
+    let http = &settings.http;
+    let is_behind_a_proxy = http.public_url.is_some() && http.listener.tls.is_none();
+    let is_unnamed = settings.profile == Profile::Production
+        && is_behind_a_proxy
+        && http.listener.trusted_proxies.is_empty();
+    is_unnamed.then(|| Mistake {
+        key: "http.trusted_proxies".to_owned(),
+        what: "is empty, so all requests that a proxy brings count as those of one peer; name the proxy's addresses".to_owned(),
+    })
+}
+
 /// Two listeners cannot have one port of the same address.
-pub(super) fn check_ports(listeners: [(&str, SocketAddr); 3], book: &Book) {
+pub(super) fn check_ports(settings: &Settings, book: &Book) {
+    let listeners = [
+        ("grpc", settings.grpc.listener.listen),
+        ("http", settings.http.listener.listen),
+        ("admin", settings.admin.listener.listen),
+    ];
     for (at, (table, listen)) in listeners.iter().enumerate() {
         let key = |table: &str| format!("{table}.listen");
         let taken = listeners[..at]

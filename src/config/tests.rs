@@ -112,7 +112,7 @@ fn the_defaults_are_right_and_the_same_as_an_empty_file() {
 #[test]
 fn every_default_is_documented() {
     let mut comment_above = false;
-    for line in DEFAULT.lines().filter(|line| !line.is_empty()) {
+    for line in layers::DEFAULT.lines().filter(|line| !line.is_empty()) {
         // A comment covers the keys that follow it without a blank line.
         comment_above = line.starts_with('#') || (comment_above && !line.starts_with('['));
         let is_key = !line.starts_with('#') && !line.starts_with('[');

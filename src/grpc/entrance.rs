@@ -4,6 +4,7 @@
 //! A call is judged as soon as its headers are there, before its body is read and in the order in which calls arrive.
 
 pub mod callers;
+mod deadline;
 mod form;
 mod line;
 mod measure;
@@ -239,7 +240,7 @@ impl Shared {
         let brought = request
             .headers()
             .get("grpc-timeout")
-            .and_then(|value| deadline(value.to_str().ok()?));
+            .and_then(|value| deadline::parse(value.to_str().ok()?));
         let limit = brought
             .unwrap_or(self.parts.deadline_default)
             .min(self.parts.deadline_max);
@@ -338,24 +339,6 @@ const fn of_cut(cut: Cut) -> Failure {
         Cut::Full => Failure::Overloaded(Busy::Bodies),
         Cut::Stalled => Failure::DeadlineExceeded { limit: PAUSE_MAX },
     }
-}
-
-/// Parses a deadline in gRPC's format: at most eight digits and a unit.
-fn deadline(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = Some(digits)
-        .filter(|digits| digits.len() <= 8)?
-        .parse()
-        .ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(number * 3600),
-        "M" => Duration::from_secs(number * 60),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
 }
 
 fn refuse(failure: Failure) -> Response<Body> {

@@ -30,7 +30,7 @@ pub enum About {
 
 /// A refusal as its event tells it, and what is needed to write the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusalEvent {
     /// The record that the event belongs to.
     pub key: SubjectKey,
     /// The salt of that record; `None` without a record.
@@ -45,12 +45,12 @@ struct Held {
     /// When the last event about them was written.
     told_at: Timestamp,
     counts: BTreeMap<RefusedCall, u64>,
-    latest: Refused,
+    latest: RefusalEvent,
 }
 
 impl Held {
     /// The event for what was counted; `None` if nothing was.
-    fn take(&mut self, about: &About, now: Timestamp) -> Option<Refused> {
+    fn take(&mut self, about: &About, now: Timestamp) -> Option<RefusalEvent> {
         let counts = std::mem::take(&mut self.counts);
         if counts.is_empty() {
             return None;
@@ -75,7 +75,12 @@ pub struct RefusalCounter {
 impl RefusalCounter {
     /// Takes a refusal; returns it if its event must be written now, and counts it otherwise.
     #[must_use]
-    pub fn take(&mut self, about: About, call: RefusedCall, refused: Refused) -> Option<Refused> {
+    pub fn take(
+        &mut self,
+        about: About,
+        call: RefusedCall,
+        refused: RefusalEvent,
+    ) -> Option<RefusalEvent> {
         let at = refused.event.at;
         let about = self.within_bound(about, &refused.event);
         let held = self.held.entry(about).or_insert_with(|| Held {
@@ -94,7 +99,7 @@ impl RefusalCounter {
 
     /// The events that are due; forgets what was not refused again.
     #[must_use]
-    pub fn due(&mut self, now: Timestamp) -> Vec<Refused> {
+    pub fn due(&mut self, now: Timestamp) -> Vec<RefusalEvent> {
         let mut due = Vec::new();
         self.held.retain(|about, held| {
             if now.since(held.told_at) < REFUSALS_EVERY {
@@ -110,7 +115,7 @@ impl RefusalCounter {
 
     /// The events for everything that was counted, due or not: the process ends.
     #[must_use]
-    pub fn all(&mut self, now: Timestamp) -> Vec<Refused> {
+    pub fn all(&mut self, now: Timestamp) -> Vec<RefusalEvent> {
         self.held
             .drain()
             .filter_map(|(about, mut held)| held.take(&about, now))
@@ -161,10 +166,10 @@ mod tests {
         Timestamp::from_micros(1_800_000_000_000_000 + seconds * 1_000_000)
     }
 
-    fn refusal(n: u16, call: RefusedCall, seconds: u64) -> Refused {
+    fn refusal(n: u16, call: RefusedCall, seconds: u64) -> RefusalEvent {
         let tenant = TenantId::parse("bank").unwrap();
         let what = What::Refused(call);
-        Refused {
+        RefusalEvent {
             key: id(n).subject,
             salt: None,
             event: refused(&tenant, &caller(), Some(id(n)), what, at(seconds)),
@@ -180,8 +185,8 @@ mod tests {
         told.is_some()
     }
 
-    fn counts(told: Vec<Refused>) -> Vec<(Timestamp, Vec<(RefusedCall, u64)>)> {
-        let counts = |refused: Refused| match refused.event.what {
+    fn counts(told: Vec<RefusalEvent>) -> Vec<(Timestamp, Vec<(RefusedCall, u64)>)> {
+        let counts = |refused: RefusalEvent| match refused.event.what {
             What::RefusedAgain { counts } => (refused.event.at, counts.into_iter().collect()),
             other => panic!("{other:?}"),
         };

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         audit::{
             event::{Event, RefusedCall},
-            refusals::{About, RefusalCounter, Refused},
+            refusals::{About, RefusalCounter, RefusalEvent},
         },
         ids::SubjectKey,
     },
@@ -16,7 +16,12 @@ use crate::{
 
 impl Records {
     /// Writes the event of a refusal, or counts it for the next event about the same.
-    pub(in crate::service) async fn tell(&self, about: About, call: RefusedCall, refused: Refused) {
+    pub(in crate::service) async fn tell(
+        &self,
+        about: About,
+        call: RefusedCall,
+        refused: RefusalEvent,
+    ) {
         let told = self.held().take(about, call, refused);
         if let Some(refused) = told {
             self.append(refused).await;
@@ -36,8 +41,8 @@ impl Records {
         }
     }
 
-    async fn append(&self, refused: Refused) {
-        let Refused { key, salt, event } = refused;
+    async fn append(&self, refused: RefusalEvent) {
+        let RefusalEvent { key, salt, event } = refused;
         self.append_or_lose(&key, salt, &event).await;
     }
 

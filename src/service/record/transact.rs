@@ -10,7 +10,7 @@ use crate::{
     domain::{
         audit::{
             event::{Event, What},
-            refusals::Refused,
+            refusals::RefusalEvent,
         },
         decide::{Context, Decision, Occasion, Outgoing, RefusedMessage},
         delivery::reason::Reason,
@@ -118,7 +118,7 @@ impl Records {
         };
         let now = self.clock.now();
         let event = call.event(What::Refused(refusal), Now::new(now, now));
-        let refused = Refused {
+        let refused = RefusalEvent {
             key: *key,
             salt,
             event,

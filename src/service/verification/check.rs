@@ -7,7 +7,7 @@ use crate::{
     domain::{
         audit::{
             event::{RefusedCall, What},
-            refusals::{About, Refused},
+            refusals::{About, RefusalEvent},
         },
         caller::Caller,
         code::guess::{Guess, Malformed},
@@ -173,7 +173,7 @@ impl Service {
             reason,
             quota: None,
         };
-        let refused = Refused {
+        let refused = RefusalEvent {
             key: id.subject,
             salt: Some(checked.event_salt),
             event: call.event(What::Refused(refusal), now),
