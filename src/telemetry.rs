@@ -1,6 +1,7 @@
 //! Logging, with every event on one line, and metrics.
 
 mod catalogue;
+mod labels;
 mod metrics;
 mod process;
 

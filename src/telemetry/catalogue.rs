@@ -55,7 +55,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "countersign_verifications_ended_total",
-        "Verifications by how they ended, by action, and channel and sender of the latest delivery.",
+        "Verifications by how they ended, by action, and channel of the latest delivery.",
+    ),
+    (
+        Counter,
+        "countersign_sender_verifications_ended_total",
+        "Verifications by how they ended, by channel and sender of the latest delivery.",
     ),
     (
         Counter,
@@ -75,7 +80,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (
         Histogram,
         "countersign_time_to_approve_seconds",
-        "Time from the start to the approval, by action, and channel and sender of the latest delivery.",
+        "Time from the start to the approval, by action, and channel of the latest delivery.",
+    ),
+    (
+        Histogram,
+        "countersign_sender_time_to_approve_seconds",
+        "Time from the start to the approval, by channel and sender of the latest delivery.",
     ),
     (
         Counter,

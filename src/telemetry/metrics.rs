@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::{catalogue, process};
+use super::{catalogue, labels::BoundedLabels, process};
 use crate::{
     config::Settings,
     domain::caller::{Role, Roles, permission},
@@ -20,7 +20,12 @@ const CUSTOMER_BUCKETS: [f64; 12] = [
     5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0,
 ];
 const TIME_TO_APPROVE: &str = "countersign_time_to_approve_seconds";
+const SENDER_TIME_TO_APPROVE: &str = "countersign_sender_time_to_approve_seconds";
 
+const ENDED: &str = "countersign_verifications_ended_total";
+const SENDER_ENDED: &str = "countersign_sender_verifications_ended_total";
+
+const OUTCOMES: [&str; 5] = ["approved", "rejected", "denied", "canceled", "expired"];
 const VERDICTS: [&str; 5] = [
     "approved",
     "wrong",
@@ -37,13 +42,23 @@ const VERDICTS: [&str; 5] = [
 pub fn metrics() -> Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
     let metrics = METRICS.get_or_init(|| {
-        let matcher = |name: &str| Matcher::Full(name.to_owned());
-        let handle = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS)
-            .and_then(|builder| {
-                builder.set_buckets_for_metric(matcher(TIME_TO_APPROVE), &CUSTOMER_BUCKETS)
-            })
-            .and_then(PrometheusBuilder::install_recorder)
+        let buckets = [
+            (Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS),
+            (Matcher::Full(TIME_TO_APPROVE.to_owned()), CUSTOMER_BUCKETS),
+            (
+                Matcher::Full(SENDER_TIME_TO_APPROVE.to_owned()),
+                CUSTOMER_BUCKETS,
+            ),
+        ];
+        let mut builder = PrometheusBuilder::new();
+        for (matcher, bounds) in buckets {
+            builder = builder
+                .set_buckets_for_metric(matcher, &bounds)
+                .expect("there are bounds");
+        }
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        ::metrics::set_global_recorder(BoundedLabels::new(recorder))
             .expect("one recorder is installed, and here");
         catalogue::describe();
         Metrics { handle }
@@ -140,26 +155,27 @@ fn callers(settings: &Settings) {
     }
 }
 
-/// Registers the series by action, channel and sender.
+/// Registers the series by action and channel.
 fn channels(settings: &Settings) {
     for (action, rules) in &settings.actions {
         for channel in &rules.limits.channels {
-            let route = settings.routes.get(channel);
-            for sender in route.into_iter().flat_map(|route| &route.senders) {
-                let labels = [
-                    ("action", action.as_str().to_owned()),
-                    ("channel", channel.as_str().to_owned()),
-                    ("sender", sender.clone()),
-                ];
-                // Creating the histogram registers it.
-                let _ = histogram!(TIME_TO_APPROVE, &labels);
-                for outcome in ["approved", "rejected", "denied", "canceled", "expired"] {
-                    let outcome = ("outcome", outcome.to_owned());
-                    let labels: Vec<_> = labels.iter().cloned().chain([outcome]).collect();
-                    counter!("countersign_verifications_ended_total", &labels).absolute(0);
-                }
-            }
+            let labels = [
+                ("action", action.as_str().to_owned()),
+                ("channel", channel.as_str().to_owned()),
+            ];
+            ends(ENDED, TIME_TO_APPROVE, &labels);
         }
+    }
+}
+
+/// Registers what is counted when a verification ends.
+fn ends(ended: &'static str, time_to_approve: &'static str, labels: &[(&'static str, String); 2]) {
+    // Creating the histogram registers it.
+    let _ = histogram!(time_to_approve, labels);
+    for outcome in OUTCOMES {
+        let outcome = [("outcome", outcome.to_owned())];
+        let labels: Vec<_> = labels.iter().cloned().chain(outcome).collect();
+        counter!(ended, &labels).absolute(0);
     }
 }
 
@@ -167,6 +183,11 @@ fn channels(settings: &Settings) {
 fn senders(settings: &Settings) {
     for (channel, route) in &settings.routes {
         for sender in &route.senders {
+            let labels = [
+                ("channel", channel.as_str().to_owned()),
+                ("sender", sender.clone()),
+            ];
+            ends(SENDER_ENDED, SENDER_TIME_TO_APPROVE, &labels);
             for outcome in ["sent", "next_sender", "retried", "held", "failed"] {
                 counter!("countersign_deliveries_total", "channel" => channel.as_str(), "sender" => sender.clone(), "outcome" => outcome)
                     .absolute(0);

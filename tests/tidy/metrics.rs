@@ -23,6 +23,7 @@ fn moved(text: &str) -> Vec<&str> {
         "histogram!(",
         "EVENTS_LOST: &str = ",
         "TIME_TO_APPROVE: &str = ",
+        "ENDED: &str = ",
     ];
     let after = openings
         .iter()

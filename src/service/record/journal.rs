@@ -91,19 +91,18 @@ fn ended(event: &Event, verification: &Verification, outcome: Outcome) {
         Outcome::Canceled(CancelCause::Generation) => ("canceled", Some("generation")),
         Outcome::Expired => ("expired", None),
     };
-    let labels = [
-        ("action", action.to_owned()),
-        ("channel", channel.to_owned()),
-        ("sender", sender.to_owned()),
-    ];
     let took = event.at.since(verification.created_at);
     if outcome == Outcome::Approved {
-        metrics::histogram!("countersign_time_to_approve_seconds", &labels)
-            .record(took.as_secs_f64());
+        let seconds = took.as_secs_f64();
+        metrics::histogram!("countersign_time_to_approve_seconds", "action" => action.to_owned(), "channel" => channel)
+            .record(seconds);
+        metrics::histogram!("countersign_sender_time_to_approve_seconds", "channel" => channel, "sender" => sender.to_owned())
+            .record(seconds);
     }
-    let [one, two, three] = labels;
-    let labels = [one, two, three, ("outcome", word.to_owned())];
-    metrics::counter!("countersign_verifications_ended_total", &labels).increment(1);
+    metrics::counter!("countersign_verifications_ended_total", "action" => action.to_owned(), "channel" => channel, "outcome" => word)
+        .increment(1);
+    metrics::counter!("countersign_sender_verifications_ended_total", "channel" => channel, "sender" => sender.to_owned(), "outcome" => word)
+        .increment(1);
     let (verification_id, caller, duration_ms) =
         (&verification.id, caller(event), micros(took) / 1000);
     // The customer says that somebody else started it: an operator should look into it.

@@ -74,8 +74,10 @@ async fn log_07_metrics_are_described_and_there_from_the_start() {
         "countersign_verdicts_total{action=\"payment\",caller=\"development\",verdict=\"wrong\"}",
         "countersign_starts_total{action=\"login\",caller=\"development\",outcome=\"started\"}",
         "countersign_starts_total{action=\"login\",caller=\"development\",outcome=\"refused\"}",
-        "countersign_verifications_ended_total{action=\"login\",channel=\"sms\",sender=\"outbox\",outcome=\"expired\"}",
-        "countersign_time_to_approve_seconds_count{action=\"login\",channel=\"email\",sender=\"outbox\"}",
+        "countersign_verifications_ended_total{action=\"login\",channel=\"sms\",outcome=\"expired\"}",
+        "countersign_sender_verifications_ended_total{channel=\"sms\",sender=\"outbox\",outcome=\"expired\"}",
+        "countersign_time_to_approve_seconds_count{action=\"login\",channel=\"email\"}",
+        "countersign_sender_time_to_approve_seconds_count{channel=\"email\",sender=\"outbox\"}",
         "countersign_deliveries_total{channel=\"push\",sender=\"outbox\",outcome=\"failed\"}",
         "rpc_server_call_duration_seconds_count{rpc_method=\"countersign.v1.VerificationService/CheckCode\",rpc_status_code=\"OK\"}",
         "countersign_refusals_total{caller=\"unknown\",reason=\"CALLER_UNKNOWN\"}",
@@ -129,15 +131,23 @@ async fn log_07_a_wrong_and_a_right_code_move_two_series() {
         moved(&at_start, &after, "countersign_starts_total"),
         ["countersign_starts_total{action=\"login\",caller=\"development\",outcome=\"started\"}"]
     );
-    let by_mail = "action=\"login\",channel=\"email\",sender=\"mail\"";
-    assert_eq!(
-        moved(&before, &after, "countersign_verifications_ended_total"),
-        [format!(
-            "countersign_verifications_ended_total{{{by_mail},outcome=\"approved\"}}"
-        )]
-    );
-    let counted = format!("countersign_time_to_approve_seconds_count{{{by_mail}}}");
-    assert!(moved(&before, &after, &counted).len() == 1, "{after}");
+    for (metric, labels) in [
+        ("", r#"action="login",channel="email""#),
+        ("sender_", r#"channel="email",sender="mail""#),
+    ] {
+        let ended = format!("countersign_{metric}verifications_ended_total");
+        let approved = format!(r#"{ended}{{{labels},outcome="approved"}}"#);
+        assert_eq!(moved(&before, &after, &ended), [approved]);
+        let counted = format!("countersign_{metric}time_to_approve_seconds_count{{{labels}}}");
+        assert_eq!(moved(&before, &after, &counted).len(), 1, "{after}");
+    }
+    for name in series(&after).keys() {
+        let bounded = ["action", "caller", "channel", "sender", "tenant"];
+        let labels = bounded
+            .iter()
+            .filter(|label| name.contains(&format!("{label}=\"")));
+        assert!(labels.count() <= 2, "{name}");
+    }
     promtool_finds_nothing_wrong(&after);
 }
 
