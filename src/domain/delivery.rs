@@ -116,7 +116,7 @@ pub enum HandOver {
         /// The position in the route from which the next sender is looked for.
         position: usize,
     },
-    /// No sender of the route takes our login. It stays queued as long as its code is valid, however often it is
+    /// The only sender of the route refuses our login. It stays queued as long as its code is valid, however often it is
     /// tried: the operator may mend it.
     Kept {
         /// The pause before the route is tried again from its first sender.

@@ -136,7 +136,8 @@ impl SendError {
         }
     }
 
-    /// The sender refuses our login. The message is kept, because the operator may mend that while its code is valid.
+    /// The sender refuses our login. Without another sender the message is kept, because the operator may mend that while
+    /// its code is valid.
     #[must_use]
     pub fn login_refused(after: Duration) -> Self {
         Self {

@@ -210,6 +210,14 @@ class Service:
         request = calls.WatchVerificationRequest(verification_id=verification.verification_id)
         return self.call("WatchVerification", request)
 
+    def logged(self, message):
+        """Waits until the log has this message."""
+        end = time.monotonic() + PATIENCE_S
+        while message not in self.log.read_text():
+            if time.monotonic() > end:
+                raise AssertionError(f"the log never says {message!r}:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
     def delivered(self, verification):
         """The one delivery of a verification, once it is decided."""
         stream = self.watch(verification)

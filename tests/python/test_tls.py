@@ -93,11 +93,16 @@ class Tls(unittest.TestCase):
         self.assert_fails(mailbox, self.sender(mailbox, "starttls", LOGIN), "tls_failed")
         self.assertEqual(mailbox.logins, [])
 
-    def test_a_wrong_password_fails_the_delivery(self):
+    def test_a_wrong_password_keeps_the_message_and_is_said(self):
         context = server_context(self.certificate)
         mailbox = self.mailbox(login=LOGIN, tls_context=context, require_starttls=True, auth_required=True)
         service = self.sender(mailbox, "starttls", (LOGIN[0], "another"))
-        self.assert_fails(mailbox, service, "login_refused")
+        verification, _ = service.start()
+        service.logged("sender refuses this service")
+        request = calls.GetVerificationRequest(verification_id=verification.verification_id)
+        delivery = service.call("GetVerification", request).verification.deliveries[0]
+        self.assertEqual(delivery.status, model.DELIVERY_STATUS_QUEUED)
+        self.assertEqual(mailbox.recipients, [])
         self.assertIn((LOGIN[0], "another"), mailbox.logins)
 
     def test_calls_go_over_tls_and_not_without(self):

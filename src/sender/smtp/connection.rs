@@ -1,18 +1,48 @@
 //! One connection to a server: offers a mail, and hands it over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{
     mail::Mail,
     refusal::{Step, judge},
     unknown,
     wire::{Lost, ServerReply, Wire},
 };
-use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
+use crate::{
+    domain::delivery::{blame::Stage, reason::Reason},
+    ports::sender::SendError,
+};
 
 /// A connection that is ready for mail.
 pub(super) struct Connection {
     pub(super) wire: Wire,
     /// Whether several commands may be sent before the first reply (RFC 2920).
     pub(super) pipelining: bool,
+}
+
+/// How far a mail has come, also if its future is dropped at a time limit.
+#[derive(Default)]
+pub(super) struct Progress(AtomicBool);
+
+impl Progress {
+    /// Notes that the server is judging the recipient, or has done so.
+    fn name_recipient(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Begins anew, on another connection.
+    pub(super) fn restart(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a failure now came before the server judged the recipient.
+    pub(super) fn stage(&self) -> Stage {
+        if self.0.load(Ordering::Relaxed) {
+            Stage::WithRecipient
+        } else {
+            Stage::BeforeRecipient
+        }
+    }
 }
 
 /// Why the server did not ask for the mail.
@@ -24,7 +54,7 @@ pub(super) enum Stop {
 impl Connection {
     /// Names sender and recipient, and waits until the server asks for the mail. With pipelining,
     /// all commands go in one write.
-    pub(super) async fn offer(&mut self, mail: &Mail) -> Result<(), Stop> {
+    pub(super) async fn offer(&mut self, mail: &Mail, progress: &Progress) -> Result<(), Stop> {
         let commands = [
             (Step::From, 2, format!("MAIL FROM:<{}>\r\n", mail.from)),
             (Step::Recipient, 2, format!("RCPT TO:<{}>\r\n", mail.to)),
@@ -38,6 +68,9 @@ impl Connection {
             self.wire.say(&all).await?;
         }
         for (step, hundred, command) in commands {
+            if step == Step::Recipient {
+                progress.name_recipient();
+            }
             if !self.pipelining {
                 self.wire.say(&command).await?;
             }
@@ -55,7 +88,7 @@ impl Connection {
             .wire
             .ask(&mail.data)
             .await
-            .map_err(|Lost| unknown(Reason::ConnectionLost))?;
+            .map_err(|Lost| unknown(Reason::ConnectionLost).at(Stage::WithRecipient))?;
         if reply.is(2) {
             Ok(())
         } else {

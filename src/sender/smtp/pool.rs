@@ -11,14 +11,17 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, Stop},
+    connection::{Connection, Progress, Stop},
     mail::Mail,
     refusal::judge,
     retry,
     server::Server,
     unknown,
 };
-use crate::{domain::delivery::reason::Reason, ports::sender::SendError};
+use crate::{
+    domain::delivery::{blame::Stage, reason::Reason},
+    ports::sender::SendError,
+};
 
 /// How long an unused connection is kept; servers close theirs after five minutes (RFC 5321 §4.5.3.2.7).
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -59,50 +62,59 @@ impl Connections {
     pub(super) async fn send(&self, mail: &Mail, timeout: Duration) -> Result<(), SendError> {
         let deadline = Instant::now() + timeout;
         // Before the offer is accepted, the server cannot have the mail; after it, the server may have it.
-        let (_slot, mut connection) = timeout_at(deadline, self.offer(mail))
+        let progress = Progress::default();
+        let (_slot, mut connection) = timeout_at(deadline, self.offer(mail, &progress))
             .await
-            .unwrap_or_else(|_| Err(retry(Reason::Timeout)))?;
+            .unwrap_or_else(|_| Err(retry(Reason::Timeout).at(progress.stage())))?;
         timeout_at(deadline, connection.hand_over(mail))
             .await
-            .unwrap_or_else(|_| Err(unknown(Reason::Timeout)))?;
+            .unwrap_or_else(|_| Err(unknown(Reason::Timeout).at(Stage::WithRecipient)))?;
         self.park(connection);
         Ok(())
     }
 
     /// A connection on which the server has asked for the mail.
-    async fn offer(&self, mail: &Mail) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
+    async fn offer(
+        &self,
+        mail: &Mail,
+        progress: &Progress,
+    ) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
         let slot = self
             .slots
             .acquire()
             .await
             .map_err(|_| retry(Reason::Closed))?;
-        let connection = match self.resume(mail).await? {
+        let connection = match self.resume(mail, progress).await? {
             Some(connection) => connection,
-            None => self.begin(mail).await?,
+            None => self.begin(mail, progress).await?,
         };
         Ok((slot, connection))
     }
 
     /// Offers the mail on a kept connection; `None` if there is none. If the server has closed one
     /// in the meantime, that is not a failure: nothing was handed over yet.
-    async fn resume(&self, mail: &Mail) -> Result<Option<Connection>, SendError> {
+    async fn resume(
+        &self,
+        mail: &Mail,
+        progress: &Progress,
+    ) -> Result<Option<Connection>, SendError> {
         // This loop ends: each turn removes a kept connection, and only holders of a slot add one.
         while let Some(mut kept) = self.take_idle() {
-            match kept.offer(mail).await {
+            match kept.offer(mail, progress).await {
                 Ok(()) => return Ok(Some(kept)),
-                Err(Stop::Lost) => {}
-                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => {}
+                Err(Stop::Lost) => progress.restart(),
+                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => progress.restart(),
                 Err(Stop::Refused(step, reply)) => return Err(judge(step, &reply)),
             }
         }
         Ok(None)
     }
 
-    async fn begin(&self, mail: &Mail) -> Result<Connection, SendError> {
+    async fn begin(&self, mail: &Mail, progress: &Progress) -> Result<Connection, SendError> {
         let mut connection = self.server.connect().await?;
-        match connection.offer(mail).await {
+        match connection.offer(mail, progress).await {
             Ok(()) => Ok(connection),
-            Err(Stop::Lost) => Err(retry(Reason::Unreachable)),
+            Err(Stop::Lost) => Err(retry(Reason::Unreachable).at(progress.stage())),
             Err(Stop::Refused(step, reply)) => Err(judge(step, &reply)),
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
     let stage = step.stage();
     if !reply.is(4) && !reply.is(5) {
         // Neither yes nor no: the server does not follow the protocol.
-        return retry(Reason::Unreachable);
+        return retry(Reason::Unreachable).at(stage);
     }
     let is_for_now = reply.is(4);
     match blame(step, reply) {

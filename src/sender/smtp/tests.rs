@@ -191,21 +191,25 @@ async fn send_15_a_busy_server_is_tried_again_and_says_nothing_of_other_recipien
 #[tokio::test]
 async fn a_server_that_breaks_off_is_tried_again() {
     assert_eq!(
-        outcome(&[("RCPT", "CLOSE")]).await,
+        outcome(&[("MAIL", "CLOSE")]).await,
         Err(retry(Reason::Unreachable))
+    );
+    assert_eq!(
+        outcome(&[("RCPT", "CLOSE")]).await,
+        Err(retry(Reason::Unreachable).at(Stage::WithRecipient))
     );
     assert_eq!(
         outcome(&[("RCPT", "what?")]).await,
-        Err(retry(Reason::Unreachable))
+        Err(retry(Reason::Unreachable).at(Stage::WithRecipient))
     );
     assert_eq!(
         outcome(&[("MESSAGE", "CLOSE")]).await,
-        Err(unknown(Reason::ConnectionLost)),
+        Err(unknown(Reason::ConnectionLost).at(Stage::WithRecipient)),
         "it may have been taken"
     );
     assert_eq!(
         outcome(&[("DATA", "CLOSE")]).await,
-        Err(retry(Reason::Unreachable)),
+        Err(retry(Reason::Unreachable).at(Stage::WithRecipient)),
         "no mail was sent"
     );
 }
@@ -331,8 +335,8 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
 async fn a_silent_or_absent_server_is_tried_again() {
     for (silence, expected) in [
         ("HELLO", retry(Reason::Timeout)),
-        ("RCPT", retry(Reason::Timeout)),
-        ("MESSAGE", unknown(Reason::Timeout)),
+        ("RCPT", retry(Reason::Timeout).at(Stage::WithRecipient)),
+        ("MESSAGE", unknown(Reason::Timeout).at(Stage::WithRecipient)),
     ] {
         let sink = Sink::start(Vec::leak(vec![(silence, "HANG")])).await;
         let silent = SmtpSettings {

@@ -20,7 +20,7 @@ use crate::{
         code::guess::Digits,
         delivery::{
             HandOver,
-            blame::Sign,
+            blame::{Sign, Stage},
             breaker::Pass,
             hands::HAND_WAIT,
             reason::Reason,
@@ -237,7 +237,9 @@ impl Courier {
             let about = (message.delivery, &message.recipient);
             let passed = self.breakers.passed(&name, about, as_probe);
             let sent = tokio::time::timeout_at(deadline, send(&*sender, &message)).await;
-            let late = SendError::unanswered(AFTER_DEADLINE, Reason::Deadline);
+            // It may be waiting for what this recipient's server says.
+            let late =
+                SendError::unanswered(AFTER_DEADLINE, Reason::Deadline).at(Stage::WithRecipient);
             let mut sent = sent.unwrap_or(Err(late));
             let error = sent.as_ref().err();
             self.breakers

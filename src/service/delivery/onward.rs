@@ -26,7 +26,10 @@ impl Courier {
         if error.blame == Blame::Recipient {
             return HandOver::GivenUp { reason: reason() };
         }
-        let Some(pause) = error.again else {
+        // With another sender there is no need to wait until the login is mended.
+        let is_kept = error.reason == Reason::LoginRefused && senders == 1;
+        let is_final = error.reason == Reason::LoginRefused && !is_kept;
+        let Some(pause) = error.again.filter(|_| !is_final) else {
             let refusals = route_state.refusals.with(position);
             let route_state = RouteState {
                 refusals,
@@ -41,9 +44,8 @@ impl Courier {
                 None => HandOver::GivenUp { reason: reason() },
             };
         };
-        let is_login = error.reason == Reason::LoginRefused;
         match self.next(onward(senders, route_state, Some(pause))) {
-            Some((after, _)) if is_login && !after.is_zero() => HandOver::Kept { after },
+            Some((after, _)) if is_kept => HandOver::Kept { after },
             Some((after, next)) => HandOver::Again {
                 by: (error.stage == Stage::WithRecipient).then_some(position),
                 after,

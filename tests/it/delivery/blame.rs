@@ -122,7 +122,7 @@ async fn send_15_a_probe_that_is_refused_for_its_recipient_holds_up_nobody() {
         sink.refuse("blocked.example", reply);
         sink.refuse("down.example", "CLOSE");
         for n in 0..FAILURES {
-            start(&service, &format!("x{n}@down.example")).await;
+            start(&service, &format!("x@d{n}.down.example")).await;
         }
         let open = async {
             while !words(&service).contains(&"sender_open") {

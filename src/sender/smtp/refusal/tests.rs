@@ -298,6 +298,6 @@ fn send_16_before_the_recipient_is_named_nothing_is_about_it() {
     );
     assert_eq!(
         judge(Step::Recipient, &reply(&["350 what"])),
-        retry(Reason::Unreachable)
+        retry(Reason::Unreachable).at(Stage::WithRecipient)
     );
 }

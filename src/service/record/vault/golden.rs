@@ -14,10 +14,13 @@ use crate::{
             keyring::{Kid, Secret},
             seal::SealError,
         },
+        delivery::breaker::{Breaker, Refused, RefusedDelivery},
+        ids::DeliveryId,
         record::{
             key::{RecordKey, RecordKind},
-            side::SideRecord,
+            side::{Side, SideRecord},
         },
+        time::Timestamp,
     },
     ports::system::Entropy,
 };
@@ -305,4 +308,54 @@ fn seal_06_a_record_that_is_written_again_is_sealed_under_the_new_key() {
         "2026a",
         "but for its code, which the customer has"
     );
+}
+
+/// The later form of breakers, with what was refused together with a recipient.
+fn refusing_breakers() -> [(&'static str, Breaker); 2] {
+    let refused = Refused::from_stored(vec![RefusedDelivery {
+        delivery: DeliveryId([0x82; 16]),
+        area: [0x83; 16],
+    }]);
+    [
+        (
+            "breaker_closed_refused",
+            Breaker::Closed {
+                failed: vec![DeliveryId([0x81; 16])],
+                refused: refused.clone(),
+            },
+        ),
+        (
+            "breaker_half_open_refused",
+            Breaker::HalfOpen {
+                until: Timestamp::from_micros(9),
+                times: 4,
+                refused,
+            },
+        ),
+    ]
+}
+
+#[test]
+fn golden_a_breaker_is_stored_with_the_messages_that_it_refused() {
+    let file: Value = serde_json::from_str(include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/refusals.json"
+    )))
+    .unwrap();
+    let later = later();
+    for (name, breaker) in refusing_breakers() {
+        let record = SideRecord {
+            version: 1,
+            until: Timestamp::from_micros(9),
+            side: Side::Breaker(breaker),
+        };
+        let sealed = later.close_side(&side_key(&record), &record);
+        let (_, plain) = plain_of(SealContext::Side(&KEY.0), &sealed.bytes);
+        assert_eq!(
+            Some(hex::encode(plain).as_str()),
+            file[name].as_str(),
+            "{name}"
+        );
+        assert_eq!(later.open_side(&side_key(&record), &sealed), Ok(record));
+    }
 }
