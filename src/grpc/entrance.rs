@@ -20,7 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use http::{HeaderValue, Request, Response, Uri};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
@@ -178,7 +181,7 @@ where
         let inbound = request.extensions().get::<Inbound>().cloned();
         if let Some(wrong) = NoCall::of(&request) {
             self.shared.note_no_call(wrong, inbound.as_ref());
-            return Box::pin(async move { Ok(wrong.response()) });
+            return Box::pin(ready(Ok(wrong.response())));
         }
         // Only this instance was polled until it was ready, so it handles the call and the clone replaces it.
         let clone = self.inner.clone();
@@ -189,40 +192,50 @@ where
             peer: inbound.as_ref().map(Inbound::peer),
             begun: Instant::now(),
         };
-        let judged = shared.judge(&request, &call);
-        // The handlers never see the API key.
-        request.headers_mut().remove(http::header::AUTHORIZATION);
-        if let (Ok(_), Some(inbound)) = (&judged, &inbound) {
+        let request_id = RequestId::new(&*shared.parts.entropy);
+        let span = tracing::info_span!(
+            "call",
+            x_request_id = request_id.as_str(),
+            method = call.name()
+        );
+        let admitted = match shared.judge(&request, &call) {
+            Ok(admitted) => admitted,
+            Err((failure, caller)) => {
+                // Answered here: a future that could also do the work would be large, and a flood makes many.
+                let answer =
+                    || shared.finish(&call, caller.as_deref(), &request_id, refuse(failure));
+                return Box::pin(ready(Ok(span.in_scope(answer))));
+            }
+        };
+        if let Some(inbound) = &inbound {
             inbound.admit();
         }
-        Box::pin(async move {
-            let request_id = RequestId::new(&*shared.parts.entropy);
-            let span = tracing::info_span!(
-                "call",
-                x_request_id = request_id.as_str(),
-                method = call.name()
-            );
-            async {
-                let (mut response, caller) = match judged {
-                    Err((failure, caller)) => (refuse(failure), caller),
-                    Ok(admitted) => {
-                        let response = shared.answer(inner, request, &admitted, inbound).await;
-                        (response, admitted.caller)
-                    }
-                };
-                shared.record(&call, caller.as_deref(), &response);
-                if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
-                    response.headers_mut().insert("x-request-id", value);
-                }
-                Ok(response)
-            }
-            .instrument(span)
-            .await
-        })
+        // The handlers never see the API key.
+        request.headers_mut().remove(http::header::AUTHORIZATION);
+        let answer = async move {
+            let response = shared.answer(inner, request, &admitted, inbound).await;
+            Ok(shared.finish(&call, admitted.caller.as_deref(), &request_id, response))
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 
 impl Shared {
+    /// Records a call, and gives its answer the id of the request.
+    fn finish(
+        &self,
+        call: &Arrival,
+        caller: Option<&Caller>,
+        request_id: &RequestId,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        self.record(call, caller, &response);
+        if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+            response.headers_mut().insert("x-request-id", value);
+        }
+        response
+    }
+
     /// Passes an admitted call on.
     async fn answer<S, B>(
         &self,
