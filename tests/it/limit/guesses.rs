@@ -116,7 +116,7 @@ async fn guess_14_one_guess_on_each_of_many_subjects_is_noticed_and_slowed_down(
         .find(|line| line.details["scope"] == "caller")
         .expect("one names the caller");
     assert_eq!(of_caller.caller, "attacked");
-    assert_eq!(of_caller.details["tenant"], "default");
+    assert_eq!(of_caller.tenant, "default");
     assert_eq!(of_caller.details["mean"], "0");
     assert!(of_caller.details["failures"].parse::<usize>().unwrap() >= ALARM);
     let metrics = get(service.reach.admin, "/metrics").await;
