@@ -131,6 +131,7 @@ const CLOSED: &[&str] = &[
     "not active",
     "deactivated",
     "suspended",
+    "locked",
     "closed",
     "out of storage",
     "not accepting",
