@@ -14,6 +14,7 @@ use crate::domain::{
         route::{Choice, RouteState, choose},
     },
     ids::{DeliveryId, SenderName, SubjectKey},
+    verification::rules::Origin,
 };
 
 /// The hands of one decision on one record.
@@ -107,7 +108,11 @@ impl FreeHands for ReservedHands<'_> {
         let sender = self.courier.whose_turn(due);
         let owner = HandOwner {
             tenant: due.tenant.clone(),
-            origin: due.origin,
+            origin: if due.is_anonymous {
+                Origin::Anonymous
+            } else {
+                Origin::Vouched
+            },
         };
         let mut state = self.state();
         let at = state
