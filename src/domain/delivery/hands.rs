@@ -21,6 +21,8 @@ pub struct DueDelivery<'a> {
     pub verification: VerificationId,
     /// The tenant of the customer.
     pub tenant: &'a TenantId,
+    /// Whether anybody could have started the verification.
+    pub is_anonymous: bool,
     /// The address that the message goes to.
     pub recipient: &'a Recipient,
     /// The delivery as it is before its lease.
