@@ -31,7 +31,7 @@ pub use self::{
 use self::{
     head::{Incoming, has_type_of, judge_head},
     outcome::Outcome,
-    read::{Item, read},
+    read::{Item, StatusWord, read},
     verify::Call,
 };
 use crate::{
@@ -218,7 +218,13 @@ impl Callbacks {
         item: Item,
     ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
-            if item.is_unknown {
+            let is_lost = match item.word {
+                StatusWord::Known => false,
+                StatusWord::Unknown => true,
+                // Without a status it may be about something else, but not at the address of a message.
+                StatusWord::Absent => token.is_some(),
+            };
+            if is_lost {
                 let why = UnreadableReceipt::UnknownState;
                 self.service.unreadable_receipt(sender, why);
             }

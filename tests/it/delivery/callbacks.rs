@@ -691,6 +691,27 @@ async fn send_20_a_callback_that_is_not_understood_is_accepted_and_counted() {
 }
 
 #[tokio::test]
+async fn send_20_a_callback_to_the_address_of_a_message_that_says_nothing_is_counted() {
+    let service = own(Setup::default()).start().await;
+    let (_, path) = taken(&service).await;
+    let unread = async || {
+        let page = get(service.reach.admin, "/metrics").await;
+        let is_it = |line: &&str| {
+            line.starts_with("countersign_unreadable_receipts_total{")
+                && line.contains("sender=\"outbox\"")
+                && line.contains("cause=\"unknown_state\"")
+        };
+        let line = page.lines().find(is_it).unwrap_or(" 0");
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let (before, body) = (unread().await, r#"{"data": {"state": "delivered"}}"#);
+    let signed = (path.as_str(), body);
+    let headers = sign(Scheme::StandardWebhooks, SECRET, signed, now(&service));
+    assert_eq!(post(&service, &path, &headers, body).await, 204);
+    assert!(unread().await > before);
+}
+
+#[tokio::test]
 async fn hook_02_two_secrets_are_good_during_a_rotation_and_no_third() {
     let service = own(Setup::default()).start().await;
     let third = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
