@@ -8,6 +8,7 @@ use crate::domain::{
     ids::{TenantId, VerificationId},
     recipient::Recipient,
     time::{Now, Timestamp},
+    verification::rules::Origin,
 };
 
 /// How long a delivery waits if its sender has no free hand in this process. Meanwhile another
@@ -21,6 +22,8 @@ pub struct DueDelivery<'a> {
     pub verification: VerificationId,
     /// The tenant of the customer.
     pub tenant: &'a TenantId,
+    /// Who could have started the verification.
+    pub origin: Origin,
     /// The address that the message goes to.
     pub recipient: &'a Recipient,
     /// The delivery as it is before its lease.

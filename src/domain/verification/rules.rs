@@ -67,7 +67,7 @@ pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// Who could have started a verification. Each origin has limits of its own, so that a stranger who uses up
 /// one of them cannot lock the customer out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// Anybody: the subject was not authenticated before the start.
     Anonymous,

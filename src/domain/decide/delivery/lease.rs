@@ -42,6 +42,7 @@ fn leased(
     let due = DueDelivery {
         verification: verification.id,
         tenant: &verification.tenant,
+        origin: verification.origin,
         recipient,
         delivery: &delivery,
     };

@@ -481,6 +481,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 Side::Breaker(Breaker::Open {
                     until: at(61),
                     times: 3,
+                    by_refusals: false,
                 }),
             ),
         ),
@@ -491,6 +492,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 Side::Breaker(Breaker::HalfOpen {
                     until: at(62),
                     times: 4,
+                    by_refusals: false,
                     refused: Refused::default(),
                 }),
             ),
