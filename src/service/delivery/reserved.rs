@@ -107,6 +107,7 @@ impl FreeHands for ReservedHands<'_> {
         let sender = self.courier.whose_turn(due);
         let owner = HandOwner {
             tenant: due.tenant.clone(),
+            caller: due.caller.clone(),
             origin: due.origin,
         };
         let mut state = self.state();

@@ -42,6 +42,7 @@ fn leased(
     let due = DueDelivery {
         verification: verification.id,
         tenant: &verification.tenant,
+        caller: &verification.caller,
         origin: verification.origin,
         recipient,
         delivery: &delivery,
