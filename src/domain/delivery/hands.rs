@@ -8,7 +8,6 @@ use crate::domain::{
     ids::{CallerName, TenantId, VerificationId},
     recipient::Recipient,
     time::{Now, Timestamp},
-    verification::rules::Origin,
 };
 
 /// How long a delivery waits if its sender has no free hand in this process. Meanwhile another
@@ -24,8 +23,8 @@ pub struct DueDelivery<'a> {
     pub tenant: &'a TenantId,
     /// The caller that started the verification.
     pub caller: &'a CallerName,
-    /// Who could have started the verification.
-    pub origin: Origin,
+    /// Whether anybody could have started the verification.
+    pub is_anonymous: bool,
     /// The address that the message goes to.
     pub recipient: &'a Recipient,
     /// The delivery as it is before its lease.

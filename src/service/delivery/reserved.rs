@@ -14,6 +14,7 @@ use crate::domain::{
         route::{Choice, RouteState, choose},
     },
     ids::{DeliveryId, SenderName, SubjectKey},
+    verification::rules::Origin,
 };
 
 /// The hands of one decision on one record.
@@ -108,7 +109,11 @@ impl FreeHands for ReservedHands<'_> {
         let owner = HandOwner {
             tenant: due.tenant.clone(),
             caller: due.caller.clone(),
-            origin: due.origin,
+            origin: if due.is_anonymous {
+                Origin::Anonymous
+            } else {
+                Origin::Vouched
+            },
         };
         let mut state = self.state();
         let at = state
