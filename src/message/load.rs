@@ -15,7 +15,7 @@ use super::{
     sms::SmsRules,
     vocabulary::{label_problem, title_problem},
 };
-use crate::domain::ids::{ActionName, TenantId, is_visible};
+use crate::domain::ids::{ActionName, TenantId, visible_problem};
 
 /// Longest brand, in characters: it is part of every SMS, which must fit into one segment.
 pub const BRAND_CHARS_MAX: usize = 40;
@@ -77,11 +77,8 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         }
     }
     for brand in brands {
-        if brand.trim().is_empty() || !is_visible(brand.trim(), BRAND_CHARS_MAX) {
-            loader.mistake(
-                "brand",
-                format!("is not 1 to {BRAND_CHARS_MAX} printable characters"),
-            );
+        if let Some(problem) = visible_problem(brand.trim(), BRAND_CHARS_MAX) {
+            loader.mistake("brand", problem);
         }
     }
     let Loader {

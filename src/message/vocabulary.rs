@@ -10,7 +10,7 @@ use super::{
     template::Flaw,
 };
 use crate::domain::{
-    ids::{ActionName, Locale, is_visible},
+    ids::{ActionName, Locale, visible_problem},
     verification::binding::Binding,
 };
 
@@ -32,12 +32,10 @@ pub(super) fn label_problem(text: &str) -> Option<String> {
 }
 
 fn short_problem(text: &str, max: usize) -> Option<String> {
-    if !is_visible(text, max) {
-        return Some(format!(
-            "has {text:?}, which is not 1 to {max} characters that can be seen, without spaces at either end"
-        ));
+    if let Some(problem) = visible_problem(text, max) {
+        return Some(format!("is {text:?}: it {problem}"));
     }
-    link_in(text).then(|| format!("has {text:?}, which contains a link"))
+    link_in(text).then(|| format!("is {text:?}: it contains a link"))
 }
 
 impl Part {
@@ -67,12 +65,13 @@ impl Part {
         if places(model) != places(text) {
             return Some(format!("{name} must have the place-holders of: {model}"));
         }
-        // Joiners and direction marks are part of the spelling of some languages.
-        let seen = text.replace(|c| matches!(c, '\u{200c}'..='\u{200f}'), "");
-        if !is_visible(&seen, SENTENCE_CHARS_MAX) {
-            return Some(format!(
-                "{name} must be 1 to {SENTENCE_CHARS_MAX} characters that can be seen"
-            ));
+        // Joiners and marks of direction are part of the spelling of some languages, and isolates keep a brand in
+        // another script apart from the sentence around it.
+        let is_spelling =
+            |c| matches!(c, '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}');
+        let seen = text.replace(is_spelling, "");
+        if let Some(problem) = visible_problem(&seen, SENTENCE_CHARS_MAX) {
+            return Some(format!("{name} {problem}"));
         }
         if self == Self::Words && name == "voice" && Locale::parse(text).is_err() {
             return Some("voice must be a language tag such as nl-NL".to_owned());
@@ -289,7 +288,7 @@ mod tests {
             "minute must have",
             "has hour, which is not one of",
             "voice must be",
-            "code_gone must be",
+            "code_gone has U+202E as character 2,",
             "request contains a link",
         ];
         assert_eq!(found.len(), begins.len(), "{found:#?}");

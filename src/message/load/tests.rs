@@ -72,7 +72,7 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
         "/not a language: is not a folder named by the tag of a language",
         "default language: is not one of de, en, es, fr, nl",
-        "brand: is not",
+        "brand: has U+000D as character 2, which cannot be seen",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
     }
@@ -337,11 +337,11 @@ fn bind_12_titles_and_labels_of_the_settings_come_first_and_their_mistakes_are_n
     .unwrap_err();
     let found: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     for begin in [
-        "actions.payment.title.en: has \"www.rent.example\", which contains a link",
-        "actions.payment.title.nl: has \"x\\u{202e}y\", which is not 1 to 60 characters",
+        "actions.payment.title.en: is \"www.rent.example\": it contains a link",
+        "actions.payment.title.nl: is \"x\\u{202e}y\": it has U+202E as character 2, which cannot be seen",
         "actions.payment.title.pl: is not one of de, en, es, fr, nl",
-        "labels.amount.de: has \" Miete\"",
-        "labels.amount.nl: has \"xxx",
+        "labels.amount.de: is \" Miete\": it must be 1 to 40",
+        "labels.amount.nl: is \"xxx",
     ] {
         assert!(
             found.iter().any(|mistake| mistake.starts_with(begin)),
