@@ -92,22 +92,31 @@ pub fn unseen(text: &str) -> Option<Unseen> {
 /// fillers, variation selectors, annotations, joiners, private use, unassigned, and the ends of lines.
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
-    let is_control = match CATEGORY.get(character) {
+    // Drawn is, for example, the Arabic number sign, around the digits after it.
+    let is_format =
+        || CATEGORY.get(character) == GeneralCategory::Format && !SHOWN_FORMAT.contains(character);
+    is_meaningless(character) || is_format() || IGNORABLE.contains(character) || is_blank(character)
+}
+
+/// Whether a character has no place in any text for people, not even to control how the rest is shown: controls,
+/// overrides of the direction, private use, unassigned, ends of lines, and the signs that stand for a lost character.
+#[must_use]
+pub fn is_meaningless(character: char) -> bool {
+    match CATEGORY.get(character) {
         GeneralCategory::Control
         | GeneralCategory::PrivateUse
         | GeneralCategory::Surrogate
         | GeneralCategory::Unassigned
         | GeneralCategory::LineSeparator
         | GeneralCategory::ParagraphSeparator => true,
-        // Such as the Arabic number sign, which is drawn around the digits after it.
-        GeneralCategory::Format => !SHOWN_FORMAT.contains(character),
-        _ => false,
-    };
-    is_control || IGNORABLE.contains(character) || is_blank(character)
+        _ => matches!(
+            character,
+            '\u{202a}'..='\u{202e}' | '\u{fff9}'..='\u{fffd}' | '\u{e0001}'..='\u{e007f}'
+        ),
+    }
 }
 
 /// Characters that are letters, symbols or marks by their category but are drawn as nothing; no property names them.
-/// The last two stand for something that is not in the text.
 const fn is_blank(character: char) -> bool {
     matches!(
         character,
@@ -115,7 +124,6 @@ const fn is_blank(character: char) -> bool {
             | '\u{13441}' | '\u{13442}' // Egyptian hieroglyph full blank and half blank
             | '\u{16fe4}' // Khitan small script filler
             | '\u{1d159}' // musical symbol null notehead
-            | '\u{fffc}' | '\u{fffd}' // object replacement, replacement
     )
 }
 

@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, DirEntry},
     path::Path,
+    string::FromUtf8Error,
 };
 
 use super::{
@@ -263,8 +264,12 @@ impl Loader {
             Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
                 format!("is larger than {FILE_BYTES_MAX} bytes")
             }
-            Ok(_) => match fs::read_to_string(path) {
-                Ok(source) => return Some(source),
+            Ok(_) => match fs::read(path).map(String::from_utf8) {
+                Ok(Ok(source)) => return Some(source),
+                Ok(Err(error)) => {
+                    self.flawed(&show(path), vec![not_utf8(&error)]);
+                    return None;
+                }
                 Err(error) => format!("cannot be read: {error}"),
             },
             Err(error) => format!("cannot be read: {error}"),
@@ -287,6 +292,19 @@ impl Loader {
             problem,
         };
         self.mistakes.extend(flaws.into_iter().map(mistake));
+    }
+}
+
+/// The first place at which a file is not UTF-8.
+fn not_utf8(error: &FromUtf8Error) -> Flaw {
+    let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
+    let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+    Flaw {
+        line: Some(line),
+        problem: format!(
+            "has the byte 0x{:02X}, which is not UTF-8; save the file in that encoding",
+            bytes[good]
+        ),
     }
 }
 

@@ -7,11 +7,14 @@ use super::{
     form::link_in,
     part::Part,
     sentences::{self, Sentences, fill, places},
-    template::Flaw,
+    template::{Detail, Flaw},
 };
-use crate::domain::{
-    ids::{ActionName, Locale, visible_problem},
-    verification::binding::Binding,
+use crate::{
+    domain::{
+        ids::{ActionName, Locale, visible_problem},
+        verification::binding::Binding,
+    },
+    format::visible::is_right_to_left,
 };
 
 /// Longest title of an action, in characters: it is part of every SMS.
@@ -181,10 +184,36 @@ impl Vocabulary {
         each.collect()
     }
 
+    /// A bound value with its label, as the language writes it: `amount: EUR 5`, `montant : EUR 5`.
+    pub(super) fn detail(&self, label: &str, value: String) -> Detail {
+        let line = self.word("bound");
+        let (before, after) = line.split_once("{value}").unwrap_or((line, ""));
+        let part = |text| fill(text, &[("label", label)]);
+        Detail {
+            before: part(before),
+            value,
+            after: part(after),
+        }
+    }
+
+    /// Whether the language is written from right to left, as its warning never to share the code is.
+    pub(super) fn is_right_to_left(&self) -> bool {
+        let sentence = self.find(Part::Words, "never_share");
+        sentence.is_some_and(is_right_to_left)
+    }
+
     /// The frame of HTML mails with the words of this language filled in. A missing word leaves its
     /// place-holder, which the check at load refuses.
     pub(super) fn html_mail(&self, tag: &str) -> String {
-        let frame = built_in::FRAME.replace("{{ language }}", tag);
+        let (direction, start) = if self.is_right_to_left() {
+            ("rtl", "right")
+        } else {
+            ("ltr", "left")
+        };
+        let frame = built_in::FRAME
+            .replace("{{ language }}", tag)
+            .replace("{{ direction }}", direction)
+            .replace("{{ start }}", start);
         let words = self.0.get(&Part::MailWords).into_iter().flatten();
         words.fold(frame, |mail, (name, word)| {
             mail.replace(&format!("{{{{ words.{name} }}}}"), word)
@@ -245,8 +274,21 @@ mod tests {
             }
             assert_eq!(built_in::FRAME.matches("{{ words.").count(), words.len());
             let mail = Vocabulary::built_in(tag).html_mail(tag);
-            assert!(mail.contains(&format!("<html lang=\"{tag}\">")), "{mail}");
+            let begin = format!("<html lang=\"{tag}\" dir=\"ltr\">");
+            assert!(mail.contains(&begin), "{mail}");
         }
+    }
+
+    #[test]
+    fn bind_12_a_mail_has_the_direction_of_its_language() {
+        let mut hebrew = Vocabulary::built_in("en");
+        hebrew.set(Part::Words, "never_share", "\u{5d0}\u{5dc} 1 x");
+        let mail = hebrew.html_mail("he");
+        assert!(mail.contains("<html lang=\"he\" dir=\"rtl\">"), "{mail}");
+        assert!(mail.contains("<div lang=\"he\" dir=\"rtl\""), "{mail}");
+        assert!(mail.contains("border-right:3px"), "{mail}");
+        assert!(!mail.contains("left"), "{mail}");
+        assert!(Form::EmailHtml.parse(&mail, false).is_ok());
     }
 
     #[test]

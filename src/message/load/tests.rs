@@ -110,13 +110,22 @@ fn portuguese(dir: &Path) {
 }
 
 fn render(messages: &Messages, channel: Channel, locale: &str) -> crate::ports::sender::Content {
+    render_bound(messages, channel, locale, &Binding::default())
+}
+
+fn render_bound(
+    messages: &Messages,
+    channel: Channel,
+    locale: &str,
+    binding: &Binding,
+) -> crate::ports::sender::Content {
     messages.render(&Facts {
         tenant: &TenantId::parse("bank").unwrap(),
         channel,
         locale: Some(&Locale::parse(locale).unwrap()),
         action: &ActionName::parse("change_zq").unwrap(),
         code: &Digits::from_ascii(b"123456").unwrap(),
-        binding: &Binding::default(),
+        binding,
         minutes: 5,
         link: None,
     })
@@ -144,7 +153,7 @@ fn bind_12_a_folder_of_texts_adds_a_language() {
     assert!(call.ssml.contains("xml:lang=\"pt-PT\""), "{}", call.ssml);
     let html = render(&messages, Channel::Email, "pt").html.unwrap();
     assert!(
-        html.contains("<html lang=\"pt\">") && html.contains("123456"),
+        html.contains("<html lang=\"pt\" dir=\"ltr\">") && html.contains("123456"),
         "{html}"
     );
     let page = messages.page(Reader {
@@ -166,6 +175,46 @@ fn bind_12_a_folder_of_texts_adds_a_language() {
     assert!(
         told.contains("usted"),
         "it is the sentence of that folder: {told}"
+    );
+}
+
+#[test]
+fn bind_12_a_language_that_is_written_from_right_to_left_is_shown_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for form in Form::ALL {
+        if let Some(source) = built_in::template("en", form) {
+            write(dir, &format!("he/{}", form.file_name()), source);
+        }
+    }
+    for part in Part::ALL {
+        let source = built_in::part("en", part)
+            .replace(
+                "Never share this code,",
+                "\u{5d0}\u{5dc} \u{2068}OTP\u{2069},",
+            )
+            .replace("{label}: {value}", "{value} \u{200f}- {label}");
+        write(dir, &format!("he/{}", part.file_name()), &source);
+    }
+    let messages = load_from(dir, "en", "Bank").unwrap();
+    for (locale, direction) in [("he-IL", "rtl"), ("en", "ltr")] {
+        let html = render(&messages, Channel::Email, locale).html.unwrap();
+        let tag = &locale[..2];
+        let begin = format!("<html lang=\"{tag}\" dir=\"{direction}\">");
+        assert!(html.contains(&begin), "{html}");
+        let page = messages.page(Reader {
+            accepted: locale,
+            ..Reader::default()
+        });
+        assert_eq!(page.is_right_to_left(), direction == "rtl");
+    }
+    let values = [("amount".to_owned(), "EUR 1".to_owned())].into();
+    let binding = Binding::parse(values).unwrap();
+    let mail = render_bound(&messages, Channel::Email, "he", &binding);
+    assert!(
+        mail.text.contains("\nEUR 1 \u{200f}- amount\n"),
+        "{}",
+        mail.text
     );
 }
 
