@@ -19,6 +19,7 @@ fn load_from(
         templates_dir: Some(dir),
         default_language,
         brand,
+        actions: vec![ActionName::parse("login").unwrap()],
         ..Wording::default()
     })
 }
@@ -59,24 +60,43 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "de/payment.voice.txt",
         "{{ brand }} {{ code }} {{ code }}\n{{ details }}",
     );
+    fs::create_dir_all(dir.join("es")).unwrap();
+    fs::write(
+        dir.join("es/labels.txt"),
+        b"amount: importe\npayee: se\xf1or\n",
+    )
+    .unwrap();
+    let french = built_in::template("fr", Form::Sms).unwrap();
+    write(dir, "fr/sms.txt", &(french.to_owned() + &"x".repeat(160)));
     write(dir, "not a language/sms.txt", "x");
     write(dir, "README.md", "x");
     write(dir, ".hidden/sms.txt", "x");
-    let shown = shown(dir, &load_from(dir, "xx", "a\r\nBcc: b").unwrap_err());
+    let shown = shown(dir, &load_from(dir, "xx", "Bank").unwrap_err());
     for (mistake, begin) in shown.iter().zip([
         "/README.md: is not a folder named by the tag of a language",
         "/de/payment.voice.txt: lacks {{ never_share }}",
+        "/es/labels.txt:2: has the byte 0xF1, which is not UTF-8",
         "/nl/email.subject.txt: contains {{ code }}",
         "/nl/emial.txt: is not named",
         "/nl/sms.txt:2: contains {{ 7*7 }}",
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
         "/not a language: is not a folder named by the tag of a language",
         "default language: is not one of de, en, es, fr, nl",
-        "brand: has U+000D as character 2, which cannot be seen",
+        "fr/sms.txt, for login: has",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
     }
-    assert_eq!(shown.len(), 9, "{shown:#?}");
+    assert_eq!(shown.len(), 10, "{shown:#?}");
+    let brand = load_from(dir, "en", "a\r\nBcc: b").unwrap_err();
+    assert_eq!(
+        brand.len(),
+        9,
+        "no SMS is judged with a brand that cannot be"
+    );
+    assert_eq!(
+        brand.last().unwrap().to_string(),
+        "brand: has U+000D as character 2, which cannot be seen"
+    );
 }
 
 #[test]
