@@ -35,7 +35,7 @@ const SHOWN_FORMAT: CodePointSetDataBorrowed<'static> =
 pub struct Unseen {
     /// Its place, in characters from 1.
     pub at: usize,
-    /// The character itself.
+    /// The character that was found there.
     pub character: char,
     /// What is wrong with it.
     pub why: Why,

@@ -9,7 +9,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, DirEntry},
     path::Path,
-    string::FromUtf8Error,
 };
 
 use super::{
@@ -263,16 +262,18 @@ impl Loader {
     fn read_file(&mut self, language: &Language, path: &Path) -> Option<String> {
         let flaw = match fs::metadata(path) {
             // Reading a pipe could wait for ever.
-            Ok(metadata) if !metadata.is_file() => of_file("is not a regular file".to_owned()),
+            Ok(metadata) if !metadata.is_file() => {
+                Flaw::of_file("is not a regular file".to_owned())
+            }
             Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-                of_file(format!("is larger than {FILE_BYTES_MAX} bytes"))
+                Flaw::of_file(format!("is larger than {FILE_BYTES_MAX} bytes"))
             }
             Ok(_) => match fs::read(path).map(String::from_utf8) {
                 Ok(Ok(source)) => return Some(source),
-                Ok(Err(error)) => not_utf8(&error),
-                Err(error) => of_file(format!("cannot be read: {error}")),
+                Ok(Err(error)) => Flaw::not_utf8(&error),
+                Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
             },
-            Err(error) => of_file(format!("cannot be read: {error}")),
+            Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
         };
         self.take_flaws(language, &show(path), vec![flaw]);
         None
@@ -293,27 +294,6 @@ impl Loader {
             problem,
         };
         self.mistakes.extend(flaws.into_iter().map(mistake));
-    }
-}
-
-/// A flaw of a whole file.
-const fn of_file(problem: String) -> Flaw {
-    Flaw {
-        line: None,
-        problem,
-    }
-}
-
-/// The first place at which a file is not UTF-8.
-fn not_utf8(error: &FromUtf8Error) -> Flaw {
-    let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-    let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
-    Flaw {
-        line: Some(line),
-        problem: format!(
-            "has the byte 0x{:02X}, which is not UTF-8; save the file in that encoding",
-            bytes[good]
-        ),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values
 //! are only copied into the output, so no value can be interpreted as a template.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, string::FromUtf8Error};
 
 use minijinja::HtmlEscape;
 
@@ -162,6 +162,28 @@ struct Line(Vec<Piece>);
 pub(super) struct Flaw {
     pub(super) line: Option<usize>,
     pub(super) problem: String,
+}
+
+impl Flaw {
+    /// A mistake of a whole file.
+    pub(super) const fn of_file(problem: String) -> Self {
+        Self {
+            line: None,
+            problem,
+        }
+    }
+
+    /// The first byte of a file that is not UTF-8.
+    pub(super) fn not_utf8(error: &FromUtf8Error) -> Self {
+        let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let problem = format!(
+            "has the byte 0x{:02X}, which is not UTF-8; save the file in that encoding",
+            bytes[good]
+        );
+        let line = Some(line);
+        Self { line, problem }
+    }
 }
 
 /// A parsed template, line by line.
