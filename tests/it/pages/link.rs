@@ -359,7 +359,8 @@ async fn bind_12_the_page_speaks_the_language_that_the_browser_weighs_highest() 
             .await;
         assert_eq!(page.headers["content-language"], language, "{accepted}");
         assert!(
-            page.body.contains(&format!("<html lang=\"{language}\">")),
+            page.body
+                .contains(&format!("<html lang=\"{language}\" dir=\"ltr\">")),
             "{}",
             page.body
         );
