@@ -21,7 +21,7 @@ use crate::{
         self,
         pages::{dev::DevPage, link::LinkPage},
     },
-    listener::{Listener, ProvedBy, bodies::Bodies},
+    listener::{Listener, ProvedBy, bodies::Bodies, requests::Requests},
     pb::{
         self,
         v1::{
@@ -118,9 +118,10 @@ impl App {
         })
     }
 
-    /// The three listeners, in the order of [`sections`]. The bytes of bodies are bounded over all of them.
+    /// The three listeners, in the order of [`sections`]. What strangers hold is bounded over all of them.
     fn fronts(&self) -> [Listener; 3] {
         let bodies = Arc::<Bodies>::default();
+        let requests = Arc::<Requests>::default();
         let grpc = &self.settings.grpc;
         let (streams_max, deadline) = (grpc.max_streams, grpc.deadline_max);
         sections(&self.settings).map(|(name, settings)| {
@@ -134,6 +135,7 @@ impl App {
                 },
                 streams_max,
                 bodies: bodies.clone(),
+                requests: requests.clone(),
             };
             match name {
                 "grpc" => Listener {
