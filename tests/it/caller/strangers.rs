@@ -492,7 +492,7 @@ async fn net_15_a_batch_of_three_mib_is_taken_and_a_larger_one_is_not() {
         let mut answer = [0; 12];
         tokio::select! {
             // It may be refused before it is sent.
-            _ = async { let _ = writes.write_all(&chunked).await; std::future::pending::<()>().await } => {}
+            () = async { let _ = writes.write_all(&chunked).await; std::future::pending::<()>().await } => {}
             read = reads.read_exact(&mut answer) => drop(read.unwrap()),
         }
         let answer = String::from_utf8_lossy(&answer);
