@@ -3,7 +3,7 @@
 use email_address::{EmailAddress, Options};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use crate::domain::ids::{Invalid, is_hidden};
+use crate::{domain::ids::Invalid, format::visible::is_hidden};
 
 /// Longest address in bytes (RFC 5321 §4.5.3.1.3, without the angle brackets), in canonical form.
 const BYTES_MAX: usize = 254;

@@ -38,6 +38,9 @@ pub const LIVE_PER_NETWORK_MAX: usize = 1;
 /// Most bytes of addresses and binding values in the live verifications of a subject that anybody could start. One of
 /// them may have all of it, as much as its fields allow; so a stranger cannot fill the record.
 pub const LIVE_ANONYMOUS_BYTES_MAX: usize = 8 * 1024;
+/// A start with no more bytes of addresses and binding values than this needs none of those: long starts of strangers
+/// leave the other places to customers.
+pub const LIVE_ANONYMOUS_BYTES_USUAL: usize = 1024;
 /// Most verifications in a record, live and closed together. Closed ones are kept to answer repeated calls.
 pub const REMEMBERED_MAX: usize = 16;
 /// Most verifications in a record that anybody could start, live and closed together, so that a

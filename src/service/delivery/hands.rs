@@ -19,8 +19,9 @@ use crate::domain::{
 
 /// A fixed number of hands for each sender. One sender's hands are never lent to another, so a slow
 /// sender delays only its own messages. One tenant has at most a share of them, of which its anonymous
-/// starts may have half, and a hand that becomes free goes to what waits in turn: so a flood of one
-/// tenant's messages does not delay another's, nor one of strangers those of known customers.
+/// starts may have half. A hand that becomes free goes to the waiting tenants in turn, and of a tenant to its
+/// callers and origins in turn: so a flood of one tenant's messages does not delay another's, nor one of a
+/// caller those of the others, nor one of strangers those of known customers.
 #[derive(Clone)]
 pub struct Hands(Arc<Inner>);
 
@@ -237,7 +238,10 @@ impl Drop for Hand {
 #[cfg(test)]
 mod tests {
     use super::{share::WAITING_MAX, *};
-    use crate::domain::{ids::TenantId, verification::rules::Origin};
+    use crate::domain::{
+        ids::{CallerName, TenantId},
+        verification::rules::Origin,
+    };
 
     fn name(text: &str) -> SenderName {
         SenderName::parse(text).unwrap()
@@ -246,6 +250,7 @@ mod tests {
     fn owner(tenant: &str, origin: Origin) -> HandOwner {
         HandOwner {
             tenant: TenantId::parse(tenant).unwrap(),
+            caller: CallerName::parse("portal").unwrap(),
             origin,
         }
     }
@@ -388,6 +393,32 @@ mod tests {
             hand = given;
         }
         assert_eq!(order, [0, 200, 1, 201, 2, 3].map(waiting));
+    }
+
+    #[test]
+    fn send_14_callers_and_origins_of_a_tenant_take_turns() {
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(1));
+        let mail = name("mail");
+        let mut hand = hands.reserve(Some(&mail), &stranger()).unwrap();
+        let menu = HandOwner {
+            caller: CallerName::parse("ivr").unwrap(),
+            ..bank()
+        };
+        for n in 0..100 {
+            hands.wait(Some(&mail), &stranger(), waiting(n));
+        }
+        hands.wait(Some(&mail), &bank(), waiting(200));
+        hands.wait(Some(&mail), &menu, waiting(210));
+        hands.wait(Some(&mail), &shop(), waiting(220));
+        hands.wait(Some(&mail), &bank(), waiting(201));
+        let mut order = Vec::new();
+        for _ in 0..8 {
+            drop(hand);
+            let (next, given) = woken(&mut jobs).unwrap();
+            order.push(next);
+            hand = given;
+        }
+        assert_eq!(order, [0, 220, 200, 210, 1, 201, 2, 3].map(waiting));
     }
 
     #[test]

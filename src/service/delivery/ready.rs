@@ -118,6 +118,7 @@ impl Courier {
             decoy: pending.decoy,
             owner: HandOwner {
                 tenant: tenant.clone(),
+                caller: verification.caller.clone(),
                 origin: verification.origin,
             },
             draft,

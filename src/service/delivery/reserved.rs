@@ -108,6 +108,7 @@ impl FreeHands for ReservedHands<'_> {
         let sender = self.courier.whose_turn(due);
         let owner = HandOwner {
             tenant: due.tenant.clone(),
+            caller: due.caller.clone(),
             origin: if due.is_anonymous {
                 Origin::Anonymous
             } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign::{
     domain::{
         decide::Work,
-        ids::{TenantId, VerificationId},
+        ids::{CallerName, TenantId, VerificationId},
         verification::rules::Origin,
     },
     pb::v1::{
@@ -176,6 +176,7 @@ async fn chan_05_who_lost_the_lease_asks_nobody() {
             None,
             &HandOwner {
                 tenant: TenantId::parse("default").unwrap(),
+                caller: CallerName::parse("development").unwrap(),
                 origin: Origin::Vouched,
             },
         )

@@ -7,7 +7,7 @@ use countersign::{
     domain::{
         decide::Work,
         delivery::DeliveryStatus,
-        ids::{TenantId, VerificationId},
+        ids::{CallerName, TenantId, VerificationId},
         recipient::Channel,
         verification::{Phase, rules::Origin},
     },
@@ -250,6 +250,7 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
             None,
             &HandOwner {
                 tenant: TenantId::parse("default").unwrap(),
+                caller: CallerName::parse("development").unwrap(),
                 origin: Origin::Vouched,
             },
         )

@@ -42,6 +42,7 @@ fn leased(
     let due = DueDelivery {
         verification: verification.id,
         tenant: &verification.tenant,
+        caller: &verification.caller,
         is_anonymous: verification.origin == Origin::Anonymous,
         recipient,
         delivery: &delivery,

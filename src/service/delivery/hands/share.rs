@@ -1,9 +1,13 @@
-//! How the hands of one sender are shared: between tenants, and between strangers and known customers of each.
+//! How the hands of one sender are shared: between tenants, and between the callers, strangers and known customers of
+//! each.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Waiting;
-use crate::domain::{ids::TenantId, verification::rules::Origin};
+use crate::domain::{
+    ids::{CallerName, TenantId},
+    verification::rules::Origin,
+};
 
 /// Most deliveries of one owner that wait for a hand of one sender. Any more are found through the due index.
 pub(super) const WAITING_MAX: usize = 4096;
@@ -13,6 +17,8 @@ pub(super) const WAITING_MAX: usize = 4096;
 pub struct HandOwner {
     /// The tenant of the customer.
     pub tenant: TenantId,
+    /// The caller that started the verification.
+    pub caller: CallerName,
     /// Who could have started the verification.
     pub origin: Origin,
 }
@@ -57,16 +63,20 @@ impl HandLimits {
 #[derive(Default)]
 pub(super) struct Share {
     busy: usize,
-    owners: BTreeMap<HandOwner, OwnShare>,
-    /// The owners with waiting deliveries, each once; the first one is next.
-    turns: VecDeque<HandOwner>,
+    tenants: BTreeMap<TenantId, TenantShare>,
+    /// The tenants with waiting deliveries, each once; the first one is next.
+    turns: VecDeque<TenantId>,
 }
 
-/// What one owner has of a sender's hands, and its deliveries that wait for one.
+/// What one tenant has of a sender's hands, and its deliveries that wait for one.
 #[derive(Default)]
-struct OwnShare {
+struct TenantShare {
     busy: usize,
-    queue: VecDeque<Waiting>,
+    /// Those of the busy ones that the messages of strangers have.
+    anonymous: usize,
+    queues: BTreeMap<HandOwner, VecDeque<Waiting>>,
+    /// The owners with waiting deliveries, each once; the first one is next.
+    turns: VecDeque<HandOwner>,
 }
 
 impl Share {
@@ -75,25 +85,14 @@ impl Share {
         self.busy
     }
 
-    /// Takes a hand for an owner, if one is free and the owner has not got its share.
+    /// Takes a hand for an owner, if one is free and neither its tenant nor the strangers of that have got their share.
     pub(super) fn take(&mut self, owner: &HandOwner, limits: HandLimits) -> bool {
-        let of = |origin| {
-            let owner = HandOwner {
-                tenant: owner.tenant.clone(),
-                origin,
-            };
-            self.owners.get(&owner).map_or(0, |own| own.busy)
-        };
-        let (anonymous, vouched) = (of(Origin::Anonymous), of(Origin::Vouched));
-        let has_share = match owner.origin {
-            Origin::Anonymous => anonymous >= limits.anonymous(),
-            Origin::Vouched => false,
-        };
-        let is_free =
-            self.busy < limits.per_sender && anonymous + vouched < limits.per_tenant && !has_share;
+        let own = self.tenants.entry(owner.tenant.clone()).or_default();
+        let is_free = self.busy < limits.per_sender && own.has_room(owner, limits);
         if is_free {
             self.busy += 1;
-            self.owners.entry(owner.clone()).or_default().busy += 1;
+            own.busy += 1;
+            own.anonymous += owner.as_stranger();
         }
         is_free
     }
@@ -101,37 +100,46 @@ impl Share {
     /// Gives a hand of an owner back.
     pub(super) fn give_back(&mut self, owner: &HandOwner) {
         self.busy = self.busy.saturating_sub(1);
-        if let Some(own) = self.owners.get_mut(owner) {
+        if let Some(own) = self.tenants.get_mut(&owner.tenant) {
             own.busy = own.busy.saturating_sub(1);
+            own.anonymous = own.anonymous.saturating_sub(owner.as_stranger());
         }
     }
 
     /// Lets a delivery wait; false if too many of the owner wait already.
     pub(super) fn enqueue(&mut self, owner: &HandOwner, waiting: Waiting) -> bool {
-        let queue = &mut self.owners.entry(owner.clone()).or_default().queue;
+        let own = self.tenants.entry(owner.tenant.clone()).or_default();
+        let queue = own.queues.entry(owner.clone()).or_default();
         if queue.len() >= WAITING_MAX {
             return false;
         }
         if queue.is_empty() {
-            self.turns.push_back(owner.clone());
+            if own.turns.is_empty() {
+                self.turns.push_back(owner.tenant.clone());
+            }
+            own.turns.push_back(owner.clone());
         }
         queue.push_back(waiting);
         true
     }
 
-    /// Takes a hand for the delivery that is next: the one that has waited longest, of the first owner in turn that has
-    /// not got its share.
+    /// Takes a hand for the delivery that is next: of the first tenant in turn, and of that the first owner in turn, that
+    /// have not got their share; and of that owner the one that has waited longest.
     pub(super) fn take_next(&mut self, limits: HandLimits) -> Option<(HandOwner, Waiting)> {
         for at in 0..self.turns.len() {
-            let owner = self.turns[at].clone();
+            let tenant = self.turns[at].clone();
+            let own = self.tenants.entry(tenant.clone()).or_default();
+            let Some(owner) = own.next_owner(limits) else {
+                continue;
+            };
             if !self.take(&owner, limits) {
                 continue;
             }
             self.turns.remove(at);
-            let queue = &mut self.owners.entry(owner.clone()).or_default().queue;
-            let next = queue.pop_front();
-            if !queue.is_empty() {
-                self.turns.push_back(owner.clone());
+            let own = self.tenants.entry(tenant.clone()).or_default();
+            let next = own.dequeue(&owner);
+            if !own.turns.is_empty() {
+                self.turns.push_back(tenant);
             }
             return next.map(|waiting| (owner, waiting));
         }
@@ -141,6 +149,45 @@ impl Share {
     /// Drops what waits, because no hand is given out any more.
     pub(super) fn forget_waiting(&mut self) {
         self.turns.clear();
-        self.owners.values_mut().for_each(|own| own.queue.clear());
+        for own in self.tenants.values_mut() {
+            own.turns.clear();
+            own.queues.clear();
+        }
+    }
+}
+
+impl TenantShare {
+    fn has_room(&self, owner: &HandOwner, limits: HandLimits) -> bool {
+        let strangers_have_room = match owner.origin {
+            Origin::Anonymous => self.anonymous < limits.anonymous(),
+            Origin::Vouched => true,
+        };
+        self.busy < limits.per_tenant && strangers_have_room
+    }
+
+    /// The first owner in turn that may take one more hand.
+    fn next_owner(&self, limits: HandLimits) -> Option<HandOwner> {
+        let may = |owner: &&HandOwner| self.has_room(owner, limits);
+        self.turns.iter().find(may).cloned()
+    }
+
+    /// Takes the delivery of an owner that has waited longest; its next turn comes after those of the others.
+    fn dequeue(&mut self, owner: &HandOwner) -> Option<Waiting> {
+        self.turns.retain(|turn| turn != owner);
+        let queue = self.queues.get_mut(owner)?;
+        let next = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(owner);
+        } else {
+            self.turns.push_back(owner.clone());
+        }
+        next
+    }
+}
+
+impl HandOwner {
+    /// How many hands of strangers one hand of this owner is.
+    fn as_stranger(&self) -> usize {
+        usize::from(self.origin == Origin::Anonymous)
     }
 }

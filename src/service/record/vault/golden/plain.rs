@@ -754,13 +754,13 @@ fn later_events() -> Vec<Sample> {
         told(
             "many_failures",
             What::ManyFailures {
-                tenant: TenantId::parse("bank").unwrap(),
                 of_caller: true,
                 failures: 512,
                 mean: 51,
             },
             "many_failures",
             &[
+                // No longer written: the event itself has its tenant.
                 ("tenant", "bank"),
                 ("scope", "caller"),
                 ("failures", "512"),
