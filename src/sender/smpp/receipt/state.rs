@@ -128,8 +128,8 @@ impl State {
     /// centres leave the field at the value that it had when the message was accepted.
     pub(super) fn or(self, second: Self) -> Self {
         match (self, second) {
-            (Self::NotThere, _) => second,
-            (Self::NotKnownThere | Self::Known(MessageState::Underway), Self::Known(_)) => second,
+            (Self::NotThere, _)
+            | (Self::NotKnownThere | Self::Known(MessageState::Underway), Self::Known(_)) => second,
             (first, _) => first,
         }
     }
