@@ -41,8 +41,8 @@ class Poison(unittest.TestCase):
             with self.subTest(poison.__name__):
                 mailbox = Picky(poison)
                 self.addCleanup(mailbox.stop)
-                # Two connections, one of which the silence holds.
-                service = Service(mail_settings(mailbox.port, pool_max=2))
+                # Two connections for anonymous starts, one of which the silence holds.
+                service = Service(mail_settings(mailbox.port, pool_max=4))
                 self.addCleanup(service.stop)
                 first, _ = service.start(POISON)
                 started = [service.start() for _ in range(OTHERS)]

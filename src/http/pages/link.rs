@@ -90,6 +90,11 @@ struct Sent {
 
 type FormOf = Result<Form<Sent>, FormRejection>;
 
+/// Whether a request has another content type than that of the form, which is the only one that is read.
+const fn is_no_form(form: &FormOf) -> bool {
+    matches!(form, Err(FormRejection::InvalidFormContentType(_)))
+}
+
 /// What a request to the page carries.
 struct Visitor {
     token: Option<LinkToken>,
@@ -137,6 +142,9 @@ async fn show(State(page): State<Arc<LinkPage>>, headers: HeaderMap) -> Response
 
 /// Looks up what the link confirms. Changes nothing.
 async fn details(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: FormOf) -> Response {
+    if is_no_form(&form) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
     let visitor = page.visitor(&headers, form);
     let accepted = accepted(&headers);
     let visit = match &visitor.token {
@@ -152,6 +160,9 @@ async fn details(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: Fo
 
 /// Judges a press of the button.
 async fn press(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: FormOf) -> Response {
+    if is_no_form(&form) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
     let visitor = page.visitor(&headers, form);
     let token = match visitor.token {
         _ if visitor.is_cross_site => return page.answer(&headers, None, Outcome::CrossSite),

@@ -479,6 +479,32 @@ async fn bad_input_never_approves_and_is_told_the_same() {
 }
 
 #[tokio::test]
+async fn net_17_a_press_has_the_content_type_of_the_form() {
+    let service = setup().start().await;
+    let visitor = Visitor::of(&service);
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
+    let token = token_of(&service, &id).await;
+    for (path, other) in [
+        ("/link", "text/plain"),
+        ("/link", "multipart/form-data; boundary=x"),
+        ("/link", ""),
+        ("/link/details", "application/json"),
+    ] {
+        let request = visitor.client.post(visitor.url(path));
+        let request = request
+            .header("content-type", other)
+            .header("cookie", format!("countersign_browser={BROWSER}"));
+        let page = visitor.take(request.body(format!("token={token}"))).await;
+        assert_eq!(page.status, 415, "{path} {other}");
+    }
+    assert_eq!(status(&service, &id).await, VerificationStatus::Pending);
+}
+
+#[tokio::test]
 async fn a_link_is_in_mails_alone_and_the_caller_cannot_claim_a_press() {
     let service = setup().start().await;
     let mut by_sms = with_browser("s");
