@@ -35,8 +35,8 @@ pub(super) struct Loader {
     pub(super) templates: HashMap<Key, Template>,
     pub(super) languages: Languages,
     pub(super) mistakes: Vec<TemplateMistake>,
-    /// The languages with a file that is mistaken or missing.
-    pub(super) flawed: BTreeSet<Language>,
+    /// The languages with a mistake in what an SMS is made of, so that its length is not known.
+    pub(super) without_sms: BTreeSet<Language>,
     /// The files that were found for all tenants and actions, mistaken or not.
     seen: BTreeSet<(Language, &'static str)>,
     /// The folder of each language, as it is named.
@@ -184,19 +184,24 @@ impl Loader {
                 } else {
                     MISSING.to_owned()
                 };
-                missing.push((language.clone(), dir.join(folder).join(file), problem));
+                if part.is_in_sms() {
+                    self.without_sms.insert(language.clone());
+                }
+                missing.push((dir.join(folder).join(file), problem));
             }
             for form in Form::ALL {
                 let exists = self.templates.contains_key(&Key::of_all(language, form));
                 // Without a whole HTML mail there must be the words of its frame.
+                if !exists && form == Form::Sms {
+                    self.without_sms.insert(language.clone());
+                }
                 if !exists && !has(form.file_name()) && form != Form::EmailHtml {
                     let file = dir.join(folder).join(form.file_name());
-                    missing.push((language.clone(), file, MISSING.to_owned()));
+                    missing.push((file, MISSING.to_owned()));
                 }
             }
         }
-        for (language, path, problem) in missing {
-            self.flawed.insert(language);
+        for (path, problem) in missing {
             let path = show(&path);
             // What a mistaken line would have said is no second mistake.
             if !self.mistakes.iter().any(|mistake| mistake.path == path) {
@@ -244,50 +249,40 @@ impl Loader {
     }
 
     fn read_template(&mut self, key: Key, path: &Path) {
-        if let Some(source) = self.read_file(&key.language, path) {
-            self.take_template(&show(path), key, &source);
+        match read_file(path) {
+            Ok(source) => self.take_template(&show(path), key, &source),
+            Err(flaw) => self.flawed_template(&show(path), &key, vec![flaw]),
         }
     }
 
     fn read_part(&mut self, language: &Language, part: Part, path: &Path) {
-        let Some(source) = self.read_file(language, path) else {
-            return;
-        };
         let vocabulary = self.languages.0.entry(language.clone()).or_default();
-        if let Err(flaws) = vocabulary.take(part, &source) {
-            self.take_flaws(language, &show(path), flaws);
+        let taken = read_file(path)
+            .map_err(|flaw| vec![flaw])
+            .and_then(|source| vocabulary.take(part, &source));
+        if let Err(flaws) = taken {
+            if part.is_in_sms() {
+                self.without_sms.insert(language.clone());
+            }
+            self.flawed(&show(path), flaws);
         }
-    }
-
-    fn read_file(&mut self, language: &Language, path: &Path) -> Option<String> {
-        let flaw = match fs::metadata(path) {
-            // Reading a pipe could wait for ever.
-            Ok(metadata) if !metadata.is_file() => {
-                Flaw::of_file("is not a regular file".to_owned())
-            }
-            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-                Flaw::of_file(format!("is larger than {FILE_BYTES_MAX} bytes"))
-            }
-            Ok(_) => match fs::read(path).map(String::from_utf8) {
-                Ok(Ok(source)) => return Some(source),
-                Ok(Err(error)) => Flaw::not_utf8(&error),
-                Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
-            },
-            Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
-        };
-        self.take_flaws(language, &show(path), vec![flaw]);
-        None
     }
 
     fn take_template(&mut self, path: &str, key: Key, source: &str) {
         match key.form.parse(source, key.action.is_some()) {
             Ok(template) => drop(self.templates.insert(key, template)),
-            Err(flaws) => self.take_flaws(&key.language, path, flaws),
+            Err(flaws) => self.flawed_template(path, &key, flaws),
         }
     }
 
-    fn take_flaws(&mut self, language: &Language, path: &str, flaws: Vec<Flaw>) {
-        self.flawed.insert(language.clone());
+    fn flawed_template(&mut self, path: &str, key: &Key, flaws: Vec<Flaw>) {
+        if key.form == Form::Sms {
+            self.without_sms.insert(key.language.clone());
+        }
+        self.flawed(path, flaws);
+    }
+
+    fn flawed(&mut self, path: &str, flaws: Vec<Flaw>) {
         let mistake = |Flaw { line, problem }| TemplateMistake {
             path: path.to_owned(),
             line,
@@ -295,6 +290,22 @@ impl Loader {
         };
         self.mistakes.extend(flaws.into_iter().map(mistake));
     }
+}
+
+/// Reads a file of text; what is wrong with it is a flaw of the whole file.
+fn read_file(path: &Path) -> Result<String, Flaw> {
+    let unreadable = |error| Flaw::of_file(format!("cannot be read: {error}"));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    // Reading a pipe could wait for ever.
+    if !metadata.is_file() {
+        return Err(Flaw::of_file("is not a regular file".to_owned()));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        let problem = format!("is larger than {FILE_BYTES_MAX} bytes");
+        return Err(Flaw::of_file(problem));
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|error| Flaw::not_utf8(&error))
 }
 
 /// What is said of a file that a language of the operator's own does not have.

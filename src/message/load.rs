@@ -79,11 +79,11 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         templates,
         languages: mut all,
         mut mistakes,
-        flawed,
+        without_sms,
         ..
     } = loader;
-    // What is judged next is whole messages, so a language with a mistake waits for the next time.
-    all.0.retain(|language, _| !flawed.contains(language));
+    // The length of an SMS is judged next; where its texts are mistaken, that waits until they are right.
+    all.0.retain(|language, _| !without_sms.contains(language));
     let Some(language) = default_language.or_else(|| all.0.keys().next().cloned()) else {
         return Err(mistakes);
     };

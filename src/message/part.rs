@@ -38,6 +38,14 @@ impl Part {
         }
     }
 
+    /// Whether an SMS has words of it.
+    pub(super) const fn is_in_sms(self) -> bool {
+        match self {
+            Self::Words | Self::Titles => true,
+            Self::MailWords | Self::Explain | Self::Page | Self::Labels => false,
+        }
+    }
+
     /// Whether its names are those of the English file. Titles and labels have the names that operators choose.
     pub(super) const fn is_fixed(self) -> bool {
         match self {

@@ -7,9 +7,22 @@ use super::template::Flaw;
 /// Named sentences. A sentence may have place-holders such as `{count}`.
 pub(super) type Sentences = BTreeMap<String, String>;
 
-/// Parses a file, and reports all lines that are not a name and a sentence, and all names that come twice.
-pub(super) fn parse(source: &str) -> Result<Vec<(usize, &str, &str)>, Vec<Flaw>> {
-    let (mut found, mut flaws) = (Vec::<(usize, &str, &str)>::new(), Vec::new());
+/// A line of a file: its number, its name and its sentence.
+pub(super) type Named<'a> = (usize, &'a str, &'a str);
+
+/// Parses a file that has no mistakes.
+pub(super) fn parse(source: &str) -> Result<Vec<Named<'_>>, Vec<Flaw>> {
+    let (found, flaws) = read(source);
+    if flaws.is_empty() {
+        Ok(found)
+    } else {
+        Err(flaws)
+    }
+}
+
+/// The named sentences of a file, and all lines that are not a name and a sentence, and all names that come twice.
+pub(super) fn read(source: &str) -> (Vec<Named<'_>>, Vec<Flaw>) {
+    let (mut found, mut flaws) = (Vec::<Named<'_>>::new(), Vec::new());
     let is_text = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
     // Editors of some systems begin a file with a byte order mark.
     let lines = source.trim_start_matches('\u{feff}').lines().enumerate();
@@ -31,11 +44,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<(usize, &str, &str)>, Vec<Flaw>>
             Some(_) | None => flaw("is not a name, a colon, a space and a text".to_owned()),
         }
     }
-    if flaws.is_empty() {
-        Ok(found)
-    } else {
-        Err(flaws)
-    }
+    (found, flaws)
 }
 
 /// The names of the place-holders of a sentence, sorted.

@@ -109,8 +109,8 @@ impl Vocabulary {
 
     /// Takes the sentences of an operator's file, which replace those of the same names.
     pub(super) fn take(&mut self, part: Part, source: &str) -> Result<(), Vec<Flaw>> {
-        let mut flaws = Vec::new();
-        for (line, name, text) in sentences::parse(source)? {
+        let (found, mut flaws) = sentences::read(source);
+        for (line, name, text) in found {
             match part.problem(name, text) {
                 None => self.set(part, name, text),
                 Some(problem) => flaws.push(Flaw {
@@ -119,6 +119,7 @@ impl Vocabulary {
                 }),
             }
         }
+        flaws.sort_by_key(|flaw| flaw.line);
         if flaws.is_empty() { Ok(()) } else { Err(flaws) }
     }
 

@@ -122,6 +122,32 @@ class Link(unittest.TestCase):
         self.assertNotIn("EUR 12.34", self.browser.find_element(By.TAG_NAME, "main").text)
         self.assertEqual(self.status(verification).status, model.VERIFICATION_STATUS_APPROVED)
 
+    def test_a_value_in_a_script_of_the_other_direction_stands_apart(self):
+        binding = {"amount": "EUR 12.34", "payee": "שלום 42 EUR"}
+        _, token, _ = self.mailed(action="payment", binding=binding)
+        self.begin_here()
+        self.open(token)
+        shown = self.browser.find_elements(By.CSS_SELECTOR, "dd bdi")
+        self.assertEqual([value.text for value in shown], list(binding.values()))
+        self.assertEqual([value.value_of_css_property("direction") for value in shown], ["ltr", "rtl"])
+        self.assertEqual(self.browser.find_element(By.TAG_NAME, "html").get_attribute("dir"), "ltr")
+
+    def test_a_press_that_reaches_nobody_is_said_aloud_and_can_be_made_again(self):
+        verification, token, _ = self.mailed()
+        self.begin_here()
+        self.open(token)
+        self.browser.set_network_conditions(offline=True, latency=0, throughput=0)
+        self.addCleanup(self.browser.delete_network_conditions)
+        self.browser.find_element(By.CSS_SELECTOR, "#ask button").click()
+        later = self.browser.find_element(By.ID, "later")
+        self.wait(lambda _: later.is_displayed())
+        self.assertEqual(later.aria_role, "alert")
+        self.assertIn("Nothing is lost", later.text)
+        self.browser.delete_network_conditions()
+        self.open(token)
+        self.assertEqual(self.press(), "Confirmed")
+        self.assertEqual(self.status(verification).status, model.VERIFICATION_STATUS_APPROVED)
+
     def test_the_page_speaks_the_language_of_the_browser_and_can_be_used_by_keyboard(self):
         dutch = browser("nl")
         self.addCleanup(dutch.quit)

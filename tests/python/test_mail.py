@@ -120,8 +120,17 @@ class Signed(unittest.TestCase):
         changed = {name: re.sub(rb"(?m)^(%s: .)(.)" % name, self.other, head) + b"\r\n\r\n" + body for name in names}
         changed[b"body"] = head + b"\r\n\r\n" + body.replace(b"code", b"cude", 1)
         changed[b"the end"] = mail + b"x\r\n"
-        # Another sender above the signed one, which a mail program may show.
-        changed[b"added From"] = b"From: eve@example.com\r\n" + mail
+        # Another field above the signed one, which a mail program may show, or one that the mail has not.
+        added = {
+            b"From": b"eve@example.com",
+            b"To": b"eve@example.com",
+            b"Subject": b"Call 0900 1234",
+            b"Date": b"Mon, 30 Nov 2026 18:37:54 +0000",
+            b"Reply-To": b"eve@example.com",
+        }
+        for name, value in added.items():
+            changed[b"added " + name] = name + b": " + value + b"\r\n" + mail
+            changed[b"appended " + name] = head + b"\r\n" + name + b": " + value + b"\r\n\r\n" + body
         for what, forged in changed.items():
             with self.subTest(what):
                 self.assertNotEqual(forged, mail)

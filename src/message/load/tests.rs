@@ -53,7 +53,7 @@ fn all_mistakes_of_all_files_are_reported_together() {
     write(
         dir,
         "nl/words.txt",
-        "never_share: Deel hem nooit.\nnever: x\n",
+        "never_share: Deel hem nooit.\nnever: x\nno colon\n",
     );
     write(
         dir,
@@ -67,6 +67,8 @@ fn all_mistakes_of_all_files_are_reported_together() {
     )
     .unwrap();
     let french = built_in::template("fr", Form::Sms).unwrap();
+    // A mistake elsewhere does not keep the length of an SMS back.
+    write(dir, "fr/page.txt", "page: x\n");
     write(dir, "fr/sms.txt", &(french.to_owned() + &"x".repeat(160)));
     write(dir, "not a language/sms.txt", "x");
     write(dir, "README.md", "x");
@@ -76,21 +78,23 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "/README.md: is not a folder named by the tag of a language",
         "/de/payment.voice.txt: lacks {{ never_share }}",
         "/es/labels.txt:2: has the byte 0xF1, which is not UTF-8",
+        "/fr/page.txt:1: has page, which is not one of",
         "/nl/email.subject.txt: contains {{ code }}",
         "/nl/emial.txt: is not named",
         "/nl/sms.txt:2: contains {{ 7*7 }}",
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
+        "/nl/words.txt:3: is not a name, a colon, a space and a text",
         "/not a language: is not a folder named by the tag of a language",
         "default language: is not one of de, en, es, fr, nl",
         "fr/sms.txt, for login: has",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
     }
-    assert_eq!(shown.len(), 10, "{shown:#?}");
+    assert_eq!(shown.len(), 12, "{shown:#?}");
     let brand = load_from(dir, "en", "a\r\nBcc: b").unwrap_err();
     assert_eq!(
         brand.len(),
-        9,
+        11,
         "no SMS is judged with a brand that cannot be"
     );
     assert_eq!(
