@@ -1,18 +1,19 @@
 //! Loads the built-in texts and the operator's own, and reports every mistake in every file and setting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
 use super::{
-    Branding, Messages,
+    Branding, Key, Messages,
     folder::Loader,
     language::{Language, Languages},
     lint,
     mistake::TemplateMistake,
     part::Part,
     sms::SmsRules,
+    template::Template,
     vocabulary::{label_problem, title_problem},
 };
 use crate::domain::ids::{ActionName, TenantId, is_visible};
@@ -66,7 +67,11 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         loader.read(dir, &wording.tenants.keys().collect());
     }
     take_settings(&mut loader, wording);
-    let default_language = language(&mut loader, "default language", wording.default_language);
+    let default_language = language(
+        &mut loader,
+        "messages.default_language",
+        wording.default_language,
+    );
     let mut brands = vec![wording.brand];
     let mut languages = BTreeMap::new();
     for (tenant, own) in &wording.tenants {
@@ -79,11 +84,12 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     for brand in brands {
         if brand.trim().is_empty() || !is_visible(brand.trim(), BRAND_CHARS_MAX) {
             loader.mistake(
-                "brand",
+                "messages.brand",
                 format!("is not 1 to {BRAND_CHARS_MAX} printable characters"),
             );
         }
     }
+    check_sms_rules(&mut loader, wording);
     let Loader {
         templates,
         languages: all,
@@ -106,7 +112,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         tenant_brandings: wording.tenants.iter().map(own).collect(),
         branding,
         by_keypad: wording.by_keypad.clone(),
-        gaps: gaps(&all, wording),
+        gaps: [gaps(&all, wording), idle(&templates, wording)].concat(),
         languages: all,
         templates,
     };
@@ -115,6 +121,25 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         Ok(messages)
     } else {
         Err(mistakes)
+    }
+}
+
+/// Checks the rules for SMS before the texts are measured by them.
+fn check_sms_rules(loader: &mut Loader, wording: &Wording<'_>) {
+    for (key, problem) in wording.sms.mistakes() {
+        loader.mistake(&format!("messages.{key}"), problem.to_owned());
+    }
+    for (tenant, own) in &wording.tenants {
+        let rules = SmsRules {
+            web_host: own.web_host.map(str::to_owned),
+            ..SmsRules::default()
+        };
+        for (key, problem) in rules.mistakes() {
+            loader.mistake(
+                &format!("tenants.{}.{key}", tenant.as_str()),
+                problem.to_owned(),
+            );
+        }
     }
 }
 
@@ -158,6 +183,27 @@ fn take_texts(
             vocabulary.set(part, name, text);
         }
     }
+}
+
+/// Texts for actions that the settings do not have, which are never used.
+fn idle(templates: &HashMap<Key, Template>, wording: &Wording<'_>) -> Vec<TemplateMistake> {
+    let mut idle: Vec<String> = templates
+        .keys()
+        .filter_map(|key| {
+            let action = key.action.as_ref()?;
+            let is_known = wording.actions.contains(action);
+            let (tag, form) = (key.language.tag(), key.form.file_name());
+            (!is_known).then(|| format!("{tag}/{}.{form}", action.as_str()))
+        })
+        .collect();
+    idle.sort();
+    idle.dedup();
+    let told = idle.into_iter().map(|file| TemplateMistake {
+        path: "messages.templates_dir".to_owned(),
+        line: None,
+        problem: format!("has {file}, but [actions] has no such action, so it is not used"),
+    });
+    told.collect()
 }
 
 /// The actions and bound names that have no words in some language, each with its setting.

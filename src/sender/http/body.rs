@@ -153,7 +153,9 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
     let wrong = |problem: String| SettingError::new(settings.key(), problem);
     Ok(match settings {
         Body::None => Parsed::None,
-        Body::Form(of_form) => Parsed::Form(fields("form", of_form, fixed)?),
+        Body::Form(of_form) => {
+            Parsed::Form(fields("form", of_form, fixed).collect::<Result<_, _>>()?)
+        }
         Body::Json(text) => {
             let value = serde_json::from_str(text)
                 .map_err(|problem| wrong(format!("is not JSON: {problem}")))?;
@@ -199,17 +201,50 @@ fn json(value: Value, fixed: Fixed<'_>) -> Result<Json, SettingError> {
     })
 }
 
-pub(super) fn fields(
-    key: &str,
-    fields: &[(String, String)],
-    fixed: Fixed<'_>,
-) -> Result<Vec<(String, EscapedText)>, SettingError> {
-    let parse = |(name, text): &(String, String)| {
+/// All that [`parsed`] refuses.
+pub(super) fn body_problems(settings: &Body, fixed: Fixed<'_>) -> Vec<SettingError> {
+    match settings {
+        Body::Form(of_form) => fields("form", of_form, fixed)
+            .filter_map(Result::err)
+            .collect(),
+        Body::Json(text) => match serde_json::from_str(text) {
+            Ok(value) => json_problems(&value, fixed),
+            Err(_) => parsed(settings, fixed).err().into_iter().collect(),
+        },
+        Body::None | Body::Xml(_) | Body::Text(_) => {
+            parsed(settings, fixed).err().into_iter().collect()
+        }
+    }
+}
+
+fn json_problems(value: &Value, fixed: Fixed<'_>) -> Vec<SettingError> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+        Value::String(_) => json(value.clone(), fixed).err().into_iter().collect(),
+        Value::Array(items) => {
+            let problems = items.iter().flat_map(|item| json_problems(item, fixed));
+            problems.collect()
+        }
+        Value::Object(fields) => {
+            let problems = fields
+                .values()
+                .flat_map(|field| json_problems(field, fixed));
+            problems.collect()
+        }
+    }
+}
+
+/// The templates of fields, each with its name.
+pub(super) fn fields<'a>(
+    key: &'a str,
+    fields: &'a [(String, String)],
+    fixed: Fixed<'a>,
+) -> impl Iterator<Item = Result<(String, EscapedText), SettingError>> + 'a {
+    fields.iter().map(move |(name, text)| {
         let text = EscapedText::parse(text, fixed)
             .map_err(|problem| SettingError::new(format!("{key}.{name}"), problem))?;
         Ok((name.clone(), text))
-    };
-    fields.iter().map(parse).collect()
+    })
 }
 
 pub(super) fn encode_form(fields: &[(String, EscapedText)], values: &Values<'_>) -> String {

@@ -8,6 +8,8 @@ use std::{
 
 use crate::harness::binary::{Process, binary};
 
+mod kinds;
+
 /// A folder with correct production settings and all files that they name; tests introduce mistakes.
 struct Bed {
     dir: tempfile::TempDir,
