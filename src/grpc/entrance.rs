@@ -6,12 +6,12 @@
 pub mod callers;
 mod deadline;
 mod form;
+mod in_progress;
 mod line;
 mod measure;
 mod request_id;
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -25,7 +25,6 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use http::{HeaderValue, Request, Response, Uri};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
@@ -35,12 +34,9 @@ use super::{
     status::{Cause, broken_message, status},
 };
 use crate::{
-    domain::{
-        caller::{
-            Caller,
-            permission::{self, Access, METHODS, Method},
-        },
-        ids::CallerName,
+    domain::caller::{
+        Caller,
+        permission::{self, Access, METHODS, Method},
     },
     listener::{
         bodies::{Cut, PAUSE_MAX},
@@ -51,6 +47,7 @@ use crate::{
     service::failure::{Busy, Denied, Failure},
 };
 
+use in_progress::{InProgress, Permits};
 use line::Throttles;
 pub(super) use line::stream_ended;
 use measure::Durations;
@@ -89,17 +86,7 @@ impl EntranceLayer {
     #[must_use]
     pub fn new(parts: EntranceParts) -> Self {
         Self(Arc::new(Shared {
-            in_flight: Arc::new(Semaphore::new(parts.calls_max)),
-            of_callers: parts
-                .callers
-                .names()
-                .map(|name| {
-                    (
-                        name.clone(),
-                        Arc::new(Semaphore::new(parts.calls_per_caller)),
-                    )
-                })
-                .collect(),
+            in_progress: InProgress::new(&parts.callers, parts.calls_max, parts.calls_per_caller),
             durations: Durations::new(),
             throttles: Throttles::default(),
             no_calls: Throttle::default(),
@@ -127,9 +114,7 @@ pub struct Entrance<S> {
 /// The state shared by all connections of a listener.
 struct Shared {
     parts: EntranceParts,
-    in_flight: Arc<Semaphore>,
-    /// The calls that each caller may still have in progress.
-    of_callers: HashMap<CallerName, Arc<Semaphore>>,
+    in_progress: InProgress,
     durations: Durations,
     throttles: Throttles,
     no_calls: Throttle,
@@ -159,9 +144,6 @@ struct Admitted {
     caller: Option<Arc<Caller>>,
     _permits: Permits,
 }
-
-/// The place of a call among all in progress, and among those of its caller.
-type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl<S, B> Service<Request<B>> for Entrance<S>
 where
@@ -275,24 +257,12 @@ impl Shared {
     /// Authenticates the caller, checks its permission, and finds the call a place among those in progress.
     fn judge<B>(&self, request: &Request<B>, call: &Arrival) -> Result<Admitted, NotAdmitted> {
         let caller = self.admit(request, call)?;
-        match self.permits(caller.as_deref()) {
+        match self.in_progress.admit(caller.as_deref()) {
             Ok(permits) => Ok(Admitted {
                 caller,
                 _permits: permits,
             }),
             Err(busy) => Err((Failure::Overloaded(busy), caller)),
-        }
-    }
-
-    /// Finds a call of this caller a place among those in progress.
-    fn permits(&self, caller: Option<&Caller>) -> Result<Permits, Busy> {
-        let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
-            return Err(Busy::Calls(self.parts.calls_max));
-        };
-        let share = caller.and_then(|caller| self.of_callers.get(&caller.name));
-        match share.cloned().map(Semaphore::try_acquire_owned).transpose() {
-            Ok(own) => Ok((permit, own)),
-            Err(_full) => Err(Busy::CallsOfCaller(self.parts.calls_per_caller)),
         }
     }
 

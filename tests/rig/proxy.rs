@@ -20,7 +20,7 @@ use tokio::{runtime, sync::oneshot};
 
 use super::port::loopback;
 pub use rules::{ALWAYS, Fault, command, command_with};
-use rules::{Fate, Mode, Shared};
+use rules::{Fate, Mode, Shared, name};
 
 /// The proxy; its connections are closed when it is dropped.
 #[derive(Debug)]
@@ -165,6 +165,15 @@ impl Proxy {
 
     /// The names of the commands since the last call, in order of arrival; at most the latest 65,536.
     pub fn take_log(&self) -> Vec<String> {
+        self.take_requests()
+            .iter()
+            .map(|request| name(request))
+            .collect()
+    }
+
+    /// The requests since the last call, each with its command and arguments, in order of arrival; at most the latest
+    /// 65,536.
+    pub fn take_requests(&self) -> Vec<Vec<Vec<u8>>> {
         self.shared.state().log.drain(..).collect()
     }
 }

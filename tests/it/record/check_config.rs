@@ -33,6 +33,7 @@ max_streams = 100
 [http]
 listen = "127.0.0.1:8080"
 public_url = "https://otp.bank.example"
+trusted_proxies = ["127.0.0.1"]
 [admin]
 listen = "127.0.0.1:9464"
 [keys]
@@ -222,7 +223,12 @@ const MISTAKES: [(Spoil, &str, &str); 38] = [
         "must not have a query",
     ),
     (
-        |bed| bed.replace("127.0.0.1:9464", "192.0.2.1:9464"),
+        |bed| {
+            bed.replace(
+                "\"127.0.0.1:9464\"",
+                "\"192.0.2.1:9464\"\nplaintext_allowed = true",
+            );
+        },
         "admin.listen",
         "no address of this machine",
     ),

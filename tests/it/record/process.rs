@@ -285,7 +285,7 @@ fn a_caller_that_may_call_nothing_is_warned_of_by_check_config_and_at_the_start(
             "[callers.{name}]\ntenant = \"bank\"\nroles = [{roles}]\napi_key_sha256 = \"{hash}\"\n"
         )
     };
-    let text = caller("reports", "\"auditor\"") + &caller("desk", "\"agent\", \"auditor\"");
+    let text = caller("reports", "\"executor\"") + &caller("desk", "\"agent\", \"executor\"");
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap();
     let mut command = binary();
@@ -294,7 +294,7 @@ fn a_caller_that_may_call_nothing_is_warned_of_by_check_config_and_at_the_start(
     let output = output.unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{report}");
-    let warning = "callers.reports.roles: auditor allows no call in this version";
+    let warning = "callers.reports.roles: executor allows no call in this version";
     assert!(report.contains(warning), "{report}");
     assert!(!report.contains("callers.desk"), "{report}");
     drop(Process::start_with(dir.path(), &[], &["--config", file]));

@@ -73,7 +73,7 @@ pub struct State {
     pub connections: u64,
     pub open: u64,
     pub round_trips: u64,
-    pub log: VecDeque<String>,
+    pub log: VecDeque<Vec<Vec<u8>>>,
     /// How often each rule was applied.
     hits: Vec<u64>,
 }
@@ -135,13 +135,12 @@ impl Shared {
     /// Counts a request, and decides what happens to it by the first rule that matches.
     pub fn judge(&self, arguments: &[Vec<u8>], begins_trip: bool) -> Fate {
         let mut state = self.state();
-        let name = name(arguments);
-        *state.counts.entry(name.clone()).or_default() += 1;
+        *state.counts.entry(name(arguments)).or_default() += 1;
         state.round_trips += u64::from(begins_trip);
         if state.log.len() == LOG_MAX {
             state.log.pop_front();
         }
-        state.log.push_back(name);
+        state.log.push_back(arguments.to_vec());
         let Some(rule) = state
             .rules
             .iter_mut()
