@@ -1,6 +1,6 @@
 //! A key rotation through the real server (SEAL-06): records sealed with the old key can be used under the new one.
 
-use countersign::pb::v1::{CancelReason, Verdict, VerificationStatus};
+use countersign::pb::v1::{CancelReason, DeliveryStatus, Verdict, VerificationStatus};
 use tonic::Code;
 
 use crate::harness::{Harness, Setup, login, shape, wrong};
@@ -60,8 +60,10 @@ async fn seal_06_live_codes_verdicts_and_events_outlive_the_current_key() {
     let (repeat, _) = old.start_and_read(repeated.clone()).await;
     let (untouched, _) = old.start_and_read(login("untouched")).await;
     for v in [&open, &repeat, &untouched] {
-        old.until(&v.verification_id, |v| v.deliveries[0].tries == 1)
-            .await;
+        old.until(&v.verification_id, |v| {
+            v.deliveries[0].status() == DeliveryStatus::Sent
+        })
+        .await;
     }
     let before = lines(&old).await;
     old.stop().await;
