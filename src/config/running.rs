@@ -55,15 +55,8 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let per_tenant: usize = table.small("concurrency_per_tenant", 0, &(0..=10_000));
-        let concurrency = table.small("concurrency", 64, &(1..=10_000));
-        if per_tenant > concurrency {
-            table.mistake(
-                "concurrency_per_tenant",
-                "is more than concurrency; lower it or raise the other",
-            );
-        }
         let settings = Self {
-            concurrency,
+            concurrency: table.small("concurrency", 64, &(1..=10_000)),
             concurrency_per_tenant: (per_tenant > 0).then_some(per_tenant),
             send_deadline: table.millis("send_deadline_ms", 10_000, &(100..=30_000)),
             poll: table.millis("poll_ms", 1000, &(10..=60_000)),

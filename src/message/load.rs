@@ -89,7 +89,10 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
             );
         }
     }
-    check_sms_rules(&mut loader, wording);
+    if default_language.is_none() || !loader.mistakes.is_empty() {
+        // The texts cannot be measured, but the rules can be checked in this round.
+        check_sms_rules(&mut loader, wording);
+    }
     let Loader {
         templates,
         languages: all,
@@ -124,7 +127,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     }
 }
 
-/// Checks the rules for SMS before the texts are measured by them.
+/// Checks the rules for SMS alone.
 fn check_sms_rules(loader: &mut Loader, wording: &Wording<'_>) {
     for (key, problem) in wording.sms.mistakes() {
         loader.mistake(&format!("messages.{key}"), problem.to_owned());

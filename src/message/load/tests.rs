@@ -71,8 +71,8 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "/nl/sms.txt:2: contains {{ 7*7 }}",
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
         "/not a language: is not a folder named by the tag of a language",
-        "default language: is not one of de, en, es, fr, nl",
-        "brand: is not",
+        "messages.default_language: is not one of de, en, es, fr, nl",
+        "messages.brand: is not",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
     }

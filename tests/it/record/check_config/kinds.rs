@@ -10,7 +10,7 @@ use crate::harness::binary::binary;
 type Kind = (Spoil, &'static [(&'static str, &'static str)]);
 
 /// Mistakes that can be made together, one for each family of settings.
-const TOGETHER: [Kind; 12] = [
+const TOGETHER: [Kind; 11] = [
     (
         |bed| {
             bed.replace(
@@ -141,13 +141,6 @@ const TOGETHER: [Kind; 12] = [
     (
         |bed| {
             bed.text
-                .push_str("[worker]\nconcurrency = 5\nconcurrency_per_tenant = 50\n")
-        },
-        &[("worker.concurrency_per_tenant", "is more than concurrency")],
-    ),
-    (
-        |bed| {
-            bed.text
                 .push_str("[quotas]\nrecipients = { count = 5 }\n[logs]\nlevel = \"info\"\n")
         },
         &[
@@ -196,8 +189,10 @@ const ALONE: [Kind; 21] = [
         |bed| {
             bed.openssl(&[
                 "pkcs8", "-topk8", "-v2", "aes256", "-passout", "pass:x", "-in", "grpc.key",
-                "-out", "grpc.key",
-            ])
+                "-out", "new.key",
+            ]);
+            fs::rename(bed.path("new.key"), bed.path("grpc.key")).unwrap();
+            bed.mode("grpc.key", 0o600);
         },
         &[("grpc.tls_key_file", "it is encrypted; decrypt it")],
     ),
