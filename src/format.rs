@@ -6,3 +6,4 @@ pub mod gsm7;
 pub mod mac;
 pub mod secret;
 pub mod standard_webhooks;
+pub mod visible;

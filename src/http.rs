@@ -34,6 +34,7 @@ pub fn refused(refused: Refused) -> Response<Body> {
         Refused::Crowded | Refused::Body(Cut::Full) | Refused::Late => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Refused::Body(Cut::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Refused::Body(Cut::Stalled) => StatusCode::REQUEST_TIMEOUT,
     };
     (status, [(RETRY_AFTER, "5")]).into_response()

@@ -2,13 +2,17 @@
 //! itself.
 //!
 //! A connection is on [trial](trial) until its first admitted call. A request is judged by its path, method and headers
-//! before its body is read, and the bytes of all bodies in flight are bounded ([`bodies`]).
+//! before its body is read, and the bytes of all bodies in flight are bounded ([`bodies`]). What the requests of
+//! strangers hold until their responses are taken is bounded too ([`requests`]).
 
 mod accept;
 pub mod bodies;
 mod connection;
 pub mod inbound;
 pub mod peers;
+pub mod requests;
+mod socket;
+pub mod taken;
 pub mod throttle;
 pub mod tls;
 mod trial;
@@ -23,7 +27,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use self::{bodies::Bodies, inbound::Refused, peers::AddressRange, tls::TlsIdentity};
+use self::{
+    bodies::Bodies, inbound::Refused, peers::AddressRange, requests::Requests, tls::TlsIdentity,
+};
 
 /// How one listener treats connections, from its table in the settings.
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub struct Listener {
     pub streams_max: u32,
     /// The bytes of request bodies in flight, shared by all listeners.
     pub bodies: Arc<Bodies>,
+    /// What requests hold on the listeners that ask for no credential, shared by those.
+    pub requests: Arc<Requests>,
 }
 
 impl Listener {
@@ -97,10 +105,12 @@ fn count_shed(listener: &'static str, reason: &'static str) {
 }
 
 /// Why a connection was refused or closed early: the values of that metric's label `reason`.
-pub const SHED_REASONS: [&str; 5] = [
+pub const SHED_REASONS: [&str; 7] = [
     peers::LISTENER_FULL,
     peers::PEER_FULL,
     peers::DISPLACED,
     trial::NO_CALL,
-    connection::SILENT,
+    socket::SILENT,
+    socket::UNREAD,
+    requests::OVERDRAWN,
 ];

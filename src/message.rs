@@ -217,16 +217,11 @@ impl Messages {
         let vocabulary = self.vocabulary(language);
         let branding = self.branding(facts.tenant);
         let digits = facts.code.expose();
+        // Customers copy what they read into a field that may hold six characters, so nothing stands between
+        // the digits.
         let code = match form {
             Form::Voice => spoken(digits),
-            // Customers copy it from a mail, so nothing stands between the digits.
-            Form::EmailSubject | Form::EmailText | Form::EmailHtml => digits.to_owned(),
-            Form::Sms
-            | Form::VoiceGreeting
-            | Form::Whatsapp
-            | Form::PushTitle
-            | Form::PushAlert
-            | Form::Push => grouped(digits),
+            _ => digits.to_owned(),
         };
         let is_sms = form == Form::Sms;
         let own_words = |words: String| {
@@ -241,7 +236,7 @@ impl Messages {
         } else {
             "never_share"
         };
-        let detail = |(label, value)| format!("{}: {value}", own_words(label));
+        let detail = |(label, value)| vocabulary.detail(&own_words(label), value);
         let values = Values {
             code,
             code_plain: digits,
@@ -301,12 +296,6 @@ impl Messages {
 fn ssml(tag: &str, sentences: &str) -> String {
     let name = "http://www.w3.org/2001/10/synthesis";
     format!("<speak version=\"1.1\" xmlns=\"{name}\" xml:lang=\"{tag}\">\n{sentences}\n</speak>")
-}
-
-/// The code in two groups: `123 456`, `123 4567`, `1234 5678`.
-fn grouped(digits: &str) -> String {
-    let (head, tail) = digits.split_at(digits.len() / 2);
-    format!("{head} {tail}")
 }
 
 /// The code for speech, digit by digit with a pause between the groups: `1 2 3, 4 5 6`.

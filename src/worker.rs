@@ -66,9 +66,9 @@ impl Worker {
         ));
         upkeep.spawn(until(&shutdown, wake_all(service.clone(), visits)));
         upkeep.spawn(usage::count(service.clone(), shutdown.clone()));
-        upkeep.spawn(until(&shutdown, trail::keep(service.clone())));
+        upkeep.spawn(trail::keep(service.clone(), shutdown.clone()));
         upkeep.spawn(until(&shutdown, follow(service.clone())));
-        upkeep.spawn(until(&shutdown, follow_guesses(service.clone())));
+        upkeep.spawn(follow_guesses(service.clone(), shutdown.clone()));
         upkeep.spawn(until(&shutdown, give_back(service.clone(), self.approvals)));
         upkeep.spawn(record_receipts(
             service.clone(),
@@ -95,7 +95,6 @@ impl Worker {
                 () = tasks.wait() => break,
             }
         }
-        service.flush_guesses().await;
         while let Some(ended) = upkeep.join_next().await {
             if ended.is_err() {
                 tracing::error!("worker task panicked");
@@ -125,9 +124,16 @@ async fn follow(service: Arc<Service>) {
     service.follow_senders().await;
 }
 
-/// Follows the failed guesses over all subjects in the whole fleet.
-async fn follow_guesses(service: Arc<Service>) {
-    service.follow_guesses().await;
+/// Follows the failed guesses over all subjects in the whole fleet. An addition that has begun is completed: what it
+/// took from the counts of this process is nowhere else.
+async fn follow_guesses(service: Arc<Service>, shutdown: CancellationToken) {
+    while shutdown
+        .run_until_cancelled(service.guesses_due())
+        .await
+        .is_some()
+    {
+        service.flush_guesses().await;
+    }
 }
 
 async fn work(service: Arc<Service>, job: Job) {

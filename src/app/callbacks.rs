@@ -26,6 +26,7 @@ impl App {
         }
         callbacks::router(Callbacks {
             service: self.service.clone(),
+            receipts: self.receipts.clone(),
             public_url,
             receivers,
         })

@@ -50,7 +50,7 @@ impl App {
         let (receipts, receipt_queue) = receipts::queue();
         let parts = sender_parts(&machine, outbox.clone(), receipts.clone());
         let routes = routes(&settings, &machine, &parts)?;
-        let (hands, jobs) = Hands::new(settings.hand_limits());
+        let (hands, jobs) = Hands::with_slots(settings.hand_limits(), routes.slots());
         let (returns, approvals) = limit::return_queue();
         let parts = Parts {
             store,

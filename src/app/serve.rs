@@ -21,7 +21,7 @@ use crate::{
         self,
         pages::{dev::DevPage, link::LinkPage},
     },
-    listener::{Listener, ProvedBy, bodies::Bodies},
+    listener::{Listener, ProvedBy, bodies::Bodies, requests::Requests},
     pb::{
         self,
         v1::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// The longest drain; calls that are still open then are dropped.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// The longest time for the last writes to the store, after the drain. One that does not answer is waited for again
+/// with each of them.
+const LAST_WRITES_MAX: Duration = Duration::from_secs(5);
 /// The time between two checks whether the store answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// The largest number of concurrent HTTP/2 streams in one connection to the admin listener, whose answers are large.
@@ -49,8 +52,17 @@ impl App {
     pub async fn serve(self) -> anyhow::Result<()> {
         let service = self.service.clone();
         let served = Box::pin(self.serve_and_drain()).await;
-        // Calls may be refused until the last one has ended.
-        service.tell_all_refusals().await;
+        // Guesses may be judged and calls refused until the last call has ended.
+        let last_writes = async {
+            service.flush_guesses().await;
+            service.tell_all_refusals().await;
+        };
+        if tokio::time::timeout(LAST_WRITES_MAX, last_writes)
+            .await
+            .is_err()
+        {
+            tracing::warn!("counts of guesses and refusals not written in time; the rest is lost");
+        }
         served
     }
 
@@ -106,9 +118,10 @@ impl App {
         })
     }
 
-    /// The three listeners, in the order of [`sections`]. The bytes of bodies are bounded over all of them.
+    /// The three listeners, in the order of [`sections`]. What strangers hold is bounded over all of them.
     fn fronts(&self) -> [Listener; 3] {
         let bodies = Arc::<Bodies>::default();
+        let requests = Arc::<Requests>::default();
         let grpc = &self.settings.grpc;
         let (streams_max, deadline) = (grpc.max_streams, grpc.deadline_max);
         sections(&self.settings).map(|(name, settings)| {
@@ -122,6 +135,7 @@ impl App {
                 },
                 streams_max,
                 bodies: bodies.clone(),
+                requests: requests.clone(),
             };
             match name {
                 "grpc" => Listener {

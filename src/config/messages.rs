@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::Table;
 use crate::{
     domain::{
-        ids::{ActionName, Invalid, Locale, is_visible},
+        ids::{ActionName, Invalid, Locale, visible_problem},
         verification::binding::is_name,
     },
     message::{BRAND_CHARS_MAX, EmbeddedMark, SmsRules, TextByLanguage},
@@ -76,14 +76,10 @@ pub(super) fn tag(text: &str) -> Result<String, Invalid> {
     Locale::parse(text).map(|locale| locale.as_str().to_owned())
 }
 
-// The message below names the limit.
-const _: () = assert!(BRAND_CHARS_MAX == 40);
-
 /// Checks a brand name: short enough for an SMS, without characters that cannot be seen.
-pub(super) fn brand(text: &str) -> Result<String, &'static str> {
-    if is_visible(text, BRAND_CHARS_MAX) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 40 printable characters, without spaces at either end")
+pub(super) fn brand(text: &str) -> Result<String, String> {
+    match visible_problem(text, BRAND_CHARS_MAX) {
+        None => Ok(text.to_owned()),
+        Some(problem) => Err(problem),
     }
 }

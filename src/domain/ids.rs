@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::format::base58;
+use crate::format::{base58, visible};
 
 /// What a text must be, as the end of a sentence that begins with the name of its field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,28 +78,17 @@ pub(super) fn is_printable(text: &str, max: usize) -> bool {
         && !text.chars().any(hidden)
 }
 
-/// Text that a customer reads: 1 to `max` characters that can all be seen, without spaces at either end.
+/// Why people cannot read a text in full, as the end of a sentence that begins with the name of its field; `None`
+/// if they can: it has 1 to `max` characters that can all be seen, without spaces at either end.
 #[must_use]
-pub fn is_visible(text: &str, max: usize) -> bool {
-    is_printable(text, max) && !text.chars().any(is_hidden)
-}
-
-/// Whether a character cannot be seen, or has no meaning that readers share: controls, changes of direction,
-/// tags, fillers, variation selectors and all else that displays ignore (Unicode `Default_Ignorable_Code_Point`),
-/// annotation marks, private use and noncharacters.
-#[must_use]
-pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{70f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}'
-            | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffc}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
-            | '\u{f0000}'..='\u{10ffff}')
-        // The last two of each plane are noncharacters.
-        || u32::from(c) & 0xfffe == 0xfffe
+pub fn visible_problem(text: &str, max: usize) -> Option<String> {
+    // The length comes first, so that the work on a text is bounded.
+    if text.is_empty() || text.chars().nth(max).is_some() || text.trim() != text {
+        return Some(format!(
+            "must be 1 to {max} characters that can be seen, without spaces at either end"
+        ));
+    }
+    visible::unseen(text).map(|unseen| unseen.to_string())
 }
 
 text_id!(
@@ -132,7 +121,7 @@ text_id!(
 );
 text_id!(
     /// Why an operator unlocks a subject, in the operator's words.
-    UnlockReason, |text| is_printable(text, 256), "must be 1 to 256 printable characters, without spaces at either end", hidden
+    UnlockReason, |text| visible_problem(text, 256).is_none(), "must be 1 to 256 characters that can be seen, without spaces at either end", hidden
 );
 text_id!(
     /// A provider's id of a message that it accepted, which its receipts name.
@@ -347,82 +336,24 @@ mod tests {
     }
 
     #[test]
-    fn bind_12_a_text_for_customers_has_no_character_that_cannot_be_seen() {
-        for hidden in [
-            '\0',
-            '\t',
-            '\n',
-            '\r',
-            '\u{7f}',
-            '\u{85}',
-            '\u{ad}',
-            '\u{34f}',
-            '\u{61c}',
-            '\u{115f}',
-            '\u{1160}',
-            '\u{17b4}',
-            '\u{180b}',
-            '\u{180e}',
-            '\u{200b}',
-            '\u{200c}',
-            '\u{200d}',
-            '\u{200e}',
-            '\u{200f}',
-            '\u{2028}',
-            '\u{2029}',
-            '\u{202a}',
-            '\u{202b}',
-            '\u{202c}',
-            '\u{202d}',
-            '\u{202e}',
-            '\u{2060}',
-            '\u{2061}',
-            '\u{2065}',
-            '\u{2066}',
-            '\u{2067}',
-            '\u{2068}',
-            '\u{2069}',
-            '\u{206a}',
-            '\u{206f}',
-            '\u{2800}',
-            '\u{3164}',
-            '\u{e000}',
-            '\u{f8ff}',
-            '\u{fdd0}',
-            '\u{fe00}',
-            '\u{fe0f}',
-            '\u{feff}',
-            '\u{ffa0}',
-            '\u{fff0}',
-            '\u{fff9}',
-            '\u{fffa}',
-            '\u{fffb}',
-            '\u{fffe}',
-            '\u{ffff}',
-            '\u{1bca0}',
-            '\u{1d173}',
-            '\u{1fffe}',
-            '\u{e0001}',
-            '\u{e0020}',
-            '\u{e0041}',
-            '\u{e007f}',
-            '\u{e0100}',
-            '\u{e01ef}',
-            '\u{f0000}',
-            '\u{10fffd}',
+    fn bind_12_a_text_for_people_says_what_of_it_cannot_be_read() {
+        let length = "must be 1 to 3 characters that can be seen, without spaces at either end";
+        for (text, expected) in [
+            ("abc", None),
+            ("\u{e9}\u{1f512}\u{20ac}", None),
+            ("", Some(length)),
+            ("abcd", Some(length)),
+            (" a", Some(length)),
+            ("a\u{a0}", Some(length)),
+            (
+                "a\u{61c}b",
+                Some("has U+061C as character 2, which cannot be seen"),
+            ),
         ] {
-            assert!(!is_visible(&format!("a{hidden}b"), 9), "{hidden:?}");
+            assert_eq!(visible_problem(text, 3).as_deref(), expected, "{text:?}");
         }
-        for visible in [
-            "EUR 1\u{202f}234,00 \u{20ac}",
-            "J\u{fc}rgen & \u{141}ukasz",
-            "\u{4f8b}\u{3048}",
-            "\u{5e9}\u{5dc}",
-            "\u{1f512}",
-        ] {
-            assert!(is_visible(visible, 40), "{visible:?}");
-        }
-        assert!(!is_visible(" a", 9) && !is_visible("", 9) && !is_visible("abc", 2));
+        assert!(UnlockReason::parse("called back\u{202e}").is_err());
+        assert!(UnlockReason::parse("called back \u{1f44d}\u{1f3fd}").is_ok());
     }
 
     #[test]

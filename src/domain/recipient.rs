@@ -171,14 +171,14 @@ impl Recipient {
     }
 
     /// The part of the address that a refusal may be about beyond this one recipient: the domain of an e-mail address,
-    /// the block of a number, the push service of an app or browser. Of a browser's endpoint only the end of its host
-    /// counts: whoever starts a verification can make up any number of names below that.
+    /// the block of a number, the push service of an app or browser. Of a domain, and of the host of a browser's endpoint,
+    /// only the end counts: whoever starts a verification can make up any number of names below that.
     #[must_use]
     pub fn refusal_area(&self) -> String {
         match self.channel {
             Channel::Email => {
                 let (_, domain) = self.address.rsplit_once('@').unwrap_or(("", &self.address));
-                domain.to_ascii_lowercase()
+                email::registered(domain).to_ascii_lowercase()
             }
             Channel::Sms | Channel::Voice | Channel::Whatsapp => self
                 .number_area()

@@ -10,6 +10,7 @@ mod in_progress;
 mod line;
 mod measure;
 mod request_id;
+mod taken;
 
 use std::{
     convert::Infallible,
@@ -52,6 +53,7 @@ use line::Throttles;
 pub(super) use line::stream_ended;
 use measure::Durations;
 use request_id::RequestId;
+use taken::until_taken;
 
 /// The name in metrics and logs for all methods outside the table, so that callers cannot create labels.
 const OTHER: &str = "_OTHER";
@@ -196,7 +198,9 @@ where
         request.headers_mut().remove(http::header::AUTHORIZATION);
         let answer = async move {
             let response = shared.answer(inner, request, &admitted, inbound).await;
-            Ok(shared.finish(&call, admitted.caller.as_deref(), &request_id, response))
+            let caller = admitted.caller.clone();
+            let response = shared.finish(&call, caller.as_deref(), &request_id, response);
+            Ok(until_taken(admitted, call.name(), response))
         };
         Box::pin(answer.instrument(span))
     }
@@ -319,7 +323,8 @@ fn unread(response: &Response<Body>, inbound: Option<&Inbound>) -> Option<Failur
 
 const fn of_cut(cut: Cut) -> Failure {
     match cut {
-        Cut::Full => Failure::Overloaded(Busy::Bodies),
+        // An admitted call's sender is proved, so its body is never too large for a stranger's.
+        Cut::Full | Cut::TooLarge => Failure::Overloaded(Busy::Bodies),
         Cut::Stalled => Failure::DeadlineExceeded { limit: PAUSE_MAX },
     }
 }
@@ -408,6 +413,8 @@ mod tests {
             (Some("2S"), 2),
             (Some("1H"), 30),
             (Some("x"), 5),
+            (Some("+2S"), 5),
+            (Some("000000002S"), 5),
         ] {
             let begun = tokio::time::Instant::now();
             let response = entrance.clone().oneshot(request(timeout)).await.unwrap();
@@ -468,6 +475,44 @@ mod tests {
         let refused = begun(&entrance, "key", 10).await;
         assert_eq!(refused, [Code::ResourceExhausted; 8], "its share is two");
         assert_eq!(begun(&entrance, "other", 1).await, []);
+    }
+
+    #[tokio::test]
+    async fn net_02_a_call_is_in_progress_until_its_answer_is_taken() {
+        let answers = service_fn(|_| async {
+            let body = Body::new(axum::body::Body::from("an answer"));
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let entrance = EntranceLayer::new(parts()).layer(answers);
+        let of = |method: &str| {
+            let mut request = request(None);
+            let path = format!("/countersign.v1.VerificationService/{method}");
+            *request.uri_mut() = path.parse().unwrap();
+            entrance.clone().oneshot(request)
+        };
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            answers.push(of("GetVerification").await.unwrap());
+        }
+        let refused = of("GetVerification").await.unwrap();
+        assert_eq!(code(&refused), Code::ResourceExhausted, "its share is two");
+        answers.pop();
+        // Watches have limits of their own, for as long as they last.
+        for _ in 0..5 {
+            answers.push(of("WatchVerification").await.unwrap());
+            assert!(
+                !answers
+                    .last()
+                    .unwrap()
+                    .headers()
+                    .contains_key("grpc-status")
+            );
+        }
+        let answer = of("GetVerification").await.unwrap();
+        let taken = axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 100).await;
+        assert_eq!(taken.unwrap(), "an answer");
+        let again = of("GetVerification").await.unwrap();
+        assert!(!again.headers().contains_key("grpc-status"));
     }
 
     #[tokio::test]

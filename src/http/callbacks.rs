@@ -31,17 +31,17 @@ pub use self::{
 use self::{
     head::{Incoming, has_type_of, judge_head},
     outcome::Outcome,
-    read::{Item, read},
+    read::{Item, StatusWord, read},
     verify::Call,
 };
 use crate::{
     domain::{
-        delivery::callback::CallbackFormat,
+        delivery::{callback::CallbackFormat, receipt::Receipt},
         ids::{ProviderReference, SenderName},
     },
     format::mac::SharedText,
-    ports::sender::receipts::UnreadableReceipt,
-    service::Service,
+    ports::sender::receipts::{About, Arrival, ProviderReceipt, Receipts, UnreadableReceipt},
+    service::{Service, delivery::receipt::Noted},
 };
 
 /// How the callbacks of one sender are authenticated and parsed.
@@ -64,6 +64,8 @@ pub struct Receiver {
 pub struct Callbacks {
     /// The use cases that record receipts.
     pub service: Arc<Service>,
+    /// The queue for receipts that are looked at again, because they may have overtaken the provider's answer.
+    pub receipts: Receipts,
     /// The base of every URL that providers are given.
     pub public_url: String,
     /// The receivers, by the name of the sender.
@@ -218,7 +220,13 @@ impl Callbacks {
         item: Item,
     ) -> Result<(), Outcome> {
         let Some(receipt) = item.receipt else {
-            if item.is_unknown {
+            let is_lost = match item.word {
+                StatusWord::Known => false,
+                StatusWord::Unknown => true,
+                // Without a status it may be about something else, but not at the address of a message.
+                StatusWord::Absent => token.is_some(),
+            };
+            if is_lost {
                 let why = UnreadableReceipt::UnknownState;
                 self.service.unreadable_receipt(sender, why);
             }
@@ -230,17 +238,40 @@ impl Callbacks {
                 .and_then(|reference| ProviderReference::parse(&reference).ok()),
         ) {
             (Some(token), _) => drop(self.service.receipt(sender, token, receipt).await?),
-            (None, Some(reference)) => drop(
-                self.service
-                    .receipt_by_reference(sender, &[reference], receipt)
-                    .await?,
-            ),
+            (None, Some(reference)) => {
+                let references = vec![reference];
+                let noting =
+                    self.service
+                        .receipt_by_reference(sender, &references, receipt.clone());
+                if noting.await? == Noted::Unknown {
+                    self.look_again(sender, references, receipt);
+                }
+            }
             (None, None) => {
                 let why = UnreadableReceipt::NoReference;
                 self.service.unreadable_receipt(sender, why);
             }
         }
         Ok(())
+    }
+
+    /// Gives a receipt with an unknown id to the worker, which looks for its message again: providers may report before
+    /// they answer. One half of the queue is left to receipts that come over the senders' own connections.
+    fn look_again(
+        &self,
+        sender: &SenderName,
+        references: Vec<ProviderReference>,
+        receipt: Receipt,
+    ) {
+        if self.receipts.capacity() * 2 > self.receipts.max_capacity() {
+            let arrival = Arrival::Receipt(ProviderReceipt {
+                sender: sender.clone(),
+                about: About::References(references),
+                receipt,
+            });
+            // Without room it stays unknown, as it was counted.
+            let _ = self.receipts.try_send(arrival);
+        }
     }
 
     async fn take_once(&self, sender: &SenderName, id: Option<String>) -> Result<(), Outcome> {

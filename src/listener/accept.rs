@@ -11,10 +11,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    Listener,
-    connection::{Connection, HANDSHAKE_MAX, protocol},
+    Listener, ProvedBy,
+    connection::{Connection, protocol},
     count_shed,
     peers::{DISPLACED, LISTENER_FULL, Peer, Seat, Seats},
+    requests::OVERDRAWN,
+    socket::HANDSHAKE_MAX,
     throttle::Throttle,
     trial::Trial,
 };
@@ -51,6 +53,8 @@ pub(super) async fn serve<S, B>(
     let seats = Seats::new(settings.connections_max, settings.peer_connections_max);
     let throttles = Arc::new(Throttles::default());
     let protocol = protocol(listener.streams_max);
+    // Who has shown no credential keeps no place without using it.
+    let yields_when_idle = matches!(listener.proved_by, ProvedBy::CompleteRequest { .. });
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -72,7 +76,7 @@ pub(super) async fn serve<S, B>(
             listener: listener.clone(),
             protocol: protocol.clone(),
             peer,
-            trial: Trial::new(seat),
+            trial: Trial::new(seat, yields_when_idle),
             service: service.clone(),
             drain: drain.clone(),
         };
@@ -81,6 +85,7 @@ pub(super) async fn serve<S, B>(
             let (trial, name) = (connection.trial.clone(), connection.listener.name);
             tokio::select! {
                 () = trial.displaced() => count_shed(name, DISPLACED),
+                () = trial.overdrawn().cancelled() => count_shed(name, OVERDRAWN),
                 () = serve_one(connection, stream, &throttles) => {}
             }
         });

@@ -41,6 +41,9 @@ pub enum Cut {
     /// The bodies in flight take as many bytes as they may.
     #[error("the bodies in flight take as many bytes as they may")]
     Full,
+    /// It is larger than the bodies of a peer without a credential may be together, so that it never has room.
+    #[error("the body is larger than that of a peer without a credential may be")]
+    TooLarge,
     /// It did not arrive in time.
     #[error("the body did not arrive in time")]
     Stalled,
@@ -124,11 +127,21 @@ struct Holding {
     bytes: usize,
     is_proved: bool,
     cut: Option<Cut>,
+    /// Whether the rest of the body is left alone if the service does not want it.
+    leaves_rest: bool,
+    /// The bytes that do not count, because the request itself counts with them.
+    free: usize,
     /// The rest of the body, if the service answered without reading it to its end.
     unread: Option<Body>,
 }
 
 impl Share {
+    /// The first so many bytes of the body do not count: a small body has room even if strangers take all there is for
+    /// large ones.
+    pub(super) fn set_free(&self, bytes: usize) {
+        self.0.lock().free = bytes;
+    }
+
     /// The sender of this body has shown a credential.
     pub(super) fn prove(&self) {
         let mut held = self.0.lock();
@@ -158,6 +171,11 @@ impl Share {
         }
     }
 
+    /// The peer sends the body only if it is asked to, which reading would do; so nobody reads what is not wanted.
+    pub(super) fn leave_rest(&self) {
+        self.0.lock().leaves_rest = true;
+    }
+
     /// Whether the body has arrived completely.
     pub(super) fn is_complete(&self) -> bool {
         self.0.is_complete.load(Ordering::Relaxed)
@@ -166,7 +184,14 @@ impl Share {
     fn take(&self, bytes: usize) -> Result<(), Cut> {
         let mut held = self.0.lock();
         let is_proved = held.is_proved;
-        let taken = self.0.bodies.lock().take(self.0.peer, bytes, is_proved);
+        let free = held.free.min(bytes);
+        held.free -= free;
+        let bytes = bytes - free;
+        let taken = if !is_proved && held.bytes + bytes > PEER_BYTES_MAX {
+            Err(Cut::TooLarge)
+        } else {
+            self.0.bodies.lock().take(self.0.peer, bytes, is_proved)
+        };
         match taken {
             Ok(()) => held.bytes += bytes,
             Err(cut) => held.cut = Some(cut),
@@ -232,7 +257,8 @@ impl Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         let mut holding = self.share.0.lock();
-        if holding.cut.is_none() && !self.share.is_complete() {
+        let is_wanted = holding.cut.is_none() && !holding.leaves_rest;
+        if is_wanted && !self.share.is_complete() {
             holding.unread = Some(std::mem::take(&mut self.body));
         }
     }
@@ -324,6 +350,19 @@ mod tests {
     }
 
     #[test]
+    fn net_15_strangers_with_large_bodies_leave_room_for_small_ones() {
+        let bodies = Arc::new(Bodies::default());
+        let shares: Vec<_> = (0..3).map(|n| bodies.share(peer(n))).collect();
+        for (share, bytes) in shares.iter().zip([3 * MIB, 3 * MIB, 2 * MIB]) {
+            assert_eq!(share.take(bytes), Ok(()));
+        }
+        let small = bodies.share(peer(3));
+        small.set_free(1000);
+        assert_eq!((small.take(600), small.take(400)), (Ok(()), Ok(())));
+        assert_eq!(small.take(1), Err(Cut::Full));
+    }
+
+    #[test]
     fn net_15_a_body_that_is_proved_while_it_arrives_makes_room_for_strangers() {
         let bodies = Arc::new(Bodies::default());
         let share = bodies.share(peer(0));
@@ -332,6 +371,19 @@ mod tests {
         share.prove();
         assert_eq!(bodies.share(peer(0)).take(3 * MIB), Ok(()));
         assert_eq!(share.take(3 * MIB), Ok(()));
+    }
+
+    #[test]
+    fn net_15_a_body_that_never_has_room_is_too_large_and_one_that_has_none_now_is_not() {
+        let bodies = Arc::new(Bodies::default());
+        let large = bodies.share(peer(0));
+        large.take(2 * MIB).unwrap();
+        let other = bodies.share(peer(0));
+        assert_eq!(other.take(2 * MIB), Err(Cut::Full), "a repeat has room");
+        assert_eq!(large.take(MIB + 1), Err(Cut::TooLarge));
+        assert_eq!(large.cut(), Some(Cut::TooLarge));
+        large.prove();
+        assert_eq!(large.take(MIB + 1), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,25 +2,23 @@
 
 use std::{
     convert::Infallible,
-    io,
     net::{IpAddr, SocketAddr},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::body::Body;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, header::EXPECT};
 use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -31,11 +29,11 @@ use super::{
     count_shed,
     inbound::{self, Inbound, Refused},
     peers::Peer,
+    requests::REQUEST_BYTES,
+    socket::{Timely, UNREAD},
     trial::{FIRST_CALL_MAX, NO_CALL, Trial},
 };
 
-/// Closed because its first bytes did not come in time.
-pub(super) const SILENT: &str = "silent";
 /// The largest total size of the headers of a request, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// The largest buffer for an HTTP/1 connection, in bytes; a request's headers must fit.
@@ -53,13 +51,11 @@ const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 1024;
 /// How often a silent peer is pinged, and how long it may then take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// A connection that has not sent its first bytes is closed after this time.
-pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-/// The HTTP/2 connection preface has 24 bytes, and no HTTP/1 request is shorter.
-const FIRST_BYTES: usize = 24;
-/// After this time a connection is closed gracefully, so that load moves to new instances. No limit is set for the
-/// calls still in progress: they have their own deadlines, and a watch ends with its verification.
+/// After this time a connection is closed gracefully, so that load moves to new instances.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// The time that an old connection then has for the calls still in progress. They have their own deadlines, and a watch
+/// ends with its verification, after ten minutes at most; what lasts longer has a peer that does not take its answers.
+const LAST_CALLS_MAX: Duration = Duration::from_secs(15 * 60);
 /// The time that a peer without an admitted call has to go after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -111,9 +107,10 @@ where
     {
         let (trial, drain, listener) = (self.trial.clone(), self.drain.clone(), self.listener.name);
         let protocol = self.protocol.clone();
-        let socket = TokioIo::new(FirstBytes::new(socket, listener));
+        let socket = TokioIo::new(Timely::new(socket, listener));
         let mut served = pin!(protocol.serve_connection(socket, Requests(self)));
         let mut old = pin!(sleep(CONNECTION_AGE_MAX));
+        let mut too_old = pin!(sleep(CONNECTION_AGE_MAX + LAST_CALLS_MAX));
         let mut first_call = pin!(sleep(FIRST_CALL_MAX));
         let (mut is_told, mut is_tried) = (false, false);
         loop {
@@ -125,6 +122,10 @@ where
                     return;
                 }
                 () = &mut old, if !is_told => is_told = true,
+                () = &mut too_old => {
+                    count_shed(listener, UNREAD);
+                    return;
+                }
                 () = drain.cancelled(), if !is_told => is_told = true,
                 () = &mut first_call, if !is_tried => {
                     is_tried = true;
@@ -167,6 +168,9 @@ where
         let entered = self.0.trial.enter();
         let client = self.0.client(&request);
         let share = listener.bodies.share(Peer::of(client));
+        if request.headers().contains_key(EXPECT) {
+            share.leave_rest();
+        }
         let inbound = Inbound {
             peer: self.0.peer,
             client,
@@ -189,12 +193,22 @@ where
                 // Nothing of `work` has run yet.
                 Box::pin(async move { Ok(refuse(Refused::Crowded)) })
             }
-            ProvedBy::CompleteRequest { deadline, refuse } => Box::pin(async move {
-                let _entered = entered;
-                Ok(answered(work, &inbound, deadline)
-                    .await
-                    .unwrap_or_else(refuse))
-            }),
+            ProvedBy::CompleteRequest { deadline, refuse } => {
+                let closes = inbound.trial.overdrawn().clone();
+                let held = listener.requests.enter(Peer::of(client), closes);
+                inbound.share.set_free(REQUEST_BYTES);
+                Box::pin(async move {
+                    let _entered = entered;
+                    let closes = inbound.trial.overdrawn();
+                    let answer = tokio::select! {
+                        // The library keeps the work of a connection that is gone, and a flood makes much of it.
+                        biased;
+                        () = closes.cancelled() => Err(Refused::Crowded),
+                        answer = answered(work, &inbound, deadline) => answer,
+                    };
+                    Ok(held.until_taken(answer.unwrap_or_else(refuse)))
+                })
+            }
         }
     }
 }
@@ -229,80 +243,6 @@ where
         inbound.trial.pass();
     }
     Ok(response.map(Body::new))
-}
-
-/// A socket that must send its first bytes in time; reading fails otherwise.
-struct FirstBytes<IO> {
-    socket: IO,
-    silence: Option<(Pin<Box<Sleep>>, usize)>,
-    listener: &'static str,
-}
-
-impl<IO> FirstBytes<IO> {
-    fn new(socket: IO, listener: &'static str) -> Self {
-        let silence = Some((Box::pin(sleep(HANDSHAKE_MAX)), 0));
-        Self {
-            socket,
-            silence,
-            listener,
-        }
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for FirstBytes<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
-        let Some((deadline, seen)) = &mut self.silence else {
-            return read;
-        };
-        *seen += buf.filled().len() - before;
-        if *seen >= FIRST_BYTES {
-            self.silence = None;
-            return read;
-        }
-        match (&read, deadline.as_mut().poll(cx)) {
-            (Poll::Pending, Poll::Ready(())) => {
-                count_shed(self.listener, SILENT);
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            _ => read,
-        }
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for FirstBytes<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Counts connections by the address of the peer, so that one peer cannot take those of others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) const LISTENER_FULL: &str = "listener_full";
 /// Refused because the peer has as many connections as one may have.
 pub(super) const PEER_FULL: &str = "peer_full";
-/// Closed while on trial, because a newer connection needed its place.
+/// Closed while on trial or idle, because a newer connection needed its place.
 pub(super) const DISPLACED: &str = "displaced";
 
 /// A peer as connections and bodies are counted: an IPv4 address, or the /64 prefix of an IPv6 address, because one
@@ -30,6 +30,9 @@ impl Peer {
         })
     }
 }
+
+/// The length of the prefix of IPv6 addresses that stand for IPv4 addresses (RFC 4291, section 2.5.5.2).
+const MAPPED_PREFIX: u32 = 96;
 
 /// A range of addresses in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +54,21 @@ impl AddressRange {
         };
         let first: IpAddr = address.parse().map_err(|_| FORM)?;
         let bits = if first.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
+        let prefix: u32 = match prefix {
             None => bits,
             Some(digits) => digits.parse().map_err(|_| FORM)?,
         };
         if prefix > bits {
             return Err("has a prefix that is longer than its address");
         }
-        Ok(Self { first, prefix })
+        match (first.to_canonical(), prefix.checked_sub(MAPPED_PREFIX)) {
+            // Addresses are compared in their canonical form.
+            (short @ IpAddr::V4(_), Some(prefix)) if first.is_ipv6() => Ok(Self {
+                first: short,
+                prefix,
+            }),
+            _ => Ok(Self { first, prefix }),
+        }
     }
 
     /// Whether the address is in this range.
@@ -87,20 +97,30 @@ pub(super) struct Seats {
 
 #[derive(Default)]
 struct Taken {
-    /// The number of the next connection; numbers rise with time.
+    /// The number of the next connection, or of the next change of one; numbers rise with time.
     next: u64,
-    /// All connections; those of trusted proxies belong to no peer.
-    all: HashMap<u64, Option<Peer>>,
+    /// All connections, by their numbers.
+    all: HashMap<u64, Place>,
     by_peer: HashMap<Peer, OfPeer>,
-    /// The connections on trial, oldest first, with what closes them.
-    on_trial: BTreeMap<u64, CancellationToken>,
+    /// The connections that yield their places, those first that have yielded for longest.
+    yielding: BTreeMap<u64, u64>,
+}
+
+/// The place of one connection.
+struct Place {
+    /// `None` for a trusted proxy, whose connections belong to no peer.
+    peer: Option<Peer>,
+    /// Since when it yields its place; `None` while it does not.
+    yields_since: Option<u64>,
+    /// Canceled when the connection must make room for a newer one.
+    closes: CancellationToken,
 }
 
 #[derive(Default)]
 struct OfPeer {
     open: usize,
-    /// The connections on trial, oldest first.
-    on_trial: BTreeSet<u64>,
+    /// As that of all peers.
+    yielding: BTreeMap<u64, u64>,
 }
 
 impl Seats {
@@ -113,7 +133,8 @@ impl Seats {
     }
 
     /// Takes a place for a connection of this peer; `None` for a trusted proxy, which is not counted as a peer. If
-    /// there is no place, the oldest connection on trial is closed for it: of the same peer if that one has too many.
+    /// there is no place, the connection is closed for it that has been on trial or idle for longest: of the same
+    /// peer if that one has too many.
     ///
     /// # Errors
     /// The reason for the metric, if nobody can be closed.
@@ -123,27 +144,30 @@ impl Seats {
         let peer_is_full =
             of_peer.is_some_and(|of| self.peer_max.is_some_and(|max| of.open >= max));
         if peer_is_full {
-            let oldest = of_peer.and_then(|of| of.on_trial.first().copied());
-            taken.displace(oldest).ok_or(PEER_FULL)?;
+            let longest = of_peer.and_then(|of| of.yielding.values().next().copied());
+            taken.displace(longest).ok_or(PEER_FULL)?;
         } else if taken.all.len() >= self.total_max {
-            let oldest = taken.on_trial.keys().next().copied();
-            taken.displace(oldest).ok_or(LISTENER_FULL)?;
+            let longest = taken.yielding.values().next().copied();
+            taken.displace(longest).ok_or(LISTENER_FULL)?;
         }
-        let number = taken.next;
-        let displaced = CancellationToken::new();
-        taken.next += 1;
-        taken.all.insert(number, peer);
-        taken.on_trial.insert(number, displaced.clone());
+        let number = taken.number();
+        let closes = CancellationToken::new();
+        let place = Place {
+            peer,
+            yields_since: None,
+            closes: closes.clone(),
+        };
+        taken.all.insert(number, place);
         if let Some(peer) = peer {
-            let of_peer = taken.by_peer.entry(peer).or_default();
-            of_peer.open += 1;
-            of_peer.on_trial.insert(number);
+            taken.by_peer.entry(peer).or_default().open += 1;
         }
+        taken.rest(number);
         drop(taken);
         Ok(Seat {
             seats: self.clone(),
             number,
-            displaced,
+            is_of_proxy: peer.is_none(),
+            displaced: closes,
         })
     }
 
@@ -154,29 +178,51 @@ impl Seats {
 }
 
 impl Taken {
-    /// Closes a connection on trial and frees its place at once.
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Closes a connection and frees its place at once.
     fn displace(&mut self, number: Option<u64>) -> Option<()> {
         let number = number?;
-        let closes = self.on_trial.get(&number)?.clone();
+        let closes = self.all.get(&number)?.closes.clone();
         self.remove(number);
         closes.cancel();
         Some(())
     }
 
-    fn end_trial(&mut self, number: u64) {
-        if self.on_trial.remove(&number).is_none() {
+    /// The connection keeps its place.
+    fn keep(&mut self, number: u64) {
+        let Some(place) = self.all.get_mut(&number) else {
             return;
+        };
+        let Some(since) = place.yields_since.take() else {
+            return;
+        };
+        self.yielding.remove(&since);
+        if let Some(of_peer) = place.peer.and_then(|peer| self.by_peer.get_mut(&peer)) {
+            of_peer.yielding.remove(&since);
         }
-        if let Some(Some(peer)) = self.all.get(&number)
-            && let Some(of_peer) = self.by_peer.get_mut(peer)
-        {
-            of_peer.on_trial.remove(&number);
+    }
+
+    /// The connection yields its place from now on.
+    fn rest(&mut self, number: u64) {
+        self.keep(number);
+        let since = self.number();
+        let Some(place) = self.all.get_mut(&number) else {
+            return;
+        };
+        place.yields_since = Some(since);
+        self.yielding.insert(since, number);
+        if let Some(of_peer) = place.peer.and_then(|peer| self.by_peer.get_mut(&peer)) {
+            of_peer.yielding.insert(since, number);
         }
     }
 
     fn remove(&mut self, number: u64) {
-        self.end_trial(number);
-        let Some(Some(peer)) = self.all.remove(&number) else {
+        self.keep(number);
+        let Some(peer) = self.all.remove(&number).and_then(|place| place.peer) else {
             return;
         };
         let Some(of_peer) = self.by_peer.get_mut(&peer) else {
@@ -193,14 +239,21 @@ impl Taken {
 pub(super) struct Seat {
     seats: Arc<Seats>,
     number: u64,
+    /// Whether a trusted proxy has it.
+    pub(super) is_of_proxy: bool,
     /// Canceled when the connection must make room for a newer one.
     pub(super) displaced: CancellationToken,
 }
 
 impl Seat {
-    /// The connection is no longer on trial: from now on it is never closed for a newer one.
+    /// The connection is in use: until it rests it is never closed for a newer one.
     pub(super) fn keep(&self) {
-        self.seats.lock().end_trial(self.number);
+        self.seats.lock().keep(self.number);
+    }
+
+    /// The connection is idle: it may be closed for a newer one, after those that have been idle for longer.
+    pub(super) fn rest(&self) {
+        self.seats.lock().rest(self.number);
     }
 }
 
@@ -259,7 +312,36 @@ mod tests {
         );
         drop((proved, on_trial, newer));
         let taken = seats.lock();
-        assert!(taken.all.is_empty() && taken.by_peer.is_empty() && taken.on_trial.is_empty());
+        assert!(taken.all.is_empty() && taken.by_peer.is_empty() && taken.yielding.is_empty());
+    }
+
+    #[test]
+    fn net_15_the_connection_that_is_idle_for_longest_yields_its_place() {
+        let seats = Seats::new(3, None);
+        let all: Vec<_> = (1..4)
+            .map(|n| seats.take(Some(peer(&format!("192.0.2.{n}")))).unwrap())
+            .collect();
+        for seat in &all {
+            seat.keep();
+        }
+        // The second has been idle for longer than the first, which had one more request; the third is in use.
+        for idle in [&all[0], &all[1], &all[0]] {
+            idle.keep();
+            idle.rest();
+        }
+        let newer = seats.take(Some(peer("192.0.2.9"))).unwrap();
+        let closed: Vec<_> = all
+            .iter()
+            .map(|seat| seat.displaced.is_cancelled())
+            .collect();
+        assert_eq!(closed, [false, true, false]);
+        let newest = seats.take(Some(peer("192.0.2.9"))).unwrap();
+        assert!(all[0].displaced.is_cancelled() && !newer.displaced.is_cancelled());
+        // What was displaced has no place to return to.
+        all[0].rest();
+        newer.keep();
+        newest.keep();
+        assert_eq!(seats.take(None).err(), Some(LISTENER_FULL));
     }
 
     #[test]
@@ -292,6 +374,9 @@ mod tests {
             ("fd00::/8", "fdff::1", true),
             ("fd00::/8", "fe00::1", false),
             ("::/0", "::1", true),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
         ] {
             let range = AddressRange::parse(range).unwrap();
             assert_eq!(

@@ -35,6 +35,8 @@ pub(super) struct Loader {
     pub(super) templates: HashMap<Key, Template>,
     pub(super) languages: Languages,
     pub(super) mistakes: Vec<TemplateMistake>,
+    /// The languages with a file that is mistaken or missing.
+    pub(super) flawed: BTreeSet<Language>,
     /// The files that were found for all tenants and actions, mistaken or not.
     seen: BTreeSet<(Language, &'static str)>,
     /// The folder of each language, as it is named.
@@ -182,18 +184,19 @@ impl Loader {
                 } else {
                     MISSING.to_owned()
                 };
-                missing.push((dir.join(folder).join(file), problem));
+                missing.push((language.clone(), dir.join(folder).join(file), problem));
             }
             for form in Form::ALL {
                 let exists = self.templates.contains_key(&Key::of_all(language, form));
                 // Without a whole HTML mail there must be the words of its frame.
                 if !exists && !has(form.file_name()) && form != Form::EmailHtml {
                     let file = dir.join(folder).join(form.file_name());
-                    missing.push((file, MISSING.to_owned()));
+                    missing.push((language.clone(), file, MISSING.to_owned()));
                 }
             }
         }
-        for (path, problem) in missing {
+        for (language, path, problem) in missing {
+            self.flawed.insert(language);
             let path = show(&path);
             // What a mistaken line would have said is no second mistake.
             if !self.mistakes.iter().any(|mistake| mistake.path == path) {
@@ -241,46 +244,50 @@ impl Loader {
     }
 
     fn read_template(&mut self, key: Key, path: &Path) {
-        if let Some(source) = self.read_file(path) {
+        if let Some(source) = self.read_file(&key.language, path) {
             self.take_template(&show(path), key, &source);
         }
     }
 
     fn read_part(&mut self, language: &Language, part: Part, path: &Path) {
-        let Some(source) = self.read_file(path) else {
+        let Some(source) = self.read_file(language, path) else {
             return;
         };
         let vocabulary = self.languages.0.entry(language.clone()).or_default();
         if let Err(flaws) = vocabulary.take(part, &source) {
-            self.flawed(&show(path), flaws);
+            self.take_flaws(language, &show(path), flaws);
         }
     }
 
-    fn read_file(&mut self, path: &Path) -> Option<String> {
-        let problem = match fs::metadata(path) {
+    fn read_file(&mut self, language: &Language, path: &Path) -> Option<String> {
+        let flaw = match fs::metadata(path) {
             // Reading a pipe could wait for ever.
-            Ok(metadata) if !metadata.is_file() => "is not a regular file".to_owned(),
-            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-                format!("is larger than {FILE_BYTES_MAX} bytes")
+            Ok(metadata) if !metadata.is_file() => {
+                Flaw::of_file("is not a regular file".to_owned())
             }
-            Ok(_) => match fs::read_to_string(path) {
-                Ok(source) => return Some(source),
-                Err(error) => format!("cannot be read: {error}"),
+            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+                Flaw::of_file(format!("is larger than {FILE_BYTES_MAX} bytes"))
+            }
+            Ok(_) => match fs::read(path).map(String::from_utf8) {
+                Ok(Ok(source)) => return Some(source),
+                Ok(Err(error)) => Flaw::not_utf8(&error),
+                Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
             },
-            Err(error) => format!("cannot be read: {error}"),
+            Err(error) => Flaw::of_file(format!("cannot be read: {error}")),
         };
-        self.mistake(&show(path), problem);
+        self.take_flaws(language, &show(path), vec![flaw]);
         None
     }
 
     fn take_template(&mut self, path: &str, key: Key, source: &str) {
         match key.form.parse(source, key.action.is_some()) {
             Ok(template) => drop(self.templates.insert(key, template)),
-            Err(flaws) => self.flawed(path, flaws),
+            Err(flaws) => self.take_flaws(&key.language, path, flaws),
         }
     }
 
-    fn flawed(&mut self, path: &str, flaws: Vec<Flaw>) {
+    fn take_flaws(&mut self, language: &Language, path: &str, flaws: Vec<Flaw>) {
+        self.flawed.insert(language.clone());
         let mistake = |Flaw { line, problem }| TemplateMistake {
             path: path.to_owned(),
             line,

@@ -1,6 +1,7 @@
 //! The forms of a message. Each has one template file, and rules about what it must contain.
 
 use super::template::{Flaw, Markup, Place, Template};
+use crate::format::visible::is_meaningless;
 
 /// One form of a message, and so one kind of template file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,7 @@ impl Form {
     pub(super) fn parse(self, source: &str, for_one_action: bool) -> Result<Template, Vec<Flaw>> {
         let template = Template::parse(source)?;
         let mut flaws = links(source);
+        flaws.extend(unseen(source));
         if template.has(Place::Link) && !matches!(self, Self::EmailText | Self::EmailHtml) {
             flaws.push(flaw("contains {{ link }}, which only a mail may"));
         }
@@ -110,6 +112,25 @@ fn links(source: &str) -> Vec<Flaw> {
             problem: "contains a link".to_owned(),
         })
         .collect()
+}
+
+/// Refuses what has no place in a text: controls, private use, and the sign that a file was read in a wrong encoding.
+/// Joiners, marks of direction and the like are part of the spelling of some languages.
+fn unseen(source: &str) -> Vec<Flaw> {
+    let is_foreign = |c: &char| is_meaningless(*c) && *c != '\t';
+    let lines = source.trim_start_matches('\u{feff}').lines().enumerate();
+    let found = lines.filter_map(|(index, line)| {
+        let at = line.chars().position(|c| is_foreign(&c))?;
+        let number = u32::from(line.chars().nth(at)?);
+        Some(Flaw {
+            line: Some(index + 1),
+            problem: format!(
+                "has U+{number:04X} as character {}, which customers cannot read",
+                at + 1
+            ),
+        })
+    });
+    found.collect()
 }
 
 /// Whether a text contains what a mail reader or a telephone may show as a link.
@@ -309,6 +330,26 @@ mod tests {
             problems(Form::PushAlert, "Open the app."),
             ["lacks {{ action }}"]
         );
+    }
+
+    #[test]
+    fn bind_12_a_text_has_no_character_that_customers_cannot_read() {
+        for (foreign, place) in [
+            ('\0', "U+0000"),
+            ('\u{1b}', "U+001B"),
+            ('\u{96}', "U+0096"),
+            ('\u{fffd}', "U+FFFD"),
+            ('\u{e000}', "U+E000"),
+            ('\u{378}', "U+0378"),
+            ('\u{202e}', "U+202E"),
+        ] {
+            let source = format!("{GOOD}\nab{foreign}c");
+            let expected = format!("has {place} as character 3, which customers cannot read");
+            assert_eq!(problems(Form::Sms, &source), [expected]);
+        }
+        let spelled =
+            format!("\u{feff}{GOOD}\n\t\u{6cc}\u{200c}\u{647} \u{2068}x\u{2069} \u{200f}");
+        assert_eq!(problems(Form::EmailText, &spelled), [""; 0]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     template::Template,
     vocabulary::{label_problem, title_problem},
 };
-use crate::domain::ids::{ActionName, TenantId, is_visible};
+use crate::domain::ids::{ActionName, TenantId, visible_problem};
 
 /// Longest brand, in characters: it is part of every SMS, which must fit into one segment.
 pub const BRAND_CHARS_MAX: usize = 40;
@@ -72,43 +72,33 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         "messages.default_language",
         wording.default_language,
     );
-    let mut brands = vec![wording.brand];
-    let mut languages = BTreeMap::new();
+    let mut tenant_languages = BTreeMap::new();
     for (tenant, own) in &wording.tenants {
-        brands.extend(own.brand);
         if let Some(tag) = own.default_language {
             let setting = format!("tenants.{}.default_language", tenant.as_str());
-            languages.insert(tenant.clone(), language(&mut loader, &setting, tag));
+            tenant_languages.insert(tenant.clone(), language(&mut loader, &setting, tag));
         }
     }
-    for brand in brands {
-        if brand.trim().is_empty() || !is_visible(brand.trim(), BRAND_CHARS_MAX) {
-            loader.mistake(
-                "messages.brand",
-                format!("is not 1 to {BRAND_CHARS_MAX} printable characters"),
-            );
-        }
-    }
-    if default_language.is_none() || !loader.mistakes.is_empty() {
-        // The texts cannot be measured, but the rules can be checked in this round.
-        check_sms_rules(&mut loader, wording);
-    }
+    let brands_fit = judge_brands(&mut loader, wording);
     let Loader {
         templates,
-        languages: all,
-        mistakes,
+        languages: mut all,
+        mut mistakes,
+        flawed,
         ..
     } = loader;
-    let (Some(default_language), true) = (default_language, mistakes.is_empty()) else {
+    // What is judged next is whole messages, so a language with a mistake waits for the next time.
+    all.0.retain(|language, _| !flawed.contains(language));
+    let Some(language) = default_language.or_else(|| all.0.keys().next().cloned()) else {
         return Err(mistakes);
     };
     let branding = Branding {
         brand: wording.brand.to_owned(),
-        language: default_language,
+        language,
         sms: wording.sms.clone(),
     };
     let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| {
-        let language = languages.get(tenant).cloned().flatten();
+        let language = tenant_languages.get(tenant).cloned().flatten();
         (tenant.clone(), branding.of(*own, language))
     };
     let messages = Messages {
@@ -119,7 +109,9 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         languages: all,
         templates,
     };
-    let mistakes = lint::sms(&messages, &wording.actions);
+    if brands_fit {
+        mistakes.extend(lint::sms(&messages, &wording.actions));
+    }
     if mistakes.is_empty() {
         Ok(messages)
     } else {
@@ -127,23 +119,22 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
     }
 }
 
-/// Checks the rules for SMS alone.
-fn check_sms_rules(loader: &mut Loader, wording: &Wording<'_>) {
-    for (key, problem) in wording.sms.mistakes() {
-        loader.mistake(&format!("messages.{key}"), problem.to_owned());
-    }
-    for (tenant, own) in &wording.tenants {
-        let rules = SmsRules {
-            web_host: own.web_host.map(str::to_owned),
-            ..SmsRules::default()
-        };
-        for (key, problem) in rules.mistakes() {
-            loader.mistake(
-                &format!("tenants.{}.{key}", tenant.as_str()),
-                problem.to_owned(),
-            );
+/// Whether all brands can be read and are short enough; a mistake is recorded for each that is not.
+fn judge_brands(loader: &mut Loader, wording: &Wording<'_>) -> bool {
+    let own = |(tenant, own): (&TenantId, &TenantWording<'_>)| {
+        let setting = format!("tenants.{}.brand", tenant.as_str());
+        own.brand.map(|brand| (setting, brand.to_owned()))
+    };
+    let common = ("messages.brand".to_owned(), wording.brand.to_owned());
+    let all = std::iter::once(common).chain(wording.tenants.iter().filter_map(own));
+    let mut fit = true;
+    for (setting, brand) in all {
+        if let Some(problem) = visible_problem(brand.trim(), BRAND_CHARS_MAX) {
+            loader.mistake(&setting, problem);
+            fit = false;
         }
     }
+    fit
 }
 
 /// The language of a setting; if it has no texts, a mistake is recorded.

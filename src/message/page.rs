@@ -132,6 +132,12 @@ impl Page<'_> {
         self.language.tag()
     }
 
+    /// Whether its language is written from right to left.
+    #[must_use]
+    pub fn is_right_to_left(&self) -> bool {
+        self.vocabulary.is_right_to_left()
+    }
+
     /// The name under which the customer knows the organisation.
     #[must_use]
     pub fn brand(&self) -> &str {

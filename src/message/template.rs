@@ -3,16 +3,16 @@
 //! Templates have no logic and nothing is evaluated. An unknown place-holder is refused, and values
 //! are only copied into the output, so no value can be interpreted as a template.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, string::FromUtf8Error};
 
 use minijinja::HtmlEscape;
 
 /// A place-holder, written between `{{` and `}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The code in two groups, which are easier to read; in a mail in one run, which can be copied.
+    /// The code: digit by digit in calls, in one run everywhere else.
     Code,
-    /// The code without a space.
+    /// The code in one run.
     CodePlain,
     /// The brand: the name by which customers know the sender.
     Brand,
@@ -56,6 +56,15 @@ impl Place {
     }
 }
 
+/// A bound value as a message shows it.
+pub(super) struct Detail {
+    /// The label, and what the language puts between the two.
+    pub(super) before: String,
+    pub(super) value: String,
+    /// What the language puts behind the value.
+    pub(super) after: String,
+}
+
 /// The values of one message. They contain the code, so there is no `Debug`.
 pub(super) struct Values<'a> {
     pub(super) code: String,
@@ -63,7 +72,7 @@ pub(super) struct Values<'a> {
     pub(super) brand: &'a str,
     pub(super) action: String,
     pub(super) minutes: String,
-    pub(super) details: Vec<String>,
+    pub(super) details: Vec<Detail>,
     pub(super) never_share: &'a str,
     pub(super) link: Option<&'a str>,
 }
@@ -116,6 +125,20 @@ impl Markup {
         }
     }
 
+    /// Writes a bound value. In HTML it stands apart from the text around it, so that a value in a script of the other
+    /// direction changes the order of nothing else.
+    fn write_detail(self, out: &mut String, detail: &Detail) {
+        let (open, close) = match self {
+            Self::Html => ("<bdi>", "</bdi>"),
+            Self::Plain | Self::Ssml => ("", ""),
+        };
+        self.write(out, &detail.before);
+        out.push_str(open);
+        self.write(out, &detail.value);
+        out.push_str(close);
+        self.write(out, &detail.after);
+    }
+
     const fn line_break(self) -> &'static str {
         match self {
             Self::Plain => "\n",
@@ -139,6 +162,28 @@ struct Line(Vec<Piece>);
 pub(super) struct Flaw {
     pub(super) line: Option<usize>,
     pub(super) problem: String,
+}
+
+impl Flaw {
+    /// A mistake of a whole file.
+    pub(super) const fn of_file(problem: String) -> Self {
+        Self {
+            line: None,
+            problem,
+        }
+    }
+
+    /// The first byte of a file that is not UTF-8.
+    pub(super) fn not_utf8(error: &FromUtf8Error) -> Self {
+        let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let problem = format!(
+            "has the byte 0x{:02X}, which is not UTF-8; save the file in that encoding",
+            bytes[good]
+        );
+        let line = Some(line);
+        Self { line, problem }
+    }
 }
 
 /// A parsed template, line by line.
@@ -245,7 +290,7 @@ impl Piece {
                     if index > 0 {
                         out.push_str(markup.line_break());
                     }
-                    markup.write(out, detail);
+                    markup.write_detail(out, detail);
                 }
             }
         }
@@ -290,6 +335,14 @@ fn unknown(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn named(value: &str) -> Detail {
+        Detail {
+            before: "x: ".to_owned(),
+            value: value.to_owned(),
+            after: ".".to_owned(),
+        }
+    }
+
     fn values(details: &[&str]) -> Values<'static> {
         Values {
             code: "123 456".to_owned(),
@@ -297,7 +350,7 @@ mod tests {
             brand: "{{ code }} <b>",
             action: "a".to_owned(),
             minutes: "5 minutes".to_owned(),
-            details: details.iter().map(|&detail| detail.to_owned()).collect(),
+            details: details.iter().map(|&detail| named(detail)).collect(),
             never_share: "never",
             link: None,
         }
@@ -349,8 +402,8 @@ mod tests {
         let template = Template::parse("a\n\n<p>{{ details }}</p>\n\nb\n").unwrap();
         assert_eq!(template.render(&values(&[]), Markup::Plain), "a\n\nb");
         assert_eq!(
-            template.render(&values(&["x: 1", "y: <"]), Markup::Html),
-            "a\n\n<p>x: 1<br>\ny: &lt;</p>\n\nb"
+            template.render(&values(&["1", "<"]), Markup::Html),
+            "a\n\n<p>x: <bdi>1</bdi>.<br>\nx: <bdi>&lt;</bdi>.</p>\n\nb"
         );
     }
 

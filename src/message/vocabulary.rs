@@ -7,11 +7,14 @@ use super::{
     form::link_in,
     part::Part,
     sentences::{self, Sentences, fill, places},
-    template::Flaw,
+    template::{Detail, Flaw},
 };
-use crate::domain::{
-    ids::{ActionName, Locale, is_visible},
-    verification::binding::Binding,
+use crate::{
+    domain::{
+        ids::{ActionName, Locale, visible_problem},
+        verification::binding::Binding,
+    },
+    format::visible::is_right_to_left,
 };
 
 /// Longest title of an action, in characters: it is part of every SMS.
@@ -32,12 +35,10 @@ pub(super) fn label_problem(text: &str) -> Option<String> {
 }
 
 fn short_problem(text: &str, max: usize) -> Option<String> {
-    if !is_visible(text, max) {
-        return Some(format!(
-            "has {text:?}, which is not 1 to {max} characters that can be seen, without spaces at either end"
-        ));
+    if let Some(problem) = visible_problem(text, max) {
+        return Some(format!("is {text:?}: it {problem}"));
     }
-    link_in(text).then(|| format!("has {text:?}, which contains a link"))
+    link_in(text).then(|| format!("is {text:?}: it contains a link"))
 }
 
 impl Part {
@@ -67,12 +68,13 @@ impl Part {
         if places(model) != places(text) {
             return Some(format!("{name} must have the place-holders of: {model}"));
         }
-        // Joiners and direction marks are part of the spelling of some languages.
-        let seen = text.replace(|c| matches!(c, '\u{200c}'..='\u{200f}'), "");
-        if !is_visible(&seen, SENTENCE_CHARS_MAX) {
-            return Some(format!(
-                "{name} must be 1 to {SENTENCE_CHARS_MAX} characters that can be seen"
-            ));
+        // Joiners and marks of direction are part of the spelling of some languages, and isolates keep a brand in
+        // another script apart from the sentence around it.
+        let is_spelling =
+            |c| matches!(c, '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}');
+        let seen = text.replace(is_spelling, "");
+        if let Some(problem) = visible_problem(&seen, SENTENCE_CHARS_MAX) {
+            return Some(format!("{name} {problem}"));
         }
         if self == Self::Words && name == "voice" && Locale::parse(text).is_err() {
             return Some("voice must be a language tag such as nl-NL".to_owned());
@@ -182,10 +184,36 @@ impl Vocabulary {
         each.collect()
     }
 
+    /// A bound value with its label, as the language writes it: `amount: EUR 5`, `montant : EUR 5`.
+    pub(super) fn detail(&self, label: &str, value: String) -> Detail {
+        let line = self.word("bound");
+        let (before, after) = line.split_once("{value}").unwrap_or((line, ""));
+        let part = |text| fill(text, &[("label", label)]);
+        Detail {
+            before: part(before),
+            value,
+            after: part(after),
+        }
+    }
+
+    /// Whether the language is written from right to left, as its warning never to share the code is.
+    pub(super) fn is_right_to_left(&self) -> bool {
+        let sentence = self.find(Part::Words, "never_share");
+        sentence.is_some_and(is_right_to_left)
+    }
+
     /// The frame of HTML mails with the words of this language filled in. A missing word leaves its
     /// place-holder, which the check at load refuses.
     pub(super) fn html_mail(&self, tag: &str) -> String {
-        let frame = built_in::FRAME.replace("{{ language }}", tag);
+        let (direction, start) = if self.is_right_to_left() {
+            ("rtl", "right")
+        } else {
+            ("ltr", "left")
+        };
+        let frame = built_in::FRAME
+            .replace("{{ language }}", tag)
+            .replace("{{ direction }}", direction)
+            .replace("{{ start }}", start);
         let words = self.0.get(&Part::MailWords).into_iter().flatten();
         words.fold(frame, |mail, (name, word)| {
             mail.replace(&format!("{{{{ words.{name} }}}}"), word)
@@ -246,8 +274,21 @@ mod tests {
             }
             assert_eq!(built_in::FRAME.matches("{{ words.").count(), words.len());
             let mail = Vocabulary::built_in(tag).html_mail(tag);
-            assert!(mail.contains(&format!("<html lang=\"{tag}\">")), "{mail}");
+            let begin = format!("<html lang=\"{tag}\" dir=\"ltr\">");
+            assert!(mail.contains(&begin), "{mail}");
         }
+    }
+
+    #[test]
+    fn bind_12_a_mail_has_the_direction_of_its_language() {
+        let mut hebrew = Vocabulary::built_in("en");
+        hebrew.set(Part::Words, "never_share", "\u{5d0}\u{5dc} 1 x");
+        let mail = hebrew.html_mail("he");
+        assert!(mail.contains("<html lang=\"he\" dir=\"rtl\">"), "{mail}");
+        assert!(mail.contains("<div lang=\"he\" dir=\"rtl\""), "{mail}");
+        assert!(mail.contains("border-right:3px"), "{mail}");
+        assert!(!mail.contains("left"), "{mail}");
+        assert!(Form::EmailHtml.parse(&mail, false).is_ok());
     }
 
     #[test]
@@ -289,7 +330,7 @@ mod tests {
             "minute must have",
             "has hour, which is not one of",
             "voice must be",
-            "code_gone must be",
+            "code_gone has U+202E as character 2,",
             "request contains a link",
         ];
         assert_eq!(found.len(), begins.len(), "{found:#?}");

@@ -234,6 +234,11 @@ pub trait Sender: Send + Sync {
     /// Called once when the service begins to serve, within an async runtime. By default there is nothing to open.
     fn open(&self) {}
 
+    /// How many messages it can send at the same time; `None`: as many as it is given.
+    fn slots(&self) -> Option<usize> {
+        None
+    }
+
     /// Why the settings never let this sender reach this one address, as the end of a sentence that begins with the
     /// address; `None`: it may. A start is refused if no sender of the route may. By default every address may.
     fn objection(&self, _recipient: &Recipient) -> Option<&'static str> {

@@ -19,7 +19,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 pub(super) use self::answer::{busy, is_busy, judge, refusal};
 pub use self::{
     answer::AnswerRules,
-    body::Body,
+    body::{Body, Charset},
     reply::{AnswerForm, Pattern},
     request::{Method, RequestSettings},
 };

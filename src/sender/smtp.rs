@@ -174,6 +174,10 @@ impl Sender for Smtp {
             .await
             .map(|()| Sent::default())
     }
+
+    fn slots(&self) -> Option<usize> {
+        Some(self.connections.max())
+    }
 }
 
 fn retry(reason: Reason) -> SendError {

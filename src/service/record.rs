@@ -75,7 +75,7 @@ pub(super) struct RecordParts {
 pub(super) struct LoadedRecord {
     pub(super) record: Option<SubjectRecord>,
     key: SubjectKey,
-    salt: Option<[u8; 16]>,
+    pub(in crate::service) salt: Option<[u8; 16]>,
     token: Option<Token>,
     generation: Generation,
     store_now: Timestamp,

@@ -509,8 +509,19 @@ async fn fewer_than_the_least_are_refused_or_passed_over(bed: Bed) {
         "passed over, and the others made"
     );
     assert_eq!(
-        draw(&[whole(2, 5), whole(1, 3), Draw::some([3; 16], RATE, 99)]).await,
-        Drawn::Taken(vec![5, 3, 19]),
+        draw(&[soft(4, 7), soft(2, 6), one(3)]).await,
+        Drawn::Taken(vec![7, 0, 1]),
+        "those that may be passed over go together"
+    );
+    assert_eq!(
+        draw(&[
+            whole(2, 5),
+            whole(1, 3),
+            Draw::some([3; 16], RATE, 99),
+            whole(4, 20)
+        ])
+        .await,
+        Drawn::Taken(vec![5, 3, 18, 20]),
         "nothing was lost"
     );
 }

@@ -1,6 +1,6 @@
 //! The most that libraries may log, whatever `log.level` says: their finest lines show what they work on.
 
-use tracing::{Metadata, level_filters::LevelFilter};
+use tracing::{Level, Metadata, level_filters::LevelFilter};
 
 /// The root of our own modules, which never log personal data.
 const OURS: &str = "countersign";
@@ -40,14 +40,28 @@ const READ: [(&str, LevelFilter, &str); 8] = [
     ("tower", LevelFilter::DEBUG, "states of services"),
 ];
 
+/// Warnings of libraries that any stranger can cause as often as it likes, one for each connection. What they tell is
+/// counted by our own metrics.
+const OF_STRANGERS: [&str; 1] = ["h2"];
+
 /// Whether an event or a span may be logged at its level.
 pub(super) fn is_allowed(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= most_detailed(metadata.target())
+    is_allowed_at(*metadata.level(), metadata.target())
+}
+
+fn is_allowed_at(level: Level, target: &str) -> bool {
+    let is_of_strangers = level == Level::WARN && OF_STRANGERS.contains(&root(target));
+    level <= most_detailed(target) && !is_of_strangers
+}
+
+/// The crate of a target such as `hyper::proto::h1`.
+fn root(target: &str) -> &str {
+    target.split("::").next().unwrap_or(target)
 }
 
 /// The most detailed level of a target such as `hyper::proto::h1`.
 fn most_detailed(target: &str) -> LevelFilter {
-    let root = target.split("::").next().unwrap_or(target);
+    let root = root(target);
     if root == OURS {
         return LevelFilter::TRACE;
     }
@@ -59,6 +73,20 @@ fn most_detailed(target: &str) -> LevelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_08_a_stranger_causes_no_warning_of_a_library() {
+        for (level, target, is) in [
+            (Level::WARN, "h2::proto::streams::recv", false),
+            (Level::ERROR, "h2::proto", true),
+            (Level::DEBUG, "h2::proto", true),
+            (Level::TRACE, "h2::proto", false),
+            (Level::WARN, "countersign::listener::accept", true),
+            (Level::WARN, "hyper::proto", true),
+        ] {
+            assert_eq!(is_allowed_at(level, target), is, "{level} {target}");
+        }
+    }
 
     #[test]
     fn log_08_libraries_have_a_level_that_no_directive_raises() {

@@ -36,11 +36,12 @@ const LAYERS: &[Layer] = &[
     layer(
         "format",
         &[],
-        // Certificates are read by rustls, and their dates by jiff.
+        // Certificates are read by rustls, and their dates by jiff; the properties of characters are those of icu.
         &[
             "aws_lc_rs",
             "base64",
             "hex",
+            "icu_properties",
             "jiff",
             "rustls",
             "subtle",

@@ -10,8 +10,8 @@ use crate::{
     message::canonical_tag,
     sender::{
         http::{
-            AnswerForm, AnswerRules, Auth, Body, HttpSettings, Method, Pattern, RequestSettings,
-            is_place_holder,
+            AnswerForm, AnswerRules, Auth, Body, Charset, HttpSettings, Method, Pattern,
+            RequestSettings, is_place_holder,
         },
         transport::addresses::Addresses,
     },
@@ -107,6 +107,7 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> RequestSettings {
     let method = row.word("method", &METHODS, Method::Post);
     let (headers, query) = (row.texts("headers"), row.texts("query"));
     let content_type = row.text("content_type");
+    let charset = row.word("charset", &CHARSETS, Charset::Utf8);
     let form = row.texts("form");
     let has_form = !form.is_empty();
     let bodies = [
@@ -124,6 +125,9 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> RequestSettings {
             others.join(" and ")
         );
         row.mistake(body.key(), what);
+    }
+    if charset != Charset::Utf8 && matches!(body, Body::Json(_)) {
+        row.mistake("charset", "is set, but JSON is always in UTF-8");
     }
     match (method, &body) {
         (Method::Get, Body::None) if query.is_empty() => {
@@ -143,9 +147,12 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> RequestSettings {
         query,
         headers,
         body,
+        charset,
         content_type,
     }
 }
+
+const CHARSETS: [(&str, Charset); 2] = [("utf-8", Charset::Utf8), ("latin1", Charset::Latin1)];
 
 const METHODS: [(&str, Method); 3] = [
     ("GET", Method::Get),
@@ -295,12 +302,9 @@ fn codes(row: &mut Table<'_>, key: &str) -> Vec<Pattern> {
 }
 
 fn reference_pattern(text: &str) -> Result<Pattern, &'static str> {
-    let pattern = Pattern::new(text);
-    if pattern.stars() > 0 {
-        Ok(pattern)
-    } else {
-        Err("must have a * where the id of the message stands, as in \"OK: *\"")
-    }
+    Pattern::with_id(text).ok_or(
+        "must have one * where the id of the message stands, as in \"OK: *\", or {id} beside several, as in \"*|{id}\"",
+    )
 }
 
 fn pointer(text: &str) -> Result<String, &'static str> {

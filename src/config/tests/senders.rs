@@ -340,6 +340,13 @@ fn send_20_a_gateway_with_query_and_text_is_described_by_settings_alone() {
         ),
         ("success_codes = [\"OK: *\"]\n", "", "success_codes"),
         ("\"OK: *\"\n[", "\"OK\"\n[", "reference_pattern"),
+        ("\"OK: *\"\n[", "\"1701|*|*\"\n[", "reference_pattern"),
+        ("method", "charset = \"cp1252\"\nmethod", "charset"),
+        (
+            "method = \"GET\"\n",
+            "charset = \"latin1\"\njson = '{}'\n",
+            "charset",
+        ),
         (
             "answer = \"text\"",
             "answer = \"text\"\ncode_pointer = \"/a\"",

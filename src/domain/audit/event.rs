@@ -127,8 +127,6 @@ pub enum What {
     },
     /// Unusually many guesses fail, over all subjects: somebody may try one guess on each of many.
     ManyFailures {
-        /// The tenant whose customers are guessed.
-        tenant: TenantId,
         /// Whether the failures of one caller are many, which the event names, or those of all callers of the tenant.
         of_caller: bool,
         /// The failures in the current hour.

@@ -16,6 +16,12 @@ pub const REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
 /// The largest number of subjects of refusals that are told apart. Beyond it, refusals are counted by caller.
 const SUBJECTS_MAX: usize = 10_000;
+/// The largest number of them for one caller, so that who floods one caller with refusals neither fills the trail nor
+/// blurs the refusals of others.
+const SUBJECTS_OF_CALLER_MAX: usize = 1_000;
+
+/// The same for refusals at verifications whose record was not loaded, because anybody can make up ids.
+const UNSEEN_OF_CALLER_MAX: usize = 100;
 
 /// What refusals are about: those about the same are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,11 +34,21 @@ pub enum About {
     Unknown(TenantId, CallerName),
 }
 
+impl About {
+    fn caller(&self) -> &CallerName {
+        match self {
+            Self::Verification(_, caller)
+            | Self::Subject(_, caller, _)
+            | Self::Unknown(_, caller) => caller,
+        }
+    }
+}
+
 /// A refusal as its event tells it, and what is needed to write the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalEvent {
-    /// The record that the event belongs to.
-    pub key: SubjectKey,
+    /// The record that the event belongs to; `None` if it is about many.
+    pub key: Option<SubjectKey>,
     /// The salt of that record; `None` without a record.
     pub salt: Option<[u8; 16]>,
     /// The event of this one refusal.
@@ -59,8 +75,11 @@ impl Held {
         let mut refused = self.latest.clone();
         refused.event.what = What::RefusedAgain { counts };
         if matches!(about, About::Unknown(..)) {
-            // It is about many ids.
+            // It is about many ids, and so about no one subject.
             refused.event.verification = None;
+            refused.event.contact = None;
+            refused.event.agent = None;
+            (refused.key, refused.salt) = (None, None);
         }
         Some(refused)
     }
@@ -70,6 +89,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub struct RefusalCounter {
     held: HashMap<About, Held>,
+    /// How many of them each caller has.
+    of_callers: HashMap<CallerName, usize>,
 }
 
 impl RefusalCounter {
@@ -82,11 +103,15 @@ impl RefusalCounter {
         refused: RefusalEvent,
     ) -> Option<RefusalEvent> {
         let at = refused.event.at;
-        let about = self.within_bound(about, &refused.event);
-        let held = self.held.entry(about).or_insert_with(|| Held {
-            told_at: Timestamp::default(),
-            counts: BTreeMap::new(),
-            latest: refused.clone(),
+        let about = self.within_bound(about, &refused);
+        let of_callers = &mut self.of_callers;
+        let held = self.held.entry(about).or_insert_with_key(|about| {
+            *of_callers.entry(about.caller().clone()).or_default() += 1;
+            Held {
+                told_at: Timestamp::default(),
+                counts: BTreeMap::new(),
+                latest: refused.clone(),
+            }
         });
         held.latest = refused.clone();
         if held.counts.is_empty() && at.since(held.told_at) >= REFUSALS_EVERY {
@@ -108,14 +133,19 @@ impl RefusalCounter {
             let event = held.take(about, now);
             let is_needed = event.is_some();
             due.extend(event);
+            if !is_needed && let Some(own) = self.of_callers.get_mut(about.caller()) {
+                *own = own.saturating_sub(1);
+            }
             is_needed
         });
+        self.of_callers.retain(|_, own| *own > 0);
         due
     }
 
     /// The events for everything that was counted, due or not: the process ends.
     #[must_use]
     pub fn all(&mut self, now: Timestamp) -> Vec<RefusalEvent> {
+        self.of_callers.clear();
         self.held
             .drain()
             .filter_map(|(about, mut held)| held.take(&about, now))
@@ -123,14 +153,19 @@ impl RefusalCounter {
     }
 
     /// Counts by caller what would exceed the bound.
-    fn within_bound(&self, about: About, event: &Event) -> About {
-        if self.held.len() < SUBJECTS_MAX || self.held.contains_key(&about) {
+    fn within_bound(&self, about: About, refused: &RefusalEvent) -> About {
+        let own = self.of_callers.get(about.caller()).copied().unwrap_or(0);
+        let most = match about {
+            About::Verification(..) if refused.salt.is_none() => UNSEEN_OF_CALLER_MAX,
+            About::Verification(..) | About::Subject(..) | About::Unknown(..) => {
+                SUBJECTS_OF_CALLER_MAX
+            }
+        };
+        let has_room = self.held.len() < SUBJECTS_MAX && own < most;
+        if has_room || self.held.contains_key(&about) {
             return about;
         }
-        let (About::Verification(_, caller)
-        | About::Subject(_, caller, _)
-        | About::Unknown(_, caller)) = about;
-        About::Unknown(event.tenant.clone(), caller)
+        About::Unknown(refused.event.tenant.clone(), about.caller().clone())
     }
 }
 
@@ -159,7 +194,11 @@ mod tests {
     }
 
     fn caller() -> CallerName {
-        CallerName::parse("portal").unwrap()
+        named("portal")
+    }
+
+    fn named(name: &str) -> CallerName {
+        CallerName::parse(name).unwrap()
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -170,8 +209,8 @@ mod tests {
         let tenant = TenantId::parse("bank").unwrap();
         let what = What::Refused(call);
         RefusalEvent {
-            key: id(n).subject,
-            salt: None,
+            key: Some(id(n).subject),
+            salt: Some([1; 16]),
             event: refused(&tenant, &caller(), Some(id(n)), what, at(seconds)),
         }
     }
@@ -230,19 +269,57 @@ mod tests {
     #[test]
     fn guess_20_refusals_about_very_many_verifications_are_counted_by_caller() {
         let mut refusals = RefusalCounter::default();
-        let bound = u16::try_from(SUBJECTS_MAX).unwrap();
+        let bound = u16::try_from(SUBJECTS_OF_CALLER_MAX).unwrap();
         let told = (0..bound + 100).filter(|n| take(&mut refusals, *n, CLOSED, 0));
-        assert_eq!(told.count(), SUBJECTS_MAX + 1);
+        assert_eq!(told.count(), SUBJECTS_OF_CALLER_MAX + 1);
         assert_eq!(
             refusals.held.len(),
-            SUBJECTS_MAX + 1,
+            SUBJECTS_OF_CALLER_MAX + 1,
             "what is held is bounded"
         );
-        assert_eq!(counts(refusals.due(at(60))), [(at(0), vec![(CLOSED, 99)])]);
+        let due = refusals.due(at(60));
+        assert!(
+            due.iter().all(|refused| refused.key.is_none()),
+            "it is about no one subject"
+        );
+        assert_eq!(counts(due), [(at(0), vec![(CLOSED, 99)])]);
         assert_eq!(refusals.due(at(120)), []);
         assert!(
-            refusals.held.is_empty(),
+            refusals.held.is_empty() && refusals.of_callers.is_empty(),
             "and forgotten after a quiet minute"
+        );
+    }
+
+    #[test]
+    fn log_06_made_up_ids_are_counted_by_caller_much_sooner() {
+        let mut refusals = RefusalCounter::default();
+        let told = (0..1000).filter(|n| {
+            let unseen = RefusalEvent {
+                salt: None,
+                ..refusal(*n, CLOSED, 0)
+            };
+            let about = About::Verification(id(*n), caller());
+            refusals.take(about, CLOSED, unseen).is_some()
+        });
+        assert_eq!(told.count(), UNSEEN_OF_CALLER_MAX + 1);
+        assert!(
+            take(&mut refusals, 1000, CLOSED, 1),
+            "those that exist have room"
+        );
+    }
+
+    #[test]
+    fn log_06_a_flood_of_refusals_of_one_caller_leaves_those_of_others_apart() {
+        let mut refusals = RefusalCounter::default();
+        let bound = u16::try_from(SUBJECTS_MAX).unwrap();
+        let told = (0..bound + 100).filter(|n| take(&mut refusals, *n, CLOSED, 0));
+        assert_eq!(told.count(), SUBJECTS_OF_CALLER_MAX + 1);
+        let about = About::Verification(id(7), named("desk"));
+        let of_another = refusal(7, CLOSED, 1);
+        assert_eq!(
+            refusals.take(about, CLOSED, of_another.clone()),
+            Some(of_another),
+            "another caller's is an event of its own"
         );
     }
 }

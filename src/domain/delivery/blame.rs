@@ -57,6 +57,9 @@ pub enum Stage {
     BeforeRecipient,
     /// Whom it is for: the next message may be accepted.
     WithRecipient,
+    /// It concerns this message alone, whatever the sender knew: its recipient was deferred, or it waited too long for
+    /// others.
+    Alone,
 }
 
 /// What the end of a hand-over says about the sender. Its breaker counts by this.
@@ -78,7 +81,8 @@ impl Sign {
     #[must_use]
     pub const fn of(blame: Blame, stage: Stage) -> Self {
         match (blame, stage) {
-            (Blame::Recipient, Stage::BeforeRecipient | Stage::WithRecipient) => Self::Nothing,
+            (Blame::Recipient, Stage::BeforeRecipient | Stage::WithRecipient)
+            | (_, Stage::Alone) => Self::Nothing,
             (
                 Blame::Ours | Blame::Sender | Blame::Unclear | Blame::Later,
                 Stage::BeforeRecipient,
@@ -98,6 +102,9 @@ mod tests {
     fn send_15_what_is_about_a_recipient_says_nothing_of_the_sender() {
         for stage in [Stage::BeforeRecipient, Stage::WithRecipient] {
             assert_eq!(Sign::of(Blame::Recipient, stage), Sign::Nothing);
+        }
+        for blame in Blame::ALL {
+            assert_eq!(Sign::of(blame, Stage::Alone), Sign::Nothing);
         }
         for blame in Blame::ALL
             .into_iter()

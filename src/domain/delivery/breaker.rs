@@ -49,6 +49,8 @@ pub enum Breaker {
         until: Timestamp,
         /// How often it has opened since it was last closed.
         times: u32,
+        /// Whether refusals opened it that came with recipients: it may have been their recipients' doing after all.
+        by_refusals: bool,
     },
     /// One message is probing whether the sender works again, or may do so.
     HalfOpen {
@@ -56,6 +58,8 @@ pub enum Breaker {
         until: Timestamp,
         /// How often it has opened since it was last closed.
         times: u32,
+        /// Whether refusals opened it that came with recipients.
+        by_refusals: bool,
         /// The probes that were refused with their recipient since it opened. They decide nothing until they were for
         /// several areas.
         refused: Refused,
@@ -69,6 +73,12 @@ pub enum Pass {
     Free,
     /// It may go only if it becomes the probe.
     AsProbe,
+    /// It may go if no other sender can take it: what opened the breaker were refusals, which whoever starts
+    /// verifications may have brought about.
+    AtNeed {
+        /// When it may become the probe.
+        until: Timestamp,
+    },
     /// It may not go yet.
     Shut {
         /// The earliest time to ask again.
@@ -83,8 +93,8 @@ pub enum PassedAs {
     Usual,
     /// The one message whose end decides.
     Probe,
-    /// Sent again after the breaker's time, without being the probe, because this sender had refused it before: it
-    /// may show that the sender works, but never that it does not.
+    /// Sent although the breaker is not closed, without being the probe: after its time because this sender had refused it
+    /// before, or because no other sender could take it. It may show that the sender works, but never that it does not.
     Repeat,
 }
 
@@ -125,87 +135,116 @@ impl Breaker {
     /// Whether a message may go to the sender now.
     #[must_use]
     pub fn pass(&self, now: Now) -> Pass {
-        match self {
-            Self::Closed { .. } => Pass::Free,
+        let (until, by_refusals) = match self {
+            Self::Closed { .. } => return Pass::Free,
             Self::Open { until, .. } | Self::HalfOpen { until, .. } if now.has_reached(*until) => {
-                Pass::AsProbe
+                return Pass::AsProbe;
             }
-            Self::Open { until, .. } => Pass::Shut { until: *until },
-            Self::HalfOpen { until, .. } => Pass::Shut {
-                until: now.stamp().plus(PROBE_PAUSE).min(*until),
-            },
+            Self::Open {
+                until, by_refusals, ..
+            } => (*until, *by_refusals),
+            Self::HalfOpen {
+                until, by_refusals, ..
+            } => (now.stamp().plus(PROBE_PAUSE).min(*until), *by_refusals),
+        };
+        if by_refusals {
+            Pass::AtNeed { until }
+        } else {
+            Pass::Shut { until }
         }
     }
 
     /// The breaker with a probe under way; `None` if a message may not probe now.
     #[must_use]
     pub fn probe(&self, rules: &BreakerRules, now: Now) -> Option<Self> {
-        let half_open = |times: &u32, refused: Refused| Self::HalfOpen {
-            until: now.stamp().plus(rules.probe),
-            times: *times,
-            refused,
-        };
-        match (self, self.pass(now)) {
-            (Self::Open { times, .. }, Pass::AsProbe) => Some(half_open(times, Refused::default())),
-            (Self::HalfOpen { times, refused, .. }, Pass::AsProbe) => {
-                Some(half_open(times, refused.clone()))
-            }
-            (Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. }, _) => None,
+        if self.pass(now) != Pass::AsProbe {
+            return None;
         }
+        let (times, by_refusals, refused) = match self {
+            Self::Closed { .. } => return None,
+            Self::Open {
+                times, by_refusals, ..
+            } => (*times, *by_refusals, Refused::default()),
+            Self::HalfOpen {
+                times,
+                by_refusals,
+                refused,
+                ..
+            } => (*times, *by_refusals, refused.clone()),
+        };
+        Some(Self::HalfOpen {
+            until: now.stamp().plus(rules.probe),
+            times,
+            by_refusals,
+            refused,
+        })
     }
 
     /// The breaker after a hand-over that ended with this sign. A message that was on its way when it opened changes
-    /// nothing: it may have been the last that got through.
+    /// nothing: it may have been the last that got through. If refusals opened it, a success shows that they were their
+    /// recipients' doing.
     #[must_use]
     pub fn after(&self, passed: &Passed, sign: Sign, rules: &BreakerRules, now: Now) -> Self {
         match (self, passed.role) {
             (Self::Closed { failed, refused }, _) => {
-                Self::closed_after((failed, refused), passed, sign, rules)
-                    .unwrap_or_else(|| Self::open(0, rules, now))
+                Self::closed_after((failed, refused), passed, sign, rules, now)
             }
-            (Self::Open { times, .. }, PassedAs::Probe) => {
-                Self::probed((*times, &Refused::default()), passed, sign, rules, now)
-            }
-            (Self::HalfOpen { times, refused, .. }, PassedAs::Probe) => {
-                Self::probed((*times, refused), passed, sign, rules, now)
-            }
-            (Self::Open { .. } | Self::HalfOpen { .. }, PassedAs::Repeat)
-                if sign == Sign::Works =>
-            {
+            (
+                Self::HalfOpen {
+                    times,
+                    by_refusals,
+                    refused,
+                    ..
+                },
+                PassedAs::Probe,
+            ) => Self::probed((*times, *by_refusals, refused), passed, sign, rules, now),
+            // A probe that took so long that another one has ended meanwhile.
+            (Self::Open { .. }, PassedAs::Probe) | (_, PassedAs::Repeat) if sign == Sign::Works => {
                 Self::default()
             }
-            (Self::Open { .. } | Self::HalfOpen { .. }, PassedAs::Usual | PassedAs::Repeat) => {
-                self.clone()
-            }
+            (
+                Self::Open {
+                    by_refusals: true, ..
+                }
+                | Self::HalfOpen {
+                    by_refusals: true, ..
+                },
+                PassedAs::Usual,
+            ) if sign == Sign::Works => Self::default(),
+            (Self::Open { .. } | Self::HalfOpen { .. }, _) => self.clone(),
         }
     }
 
-    /// A closed breaker after a hand-over; `None` if it opens.
+    /// A closed breaker after a hand-over.
     fn closed_after(
         (failed, refused): (&[DeliveryId], &Refused),
         passed: &Passed,
         sign: Sign,
         rules: &BreakerRules,
-    ) -> Option<Self> {
+        now: Now,
+    ) -> Self {
         let (mut failed, mut refused) = (failed.to_vec(), refused.clone());
         match sign {
             Sign::Works => {
                 failed.retain(|id| !passed.seen.contains(id));
-                refused = refused.without(&passed.seen);
+                // A sender that refuses all would not have accepted this one either, whenever it went out.
+                refused = Refused::default();
             }
             Sign::Fails if failed.contains(&passed.delivery) => {}
             Sign::Fails => failed.push(passed.delivery),
             Sign::Refuses => refused = refused.with(passed, rules.failures),
             Sign::Nothing => {}
         }
-        let count = failed.len() + refused.count();
-        let opens = count >= usize::from(rules.failures) && sign != Sign::Works;
-        (!opens).then_some(Self::Closed { failed, refused })
+        let max = usize::from(rules.failures);
+        if sign != Sign::Works && failed.len() + refused.count() >= max {
+            return Self::open(0, failed.len() < max, rules, now);
+        }
+        Self::Closed { failed, refused }
     }
 
     /// The breaker after its probe. A refusal of one recipient neither closes nor re-opens it: the next message probes.
     fn probed(
-        (times, refused): (u32, &Refused),
+        (times, by_refusals, refused): (u32, bool, &Refused),
         passed: &Passed,
         sign: Sign,
         rules: &BreakerRules,
@@ -213,22 +252,23 @@ impl Breaker {
     ) -> Self {
         let refused = match sign {
             Sign::Works => return Self::default(),
-            Sign::Fails => return Self::open(times, rules, now),
+            Sign::Fails => return Self::open(times, false, rules, now),
             Sign::Refuses => refused.with(passed, rules.failures),
             Sign::Nothing => refused.clone(),
         };
         if refused.count() > 0 {
-            return Self::open(times, rules, now);
+            return Self::open(times, true, rules, now);
         }
         Self::HalfOpen {
             until: now.stamp(),
             times,
+            by_refusals,
             refused,
         }
     }
 
     /// Opens it, twice as long each time, up to the limit.
-    fn open(times: u32, rules: &BreakerRules, now: Now) -> Self {
+    fn open(times: u32, by_refusals: bool, rules: &BreakerRules, now: Now) -> Self {
         let span = rules
             .open
             .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
@@ -236,6 +276,7 @@ impl Breaker {
         Self::Open {
             until: now.stamp().plus(span),
             times: times.saturating_add(1),
+            by_refusals,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Delivery, DeliveryStatus, Lease};
 use crate::domain::{
-    ids::{TenantId, VerificationId},
+    ids::{CallerName, TenantId, VerificationId},
     recipient::Recipient,
     time::{Now, Timestamp},
 };
@@ -21,6 +21,10 @@ pub struct DueDelivery<'a> {
     pub verification: VerificationId,
     /// The tenant of the customer.
     pub tenant: &'a TenantId,
+    /// The caller that started the verification.
+    pub caller: &'a CallerName,
+    /// Whether anybody could have started the verification.
+    pub is_anonymous: bool,
     /// The address that the message goes to.
     pub recipient: &'a Recipient,
     /// The delivery as it is before its lease.

@@ -152,12 +152,17 @@ pub fn choose(passes: &[Pass], route_state: RouteState, now: Now) -> Choice {
             place,
             as_probe: route_state.deferrals.allow(place),
         }),
-        Pass::Shut { .. } => None,
+        Pass::AtNeed { .. } | Pass::Shut { .. } => None,
     };
-    if let Some(choice) = able()
-        .filter(|(place, _)| *place >= route_state.position)
-        .find_map(ask)
-    {
+    let at_need = |(place, pass): (usize, &Pass)| {
+        let may_go = matches!(pass, Pass::AtNeed { .. }) && route_state.deferrals.allow(place);
+        may_go.then_some(Choice::Ask {
+            place,
+            as_probe: false,
+        })
+    };
+    let left = || able().filter(|(place, _)| *place >= route_state.position);
+    if let Some(choice) = left().find_map(ask).or_else(|| left().find_map(at_need)) {
         return choice;
     }
     // Senders before the position were asked in this round, so they get their pause; an open
@@ -165,7 +170,7 @@ pub fn choose(passes: &[Pass], route_state: RouteState, now: Now) -> Choice {
     let again = now.stamp().plus(doubled(PAUSE, route_state.tries));
     let free_at = |(_, pass): (usize, &Pass)| match pass {
         Pass::Free | Pass::AsProbe => again,
-        Pass::Shut { until } => *until,
+        Pass::AtNeed { until } | Pass::Shut { until } => *until,
     };
     able()
         .map(free_at)

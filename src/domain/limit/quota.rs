@@ -1,6 +1,6 @@
 //! What quotas over all processes limit.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::domain::ids::Invalid;
 
@@ -153,8 +153,9 @@ impl Network {
         }))
     }
 
-    /// The prefix that one provider gives to one neighbourhood of customers: the /24 of IPv4, the /64 of IPv6. So a
-    /// stranger does not get another place by each address that they have.
+    /// The prefix that one provider gives to one neighbourhood of customers: the /24 of IPv4, the /48 of IPv6. So a
+    /// stranger does not get another place by each address that they have: an ordinary line has 256 prefixes of 64
+    /// bits, and a rented server often 65,536 (RFC 6177).
     #[must_use]
     pub fn neighbourhood(self) -> String {
         match self.0 {
@@ -162,7 +163,10 @@ impl Network {
                 let [a, b, c, _] = address.octets();
                 format!("{a}.{b}.{c}.0/24")
             }
-            IpAddr::V6(prefix) => format!("{prefix}/64"),
+            IpAddr::V6(address) => {
+                let site = u128::from(address) >> 80 << 80;
+                format!("{}/48", Ipv6Addr::from(site))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use email_address::{EmailAddress, Options};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use crate::domain::ids::{Invalid, is_hidden};
+use crate::{domain::ids::Invalid, format::visible::is_hidden};
 
 /// Longest address in bytes (RFC 5321 §4.5.3.1.3, without the angle brackets), in canonical form.
 const BYTES_MAX: usize = 254;
@@ -54,6 +54,29 @@ fn is_number(label: &str) -> bool {
         || label
             .strip_prefix("0x")
             .is_some_and(|digits| all(digits, u8::is_ascii_hexdigit))
+}
+
+/// Labels that many registries of countries sell names below, as in `bank.co.uk`.
+const SECOND_LEVEL: [&str; 16] = [
+    "ac", "co", "com", "edu", "go", "gob", "gov", "gv", "ltd", "mil", "ne", "net", "or", "org",
+    "plc", "sch",
+];
+
+/// The end of a domain that somebody registered, as far as it can be told without a list of all registries. Where names
+/// are sold below other labels too, several owners share one end.
+pub(super) fn registered(domain: &str) -> &str {
+    let mut dots = domain.rmatch_indices('.').map(|(at, _)| at);
+    let (Some(last), Some(second)) = (dots.next(), dots.next()) else {
+        return domain;
+    };
+    let is_of_country = domain.len() - last == 3;
+    let is_sold = is_of_country && SECOND_LEVEL.contains(&&domain[second + 1..last]);
+    let begin = if is_sold {
+        dots.next().map_or(0, |third| third + 1)
+    } else {
+        second + 1
+    };
+    &domain[begin..]
 }
 
 /// The address in lower case and without the tag behind `+`. A local part that begins with `+` is kept whole: there is
@@ -232,5 +255,22 @@ mod tests {
         let wide = format!("{local}@{}example", "\u{e9}.".repeat(25));
         assert!(wide.len() < 150);
         assert_eq!(canonical_email(&wide), Err(WRONG));
+    }
+
+    #[test]
+    fn send_15_names_below_a_registered_domain_are_one_area() {
+        for (domain, end) in [
+            ("example.org", "example.org"),
+            ("a.example.org", "example.org"),
+            ("a.b.c.example.org", "example.org"),
+            ("bank.co.uk", "bank.co.uk"),
+            ("mail.bank.co.uk", "bank.co.uk"),
+            ("co.uk", "co.uk"),
+            ("a.co.example", "co.example"),
+            ("a.bank.nl", "bank.nl"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(registered(domain), end);
+        }
     }
 }

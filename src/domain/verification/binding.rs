@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::digest;
 
-use crate::domain::ids::{Invalid, is_visible};
+use crate::domain::ids::visible_problem;
 
 /// Largest canonical form, in bytes.
 pub const CANONICAL_BYTES_MAX: usize = 4096;
@@ -28,30 +28,22 @@ impl Binding {
     /// Checks names and values: each by its grammar, and all together for at most 4 KiB.
     ///
     /// # Errors
-    /// All violations, each with the name that it concerns; an empty name stands for the whole binding.
-    pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, Invalid)>> {
+    /// All violations: the name that each concerns, and the end of a sentence that begins with it. An empty name stands
+    /// for the whole binding.
+    pub fn parse(values: BTreeMap<String, String>) -> Result<Self, Vec<(String, String)>> {
         let mut wrong = Vec::new();
         for (name, value) in &values {
             if !is_name(name) {
-                wrong.push((
-                    name.clone(),
-                    Invalid("must have a name of 1 to 32 of a-z, 0-9 and _"),
-                ));
-            } else if !is_visible(value, VALUE_CHARS_MAX) {
-                wrong.push((
-                    name.clone(),
-                    Invalid(
-                        "must be 1 to 512 characters that can be seen, without spaces at either end",
-                    ),
-                ));
+                let problem = "must have a name of 1 to 32 of a-z, 0-9 and _".to_owned();
+                wrong.push((name.clone(), problem));
+            } else if let Some(problem) = visible_problem(value, VALUE_CHARS_MAX) {
+                wrong.push((name.clone(), problem));
             }
         }
         let binding = Self(values);
         if binding.canonical().len() > CANONICAL_BYTES_MAX {
-            wrong.push((
-                String::new(),
-                Invalid("must be at most 4096 bytes in canonical form"),
-            ));
+            let problem = "must be at most 4096 bytes in canonical form".to_owned();
+            wrong.push((String::new(), problem));
         }
         if wrong.is_empty() {
             Ok(binding)
@@ -110,7 +102,7 @@ impl fmt::Debug for Binding {
 mod tests {
     use super::*;
 
-    fn binding(values: &[(&str, &str)]) -> Result<Binding, Vec<(String, Invalid)>> {
+    fn binding(values: &[(&str, &str)]) -> Result<Binding, Vec<(String, String)>> {
         Binding::parse(
             values
                 .iter()
@@ -156,7 +148,10 @@ mod tests {
                 hidden.to_string(),
             ] {
                 let wrong = binding(&[("payee", &value)]).unwrap_err();
+                let place = value.chars().position(|c| c == hidden).unwrap() + 1;
                 assert_eq!(wrong[0].0, "payee", "{hidden:?}");
+                let says = format!("has U+{:04X} as character {place}, ", u32::from(hidden));
+                assert!(wrong[0].1.starts_with(&says), "{wrong:?}");
                 // A verification that an earlier version started can still be answered.
                 let stored = BTreeMap::from([("payee".to_owned(), value.clone())]);
                 assert!(

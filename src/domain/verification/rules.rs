@@ -38,6 +38,9 @@ pub const LIVE_PER_NETWORK_MAX: usize = 1;
 /// Most bytes of addresses and binding values in the live verifications of a subject that anybody could start. One of
 /// them may have all of it, as much as its fields allow; so a stranger cannot fill the record.
 pub const LIVE_ANONYMOUS_BYTES_MAX: usize = 8 * 1024;
+/// A start with no more bytes of addresses and binding values than this needs none of those: long starts of strangers
+/// leave the other places to customers.
+pub const LIVE_ANONYMOUS_BYTES_USUAL: usize = 1024;
 /// Most verifications in a record, live and closed together. Closed ones are kept to answer repeated calls.
 pub const REMEMBERED_MAX: usize = 16;
 /// Most verifications in a record that anybody could start, live and closed together, so that a
@@ -64,7 +67,7 @@ pub const FORGOTTEN_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// Who could have started a verification. Each origin has limits of its own, so that a stranger who uses up
 /// one of them cannot lock the customer out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// Anybody: the subject was not authenticated before the start.
     Anonymous,

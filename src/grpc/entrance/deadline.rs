@@ -5,10 +5,8 @@ use std::time::Duration;
 /// Parses a deadline in gRPC's format: at most eight digits and a unit.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = Some(digits)
-        .filter(|digits| digits.len() <= 8)?
-        .parse()
-        .ok()?;
+    let is_number = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = Some(digits).filter(|_| is_number)?.parse().ok()?;
     Some(match unit {
         "H" => Duration::from_secs(number * 3600),
         "M" => Duration::from_secs(number * 60),

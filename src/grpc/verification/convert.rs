@@ -195,7 +195,7 @@ fn binding(fields: &mut Fields, given: BTreeMap<String, String>) -> Option<Bindi
         Ok(binding) => return Some(binding),
         Err(refused) => refused,
     };
-    for (name, invalid) in refused {
+    for (name, problem) in refused {
         // The name is the caller's own text, so it is shown without unprintable characters, and at most 32 characters
         // of it.
         let name: String = name
@@ -209,7 +209,7 @@ fn binding(fields: &mut Fields, given: BTreeMap<String, String>) -> Option<Bindi
             } else {
                 format!("binding.{name}")
             },
-            invalid.0,
+            problem,
         );
     }
     None

@@ -1,5 +1,7 @@
 //! Parses receipts from a provider's callback, by the rules of its preset or of the settings.
 
+use std::slice::from_ref;
+
 use serde_json::{Map, Value};
 
 use crate::domain::delivery::{
@@ -16,10 +18,21 @@ const WORD_BYTES_MAX: usize = 40;
 pub(super) struct Item {
     /// The receipt; `None` if the status does not change a delivery, for example "queued".
     pub(super) receipt: Option<Receipt>,
-    /// Whether it has a status that is not known.
-    pub(super) is_unknown: bool,
+    /// What it says of the status, understood or not.
+    pub(super) word: StatusWord,
     /// The provider's id of the message; `None` if the callback has none.
     pub(super) reference: Option<String>,
+}
+
+/// What a callback has where the status should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StatusWord {
+    /// A word of the settings.
+    Known,
+    /// A word in none of the lists.
+    Unknown,
+    /// Nothing: it may be about something else.
+    Absent,
 }
 
 /// The callback is not in the format that the rules expect.
@@ -33,18 +46,27 @@ pub(super) fn read(
     body: &[u8],
 ) -> Result<Vec<Item>, Unreadable> {
     let whole = match format.place {
-        Place::Json => serde_json::from_slice(body).map_err(|_| Unreadable)?,
+        Place::Json => json(body)?,
         Place::Form => fields(body),
         Place::Query => fields(query.as_bytes()),
     };
-    let items = match &format.items {
-        None => vec![&whole],
-        Some(path) => all(&whole, path),
+    let items = match (&format.items, &whole) {
+        (Some(path), _) => all(&whole, path),
+        // Providers that report one by one join what waits into a list.
+        (None, Value::Array(items)) => items.iter().collect(),
+        (None, _) => vec![&whole],
     };
     Ok(items
         .into_iter()
         .map(|item| read_one(format, item))
         .collect())
+}
+
+/// JSON with or without a byte order mark. Texts that it quotes may be in another character set.
+fn json(body: &[u8]) -> Result<Value, Unreadable> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    serde_json::from_str(text).map_err(|_| Unreadable)
 }
 
 fn read_one(format: &CallbackFormat, item: &Value) -> Item {
@@ -59,21 +81,29 @@ fn read_one(format: &CallbackFormat, item: &Value) -> Item {
         Some(Receipt::Sent)
     } else if is_in(&format.undelivered) {
         let code = first(item, &format.error).filter(|code| is_error(code));
+        // A code that cannot be kept says less than the state.
+        let code = code.map(|code| reason(&code));
+        let code = code.filter(|reason| *reason != Reason::NotSaid);
         Some(Receipt::Undelivered {
-            reason: reason(&code.or_else(|| word.clone()).unwrap_or_default()),
+            reason: code.unwrap_or_else(|| reason(word.as_deref().unwrap_or_default())),
         })
     } else {
         None
     };
+    let status = match word {
+        None => StatusWord::Absent,
+        Some(_) if receipt.is_some() || is_in(&format.ignored) => StatusWord::Known,
+        Some(_) => StatusWord::Unknown,
+    };
     Item {
-        is_unknown: receipt.is_none() && word.is_some() && !is_in(&format.ignored),
+        word: status,
         receipt,
         reference: first(item, &format.reference),
     }
 }
 
 fn is_same(known: &str, word: &str) -> bool {
-    known.eq_ignore_ascii_case(word.trim())
+    known.eq_ignore_ascii_case(word)
 }
 
 /// A form or query string as a flat JSON object.
@@ -86,35 +116,34 @@ fn fields(text: &[u8]) -> Value {
     )
 }
 
-/// All values that a JSON pointer with `*` for list entries leads to.
+/// All values that a JSON pointer with `*` for list entries leads to. Some providers leave the list out around a single
+/// entry.
 fn all<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
     let Some((before, after)) = path.split_once("/*") else {
         return value.pointer(path).into_iter().collect();
     };
-    let list = value.pointer(before).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .flat_map(|item| all(item, after))
-        .collect()
+    let list = match value.pointer(before) {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(single @ Value::Object(_)) => from_ref(single),
+        Some(_) | None => &[],
+    };
+    list.iter().flat_map(|item| all(item, after)).collect()
 }
 
 fn first(item: &Value, pointers: &[String]) -> Option<String> {
     pointers
         .iter()
         .find_map(|pointer| match item.pointer(pointer)? {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),
-            Value::String(_)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Array(_)
-            | Value::Object(_) => None,
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
         })
 }
 
-/// Zero says that there is no error.
+/// Zero and `false` say that there is no error.
 fn is_error(code: &str) -> bool {
-    !code.bytes().all(|digit| digit == b'0')
+    code != "false" && !code.bytes().all(|digit| digit == b'0')
 }
 
 /// The provider's code, or its word for the state, as a word for programs, so that no text of a provider gets into a record.
@@ -154,7 +183,7 @@ mod tests {
     fn item(receipt: Option<Receipt>, reference: Option<&str>) -> Item {
         Item {
             receipt,
-            is_unknown: false,
+            word: StatusWord::Known,
             reference: reference.map(str::to_owned),
         }
     }
@@ -181,7 +210,11 @@ mod tests {
             [item(Some(Receipt::Sent), None)]
         );
         assert_eq!(of("MessageStatus=queued"), [item(None, None)], "no news");
-        assert_eq!(of("unrelated=1"), [item(None, None)]);
+        let unrelated = Item {
+            word: StatusWord::Absent,
+            ..item(None, None)
+        };
+        assert_eq!(of("unrelated=1"), [unrelated]);
     }
 
     #[test]
@@ -189,18 +222,64 @@ mod tests {
         let of = |word: &str| {
             let body = format!("status={word}");
             let mut found = read(&format(Place::Form, None), "", body.as_bytes()).unwrap();
-            let Item {
-                receipt,
-                is_unknown,
-                ..
-            } = found.remove(0);
-            (receipt, is_unknown)
+            let Item { receipt, word, .. } = found.remove(0);
+            (receipt, word)
         };
-        assert_eq!(of("Delivered"), (Some(Receipt::Delivered), false));
-        assert_eq!(of("DELIVERED+"), (Some(Receipt::Delivered), false));
-        assert_eq!(of("Queued"), (None, false), "no news");
-        assert_eq!(of("gone"), (None, true));
-        assert_eq!(of(""), (None, false), "about something else");
+        let delivered = (Some(Receipt::Delivered), StatusWord::Known);
+        assert_eq!(of("Delivered"), delivered);
+        assert_eq!(of("DELIVERED+"), delivered);
+        assert_eq!(of("Queued"), (None, StatusWord::Known), "no news");
+        assert_eq!(of("gone"), (None, StatusWord::Unknown));
+        assert_eq!(of(""), (None, StatusWord::Absent), "about something else");
+    }
+
+    #[test]
+    fn send_20_json_is_read_however_a_provider_lays_it_out() {
+        let delivered = || item(Some(Receipt::Delivered), Some("7"));
+        let of = |items, body: &[u8]| read(&format(Place::Json, items), "", body);
+        for (items, body) in [
+            (None, &br#"{"id": "7", "status": "delivered"}"#[..]),
+            (None, br#"{"id": 7, "status": " Delivered "}"#),
+            (None, br#"{"id": " 7\n", "status": "read"}"#),
+            (None, br#"[{"id": "7", "status": "delivered"}]"#),
+            (Some("/*"), br#"[{"id": "7", "status": "delivered"}]"#),
+            (
+                Some("/r/*"),
+                br#"{"r": {"id": "7", "status": "delivered"}}"#,
+            ),
+            (
+                None,
+                b"\xef\xbb\xbf{\"id\": \"7\", \"status\": \"delivered\"}",
+            ),
+            (
+                None,
+                b"{\"id\": 7, \"status\": \"delivered\", \"text\": \"caf\xe9\"}",
+            ),
+        ] {
+            assert_eq!(of(items, body), Ok(vec![delivered()]), "{body:?}");
+        }
+        let bad_between = br#"[{"id": 7, "status": "delivered"}, 5, null, {"id": {}, "status": []}, {"id": 7, "status": "read"}]"#;
+        let found = of(None, bad_between).unwrap();
+        let known = |item: &&Item| item.word == StatusWord::Known;
+        assert_eq!((found.len(), found.iter().filter(known).count()), (5, 2));
+        for body in [&b""[..], b"\xff\xfe", b"{", b"status=delivered"] {
+            assert_eq!(of(None, body), Err(Unreadable), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn send_20_a_yes_or_no_can_be_a_status() {
+        let mut format = format(Place::Json, None);
+        (format.delivered, format.undelivered) = (texts(&["true"]), texts(&["false"]));
+        let of = |body: &str| {
+            let mut found = read(&format, "", body.as_bytes()).unwrap();
+            found.remove(0).receipt
+        };
+        assert_eq!(of(r#"{"status": true}"#), Some(Receipt::Delivered));
+        assert_eq!(
+            of(r#"{"status": false, "ErrorCode": false}"#),
+            Some(undelivered("false"))
+        );
     }
 
     #[test]
@@ -247,7 +326,7 @@ mod tests {
             ("status=failed&ErrorCode=000", "failed"),
             ("status=failed&ErrorCode=", "failed"),
             ("status=undelivered", "undelivered"),
-            ("status=failed&ErrorCode=1234567", "not_said"),
+            ("status=failed&ErrorCode=1234567", "failed"),
         ] {
             assert_eq!(of(body), Some(undelivered(reason)), "{body}");
         }

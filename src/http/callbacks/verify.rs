@@ -140,23 +140,21 @@ pub(super) struct Call<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The value of a header that must not be repeated: of two signatures, which one counts?
-    fn header(&self, name: impl AsHeaderName) -> Result<&str, NotGenuine> {
+    fn header(&self, name: impl AsHeaderName) -> Result<&'a str, NotGenuine> {
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().map_err(|_| NotGenuine::Unsigned),
             _ => Err(NotGenuine::Unsigned),
         }
     }
-}
 
-impl<'a> Call<'a> {
-    /// The credentials in `authorization`, if they are of this scheme. Its letter case does not matter (RFC 9110 §11.1).
+    /// The credentials in the one header `authorization`, if they are of this scheme. Its letter case does not matter
+    /// (RFC 9110 §11.1).
     fn credentials(&self, scheme: &str) -> Result<&'a str, NotGenuine> {
-        let header = self.headers.get(AUTHORIZATION);
-        let text = header.and_then(|value| value.to_str().ok());
-        text.and_then(|text| text.split_once(' '))
+        self.header(AUTHORIZATION)?
+            .split_once(' ')
             .filter(|(given, _)| given.eq_ignore_ascii_case(scheme))
             .map(|(_, credentials)| credentials.trim())
             .ok_or(NotGenuine::Unsigned)

@@ -72,15 +72,15 @@ pub fn router(page: DevPage) -> Router {
 /// Refuses requests for another host.
 async fn only_ours(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     // HTTP/2 has the host in the URI.
-    let named = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
+    let mut named = request.headers().get_all(HOST).iter();
+    let host = named.next().and_then(|host| host.to_str().ok());
     let authority = match request.uri().authority() {
         Some(authority) => Some(authority.clone()),
-        None => named.and_then(|host| host.parse::<Authority>().ok()),
+        None => host.and_then(|host| host.parse::<Authority>().ok()),
     };
-    if authority.is_some_and(|authority| is_ours(authority.host(), &hosts)) {
+    // Of two hosts, which one counts?
+    let is_one = named.next().is_none();
+    if is_one && authority.is_some_and(|authority| is_ours(authority.host(), &hosts)) {
         next.run(request).await
     } else {
         const TEXT: &str = "this page is served for localhost and the address of http.listen or http.public_url only\n";
@@ -282,6 +282,22 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[tokio::test]
+    async fn net_15_a_request_for_two_hosts_reads_no_outbox() {
+        let page = DevPage {
+            outbox: Arc::default(),
+            hosts: Vec::new(),
+        };
+        let request = Request::get("/dev/outbox")
+            .header(HOST, "localhost")
+            .header(HOST, "evil.example");
+        let refused = router(page).oneshot(request.body(Body::empty()).unwrap());
+        assert_eq!(
+            refused.await.unwrap().status(),
+            StatusCode::MISDIRECTED_REQUEST
+        );
     }
 
     async fn body(response: Response) -> String {

@@ -33,7 +33,7 @@ use crate::{
     domain::code::link::{BrowserMark, LinkToken},
     service::{
         Service,
-        verification::link::{PageSentence, Press, Summary, Visit, VisitState},
+        verification::link::{Page, PageSentence, Press, Summary, Visit, VisitState},
     },
 };
 
@@ -48,7 +48,7 @@ const BODY_BYTES_MAX: usize = 1024;
 
 /// Content security policy: allows only the page's own style and script, by their SHA-256, and requests to this
 /// server. Changing either file changes its hash.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-OaXlTJNv/peeZkAq5DTG2JfRd85+f0JQ7LwtOPD7iQU='; script-src 'sha256-jVCDaO0KJqht/Q8DFREJoU9IkVZ1NvgL+PxCNZAbYRs='; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-6AZ3upAHfEWy5OR3dbPE1Cm+MD+8kFIdZ8eh2sTy1B4='; script-src 'sha256-5yXvvPcT53erRiyjSjUvuMUrzJQSCcuORcId48uZXmQ='; \
     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -90,6 +90,11 @@ struct Sent {
 
 type FormOf = Result<Form<Sent>, FormRejection>;
 
+/// Whether a request has another content type than that of the form, which is the only one that is read.
+const fn is_no_form(form: &FormOf) -> bool {
+    matches!(form, Err(FormRejection::InvalidFormContentType(_)))
+}
+
 /// What a request to the page carries.
 struct Visitor {
     token: Option<LinkToken>,
@@ -101,6 +106,8 @@ struct Visitor {
 #[derive(Serialize)]
 struct Said<'a> {
     language: &'a str,
+    /// `ltr` or `rtl`, as in HTML.
+    direction: &'a str,
     brand: &'a str,
     heading: &'a str,
     more: &'a str,
@@ -120,6 +127,7 @@ async fn show(State(page): State<Arc<LinkPage>>, headers: HeaderMap) -> Response
     let texts = page.service.page(None, accepted(&headers));
     let values = context! {
         language => &**texts.language(),
+        direction => direction(&texts),
         brand => texts.brand(),
         heading => texts.say(PageSentence::Wait),
         more => texts.say(PageSentence::WaitMore),
@@ -134,6 +142,9 @@ async fn show(State(page): State<Arc<LinkPage>>, headers: HeaderMap) -> Response
 
 /// Looks up what the link confirms. Changes nothing.
 async fn details(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: FormOf) -> Response {
+    if is_no_form(&form) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
     let visitor = page.visitor(&headers, form);
     let accepted = accepted(&headers);
     let visit = match &visitor.token {
@@ -149,6 +160,9 @@ async fn details(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: Fo
 
 /// Judges a press of the button.
 async fn press(State(page): State<Arc<LinkPage>>, headers: HeaderMap, form: FormOf) -> Response {
+    if is_no_form(&form) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
     let visitor = page.visitor(&headers, form);
     let token = match visitor.token {
         _ if visitor.is_cross_site => return page.answer(&headers, None, Outcome::CrossSite),
@@ -242,6 +256,7 @@ impl LinkPage {
         };
         let said = Said {
             language: texts.language(),
+            direction: direction(&texts),
             brand: texts.brand(),
             heading: texts.say(heading),
             more: texts.say(more),
@@ -253,6 +268,7 @@ impl LinkPage {
         } else {
             let values = context! {
                 language => said.language,
+                direction => said.direction,
                 brand => said.brand,
                 heading => said.heading,
                 more => said.more,
@@ -284,6 +300,14 @@ fn browser(headers: &HeaderMap, host_cookie_only: bool) -> Option<BrowserMark> {
         .iter()
         .find_map(|cookie| pairs.iter().find(|(name, _)| name == cookie))
         .map(|(_, value)| BrowserMark::of(value))
+}
+
+fn direction(texts: &Page<'_>) -> &'static str {
+    if texts.is_right_to_left() {
+        "rtl"
+    } else {
+        "ltr"
+    }
 }
 
 fn accepted(headers: &HeaderMap) -> &str {

@@ -33,6 +33,7 @@ fn listener(proved_by: ProvedBy) -> Listener {
         proved_by,
         streams_max: 128,
         bodies: Arc::default(),
+        requests: Arc::default(),
     }
 }
 
@@ -60,20 +61,33 @@ fn connected(proved_by: ProvedBy, admits: bool) -> DuplexStream {
         }
         async move {
             let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
-            Ok::<_, Infallible>(Response::new(Body::empty()))
+            Ok::<_, Infallible>(Response::new(Body::from("done")))
         }
     });
-    let seat = Seats::new(10, None).take(None).ok().unwrap();
+    tokio::spawn(over(theirs, proved_by, service));
+    ours
+}
+
+/// Serves one connection.
+async fn over<S>(socket: DuplexStream, proved_by: ProvedBy, service: S)
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let peer = Peer::of([127, 0, 0, 1].into());
+    let seat = Seats::new(10, None).take(Some(peer)).ok().unwrap();
     let connection = Connection {
         listener: Arc::new(listener(proved_by)),
         protocol: protocol(128),
         peer: ([127, 0, 0, 1], 1).into(),
-        trial: Trial::new(seat),
+        trial: Trial::new(seat, true),
         service,
         drain: CancellationToken::new(),
     };
-    tokio::spawn(connection.serve(theirs));
-    ours
+    connection.serve(socket).await;
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -156,6 +170,34 @@ async fn net_05_a_peer_that_answers_is_told_to_go_after_half_an_hour() {
         CONNECTION_AGE_MAX,
         "with nothing in flight it goes at once"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn net_05_an_answer_that_nobody_takes_holds_no_connection_for_ever() {
+    let mut stream = in_http2(ProvedBy::AdmittedCall, true).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE: nothing may be sent on a stream.
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    stream.write_all(&no_window).await.unwrap();
+    let begun = Instant::now();
+    call(&mut stream).await;
+    while next_frame(&mut stream, true).await.is_some() {}
+    assert_eq!(begun.elapsed(), CONNECTION_AGE_MAX + LAST_CALLS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn net_15_a_body_that_waits_to_be_asked_for_is_not_asked_for_if_the_answer_is_known() {
+    let (mut ours, theirs) = duplex(1024);
+    let refuses = service_fn(|_: Request<Body>| async {
+        let refused = Response::builder().status(401);
+        Ok::<_, Infallible>(refused.body(Body::empty()).unwrap())
+    });
+    tokio::spawn(over(theirs, COMPLETE_REQUEST, refuses));
+    let request =
+        b"POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 9000\r\n\r\n";
+    ours.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    ours.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ fn load_from(
         templates_dir: Some(dir),
         default_language,
         brand,
+        actions: vec![ActionName::parse("login").unwrap()],
         ..Wording::default()
     })
 }
@@ -59,24 +60,43 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "de/payment.voice.txt",
         "{{ brand }} {{ code }} {{ code }}\n{{ details }}",
     );
+    fs::create_dir_all(dir.join("es")).unwrap();
+    fs::write(
+        dir.join("es/labels.txt"),
+        b"amount: importe\npayee: se\xf1or\n",
+    )
+    .unwrap();
+    let french = built_in::template("fr", Form::Sms).unwrap();
+    write(dir, "fr/sms.txt", &(french.to_owned() + &"x".repeat(160)));
     write(dir, "not a language/sms.txt", "x");
     write(dir, "README.md", "x");
     write(dir, ".hidden/sms.txt", "x");
-    let shown = shown(dir, &load_from(dir, "xx", "a\r\nBcc: b").unwrap_err());
+    let shown = shown(dir, &load_from(dir, "xx", "Bank").unwrap_err());
     for (mistake, begin) in shown.iter().zip([
         "/README.md: is not a folder named by the tag of a language",
         "/de/payment.voice.txt: lacks {{ never_share }}",
+        "/es/labels.txt:2: has the byte 0xF1, which is not UTF-8",
         "/nl/email.subject.txt: contains {{ code }}",
         "/nl/emial.txt: is not named",
         "/nl/sms.txt:2: contains {{ 7*7 }}",
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
         "/not a language: is not a folder named by the tag of a language",
         "messages.default_language: is not one of de, en, es, fr, nl",
-        "messages.brand: is not",
+        "fr/sms.txt, for login: has",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
     }
-    assert_eq!(shown.len(), 9, "{shown:#?}");
+    assert_eq!(shown.len(), 10, "{shown:#?}");
+    let brand = load_from(dir, "en", "a\r\nBcc: b").unwrap_err();
+    assert_eq!(
+        brand.len(),
+        9,
+        "no SMS is judged with a brand that cannot be"
+    );
+    assert_eq!(
+        brand.last().unwrap().to_string(),
+        "messages.brand: has U+000D as character 2, which cannot be seen"
+    );
 }
 
 #[test]
@@ -110,13 +130,22 @@ fn portuguese(dir: &Path) {
 }
 
 fn render(messages: &Messages, channel: Channel, locale: &str) -> crate::ports::sender::Content {
+    render_bound(messages, channel, locale, &Binding::default())
+}
+
+fn render_bound(
+    messages: &Messages,
+    channel: Channel,
+    locale: &str,
+    binding: &Binding,
+) -> crate::ports::sender::Content {
     messages.render(&Facts {
         tenant: &TenantId::parse("bank").unwrap(),
         channel,
         locale: Some(&Locale::parse(locale).unwrap()),
         action: &ActionName::parse("change_zq").unwrap(),
         code: &Digits::from_ascii(b"123456").unwrap(),
-        binding: &Binding::default(),
+        binding,
         minutes: 5,
         link: None,
     })
@@ -144,7 +173,7 @@ fn bind_12_a_folder_of_texts_adds_a_language() {
     assert!(call.ssml.contains("xml:lang=\"pt-PT\""), "{}", call.ssml);
     let html = render(&messages, Channel::Email, "pt").html.unwrap();
     assert!(
-        html.contains("<html lang=\"pt\">") && html.contains("123456"),
+        html.contains("<html lang=\"pt\" dir=\"ltr\">") && html.contains("123456"),
         "{html}"
     );
     let page = messages.page(Reader {
@@ -166,6 +195,46 @@ fn bind_12_a_folder_of_texts_adds_a_language() {
     assert!(
         told.contains("usted"),
         "it is the sentence of that folder: {told}"
+    );
+}
+
+#[test]
+fn bind_12_a_language_that_is_written_from_right_to_left_is_shown_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for form in Form::ALL {
+        if let Some(source) = built_in::template("en", form) {
+            write(dir, &format!("he/{}", form.file_name()), source);
+        }
+    }
+    for part in Part::ALL {
+        let source = built_in::part("en", part)
+            .replace(
+                "Never share this code,",
+                "\u{5d0}\u{5dc} \u{2068}OTP\u{2069},",
+            )
+            .replace("{label}: {value}", "{value} \u{200f}- {label}");
+        write(dir, &format!("he/{}", part.file_name()), &source);
+    }
+    let messages = load_from(dir, "en", "Bank").unwrap();
+    for (locale, direction) in [("he-IL", "rtl"), ("en", "ltr")] {
+        let html = render(&messages, Channel::Email, locale).html.unwrap();
+        let tag = &locale[..2];
+        let begin = format!("<html lang=\"{tag}\" dir=\"{direction}\">");
+        assert!(html.contains(&begin), "{html}");
+        let page = messages.page(Reader {
+            accepted: locale,
+            ..Reader::default()
+        });
+        assert_eq!(page.is_right_to_left(), direction == "rtl");
+    }
+    let values = [("amount".to_owned(), "EUR 1".to_owned())].into();
+    let binding = Binding::parse(values).unwrap();
+    let mail = render_bound(&messages, Channel::Email, "he", &binding);
+    assert!(
+        mail.text.contains("\nEUR 1 \u{200f}- amount\n"),
+        "{}",
+        mail.text
     );
 }
 
@@ -337,11 +406,11 @@ fn bind_12_titles_and_labels_of_the_settings_come_first_and_their_mistakes_are_n
     .unwrap_err();
     let found: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     for begin in [
-        "actions.payment.title.en: has \"www.rent.example\", which contains a link",
-        "actions.payment.title.nl: has \"x\\u{202e}y\", which is not 1 to 60 characters",
+        "actions.payment.title.en: is \"www.rent.example\": it contains a link",
+        "actions.payment.title.nl: is \"x\\u{202e}y\": it has U+202E as character 2, which cannot be seen",
         "actions.payment.title.pl: is not one of de, en, es, fr, nl",
-        "labels.amount.de: has \" Miete\"",
-        "labels.amount.nl: has \"xxx",
+        "labels.amount.de: is \" Miete\": it must be 1 to 40",
+        "labels.amount.nl: is \"xxx",
     ] {
         assert!(
             found.iter().any(|mistake| mistake.starts_with(begin)),

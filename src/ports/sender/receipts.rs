@@ -40,6 +40,8 @@ pub enum UnreadableReceipt {
     NoReference,
     /// It has no state, or one that is not known.
     UnknownState,
+    /// It looks like a receipt, but nothing that only the provider can write says that it is one.
+    NotMarked,
 }
 
 impl UnreadableReceipt {
@@ -50,6 +52,7 @@ impl UnreadableReceipt {
             Self::Malformed => "malformed",
             Self::NoReference => "no_reference",
             Self::UnknownState => "unknown_state",
+            Self::NotMarked => "not_marked",
         }
     }
 }

@@ -32,7 +32,9 @@ pub struct Draw {
 pub enum Short {
     /// Make none of the draws.
     Refuse,
-    /// Take nothing from this bucket, and make the other draws as if it were not there.
+    /// Take nothing from this bucket nor from any other that may be skipped, and make the other draws as if they were not
+    /// there. The answer is 0 for the buckets that hold less, and for the others what would have been taken. (On a Redis
+    /// Cluster those of one slot go together.)
     Skip,
 }
 

@@ -47,7 +47,7 @@ pub struct AnswerRules {
     pub state_code_pointer: Option<String>,
     /// JSON pointer to the provider's id of the message. If set, an answer without an id is a failure.
     pub reference_pointer: Option<String>,
-    /// The same for text: a line with the id in place of its `*`.
+    /// The same for text: a line with the place of the id.
     pub reference_pattern: Option<Pattern>,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Found<'a> {
         };
         let in_lines = |pattern: &Pattern| -> Vec<String> {
             let lines = content.lines().iter();
-            let names = lines.filter_map(|line| pattern.first_star(line));
+            let names = lines.filter_map(|line| pattern.id_in(line));
             names.map(|name| name.trim().to_owned()).collect()
         };
         let references = match &rules.reference_pattern {

@@ -2,12 +2,47 @@
 //! for its context.
 
 use serde_json::Value;
+use url::form_urlencoded::byte_serialize;
 
 use super::{
     template::{Fixed, Place, Template, Values},
     xml,
 };
 use crate::sender::settings::SettingError;
+
+/// The character set of a query or a body; JSON is always in UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charset {
+    /// UTF-8, which has every character.
+    #[default]
+    Utf8,
+    /// ISO 8859-1, for gateways that know no other.
+    Latin1,
+}
+
+impl Charset {
+    /// The octets of a text; `None` if a character is missing in this set.
+    pub(super) fn encode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Utf8 => Some(text.as_bytes().to_vec()),
+            Self::Latin1 => text.chars().map(|c| u8::try_from(c).ok()).collect(),
+        }
+    }
+
+    /// The octets of XML, which can write every character as a number.
+    fn encode_xml(self, xml: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Utf8 => self.encode(xml),
+            Self::Latin1 => {
+                let in_set = |c: char| match u8::try_from(c) {
+                    Ok(_) => c.to_string(),
+                    Err(_) => format!("&#{};", u32::from(c)),
+                };
+                self.encode(&xml.chars().map(in_set).collect::<String>())
+            }
+        }
+    }
+}
 
 /// The template of a request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +78,8 @@ pub(super) enum Parsed {
     None,
     Form(Vec<(String, EscapedText)>),
     Json(Json),
-    Raw(EscapedText, &'static str),
+    Xml(EscapedText),
+    Text(EscapedText),
 }
 
 /// A string of the body. One that begins with `<` is XML, and values are escaped for XML.
@@ -124,18 +160,33 @@ impl EscapedText {
     }
 }
 
+/// A content type, and a body.
+pub(super) type Rendered = (Option<&'static str>, Vec<u8>);
+
 impl Parsed {
-    /// The content type that the body usually has, and the body for this message.
-    pub(super) fn render(&self, values: &Values<'_>) -> (Option<&'static str>, String) {
-        match self {
-            Self::None => (None, String::new()),
-            Self::Form(fields) => (
-                Some("application/x-www-form-urlencoded"),
-                encode_form(fields, values),
-            ),
-            Self::Json(json) => (Some("application/json"), json.render(values).to_string()),
-            Self::Raw(text, content_type) => (Some(*content_type), text.render(values)),
-        }
+    /// The content type that the body usually has, and the body for this message; `None` if the character set lacks one
+    /// of its characters.
+    pub(super) fn render(&self, values: &Values<'_>, charset: Charset) -> Option<Rendered> {
+        let body = match self {
+            Self::None => Vec::new(),
+            Self::Form(fields) => encode_form(fields, values, charset)?.into_bytes(),
+            Self::Json(json) => json.render(values).to_string().into_bytes(),
+            Self::Xml(text) => charset.encode_xml(&text.render(values))?,
+            Self::Text(text) => charset.encode(&text.render(values))?,
+        };
+        Some((self.content_type(charset), body))
+    }
+
+    fn content_type(&self, charset: Charset) -> Option<&'static str> {
+        Some(match (self, charset) {
+            (Self::None, _) => return None,
+            (Self::Form(_), _) => "application/x-www-form-urlencoded",
+            (Self::Json(_), _) => "application/json",
+            (Self::Xml(_), Charset::Utf8) => "text/xml; charset=utf-8",
+            (Self::Xml(_), Charset::Latin1) => "text/xml; charset=iso-8859-1",
+            (Self::Text(_), Charset::Utf8) => "text/plain; charset=utf-8",
+            (Self::Text(_), Charset::Latin1) => "text/plain; charset=iso-8859-1",
+        })
     }
 
     /// Whether it contains this place-holder.
@@ -144,7 +195,7 @@ impl Parsed {
             Self::None => false,
             Self::Form(fields) => fields.iter().any(|(_, text)| text.template.has(place)),
             Self::Json(json) => json.has(place),
-            Self::Raw(text, _) => text.template.has(place),
+            Self::Xml(text) | Self::Text(text) => text.template.has(place),
         }
     }
 }
@@ -167,11 +218,11 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
             if xml::parse(&sample).is_none() {
                 return Err(wrong("is not XML with one root element".to_owned()));
             }
-            Parsed::Raw(text, "text/xml; charset=utf-8")
+            Parsed::Xml(text)
         }
         Body::Text(text) => {
             let text = EscapedText::escaped(text, fixed, as_it_is).map_err(wrong)?;
-            Parsed::Raw(text, "text/plain; charset=utf-8")
+            Parsed::Text(text)
         }
     })
 }
@@ -247,14 +298,19 @@ pub(super) fn fields<'a>(
     })
 }
 
-pub(super) fn encode_form(fields: &[(String, EscapedText)], values: &Values<'_>) -> String {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
+fn encode_form(
+    fields: &[(String, EscapedText)],
+    values: &Values<'_>,
+    charset: Charset,
+) -> Option<String> {
+    let encode = |text: &str| Some(byte_serialize(&charset.encode(text)?).collect::<String>());
+    let mut pairs = Vec::new();
     for (name, text) in fields {
         if let Some(value) = text.render_some(values) {
-            form.append_pair(name, &value);
+            pairs.push(format!("{}={}", encode(name)?, encode(&value)?));
         }
     }
-    form.finish()
+    Some(pairs.join("&"))
 }
 
 pub(super) fn as_it_is(value: &str) -> String {
@@ -281,9 +337,14 @@ fn in_xml(value: &str) -> String {
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that a value stays within its path segment.
 pub(super) fn in_url(value: &str) -> String {
+    percent_encoded(value.as_bytes())
+}
+
+/// The same for octets of any character set.
+pub(super) fn percent_encoded(octets: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
-    for byte in value.bytes() {
+    for byte in octets.iter().copied() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {

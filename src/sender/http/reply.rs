@@ -98,42 +98,69 @@ fn decode(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// What marks the place of a message's id in a pattern that has several `*`.
+const ID: &str = "{id}";
+
 /// A text in which `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<String>);
+pub struct Pattern {
+    /// The texts around and between the `*`.
+    parts: Vec<String>,
+    /// Which `*` stands for the id of a message, counted from 0.
+    id: usize,
+}
 
 impl Pattern {
     /// The pattern of a setting.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.split('*').map(str::to_owned).collect())
+        Self {
+            parts: text.split('*').map(str::to_owned).collect(),
+            id: 0,
+        }
     }
 
-    /// How many `*` it has.
+    /// The pattern of a line with an id, which is at `{id}`, or at the only `*`. `None` if it has neither, or several.
     #[must_use]
-    pub fn stars(&self) -> usize {
-        self.0.len() - 1
+    pub fn with_id(text: &str) -> Option<Self> {
+        let mut halves = text.split(ID);
+        let (before, after) = (halves.next()?, halves.next());
+        let id = match after {
+            Some(_) => before.matches('*').count(),
+            None => 0,
+        };
+        let pattern = Self {
+            id,
+            ..Self::new(&text.replace(ID, "*"))
+        };
+        let has_one = after.is_some() || pattern.parts.len() == 2;
+        (has_one && halves.next().is_none()).then_some(pattern)
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
-        self.first_star(text).is_some()
+        self.found(text).is_some()
     }
 
-    /// What the first `*` stands for, empty if there is none; `None` if the text does not match.
-    pub(super) fn first_star<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let (first, rest) = self.0.split_first()?;
+    /// The id in a text that matches; `None` if it does not.
+    pub(super) fn id_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        self.found(text)?.get(self.id).copied()
+    }
+
+    /// What each `*` stands for; `None` if the text does not match.
+    fn found<'a>(&self, text: &'a str) -> Option<Vec<&'a str>> {
+        let (first, rest) = self.parts.split_first()?;
         let mut left = text.strip_prefix(first.as_str())?;
         let Some((last, middle)) = rest.split_last() else {
-            return left.is_empty().then_some("");
+            return left.is_empty().then(Vec::new);
         };
-        let mut found = None;
+        let mut found = Vec::new();
         for part in middle {
             let at = left.find(part.as_str())?;
-            found.get_or_insert(&left[..at]);
+            found.push(&left[..at]);
             left = &left[at + part.len()..];
         }
-        let end = left.strip_suffix(last.as_str())?;
-        Some(*found.get_or_insert(end))
+        found.push(left.strip_suffix(last.as_str())?);
+        Some(found)
     }
 }
 
@@ -143,29 +170,47 @@ mod tests {
 
     #[test]
     fn a_pattern_stands_for_what_it_leaves_open() {
-        for (pattern, text, star) in [
-            ("OK", "OK", Some("")),
+        for (pattern, text, stars) in [
+            ("OK", "OK", Some(&[][..])),
             ("OK", "OK!", None),
-            ("OK: *", "OK: 123", Some("123")),
-            ("OK: *", "OK: ", Some("")),
+            ("OK: *", "OK: 123", Some(&["123"])),
+            ("OK: *", "OK: ", Some(&[""])),
             ("OK: *", "ERR: 3", None),
-            ("*", "anything", Some("anything")),
+            ("*", "anything", Some(&["anything"])),
             (
                 "0: *",
                 "0: Accepted for delivery",
-                Some("Accepted for delivery"),
+                Some(&["Accepted for delivery"]),
             ),
-            ("id=* to=*", "id=7 to=31", Some("7")),
-            ("<id>*</id>", "<id>7</id>", Some("7")),
+            ("id=* to=*", "id=7 to=31", Some(&["7", "31"])),
+            ("<id>*</id>", "<id>7</id>", Some(&["7"])),
             ("a*a", "a", None),
-            ("*b*", "abc", Some("a")),
-            ("", "", Some("")),
+            ("*b*", "abc", Some(&["a", "c"])),
+            ("", "", Some(&[])),
         ] {
-            assert_eq!(
-                Pattern::new(pattern).first_star(text),
-                star,
-                "{pattern} {text}"
-            );
+            let found = Pattern::new(pattern).found(text);
+            assert_eq!(found.as_deref(), stars, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn send_20_the_id_of_a_line_stands_where_the_pattern_says() {
+        for (pattern, text, id) in [
+            ("OK: *", "OK: 123", Some("123")),
+            ("1701|*|{id}", "1701|31612345678|bc3b-01", Some("bc3b-01")),
+            (
+                "Send OK,ID={id},Balance=*",
+                "Send OK,ID=77,Balance=3.20",
+                Some("77"),
+            ),
+            ("{id}", "77", Some("77")),
+            ("OK {id}", "ERR 5", None),
+        ] {
+            let pattern = Pattern::with_id(pattern).unwrap();
+            assert_eq!(pattern.id_in(text), id, "{pattern:?} {text}");
+        }
+        for wrong in ["OK", "", "1701|*|*", "{id} {id}"] {
+            assert_eq!(Pattern::with_id(wrong), None, "{wrong}");
         }
     }
 

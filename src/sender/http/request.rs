@@ -2,7 +2,10 @@
 
 use super::{
     super::transport::http::{Call, ours},
-    body::{Body, EscapedText, Parsed, as_it_is, body_problems, fields, in_url, parsed},
+    body::{
+        Body, Charset, EscapedText, Parsed, as_it_is, body_problems, fields, in_url, parsed,
+        percent_encoded,
+    },
     template::{Fixed, Place, Template, Values},
 };
 use crate::{
@@ -34,6 +37,8 @@ pub struct RequestSettings {
     pub headers: Vec<(String, String)>,
     /// The template of the body, which carries the code unless the query does.
     pub body: Body,
+    /// The character set of the query and of a body that is no JSON.
+    pub charset: Charset,
     /// The content type of the body, if not the usual one of its kind.
     pub content_type: Option<String>,
 }
@@ -66,6 +71,7 @@ pub(super) struct Request {
     query: Vec<(String, EscapedText)>,
     headers: Vec<(HeaderName, Template)>,
     body: Parsed,
+    charset: Charset,
     content_type: Option<HeaderValue>,
 }
 
@@ -83,6 +89,7 @@ impl Request {
             query: fields("query", &settings.query, fixed).collect::<Result<_, _>>()?,
             headers: headers(&settings.headers, fixed).collect::<Result<_, _>>()?,
             body: parsed(&settings.body, fixed)?,
+            charset: settings.charset,
             content_type: content_type(settings.content_type.as_deref())?,
         })
     }
@@ -129,29 +136,32 @@ impl Request {
             value.set_sensitive(template.has_credentials());
             headers.insert(name, value);
         }
-        let (usual_type, body) = self.body.render(values);
+        let rendered = self.body.render(values, self.charset);
+        let (usual_type, body) = rendered.ok_or_else(|| ours(Reason::BadMessage))?;
         let usual_type = usual_type.map(HeaderValue::from_static);
         if let Some(content_type) = self.content_type.clone().or(usual_type) {
             headers.insert(CONTENT_TYPE, content_type);
         }
         Ok(Call {
             method: self.method.clone(),
-            url: self.url(values),
+            url: self.url(values).ok_or_else(|| ours(Reason::BadMessage))?,
             headers,
-            body: body.into_bytes(),
+            body,
         })
     }
 
-    fn url(&self, values: &Values<'_>) -> String {
+    /// `None` if the character set lacks a character of the query.
+    fn url(&self, values: &Values<'_>) -> Option<String> {
         let mut url = self.url.render(values, in_url);
         for (name, text) in &self.query {
             if let Some(value) = text.render_some(values) {
                 url.push(if url.contains('?') { '&' } else { '?' });
                 // Blanks as %20 and not as plus, which some gateways keep.
-                url.extend([&in_url(name), "=", &in_url(&value)]);
+                let value = percent_encoded(&self.charset.encode(&value)?);
+                url.extend([&in_url(name), "=", &value]);
             }
         }
-        url
+        Some(url)
     }
 }
 

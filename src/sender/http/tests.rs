@@ -39,6 +39,7 @@ fn settings(base: &str, body: Body) -> HttpSettings {
                 query: Vec::new(),
                 headers,
                 body,
+                charset: Charset::Utf8,
                 content_type: None,
             },
         )]),

@@ -1,7 +1,7 @@
 //! Reads the XML of a provider's answer into the same form as JSON, so that the same pointers lead to its values.
 //!
 //! Only what answers are made of: elements, attributes, text, CDATA, and the entities of XML itself. A document type
-//! is refused, so no entity can grow.
+//! may be named and is not read; one that declares anything is refused, so no entity can grow.
 
 use serde_json::{Map, Value};
 
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         self.0 = self.0.trim_start();
     }
 
-    /// Skips space, comments and instructions around the root element.
+    /// Skips space, comments, instructions and the name of the document type around the root element.
     fn skip_prolog(&mut self) -> Option<()> {
         loop {
             self.skip_space();
@@ -51,6 +51,9 @@ impl<'a> Reader<'a> {
                 self.until("?>")?;
             } else if self.take("<!--") {
                 self.until("-->")?;
+            } else if self.take("<!DOCTYPE") {
+                let name = self.until(">")?;
+                (!name.contains('[')).then_some(())?;
             } else {
                 return Some(());
             }
@@ -210,6 +213,19 @@ mod tests {
             parse("<ok>&unknown; &#0;</ok>").unwrap()["ok"],
             "&unknown; \0"
         );
+    }
+
+    #[test]
+    fn send_20_a_document_type_is_skipped_unless_it_declares_something() {
+        let named = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<!DOCTYPE result SYSTEM \"result.dtd\">\n<result>1</result>";
+        assert_eq!(parse(named), Some(json!({"result": "1"})));
+        for declaring in [
+            "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>",
+            "<!DOCTYPE a SYSTEM \"a.dtd\" [ ]><a/>",
+            "<!DOCTYPE a",
+        ] {
+            assert_eq!(parse(declaring), None, "{declaring}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
         settings::{SenderParts, SenderSettings, SettingError},
         transport::{
             addresses::Addresses,
-            http::{again, give_up, next_sender, unfit},
+            http::{give_up, later, next_sender, unfit},
             peer::{Peer, channel},
         },
     },
@@ -91,7 +91,8 @@ impl Sender for Plugin {
             }),
             Some(Outcome::Retry(retry)) => {
                 let after = retry.after.and_then(|after| Duration::try_from(after).ok());
-                Err(again(word(&retry.reason), after))
+                // The plug-in knows the recipient, and may mean this one alone.
+                Err(later(word(&retry.reason), after))
             }
             Some(Outcome::NextSender(next)) => Err(unfit(word(&next.reason))),
             Some(Outcome::GiveUp(none)) => Err(give_up(word(&none.reason))),

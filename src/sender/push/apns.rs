@@ -30,8 +30,8 @@ use crate::{
         jws::Signer,
         settings::{SenderParts, SenderSettings, SettingError, distinct},
         transport::http::{
-            Call, ConnectionSettings, HttpClient, Reply, Targets, always_ours, give_up, later,
-            login_refused, next_sender, ours, unfit,
+            Call, ConnectionSettings, HttpClient, Reply, Targets, again, always_ours, give_up,
+            later, login_refused, next_sender, ours, unfit,
         },
     },
 };
@@ -250,6 +250,7 @@ fn judge(message: &Message, reply: &Reply) -> Result<Sent, SendError> {
             unfit(Reason::SenderRefused)
         }
         "PayloadTooLarge" => ours(Reason::OversizedMessage),
+        "IdleTimeout" => again(Reason::Busy, reply.retry_after),
         // Too many for this device.
         "TooManyRequests" => later(Reason::Busy, reply.retry_after),
         "TooManyProviderTokenUpdates"

@@ -15,7 +15,7 @@ use self::token::Tokens;
 use super::{data, expires_at, installation, is_installed_by, time_left};
 use crate::{
     domain::{
-        delivery::reason::Reason,
+        delivery::{blame::Stage, reason::Reason},
         ids::ProviderReference,
         recipient::{Channel, Recipient, app::PushKind},
     },
@@ -255,7 +255,9 @@ fn judge(reply: &Reply) -> Result<Sent, SendError> {
         // Another part of the message, or an installation of another project than `service_account_file`.
         "INVALID_ARGUMENT" | "SENDER_ID_MISMATCH" => unfit(Reason::SenderRefused),
         // The project lacks a permission, which the operator must grant at Google.
-        "PERMISSION_DENIED" | APPLE_REFUSES | "UNAUTHENTICATED" => login_refused(),
+        "PERMISSION_DENIED" | "UNAUTHENTICATED" => login_refused(),
+        // Only Apple's devices and browsers are not reached.
+        APPLE_REFUSES => login_refused().at(Stage::WithRecipient),
         _ if is_busy(reply.status) => busy(reply),
         _ => refusal(reply.status),
     })

@@ -24,6 +24,7 @@ impl ReceiptIds {
     pub(super) fn accepted(self, id: &str) -> Sent {
         let (mut names, spelled) = (Names::default(), self.convert(id));
         names.add_number(&spelled);
+        names.add_number(bare(&spelled));
         if !is_number(&spelled) {
             names.add(&in_any_case(&spelled));
         }
@@ -47,6 +48,9 @@ impl ReceiptIds {
             names.add(&without_zeros(id).to_ascii_lowercase());
             names.add(&in_any_case(id));
         }
+        for id in [in_field, in_text].into_iter().flatten() {
+            names.add_number(bare(id));
+        }
         // Some write the optional field as the answer, and only the text differently.
         if let Some(id) = in_field {
             names.add_number(&self.convert(id));
@@ -58,7 +62,9 @@ impl ReceiptIds {
     fn convert(self, id: &str) -> String {
         let converted = match self {
             Self::Same => None,
-            Self::HexToDecimal => u128::from_str_radix(id, 16).ok().map(|id| id.to_string()),
+            Self::HexToDecimal => u128::from_str_radix(bare(id), 16)
+                .ok()
+                .map(|id| id.to_string()),
             Self::DecimalToHex => id.parse().ok().map(|id: u128| format!("{id:x}")),
         };
         converted.unwrap_or_else(|| id.to_owned())
@@ -86,6 +92,14 @@ impl Names {
             self.add(id);
         }
     }
+}
+
+/// The id without what some message centres put around it: quotes, the comma before the next field, and the mark of
+/// hexadecimal numbers.
+fn bare(id: &str) -> &str {
+    let id = id.trim_matches(['"', '\'', ',', ';', '|']);
+    let digits = id.strip_prefix("0x").or_else(|| id.strip_prefix("0X"));
+    digits.filter(|digits| is_number(digits)).unwrap_or(id)
 }
 
 /// The name of an id that is no number, whose letter case is likely to be kept: only a second look ignores it.
@@ -162,6 +176,14 @@ mod tests {
             (DecimalToHex, "500", "", "1F4"),
             (DecimalToHex, "500", "", "000001f4"),
             (DecimalToHex, "500", "500", ""),
+            // With what stands around it.
+            (Same, "7001", "", "\"7001\""),
+            (Same, "7001", "", "7001,"),
+            (Same, "0x1F4", "", "1f4"),
+            (Same, "1F4", "", "0x000001F4"),
+            (Same, "0xAb", "", "0xAb"),
+            (HexToDecimal, "0x1F4", "", "500"),
+            (DecimalToHex, "500", "", "0x1F4"),
         ] {
             let what = format!("{ids:?} {answer} {in_field} {in_text}");
             assert!(finds(ids, answer, in_field, in_text), "{what}");
@@ -189,7 +211,7 @@ mod tests {
         fn the_id_of_the_answer_always_finds_it(id in "[!-~]{1,128}") {
             prop_assert!(finds(ReceiptIds::Same, &id, "", &id));
             let names = ReceiptIds::Same.named(&found(&id, &id));
-            prop_assert!(names.len() <= 9);
+            prop_assert!(names.len() <= 11);
         }
     }
 }

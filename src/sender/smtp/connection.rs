@@ -22,22 +22,29 @@ pub(super) struct Connection {
 
 /// How far a mail has come, also if its future is dropped at a time limit.
 #[derive(Default)]
-pub(super) struct Progress(AtomicBool);
+pub(super) struct Progress {
+    has_slot: AtomicBool,
+    names_recipient: AtomicBool,
+}
 
 impl Progress {
     /// Notes that the server is judging the recipient, or has done so.
     fn name_recipient(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.names_recipient.store(true, Ordering::Relaxed);
     }
 
-    /// Begins anew, on another connection.
-    pub(super) fn restart(&self) {
-        self.0.store(false, Ordering::Relaxed);
+    /// Begins on a connection, perhaps after another one was lost.
+    pub(super) fn begin(&self) {
+        self.has_slot.store(true, Ordering::Relaxed);
+        self.names_recipient.store(false, Ordering::Relaxed);
     }
 
-    /// Whether a failure now came before the server judged the recipient.
+    /// What a failure now says of other mails: nothing while this one waits for them, and little once the server judges
+    /// the recipient.
     pub(super) fn stage(&self) -> Stage {
-        if self.0.load(Ordering::Relaxed) {
+        if !self.has_slot.load(Ordering::Relaxed) {
+            Stage::Alone
+        } else if self.names_recipient.load(Ordering::Relaxed) {
             Stage::WithRecipient
         } else {
             Stage::BeforeRecipient

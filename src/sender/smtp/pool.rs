@@ -31,6 +31,7 @@ const CLOSING: u16 = 421;
 /// A bounded number of connections to one server.
 pub(super) struct Connections {
     server: Server,
+    max: usize,
     slots: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
@@ -48,14 +49,20 @@ impl std::fmt::Debug for Connections {
 
 impl Connections {
     pub(super) fn new(server: Server, max: u32) -> Self {
-        let slots = usize::try_from(max)
+        let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .min(Semaphore::MAX_PERMITS);
         Self {
             server,
-            slots: Semaphore::new(slots),
+            max,
+            slots: Semaphore::new(max),
             idle: Mutex::default(),
         }
+    }
+
+    /// The largest number of connections at the same time.
+    pub(super) const fn max(&self) -> usize {
+        self.max
     }
 
     /// Hands one mail over. A connection is dropped if anything failed on it or if this future is dropped.
@@ -84,6 +91,7 @@ impl Connections {
             .acquire()
             .await
             .map_err(|_| retry(Reason::Closed))?;
+        progress.begin();
         let connection = match self.resume(mail, progress).await? {
             Some(connection) => connection,
             None => self.begin(mail, progress).await?,
@@ -102,8 +110,8 @@ impl Connections {
         while let Some(mut kept) = self.take_idle() {
             match kept.offer(mail, progress).await {
                 Ok(()) => return Ok(Some(kept)),
-                Err(Stop::Lost) => progress.restart(),
-                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => progress.restart(),
+                Err(Stop::Lost) => progress.begin(),
+                Err(Stop::Refused(_, reply)) if reply.code == CLOSING => progress.begin(),
                 Err(Stop::Refused(step, reply)) => return Err(judge(step, &reply)),
             }
         }

@@ -1,5 +1,6 @@
 //! Decides whose fault a server's refusal is, and what to do next.
 
+mod parties;
 mod phrases;
 mod status;
 mod words;
@@ -48,54 +49,103 @@ pub(super) fn judge(step: Step, reply: &ServerReply) -> SendError {
         // Neither yes nor no: the server does not follow the protocol.
         return retry(Reason::Unreachable).at(stage);
     }
-    let is_for_now = reply.is(4);
-    match blame(step, reply) {
-        Blame::Ours if is_about_login(step, reply) => login_refused().at(stage),
-        Blame::Ours if is_for_now => SendError {
+    let refusal = Refusal::read(step, reply);
+    match refusal.blame() {
+        Blame::Ours if refusal.is_about_login() => login_refused().at(stage),
+        Blame::Ours if refusal.is_for_now => SendError {
             blame: Blame::Ours,
             reason: Reason::SenderRefused,
-            ..deferred(Reason::Busy)
+            ..deferred(Reason::Busy).at(stage)
         },
-        Blame::Ours => SendError::ours(Reason::SenderRefused),
-        Blame::Unclear => SendError::unclear(Reason::Refused),
-        Blame::Sender | Blame::Later => deferred(Reason::Busy),
+        Blame::Ours => SendError::ours(Reason::SenderRefused).at(stage),
+        Blame::Unclear => SendError::unclear(Reason::Refused).at(stage),
+        Blame::Sender | Blame::Later if refusal.is_about_recipient() => {
+            deferred(Reason::Busy).at(Stage::Alone)
+        }
+        Blame::Sender | Blame::Later => deferred(Reason::Busy).at(stage),
         Blame::Recipient => SendError::about_recipient(Reason::Refused),
     }
-    .at(stage)
 }
 
-/// Whether the server refuses the login, or wants one that there is none for.
-fn is_about_login(step: Step, reply: &ServerReply) -> bool {
-    reply.is(5) && (step == Step::Login || reply.code == LOGIN_WANTED)
+/// A refusal, with what its words and codes say.
+struct Refusal {
+    step: Step,
+    code: u16,
+    is_for_now: bool,
+    text: Text,
+    meaning: Option<Meaning>,
+    status: Option<Enhanced>,
 }
 
-/// Whose fault a refusal is, by the step, the codes and the words of the reply. Only what clearly names the recipient is
-/// the recipient's: a customer must not lose a message because a server refuses us.
-fn blame(step: Step, reply: &ServerReply) -> Blame {
-    let text = Text::of(&reply.lines);
-    let (meaning, status) = (text.meaning(), Enhanced::of(&reply.lines));
-    if reply.is(4) {
-        // Greylisting is for everybody, whatever else the text says.
-        let is_ours = meaning == Some(Meaning::Us) && !text.is_greylisting();
-        return if is_ours { Blame::Ours } else { Blame::Later };
+impl Refusal {
+    fn read(step: Step, reply: &ServerReply) -> Self {
+        let text = Text::of(&reply.lines);
+        Self {
+            step,
+            code: reply.code,
+            is_for_now: reply.is(4),
+            meaning: text.meaning(step == Step::Recipient),
+            status: Enhanced::of(&reply.lines),
+            text,
+        }
     }
-    match step {
-        Step::Connect | Step::Login | Step::From => return Blame::Ours,
-        Step::Recipient | Step::Data => {}
+
+    /// Whether the server refuses the login, or wants one that there is none for.
+    fn is_about_login(&self) -> bool {
+        !self.is_for_now && (self.step == Step::Login || self.code == LOGIN_WANTED)
     }
-    match meaning {
-        Some(Meaning::Us) => return Blame::Ours,
-        Some(Meaning::Recipient) => return Blame::Recipient,
-        Some(Meaning::Doubt) | None => {}
+
+    /// Whether a deferral is of this recipient, and no other message would have met it.
+    fn is_about_recipient(&self) -> bool {
+        self.step.stage() == Stage::WithRecipient
+            && (self.meaning == Some(Meaning::Recipient)
+                || self.text.names_recipient()
+                || self.text.is_greylisting()
+                || self.status.is_some_and(Enhanced::is_about_mailbox))
     }
-    let by_status = status.and_then(Enhanced::blame);
-    match by_status {
-        _ if reply.code == LOGIN_WANTED => Blame::Ours,
-        Some(Blame::Ours) => Blame::Ours,
-        _ if meaning == Some(Meaning::Doubt) => Blame::Unclear,
-        Some(blame) => blame,
-        None if text.names_recipient() || reply.code == NOT_LOCAL => Blame::Recipient,
-        None => Blame::Unclear,
+
+    /// Whose fault it is, by the step, the codes and the words. Only what clearly names the recipient is the
+    /// recipient's: a customer must not lose a message because a server refuses us.
+    fn blame(&self) -> Blame {
+        if self.is_for_now {
+            return self.blame_for_now();
+        }
+        match self.step {
+            Step::Connect | Step::Login | Step::From => return Blame::Ours,
+            Step::Recipient | Step::Data => {}
+        }
+        match self.meaning {
+            _ if self.code == LOGIN_WANTED => Blame::Ours,
+            Some(Meaning::Us) => Blame::Ours,
+            Some(Meaning::Recipient) => Blame::Recipient,
+            Some(Meaning::UsPerhaps | Meaning::Doubt) | None => self.blame_by_status(),
+        }
+    }
+
+    /// Whose fault a deferral is: ours if waiting does not help.
+    fn blame_for_now(&self) -> Blame {
+        let is_said = self.meaning == Some(Meaning::Us) && !self.text.is_passing();
+        if is_said || self.status.is_some_and(Enhanced::is_about_us) {
+            Blame::Ours
+        } else {
+            Blame::Later
+        }
+    }
+
+    fn blame_by_status(&self) -> Blame {
+        let is_named = self.text.names_recipient();
+        let is_protocol = self.status.is_some_and(Enhanced::is_about_protocol);
+        match self.status.and_then(Enhanced::blame) {
+            // `need fully-qualified address`: a breach of the protocol by whoever wrote the address.
+            Some(Blame::Ours) if is_named && is_protocol => Blame::Recipient,
+            Some(Blame::Ours) => Blame::Ours,
+            _ if self.meaning == Some(Meaning::Doubt) => Blame::Unclear,
+            Some(blame) => blame,
+            None if self.meaning == Some(Meaning::UsPerhaps) => Blame::Ours,
+            None if is_named || self.code == NOT_LOCAL => Blame::Recipient,
+            None if self.text.names_network() => Blame::Ours,
+            None => Blame::Unclear,
+        }
     }
 }
 

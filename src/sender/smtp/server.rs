@@ -70,9 +70,7 @@ impl Server {
         }
         let mut abilities = self.hello(&mut wire).await?;
         if let Encryption::StartTls(tls) = &self.encryption {
-            wire = upgrade(wire, abilities, tls)
-                .await
-                .ok_or_else(|| next_sender(Reason::TlsFailed))?;
+            wire = upgrade(wire, abilities, tls).await?;
             // What the server said in plaintext may be forged, so it is asked again.
             abilities = self.hello(&mut wire).await?;
         }
@@ -118,13 +116,20 @@ fn broken(error: &std::io::Error) -> SendError {
     }
 }
 
-/// The encrypted connection; `None` whatever went wrong, because an attacker in between can hide the offer of STARTTLS.
-async fn upgrade(mut wire: Wire, abilities: Abilities, tls: &Tls) -> Option<Wire> {
-    if !abilities.starttls || !wire.ask("STARTTLS\r\n").await.ok()?.is(2) {
-        return None;
+/// The encrypted connection. Nothing is sent in the clear whatever went wrong, because an attacker in between can hide
+/// the offer of STARTTLS; only a server that says so itself can be encrypted to later (454, RFC 3207).
+async fn upgrade(mut wire: Wire, abilities: Abilities, tls: &Tls) -> Result<Wire, SendError> {
+    let failed = || next_sender(Reason::TlsFailed);
+    if !abilities.starttls {
+        return Err(failed());
     }
-    let encrypted = tls.encrypt(wire.into_stream()?).await.ok()?;
-    Some(Wire::new(Box::new(encrypted)))
+    let reply = wire.ask("STARTTLS\r\n").await.map_err(|Lost| failed())?;
+    if reply.is(4) {
+        return Err(retry(Reason::TlsFailed));
+    }
+    let stream = wire.into_stream().filter(|_| reply.is(2));
+    let encrypted = tls.encrypt(stream.ok_or_else(failed)?).await;
+    Ok(Wire::new(Box::new(encrypted.map_err(|_| failed())?)))
 }
 
 fn abilities(reply: &ServerReply) -> Abilities {

@@ -175,15 +175,21 @@ async fn send_15_a_busy_server_is_tried_again_and_says_nothing_of_other_recipien
     let busy = Err(deferred(Reason::Busy).at(Stage::BeforeRecipient));
     assert_eq!(outcome(&[("HELLO", "421 busy")]).await, busy);
     assert_eq!(outcome(&[("MAIL", "451 later")]).await, busy);
-    let later = Err(deferred(Reason::Busy));
-    for answers in [
-        &[("RCPT", "450 4.2.0 greylisted anna@example.org")] as Answers,
-        &[("RCPT", "451 4.7.1 try again later")],
-        &[("RCPT", "450 mailbox busy")],
-        &[("RCPT", "450 4.7.1 too fast")],
-        &[("DATA", "452 full")],
-        &[("MESSAGE", "452 full")],
+    for (answers, stage) in [
+        (
+            &[("RCPT", "450 4.2.0 greylisted anna@example.org")] as Answers,
+            Stage::Alone,
+        ),
+        (&[("RCPT", "450 mailbox busy")], Stage::Alone),
+        (
+            &[("RCPT", "451 4.7.1 try again later")],
+            Stage::WithRecipient,
+        ),
+        (&[("RCPT", "450 4.7.1 too fast")], Stage::WithRecipient),
+        (&[("DATA", "452 full")], Stage::WithRecipient),
+        (&[("MESSAGE", "452 full")], Stage::WithRecipient),
     ] {
+        let later = Err(deferred(Reason::Busy).at(stage));
         assert_eq!(outcome(answers).await, later, "{answers:?}");
     }
 }
@@ -291,13 +297,15 @@ async fn a_login_comes_before_the_mail() {
 
 #[tokio::test]
 async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
-    let cases: [(SmtpTls, Answers); 4] = [
+    let never = || next_sender(Reason::TlsFailed);
+    let cases: [(SmtpTls, Answers, SendError); 4] = [
         // Does not offer STARTTLS.
-        (SmtpTls::StartTls, &[]),
+        (SmtpTls::StartTls, &[], never()),
         // Offers STARTTLS and then does something else.
         (
             SmtpTls::StartTls,
             &[("EHLO", "250-sink\r\n250 STARTTLS"), ("STARTTLS", "CLOSE")],
+            never(),
         ),
         (
             SmtpTls::StartTls,
@@ -305,11 +313,13 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
                 ("EHLO", "250-sink\r\n250 STARTTLS"),
                 ("STARTTLS", "454 not today"),
             ],
+            // It says itself that it may encrypt later.
+            retry(Reason::TlsFailed),
         ),
         // Speaks plaintext at once.
-        (SmtpTls::Implicit, &[]),
+        (SmtpTls::Implicit, &[], never()),
     ];
-    for (tls, answers) in cases {
+    for (tls, answers, expected) in cases {
         let sink = Sink::start(answers).await;
         let settings = SmtpSettings {
             tls,
@@ -318,17 +328,30 @@ async fn chan_08_without_the_demanded_tls_nothing_is_sent() {
         };
         let outcome = smtp(&settings).unwrap().send(&samples::message()).await;
         let record = sink.record();
-        assert_eq!(
-            outcome,
-            Err(next_sender(Reason::TlsFailed)),
-            "{tls:?} {answers:?}"
-        );
+        assert_eq!(outcome, Err(expected), "{tls:?} {answers:?}");
         assert_eq!(
             record.commands("AUTH").len() + record.commands("MAIL").len(),
             0,
             "{tls:?} {answers:?}"
         );
     }
+}
+
+/// While slow servers of other recipients hold all connections, what waits says nothing of the server.
+#[tokio::test]
+async fn send_15_a_mail_that_waited_too_long_for_a_connection_counts_for_nothing() {
+    let sink = Sink::start(&[("RCPT", "HANG")]).await;
+    let short = SmtpSettings {
+        timeout: Duration::from_millis(200),
+        pool_max: 1,
+        ..settings(sink.port)
+    };
+    let smtp = smtp(&short).unwrap();
+    assert_eq!(smtp.slots(), Some(1));
+    let message = samples::message();
+    let (slow, waiting) = tokio::join!(smtp.send(&message), smtp.send(&message));
+    assert_eq!(slow, Err(retry(Reason::Timeout).at(Stage::WithRecipient)));
+    assert_eq!(waiting, Err(retry(Reason::Timeout).at(Stage::Alone)));
 }
 
 #[tokio::test]
@@ -499,7 +522,7 @@ async fn a_mail_that_was_asked_for_in_one_go_is_refused_at_its_step_and_never_ha
             .unwrap()
             .send(&samples::message())
             .await,
-        Err(deferred(Reason::Busy))
+        Err(deferred(Reason::Busy).at(Stage::Alone))
     );
     assert_eq!(sink.record().mails, [""; 0]);
 }

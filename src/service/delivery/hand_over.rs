@@ -12,7 +12,7 @@ use super::{
     Courier,
     draft::Draft,
     fate::{Exemption, Fate, Obstacle},
-    hands::Hand,
+    hands::{Hand, HandOwner},
     routes::NamedSender,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
             reason::Reason,
             route::{Choice, RouteState, choose},
         },
-        ids::{ProviderReference, SenderName, TenantId},
+        ids::{ProviderReference, SenderName},
         record::side::Side,
         time::Now,
         verification::rules::CLOSED_MARGIN,
@@ -44,11 +44,15 @@ const PROBES_TAKEN_PAUSE: Duration = Duration::from_secs(1);
 /// first pause of a route, because such a sender asked for no other one.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How much longer than its time limit a hand-over may take: senders have limits of their own, by default the same, and
+/// their errors say how far the message came.
+const ANSWER_GRACE: Duration = Duration::from_millis(250);
+
 /// A leased message that is ready to go out, with the senders that may carry it.
 pub(super) struct Ready {
     pub(super) draft: Draft,
-    /// The tenant of the customer.
-    pub(super) tenant: TenantId,
+    /// Whose message it is.
+    pub(super) owner: HandOwner,
     /// The senders, in the order in which they are asked.
     pub(super) senders: Vec<NamedSender>,
     /// Why it is given up if no sender is left.
@@ -173,7 +177,7 @@ impl Courier {
         if hand.is_of(Some(sender)) {
             return true;
         }
-        let Some(other) = self.hands.reserve(Some(sender), hand.tenant()) else {
+        let Some(other) = self.hands.reserve(Some(sender), hand.owner()) else {
             return false;
         };
         *hand = other;
@@ -192,7 +196,8 @@ impl Courier {
 
     /// Asks the sender, for no longer than the code lives and the lease lasts.
     async fn ask(&self, ready: &Ready, place: usize, as_probe: bool) -> Handed<'_> {
-        let deadline = Instant::now() + self.send_deadline.min(ready.time_left);
+        let limit = self.send_deadline + ANSWER_GRACE;
+        let deadline = Instant::now() + limit.min(ready.time_left);
         let turn = Turn {
             place,
             as_probe,

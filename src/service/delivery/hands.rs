@@ -1,30 +1,34 @@
 //! The hands of this process. A hand is a slot for one hand-over to one sender; deliveries that
 //! find none wait here, and tenants take turns.
 
+mod share;
+
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::mpsc;
 
+use self::share::Share;
+pub use self::share::{HandLimits, HandOwner};
 use crate::domain::{
     decide::Work,
-    ids::{DeliveryId, SenderName, SubjectKey, TenantId},
+    ids::{DeliveryId, SenderName, SubjectKey},
 };
 
-/// Most deliveries of one tenant that wait for a hand of one sender. Any more are found through the due index.
-const WAITING_MAX: usize = 4096;
-
 /// A fixed number of hands for each sender. One sender's hands are never lent to another, so a slow
-/// sender delays only its own messages. One tenant has at most a share of them, and a hand that
-/// becomes free goes to the waiting tenants in turn, so that a flood of one tenant's messages does
-/// not delay another's.
+/// sender delays only its own messages. One tenant has at most a share of them, of which its anonymous
+/// starts may have half. A hand that becomes free goes to the waiting tenants in turn, and of a tenant to its
+/// callers and origins in turn: so a flood of one tenant's messages does not delay another's, nor one of a
+/// caller those of the others, nor one of strangers those of known customers.
 #[derive(Clone)]
 pub struct Hands(Arc<Inner>);
 
 struct Inner {
     limits: HandLimits,
+    /// The senders that take fewer messages at the same time.
+    slots: BTreeMap<SenderName, usize>,
     state: Mutex<HandState>,
     jobs: mpsc::UnboundedSender<Job>,
 }
@@ -38,94 +42,6 @@ struct HandState {
     shares: BTreeMap<Option<SenderName>, Share>,
     /// All deliveries in the queues, so that none waits twice.
     waiting: HashSet<DeliveryId>,
-}
-
-/// How many hands there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandLimits {
-    /// The hands of each sender.
-    pub per_sender: usize,
-    /// The most of them that one tenant may have at a time.
-    pub per_tenant: usize,
-}
-
-impl HandLimits {
-    /// The same number for each sender, all of which one tenant may have.
-    #[must_use]
-    pub const fn undivided(per_sender: usize) -> Self {
-        Self {
-            per_sender,
-            per_tenant: per_sender,
-        }
-    }
-}
-
-/// The hands of one sender.
-#[derive(Default)]
-struct Share {
-    busy: usize,
-    tenants: BTreeMap<TenantId, TenantShare>,
-    /// The tenants with waiting deliveries, each once; the first one is next.
-    turns: VecDeque<TenantId>,
-}
-
-/// What one tenant has of a sender's hands, and its deliveries that wait for one.
-#[derive(Default)]
-struct TenantShare {
-    busy: usize,
-    queue: VecDeque<Waiting>,
-}
-
-impl Share {
-    /// Takes a hand for a tenant, if one is free and the tenant has not got its share.
-    fn take(&mut self, tenant: &TenantId, limits: HandLimits) -> bool {
-        let own = self.tenants.entry(tenant.clone()).or_default();
-        let is_free = self.busy < limits.per_sender && own.busy < limits.per_tenant;
-        if is_free {
-            self.busy += 1;
-            own.busy += 1;
-        }
-        is_free
-    }
-
-    fn give_back(&mut self, tenant: &TenantId) {
-        self.busy = self.busy.saturating_sub(1);
-        if let Some(own) = self.tenants.get_mut(tenant) {
-            own.busy = own.busy.saturating_sub(1);
-        }
-    }
-
-    /// Lets a delivery wait; false if too many of the tenant wait already.
-    fn enqueue(&mut self, tenant: &TenantId, waiting: Waiting) -> bool {
-        let queue = &mut self.tenants.entry(tenant.clone()).or_default().queue;
-        if queue.len() >= WAITING_MAX {
-            return false;
-        }
-        if queue.is_empty() {
-            self.turns.push_back(tenant.clone());
-        }
-        queue.push_back(waiting);
-        true
-    }
-
-    /// Takes a hand for the delivery that is next: the one that has waited longest, of the first tenant in turn that has
-    /// not got its share.
-    fn take_next(&mut self, limits: HandLimits) -> Option<(TenantId, Waiting)> {
-        for at in 0..self.turns.len() {
-            let tenant = self.turns[at].clone();
-            if !self.take(&tenant, limits) {
-                continue;
-            }
-            self.turns.remove(at);
-            let queue = &mut self.tenants.entry(tenant.clone()).or_default().queue;
-            let next = queue.pop_front();
-            if !queue.is_empty() {
-                self.turns.push_back(tenant.clone());
-            }
-            return next.map(|waiting| (tenant, waiting));
-        }
-        None
-    }
 }
 
 /// A delivery that waits for a hand. It has no lease, so another process may lease it first.
@@ -151,7 +67,7 @@ pub enum Job {
 /// A reserved hand. When it is dropped, it goes to a delivery that waits, or becomes free.
 pub struct Hand {
     sender: Option<SenderName>,
-    tenant: TenantId,
+    owner: HandOwner,
     hands: Arc<Inner>,
 }
 
@@ -159,38 +75,51 @@ impl Hands {
     /// Makes as many hands as these limits say.
     #[must_use]
     pub fn new(limits: HandLimits) -> (Self, Jobs) {
+        Self::with_slots(limits, BTreeMap::new())
+    }
+
+    /// The same, but for these senders no more than they can use: what waits for a hand loses no time of its hand-over.
+    #[must_use]
+    pub fn with_slots(limits: HandLimits, slots: BTreeMap<SenderName, usize>) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::unbounded_channel();
         let inner = Inner {
             limits,
+            slots,
             state: Mutex::default(),
             jobs,
         };
         (Self(Arc::new(inner)), queue)
     }
 
-    /// The number of hands of each sender, and the number in use over all senders.
+    /// The number of hands of each sender that can use all, and the number in use over all senders.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
-        let busy = self.0.state().shares.values().map(|share| share.busy).sum();
+        let busy = self
+            .0
+            .state()
+            .shares
+            .values()
+            .map(|share| share.busy())
+            .sum();
         (self.0.limits.per_sender, busy)
     }
 
-    /// Reserves a hand of a sender for a message of a tenant, if one is free and the tenant has not got its share. The
+    /// Reserves a hand of a sender for a message of an owner, if one is free and the owner has not got its share. The
     /// sender `None` is for messages that no sender gets.
     #[must_use]
-    pub fn reserve(&self, sender: Option<&SenderName>, tenant: &TenantId) -> Option<Hand> {
-        self.0.reserve(&mut self.0.state(), sender, tenant)
+    pub fn reserve(&self, sender: Option<&SenderName>, owner: &HandOwner) -> Option<Hand> {
+        self.0.reserve(&mut self.0.state(), sender, owner)
     }
 
-    /// Lets a delivery of a tenant wait for the next free hand of a sender.
+    /// Lets a delivery of an owner wait for the next free hand of a sender.
     pub(in crate::service) fn wait(
         &self,
         sender: Option<&SenderName>,
-        tenant: &TenantId,
+        owner: &HandOwner,
         waiting: Waiting,
     ) {
         let mut state = self.0.state();
-        if let Some(hand) = self.0.reserve(&mut state, sender, tenant) {
+        if let Some(hand) = self.0.reserve(&mut state, sender, owner) {
             drop(state);
             return self.0.give(Job::Lease(waiting, hand));
         }
@@ -198,7 +127,7 @@ impl Hands {
             return;
         }
         let share = state.shares.entry(sender.cloned()).or_default();
-        if !share.enqueue(tenant, waiting) {
+        if !share.enqueue(owner, waiting) {
             state.waiting.remove(&waiting.delivery);
         }
     }
@@ -230,18 +159,26 @@ impl Inner {
         self: &Arc<Self>,
         state: &mut HandState,
         sender: Option<&SenderName>,
-        tenant: &TenantId,
+        owner: &HandOwner,
     ) -> Option<Hand> {
         let sender = sender.cloned();
         if state.closed {
             return None;
         }
         let share = state.shares.entry(sender.clone()).or_default();
-        share.take(tenant, self.limits).then(|| Hand {
+        let limits = self.limits_of(sender.as_ref());
+        share.take(owner, limits).then(|| Hand {
             sender,
-            tenant: tenant.clone(),
+            owner: owner.clone(),
             hands: self.clone(),
         })
+    }
+
+    fn limits_of(&self, sender: Option<&SenderName>) -> HandLimits {
+        match sender.and_then(|sender| self.slots.get(sender)) {
+            Some(slots) => self.limits.within(*slots),
+            None => self.limits,
+        }
     }
 
     fn give(&self, job: Job) {
@@ -258,8 +195,7 @@ impl Inner {
         state.closed = true;
         state.waiting.clear();
         for share in state.shares.values_mut() {
-            share.turns.clear();
-            share.tenants.values_mut().for_each(|own| own.queue.clear());
+            share.forget_waiting();
         }
     }
 }
@@ -270,9 +206,9 @@ impl Hand {
         self.sender.as_ref() == sender
     }
 
-    /// The tenant that it was reserved for.
-    pub(in crate::service) fn tenant(&self) -> &TenantId {
-        &self.tenant
+    /// The owner of the message that it was reserved for.
+    pub(in crate::service) fn owner(&self) -> &HandOwner {
+        &self.owner
     }
 }
 
@@ -284,15 +220,15 @@ impl Drop for Hand {
             return;
         };
         // Nobody else takes the hand in between, so that no newer delivery overtakes the one that waited.
-        share.give_back(&self.tenant);
-        let Some((tenant, waiting)) = share.take_next(self.hands.limits) else {
+        share.give_back(&self.owner);
+        let Some((owner, waiting)) = share.take_next(self.hands.limits_of(sender.as_ref())) else {
             return;
         };
         state.waiting.remove(&waiting.delivery);
         drop(state);
         let hand = Self {
             sender,
-            tenant,
+            owner,
             hands: self.hands.clone(),
         };
         self.hands.give(Job::Lease(waiting, hand));
@@ -301,18 +237,34 @@ impl Drop for Hand {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{share::WAITING_MAX, *};
+    use crate::domain::{
+        ids::{CallerName, TenantId},
+        verification::rules::Origin,
+    };
 
     fn name(text: &str) -> SenderName {
         SenderName::parse(text).unwrap()
     }
 
-    fn bank() -> TenantId {
-        TenantId::parse("bank").unwrap()
+    fn owner(tenant: &str, origin: Origin) -> HandOwner {
+        HandOwner {
+            tenant: TenantId::parse(tenant).unwrap(),
+            caller: CallerName::parse("portal").unwrap(),
+            origin,
+        }
     }
 
-    fn shop() -> TenantId {
-        TenantId::parse("shop").unwrap()
+    fn bank() -> HandOwner {
+        owner("bank", Origin::Vouched)
+    }
+
+    fn shop() -> HandOwner {
+        owner("shop", Origin::Vouched)
+    }
+
+    fn stranger() -> HandOwner {
+        owner("bank", Origin::Anonymous)
     }
 
     fn waiting(n: u8) -> Waiting {
@@ -444,6 +396,32 @@ mod tests {
     }
 
     #[test]
+    fn send_14_callers_and_origins_of_a_tenant_take_turns() {
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(1));
+        let mail = name("mail");
+        let mut hand = hands.reserve(Some(&mail), &stranger()).unwrap();
+        let menu = HandOwner {
+            caller: CallerName::parse("ivr").unwrap(),
+            ..bank()
+        };
+        for n in 0..100 {
+            hands.wait(Some(&mail), &stranger(), waiting(n));
+        }
+        hands.wait(Some(&mail), &bank(), waiting(200));
+        hands.wait(Some(&mail), &menu, waiting(210));
+        hands.wait(Some(&mail), &shop(), waiting(220));
+        hands.wait(Some(&mail), &bank(), waiting(201));
+        let mut order = Vec::new();
+        for _ in 0..8 {
+            drop(hand);
+            let (next, given) = woken(&mut jobs).unwrap();
+            order.push(next);
+            hand = given;
+        }
+        assert_eq!(order, [0, 220, 200, 210, 1, 201, 2, 3].map(waiting));
+    }
+
+    #[test]
     fn a_tenant_with_too_many_waiting_leaves_room_in_the_queue_for_others() {
         let (hands, _jobs) = Hands::new(HandLimits::undivided(1));
         let _hand = hands.reserve(None, &bank()).unwrap();
@@ -458,5 +436,54 @@ mod tests {
         let other = delivery(WAITING_MAX + 1);
         hands.wait(None, &shop(), other);
         assert!(hands.has_waiting(&other.delivery));
+    }
+
+    #[test]
+    fn send_15_strangers_have_half_of_the_hands_and_known_customers_do_not_wait_for_them() {
+        let (hands, mut jobs) = Hands::new(HandLimits::undivided(4));
+        let mail = name("mail");
+        let slow: Vec<_> = (0..9)
+            .map_while(|_| hands.reserve(Some(&mail), &stranger()))
+            .collect();
+        assert_eq!(slow.len(), 2, "half");
+        for n in 0..100 {
+            hands.wait(Some(&mail), &stranger(), waiting(n));
+        }
+        let mut known: Vec<_> = (0..9)
+            .map_while(|_| hands.reserve(Some(&mail), &bank()))
+            .collect();
+        assert_eq!(known.len(), 2, "the others are free for known customers");
+        hands.wait(Some(&mail), &bank(), waiting(200));
+        known.pop();
+        let (next, _hand) = woken(&mut jobs).unwrap();
+        assert_eq!(next, waiting(200), "strangers wait for their own");
+        drop(slow);
+        let (next, _hand) = woken(&mut jobs).unwrap();
+        assert_eq!(next, waiting(0));
+        assert!(
+            Hands::new(HandLimits::undivided(1))
+                .0
+                .reserve(None, &stranger())
+                .is_some(),
+            "the only hand is for everybody"
+        );
+    }
+
+    #[test]
+    fn send_15_a_sender_has_no_more_hands_than_it_can_use() {
+        let (mail, sms) = (name("mail"), name("sms"));
+        let limits = HandLimits {
+            per_sender: 8,
+            per_tenant: 6,
+        };
+        let (hands, _jobs) = Hands::with_slots(limits, [(mail.clone(), 4)].into());
+        let count = |sender, owner: HandOwner| {
+            let taken = (0..9).map_while(|_| hands.reserve(Some(sender), &owner));
+            taken.collect::<Vec<_>>()
+        };
+        let of_bank = count(&mail, bank());
+        assert_eq!(of_bank.len(), 3, "the same part of fewer hands");
+        assert_eq!(count(&mail, shop()).len(), 1);
+        assert_eq!(count(&sms, bank()).len(), 6);
     }
 }

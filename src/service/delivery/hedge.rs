@@ -79,7 +79,7 @@ impl Courier {
         };
         let place = (place + 1..ready.senders.len()).find(is_free)?;
         let name = &ready.senders[place].name;
-        let hand = self.hands.reserve(Some(name), &ready.tenant)?;
+        let hand = self.hands.reserve(Some(name), &ready.owner)?;
         Some((place, hand))
     }
 }

@@ -47,7 +47,7 @@ impl Courier {
         match self.next(onward(senders, route_state, Some(pause))) {
             Some((after, _)) if is_kept => HandOver::Kept { after },
             Some((after, next)) => HandOver::Again {
-                by: (error.stage == Stage::WithRecipient).then_some(position),
+                by: (error.stage != Stage::BeforeRecipient).then_some(position),
                 after,
                 position: next,
             },

@@ -8,6 +8,7 @@ use super::{
     draft::Draft,
     fate::{Exemption, Fate, log_outcome},
     hand_over::{Handed, Ready},
+    hands::HandOwner,
 };
 use crate::{
     domain::{
@@ -115,7 +116,11 @@ impl Courier {
             time_left,
             question: self.question(verification, &draft),
             decoy: pending.decoy,
-            tenant: tenant.clone(),
+            owner: HandOwner {
+                tenant: tenant.clone(),
+                caller: verification.caller.clone(),
+                origin: verification.origin,
+            },
             draft,
         }
     }

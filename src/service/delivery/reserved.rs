@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Courier,
-    hands::{Hand, Waiting},
+    hands::{Hand, HandOwner, Waiting},
 };
 use crate::domain::{
     decide::Work,
@@ -13,7 +13,8 @@ use crate::domain::{
         hands::{DueDelivery, FreeHands},
         route::{Choice, RouteState, choose},
     },
-    ids::{DeliveryId, SenderName, SubjectKey, TenantId},
+    ids::{DeliveryId, SenderName, SubjectKey},
+    verification::rules::Origin,
 };
 
 /// The hands of one decision on one record.
@@ -30,7 +31,7 @@ struct State {
     /// Hands with the work that they begin after the commit.
     assigned: Vec<(Work, Hand)>,
     /// Deliveries whose sender had no free hand.
-    without_hand: Vec<(Option<SenderName>, TenantId, DeliveryId)>,
+    without_hand: Vec<(Option<SenderName>, HandOwner, DeliveryId)>,
 }
 
 impl Courier {
@@ -96,8 +97,8 @@ impl ReservedHands<'_> {
         for (work, hand) in state.assigned {
             hands.give(work, hand);
         }
-        for (sender, tenant, delivery) in state.without_hand {
-            hands.wait(sender.as_ref(), &tenant, Waiting { key, delivery });
+        for (sender, owner, delivery) in state.without_hand {
+            hands.wait(sender.as_ref(), &owner, Waiting { key, delivery });
         }
     }
 }
@@ -105,6 +106,15 @@ impl ReservedHands<'_> {
 impl FreeHands for ReservedHands<'_> {
     fn reserve(&self, due: &DueDelivery<'_>) -> Option<Lease> {
         let sender = self.courier.whose_turn(due);
+        let owner = HandOwner {
+            tenant: due.tenant.clone(),
+            caller: due.caller.clone(),
+            origin: if due.is_anonymous {
+                Origin::Anonymous
+            } else {
+                Origin::Vouched
+            },
+        };
         let mut state = self.state();
         let at = state
             .idle
@@ -112,10 +122,10 @@ impl FreeHands for ReservedHands<'_> {
             .position(|hand| hand.is_of(sender.as_ref()));
         let hand = match at {
             Some(at) => Some(state.idle.swap_remove(at)),
-            None => self.courier.hands.reserve(sender.as_ref(), due.tenant),
+            None => self.courier.hands.reserve(sender.as_ref(), &owner),
         };
         let Some(hand) = hand else {
-            let waiting = (sender, due.tenant.clone(), due.delivery.id);
+            let waiting = (sender, owner, due.delivery.id);
             state.without_hand.push(waiting);
             return None;
         };

@@ -108,6 +108,13 @@ impl Routes {
         self.senders().map(|sender| &sender.name)
     }
 
+    /// The senders that can send a limited number of messages at the same time.
+    #[must_use]
+    pub fn slots(&self) -> BTreeMap<SenderName, usize> {
+        let limited = |sender: &NamedSender| Some((sender.name.clone(), sender.sender.slots()?));
+        self.senders().filter_map(limited).collect()
+    }
+
     /// All senders on routes, some more than once.
     pub(in crate::service) fn senders(&self) -> impl Iterator<Item = &NamedSender> {
         let routes = self

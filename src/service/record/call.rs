@@ -29,19 +29,30 @@ pub(in crate::service) struct Call<'a> {
 impl Call<'_> {
     /// The refusal of this call, for its event; `None` if the failure is not a refusal.
     pub(super) fn refusal(&self, failure: &Failure) -> Option<RefusedCall> {
-        let (reason, quota) = if let Failure::QuotaExceeded { quota, .. } = failure {
-            (quota.dimension.reason(), Some(*quota))
+        let mut exceeded = None;
+        let reason = if let Failure::QuotaExceeded { quota, .. } = failure {
+            exceeded = Some(*quota);
+            quota.dimension.reason()
         } else if let Failure::Refused(refusal) = failure {
-            (refusal.reason(), None)
+            // Its own limit decides how it is answered, and the event tells the answer.
+            if *refusal == Refusal::CodeMalformed {
+                return None;
+            }
+            refusal.reason()
         } else if let Failure::Unfit { why, .. } = failure {
-            (why.reason(), None)
+            why.reason()
         } else {
-            return None;
+            match failure {
+                Failure::CodeMalformed => "CODE_MALFORMED",
+                Failure::MalformedTooOften { .. } => "MALFORMED_TOO_OFTEN",
+                Failure::GuessesSlowed { .. } => "GUESSES_SLOWED",
+                _ => return None,
+            }
         };
         Some(RefusedCall {
             call: self.name,
             reason,
-            quota,
+            quota: exceeded,
         })
     }
 

@@ -236,14 +236,11 @@ impl Records {
 }
 
 impl Service {
-    /// Keeps the counts of failed guesses over all subjects up to date in the whole fleet. Never returns.
-    pub async fn follow_guesses(&self) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(FLUSH_EVERY) => {}
-                () = self.records.guesses.early.notified() => {}
-            }
-            self.flush_guesses().await;
+    /// Waits until it is time for [`Self::flush_guesses`].
+    pub async fn guesses_due(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(FLUSH_EVERY) => {}
+            () = self.records.guesses.early.notified() => {}
         }
     }
 
@@ -263,14 +260,13 @@ impl Service {
             );
             let event = Event {
                 at: self.clock.now(),
-                tenant: scope.tenant.clone(),
+                tenant: scope.tenant,
                 caller: scope.caller,
                 agent: None,
                 contact: None,
                 verification: None,
                 action: None,
                 what: What::ManyFailures {
-                    tenant: scope.tenant,
                     of_caller,
                     failures,
                     mean,

@@ -43,7 +43,15 @@ impl Records {
 
     async fn append(&self, refused: RefusalEvent) {
         let RefusalEvent { key, salt, event } = refused;
+        let key = key.unwrap_or_else(|| self.key_of_many(&event));
         self.append_or_lose(&key, salt, &event).await;
+    }
+
+    /// The key for an event about many subjects: no subject has it.
+    fn key_of_many(&self, event: &Event) -> SubjectKey {
+        let caller = event.caller.as_ref().map_or("", |caller| caller.as_str());
+        let fields = [event.tenant.as_str().as_bytes(), caller.as_bytes()];
+        SubjectKey(self.keyring.mark("many subjects", &fields))
     }
 
     /// Writes an event that belongs to no change. If that fails, it is counted as lost, and no call fails.

@@ -119,7 +119,7 @@ impl Records {
         let now = self.clock.now();
         let event = call.event(What::Refused(refusal), Now::new(now, now));
         let refused = RefusalEvent {
-            key: *key,
+            key: Some(*key),
             salt,
             event,
         };

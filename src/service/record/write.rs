@@ -31,6 +31,8 @@ enum Swapped {
     Conflict,
     /// The commit failed with this error, and a load shows that it is not there.
     Lost(StoreError),
+    /// The change is written, but this error forbids an answer.
+    Unanswered(StoreError),
 }
 
 impl Records {
@@ -78,10 +80,13 @@ impl Records {
         };
         Ok(match self.swap(commit).await? {
             Swapped::Done => {
-                if let Some(record) = &record {
-                    journal::log_commit(events, record);
-                }
+                note_commit(events, record.as_deref());
                 Written::Done(record)
+            }
+            // A repeat of the call finds the commit and gets its answer, and notes nothing.
+            Swapped::Unanswered(error) => {
+                note_commit(events, record.as_deref());
+                return Err(error.into());
             }
             Swapped::Conflict => Written::Conflict,
             Swapped::Lost(error) => Written::Lost(error),
@@ -105,9 +110,8 @@ impl Records {
             Ok(Committed::Done) => Ok(Swapped::Done),
             Ok(Committed::Conflict) => Ok(Swapped::Conflict),
             // The outcome is known, but the caller must get an error.
-            Err(error @ (StoreError::NotReplicated | StoreError::Full | StoreError::Foreign)) => {
-                Err(error.into())
-            }
+            Err(error @ StoreError::NotReplicated) => Ok(Swapped::Unanswered(error)),
+            Err(error @ (StoreError::Full | StoreError::Foreign)) => Err(error.into()),
             Err(error @ StoreError::Unavailable(_)) => match self.is_stored(&key, mine).await {
                 Ok(true) => Ok(Swapped::Done),
                 Ok(false) => Ok(Swapped::Lost(error)),
@@ -121,6 +125,12 @@ impl Records {
     async fn is_stored(&self, key: &RecordKey, mine: Option<Token>) -> Result<bool, StoreError> {
         let stored = self.store.load(key).await?.blob;
         Ok(stored.map(|blob| blob.token) == mine)
+    }
+}
+
+fn note_commit(events: &[Event], record: Option<&SubjectRecord>) {
+    if let Some(record) = record {
+        journal::log_commit(events, record);
     }
 }
 

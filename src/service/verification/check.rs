@@ -54,18 +54,7 @@ impl Service {
         caller: &Caller,
         request: CheckRequest,
     ) -> Result<(Verdict, Reading), Failure> {
-        // The first stage of parsing comes before the load, so malformed guesses cost no read of a
-        // record.
-        let Ok(guess) = request.guess else {
-            return Err(self.malformed(caller, request.id).await);
-        };
         let id = request.id;
-        let command = Check {
-            target: target(caller, id),
-            attempt: request.attempt,
-            guess,
-            entry_mode: request.entry_mode,
-        };
         let call = Call {
             name: "check",
             caller: &caller.name,
@@ -73,13 +62,24 @@ impl Service {
             verification: Some(id),
             contact: None,
         };
-        let change = self.slowed(caller, &command).await?.by(call);
+        // The first stage of parsing comes before the load, so malformed guesses cost no read of a
+        // record.
+        let Ok(guess) = request.guess else {
+            return Err(self.malformed(call, id).await);
+        };
+        let command = Check {
+            target: target(caller, id),
+            attempt: request.attempt,
+            guess,
+            entry_mode: request.entry_mode,
+        };
+        let change = self.slowed(caller, &command, call).await?.by(call);
         let checked = self
             .change(change, |record, cx| check(record, &command, cx))
             .await;
         let (checked, now) = match checked {
             Err(Failure::Refused(Refusal::CodeMalformed)) => {
-                return Err(self.malformed(caller, id).await);
+                return Err(self.malformed(call, id).await);
             }
             Err(unknown @ Failure::Refused(Refusal::NotFound)) => {
                 return Err(self.unknown(caller).await.err().unwrap_or(unknown));
@@ -113,7 +113,12 @@ impl Service {
 
     /// The change of a guess. While the anonymous guesses of the caller are slowed down, it is drawn first, if it would
     /// be judged for an anonymous start; otherwise this costs nothing.
-    async fn slowed<'a>(&self, caller: &Caller, command: &Check) -> Result<Change<'a>, Failure> {
+    async fn slowed<'a>(
+        &self,
+        caller: &Caller,
+        command: &Check,
+        call: Call<'_>,
+    ) -> Result<Change<'a>, Failure> {
         let key = command.target.id.subject;
         let Some(interval) = self.records.slow_down(caller) else {
             return Ok(Change::of(key));
@@ -122,7 +127,13 @@ impl Service {
         let cx = self.records.context(&loaded);
         let counts_for = guess_counts_for(loaded.record.as_ref(), command, &cx);
         if counts_for == Some(Origin::Anonymous) {
-            self.draw_slow_guess(caller, interval).await?;
+            let drawn = self.draw_slow_guess(caller, interval).await;
+            if let Err(refused) = &drawn {
+                self.records
+                    .note_refusal(&key, loaded.salt, call, refused)
+                    .await;
+            }
+            drawn?;
         }
         Ok(Change::of(key).on(loaded))
     }
@@ -174,7 +185,7 @@ impl Service {
             quota: None,
         };
         let refused = RefusalEvent {
-            key: id.subject,
+            key: Some(id.subject),
             salt: Some(checked.event_salt),
             event: call.event(What::Refused(refusal), now),
         };
@@ -195,13 +206,18 @@ impl Service {
         .await
     }
 
-    /// A malformed guess uses up no attempt, but its number is limited by a quota of its own.
-    async fn malformed(&self, caller: &Caller, id: VerificationId) -> Failure {
-        let fields = [caller.tenant.as_str().as_bytes(), &id.to_bytes()];
+    /// A malformed guess uses up no attempt, but its number is limited by a quota of its own. The record is not loaded
+    /// for its event.
+    async fn malformed(&self, call: Call<'_>, id: VerificationId) -> Failure {
+        let fields = [call.tenant.as_str().as_bytes(), &id.to_bytes()];
         let drawn = self.draw_guess(self.keyring.mark("malformed", &fields), |retry_after| {
             Failure::MalformedTooOften { retry_after }
         });
-        drawn.await.err().unwrap_or(Failure::CodeMalformed)
+        let failure = drawn.await.err().unwrap_or(Failure::CodeMalformed);
+        self.records
+            .note_refusal(&id.subject, None, call, &failure)
+            .await;
+        failure
     }
 
     /// Draws a guess that uses up no attempt from the bucket of its kind.

@@ -8,11 +8,11 @@ use crate::{
         refusal::Refusal,
         verification::Verification,
     },
-    message::{Page, Reader},
+    message::Reader,
     service::{Service, failure::Failure, record::transact::Change},
 };
 
-pub use crate::message::{PageSentence, Summary};
+pub use crate::message::{Page, PageSentence, Summary};
 
 /// What a link leads to, before its button is pressed.
 #[derive(Clone, Debug)]

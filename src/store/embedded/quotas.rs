@@ -67,13 +67,22 @@ impl Quotas {
     pub(super) fn draw(&self, draws: &[Draw], now: Timestamp) -> Result<Drawn, StoreError> {
         let shards = self.0.lock_all(draws.iter().map(|draw| &draw.owner));
         let mut changes = Changes::new(shards, now);
+        let mut skipping = false;
+        for draw in draws.iter().filter(|draw| draw.short == Short::Skip) {
+            let owner = changes.owner(&draw.owner).ok_or(StoreError::Full)?;
+            let (want, least) = draw.amounts();
+            let level = owner.level(draw.slot);
+            skipping |= draw.rate.take(level, want, least, now).is_err();
+        }
         let mut taken = Vec::with_capacity(draws.len());
         for (place, draw) in draws.iter().enumerate() {
             let owner = changes.owner(&draw.owner).ok_or(StoreError::Full)?;
             let (want, least) = draw.amounts();
             match draw.rate.take(owner.level(draw.slot), want, least, now) {
                 Ok((level, count)) => {
-                    owner.set(draw.slot, level, now);
+                    if draw.short == Short::Refuse || !skipping {
+                        owner.set(draw.slot, level, now);
+                    }
                     taken.push(count);
                 }
                 Err(_) if draw.short == Short::Skip => taken.push(0),

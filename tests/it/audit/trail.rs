@@ -290,6 +290,43 @@ async fn guess_20_guesses_at_unknown_ids_are_limited_and_counted_by_caller() {
 }
 
 #[tokio::test]
+async fn log_01_malformed_guesses_are_in_the_trail_with_the_reason_of_the_answer() {
+    let service = Harness::new().await;
+    let (v, code) = service.start_and_read(login("s")).await;
+    let mut answers = HashMap::new();
+    // What is no code, and what is none of this action: refused before and after the record is loaded.
+    for n in 0..ANSWERED + 10 {
+        let guess = if n % 2 == 0 { "12a" } else { "12345678" };
+        let answer = service
+            .try_check(&v.verification_id, guess, &unique("a"))
+            .await;
+        *answers.entry(shape(answer).1).or_insert(0) += 1;
+    }
+    let expected = [("CODE_MALFORMED", ANSWERED), ("MALFORMED_TOO_OFTEN", 10)];
+    let expected = expected.map(|(reason, count)| (reason.to_owned(), count));
+    assert_eq!(answers, HashMap::from(expected));
+    let told = async || {
+        let lines = service.audit().await;
+        let id = v.verification_id.clone();
+        refusals(lines.iter().filter(|line| line.verification == id))
+    };
+    assert_eq!(told().await, (1, 1), "the first is told at once");
+    service.pass(MINUTE).await;
+    once(&service, async || told().await == (2, ANSWERED as u64 + 10)).await;
+    let lines = service.audit().await;
+    let counted = lines.iter().find(|line| line.count() > 1).unwrap();
+    let counts = format!(
+        "check CODE_MALFORMED {}, check MALFORMED_TOO_OFTEN 10",
+        ANSWERED - 1
+    );
+    assert_eq!(counted.details["counts"], counts);
+    assert_eq!(
+        service.check(&v.verification_id, &code).await,
+        Verdict::Approved
+    );
+}
+
+#[tokio::test]
 async fn log_01_refusals_of_every_call_reconcile_by_their_counts() {
     let setup = Setup::default().durable();
     let service = setup.start().await;

@@ -35,6 +35,7 @@ const SLOW_SOCKETS: usize = 300;
 /// How soon another peer must be answered.
 const SOON: Duration = Duration::from_secs(1);
 const START: &str = "/countersign.v1.VerificationService/StartVerification";
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANOTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -94,6 +95,38 @@ async fn flood(
     }
 }
 
+/// Requests on all streams of one connection whose answers are never taken: the peer grants no window. The first one
+/// is complete, so the connection is not on trial any more.
+async fn hoard(address: SocketAddr, path: &'static str) {
+    let get = |stream: u32| {
+        let mut list = vec![0x82, 0x86];
+        list.extend(field(":path", path));
+        list.extend(field(":authority", "bank.example"));
+        frame(1, 5, stream, &list)
+    };
+    let hoards = async {
+        let mut stream = TcpStream::connect(address).await?;
+        // SETTINGS_INITIAL_WINDOW_SIZE
+        let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        stream
+            .write_all(&[PREFACE, &no_window, &get(1)].concat())
+            .await?;
+        let mut header = [0; 9];
+        while header[3] != 1 {
+            stream.read_exact(&mut header).await?;
+            let length = usize::from(header[1]) * 256 + usize::from(header[2]);
+            stream.read_exact(&mut vec![0; length]).await?;
+        }
+        for n in 1..STREAMS {
+            stream.write_all(&get(2 * n + 1)).await?;
+        }
+        let mut sink = vec![0; 64 * 1024];
+        while stream.read(&mut sink).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = hoards.await;
+}
+
 /// The largest size that a process has had, in KiB.
 fn peak_kib(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
@@ -119,6 +152,10 @@ async fn net_15_a_flood_of_bodies_without_a_credential_takes_no_memory() {
             secret.display().to_string(),
         ),
         ("ROUTES__SMS__SENDERS".to_owned(), "p".to_owned()),
+        (
+            "ACTIONS__LOGIN__ENTRY_MODES".to_owned(),
+            "portal,link".to_owned(),
+        ),
     ];
     // The worst case: as if each connection came from another peer.
     for listener in ["GRPC", "HTTP", "ADMIN"] {
@@ -162,6 +199,22 @@ async fn net_15_a_flood_of_bodies_without_a_credential_takes_no_memory() {
             .unwrap();
         let grown = peak_kib(&process) - before;
         assert!(grown <= GROWTH_MAX_KIB, "{path}: {grown} KiB more");
+        connections.shutdown().await;
+    }
+    for (address, path) in [(http, "/link"), (admin, "/metrics")] {
+        let mut connections = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            connections.spawn(hoard(address, path));
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        let answer = ask_from_another(address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let grown = peak_kib(&process) - before;
+        assert!(
+            grown <= GROWTH_MAX_KIB,
+            "answers of {path} that nobody takes: {grown} KiB more"
+        );
         connections.shutdown().await;
     }
 }
@@ -292,21 +345,56 @@ async fn net_15_connections_of_a_peer_are_limited_but_not_those_of_a_trusted_pro
             .await;
         let mut streams = Vec::new();
         for _ in 0..10 {
-            let mut stream = TcpStream::connect(service.reach.http).await.unwrap();
-            // One complete request, so that it is not on trial any more.
-            let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
-            let mut head = [0; 12];
-            if stream.read_exact(&mut head).await.is_ok() {
-                assert_eq!(&head, b"HTTP/1.1 200");
-                streams.push(stream);
-            }
+            streams.push(idle_after_one_request(LOOPBACK, service.reach.http).await);
         }
-        assert_eq!(streams.len(), open_of_ten, "{trusted}");
+        assert_eq!(still_open(streams).await, open_of_ten, "{trusted}");
         let metrics = get(service.reach.admin, "/metrics").await;
-        let shed = "countersign_connections_shed_total{listener=\"http\",reason=\"peer_full\"}";
+        let shed = "countersign_connections_shed_total{listener=\"http\",reason=\"displaced\"}";
         let line = metrics.lines().find(|line| line.starts_with(shed)).unwrap();
-        assert!(trusted != "192.0.2.1" || !line.ends_with(" 0"), "{line}");
+        assert!(open_of_ten == 10 || !line.ends_with(" 0"), "{line}");
     }
+}
+
+/// A connection that has made one complete request, so that it is not on trial any more.
+async fn idle_after_one_request(local: IpAddr, address: SocketAddr) -> TcpStream {
+    let mut stream = connect_from(local, address).await;
+    let request = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"listener.\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    stream
+}
+
+/// How many of these connections the server has not closed.
+async fn still_open(streams: Vec<TcpStream>) -> usize {
+    let mut open = 0;
+    for mut stream in streams {
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await;
+        open += usize::from(read.is_err());
+    }
+    open
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn net_15_connections_that_many_peers_leave_idle_take_no_place_from_another() {
+    let service = Setup::default()
+        .with("HTTP__MAX_CONNECTIONS", "20")
+        .start()
+        .await;
+    let mut idle = Vec::new();
+    for n in 0..20 {
+        let peer = Ipv4Addr::new(127, 0, 0, 10 + n).into();
+        idle.push(idle_after_one_request(peer, service.reach.http).await);
+    }
+    let root = "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    for _ in 0..5 {
+        let answer = ask_from_another(service.reach.http, root).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert!(still_open(idle).await >= 15, "only as many as were needed");
 }
 
 /// Sends the head of a request whose body never comes; returns the status.
@@ -387,12 +475,30 @@ async fn net_15_a_batch_of_three_mib_is_taken_and_a_larger_one_is_not() {
             now(&bed.service),
         );
         let url = format!("http://{}/callbacks/p", bed.service.reach.http);
-        let mut request = http_client().build().unwrap().post(url).body(body);
-        for (name, value) in headers {
-            request = request.header(name, value);
+        let mut request = http_client().build().unwrap().post(&url);
+        let mut head = "POST /callbacks/p HTTP/1.1\r\nhost: h\r\n".to_owned();
+        for (name, value) in &headers {
+            request = request.header(*name, value);
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
+        // A body without a length is judged while it arrives.
+        let head = format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n",
+            body.len()
+        );
+        let chunked = [head.as_bytes(), body.as_bytes(), b"\r\n0\r\n\r\n"].concat();
+        let mut stream = TcpStream::connect(bed.service.reach.http).await.unwrap();
+        let (mut reads, mut writes) = stream.split();
+        let mut answer = [0; 12];
+        tokio::select! {
+            // It may be refused before it is sent.
+            _ = async { let _ = writes.write_all(&chunked).await; std::future::pending::<()>().await } => {}
+            read = reads.read_exact(&mut answer) => drop(read.unwrap()),
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(answer, format!("HTTP/1.1 {expected}"), "{padding}");
         assert_eq!(
-            request.send().await.unwrap().status(),
+            request.body(body).send().await.unwrap().status(),
             expected,
             "{padding}"
         );

@@ -63,12 +63,15 @@ fn words(service: &Harness) -> Vec<&'static str> {
 #[tokio::test]
 async fn send_15_refusals_open_a_breaker_only_if_they_are_for_three_domains() {
     let (service, sink) = service().await;
-    sink.refuse("example.net", "554 5.7.1 looks like spam");
+    sink.refuse(".test", "554 5.7.1 looks like spam");
     for n in 0..2 * FAILURES {
-        refused(&service, &format!("x{n}@a.example.net")).await;
-        refused(&service, &format!("x{n}@b.example.net")).await;
+        refused(&service, &format!("x{n}@a{n}.a.test")).await;
+        refused(&service, &format!("x{n}@b{n}.b.test")).await;
     }
-    assert!(!words(&service).contains(&"sender_open"));
+    assert!(
+        !words(&service).contains(&"sender_open"),
+        "names below two domains are no more than two"
+    );
     assert!(
         words(&service).contains(&"sender_refuses"),
         "but operators see that nothing goes through"
@@ -78,17 +81,58 @@ async fn send_15_refusals_open_a_breaker_only_if_they_are_for_three_domains() {
     assert_eq!(words(&service), [""; 0], "a success clears it");
 
     for n in 0..FAILURES {
-        refused(&service, &format!("x@d{}.example.net", n % 3)).await;
+        refused(&service, &format!("x@d{}.test", n % 3)).await;
     }
     assert_eq!(words(&service), ["sender_open"]);
+}
+
+/// Whoever owns enough domains can open a breaker by what they refuse; nobody waits for that.
+#[tokio::test]
+async fn send_15_a_breaker_that_refusals_opened_holds_up_no_honest_message() {
+    let (service, sink) = service().await;
+    sink.refuse(".test", "554 5.7.1 no");
+    sink.refuse("later.example", "451 4.7.1 try again later");
+    for n in 0..FAILURES {
+        refused(&service, &format!("x@d{n}.test")).await;
+    }
+    assert_eq!(words(&service), ["sender_open"]);
+    // Meanwhile more of the same change nothing.
+    refused(&service, "x@d9.test").await;
+    start(&service, "x@later.example").await;
+    sink.wait_for_refusals("later.example", 1).await;
+    let id = start(&service, "anna@example.org").await;
+    let delivery = until(&service, &id, DeliveryStatus::Sent).await;
+    assert_eq!(delivery.tries, 1);
+    assert_eq!(words(&service), [""; 0], "and it closes the breaker");
+}
+
+/// Whoever writes to domains that do not exist, or that greylist, opens nothing.
+#[tokio::test]
+async fn send_15_deferrals_of_recipients_count_for_nothing() {
+    let (service, sink) = service().await;
+    let replies = [
+        "450 4.1.2 <x@nosuch.test>: Recipient address rejected: Domain not found",
+        "450 4.2.0 Greylisted",
+        "452 4.2.2 mailbox full",
+        "450 mailbox busy",
+    ];
+    for (n, reply) in replies.iter().enumerate() {
+        sink.refuse(&format!("k{n}.test"), reply);
+        for m in 0..2 * FAILURES {
+            start(&service, &format!("x@d{m}k{n}.test")).await;
+        }
+        sink.wait_for_refusals(&format!("k{n}.test"), 2 * FAILURES)
+            .await;
+    }
+    assert_eq!(words(&service), [""; 0]);
 }
 
 #[tokio::test]
 async fn send_15_what_names_the_recipient_counts_for_nothing() {
     let (service, sink) = service().await;
-    sink.refuse("example.net", "550 5.1.1 user unknown");
+    sink.refuse(".test", "550 5.1.1 user unknown");
     for n in 0..3 * FAILURES {
-        refused(&service, &format!("x@d{n}.example.net")).await;
+        refused(&service, &format!("x@d{n}.test")).await;
     }
     assert_eq!(words(&service), [""; 0]);
 }
@@ -96,11 +140,11 @@ async fn send_15_what_names_the_recipient_counts_for_nothing() {
 #[tokio::test]
 async fn send_15_the_retries_of_a_deferred_message_do_not_count_again() {
     let (service, sink) = service().await;
-    sink.refuse("example.net", "451 4.7.1 try again later");
+    sink.refuse(".test", "451 4.7.1 try again later");
     for n in 1..FAILURES {
-        start(&service, &format!("x@d{n}.example.net")).await;
+        start(&service, &format!("x@d{n}.test")).await;
     }
-    let tried = sink.wait_for_refusals("example.net", 4 * FAILURES);
+    let tried = sink.wait_for_refusals(".test", 4 * FAILURES);
     let mut tried = std::pin::pin!(tried);
     while futures_util::poll!(tried.as_mut()).is_pending() {
         service.pass(Duration::from_millis(500)).await;
@@ -122,9 +166,9 @@ async fn send_15_a_probe_that_is_refused_for_its_recipient_holds_up_nobody() {
     ] {
         let (service, sink) = service().await;
         sink.refuse("blocked.example", reply);
-        sink.refuse("down.example", "CLOSE");
+        sink.refuse("down.test", "CLOSE");
         for n in 0..FAILURES {
-            start(&service, &format!("x@d{n}.down.example")).await;
+            start(&service, &format!("x@d{n}down.test")).await;
         }
         let open = async {
             while !words(&service).contains(&"sender_open") {
@@ -236,6 +280,7 @@ fn answers_of_providers() -> Vec<(&'static str, Channel, u16, Value, bool)> {
         (TWILIO, sms, 201, state("undelivered", json!(30007)), false),
         (TWILIO, sms, 201, state("failed", json!(30006)), true),
         (WHATSAPP, app, 400, meta(131_026), true),
+        (WHATSAPP, app, 400, meta(131_030), false),
         (WHATSAPP, app, 400, meta(131_056), false),
         (WHATSAPP, app, 400, meta(132_001), false),
         (WHATSAPP, app, 400, meta(190), false),

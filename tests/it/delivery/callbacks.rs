@@ -1,6 +1,9 @@
 //! Callbacks of each provider: receipts (valid, forged, repeated) and key presses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use countersign::{
@@ -688,6 +691,48 @@ async fn send_20_a_callback_that_is_not_understood_is_accepted_and_counted() {
         line.starts_with("countersign_unreadable_receipts_total") && line.contains("unknown_state")
     });
     assert!(counted, "{page}");
+}
+
+#[tokio::test]
+async fn send_20_a_callback_that_overtakes_the_answer_is_kept() {
+    let cases = cases();
+    for kind in ["infobip", "whatsapp_cloud"] {
+        let case = cases.iter().find(|case| case.kind == kind).unwrap();
+        let bed = case.bed().await;
+        let (path, body) = ("/callbacks/p", case.delivered);
+        let headers = sign(case.scheme, SECRET, (path, body), now(&bed.service));
+        let answer = call(&bed.service, "POST", path, &headers, body).await;
+        assert_eq!(answer.status, 204, "{kind}");
+        let (id, _) = bed.sent(case.channel).await;
+        let is_delivered = async || bed.delivery(&id).await.0 == DeliveryStatus::Delivered;
+        let mut looks = 0;
+        while !is_delivered().await {
+            looks += 1;
+            assert!(looks < 100, "{kind}: the receipt is lost");
+            bed.service.pass(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn send_20_a_callback_to_the_address_of_a_message_that_says_nothing_is_counted() {
+    let service = own(Setup::default()).start().await;
+    let (_, path) = taken(&service).await;
+    let unread = async || {
+        let page = get(service.reach.admin, "/metrics").await;
+        let is_it = |line: &&str| {
+            line.starts_with("countersign_unreadable_receipts_total{")
+                && line.contains("sender=\"outbox\"")
+                && line.contains("cause=\"unknown_state\"")
+        };
+        let line = page.lines().find(is_it).unwrap_or(" 0");
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let (before, body) = (unread().await, r#"{"data": {"state": "delivered"}}"#);
+    let signed = (path.as_str(), body);
+    let headers = sign(Scheme::StandardWebhooks, SECRET, signed, now(&service));
+    assert_eq!(post(&service, &path, &headers, body).await, 204);
+    assert!(unread().await > before);
 }
 
 #[tokio::test]

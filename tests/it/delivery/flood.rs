@@ -28,8 +28,8 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// The share of honest messages that must be sent in that time, in percent: a machine may pause for a moment.
 const PROMPT_PERCENT: usize = 99;
 
-/// Replies to the recipients of the flood, each with the domain that gets it. The domain of a message has another name
-/// in front, as an attacker can make up as many as he likes.
+/// Replies to the recipients of the flood, each with the end of the domains that get it. Each message is for another
+/// domain, as for an attacker who owns as many as he likes.
 const REFUSALS: [(&str, &str); 4] = [
     ("blocked.example", "554 5.7.1 Access denied"),
     ("later.example", "451 4.7.1 Try again later"),
@@ -84,7 +84,7 @@ pub(super) fn browser(endpoint: &str) -> String {
 /// settings do not name.
 async fn bogus(service: &Harness, n: usize) {
     for (domain, _) in REFUSALS {
-        let address = format!("x{n}@d{n}.{domain}");
+        let address = format!("x{n}@d{n}{domain}");
         service
             .start(stranger(Channel::Email, &address))
             .await

@@ -4,7 +4,7 @@ use countersign::pb::v1::{self, Channel, DeliveryStatus, Verdict, Verification};
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{method, path},
+    matchers::{method, path_regex},
 };
 
 use crate::{
@@ -100,19 +100,28 @@ async fn send_20_a_kannel_that_refuses_our_login_is_no_success() {
 /// A gateway that gives this answer, the service that uses it by the guide's example, and what it is sent.
 async fn asked(
     (name, heading, host): (&str, &str, &str),
+    called: (&str, &str),
+    answer: ResponseTemplate,
+) -> (Harness, Verification, Request) {
+    asked_by((name, example(heading, "toml"), host), called, answer).await
+}
+
+/// The same with any settings.
+async fn asked_by(
+    (name, section, host): (&str, &str, &str),
     (verb, at): (&str, &str),
     answer: ResponseTemplate,
 ) -> (Harness, Verification, Request) {
     let gateway = MockServer::start().await;
     Mock::given(method(verb))
-        .and(path(at))
+        .and(path_regex(format!("^{at}")))
         .respond_with(answer)
         .mount(&gateway)
         .await;
     let key = format!("kind = \"http\"\nallow_hosts = [\"{}\"]", gateway.address());
     let uri = gateway.uri();
     let addresses = [(host, uri.as_str()), ("kind = \"http\"", key.as_str())];
-    let service = service(name, example(heading, "toml"), &addresses).await;
+    let service = service(name, section, &addresses).await;
     let v = start(&service).await;
     let has_ended = |v: &Verification| v.deliveries[0].status() != DeliveryStatus::Queued;
     let v = service.until(&v.verification_id, has_ended).await;
@@ -201,6 +210,194 @@ async fn send_20_a_gateway_by_xml_is_driven_by_the_guides_example() {
 
     let (_service, v, _) = ask("unknown subscriber").await;
     assert_eq!(v.deliveries[0].status(), DeliveryStatus::Failed);
+}
+
+/// A gateway that is in no guide: its settings, how it is called, an answer of success, and what else it answers.
+struct Gateway {
+    settings: &'static str,
+    called: (&'static str, &'static str),
+    accepts: ResponseTemplate,
+    /// With each, the service gives up or the next sender has the message.
+    refuses: [(ResponseTemplate, DeliveryStatus); 2],
+}
+
+fn says(status: u16, body: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_string(body)
+}
+
+fn soap() -> Gateway {
+    let envelope = |body: &str| {
+        says(
+            200,
+            &format!(
+                "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<!-- 7 -->\n<soap:Envelope \
+                 xmlns:soap=\"http://www.w3.org/2003/05/soap-envelope\"><soap:Header/><soap:Body>\
+                 <ns2:sendResponse xmlns:ns2='urn:sms'>{body}</ns2:sendResponse></soap:Body></soap:Envelope>"
+            ),
+        )
+    };
+    Gateway {
+        settings: r#"
+[senders.gate]
+kind = "http"
+channels = ["sms"]
+url = "https://gate.example/api"
+secrets = { password = "/etc/countersign/gate" }
+headers = { SOAPAction = "urn:sms#send" }
+content_type = "application/soap+xml; charset=utf-8"
+xml = '''
+<soap:Envelope xmlns:soap="http://www.w3.org/2003/05/soap-envelope"><soap:Body>
+  <send xmlns="urn:sms"><pass>{{ password }}</pass><to>{{ address_digits }}</to><text>{{ text }}</text></send>
+</soap:Body></soap:Envelope>'''
+answer = "xml"
+code_pointer = "/Envelope/Body/sendResponse/return/*/status"
+success_codes = ["OK"]
+give_up_codes = ["Unknown & blocked"]
+reference_pointer = "/Envelope/Body/sendResponse/return/*/id"
+"#,
+        called: ("POST", "/api"),
+        accepts: envelope(
+            "<return type='a'><status><![CDATA[OK]]></status><id>a&#45;1</id></return>\
+             <return><status>OK</status><id>a-2</id></return>",
+        ),
+        refuses: [
+            (
+                envelope("<return><status>Unknown &amp; blocked</status></return>"),
+                DeliveryStatus::Failed,
+            ),
+            (
+                says(200, "<html><body>Log in<br></body></html>"),
+                DeliveryStatus::Sent,
+            ),
+        ],
+    }
+}
+
+fn piped() -> Gateway {
+    Gateway {
+        settings: r#"
+[senders.gate]
+kind = "http"
+channels = ["sms"]
+url = "https://gate.example/bulksms/bulksms"
+method = "GET"
+charset = "latin1"
+secrets = { password = "/etc/countersign/gate" }
+query = { user = "bank", pass = "{{ password }}", type = "0", dlr = "1", to = "{{ address }}", message = "{{ text }}" }
+answer = "text"
+success_codes = ["1701|*|*"]
+reference_pattern = "1701|*|{id}"
+next_codes = ["1702*", "1703*", "1025*"]
+give_up_codes = ["1706|*"]
+"#,
+        called: ("GET", "/bulksms/bulksms"),
+        accepts: says(200, "1701|31612345678|bc3b6d-01\r\n"),
+        refuses: [
+            (says(200, "1706|31612345678|none"), DeliveryStatus::Failed),
+            (says(200, "1703"), DeliveryStatus::Sent),
+        ],
+    }
+}
+
+fn listed() -> Gateway {
+    Gateway {
+        settings: r#"
+[senders.gate]
+kind = "http"
+channels = ["sms"]
+url = "https://gate.example/v3/batches"
+auth = "header"
+auth_header = "X-Api-Key"
+token_file = "/etc/countersign/gate"
+json = '[{"recipients": ["{{ address }}"], "body": "{{ text }}", "ttl": 300}]'
+code_pointer = "/*/result/code"
+success_codes = ["0"]
+give_up_codes = ["12"]
+reference_pointer = "/*/uuid"
+"#,
+        called: ("POST", "/v3/batches"),
+        accepts: says(
+            201,
+            r#"[{"uuid": 9007199254740993, "result": {"code": 0}}]"#,
+        ),
+        refuses: [
+            (
+                says(200, r#"[{"uuid": 1, "result": {"code": "12"}}]"#),
+                DeliveryStatus::Failed,
+            ),
+            (says(200, "[]"), DeliveryStatus::Sent),
+        ],
+    }
+}
+
+fn silent() -> Gateway {
+    Gateway {
+        settings: r#"
+[senders.gate]
+kind = "http"
+channels = ["sms"]
+url = "https://gate.example/outbound/{{ delivery }}"
+method = "PUT"
+auth = "basic"
+username = "bank"
+password_file = "/etc/countersign/gate"
+form = { to = "{{ address }}", text = "{{ text }}" }
+success_status = [202]
+give_up_status = [410]
+"#,
+        called: ("PUT", "/outbound/"),
+        accepts: ResponseTemplate::new(202),
+        refuses: [
+            (ResponseTemplate::new(410), DeliveryStatus::Failed),
+            (says(200, "maintenance"), DeliveryStatus::Sent),
+        ],
+    }
+}
+
+fn prose() -> Gateway {
+    Gateway {
+        settings: r#"
+[senders.gate]
+kind = "http"
+channels = ["sms"]
+url = "https://gate.example/send.php"
+secrets = { password = "/etc/countersign/gate" }
+form = { u = "bank", p = "{{ password }}", to = "{{ address_digits }}", text = "{{ text }}" }
+answer = "text"
+success_codes = ["SUCCESS MessageId:*", "Balance *"]
+reference_pattern = "SUCCESS MessageId:{id};*"
+retry_codes = ["ERR 108*"]
+give_up_codes = ["ERR 107", "ERR 107 *"]
+"#,
+        called: ("POST", "/send.php"),
+        accepts: says(200, "SUCCESS MessageId:77; Cost:0.80;\n\nBalance 12,3\n"),
+        refuses: [
+            (says(200, "ERR 107"), DeliveryStatus::Failed),
+            (says(200, "ERR 999: unexpected"), DeliveryStatus::Sent),
+        ],
+    }
+}
+
+#[tokio::test]
+async fn send_20_gateways_that_no_guide_describes_need_settings_alone() {
+    for gateway in [soap(), piped(), listed(), silent(), prose()] {
+        let settings = ("gate", gateway.settings, "https://gate.example");
+        let ask = |answer| asked_by(settings, gateway.called, answer);
+        let (service, v, request) = ask(gateway.accepts).await;
+        let sent = match request.url.query() {
+            Some(query) => query.replace("%20", " "),
+            None => String::from_utf8(request.body).unwrap().replace('+', " "),
+        };
+        approves(&service, &v, &sent).await;
+        for (answer, status) in gateway.refuses {
+            let (_service, v, _) = ask(answer).await;
+            let delivery = &v.deliveries[0];
+            assert_eq!(delivery.status(), status, "{settings:?}");
+            if status == DeliveryStatus::Sent {
+                assert_eq!(delivery.sender, "outbox", "{settings:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

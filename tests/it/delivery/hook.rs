@@ -5,13 +5,14 @@ use std::time::Duration;
 use countersign::{
     domain::{
         decide::Work,
-        ids::{TenantId, VerificationId},
+        ids::{CallerName, TenantId, VerificationId},
+        verification::rules::Origin,
     },
     pb::v1::{
         self, Channel, DeliveryStatus, SendDecision,
         send_hook_service_server::{SendHookService, SendHookServiceServer},
     },
-    service::delivery::hands::{HandLimits, Hands},
+    service::delivery::hands::{HandLimits, HandOwner, Hands},
 };
 use serde_json::json;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -171,7 +172,14 @@ async fn chan_05_who_lost_the_lease_asks_nobody() {
     };
     let (hands, _jobs) = Hands::new(HandLimits::undivided(1));
     let hand = hands
-        .reserve(None, &TenantId::parse("default").unwrap())
+        .reserve(
+            None,
+            &HandOwner {
+                tenant: TenantId::parse("default").unwrap(),
+                caller: CallerName::parse("development").unwrap(),
+                origin: Origin::Vouched,
+            },
+        )
         .unwrap();
     service.reach.service.deliver(work, hand).await.unwrap();
     assert_eq!(

@@ -194,11 +194,20 @@ async fn send_20_a_receipt_that_cannot_be_used_is_accepted_and_counted() {
             Pdu::new(DELIVER_SM, 7, &deliver(0, b"id:7 stat:DELIVRD", &[])).octets(),
             "",
         ),
+        (
+            Pdu::new(
+                DELIVER_SM,
+                7,
+                &deliver(0, words("7", "UNDELIV").as_bytes(), &[]),
+            )
+            .octets(),
+            "not_marked",
+        ),
         (receipt(words("7", "DELIVRD").as_bytes()), ""),
     ] {
         centre.send(octets);
     }
-    let answers = centre.answered(DELIVER_SM, 7).await;
+    let answers = centre.answered(DELIVER_SM, 8).await;
     assert!(answers.iter().all(|answer| answer.status == 0));
     until(&service, &v, DeliveryStatus::Delivered).await;
     let page = get(service.reach.admin, "/metrics").await;
@@ -219,6 +228,7 @@ async fn send_20_a_receipt_that_cannot_be_used_is_accepted_and_counted() {
         [
             ("malformed", "1"),
             ("no_reference", "2"),
+            ("not_marked", "1"),
             ("unknown_state", "1")
         ]
     );

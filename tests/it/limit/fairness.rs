@@ -309,6 +309,39 @@ async fn send_14_strangers_use_up_half_of_the_pumping_guards_budget_and_win_it_b
 }
 
 #[tokio::test]
+async fn send_14_what_a_recording_guard_would_refuse_strangers_counts_against_nobody() {
+    let service = Setup::default()
+        .with("GUARD__MODE", "record_only")
+        .with("GUARD__RESERVE", "0")
+        .start()
+        .await;
+    let sms = |n: u32| to(&unique("s"), Channel::Sms, &format!("+31612345{n:03}"));
+    for n in 0..100 {
+        service.start(by_stranger(sms(n))).await.unwrap();
+    }
+    let would_refuse = async || {
+        let lines = service.audit().await;
+        let lines = lines.iter().filter(|line| line.what == "would_refuse");
+        let of = lines.map(|line| line.details.get("origin").cloned());
+        of.collect::<Vec<_>>()
+    };
+    // As in the mode that refuses: half of the budget is theirs, and the other half is left.
+    let of_strangers = would_refuse().await;
+    assert!(of_strangers.len() >= 75);
+    assert!(
+        of_strangers
+            .iter()
+            .all(|origin| origin.as_deref() == Some("anonymous"))
+    );
+    for n in 0..25 {
+        service.start(sms(300 + n)).await.unwrap();
+    }
+    assert_eq!(would_refuse().await, of_strangers);
+    service.start(sms(400)).await.unwrap();
+    assert!(would_refuse().await.len() > of_strangers.len());
+}
+
+#[tokio::test]
 async fn send_14_an_anonymous_count_of_the_settings_takes_the_place_of_the_half() {
     let service = Setup::default()
         .quota(Dimension::Tenant, 4, 3600)

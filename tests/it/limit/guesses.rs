@@ -116,7 +116,7 @@ async fn guess_14_one_guess_on_each_of_many_subjects_is_noticed_and_slowed_down(
         .find(|line| line.details["scope"] == "caller")
         .expect("one names the caller");
     assert_eq!(of_caller.caller, "attacked");
-    assert_eq!(of_caller.details["tenant"], "default");
+    assert_eq!(of_caller.tenant, "default");
     assert_eq!(of_caller.details["mean"], "0");
     assert!(of_caller.details["failures"].parse::<usize>().unwrap() >= ALARM);
     let metrics = get(service.reach.admin, "/metrics").await;
@@ -140,6 +140,36 @@ async fn guess_14_one_guess_on_each_of_many_subjects_is_noticed_and_slowed_down(
         let beside = one_guess(&service, "beside", anonymous(&unique("customer"))).await;
         assert_eq!(beside.unwrap(), Verdict::Wrong);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guess_14_what_is_refused_anyway_uses_up_no_slow_guess_and_slowed_guesses_are_events() {
+    let service = setup().start().await;
+    let strangers = service.start(anonymous("stranger")).await.unwrap();
+    let code = service.code_of(&strangers.verification_id).await;
+    let guess = async |code: &str| {
+        service
+            .try_check(&strangers.verification_id, code, &unique("attempt"))
+            .await
+    };
+    attack(&service, &service.key, ALARM).await;
+    slowed(&service, &service.key).await;
+    service.advance(SLOW_DOWN.as_secs());
+    // More digits than the codes of this action have.
+    for _ in 0..5 {
+        assert_eq!(
+            reason(&guess("12345678").await.unwrap_err()),
+            "CODE_MALFORMED"
+        );
+    }
+    let judged = one_guess(&service, &service.key, anonymous("customer")).await;
+    assert_eq!(judged.unwrap(), Verdict::Wrong, "the slow guess is left");
+    assert!(is_slowed(&guess(&wrong(&code)).await.unwrap_err()));
+    let lines = service.audit().await;
+    let told = lines
+        .iter()
+        .any(|line| line.what == "refused" && line.details["reason"] == "GUESSES_SLOWED");
+    assert!(told, "a refusal is in the trail");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -359,7 +359,8 @@ async fn bind_12_the_page_speaks_the_language_that_the_browser_weighs_highest() 
             .await;
         assert_eq!(page.headers["content-language"], language, "{accepted}");
         assert!(
-            page.body.contains(&format!("<html lang=\"{language}\">")),
+            page.body
+                .contains(&format!("<html lang=\"{language}\" dir=\"ltr\">")),
             "{}",
             page.body
         );
@@ -475,6 +476,32 @@ async fn bad_input_never_approves_and_is_told_the_same() {
     let long = visitor.press(&"2".repeat(4096), Some(BROWSER)).await;
     assert_eq!(long.status, 410);
     assert_eq!(service.get(&id).await.unwrap().attempts_left, 5);
+}
+
+#[tokio::test]
+async fn net_17_a_press_has_the_content_type_of_the_form() {
+    let service = setup().start().await;
+    let visitor = Visitor::of(&service);
+    let id = service
+        .start(with_browser("s"))
+        .await
+        .unwrap()
+        .verification_id;
+    let token = token_of(&service, &id).await;
+    for (path, other) in [
+        ("/link", "text/plain"),
+        ("/link", "multipart/form-data; boundary=x"),
+        ("/link", ""),
+        ("/link/details", "application/json"),
+    ] {
+        let request = visitor.client.post(visitor.url(path));
+        let request = request
+            .header("content-type", other)
+            .header("cookie", format!("countersign_browser={BROWSER}"));
+        let page = visitor.take(request.body(format!("token={token}"))).await;
+        assert_eq!(page.status, 415, "{path} {other}");
+    }
+    assert_eq!(status(&service, &id).await, VerificationStatus::Pending);
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use countersign::{
     domain::{
         ids::SenderName,
         limit::quota::Dimension,
-        record::key::RecordKey,
+        record::{
+            key::{RecordKey, RecordKind},
+            side::SideKind,
+        },
         time::{Generation, Timestamp},
     },
     pb::v1::{self, Verdict, VerificationStatus},
@@ -22,9 +25,11 @@ use countersign::{
         Commit, Committed, Draw, Drawn, Due, Loaded, News, Retention, Return, ScanCursor, ScanPage,
         SealedEvent, Store, StoreError, StoredEvent, Token, Trimmed,
     },
+    service::record::vault::Line,
     store::embedded::memory::Memory,
     system::{ManualClock, SystemEntropy},
 };
+use tokio::sync::Notify;
 use tonic::Code;
 
 use crate::harness::{
@@ -55,6 +60,10 @@ enum Fault {
     /// It fails over after the next commit, which changes its generation.
     FailsOverNext,
     FailedOver,
+    /// An event that is appended waits for [`Flaky::go_on`].
+    AppendsWait,
+    /// A read of the failed guesses of a caller or tenant waits for [`Flaky::go_on`].
+    TalliesWait,
 }
 
 /// The generation after the failover.
@@ -65,6 +74,9 @@ struct Flaky {
     clock: Arc<ManualClock>,
     fault: AtomicU8,
     draws: AtomicUsize,
+    /// Told when something begins to wait, and when it may go on.
+    waits: Notify,
+    goes_on: Notify,
 }
 
 impl Flaky {
@@ -76,7 +88,24 @@ impl Flaky {
             clock,
             fault: AtomicU8::new(Fault::None as u8),
             draws: AtomicUsize::new(0),
+            waits: Notify::new(),
+            goes_on: Notify::new(),
         })
+    }
+
+    /// Waits for [`Self::go_on`] while this fault is set.
+    async fn pause_if(&self, fault: Fault) {
+        if self.has(fault) {
+            let goes_on = self.goes_on.notified();
+            self.waits.notify_one();
+            goes_on.await;
+        }
+    }
+
+    /// Ends the fault, and lets what waits go on.
+    fn go_on(&self) {
+        self.set(Fault::None);
+        self.goes_on.notify_waiters();
     }
 
     fn set(&self, fault: Fault) {
@@ -103,6 +132,9 @@ impl Flaky {
 impl Store for Flaky {
     async fn load(&self, key: &RecordKey) -> Result<Loaded, StoreError> {
         self.gate().await?;
+        if key.kind == RecordKind::Side(SideKind::Tally) {
+            self.pause_if(Fault::TalliesWait).await;
+        }
         let loaded = self.inner.load(key).await?;
         let generation = if self.has(Fault::FailedOver) {
             ANOTHER
@@ -189,6 +221,7 @@ impl Store for Flaky {
     }
 
     async fn append(&self, key: &RecordKey, event: SealedEvent) -> Result<(), StoreError> {
+        self.pause_if(Fault::AppendsWait).await;
         self.inner.append(key, event).await
     }
 
@@ -656,6 +689,81 @@ async fn net_09_a_store_that_hangs_ends_in_a_deadline() {
         shape(service.try_check(&v.verification_id, &code, "a").await).1,
         "STORE_UNAVAILABLE"
     );
+}
+
+/// Two services one after the other on one store. The first is stopped while it waits at this fault, after `cause`.
+async fn stopped_while_it_waits(
+    setup: Setup,
+    fault: Fault,
+    cause: impl AsyncFn(&Harness, &Flaky),
+) -> Vec<Line> {
+    // Longer than the test: nothing is given up because it waits.
+    let setup = setup.with("STORE__DEADLINE_MS", "60000");
+    let store = Flaky::new(&setup);
+    let machine = || Machine {
+        clock: setup.clock.clone(),
+        store: Some(store.clone()),
+        ..Machine::default()
+    };
+    let service = setup.start_on(machine()).await;
+    cause(&service, &store).await;
+    tokio::time::timeout(PATIENCE, store.waits.notified())
+        .await
+        .unwrap_or_else(|_late| panic!("nothing waits at fault {}", fault as u8));
+    service.reach.shutdown.cancel();
+    let drains = async {
+        while tokio::net::TcpStream::connect(service.reach.grpc)
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, drains)
+        .await
+        .expect("it closes its listeners");
+    store.go_on();
+    service.stop().await;
+    setup.start_on(machine()).await.audit().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_01_a_shutdown_while_counted_refusals_are_written_loses_none() {
+    let lines = stopped_while_it_waits(
+        Setup::default(),
+        Fault::AppendsWait,
+        async |service, store| {
+            let (v, code) = settled(service).await;
+            service.check(&v.verification_id, &code).await;
+            for _ in 0..5 {
+                let late = service.check(&v.verification_id, &code).await;
+                assert_eq!(late, Verdict::Closed);
+            }
+            store.set(Fault::AppendsWait);
+            service.pass(Duration::from_secs(60)).await;
+        },
+    )
+    .await;
+    let refused = lines.iter().filter(|line| line.what == "refused");
+    assert_eq!(refused.map(Line::count).collect::<Vec<_>>(), [1, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guess_14_a_shutdown_while_failed_guesses_are_added_loses_none() {
+    // One failure is an alarm, which shows in the trail that it was added.
+    let setup = Setup::default().with("GUESSES__ALARM_FAILURES_PER_H", "1");
+    let lines = stopped_while_it_waits(setup, Fault::TalliesWait, async |service, store| {
+        let (v, code) = settled(service).await;
+        // The first guess of a caller makes the process read its counts; the second one only adds to them.
+        let (first, right) = service.start_and_read(login("first")).await;
+        service.check(&first.verification_id, &right).await;
+        store.set(Fault::TalliesWait);
+        let wrong = service.check(&v.verification_id, &wrong(&code)).await;
+        assert_eq!(wrong, Verdict::Wrong);
+    })
+    .await;
+    let alarms = lines.iter().filter(|line| line.what == "many_failures");
+    assert_eq!(alarms.count(), 2, "of the caller and of its tenant");
 }
 
 #[tokio::test]

@@ -7,9 +7,9 @@ use countersign::{
     domain::{
         decide::Work,
         delivery::DeliveryStatus,
-        ids::{TenantId, VerificationId},
+        ids::{CallerName, TenantId, VerificationId},
         recipient::Channel,
-        verification::Phase,
+        verification::{Phase, rules::Origin},
     },
     keys,
     pb::v1,
@@ -18,7 +18,7 @@ use countersign::{
         system::Clock as _,
     },
     service::{
-        delivery::hands::{HandLimits, Hands},
+        delivery::hands::{HandLimits, HandOwner, Hands},
         record::vault::Vault,
     },
     store::embedded::memory::Memory,
@@ -246,7 +246,14 @@ async fn store_08_who_does_not_hold_the_lease_hands_nothing_over() {
     let delivery = record.verifications[0].deliveries[0].id;
     let hand = Hands::new(HandLimits::undivided(1))
         .0
-        .reserve(None, &TenantId::parse("default").unwrap())
+        .reserve(
+            None,
+            &HandOwner {
+                tenant: TenantId::parse("default").unwrap(),
+                caller: CallerName::parse("development").unwrap(),
+                origin: Origin::Vouched,
+            },
+        )
         .expect("a free hand");
     // Its lease has been reported, so nobody holds it any more.
     service

@@ -551,6 +551,11 @@ async fn bind_12_what_cannot_be_seen_is_refused_by_the_name_of_the_value() {
             (Code::InvalidArgument, vec!["binding.payee".to_owned()]),
             "{hidden:?}"
         );
+        let says = format!(
+            "binding.payee has U+{:04X} as character 4, ",
+            u32::from(hidden)
+        );
+        assert!(status.message().contains(&says), "{}", status.message());
     }
 }
 
@@ -570,7 +575,7 @@ async fn bind_12_a_customer_reads_titles_and_labels_in_his_language_whatever_the
         (
             "NL",
             "nl",
-            &["een nieuw IBAN", "nieuwe IBAN: NL00", "gegeven: 7"],
+            &["een nieuw IBAN", "nieuw IBAN: NL00", "gegeven: 7"],
         ),
         (
             "pt-BR",
@@ -593,7 +598,8 @@ async fn bind_12_a_customer_reads_titles_and_labels_in_his_language_whatever_the
             .find(|message| message.verification.to_string() == v.verification_id);
         let content = &message.unwrap().content;
         assert_eq!(&*content.language, language, "{locale}");
-        for part in [&content.text, content.html.as_ref().unwrap()] {
+        let html = content.html.as_ref().unwrap();
+        for part in [&content.text, &html.replace("<bdi>", "")] {
             for text in expected {
                 assert!(part.contains(text), "{locale} lacks {text}: {part}");
             }

@@ -8,7 +8,7 @@ use crate::domain::{
     },
     record::subject::SubjectRecord,
     time::{Now, Timestamp},
-    verification::{Pending, Phase, Verification},
+    verification::{Pending, Phase, Verification, rules::Origin},
 };
 
 /// Leases one delivery of a pending verification. Without a free hand the delivery waits; after too
@@ -42,6 +42,8 @@ fn leased(
     let due = DueDelivery {
         verification: verification.id,
         tenant: &verification.tenant,
+        caller: &verification.caller,
+        is_anonymous: verification.origin == Origin::Anonymous,
         recipient,
         delivery: &delivery,
     };

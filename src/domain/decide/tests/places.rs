@@ -42,9 +42,10 @@ fn guess_12_one_network_has_one_anonymous_verification_and_all_have_three() {
         // A neighbour on another contact: the place of that network is taken.
         ("192.0.2.99", true, 1),
         ("2001:db8:1:2:ffff::1", true, 1),
+        ("2001:db8:1:ff02::7", true, 1),
         // A fourth network: all places are taken.
         ("203.0.113.7", false, 3),
-        ("2001:db8:1:3::7", false, 3),
+        ("2001:db8:2:2::7", false, 3),
         ("", false, 3),
     ] {
         let command = from(&mut world, address, "another");
@@ -119,4 +120,7 @@ fn guess_12_a_stranger_cannot_fill_the_record_with_long_starts() {
     start("192.0.2.7").unwrap();
     assert!(start("198.51.100.7").is_ok(), "about 4 KiB each");
     assert_eq!(start("203.0.113.7").unwrap_err(), too_many(false, 2));
+    // A customer's start of usual length finds its place.
+    let usual = from(&mut world, "203.0.113.7", "");
+    assert!(world.start(usual).is_ok());
 }

@@ -324,13 +324,19 @@ fn time_01_a_clock_that_is_ahead_closes_no_breaker_and_makes_no_recipient_new() 
     let until = Timestamp::from_micros(1).plus(DAY);
     let apart = Now::new(early, late);
     assert_eq!(
-        Breaker::Open { until, times: 1 }.pass(apart),
+        Breaker::Open {
+            until,
+            times: 1,
+            by_refusals: false
+        }
+        .pass(apart),
         Pass::Shut { until }
     );
     assert_ne!(
         Breaker::HalfOpen {
             until,
             times: 1,
+            by_refusals: false,
             refused: Refused::default()
         }
         .pass(apart),

@@ -96,7 +96,7 @@ pub(super) fn judge(
 }
 
 /// The origin that the answer would count for; `None` if it would not be judged: the verification is unknown or has
-/// ended, or the answer is a repeat.
+/// ended, the answer is a repeat, or a rule refuses it.
 pub(super) fn would_count_for(
     record: Option<&SubjectRecord>,
     command: &Asked<'_>,
@@ -108,9 +108,13 @@ pub(super) fn would_count_for(
         .iter()
         .any(|v| v.answers.iter().any(|answer| answer.id == attempt));
     let verification = record.find(&target.id)?;
-    let is_judged =
-        verification.tenant == target.tenant && verification.live(cx.now).is_some() && !is_repeat;
-    is_judged.then_some(verification.origin)
+    if is_repeat || verification.tenant != target.tenant || verification.generation != cx.generation
+    {
+        return None;
+    }
+    admit(record, verification, command, cx)
+        .ok()
+        .map(|_| verification.origin)
 }
 
 /// The stored answer to the same attempt; `None` if the attempt is new. An attempt id is
@@ -145,15 +149,13 @@ fn too_late(verification: &Verification, cx: &Context<'_>) -> Option<Verdict> {
     }
 }
 
-/// Judges the guess if it may be judged; returns the answer to store and the
-/// failure count after it.
-fn weigh(
-    found: &Found,
-    attempt: &Mark,
+/// Whether the answer may be judged now; returns the failure count with the guess drawn from its rate.
+fn admit(
+    record: &SubjectRecord,
+    verification: &Verification,
     command: &Asked<'_>,
     cx: &Context<'_>,
-) -> Result<(Answer, Tally), Refusal> {
-    let verification = found.verification();
+) -> Result<Tally, Refusal> {
     let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
     if !pending
         .limits
@@ -167,7 +169,25 @@ fn weigh(
         let fitting = guess.fits(pending.limits.code_length.get(), pending.limits.separators);
         fitting.map_err(|Malformed| Refusal::CodeMalformed)?;
     }
-    found.record.check_enabled(verification.origin, cx.rules)?;
+    record.check_enabled(verification.origin, cx.rules)?;
+    let mut tally = record.failures.of(verification.origin).clone();
+    tally
+        .admit(cx.now)
+        .map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;
+    Ok(tally)
+}
+
+/// Judges the guess if it may be judged; returns the answer to store and the
+/// failure count after it.
+fn weigh(
+    found: &Found,
+    attempt: &Mark,
+    command: &Asked<'_>,
+    cx: &Context<'_>,
+) -> Result<(Answer, Tally), Refusal> {
+    let verification = found.verification();
+    let pending = verification.live(cx.now).ok_or(Refusal::Closed)?;
+    let mut tally = admit(&found.record, verification, command, cx)?;
     // Without its key in the keyring, the verification can no longer be judged.
     let is_right = command
         .given
@@ -177,10 +197,6 @@ fn weigh(
     let fingerprint = command
         .fingerprint(&verification.kid, cx)
         .ok_or(Refusal::StartAgain)?;
-    let mut tally = found.record.failures.of(verification.origin).clone();
-    tally
-        .admit(cx.now)
-        .map_err(|retry_after| Refusal::AttemptTooEarly { retry_after })?;
     let left = verification.attempts_left(pending).saturating_sub(1);
     let judgement = if is_right {
         Judgement::Approved

@@ -67,12 +67,4 @@ impl Refused {
         }
         Self(messages)
     }
-
-    pub(super) fn without(&self, seen: &[DeliveryId]) -> Self {
-        let left = self
-            .0
-            .iter()
-            .filter(|message| !seen.contains(&message.delivery));
-        Self(left.copied().collect())
-    }
 }

@@ -166,6 +166,11 @@ fn each_probe_that_fails_opens_it_for_twice_as_long() {
 #[test]
 fn stragglers_do_not_prolong_it() {
     let open = opened(0);
+    for sign in [Sign::Fails, Sign::Refuses, Sign::Nothing] {
+        let late = open.after(&probe(7), sign, &RULES, at(5));
+        assert_eq!(late, open, "a probe after whose time another one failed");
+    }
+    assert_eq!(succeeded(&open, &probe(7)), Breaker::default());
     assert_eq!(failed(&open, &usual(7), at(5)), open);
     assert_eq!(succeeded(&open, &usual(7)), open);
 }
@@ -222,15 +227,50 @@ fn send_15_refusals_count_once_they_were_for_three_areas() {
 }
 
 #[test]
-fn send_15_a_success_between_refusals_clears_those_it_followed() {
+fn send_15_a_success_between_refusals_clears_them_whenever_it_went_out() {
     let four = refused(Breaker::default(), &[(1, 1), (2, 2), (3, 3), (4, 4)]);
-    let late = succeeded(&four, &usual(9));
-    assert_eq!(late, four, "it went out before them");
-    let seen = Passed {
-        seen: four.failures(),
-        ..usual(9)
-    };
-    assert_eq!(succeeded(&four, &seen), Breaker::default());
+    assert_eq!(succeeded(&four, &usual(9)), Breaker::default());
+    let failing = failed(&four, &usual(8), at(1));
+    assert_ne!(failing.pass(at(1)), Pass::Free);
+    let three = refused(Breaker::default(), &[(1, 1), (2, 2), (3, 3)]);
+    let mixed = succeeded(&failed(&three, &usual(8), at(1)), &usual(9));
+    assert_eq!(
+        mixed.failures(),
+        [usual(8).delivery],
+        "what it went out before failed"
+    );
+}
+
+#[test]
+fn send_15_what_refusals_opened_still_takes_a_message_in_need() {
+    let five = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)];
+    let open = refused(Breaker::default(), &five);
+    let until = at(11).stamp();
+    assert_eq!(open.pass(at(1)), Pass::AtNeed { until });
+    let half = open.probe(&RULES, at(11)).unwrap();
+    assert!(matches!(half.pass(at(11)), Pass::AtNeed { .. }));
+    for breaker in [&open, &half] {
+        assert_eq!(
+            succeeded(breaker, &usual(9)),
+            Breaker::default(),
+            "one on its way that succeeds shows that the recipients were at fault"
+        );
+        let repeat = Passed {
+            role: PassedAs::Repeat,
+            ..usual(9)
+        };
+        assert_eq!(
+            breaker.after(&repeat, Sign::Refuses, &RULES, at(12)),
+            *breaker
+        );
+    }
+    let failing = failed(&half, &probe(9), at(12));
+    assert!(
+        matches!(failing.pass(at(12)), Pass::Shut { .. }),
+        "a probe that fails shows that it is the sender"
+    );
+    let mixed = failed(&refused(Breaker::default(), &five[..4]), &usual(8), at(1));
+    assert!(matches!(mixed.pass(at(1)), Pass::AtNeed { .. }));
 }
 
 #[test]
@@ -254,7 +294,11 @@ fn send_15_a_refusal_of_one_recipient_neither_closes_nor_reopens() {
             }
         );
     }
-    let Breaker::Open { until, times: 2 } = breaker.after(&probe(3), Sign::Refuses, &RULES, at(11))
+    let Breaker::Open {
+        until,
+        times: 2,
+        by_refusals: true,
+    } = breaker.after(&probe(3), Sign::Refuses, &RULES, at(11))
     else {
         panic!("three areas refuse: the sender does not work yet")
     };

@@ -292,3 +292,26 @@ fn refusals_survive_being_stored() {
         "there is no ninth"
     );
 }
+
+#[test]
+fn send_15_a_sender_that_refusals_opened_is_asked_if_no_other_can_be() {
+    let at_need = Pass::AtNeed {
+        until: now().stamp().plus(Duration::from_secs(7)),
+    };
+    for (passes, chosen) in [
+        (vec![at_need], ask(0)),
+        (vec![at_need, FREE], ask(1)),
+        (vec![at_need, shut(3)], ask(0)),
+        (vec![shut(3), at_need], ask(1)),
+    ] {
+        assert_eq!(choose(&passes, route_state(0), now()), chosen, "{passes:?}");
+    }
+    let deferred = RouteState {
+        deferrals: Refusals::default().with(0),
+        ..route_state(0)
+    };
+    assert!(
+        matches!(choose(&[at_need], deferred, now()), Choice::Hold { .. }),
+        "what it has deferred waits"
+    );
+}

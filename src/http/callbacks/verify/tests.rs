@@ -211,6 +211,17 @@ fn hook_02_basic_wants_the_user_and_one_of_the_passwords() {
         let headers = headers(&[("authorization", &value)]);
         assert_eq!(verify_at(URL, &keys, &headers, BODY, NOW), Ok(None));
     }
+    let one = format!("Basic {pair}");
+    for other in [&one[..], "Basic x", "Bearer x", ""] {
+        for pairs in [[&one[..], other], [other, &one[..]]] {
+            let mut two = HeaderMap::new();
+            for value in pairs {
+                two.append("authorization", value.parse().unwrap());
+            }
+            let found = verify_at(URL, &keys, &two, BODY, NOW);
+            assert_eq!(found, Err(NotGenuine::Unsigned), "net_18: two credentials");
+        }
+    }
     for wrong in ["user:older", "user:", "other:old", "userold", ""] {
         assert_eq!(found(wrong), Err(NotGenuine::Forged), "{wrong}");
     }

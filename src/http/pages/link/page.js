@@ -19,6 +19,7 @@ async function ask(path) {
 // Values come in as text and never as markup.
 function show(said) {
   document.documentElement.lang = said.language;
+  document.documentElement.dir = said.direction;
   document.title = `${said.heading} · ${said.brand}`;
   part("brand").textContent = said.brand;
   part("heading").textContent = said.heading;
@@ -28,9 +29,11 @@ function show(said) {
   part("label").textContent = summary.what;
   part("title").textContent = summary.title;
   part("details").replaceChildren(...summary.details.flatMap(([label, value]) => {
-    const [term, detail] = ["dt", "dd"].map((tag) => document.createElement(tag));
+    // A value in a script of the other direction stands by itself.
+    const [term, detail, apart] = ["dt", "dd", "bdi"].map((tag) => document.createElement(tag));
     term.textContent = label;
-    detail.textContent = value;
+    apart.textContent = value;
+    detail.append(apart);
     return [term, detail];
   }));
   part("ask").hidden = !said.button;

@@ -128,6 +128,57 @@ fn send_20_what_cannot_be_a_request_is_refused_with_its_key() {
     assert!(!format!("{:?}", made(&secret).unwrap()).contains("s&3"));
 }
 
+#[tokio::test]
+async fn send_20_a_gateway_that_knows_only_latin_1_gets_it() {
+    let mut message = message();
+    let with = |message: &mut Message, text: &str| {
+        Arc::make_mut(&mut message.content).text = text.to_owned();
+    };
+    let to = |method, body, query: &[(&str, &str)]| {
+        let query = pairs(query);
+        move |settings: &mut HttpSettings| {
+            let request = request(settings);
+            (request.method, request.body, request.query) = (method, body, query);
+            request.charset = Charset::Latin1;
+        }
+    };
+    with(&mut message, "Größe é +1");
+    let in_query = to(Method::Get, Body::None, &[("text", "{{ text }}")]);
+    let request_by_get = got(in_query, &message).await;
+    assert_eq!(
+        request_by_get.url.query(),
+        Some("text=Gr%F6%DFe%20%E9%20%2B1")
+    );
+    let form = || Body::Form(pairs(&[("text", "{{ text }}")]));
+    let by_form = got(to(Method::Post, form(), &[]), &message).await;
+    assert_eq!(by_form.body, b"text=Gr%F6%DFe+%E9+%2B1");
+    let by_text = to(Method::Post, Body::Text("{{ text }}".to_owned()), &[]);
+    let by_text = got(by_text, &message).await;
+    assert_eq!(by_text.body, b"Gr\xf6\xdfe \xe9 +1");
+    assert_eq!(
+        by_text.headers["content-type"],
+        "text/plain; charset=iso-8859-1"
+    );
+    with(&mut message, "é 5 € & Ż");
+    let by_xml = to(Method::Post, Body::Xml("<a>{{ text }}</a>".to_owned()), &[]);
+    let by_xml = got(by_xml, &message).await;
+    assert_eq!(by_xml.body, b"<a>\xe9 5 &#8364; &amp; &#379;</a>");
+    assert_eq!(
+        by_xml.headers["content-type"],
+        "text/xml; charset=iso-8859-1"
+    );
+    let lacking = [
+        to(Method::Post, form(), &[]),
+        to(Method::Get, Body::None, &[("text", "{{ text }}")]),
+    ];
+    for change in lacking {
+        let mut settings = settings("https://api.example.org", json_body());
+        change(&mut settings);
+        let refused = made(&settings).unwrap().send(&message).await;
+        assert_eq!(refused, Err(ours(Reason::BadMessage)));
+    }
+}
+
 fn text_rules() -> AnswerRules {
     AnswerRules {
         form: AnswerForm::Text,
@@ -135,7 +186,7 @@ fn text_rules() -> AnswerRules {
         retry_codes: codes(&["ERR: 1*"]),
         give_up_codes: codes(&["ERR: 3"]),
         login_codes: codes(&["ERR: 9 *"]),
-        reference_pattern: Some(Pattern::new("OK: *")),
+        reference_pattern: Pattern::with_id("OK: *"),
         ..AnswerRules::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     sender::{
         doubles::samples,
-        transport::http::{later, login_refused, unknown},
+        transport::http::{again, later, login_refused, unknown},
     },
 };
 
@@ -175,7 +175,7 @@ async fn what_a_plugin_answers_says_what_is_next() {
     });
     assert_eq!(
         retry.await,
-        Err(again(
+        Err(later(
             Reason::from_word("full"),
             Some(Duration::from_secs(7))
         ))

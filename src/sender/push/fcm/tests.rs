@@ -232,7 +232,8 @@ async fn a_key_that_apple_refuses_costs_no_token() {
     answers(&server, refused(401, "THIRD_PARTY_AUTH_ERROR")).await;
     assert_eq!(
         sender(&server).0.send(&samples::push(APP)).await,
-        Err(login_refused())
+        Err(login_refused().at(Stage::WithRecipient)),
+        "other devices may be reached"
     );
     assert_eq!(
         requests(&server, "/token").await.len(),
@@ -266,7 +267,10 @@ async fn what_google_answers_says_what_is_next() {
             unfit(Reason::SenderRefused),
         ),
         (refused(403, "PERMISSION_DENIED"), login_refused()),
-        (refused(401, "THIRD_PARTY_AUTH_ERROR"), login_refused()),
+        (
+            refused(401, "THIRD_PARTY_AUTH_ERROR"),
+            login_refused().at(Stage::WithRecipient),
+        ),
         (refused(400, "NEW_CODE"), unfit(Reason::SenderRefused)),
         (ResponseTemplate::new(302), always_ours(Reason::Redirected)),
         (

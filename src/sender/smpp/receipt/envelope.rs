@@ -65,19 +65,17 @@ impl Envelope {
         })
     }
 
-    /// The text, with and without what its first octet may say is a header.
+    /// The texts, each with and without what its first octet may say is a header: the one in the optional field, which
+    /// stands for the other, and that other, because some message centres put the receipt there all the same.
     pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        let whole = self
-            .fields
-            .payload
-            .as_deref()
-            .filter(|payload| !payload.is_empty())
-            .unwrap_or(&self.text);
-        let header = whole.first().map_or(0, |length| usize::from(*length)) + 1;
-        let rest = whole
-            .get(header..)
-            .filter(|_| self.esm_class & WITH_HEADER != 0);
-        rest.into_iter().chain([whole])
+        let has_header = self.esm_class & WITH_HEADER != 0;
+        let texts = [self.fields.payload.as_deref(), Some(&*self.text)];
+        let texts = texts.into_iter().flatten().filter(|text| !text.is_empty());
+        texts.flat_map(move |whole| {
+            let header = usize::from(whole[0]) + 1;
+            let rest = whole.get(header..).filter(|_| has_header);
+            rest.into_iter().chain([whole])
+        })
     }
 }
 

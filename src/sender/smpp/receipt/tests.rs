@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use rusmpp::{pdus::DeliverSm, types::OctetString, values::EsmClass};
 
-use super::*;
+use super::{super::ids::ReceiptIds, alphabet::tests::pack, *};
+use crate::domain::delivery::reason::Reason;
 
 const FINAL_RECEIPT: u8 = 0b0000_0100;
 
@@ -107,7 +108,7 @@ fn send_20_every_word_for_a_state_is_read() {
         assert_eq!(of_text(&format!("id:7 stat:{word} err:000")), Said::Nothing);
     }
     let unknown = Said::Unreadable(UnreadableReceipt::UnknownState);
-    for word in ["", "FOO", "DELIVERY FAILED", "UNDELIVRDX", "0", "99"] {
+    for word in ["", "FOO", "DELIVERY SOON", "UNDELIVRDX", "0", "99"] {
         assert_eq!(
             of_text(&format!("id:7 stat:{word} err:000")),
             unknown,
@@ -180,6 +181,81 @@ fn send_20_the_fields_of_a_receipt_come_before_its_text() {
     let cut = Said::Unreadable(UnreadableReceipt::Malformed);
     assert_eq!(of_data_sm(&addresses[..9]), cut);
     assert_eq!(of_deliver_sm(b"AAAA"), cut);
+}
+
+/// The command of a row of `smpp_spellings.json`.
+fn of_row(row: &serde_json::Value) -> Said {
+    let octets = |text: &serde_json::Value| hex::decode(text.as_str().unwrap_or("")).unwrap();
+    let text = row["text"].as_str().unwrap_or("");
+    let wide = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect();
+    let coded = match row["alphabet"].as_str() {
+        None => text.as_bytes().to_vec(),
+        Some("ucs2") => wide(u16::to_be_bytes),
+        Some("ucs2_le") => wide(u16::to_le_bytes),
+        Some("packed") => pack(text),
+        Some(other) => panic!("{other}"),
+    };
+    let text = [octets(&row["header"]), coded, octets(&row["behind"])].concat();
+    let class = row["class"].as_u64().unwrap_or(FINAL_RECEIPT.into());
+    let class = u8::try_from(class).unwrap();
+    let fields: Vec<u8> = row["fields"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(tag, value)| field(u16::from_str_radix(tag, 16).unwrap(), &octets(value)))
+        .collect();
+    if row["command"] == "data_sm" {
+        let begin = [b"\0\x01\x011316\0\x01\x01316\0".as_slice(), &[class, 0, 0]].concat();
+        return of_data_sm(&[begin, fields].concat());
+    }
+    of_deliver_sm(&body(class, &text, &fields))
+}
+
+/// What the delivery with this answer becomes, as the row says it.
+fn judged(row: &serde_json::Value, said: &Said) -> (String, Option<String>) {
+    let word = |word: &str| (word.to_owned(), None);
+    let found = match said {
+        Said::Receipt(found) => found,
+        Said::Nothing => return word("nothing"),
+        Said::Other => return word("other"),
+        Said::Unreadable(why) => return word(why.as_str()),
+    };
+    let ids = match row["receipt_ids"].as_str() {
+        None => ReceiptIds::Same,
+        Some("hex_to_decimal") => ReceiptIds::HexToDecimal,
+        Some("decimal_to_hex") => ReceiptIds::DecimalToHex,
+        Some(other) => panic!("{other}"),
+    };
+    let sent = ids.accepted(row["answered"].as_str().unwrap());
+    let kept: Vec<_> = sent.reference.into_iter().chain(sent.aliases).collect();
+    if !ids.named(found).iter().any(|name| kept.contains(name)) {
+        return word("another message");
+    }
+    match &found.receipt {
+        Receipt::Sent => word("SENT"),
+        Receipt::Delivered => word("DELIVERED"),
+        Receipt::Undelivered { reason } => {
+            ("UNDELIVERED".to_owned(), Some(reason.as_str().to_owned()))
+        }
+    }
+}
+
+#[test]
+fn send_20_receipts_of_many_message_centres_say_what_their_rows_say() {
+    let text = include_str!("../../../../tests/vectors/smpp_spellings.json");
+    let rows: serde_json::Value = serde_json::from_str(text).unwrap();
+    let rows = rows["rows"].as_array().unwrap();
+    assert!(rows.len() > 80, "the rows were read");
+    let wrong: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            let judged = judged(row, &of_row(row));
+            let says = row["says"].as_str().unwrap().to_owned();
+            let expected = (says, row["reason"].as_str().map(str::to_owned));
+            (judged != expected).then(|| format!("{row}\n  {judged:?}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 proptest! {

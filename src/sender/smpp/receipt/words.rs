@@ -1,6 +1,8 @@
 //! Reads the text of a receipt: `id:IIII sub:SSS dlvrd:DDD submit date:... done date:... stat:DDDDDDD err:EEE text:...`,
 //! which SMPP 3.4 gives only as an example (appendix B) but nearly all message centres send, each in its own way.
 
+use super::alphabet::readings;
+
 /// The fields of a receipt's text, as far as they are there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReceiptText {
@@ -8,6 +10,8 @@ pub(super) struct ReceiptText {
     /// All that stands between `stat:` and the next field.
     pub(super) state: Option<String>,
     pub(super) error: Option<String>,
+    /// Whether it also has fields that only a message centre writes, such as counts and dates.
+    pub(super) has_counts: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,11 +28,11 @@ enum Key {
 impl Key {
     fn named(word: &str) -> Option<Self> {
         Some(match word {
-            "id" | "msgid" => Self::Id,
+            "id" | "msgid" | "messageid" => Self::Id,
             "stat" | "status" | "state" => Self::State,
-            "err" | "error" => Self::Error,
+            "err" | "error" | "errcode" | "errorcode" => Self::Error,
             "text" => Self::Text,
-            "sub" | "dlvrd" | "date" => Self::Other,
+            "sub" | "dlvrd" | "date" | "submitdate" | "donedate" => Self::Other,
             _ => return None,
         })
     }
@@ -43,19 +47,33 @@ struct Field {
 }
 
 impl ReceiptText {
-    pub(super) fn parse(octets: &[u8]) -> Self {
-        let text = decode(octets);
-        let fields = fields(&text);
+    /// Reads the first of these texts, and of the alphabets that it may be in, that says most.
+    pub(super) fn best<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Self {
+        let found = texts.flat_map(readings).map(|text| Self::parse(&text));
+        found.fold(Self::default(), |best, next| {
+            if next.worth() > best.worth() {
+                next
+            } else {
+                best
+            }
+        })
+    }
+
+    /// How much it says: without an id the state is of use only with optional fields.
+    fn worth(&self) -> u8 {
+        2 * u8::from(self.id.is_some()) + u8::from(self.state.is_some())
+    }
+
+    fn parse(text: &str) -> Self {
+        let fields = fields(text);
         let quote = fields.iter().position(|field| field.key == Key::Text);
         let (before, after) = fields.split_at(quote.unwrap_or(fields.len()));
+        // Where the quoted message does not stand at the end, its own words come first.
+        let behind = |key| after.iter().rev().find(|field| field.key == key);
+        let goes_on = !has(before, Key::Id) || has(after, Key::Error) || has(after, Key::Other);
         let find = |key| {
-            let is_it = |field: &&Field| field.key == key;
-            let has_id = before.iter().any(|field| field.key == Key::Id);
-            // Where the quoted message does not stand at the end, its own words come first.
-            before
-                .iter()
-                .find(is_it)
-                .or_else(|| after.iter().rev().find(is_it).filter(|_| !has_id))
+            let found = before.iter().find(|field| field.key == key);
+            found.or_else(|| behind(key).filter(|_| goes_on))
         };
         let value = |key| find(key).map(|field| text[field.begin..field.end].trim());
         let word = |key| {
@@ -66,8 +84,13 @@ impl ReceiptText {
             id: word(Key::Id),
             state: value(Key::State).map(str::to_owned),
             error: word(Key::Error),
+            has_counts: has(before, Key::Other),
         }
     }
+}
+
+fn has(fields: &[Field], key: Key) -> bool {
+    fields.iter().any(|field| field.key == key)
 }
 
 /// The fields in their order: a known word, then a colon.
@@ -84,7 +107,7 @@ fn fields(text: &str) -> Vec<Field> {
             continue;
         };
         if let Some(last) = found.last_mut() {
-            last.end = start;
+            last.end = start - first_half(&text[..start]).len();
         }
         found.push(Field {
             key,
@@ -95,45 +118,25 @@ fn fields(text: &str) -> Vec<Field> {
     found
 }
 
-/// The text in Latin letters. Its alphabet is seen from the octets, because many message centres give a wrong
-/// `data_coding`, or none: UCS-2 has a zero in every other octet, and all others agree on what a receipt is made of.
-fn decode(octets: &[u8]) -> String {
-    let zeros = |odd: usize| {
-        let of_parity = octets.iter().skip(odd).step_by(2);
-        of_parity.filter(|octet| **octet == 0).count()
+/// The first word of a key of two words, such as `submit date`, and what is between them.
+fn first_half(before: &str) -> &str {
+    let word = before.trim_end_matches([' ', '_', '-']);
+    let is_end = |half: &&str| {
+        let begin = word.len().checked_sub(half.len());
+        let end = begin.and_then(|begin| word.get(begin..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(half))
     };
-    let quarter = octets.len() / 4;
-    let (high_first, low_first) = (zeros(0), zeros(1));
-    let units = if high_first.max(low_first) <= quarter {
-        octets.iter().map(|octet| u16::from(*octet)).collect()
-    } else {
-        let unit = |pair: &[u8; 2]| {
-            if high_first > low_first {
-                u16::from_be_bytes(*pair)
-            } else {
-                u16::from_le_bytes(*pair)
-            }
-        };
-        octets.as_chunks().0.iter().map(unit).collect::<Vec<_>>()
-    };
-    char::decode_utf16(units)
-        .map(|unit| match unit.unwrap_or(char::REPLACEMENT_CHARACTER) {
-            // The low line of the GSM alphabet, which ids are made with.
-            '\u{11}' => '_',
-            // Padding and line ends.
-            c if c.is_control() => ' ',
-            c => c,
-        })
-        .collect()
+    let half = ["submit", "done"].into_iter().find(is_end);
+    half.map_or("", |half| &before[word.len() - half.len()..])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::alphabet::tests::pack, *};
 
     fn parsed(text: &str) -> [Option<String>; 3] {
-        let ReceiptText { id, state, error } = ReceiptText::parse(text.as_bytes());
-        [id, state, error]
+        let read = ReceiptText::best([text.as_bytes()].into_iter());
+        [read.id, read.state, read.error]
     }
 
     fn some(id: &str, state: &str, error: &str) -> [Option<String>; 3] {
@@ -167,12 +170,27 @@ mod tests {
                 some("7", "DELIVRD", "000"),
             ),
             ("id:7 text:id:8 stat:DELIVRD", some("7", "", "")),
+            (
+                "id:7 sub:001 text:stat:FAILED stat:DELIVRD err:000 done date:1",
+                some("7", "DELIVRD", "000"),
+            ),
+            (
+                "id:7 stat:EN ROUTE submit date:2401 err:0",
+                some("7", "EN ROUTE", "0"),
+            ),
+            (
+                "id:7 stat:NOT DELIVERED done_date:2401",
+                some("7", "NOT DELIVERED", ""),
+            ),
+            (
+                "message_id:7 submitdate:2401donedate:2401 stat:DELIVRD errcode:0",
+                some("7", "DELIVRD", "0"),
+            ),
             ("hello", some("", "", "")),
         ] {
             assert_eq!(parsed(text), expected, "{text:?}");
         }
-        let empty = ReceiptText::parse(b"id: stat: err:000");
-        assert_eq!((empty.id, empty.state.as_deref()), (None, Some("")));
+        assert_eq!(parsed("id: stat: err:000")[0], None);
     }
 
     #[test]
@@ -192,8 +210,12 @@ mod tests {
             // A header that nothing announces, and a quoted message in Latin-1.
             marked(&[5, 0, 3, 7, 1, 1], &wide(u16::to_be_bytes)),
             [text.as_bytes(), b" text:caf\xe9"].concat(),
+            // The quoted message alone is in UCS-2.
+            [text.as_bytes(), b" text:", &wide(u16::to_be_bytes)].concat(),
+            pack(text),
+            pack(&format!("\u{5}\u{0}\u{3}{text}")),
         ] {
-            let read = ReceiptText::parse(&octets);
+            let read = ReceiptText::best([octets.as_slice()].into_iter());
             assert_eq!(read.id.as_deref(), Some("AB_1"), "{octets:?}");
             assert_eq!(read.state.as_deref(), Some("DELIVRD"), "{octets:?}");
         }

@@ -2,7 +2,8 @@
 
 use crate::domain::delivery::blame::Blame;
 
-/// The subject and the detail of an enhanced status code: 1 and 10 of `5.1.10`.
+/// The subject and the detail of an enhanced status code: 1 and 10 of `5.1.10`. Its class is left out: the reply code
+/// says whether the failure is permanent (RFC 3463 §3.1), and servers contradict it now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Enhanced {
     subject: u16,
@@ -10,7 +11,7 @@ pub(super) struct Enhanced {
 }
 
 impl Enhanced {
-    /// The first code of a permanent failure in the lines: at their beginning, as it should be, or as `#5.1.1` in the
+    /// The first code of a failure in the lines: at their beginning, as it should be, or as `#5.1.1` in the
     /// text, as qmail and its descendants write it.
     pub(super) fn of(lines: &[String]) -> Option<Self> {
         let first = |line: &String| Self::parse(line.split_whitespace().next()?);
@@ -31,7 +32,7 @@ impl Enhanced {
         let word = word.trim_end_matches(|c: char| !c.is_ascii_digit());
         let mut numbers = word.split('.').map(str::parse::<u16>);
         match (numbers.next()?, numbers.next()?, numbers.next()?) {
-            (Ok(5), Ok(subject), Ok(detail)) if numbers.next().is_none() => {
+            (Ok(4 | 5), Ok(subject), Ok(detail)) if numbers.next().is_none() => {
                 Some(Self { subject, detail })
             }
             _ => None,
@@ -55,6 +56,22 @@ impl Enhanced {
             7 => self.of_policy(),
             _ => None,
         }
+    }
+
+    /// Whether it says what we lack, which no later try has: a new password, DKIM, SPF, reverse DNS, DMARC, or a sender's
+    /// domain that resolves.
+    pub(super) const fn is_about_us(self) -> bool {
+        matches!((self.subject, self.detail), (7, 12 | 20..=27) | (1, 7 | 8))
+    }
+
+    /// Whether it says that the protocol was broken.
+    pub(super) const fn is_about_protocol(self) -> bool {
+        self.subject == 5
+    }
+
+    /// Whether it is about the mailbox or its domain, whoever sends.
+    pub(super) const fn is_about_mailbox(self) -> bool {
+        matches!((self.subject, self.detail), (1, 1..=4 | 6 | 10) | (2, _))
     }
 
     const fn of_address(self) -> Option<Blame> {
@@ -98,7 +115,7 @@ mod tests {
         for line in [
             "",
             "no such user",
-            "4.7.1 later",
+            "2.1.5 fine",
             "5.1 x",
             "5.1.1.1 x",
             "mail from 5.1.1 is refused",

@@ -17,25 +17,48 @@ fn word(step: Step, lines: &[&str]) -> &'static str {
     judge(step, &reply(lines)).blame.as_str()
 }
 
+fn step(at: &str) -> Step {
+    match at {
+        "CONNECT" | "EHLO" | "TLS" | "STARTTLS" => Step::Connect,
+        "AUTH" => Step::Login,
+        "MAIL" => Step::From,
+        "RCPT" => Step::Recipient,
+        "DATA" => Step::Data,
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
 fn send_16_every_row_of_the_cases_is_judged_as_it_says() {
-    let file: Value =
-        serde_json::from_str(include_str!("../../../../tests/vectors/smtp_refusals.json")).unwrap();
-    let rows = file["cases"].as_array().unwrap();
-    assert!(rows.len() >= 32);
-    for row in rows {
-        let step = match row["at"].as_str().unwrap() {
-            "CONNECT" | "EHLO" | "TLS" => Step::Connect,
-            "AUTH" => Step::Login,
-            "MAIL" => Step::From,
-            "RCPT" => Step::Recipient,
-            "DATA" => Step::Data,
-            other => panic!("{other}"),
-        };
-        let lines = row["reply"].as_array().unwrap();
-        let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
-        assert_eq!(word(step, &lines), row["blame"].as_str().unwrap(), "{row}");
+    let files = [
+        (
+            include_str!("../../../../tests/vectors/smtp_refusals.json"),
+            32,
+        ),
+        (
+            include_str!("../../../../tests/vectors/smtp_refusals_by_make.json"),
+            420,
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (file, least) in files {
+        let file: Value = serde_json::from_str(file).unwrap();
+        let rows = file["cases"].as_array().unwrap();
+        assert!(rows.len() >= least);
+        for row in rows {
+            let lines = row["reply"].as_array().unwrap();
+            let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
+            let error = judge(step(row["at"].as_str().unwrap()), &reply(&lines));
+            let is_deferral = error.blame == Blame::Later && error.stage == Stage::Alone;
+            let of_recipient = row["of_recipient"].as_bool();
+            if error.blame.as_str() != row["blame"].as_str().unwrap()
+                || of_recipient.is_some_and(|is| is != is_deferral)
+            {
+                wrong.push(format!("{} {:?}: {row}", error.blame, error.stage));
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -267,7 +290,7 @@ fn send_16_what_is_for_now_is_later_unless_it_is_clearly_about_us() {
             let error = judge(step, &reply(lines));
             assert_eq!(error.blame.as_str(), expected, "{lines:?}");
             assert!(error.again.is_some(), "it is tried again: {lines:?}");
-            assert_eq!(error.stage, Stage::WithRecipient);
+            assert_ne!(error.stage, Stage::BeforeRecipient);
         }
     }
 }

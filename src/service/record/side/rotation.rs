@@ -42,6 +42,7 @@ async fn seal_06_a_side_record_is_read_after_a_rotation_and_written_under_the_ne
     let open = Side::Breaker(Breaker::Open {
         until: Timestamp::from_micros(9),
         times: 3,
+        by_refusals: false,
     });
     let state = old.load(&key).await.unwrap();
     let until = state.now.stamp().plus(Duration::from_secs(60));

@@ -53,10 +53,15 @@ pub(super) fn all() -> [Side; 4] {
             failed: vec![DeliveryId([1; 16]), DeliveryId([2; 16])],
             refused: refused.clone(),
         }),
-        Side::Breaker(Breaker::Open { until, times: 3 }),
+        Side::Breaker(Breaker::Open {
+            until,
+            times: 3,
+            by_refusals: true,
+        }),
         Side::Breaker(Breaker::HalfOpen {
             until,
             times: 4,
+            by_refusals: true,
             refused,
         }),
         Side::Delivery {

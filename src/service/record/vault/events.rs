@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         audit::event::{Event, RefusedCall, What},
-        ids::{ActionName, CallerName, Reference, TenantId, UnlockReason},
+        ids::{ActionName, CallerName, Reference, UnlockReason},
         limit::bucket::{BucketKind, Scope},
         time::Timestamp,
         verification::{CancelCause, Judgement, Outcome, rules::Origin},
@@ -137,11 +137,10 @@ fn details(what: &What) -> BTreeMap<String, String> {
         ]),
         What::ApprovedAfterFailures { failures } => named([("failures", &failures.to_string())]),
         What::ManyFailures {
-            tenant,
             of_caller,
             failures,
             mean,
-        } => many_failures(tenant, *of_caller, *failures, *mean),
+        } => many_failures(*of_caller, *failures, *mean),
         What::Unlocked {
             reason,
             operator,
@@ -171,14 +170,22 @@ fn refused_again(counts: &BTreeMap<RefusedCall, u64>) -> BTreeMap<String, String
     details.insert(COUNT.to_owned(), all.to_string());
     if counts.len() > 1 {
         let each = counts.iter().map(|(refused, count)| {
-            let quota = refused.quota.map_or("", |quota| quota.dimension.as_str());
-            let dot = if quota.is_empty() { "" } else { "." };
-            format!("{} {}{dot}{quota} {count}", refused.call, refused.reason)
+            let quota = refused.quota.map(quota_suffix).unwrap_or_default();
+            format!("{} {}{quota} {count}", refused.call, refused.reason)
         });
         let each: Vec<String> = each.collect();
         details.insert("counts".to_owned(), each.join(", "));
     }
     details
+}
+
+/// A quota behind the reason of refusals that were counted, with the origin of an anonymous count as in [`of_quota`].
+fn quota_suffix(quota: BucketKind) -> String {
+    let origin = match quota.scope {
+        Scope::Anonymous => ".anonymous",
+        Scope::Vouched | Scope::All => "",
+    };
+    format!(".{}{origin}", quota.dimension.as_str())
 }
 
 /// The quota of an event. Events of version 0.1 have no origin, so only that of an anonymous count is named.
@@ -190,14 +197,8 @@ fn of_quota(quota: BucketKind) -> BTreeMap<String, String> {
     details
 }
 
-fn many_failures(
-    tenant: &TenantId,
-    of_caller: bool,
-    failures: u32,
-    mean: u32,
-) -> BTreeMap<String, String> {
+fn many_failures(of_caller: bool, failures: u32, mean: u32) -> BTreeMap<String, String> {
     named([
-        ("tenant", tenant.as_str()),
         ("scope", if of_caller { "caller" } else { "tenant" }),
         ("failures", &failures.to_string()),
         ("mean", &mean.to_string()),

@@ -329,6 +329,7 @@ fn refusing_breakers() -> [(&'static str, Breaker); 2] {
             Breaker::HalfOpen {
                 until: Timestamp::from_micros(9),
                 times: 4,
+                by_refusals: false,
                 refused,
             },
         ),

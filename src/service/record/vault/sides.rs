@@ -104,19 +104,26 @@ fn state(breaker: &Breaker) -> pb::breaker::State {
             failed: failed.iter().map(|delivery| delivery.0.to_vec()).collect(),
             refused: refusals(refused),
         }),
-        Breaker::Open { until, times } => State::Open(pb::BreakerOpen {
+        Breaker::Open {
+            until,
+            times,
+            by_refusals,
+        } => State::Open(pb::BreakerOpen {
             until: until.as_micros(),
             times: *times,
             refused: Vec::new(),
+            by_refusals: *by_refusals,
         }),
         Breaker::HalfOpen {
             until,
             times,
+            by_refusals,
             refused,
         } => State::HalfOpen(pb::BreakerOpen {
             until: until.as_micros(),
             times: *times,
             refused: refusals(refused),
+            by_refusals: *by_refusals,
         }),
     }
 }
@@ -182,10 +189,12 @@ fn breaker(stored: pb::Breaker) -> Result<Breaker, VaultError> {
         State::Open(open) => Breaker::Open {
             until: Timestamp::from_micros(open.until),
             times: open.times,
+            by_refusals: open.by_refusals,
         },
         State::HalfOpen(open) => Breaker::HalfOpen {
             until: Timestamp::from_micros(open.until),
             times: open.times,
+            by_refusals: open.by_refusals,
             refused: refused(&open.refused)?,
         },
     })

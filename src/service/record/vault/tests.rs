@@ -7,6 +7,7 @@ use aws_lc_rs::{digest, hmac};
 use super::*;
 use crate::{
     domain::{
+        audit::event::{RefusedCall, What},
         code::{
             CodeLength,
             guess::{Guess, Separators},
@@ -26,7 +27,10 @@ use crate::{
             ActionName, AttemptId, CallerName, DeliveryId, ProviderReference, Reference, SubjectId,
             TenantId, VerificationId,
         },
-        limit::quota::Network,
+        limit::{
+            bucket::{BucketKind, Scope},
+            quota::{Dimension, Network},
+        },
         recipient::{Channel, Recipient, test_recipients::TestRecipients},
         record::{
             key::{RecordKey, RecordKind},
@@ -302,13 +306,45 @@ fn seal_10_no_debug_output_shows_a_secret() {
 }
 
 #[test]
+fn log_01_counted_refusals_by_the_quotas_of_one_dimension_are_told_apart() {
+    let vault = vault();
+    let (key, record, _) = a_record(&vault);
+    let by = |scope| RefusedCall {
+        call: "start",
+        reason: "QUOTA_EXCEEDED",
+        quota: Some(BucketKind {
+            dimension: Dimension::Tenant,
+            scope,
+        }),
+    };
+    let counts = [(by(Scope::Anonymous), 5), (by(Scope::All), 2)].into();
+    let event = Event::of(
+        &record.verifications[0],
+        Timestamp::from_micros(7),
+        What::RefusedAgain { counts },
+    );
+    let sealed = vault.close_event(&key, Some(&record.event_salt), &event);
+    let line = vault.open_event(&key, Some(&record.event_salt), &sealed);
+    let details = line.unwrap().details;
+    assert_eq!(details["count"], "7");
+    assert_eq!(
+        details["counts"],
+        "start QUOTA_EXCEEDED.tenant.anonymous 5, start QUOTA_EXCEEDED.tenant 2"
+    );
+    assert_eq!(
+        (&*details["quota"], &*details["origin"]),
+        ("tenant", "anonymous")
+    );
+}
+
+#[test]
 fn an_event_cannot_be_read_without_its_record() {
     let vault = vault();
     let (key, record, _) = a_record(&vault);
     let event = Event::of(
         &record.verifications[0],
         Timestamp::from_micros(7),
-        crate::domain::audit::event::What::Started {
+        What::Started {
             channel: Channel::Email,
         },
     );
@@ -331,7 +367,7 @@ fn seal_03_two_seals_of_one_event_have_two_nonces() {
     let event = Event::of(
         &record.verifications[0],
         Timestamp::from_micros(7),
-        crate::domain::audit::event::What::Started {
+        What::Started {
             channel: Channel::Email,
         },
     );

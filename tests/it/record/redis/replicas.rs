@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use countersign::pb::v1::Verdict;
+use countersign::pb::v1::{self, Verdict};
 
 use super::bed::{down, eventually, mend, on, readyz, settled, try_start, works};
 use crate::{
-    harness::{Setup, login, shape, unique, wrong},
+    harness::{Setup, http::get, login, shape, unique, wrong},
     rig::Replicated,
 };
 
@@ -70,6 +70,40 @@ async fn rf04_what_no_replica_has_gets_no_verdict_and_stays() {
     assert_eq!(
         service.check(&right.verification_id, &right_code).await,
         Verdict::Closed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_07_a_verdict_that_waits_for_its_replica_is_counted_once() {
+    let bed = Replicated::start(1);
+    let service = waiting(&bed, "100")
+        .file("[actions.counted]\n")
+        .start()
+        .await;
+    let start = v1::StartVerificationRequest {
+        action: "counted".to_owned(),
+        ..login("s")
+    };
+    let (v, code) = service.start_and_read(start).await;
+    let check = async || {
+        service
+            .try_check(&v.verification_id, &code, "right")
+            .await
+            .map(|answer| answer.verdict())
+    };
+    bed.servers()[1].sigstop();
+    assert_eq!(shape(check().await), down());
+    bed.servers()[1].sigcont();
+    assert_eq!(mend(check).await.unwrap(), Verdict::Approved);
+    let metrics = get(service.reach.admin, "/metrics").await;
+    let counted = metrics
+        .lines()
+        .filter(|line| line.starts_with("countersign_verdicts_total{action=\"counted\""));
+    let values: Vec<_> = counted.filter(|line| !line.ends_with(" 0")).collect();
+    assert_eq!(values.len(), 1, "{values:?}");
+    assert!(
+        values[0].contains("approved") && values[0].ends_with(" 1"),
+        "{values:?}"
     );
 }
 

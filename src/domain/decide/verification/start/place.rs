@@ -11,8 +11,8 @@ use crate::domain::{
         Contact, Pending, Verification,
         binding::Binding,
         rules::{
-            LIVE_ANONYMOUS_BYTES_MAX, LIVE_ANONYMOUS_MAX, LIVE_PER_NETWORK_MAX, LIVE_VOUCHED_MAX,
-            Origin,
+            LIVE_ANONYMOUS_BYTES_MAX, LIVE_ANONYMOUS_BYTES_USUAL, LIVE_ANONYMOUS_MAX,
+            LIVE_PER_NETWORK_MAX, LIVE_VOUCHED_MAX, Origin,
         },
     },
 };
@@ -66,7 +66,9 @@ impl Start {
             .sum();
         let own = bytes_of(&self.recipients, &self.binding);
         let is_full = live.len() >= LIVE_ANONYMOUS_MAX
-            || (!live.is_empty() && bytes + own > LIVE_ANONYMOUS_BYTES_MAX);
+            || (!live.is_empty()
+                && own > LIVE_ANONYMOUS_BYTES_USUAL
+                && bytes + own > LIVE_ANONYMOUS_BYTES_MAX);
         if is_full {
             let limit = live.len();
             return refuse(false, limit, &mut live.iter().map(|(v, _)| *v));

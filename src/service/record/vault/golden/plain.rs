@@ -481,6 +481,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 Side::Breaker(Breaker::Open {
                     until: at(61),
                     times: 3,
+                    by_refusals: false,
                 }),
             ),
         ),
@@ -491,6 +492,7 @@ pub(super) fn sides() -> Vec<(&'static str, SideRecord)> {
                 Side::Breaker(Breaker::HalfOpen {
                     until: at(62),
                     times: 4,
+                    by_refusals: false,
                     refused: Refused::default(),
                 }),
             ),
@@ -752,13 +754,13 @@ fn later_events() -> Vec<Sample> {
         told(
             "many_failures",
             What::ManyFailures {
-                tenant: TenantId::parse("bank").unwrap(),
                 of_caller: true,
                 failures: 512,
                 mean: 51,
             },
             "many_failures",
             &[
+                // No longer written: the event itself has its tenant.
                 ("tenant", "bank"),
                 ("scope", "caller"),
                 ("failures", "512"),
