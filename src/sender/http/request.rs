@@ -2,10 +2,8 @@
 
 use super::{
     super::transport::http::{Call, ours},
-    body::{
-        Body, Charset, EscapedText, Parsed, as_it_is, body_problems, fields, in_url, parsed,
-        percent_encoded,
-    },
+    body::{Body, Charset, EscapedText, Parsed, as_it_is, fields, in_url, parsed, percent_encoded},
+    problems,
     template::{Fixed, Place, Template, Values},
 };
 use crate::{
@@ -102,7 +100,7 @@ impl Request {
             .collect();
         problems.extend(fields("query", &settings.query, fixed).filter_map(Result::err));
         problems.extend(headers(&settings.headers, fixed).filter_map(Result::err));
-        problems.extend(body_problems(&settings.body, fixed));
+        problems.extend(problems::of_body(&settings.body, fixed));
         problems.extend(content_type(settings.content_type.as_deref()).err());
         problems
     }
