@@ -178,7 +178,7 @@ fn failed(error: &anyhow::Error) -> u8 {
 
 /// Reads the settings and the files that they name, and reports all mistakes together. Returns warnings with them.
 fn load(file: Option<&Path>) -> Result<(Settings, Vec<Mistake>), u8> {
-    let (settings, mut mistakes) = config::read(file, std::env::vars());
+    let (settings, mut mistakes) = config::read(file, environment());
     let mut warnings = Vec::new();
     if let Some(settings) = &settings {
         let found = app::findings(settings, &mistakes);
@@ -192,6 +192,14 @@ fn load(file: Option<&Path>) -> Result<(Settings, Vec<Mistake>), u8> {
             Err(EXIT_SETTINGS)
         }
     }
+}
+
+/// The environment. Variables that are no text are no settings; a value that is none is read as well as it can be.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    })
 }
 
 /// Reads the settings for a command that does not serve.

@@ -52,7 +52,7 @@ pub use senders::ConfiguredSender;
 pub use store::{StoreEngine, StoreSettings};
 pub use tenants::TenantSettings;
 
-use layers::{PROFILE, layered, with_development};
+use layers::{PROFILE, layered, of_environment, unreadable, with_development};
 use reader::{Table, book::Book};
 use routes::RouteContext;
 use tenants::TenantContext;
@@ -141,6 +141,7 @@ impl Settings {
     pub fn warnings(&self) -> Vec<Mistake> {
         let mut warnings = access::idle_callers(&self.callers);
         warnings.extend(senders::warnings(&self.senders));
+        warnings.extend(senders::idle(self));
         warnings.extend(public_url::warning(self));
         warnings.extend(listeners::warning(self));
         warnings
@@ -188,16 +189,15 @@ pub fn read(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> (Option<Settings>, Mistakes) {
-    let env: Map<String, String> = env
-        .filter(|(key, _)| key.starts_with("COUNTERSIGN__"))
-        .collect();
+    let (env, misspelled) = of_environment(env);
     let mut mistakes = Mistakes::default();
+    mistakes.add(misspelled);
     let layers = match layered(file, &env) {
         Ok(layers) => layers,
         Err(error) => {
             mistakes.add([Mistake {
                 key: String::new(),
-                what: error.to_string(),
+                what: unreadable(file, &error),
             }]);
             return (None, mistakes);
         }
@@ -236,7 +236,7 @@ fn tables(mut root: Table<'_>, book: &Book) -> Settings {
     let grpc = GrpcSettings::read(root.table("grpc"));
     let http = HttpSettings::read(root.table("http"));
     // What needs the URL is no mistake of its own if the URL is one.
-    let is_mistaken = book.is_mistaken("http.public_url");
+    let is_mistaken = book.is_unknown("http.public_url");
     let public_url = http.public_url.as_deref();
     let public_url = public_url.or(is_mistaken.then_some(UNKNOWN_URL));
     let callers = access::callers(root.table("callers"));
@@ -298,6 +298,10 @@ fn check_production(settings: &Settings, book: &Book) {
     let has_callers = !settings.callers.is_empty() || book.is_mistaken_within("callers");
     if !has_callers {
         book.mistake("callers", "is empty; production needs at least one caller");
+    }
+    if settings.actions.is_empty() && !book.is_mistaken_within("actions") {
+        let what = "is empty, so nothing can be started; production needs at least one action";
+        book.mistake("actions", what);
     }
     let numbers = &settings.admission.numbers;
     let allows_a_country = !numbers.countries.is_empty()

@@ -7,16 +7,13 @@ mod paths;
 use std::{fmt::Display, sync::Arc};
 
 use self::certificates::{PairKeys, of_listener};
-use super::{
-    Machine,
-    certificates::sections,
-    compose::messages,
-    senders::{hook, sender_parts},
-};
+use super::{Machine, certificates::sections, compose::messages, senders::sender_parts};
 use crate::{
     config::{Mistake, Mistakes, Profile, Settings, StoreEngine},
+    format::certificate::Purpose,
     keys,
     listener::tls::TlsIdentity,
+    message::TemplateMistake,
     ports::sender::receipts,
     sender::settings::SettingError,
     store::redis::RedisSettings,
@@ -54,9 +51,7 @@ pub fn findings(settings: &Settings, known: &Mistakes) -> Findings {
     listeners(settings, &mut findings);
     store(settings, &mut findings);
     keys(settings, &mut findings);
-    if !known.concern("messages") {
-        texts(settings, &mut findings);
-    }
+    texts(settings, &mut findings);
     senders(settings, &mut findings);
     let is_known = |mistake: &Mistake| known.0.iter().any(|other| other.key == mistake.key);
     findings.mistakes.retain(|mistake| !is_known(mistake));
@@ -92,6 +87,7 @@ fn store_certificates(redis: &RedisSettings, findings: &mut Findings) {
             section: "store",
             certificate: "client_cert_file",
             key: "client_key_file",
+            purpose: Purpose::Client,
         };
         certificates::identity(keys, (chain, key), now, findings);
     }
@@ -117,9 +113,25 @@ fn texts(settings: &Settings, findings: &mut Findings) {
         }
         Err(flaws) => {
             for flaw in flaws {
-                findings.mistake("messages".to_owned(), flaw);
+                text_flaw(settings, flaw, findings);
             }
         }
+    }
+}
+
+/// A flaw of a text, with the key that must be corrected: its own, or that of the folder of the file.
+fn text_flaw(settings: &Settings, flaw: TemplateMistake, findings: &mut Findings) {
+    let dir = settings.messages.templates_dir.as_ref();
+    let is_file = dir.is_some_and(|dir| flaw.path.starts_with(&*dir.to_string_lossy()));
+    let is_key = ["messages.", "actions.", "labels.", "tenants."]
+        .iter()
+        .any(|section| flaw.path.starts_with(section));
+    if is_file {
+        findings.mistake("messages.templates_dir".to_owned(), flaw);
+    } else if is_key {
+        findings.mistake(flaw.path, flaw.problem);
+    } else {
+        findings.mistake("messages".to_owned(), flaw);
     }
 }
 
@@ -133,10 +145,10 @@ fn senders(settings: &Settings, findings: &mut Findings) {
             of_setting(&section, &error, findings);
         }
     }
-    if let Some(rule) = &settings.hook
-        && let Err(error) = hook(rule, &machine)
-    {
-        of_setting("hook", &error, findings);
+    if let Some(rule) = &settings.hook {
+        for error in rule.call.problems() {
+            of_setting("hook", &error, findings);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::PossibleValuesParser};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -11,6 +11,26 @@ use crate::pb::v1::{self, admin_service_client::AdminServiceClient};
 
 /// The events of one call: the most that the service gives.
 const PAGE_SIZE: u32 = 1000;
+
+/// The kinds of events, as the service writes them.
+const KINDS: [&str; 16] = [
+    "started",
+    "passed_over",
+    "resent",
+    "moved_on",
+    "sent",
+    "send_failed",
+    "delivered",
+    "undelivered",
+    "checked",
+    "refused",
+    "would_refuse",
+    "closed",
+    "approved_after_failures",
+    "disabled",
+    "many_failures",
+    "unlocked",
+];
 
 /// The commands about the audit trail.
 #[derive(Subcommand)]
@@ -27,7 +47,7 @@ pub(super) enum AuditCommand {
         #[arg(long, value_parser = time)]
         until: Option<Timestamp>,
         /// Only events of this kind, such as `would_refuse`. Several times: of any of them.
-        #[arg(long)]
+        #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
         kind: Vec<String>,
         /// Print each event as a JSON object on a line of its own.
         #[arg(long)]
@@ -169,6 +189,27 @@ fn json_of(event: &v1::AuditEvent) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kinds_are_those_that_the_service_writes_and_the_guide_explains() {
+        let service = include_str!("../service/record/vault/events.rs");
+        let words = service.split("fn word(what: &What)").nth(1).unwrap();
+        let words = words.split("\n}\n").next().unwrap();
+        let mut written: Vec<&str> = words.split('"').skip(1).step_by(2).collect();
+        let guide = include_str!("../../deploy/guide/events.md");
+        let rows = guide.lines().filter(|line| line.starts_with("| `"));
+        let explained: Vec<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        let mut kinds = KINDS;
+        kinds.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(written, kinds);
+        for kind in kinds {
+            assert!(explained.contains(&kind), "{kind} is in the guide");
+        }
+    }
 
     fn refusal() -> v1::AuditEvent {
         let details = [("call", "check"), ("reason", "CLOSED"), ("count", "19")];

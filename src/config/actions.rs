@@ -125,7 +125,12 @@ fn entry_modes(row: &mut Table<'_>) -> Vec<EntryMode> {
         .into_iter()
         .filter(|(_, mode)| *mode != EntryMode::Link)
         .collect();
-    row.words("entry_modes", &all, &typed)
+    let modes = row.words("entry_modes", &all, &typed);
+    if modes.is_empty() && !row.is_mistaken("entry_modes") {
+        let what = "is empty, so no code can be entered; leave it out for all but link";
+        row.mistake("entry_modes", what);
+    }
+    modes
 }
 
 /// Checks that a plan ends before the code expires, and has no more steps than messages are allowed.
@@ -162,9 +167,18 @@ fn channels(row: &mut Table<'_>, routes: &ChannelRoutes) -> Vec<Channel> {
         return available;
     };
     let mut channels = Vec::new();
+    if names.is_empty() {
+        let what = "is empty, so no code can be sent; leave it out for all channels with a route";
+        row.mistake("channels", what);
+    }
     for name in names {
         match Channel::from_name(&name) {
+            Some(channel) if channels.contains(&channel) => {
+                row.mistake("channels", format!("has {name:?} twice"));
+            }
             Some(channel) if available.contains(&channel) => channels.push(channel),
+            // A route whose name is not understood may be the one.
+            Some(_) if row.is_root_unclear("routes") => {}
             Some(_) => row.mistake("channels", format!("has {name:?}, which has no route")),
             None => row.mistake(
                 "channels",
@@ -184,6 +198,8 @@ fn plan(row: &mut Table<'_>, channels: &[Channel]) -> Vec<Step> {
             Ok(step) if plan.iter().any(|other| other.channel == step.channel) => {
                 row.mistake("plan", format!("has the channel of {text:?} twice"));
             }
+            // The mistakes of the channels, or of their routes, are recorded.
+            Ok(_) if row.is_mistaken("channels") || row.is_root_unclear("routes") => {}
             Ok(step) if !channels.contains(&step.channel) => {
                 row.mistake(
                     "plan",
@@ -233,6 +249,11 @@ fn binding(row: &mut Table<'_>) -> Vec<String> {
             "binding",
             format!("has {name:?}; each must be 1 to 32 of a-z, 0-9 and _"),
         );
+    }
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            row.mistake("binding", format!("has {name:?} twice"));
+        }
     }
     names
 }

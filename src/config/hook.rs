@@ -41,7 +41,6 @@ pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
         Kind::Http => http(&mut table),
         Kind::Grpc => grpc(&mut table),
     };
-    // Read all keys before returning, so that every mistake is reported.
     let all = Channel::ALL.map(|channel| (channel.as_str(), channel));
     let channels = table.words("channels", &all, &all);
     // There is no safe default: "allow" sends unchecked messages, "deny" stops all messages while the hook is down.
@@ -49,9 +48,9 @@ pub(super) fn hook(mut table: Table<'_>) -> Option<HookSettings> {
     let allow_without_answer = table.required_word("default", &answers);
     table.finish();
     Some(HookSettings {
-        call: call?,
+        call,
         channels,
-        allow_without_answer: allow_without_answer?,
+        allow_without_answer: allow_without_answer.unwrap_or_default(),
     })
 }
 
@@ -59,7 +58,7 @@ fn timeout(table: &mut Table<'_>) -> std::time::Duration {
     table.millis("timeout_ms", 500, &(50..=3000))
 }
 
-fn http(table: &mut Table<'_>) -> Option<HookCall> {
+fn http(table: &mut Table<'_>) -> HookCall {
     let (url, secrets) = (
         table.required("url"),
         table.required_secrets("secret_files"),
@@ -70,20 +69,20 @@ fn http(table: &mut Table<'_>) -> Option<HookCall> {
         ca_file: table.file("ca_file"),
         timeout: timeout(table),
     };
-    Some(HookCall::Http(SignedSettings {
-        url: url?,
+    HookCall::Http(SignedSettings {
+        url: url.unwrap_or_default(),
         secrets,
         connection,
-    }))
+    })
 }
 
-fn grpc(table: &mut Table<'_>) -> Option<HookCall> {
+fn grpc(table: &mut Table<'_>) -> HookCall {
     let (address, token) = (table.required("address"), table.secret("token_file"));
     let (ca_file, timeout) = (table.file("ca_file"), timeout(table));
-    Some(HookCall::Grpc(PeerSettings {
-        address: address?,
+    HookCall::Grpc(PeerSettings {
+        address: address.unwrap_or_default(),
         token,
         ca_file,
         timeout,
-    }))
+    })
 }

@@ -11,7 +11,10 @@ use super::{
     reader::book::Book,
     secret_file::{read_document, read_public},
 };
-use crate::listener::{ListenerSettings, peers::AddressRange, tls::TlsIdentity};
+use crate::{
+    format::{certificate, secret::SecretText},
+    listener::{ListenerSettings, peers::AddressRange, tls::TlsIdentity},
+};
 
 /// The placeholder for an address that could not be read; no listener is ever bound to it.
 const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -116,6 +119,12 @@ impl GrpcSettings {
         }
         let max_in_flight: usize = table.small("max_in_flight", 4096, &(1..=1_000_000));
         let share: usize = table.small("max_in_flight_per_caller", 0, &(0..=1_000_000));
+        if share > max_in_flight {
+            table.mistake(
+                "max_in_flight_per_caller",
+                "is more than max_in_flight; lower it or raise the other",
+            );
+        }
         let max_watches = table.small("max_watches", 10_000, &(1..=1_000_000));
         let max_watches_per_caller = table.small("max_watches_per_caller", 1000, &(1..=1_000_000));
         if max_watches_per_caller > max_watches {
@@ -248,7 +257,7 @@ fn listen(table: &mut Table<'_>) -> SocketAddr {
     };
     if !table.is_production() && !listen.ip().is_loopback() {
         let what = format!(
-            "is {listen}; the development profile listens on loopback only, such as 127.0.0.1:{}",
+            "is {listen}; the development profile listens on loopback only, such as 127.0.0.1:{}; set profile = \"production\" to serve others",
             listen.port()
         );
         table.mistake("listen", what);
@@ -259,6 +268,23 @@ fn listen(table: &mut Table<'_>) -> SocketAddr {
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051")
+}
+
+/// Checks a certificate or key whose other half cannot be read, so that its own flaw is reported in the same round.
+pub(super) fn check_half(
+    table: &Table<'_>,
+    (certificate_key, key_key): (&str, &str),
+    halves: (Option<&[u8]>, Option<&SecretText>),
+) {
+    let checked = match halves {
+        (Some(chain), None) => (certificate_key, certificate::chain(chain).map(drop)),
+        (None, Some(key)) => (key_key, certificate::key(key.expose().as_bytes()).map(drop)),
+        // A pair is checked as one.
+        (Some(_), Some(_)) | (None, None) => return,
+    };
+    if let (key, Err(error)) = checked {
+        table.mistake(key, error);
+    }
 }
 
 /// The identity from both files; `None` for plaintext if neither is set.
@@ -273,6 +299,11 @@ fn tls(table: &mut Table<'_>) -> Option<TlsIdentity> {
     let (chain, key) = (
         table.contents("tls_cert_file"),
         table.document("tls_key_file"),
+    );
+    check_half(
+        table,
+        ("tls_cert_file", "tls_key_file"),
+        (chain.as_deref(), key.as_ref()),
     );
     Some(TlsIdentity {
         chain: chain?,

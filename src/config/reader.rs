@@ -17,7 +17,7 @@ use super::{
     Profile,
     reader::{
         book::Book,
-        spelling::{is_near, literal},
+        spelling::{hint, literal},
     },
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Table<'a> {
     path: String,
     values: BTreeMap<String, Value>,
     known: Vec<String>,
+    /// Stands for a value that is no table: what is missing in it is no mistake of its own.
+    is_void: bool,
     book: &'a Book,
 }
 
@@ -40,7 +42,16 @@ impl<'a> Table<'a> {
             path,
             values: values.into_iter().collect(),
             known: Vec::new(),
+            is_void: false,
             book,
+        }
+    }
+
+    /// A table within this one.
+    fn within(&self, path: String, values: config::Map<String, Value>) -> Self {
+        Self {
+            is_void: self.is_void,
+            ..Self::new(path, values, self.book)
         }
     }
 
@@ -75,17 +86,19 @@ impl<'a> Table<'a> {
 
     /// Records a mistake in the value of a key; `what` continues a sentence that begins with the key.
     pub(super) fn mistake(&self, key: &str, what: impl Display) {
-        self.book.mistake(&self.path(key), what);
+        self.mistake_at(&self.path(key), what);
     }
 
     /// Records a mistake in the table as a whole.
     pub(super) fn mistake_here(&self, what: impl Display) {
-        self.book.mistake(&self.path, what);
+        self.mistake_at(&self.path, what);
     }
 
     /// Records a mistake in a key that is given by its full path.
     pub(super) fn mistake_at(&self, path: &str, what: impl Display) {
-        self.book.mistake(path, what);
+        if !self.is_void {
+            self.book.mistake(path, what);
+        }
     }
 
     /// Records a mistake together with the value found.
@@ -95,7 +108,7 @@ impl<'a> Table<'a> {
 
     /// Whether a mistake in this key was recorded.
     pub(super) fn is_mistaken(&self, key: &str) -> bool {
-        self.book.is_mistaken(&self.path(key))
+        self.is_void || self.book.is_mistaken(&self.path(key))
     }
 
     fn note(&self, key: &str, literal: String) {
@@ -125,7 +138,17 @@ impl<'a> Table<'a> {
 
     /// Whether a mistake in this key, or in a key below it, was recorded.
     pub(super) fn is_mistaken_within(&self, key: &str) -> bool {
-        self.book.is_mistaken_within(&self.path(key))
+        self.is_void || self.book.is_mistaken_within(&self.path(key))
+    }
+
+    /// Whether a mistake in this table as a whole was recorded.
+    pub(super) fn is_mistaken_here(&self) -> bool {
+        self.is_void || self.book.is_mistaken(&self.path)
+    }
+
+    /// Whether a mistake in this table of the root as a whole, or in the name or form of one of its keys, was recorded.
+    pub(super) fn is_root_unclear(&self, key: &str) -> bool {
+        self.book.is_unclear(key)
     }
 
     /// Whether a mistake in this key of the root, or in a key below it, was recorded.
@@ -203,16 +226,18 @@ impl<'a> Table<'a> {
     }
 
     /// Reads a table within this one; an empty table if absent.
-    pub(super) fn table(&mut self, key: &str) -> Table<'a> {
-        let values = match self.take(key).map(Value::into_table) {
-            None => config::Map::new(),
-            Some(Ok(values)) => values,
+    pub(super) fn table(&mut self, key: &str) -> Self {
+        let (values, is_void) = match self.take(key).map(Value::into_table) {
+            None => (config::Map::new(), false),
+            Some(Ok(values)) => (values, false),
             Some(Err(_)) => {
                 self.mistake(key, "must be a table");
-                config::Map::new()
+                (config::Map::new(), true)
             }
         };
-        Table::new(self.path(key), values, self.book)
+        let mut table = self.within(self.path(key), values);
+        table.is_void |= is_void;
+        table
     }
 
     /// Reads a table within this one; `None` if absent.
@@ -240,7 +265,7 @@ impl<'a> Table<'a> {
         let path = |at: usize| format!("{}.{at}", self.path(key));
         rows.into_iter()
             .enumerate()
-            .map(|(at, row)| Table::new(path(at), row, self.book))
+            .map(|(at, row)| self.within(path(at), row))
             .collect()
     }
 
@@ -250,7 +275,7 @@ impl<'a> Table<'a> {
         for (name, value) in std::mem::take(&mut self.values) {
             match value.into_table() {
                 Ok(values) => {
-                    let table = Table::new(self.path(&name), values, self.book);
+                    let table = self.within(self.path(&name), values);
                     tables.push((name, table));
                 }
                 Err(_) => self.mistake(&name, "must be a table"),
@@ -262,8 +287,7 @@ impl<'a> Table<'a> {
     /// Ends the reading of a table: each key that was not read is a mistake.
     pub(super) fn finish(self) {
         for key in self.values.keys() {
-            let near = self.known.iter().find(|known| is_near(known, key));
-            let hint = near.map_or_else(String::new, |known| format!("; did you mean {known}?"));
+            let hint = hint(self.known.iter().map(String::as_str), key);
             self.mistake(key, format!("is not a setting{hint}"));
         }
     }

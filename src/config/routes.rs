@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Table, senders::Senders};
+use super::{Table, reader::spelling::hint, senders::Senders};
 use crate::{
     domain::{
         delivery::route::SENDERS_MAX,
@@ -73,7 +73,9 @@ pub(super) fn of_tenant(
     usual: &ChannelRoutes,
 ) -> ChannelRoutes {
     let routes = channel_routes(row.table("routes"), context);
-    for channel in routes.keys().filter(|channel| !usual.contains_key(channel)) {
+    let is_unclear = row.is_root_unclear("routes");
+    let lacking = |channel: &&Channel| !usual.contains_key(channel) && !is_unclear;
+    for channel in routes.keys().filter(lacking) {
         let channel = channel.as_str();
         row.mistake(
             &format!("routes.{channel}"),
@@ -152,10 +154,14 @@ fn names(table: &mut Table<'_>, key: &str, channel: Channel, senders: &Senders) 
 
 /// Why a sender cannot be in a route of this channel, as the end of a sentence; `None` if it can.
 fn unusable(name: &str, channel: Channel, senders: &Senders) -> Option<String> {
+    // The mistakes of a broken sender are already reported.
+    if senders.broken.contains(name) {
+        return None;
+    }
     let Some(sender) = senders.ready.get(name) else {
-        // The mistakes of a broken sender are already reported.
-        let is_broken = senders.broken.contains(name);
-        return (!is_broken).then(|| format!("without a section [senders.{name}]"));
+        let known = senders.ready.keys().chain(&senders.broken);
+        let hint = hint(known.map(String::as_str), name);
+        return Some(format!("without a section [senders.{name}]{hint}"));
     };
     if sender.settings.carries(channel) {
         return None;

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Mistake, Table};
+use super::{Mistake, Profile, Settings, Table};
 use crate::{
     domain::{
         ids::{Invalid, SenderName},
@@ -54,7 +54,7 @@ impl ConfiguredSender {
 pub(super) struct Senders {
     /// Senders that could be read.
     pub(super) ready: BTreeMap<String, ConfiguredSender>,
-    /// The names of senders with mistakes; a route to them is not another mistake.
+    /// The names of senders whose channels are not known for mistakes; a route to them is not another mistake.
     pub(super) broken: BTreeSet<String>,
 }
 
@@ -79,8 +79,9 @@ impl Section<'_> {
     }
 }
 
-/// Reads the section of one kind of sender; `None` if mistakes make it unusable.
-type Read = fn(&mut Section<'_>) -> Option<ConfiguredSender>;
+/// Reads the section of one kind of sender. What cannot be read is left empty, so that the rest is checked in the same
+/// round; its mistake is recorded.
+type Read = fn(&mut Section<'_>) -> ConfiguredSender;
 
 const KINDS: [(&str, Read); 17] = [
     ("smtp", smtp::read),
@@ -113,20 +114,31 @@ pub(super) fn senders(mut table: Table<'_>, public_url: Option<&str>) -> Senders
                 None
             }
         };
-        match read {
-            Some(sender) => drop(ready.insert(name, sender)),
-            None => drop(broken.insert(name)),
+        if let Some((sender, carries)) = read {
+            if carries == Carries::Unknown {
+                broken.insert(name.clone());
+            }
+            ready.insert(name, sender);
+        } else {
+            broken.insert(name);
         }
     }
     table.finish();
     Senders { ready, broken }
 }
 
+/// Whether it is known which channels a sender was meant to carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Known,
+    Unknown,
+}
+
 fn sender(
     mut row: Table<'_>,
     name: SenderName,
     public_url: Option<&str>,
-) -> Option<ConfiguredSender> {
+) -> Option<(ConfiguredSender, Carries)> {
     // The keys of an unknown kind are not checked, so none of them is reported.
     let read = row.required_word("kind", &KINDS)?;
     let mut section = Section {
@@ -136,21 +148,49 @@ fn sender(
     };
     let sender = read(&mut section);
     let row = &mut section.row;
-    if let Some(sender) = &sender {
-        if row.is_production() && sender.settings.shows_codes() {
-            row.mistake(
-                "kind",
-                "shows codes, so production refuses it; use a sender of a provider",
-            );
-        }
-        if sender.receiver.is_some() && !is_plain(section.name.as_str()) {
-            row.mistake_here(
-                "is part of the URL that its provider calls; name it with a-z, 0-9, _ and -",
-            );
-        }
+    let is_unknown = row.is_mistaken("channels") || row.is_mistaken_here();
+    let carries = if is_unknown {
+        Carries::Unknown
+    } else {
+        Carries::Known
+    };
+    if row.is_production() && sender.settings.shows_codes() {
+        row.mistake(
+            "kind",
+            "shows codes, so production refuses it; use a sender of a provider",
+        );
+    }
+    if sender.receiver.is_some() && !is_plain(section.name.as_str()) {
+        row.mistake_here(
+            "is part of the URL that its provider calls; name it with a-z, 0-9, _ and -",
+        );
     }
     section.row.finish();
-    sender
+    Some((sender, carries))
+}
+
+/// The senders that no route names, which therefore send nothing. In development the outbox may be one.
+pub(super) fn idle(settings: &Settings) -> Vec<Mistake> {
+    if settings.profile != Profile::Production {
+        return Vec::new();
+    }
+    let of_tenants = settings.tenants.values().map(|tenant| &tenant.routes);
+    let routes = std::iter::once(&settings.routes).chain(of_tenants);
+    let named: BTreeSet<&String> = routes
+        .flat_map(BTreeMap::values)
+        .flat_map(|route| {
+            route
+                .senders
+                .iter()
+                .chain(route.countries.values().flatten())
+        })
+        .collect();
+    let idle = settings.senders.keys().filter(|name| !named.contains(name));
+    idle.map(|name| Mistake {
+        key: format!("senders.{name}"),
+        what: "is in no route, so it sends nothing".to_owned(),
+    })
+    .collect()
 }
 
 /// Settings of senders that are permitted but look wrong.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Table;
+use super::{Table, listeners::check_half};
 use crate::{
     format::secret::SecretText,
     ports::store::url::{RedisUrl, StoreUrl},
@@ -101,10 +101,16 @@ fn redis(
     let wait = table.millis("wait_ms", 100, &(1..=10_000));
     let plaintext_allowed = table.switch("plaintext_allowed", false);
     let url = url?;
+    if !sentinel_username.is_empty() && sentinel_password.is_none() {
+        let key = "sentinel_password_file";
+        if !table.is_mistaken(key) {
+            table.mistake(key, "is required with sentinel_username");
+        }
+    }
     if (wait_replicas > 0 || wait_aof) && wait >= deadline {
         table.mistake("wait_ms", "must be shorter than deadline_ms");
     }
-    if table.is_production() && !url.tls && !plaintext_allowed {
+    if table.is_production() && !url.tls && !plaintext_allowed && !table.is_mistaken("url") {
         let what = "is not encrypted; use the rediss form, or plaintext_allowed behind a mesh that encrypts";
         table.mistake("url", what);
     }
@@ -164,6 +170,11 @@ fn certificates(table: &mut Table<'_>) -> Certificates {
     let (chain, key) = (
         table.contents("client_cert_file"),
         table.document("client_key_file"),
+    );
+    check_half(
+        table,
+        ("client_cert_file", "client_key_file"),
+        (chain.as_deref(), key.as_ref()),
     );
     Certificates {
         ca: table.contents("ca_file"),

@@ -7,6 +7,7 @@ use super::{
     access::DEVELOPMENT_TENANT,
     admission::{numbers::countries, spend::budgets},
     messages,
+    reader::spelling::hint,
     routes::{self, RouteContext},
 };
 use crate::{
@@ -56,7 +57,11 @@ pub(super) fn tenants(
             Ok(tenant) => match tenants.get_mut(&tenant) {
                 // A caller with a mistake may be its caller.
                 None if row.is_root_mistaken("callers") => {}
-                None => row.mistake_here("is the tenant of no caller"),
+                None => {
+                    let known = context.callers.iter().map(|known| &known.caller.tenant);
+                    let hint = hint(known.map(TenantId::as_str), &name);
+                    row.mistake_here(format!("is the tenant of no caller{hint}"));
+                }
                 Some(settings) => {
                     *settings = own.settings;
                     let countries = own.countries.map(|countries| (tenant.clone(), countries));

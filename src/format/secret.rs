@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 /// A secret text that is never printed and is wiped when dropped.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {

@@ -27,10 +27,12 @@ pub(super) fn sms(messages: &Messages, actions: &[ActionName]) -> Vec<TemplateMi
     for tenant in tenants {
         for found in judge(messages, Some(tenant), actions) {
             if !mistakes.contains(&found) {
-                mistakes.push(TemplateMistake {
-                    path: format!("tenant {}: {}", tenant.as_str(), found.path),
-                    ..found
-                });
+                let tenant = tenant.as_str();
+                let path = match found.path.strip_prefix("messages.") {
+                    Some(key) => format!("tenants.{tenant}.{key}"),
+                    None => format!("tenant {tenant}: {}", found.path),
+                };
+                mistakes.push(TemplateMistake { path, ..found });
             }
         }
     }

@@ -1,18 +1,19 @@
 //! Loads the built-in texts and the operator's own, and reports every mistake in every file and setting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
 use super::{
-    Branding, Messages,
+    Branding, Key, Messages,
     folder::Loader,
     language::{Language, Languages},
     lint,
     mistake::TemplateMistake,
     part::Part,
     sms::SmsRules,
+    template::Template,
     vocabulary::{label_problem, title_problem},
 };
 use crate::domain::ids::{ActionName, TenantId, visible_problem};
@@ -66,7 +67,11 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         loader.read(dir, &wording.tenants.keys().collect());
     }
     take_settings(&mut loader, wording);
-    let default_language = language(&mut loader, "default language", wording.default_language);
+    let default_language = language(
+        &mut loader,
+        "messages.default_language",
+        wording.default_language,
+    );
     let mut tenant_languages = BTreeMap::new();
     for (tenant, own) in &wording.tenants {
         if let Some(tag) = own.default_language {
@@ -100,7 +105,7 @@ pub(super) fn load(wording: &Wording<'_>) -> Result<Messages, Vec<TemplateMistak
         tenant_brandings: wording.tenants.iter().map(own).collect(),
         branding,
         by_keypad: wording.by_keypad.clone(),
-        gaps: gaps(&all, wording),
+        gaps: [gaps(&all, wording), idle(&templates, wording)].concat(),
         languages: all,
         templates,
     };
@@ -120,7 +125,7 @@ fn judge_brands(loader: &mut Loader, wording: &Wording<'_>) -> bool {
         let setting = format!("tenants.{}.brand", tenant.as_str());
         own.brand.map(|brand| (setting, brand.to_owned()))
     };
-    let common = ("brand".to_owned(), wording.brand.to_owned());
+    let common = ("messages.brand".to_owned(), wording.brand.to_owned());
     let all = std::iter::once(common).chain(wording.tenants.iter().filter_map(own));
     let mut fit = true;
     for (setting, brand) in all {
@@ -172,6 +177,27 @@ fn take_texts(
             vocabulary.set(part, name, text);
         }
     }
+}
+
+/// Texts for actions that the settings do not have, which are never used.
+fn idle(templates: &HashMap<Key, Template>, wording: &Wording<'_>) -> Vec<TemplateMistake> {
+    let mut idle: Vec<String> = templates
+        .keys()
+        .filter_map(|key| {
+            let action = key.action.as_ref()?;
+            let is_known = wording.actions.contains(action);
+            let (tag, form) = (key.language.tag(), key.form.file_name());
+            (!is_known).then(|| format!("{tag}/{}.{form}", action.as_str()))
+        })
+        .collect();
+    idle.sort();
+    idle.dedup();
+    let told = idle.into_iter().map(|file| TemplateMistake {
+        path: "messages.templates_dir".to_owned(),
+        line: None,
+        problem: format!("has {file}, but [actions] has no such action, so it is not used"),
+    });
+    told.collect()
 }
 
 /// The actions and bound names that have no words in some language, each with its setting.

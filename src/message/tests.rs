@@ -692,7 +692,7 @@ fn text_02_every_tenants_override_is_judged_at_load() {
     assert!(
         found
             .iter()
-            .any(|m| m.starts_with("tenant wrong: messages.web_host: must be a host name")),
+            .any(|m| m.starts_with("tenants.wrong.web_host: must be a host name")),
         "{found:#?}"
     );
     assert!(!found.iter().any(|m| m.contains("bank: ")), "{found:#?}");

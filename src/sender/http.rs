@@ -4,6 +4,7 @@
 mod answer;
 mod application;
 mod body;
+mod problems;
 mod reply;
 mod request;
 mod template;
@@ -28,7 +29,7 @@ use self::{
     template::{Fixed, Place, Values},
 };
 use super::{
-    settings::{SenderParts, SenderSettings, SettingError, distinct},
+    settings::{SenderParts, SenderSettings, SettingError},
     transport::{
         addresses::Addresses,
         http::{ConnectionSettings, HttpClient, Targets, always_ours, ours},
@@ -120,15 +121,7 @@ impl SenderSettings for HttpSettings {
     }
 
     fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
-        let endpoints = self
-            .requests
-            .iter()
-            .map(|(channel, request)| endpoint(*channel, request, self).err());
-        let others = [
-            credentials(&self.auth, parts).err(),
-            self.connection.problem(),
-        ];
-        distinct(endpoints.chain(others))
+        problems::all(self, parts)
     }
 }
 
@@ -183,6 +176,15 @@ impl Http {
     }
 }
 
+/// The values by one of which a customer learns the code.
+const TELLING: [Place; 5] = [
+    Place::Text,
+    Place::OpenedText,
+    Place::Code,
+    Place::Ssml,
+    Place::Call,
+];
+
 fn endpoint(
     channel: Channel,
     request: &RequestSettings,
@@ -199,6 +201,12 @@ fn endpoint(
         return Err(SettingError::new(
             body_key,
             "must contain {{ greeting }} for voice, which is said before a key is pressed",
+        ));
+    }
+    if !TELLING.iter().any(|place| request.has(*place)) {
+        return Err(SettingError::new(
+            body_key,
+            "must contain {{ text }} or {{ code }}, or customers get no code",
         ));
     }
     if channel == Channel::Push && !request.has(Place::OpenedText) && !request.has(Place::Code) {

@@ -83,7 +83,7 @@ pub(in crate::sender) fn distinct(
 ) -> Vec<SettingError> {
     let mut distinct: Vec<SettingError> = Vec::new();
     for error in errors.into_iter().flatten() {
-        if distinct.iter().all(|other| other.key != error.key) {
+        if !distinct.contains(&error) {
             distinct.push(error);
         }
     }

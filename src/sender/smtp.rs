@@ -91,16 +91,17 @@ impl SenderSettings for SmtpSettings {
 
     fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
         let from = parse_from(&self.from);
-        let signer = from.as_ref().ok().zip(self.dkim.as_ref());
-        let signer =
-            signer.and_then(|(from, dkim)| DkimSigner::new(dkim, from.email.domain()).err());
-        distinct([
-            from.err(),
-            signer,
+        let domain = from.as_ref().ok().map(|from| from.email.domain());
+        let signer = self.dkim.as_ref();
+        let signer = signer.map(|dkim| DkimSigner::problems(dkim, domain));
+        let signer = signer.unwrap_or_default().into_iter().map(Some);
+        let others = [
+            from.as_ref().err().cloned(),
             encryption(self).err(),
             hello(self.hello_name.clone()).err(),
             self.build(parts).err(),
-        ])
+        ];
+        distinct(signer.chain(others))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::{
     domain::time::Timestamp,
     format::{
-        certificate::{self, CertificateError, Validity},
+        certificate::{self, CertificateError, Purpose, Validity},
         secret::SecretText,
     },
 };
@@ -19,6 +19,8 @@ pub(super) struct PairKeys {
     pub(super) section: &'static str,
     pub(super) certificate: &'static str,
     pub(super) key: &'static str,
+    /// What the certificate is shown for.
+    pub(super) purpose: Purpose,
 }
 
 /// The keys of the certificate of a listener.
@@ -27,6 +29,7 @@ pub(super) const fn of_listener(section: &'static str) -> PairKeys {
         section,
         certificate: "tls_cert_file",
         key: "tls_key_file",
+        purpose: Purpose::Server,
     }
 }
 
@@ -49,6 +52,7 @@ pub(super) fn identity(
 ) {
     match certificate::identity(chain, key.expose().as_bytes()) {
         Ok((chain, _)) => {
+            of_purpose(keys, &chain[0], findings);
             for (place, der) in chain.iter().enumerate() {
                 if let Some(validity) = Validity::of(der) {
                     of_chain(keys, place, validity, seconds(now), findings);
@@ -66,6 +70,22 @@ pub(super) fn identity(
                 keys.certificate
             ),
         ),
+    }
+}
+
+/// Checks that peers accept a certificate for what it is shown for.
+fn of_purpose(keys: PairKeys, der: &[u8], findings: &mut Findings) {
+    let (whom, usage) = match keys.purpose {
+        Purpose::Server => ("server", "serverAuth"),
+        Purpose::Client => ("client", "clientAuth"),
+    };
+    if !certificate::permits(der, keys.purpose) {
+        let what =
+            format!("the certificate is not for a {whom}: its extended key usage lacks {usage}");
+        findings.mistake(keys.certificate_path(), what);
+    } else if keys.purpose == Purpose::Server && !certificate::has_names(der) {
+        let what = "the certificate has no subjectAltName, without which most clients refuse it";
+        findings.warning(keys.certificate_path(), what);
     }
 }
 

@@ -96,6 +96,27 @@ impl Book {
             .any(|mistake| mistake.key == key)
     }
 
+    /// Whether a key has a mistake, or a table that it is in as a whole, so that its value is not known.
+    pub(in crate::config) fn is_unknown(&self, key: &str) -> bool {
+        let mistakes = self.mistakes.borrow();
+        let table = Mistake {
+            key: key.to_owned(),
+            what: String::new(),
+        };
+        mistakes.iter().any(|mistake| table.is_within(&mistake.key))
+    }
+
+    /// Whether there is a mistake in a table as a whole, or in the name or form of one of its keys, so that it is not
+    /// known what the table was meant to have.
+    pub(in crate::config) fn is_unclear(&self, table: &str) -> bool {
+        let mistakes = self.mistakes.borrow();
+        mistakes.iter().any(|mistake| {
+            let rest = mistake.key.strip_prefix(table);
+            let rest = rest.map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+            mistake.is_within(table) && rest.is_some_and(|rest| !rest.contains('.'))
+        })
+    }
+
     /// Whether there is a mistake in this table or in a key below it.
     pub(in crate::config) fn is_mistaken_within(&self, table: &str) -> bool {
         let mistakes = self.mistakes.borrow();

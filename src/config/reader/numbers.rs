@@ -4,7 +4,19 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use config::{Value, ValueKind};
 
-use super::{Table, kind};
+use super::{Table, kind, masking};
+
+/// A whole number as it was written; in environment variables it is a text. `true` and `1.5` are none.
+fn whole(value: &Value) -> Option<i128> {
+    match &value.kind {
+        ValueKind::I64(number) => Some((*number).into()),
+        ValueKind::I128(number) => Some(*number),
+        ValueKind::U64(number) => Some((*number).into()),
+        ValueKind::U128(number) => i128::try_from(*number).ok(),
+        ValueKind::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
 
 impl Table<'_> {
     /// Reads a whole number within bounds; the default if absent.
@@ -23,13 +35,14 @@ impl Table<'_> {
     }
 
     fn bounded(&self, key: &str, value: Value, bounds: &RangeInclusive<u64>) -> Option<u64> {
-        let found = match &value.kind {
-            ValueKind::String(text) => format!("{text:?}"),
-            ValueKind::Float(number) => number.to_string(),
-            _ => kind(&value).to_owned(),
-        };
         let (least, most) = (bounds.start(), bounds.end());
-        let Ok(number) = value.into_int() else {
+        let Some(number) = whole(&value) else {
+            let found = match &value.kind {
+                ValueKind::String(text) => format!("{:?}", masking::text(text)),
+                ValueKind::Float(number) => number.to_string(),
+                ValueKind::Boolean(switch) => switch.to_string(),
+                _ => kind(&value).to_owned(),
+            };
             let what = format!("must be a whole number from {least} to {most}");
             self.mistaken(key, found, what);
             return None;

@@ -3,12 +3,10 @@
 use super::{ConfiguredSender, Section};
 use crate::sender::development::{console::Console, outbox::OutboxSettings};
 
-#[expect(clippy::unnecessary_wraps, reason = "a row of the table of kinds")]
-pub(super) fn console(_section: &mut Section<'_>) -> Option<ConfiguredSender> {
-    Some(ConfiguredSender::silent(Console))
+pub(super) fn console(_section: &mut Section<'_>) -> ConfiguredSender {
+    ConfiguredSender::silent(Console)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a row of the table of kinds")]
-pub(super) fn outbox(_section: &mut Section<'_>) -> Option<ConfiguredSender> {
-    Some(ConfiguredSender::silent(OutboxSettings))
+pub(super) fn outbox(_section: &mut Section<'_>) -> ConfiguredSender {
+    ConfiguredSender::silent(OutboxSettings)
 }

@@ -17,16 +17,18 @@ use crate::{
     },
 };
 
-pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn read(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
-    // Read all keys before returning, so that every mistake is reported.
-    let (channels, url) = (channels(row), row.required("url"));
+    let (mut channels, url) = (channels(row), row.required("url"));
     let request = request(row, url.unwrap_or_default());
     let secrets = secrets(row);
     let (auth, answers, connection) = (auth(row), answers(row), connection(row));
     let languages = languages(row);
+    if channels.is_empty() {
+        // Which channel is meant is unknown; the request is checked all the same.
+        channels.push(Channel::Sms);
+    }
     let receipts = Receipts::of_provider(section);
-    let (auth, request) = (auth?, request?);
     let requests = channels
         .into_iter()
         .map(|channel| (channel, request.clone()));
@@ -37,12 +39,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
         parameters: BTreeMap::new(),
         languages,
         secrets,
-        auth,
+        auth: auth.unwrap_or(Auth::None),
         answers,
         addresses: None,
         connection,
     };
-    Some(configured(section, settings, receipts))
+    configured(section, settings, receipts)
 }
 
 /// Combines a sender with its receipts. A provider that makes voice calls also asks us what to say.
@@ -54,7 +56,12 @@ pub(super) fn configured(
     let makes_calls = settings.requests.contains_key(&Channel::Voice);
     let scheme = receipts.as_ref().map(|receipts| receipts.scheme);
     let dialect = scheme.filter(|_| makes_calls).and_then(dialect);
-    let addresses = section.addresses(receipts.is_some(), dialect.is_some());
+    // Receipts with a mistake are meant to be there.
+    let is_broken = receipts.is_none() && section.row.is_mistaken_within("receipts");
+    let addresses = section.addresses(
+        receipts.is_some() || is_broken,
+        dialect.is_some() || is_broken,
+    );
     let login = receipts
         .as_ref()
         .and_then(|receipts| receipts.login.clone());
@@ -95,8 +102,8 @@ pub(super) fn languages(row: &mut Table<'_>) -> BTreeMap<String, String> {
     languages
 }
 
-/// Reads everything of a request except its URL.
-pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSettings> {
+/// Reads everything of a request except its URL. Where it is not known which body is meant, the first is checked.
+pub(super) fn request(row: &mut Table<'_>, url: String) -> RequestSettings {
     let method = row.word("method", &METHODS, Method::Post);
     let (headers, query) = (row.texts("headers"), row.texts("query"));
     let content_type = row.text("content_type");
@@ -110,14 +117,14 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSetting
         row.text("text").map(Body::Text),
     ];
     let mut bodies = bodies.into_iter().flatten();
-    let (body, other) = (bodies.next().unwrap_or(Body::None), bodies.next());
-    if let Some(other) = other {
+    let mut body = bodies.next().unwrap_or(Body::None);
+    let others: Vec<&str> = bodies.map(|other| other.key()).collect();
+    if !others.is_empty() {
         let what = format!(
-            "and {} are both set; a request has one of them",
-            other.key()
+            "is set together with {}; a request has one of them",
+            others.join(" and ")
         );
         row.mistake(body.key(), what);
-        return None;
     }
     if charset != Charset::Utf8 && matches!(body, Body::Json(_)) {
         row.mistake("charset", "is set, but JSON is always in UTF-8");
@@ -125,20 +132,16 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSetting
     match (method, &body) {
         (Method::Get, Body::None) if query.is_empty() => {
             row.mistake("query", "is required with GET, for it has no body");
-            return None;
         }
         (Method::Get, Body::None) => {}
-        (Method::Get, _) => {
-            row.mistake(body.key(), "is set, but GET has no body; use query");
-            return None;
-        }
+        (Method::Get, _) => row.mistake(body.key(), "is set, but GET has no body; use query"),
         (Method::Post | Method::Put, Body::None) if query.is_empty() => {
             row.mistake("form", "is required, or json, xml, text or query");
-            return None;
+            body = Body::Form(Vec::new());
         }
         (Method::Post | Method::Put, _) => {}
     }
-    Some(RequestSettings {
+    RequestSettings {
         method,
         url,
         query,
@@ -146,7 +149,7 @@ pub(super) fn request(row: &mut Table<'_>, url: String) -> Option<RequestSetting
         body,
         charset,
         content_type,
-    })
+    }
 }
 
 const CHARSETS: [(&str, Charset); 2] = [("utf-8", Charset::Utf8), ("latin1", Charset::Latin1)];

@@ -8,7 +8,7 @@ use crate::sender::operator::{
     webhook::{SignedSettings, WebhookSettings},
 };
 
-pub(super) fn webhook(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn webhook(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     // Read all keys before returning, so that every mistake is reported.
     let (channels, url) = (channels(row), row.required("url"));
@@ -18,19 +18,19 @@ pub(super) fn webhook(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let settings = WebhookSettings {
         channels,
         signed: SignedSettings {
-            url: url?,
+            url: url.unwrap_or_default(),
             secrets,
             connection,
         },
         addresses: section.addresses(receipts.is_some(), false),
     };
-    Some(ConfiguredSender {
+    ConfiguredSender {
         settings: Arc::new(settings),
         receiver: receipts.map(|receipts| receipts.receiver),
-    })
+    }
 }
 
-pub(super) fn plugin(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn plugin(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let (channels, address) = (channels(row), row.required("address"));
     let (token, ca_file) = (row.secret("token_file"), row.file("ca_file"));
@@ -39,15 +39,15 @@ pub(super) fn plugin(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let settings = PluginSettings {
         channels,
         peer: PeerSettings {
-            address: address?,
+            address: address.unwrap_or_default(),
             token,
             ca_file,
             timeout,
         },
         addresses: section.addresses(receipts.is_some(), false),
     };
-    Some(ConfiguredSender {
+    ConfiguredSender {
         settings: Arc::new(settings),
         receiver: receipts.map(|receipts| receipts.receiver),
-    })
+    }
 }

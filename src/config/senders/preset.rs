@@ -19,47 +19,43 @@ use crate::{
 /// The value in `needs` of a channel whose provider calls us during a voice call; such callbacks must be verified.
 const RECEIPTS: &str = "receipts";
 
-pub(super) fn twilio(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn twilio(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/twilio.toml"), section)
 }
 
-pub(super) fn vonage(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn vonage(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/vonage.toml"), section)
 }
 
-pub(super) fn vonage_voice(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn vonage_voice(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/vonage_voice.toml"), section)
 }
 
-pub(super) fn messagebird(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn messagebird(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/messagebird.toml"), section)
 }
 
-pub(super) fn infobip(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn infobip(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/infobip.toml"), section)
 }
 
-pub(super) fn whatsapp_cloud(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn whatsapp_cloud(section: &mut Section<'_>) -> ConfiguredSender {
     preset(include_str!("presets/whatsapp_cloud.toml"), section)
 }
 
 /// Reads an operator's section for a preset.
-fn preset(source: &str, section: &mut Section<'_>) -> Option<ConfiguredSender> {
-    let values = Config::builder()
-        .add_source(File::from_str(source, FileFormat::Toml))
-        .build()
-        .ok()?
-        .cache
-        .into_table()
-        .ok()?;
+fn preset(source: &str, section: &mut Section<'_>) -> ConfiguredSender {
+    let built = Config::builder().add_source(File::from_str(source, FileFormat::Toml));
+    let values = built.build().and_then(|read| read.cache.into_table());
+    // Presets are embedded in the program, and a test reads them all.
+    let values = values.expect("the preset is TOML");
     let book = Book::new(Profile::Production);
     let sender = read(Table::root(values, &book), section);
-    // Presets are embedded in the program, and a test reads them all.
     debug_assert!(book.into_mistakes().is_empty(), "the preset is right");
     sender
 }
 
-fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSender> {
+fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let base_url = match preset.text("base_url") {
         Some(default) => Some(row.text("base_url").unwrap_or(default)),
@@ -74,12 +70,14 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
     let languages = languages(row);
     let secret = auth.as_ref().and_then(secret);
     let receipts = Receipts::of_preset(preset.table("receipts"), section, secret);
+    // Receipts with a mistake are meant to be there.
+    let has_receipts = receipts.is_some() || section.row.is_mistaken_within("receipts");
     let channels = channels(preset.table("channels"));
     preset.finish();
     let base_url = base_url.unwrap_or_default();
     let (mut requests, mut missing) = (BTreeMap::new(), BTreeMap::new());
     for (name, PresetChannel { needs, mut request }) in channels {
-        let lacking = lacking(needs, &parameters, receipts.is_some());
+        let lacking = lacking(needs, &parameters, has_receipts);
         if lacking.is_empty() {
             request.url.insert_str(0, base_url.trim_end_matches('/'));
             requests.insert(name, request);
@@ -99,12 +97,12 @@ fn read(mut preset: Table<'_>, section: &mut Section<'_>) -> Option<ConfiguredSe
         parameters,
         languages,
         secrets: BTreeMap::new(),
-        auth: auth?,
+        auth: auth.unwrap_or(Auth::None),
         answers,
         addresses: None,
         connection,
     };
-    Some(configured(section, settings, receipts))
+    configured(section, settings, receipts)
 }
 
 /// The keys that are missing for a channel with these needs; empty if none is.
@@ -124,7 +122,9 @@ fn lacking(needs: Vec<String>, set: &BTreeMap<String, String>, receipts: bool) -
 fn parameters(preset: &mut Table<'_>, row: &mut Table<'_>) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
     for key in preset.list("required").unwrap_or_default() {
-        parameters.extend(row.required(&key).map(|value| (key, value)));
+        // A template that uses a missing value is no mistake of its own.
+        let value = row.required(&key).unwrap_or_default();
+        parameters.insert(key, value);
     }
     for key in preset.list("optional").unwrap_or_default() {
         parameters.extend(row.text(&key).map(|value| (key, value)));
@@ -186,7 +186,7 @@ fn channels(mut table: Table<'_>) -> BTreeMap<Channel, PresetChannel> {
         let path = row.required("path").unwrap_or_default();
         let request = request(&mut row, path);
         row.finish();
-        if let (Some(channel), Some(request)) = (Channel::from_name(&name), request) {
+        if let Some(channel) = Channel::from_name(&name) {
             channels.insert(channel, PresetChannel { needs, request });
         }
     }

@@ -14,47 +14,47 @@ const HOSTS: [&str; 4] = [
     "*.notify.windows.com",
 ];
 
-pub(super) fn fcm(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn fcm(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let service_account = row.required_document("service_account_file");
     let base_url = base_url(row, "https://fcm.googleapis.com");
     let connection = connection(row);
-    Some(ConfiguredSender::silent(FcmSettings {
-        service_account: service_account?,
+    ConfiguredSender::silent(FcmSettings {
+        service_account: service_account.unwrap_or_default(),
         base_url,
         connection,
-    }))
+    })
 }
 
-pub(super) fn apns(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn apns(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let key = row.required_document("key_file");
     let (key_id, team_id) = (row.parsed("key_id", id), row.parsed("team_id", id));
     let topic = row.parsed("topic", topic);
     let base_url = base_url(row, "https://api.push.apple.com");
     let connection = connection(row);
-    Some(ConfiguredSender::silent(ApnsSettings {
-        key: key?,
-        key_id: key_id?,
-        team_id: team_id?,
-        topic: topic?,
+    ConfiguredSender::silent(ApnsSettings {
+        key: key.unwrap_or_default(),
+        key_id: key_id.unwrap_or_default(),
+        team_id: team_id.unwrap_or_default(),
+        topic: topic.unwrap_or_default(),
         base_url,
         connection,
-    }))
+    })
 }
 
-pub(super) fn webpush(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn webpush(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let key = row.required_document("key_file");
     let contact = row.parsed("contact", contact);
     let hosts = hosts(row);
     let connection = connection(row);
-    Some(ConfiguredSender::silent(WebPushSettings {
-        key: key?,
-        contact: contact?,
+    ConfiguredSender::silent(WebPushSettings {
+        key: key.unwrap_or_default(),
+        contact: contact.unwrap_or_default(),
         hosts,
         connection,
-    }))
+    })
 }
 
 fn base_url(row: &mut Table<'_>, default: &str) -> String {

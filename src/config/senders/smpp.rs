@@ -35,7 +35,7 @@ const RECEIPT_IDS: [(&str, ReceiptIds); 3] = [
 const TON_MAX: u8 = 6;
 const NPI_MAX: u8 = 18;
 
-pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn read(section: &mut Section<'_>) -> ConfiguredSender {
     let name = section.name.clone();
     let row = &mut section.row;
     let host = row.required("host");
@@ -56,16 +56,16 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let timeout = row.millis("timeout_ms", 10_000, &(100..=60_000));
     let window = row.small("window", 10, &(1..=1000));
     let enquire_every = row.seconds("enquire_link_s", 30, &(1..=600));
-    Some(ConfiguredSender::silent(SmppSettings {
+    ConfiguredSender::silent(SmppSettings {
         name,
-        host: host?,
+        host: host.unwrap_or_default(),
         port,
         tls,
         ca_file,
-        system_id: system_id?,
-        password: password?,
+        system_id: system_id.unwrap_or_default(),
+        password: password.unwrap_or_default(),
         system_type: system_type.unwrap_or_default(),
-        from: from?,
+        from: from.unwrap_or_default(),
         from_type,
         to_type,
         alphabet,
@@ -76,7 +76,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
         timeout,
         window,
         enquire_every,
-    }))
+    })
 }
 
 fn address_type(row: &mut Table<'_>, ton: &'static str, npi: &'static str) -> AddressType {

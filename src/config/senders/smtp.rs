@@ -6,7 +6,7 @@ use crate::{
     sender::smtp::{DkimKey, DkimSettings, SmtpSettings, SmtpTls},
 };
 
-pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn read(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let host = row.required("host");
     let tls = tls(row, host.as_deref());
@@ -23,10 +23,10 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let pool_max = row.small("pool_max", 16, &(1..=1000));
     let hello_name = row.text("hello_name");
     let dkim = dkim(row);
-    Some(ConfiguredSender::silent(SmtpSettings {
-        host: host?,
+    ConfiguredSender::silent(SmtpSettings {
+        host: host.unwrap_or_default(),
         port,
-        from: from?,
+        from: from.unwrap_or_default(),
         tls,
         credentials,
         ca_file,
@@ -34,7 +34,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
         pool_max,
         hello_name,
         dkim,
-    }))
+    })
 }
 
 fn tls(row: &mut Table<'_>, host: Option<&str>) -> SmtpTls {
@@ -74,18 +74,19 @@ fn dkim(row: &mut Table<'_>) -> Option<DkimSettings> {
         (None, false) => row.mistake("dkim_domain", "is required with dkim_keys"),
         (Some(_), false) | (None, true) => {}
     }
-    let keys = tables.into_iter().filter_map(dkim_key).collect();
-    Some(DkimSettings {
-        domain: domain?,
+    let is_absent = domain.is_none() && tables.is_empty();
+    let keys = tables.into_iter().map(dkim_key).collect();
+    (!is_absent).then(|| DkimSettings {
+        domain: domain.unwrap_or_default(),
         keys,
     })
 }
 
-fn dkim_key(mut table: Table<'_>) -> Option<DkimKey> {
+fn dkim_key(mut table: Table<'_>) -> DkimKey {
     let (selector, pem) = (table.required("selector"), table.required_document("file"));
     table.finish();
-    Some(DkimKey {
-        selector: selector?,
-        pem: pem?,
-    })
+    DkimKey {
+        selector: selector.unwrap_or_default(),
+        pem: pem.unwrap_or_default(),
+    }
 }

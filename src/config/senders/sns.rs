@@ -3,7 +3,7 @@
 use super::{ConfiguredSender, Section, connection};
 use crate::sender::sns::SnsSettings;
 
-pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
+pub(super) fn read(section: &mut Section<'_>) -> ConfiguredSender {
     let row = &mut section.row;
     let region = row.parsed("region", region);
     let access_key_id = row.required_secret("access_key_id_file");
@@ -12,16 +12,16 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ConfiguredSender> {
     let sender_id = row.parsed_if_any("sender_id", sender_id);
     let base_url = row.text("base_url");
     let connection = connection(row);
-    let region = region?;
-    Some(ConfiguredSender::silent(SnsSettings {
+    let region = region.unwrap_or_default();
+    ConfiguredSender::silent(SnsSettings {
         base_url: base_url.unwrap_or_else(|| format!("https://sns.{region}.amazonaws.com")),
         region,
-        access_key_id: access_key_id?,
-        secret_access_key: secret_access_key?,
+        access_key_id: access_key_id.unwrap_or_default(),
+        secret_access_key: secret_access_key.unwrap_or_default(),
         session_token,
         sender_id,
         connection,
-    }))
+    })
 }
 
 fn region(text: &str) -> Result<String, &'static str> {

@@ -18,6 +18,7 @@ fn conf_01_mistakes_in_secret_files_are_in_the_same_report_with_key_and_path() {
     let keys: Vec<&str> = mistakes.0.iter().map(|one| one.key.as_str()).collect();
     let expected = [
         "countries.allowed",
+        "grpc.tls_cert_file",
         "grpc.tls_key_file",
         "senders.hook.secret_files",
         "senders.mail.username",
@@ -26,7 +27,7 @@ fn conf_01_mistakes_in_secret_files_are_in_the_same_report_with_key_and_path() {
     assert_eq!(keys, expected, "{mistakes}");
     let report = mistakes.to_string();
     for part in [
-        "5 mistakes in the settings:".to_owned(),
+        "6 mistakes in the settings:".to_owned(),
         "senders.hook.secret_files: /nonexistent/secret cannot be read: No such file".to_owned(),
         format!("{broken} has mode 644, so other users can read or change it; run chmod 600"),
     ] {

@@ -31,8 +31,8 @@ fn settings_of_the_store_that_fight_are_mistakes() {
         ("url = \"redis://user@h\"", "store.password_file"),
         ("url = \"redis://h\"\nca_file = \"/k/ca.pem\"", "store.url"),
         (
-            "url = \"rediss://h\"\nclient_cert_file = \"/k/c.pem\"",
-            "store.client_key_file",
+            "url = \"redis://h\"\nsentinel_username = \"x\"",
+            "store.sentinel_password_file",
         ),
         (
             "url = \"redis://h\"\nwait_replicas = 1\nwait_ms = 250",
@@ -52,6 +52,21 @@ fn settings_of_the_store_that_fight_are_mistakes() {
             "{mistakes}"
         );
     }
+}
+
+#[test]
+fn conf_04_a_half_of_the_clients_pair_is_checked_by_itself() {
+    let text = "[store]\nurl = \"rediss://h\"\nclient_cert_file = \"/k/c.pem\"\n";
+    let mistakes = with(text, &[]).unwrap_err();
+    let told = mistakes.to_string();
+    assert!(
+        told.contains("store.client_key_file: is required"),
+        "{told}"
+    );
+    assert!(
+        told.contains("store.client_cert_file: the file holds no"),
+        "{told}"
+    );
 }
 
 #[test]

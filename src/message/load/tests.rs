@@ -85,7 +85,7 @@ fn all_mistakes_of_all_files_are_reported_together() {
         "/nl/words.txt:2: has never, which is not one of voice, never_share",
         "/nl/words.txt:3: is not a name, a colon, a space and a text",
         "/not a language: is not a folder named by the tag of a language",
-        "default language: is not one of de, en, es, fr, nl",
+        "messages.default_language: is not one of de, en, es, fr, nl",
         "fr/sms.txt, for login: has",
     ]) {
         assert!(mistake.starts_with(begin), "{mistake}");
@@ -99,7 +99,7 @@ fn all_mistakes_of_all_files_are_reported_together() {
     );
     assert_eq!(
         brand.last().unwrap().to_string(),
-        "brand: has U+000D as character 2, which cannot be seen"
+        "messages.brand: has U+000D as character 2, which cannot be seen"
     );
 }
 

@@ -204,7 +204,9 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
     let wrong = |problem: String| SettingError::new(settings.key(), problem);
     Ok(match settings {
         Body::None => Parsed::None,
-        Body::Form(of_form) => Parsed::Form(fields("form", of_form, fixed)?),
+        Body::Form(of_form) => {
+            Parsed::Form(fields("form", of_form, fixed).collect::<Result<_, _>>()?)
+        }
         Body::Json(text) => {
             let value = serde_json::from_str(text)
                 .map_err(|problem| wrong(format!("is not JSON: {problem}")))?;
@@ -225,7 +227,7 @@ pub(super) fn parsed(settings: &Body, fixed: Fixed<'_>) -> Result<Parsed, Settin
     })
 }
 
-fn json(value: Value, fixed: Fixed<'_>) -> Result<Json, SettingError> {
+pub(super) fn json(value: Value, fixed: Fixed<'_>) -> Result<Json, SettingError> {
     Ok(match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Json::Fixed(value),
         Value::String(text) => Json::Text(
@@ -250,17 +252,17 @@ fn json(value: Value, fixed: Fixed<'_>) -> Result<Json, SettingError> {
     })
 }
 
-pub(super) fn fields(
-    key: &str,
-    fields: &[(String, String)],
-    fixed: Fixed<'_>,
-) -> Result<Vec<(String, EscapedText)>, SettingError> {
-    let parse = |(name, text): &(String, String)| {
+/// The templates of fields, each with its name.
+pub(super) fn fields<'a>(
+    key: &'a str,
+    fields: &'a [(String, String)],
+    fixed: Fixed<'a>,
+) -> impl Iterator<Item = Result<(String, EscapedText), SettingError>> + 'a {
+    fields.iter().map(move |(name, text)| {
         let text = EscapedText::parse(text, fixed)
             .map_err(|problem| SettingError::new(format!("{key}.{name}"), problem))?;
         Ok((name.clone(), text))
-    };
-    fields.iter().map(parse).collect()
+    })
 }
 
 fn encode_form(

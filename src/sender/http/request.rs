@@ -3,6 +3,7 @@
 use super::{
     super::transport::http::{Call, ours},
     body::{Body, Charset, EscapedText, Parsed, as_it_is, fields, in_url, parsed, percent_encoded},
+    problems,
     template::{Fixed, Place, Template, Values},
 };
 use crate::{
@@ -74,24 +75,7 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn new(settings: &RequestSettings, fixed: Fixed<'_>) -> Result<Self, SettingError> {
-        let url = Template::parse(&settings.url, fixed, in_url)
-            .map_err(|problem| SettingError::new("url", problem))?;
-        if url.is_secret() {
-            return Err(SettingError::new(
-                "url",
-                "must not contain the code or the text: proxies and providers log URLs",
-            ));
-        }
-        let names_host = url
-            .fixed_begin()
-            .split_once("://")
-            .is_some_and(|(_, rest)| rest.contains('/'));
-        if !names_host {
-            return Err(SettingError::new(
-                "url",
-                "must begin with its scheme, host and a slash, all without place-holders",
-            ));
-        }
+        let url = url_template(&settings.url, fixed)?;
         Ok(Self {
             method: match settings.method {
                 Method::Get => reqwest::Method::GET,
@@ -100,12 +84,31 @@ impl Request {
             },
             sample_url: url.sample(),
             url,
-            query: fields("query", &settings.query, fixed)?,
-            headers: headers(&settings.headers, fixed)?,
+            query: fields("query", &settings.query, fixed).collect::<Result<_, _>>()?,
+            headers: headers(&settings.headers, fixed).collect::<Result<_, _>>()?,
             body: parsed(&settings.body, fixed)?,
             charset: settings.charset,
             content_type: content_type(settings.content_type.as_deref())?,
         })
+    }
+
+    /// All that [`Self::new`] refuses.
+    pub(super) fn problems(settings: &RequestSettings, fixed: Fixed<'_>) -> Vec<SettingError> {
+        let mut problems: Vec<_> = url_template(&settings.url, fixed)
+            .err()
+            .into_iter()
+            .collect();
+        problems.extend(fields("query", &settings.query, fixed).filter_map(Result::err));
+        problems.extend(headers(&settings.headers, fixed).filter_map(Result::err));
+        problems.extend(problems::of_body(&settings.body, fixed));
+        problems.extend(content_type(settings.content_type.as_deref()).err());
+        problems
+    }
+
+    /// An example of the URL; `None` if its template cannot be used.
+    pub(super) fn url_of(settings: &RequestSettings, fixed: Fixed<'_>) -> Option<String> {
+        let url = url_template(&settings.url, fixed).ok()?;
+        Some(url.sample())
     }
 
     /// An example of a URL that the template yields.
@@ -160,6 +163,26 @@ impl Request {
     }
 }
 
+fn url_template(text: &str, fixed: Fixed<'_>) -> Result<Template, SettingError> {
+    let wrong = |problem: &str| SettingError::new("url", problem);
+    let url = Template::parse(text, fixed, in_url).map_err(|problem| wrong(&problem))?;
+    let names_host = url
+        .fixed_begin()
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('/'));
+    if url.is_secret() {
+        Err(wrong(
+            "must not contain the code or the text: proxies and providers log URLs",
+        ))
+    } else if names_host {
+        Ok(url)
+    } else {
+        Err(wrong(
+            "must begin with its scheme, host and a slash, all without place-holders",
+        ))
+    }
+}
+
 fn content_type(text: Option<&str>) -> Result<Option<HeaderValue>, SettingError> {
     let value = text.map(HeaderValue::from_str).transpose();
     value.map_err(|_| {
@@ -170,11 +193,11 @@ fn content_type(text: Option<&str>) -> Result<Option<HeaderValue>, SettingError>
     })
 }
 
-fn headers(
-    headers: &[(String, String)],
-    fixed: Fixed<'_>,
-) -> Result<Vec<(HeaderName, Template)>, SettingError> {
-    let parse = |(name, text): &(String, String)| {
+fn headers<'a>(
+    headers: &'a [(String, String)],
+    fixed: Fixed<'a>,
+) -> impl Iterator<Item = Result<(HeaderName, Template), SettingError>> + 'a {
+    headers.iter().map(move |(name, text)| {
         let key = format!("headers.{name}");
         let header = HeaderName::from_bytes(name.as_bytes())
             .ok()
@@ -191,6 +214,5 @@ fn headers(
             ));
         }
         Ok((header, template))
-    };
-    headers.iter().map(parse).collect()
+    })
 }

@@ -688,11 +688,12 @@ fn addresses() -> Addresses {
 fn telling_bodies() -> [Body; 2] {
     let fields = [
         ("To", "{{ address }}"),
+        ("Body", "{{ text }}"),
         ("StatusCallback", "{{ callback }}"),
         ("Fixed", ""),
     ];
     let form = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let json = r#"{"to": "{{ address }}", "webhook_url": "{{ callback }}", "fixed": ""}"#;
+    let json = r#"{"to": "{{ address }}", "text": "{{ text }}", "webhook_url": "{{ callback }}", "fixed": ""}"#;
     [Body::Form(form.to_vec()), Body::Json(json.to_owned())]
 }
 

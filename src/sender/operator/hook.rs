@@ -43,6 +43,15 @@ impl HookCall {
             Self::Grpc(peer) => Arc::new(GrpcHook::new(peer)?),
         })
     }
+
+    /// All settings that cannot be used. Blocks as [`Self::build`] does.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingError> {
+        match self {
+            Self::Http(signed) => signed.problems(),
+            Self::Grpc(peer) => peer.problems(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ impl SenderSettings for PluginSettings {
     fn build(&self, _parts: &SenderParts) -> Result<Arc<dyn Sender>, SettingError> {
         Ok(Arc::new(Plugin::new(self)?))
     }
+
+    fn problems(&self, _parts: &SenderParts) -> Vec<SettingError> {
+        self.peer.problems()
+    }
 }
 
 /// Hands messages to an operator's own process.

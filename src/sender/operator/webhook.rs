@@ -14,7 +14,7 @@ use crate::{
     },
     sender::{
         http::{AnswerRules, judge},
-        settings::{SenderParts, SenderSettings, SettingError, distinct},
+        settings::{SenderParts, SenderSettings, SettingError},
         transport::{addresses::Addresses, signed::Signed},
     },
 };
@@ -42,8 +42,8 @@ impl SenderSettings for WebhookSettings {
         Ok(Arc::new(Webhook::new(self, parts.clock.clone())?))
     }
 
-    fn problems(&self, parts: &SenderParts) -> Vec<SettingError> {
-        distinct([self.build(parts).err(), self.signed.connection.problem()])
+    fn problems(&self, _parts: &SenderParts) -> Vec<SettingError> {
+        self.signed.problems()
     }
 }
 

@@ -79,47 +79,44 @@ impl std::fmt::Debug for DkimSigner {
 impl DkimSigner {
     /// Signs for `settings.domain` the mails that come from an address of the domain `from`.
     pub(super) fn new(settings: &DkimSettings, from: &str) -> Result<Self, SettingError> {
+        let (signer, problems) = Self::read(settings, Some(from));
+        problems.into_iter().next().map_or(Ok(signer), Err)
+    }
+
+    /// All settings that cannot be used; without `from` the domain is not compared with it.
+    pub(super) fn problems(settings: &DkimSettings, from: Option<&str>) -> Vec<SettingError> {
+        Self::read(settings, from).1
+    }
+
+    fn read(settings: &DkimSettings, from: Option<&str>) -> (Self, Vec<SettingError>) {
         let domain = settings.domain.to_ascii_lowercase();
-        let from = from.to_ascii_lowercase();
-        let wrong_domain =
-            |problem: &str| SettingError::new("dkim_domain", format!("is {domain:?}; {problem}"));
-        if !is_name(&domain) || !domain.contains('.') {
-            return Err(wrong_domain("it must be a host name with a dot"));
+        let mut problems: Vec<_> = wrong_domain(&domain, from).into_iter().collect();
+        let count = settings.keys.len();
+        if !(1..=KEYS_MAX).contains(&count) {
+            let what = format!("has {count} keys; it must have 1 to {KEYS_MAX}");
+            problems.push(SettingError::new("dkim_keys", what));
         }
-        // Receivers compare the two (DMARC alignment, RFC 7489 §3.1.1).
-        if !is_within(&from, &domain) && !is_within(&domain, &from) {
-            return Err(wrong_domain(
-                "it must be the domain of from, or a parent or child of it, or receivers ignore the signature",
-            ));
-        }
-        let keys = &settings.keys;
-        if !(1..=KEYS_MAX).contains(&keys.len()) {
-            return Err(wrong_keys(format!(
-                "has {} keys; it must have 1 to {KEYS_MAX}",
-                keys.len()
-            )));
-        }
-        let mut parsed: Vec<(String, Key)> = Vec::new();
-        for DkimKey { selector, pem } in keys {
-            if !is_name(selector) {
-                return Err(wrong_keys(format!(
-                    "has the selector {selector:?}, which is no host name"
-                )));
+        let mut keys = Vec::new();
+        for (at, DkimKey { selector, pem }) in settings.keys.iter().enumerate() {
+            let is_repeated = settings.keys[..at]
+                .iter()
+                .any(|other| other.selector == *selector);
+            let what = if !is_name(selector) {
+                Some(format!("is {selector:?}, which is no host name"))
+            } else {
+                is_repeated.then(|| format!("is {selector:?}, as that of another key"))
+            };
+            let key = format!("dkim_keys.{at}.selector");
+            problems.extend(what.map(|what| SettingError::new(key, what)));
+            match Key::parse(pem.expose()) {
+                Some(key) => keys.push((selector.clone(), key)),
+                None => problems.push(SettingError::new(
+                    format!("dkim_keys.{at}.file"),
+                    "holds no private key in PEM form: Ed25519, or RSA of at least 2048 bits",
+                )),
             }
-            if parsed.iter().any(|(other, _)| other == selector) {
-                return Err(wrong_keys(format!("has the selector {selector:?} twice")));
-            }
-            let key = Key::parse(pem.expose()).ok_or_else(|| {
-                wrong_keys(format!(
-                    "has a file for {selector:?} without a private key in PEM form: Ed25519, or RSA of at least 2048 bits"
-                ))
-            })?;
-            parsed.push((selector.clone(), key));
         }
-        Ok(Self {
-            domain,
-            keys: parsed,
-        })
+        (Self { domain, keys }, problems)
     }
 
     /// The signatures of a mail, as header fields to put before it, one for each key.
@@ -143,8 +140,21 @@ impl DkimSigner {
     }
 }
 
-fn wrong_keys(problem: String) -> SettingError {
-    SettingError::new("dkim_keys", problem)
+fn wrong_domain(domain: &str, from: Option<&str>) -> Option<SettingError> {
+    // Receivers compare the two (DMARC alignment, RFC 7489 §3.1.1).
+    let is_aligned = from.is_none_or(|from| {
+        let from = from.to_ascii_lowercase();
+        is_within(&from, domain) || is_within(domain, &from)
+    });
+    let problem = if !is_name(domain) || !domain.contains('.') {
+        "it must be a host name with a dot"
+    } else if is_aligned {
+        return None;
+    } else {
+        "it must be the domain of from, or a parent or child of it, or receivers ignore the signature"
+    };
+    let what = format!("is {domain:?}; {problem}");
+    Some(SettingError::new("dkim_domain", what))
 }
 
 /// Whether a domain is the same as another or below it.

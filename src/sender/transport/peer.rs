@@ -18,7 +18,7 @@ use crate::{
     format::secret::SecretText,
     pb::v1,
     ports::sender::SendError,
-    sender::settings::SettingError,
+    sender::settings::{SettingError, distinct},
 };
 
 const ADDRESS_FORMS: &str =
@@ -35,6 +35,18 @@ pub struct PeerSettings {
     pub ca_file: Option<PathBuf>,
     /// Time limit of one call.
     pub timeout: Duration,
+}
+
+impl PeerSettings {
+    /// All settings that cannot be used. Reads `ca_file`, so it blocks.
+    pub(in crate::sender) fn problems(&self) -> Vec<SettingError> {
+        let token = self.token.as_ref().map(bearer);
+        distinct([
+            endpoint(self).err(),
+            token.and_then(Result::err),
+            self.ca_file.as_deref().and_then(|file| ca_file(file).err()),
+        ])
+    }
 }
 
 /// A client of the process, with the token.

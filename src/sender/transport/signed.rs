@@ -13,7 +13,7 @@ use crate::{
     domain::delivery::reason::Reason,
     format::{secret::SecretText, standard_webhooks::WebhookKeys},
     ports::{sender::SendError, system::Clock},
-    sender::settings::SettingError,
+    sender::settings::{SettingError, distinct},
 };
 
 /// The URL of the service, and the secrets that authenticate this one.
@@ -26,6 +26,22 @@ pub struct SignedSettings {
     pub secrets: Vec<SecretText>,
     /// The connection to the service.
     pub connection: ConnectionSettings,
+}
+
+impl SignedSettings {
+    /// All settings that cannot be used. Reads `ca_file`, so it blocks.
+    pub(in crate::sender) fn problems(&self) -> Vec<SettingError> {
+        distinct([
+            Targets::of("url", &self.url, &self.connection).err(),
+            self.keys().err(),
+            self.connection.problem(),
+        ])
+    }
+
+    fn keys(&self) -> Result<WebhookKeys, SettingError> {
+        WebhookKeys::parse(self.secrets.iter().map(SecretText::expose))
+            .map_err(|wrong| SettingError::new("secret_files", wrong))
+    }
 }
 
 /// Sends signed webhooks to one service.
@@ -43,11 +59,9 @@ impl Signed {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingError> {
         let targets = Targets::of("url", &settings.url, &settings.connection)?;
-        let keys = WebhookKeys::parse(settings.secrets.iter().map(SecretText::expose))
-            .map_err(|wrong| SettingError::new("secret_files", wrong))?;
         Ok(Self {
             url: settings.url.clone(),
-            keys,
+            keys: settings.keys()?,
             outgoing: HttpClient::new(targets, &settings.connection)?,
             clock,
         })

@@ -68,6 +68,47 @@ fn log_06_the_shipped_alarms_are_rules_on_metrics_that_exist() {
     assert!(used >= 9 && rules.contains("countersign_events_lost_total"));
 }
 
+#[test]
+fn log_06_each_shipped_alarm_fires_after_its_event_and_not_before() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts.yml");
+    let tests = include_str!("alerts.yml");
+    let shipped = std::fs::read_to_string(rules).unwrap();
+    let names = shipped
+        .lines()
+        .filter_map(|line| line.split_once("alert: "));
+    for (_, name) in names {
+        let tested = tests.matches(&format!("alertname: {name}")).count();
+        assert_eq!(tested, 2, "{name} is tested quiet and firing");
+    }
+    let guide = include_str!("../../../deploy/guide/operations.md");
+    let table = guide.split("| alarm | expression |").nth(1).unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    for name in table
+        .split('`')
+        .flat_map(|part| part.split(['(', '{', '[', ' ']))
+    {
+        // The budget that spending is compared with is the operator's own.
+        if name.starts_with("countersign_") && name != "countersign_spend_micros_total" {
+            assert!(shipped.contains(name), "{name} is an alarm of the guide");
+        }
+    }
+    let is_text = |line: &&str| {
+        let line = line.trim_start();
+        let texts = ["annotations:", "summary:", "description:"];
+        texts.iter().any(|key| line.starts_with(key))
+    };
+    let bare: Vec<&str> = shipped.lines().filter(|line| !is_text(line)).collect();
+    let (dir, file) = (tempfile::tempdir().unwrap(), "tests.yml");
+    std::fs::write(dir.path().join("rules.yml"), bare.join("\n")).unwrap();
+    std::fs::write(dir.path().join(file), tests.replace("RULES", "rules.yml")).unwrap();
+    let tested = Command::new("promtool")
+        .args(["test", "rules", file])
+        .current_dir(dir.path())
+        .output()
+        .expect("promtool is installed");
+    assert!(tested.status.success(), "{tested:?}");
+}
+
 /// Checks the page with promtool (Debian: prometheus); fails if it is not installed.
 fn promtool_finds_nothing_wrong(page: &str) {
     let mut promtool = Command::new("promtool")

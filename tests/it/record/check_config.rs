@@ -8,6 +8,8 @@ use std::{
 
 use crate::harness::binary::{Process, binary};
 
+mod kinds;
+
 /// A folder with correct production settings and all files that they name; tests introduce mistakes.
 struct Bed {
     dir: tempfile::TempDir,
@@ -528,7 +530,8 @@ fn conf_04_a_certificate_that_ends_soon_is_a_warning() {
             "-pkeyopt",
             "ec_paramgen_curve:P-256",
         ])
-        .args(["-nodes", "-subj", "/CN=x", "-days", "3", "-keyout"])
+        .args(["-nodes", "-subj", "/CN=x", "-days", "3"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
         .arg(bed.path("grpc.key"))
         .arg("-out")
         .arg(bed.path("grpc.pem"))

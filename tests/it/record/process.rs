@@ -303,6 +303,50 @@ fn a_caller_that_may_call_nothing_is_warned_of_by_check_config_and_at_the_start(
     assert!(log.contains("callers.reports.roles"), "{log}");
 }
 
+/// What the outbox of a service has of a verification.
+async fn letter(process: &Process, id: &str) -> serde_json::Value {
+    let found = async {
+        loop {
+            let page = get(process.http.parse().unwrap(), "/dev/outbox").await;
+            let (_, body) = page.split_once("\r\n\r\n").unwrap();
+            let all: Vec<serde_json::Value> = serde_json::from_str(body).unwrap();
+            if let Some(one) = all.into_iter().find(|one| one["verification_id"] == id) {
+                return one;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    found.expect("the message was handed over")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_finds_the_code_of_its_first_approval() {
+    let guide = include_str!("../../../deploy/guide/production.md");
+    let command = guide
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("CODE=$(")?.strip_suffix(')'))
+        .expect("step 8 has it");
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &[]);
+    let id = start(&process, "customer-1").await;
+    let letter = letter(&process, &id).await;
+    // As deploy/plugins/file_sender.py writes it.
+    let line = serde_json::json!({"address": "customer-1@example.org", "text": letter["text"]});
+    let file = dir.path().join("messages.jsonl");
+    std::fs::write(&file, format!("{line}\n")).unwrap();
+    let command = command.replace(
+        "/opt/countersign-trial/messages.jsonl",
+        file.to_str().unwrap(),
+    );
+    let found = Command::new("sh")
+        .args(["-c", &command, "sh", "customer-1"])
+        .output()
+        .unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.trim(), letter["code"].as_str().unwrap(), "{line}");
+}
+
 #[test]
 fn conf_01_all_mistakes_are_reported_at_once_with_exit_code_two() {
     let dir = tempfile::tempdir().unwrap();
@@ -366,7 +410,7 @@ fn conf_01_all_files_that_cannot_be_used_are_reported_at_once() {
         "sample key",
         "grpc.tls_cert_file: ",
         "grpc.tls_key_file: ",
-        "messages: ",
+        "messages.templates_dir: ",
         "senders.mail.from: ",
     ] {
         assert!(report.contains(key), "{key} is missing in:\n{report}");

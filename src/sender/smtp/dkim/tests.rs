@@ -176,11 +176,11 @@ fn keys_and_names_that_vouch_for_nothing_are_refused() {
     );
     assert_eq!(
         keys(&[("a", &good); 2]),
-        "dkim_keys has the selector \"a\" twice"
+        "dkim_keys.1.selector is \"a\", as that of another key"
     );
     assert_eq!(
         keys(&[("a b", &good)]),
-        "dkim_keys has the selector \"a b\", which is no host name"
+        "dkim_keys.0.selector is \"a b\", which is no host name"
     );
     let public = pem("PUBLIC KEY", &ed25519().1);
     let secret = |text: &str| SecretText::new(text.to_owned());
@@ -192,7 +192,7 @@ fn keys_and_names_that_vouch_for_nothing_are_refused() {
     ] {
         let told = keys(&[("a", &bad)]);
         assert!(
-            told.contains("a file for \"a\" without a private key") && !told.contains("s3cret"),
+            told.contains("dkim_keys.0.file holds no private key") && !told.contains("s3cret"),
             "{told}"
         );
     }
