@@ -133,7 +133,7 @@ pub(super) fn unreadable(file: Option<&Path>, error: &ConfigError) -> String {
 /// The first line with a number that does not fit into 64 bits, which the reader reports without its place.
 fn too_large(file: &Path) -> Option<(usize, String)> {
     let text = std::fs::read_to_string(file).ok()?;
-    let found = text.lines().enumerate().find_map(|(at, line)| {
+    text.lines().enumerate().find_map(|(at, line)| {
         let (key, value) = line.split_once('=')?;
         let digits = value.split('#').next()?.trim().replace('_', "");
         let is_number = digits
@@ -141,6 +141,5 @@ fn too_large(file: &Path) -> Option<(usize, String)> {
             .all(|b| b.is_ascii_digit() || b == b'-' || b == b'+');
         let fits = digits.parse::<i64>().is_ok();
         (is_number && !digits.is_empty() && !fits).then(|| (at + 1, key.trim().to_owned()))
-    });
-    found
+    })
 }

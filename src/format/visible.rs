@@ -156,7 +156,7 @@ fn is_virama(character: char) -> bool {
 /// Whether the last letter joins with one after it.
 fn joins_on(before: &[char]) -> bool {
     let mut shapes = before.iter().rev().map(|c| JOINING.get(*c));
-    let shape = shapes.find(is_opaque);
+    let shape = shapes.find(|shape| is_opaque(*shape));
     matches!(
         shape,
         Some(JoiningType::DualJoining | JoiningType::LeftJoining)
@@ -166,7 +166,7 @@ fn joins_on(before: &[char]) -> bool {
 /// Whether the first letter joins with one before it.
 fn joins_back(after: &[char]) -> bool {
     let mut shapes = after.iter().map(|c| JOINING.get(*c));
-    let shape = shapes.find(is_opaque);
+    let shape = shapes.find(|shape| is_opaque(*shape));
     matches!(
         shape,
         Some(JoiningType::DualJoining | JoiningType::RightJoining)
@@ -174,8 +174,8 @@ fn joins_back(after: &[char]) -> bool {
 }
 
 /// Whether it is no mark, which letters join across.
-fn is_opaque(shape: &JoiningType) -> bool {
-    *shape != JoiningType::Transparent
+fn is_opaque(shape: JoiningType) -> bool {
+    shape != JoiningType::Transparent
 }
 
 /// Whether the text ends in an emoji, with its variation selector or skin tone.

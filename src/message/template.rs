@@ -176,7 +176,7 @@ impl Flaw {
     /// The first byte of a file that is not UTF-8.
     pub(super) fn not_utf8(error: &FromUtf8Error) -> Self {
         let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-        let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..good].split(|byte| *byte == b'\n').count();
         let problem = format!(
             "has the byte 0x{:02X}, which is not UTF-8; save the file in that encoding",
             bytes[good]

@@ -28,20 +28,20 @@ impl Table<'_> {
     ) -> u64 {
         let number = match self.take(key) {
             None => default,
-            Some(value) => self.bounded(key, value, bounds).unwrap_or(default),
+            Some(value) => self.bounded(key, &value, bounds).unwrap_or(default),
         };
         self.note(key, number.to_string());
         number
     }
 
-    fn bounded(&self, key: &str, value: Value, bounds: &RangeInclusive<u64>) -> Option<u64> {
+    fn bounded(&self, key: &str, value: &Value, bounds: &RangeInclusive<u64>) -> Option<u64> {
         let (least, most) = (bounds.start(), bounds.end());
-        let Some(number) = whole(&value) else {
+        let Some(number) = whole(value) else {
             let found = match &value.kind {
                 ValueKind::String(text) => format!("{:?}", masking::text(text)),
                 ValueKind::Float(number) => number.to_string(),
                 ValueKind::Boolean(switch) => switch.to_string(),
-                _ => kind(&value).to_owned(),
+                _ => kind(value).to_owned(),
             };
             let what = format!("must be a whole number from {least} to {most}");
             self.mistaken(key, found, what);
@@ -73,7 +73,7 @@ impl Table<'_> {
     ) -> Option<T> {
         let value = self.take(key)?;
         let bounds = (*bounds.start()).into()..=(*bounds.end()).into();
-        let number = self.bounded(key, value, &bounds)?;
+        let number = self.bounded(key, &value, &bounds)?;
         self.note(key, number.to_string());
         T::try_from(number).ok()
     }

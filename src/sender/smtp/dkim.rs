@@ -101,10 +101,10 @@ impl DkimSigner {
             let is_repeated = settings.keys[..at]
                 .iter()
                 .any(|other| other.selector == *selector);
-            let what = if !is_name(selector) {
-                Some(format!("is {selector:?}, which is no host name"))
-            } else {
+            let what = if is_name(selector) {
                 is_repeated.then(|| format!("is {selector:?}, as that of another key"))
+            } else {
+                Some(format!("is {selector:?}, which is no host name"))
             };
             let key = format!("dkim_keys.{at}.selector");
             problems.extend(what.map(|what| SettingError::new(key, what)));

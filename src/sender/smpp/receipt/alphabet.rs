@@ -23,7 +23,7 @@ fn one_octet(octets: &[u8]) -> Vec<u16> {
     octets.iter().map(|octet| u16::from(*octet)).collect()
 }
 
-/// UCS-2.
+/// UCS-2 with the higher octet of each unit first, as the standard has it.
 fn big_endian(octets: &[u8]) -> Vec<u16> {
     let units = octets.as_chunks().0.iter();
     units.map(|unit| u16::from_be_bytes(*unit)).collect()

@@ -141,7 +141,7 @@ const TOGETHER: [Kind; 11] = [
     (
         |bed| {
             bed.text
-                .push_str("[quotas]\nrecipients = { count = 5 }\n[logs]\nlevel = \"info\"\n")
+                .push_str("[quotas]\nrecipients = { count = 5 }\n[logs]\nlevel = \"info\"\n");
         },
         &[
             ("logs", "did you mean log?"),
@@ -161,7 +161,7 @@ const ALONE: [Kind; 21] = [
             bed.write(
                 "grpc.pem",
                 "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n",
-            )
+            );
         },
         &[("grpc.tls_cert_file", "but CERTIFICATE REQUEST")],
     ),
@@ -231,7 +231,7 @@ const ALONE: [Kind; 21] = [
             bed.append(
                 "[senders.api]",
                 "form = { a = \"{{ text }}\" }\nxml = \"<a>{{ text }}</a>\"\n",
-            )
+            );
         },
         &[("senders.api.form", "is set together with json and xml")],
     ),
@@ -281,7 +281,7 @@ const ALONE: [Kind; 21] = [
             bed.replace(
                 "[actions.login]\nentry_modes = [\"portal\", \"link\"]\nattempts = 3\n",
                 "",
-            )
+            );
         },
         &[("actions", "production needs at least one action")],
     ),
@@ -290,7 +290,7 @@ const ALONE: [Kind; 21] = [
             bed.replace(
                 "[messages]",
                 "[messages]\ntemplates_dir = \"/nowhere/texts\"",
-            )
+            );
         },
         &[("messages.templates_dir", "/nowhere/texts: cannot be read")],
     ),
