@@ -1,6 +1,8 @@
 //! The parts of a request that carry a message: the fields of a query or form, JSON, XML and text, with each value escaped
 //! for its context.
 
+pub(super) mod mistakes;
+
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
 

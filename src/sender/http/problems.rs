@@ -1,12 +1,9 @@
 //! Finds all settings of a provider that cannot be used, not only the first.
 
 use reqwest::header::{AUTHORIZATION, HeaderName};
-use serde_json::Value;
 
 use super::{
-    Credentials, HttpSettings, Targets,
-    body::{Body, fields, json, parsed},
-    credentials, endpoint,
+    Credentials, HttpSettings, Targets, credentials, endpoint,
     request::{Request, RequestSettings},
     template::Fixed,
 };
@@ -63,37 +60,4 @@ fn repeated(settings: &HttpSettings, header: &HeaderName) -> Option<SettingError
     let (name, _) = headers.find(|(name, _)| name.eq_ignore_ascii_case(header.as_str()))?;
     let what = "is the header that auth sets; remove one of them";
     Some(SettingError::new(format!("headers.{name}"), what))
-}
-
-/// All that `parsed` refuses of a body.
-pub(super) fn of_body(settings: &Body, fixed: Fixed<'_>) -> Vec<SettingError> {
-    match settings {
-        Body::Form(of_form) => fields("form", of_form, fixed)
-            .filter_map(Result::err)
-            .collect(),
-        Body::Json(text) => match serde_json::from_str(text) {
-            Ok(value) => json_problems(&value, fixed),
-            Err(_) => parsed(settings, fixed).err().into_iter().collect(),
-        },
-        Body::None | Body::Xml(_) | Body::Text(_) => {
-            parsed(settings, fixed).err().into_iter().collect()
-        }
-    }
-}
-
-fn json_problems(value: &Value, fixed: Fixed<'_>) -> Vec<SettingError> {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-        Value::String(_) => json(value.clone(), fixed).err().into_iter().collect(),
-        Value::Array(items) => {
-            let problems = items.iter().flat_map(|item| json_problems(item, fixed));
-            problems.collect()
-        }
-        Value::Object(fields) => {
-            let problems = fields
-                .values()
-                .flat_map(|field| json_problems(field, fixed));
-            problems.collect()
-        }
-    }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     super::transport::http::{Call, ours},
-    body::{Body, Charset, EscapedText, Parsed, as_it_is, fields, in_url, parsed, percent_encoded},
-    problems,
+    body::{
+        Body, Charset, EscapedText, Parsed, as_it_is, fields, in_url, mistakes, parsed,
+        percent_encoded,
+    },
     template::{Fixed, Place, Template, Values},
 };
 use crate::{
@@ -100,7 +102,7 @@ impl Request {
             .collect();
         problems.extend(fields("query", &settings.query, fixed).filter_map(Result::err));
         problems.extend(headers(&settings.headers, fixed).filter_map(Result::err));
-        problems.extend(problems::of_body(&settings.body, fixed));
+        problems.extend(mistakes::of_body(&settings.body, fixed));
         problems.extend(content_type(settings.content_type.as_deref()).err());
         problems
     }

@@ -23,7 +23,7 @@ pub(super) struct Connection {
 /// How far a mail has come, also if its future is dropped at a time limit.
 #[derive(Default)]
 pub(super) struct Progress {
-    has_slot: AtomicBool,
+    has_waited: AtomicBool,
     names_recipient: AtomicBool,
 }
 
@@ -33,21 +33,31 @@ impl Progress {
         self.names_recipient.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that other mails have all connections, so that this one has less than its time for the server.
+    pub(super) fn wait(&self) {
+        self.has_waited.store(true, Ordering::Relaxed);
+    }
+
     /// Begins on a connection, perhaps after another one was lost.
     pub(super) fn begin(&self) {
-        self.has_slot.store(true, Ordering::Relaxed);
         self.names_recipient.store(false, Ordering::Relaxed);
     }
 
-    /// What a failure now says of other mails: nothing while this one waits for them, and little once the server judges
-    /// the recipient.
+    /// What a failure now says of other mails: little once the server judges the recipient.
     pub(super) fn stage(&self) -> Stage {
-        if !self.has_slot.load(Ordering::Relaxed) {
-            Stage::Alone
-        } else if self.names_recipient.load(Ordering::Relaxed) {
+        if self.names_recipient.load(Ordering::Relaxed) {
             Stage::WithRecipient
         } else {
             Stage::BeforeRecipient
+        }
+    }
+
+    /// What the time limit says of other mails: nothing if this one has waited for them.
+    pub(super) fn stage_at_limit(&self) -> Stage {
+        if self.has_waited.load(Ordering::Relaxed) {
+            Stage::Alone
+        } else {
+            self.stage()
         }
     }
 }

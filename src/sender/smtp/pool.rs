@@ -72,7 +72,7 @@ impl Connections {
         let progress = Progress::default();
         let (_slot, mut connection) = timeout_at(deadline, self.offer(mail, &progress))
             .await
-            .unwrap_or_else(|_| Err(retry(Reason::Timeout).at(progress.stage())))?;
+            .unwrap_or_else(|_| Err(retry(Reason::Timeout).at(progress.stage_at_limit())))?;
         timeout_at(deadline, connection.hand_over(mail))
             .await
             .unwrap_or_else(|_| Err(unknown(Reason::Timeout).at(Stage::WithRecipient)))?;
@@ -86,12 +86,13 @@ impl Connections {
         mail: &Mail,
         progress: &Progress,
     ) -> Result<(SemaphorePermit<'_>, Connection), SendError> {
-        let slot = self
-            .slots
-            .acquire()
-            .await
-            .map_err(|_| retry(Reason::Closed))?;
-        progress.begin();
+        let slot = if let Ok(slot) = self.slots.try_acquire() {
+            slot
+        } else {
+            progress.wait();
+            let slot = self.slots.acquire().await;
+            slot.map_err(|_| retry(Reason::Closed))?
+        };
         let connection = match self.resume(mail, progress).await? {
             Some(connection) => connection,
             None => self.begin(mail, progress).await?,
