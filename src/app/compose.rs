@@ -39,6 +39,8 @@ impl App {
     /// # Errors
     /// Names the part that could not be built, and why.
     pub async fn build(settings: Settings, machine: Machine) -> anyhow::Result<Self> {
+        // First: what a part says of itself while it is built would be lost.
+        let metrics = telemetry::metrics();
         make_data_dir(&settings.data_dir)?;
         let keyring = Arc::new(keys::load(&settings)?);
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
@@ -81,7 +83,6 @@ impl App {
         let certificates = Certificates::new(&settings)?;
         let listeners = listeners(&settings).await?;
         warn_of_test_recipients(&settings);
-        let (metrics, shutdown) = (telemetry::metrics(), CancellationToken::new());
         Ok(Self {
             settings,
             machine,
@@ -93,7 +94,7 @@ impl App {
             listeners,
             certificates,
             metrics,
-            shutdown,
+            shutdown: CancellationToken::new(),
             development_key,
         })
     }
