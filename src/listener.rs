@@ -1,7 +1,7 @@
 //! What the three listeners have in common: connections, TLS, bodies, and what a peer may take before it has proved
 //! itself.
 //!
-//! A connection is on [trial](trial) until its first admitted call. A request is judged by its path, method and headers
+//! A connection is on trial until its first admitted call. A request is judged by its path, method and headers
 //! before its body is read, and the bytes of all bodies in flight are bounded ([`bodies`]). What the requests of
 //! strangers hold until their responses are taken is bounded too ([`requests`]).
 
