@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Live verifications, each of its own subject.
-const VERIFICATIONS: usize = scaled(100_000, 1_000_000);
+const VERIFICATIONS: usize = scaled(50_000, 1_000_000);
 /// The limit for each: 1.2 KiB of Redis memory.
 const BYTES_MAX: usize = 1229;
 /// How many are written at the same time.
