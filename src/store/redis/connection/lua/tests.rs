@@ -147,15 +147,17 @@ fn send_15_what_is_given_back_shortens_the_time_and_what_is_beyond_is_kept_for_a
 #[test]
 fn send_03_an_owner_is_kept_until_the_last_of_its_buckets_is_full() {
     let owner = name("q");
-    assert_eq!(draw_from(&[&owner], 6, [HOUR, 2, 2]), [2]);
-    assert_eq!(draw_from(&[&owner], 2, [MINUTE, 10, 1]), [1]);
+    // The longest is neither the first bucket nor the last, and not the one drawn from last.
+    assert_eq!(draw_from(&[&owner], 2, [HOUR, 2, 2]), [2]);
+    assert_eq!(draw_from(&[&owner], 6, [MINUTE, 10, 1]), [1]);
     is_kept_for(&owner, 2 * HOUR);
     let buckets = stored(&owner);
     assert_eq!(buckets.len(), 6, "as many slots as were used");
     assert_eq!([0, 2, 3, 4].map(|slot| buckets[slot]), [0; 4]);
-    assert!(buckets[1] < buckets[5] && buckets[1] > now());
+    assert!(buckets[5] < buckets[1] && buckets[5] > now());
     assert_eq!(draw_from(&[&owner], 1, [MINUTE, 10, 10]), [10]);
     assert_eq!(stored(&owner)[1..], buckets[1..], "and the others stay");
+    is_kept_for(&owner, 2 * HOUR);
 }
 
 #[test]
